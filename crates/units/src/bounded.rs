@@ -1,0 +1,63 @@
+//! Containers that cannot grow past what they were made for.
+
+/// A last-in, first-out store of at most `limit` items; push and pop cost O(1), evicting the oldest costs O(n).
+#[derive(Debug)]
+pub struct BoundedStack<T> {
+    items: Vec<T>,
+    limit: usize,
+}
+
+impl<T> BoundedStack<T> {
+    /// An empty stack that holds at most `limit` items. Allocates nothing until the first push.
+    pub const fn new(limit: usize) -> Self {
+        BoundedStack { items: Vec::new(), limit }
+    }
+
+    /// Puts `item` on top; gives it back if the stack is full.
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        if self.items.len() >= self.limit {
+            return Err(item);
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    /// Takes the item that was pushed last.
+    pub fn pop(&mut self) -> Option<T> {
+        self.items.pop()
+    }
+
+    /// Keeps only the items for which `keep` holds.
+    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        self.items.retain(keep);
+        if self.items.is_empty() {
+            self.items = Vec::new();
+        }
+    }
+
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_stack_gives_the_item_back() {
+        let mut stack = BoundedStack::new(2);
+        assert_eq!(stack.push(1), Ok(()));
+        assert_eq!(stack.push(2), Ok(()));
+        assert_eq!(stack.push(3), Err(3));
+        assert_eq!(stack.pop(), Some(2));
+        stack.retain(|_| false);
+        assert!(stack.is_empty());
+    }
+}

@@ -1,0 +1,11 @@
+//! The first words: points in time, seeded random streams, small bounded containers.
+//! Never reads a clock, never draws ambient randomness: both come in as arguments.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bounded;
+mod stream;
+mod time;
+
+pub use bounded::BoundedStack;
+pub use stream::Stream;
+pub use time::{Mono, Wall};
