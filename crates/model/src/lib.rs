@@ -1,1 +1,18 @@
-//! forebay-model
+//! The nouns of a load balancer, valid by construction: balancers, listeners, rules, groups, targets, health.
+//! Never decides anything: it says what a thing is, its defaults and its limits.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod blueprint;
+mod health;
+pub mod limits;
+mod rule;
+
+pub use blueprint::{
+    BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
+    ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
+};
+pub use health::{HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth};
+pub use rule::{
+    Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,
+    TextMatch, Transform, WeightedGroup,
+};

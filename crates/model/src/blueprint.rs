@@ -1,0 +1,209 @@
+//! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a picture.
+
+use crate::health::HealthCheck;
+use crate::rule::{Action, Condition, Priority, Transform};
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// Everything to serve, at one generation of the state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Blueprint {
+    /// Grows with every change.
+    pub generation: u64,
+    /// Load balancers, in order of creation (the first to use a port is also served at 127.0.0.1).
+    pub balancers: Vec<Arc<BalancerBlueprint>>,
+    /// Target groups, used or not.
+    pub groups: Vec<Arc<GroupBlueprint>>,
+}
+
+/// A load balancer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalancerBlueprint {
+    /// Its ARN.
+    pub arn: String,
+    /// Its DNS name, the Host of requests that have none.
+    pub dns_name: String,
+    /// One node per zone.
+    pub nodes: Vec<NodeBlueprint>,
+    /// Its listeners.
+    pub listeners: Vec<Arc<ListenerBlueprint>>,
+    /// What its attributes say.
+    pub settings: BalancerSettings,
+}
+
+/// One node of a load balancer: a zone and the address on which it listens there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeBlueprint {
+    /// Zone name, such as `local-1a`.
+    pub zone: String,
+    /// Its own address.
+    pub address: IpAddr,
+}
+
+/// What X-Forwarded-For becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XffMode {
+    /// The client's address is appended.
+    #[default]
+    Append,
+    /// As the client sent it.
+    Preserve,
+    /// Dropped.
+    Remove,
+}
+
+/// The data plane's view of load balancer attributes. Defaults: ALB's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerSettings {
+    /// Silence allowed on client and target connections.
+    pub idle_timeout: Duration,
+    /// Age after which a client connection is closed with its next answer.
+    pub client_keep_alive: Duration,
+    /// What X-Forwarded-For becomes.
+    pub xff_mode: XffMode,
+    /// Whether X-Forwarded-For entries carry the client's port.
+    pub xff_client_port: bool,
+    /// Whether the Host header goes on untouched.
+    pub preserve_host: bool,
+    /// Whether headers with names outside `[-A-Za-z0-9]+` are dropped.
+    pub drop_invalid_headers: bool,
+}
+
+impl Default for BalancerSettings {
+    fn default() -> Self {
+        BalancerSettings {
+            idle_timeout: Duration::from_secs(60),
+            client_keep_alive: Duration::from_secs(3600),
+            xff_mode: XffMode::Append,
+            xff_client_port: false,
+            preserve_host: false,
+            drop_invalid_headers: false,
+        }
+    }
+}
+
+/// A listener's or a group's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// In clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// How requests go to targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolVersion {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerBlueprint {
+    /// Its ARN.
+    pub arn: String,
+    /// HTTP or HTTPS.
+    pub protocol: Protocol,
+    /// 1 to 65535.
+    pub port: u16,
+    /// Ascending by priority; the default rule last, always there.
+    pub rules: Vec<RuleBlueprint>,
+    /// What its attributes say.
+    pub settings: ListenerSettings,
+}
+
+/// The data plane's view of listener attributes. Defaults: ALB's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Whether answers made here say `Server: awselb/2.0`.
+    pub server_header: bool,
+    /// Header name and value set on every answer.
+    pub response_headers: Vec<(String, String)>,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        ListenerSettings { server_header: true, response_headers: Vec::new() }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleBlueprint {
+    /// Its ARN.
+    pub arn: String,
+    /// Where it stands.
+    pub priority: Priority,
+    /// All must hold; none for the default rule.
+    pub conditions: Vec<Condition>,
+    /// The routing action (forward, redirect or fixed response).
+    pub action: Action,
+    /// Changes made before forwarding.
+    pub transforms: Vec<Transform>,
+}
+
+/// A target group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupBlueprint {
+    /// Its ARN.
+    pub arn: String,
+    /// HTTP or HTTPS to targets.
+    pub protocol: Protocol,
+    /// How requests go to targets.
+    pub version: ProtocolVersion,
+    /// How targets are probed.
+    pub health: HealthCheck,
+    /// What its attributes say.
+    pub settings: GroupSettings,
+    /// Registered and draining targets.
+    pub targets: Vec<TargetBlueprint>,
+    /// Whether some listener's rule forwards to it. Only then its targets are probed.
+    pub in_use: bool,
+    /// Zones that have a node of the load balancer that uses it.
+    pub zones: Vec<String>,
+}
+
+/// The data plane's view of target group attributes. Defaults: ALB's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// How long in-flight requests of a deregistered target may last.
+    pub deregistration_delay: Duration,
+    /// Whether a node sends to targets of all zones.
+    pub cross_zone: bool,
+    /// Fewer healthy targets than this, and all get traffic.
+    pub routing_minimum_count: u32,
+    /// A smaller share of healthy targets than this (percent), and all get traffic; 0 asks for none.
+    pub routing_minimum_percent: u32,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        GroupSettings {
+            deregistration_delay: Duration::from_secs(300),
+            cross_zone: true,
+            routing_minimum_count: 1,
+            routing_minimum_percent: 0,
+        }
+    }
+}
+
+/// A target of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetBlueprint {
+    /// The id it was registered by: an address or an instance id.
+    pub id: String,
+    /// Port it was registered with (or the group's).
+    pub port: u16,
+    /// Where it is reached; none if it can't be (a stopped instance).
+    pub address: Option<SocketAddr>,
+    /// Its zone; none for `all`.
+    pub zone: Option<String>,
+    /// Deregistered: gets no new request.
+    pub draining: bool,
+}
