@@ -132,6 +132,13 @@ pub enum Action {
     Redirect(Redirect),
     /// Answer it here.
     FixedResponse(FixedResponse),
+    /// Stored and echoed, but not built yet: the node answers 500 and lets nothing through.
+    Unsupported {
+        /// The API's word for it, such as `authenticate-oidc`.
+        kind: String,
+        /// The action as it was given (JSON), for the echo.
+        raw: String,
+    },
 }
 
 /// A regular expression and its replacement (`$1` names a group).
