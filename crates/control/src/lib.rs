@@ -1,1 +1,16 @@
-//! forebay-control
+//! Decides what an API call answers and what the state is afterwards; derives from the state what the data plane serves.
+//! Never does I/O, reads no clock, draws no randomness of its own: all three come in as arguments.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod ec2;
+pub mod elbv2;
+mod operate;
+mod ports;
+mod state;
+mod tables;
+
+pub use elbv2::draining::{Drain, drains, finish_deregistration};
+pub use operate::{Outcome, Request, Work, is_read, operate, supported, supports};
+pub use ports::{Journal, JournalError, NothingSeen, Publish, Seen};
+pub use state::{RowError, Settings, State};
+pub use tables::{Region, RowChange, Table};

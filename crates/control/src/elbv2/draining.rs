@@ -1,0 +1,66 @@
+//! Deregistered targets: which still drain, and the end of that.
+
+use crate::State;
+use crate::elbv2::records::target_key;
+use core::time::Duration;
+use forebay_units::Wall;
+
+/// A deregistered target whose requests may still be in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Its group.
+    pub group_arn: String,
+    /// The id it was registered by.
+    pub id: String,
+    /// Its port.
+    pub port: u16,
+    /// When it was deregistered.
+    pub since: Wall,
+    /// How long its requests may last.
+    pub delay: Duration,
+}
+
+/// All targets that drain.
+pub fn drains(state: &State) -> Vec<Drain> {
+    let mut drains = Vec::new();
+    for (_, region) in state.regions() {
+        for target in region.targets.values() {
+            let (Some(since), Some(group)) = (
+                target.deregistered_at,
+                region.target_groups.get(&target.group_arn),
+            ) else {
+                continue;
+            };
+            drains.push(Drain {
+                group_arn: target.group_arn.clone(),
+                id: target.id.clone(),
+                port: target.port,
+                since,
+                delay: group.deregistration_delay(),
+            });
+        }
+    }
+    drains
+}
+
+/// The state without a target that has drained: it is idle or its delay is over. The same state if it does not drain.
+pub fn finish_deregistration(state: &State, group_arn: &str, id: &str, port: u16) -> State {
+    let key = target_key(group_arn, id, port);
+    let holds = |region: &crate::Region| {
+        region
+            .targets
+            .get(&key)
+            .is_some_and(|t| t.deregistered_at.is_some())
+    };
+    let Some(name) = state
+        .regions()
+        .find(|(_, region)| holds(region))
+        .map(|(name, _)| name.to_owned())
+    else {
+        return state.clone();
+    };
+    let mut next = state.clone();
+    next.region_mut(&name).targets.remove(&key);
+    next.grow();
+    next
+}

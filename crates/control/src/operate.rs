@@ -1,0 +1,163 @@
+//! The door: one operation in, an answer and perhaps a next state out.
+
+use crate::ports::Seen;
+use crate::state::State;
+use crate::{Region, elbv2};
+use forebay_awswire::{ApiError, Service};
+use forebay_units::{Stream, Wall};
+use serde_json::Value;
+
+/// One authenticated operation.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Whose operation.
+    pub service: Service,
+    /// Its name, such as `CreateLoadBalancer`.
+    pub operation: &'a str,
+    /// The region of the signature's scope.
+    pub region: &'a str,
+    /// The account, twelve digits.
+    pub account: &'a str,
+    /// The input, keyed by botocore's member names, constraints already checked.
+    pub input: Value,
+    /// When it arrived.
+    pub now: Wall,
+    /// The caller's access key id.
+    pub caller: &'a str,
+}
+
+/// What an operation leads to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The output, keyed by botocore's member names.
+    pub answer: Value,
+    /// The state afterwards; none if nothing changed.
+    pub next: Option<State>,
+}
+
+/// An operation at work: a state that may be changed, and what came with the call. Thrown away if the operation errs.
+pub struct Work<'a> {
+    /// The call.
+    pub request: &'a Request<'a>,
+    /// What the data plane has observed.
+    pub seen: &'a dyn Seen,
+    /// Random draws for ids.
+    pub draws: &'a mut Stream,
+    /// The state, changed as the operation goes on. Change regions through `region_mut`.
+    pub state: State,
+    region: std::sync::Arc<Region>,
+    changed: bool,
+}
+
+impl Work<'_> {
+    /// The request's region as it now is.
+    pub fn region(&self) -> &Region {
+        self.state
+            .existing_region(self.request.region)
+            .unwrap_or(&self.region)
+    }
+
+    /// The request's region, to change it. What calls this has changed the state.
+    pub fn region_mut(&mut self) -> &mut Region {
+        self.changed = true;
+        self.state.region_mut(self.request.region)
+    }
+
+    /// The input, read into the operation's own words.
+    pub fn input<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_value(self.request.input.clone()).map_err(|error| {
+            ApiError::sender("ValidationError", format!("The input cannot be read: {error}"))
+        })
+    }
+}
+
+/// What an operation is in code.
+pub(crate) type Operation = fn(&mut Work<'_>) -> Result<Value, ApiError>;
+
+/// An operation that is served.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) read: bool,
+    pub(crate) run: Operation,
+}
+
+fn entries(service: Service) -> &'static [Entry] {
+    match service {
+        Service::Elbv2 => elbv2::OPERATIONS,
+        _ => &[],
+    }
+}
+
+fn entry(service: Service, operation: &str) -> Option<&'static Entry> {
+    entries(service).iter().find(|entry| entry.name == operation)
+}
+
+/// Whether the operation only reads.
+pub fn is_read(service: Service, operation: &str) -> bool {
+    entry(service, operation).is_some_and(|entry| entry.read)
+}
+
+/// Whether the operation is served.
+pub fn supports(service: Service, operation: &str) -> bool {
+    entry(service, operation).is_some()
+}
+
+/// All operations that are served.
+pub fn supported() -> Vec<(Service, &'static str)> {
+    let services = [
+        Service::Elbv2,
+        Service::Ec2,
+        Service::Acm,
+        Service::Iam,
+        Service::Sts,
+    ];
+    services
+        .iter()
+        .flat_map(|&service| entries(service).iter().map(move |entry| (service, entry.name)))
+        .collect()
+}
+
+/// Carries out an operation on a copy of the state. An operation that errs leaves nothing behind.
+pub fn operate(
+    state: &State,
+    request: &Request<'_>,
+    seen: &dyn Seen,
+    draws: &mut Stream,
+) -> Result<Outcome, ApiError> {
+    let Some(entry) = entry(request.service, request.operation) else {
+        let text = format!("The action {} is not supported by Forebay yet", request.operation);
+        return Err(ApiError::sender("InvalidAction", text));
+    };
+    check_region(request.region)?;
+    let region = state.region(request.region);
+    let mut work = Work {
+        request,
+        seen,
+        draws,
+        state: state.clone(),
+        region,
+        changed: false,
+    };
+    let answer = (entry.run)(&mut work)?;
+    debug_assert!(!(entry.read && work.changed), "{} says it only reads", entry.name);
+    let next = (work.changed && !entry.read).then(|| {
+        work.state.grow();
+        work.state
+    });
+    Ok(Outcome { answer, next })
+}
+
+/// A region's name becomes part of ARNs, host names and row keys.
+fn check_region(region: &str) -> Result<(), ApiError> {
+    let fits = (1..=32).contains(&region.len())
+        && region
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        return Ok(());
+    }
+    Err(ApiError::sender(
+        "ValidationError",
+        "The region of the signature's scope is no region name",
+    ))
+}

@@ -1,0 +1,278 @@
+//! Everything that users have made, as one value.
+
+use crate::ec2::records::default_region;
+use crate::tables::{Region, RowChange, TABLES, json};
+use core::net::{IpAddr, Ipv4Addr};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Addresses in a subnet's slice of the pool.
+const SLICE_ADDRESSES: u32 = 32;
+/// The table and key of the row that holds the state's own facts.
+const SETTINGS_TABLE: &str = "state";
+const SETTINGS_KEY: &str = "settings";
+
+/// The state's own facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Grows with every change.
+    pub generation: u64,
+    /// Where subnets, nodes and instances take their addresses.
+    pub pool: Ipv4Net,
+    /// The region of those who name none.
+    pub default_region: String,
+}
+
+/// Why stored rows are no state.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// A row's value cannot be read.
+    #[error("row '{key}' of table '{table}' cannot be read")]
+    Unreadable {
+        /// The row's table.
+        table: String,
+        /// The row's key.
+        key: String,
+        /// What JSON said.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A table that this version does not know.
+    #[error("table '{0}' is unknown to this version")]
+    UnknownTable(String),
+    /// A key without a region.
+    #[error("row '{key}' of table '{table}' names no region")]
+    NoRegion {
+        /// The row's table.
+        table: String,
+        /// The row's key.
+        key: String,
+    },
+    /// The row that holds the state's own facts is missing.
+    #[error("the row 'settings' of table 'state' is missing")]
+    NoSettings,
+}
+
+/// Everything that users have made. Clone costs O(1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    settings: Arc<Settings>,
+    regions: imbl::OrdMap<String, Arc<Region>>,
+    /// Slices of the pool in use, by number. Derived from the subnets.
+    slices: imbl::OrdMap<u32, String>,
+}
+
+impl State {
+    /// A state in which nobody has made anything: the default region with its default VPC.
+    pub fn new(default_region: &str, pool: Ipv4Net) -> State {
+        let settings = Settings {
+            generation: 1,
+            pool,
+            default_region: default_region.to_owned(),
+        };
+        let mut state = State {
+            settings: Arc::new(settings),
+            regions: imbl::OrdMap::new(),
+            slices: imbl::OrdMap::new(),
+        };
+        state.region_mut(default_region);
+        state
+    }
+
+    /// The same with everything that users have made gone. The generation goes on growing.
+    pub fn reset(&self) -> State {
+        let mut fresh = State::new(&self.settings.default_region, self.settings.pool);
+        Arc::make_mut(&mut fresh.settings).generation = self.settings.generation + 1;
+        fresh
+    }
+
+    /// Grows with every change.
+    pub fn generation(&self) -> u64 {
+        self.settings.generation
+    }
+
+    /// The state's own facts.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn grow(&mut self) {
+        Arc::make_mut(&mut self.settings).generation += 1;
+    }
+
+    /// A region; one that nobody has written to yet has its defaults.
+    pub fn region(&self, name: &str) -> Arc<Region> {
+        if let Some(region) = self.regions.get(name) {
+            return Arc::clone(region);
+        }
+        Arc::new(default_region(name, self.free_slices()))
+    }
+
+    /// A region that somebody has written to.
+    pub fn existing_region(&self, name: &str) -> Option<&Region> {
+        self.regions.get(name).map(|region| &**region)
+    }
+
+    /// All regions that somebody has written to, by name.
+    pub fn regions(&self) -> impl Iterator<Item = (&str, &Region)> {
+        self.regions
+            .iter()
+            .map(|(name, region)| (name.as_str(), &**region))
+    }
+
+    /// A region, to change it; made with its defaults on first use.
+    pub fn region_mut(&mut self, name: &str) -> &mut Region {
+        if !self.regions.contains_key(name) {
+            let made = default_region(name, self.free_slices());
+            for subnet in made.subnets.values() {
+                self.slices.insert(subnet.slice, subnet.id.clone());
+            }
+            self.regions.insert(name.to_owned(), Arc::new(made));
+        }
+        match self.regions.get_mut(name) {
+            Some(region) => Arc::make_mut(region),
+            None => unreachable!("the region was just made"),
+        }
+    }
+
+    fn free_slices(&self) -> [u32; 3] {
+        let mut free = (0..).filter(|slice| !self.slices.contains_key(slice));
+        [(); 3].map(|()| free.next().unwrap_or(u32::MAX))
+    }
+
+    /// How many slices the pool has.
+    fn slice_limit(&self) -> u32 {
+        let bits = 32 - u32::from(self.settings.pool.prefix_len());
+        u32::try_from((1_u64 << bits) / u64::from(SLICE_ADDRESSES)).unwrap_or(u32::MAX)
+    }
+
+    /// Takes a free slice of the pool for a new subnet; none if the pool is used up.
+    pub fn take_slice(&mut self, subnet_id: &str) -> Option<u32> {
+        let free = (0..self.slice_limit()).find(|slice| !self.slices.contains_key(slice))?;
+        self.slices.insert(free, subnet_id.to_owned());
+        Some(free)
+    }
+
+    /// Gives a deleted subnet's slice back.
+    pub fn free_slice(&mut self, slice: u32) {
+        self.slices.remove(&slice);
+    }
+
+    /// The addresses of a slice that nodes and instances may have: as in AWS, not the first four, not the last.
+    pub fn slice_addresses(&self, slice: u32) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        let first = u32::from(self.settings.pool.network()).wrapping_add(slice.wrapping_mul(SLICE_ADDRESSES));
+        let within = slice < self.slice_limit();
+        (4..SLICE_ADDRESSES - 1)
+            .filter(move |_| within)
+            .map(move |offset| Ipv4Addr::from(first + offset))
+    }
+
+    /// Takes a free address of a subnet's slice for `owner`; none if all are in use or there is no such subnet.
+    pub fn take_address(&mut self, region: &str, subnet_id: &str, owner: &str) -> Option<IpAddr> {
+        let slice = self.region(region).subnets.get(subnet_id)?.slice;
+        let mut addresses = self.slice_addresses(slice);
+        let region = self.region_mut(region);
+        let free = addresses.find(|address| !region.addresses.contains_key(&address.to_string()))?;
+        let record = crate::elbv2::records::Address {
+            subnet_id: subnet_id.to_owned(),
+            owner: owner.to_owned(),
+        };
+        region.addresses.insert(free.to_string(), Arc::new(record));
+        Some(IpAddr::V4(free))
+    }
+
+    /// Gives an address back.
+    pub fn free_address(&mut self, region: &str, address: IpAddr) {
+        self.region_mut(region).addresses.remove(&address.to_string());
+    }
+
+    /// The rows that differ from `old` to `new`.
+    pub fn rows_changed(old: &State, new: &State) -> Vec<RowChange> {
+        let mut changes = Vec::new();
+        if old.settings != new.settings {
+            changes.push(settings_row(new));
+        }
+        let nothing = Region::default();
+        for (name, region) in &new.regions {
+            match old.regions.get(name) {
+                Some(before) if Arc::ptr_eq(before, region) => {}
+                before => region.changes_since(before.map_or(&nothing, |before| before), name, &mut changes),
+            }
+        }
+        for (name, region) in &old.regions {
+            if !new.regions.contains_key(name) {
+                nothing.changes_since(region, name, &mut changes);
+            }
+        }
+        changes
+    }
+
+    /// All rows, for a new store.
+    pub fn rows(&self) -> Vec<RowChange> {
+        let mut rows = vec![settings_row(self)];
+        for (name, region) in &self.regions {
+            region.changes_since(&Region::default(), name, &mut rows);
+        }
+        rows
+    }
+
+    /// Names of all tables of rows.
+    pub fn tables() -> impl Iterator<Item = &'static str> {
+        core::iter::once(SETTINGS_TABLE).chain(TABLES.iter().copied())
+    }
+
+    /// The state whose rows these are: table, key, JSON.
+    pub fn from_rows<T, K, V>(rows: impl IntoIterator<Item = (T, K, V)>) -> Result<State, RowError>
+    where
+        T: AsRef<str>,
+        K: AsRef<str>,
+        V: AsRef<[u8]>,
+    {
+        let mut settings = None;
+        let mut regions: std::collections::BTreeMap<String, Region> = std::collections::BTreeMap::new();
+        for (table, key, value) in rows {
+            let (table, key, value) = (table.as_ref(), key.as_ref(), value.as_ref());
+            if table == SETTINGS_TABLE {
+                settings = Some(serde_json::from_slice::<Settings>(value).map_err(|cause| {
+                    RowError::Unreadable {
+                        table: table.to_owned(),
+                        key: key.to_owned(),
+                        cause,
+                    }
+                })?);
+                continue;
+            }
+            let Some((region, key)) = key.split_once('/') else {
+                return Err(RowError::NoRegion {
+                    table: table.to_owned(),
+                    key: key.to_owned(),
+                });
+            };
+            regions
+                .entry(region.to_owned())
+                .or_default()
+                .take_row(table, key, value)?;
+        }
+        let settings = Arc::new(settings.ok_or(RowError::NoSettings)?);
+        let slices = regions.values().flat_map(|region| region.subnets.values());
+        let slices = slices.map(|subnet| (subnet.slice, subnet.id.clone())).collect();
+        let regions = regions
+            .into_iter()
+            .map(|(name, region)| (name, Arc::new(region)))
+            .collect();
+        Ok(State {
+            settings,
+            regions,
+            slices,
+        })
+    }
+}
+
+fn settings_row(state: &State) -> RowChange {
+    RowChange {
+        table: SETTINGS_TABLE,
+        key: SETTINGS_KEY.to_owned(),
+        value: Some(json(&*state.settings)),
+    }
+}

@@ -1,0 +1,115 @@
+//! One region's tables, and their rows as the store keeps them.
+
+use crate::ec2::records::{Instance, SecurityGroup, Subnet, Vpc};
+use crate::elbv2::records::{Address, Listener, LoadBalancer, Rule, Tags, Target, TargetGroup};
+use crate::state::RowError;
+use imbl::ordmap::DiffItem;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Records by key. Clone costs O(1), lookup and change O(log n).
+pub type Table<T> = imbl::OrdMap<String, Arc<T>>;
+
+/// A row that differs between two states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowChange {
+    /// The table's name.
+    pub table: &'static str,
+    /// The row's key, unique in the table.
+    pub key: String,
+    /// Its JSON; none if the row is gone.
+    pub value: Option<Vec<u8>>,
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident: $record:ty = $name:literal;)*) => {
+        /// Everything one region has.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Region {
+            $($(#[$doc])* pub $field: Table<$record>,)*
+        }
+
+        /// Names of all tables that hold a region's rows.
+        pub(crate) const TABLES: &[&str] = &[$($name),*];
+
+        impl Region {
+            /// Reads one row into its table.
+            pub(crate) fn take_row(&mut self, table: &str, key: &str, value: &[u8]) -> Result<(), RowError> {
+                match table {
+                    $($name => {
+                        let record: $record = serde_json::from_slice(value).map_err(|cause| RowError::Unreadable {
+                            table: table.to_owned(),
+                            key: key.to_owned(),
+                            cause,
+                        })?;
+                        self.$field.insert(key.to_owned(), Arc::new(record));
+                    })*
+                    _ => return Err(RowError::UnknownTable(table.to_owned())),
+                }
+                Ok(())
+            }
+
+            /// Adds what differs between `old` and `self` to `changes`, keys prefixed with the region's name.
+            pub(crate) fn changes_since(&self, old: &Region, name: &str, changes: &mut Vec<RowChange>) {
+                $(diff($name, name, &old.$field, &self.$field, changes);)*
+            }
+        }
+    };
+}
+
+// To add a table: one line here and a record that is Serialize + Deserialize + Clone + PartialEq + Debug.
+tables! {
+    /// VPCs by id.
+    vpcs: Vpc = "ec2.vpc";
+    /// Subnets by id.
+    subnets: Subnet = "ec2.subnet";
+    /// Security groups by id.
+    security_groups: SecurityGroup = "ec2.security-group";
+    /// Instances by id.
+    instances: Instance = "ec2.instance";
+    /// Pool addresses in use, by address, and who has them.
+    addresses: Address = "address";
+    /// Tags by ARN (elbv2, acm, iam) or id (ec2).
+    tags: Tags = "tags";
+    /// Load balancers by ARN.
+    load_balancers: LoadBalancer = "elbv2.load-balancer";
+    /// Listeners by ARN.
+    listeners: Listener = "elbv2.listener";
+    /// Rules by ARN, default rules included.
+    rules: Rule = "elbv2.rule";
+    /// Target groups by ARN.
+    target_groups: TargetGroup = "elbv2.target-group";
+    /// Targets by `GROUP_ARN|ID|PORT`.
+    targets: Target = "elbv2.target";
+}
+
+fn diff<T: Serialize + PartialEq>(
+    table: &'static str,
+    region: &str,
+    old: &Table<T>,
+    new: &Table<T>,
+    changes: &mut Vec<RowChange>,
+) {
+    if old.ptr_eq(new) {
+        return;
+    }
+    for item in old.diff(new) {
+        let (key, value) = match item {
+            DiffItem::Add(key, value)
+            | DiffItem::Update {
+                new: (key, value), ..
+            } => (key, Some(value)),
+            DiffItem::Remove(key, _) => (key, None),
+        };
+        changes.push(RowChange {
+            table,
+            key: format!("{region}/{key}"),
+            value: value.map(|value| json(value)),
+        });
+    }
+}
+
+/// A record's JSON. Our records hold nothing that JSON cannot (no map with keys other than strings).
+pub(crate) fn json<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).unwrap_or_else(|error| unreachable!("a record that JSON cannot hold: {error}"))
+}
