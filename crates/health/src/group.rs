@@ -1,0 +1,73 @@
+//! A group's health: when too few targets are healthy, all of them get traffic (fail open).
+
+/// Which targets get traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// The healthy ones.
+    Healthy,
+    /// All that are registered.
+    All,
+    /// There is none.
+    None,
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RoutingReason {
+    /// Enough targets are healthy.
+    EnoughHealthy,
+    /// No target is healthy.
+    NoneHealthy,
+    /// Fewer healthy targets than `unhealthy_state_routing.minimum_healthy_targets.count`.
+    BelowMinimumCount,
+    /// A smaller share than `unhealthy_state_routing.minimum_healthy_targets.percentage`.
+    BelowMinimumPercentage,
+    /// The group (or the zone) has no target.
+    Empty,
+}
+
+/// The counts that decide. Draining targets are not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupHealth {
+    /// Registered targets of the group, or of the zone when cross-zone is off.
+    pub registered: u32,
+    /// The healthy ones of them.
+    pub healthy: u32,
+    /// Fewer than this fail open; at least 1.
+    pub minimum_count: u32,
+    /// A smaller share than this fails open; 0 asks for none.
+    pub minimum_percent: u32,
+}
+
+impl GroupHealth {
+    /// Which targets get traffic, and why. Either threshold is enough to fail open.
+    pub fn routing(self) -> (Routing, RoutingReason) {
+        let share = u64::from(self.healthy) * 100;
+        let wanted = u64::from(self.minimum_percent) * u64::from(self.registered);
+        match self {
+            GroupHealth { registered: 0, .. } => (Routing::None, RoutingReason::Empty),
+            GroupHealth { healthy: 0, .. } => (Routing::All, RoutingReason::NoneHealthy),
+            _ if self.healthy < self.minimum_count => (Routing::All, RoutingReason::BelowMinimumCount),
+            _ if share < wanted => (Routing::All, RoutingReason::BelowMinimumPercentage),
+            _ => (Routing::Healthy, RoutingReason::EnoughHealthy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_threshold_fails_open() {
+        let routing = |registered, healthy, minimum_count, minimum_percent| {
+            GroupHealth { registered, healthy, minimum_count, minimum_percent }.routing()
+        };
+        assert_eq!(routing(0, 0, 1, 0), (Routing::None, RoutingReason::Empty));
+        assert_eq!(routing(3, 0, 1, 0), (Routing::All, RoutingReason::NoneHealthy));
+        assert_eq!(routing(3, 1, 1, 0), (Routing::Healthy, RoutingReason::EnoughHealthy));
+        assert_eq!(routing(3, 1, 2, 0), (Routing::All, RoutingReason::BelowMinimumCount));
+        assert_eq!(routing(4, 1, 1, 50), (Routing::All, RoutingReason::BelowMinimumPercentage));
+        assert_eq!(routing(4, 2, 1, 50), (Routing::Healthy, RoutingReason::EnoughHealthy));
+    }
+}

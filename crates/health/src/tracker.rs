@@ -1,0 +1,196 @@
+//! One target's health over time.
+
+use core::time::Duration;
+use forebay_model::{HealthCheck, HealthReason, HealthState, TargetHealth};
+
+/// While a target is out because a connection was refused, it is probed this often: whoever restarts it should not
+/// wait a whole interval.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a probe ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// Answered with this status.
+    Answered(u16),
+    /// No answer within the timeout.
+    TimedOut,
+    /// Could not connect, or the answer was no HTTP.
+    Failed,
+}
+
+/// A target's health: counts successes and failures in a row.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    state: HealthState,
+    reason: Option<HealthReason>,
+    successes: u32,
+    failures: u32,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Tracker {
+            state: HealthState::Initial,
+            reason: Some(HealthReason::RegistrationInProgress),
+            successes: 0,
+            failures: 0,
+        }
+    }
+}
+
+impl Tracker {
+    /// What is known now.
+    pub fn health(&self) -> TargetHealth {
+        TargetHealth { state: self.state, reason: self.reason.clone() }
+    }
+
+    /// Whether it is healthy.
+    pub fn is_healthy(&self) -> bool {
+        self.state == HealthState::Healthy
+    }
+
+    /// The first probe is on its way.
+    pub fn probing(&mut self) {
+        if self.state == HealthState::Initial {
+            self.reason = Some(HealthReason::InitialHealthChecking);
+        }
+    }
+
+    /// Takes a probe's result; returns whether the state changed.
+    ///
+    /// A target that was never judged is healthy after one success, and so is one that is out because a connection
+    /// was refused (that was no verdict of the health check). Otherwise the thresholds govern.
+    pub fn probed(&mut self, result: ProbeResult, check: &HealthCheck) -> bool {
+        let before = self.state;
+        let failure = match result {
+            ProbeResult::Answered(code) if check.matcher.accepts(code) => None,
+            ProbeResult::Answered(code) => Some(HealthReason::ResponseCodeMismatch(code)),
+            ProbeResult::TimedOut => Some(HealthReason::Timeout),
+            ProbeResult::Failed => Some(HealthReason::FailedHealthChecks),
+        };
+        match failure {
+            None => {
+                self.failures = 0;
+                self.successes = self.successes.saturating_add(1);
+                let at_once = self.state == HealthState::Initial || self.is_refused();
+                if at_once || self.successes >= check.healthy_threshold {
+                    (self.state, self.reason) = (HealthState::Healthy, None);
+                }
+            }
+            Some(reason) => {
+                self.successes = 0;
+                self.failures = self.failures.saturating_add(1);
+                let judged = self.state == HealthState::Unhealthy;
+                if judged || self.failures >= check.unhealthy_threshold {
+                    // A refused target whose probes fail too has its verdict once the threshold is reached.
+                    if !self.is_refused() || self.failures >= check.unhealthy_threshold {
+                        self.reason = Some(reason);
+                    }
+                    self.state = HealthState::Unhealthy;
+                }
+            }
+        }
+        before != self.state
+    }
+
+    /// Takes a refused connection of a request: out at once. Returns whether the state changed.
+    pub fn refused(&mut self) -> bool {
+        if self.state == HealthState::Unhealthy {
+            return false;
+        }
+        (self.state, self.reason) = (HealthState::Unhealthy, Some(HealthReason::ConnectionRefused));
+        (self.successes, self.failures) = (0, 0);
+        true
+    }
+
+    /// Whether it is out because a connection was refused.
+    pub fn is_refused(&self) -> bool {
+        self.reason == Some(HealthReason::ConnectionRefused)
+    }
+
+    /// From one probe's start to the next one's.
+    pub fn interval(&self, check: &HealthCheck) -> Duration {
+        if self.is_refused() { REFUSED_INTERVAL.min(check.interval) } else { check.interval }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_model::{HealthPort, Matcher};
+    use proptest::prelude::*;
+
+    fn check() -> HealthCheck {
+        HealthCheck {
+            enabled: true,
+            https: false,
+            port: HealthPort::Traffic,
+            path: "/".into(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 3,
+            unhealthy_threshold: 2,
+            matcher: Matcher::parse("200").unwrap(),
+        }
+    }
+
+    #[test]
+    fn first_success_makes_a_new_target_healthy() {
+        let mut tracker = Tracker::default();
+        assert_eq!(tracker.health().reason, Some(HealthReason::RegistrationInProgress));
+        tracker.probing();
+        assert_eq!(tracker.health().reason, Some(HealthReason::InitialHealthChecking));
+        assert!(tracker.probed(ProbeResult::Answered(200), &check()));
+        assert_eq!(tracker.health(), TargetHealth { state: HealthState::Healthy, reason: None });
+    }
+
+    #[test]
+    fn thresholds_govern_afterwards() {
+        let mut tracker = Tracker::default();
+        tracker.probed(ProbeResult::Answered(200), &check());
+        assert!(!tracker.probed(ProbeResult::Answered(500), &check()));
+        assert!(tracker.probed(ProbeResult::TimedOut, &check()));
+        assert_eq!(tracker.health().reason, Some(HealthReason::Timeout));
+        tracker.probed(ProbeResult::Answered(200), &check());
+        tracker.probed(ProbeResult::Answered(404), &check());
+        assert_eq!(tracker.health().reason, Some(HealthReason::ResponseCodeMismatch(404)));
+        for healthy in [false, false, true] {
+            assert_eq!(tracker.probed(ProbeResult::Answered(200), &check()), healthy);
+        }
+    }
+
+    #[test]
+    fn refused_is_out_at_once_and_back_with_one_success() {
+        let mut tracker = Tracker::default();
+        tracker.probed(ProbeResult::Answered(200), &check());
+        assert!(tracker.refused());
+        assert!(!tracker.refused());
+        assert_eq!(tracker.interval(&check()), REFUSED_INTERVAL);
+        assert!(!tracker.probed(ProbeResult::Failed, &check()));
+        assert!(tracker.is_refused());
+        assert!(tracker.probed(ProbeResult::Answered(200), &check()));
+        assert!(tracker.is_healthy());
+        tracker.refused();
+        tracker.probed(ProbeResult::Failed, &check());
+        tracker.probed(ProbeResult::Failed, &check());
+        assert!(!tracker.is_refused());
+        assert_eq!(tracker.interval(&check()), Duration::from_secs(30));
+    }
+
+    proptest! {
+        #[test]
+        fn a_healthy_target_falls_only_by_enough_failures_in_a_row(results in proptest::collection::vec(any::<bool>(), 0..40)) {
+            let mut tracker = Tracker::default();
+            tracker.probed(ProbeResult::Answered(200), &check());
+            let mut row = 0;
+            for good in results {
+                let was = tracker.is_healthy();
+                row = if good { 0 } else { row + 1 };
+                tracker.probed(if good { ProbeResult::Answered(200) } else { ProbeResult::Failed }, &check());
+                if was && !tracker.is_healthy() {
+                    prop_assert!(row >= 2);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A listener's rules, compiled: the first whose conditions all hold wins; the default rule always does.
+
+use crate::condition::Compiled;
+use crate::facts::Facts;
+use crate::redirect::RedirectTemplate;
+use crate::transform::Transforms;
+use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
+
+/// A rule whose regular expression does not compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileError {
+    /// The expression.
+    pub regex: String,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+impl core::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "the regular expression '{}' cannot be used: {}", self.regex, self.error)
+    }
+}
+
+impl core::error::Error for CompileError {}
+
+/// What a rule's action comes to. `G` is what the caller knows a target group by.
+#[derive(Debug)]
+pub enum Route<G> {
+    /// To one of these groups.
+    Forward(Split<G>),
+    /// Elsewhere.
+    Redirect(RedirectTemplate),
+    /// An answer from here.
+    Fixed(FixedResponse),
+    /// An action this node cannot carry out: nothing may pass.
+    Unsupported(String),
+}
+
+/// Groups and their shares.
+#[derive(Debug)]
+pub struct Split<G> {
+    /// Group and the sum of weights up to and with it.
+    shares: Box<[(G, u64)]>,
+}
+
+impl<G> Split<G> {
+    /// The shares of these groups, by weight.
+    pub fn new(groups: impl IntoIterator<Item = (G, u16)>) -> Split<G> {
+        let mut sum = 0;
+        let shares = groups.into_iter().map(|(group, weight)| {
+            sum += u64::from(weight);
+            (group, sum)
+        });
+        Split { shares: shares.collect() }
+    }
+
+    /// The group that `draw` (uniform over all 64 bits) falls to; none if every weight is 0.
+    pub fn pick(&self, draw: impl FnOnce() -> u64) -> Option<&G> {
+        match &*self.shares {
+            [] => None,
+            [(group, weight)] => (*weight > 0).then_some(group),
+            shares => {
+                let total = shares.last().map_or(0, |last| last.1);
+                let point = ((u128::from(draw()) * u128::from(total)) >> 64) as u64;
+                shares.iter().find(|share| point < share.1).map(|share| &share.0)
+            }
+        }
+    }
+
+    /// All its groups.
+    pub fn groups(&self) -> impl Iterator<Item = &G> {
+        self.shares.iter().map(|share| &share.0)
+    }
+}
+
+#[derive(Debug)]
+struct Rule<G> {
+    priority: Priority,
+    conditions: Box<[Compiled]>,
+    route: Route<G>,
+    transforms: Option<Box<Transforms>>,
+}
+
+/// A listener's rules.
+#[derive(Debug)]
+pub struct Rules<G> {
+    rules: Box<[Rule<G>]>,
+}
+
+/// The rule that won.
+pub struct Match<'a, G> {
+    /// Where it stands.
+    pub priority: Priority,
+    /// What it says.
+    pub route: &'a Route<G>,
+    /// What it changes first.
+    pub transforms: Option<&'a Transforms>,
+    /// How many rules were looked at, the default rule excluded.
+    pub evaluated: u32,
+}
+
+impl<G> Rules<G> {
+    /// Compiles rules given in ascending order; `group` names a target group by its ARN.
+    pub fn compile(
+        rules: &[RuleBlueprint],
+        mut group: impl FnMut(&str) -> G,
+    ) -> Result<Rules<G>, CompileError> {
+        let compiled = rules.iter().map(|rule| {
+            let conditions = rule.conditions.iter().map(Compiled::new).collect::<Result<_, _>>()?;
+            let route = match &rule.action {
+                Action::Forward(forward) => Route::Forward(Split::new(
+                    forward.groups.iter().map(|share| (group(&share.group_arn), share.weight)),
+                )),
+                Action::Redirect(redirect) => Route::Redirect(RedirectTemplate::new(redirect)),
+                Action::FixedResponse(fixed) => Route::Fixed(fixed.clone()),
+                Action::Unsupported { kind, .. } => Route::Unsupported(kind.clone()),
+            };
+            let transforms = Transforms::compile(&rule.transforms)?.map(Box::new);
+            Ok(Rule { priority: rule.priority, conditions, route, transforms })
+        });
+        Ok(Rules { rules: compiled.collect::<Result<_, _>>()? })
+    }
+
+    /// The first rule whose conditions all hold; none only if there is no default rule.
+    pub fn decide(&self, facts: &Facts<'_>) -> Option<Match<'_, G>> {
+        let (at, rule) = self
+            .rules
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.conditions.iter().all(|condition| condition.holds(facts)))?;
+        let evaluated = u32::try_from(at).unwrap_or(u32::MAX) + u32::from(rule.priority != Priority::Default);
+        Some(Match { priority: rule.priority, route: &rule.route, transforms: rule.transforms.as_deref(), evaluated })
+    }
+
+    /// What each rule says, in order.
+    pub fn routes(&self) -> impl Iterator<Item = &Route<G>> {
+        self.rules.iter().map(|rule| &rule.route)
+    }
+}
+
+#[cfg(test)]
+mod tests;
