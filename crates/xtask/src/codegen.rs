@@ -1,0 +1,377 @@
+//! Strips botocore's service models down to names, types and constraints and writes them to `crates/awswire/models`.
+//! Never keeps documentation text: the models' shapes are facts, their prose is not ours.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A service whose model is wanted: botocore's directory name and the operations to keep (`None` keeps all of them).
+struct Wanted {
+    service: &'static str,
+    operations: Option<&'static [&'static str]>,
+}
+
+/// Every service that the gateway answers for. Two of them are far larger than what we serve, so they name their operations.
+const WANTED: &[Wanted] = &[
+    Wanted {
+        service: "elbv2",
+        operations: None,
+    },
+    Wanted {
+        service: "acm",
+        operations: None,
+    },
+    Wanted {
+        service: "sts",
+        operations: Some(STS),
+    },
+    Wanted {
+        service: "iam",
+        operations: Some(IAM),
+    },
+    Wanted {
+        service: "ec2",
+        operations: Some(EC2),
+    },
+];
+
+const STS: &[&str] = &["GetCallerIdentity"];
+
+const IAM: &[&str] = &[
+    "DeleteServerCertificate",
+    "GetServerCertificate",
+    "ListServerCertificateTags",
+    "ListServerCertificates",
+    "TagServerCertificate",
+    "UntagServerCertificate",
+    "UpdateServerCertificate",
+    "UploadServerCertificate",
+];
+
+const EC2: &[&str] = &[
+    "AssociateRouteTable",
+    "AttachInternetGateway",
+    "AuthorizeSecurityGroupEgress",
+    "AuthorizeSecurityGroupIngress",
+    "CreateDefaultVpc",
+    "CreateInternetGateway",
+    "CreateRoute",
+    "CreateRouteTable",
+    "CreateSecurityGroup",
+    "CreateSubnet",
+    "CreateTags",
+    "CreateVpc",
+    "DeleteInternetGateway",
+    "DeleteRoute",
+    "DeleteRouteTable",
+    "DeleteSecurityGroup",
+    "DeleteSubnet",
+    "DeleteTags",
+    "DeleteVpc",
+    "DescribeAccountAttributes",
+    "DescribeAvailabilityZones",
+    "DescribeImages",
+    "DescribeInstanceAttribute",
+    "DescribeInstanceCreditSpecifications",
+    "DescribeInstanceStatus",
+    "DescribeInstanceTypes",
+    "DescribeInstances",
+    "DescribeInternetGateways",
+    "DescribeNetworkAcls",
+    "DescribeNetworkInterfaces",
+    "DescribeRegions",
+    "DescribeRouteTables",
+    "DescribeSecurityGroupRules",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeTags",
+    "DescribeVolumes",
+    "DescribeVpcAttribute",
+    "DescribeVpcPeeringConnections",
+    "DescribeVpcs",
+    "DetachInternetGateway",
+    "DisassociateRouteTable",
+    "ModifyInstanceAttribute",
+    "ModifySecurityGroupRules",
+    "ModifySubnetAttribute",
+    "ModifyVpcAttribute",
+    "ReplaceRoute",
+    "ReplaceRouteTableAssociation",
+    "RevokeSecurityGroupEgress",
+    "RevokeSecurityGroupIngress",
+    "RunInstances",
+    "StartInstances",
+    "StopInstances",
+    "TerminateInstances",
+    "UpdateSecurityGroupRuleDescriptionsEgress",
+    "UpdateSecurityGroupRuleDescriptionsIngress",
+];
+
+/// Writes all stripped models. `botocore_data_dir` is the `data` directory inside an installed botocore.
+pub fn run(botocore_data_dir: &Path) -> Result<()> {
+    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../awswire/models");
+    let source = format!("botocore {}", botocore_version(botocore_data_dir)?);
+    for wanted in WANTED {
+        let model = read_model(&newest_version(&botocore_data_dir.join(wanted.service))?)?;
+        let stripped =
+            strip(&model, wanted, &source).with_context(|| format!("stripping {}", wanted.service))?;
+        let path = out.join(format!("{}.json", wanted.service));
+        std::fs::write(&path, render(&stripped)?).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The version of the botocore that owns this data directory, from its `__init__.py`.
+fn botocore_version(data: &Path) -> Result<String> {
+    let init = data
+        .parent()
+        .context("data directory without a parent")?
+        .join("__init__.py");
+    let text = std::fs::read_to_string(&init).with_context(|| format!("reading {}", init.display()))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("__version__ = "))
+        .map(|quoted| quoted.trim_matches(['\'', '"']).to_owned())
+        .context("no __version__ in botocore/__init__.py")
+}
+
+fn newest_version(service: &Path) -> Result<PathBuf> {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir(service)
+        .with_context(|| format!("reading {}", service.display()))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    versions.sort();
+    versions
+        .pop()
+        .with_context(|| format!("no version in {}", service.display()))
+}
+
+/// Reads `service-2.json`, or its gzipped form with the system's gzip: a developer's tool may ask for that much.
+fn read_model(version: &Path) -> Result<Value> {
+    let plain = version.join("service-2.json");
+    let bytes = if plain.exists() {
+        std::fs::read(&plain)?
+    } else {
+        let packed = version.join("service-2.json.gz");
+        let output = Command::new("gzip")
+            .arg("-dc")
+            .arg(&packed)
+            .output()
+            .context("running gzip")?;
+        ensure!(output.status.success(), "gzip failed on {}", packed.display());
+        output.stdout
+    };
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn strip(model: &Value, wanted: &Wanted, source: &str) -> Result<Value> {
+    let metadata = &model["metadata"];
+    let all = model["operations"].as_object().context("no operations")?;
+    let shapes = model["shapes"].as_object().context("no shapes")?;
+    let (mut operations, mut others, mut reached) = (Map::new(), Vec::new(), BTreeSet::new());
+    if let Some(names) = wanted.operations
+        && let Some(missing) = names.iter().find(|name| !all.contains_key(**name))
+    {
+        bail!("the model has no operation {missing}");
+    }
+    for (name, operation) in all {
+        if wanted
+            .operations
+            .is_some_and(|names| !names.contains(&name.as_str()))
+        {
+            others.push(json!(name));
+            continue;
+        }
+        operations.insert(name.clone(), strip_operation(operation, shapes, &mut reached)?);
+    }
+    let kept: BTreeMap<&String, Value> = reached
+        .iter()
+        .map(|name| Ok((name, strip_shape(&shapes[name])?)))
+        .collect::<Result<_>>()?;
+    let mut stripped = json!({
+        "source": source,
+        "service": wanted.service,
+        "version": metadata["apiVersion"],
+        "protocol": metadata["protocol"],
+        "operations": operations,
+        "others": others,
+        "shapes": kept,
+    });
+    for (ours, theirs) in [("xmlns", "xmlNamespace"), ("target", "targetPrefix")] {
+        if let Some(text) = metadata.get(theirs) {
+            stripped[ours] = text.clone();
+        }
+    }
+    Ok(stripped)
+}
+
+fn strip_operation(
+    operation: &Value,
+    shapes: &Map<String, Value>,
+    reached: &mut BTreeSet<String>,
+) -> Result<Value> {
+    let mut kept = Map::new();
+    for (ours, theirs) in [("in", "input"), ("out", "output")] {
+        if let Some(shape) = operation.get(theirs) {
+            kept.insert(ours.to_owned(), shape["shape"].clone());
+            reach(shape["shape"].as_str().context("unnamed shape")?, shapes, reached)?;
+            if let Some(wrapper) = shape.get("resultWrapper") {
+                kept.insert("wrapper".to_owned(), wrapper.clone());
+            }
+        }
+    }
+    let mut errors = Vec::new();
+    for error in operation
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        errors.push(error["shape"].clone());
+        reached.insert(error["shape"].as_str().context("unnamed error")?.to_owned());
+    }
+    if !errors.is_empty() {
+        kept.insert("errors".to_owned(), Value::Array(errors));
+    }
+    Ok(Value::Object(kept))
+}
+
+/// Adds `name` and every shape below it.
+fn reach(name: &str, shapes: &Map<String, Value>, reached: &mut BTreeSet<String>) -> Result<()> {
+    if !reached.insert(name.to_owned()) {
+        return Ok(());
+    }
+    let shape = shapes.get(name).with_context(|| format!("no shape {name}"))?;
+    let members = shape.get("members").and_then(Value::as_object);
+    let below = members.into_iter().flat_map(|members| members.values());
+    let inner = ["member", "key", "value"]
+        .iter()
+        .filter_map(|part| shape.get(*part));
+    for reference in below.chain(inner) {
+        reach(
+            reference["shape"].as_str().context("unnamed member")?,
+            shapes,
+            reached,
+        )?;
+    }
+    Ok(())
+}
+
+fn strip_shape(shape: &Value) -> Result<Value> {
+    let mut kept = Map::new();
+    kept.insert("t".to_owned(), shape["type"].clone());
+    for key in [
+        "min",
+        "max",
+        "pattern",
+        "enum",
+        "required",
+        "flattened",
+        "timestampFormat",
+    ] {
+        if let Some(fact) = shape.get(key) {
+            kept.insert(key.to_owned(), fact.clone());
+        }
+    }
+    if let Some(error) = shape.get("error") {
+        kept.insert("code".to_owned(), error["code"].clone());
+        kept.insert("status".to_owned(), error["httpStatusCode"].clone());
+    } else if let Some(members) = shape.get("members").and_then(Value::as_object) {
+        let members: Map<String, Value> = members
+            .iter()
+            .map(|(name, member)| (name.clone(), strip_reference(member)))
+            .collect();
+        kept.insert("members".to_owned(), Value::Object(members));
+    }
+    for part in ["member", "key", "value"] {
+        if let Some(reference) = shape.get(part) {
+            kept.insert(part.to_owned(), strip_reference(reference));
+        }
+    }
+    Ok(Value::Object(kept))
+}
+
+/// A reference is its shape's name, or `[shape, locationName, queryName]` if the wire says otherwise.
+fn strip_reference(reference: &Value) -> Value {
+    let names: Vec<&Value> = ["locationName", "queryName"]
+        .iter()
+        .filter_map(|name| reference.get(*name))
+        .collect();
+    if names.is_empty() {
+        return reference["shape"].clone();
+    }
+    let location = reference.get("locationName").cloned().unwrap_or(Value::Null);
+    match reference.get("queryName") {
+        Some(query) => json!([reference["shape"], location, query]),
+        None => json!([reference["shape"], location]),
+    }
+}
+
+/// One line per operation and shape, so that a new botocore shows as a readable diff.
+fn render(model: &Value) -> Result<String> {
+    let mut text = String::from("{");
+    let object = model.as_object().context("a model is an object")?;
+    for (index, (key, value)) in object.iter().enumerate() {
+        text.push_str(if index == 0 { "\n" } else { ",\n" });
+        text.push_str(&format!("{}:", serde_json::to_string(key)?));
+        match value.as_object() {
+            Some(entries) => {
+                text.push('{');
+                for (index, (name, entry)) in entries.iter().enumerate() {
+                    text.push_str(if index == 0 { "\n" } else { ",\n" });
+                    let (name, entry) = (serde_json::to_string(name)?, serde_json::to_string(entry)?);
+                    text.push_str(&format!(" {name}:{entry}"));
+                }
+                text.push_str("\n}");
+            }
+            None => text.push_str(&serde_json::to_string(value)?),
+        }
+    }
+    text.push_str("\n}\n");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripping_keeps_constraints_and_drops_prose() {
+        let model = json!({
+            "metadata": {"apiVersion": "1", "protocol": "query", "xmlNamespace": "urn:x"},
+            "operations": {
+                "Make": {"input": {"shape": "In"}, "output": {"shape": "Out", "resultWrapper": "MakeResult"}, "documentation": "prose"},
+                "Other": {}
+            },
+            "shapes": {
+                "In": {"type": "structure", "required": ["Name"], "documentation": "prose",
+                       "members": {"Name": {"shape": "Name", "documentation": "prose", "locationName": "name"}}},
+                "Name": {"type": "string", "min": 1, "max": 3},
+                "Out": {"type": "structure", "members": {}},
+                "Unused": {"type": "string"}
+            }
+        });
+        let wanted = Wanted {
+            service: "x",
+            operations: Some(&["Make"]),
+        };
+        let stripped = strip(&model, &wanted, "botocore 0").unwrap();
+        assert!(!render(&stripped).unwrap().contains("prose"));
+        assert_eq!(stripped["others"], json!(["Other"]));
+        assert_eq!(
+            stripped["shapes"]["Name"],
+            json!({"t": "string", "min": 1, "max": 3})
+        );
+        assert_eq!(
+            stripped["shapes"]["In"]["members"]["Name"],
+            json!(["Name", "name"])
+        );
+        assert!(stripped["shapes"].get("Unused").is_none());
+        assert_eq!(
+            serde_json::from_str::<Value>(&render(&stripped).unwrap()).unwrap(),
+            stripped
+        );
+    }
+}
