@@ -1,1 +1,25 @@
-//! forebay-node
+//! Decides one request's life (which rule, which target, retry or give up, which answer) and a node's slow path
+//! (when to probe, who is out, when a drain is over). Never touches a socket or a clock: shells obey and report back.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answer;
+mod exchange;
+mod mind;
+mod picture;
+mod reason;
+mod reuse;
+mod slow;
+mod stats;
+
+pub use answer::{Answer, page};
+pub use exchange::{ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Step};
+pub use forebay_health::ProbeResult;
+pub use forebay_routing::{Facts, Headers};
+pub use mind::Mind;
+pub use picture::{
+    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId, TargetView, ZoneId,
+};
+pub use reason::Reason;
+pub use reuse::{KeepAlive, Reuse};
+pub use slow::{Event, Node, Output, ProbeOrder};
+pub use stats::{BalancerStats, Shards, TargetStats, TargetTotals};

@@ -1,0 +1,425 @@
+//! One request's life: route, choose, send, perhaps retry, settle. The shell does what each step says and reports
+//! what came of it.
+
+use crate::answer::Answer;
+use crate::mind::Mind;
+use crate::picture::{GroupId, ListenerView, Picture, TargetId, TargetView, ZoneId};
+use crate::reason::Reason;
+use crate::reuse::Reuse;
+use crate::stats::BalancerStats;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_health::RoutingReason;
+use forebay_model::{Priority, limits};
+use forebay_routing::{Facts, RedirectFacts, Route, Transforms};
+use forebay_units::Mono;
+use std::sync::Arc;
+
+/// Connections tried for one request, the first included.
+const ATTEMPTS: usize = 4;
+/// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies
+/// after this time died of something else, and its request may have been at work all the while.
+const STALE_WINDOW: Duration = Duration::from_secs(1);
+
+/// A request, as far as decisions go.
+pub struct Request<'a> {
+    /// What rules see.
+    pub facts: Facts<'a>,
+    /// `http` or `https`: how the client came.
+    pub protocol: &'a str,
+    /// The zone of the node it came to.
+    pub zone: ZoneId,
+}
+
+/// What a rule's transforms made of the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The Host to send.
+    pub host: Option<Vec<u8>>,
+    /// The path and query to send.
+    pub url: Option<Vec<u8>>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this answer.
+    Answer(Box<Answer>),
+    /// Send the request to this target and report the outcome.
+    Send {
+        /// To whom.
+        target: Arc<TargetView>,
+        /// Over which connections.
+        reuse: Reuse,
+    },
+    /// Pass the target's answer on.
+    Relay,
+    /// The answer has begun and can't be completed: close the client's connection, so that it sees the cut.
+    Abort,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectError {
+    /// Refused or unreachable: nothing was sent.
+    Refused,
+    /// Not accepted in time.
+    TimedOut,
+    /// This process has no file descriptor or port left: not the target's fault.
+    OutOfResources,
+}
+
+/// How much of a request went out on the connection that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Not a byte.
+    Nothing,
+    /// Some or all.
+    Some,
+}
+
+/// How a connection to a target died before the answer's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// It came from the pool.
+    pub reused: bool,
+    /// How much of the request it had taken.
+    pub sent: Sent,
+    /// The whole request is still at hand and can be sent again.
+    pub replayable: bool,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No connection to the target.
+    NotConnected(ConnectError),
+    /// The connection died before the answer's first byte.
+    Died(Death),
+    /// The answer's head came, with this status.
+    Answered(u16),
+    /// Something ended the exchange; the reason says what.
+    Failed(Reason),
+}
+
+/// Counts a request as in flight at its target until dropped.
+#[derive(Debug)]
+struct InFlight(Arc<TargetView>);
+
+impl InFlight {
+    fn new(target: Arc<TargetView>) -> InFlight {
+        target.stats.in_flight.fetch_add(1, Relaxed);
+        InFlight(target)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.stats.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What is left of a request when it is over.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When its head was complete.
+    pub begun: Mono,
+    /// When it was last sent to a target.
+    pub sent: Option<Mono>,
+    /// When the answer's head came.
+    pub answered: Option<Mono>,
+    /// When it was over.
+    pub ended: Mono,
+    /// The rule that won.
+    pub priority: Option<Priority>,
+    /// The group chosen.
+    pub group: Option<GroupId>,
+    /// The target last tried.
+    pub target: Option<Arc<TargetView>>,
+    /// The target's status.
+    pub target_status: Option<u16>,
+    /// Why it ended otherwise than with its target's whole answer.
+    pub reason: Option<Reason>,
+    /// Connections beyond the first.
+    pub retries: u32,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub struct Exchange {
+    record: Record,
+    zone: ZoneId,
+    safe: bool,
+    tried: [TargetId; ATTEMPTS],
+    attempts: usize,
+    in_flight: Option<InFlight>,
+    /// What transforms made of the request.
+    pub rewritten: Option<Box<Rewritten>>,
+}
+
+/// Adds one to a counter that only this worker writes.
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
+/// Methods that ask for no effect (RFC 9110 section 9.2.1), so that doing them twice does no harm.
+fn is_safe(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS")
+}
+
+impl Exchange {
+    /// Takes a request whose head is complete.
+    pub fn begin(
+        now: Mono,
+        request: &Request<'_>,
+        listener: &ListenerView,
+        picture: &Picture,
+        mind: &mut Mind,
+    ) -> (Exchange, Step) {
+        let record = Record {
+            begun: now,
+            sent: None,
+            answered: None,
+            ended: now,
+            priority: None,
+            group: None,
+            target: None,
+            target_status: None,
+            reason: None,
+            retries: 0,
+        };
+        let mut exchange = Exchange {
+            record,
+            zone: request.zone,
+            safe: is_safe(request.facts.method),
+            tried: [TargetId(0); ATTEMPTS],
+            attempts: 0,
+            in_flight: None,
+            rewritten: None,
+        };
+        let stats = listener.balancer.stats.of(mind.worker);
+        count(&stats.requests);
+        let step = exchange.route(now, request, listener, picture, mind, stats);
+        (exchange, step)
+    }
+
+    /// A request that was refused before routing (malformed, too long, ...).
+    pub fn refused(now: Mono, reason: Reason, listener: &ListenerView, mind: &Mind) -> Record {
+        let stats = listener.balancer.stats.of(mind.worker);
+        count(&stats.requests);
+        count_own(stats, reason.status());
+        Record {
+            begun: now,
+            sent: None,
+            answered: None,
+            ended: now,
+            priority: None,
+            group: None,
+            target: None,
+            target_status: None,
+            reason: Some(reason),
+            retries: 0,
+        }
+    }
+
+    fn route(
+        &mut self,
+        now: Mono,
+        request: &Request<'_>,
+        listener: &ListenerView,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        let Some(won) = listener.rules.as_ref().and_then(|rules| rules.decide(&request.facts)) else {
+            return self.answer(Reason::NotServed);
+        };
+        self.record.priority = Some(won.priority);
+        stats.rule_evaluations.store(stats.rule_evaluations.load(Relaxed) + u64::from(won.evaluated), Relaxed);
+        if let Some(transforms) = won.transforms {
+            match rewrite(transforms, &request.facts) {
+                Ok(rewritten) => self.rewritten = rewritten,
+                Err(()) => return self.answer(Reason::TransformFailed),
+            }
+        }
+        match won.route {
+            Route::Forward(split) => match split.pick(|| mind.draw()) {
+                Some(&group) => {
+                    self.record.group = Some(group);
+                    self.choose(now, picture, mind, stats)
+                }
+                None => self.answer(Reason::NoTarget),
+            },
+            Route::Redirect(template) => {
+                let text = String::from_utf8_lossy;
+                let location = template.location(&RedirectFacts {
+                    protocol: request.protocol,
+                    host: &text(request.facts.host),
+                    port: listener.port,
+                    path: &text(request.facts.path),
+                    query: &text(request.facts.query),
+                });
+                if location.len() > limits::LOCATION_BYTES {
+                    return self.answer(Reason::RedirectTooLong);
+                }
+                let status = template.status();
+                let content = Some(("text/html".to_owned(), crate::answer::page(status).into_bytes()));
+                self.record.reason = Some(Reason::Redirect);
+                Step::Answer(Box::new(Answer { status, reason: Reason::Redirect, content, location: Some(location) }))
+            }
+            Route::Fixed(fixed) => {
+                let kind = fixed.content_type.clone().unwrap_or_else(|| "text/plain".to_owned());
+                let body = fixed.body.clone().unwrap_or_default().into_bytes();
+                let content = (!body.is_empty()).then_some((kind, body));
+                self.record.reason = Some(Reason::FixedResponse);
+                let reason = Reason::FixedResponse;
+                Step::Answer(Box::new(Answer { status: fixed.status, reason, content, location: None }))
+            }
+            Route::Unsupported(_) => self.answer(Reason::NotServed),
+        }
+    }
+
+    /// Picks a target of the chosen group that was not tried yet.
+    fn choose(&mut self, now: Mono, picture: &Picture, mind: &mut Mind, stats: &BalancerStats) -> Step {
+        self.in_flight = None;
+        let group = self.record.group.and_then(|group| picture.group(group));
+        let Some(group) = group else { return self.answer(Reason::NoTarget) };
+        if !group.served {
+            return self.answer(Reason::NotServed);
+        }
+        let tried = &self.tried[..self.attempts.min(ATTEMPTS)];
+        let Some(target) = mind.choose(group, self.zone, tried) else {
+            let reason = if self.attempts == 0 { Reason::NoTarget } else { Reason::Refused };
+            return self.answer(reason);
+        };
+        if self.attempts == 0 && group.eligible(self.zone).reason != RoutingReason::EnoughHealthy {
+            count(&stats.fail_open);
+        }
+        let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
+        self.send(now, target, reuse, mind)
+    }
+
+    fn send(&mut self, now: Mono, target: Arc<TargetView>, reuse: Reuse, mind: &Mind) -> Step {
+        self.tried[self.attempts.min(ATTEMPTS - 1)] = target.id;
+        self.attempts += 1;
+        self.record.sent = Some(now);
+        self.record.retries = u32::try_from(self.attempts - 1).unwrap_or(u32::MAX);
+        count(&target.stats.totals.of(mind.worker).requests);
+        self.in_flight = Some(InFlight::new(Arc::clone(&target)));
+        self.record.target = Some(Arc::clone(&target));
+        Step::Send { target, reuse }
+    }
+
+    /// Takes what came of the last step.
+    pub fn on(
+        &mut self,
+        now: Mono,
+        outcome: Outcome,
+        listener: &ListenerView,
+        picture: &Picture,
+        mind: &mut Mind,
+    ) -> Step {
+        let stats = listener.balancer.stats.of(mind.worker);
+        match outcome {
+            Outcome::Answered(status) => {
+                self.record.answered = Some(now);
+                self.record.target_status = Some(status);
+                Step::Relay
+            }
+            Outcome::NotConnected(error) => {
+                if let Some(target) = &self.record.target {
+                    count(&target.stats.totals.of(mind.worker).connect_errors);
+                }
+                match error {
+                    // Not a byte was sent: any request may go to another target.
+                    ConnectError::Refused if self.attempts < ATTEMPTS => {
+                        count(&stats.connect_retries);
+                        self.choose(now, picture, mind, stats)
+                    }
+                    ConnectError::Refused => self.answer(Reason::Refused),
+                    ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
+                    ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
+                }
+            }
+            Outcome::Died(death) => {
+                let unsent = death.sent == Sent::Nothing;
+                let quick = self.record.sent.is_some_and(|sent| now.since(sent) < STALE_WINDOW);
+                let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
+                match self.record.target.clone() {
+                    Some(target) if stale && self.attempts < ATTEMPTS => {
+                        count(&stats.stale_retries);
+                        self.resend(now, target, picture, mind, stats)
+                    }
+                    _ => self.answer(Reason::TargetClosed),
+                }
+            }
+            Outcome::Failed(reason) => {
+                self.record.reason = Some(reason);
+                if self.record.answered.is_some() || reason == Reason::ClientGone {
+                    Step::Abort
+                } else {
+                    self.answer(reason)
+                }
+            }
+        }
+    }
+
+    /// Sends anew over a fresh connection: to the same target if it still gets traffic, else to another.
+    fn resend(
+        &mut self,
+        now: Mono,
+        target: Arc<TargetView>,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        let group = self.record.group.and_then(|group| picture.group(group));
+        let still = group.is_some_and(|group| {
+            group.eligible(self.zone).targets.iter().any(|&index| group.targets[index as usize].id == target.id)
+        });
+        if still { self.send(now, target, Reuse::Never, mind) } else { self.choose(now, picture, mind, stats) }
+    }
+
+    fn answer(&mut self, reason: Reason) -> Step {
+        self.in_flight = None;
+        self.record.reason = Some(reason);
+        Step::Answer(Box::new(Answer::page(reason)))
+    }
+
+    /// The target's connection, if one is in use, is no longer: the request is no longer in flight there.
+    pub fn release(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// Ends it; `own` is the status of an answer made here. Counts.
+    pub fn settle(mut self, now: Mono, own: Option<u16>, listener: &ListenerView, mind: &Mind) -> Record {
+        self.in_flight = None;
+        self.record.ended = now;
+        if let Some(status) = own {
+            count_own(listener.balancer.stats.of(mind.worker), status);
+        }
+        if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
+            let answers = &target.stats.totals.of(mind.worker).answers;
+            count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
+        }
+        self.record
+    }
+}
+
+fn count_own(stats: &BalancerStats, status: u16) {
+    count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
+}
+
+fn rewrite(transforms: &Transforms, facts: &Facts<'_>) -> Result<Option<Box<Rewritten>>, ()> {
+    let mut url = facts.path.to_vec();
+    if !facts.query.is_empty() {
+        url.push(b'?');
+        url.extend_from_slice(facts.query);
+    }
+    let rewritten = Rewritten {
+        host: transforms.host(facts.host).map_err(|_| ())?,
+        url: transforms.url(&url).map_err(|_| ())?,
+    };
+    Ok((rewritten != Rewritten::default()).then(|| Box::new(rewritten)))
+}

@@ -1,0 +1,148 @@
+//! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
+//! whole; only counters behind it change.
+
+use crate::stats::{BalancerStats, Shards, TargetStats};
+use core::net::{IpAddr, SocketAddr};
+use forebay_health::RoutingReason;
+use forebay_model::{BalancerSettings, ListenerSettings, Protocol};
+use forebay_routing::Rules;
+use std::sync::Arc;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+    )*};
+}
+
+ids! {
+    /// A listener, for as long as it exists; never used again.
+    ListenerId,
+    /// A target group, for as long as it exists; never used again.
+    GroupId,
+    /// A target of a group, for as long as it is registered; never used again.
+    TargetId,
+    /// A zone.
+    ZoneId
+}
+
+/// Everything workers decide by.
+#[derive(Debug, Default)]
+pub struct Picture {
+    /// Grows with each picture.
+    pub version: u64,
+    /// By id, ascending.
+    pub listeners: Vec<Arc<ListenerView>>,
+    /// By id, ascending.
+    pub groups: Vec<Arc<GroupView>>,
+}
+
+impl Picture {
+    /// The listener with this id. O(log listeners).
+    pub fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerView>> {
+        let at = self.listeners.binary_search_by_key(&id, |listener| listener.id).ok()?;
+        self.listeners.get(at)
+    }
+
+    /// The group with this id. O(log groups).
+    pub fn group(&self, id: GroupId) -> Option<&Arc<GroupView>> {
+        let at = self.groups.binary_search_by_key(&id, |group| group.id).ok()?;
+        self.groups.get(at)
+    }
+}
+
+/// A load balancer.
+#[derive(Debug)]
+pub struct BalancerView {
+    /// Its ARN.
+    pub arn: String,
+    /// Host of requests that have none.
+    pub dns_name: String,
+    /// What its attributes say.
+    pub settings: BalancerSettings,
+    /// Counters per worker.
+    pub stats: Arc<Shards<BalancerStats>>,
+}
+
+/// One address a listener listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// The zone it stands in.
+    pub zone: ZoneId,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct ListenerView {
+    /// Which.
+    pub id: ListenerId,
+    /// Its ARN.
+    pub arn: String,
+    /// HTTP or HTTPS.
+    pub protocol: Protocol,
+    /// Its port.
+    pub port: u16,
+    /// Its addresses; the last may be 127.0.0.1, for the first balancer to use the port.
+    pub nodes: Vec<NodeView>,
+    /// Its load balancer.
+    pub balancer: Arc<BalancerView>,
+    /// What its attributes say.
+    pub settings: ListenerSettings,
+    /// Its rules; none if they do not compile, and then it answers 500.
+    pub rules: Option<Arc<Rules<GroupId>>>,
+}
+
+/// A target group.
+#[derive(Debug)]
+pub struct GroupView {
+    /// Which.
+    pub id: GroupId,
+    /// Its ARN.
+    pub arn: String,
+    /// Whether its protocol and version are spoken to targets.
+    pub served: bool,
+    /// Registered targets, draining ones too.
+    pub targets: Vec<Arc<TargetView>>,
+    /// The targets that get traffic from any zone.
+    pub eligible: Eligible,
+    /// With cross-zone off: the targets that get traffic from each zone's node.
+    pub zones: Option<Vec<(ZoneId, Eligible)>>,
+}
+
+/// Indices of targets that get traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eligible {
+    /// Indices into the group's targets.
+    pub targets: Vec<u32>,
+    /// Why these.
+    pub reason: RoutingReason,
+}
+
+impl GroupView {
+    /// The targets that get traffic from a node in this zone.
+    pub fn eligible(&self, zone: ZoneId) -> &Eligible {
+        const NONE: &Eligible = &Eligible { targets: Vec::new(), reason: RoutingReason::Empty };
+        match &self.zones {
+            None => &self.eligible,
+            Some(zones) => zones.iter().find(|entry| entry.0 == zone).map_or(NONE, |entry| &entry.1),
+        }
+    }
+}
+
+/// A target.
+#[derive(Debug)]
+pub struct TargetView {
+    /// Which.
+    pub id: TargetId,
+    /// The id it was registered by.
+    pub name: String,
+    /// The port it was registered with.
+    pub port: u16,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Counters, shared by all pictures and workers.
+    pub stats: Arc<TargetStats>,
+}

@@ -1,0 +1,101 @@
+//! Why the balancer answered by itself, or an exchange ended early.
+
+/// Each way in which a request does not get its target's answer. Logs, metrics and tests name these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The rule is a fixed response.
+    FixedResponse,
+    /// The rule is a redirect.
+    Redirect,
+    /// The redirect's Location would be too long.
+    RedirectTooLong,
+    /// The request is no HTTP, or breaks a limit.
+    Malformed,
+    /// The request line is longer than 16 KiB.
+    UriTooLong,
+    /// TRACE is not allowed.
+    TraceNotAllowed,
+    /// More than 30 addresses in X-Forwarded-For.
+    TooManyForwarded,
+    /// A transfer coding other than chunked or identity.
+    TransferEncoding,
+    /// A version of HTTP that is not spoken here.
+    Version,
+    /// The client sent nothing until its timeout.
+    ClientSilent,
+    /// The client left before its answer was complete.
+    ClientGone,
+    /// The client's body broke off or was no body.
+    BodyBroken,
+    /// The group has no target (in this zone), or every weight is 0.
+    NoTarget,
+    /// The rule's action, the listener or the group needs something this version does not do.
+    NotServed,
+    /// A transform's result cannot be sent.
+    TransformFailed,
+    /// Every target that was tried refused the connection.
+    Refused,
+    /// A target did not accept the connection in time.
+    ConnectTimeout,
+    /// The target closed or reset the connection before its answer was complete.
+    TargetClosed,
+    /// The target's answer is no HTTP, or breaks a limit.
+    BadAnswer,
+    /// The target sent nothing until the idle timeout.
+    TargetSilent,
+    /// The target's deregistration delay ended first.
+    DeregistrationOver,
+    /// No file descriptor or address was left for a connection.
+    OutOfResources,
+}
+
+impl Reason {
+    /// Its name in logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Reason::FixedResponse => "fixed-response",
+            Reason::Redirect => "redirect",
+            Reason::RedirectTooLong => "redirect-too-long",
+            Reason::Malformed => "malformed",
+            Reason::UriTooLong => "uri-too-long",
+            Reason::TraceNotAllowed => "trace-not-allowed",
+            Reason::TooManyForwarded => "too-many-forwarded",
+            Reason::TransferEncoding => "transfer-encoding",
+            Reason::Version => "version",
+            Reason::ClientSilent => "client-silent",
+            Reason::ClientGone => "client-gone",
+            Reason::BodyBroken => "body-broken",
+            Reason::NoTarget => "no-target",
+            Reason::NotServed => "not-served",
+            Reason::TransformFailed => "transform-failed",
+            Reason::Refused => "refused",
+            Reason::ConnectTimeout => "connect-timeout",
+            Reason::TargetClosed => "target-closed",
+            Reason::BadAnswer => "bad-answer",
+            Reason::TargetSilent => "target-silent",
+            Reason::DeregistrationOver => "deregistration-over",
+            Reason::OutOfResources => "out-of-resources",
+        }
+    }
+
+    /// The status the client gets for it; 460 and 000 are only ever logged.
+    pub const fn status(self) -> u16 {
+        match self {
+            Reason::FixedResponse => 200,
+            Reason::Redirect => 302,
+            Reason::RedirectTooLong => 507,
+            Reason::Malformed | Reason::BodyBroken => 400,
+            Reason::UriTooLong => 414,
+            Reason::TraceNotAllowed => 405,
+            Reason::TooManyForwarded => 463,
+            Reason::TransferEncoding => 501,
+            Reason::Version => 505,
+            Reason::ClientSilent => 408,
+            Reason::ClientGone => 460,
+            Reason::NoTarget | Reason::OutOfResources => 503,
+            Reason::NotServed | Reason::TransformFailed => 500,
+            Reason::Refused | Reason::TargetClosed | Reason::BadAnswer | Reason::DeregistrationOver => 502,
+            Reason::ConnectTimeout | Reason::TargetSilent => 504,
+        }
+    }
+}

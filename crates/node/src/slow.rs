@@ -1,0 +1,585 @@
+//! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
+
+use crate::picture::{
+    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId, TargetView, ZoneId,
+};
+use crate::stats::{BalancerStats, Shards, TargetStats};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_health::{GroupHealth, ProbeResult, Routing, Tracker};
+use forebay_model::{
+    BalancerBlueprint, Blueprint, GroupBlueprint, HealthPort, HealthReason, HealthState, ListenerBlueprint, Protocol,
+    ProtocolVersion, TargetBlueprint, TargetHealth,
+};
+use forebay_routing::Rules;
+use forebay_units::Mono;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// How often a draining target is looked at.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// A drained target that is still in the blueprint is reported again this often.
+const DRAIN_REPORT: Duration = Duration::from_secs(5);
+/// After a drain's delay, requests in flight are cut and given this long to end.
+const CUT_GRACE: Duration = Duration::from_secs(2);
+
+/// What the shell reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A probe ended.
+    Probed {
+        /// Of this target.
+        target: TargetId,
+        /// How.
+        result: ProbeResult,
+    },
+    /// A request's connection to this target was refused.
+    Refused {
+        /// By this target.
+        target: TargetId,
+    },
+}
+
+/// What the shell must do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Probe a target and report the result.
+    Probe(ProbeOrder),
+    /// Give this picture to every worker.
+    Publish(Arc<Picture>),
+    /// A deregistered target is idle or its delay is over: take it out of the group.
+    Drained {
+        /// The group's ARN.
+        group: String,
+        /// The target's id.
+        target: String,
+        /// The port it was registered with.
+        port: u16,
+    },
+}
+
+/// A probe to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeOrder {
+    /// Which target.
+    pub target: TargetId,
+    /// Where to.
+    pub address: SocketAddr,
+    /// Path and query to ask for.
+    pub path: String,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+type TargetKey = (String, u16);
+
+#[derive(Debug)]
+struct Target {
+    blueprint: TargetBlueprint,
+    view: Option<Arc<TargetView>>,
+    id: TargetId,
+    stats: Arc<TargetStats>,
+    tracker: Tracker,
+    /// When the next probe is due, while it is probed at all.
+    due: Option<Mono>,
+    draining_since: Option<Mono>,
+    /// When it was last reported as drained: reported again while it is still here, should the report be lost.
+    drained: Option<Mono>,
+}
+
+#[derive(Debug)]
+struct Group {
+    id: GroupId,
+    blueprint: Arc<GroupBlueprint>,
+    targets: BTreeMap<TargetKey, Target>,
+    view: Option<Arc<GroupView>>,
+}
+
+impl Group {
+    fn served(&self) -> bool {
+        self.blueprint.protocol == Protocol::Http && self.blueprint.version == ProtocolVersion::Http1
+    }
+
+    fn is_probed(&self, target: &Target) -> bool {
+        let blueprint = &self.blueprint;
+        blueprint.in_use
+            && blueprint.health.enabled
+            && !blueprint.health.https
+            && self.served()
+            && target.blueprint.address.is_some()
+            && !target.blueprint.draining
+            && zone_enabled(blueprint, &target.blueprint)
+    }
+}
+
+fn zone_enabled(group: &GroupBlueprint, target: &TargetBlueprint) -> bool {
+    target.zone.as_ref().is_none_or(|zone| group.zones.contains(zone))
+}
+
+#[derive(Debug)]
+struct Listener {
+    id: ListenerId,
+    blueprint: Arc<ListenerBlueprint>,
+    balancer: Arc<BalancerView>,
+    rules: Option<Arc<Rules<GroupId>>>,
+}
+
+#[derive(Debug)]
+struct Balancer {
+    view: Arc<BalancerView>,
+    stats: Arc<Shards<BalancerStats>>,
+}
+
+/// The slow path of a node process. One per process; its pictures serve all workers.
+#[derive(Debug)]
+pub struct Node {
+    workers: usize,
+    next_id: u64,
+    version: u64,
+    zones: Vec<String>,
+    balancers: BTreeMap<String, Balancer>,
+    listeners: BTreeMap<String, Listener>,
+    groups: BTreeMap<String, Group>,
+    by_id: BTreeMap<TargetId, (String, TargetKey)>,
+    order: Vec<(Arc<BalancerBlueprint>, Vec<String>)>,
+    probes: BTreeSet<(Mono, TargetId)>,
+    outputs: VecDeque<Output>,
+    stale: bool,
+    drain_look: Option<Mono>,
+}
+
+impl Node {
+    /// A node with nothing to serve yet, for this many workers.
+    pub fn new(workers: usize) -> Node {
+        Node {
+            workers,
+            next_id: 0,
+            version: 0,
+            zones: Vec::new(),
+            balancers: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            order: Vec::new(),
+            probes: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            stale: false,
+            drain_look: None,
+        }
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn zone(&mut self, name: &str) -> ZoneId {
+        let at = self.zones.iter().position(|zone| zone == name).unwrap_or_else(|| {
+            self.zones.push(name.to_owned());
+            self.zones.len() - 1
+        });
+        ZoneId(at as u64)
+    }
+
+    /// Takes what is to be served from now on. Counters, health and turns of what stays are kept. Publishes.
+    pub fn apply(&mut self, now: Mono, blueprint: &Blueprint) {
+        self.take_groups(now, blueprint);
+        self.take_balancers(blueprint);
+        self.stale = true;
+        self.publish();
+    }
+
+    fn take_groups(&mut self, now: Mono, blueprint: &Blueprint) {
+        let wanted: BTreeSet<&str> = blueprint.groups.iter().map(|group| group.arn.as_str()).collect();
+        let gone: Vec<String> =
+            self.groups.keys().filter(|arn| !wanted.contains(arn.as_str())).cloned().collect();
+        for arn in gone {
+            if let Some(group) = self.groups.remove(&arn) {
+                group.targets.into_values().for_each(|target| self.forget(target));
+            }
+        }
+        for group in &blueprint.groups {
+            let known = self.groups.get(&group.arn);
+            if known.is_some_and(|known| Arc::ptr_eq(&known.blueprint, group) || known.blueprint == *group) {
+                continue;
+            }
+            self.take_group(now, group);
+        }
+    }
+
+    fn forget(&mut self, target: Target) {
+        self.by_id.remove(&target.id);
+        if let Some(due) = target.due {
+            self.probes.remove(&(due, target.id));
+        }
+    }
+
+    fn take_group(&mut self, now: Mono, blueprint: &Arc<GroupBlueprint>) {
+        let mut group = match self.groups.remove(&blueprint.arn) {
+            Some(mut known) => {
+                known.blueprint = Arc::clone(blueprint);
+                known
+            }
+            None => Group {
+                id: GroupId(self.id()),
+                blueprint: Arc::clone(blueprint),
+                targets: BTreeMap::new(),
+                view: None,
+            },
+        };
+        group.view = None;
+        let mut before = core::mem::take(&mut group.targets);
+        for wanted in &blueprint.targets {
+            let key = (wanted.id.clone(), wanted.port);
+            let mut target = match before.remove(&key) {
+                // A target that comes back from draining is registered anew: it must prove itself again.
+                Some(known) if known.blueprint.draining && !wanted.draining => {
+                    let stats = Arc::clone(&known.stats);
+                    stats.cut.store(false, Relaxed);
+                    self.forget(known);
+                    self.new_target(wanted, stats)
+                }
+                Some(known) if known.blueprint.address == wanted.address => {
+                    Target { blueprint: wanted.clone(), ..known }
+                }
+                Some(known) => {
+                    self.forget(known);
+                    self.new_target(wanted, Arc::new(TargetStats::new(self.workers)))
+                }
+                None => self.new_target(wanted, Arc::new(TargetStats::new(self.workers))),
+            };
+            self.by_id.insert(target.id, (blueprint.arn.clone(), key.clone()));
+            self.schedule(now, &group, &mut target);
+            group.targets.insert(key, target);
+        }
+        before.into_values().for_each(|target| self.forget(target));
+        self.groups.insert(blueprint.arn.clone(), group);
+    }
+
+    fn new_target(&mut self, blueprint: &TargetBlueprint, stats: Arc<TargetStats>) -> Target {
+        let id = TargetId(self.id());
+        let view = blueprint.address.map(|address| {
+            Arc::new(TargetView {
+                id,
+                name: blueprint.id.clone(),
+                port: blueprint.port,
+                address,
+                stats: Arc::clone(&stats),
+            })
+        });
+        Target {
+            blueprint: blueprint.clone(),
+            view,
+            id,
+            stats,
+            tracker: Tracker::default(),
+            due: None,
+            draining_since: None,
+            drained: None,
+        }
+    }
+
+    /// Starts or stops a target's probes and its drain, as its blueprint says.
+    fn schedule(&mut self, now: Mono, group: &Group, target: &mut Target) {
+        match (group.is_probed(target), target.due) {
+            (true, None) => {
+                target.tracker = Tracker::default();
+                target.due = Some(now);
+                self.probes.insert((now, target.id));
+            }
+            (false, Some(due)) => {
+                target.due = None;
+                self.probes.remove(&(due, target.id));
+            }
+            _ => {}
+        }
+        if !target.blueprint.draining {
+            target.draining_since = None;
+        } else if target.draining_since.is_none() {
+            target.draining_since = Some(now);
+            self.drain_look = Some(now);
+        }
+    }
+
+    fn take_balancers(&mut self, blueprint: &Blueprint) {
+        let mut listeners = BTreeMap::new();
+        let mut balancers = BTreeMap::new();
+        let mut order = Vec::new();
+        for balancer in &blueprint.balancers {
+            let known = self.balancers.remove(&balancer.arn);
+            let stats = known.as_ref().map_or_else(|| Arc::new(Shards::new(self.workers)), |k| Arc::clone(&k.stats));
+            let view = match known {
+                Some(known)
+                    if known.view.settings == balancer.settings && known.view.dns_name == balancer.dns_name =>
+                {
+                    known.view
+                }
+                _ => Arc::new(BalancerView {
+                    arn: balancer.arn.clone(),
+                    dns_name: balancer.dns_name.clone(),
+                    settings: balancer.settings.clone(),
+                    stats: Arc::clone(&stats),
+                }),
+            };
+            for listener in &balancer.listeners {
+                let taken = self.take_listener(listener, Arc::clone(&view));
+                listeners.insert(listener.arn.clone(), taken);
+            }
+            let arns = balancer.listeners.iter().map(|listener| listener.arn.clone()).collect();
+            order.push((Arc::clone(balancer), arns));
+            balancers.insert(balancer.arn.clone(), Balancer { view, stats });
+        }
+        self.listeners = listeners;
+        self.balancers = balancers;
+        self.order = order;
+    }
+
+    fn take_listener(&mut self, blueprint: &Arc<ListenerBlueprint>, balancer: Arc<BalancerView>) -> Listener {
+        let known = self.listeners.remove(&blueprint.arn);
+        let id = known.as_ref().map_or_else(|| ListenerId(self.id()), |known| known.id);
+        let groups = &self.groups;
+        let rules = match known {
+            // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
+            // was made anew under the same ARN can't be: ARNs end in random ids.
+            Some(known) if known.rules.is_some() && known.blueprint.rules == blueprint.rules => known.rules,
+            _ => Rules::compile(&blueprint.rules, |arn| groups.get(arn).map_or(GroupId(0), |group| group.id))
+                .ok()
+                .map(Arc::new),
+        };
+        Listener { id, blueprint: Arc::clone(blueprint), balancer, rules }
+    }
+
+    fn publish(&mut self) {
+        if !self.stale {
+            return;
+        }
+        self.stale = false;
+        self.version += 1;
+        let groups: Vec<String> =
+            self.groups.iter().filter(|(_, group)| group.view.is_none()).map(|(arn, _)| arn.clone()).collect();
+        for arn in groups {
+            let view = self.group_view(&arn);
+            if let Some(group) = self.groups.get_mut(&arn) {
+                group.view = view.map(Arc::new);
+            }
+        }
+        let mut groups: Vec<_> = self.groups.values().filter_map(|group| group.view.clone()).collect();
+        groups.sort_by_key(|group| group.id);
+        let listeners = self.listener_views();
+        let picture = Arc::new(Picture { version: self.version, listeners, groups });
+        self.outputs.push_back(Output::Publish(picture));
+    }
+
+    fn listener_views(&mut self) -> Vec<Arc<ListenerView>> {
+        let mut ports = BTreeSet::new();
+        let mut views = Vec::new();
+        for (balancer, arns) in &self.order.clone() {
+            let zones: Vec<NodeView> = balancer
+                .nodes
+                .iter()
+                .map(|node| NodeView { zone: self.zone(&node.zone), address: node.address })
+                .collect();
+            for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
+                let mut nodes = zones.clone();
+                // The first load balancer to use a port is reached at 127.0.0.1 too.
+                if ports.insert(listener.blueprint.port)
+                    && let Some(first) = zones.first()
+                {
+                    nodes.push(NodeView { zone: first.zone, address: IpAddr::V4(Ipv4Addr::LOCALHOST) });
+                }
+                views.push(Arc::new(ListenerView {
+                    id: listener.id,
+                    arn: listener.blueprint.arn.clone(),
+                    protocol: listener.blueprint.protocol,
+                    port: listener.blueprint.port,
+                    nodes,
+                    balancer: Arc::clone(&listener.balancer),
+                    settings: listener.blueprint.settings.clone(),
+                    rules: listener.rules.clone(),
+                }));
+            }
+        }
+        views.sort_by_key(|view| view.id);
+        views
+    }
+
+    fn group_view(&mut self, arn: &str) -> Option<GroupView> {
+        let zone_names = self.groups.get(arn)?.blueprint.zones.clone();
+        let zone_ids: Vec<ZoneId> = zone_names.iter().map(|zone| self.zone(zone)).collect();
+        let group = self.groups.get(arn)?;
+        let mut targets = Vec::new();
+        // Index, zone and health of each target that may get traffic at all.
+        let mut candidates = Vec::new();
+        for target in group.targets.values() {
+            let Some(view) = &target.view else { continue };
+            if !target.blueprint.draining && zone_enabled(&group.blueprint, &target.blueprint) {
+                let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+                let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
+                candidates.push((index, target.blueprint.zone.as_deref(), healthy));
+            }
+            targets.push(Arc::clone(view));
+        }
+        let settings = &group.blueprint.settings;
+        let eligible = |wanted: Option<&str>| {
+            let of_zone =
+                || candidates.iter().filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted);
+            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let (routing, reason) = GroupHealth {
+                registered: count(of_zone().count()),
+                healthy: count(of_zone().filter(|entry| entry.2).count()),
+                minimum_count: settings.routing_minimum_count,
+                minimum_percent: settings.routing_minimum_percent,
+            }
+            .routing();
+            let targets = of_zone().filter(|entry| routing == Routing::All || entry.2).map(|entry| entry.0).collect();
+            Eligible { targets, reason }
+        };
+        let zones = (!settings.cross_zone).then(|| {
+            zone_names.iter().zip(&zone_ids).map(|(name, &id)| (id, eligible(Some(name)))).collect()
+        });
+        let eligible = eligible(None);
+        Some(GroupView { id: group.id, arn: arn.to_owned(), served: group.served(), targets, eligible, zones })
+    }
+
+    /// Takes an event.
+    pub fn handle(&mut self, now: Mono, event: Event) {
+        let (Event::Probed { target, .. } | Event::Refused { target }) = event;
+        let Some((arn, key)) = self.by_id.get(&target) else { return };
+        let Some(group) = self.groups.get_mut(arn) else { return };
+        let check = group.blueprint.health.clone();
+        let Some(target) = group.targets.get_mut(key) else { return };
+        let changed = match event {
+            Event::Probed { result, .. } if target.due.is_some() => target.tracker.probed(result, &check),
+            Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
+                let changed = target.tracker.refused();
+                // Look again soon: whoever restarts it should not wait a whole interval.
+                if let Some(due) = target.due.replace(now + target.tracker.interval(&check)) {
+                    self.probes.remove(&(due, target.id));
+                }
+                self.probes.extend(target.due.map(|due| (due, target.id)));
+                changed
+            }
+            _ => false,
+        };
+        if changed {
+            group.view = None;
+            self.stale = true;
+            self.publish();
+        }
+    }
+
+    /// When `handle_deadline` wants to be called next.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let probe = self.probes.first().map(|probe| probe.0);
+        [probe, self.drain_look].into_iter().flatten().min()
+    }
+
+    /// Does what is due; late calls are fine.
+    pub fn handle_deadline(&mut self, now: Mono) {
+        while let Some(&(due, id)) = self.probes.first() {
+            if due > now {
+                break;
+            }
+            self.probes.pop_first();
+            self.order_probe(now, due, id);
+        }
+        if self.drain_look.is_some_and(|look| look <= now) {
+            self.look_at_drains(now);
+        }
+    }
+
+    fn order_probe(&mut self, now: Mono, due: Mono, id: TargetId) {
+        let Some((arn, key)) = self.by_id.get(&id) else { return };
+        let Some(group) = self.groups.get_mut(arn) else { return };
+        let check = &group.blueprint.health;
+        let Some(target) = group.targets.get_mut(key) else { return };
+        let Some(mut address) = target.blueprint.address else { return };
+        if let HealthPort::At(port) = check.port {
+            address.set_port(port);
+        }
+        target.tracker.probing();
+        // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
+        let next = (due + target.tracker.interval(check)).max(now);
+        target.due = Some(next);
+        self.probes.insert((next, id));
+        self.outputs.push_back(Output::Probe(ProbeOrder {
+            target: id,
+            address,
+            path: check.path.clone(),
+            timeout: check.timeout,
+        }));
+    }
+
+    fn look_at_drains(&mut self, now: Mono) {
+        let mut more = false;
+        for (arn, group) in &mut self.groups {
+            let delay = group.blueprint.settings.deregistration_delay;
+            for ((name, port), target) in &mut group.targets {
+                let Some(since) = target.draining_since else { continue };
+                more = true;
+                if target.drained.is_some_and(|at| now.since(at) < DRAIN_REPORT) {
+                    continue;
+                }
+                let idle = target.stats.in_flight.load(Relaxed) == 0;
+                let over = now.since(since) >= delay;
+                if over {
+                    target.stats.cut.store(true, Relaxed);
+                }
+                if idle || now.since(since) >= delay + CUT_GRACE {
+                    target.drained = Some(now);
+                    self.outputs.push_back(Output::Drained { group: arn.clone(), target: name.clone(), port: *port });
+                }
+            }
+        }
+        self.drain_look = more.then_some(now + DRAIN_LOOK);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What is known of a target; none if it is not registered.
+    pub fn health(&self, group: &str, target: &str, port: u16) -> Option<TargetHealth> {
+        let group = self.groups.get(group)?;
+        let target = group.targets.get(&(target.to_owned(), port))?;
+        let known = |state, reason| Some(TargetHealth { state, reason: Some(reason) });
+        if target.blueprint.draining {
+            return known(HealthState::Draining, HealthReason::DeregistrationInProgress);
+        }
+        if !group.blueprint.in_use {
+            return known(HealthState::Unused, HealthReason::NotInUse);
+        }
+        if target.blueprint.address.is_none() {
+            return known(HealthState::Unused, HealthReason::InvalidState("stopped"));
+        }
+        if !zone_enabled(&group.blueprint, &target.blueprint) {
+            return known(HealthState::Unused, HealthReason::ZoneNotEnabled);
+        }
+        if !group.served() || group.blueprint.health.https {
+            return known(HealthState::Unavailable, HealthReason::ProtocolNotServed);
+        }
+        if !group.blueprint.health.enabled {
+            return known(HealthState::Unavailable, HealthReason::HealthCheckDisabled);
+        }
+        Some(target.tracker.health())
+    }
+
+    /// Every target's group ARN, id, port, health and counters, for metrics.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, &str, u16, bool, &Arc<TargetStats>)> {
+        self.groups.iter().flat_map(|(arn, group)| {
+            group.targets.iter().map(move |((name, port), target)| {
+                (arn.as_str(), name.as_str(), *port, target.tracker.is_healthy(), &target.stats)
+            })
+        })
+    }
+
+    /// Every load balancer's ARN and counters, for metrics.
+    pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Shards<BalancerStats>>)> {
+        self.balancers.iter().map(|(arn, balancer)| (arn.as_str(), &balancer.stats))
+    }
+}
+
+#[cfg(test)]
+mod tests;

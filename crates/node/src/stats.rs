@@ -1,0 +1,84 @@
+//! Counters, one shard per worker: a worker writes only its own, readers add them up.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// One `T` per worker, each on cache lines of its own.
+#[derive(Debug)]
+pub struct Shards<T>(Box<[Padded<T>]>);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Padded<T>(T);
+
+impl<T: Default> Shards<T> {
+    /// One for each of `workers`; at least one.
+    pub fn new(workers: usize) -> Shards<T> {
+        Shards((0..workers.max(1)).map(|_| Padded::default()).collect())
+    }
+}
+
+impl<T> Shards<T> {
+    /// That worker's own.
+    pub fn of(&self, worker: usize) -> &T {
+        &self.0[worker % self.0.len()].0
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|shard| &shard.0)
+    }
+}
+
+/// What one worker counts of a load balancer.
+#[derive(Debug, Default)]
+pub struct BalancerStats {
+    /// Requests begun.
+    pub requests: AtomicU64,
+    /// Answers made here, by hundreds of their status (index 2 to 5).
+    pub own: [AtomicU64; 6],
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections open.
+    pub open: AtomicU64,
+    /// Rules looked at, default rules excluded.
+    pub rule_evaluations: AtomicU64,
+    /// Requests sent anew because a pooled connection had died.
+    pub stale_retries: AtomicU64,
+    /// Requests sent to another target because a connection failed.
+    pub connect_retries: AtomicU64,
+    /// Requests sent to a group whose targets all get traffic because too few are healthy.
+    pub fail_open: AtomicU64,
+}
+
+/// What one worker counts of a target.
+#[derive(Debug, Default)]
+pub struct TargetTotals {
+    /// Requests sent.
+    pub requests: AtomicU64,
+    /// Answers by hundreds of their status.
+    pub answers: [AtomicU64; 6],
+    /// Connections that failed.
+    pub connect_errors: AtomicU64,
+}
+
+/// What is known of a target by all workers. Outlives pictures.
+#[derive(Debug)]
+pub struct TargetStats {
+    /// Requests picked for it and not yet ended.
+    pub in_flight: AtomicU32,
+    /// Its deregistration delay is over: what is still in flight ends now.
+    pub cut: AtomicBool,
+    /// Totals per worker.
+    pub totals: Shards<TargetTotals>,
+}
+
+impl TargetStats {
+    pub(crate) fn new(workers: usize) -> TargetStats {
+        TargetStats { in_flight: AtomicU32::new(0), cut: AtomicBool::new(false), totals: Shards::new(workers) }
+    }
+
+    /// Requests it has been sent.
+    pub fn requests(&self) -> u64 {
+        self.totals.iter().map(|totals| totals.requests.load(Relaxed)).sum()
+    }
+}
