@@ -1,40 +1,60 @@
-//! Errors as the AWS APIs give them.
+//! The error that an API call answers with.
 
-use core::fmt;
+use std::borrow::Cow;
 
-/// Whose fault an error is.
+/// Whose fault an error is; AWS calls it the error's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The caller's: the same call will fail again.
+    /// The caller sent something wrong.
     Sender,
-    /// Ours.
+    /// We failed.
     Receiver,
 }
 
-/// An error as a caller of the API sees it. Display prints `code: message`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// AWS's code and message, with the HTTP status that carries them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
 pub struct ApiError {
-    /// AWS's code, such as `LoadBalancerNotFound`.
+    /// The code that clients match on, e.g. `LoadBalancerNotFound`.
     pub code: String,
-    /// Text for people (and for clients that search it).
+    /// The text for people.
     pub message: String,
-    /// HTTP status of the answer.
+    /// The HTTP status.
     pub status: u16,
     /// Whose fault it is.
     pub blame: Blame,
 }
 
 impl ApiError {
-    /// The caller's error, with status 400.
-    pub fn sender(code: impl Into<String>, message: impl Into<String>) -> ApiError {
-        ApiError { code: code.into(), message: message.into(), status: 400, blame: Blame::Sender }
+    /// An error that the caller made: status 400.
+    pub fn sender(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> ApiError {
+        ApiError {
+            code: code.into().into_owned(),
+            message: message.into(),
+            status: 400,
+            blame: Blame::Sender,
+        }
+    }
+
+    /// An error that we made, e.g. `InternalFailure` with 500 or `ServiceUnavailable` with 503.
+    pub fn receiver(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> ApiError {
+        ApiError {
+            code: code.into().into_owned(),
+            message: message.into(),
+            status,
+            blame: Blame::Receiver,
+        }
+    }
+
+    /// The same error under another HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> ApiError {
+        self.status = status;
+        self
+    }
+
+    /// A parameter that breaks a rule, in AWS Query's words: `ValidationError`.
+    pub fn validation(message: impl Into<String>) -> ApiError {
+        ApiError::sender("ValidationError", message)
     }
 }
-
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
-    }
-}
-
-impl core::error::Error for ApiError {}

@@ -1,9 +1,19 @@
-//! Bytes of the AWS protocols to operation values and back.
-//! Never does I/O, never decides what an operation means.
+//! Turns AWS API requests into operation values and operation values into answers: AWS Query, EC2 Query and JSON 1.1, with
+//! SigV4 and the constraint checks of the service models. Never does I/O, reads no clock and knows nothing of any operation's meaning.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod encode;
 mod error;
+mod json;
+mod model;
+mod query;
+mod request;
 mod service;
+pub mod sigv4;
+mod tree;
+mod validate;
 
+pub use encode::{Answer, encode};
 pub use error::{ApiError, Blame};
-pub use service::Service;
+pub use request::{Call, HttpRequest, Refusal, open};
+pub use service::{Protocol, Service};

@@ -278,7 +278,12 @@ fn strip_shape(shape: &Value) -> Result<Value> {
     if let Some(error) = shape.get("error") {
         kept.insert("code".to_owned(), error["code"].clone());
         kept.insert("status".to_owned(), error["httpStatusCode"].clone());
-    } else if let Some(members) = shape.get("members").and_then(Value::as_object) {
+    }
+    // An error's members are its message and nothing that we answer.
+    if shape.get("exception").is_some() || shape.get("error").is_some() {
+        return Ok(Value::Object(kept));
+    }
+    if let Some(members) = shape.get("members").and_then(Value::as_object) {
         let members: Map<String, Value> = members
             .iter()
             .map(|(name, member)| (name.clone(), strip_reference(member)))

@@ -1,0 +1,259 @@
+//! Writes an operation's answer, or its error, in the caller's protocol.
+
+use crate::model::{Kind, Model, ShapeId};
+use crate::{ApiError, Blame, Protocol, Service};
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers to set; `content-length` is the transport's.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Writes `result` for a call of `operation` in `protocol`. Without a service (the envelope could not be opened) only errors
+/// make sense. Members that the output shape does not have are left out; a value of the wrong type is written as it stands.
+pub fn encode(
+    protocol: Protocol,
+    call: Option<(Service, &str)>,
+    request_id: &str,
+    result: Result<&Value, &ApiError>,
+) -> Answer {
+    let (status, body) = match (result, call) {
+        (Ok(value), Some((service, operation))) => (200, success(service, operation, request_id, value)),
+        (Ok(_), None) => (200, String::new()),
+        (Err(error), call) => (error.status, failure(protocol, call, request_id, error)),
+    };
+    let content = if protocol == Protocol::Json {
+        "application/x-amz-json-1.1"
+    } else {
+        "text/xml"
+    };
+    let mut headers = vec![
+        ("content-type", content.to_owned()),
+        ("x-amzn-requestid", request_id.to_owned()),
+    ];
+    if let Err(error) = result
+        && protocol == Protocol::Json
+    {
+        headers.push(("x-amzn-errortype", error.code.clone()));
+    }
+    Answer {
+        status,
+        headers,
+        body: body.into_bytes(),
+    }
+}
+
+fn success(service: Service, operation: &str, request_id: &str, value: &Value) -> String {
+    let model = Model::of(service);
+    let shapes = model.operation(operation);
+    let output = shapes.and_then(|shapes| shapes.output);
+    if service.protocol() == Protocol::Json {
+        return match output {
+            Some(shape) => json(model, shape, value).to_string(),
+            // AWS answers an operation without output with an empty body.
+            None => String::new(),
+        };
+    }
+    let mut xml = Xml::new();
+    xml.open_with_namespace(&format!("{operation}Response"), &model.xmlns);
+    if service.protocol() == Protocol::Ec2 {
+        xml.leaf("requestId", request_id);
+        match output {
+            Some(shape) => xml.members(model, shape, value),
+            None => xml.leaf("return", "true"),
+        }
+    } else {
+        if let Some(shape) = output {
+            let wrapper = shapes.and_then(|shapes| shapes.wrapper.clone());
+            let wrapper = wrapper.unwrap_or_else(|| format!("{operation}Result"));
+            xml.open(&wrapper);
+            xml.members(model, shape, value);
+            xml.close(&wrapper);
+        }
+        xml.open("ResponseMetadata");
+        xml.leaf("RequestId", request_id);
+        xml.close("ResponseMetadata");
+    }
+    xml.close(&format!("{operation}Response"));
+    xml.text
+}
+
+fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, error: &ApiError) -> String {
+    let mut xml = Xml::new();
+    match protocol {
+        Protocol::Json => {
+            return serde_json::json!({"__type": error.code, "message": error.message}).to_string();
+        }
+        Protocol::Ec2 => {
+            for element in ["Response", "Errors", "Error"] {
+                xml.open(element);
+            }
+            xml.leaf("Code", &error.code);
+            xml.leaf("Message", &error.message);
+            xml.close("Error");
+            xml.close("Errors");
+            xml.leaf("RequestID", request_id);
+            xml.close("Response");
+        }
+        Protocol::Query => {
+            let namespace = call.map_or("", |(service, _)| Model::of(service).xmlns.as_str());
+            xml.open_with_namespace("ErrorResponse", namespace);
+            xml.open("Error");
+            xml.leaf(
+                "Type",
+                if error.blame == Blame::Sender {
+                    "Sender"
+                } else {
+                    "Receiver"
+                },
+            );
+            xml.leaf("Code", &error.code);
+            xml.leaf("Message", &error.message);
+            xml.close("Error");
+            xml.leaf("RequestId", request_id);
+            xml.close("ErrorResponse");
+        }
+    }
+    xml.text
+}
+
+/// The value with only the members that its shape has.
+fn json(model: &Model, shape: ShapeId, value: &Value) -> Value {
+    match (&model.shape(shape).kind, value) {
+        (Kind::Structure(members), Value::Object(given)) => {
+            let mut object = Map::new();
+            for member in members {
+                if let Some(below) = given.get(&member.name).filter(|below| !below.is_null()) {
+                    object.insert(member.output.clone(), json(model, member.shape, below));
+                }
+            }
+            Value::Object(object)
+        }
+        (Kind::List { item, .. }, Value::Array(items)) => {
+            items.iter().map(|below| json(model, *item, below)).collect()
+        }
+        (Kind::Map { value: item, .. }, Value::Object(given)) => given
+            .iter()
+            .map(|(key, below)| (key.clone(), json(model, *item, below)))
+            .collect(),
+        _ => value.clone(),
+    }
+}
+
+struct Xml {
+    text: String,
+}
+
+impl Xml {
+    fn new() -> Xml {
+        Xml {
+            text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(),
+        }
+    }
+
+    fn open(&mut self, element: &str) {
+        let _ = write!(self.text, "<{element}>");
+    }
+
+    fn open_with_namespace(&mut self, element: &str, namespace: &str) {
+        if namespace.is_empty() {
+            self.open(element);
+        } else {
+            let _ = write!(self.text, "<{element} xmlns=\"{namespace}\">");
+        }
+    }
+
+    fn close(&mut self, element: &str) {
+        let _ = write!(self.text, "</{element}>");
+    }
+
+    fn leaf(&mut self, element: &str, text: &str) {
+        self.open(element);
+        escape(text, &mut self.text);
+        self.close(element);
+    }
+
+    /// The members of a structure, without an element around them.
+    fn members(&mut self, model: &Model, shape: ShapeId, value: &Value) {
+        if let (Kind::Structure(members), Value::Object(given)) = (&model.shape(shape).kind, value) {
+            for member in members {
+                if let Some(below) = given.get(&member.name).filter(|below| !below.is_null()) {
+                    self.element(model, member.shape, &member.output, below);
+                }
+            }
+        }
+    }
+
+    fn element(&mut self, model: &Model, shape: ShapeId, element: &str, value: &Value) {
+        match (&model.shape(shape).kind, value) {
+            (Kind::Structure(_), Value::Object(_)) => {
+                self.open(element);
+                self.members(model, shape, value);
+                self.close(element);
+            }
+            (Kind::List { item, name, .. }, Value::Array(items)) => {
+                self.open(element);
+                for below in items {
+                    self.element(model, *item, name, below);
+                }
+                self.close(element);
+            }
+            (
+                Kind::Map {
+                    key,
+                    value: item,
+                    key_name,
+                    value_name,
+                },
+                Value::Object(given),
+            ) => {
+                self.open(element);
+                for (name, below) in given {
+                    self.open("entry");
+                    self.element(model, *key, key_name, &Value::String(name.clone()));
+                    self.element(model, *item, value_name, below);
+                    self.close("entry");
+                }
+                self.close(element);
+            }
+            (Kind::Timestamp, Value::Number(seconds)) => {
+                self.leaf(element, &iso(seconds.as_f64().unwrap_or_default()));
+            }
+            (_, Value::String(text)) => self.leaf(element, text),
+            (_, other) => self.leaf(element, &other.to_string()),
+        }
+    }
+}
+
+/// `2024-01-02T03:04:05.678Z`, the form that every XML service of AWS uses.
+fn iso(seconds: f64) -> String {
+    let millis = (seconds * 1e3).round();
+    match jiff::Timestamp::from_millisecond(millis as i64) {
+        Ok(at) => format!("{at:.3}"),
+        Err(_) => "1970-01-01T00:00:00.000Z".to_owned(),
+    }
+}
+
+/// Escapes `text` for element content. Characters that XML 1.0 cannot hold become the replacement character.
+fn escape(text: &str, out: &mut String) {
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // A bare carriage return would be read back as a line feed.
+            '\r' => out.push_str("&#xD;"),
+            '\t' | '\n' => out.push(letter),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            _ => out.push(letter),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Reads a JSON body by an operation's input shape.
+
+use crate::ApiError;
+use crate::model::{Kind, Model, ShapeId};
+use crate::query::epoch_seconds;
+use base64::Engine as _;
+use serde_json::{Map, Value};
+
+/// The operation's input from a JSON 1.1 body; an empty body is an empty object.
+pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value, ApiError> {
+    let raw: Value = if body.iter().all(u8::is_ascii_whitespace) {
+        Value::Object(Map::new())
+    } else {
+        serde_json::from_slice(body).map_err(|_| serialization("The request body is not valid JSON."))?
+    };
+    value(model, shape, raw)
+}
+
+fn value(model: &Model, shape: ShapeId, raw: Value) -> Result<Value, ApiError> {
+    match (&model.shape(shape).kind, raw) {
+        (Kind::Structure(members), Value::Object(mut given)) => {
+            let mut object = Map::new();
+            for member in members {
+                match given.remove(&member.input) {
+                    None | Some(Value::Null) => {}
+                    Some(below) => {
+                        object.insert(member.name.clone(), value(model, member.shape, below)?);
+                    }
+                }
+            }
+            Ok(Value::Object(object))
+        }
+        (Kind::List { item, .. }, Value::Array(given)) => given
+            .into_iter()
+            .map(|below| value(model, *item, below))
+            .collect(),
+        (Kind::Map { value: item, .. }, Value::Object(given)) => {
+            let entries = given
+                .into_iter()
+                .map(|(key, below)| Ok((key, value(model, *item, below)?)));
+            Ok(Value::Object(entries.collect::<Result<_, ApiError>>()?))
+        }
+        (Kind::Text, text @ Value::String(_)) | (Kind::Boolean, text @ Value::Bool(_)) => Ok(text),
+        (Kind::Integer, Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Ok(Value::from(whole)),
+            // JSON has one kind of number: 80.0 is 80.
+            (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                Ok(Value::from(float as i64))
+            }
+            _ => Err(serialization("NUMBER_VALUE can not be converted to an Integer")),
+        },
+        (Kind::Float | Kind::Timestamp, number @ Value::Number(_)) => Ok(number),
+        (Kind::Timestamp, Value::String(text)) => epoch_seconds(&text)
+            .ok_or_else(|| serialization("STRING_VALUE can not be converted to a Timestamp")),
+        (Kind::Blob, Value::String(text)) => match base64::engine::general_purpose::STANDARD.decode(&text) {
+            Ok(_) => Ok(Value::String(text)),
+            Err(_) => Err(serialization(
+                "STRING_VALUE can not be converted to Blob: it is not base64",
+            )),
+        },
+        (kind, raw) => Err(serialization(&format!(
+            "{} can not be converted to {}",
+            token(&raw),
+            expected(kind)
+        ))),
+    }
+}
+
+fn token(raw: &Value) -> &'static str {
+    match raw {
+        Value::Null => "NULL_VALUE",
+        Value::Bool(true) => "TRUE_VALUE",
+        Value::Bool(false) => "FALSE_VALUE",
+        Value::Number(_) => "NUMBER_VALUE",
+        Value::String(_) => "STRING_VALUE",
+        Value::Array(_) => "START_ARRAY",
+        Value::Object(_) => "START_OBJECT",
+    }
+}
+
+fn expected(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Structure(_) => "a structure",
+        Kind::List { .. } => "a list",
+        Kind::Map { .. } => "a map",
+        Kind::Text => "a String",
+        Kind::Integer => "an Integer",
+        Kind::Float => "a Double",
+        Kind::Boolean => "a Boolean",
+        Kind::Blob => "a Blob",
+        Kind::Timestamp => "a Timestamp",
+    }
+}
+
+fn serialization(message: &str) -> ApiError {
+    ApiError::sender("SerializationException", message)
+}

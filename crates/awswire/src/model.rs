@@ -1,0 +1,371 @@
+//! The service models: operations and shapes, read once from the stripped botocore data in `models/`.
+
+use crate::{Protocol, Service};
+use regex::Regex;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, OnceLock};
+
+/// Where a shape stands in [`Model::shapes`].
+pub(crate) type ShapeId = usize;
+
+/// One service's operations and shapes.
+pub(crate) struct Model {
+    pub(crate) version: String,
+    pub(crate) xmlns: String,
+    pub(crate) target: String,
+    operations: BTreeMap<String, Operation>,
+    /// Operations that AWS has and the model leaves out, sorted.
+    others: Vec<String>,
+    shapes: Vec<Shape>,
+}
+
+/// The shapes of one operation.
+pub(crate) struct Operation {
+    pub(crate) input: Option<ShapeId>,
+    pub(crate) output: Option<ShapeId>,
+    /// The XML element around the output, for AWS Query.
+    pub(crate) wrapper: Option<String>,
+    errors: Vec<(String, u16)>,
+}
+
+/// One type with its constraints.
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    pub(crate) min: Option<i64>,
+    pub(crate) max: Option<i64>,
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) choices: Vec<String>,
+}
+
+/// What a shape is made of.
+pub(crate) enum Kind {
+    Structure(Vec<Member>),
+    List {
+        item: ShapeId,
+        name: String,
+        flattened: bool,
+    },
+    Map {
+        key: ShapeId,
+        value: ShapeId,
+        key_name: String,
+        value_name: String,
+    },
+    Text,
+    Integer,
+    Float,
+    Boolean,
+    Blob,
+    Timestamp,
+}
+
+/// One member of a structure.
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// Its name in requests.
+    pub(crate) input: String,
+    /// Its name in answers.
+    pub(crate) output: String,
+    pub(crate) shape: ShapeId,
+    pub(crate) required: bool,
+}
+
+/// A Java pattern of the model, compiled when it is first needed.
+pub(crate) struct Pattern {
+    pub(crate) source: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// Whether the whole of `text` matches, as Java's `matches()` asks. A pattern that Rust cannot compile matches everything.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        self.compiled().is_none_or(|regex| regex.is_match(text))
+    }
+
+    pub(crate) fn compiled(&self) -> Option<&Regex> {
+        let compile = || {
+            // Java writes the characters beyond the basic plane as surrogates.
+            let source = self
+                .source
+                .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}");
+            Regex::new(&format!(r"\A(?:{source})\z")).ok()
+        };
+        self.compiled.get_or_init(compile).as_ref()
+    }
+}
+
+static MODELS: LazyLock<[Model; 5]> = LazyLock::new(|| {
+    Service::ALL.map(|service| {
+        let text = match service {
+            Service::Elbv2 => include_str!("../models/elbv2.json"),
+            Service::Ec2 => include_str!("../models/ec2.json"),
+            Service::Acm => include_str!("../models/acm.json"),
+            Service::Iam => include_str!("../models/iam.json"),
+            Service::Sts => include_str!("../models/sts.json"),
+        };
+        Model::read(text, service.protocol()).expect("the models in this crate are read by its tests")
+    })
+});
+
+impl Model {
+    /// The model of a service.
+    pub(crate) fn of(service: Service) -> &'static Model {
+        &MODELS[service as usize]
+    }
+
+    /// The operation of that name, if the model has its shapes.
+    pub(crate) fn operation(&self, name: &str) -> Option<&Operation> {
+        self.operations.get(name)
+    }
+
+    /// Whether AWS has an operation of that name which the model leaves out.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.others
+            .binary_search_by(|other| other.as_str().cmp(name))
+            .is_ok()
+    }
+
+    /// All operation names that AWS has.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = self
+            .operations
+            .keys()
+            .chain(&self.others)
+            .map(String::as_str)
+            .collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
+    /// The documented errors of an operation.
+    pub(crate) fn errors(&self, name: &str) -> Vec<(&str, u16)> {
+        let errors = self
+            .operations
+            .get(name)
+            .map(|operation| operation.errors.as_slice());
+        errors
+            .unwrap_or_default()
+            .iter()
+            .map(|(code, status)| (code.as_str(), *status))
+            .collect()
+    }
+
+    /// The shape with this id.
+    pub(crate) fn shape(&self, id: ShapeId) -> &Shape {
+        &self.shapes[id]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    fn read(text: &str, protocol: Protocol) -> Option<Model> {
+        let raw: Value = serde_json::from_str(text).ok()?;
+        let shapes = raw["shapes"].as_object()?;
+        let ids: HashMap<&str, ShapeId> = shapes
+            .keys()
+            .enumerate()
+            .map(|(id, name)| (name.as_str(), id))
+            .collect();
+        let reader = Reader { ids: &ids, protocol };
+        let mut operations = BTreeMap::new();
+        for (name, operation) in raw["operations"].as_object()? {
+            let id = |key: &str| {
+                operation
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .and_then(|name| ids.get(name).copied())
+            };
+            let errors = operation
+                .get("errors")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            operations.insert(
+                name.clone(),
+                Operation {
+                    input: id("in"),
+                    output: id("out"),
+                    wrapper: operation
+                        .get("wrapper")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                    errors: errors
+                        .filter_map(|name| error_code(name.as_str()?, shapes.get(name.as_str()?)?))
+                        .collect(),
+                },
+            );
+        }
+        let others = raw["others"]
+            .as_array()?
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned);
+        let mut others: Vec<String> = others.collect();
+        others.sort();
+        Some(Model {
+            version: raw["version"].as_str()?.to_owned(),
+            xmlns: raw["xmlns"].as_str().unwrap_or_default().to_owned(),
+            target: raw["target"].as_str().unwrap_or_default().to_owned(),
+            operations,
+            others,
+            shapes: shapes
+                .values()
+                .map(|shape| reader.shape(shape))
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// The code an error shape has on the wire, with its status. JSON services use the shape's own name.
+fn error_code(name: &str, shape: &Value) -> Option<(String, u16)> {
+    let code = shape.get("code").and_then(Value::as_str).unwrap_or(name);
+    let status = shape.get("status").and_then(Value::as_u64).unwrap_or(400);
+    Some((code.to_owned(), u16::try_from(status).ok()?))
+}
+
+struct Reader<'a> {
+    ids: &'a HashMap<&'a str, ShapeId>,
+    protocol: Protocol,
+}
+
+impl Reader<'_> {
+    fn shape(&self, raw: &Value) -> Option<Shape> {
+        let limit = |key: &str| raw.get(key).and_then(Value::as_f64).map(|limit| limit as i64);
+        let kind = match raw["t"].as_str()? {
+            "structure" => Kind::Structure(self.members(raw)?),
+            "list" => {
+                let (item, location, _) = self.reference(&raw["member"])?;
+                let name = location.unwrap_or_else(|| "member".to_owned());
+                let flattened = self.protocol == Protocol::Ec2 || raw["flattened"] == true;
+                Kind::List {
+                    item,
+                    name,
+                    flattened,
+                }
+            }
+            "map" => {
+                let (key, key_name, _) = self.reference(&raw["key"])?;
+                let (value, value_name, _) = self.reference(&raw["value"])?;
+                let key_name = key_name.unwrap_or_else(|| "key".to_owned());
+                Kind::Map {
+                    key,
+                    value,
+                    key_name,
+                    value_name: value_name.unwrap_or_else(|| "value".to_owned()),
+                }
+            }
+            "string" | "character" => Kind::Text,
+            "integer" | "long" => Kind::Integer,
+            "float" | "double" => Kind::Float,
+            "boolean" => Kind::Boolean,
+            "blob" => Kind::Blob,
+            "timestamp" => Kind::Timestamp,
+            _ => return None,
+        };
+        let choices = raw.get("enum").and_then(Value::as_array).into_iter().flatten();
+        Some(Shape {
+            kind,
+            min: limit("min"),
+            max: limit("max"),
+            pattern: raw.get("pattern").and_then(Value::as_str).map(|source| Pattern {
+                source: source.to_owned(),
+                compiled: OnceLock::new(),
+            }),
+            choices: choices.filter_map(Value::as_str).map(str::to_owned).collect(),
+        })
+    }
+
+    fn members(&self, raw: &Value) -> Option<Vec<Member>> {
+        let required: Vec<&str> = raw
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let members = raw
+            .get("members")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        members
+            .map(|(name, reference)| {
+                let (shape, location, query) = self.reference(reference)?;
+                let input = match (self.protocol, query, &location) {
+                    (Protocol::Ec2, Some(query), _) => query,
+                    (Protocol::Ec2, None, Some(location)) => capitalised(location),
+                    (_, _, Some(location)) => location.clone(),
+                    (_, _, None) => name.clone(),
+                };
+                let output = location.unwrap_or_else(|| name.clone());
+                let required = required.contains(&name.as_str());
+                Some(Member {
+                    name: name.clone(),
+                    input,
+                    output,
+                    shape,
+                    required,
+                })
+            })
+            .collect()
+    }
+
+    /// A reference's shape, `locationName` and `queryName`.
+    fn reference(&self, raw: &Value) -> Option<(ShapeId, Option<String>, Option<String>)> {
+        if let Some(name) = raw.as_str() {
+            return Some((*self.ids.get(name)?, None, None));
+        }
+        let text = |index: usize| raw.get(index).and_then(Value::as_str).map(str::to_owned);
+        Some((*self.ids.get(raw.get(0)?.as_str()?)?, text(1), text(2)))
+    }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_load_and_name_operations() {
+        assert_eq!(Model::of(Service::Elbv2).names().count(), 51);
+        assert!(Model::of(Service::Ec2).knows("CreateVpnGateway"));
+        assert!(!Model::of(Service::Ec2).knows("CreateVpnGatewayy"));
+        for service in Service::ALL {
+            assert!(!Model::of(service).version.is_empty(), "{service:?}");
+        }
+    }
+
+    #[test]
+    fn wire_codes_are_not_shape_names() {
+        let errors = Service::Elbv2.documented_errors("CreateListener");
+        assert!(errors.contains(&("ALPNPolicyNotFound", 400)), "{errors:?}");
+        let errors = Service::Elbv2.documented_errors("ModifyCapacityReservation");
+        assert!(errors.contains(&("PriorRequestNotComplete", 429)), "{errors:?}");
+    }
+
+    /// Patterns that Rust's engine refuses are not checked by us; each is known here with its reason.
+    #[test]
+    fn uncompilable_patterns_are_known() {
+        let unchecked: Vec<&str> = Service::ALL
+            .into_iter()
+            .flat_map(|service| Model::of(service).shapes())
+            .filter_map(|shape| shape.pattern.as_ref())
+            .filter(|pattern| pattern.compiled().is_none())
+            .map(|pattern| pattern.source.as_str())
+            .collect();
+        // ACM's domain names: (?!-) is a look-ahead, which the regex crate leaves out by design. ACM's operations check
+        // domain names themselves.
+        let domain = r"(\*\.)?(((?!-)[A-Za-z0-9-]{0,62}[A-Za-z0-9])\.)+((?!-)[A-Za-z0-9-]{1,62}[A-Za-z0-9])";
+        assert_eq!(unchecked, [domain]);
+    }
+}
