@@ -11,7 +11,7 @@ mod reuse;
 mod slow;
 mod stats;
 
-pub use answer::{Answer, page};
+pub use answer::{Answer, page, phrase};
 pub use exchange::{ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Step};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers};

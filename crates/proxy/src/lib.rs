@@ -1,1 +1,29 @@
-//! forebay-proxy
+//! The data plane's hands: sockets, HTTP/1.1, pooled connections to targets, probes. Asks `node`, obeys.
+//! Never decides where a request goes, whether it is sent again, or who is healthy.
+//!
+//! A request passes seven rooms: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `settle`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod accept;
+mod buffers;
+mod choose;
+mod chunked;
+mod clock;
+mod crew;
+mod forward;
+mod framing;
+mod head;
+mod pool;
+mod probe;
+mod pump;
+mod read;
+mod route;
+mod secure;
+mod settle;
+mod slow;
+mod sweep;
+mod worker;
+
+pub use clock::Clock;
+pub use crew::{BindFailure, raise_descriptor_limit};
+pub use slow::{DataPlane, Drained, Options, Served};

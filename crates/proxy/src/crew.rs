@@ -1,0 +1,235 @@
+//! The workers: one thread each, with sockets of their own on shared ports.
+
+use crate::accept::{self, Place};
+use crate::clock::Clock;
+use crate::sweep::SWEEP;
+use crate::worker::Worker;
+use forebay_model::Protocol;
+use forebay_node::{Event, Mind, Picture};
+use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Connections the kernel holds until they are taken.
+const BACKLOG: i32 = 4096;
+
+/// An address that could not be listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindFailure {
+    /// The address.
+    pub address: SocketAddr,
+    /// The listener's ARN.
+    pub listener: String,
+    /// What the system said.
+    pub error: String,
+}
+
+enum Command {
+    /// Decide by this picture; listen on these; move or close those.
+    Adopt { picture: Arc<Picture>, open: Vec<(SocketAddr, TcpListener)>, places: Arc<BTreeMap<SocketAddr, Place>>, done: oneshot::Sender<()> },
+    /// Finish what is under way and end.
+    Leave { within: Duration },
+}
+
+/// All workers.
+pub(crate) struct Crew {
+    commands: Vec<mpsc::UnboundedSender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+    bound: BTreeMap<SocketAddr, Place>,
+}
+
+impl Crew {
+    /// Starts `count` workers, each on a thread of its own.
+    pub(crate) fn start(count: usize, seed: u64, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
+        let mut crew = Crew { commands: Vec::new(), threads: Vec::new(), bound: BTreeMap::new() };
+        for index in 0..count {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let events = events.clone();
+            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => {
+                        let local = tokio::task::LocalSet::new();
+                        let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
+                        local.block_on(&runtime, run(worker, receiver));
+                    }
+                    Err(error) => tracing::error!(%error, "a worker could not start"),
+                }
+            })?;
+            crew.commands.push(sender);
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    /// Gives every worker this picture and the sockets it needs; returns once all decide by it.
+    pub(crate) async fn adopt(&mut self, picture: &Arc<Picture>) -> Vec<BindFailure> {
+        let mut failures = Vec::new();
+        let mut opened: Vec<(SocketAddr, Vec<TcpListener>)> = Vec::new();
+        let mut places = BTreeMap::new();
+        for listener in picture.listeners.iter().filter(|listener| listener.protocol == Protocol::Http) {
+            for node in &listener.nodes {
+                let address = SocketAddr::new(node.address, listener.port);
+                let place = Place { listener: listener.id, zone: node.zone, port: listener.port };
+                if places.contains_key(&address) {
+                    continue;
+                }
+                if !self.bound.contains_key(&address) {
+                    match bind(address, self.commands.len()) {
+                        Ok(sockets) => opened.push((address, sockets)),
+                        Err(error) => {
+                            let error = explain(&error, address);
+                            failures.push(BindFailure { address, listener: listener.arn.clone(), error });
+                            continue;
+                        }
+                    }
+                }
+                places.insert(address, place);
+            }
+        }
+        self.bound.clone_from(&places);
+        let places = Arc::new(places);
+        let mut waits = Vec::new();
+        for command in &self.commands {
+            let open = opened.iter_mut().filter_map(|(address, sockets)| Some((*address, sockets.pop()?))).collect();
+            let (done, wait) = oneshot::channel();
+            let adopt = Command::Adopt { picture: Arc::clone(picture), open, places: Arc::clone(&places), done };
+            if command.send(adopt).is_ok() {
+                waits.push(wait);
+            }
+        }
+        for wait in waits {
+            let _ = wait.await;
+        }
+        failures
+    }
+
+    /// Lets every worker finish what is under way, at most `within`, and ends them.
+    pub(crate) fn leave(self, within: Duration) {
+        for command in &self.commands {
+            let _ = command.send(Command::Leave { within });
+        }
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One socket per worker on this address. SO_REUSEPORT would share a port silently with another process of the same
+/// user, so the first try is without it.
+fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let socket = |shared: bool| -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(SocketProtocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    socket(false)?;
+    (0..count)
+        .map(|_| {
+            let socket = socket(true)?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn explain(error: &io::Error, address: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}: port {} needs a privilege; allow it with 'sysctl net.ipv4.ip_unprivileged_port_start=0' or choose a port above 1023",
+            address.port()
+        ),
+        io::ErrorKind::AddrInUse => format!("{error}: another process listens there; stop it or choose another port"),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{error}: this machine has no such address; choose another --address-pool")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Raises the soft limit on open files to the hard one: each proxied connection takes two descriptors.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "the limit on open files stays as it was");
+    }
+}
+
+struct Socketed {
+    place: Rc<Cell<Place>>,
+    _close: oneshot::Sender<()>,
+}
+
+async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut sockets: HashMap<SocketAddr, Socketed> = HashMap::new();
+    let mut sweeps = tokio::time::interval(SWEEP);
+    sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let within = loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Adopt { picture, open, places, done }) => {
+                    adopt(&worker, &mut sockets, &picture, open, &places);
+                    let _ = done.send(());
+                }
+                Some(Command::Leave { within }) => break within,
+                None => break Duration::ZERO,
+            },
+            _ = sweeps.tick() => sweep(&worker),
+        }
+    };
+    sockets.clear();
+    worker.leaving.set(true);
+    worker.sweep.close_idle(None);
+    let deadline = worker.clock.now() + within;
+    while worker.sweep.len() > 0 && worker.clock.now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        sweep(&worker);
+        worker.sweep.close_idle(None);
+    }
+}
+
+fn sweep(worker: &Worker) {
+    let now = worker.clock.now();
+    worker.sweep.sweep(now);
+    worker.pools.borrow_mut().sweep(now);
+}
+
+fn adopt(
+    worker: &Rc<Worker>,
+    sockets: &mut HashMap<SocketAddr, Socketed>,
+    picture: &Arc<Picture>,
+    open: Vec<(SocketAddr, TcpListener)>,
+    places: &BTreeMap<SocketAddr, Place>,
+) {
+    sockets.retain(|address, socketed| match places.get(address) {
+        Some(&place) => {
+            socketed.place.set(place);
+            true
+        }
+        None => false,
+    });
+    worker.adopt(Arc::clone(picture));
+    for (address, socket) in open {
+        let Some(&place) = places.get(&address) else { continue };
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => {
+                let place = Rc::new(Cell::new(place));
+                let (close, closed) = oneshot::channel();
+                tokio::task::spawn_local(accept::listen(Rc::clone(worker), socket, Rc::clone(&place), closed));
+                sockets.insert(address, Socketed { place, _close: close });
+            }
+            Err(error) => tracing::error!(%error, %address, "a socket could not be used"),
+        }
+    }
+}

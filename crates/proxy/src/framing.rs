@@ -1,0 +1,132 @@
+//! Where a body ends: decided once per message, here, and nowhere else (RFC 9112 section 6.3).
+
+use crate::buffers::Field;
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is none.
+    None,
+    /// After this many bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// When the sender closes; answers only.
+    UntilClose,
+}
+
+/// Why a body's end can't be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unclear {
+    /// The lengths given make no sense or contradict each other.
+    Malformed,
+    /// A transfer coding that is not spoken here.
+    UnknownCoding,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Claims {
+    length: Option<u64>,
+    chunked: bool,
+    codings: u32,
+}
+
+fn claims(fields: &[Field], head: &[u8]) -> Result<Claims, Unclear> {
+    let mut claims = Claims::default();
+    for field in fields {
+        let name = field.name(head);
+        if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
+            let length = digits(field.value(head)).ok_or(Unclear::Malformed)?;
+            // RFC 9112 section 6.3, item 5: differing lengths are an unrecoverable error.
+            if claims.length.is_some_and(|known| known != length) {
+                return Err(Unclear::Malformed);
+            }
+            claims.length = Some(length);
+        } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
+            claims.codings += 1;
+            let value = field.value(head);
+            if value.eq_ignore_ascii_case(b"chunked") {
+                claims.chunked = true;
+            } else if !value.eq_ignore_ascii_case(b"identity") {
+                return Err(Unclear::UnknownCoding);
+            }
+        }
+    }
+    if claims.codings > 1 {
+        return Err(Unclear::Malformed);
+    }
+    Ok(claims)
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+}
+
+/// A request's framing, and whether both a length and a coding were claimed (the connection then ends with this
+/// request: RFC 9112 section 6.1).
+pub(crate) fn of_request(fields: &[Field], head: &[u8], http_10: bool) -> Result<(Framing, bool), Unclear> {
+    let claims = claims(fields, head)?;
+    match (claims.chunked, claims.length) {
+        // A coding in HTTP/1.0 is a sign of faulty framing (RFC 9112 section 6.1).
+        (true, _) if http_10 => Err(Unclear::Malformed),
+        (true, length) => Ok((Framing::Chunked, length.is_some())),
+        (false, Some(length)) if length > 0 => Ok((Framing::Length(length), claims.codings > 0)),
+        (false, _) => Ok((Framing::None, false)),
+    }
+}
+
+/// An answer's framing. `to_head`: the request was HEAD.
+pub(crate) fn of_answer(fields: &[Field], head: &[u8], status: u16, to_head: bool) -> Result<Framing, Unclear> {
+    if to_head || status == 204 || status == 304 || status < 200 {
+        return Ok(Framing::None);
+    }
+    let claims = claims(fields, head)?;
+    Ok(match (claims.chunked, claims.length) {
+        (true, None) => Framing::Chunked,
+        // A target that claims both may be confused or confusing: no answer is better than a split one.
+        (true, Some(_)) => return Err(Unclear::Malformed),
+        (false, Some(length)) => Framing::Length(length),
+        (false, None) => Framing::UntilClose,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::RequestHead;
+
+    fn framing(lines: &str) -> Result<(Framing, bool), Unclear> {
+        let head = format!("POST / HTTP/1.1\r\n{lines}\r\n");
+        let mut fields = Vec::new();
+        let parsed = RequestHead::parse(head.as_bytes(), &mut fields).unwrap().unwrap();
+        of_request(&fields, head.as_bytes(), parsed.http_10)
+    }
+
+    #[test]
+    fn one_framing_or_none() {
+        let cases = [
+            ("", Ok((Framing::None, false))),
+            ("Content-Length: 0\r\n", Ok((Framing::None, false))),
+            ("Content-Length: 5\r\n", Ok((Framing::Length(5), false))),
+            ("Content-Length: 5\r\ncontent-length: 5\r\n", Ok((Framing::Length(5), false))),
+            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(Unclear::Malformed)),
+            ("Content-Length: 5, 5\r\n", Err(Unclear::Malformed)),
+            ("Content-Length: +5\r\n", Err(Unclear::Malformed)),
+            ("Content-Length: 0x5\r\n", Err(Unclear::Malformed)),
+            ("Content-Length: \r\n", Err(Unclear::Malformed)),
+            ("Content-Length: 99999999999999999999\r\n", Err(Unclear::Malformed)),
+            ("Transfer-Encoding: Chunked\r\n", Ok((Framing::Chunked, false))),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok((Framing::Chunked, true))),
+            ("Transfer-Encoding: identity\r\nContent-Length: 5\r\n", Ok((Framing::Length(5), true))),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(Unclear::Malformed)),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(Unclear::UnknownCoding)),
+            ("Transfer-Encoding: xchunked\r\n", Err(Unclear::UnknownCoding)),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(framing(lines), expected, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One health probe: connect, ask, read the status line, close.
+
+use forebay_node::{ProbeOrder, ProbeResult};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Bytes of an answer read while looking for its status line.
+const STATUS_BYTES: usize = 4096;
+
+/// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards.
+pub(crate) async fn probe(order: &ProbeOrder) -> ProbeResult {
+    match tokio::time::timeout(order.timeout, ask(order.address, &order.path)).await {
+        Ok(Ok(Some(status))) => ProbeResult::Answered(status),
+        Ok(_) => ProbeResult::Failed,
+        Err(_) => ProbeResult::TimedOut,
+    }
+}
+
+async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Option<u16>> {
+    let mut stream = TcpStream::connect(address).await?;
+    let host = if address.port() == 80 { address.ip().to_string() } else { address.to_string() };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = vec![0; STATUS_BYTES];
+    let mut filled = 0;
+    while filled < head.len() {
+        let count = stream.read(&mut head[filled..]).await?;
+        filled += count;
+        if let Some(end) = memchr::memchr(b'\n', &head[..filled]) {
+            return Ok(status(&head[..end]));
+        }
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+fn status(line: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?;
+    let digits = text.get(2..5)?;
+    (text.get(1..2) == Some(" ") && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines() {
+        assert_eq!(status(b"HTTP/1.1 200 OK\r"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 404\r"), Some(404));
+        for bad in ["", "HTTP/2 200", "HTTP/1.1 +20", "SSH-2.0-x", "HTTP/1.1", "HTTP/1.é200"] {
+            assert_eq!(status(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Moves one body from a source to a sink with back-pressure: it reads only when the sink took what was read before.
+
+use crate::chunked::{BadChunk, Decoder};
+use crate::framing::Framing;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Room before the data for a chunk's size line.
+pub(crate) const HEADROOM: usize = 16;
+/// Room behind the data for a chunk's end and the last chunk.
+pub(crate) const TAILROOM: usize = 8;
+
+#[derive(Debug)]
+enum Source {
+    Length(u64),
+    Chunked(Decoder),
+    UntilClose,
+    Done,
+}
+
+/// Why a body could not be moved.
+#[derive(Debug)]
+pub(crate) enum PumpError {
+    /// The source closed or failed before the body's end.
+    Source,
+    /// The source's bytes break the chunked coding.
+    BadChunk,
+    /// The sink takes no more.
+    Sink,
+}
+
+impl From<BadChunk> for PumpError {
+    fn from(_: BadChunk) -> Self {
+        PumpError::BadChunk
+    }
+}
+
+/// One body on its way.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    source: Source,
+    to_chunks: bool,
+    /// Bytes ready to be written, in the buffer last fed.
+    ready: (usize, usize),
+    /// Bytes read behind the body's end.
+    leftover: (usize, usize),
+    /// All that will be written is in `ready`.
+    complete: bool,
+    /// Body bytes moved.
+    pub(crate) moved: u64,
+}
+
+impl Pump {
+    /// A body that ends as `framing` says, written in chunks or as it is.
+    pub(crate) fn new(framing: Framing, to_chunks: bool) -> Pump {
+        let source = match framing {
+            Framing::None | Framing::Length(0) => Source::Done,
+            Framing::Length(length) => Source::Length(length),
+            Framing::Chunked => Source::Chunked(Decoder::new()),
+            Framing::UntilClose => Source::UntilClose,
+        };
+        let complete = matches!(source, Source::Done);
+        Pump { source, to_chunks, ready: (0, 0), leftover: (0, 0), complete, moved: 0 }
+    }
+
+    /// Whether the whole body was read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether the whole body was read and written.
+    pub(crate) fn is_done(&self) -> bool {
+        self.complete && self.ready.0 == self.ready.1
+    }
+
+    /// Bytes that were read behind the body's end, in the buffer last fed.
+    pub(crate) fn leftover(&self) -> (usize, usize) {
+        self.leftover
+    }
+
+    /// Takes what is ready, to write it along with something else.
+    pub(crate) fn take_ready(&mut self) -> (usize, usize) {
+        core::mem::take(&mut self.ready)
+    }
+
+    /// Makes `buffer[from..to]`, fresh from the source, ready to be written. The buffer must have HEADROOM (or bytes
+    /// nobody needs) before `from` and TAILROOM behind `to`, when the body goes out in chunks.
+    pub(crate) fn feed(&mut self, buffer: &mut [u8], from: usize, to: usize) -> Result<(), PumpError> {
+        let (end, read) = match &mut self.source {
+            Source::Done => (from, from),
+            Source::UntilClose => (to, to),
+            Source::Length(left) => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(to - from);
+                *left -= take as u64;
+                if *left == 0 {
+                    self.source = Source::Done;
+                }
+                (from + take, from + take)
+            }
+            Source::Chunked(decoder) => {
+                let (end, read) = decoder.decode(buffer, from, to)?;
+                if decoder.is_done() {
+                    self.source = Source::Done;
+                }
+                (end, read)
+            }
+        };
+        self.moved += (end - from) as u64;
+        self.leftover = (read, to);
+        self.complete = matches!(self.source, Source::Done);
+        self.ready = if self.to_chunks { enchunk(buffer, from, end, self.complete) } else { (from, end) };
+        Ok(())
+    }
+
+    /// Appends what `raw` holds of the body to `out`, as it is to be written; returns how much of `raw` it was.
+    pub(crate) fn feed_into(&mut self, raw: &mut [u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
+        let to_chunks = core::mem::replace(&mut self.to_chunks, false);
+        let length = raw.len();
+        let fed = self.feed(raw, 0, length);
+        self.to_chunks = to_chunks;
+        fed?;
+        let (from, to) = self.take_ready();
+        if to_chunks && to > from {
+            use std::io::Write as _;
+            let _ = write!(out, "{:x}\r\n", to - from);
+        }
+        out.extend_from_slice(&raw[from..to]);
+        if to_chunks && to > from {
+            out.extend_from_slice(b"\r\n");
+        }
+        if to_chunks && self.complete {
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+        Ok(self.leftover.0)
+    }
+
+    /// The source closed: the end of a body that lasts until then, a cut for any other.
+    fn close(&mut self, buffer: &mut [u8]) -> Result<(), PumpError> {
+        if !matches!(self.source, Source::UntilClose) {
+            return Err(PumpError::Source);
+        }
+        self.source = Source::Done;
+        self.complete = true;
+        self.ready = if self.to_chunks { enchunk(buffer, HEADROOM, HEADROOM, true) } else { (0, 0) };
+        Ok(())
+    }
+
+    /// Moves on as far as source and sink allow. `progress` is set when a byte was read or written.
+    pub(crate) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+        buffer: &mut [u8],
+        progress: &mut bool,
+    ) -> Poll<Result<(), PumpError>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        loop {
+            if !ready!(self.poll_write(cx, sink, buffer, progress))? {
+                return Poll::Ready(Ok(()));
+            }
+            let limit = buffer.len() - TAILROOM;
+            let mut room = ReadBuf::new(&mut buffer[HEADROOM..limit]);
+            match ready!(Pin::new(&mut *source).poll_read(cx, &mut room)) {
+                Ok(()) if room.filled().is_empty() => self.close(buffer)?,
+                Ok(()) => {
+                    *progress = true;
+                    let to = HEADROOM + room.filled().len();
+                    self.feed(buffer, HEADROOM, to)?;
+                }
+                Err(_) => return Poll::Ready(Err(PumpError::Source)),
+            }
+        }
+    }
+
+    /// Writes what is ready; true when more is to be read, false when the body is through.
+    fn poll_write<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut W,
+        buffer: &[u8],
+        progress: &mut bool,
+    ) -> Poll<Result<bool, PumpError>> {
+        while self.ready.0 < self.ready.1 {
+            let written = ready!(Pin::new(&mut *sink).poll_write(cx, &buffer[self.ready.0..self.ready.1]));
+            match written {
+                Ok(0) | Err(_) => return Poll::Ready(Err(PumpError::Sink)),
+                Ok(count) => {
+                    *progress = true;
+                    self.ready.0 += count;
+                }
+            }
+        }
+        Poll::Ready(Ok(!self.complete))
+    }
+}
+
+/// Writes chunk framing around `buffer[from..to]`, and the last chunk behind it; returns what to send.
+fn enchunk(buffer: &mut [u8], from: usize, to: usize, last: bool) -> (usize, usize) {
+    let (mut start, mut end) = (from, to);
+    if to > from {
+        start -= 2;
+        buffer[start..from].copy_from_slice(b"\r\n");
+        let mut size = to - from;
+        while size > 0 {
+            start -= 1;
+            buffer[start] = b"0123456789abcdef"[size % 16];
+            size /= 16;
+        }
+        buffer[end..end + 2].copy_from_slice(b"\r\n");
+        end += 2;
+    }
+    if last {
+        buffer[end..end + 5].copy_from_slice(b"0\r\n\r\n");
+        end += 5;
+    }
+    (start, end)
+}
+
+/// Writes `head` and then what `pump` has ready, in one call if the sink takes it. Returns an error and how many bytes
+/// went out before it.
+pub(crate) fn poll_write_pair<W: AsyncWrite + Unpin + ?Sized>(
+    cx: &mut Context<'_>,
+    sink: &mut W,
+    first: &[u8],
+    second: &[u8],
+    written: &mut usize,
+) -> Poll<io::Result<()>> {
+    while *written < first.len() + second.len() {
+        let result = if *written >= first.len() {
+            Pin::new(&mut *sink).poll_write(cx, &second[*written - first.len()..])
+        } else if second.is_empty() {
+            Pin::new(&mut *sink).poll_write(cx, &first[*written..])
+        } else {
+            let slices = [io::IoSlice::new(&first[*written..]), io::IoSlice::new(second)];
+            Pin::new(&mut *sink).poll_write_vectored(cx, &slices)
+        };
+        match ready!(result)? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => *written += count,
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn through(framing: Framing, to_chunks: bool, wire: &[u8], read: usize) -> (Vec<u8>, bool) {
+        let mut pump = Pump::new(framing, to_chunks);
+        let mut out = Vec::new();
+        for part in wire.chunks(read.max(1)) {
+            let mut buffer = vec![0; HEADROOM + part.len() + TAILROOM];
+            buffer[HEADROOM..HEADROOM + part.len()].copy_from_slice(part);
+            pump.feed(&mut buffer, HEADROOM, HEADROOM + part.len()).unwrap();
+            let (from, to) = pump.take_ready();
+            out.extend_from_slice(&buffer[from..to]);
+        }
+        (out, pump.is_done())
+    }
+
+    #[test]
+    fn into_and_out_of_chunks() {
+        assert_eq!(through(Framing::Length(5), false, b"hello", 2), (b"hello".to_vec(), true));
+        assert_eq!(through(Framing::Length(5), true, b"hello", 9), (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true));
+        let chunked = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+        assert_eq!(through(Framing::Chunked, false, chunked, 3), (b"hello".to_vec(), true));
+        assert_eq!(through(Framing::Chunked, true, chunked, 99), (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true));
+    }
+
+    #[test]
+    fn bytes_behind_the_body_are_left() {
+        let mut pump = Pump::new(Framing::Chunked, true);
+        let mut out = Vec::new();
+        let mut raw = b"2\r\nhi\r\n0\r\n\r\nGET /".to_vec();
+        let used = pump.feed_into(&mut raw, &mut out).unwrap();
+        assert_eq!(&raw[used..], b"GET /");
+        assert_eq!(out, b"2\r\nhi\r\n0\r\n\r\n");
+        assert!(pump.is_done());
+    }
+
+    proptest! {
+        #[test]
+        fn rechunking_keeps_the_body_and_the_leftover(body in "[a-z]{1,50}", sizes in proptest::collection::vec(1_usize..9, 1..20), read in 1_usize..40) {
+            let mut wire = Vec::new();
+            let (mut rest, mut sizes) = (body.as_bytes(), sizes.into_iter().cycle());
+            while !rest.is_empty() {
+                let take = sizes.next().unwrap().min(rest.len());
+                wire.extend_from_slice(format!("{take:x}\r\n").as_bytes());
+                wire.extend_from_slice(&rest[..take]);
+                wire.extend_from_slice(b"\r\n");
+                rest = &rest[take..];
+            }
+            wire.extend_from_slice(b"0\r\n\r\n");
+            let (chunks, done) = through(Framing::Chunked, true, &wire, read);
+            prop_assert!(done);
+            let (plain, done) = through(Framing::Chunked, false, &chunks, 1000);
+            prop_assert!(done);
+            prop_assert_eq!(plain, body.as_bytes());
+        }
+    }
+}

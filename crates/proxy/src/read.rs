@@ -1,0 +1,181 @@
+//! Room three: reads a request's head, within ALB's limits and one deadline.
+
+use crate::accept::Visit;
+use crate::buffers::{Desk, Field};
+use crate::framing::{self, Framing, Unclear};
+use crate::head::{HeadError, RequestHead, has_word};
+use crate::route;
+use crate::secure::Wire;
+use crate::settle;
+use crate::sweep::Slot;
+use crate::worker::Worker;
+use forebay_model::limits;
+use forebay_node::Reason;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::ready;
+use tokio::io::ReadBuf;
+
+/// What becomes of a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It waits for another request.
+    Idle,
+    /// It ends.
+    Close,
+}
+
+/// What a request is, besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) head: RequestHead,
+    pub(crate) framing: Framing,
+    /// The client wants the connection kept.
+    pub(crate) keep: bool,
+    /// The client waits for 100 before it sends its body.
+    pub(crate) expects: bool,
+    /// The method is HEAD: answers have no body.
+    pub(crate) to_head: bool,
+}
+
+/// Serves requests until the client pauses.
+pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
+    let mut desk = worker.desks.borrow_mut().take();
+    let next = requests(worker, client, visit, slot, &mut desk).await;
+    worker.desks.borrow_mut().give_back(desk);
+    next
+}
+
+async fn requests<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    visit: &Visit,
+    slot: &Slot,
+    desk: &mut Desk,
+) -> Next {
+    loop {
+        let next = match head(worker, client, visit, slot, desk).await {
+            Ok(Some(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
+            Ok(None) => return Next::Close,
+            Err(reason) => settle::refuse(worker, client, visit, slot, desk, reason).await,
+        };
+        if next == Next::Close || desk.unread().is_empty() {
+            return next;
+        }
+    }
+}
+
+/// A client that connected and never sent a byte gets 408, as from ALB.
+pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
+    let mut desk = worker.desks.borrow_mut().take();
+    settle::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
+    worker.desks.borrow_mut().give_back(desk);
+}
+
+/// Reads until a head is complete; none if the client closed before it sent one.
+async fn head<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    visit: &Visit,
+    slot: &Slot,
+    desk: &mut Desk,
+) -> Result<Option<Incoming>, Reason> {
+    let mut armed = false;
+    loop {
+        // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
+        // offsets must begin at the head.
+        while matches!(desk.unread().first(), Some(b'\r' | b'\n')) {
+            desk.start += 1;
+        }
+        if !desk.unread().is_empty() {
+            let parsed = RequestHead::parse(&desk.input[desk.start..desk.end], &mut desk.fields);
+            match parsed {
+                Ok(Some(head)) => {
+                    return incoming(head, &desk.input[desk.start..desk.end], &desk.fields).map(Some);
+                }
+                Ok(None) => {}
+                Err(error) => return Err(refusal(error)),
+            }
+        }
+        make_room(desk);
+        if !armed {
+            // One deadline for the whole head: a client that sends a byte now and then does not extend it.
+            let picture = worker.picture();
+            let Some(listener) = picture.listener(visit.place.listener) else { return Ok(None) };
+            slot.arm(worker.clock.now() + listener.balancer.settings.idle_timeout, false);
+            armed = true;
+        }
+        match slot.until(fill(client, desk)).await {
+            Ok(Ok(0)) if desk.unread().is_empty() => return Ok(None),
+            Ok(Ok(0)) => return Err(Reason::Malformed),
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Ok(None),
+            Err(_) => return Err(Reason::ClientSilent),
+        }
+    }
+}
+
+fn refusal(error: HeadError) -> Reason {
+    match error {
+        HeadError::Malformed | HeadError::TooLong => Reason::Malformed,
+        HeadError::Version => Reason::Version,
+        HeadError::LineTooLong => Reason::UriTooLong,
+    }
+}
+
+/// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head.
+fn make_room(desk: &mut Desk) {
+    if desk.start == desk.end {
+        (desk.start, desk.end) = (0, 0);
+    } else if desk.end == desk.input.len() {
+        desk.input.copy_within(desk.start..desk.end, 0);
+        (desk.start, desk.end) = (0, desk.end - desk.start);
+        if desk.end == desk.input.len() {
+            let larger = (desk.input.len() * 2).min(limits::REQUEST_HEAD_BYTES + 1024);
+            desk.input.resize(larger.max(desk.end + 1), 0);
+        }
+    }
+}
+
+/// Reads once into the free part of the input.
+pub(crate) async fn fill<W: Wire>(client: &mut W, desk: &mut Desk) -> std::io::Result<usize> {
+    let end = desk.end;
+    let count = poll_fn(|cx| {
+        let mut room = ReadBuf::new(&mut desk.input[end..]);
+        ready!(Pin::new(&mut *client).poll_read(cx, &mut room))?;
+        std::task::Poll::Ready(std::io::Result::Ok(room.filled().len()))
+    })
+    .await?;
+    desk.end += count;
+    Ok(count)
+}
+
+/// Checks what every request must have, and decides where its body ends.
+fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incoming, Reason> {
+    match head.method(bytes) {
+        b"TRACE" | b"CONNECT" => return Err(Reason::TraceNotAllowed),
+        _ => {}
+    }
+    let (framing, doubtful) = framing::of_request(fields, bytes, head.http_10).map_err(|unclear| match unclear {
+        Unclear::Malformed => Reason::Malformed,
+        Unclear::UnknownCoding => Reason::TransferEncoding,
+    })?;
+    let (mut close, mut keep_alive, mut expects) = (false, false, false);
+    for field in fields {
+        let name = field.name(bytes);
+        match name.len() {
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                close |= has_word(field.value(bytes), b"close");
+                keep_alive |= has_word(field.value(bytes), b"keep-alive");
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                expects |= field.value(bytes).eq_ignore_ascii_case(b"100-continue");
+            }
+            _ => {}
+        }
+    }
+    let keep = !doubtful && !close && (!head.http_10 || keep_alive);
+    let expects = expects && framing != Framing::None && !head.http_10;
+    Ok(Incoming { head, framing, keep, expects, to_head: head.method(bytes) == b"HEAD" })
+}

@@ -1,0 +1,199 @@
+//! The slow path's shell: one thread that feeds the node, makes its probes and gives its pictures to the workers.
+
+use crate::clock::Clock;
+use crate::crew::{BindFailure, Crew};
+use crate::probe::probe;
+use forebay_model::{Blueprint, TargetHealth};
+use forebay_node::{Event, Node, Output, Picture};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Events on their way from workers.
+const EVENTS: usize = 1024;
+/// Addresses that could not be listened on are tried again this often.
+const BIND_RETRY: Duration = Duration::from_secs(5);
+
+/// How the data plane runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads.
+    pub workers: usize,
+    /// Seed of the workers' random streams.
+    pub seed: u64,
+}
+
+/// A deregistered target that is idle, or whose delay is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// The group's ARN.
+    pub group: String,
+    /// The target's id.
+    pub target: String,
+    /// The port it was registered with.
+    pub port: u16,
+}
+
+/// What is served, and what could not be.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    /// What the workers decide by.
+    pub picture: Arc<Picture>,
+    /// Addresses that could not be listened on.
+    pub failures: Vec<BindFailure>,
+}
+
+struct Shared {
+    node: Mutex<Node>,
+    served: Mutex<Served>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Command {
+    Apply(Blueprint, oneshot::Sender<()>),
+    Leave(Duration),
+}
+
+/// The running data plane.
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl DataPlane {
+    /// Starts the workers and the slow path. Drained targets are told through `drained`.
+    pub fn start(options: Options, clock: Clock, drained: mpsc::UnboundedSender<Drained>) -> io::Result<DataPlane> {
+        let (events, received) = mpsc::channel(EVENTS);
+        let crew = Crew::start(options.workers, options.seed, clock, &events)?;
+        let shared =
+            Arc::new(Shared { node: Mutex::new(Node::new(options.workers)), served: Mutex::default() });
+        let (commands, orders) = mpsc::unbounded_channel();
+        let slow = Slow { shared: Arc::clone(&shared), crew, clock, events, drained };
+        let thread = std::thread::Builder::new().name("slow-path".to_owned()).spawn(move || {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    let local = tokio::task::LocalSet::new();
+                    local.block_on(&runtime, slow.run(orders, received));
+                }
+                Err(error) => tracing::error!(%error, "the slow path could not start"),
+            }
+        })?;
+        Ok(DataPlane { shared, commands, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Serves this from now on. Returns once every worker decides by it: no request is picked by what was before.
+    /// Blocks; call it from a thread of its own.
+    pub fn apply(&self, blueprint: Blueprint) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Apply(blueprint, done)).is_ok() {
+            let _ = wait.blocking_recv();
+        }
+    }
+
+    /// What is known of a target's health; none if it is not registered.
+    pub fn health(&self, group: &str, target: &str, port: u16) -> Option<TargetHealth> {
+        lock(&self.shared.node).health(group, target, port)
+    }
+
+    /// What is served now.
+    pub fn served(&self) -> Served {
+        lock(&self.shared.served).clone()
+    }
+
+    /// Calls `read` with the node, for metrics.
+    pub fn with_node<T>(&self, read: impl FnOnce(&Node) -> T) -> T {
+        read(&lock(&self.shared.node))
+    }
+
+    /// Stops taking connections, lets requests finish within this time, and ends. Blocks.
+    pub fn leave(&self, within: Duration) {
+        let _ = self.commands.send(Command::Leave(within));
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Slow {
+    shared: Arc<Shared>,
+    crew: Crew,
+    clock: Clock,
+    events: mpsc::Sender<Event>,
+    drained: mpsc::UnboundedSender<Drained>,
+}
+
+impl Slow {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>, mut events: mpsc::Receiver<Event>) {
+        let mut retry = tokio::time::interval(BIND_RETRY);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let deadline = lock(&self.shared.node).next_deadline();
+            let due = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(self.clock.instant(at).into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Apply(blueprint, done)) => {
+                        lock(&self.shared.node).apply(self.clock.now(), &blueprint);
+                        self.obey().await;
+                        let _ = done.send(());
+                    }
+                    Some(Command::Leave(within)) => return self.crew.leave(within),
+                    None => return self.crew.leave(Duration::ZERO),
+                },
+                Some(event) = events.recv() => {
+                    lock(&self.shared.node).handle(self.clock.now(), event);
+                    self.obey().await;
+                }
+                () = due => {
+                    lock(&self.shared.node).handle_deadline(self.clock.now());
+                    self.obey().await;
+                }
+                _ = retry.tick() => {
+                    let served = lock(&self.shared.served).clone();
+                    if !served.failures.is_empty() {
+                        self.publish(served.picture).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self) {
+        loop {
+            let output = lock(&self.shared.node).poll_output();
+            match output {
+                None => return,
+                Some(Output::Publish(picture)) => self.publish(picture).await,
+                Some(Output::Probe(order)) => {
+                    let events = self.events.clone();
+                    tokio::task::spawn_local(async move {
+                        let result = probe(&order).await;
+                        let _ = events.send(Event::Probed { target: order.target, result }).await;
+                    });
+                }
+                Some(Output::Drained { group, target, port }) => {
+                    let _ = self.drained.send(Drained { group, target, port });
+                }
+            }
+        }
+    }
+
+    async fn publish(&mut self, picture: Arc<Picture>) {
+        let failures = self.crew.adopt(&picture).await;
+        let mut served = lock(&self.shared.served);
+        for failure in failures.iter().filter(|failure| !served.failures.contains(failure)) {
+            tracing::warn!(address = %failure.address, listener = failure.listener, "cannot listen: {}", failure.error);
+        }
+        *served = Served { picture, failures };
+    }
+}

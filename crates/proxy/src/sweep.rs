@@ -1,0 +1,141 @@
+//! Deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second looks
+//! who is late, so deadlines are kept to within that time. Cost of a sweep: a few nanoseconds a connection.
+
+use forebay_node::{ListenerId, Picture, TargetStats};
+use forebay_units::Mono;
+use slab::Slab;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// Time between two sweeps.
+pub(crate) const SWEEP: Duration = Duration::from_millis(250);
+
+/// Why a wait was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its deadline passed.
+    Late,
+    /// Its target's deregistration delay is over.
+    Cut,
+    /// Its listener is gone (told to idle connections only).
+    Closing,
+}
+
+#[derive(Debug)]
+struct Entry {
+    deadline: Mono,
+    ended: Option<Ended>,
+    waker: Option<Waker>,
+    listener: ListenerId,
+    idle: bool,
+    target: Option<Arc<TargetStats>>,
+}
+
+/// All connections of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    entries: RefCell<Slab<Entry>>,
+}
+
+impl Sweep {
+    pub(crate) fn slot(self: &Rc<Self>, listener: ListenerId) -> Slot {
+        let entry =
+            Entry { deadline: Mono::NEVER, ended: None, waker: None, listener, idle: true, target: None };
+        let key = self.entries.borrow_mut().insert(entry);
+        Slot { sweep: Rc::clone(self), key: u32::try_from(key).unwrap_or(u32::MAX) }
+    }
+
+    /// Ends every wait that is late or cut.
+    pub(crate) fn sweep(&self, now: Mono) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.deadline <= now {
+                entry.end(Ended::Late);
+            } else if entry.target.as_ref().is_some_and(|target| target.cut.load(Relaxed)) {
+                entry.end(Ended::Cut);
+            }
+        }
+    }
+
+    /// Ends the waits of idle connections whose listener is gone, or of all idle ones.
+    pub(crate) fn close_idle(&self, picture: Option<&Picture>) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.idle && picture.is_none_or(|picture| picture.listener(entry.listener).is_none()) {
+                entry.end(Ended::Closing);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+}
+
+impl Entry {
+    fn end(&mut self, ended: Ended) {
+        if self.ended.is_none() {
+            self.ended = Some(ended);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// One connection's deadline.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    sweep: Rc<Sweep>,
+    key: u32,
+}
+
+impl Slot {
+    fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {
+        act(&mut self.sweep.entries.borrow_mut()[self.key as usize])
+    }
+
+    /// Sets the deadline and forgets that an earlier one passed.
+    pub(crate) fn arm(&self, deadline: Mono, idle: bool) {
+        self.with(|entry| {
+            entry.deadline = deadline;
+            entry.ended = None;
+            entry.idle = idle;
+        });
+    }
+
+    /// The target whose cut ends this wait too.
+    pub(crate) fn watch(&self, target: Option<Arc<TargetStats>>) {
+        self.with(|entry| entry.target = target);
+    }
+
+    /// Waits for `future`, but not past the deadline.
+    pub(crate) async fn until<F: Future>(&self, future: F) -> Result<F::Output, Ended> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.with(|entry| match entry.ended {
+                Some(ended) => Poll::Ready(Err(ended)),
+                None => {
+                    if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                        entry.waker = Some(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            })
+        })
+        .await
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.sweep.entries.borrow_mut().try_remove(self.key as usize);
+    }
+}

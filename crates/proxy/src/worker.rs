@@ -1,0 +1,71 @@
+//! What the rooms of one worker share. One thread, so no locks.
+
+use crate::buffers::Desks;
+use crate::clock::Clock;
+use crate::pool::Pools;
+use crate::sweep::Sweep;
+use forebay_node::{Event, Mind, Picture};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
+/// shared by all workers, and would travel between their cores with each request.
+#[expect(clippy::redundant_allocation, reason = "the outer count is the worker's own")]
+pub(crate) type Current = Rc<Arc<Picture>>;
+
+/// A worker's things.
+pub(crate) struct Worker {
+    pub(crate) clock: Clock,
+    picture: RefCell<Current>,
+    pub(crate) mind: RefCell<Mind>,
+    pub(crate) pools: RefCell<Pools>,
+    pub(crate) desks: RefCell<Desks>,
+    pub(crate) sweep: Rc<Sweep>,
+    /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
+    pub(crate) events: mpsc::Sender<Event>,
+    /// No connection is kept open after its current request.
+    pub(crate) leaving: Cell<bool>,
+    date: RefCell<(i64, String)>,
+}
+
+impl Worker {
+    pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>) -> Worker {
+        Worker {
+            clock,
+            picture: RefCell::default(),
+            mind: RefCell::new(mind),
+            pools: RefCell::default(),
+            desks: RefCell::default(),
+            sweep: Rc::default(),
+            events,
+            leaving: Cell::new(false),
+            date: RefCell::new((-1, String::new())),
+        }
+    }
+
+    /// What to decide by now.
+    pub(crate) fn picture(&self) -> Current {
+        Rc::clone(&self.picture.borrow())
+    }
+
+    /// Decides by this picture from now on.
+    pub(crate) fn adopt(&self, picture: Arc<Picture>) {
+        self.mind.borrow_mut().forget(&picture);
+        self.pools.borrow_mut().forget(&picture);
+        self.sweep.close_idle(Some(&picture));
+        *self.picture.borrow_mut() = Rc::new(picture);
+    }
+
+    /// Appends the current date as HTTP writes it; formatted once a second.
+    pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
+        let seconds = self.clock.wall().seconds();
+        let mut date = self.date.borrow_mut();
+        if date.0 != seconds {
+            let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            *date = (seconds, httpdate::fmt_http_date(std::time::UNIX_EPOCH + since));
+        }
+        out.extend_from_slice(date.1.as_bytes());
+    }
+}

@@ -1,0 +1,256 @@
+//! A data plane with one listener and scripted targets, spoken to over raw sockets.
+
+use forebay_model::*;
+use forebay_proxy::{Clock, DataPlane, Options};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
+}
+
+/// Reads one request: its head and, by Content-Length or chunks, its body.
+pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+    let mut head = String::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        head.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let lower = head.to_ascii_lowercase();
+    let mut body = Vec::new();
+    if let Some(at) = lower.find("content-length: ") {
+        let length: usize = lower[at + 16..].split("\r\n").next()?.parse().ok()?;
+        body.resize(length, 0);
+        reader.read_exact(&mut body).ok()?;
+    } else if lower.contains("transfer-encoding: chunked") {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            let size = usize::from_str_radix(line.trim(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).ok()?;
+            if size == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    Some((head, body))
+}
+
+/// A target that hands each connection to `serve`, on a thread of its own.
+pub(crate) fn target(serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) + Send + Sync + 'static) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let (serve, shared) = (Arc::new(serve), Arc::clone(&heads));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (serve, shared) = (Arc::clone(&serve), Arc::clone(&shared));
+            std::thread::spawn(move || serve(stream, shared));
+        }
+    });
+    Target { address, heads }
+}
+
+/// A target that answers every request with `answer(head, body)` and keeps the connection. Probes get 200.
+pub(crate) fn answering(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Target {
+    target(move |stream, heads| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        while let Some((head, body)) = read_request(&mut reader) {
+            if head.contains("ELB-HealthChecker") {
+                let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                return;
+            }
+            let bytes = answer(&head, &body);
+            heads.lock().unwrap().push(head);
+            if writer.write_all(&bytes).is_err() {
+                return;
+            }
+            if bytes.windows(17).any(|window| window == b"Connection: close") {
+                return;
+            }
+        }
+    })
+}
+
+pub(crate) struct Balancer {
+    pub(crate) address: SocketAddr,
+    plane: DataPlane,
+    blueprint: Mutex<Blueprint>,
+    pub(crate) drained: Mutex<tokio::sync::mpsc::UnboundedReceiver<forebay_proxy::Drained>>,
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.plane.leave(Duration::from_millis(100));
+    }
+}
+
+pub(crate) fn group(targets: &[SocketAddr]) -> GroupBlueprint {
+    GroupBlueprint {
+        arn: "group".into(),
+        protocol: Protocol::Http,
+        version: ProtocolVersion::Http1,
+        health: HealthCheck {
+            enabled: true,
+            https: false,
+            port: HealthPort::Traffic,
+            path: "/".into(),
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            healthy_threshold: 5,
+            unhealthy_threshold: 2,
+            matcher: Matcher::parse("200").unwrap(),
+        },
+        settings: GroupSettings::default(),
+        targets: targets
+            .iter()
+            .map(|address| TargetBlueprint {
+                id: address.ip().to_string(),
+                port: address.port(),
+                address: Some(*address),
+                zone: None,
+                draining: false,
+            })
+            .collect(),
+        in_use: true,
+        zones: vec!["a".into()],
+    }
+}
+
+pub(crate) fn forward() -> Action {
+    Action::Forward(Forward {
+        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        stickiness: ForwardStickiness::default(),
+    })
+}
+
+pub(crate) fn rule(priority: Priority, conditions: Vec<Condition>, action: Action) -> RuleBlueprint {
+    RuleBlueprint { arn: String::new(), priority, conditions, action, transforms: vec![] }
+}
+
+impl Balancer {
+    /// Serves these targets, with extra rules before the default forward, on a port of its own.
+    pub(crate) fn start(targets: &[&Target], rules: Vec<RuleBlueprint>, settings: BalancerSettings) -> Balancer {
+        let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
+        let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
+        let plane = DataPlane::start(Options { workers: 1, seed: 1 }, Clock::start(), sender).unwrap();
+        // The plane takes ports from listeners, which have no port 0: find a free one.
+        let port = TcpListener::bind("127.77.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut rules = rules;
+        rules.push(rule(Priority::Default, vec![], forward()));
+        let listener = ListenerBlueprint {
+            arn: "listener".into(),
+            protocol: Protocol::Http,
+            port,
+            rules,
+            settings: ListenerSettings::default(),
+        };
+        let blueprint = Blueprint {
+            generation: 1,
+            balancers: vec![Arc::new(BalancerBlueprint {
+                arn: "balancer".into(),
+                dns_name: "lb.elb.localhost".into(),
+                nodes: vec![NodeBlueprint { zone: "a".into(), address: "127.77.0.1".parse().unwrap() }],
+                listeners: vec![Arc::new(listener)],
+                settings,
+            })],
+            groups: vec![Arc::new(group(&addresses))],
+        };
+        plane.apply(blueprint.clone());
+        let balancer = Balancer {
+            address: SocketAddr::new("127.77.0.1".parse().unwrap(), port),
+            plane,
+            blueprint: Mutex::new(blueprint),
+            drained: Mutex::new(drained),
+        };
+        for target in targets {
+            balancer.wait_for(target, HealthState::Healthy);
+        }
+        balancer
+    }
+
+    pub(crate) fn simple(target: &Target) -> Balancer {
+        Balancer::start(&[target], vec![], BalancerSettings::default())
+    }
+
+    /// Waits until the target has this state.
+    pub(crate) fn wait_for(&self, target: &Target, state: HealthState) {
+        wait(|| self.health(target) == Some(state));
+    }
+
+    pub(crate) fn health(&self, target: &Target) -> Option<HealthState> {
+        let id = target.address.ip().to_string();
+        self.plane.health("group", &id, target.address.port()).map(|health| health.state)
+    }
+
+    pub(crate) fn edit_group(&self, edit: impl FnOnce(&mut GroupBlueprint)) {
+        let mut blueprint = self.blueprint.lock().unwrap();
+        let mut group = (*blueprint.groups[0]).clone();
+        edit(&mut group);
+        blueprint.groups[0] = Arc::new(group);
+        self.plane.apply(blueprint.clone());
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends bytes on a connection of its own and reads until the balancer closes.
+    pub(crate) fn exchange(&self, request: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+/// Waits until a condition holds; fails after 20 seconds.
+pub(crate) fn wait(mut condition: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the condition did not come to hold");
+        std::thread::yield_now();
+    }
+}
+
+/// Reads one answer with a Content-Length or in chunks; returns head and body.
+pub(crate) fn read_answer(reader: &mut impl BufRead) -> (String, Vec<u8>) {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "closed in a head: {head:?}");
+    }
+    let lower = head.to_ascii_lowercase();
+    let mut body = Vec::new();
+    if let Some(at) = lower.find("content-length: ") {
+        body.resize(lower[at + 16..].split("\r\n").next().unwrap().parse().unwrap(), 0);
+        reader.read_exact(&mut body).unwrap();
+    } else if lower.contains("transfer-encoding: chunked") {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).unwrap();
+            if size == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    (head, body)
+}
