@@ -8,9 +8,11 @@ mod operate;
 mod ports;
 mod state;
 mod tables;
+#[cfg(test)]
+mod testing;
 
 pub use elbv2::draining::{Drain, drains, finish_deregistration};
 pub use operate::{Outcome, Request, Work, is_read, operate, supported, supports};
 pub use ports::{Journal, JournalError, NothingSeen, Publish, Seen};
-pub use state::{RowError, Settings, State};
+pub use state::{Dialect, RowError, Settings, State};
 pub use tables::{Region, RowChange, Table};

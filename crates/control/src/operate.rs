@@ -1,8 +1,9 @@
 //! The door: one operation in, an answer and perhaps a next state out.
 
 use crate::ports::Seen;
-use crate::state::State;
+use crate::state::{Dialect, State};
 use crate::{Region, elbv2};
+use core::net::IpAddr;
 use forebay_awswire::{ApiError, Service};
 use forebay_units::{Stream, Wall};
 use serde_json::Value;
@@ -61,6 +62,22 @@ impl Work<'_> {
     pub fn region_mut(&mut self) -> &mut Region {
         self.changed = true;
         self.state.region_mut(self.request.region)
+    }
+
+    /// Whose habits answers follow.
+    pub fn dialect(&self) -> Dialect {
+        self.state.settings().dialect
+    }
+
+    /// Takes a free address of a subnet's part of the pool for `owner`; none if the pool is used up.
+    pub fn take_address(&mut self, subnet_id: &str, owner: &str) -> Option<IpAddr> {
+        self.region_mut();
+        self.state.take_address(self.request.region, subnet_id, owner)
+    }
+
+    /// Gives an address back.
+    pub fn free_address(&mut self, address: IpAddr) {
+        self.region_mut().addresses.remove(&address.to_string());
     }
 
     /// The input, read into the operation's own words.

@@ -3,8 +3,10 @@
 use crate::ec2::records::default_region;
 use crate::tables::{Region, RowChange, TABLES, json};
 use core::net::{IpAddr, Ipv4Addr};
+use forebay_model::limits::Quota;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Addresses in a subnet's slice of the pool.
@@ -22,6 +24,25 @@ pub struct Settings {
     pub pool: Ipv4Net,
     /// The region of those who name none.
     pub default_region: String,
+    /// Whose habits answers follow where they differ.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Quotas that were raised or lowered, by the API's name.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, u32>,
+}
+
+/// Whose habits answers follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// AWS's.
+    #[default]
+    Aws,
+    /// The mock library moto's, for suites written against it: it accepts much that AWS refuses (one zone, rules without
+    /// conditions or actions, authentication without TLS, security groups and targets of other VPCs) and echoes
+    /// conditions and actions as they were given.
+    Moto,
 }
 
 /// Why stored rows are no state.
@@ -70,6 +91,8 @@ impl State {
             generation: 1,
             pool,
             default_region: default_region.to_owned(),
+            dialect: Dialect::Aws,
+            quotas: BTreeMap::new(),
         };
         let mut state = State {
             settings: Arc::new(settings),
@@ -83,8 +106,32 @@ impl State {
     /// The same with everything that users have made gone. The generation goes on growing.
     pub fn reset(&self) -> State {
         let mut fresh = State::new(&self.settings.default_region, self.settings.pool);
-        Arc::make_mut(&mut fresh.settings).generation = self.settings.generation + 1;
+        let settings = Arc::make_mut(&mut fresh.settings);
+        *settings = Settings {
+            generation: self.settings.generation + 1,
+            ..(*self.settings).clone()
+        };
         fresh
+    }
+
+    /// The same with another dialect and other quotas.
+    pub fn configured(&self, dialect: Dialect, quotas: BTreeMap<String, u32>) -> State {
+        let mut state = self.clone();
+        if (self.settings.dialect, &self.settings.quotas) != (dialect, &quotas) {
+            let settings = Arc::make_mut(&mut state.settings);
+            *settings = Settings {
+                dialect,
+                quotas,
+                generation: settings.generation + 1,
+                ..settings.clone()
+            };
+        }
+        state
+    }
+
+    /// A quota as it counts here.
+    pub fn quota(&self, quota: Quota) -> usize {
+        self.settings.quotas.get(quota.name).copied().unwrap_or(quota.max) as usize
     }
 
     /// Grows with every change.
@@ -126,7 +173,8 @@ impl State {
         if !self.regions.contains_key(name) {
             let made = default_region(name, self.free_slices());
             for subnet in made.subnets.values() {
-                self.slices.insert(subnet.slice, subnet.id.clone());
+                self.slices
+                    .extend(subnet.slices.iter().map(|&slice| (slice, subnet.id.clone())));
             }
             self.regions.insert(name.to_owned(), Arc::new(made));
         }
@@ -170,10 +218,24 @@ impl State {
 
     /// Takes a free address of a subnet's slice for `owner`; none if all are in use or there is no such subnet.
     pub fn take_address(&mut self, region: &str, subnet_id: &str, owner: &str) -> Option<IpAddr> {
-        let slice = self.region(region).subnets.get(subnet_id)?.slice;
-        let mut addresses = self.slice_addresses(slice);
+        let known = self.region(region);
+        let slices = &known.subnets.get(subnet_id)?.slices;
+        let used = |address: &Ipv4Addr| known.addresses.contains_key(&address.to_string());
+        let held = slices
+            .iter()
+            .flat_map(|&slice| self.slice_addresses(slice))
+            .find(|address| !used(address));
+        let free = match held {
+            Some(address) => address,
+            None => {
+                let slice = self.take_slice(subnet_id)?;
+                let address = self.slice_addresses(slice).next()?;
+                let subnet = self.region_mut(region).subnets.get_mut(subnet_id)?;
+                Arc::make_mut(subnet).slices.push(slice);
+                address
+            }
+        };
         let region = self.region_mut(region);
-        let free = addresses.find(|address| !region.addresses.contains_key(&address.to_string()))?;
         let record = crate::elbv2::records::Address {
             subnet_id: subnet_id.to_owned(),
             owner: owner.to_owned(),
@@ -230,7 +292,7 @@ impl State {
         V: AsRef<[u8]>,
     {
         let mut settings = None;
-        let mut regions: std::collections::BTreeMap<String, Region> = std::collections::BTreeMap::new();
+        let mut regions: BTreeMap<String, Region> = BTreeMap::new();
         for (table, key, value) in rows {
             let (table, key, value) = (table.as_ref(), key.as_ref(), value.as_ref());
             if table == SETTINGS_TABLE {
@@ -256,7 +318,9 @@ impl State {
         }
         let settings = Arc::new(settings.ok_or(RowError::NoSettings)?);
         let slices = regions.values().flat_map(|region| region.subnets.values());
-        let slices = slices.map(|subnet| (subnet.slice, subnet.id.clone())).collect();
+        let slices = slices
+            .flat_map(|subnet| subnet.slices.iter().map(|&slice| (slice, subnet.id.clone())))
+            .collect();
         let regions = regions
             .into_iter()
             .map(|(name, region)| (name, Arc::new(region)))
@@ -274,5 +338,121 @@ fn settings_row(state: &State) -> RowChange {
         table: SETTINGS_TABLE,
         key: SETTINGS_KEY.to_owned(),
         value: Some(json(&*state.settings)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State::new("local-1", "127.64.0.0/10".parse().unwrap())
+    }
+
+    #[test]
+    fn region_that_nobody_wrote_to_has_stable_defaults() {
+        let state = state();
+        let (first, second) = (state.region("us-east-1"), state.region("us-east-1"));
+        assert_eq!(first, second);
+        assert_eq!(first.subnets.len(), 3);
+        assert!(state.existing_region("us-east-1").is_none());
+        let mut written = state.clone();
+        assert_eq!(*written.region_mut("us-east-1"), *first);
+        // Each subnet has a slice of its own, in every region.
+        let slices: Vec<u32> = written
+            .regions()
+            .flat_map(|(_, region)| region.subnets.values())
+            .flat_map(|s| s.slices.clone())
+            .collect();
+        let unique: std::collections::BTreeSet<u32> = slices.iter().copied().collect();
+        assert_eq!((slices.len(), unique.len()), (6, 6));
+    }
+
+    #[test]
+    fn addresses_come_back_and_a_used_up_slice_gets_a_second() {
+        let mut state = state();
+        let subnet = state.region("local-1").subnets.keys().next().unwrap().clone();
+        let take = |state: &mut State| state.take_address("local-1", &subnet, "me").unwrap();
+        let taken: Vec<IpAddr> = (0..27).map(|_| take(&mut state)).collect();
+        let unique: std::collections::BTreeSet<&IpAddr> = taken.iter().collect();
+        assert_eq!(unique.len(), 27);
+        state.free_address("local-1", taken[3]);
+        assert_eq!(take(&mut state), taken[3]);
+        let further = take(&mut state);
+        assert!(!taken.contains(&further));
+        assert_eq!(state.region("local-1").subnets[&subnet].slices.len(), 2);
+        assert!(state.settings().pool.contains(&match further {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(_) => unreachable!(),
+        }));
+    }
+
+    #[test]
+    fn small_pool_runs_out_and_says_so() {
+        let mut state = State::new("local-1", "127.64.0.0/25".parse().unwrap());
+        let subnet = state.region("local-1").subnets.keys().next().unwrap().clone();
+        let taken = (0..100)
+            .map_while(|_| state.take_address("local-1", &subnet, "me"))
+            .count();
+        // Four slices: three subnets, and one more for the first that needs it.
+        assert_eq!(taken, 54);
+    }
+
+    #[test]
+    fn rows_make_the_same_state_and_changes_lead_from_one_to_the_next() {
+        let old = state();
+        let mut new = old.clone();
+        new.region_mut("eu-west-1");
+        new.grow();
+        let mut rows: BTreeMap<(String, String), Vec<u8>> = BTreeMap::new();
+        for row in old.rows().into_iter().chain(State::rows_changed(&old, &new)) {
+            match row.value {
+                Some(value) => rows.insert((row.table.to_owned(), row.key), value),
+                None => rows.remove(&(row.table.to_owned(), row.key)),
+            };
+        }
+        let back = State::from_rows(rows.iter().map(|((table, key), value)| (table, key, value))).unwrap();
+        assert_eq!(back, new);
+        assert!(State::rows_changed(&new, &new).is_empty());
+    }
+
+    #[test]
+    fn wrong_rows_are_named() {
+        let settings = state()
+            .rows()
+            .into_iter()
+            .find(|row| row.table == SETTINGS_TABLE)
+            .unwrap();
+        let good = (SETTINGS_TABLE, settings.key, settings.value.unwrap());
+        let wrong = |table: &'static str, key: &str, value: &str| {
+            State::from_rows([good.clone(), (table, key.to_owned(), value.as_bytes().to_vec())]).unwrap_err()
+        };
+        assert_eq!(
+            wrong("no.such", "local-1/a", "{}").to_string(),
+            "table 'no.such' is unknown to this version"
+        );
+        assert!(
+            wrong("ec2.vpc", "local-1/vpc-1", "{")
+                .to_string()
+                .contains("'vpc-1'")
+        );
+        assert!(matches!(
+            wrong("ec2.vpc", "vpc-1", "{}"),
+            RowError::NoRegion { .. }
+        ));
+        assert!(matches!(
+            State::from_rows([("ec2.vpc", "a/b", "{}")]),
+            Err(RowError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn reset_leaves_the_defaults_and_the_settings() {
+        let mut state = state().configured(Dialect::Moto, BTreeMap::from([("rules".to_owned(), 7)]));
+        state.region_mut("eu-west-1");
+        let reset = state.reset();
+        assert_eq!(reset.regions().count(), 1);
+        assert_eq!(reset.settings().dialect, Dialect::Moto);
+        assert!(reset.generation() > state.generation());
     }
 }

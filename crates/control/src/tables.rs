@@ -104,7 +104,7 @@ fn diff<T: Serialize + PartialEq>(
         changes.push(RowChange {
             table,
             key: format!("{region}/{key}"),
-            value: value.map(|value| json(value)),
+            value: value.map(json),
         });
     }
 }

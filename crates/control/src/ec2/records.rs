@@ -34,8 +34,8 @@ pub struct Subnet {
     pub ipv6_cidr: Option<ipnet::Ipv6Net>,
     /// Whether it is its zone's default.
     pub is_default: bool,
-    /// Which /27 slice of the address pool is its own (see `State::take_slice`).
-    pub slice: u32,
+    /// Which /27 slices of the address pool are its own: one, and more once it is used up (see `State::take_address`).
+    pub slices: Vec<u32>,
 }
 
 /// A security group.
@@ -111,7 +111,7 @@ pub(crate) fn default_region(region: &str, slices: [u32; 3]) -> Region {
             cidr: octets(third, 20),
             ipv6_cidr: None,
             is_default: true,
-            slice,
+            slices: vec![slice],
         };
         made.subnets.insert(subnet.id.clone(), Arc::new(subnet));
     }

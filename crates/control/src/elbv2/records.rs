@@ -126,13 +126,26 @@ pub struct Listener {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// An action and its place.
+/// An action and how it was stated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderedAction {
+pub struct StatedAction {
     /// 1 to 50000, if given.
     pub order: Option<u32>,
     /// The action.
     pub action: Action,
+    /// A forward given by `TargetGroupArn` alone.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+/// A condition and how it was stated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedCondition {
+    /// The condition.
+    pub condition: Condition,
+    /// Given by `Values` alone, without the field's own structure.
+    #[serde(default)]
+    pub plain: bool,
 }
 
 /// A rule.
@@ -145,9 +158,9 @@ pub struct Rule {
     /// Where it stands.
     pub priority: Priority,
     /// All must hold.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<StatedCondition>,
     /// In order; the routing action last.
-    pub actions: Vec<OrderedAction>,
+    pub actions: Vec<StatedAction>,
     /// Changes made before forwarding.
     pub transforms: Vec<Transform>,
 }
@@ -175,7 +188,7 @@ pub struct TargetGroup {
     pub control_port: Option<u16>,
     /// How its targets are probed.
     pub health: HealthCheck,
-    /// `HTTP`, `HTTPS`, `TCP`...
+    /// `HTTP`, `HTTPS`, `TCP`...; none where targets are not probed by default.
     pub health_protocol: Option<String>,
     /// The state's generation when it was made: orders groups.
     pub sequence: u64,
@@ -185,6 +198,11 @@ pub struct TargetGroup {
 }
 
 impl TargetGroup {
+    /// Whether a load balancer that is served can use it.
+    pub fn speaks_http(&self) -> bool {
+        matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"))
+    }
+
     /// How long requests of a deregistered target may last.
     pub fn deregistration_delay(&self) -> Duration {
         let set = self.attributes.get("deregistration_delay.timeout_seconds");

@@ -1,0 +1,70 @@
+//! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
+
+use crate::elbv2::records::BalancerKind;
+use crate::operate::Work;
+
+/// What an ARN names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noun {
+    Balancer,
+    Listener,
+    Rule,
+    Group,
+}
+
+/// What kind of thing an ARN names, if it is one of ours.
+pub(crate) fn noun(arn: &str) -> Option<Noun> {
+    let resource = arn.splitn(6, ':').nth(5)?;
+    match resource.split('/').next()? {
+        "loadbalancer" => Some(Noun::Balancer),
+        "listener" => Some(Noun::Listener),
+        "listener-rule" => Some(Noun::Rule),
+        "targetgroup" => Some(Noun::Group),
+        _ => None,
+    }
+}
+
+impl BalancerKind {
+    fn path(self) -> &'static str {
+        match self {
+            BalancerKind::Application => "app",
+            BalancerKind::Network => "net",
+            BalancerKind::Gateway => "gwy",
+        }
+    }
+}
+
+pub(crate) fn new_balancer_arn(work: &mut Work<'_>, kind: BalancerKind, name: &str) -> String {
+    let id = work.draws.hex(16);
+    format!("{}:loadbalancer/{}/{name}/{id}", stem(work), kind.path())
+}
+
+pub(crate) fn new_listener_arn(work: &mut Work<'_>, balancer_arn: &str) -> String {
+    format!("{}{}", listener_prefix(balancer_arn), work.draws.hex(16))
+}
+
+pub(crate) fn new_rule_arn(work: &mut Work<'_>, listener_arn: &str) -> String {
+    format!("{}{}", rule_prefix(listener_arn), work.draws.hex(16))
+}
+
+pub(crate) fn new_group_arn(work: &mut Work<'_>, name: &str) -> String {
+    let id = work.draws.hex(16);
+    format!("{}:targetgroup/{name}/{id}", stem(work))
+}
+
+fn stem(work: &Work<'_>) -> String {
+    format!(
+        "arn:aws:elasticloadbalancing:{}:{}",
+        work.request.region, work.request.account
+    )
+}
+
+/// What the ARNs of a load balancer's listeners begin with.
+pub(crate) fn listener_prefix(balancer_arn: &str) -> String {
+    format!("{}/", balancer_arn.replacen(":loadbalancer/", ":listener/", 1))
+}
+
+/// What the ARNs of a listener's rules begin with.
+pub(crate) fn rule_prefix(listener_arn: &str) -> String {
+    format!("{}/", listener_arn.replacen(":listener/", ":listener-rule/", 1))
+}

@@ -1,0 +1,261 @@
+//! From the state to what the data plane serves.
+
+use crate::Region;
+use crate::elbv2::attribute_table::{Holder, attributes_of};
+use crate::elbv2::lookup::with_prefix;
+use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
+use crate::elbv2::targets::{declared_address, zone_of};
+use crate::state::State;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use forebay_model::{
+    Action, BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
+    ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl State {
+    /// What the data plane must serve.
+    pub fn blueprint(&self) -> Blueprint {
+        self.blueprint_after(&Blueprint::default())
+    }
+
+    /// The same, sharing with `before` whatever has not changed: pointers tell what is new.
+    pub fn blueprint_after(&self, before: &Blueprint) -> Blueprint {
+        let mut made: Vec<(u64, Arc<BalancerBlueprint>)> = Vec::new();
+        let mut groups = Vec::new();
+        let old_balancers: BTreeMap<&str, _> = before
+            .balancers
+            .iter()
+            .map(|balancer| (balancer.arn.as_str(), balancer))
+            .collect();
+        let old_groups: BTreeMap<&str, _> = before
+            .groups
+            .iter()
+            .map(|group| (group.arn.as_str(), group))
+            .collect();
+        for (_, region) in self.regions() {
+            let uses = region.uses();
+            let served = region
+                .load_balancers
+                .values()
+                .filter(|b| b.kind == BalancerKind::Application);
+            for balancer in served {
+                let old = old_balancers.get(balancer.arn.as_str()).copied();
+                made.push((
+                    balancer.sequence,
+                    shared(old, balancer_blueprint(region, balancer, old)),
+                ));
+            }
+            let http = region.target_groups.values().filter(|group| group.speaks_http());
+            for group in http {
+                let users = uses.get(group.arn.as_str());
+                let old = old_groups.get(group.arn.as_str()).copied();
+                groups.push(shared(old, group_blueprint(region, group, users)));
+            }
+        }
+        made.sort_by(|a, b| (a.0, &a.1.arn).cmp(&(b.0, &b.1.arn)));
+        let balancers = made.into_iter().map(|(_, balancer)| balancer).collect();
+        Blueprint {
+            generation: self.generation(),
+            balancers,
+            groups,
+        }
+    }
+}
+
+fn shared<T: PartialEq>(old: Option<&Arc<T>>, new: T) -> Arc<T> {
+    match old {
+        Some(old) if **old == new => Arc::clone(old),
+        _ => Arc::new(new),
+    }
+}
+
+fn balancer_blueprint(
+    region: &Region,
+    balancer: &LoadBalancer,
+    old: Option<&Arc<BalancerBlueprint>>,
+) -> BalancerBlueprint {
+    let set = |key: &str| effective(&balancer.attributes, Holder::Application, key);
+    let nodes = balancer.zones.iter().filter_map(|zone| {
+        zone.address.map(|address| NodeBlueprint {
+            zone: zone.zone.clone(),
+            address,
+        })
+    });
+    let listeners = region
+        .listeners_of(&balancer.arn)
+        .into_iter()
+        .filter_map(|listener| {
+            let old = old.and_then(|old| old.listeners.iter().find(|other| other.arn == listener.arn));
+            listener_blueprint(region, listener).map(|new| shared(old, new))
+        });
+    let seconds = |key: &str, default: u64| Duration::from_secs(set(key).parse().unwrap_or(default));
+    BalancerBlueprint {
+        arn: balancer.arn.clone(),
+        dns_name: balancer.dns_name.clone(),
+        nodes: nodes.collect(),
+        listeners: listeners.collect(),
+        settings: BalancerSettings {
+            idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
+            client_keep_alive: seconds("client_keep_alive.seconds", 3600),
+            xff_mode: match set("routing.http.xff_header_processing.mode") {
+                "preserve" => XffMode::Preserve,
+                "remove" => XffMode::Remove,
+                _ => XffMode::Append,
+            },
+            xff_client_port: set("routing.http.xff_client_port.enabled") == "true",
+            preserve_host: set("routing.http.preserve_host_header.enabled") == "true",
+            drop_invalid_headers: set("routing.http.drop_invalid_header_fields.enabled") == "true",
+        },
+    }
+}
+
+fn effective<'s>(set: &'s BTreeMap<String, String>, holder: Holder, key: &str) -> &'s str {
+    match set.get(key) {
+        Some(value) => value,
+        None => attributes_of(holder)
+            .find(|attribute| attribute.key == key)
+            .map_or("", |found| found.default),
+    }
+}
+
+fn listener_blueprint(region: &Region, listener: &Listener) -> Option<ListenerBlueprint> {
+    let protocol = match listener.protocol.as_deref()? {
+        "HTTP" => Protocol::Http,
+        "HTTPS" => Protocol::Https,
+        _ => return None,
+    };
+    Some(ListenerBlueprint {
+        arn: listener.arn.clone(),
+        protocol,
+        port: listener.port?,
+        rules: region
+            .rules_of(&listener.arn)
+            .into_iter()
+            .map(|rule| rule_blueprint(rule))
+            .collect(),
+        settings: listener_settings(listener),
+    })
+}
+
+/// `routing.http.response.x_frame_options.header_value` sets `X-Frame-Options`.
+fn listener_settings(listener: &Listener) -> ListenerSettings {
+    let response = |(key, value): (&String, &String)| {
+        let name = key
+            .strip_prefix("routing.http.response.")?
+            .strip_suffix(".header_value")?;
+        (!value.is_empty()).then(|| (header_name(name), value.clone()))
+    };
+    ListenerSettings {
+        server_header: listener
+            .attributes
+            .get("routing.http.response.server.enabled")
+            .is_none_or(|v| v == "true"),
+        response_headers: listener.attributes.iter().filter_map(response).collect(),
+    }
+}
+
+fn header_name(snake: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase())
+            .into_iter()
+            .chain(letters)
+            .collect::<String>()
+    };
+    snake.split('_').map(word).collect::<Vec<String>>().join("-")
+}
+
+/// A rule as the data plane serves it. One that holds an action which is not built lets nothing through.
+pub(crate) fn rule_blueprint(rule: &Rule) -> RuleBlueprint {
+    let refusing = rule
+        .actions
+        .iter()
+        .find(|stated| matches!(stated.action, Action::Unsupported { .. }));
+    let action = match refusing.or(rule.actions.last()) {
+        Some(StatedAction { action, .. }) => action.clone(),
+        None => Action::Unsupported {
+            kind: "none".to_owned(),
+            raw: "{}".to_owned(),
+        },
+    };
+    RuleBlueprint {
+        arn: rule.arn.clone(),
+        priority: rule.priority,
+        conditions: rule
+            .conditions
+            .iter()
+            .map(|stated| stated.condition.clone())
+            .collect(),
+        action,
+        transforms: rule.transforms.clone(),
+    }
+}
+
+fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet<&str>>) -> GroupBlueprint {
+    let users: Vec<&LoadBalancer> = users
+        .into_iter()
+        .flatten()
+        .filter_map(|&arn| region.load_balancers.get(arn).map(|balancer| &**balancer))
+        .filter(|balancer| balancer.kind == BalancerKind::Application)
+        .collect();
+    let zones: BTreeSet<&String> = users
+        .iter()
+        .flat_map(|balancer| balancer.zones.iter().map(|zone| &zone.zone))
+        .collect();
+    let set = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
+    let routing = "target_group_health.unhealthy_state_routing.minimum_healthy_targets";
+    let targets = with_prefix(&region.targets, &format!("{}|", group.arn));
+    GroupBlueprint {
+        arn: group.arn.clone(),
+        protocol: if group.protocol.as_deref() == Some("HTTPS") {
+            Protocol::Https
+        } else {
+            Protocol::Http
+        },
+        version: match group.protocol_version.as_deref() {
+            Some("HTTP2") => ProtocolVersion::Http2,
+            Some("GRPC") => ProtocolVersion::Grpc,
+            _ => ProtocolVersion::Http1,
+        },
+        health: group.health.clone(),
+        settings: GroupSettings {
+            deregistration_delay: group.deregistration_delay(),
+            cross_zone: set("load_balancing.cross_zone.enabled") != "false",
+            routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
+            routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
+        },
+        targets: targets
+            .filter_map(|target| target_blueprint(region, group, target))
+            .collect(),
+        in_use: !users.is_empty(),
+        zones: zones.into_iter().cloned().collect(),
+    }
+}
+
+/// None for a terminated instance, which is no longer there.
+fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Option<TargetBlueprint> {
+    let instance = region.instances.get(&target.id);
+    if instance.is_some_and(|instance| instance.state == "terminated") {
+        return None;
+    }
+    let address = match group.target_type.as_str() {
+        "instance" => declared_address(region, &group.arn, &target.id).or_else(|| {
+            instance
+                .filter(|instance| instance.state == "running")
+                .map(|instance| IpAddr::V4(instance.address))
+        }),
+        _ => target.id.parse().ok(),
+    };
+    Some(TargetBlueprint {
+        id: target.id.clone(),
+        port: target.port,
+        address: address.map(|address| SocketAddr::new(address, target.port)),
+        zone: zone_of(region, target).map(str::to_owned),
+        draining: target.deregistered_at.is_some(),
+    })
+}

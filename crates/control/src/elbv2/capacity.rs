@@ -1,0 +1,123 @@
+//! Capacity reservations: stored and told truthfully. Nodes do not yet scale, so a reservation is provisioned at once.
+
+use crate::elbv2::errors::{not_permitted, validation};
+use crate::elbv2::records::{BalancerKind, Capacity, LoadBalancer};
+use crate::operate::Work;
+use core::time::Duration;
+use forebay_awswire::ApiError;
+use forebay_units::Wall;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The smallest reservation.
+const MIN_UNITS: i64 = 100;
+/// The largest reservation of one load balancer.
+const MAX_UNITS: i64 = 15_000;
+/// Decreases in a day.
+const DECREASES: usize = 2;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UnitsInput {
+    capacity_units: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CapacityInput {
+    load_balancer_arn: String,
+    minimum_load_balancer_capacity: Option<UnitsInput>,
+    #[serde(default)]
+    reset_capacity_reservation: bool,
+}
+
+pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CapacityInput = work.input()?;
+    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+    if balancer.kind != BalancerKind::Application {
+        return Err(not_permitted(
+            "Capacity can be reserved only for application load balancers",
+        ));
+    }
+    let given = input
+        .minimum_load_balancer_capacity
+        .and_then(|minimum| minimum.capacity_units);
+    let units = match (given, input.reset_capacity_reservation) {
+        (Some(_), true) => {
+            return Err(validation(
+                "MinimumLoadBalancerCapacity and ResetCapacityReservation cannot be specified at the same time",
+            ));
+        }
+        (None, false) => {
+            return Err(validation(
+                "Either MinimumLoadBalancerCapacity or ResetCapacityReservation must be specified",
+            ));
+        }
+        (None, true) => None,
+        (Some(units), false) if units > MAX_UNITS => {
+            let text = format!("The capacity of a load balancer cannot be more than {MAX_UNITS} units");
+            return Err(ApiError::sender("CapacityUnitsLimitExceeded", text));
+        }
+        (Some(units), false) => match u32::try_from(units) {
+            Ok(units) if i64::from(units) >= MIN_UNITS => Some(units),
+            _ => {
+                return Err(validation(format!(
+                    "The capacity must be at least {MIN_UNITS} units"
+                )));
+            }
+        },
+    };
+    let mut capacity = balancer.capacity.take().unwrap_or_default();
+    capacity.forget(work.request.now);
+    // Giving a reservation up is no decrease that counts.
+    if let (Some(units), Some(before)) = (units, capacity.units)
+        && units < before
+    {
+        if capacity.decreases.len() >= DECREASES {
+            let text = format!("Capacity can be decreased {DECREASES} times a day");
+            return Err(ApiError::sender("CapacityDecreaseRequestLimitExceeded", text));
+        }
+        capacity.decreases.push(work.request.now);
+    }
+    capacity.units = units;
+    capacity.modified = work.request.now;
+    balancer.capacity = Some(capacity);
+    let answer = value(&balancer, work.request.now);
+    work.put_balancer(balancer);
+    Ok(answer)
+}
+
+pub(crate) fn describe_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CapacityInput = work.input()?;
+    let balancer = work.region().balancer(&input.load_balancer_arn)?;
+    Ok(value(balancer, work.request.now))
+}
+
+impl Capacity {
+    fn forget(&mut self, now: Wall) {
+        self.decreases.retain(|&when| now.since(when) < DAY);
+    }
+}
+
+fn value(balancer: &LoadBalancer, now: Wall) -> Value {
+    let mut capacity = balancer.capacity.clone().unwrap_or_default();
+    capacity.forget(now);
+    let mut value = json!({"DecreaseRequestsRemaining": DECREASES.saturating_sub(capacity.decreases.len())});
+    if balancer.capacity.is_some() {
+        value["LastModifiedTime"] = json!(capacity.modified.0 as f64 / 1e6);
+    }
+    let mut states = Vec::new();
+    if let Some(units) = capacity.units {
+        value["MinimumLoadBalancerCapacity"] = json!({"CapacityUnits": units});
+        for zone in &balancer.zones {
+            states.push(json!({
+                "AvailabilityZone": zone.zone,
+                "State": {"Code": "provisioned"},
+                "EffectiveCapacityUnits": f64::from(units) / balancer.zones.len() as f64,
+            }));
+        }
+    }
+    value["CapacityReservationState"] = Value::Array(states);
+    value
+}

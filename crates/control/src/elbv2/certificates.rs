@@ -1,0 +1,124 @@
+//! Certificates of listeners: add, remove, describe.
+
+use crate::elbv2::errors::{not_permitted, validation};
+use crate::elbv2::paging::{PageInput, answer, page};
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use forebay_model::limits;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Certificates on a page whose size is not given.
+const PAGE: usize = 100;
+
+/// A certificate as calls give it.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CertificateInput {
+    #[serde(default)]
+    pub(crate) certificate_arn: String,
+    pub(crate) is_default: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CertificatesInput {
+    listener_arn: String,
+    #[serde(default)]
+    certificates: Vec<CertificateInput>,
+    #[serde(flatten)]
+    page: PageInput,
+}
+
+/// Refuses what is no certificate's ARN.
+pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
+    let known = arn.starts_with("arn:aws:acm:") || arn.starts_with("arn:aws:iam:");
+    if known && !arn.ends_with('/') && work.request.account.len() == 12 {
+        return Ok(());
+    }
+    Err(ApiError::sender(
+        "CertificateNotFound",
+        format!("Certificate {arn} not found"),
+    ))
+}
+
+pub(crate) fn add_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = work.input()?;
+    let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
+    if input.certificates.len() > work.state.quota(limits::CERTIFICATES_PER_BALANCER) {
+        return Err(too_many());
+    }
+    if !matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS")) {
+        return Err(ApiError::sender(
+            "UnsupportedProtocol",
+            "Certificates can be added only to listeners with the protocol HTTPS or TLS",
+        ));
+    }
+    let [given] = &input.certificates[..] else {
+        return Err(validation("You must specify exactly one certificate"));
+    };
+    if given.is_default.is_some() {
+        return Err(validation(
+            "IsDefault cannot be specified for a listener's further certificates",
+        ));
+    }
+    check_certificate(work, &given.certificate_arn)?;
+    let arn = given.certificate_arn.clone();
+    if !listener.certificates.contains(&arn) {
+        let listeners = work.region().listeners_of(&listener.balancer_arn);
+        let count: usize = listeners.iter().map(|other| other.certificates.len()).sum();
+        if count >= work.state.quota(limits::CERTIFICATES_PER_BALANCER) {
+            return Err(too_many());
+        }
+        listener.certificates.push(arn.clone());
+        work.region_mut()
+            .listeners
+            .insert(listener.arn.clone(), Arc::new(listener));
+    }
+    Ok(json!({"Certificates": [{"CertificateArn": arn, "IsDefault": false}]}))
+}
+
+fn too_many() -> ApiError {
+    ApiError::sender(
+        "TooManyCertificates",
+        "The maximum number of certificates has been reached",
+    )
+}
+
+pub(crate) fn remove_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = work.input()?;
+    let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
+    let [given] = &input.certificates[..] else {
+        return Err(validation("You must specify exactly one certificate"));
+    };
+    let is_extra = listener.certificates.contains(&given.certificate_arn);
+    if listener.certificate.as_ref() == Some(&given.certificate_arn) && !is_extra {
+        return Err(not_permitted(
+            "The default certificate of a listener cannot be removed",
+        ));
+    }
+    if is_extra {
+        listener.certificates.retain(|arn| *arn != given.certificate_arn);
+        work.region_mut()
+            .listeners
+            .insert(listener.arn.clone(), Arc::new(listener));
+    }
+    Ok(json!({}))
+}
+
+pub(crate) fn describe_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = work.input()?;
+    let listener = work.region().listener(&input.listener_arn)?;
+    let default = listener.certificate.iter().map(|arn| (arn, true));
+    let all = default.chain(listener.certificates.iter().map(|arn| (arn, false)));
+    let items: Vec<(usize, (&String, bool))> = all.enumerate().collect();
+    let (held, next) = page(items, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
+    let value =
+        |(_, (arn, default)): (usize, (&String, bool))| json!({"CertificateArn": arn, "IsDefault": default});
+    Ok(answer(
+        "Certificates",
+        held.into_iter().map(value).collect(),
+        next,
+    ))
+}

@@ -1,0 +1,38 @@
+//! The errors that several operations give.
+
+use forebay_awswire::ApiError;
+
+pub(crate) fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::sender("ValidationError", message)
+}
+
+pub(crate) fn configuration(message: impl Into<String>) -> ApiError {
+    ApiError::sender("InvalidConfigurationRequest", message)
+}
+
+pub(crate) fn not_permitted(message: impl Into<String>) -> ApiError {
+    ApiError::sender("OperationNotPermitted", message)
+}
+
+pub(crate) fn balancer_missing(arn: &str) -> ApiError {
+    ApiError::sender("LoadBalancerNotFound", format!("Load balancer '{arn}' not found"))
+}
+
+pub(crate) fn balancers_missing(names: &[&str]) -> ApiError {
+    ApiError::sender(
+        "LoadBalancerNotFound",
+        format!("Load balancers '[{}]' not found", names.join(", ")),
+    )
+}
+
+pub(crate) fn listener_missing() -> ApiError {
+    ApiError::sender("ListenerNotFound", "One or more listeners not found")
+}
+
+pub(crate) fn rule_missing() -> ApiError {
+    ApiError::sender("RuleNotFound", "One or more rules not found")
+}
+
+pub(crate) fn groups_missing() -> ApiError {
+    ApiError::sender("TargetGroupNotFound", "One or more target groups not found")
+}

@@ -1,0 +1,448 @@
+//! Listeners: create, modify, delete, describe.
+
+use crate::elbv2::actions::{Setting, action_value, read_actions};
+use crate::elbv2::arns::{new_listener_arn, new_rule_arn};
+use crate::elbv2::certificates::{CertificateInput, check_certificate};
+use crate::elbv2::errors::{configuration, listener_missing, validation};
+use crate::elbv2::group_fit::check_forwards;
+use crate::elbv2::load_balancers::remove_listener;
+use crate::elbv2::paging::{PageInput, answer, page};
+use crate::elbv2::policies::policy;
+use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule};
+use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
+use crate::operate::Work;
+use crate::state::Dialect;
+use forebay_awswire::ApiError;
+use forebay_model::{Priority, limits};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Listeners on a page whose size is not given.
+const PAGE: usize = 100;
+/// The policy of an HTTPS listener that names none (the API's default).
+const DEFAULT_POLICY: &str = "ELBSecurityPolicy-2016-08";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MutualInput {
+    mode: Option<String>,
+    trust_store_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListenerInput {
+    #[serde(default)]
+    load_balancer_arn: String,
+    #[serde(default)]
+    listener_arn: String,
+    protocol: Option<String>,
+    port: Option<u16>,
+    ssl_policy: Option<String>,
+    certificates: Option<Vec<CertificateInput>>,
+    default_actions: Option<Vec<Value>>,
+    alpn_policy: Option<Vec<String>>,
+    #[serde(default)]
+    tags: Vec<TagInput>,
+    mutual_authentication: Option<MutualInput>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeInput {
+    load_balancer_arn: Option<String>,
+    #[serde(default)]
+    listener_arns: Vec<String>,
+    #[serde(flatten)]
+    page: PageInput,
+}
+
+pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = work.input()?;
+    let balancer = Arc::clone(work.region().balancer(&input.load_balancer_arn)?);
+    check_port_and_protocol(balancer.kind, input.port, input.protocol.as_deref())?;
+    let tags = read_tags(input.tags.clone())?;
+    let empty = Listener {
+        arn: String::new(),
+        balancer_arn: balancer.arn.clone(),
+        protocol: None,
+        port: None,
+        certificate: None,
+        certificates: Vec::new(),
+        ssl_policy: None,
+        alpn_policy: Vec::new(),
+        mutual_authentication: None,
+        sequence: work.state.generation(),
+        attributes: Default::default(),
+    };
+    let mut listener = changed(work, &empty, &input)?;
+    let setting = setting(work, &balancer, &listener);
+    let actions = read_actions(input.default_actions.as_deref().unwrap_or_default(), &setting)?;
+    let same_port = work
+        .region()
+        .listeners_of(&balancer.arn)
+        .into_iter()
+        .find(|other| other.port == listener.port)
+        .cloned();
+    if let Some(existing) = same_port.filter(|_| listener.port.is_some()) {
+        let default = default_rule(work, &existing.arn);
+        let wanted = Listener {
+            arn: existing.arn.clone(),
+            sequence: existing.sequence,
+            certificates: existing.certificates.clone(),
+            attributes: existing.attributes.clone(),
+            ..listener
+        };
+        let identical = default.is_some_and(|rule| rule.actions == actions);
+        if *existing == wanted && identical && has_tags(work.region(), &existing.arn, &tags) {
+            return Ok(json!({"Listeners": [listener_value(work, &existing)]}));
+        }
+        return Err(port_taken());
+    }
+    if work.region().listeners_of(&balancer.arn).len() >= work.state.quota(limits::LISTENERS_PER_BALANCER) {
+        let text = "The maximum number of listeners for this load balancer has been reached";
+        return Err(ApiError::sender("TooManyListeners", text));
+    }
+    check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
+    listener.arn = new_listener_arn(work, &balancer.arn);
+    let rule = Rule {
+        arn: new_rule_arn(work, &listener.arn),
+        listener_arn: listener.arn.clone(),
+        priority: Priority::Default,
+        conditions: Vec::new(),
+        actions,
+        transforms: Vec::new(),
+    };
+    let region = work.region_mut();
+    put_tags(region, &listener.arn, tags);
+    region.rules.insert(rule.arn.clone(), Arc::new(rule));
+    region
+        .listeners
+        .insert(listener.arn.clone(), Arc::new(listener.clone()));
+    Ok(json!({"Listeners": [listener_value(work, &listener)]}))
+}
+
+fn port_taken() -> ApiError {
+    ApiError::sender(
+        "DuplicateListener",
+        "A listener already exists on this port for this load balancer",
+    )
+}
+
+pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = work.input()?;
+    let before = Arc::clone(work.region().listener(&input.listener_arn)?);
+    let balancer = Arc::clone(work.region().balancer(&before.balancer_arn)?);
+    if let Some(protocol) = input.protocol.as_deref()
+        && !protocols_of(balancer.kind).contains(&protocol)
+    {
+        let code = if known_protocol(protocol) {
+            "UnsupportedProtocol"
+        } else {
+            "ValidationError"
+        };
+        return Err(ApiError::sender(
+            code,
+            format!("Protocol {protocol} is not supported"),
+        ));
+    }
+    let listener = changed(work, &before, &input)?;
+    let taken = |other: &&Arc<Listener>| other.arn != listener.arn && other.port == listener.port;
+    if listener.port.is_some() && work.region().listeners_of(&balancer.arn).iter().any(taken) {
+        return Err(port_taken());
+    }
+    let Some(mut rule) = default_rule(work, &listener.arn) else {
+        return Err(listener_missing());
+    };
+    let rearranged = input.default_actions.as_deref().filter(|given| !given.is_empty());
+    if let Some(given) = rearranged {
+        rule.actions = read_actions(given, &setting(work, &balancer, &listener))?;
+    }
+    if rearranged.is_some() || listener.protocol != before.protocol {
+        let protocol = listener.protocol.as_deref();
+        check_forwards(work, &balancer, protocol, &rule.actions, Some(&rule.arn))?;
+    }
+    if listener.protocol != before.protocol {
+        check_rules_under(work, &balancer, &listener)?;
+    }
+    let region = work.region_mut();
+    region.rules.insert(rule.arn.clone(), Arc::new(rule));
+    region
+        .listeners
+        .insert(listener.arn.clone(), Arc::new(listener.clone()));
+    Ok(json!({"Listeners": [listener_value(work, &listener)]}))
+}
+
+/// The rules that stay must fit the listener's new protocol, too.
+fn check_rules_under(work: &Work<'_>, balancer: &LoadBalancer, listener: &Listener) -> Result<(), ApiError> {
+    for rule in work.region().rules_of(&listener.arn) {
+        check_forwards(
+            work,
+            balancer,
+            listener.protocol.as_deref(),
+            &rule.actions,
+            Some(&rule.arn),
+        )?;
+    }
+    Ok(())
+}
+
+/// The listener with what the call gives.
+fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
+    let mut listener = before.clone();
+    if input.port.is_some() {
+        listener.port = input.port;
+    }
+    if let Some(protocol) = &input.protocol {
+        listener.protocol = Some(protocol.clone());
+    }
+    if let Some(names) = &input.alpn_policy {
+        check_alpn(work, &listener, names)?;
+        listener.alpn_policy = names.clone();
+    }
+    let secure = matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS"));
+    if !secure {
+        if input.certificates.as_ref().is_some_and(|given| !given.is_empty()) || input.ssl_policy.is_some() {
+            return Err(configuration(
+                "Certificates and a security policy can be specified only if the listener protocol is HTTPS or TLS",
+            ));
+        }
+        (
+            listener.certificate,
+            listener.ssl_policy,
+            listener.mutual_authentication,
+        ) = (None, None, None);
+        listener.certificates = Vec::new();
+        return Ok(listener);
+    }
+    apply_tls(work, &mut listener, input)?;
+    Ok(listener)
+}
+
+fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
+    if let Some(given) = &input.certificates {
+        let [only] = &given[..] else {
+            return Err(one_certificate());
+        };
+        if only.is_default.is_some() && work.dialect() == Dialect::Aws {
+            return Err(validation(
+                "IsDefault cannot be specified for a listener's default certificate",
+            ));
+        }
+        check_certificate(work, &only.certificate_arn)?;
+        listener.certificate = Some(only.certificate_arn.clone());
+    }
+    if listener.certificate.is_none() && work.dialect() == Dialect::Aws {
+        return Err(one_certificate());
+    }
+    if let Some(name) = &input.ssl_policy {
+        if policy(name).is_none() {
+            let text = format!("SSL policy '{name}' not found");
+            return Err(ApiError::sender("SSLPolicyNotFound", text));
+        }
+        listener.ssl_policy = Some(name.clone());
+    }
+    listener
+        .ssl_policy
+        .get_or_insert_with(|| DEFAULT_POLICY.to_owned());
+    if let Some(given) = &input.mutual_authentication {
+        let mode = given.mode.as_deref().unwrap_or("off");
+        if mode == "verify" || given.trust_store_arn.is_some() {
+            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off' or 'passthrough'";
+            return Err(ApiError::sender("TrustStoreNotFound", text));
+        }
+        listener.mutual_authentication = Some(MutualAuthentication {
+            mode: mode.to_owned(),
+        });
+    }
+    listener
+        .mutual_authentication
+        .get_or_insert_with(|| MutualAuthentication {
+            mode: "off".to_owned(),
+        });
+    Ok(())
+}
+
+fn one_certificate() -> ApiError {
+    configuration(
+        "You must provide a list containing exactly one certificate if the listener protocol is HTTPS.",
+    )
+}
+
+fn check_alpn(work: &Work<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
+    if names.is_empty() || work.dialect() == Dialect::Moto {
+        return Ok(());
+    }
+    if listener.protocol.as_deref() != Some("TLS") {
+        return Err(configuration(
+            "An ALPN policy can be specified only if the listener protocol is TLS",
+        ));
+    }
+    let known = [
+        "HTTP1Only",
+        "HTTP2Only",
+        "HTTP2Optional",
+        "HTTP2Preferred",
+        "None",
+    ];
+    match names {
+        [only] if known.contains(&only.as_str()) => Ok(()),
+        _ => Err(ApiError::sender(
+            "ALPNPolicyNotFound",
+            "The specified ALPN policy is not supported",
+        )),
+    }
+}
+
+fn protocols_of(kind: BalancerKind) -> &'static [&'static str] {
+    match kind {
+        BalancerKind::Application => &["HTTP", "HTTPS"],
+        BalancerKind::Network => &["UDP", "TCP", "TLS", "TCP_UDP"],
+        BalancerKind::Gateway => &[],
+    }
+}
+
+fn known_protocol(protocol: &str) -> bool {
+    [
+        "HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC",
+    ]
+    .contains(&protocol)
+}
+
+fn check_port_and_protocol(
+    kind: BalancerKind,
+    port: Option<u16>,
+    protocol: Option<&str>,
+) -> Result<(), ApiError> {
+    if kind == BalancerKind::Gateway {
+        return match (port, protocol) {
+            (Some(_), _) => Err(validation("A port cannot be specified for gateway listeners")),
+            (_, Some(_)) => Err(validation("A protocol cannot be specified for gateway listeners")),
+            _ => Ok(()),
+        };
+    }
+    if port.is_none() {
+        return Err(validation("A listener port must be specified"));
+    }
+    let Some(protocol) = protocol else {
+        return Err(validation("A listener protocol must be specified"));
+    };
+    let known = protocols_of(kind);
+    if known.contains(&protocol) {
+        return Ok(());
+    }
+    if !known_protocol(protocol) {
+        return Err(validation(format!(
+            "1 validation error detected: Value '{protocol}' at 'protocol' failed to satisfy constraint: Member must satisfy enum value set: [HTTP, HTTPS, UDP, TCP, TLS, TCP_UDP]"
+        )));
+    }
+    Err(validation(format!(
+        "Listener protocol '{protocol}' must be one of '{}'",
+        known.join(", ")
+    )))
+}
+
+fn setting<'a>(work: &Work<'_>, balancer: &LoadBalancer, listener: &'a Listener) -> Setting<'a> {
+    Setting {
+        kind: balancer.kind,
+        protocol: listener.protocol.as_deref(),
+        dialect: work.dialect(),
+    }
+}
+
+fn default_rule(work: &Work<'_>, listener_arn: &str) -> Option<Rule> {
+    let rules = work.region().rules_of(listener_arn);
+    rules
+        .last()
+        .filter(|rule| rule.priority == Priority::Default)
+        .map(|rule| (***rule).clone())
+}
+
+/// A listener in the API's words.
+pub(crate) fn listener_value(work: &Work<'_>, listener: &Listener) -> Value {
+    let rule = default_rule(work, &listener.arn);
+    let actions = rule.iter().flat_map(|rule| &rule.actions);
+    let actions: Vec<Value> = actions
+        .map(|stated| action_value(stated, work.dialect()))
+        .collect();
+    let mut value = json!({
+        "ListenerArn": listener.arn,
+        "LoadBalancerArn": listener.balancer_arn,
+        "DefaultActions": actions,
+    });
+    let mut put = |name: &str, member: Option<Value>| {
+        if let Some(member) = member {
+            value[name] = member;
+        }
+    };
+    put("Port", listener.port.map(|port| json!(port)));
+    put(
+        "Protocol",
+        listener.protocol.as_ref().map(|protocol| json!(protocol)),
+    );
+    put(
+        "Certificates",
+        listener
+            .certificate
+            .as_ref()
+            .map(|arn| json!([{"CertificateArn": arn}])),
+    );
+    put("SslPolicy", listener.ssl_policy.as_ref().map(|name| json!(name)));
+    put(
+        "AlpnPolicy",
+        (!listener.alpn_policy.is_empty()).then(|| json!(listener.alpn_policy)),
+    );
+    put(
+        "MutualAuthentication",
+        listener
+            .mutual_authentication
+            .as_ref()
+            .map(|mutual| json!({"Mode": mutual.mode})),
+    );
+    value
+}
+
+pub(crate) fn delete_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = work.input()?;
+    work.region().listener(&input.listener_arn)?;
+    remove_listener(work, &input.listener_arn);
+    Ok(json!({}))
+}
+
+pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = work.input()?;
+    let region = work.region();
+    let mut listeners: Vec<&Arc<Listener>> = match (&input.load_balancer_arn, &input.listener_arns[..]) {
+        (None, []) => {
+            return Err(validation(
+                "You must specify either listener ARNs or a load balancer ARN",
+            ));
+        }
+        (Some(_), [_, ..]) => {
+            return Err(validation(
+                "Listener ARNs and a load balancer ARN cannot be specified at the same time",
+            ));
+        }
+        (Some(balancer), []) => {
+            region.balancer(balancer)?;
+            region.listeners_of(balancer)
+        }
+        (None, arns) => arns
+            .iter()
+            .map(|arn| region.listener(arn))
+            .collect::<Result<_, _>>()?,
+    };
+    listeners.sort_by_key(|listener| page_key(listener));
+    let (held, next) = page(listeners, |listener| page_key(listener), &input.page, PAGE)?;
+    let values = held
+        .into_iter()
+        .map(|listener| listener_value(work, listener))
+        .collect();
+    Ok(answer("Listeners", values, next))
+}
+
+/// Oldest first; the ARN tells listeners of one generation apart.
+fn page_key(listener: &Listener) -> String {
+    format!("{:020}/{}", listener.sequence, listener.arn)
+}

@@ -1,0 +1,567 @@
+//! Load balancers: create, delete, describe, and set subnets, security groups and address type.
+
+use crate::elbv2::arns::{listener_prefix, new_balancer_arn, rule_prefix};
+use crate::elbv2::attributes::attribute;
+use crate::elbv2::errors::{balancers_missing, configuration, not_permitted, validation};
+use crate::elbv2::lookup::with_prefix;
+use crate::elbv2::paging::{PageInput, answer, page};
+use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
+use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
+use crate::operate::Work;
+use crate::state::Dialect;
+use forebay_awswire::ApiError;
+use forebay_model::limits;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Load balancers on a page whose size is not given.
+const PAGE: usize = 50;
+/// The hosted zone of load balancers' names. One for all: there is no alias record to make from it.
+const HOSTED_ZONE: &str = "Z00FOREBAY0000000000";
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetMapping {
+    #[serde(default)]
+    subnet_id: String,
+    allocation_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetsInput {
+    #[serde(default)]
+    subnets: Vec<String>,
+    #[serde(default)]
+    subnet_mappings: Vec<SubnetMapping>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    name: String,
+    #[serde(flatten)]
+    subnets: SubnetsInput,
+    #[serde(default)]
+    security_groups: Vec<String>,
+    scheme: Option<String>,
+    #[serde(default)]
+    tags: Vec<TagInput>,
+    r#type: Option<String>,
+    ip_address_type: Option<String>,
+    customer_owned_ipv4_pool: Option<String>,
+    ipam_pools: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeInput {
+    #[serde(default)]
+    load_balancer_arns: Vec<String>,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(flatten)]
+    page: PageInput,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SetInput {
+    load_balancer_arn: String,
+    #[serde(flatten)]
+    subnets: SubnetsInput,
+    #[serde(default)]
+    security_groups: Vec<String>,
+    ip_address_type: Option<String>,
+}
+
+pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: CreateInput = work.input()?;
+    let kind = match input.r#type.as_deref() {
+        None | Some("application") => BalancerKind::Application,
+        Some("network") => BalancerKind::Network,
+        Some("gateway") => BalancerKind::Gateway,
+        Some(other) => return Err(validation(format!("Load balancer type '{other}' is not known"))),
+    };
+    check_name(&input.name)?;
+    let internal = match input.scheme.as_deref() {
+        None | Some("internet-facing") => kind == BalancerKind::Gateway,
+        Some("internal") => true,
+        Some(other) => {
+            return Err(ApiError::sender(
+                "InvalidScheme",
+                format!("'{other}' is not a valid scheme"),
+            ));
+        }
+    };
+    if input.ipam_pools.is_some() {
+        return Err(configuration(
+            "IPAM pools are not supported by Forebay: leave out IpamPools",
+        ));
+    }
+    let tags = read_tags(input.tags)?;
+    let subnets = resolve_subnets(work, &input.subnets, kind)?;
+    let vpc_id = subnets[0].vpc_id.clone();
+    let ip_address_type = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
+    check_ip_address_type(
+        work,
+        &ip_address_type,
+        subnets.iter().map(|subnet| subnet.id.as_str()),
+    )?;
+    let security_groups = resolve_security_groups(work, input.security_groups, &vpc_id, kind)?;
+    let mut wanted = LoadBalancer {
+        arn: String::new(),
+        dns_name: String::new(),
+        name: input.name,
+        kind,
+        internal,
+        ip_address_type,
+        vpc_id,
+        security_groups,
+        zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
+        customer_owned_pool: input.customer_owned_ipv4_pool,
+        created: work.request.now,
+        sequence: work.state.generation(),
+        attributes: Default::default(),
+        capacity: None,
+    }
+    .sorted();
+    if let Some(existing) = work
+        .region()
+        .load_balancers
+        .values()
+        .find(|other| other.name == wanted.name)
+    {
+        if existing.same_settings(&wanted) && has_tags(work.region(), &existing.arn, &tags) {
+            let state = "active";
+            return Ok(json!({"LoadBalancers": [balancer_value(existing, state, work.dialect())]}));
+        }
+        return Err(ApiError::sender(
+            "DuplicateLoadBalancerName",
+            format!(
+                "A load balancer with the same name '{}' exists, but with different settings",
+                wanted.name
+            ),
+        ));
+    }
+    let count = work
+        .region()
+        .load_balancers
+        .values()
+        .filter(|other| other.kind == kind)
+        .count();
+    if count >= work.state.quota(limits::BALANCERS) {
+        let text = "The maximum number of load balancers has been reached";
+        return Err(ApiError::sender("TooManyLoadBalancers", text));
+    }
+    wanted.arn = new_balancer_arn(work, kind, &wanted.name);
+    let digits = 1_000_000_000 + work.draws.below(9_000_000_000);
+    let prefix = if internal { "internal-" } else { "" };
+    wanted.dns_name = format!(
+        "{prefix}{}-{digits}.{}.elb.localhost",
+        wanted.name, work.request.region
+    );
+    take_addresses(work, &mut wanted)?;
+    let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", work.dialect())]});
+    let region = work.region_mut();
+    put_tags(region, &wanted.arn, tags);
+    region.load_balancers.insert(wanted.arn.clone(), Arc::new(wanted));
+    Ok(answer)
+}
+
+impl LoadBalancer {
+    fn sorted(mut self) -> LoadBalancer {
+        self.zones.sort_by(|a, b| a.zone.cmp(&b.zone));
+        self
+    }
+
+    /// Whether creating `wanted` again changes nothing.
+    fn same_settings(&self, wanted: &LoadBalancer) -> bool {
+        let subnets = |balancer: &LoadBalancer| -> Vec<String> {
+            balancer.zones.iter().map(|zone| zone.subnet_id.clone()).collect()
+        };
+        let groups = |balancer: &LoadBalancer| {
+            let mut groups = balancer.security_groups.clone();
+            groups.sort();
+            groups
+        };
+        self.kind == wanted.kind
+            && self.internal == wanted.internal
+            && self.ip_address_type == wanted.ip_address_type
+            && self.customer_owned_pool == wanted.customer_owned_pool
+            && subnets(self) == subnets(wanted)
+            && groups(self) == groups(wanted)
+    }
+}
+
+/// Up to 32 letters, digits and hyphens; no hyphen at the edges; not beginning with `internal-`.
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.chars().count() > 32 {
+        return Err(validation(format!(
+            "The load balancer name '{name}' cannot be longer than '32' characters"
+        )));
+    }
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        return Err(validation(format!(
+            "The load balancer name '{name}' can only contain characters that are alphanumeric characters and hyphens(-)"
+        )));
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return Err(validation(format!(
+            "The load balancer name '{name}' cannot begin or end with '-'"
+        )));
+    }
+    if name.starts_with("internal-") {
+        return Err(validation(format!(
+            "The load balancer name '{name}' cannot begin with 'internal-'"
+        )));
+    }
+    Ok(())
+}
+
+/// A zone of a load balancer to be.
+struct ZoneSubnet {
+    id: String,
+    vpc_id: String,
+    zone: String,
+}
+
+impl ZoneSubnet {
+    fn zone(self) -> BalancerZone {
+        BalancerZone {
+            zone: self.zone,
+            subnet_id: self.id,
+            address: None,
+        }
+    }
+}
+
+fn resolve_subnets(
+    work: &Work<'_>,
+    input: &SubnetsInput,
+    kind: BalancerKind,
+) -> Result<Vec<ZoneSubnet>, ApiError> {
+    if !input.subnets.is_empty() && !input.subnet_mappings.is_empty() {
+        return Err(validation(
+            "You must specify either subnets or subnet mappings, not both",
+        ));
+    }
+    let mapped = input.subnet_mappings.iter().map(|mapping| &mapping.subnet_id);
+    let ids: Vec<&String> = input.subnets.iter().chain(mapped).collect();
+    if kind == BalancerKind::Application
+        && input
+            .subnet_mappings
+            .iter()
+            .any(|mapping| mapping.allocation_id.is_some())
+    {
+        return Err(configuration(
+            "You cannot specify Elastic IP addresses for an application load balancer",
+        ));
+    }
+    let mut found: Vec<ZoneSubnet> = Vec::new();
+    for id in ids {
+        let Some(subnet) = work.region().subnets.get(id) else {
+            return Err(ApiError::sender(
+                "SubnetNotFound",
+                format!("The subnet ID '{id}' does not exist"),
+            ));
+        };
+        if found.iter().any(|other| other.zone == subnet.zone) {
+            return Err(configuration(
+                "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
+            ));
+        }
+        if found.first().is_some_and(|first| first.vpc_id != subnet.vpc_id) {
+            return Err(configuration("All subnets must belong to the same VPC"));
+        }
+        found.push(ZoneSubnet {
+            id: id.clone(),
+            vpc_id: subnet.vpc_id.clone(),
+            zone: subnet.zone.clone(),
+        });
+    }
+    if found.is_empty() {
+        return Err(validation("At least one subnet must be specified"));
+    }
+    if kind == BalancerKind::Application && found.len() < 2 && work.dialect() == Dialect::Aws {
+        return Err(validation(
+            "At least two subnets in two different Availability Zones must be specified",
+        ));
+    }
+    Ok(found)
+}
+
+fn resolve_security_groups(
+    work: &Work<'_>,
+    given: Vec<String>,
+    vpc_id: &str,
+    kind: BalancerKind,
+) -> Result<Vec<String>, ApiError> {
+    let region = work.region();
+    if given.is_empty() {
+        let default = region
+            .security_groups
+            .values()
+            .find(|g| g.vpc_id == vpc_id && g.name == "default");
+        let default = default.filter(|_| kind == BalancerKind::Application);
+        return Ok(default.map(|group| group.id.clone()).into_iter().collect());
+    }
+    for id in &given {
+        let Some(group) = region.security_groups.get(id) else {
+            let text = format!("The security group '{id}' does not exist");
+            return Err(ApiError::sender("InvalidSecurityGroup", text));
+        };
+        if group.vpc_id != vpc_id && work.dialect() == Dialect::Aws {
+            let text = format!("One or more security groups are invalid: '{id}' is not in VPC '{vpc_id}'");
+            return Err(ApiError::sender("InvalidSecurityGroup", text));
+        }
+    }
+    Ok(given)
+}
+
+fn check_ip_address_type<'a>(
+    work: &Work<'_>,
+    kind: &str,
+    subnets: impl Iterator<Item = &'a str>,
+) -> Result<(), ApiError> {
+    if kind == "ipv4" || work.dialect() == Dialect::Moto {
+        return Ok(());
+    }
+    for id in subnets {
+        let subnet = work.region().subnets.get(id);
+        if subnet.is_none_or(|subnet| subnet.ipv6_cidr.is_none()) {
+            let text =
+                format!("You must specify subnets with an associated IPv6 CIDR block: '{id}' has none");
+            return Err(ApiError::sender("InvalidSubnet", text));
+        }
+    }
+    Ok(())
+}
+
+/// Gives each zone that has none an address of its subnet.
+fn take_addresses(work: &mut Work<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
+    if balancer.kind != BalancerKind::Application {
+        return Ok(());
+    }
+    for zone in &mut balancer.zones {
+        if zone.address.is_none() {
+            zone.address = Some(work.take_address(&zone.subnet_id, &balancer.arn).ok_or_else(|| {
+                let text = format!("Not enough IP space available in {}", zone.subnet_id);
+                ApiError::sender("InvalidSubnet", text)
+            })?);
+        }
+    }
+    Ok(())
+}
+
+/// A load balancer in the API's words.
+pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dialect) -> Value {
+    let kind = match balancer.kind {
+        BalancerKind::Application => "application",
+        BalancerKind::Network => "network",
+        BalancerKind::Gateway => "gateway",
+    };
+    let mut value = json!({
+        "LoadBalancerArn": balancer.arn,
+        "DNSName": balancer.dns_name,
+        "CanonicalHostedZoneId": HOSTED_ZONE,
+        "CreatedTime": balancer.created.0 as f64 / 1e6,
+        "LoadBalancerName": balancer.name,
+        "Scheme": if balancer.internal { "internal" } else { "internet-facing" },
+        "VpcId": balancer.vpc_id,
+        "State": {"Code": state},
+        "Type": kind,
+        "AvailabilityZones": zone_values(&balancer.zones, dialect),
+        "SecurityGroups": balancer.security_groups,
+        "IpAddressType": balancer.ip_address_type,
+    });
+    if let Some(pool) = &balancer.customer_owned_pool {
+        value["CustomerOwnedIpv4Pool"] = json!(pool);
+    }
+    value
+}
+
+/// Zones, with the addresses at which their nodes listen (AWS leaves these out for application load balancers).
+fn zone_values(zones: &[BalancerZone], dialect: Dialect) -> Vec<Value> {
+    let one = |zone: &BalancerZone| {
+        let mut value = json!({"ZoneName": zone.zone, "SubnetId": zone.subnet_id});
+        if dialect == Dialect::Aws {
+            let addresses = zone
+                .address
+                .iter()
+                .map(|address| json!({"IpAddress": address.to_string()}));
+            value["LoadBalancerAddresses"] = addresses.collect();
+        }
+        value
+    };
+    zones.iter().map(one).collect()
+}
+
+pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = work.input()?;
+    let Ok(balancer) = work.region().balancer(&input.load_balancer_arn).cloned() else {
+        return Ok(json!({}));
+    };
+    if attribute(&balancer.attributes, "deletion_protection.enabled") == Some("true") {
+        return Err(not_permitted(format!(
+            "Load balancer '{}' cannot be deleted because deletion protection is enabled",
+            balancer.arn
+        )));
+    }
+    let listeners = with_prefix(&work.region().listeners, &listener_prefix(&balancer.arn));
+    let listeners: Vec<String> = listeners.map(|listener| listener.arn.clone()).collect();
+    for listener in listeners {
+        remove_listener(work, &listener);
+    }
+    for address in balancer.zones.iter().filter_map(|zone| zone.address) {
+        work.free_address(address);
+    }
+    let region = work.region_mut();
+    region.tags.remove(&balancer.arn);
+    region.load_balancers.remove(&balancer.arn);
+    Ok(json!({}))
+}
+
+/// Removes a listener, its rules and their tags.
+pub(crate) fn remove_listener(work: &mut Work<'_>, arn: &str) {
+    let rules = with_prefix(&work.region().rules, &rule_prefix(arn));
+    let rules: Vec<String> = rules.map(|rule| rule.arn.clone()).collect();
+    let region = work.region_mut();
+    for rule in &rules {
+        region.rules.remove(rule);
+        region.tags.remove(rule);
+    }
+    region.listeners.remove(arn);
+    region.tags.remove(arn);
+}
+
+pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = work.input()?;
+    if !input.load_balancer_arns.is_empty() && !input.names.is_empty() {
+        return Err(validation(
+            "Load balancer names and load balancer ARNs cannot be specified at the same time",
+        ));
+    }
+    if input.load_balancer_arns.len() > 20 {
+        return Err(validation("Up to 20 load balancer ARNs can be specified"));
+    }
+    let region = work.region();
+    let mut balancers: Vec<&LoadBalancer> = region
+        .load_balancers
+        .values()
+        .map(|balancer| &**balancer)
+        .collect();
+    for (asked, field) in [
+        (
+            &input.load_balancer_arns,
+            (|balancer| &balancer.arn) as fn(&LoadBalancer) -> &String,
+        ),
+        (&input.names, |balancer| &balancer.name),
+    ] {
+        if asked.is_empty() {
+            continue;
+        }
+        balancers.retain(|balancer| asked.contains(field(balancer)));
+        let known = |name: &&String| !balancers.iter().any(|balancer| field(balancer) == *name);
+        let missing: Vec<&str> = asked.iter().filter(known).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(balancers_missing(&missing));
+        }
+    }
+    balancers.sort_by(|a, b| a.name.cmp(&b.name));
+    let (held, next) = page(balancers, |balancer| balancer.name.clone(), &input.page, PAGE)?;
+    // Whoever can read it reads a state that has been committed and published: its nodes listen.
+    let values = held
+        .into_iter()
+        .map(|balancer| balancer_value(balancer, "active", work.dialect()))
+        .collect();
+    Ok(answer("LoadBalancers", values, next))
+}
+
+pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = work.input()?;
+    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+    let subnets = resolve_subnets(work, &input.subnets, balancer.kind)?;
+    if subnets.iter().any(|subnet| subnet.vpc_id != balancer.vpc_id) {
+        return Err(configuration(
+            "All subnets must belong to the load balancer's VPC",
+        ));
+    }
+    if let Some(kind) = input.ip_address_type {
+        balancer.ip_address_type = kind;
+    }
+    let ids = subnets.iter().map(|subnet| subnet.id.as_str());
+    check_ip_address_type(work, &balancer.ip_address_type, ids)?;
+    let before = core::mem::take(&mut balancer.zones);
+    let kept = |subnet: &ZoneSubnet| before.iter().find(|zone| zone.subnet_id == subnet.id);
+    balancer.zones = subnets
+        .into_iter()
+        .map(|subnet| BalancerZone {
+            address: kept(&subnet).and_then(|zone| zone.address),
+            ..subnet.zone()
+        })
+        .collect();
+    let mut balancer = balancer.sorted();
+    for zone in &before {
+        let stays = balancer
+            .zones
+            .iter()
+            .any(|other| other.subnet_id == zone.subnet_id);
+        if let (false, Some(address)) = (stays, zone.address) {
+            work.free_address(address);
+        }
+    }
+    take_addresses(work, &mut balancer)?;
+    let answer = json!({
+        "AvailabilityZones": zone_values(&balancer.zones, work.dialect()),
+        "IpAddressType": balancer.ip_address_type,
+    });
+    work.put_balancer(balancer);
+    Ok(answer)
+}
+
+pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = work.input()?;
+    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+    if input.security_groups.is_empty() {
+        return Err(validation("At least one security group must be specified"));
+    }
+    if balancer.kind == BalancerKind::Gateway {
+        return Err(configuration(
+            "Security groups are not supported for gateway load balancers",
+        ));
+    }
+    balancer.security_groups =
+        resolve_security_groups(work, input.security_groups, &balancer.vpc_id, balancer.kind)?;
+    let answer = json!({"SecurityGroupIds": balancer.security_groups});
+    work.put_balancer(balancer);
+    Ok(answer)
+}
+
+pub(crate) fn set_ip_address_type(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = work.input()?;
+    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+    let kind = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
+    check_ip_address_type(
+        work,
+        &kind,
+        balancer.zones.iter().map(|zone| zone.subnet_id.as_str()),
+    )?;
+    balancer.ip_address_type = kind;
+    let answer = json!({"IpAddressType": balancer.ip_address_type});
+    work.put_balancer(balancer);
+    Ok(answer)
+}
+
+impl Work<'_> {
+    pub(crate) fn put_balancer(&mut self, balancer: LoadBalancer) {
+        self.region_mut()
+            .load_balancers
+            .insert(balancer.arn.clone(), Arc::new(balancer));
+    }
+}

@@ -1,0 +1,322 @@
+//! Rules: create, modify, delete, describe, and set priorities.
+
+use crate::elbv2::actions::{Setting, action_value, read_actions};
+use crate::elbv2::arns::new_rule_arn;
+use crate::elbv2::blueprint::rule_blueprint;
+use crate::elbv2::conditions::{ConditionInput, condition_value, read_conditions};
+use crate::elbv2::errors::{not_permitted, rule_missing, validation};
+use crate::elbv2::group_fit::check_forwards;
+use crate::elbv2::paging::{PageInput, answer, page};
+use crate::elbv2::records::{BalancerKind, Listener, Rule};
+use crate::elbv2::tags::{TagInput, put_tags, read_tags};
+use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};
+use crate::operate::Work;
+use crate::state::Dialect;
+use forebay_awswire::ApiError;
+use forebay_model::{Priority, limits};
+use forebay_routing::Rules;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Rules on a page whose size is not given.
+const PAGE: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RuleInput {
+    #[serde(default)]
+    listener_arn: String,
+    #[serde(default)]
+    rule_arn: String,
+    conditions: Option<Vec<ConditionInput>>,
+    priority: Option<i64>,
+    actions: Option<Vec<Value>>,
+    transforms: Option<Vec<TransformInput>>,
+    #[serde(default)]
+    reset_transforms: bool,
+    #[serde(default)]
+    tags: Vec<TagInput>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PriorityPair {
+    #[serde(default)]
+    rule_arn: String,
+    priority: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PrioritiesInput {
+    rule_priorities: Vec<PriorityPair>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeInput {
+    listener_arn: Option<String>,
+    rule_arns: Option<Vec<String>>,
+    #[serde(flatten)]
+    page: PageInput,
+}
+
+pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = work.input()?;
+    let listener = Arc::clone(work.region().listener(&input.listener_arn)?);
+    let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
+    if balancer.kind != BalancerKind::Application {
+        return Err(ApiError::sender(
+            "UnsupportedProtocol",
+            "Rules can be created only for listeners of application load balancers",
+        ));
+    }
+    let priority = read_priority(input.priority)?;
+    let conditions = read_conditions(input.conditions.unwrap_or_default(), work.dialect())?;
+    let transforms = read_transforms(input.transforms.unwrap_or_default())?;
+    let rules = work.region().rules_of(&listener.arn);
+    if rules.iter().any(|rule| rule.priority == priority) {
+        return Err(priority_in_use());
+    }
+    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener))?;
+    check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
+    let of_balancer = work.region().rules_of_balancer(&balancer.arn);
+    let count = of_balancer
+        .filter(|rule| rule.priority != Priority::Default)
+        .count();
+    if count >= work.state.quota(limits::RULES_PER_BALANCER) {
+        let text = "The maximum number of rules for this load balancer has been reached";
+        return Err(ApiError::sender("TooManyRules", text));
+    }
+    let tags = read_tags(input.tags)?;
+    let rule = Rule {
+        arn: new_rule_arn(work, &listener.arn),
+        listener_arn: listener.arn.clone(),
+        priority,
+        conditions,
+        actions,
+        transforms,
+    };
+    check_compiles(&rule)?;
+    let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
+    let region = work.region_mut();
+    put_tags(region, &rule.arn, tags);
+    region.rules.insert(rule.arn.clone(), Arc::new(rule));
+    Ok(answer)
+}
+
+fn priority_in_use() -> ApiError {
+    ApiError::sender("PriorityInUse", "The specified priority is in use.")
+}
+
+fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
+    let number = given.ok_or_else(|| validation("A rule priority must be specified"))?;
+    Priority::at(number).ok_or_else(|| {
+        validation(format!(
+            "Rule priority '{number}' must be between 1 and 50000, inclusive"
+        ))
+    })
+}
+
+/// The data plane compiles what it serves; what it could not compile is refused here.
+fn check_compiles(rule: &Rule) -> Result<(), ApiError> {
+    Rules::compile(&[rule_blueprint(rule)], |_| ())
+        .map(|_| ())
+        .map_err(|error| validation(error.to_string()))
+}
+
+fn setting<'a>(work: &Work<'_>, listener: &'a Listener) -> Setting<'a> {
+    let protocol = listener.protocol.as_deref();
+    Setting {
+        kind: BalancerKind::Application,
+        protocol,
+        dialect: work.dialect(),
+    }
+}
+
+pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = work.input()?;
+    let nothing = input.conditions.is_none() && input.actions.is_none();
+    if nothing && input.transforms.is_none() && !input.reset_transforms {
+        return Err(validation("Either conditions or actions must be specified"));
+    }
+    if input.transforms.is_some() && input.reset_transforms {
+        return Err(validation(
+            "Transforms and ResetTransforms cannot be specified at the same time",
+        ));
+    }
+    let before = work
+        .region()
+        .rules
+        .get(&input.rule_arn)
+        .ok_or_else(rule_missing)?;
+    let mut rule = (**before).clone();
+    let is_default = rule.priority == Priority::Default;
+    let only_actions = input.conditions.is_none() && input.transforms.is_none() && !input.reset_transforms;
+    if is_default && !(only_actions && work.dialect() == Dialect::Moto) {
+        return Err(not_permitted(
+            "Default rule cannot be modified: use ModifyListener to change its actions",
+        ));
+    }
+    let listener = Arc::clone(work.region().listener(&rule.listener_arn)?);
+    let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
+    if let Some(given) = input.conditions {
+        rule.conditions = read_conditions(given, work.dialect())?;
+    }
+    if let Some(given) = input.actions {
+        rule.actions = read_actions(&given, &setting(work, &listener))?;
+        check_forwards(
+            work,
+            &balancer,
+            listener.protocol.as_deref(),
+            &rule.actions,
+            Some(&rule.arn),
+        )?;
+    }
+    if let Some(given) = input.transforms {
+        rule.transforms = read_transforms(given)?;
+    }
+    if input.reset_transforms {
+        rule.transforms = Vec::new();
+    }
+    check_compiles(&rule)?;
+    let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
+    work.region_mut().rules.insert(rule.arn.clone(), Arc::new(rule));
+    Ok(answer)
+}
+
+pub(crate) fn delete_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = work.input()?;
+    let rule = work
+        .region()
+        .rules
+        .get(&input.rule_arn)
+        .ok_or_else(rule_missing)?;
+    if rule.priority == Priority::Default {
+        return Err(not_permitted(format!(
+            "Default rule '{}' cannot be deleted",
+            rule.arn
+        )));
+    }
+    let region = work.region_mut();
+    region.rules.remove(&input.rule_arn);
+    region.tags.remove(&input.rule_arn);
+    Ok(json!({}))
+}
+
+pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: PrioritiesInput = work.input()?;
+    let mut wanted: Vec<Rule> = Vec::new();
+    let mut listeners = BTreeSet::new();
+    for pair in &input.rule_priorities {
+        let priority = read_priority(pair.priority)?;
+        if wanted.iter().any(|rule| rule.priority == priority) {
+            return Err(validation(format!(
+                "Priority '{priority}' was provided multiple times"
+            )));
+        }
+        let rule = work.region().rules.get(&pair.rule_arn).ok_or_else(rule_missing)?;
+        if rule.priority == Priority::Default {
+            return Err(not_permitted("The priority of a default rule cannot be changed"));
+        }
+        if wanted.iter().any(|other| other.arn == rule.arn) {
+            return Err(validation(format!(
+                "Rule '{}' was provided multiple times",
+                rule.arn
+            )));
+        }
+        listeners.insert(rule.listener_arn.clone());
+        wanted.push(Rule {
+            priority,
+            ..(**rule).clone()
+        });
+    }
+    if listeners.len() > 1 {
+        return Err(validation("All rules must belong to the same listener"));
+    }
+    for listener in &listeners {
+        for other in work.region().rules_of(listener) {
+            let listed = wanted.iter().any(|rule| rule.arn == other.arn);
+            if !listed && wanted.iter().any(|rule| rule.priority == other.priority) {
+                return Err(priority_in_use());
+            }
+        }
+    }
+    let values: Vec<Value> = wanted
+        .iter()
+        .map(|rule| rule_value(rule, work.dialect()))
+        .collect();
+    let region = work.region_mut();
+    for rule in wanted {
+        region.rules.insert(rule.arn.clone(), Arc::new(rule));
+    }
+    Ok(json!({"Rules": values}))
+}
+
+pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = work.input()?;
+    let region = work.region();
+    let arns = input.rule_arns.unwrap_or_default();
+    let mut rules: Vec<&Arc<Rule>> = match (&input.listener_arn, &arns[..]) {
+        (None, []) => {
+            return Err(validation(
+                "You must specify either listener rule ARNs or a listener ARN",
+            ));
+        }
+        (Some(_), [_, ..]) => {
+            return Err(validation(
+                "Listener rule ARNs and a listener ARN cannot be specified at the same time",
+            ));
+        }
+        (Some(listener), []) => {
+            region.listener(listener)?;
+            region.rules_of(listener)
+        }
+        (None, arns) => arns
+            .iter()
+            .map(|arn| region.rules.get(arn).ok_or_else(rule_missing))
+            .collect::<Result<_, _>>()?,
+    };
+    rules.sort_by_key(|rule| page_key(rule));
+    let (held, next) = page(rules, |rule| page_key(rule), &input.page, PAGE)?;
+    let values = held
+        .into_iter()
+        .map(|rule| rule_value(rule, work.dialect()))
+        .collect();
+    Ok(answer("Rules", values, next))
+}
+
+/// By priority; the ARN tells rules of several listeners apart.
+fn page_key(rule: &Rule) -> String {
+    match rule.priority {
+        Priority::At(number) => format!("{number:05}/{}", rule.arn),
+        Priority::Default => format!("default/{}", rule.arn),
+    }
+}
+
+/// A rule in the API's words.
+pub(crate) fn rule_value(rule: &Rule, dialect: Dialect) -> Value {
+    let conditions: Vec<Value> = rule
+        .conditions
+        .iter()
+        .map(|condition| condition_value(condition, dialect))
+        .collect();
+    let actions: Vec<Value> = rule
+        .actions
+        .iter()
+        .map(|stated| action_value(stated, dialect))
+        .collect();
+    let mut value = json!({
+        "RuleArn": rule.arn,
+        "Priority": rule.priority.to_string(),
+        "Conditions": conditions,
+        "Actions": actions,
+        "IsDefault": rule.priority == Priority::Default,
+    });
+    if !rule.transforms.is_empty() {
+        value["Transforms"] = rule.transforms.iter().map(transform_value).collect();
+    }
+    value
+}

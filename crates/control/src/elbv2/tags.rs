@@ -1,0 +1,143 @@
+//! Tags of load balancers, listeners, rules and target groups.
+
+use crate::Region;
+use crate::elbv2::arns::{Noun, noun};
+use crate::elbv2::errors::{groups_missing, listener_missing, rule_missing, validation};
+use crate::elbv2::records::Tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use forebay_model::limits;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A tag as calls give it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TagInput {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) value: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagsInput {
+    resource_arns: Vec<String>,
+    #[serde(default)]
+    tags: Vec<TagInput>,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+}
+
+/// Checks tags given with a call.
+pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
+    let mut tags = Tags::new();
+    for tag in given {
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(validation(
+                "aws: prefixed tag key names are not allowed for external use.",
+            ));
+        }
+        if tags.contains_key(&tag.key) {
+            let text = format!("Tag key was specified more than once: {}", tag.key);
+            return Err(ApiError::sender("DuplicateTagKeys", text));
+        }
+        tags.insert(tag.key, tag.value);
+    }
+    check_count(&tags)?;
+    Ok(tags)
+}
+
+fn check_count(tags: &Tags) -> Result<(), ApiError> {
+    if tags.len() <= limits::TAGS_PER_RESOURCE {
+        return Ok(());
+    }
+    let text = "The quota for the number of tags that can be assigned to a load balancer has been reached";
+    Err(ApiError::sender("TooManyTags", text))
+}
+
+/// Stores a new resource's tags.
+pub(crate) fn put_tags(region: &mut Region, arn: &str, tags: Tags) {
+    if !tags.is_empty() {
+        region.tags.insert(arn.to_owned(), Arc::new(tags));
+    }
+}
+
+/// Whether a resource's tags are these.
+pub(crate) fn has_tags(region: &Region, arn: &str, tags: &Tags) -> bool {
+    region
+        .tags
+        .get(arn)
+        .map_or(tags.is_empty(), |stored| **stored == *tags)
+}
+
+fn check_exists(region: &Region, arn: &str) -> Result<(), ApiError> {
+    match noun(arn) {
+        Some(Noun::Balancer) => region.balancer(arn).map(|_| ()),
+        Some(Noun::Listener) => region.listener(arn).map(|_| ()).map_err(|_| listener_missing()),
+        Some(Noun::Rule) if region.rules.contains_key(arn) => Ok(()),
+        Some(Noun::Rule) => Err(rule_missing()),
+        Some(Noun::Group) => region.group(arn).map(|_| ()).map_err(|_| groups_missing()),
+        None => Err(validation(format!(
+            "'{arn}' is not a valid load balancer, target group, listener or rule ARN"
+        ))),
+    }
+}
+
+fn arns(input: &TagsInput) -> Result<&[String], ApiError> {
+    match input.resource_arns.len() {
+        0 => Err(validation("A resource ARN must be specified")),
+        1..=20 => Ok(&input.resource_arns),
+        _ => Err(validation("Up to 20 resource ARNs can be specified")),
+    }
+}
+
+pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = work.input()?;
+    let added = read_tags(input.tags.clone())?;
+    for arn in arns(&input)? {
+        check_exists(work.region(), arn)?;
+        let mut tags = work
+            .region()
+            .tags
+            .get(arn)
+            .map(|tags| (**tags).clone())
+            .unwrap_or_default();
+        tags.extend(added.clone());
+        check_count(&tags)?;
+        work.region_mut().tags.insert(arn.clone(), Arc::new(tags));
+    }
+    Ok(json!({}))
+}
+
+pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = work.input()?;
+    for arn in arns(&input)? {
+        check_exists(work.region(), arn)?;
+        let Some(tags) = work.region().tags.get(arn) else {
+            continue;
+        };
+        let mut tags = (**tags).clone();
+        tags.retain(|key, _| !input.tag_keys.contains(key));
+        let region = work.region_mut();
+        region.tags.remove(arn);
+        put_tags(region, arn, tags);
+    }
+    Ok(json!({}))
+}
+
+pub(crate) fn describe_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = work.input()?;
+    let region = work.region();
+    let mut described = Vec::new();
+    for arn in arns(&input)? {
+        check_exists(region, arn)?;
+        let tags = region.tags.get(arn).map(|tags| &**tags).into_iter().flatten();
+        let tags: Vec<Value> = tags
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect();
+        described.push(json!({"ResourceArn": arn, "Tags": tags}));
+    }
+    Ok(json!({"TagDescriptions": described}))
+}

@@ -1,0 +1,469 @@
+//! Targets: register, deregister, describe their health.
+
+use crate::Region;
+use crate::elbv2::errors::{configuration, validation};
+use crate::elbv2::records::{Target, TargetGroup, target_key};
+use crate::operate::Work;
+use crate::state::Dialect;
+use core::net::{IpAddr, Ipv4Addr};
+use forebay_awswire::ApiError;
+use forebay_model::{HealthReason, HealthState, TargetHealth, limits};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A tag `forebay:address/i-...` on a target group says where an instance is that was not launched here.
+const ADDRESS_TAG: &str = "forebay:address/";
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TargetInput {
+    id: String,
+    port: Option<u16>,
+    availability_zone: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TargetsInput {
+    target_group_arn: String,
+    #[serde(default)]
+    targets: Vec<TargetInput>,
+    #[serde(default)]
+    include: Vec<String>,
+}
+
+fn invalid_target(text: impl Into<String>) -> ApiError {
+    ApiError::sender("InvalidTarget", text)
+}
+
+impl Target {
+    pub(crate) fn key(&self) -> String {
+        target_key(&self.group_arn, &self.id, self.port)
+    }
+}
+
+pub(crate) fn register_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = work.input()?;
+    let group = Arc::clone(work.region().group(&input.target_group_arn)?);
+    if input.targets.is_empty() {
+        return Err(validation("At least one target must be specified"));
+    }
+    check_running(work, &group, &input.targets)?;
+    for given in input.targets {
+        let zone = check_target(work, &group, &given)?;
+        let target = Target {
+            group_arn: group.arn.clone(),
+            port: given.port.or(group.port).unwrap_or(0),
+            id: given.id,
+            zone,
+            registered_at: work.request.now,
+            deregistered_at: None,
+        };
+        // Registered already: nothing changes. Draining: it is taken back.
+        let known = work.region().targets.get(&target.key());
+        if known.is_some_and(|known| known.deregistered_at.is_none() && known.zone == target.zone) {
+            continue;
+        }
+        work.region_mut().targets.insert(target.key(), Arc::new(target));
+    }
+    check_counts(work, &group)?;
+    Ok(json!({}))
+}
+
+/// All instances that do not run are named at once.
+fn check_running(work: &Work<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
+    if group.target_type != "instance" {
+        return Ok(());
+    }
+    let stopped = |target: &&TargetInput| {
+        let instance = work.region().instances.get(&target.id);
+        instance.is_some_and(|instance| instance.state != "running")
+    };
+    let stopped: Vec<String> = targets
+        .iter()
+        .filter(stopped)
+        .map(|target| format!("'{}'", target.id))
+        .collect();
+    if stopped.is_empty() {
+        return Ok(());
+    }
+    Err(invalid_target(format!(
+        "The following targets are not in a running state and cannot be registered: {}",
+        stopped.join(", ")
+    )))
+}
+
+/// Checks a target by its group's type; gives the zone it is kept with.
+fn check_target(
+    work: &Work<'_>,
+    group: &TargetGroup,
+    given: &TargetInput,
+) -> Result<Option<String>, ApiError> {
+    if given.port == Some(0) {
+        return Err(validation("Port '0' must be between 1 and 65535"));
+    }
+    let zone = given.availability_zone.as_deref();
+    match group.target_type.as_str() {
+        "instance" => check_instance(work, group, &given.id).map(|()| None),
+        "ip" => check_address(work, group, &given.id, zone),
+        "lambda" if given.id.starts_with("arn:") => Ok(None),
+        "lambda" => Err(invalid_target(format!(
+            "'{}' is not the ARN of a Lambda function",
+            given.id
+        ))),
+        _ if given.id.starts_with("arn:") => work.region().balancer(&given.id).map(|_| None),
+        _ => Err(invalid_target(format!(
+            "'{}' is not the ARN of an application load balancer",
+            given.id
+        ))),
+    }
+}
+
+fn check_instance(work: &Work<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
+    let region = work.region();
+    if declared_address(region, &group.arn, id).is_some() {
+        return Ok(());
+    }
+    let instance = region.instances.get(id);
+    let elsewhere = instance.is_none_or(|instance| {
+        group.vpc_id.as_ref() != Some(&instance.vpc_id) && work.dialect() == Dialect::Aws
+    });
+    if elsewhere {
+        return Err(invalid_target(
+            "The specified target does not exist or is not in the same VPC as the target group.",
+        ));
+    }
+    Ok(())
+}
+
+/// The address that a tag of the group declares for an instance.
+pub(crate) fn declared_address(region: &Region, group_arn: &str, id: &str) -> Option<IpAddr> {
+    let tags = region.tags.get(group_arn)?;
+    id.starts_with("i-")
+        .then(|| tags.get(&format!("{ADDRESS_TAG}{id}")))??
+        .parse()
+        .ok()
+}
+
+/// Loopback, private, or inside the VPC; never public.
+fn check_address(
+    work: &Work<'_>,
+    group: &TargetGroup,
+    id: &str,
+    zone: Option<&str>,
+) -> Result<Option<String>, ApiError> {
+    let Ok(address) = id.parse::<IpAddr>() else {
+        return Err(validation(format!("The IP address '{id}' is not valid")));
+    };
+    if address.is_ipv6() != (group.ip_address_type == "ipv6") && !address.is_loopback() {
+        let text = format!(
+            "The IP address '{id}' is not of the target group's type {}",
+            group.ip_address_type
+        );
+        return Err(validation(text));
+    }
+    if zone == Some("all") && cross_zone_off(group) {
+        return Err(configuration(
+            "Availability Zone 'all' cannot be specified while cross-zone load balancing is off for the target group",
+        ));
+    }
+    let region = work.region();
+    if let Some(used) = region
+        .addresses
+        .get(id)
+        .filter(|used| used.owner.contains(":loadbalancer/"))
+    {
+        let text = format!(
+            "The IP address '{id}' is in use by load balancer '{}'",
+            used.owner
+        );
+        return Err(invalid_target(text));
+    }
+    let subnet = region.subnets.values().find(|subnet| {
+        let inside = match address {
+            IpAddr::V4(address) => subnet.cidr.contains(&address),
+            IpAddr::V6(address) => subnet.ipv6_cidr.is_some_and(|cidr| cidr.contains(&address)),
+        };
+        inside && group.vpc_id.as_ref() == Some(&subnet.vpc_id)
+    });
+    let pooled = region
+        .addresses
+        .get(id)
+        .and_then(|used| region.subnets.get(&used.subnet_id));
+    if let Some(subnet) = subnet.or(pooled) {
+        return match zone {
+            Some(zone) if zone != "all" && zone != subnet.zone => Err(validation(format!(
+                "The IP address '{id}' is in Availability Zone '{}'",
+                subnet.zone
+            ))),
+            Some("all") => Ok(Some("all".to_owned())),
+            _ => Ok(Some(subnet.zone.clone())),
+        };
+    }
+    if address.is_loopback() {
+        return Ok(zone.map(str::to_owned));
+    }
+    if !is_private(address) {
+        let text = format!("The IP address '{id}' is not within a VPC subnet or a private range");
+        return Err(validation(text));
+    }
+    if zone.is_none() && work.dialect() == Dialect::Aws {
+        let text = format!(
+            "The IP address '{id}' is outside the VPC: you must specify an Availability Zone or 'all'"
+        );
+        return Err(validation(text));
+    }
+    Ok(zone.map(str::to_owned))
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        // 10/8, 172.16/12, 192.168/16, and 100.64/10.
+        IpAddr::V4(address) => {
+            address.is_private()
+                || (u32::from(address) & 0xffc0_0000) == u32::from(Ipv4Addr::new(100, 64, 0, 0))
+        }
+        IpAddr::V6(address) => address.is_unique_local(),
+    }
+}
+
+fn cross_zone_off(group: &TargetGroup) -> bool {
+    group
+        .attributes
+        .get("load_balancing.cross_zone.enabled")
+        .is_some_and(|set| set == "false")
+}
+
+fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
+    let region = work.region();
+    let count = region
+        .targets_of(&group.arn)
+        .filter(|target| target.deregistered_at.is_none())
+        .count();
+    let limit = if group.target_type == "lambda" {
+        1
+    } else {
+        work.state.quota(limits::TARGETS_PER_GROUP)
+    };
+    if count > limit {
+        let text = "The maximum number of targets for this target group has been reached";
+        return Err(ApiError::sender("TooManyTargets", text));
+    }
+    for balancer in region.users_of(&group.arn) {
+        let groups: BTreeSet<&str> = region
+            .rules_of_balancer(&balancer.arn)
+            .flat_map(|rule| rule.groups())
+            .collect();
+        let targets: usize = groups.iter().map(|group| region.targets_of(group).count()).sum();
+        if targets > work.state.quota(limits::TARGETS_PER_BALANCER) {
+            let text = "The maximum number of targets for the load balancer has been reached";
+            return Err(ApiError::sender("TooManyTargets", text));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = work.input()?;
+    let group = Arc::clone(work.region().group(&input.target_group_arn)?);
+    let drains = work.region().is_served(&group.arn);
+    for given in input.targets {
+        for target in meant(work.region(), &group, &given) {
+            if target.deregistered_at.is_some() {
+                continue;
+            }
+            let region = work.region_mut();
+            if drains {
+                let target = Target {
+                    deregistered_at: Some(work.request.now),
+                    ..(*target).clone()
+                };
+                work.region_mut().targets.insert(target.key(), Arc::new(target));
+            } else {
+                // Nothing sends to it: there is nothing to wait for.
+                region.targets.remove(&target.key());
+            }
+        }
+    }
+    Ok(json!({}))
+}
+
+/// The targets that a call means: at the port it gives; without one at the group's port, or else wherever the id is registered.
+fn meant(region: &Region, group: &TargetGroup, given: &TargetInput) -> Vec<Arc<Target>> {
+    let at = |port: u16| {
+        region
+            .targets
+            .get(&target_key(&group.arn, &given.id, port))
+            .cloned()
+    };
+    match given.port {
+        Some(port) => at(port).into_iter().collect(),
+        None => match at(group.port.unwrap_or(0)) {
+            Some(target) => vec![target],
+            None => region
+                .targets_of(&group.arn)
+                .filter(|target| target.id == given.id)
+                .cloned()
+                .collect(),
+        },
+    }
+}
+
+pub(crate) fn describe_target_health(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = work.input()?;
+    let region = work.region();
+    let group = region.group(&input.target_group_arn)?;
+    let health = GroupHealth::new(work, group);
+    let anomalies = input
+        .include
+        .iter()
+        .any(|include| include == "AnomalyDetection" || include == "All");
+    let mut values = Vec::new();
+    if input.targets.is_empty() {
+        for target in region.targets_of(&group.arn) {
+            if instance_state(region, target) != Some("terminated") {
+                values.push(health.value(target, anomalies));
+            }
+        }
+    }
+    for given in &input.targets {
+        let port = given.port.or(group.port).unwrap_or(0);
+        values.push(
+            match region.targets.get(&target_key(&group.arn, &given.id, port)) {
+                Some(target) => health.value(target, anomalies),
+                None => health.unregistered(&given.id, port),
+            },
+        );
+    }
+    Ok(json!({"TargetHealthDescriptions": values}))
+}
+
+fn instance_state<'r>(region: &'r Region, target: &Target) -> Option<&'r str> {
+    region
+        .instances
+        .get(&target.id)
+        .map(|instance| instance.state.as_str())
+}
+
+/// What decides the health of a group's targets, found once.
+struct GroupHealth<'a> {
+    work: &'a Work<'a>,
+    group: &'a TargetGroup,
+    /// Zones with a node of the load balancer; none if no load balancer that is served uses the group.
+    zones: Option<BTreeSet<&'a str>>,
+}
+
+impl<'a> GroupHealth<'a> {
+    fn new(work: &'a Work<'_>, group: &'a TargetGroup) -> GroupHealth<'a> {
+        let region = work.region();
+        let zones = region.is_served(&group.arn).then(|| {
+            let users = region.users_of(&group.arn);
+            users
+                .into_iter()
+                .flat_map(|balancer| balancer.zones.iter().map(|zone| zone.zone.as_str()))
+                .collect()
+        });
+        GroupHealth { work, group, zones }
+    }
+
+    /// Alb reference, section 5.3.
+    fn health(&self, target: &Target) -> TargetHealth {
+        let unused = |reason| TargetHealth {
+            state: HealthState::Unused,
+            reason: Some(reason),
+        };
+        let draining = TargetHealth {
+            state: HealthState::Draining,
+            reason: Some(HealthReason::DeregistrationInProgress),
+        };
+        if target.deregistered_at.is_some() {
+            return draining;
+        }
+        match instance_state(self.work.region(), target) {
+            None | Some("running") => {}
+            Some("terminated") => return draining,
+            Some("stopped") => return unused(HealthReason::InvalidState("stopped")),
+            Some(_) => return unused(HealthReason::InvalidState("terminated or stopped")),
+        }
+        let Some(zones) = &self.zones else {
+            return unused(HealthReason::NotInUse);
+        };
+        if let Some(zone) = zone_of(self.work.region(), target)
+            && !zones.contains(zone)
+        {
+            return unused(HealthReason::ZoneNotEnabled);
+        }
+        if !self.group.health.enabled {
+            return TargetHealth {
+                state: HealthState::Unavailable,
+                reason: Some(HealthReason::HealthCheckDisabled),
+            };
+        }
+        let seen = self
+            .work
+            .seen
+            .target_health(&target.group_arn, &target.id, target.port);
+        seen.unwrap_or(TargetHealth {
+            state: HealthState::Initial,
+            reason: Some(HealthReason::RegistrationInProgress),
+        })
+    }
+
+    fn value(&self, target: &Target, anomalies: bool) -> Value {
+        let mut value = self.described(&target.id, target.port, &self.health(target));
+        if let Some(zone) = &target.zone {
+            value["Target"]["AvailabilityZone"] = json!(zone);
+        }
+        value["AdministrativeOverride"] = json!({
+            "State": "no_override",
+            "Reason": "AdministrativeOverride.NoOverride",
+            "Description": "No override is currently active on target",
+        });
+        if anomalies {
+            value["AnomalyDetection"] = json!({"Result": "normal", "MitigationInEffect": "no"});
+        }
+        value
+    }
+
+    fn unregistered(&self, id: &str, port: u16) -> Value {
+        let reason = Some(HealthReason::NotRegistered);
+        self.described(
+            id,
+            port,
+            &TargetHealth {
+                state: HealthState::Unused,
+                reason,
+            },
+        )
+    }
+
+    fn described(&self, id: &str, port: u16, health: &TargetHealth) -> Value {
+        let mut target = json!({"Id": id});
+        let mut value = json!({"TargetHealth": {"State": health.state.word()}});
+        if self.group.target_type != "lambda" {
+            target["Port"] = json!(port);
+            let probed = match self.group.health.port {
+                forebay_model::HealthPort::Traffic => port,
+                forebay_model::HealthPort::At(port) => port,
+            };
+            value["HealthCheckPort"] = json!(probed.to_string());
+        }
+        value["Target"] = target;
+        if let Some(reason) = &health.reason {
+            value["TargetHealth"]["Reason"] = json!(reason.code());
+            value["TargetHealth"]["Description"] = json!(reason.description());
+        }
+        value
+    }
+}
+
+/// The zone a target is in; none if it counts for all.
+pub(crate) fn zone_of<'r>(region: &'r Region, target: &'r Target) -> Option<&'r str> {
+    let instance = region
+        .instances
+        .get(&target.id)
+        .map(|instance| instance.zone.as_str());
+    instance.or(target.zone.as_deref().filter(|zone| *zone != "all"))
+}

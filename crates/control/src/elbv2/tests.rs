@@ -1,0 +1,656 @@
+use crate::testing::{Caller, REGION, text};
+use crate::{Drain, drains, finish_deregistration, supported, supports};
+use core::time::Duration;
+use forebay_awswire::Service;
+use forebay_model::{Action, Priority};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[test]
+fn supported_operations_are_all_but_trust_stores_pools_and_policies() {
+    let count = supported()
+        .iter()
+        .filter(|(service, _)| *service == Service::Elbv2)
+        .count();
+    // 51 operations: 11 of trust stores, ModifyIpPools and GetResourcePolicy are not served.
+    assert_eq!(count, 51 - 13);
+    assert!(!supports(Service::Elbv2, "CreateTrustStore"));
+}
+
+#[test]
+fn balancer_starts_provisioning_and_is_active_when_described() {
+    let mut caller = Caller::new();
+    let input = json!({"Name": "web", "Subnets": caller.subnets()});
+    let made = caller.ok("CreateLoadBalancer", input.clone());
+    let made = &made["LoadBalancers"][0];
+    assert_eq!(made["State"]["Code"], "provisioning");
+    assert_eq!(
+        (&made["Scheme"], &made["Type"]),
+        (&json!("internet-facing"), &json!("application"))
+    );
+    let name = text(&made["DNSName"]);
+    assert!(
+        name.starts_with("web-") && name.ends_with(".local-1.elb.localhost"),
+        "{name}"
+    );
+    let zones = made["AvailabilityZones"].as_array().unwrap();
+    assert_eq!(zones[0]["ZoneName"], "local-1a");
+    assert_eq!(zones[0]["LoadBalancerAddresses"][0]["IpAddress"], "127.64.0.4");
+    assert_eq!(zones[2]["LoadBalancerAddresses"][0]["IpAddress"], "127.64.0.68");
+    let described = caller.ok("DescribeLoadBalancers", json!({"Names": ["web"]}));
+    assert_eq!(described["LoadBalancers"][0]["State"]["Code"], "active");
+    // Same name and settings: the same balancer. Other settings: refused.
+    let generation = caller.state.generation();
+    let again = caller.ok("CreateLoadBalancer", input);
+    assert_eq!(
+        again["LoadBalancers"][0]["LoadBalancerArn"],
+        made["LoadBalancerArn"]
+    );
+    assert_eq!(caller.state.generation(), generation);
+    let other = json!({"Name": "web", "Subnets": caller.subnets(), "Scheme": "internal"});
+    assert_eq!(
+        caller.fails("CreateLoadBalancer", other).0,
+        "DuplicateLoadBalancerName"
+    );
+}
+
+#[test]
+fn balancer_wants_two_zones_and_known_subnets() {
+    let mut caller = Caller::new();
+    let subnets = caller.subnets();
+    let (code, message) = caller.fails(
+        "CreateLoadBalancer",
+        json!({"Name": "a", "Subnets": [subnets[0]]}),
+    );
+    assert_eq!(code, "ValidationError");
+    assert_eq!(
+        message,
+        "At least two subnets in two different Availability Zones must be specified"
+    );
+    let same = json!({"Name": "a", "Subnets": [subnets[0], subnets[0]]});
+    assert_eq!(
+        caller.fails("CreateLoadBalancer", same).0,
+        "InvalidConfigurationRequest"
+    );
+    let unknown = json!({"Name": "a", "Subnets": [subnets[0], "subnet-1"]});
+    assert_eq!(caller.fails("CreateLoadBalancer", unknown).0, "SubnetNotFound");
+    for name in ["-a", "a-", "internal-a", "a_b", &"a".repeat(33)] {
+        let (code, _) = caller.fails("CreateLoadBalancer", json!({"Name": name, "Subnets": subnets}));
+        assert_eq!(code, "ValidationError", "{name}");
+    }
+    let dual = json!({"Name": "a", "Subnets": subnets, "IpAddressType": "dualstack"});
+    assert_eq!(caller.fails("CreateLoadBalancer", dual).0, "InvalidSubnet");
+}
+
+#[test]
+fn deleting_a_balancer_frees_its_addresses_and_keeps_its_groups() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    caller.rule(&listener, 5, "/x");
+    let delete = json!({"LoadBalancerArn": balancer});
+    let protect = |value: &str| json!({"LoadBalancerArn": balancer, "Attributes": [{"Key": "deletion_protection.enabled", "Value": value}]});
+    caller.ok("ModifyLoadBalancerAttributes", protect("true"));
+    assert_eq!(
+        caller.fails("DeleteLoadBalancer", delete.clone()).0,
+        "OperationNotPermitted"
+    );
+    caller.ok("ModifyLoadBalancerAttributes", protect("false"));
+    assert_eq!(
+        caller
+            .fails("DeleteTargetGroup", json!({"TargetGroupArn": group}))
+            .0,
+        "ResourceInUse"
+    );
+    caller.ok("DeleteLoadBalancer", delete.clone());
+    caller.ok("DeleteLoadBalancer", delete);
+    let region = caller.state.region(REGION);
+    assert!(region.listeners.is_empty() && region.rules.is_empty() && region.addresses.is_empty());
+    assert_eq!(region.target_groups.len(), 1);
+    let missing = caller.fails("DescribeLoadBalancers", json!({"Names": ["web"]}));
+    assert_eq!(missing.0, "LoadBalancerNotFound");
+    caller.ok("DeleteTargetGroup", json!({"TargetGroupArn": group}));
+}
+
+#[test]
+fn subnets_are_replaced_and_kept_nodes_keep_their_addresses() {
+    let mut caller = Caller::new();
+    let balancer = caller.balancer("web");
+    let subnets = caller.subnets();
+    let answer = caller.ok(
+        "SetSubnets",
+        json!({"LoadBalancerArn": balancer, "Subnets": subnets[1..]}),
+    );
+    let zones = answer["AvailabilityZones"].as_array().unwrap();
+    assert_eq!(zones.len(), 2);
+    assert_eq!(zones[0]["LoadBalancerAddresses"][0]["IpAddress"], "127.64.0.36");
+    assert_eq!(caller.state.region(REGION).addresses.len(), 2);
+}
+
+#[test]
+fn fifty_balancers_fit_and_the_next_is_refused() {
+    let mut caller = Caller::new();
+    for n in 0..50 {
+        caller.balancer(&format!("web-{n:02}"));
+    }
+    let input = json!({"Name": "one-more", "Subnets": caller.subnets()});
+    assert_eq!(
+        caller.fails("CreateLoadBalancer", input).0,
+        "TooManyLoadBalancers"
+    );
+    let first = caller.ok("DescribeLoadBalancers", json!({"PageSize": 49}));
+    assert_eq!(first["NextMarker"], "web-48");
+    let rest = caller.ok(
+        "DescribeLoadBalancers",
+        json!({"PageSize": 49, "Marker": "web-48"}),
+    );
+    assert_eq!(rest["LoadBalancers"].as_array().unwrap().len(), 1);
+    assert!(rest.get("NextMarker").is_none());
+}
+
+#[test]
+fn listener_port_is_taken_once_and_the_same_call_changes_nothing() {
+    let mut caller = Caller::new();
+    let (balancer, group, other) = (caller.balancer("web"), caller.group("g"), caller.group("h"));
+    let listener = caller.listener(&balancer, 80, &group);
+    assert_eq!(caller.listener(&balancer, 80, &group), listener);
+    let taken = json!({"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 80,
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": other}]});
+    assert_eq!(caller.fails("CreateListener", taken).0, "DuplicateListener");
+    let https = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": other}]});
+    let (code, message) = caller.fails("CreateListener", https);
+    assert_eq!(code, "InvalidConfigurationRequest");
+    assert!(message.contains("exactly one certificate"));
+    let second = caller.balancer("web2");
+    let shared = json!({"LoadBalancerArn": second, "Protocol": "HTTP", "Port": 80,
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(
+        caller.fails("CreateListener", shared).0,
+        "TargetGroupAssociationLimit"
+    );
+}
+
+#[test]
+fn listener_goes_to_https_and_back() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let certificate = caller.certificate();
+    let changed = caller.ok(
+        "ModifyListener",
+        json!({"ListenerArn": listener, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": certificate}]}),
+    );
+    assert_eq!(changed["Listeners"][0]["SslPolicy"], "ELBSecurityPolicy-2016-08");
+    let add = json!({"ListenerArn": listener, "Certificates": [{"CertificateArn": certificate}]});
+    caller.ok("AddListenerCertificates", add.clone());
+    caller.ok("AddListenerCertificates", add.clone());
+    let held = caller.ok("DescribeListenerCertificates", json!({"ListenerArn": listener}));
+    assert_eq!(held["Certificates"].as_array().unwrap().len(), 2);
+    caller.ok("RemoveListenerCertificates", add.clone());
+    assert_eq!(
+        caller.fails("RemoveListenerCertificates", add).0,
+        "OperationNotPermitted"
+    );
+    let back = caller.ok(
+        "ModifyListener",
+        json!({"ListenerArn": listener, "Protocol": "HTTP", "Port": 80}),
+    );
+    assert!(back["Listeners"][0].get("Certificates").is_none());
+}
+
+#[test]
+fn rules_stand_in_order_and_priorities_swap_at_once() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let (two, one) = (caller.rule(&listener, 20, "/b"), caller.rule(&listener, 10, "/a"));
+    let priorities = |caller: &mut Caller| -> Vec<String> {
+        let rules = caller.ok("DescribeRules", json!({"ListenerArn": listener}));
+        rules["Rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rule| text(&rule["Priority"]))
+            .collect()
+    };
+    assert_eq!(priorities(&mut caller), ["10", "20", "default"]);
+    let pair = |arn: &str, priority: u32| json!({"RuleArn": arn, "Priority": priority});
+    caller.ok(
+        "SetRulePriorities",
+        json!({"RulePriorities": [pair(&one, 20), pair(&two, 10)]}),
+    );
+    let first = caller.ok("DescribeRules", json!({"ListenerArn": listener, "PageSize": 1}));
+    assert_eq!(first["Rules"][0]["RuleArn"], two);
+    let rest = caller.ok(
+        "DescribeRules",
+        json!({"ListenerArn": listener, "Marker": first["NextMarker"]}),
+    );
+    assert_eq!(rest["Rules"].as_array().unwrap().len(), 2);
+    let twice = json!({"RulePriorities": [pair(&one, 5), pair(&two, 5)]});
+    let (_, message) = caller.fails("SetRulePriorities", twice);
+    assert_eq!(message, "Priority '5' was provided multiple times");
+    assert_eq!(
+        caller
+            .fails("SetRulePriorities", json!({"RulePriorities": [pair(&one, 10)]}))
+            .0,
+        "PriorityInUse"
+    );
+    let default = caller.ok("DescribeRules", json!({"ListenerArn": listener}))["Rules"][2]["RuleArn"].clone();
+    assert_eq!(
+        caller.fails("DeleteRule", json!({"RuleArn": default})).0,
+        "OperationNotPermitted"
+    );
+    let modify = caller.fails("ModifyRule", json!({"RuleArn": one}));
+    assert_eq!(modify.1, "Either conditions or actions must be specified");
+    caller.ok("DeleteRule", json!({"RuleArn": one}));
+    assert_eq!(
+        caller.fails("DeleteRule", json!({"RuleArn": one})).0,
+        "RuleNotFound"
+    );
+}
+
+#[test]
+fn rule_with_an_expression_that_does_not_compile_is_refused() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let rule = json!({"ListenerArn": listener, "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["(a"]}}],
+        "Actions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(caller.fails("CreateRule", rule).0, "ValidationError");
+}
+
+#[test]
+fn group_defaults_names_and_bounds() {
+    let mut caller = Caller::new();
+    let vpc = caller.vpc();
+    let made = caller.ok(
+        "CreateTargetGroup",
+        json!({"Name": "g", "Protocol": "HTTP", "Port": 80, "VpcId": vpc}),
+    );
+    let made = &made["TargetGroups"][0];
+    let expected = json!({"HealthCheckProtocol": "HTTP", "HealthCheckPort": "traffic-port", "HealthCheckPath": "/",
+        "HealthCheckIntervalSeconds": 30, "HealthCheckTimeoutSeconds": 5, "HealthyThresholdCount": 5,
+        "UnhealthyThresholdCount": 2, "Matcher": {"HttpCode": "200"}, "TargetType": "instance",
+        "ProtocolVersion": "HTTP1", "IpAddressType": "ipv4", "HealthCheckEnabled": true});
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&made[key], value, "{key}");
+    }
+    let other = json!({"Name": "g", "Protocol": "HTTP", "Port": 81, "VpcId": vpc});
+    assert_eq!(
+        caller.fails("CreateTargetGroup", other).0,
+        "DuplicateTargetGroupName"
+    );
+    let (_, message) = caller.fails(
+        "CreateTargetGroup",
+        json!({"Name": "t", "Protocol": "HTTP", "Port": 80, "VpcId": vpc,
+            "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 5}),
+    );
+    assert_eq!(
+        message,
+        "Health check timeout '5' must be smaller than the interval '5'"
+    );
+    let (_, message) = caller.fails(
+        "CreateTargetGroup",
+        json!({"Name": "l", "TargetType": "lambda", "Port": 1}),
+    );
+    assert_eq!(
+        message,
+        "Port cannot be specified for target groups with target type 'lambda'"
+    );
+    let (_, message) = caller.fails(
+        "CreateTargetGroup",
+        json!({"Name": "m", "Protocol": "HTTP", "Port": 80, "VpcId": vpc, "Matcher": {"HttpCode": "200-600"}}),
+    );
+    assert!(message.contains("between 200 and 499"), "{message}");
+}
+
+#[test]
+fn attributes_are_checked_all_or_nothing() {
+    let mut caller = Caller::new();
+    let balancer = caller.balancer("web");
+    let modify = |pairs: Value| json!({"LoadBalancerArn": balancer, "Attributes": pairs});
+    let half = modify(json!([{"Key": "idle_timeout.timeout_seconds", "Value": "10"},
+        {"Key": "client_keep_alive.seconds", "Value": "1"}]));
+    assert_eq!(
+        caller.fails("ModifyLoadBalancerAttributes", half).0,
+        "ValidationError"
+    );
+    let unknown = modify(json!([{"Key": "no.such", "Value": "1"}]));
+    let (_, message) = caller.fails("ModifyLoadBalancerAttributes", unknown);
+    assert_eq!(message, "Load balancer attribute key 'no.such' is not recognized");
+    let cross = modify(json!([{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]));
+    assert_eq!(
+        caller.fails("ModifyLoadBalancerAttributes", cross).0,
+        "InvalidConfigurationRequest"
+    );
+    caller.ok(
+        "ModifyLoadBalancerAttributes",
+        modify(json!([{"Key": "idle_timeout.timeout_seconds", "Value": "4000"},
+            {"Key": "routing.http.xff_header_processing.mode", "Value": "remove"}])),
+    );
+    let settings = &caller.state.blueprint().balancers[0].settings;
+    assert_eq!(settings.idle_timeout, Duration::from_secs(4000));
+    assert_eq!(settings.xff_mode, forebay_model::XffMode::Remove);
+}
+
+#[test]
+fn group_attributes_hold_the_compatibility_matrix() {
+    let mut caller = Caller::new();
+    let group = caller.group("g");
+    let algorithm = ("load_balancing.algorithm.type", "weighted_random");
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[algorithm, ("slow_start.duration_seconds", "30")],
+            "You cannot enable both slow start and weighted random algorithm on a target group",
+        ),
+        (
+            &[algorithm, ("stickiness.enabled", "true")],
+            "You cannot have both stickiness and weighted random algorithm enabled on the same target group.",
+        ),
+        (
+            &[("load_balancing.algorithm.anomaly_mitigation", "on")],
+            "You can enable anomaly mitigation only",
+        ),
+        (
+            &[
+                ("stickiness.enabled", "true"),
+                ("load_balancing.cross_zone.enabled", "false"),
+            ],
+            "cross-zone",
+        ),
+        (
+            &[("stickiness.type", "app_cookie")],
+            "You must set an application cookie name",
+        ),
+        (
+            &[(
+                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+                "3",
+            )],
+            "The DNS failover threshold (count)",
+        ),
+    ];
+    for (pairs, expected) in cases {
+        let pairs: Vec<Value> = pairs
+            .iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect();
+        let input = json!({"TargetGroupArn": group, "Attributes": pairs});
+        let (code, message) = caller.fails("ModifyTargetGroupAttributes", input);
+        assert_eq!(code, "InvalidConfigurationRequest");
+        assert!(
+            message.starts_with(expected) || message.contains(expected),
+            "{message}"
+        );
+    }
+    let (_, message) = caller.fails(
+        "ModifyTargetGroupAttributes",
+        json!({"TargetGroupArn": group,
+            "Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "3601"}]}),
+    );
+    assert_eq!(
+        message,
+        "'deregistration_delay.timeout_seconds' value '3601' must be between '0-3600' inclusive"
+    );
+}
+
+#[test]
+fn listener_attributes_reach_the_data_plane() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let pair =
+        |key: &str, value: &str| json!({"Key": format!("routing.http.response.{key}"), "Value": value});
+    let input = json!({"ListenerArn": listener, "Attributes": [pair("server.enabled", "false"),
+        pair("x_frame_options.header_value", "DENY"), pair("access_control_max_age.header_value", "")]});
+    caller.ok("ModifyListenerAttributes", input);
+    let blueprint = caller.state.blueprint();
+    let settings = &blueprint.balancers[0].listeners[0].settings;
+    assert!(!settings.server_header);
+    assert_eq!(
+        settings.response_headers,
+        [("X-Frame-Options".to_owned(), "DENY".to_owned())]
+    );
+    let mtls = json!({"ListenerArn": listener, "Attributes":
+        [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "a"}]});
+    assert_eq!(
+        caller.fails("ModifyListenerAttributes", mtls).0,
+        "ValidationError"
+    );
+}
+
+#[test]
+fn target_drains_while_its_group_is_served() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let targets = |ids: &[&str]| {
+        let targets: Vec<Value> = ids.iter().map(|id| json!({"Id": id, "Port": 8080})).collect();
+        json!({"TargetGroupArn": group, "Targets": targets})
+    };
+    caller.ok("RegisterTargets", targets(&["127.0.0.2", "127.0.0.3"]));
+    let state = |caller: &mut Caller, place: usize| {
+        let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
+        health["TargetHealthDescriptions"][place]["TargetHealth"].clone()
+    };
+    assert_eq!(state(&mut caller, 0)["Reason"], "Target.NotInUse");
+    caller.listener(&balancer, 80, &group);
+    assert_eq!(state(&mut caller, 0)["Reason"], "Elb.RegistrationInProgress");
+    caller.ok("DeregisterTargets", targets(&["127.0.0.2"]));
+    assert_eq!(state(&mut caller, 0)["State"], "draining");
+    let blueprint = caller.state.blueprint();
+    let draining: Vec<bool> = blueprint.groups[0]
+        .targets
+        .iter()
+        .map(|target| target.draining)
+        .collect();
+    assert_eq!(draining, [true, false]);
+    let drain = drains(&caller.state);
+    let delay = Duration::from_secs(300);
+    assert_eq!(
+        drain,
+        [Drain {
+            group_arn: group.clone(),
+            id: "127.0.0.2".into(),
+            port: 8080,
+            since: caller.now,
+            delay
+        }]
+    );
+    // Registered again before it has drained: it is taken back.
+    caller.ok("RegisterTargets", targets(&["127.0.0.2"]));
+    assert!(drains(&caller.state).is_empty());
+    assert_eq!(
+        finish_deregistration(&caller.state, &group, "127.0.0.2", 8080),
+        caller.state
+    );
+    caller.ok("DeregisterTargets", targets(&["127.0.0.2"]));
+    caller.state = finish_deregistration(&caller.state, &group, "127.0.0.2", 8080);
+    let asked = json!({"TargetGroupArn": group, "Targets": [{"Id": "127.0.0.2", "Port": 8080}]});
+    let health = caller.ok("DescribeTargetHealth", asked);
+    assert_eq!(
+        health["TargetHealthDescriptions"][0]["TargetHealth"]["Reason"],
+        "Target.NotRegistered"
+    );
+    // Unknown targets are no error.
+    caller.ok("DeregisterTargets", targets(&["127.0.0.9"]));
+}
+
+#[test]
+fn addresses_of_targets_are_loopback_private_or_in_the_vpc() {
+    let mut caller = Caller::new();
+    let group = caller.group("g");
+    let balancer = caller.balancer("web");
+    let register = |id: &str, zone: Option<&str>| json!({"TargetGroupArn": group, "Targets": [{"Id": id, "AvailabilityZone": zone}]});
+    assert_eq!(
+        caller.fails("RegisterTargets", register("8.8.8.8", None)).0,
+        "ValidationError"
+    );
+    let (_, message) = caller.fails("RegisterTargets", register("10.1.2.3", None));
+    assert!(
+        message.contains("you must specify an Availability Zone"),
+        "{message}"
+    );
+    caller.ok("RegisterTargets", register("10.1.2.3", Some("all")));
+    caller.ok("RegisterTargets", register("172.31.0.9", None));
+    caller.ok("RegisterTargets", register("127.0.0.1", None));
+    assert_eq!(
+        caller.fails("RegisterTargets", register("127.64.0.4", None)).0,
+        "InvalidTarget"
+    );
+    let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
+    let zone = |id: &str| {
+        let all = health["TargetHealthDescriptions"].as_array().unwrap();
+        all.iter().find(|one| one["Target"]["Id"] == id).unwrap()["Target"]["AvailabilityZone"].clone()
+    };
+    assert_eq!(zone("172.31.0.9"), "local-1a");
+    assert_eq!(zone("10.1.2.3"), "all");
+    assert_eq!(zone("127.0.0.1"), Value::Null);
+    let zonal = json!({"TargetGroupArn": group,
+        "Attributes": [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]});
+    assert_eq!(
+        caller.fails("ModifyTargetGroupAttributes", zonal).0,
+        "InvalidConfigurationRequest"
+    );
+    drop(balancer);
+}
+
+#[test]
+fn instance_without_a_launcher_is_declared_by_tag() {
+    let mut caller = Caller::new();
+    let vpc = caller.vpc();
+    let group = caller.ok(
+        "CreateTargetGroup",
+        json!({"Name": "g", "Protocol": "HTTP", "Port": 8080, "VpcId": vpc}),
+    );
+    let group = text(&group["TargetGroups"][0]["TargetGroupArn"]);
+    let register = json!({"TargetGroupArn": group, "Targets": [{"Id": "i-0abc"}]});
+    assert_eq!(
+        caller.fails("RegisterTargets", register.clone()).0,
+        "InvalidTarget"
+    );
+    let tag = json!({"Key": "forebay:address/i-0abc", "Value": "127.0.0.7"});
+    caller.ok("AddTags", json!({"ResourceArns": [group], "Tags": [tag]}));
+    caller.ok("RegisterTargets", register);
+    let blueprint = caller.state.blueprint();
+    assert_eq!(
+        blueprint.groups[0].targets[0].address,
+        Some("127.0.0.7:8080".parse().unwrap())
+    );
+}
+
+#[test]
+fn capacity_decreases_twice_a_day() {
+    let mut caller = Caller::new();
+    let balancer = caller.balancer("web");
+    let reserve = |units: u32| json!({"LoadBalancerArn": balancer, "MinimumLoadBalancerCapacity": {"CapacityUnits": units}});
+    assert_eq!(
+        caller.fails("ModifyCapacityReservation", reserve(99)).0,
+        "ValidationError"
+    );
+    for units in [600, 500, 400] {
+        caller.ok("ModifyCapacityReservation", reserve(units));
+    }
+    let (code, _) = caller.fails("ModifyCapacityReservation", reserve(300));
+    assert_eq!(code, "CapacityDecreaseRequestLimitExceeded");
+    let described = caller.ok(
+        "DescribeCapacityReservation",
+        json!({"LoadBalancerArn": balancer}),
+    );
+    assert_eq!(described["DecreaseRequestsRemaining"], 0);
+    assert_eq!(described["CapacityReservationState"].as_array().unwrap().len(), 3);
+    caller.now = caller.now + Duration::from_secs(86_400);
+    caller.ok("ModifyCapacityReservation", reserve(300));
+    caller.ok(
+        "ModifyCapacityReservation",
+        json!({"LoadBalancerArn": balancer, "ResetCapacityReservation": true}),
+    );
+    let described = caller.ok(
+        "DescribeCapacityReservation",
+        json!({"LoadBalancerArn": balancer}),
+    );
+    assert!(described.get("MinimumLoadBalancerCapacity").is_none());
+}
+
+#[test]
+fn tags_are_counted_and_unique() {
+    let mut caller = Caller::new();
+    let group = caller.group("g");
+    let tag = |key: String| json!({"Key": key, "Value": "v"});
+    let twice = json!({"ResourceArns": [group], "Tags": [tag("a".into()), tag("a".into())]});
+    assert_eq!(caller.fails("AddTags", twice).0, "DuplicateTagKeys");
+    let fifty: Vec<Value> = (0..50).map(|n| tag(format!("k{n}"))).collect();
+    caller.ok("AddTags", json!({"ResourceArns": [group], "Tags": fifty}));
+    assert_eq!(
+        caller
+            .fails(
+                "AddTags",
+                json!({"ResourceArns": [group], "Tags": [tag("x".into())]})
+            )
+            .0,
+        "TooManyTags"
+    );
+    caller.ok(
+        "RemoveTags",
+        json!({"ResourceArns": [group], "TagKeys": ["k0", "no"]}),
+    );
+    let tags = caller.ok("DescribeTags", json!({"ResourceArns": [group]}));
+    assert_eq!(tags["TagDescriptions"][0]["Tags"].as_array().unwrap().len(), 49);
+    assert_eq!(
+        caller
+            .fails(
+                "AddTags",
+                json!({"ResourceArns": ["x"], "Tags": [tag("a".into())]})
+            )
+            .0,
+        "ValidationError"
+    );
+}
+
+#[test]
+fn rule_that_authenticates_lets_nothing_through() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let certificate = caller.certificate();
+    let listener = caller.ok(
+        "CreateListener",
+        json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": certificate}], "DefaultActions": [
+            {"Type": "authenticate-cognito", "Order": 1, "AuthenticateCognitoConfig":
+                {"UserPoolArn": "a", "UserPoolClientId": "b", "UserPoolDomain": "c"}},
+            {"Type": "forward", "Order": 2, "TargetGroupArn": group}]}),
+    );
+    assert_eq!(
+        listener["Listeners"][0]["DefaultActions"][0]["Type"],
+        "authenticate-cognito"
+    );
+    let blueprint = caller.state.blueprint();
+    let rule = &blueprint.balancers[0].listeners[0].rules[0];
+    assert_eq!(rule.priority, Priority::Default);
+    assert!(matches!(&rule.action, Action::Unsupported { kind, .. } if kind == "authenticate-cognito"));
+}
+
+#[test]
+fn blueprint_shares_what_has_not_changed() {
+    let mut caller = Caller::new();
+    let (one, two) = (caller.balancer("a"), caller.balancer("b"));
+    let (g, h) = (caller.group("g"), caller.group("h"));
+    caller.listener(&one, 80, &g);
+    caller.listener(&two, 80, &h);
+    let before = caller.state.blueprint();
+    caller.ok(
+        "RegisterTargets",
+        json!({"TargetGroupArn": h, "Targets": [{"Id": "127.0.0.2"}]}),
+    );
+    let after = caller.state.blueprint_after(&before);
+    assert!(Arc::ptr_eq(&before.balancers[0], &after.balancers[0]));
+    let unchanged = after
+        .groups
+        .iter()
+        .filter(|group| before.groups.iter().any(|old| Arc::ptr_eq(old, group)));
+    assert_eq!(unchanged.count(), 1);
+    assert_eq!(after, caller.state.blueprint());
+    assert_eq!(after.groups[0].zones, ["local-1a", "local-1b", "local-1c"]);
+}
