@@ -1,1 +1,17 @@
-//! forebay-gateway
+//! The AWS APIs over HTTP: decode, authenticate, call `control`, commit, encode; and the one writer of the state.
+//! Decides nothing about any operation: what a call means is `control`'s, what it looks like on the wire is `awswire`'s.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod authenticate;
+mod commit;
+pub mod credentials;
+mod decode;
+mod desk;
+mod encode;
+mod operate;
+mod serve;
+
+pub use commit::{Change, Writer};
+pub use credentials::Credentials;
+pub use desk::{Desk, Manners};
+pub use serve::serve;

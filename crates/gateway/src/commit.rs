@@ -1,0 +1,234 @@
+//! The commit room: one thread applies all writes in order and makes them durable before anyone is told.
+//!
+//! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then each its answer.
+
+use crate::desk::now;
+use arc_swap::ArcSwap;
+use forebay_awswire::{ApiError, Service};
+use forebay_control::{Journal, Outcome, Publish, Request, Seen, State};
+use forebay_units::{Stream, Wall};
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Writes that may wait for the writer; more are refused.
+const QUEUE_LIMIT: usize = 1024;
+/// Writes in one commit.
+const BATCH_LIMIT: usize = 256;
+
+/// A change that no API call makes: gives the next state, or none if there is nothing to change.
+pub type Change = Box<dyn FnOnce(&State, Wall) -> Option<State> + Send>;
+
+/// An operation that its caller may make, on its way to the state.
+pub(crate) struct Order {
+    pub(crate) service: Service,
+    pub(crate) operation: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) caller: String,
+    pub(crate) input: Value,
+}
+
+impl Order {
+    /// Carries the order out. A panic is our bug: the caller gets a 500, everyone else is served on.
+    pub(crate) fn run(
+        self,
+        state: &State,
+        seen: &dyn Seen,
+        now: Wall,
+        draws: &mut Stream,
+    ) -> Result<Outcome, ApiError> {
+        let request = Request {
+            service: self.service,
+            operation: &self.operation,
+            region: &self.region,
+            account: &self.account,
+            input: self.input,
+            now,
+            caller: &self.caller,
+        };
+        guarded(&self.operation, || {
+            forebay_control::operate(state, &request, seen, draws)
+        })
+        .and_then(|outcome| outcome)
+    }
+}
+
+enum Work {
+    Order(Box<Order>),
+    Change(Change),
+}
+
+struct Job {
+    work: Work,
+    answer: oneshot::Sender<Result<Value, ApiError>>,
+}
+
+/// The way to the writer thread, which ends when the last of these is dropped. Clone costs O(1).
+#[derive(Clone)]
+pub struct Writer {
+    queue: SyncSender<Job>,
+    state: Arc<ArcSwap<State>>,
+    seen: Arc<dyn Seen>,
+}
+
+impl Writer {
+    /// Publishes `state` and starts the writer thread on it. `seed` starts the stream of resource ids.
+    pub fn start(
+        state: State,
+        journal: impl Journal + 'static,
+        publish: impl Publish + 'static,
+        seen: Arc<dyn Seen>,
+        seed: u64,
+    ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let first = Arc::new(state);
+        publish.publish(&first);
+        let shared = Arc::new(ArcSwap::from(first));
+        let (queue, jobs) = sync_channel(QUEUE_LIMIT);
+        let mut desk = Committer {
+            state: Arc::clone(&shared),
+            journal,
+            publish,
+            seen: Arc::clone(&seen),
+            draws: Stream::named(seed, "resource-ids"),
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || desk.run(&jobs))?;
+        Ok((
+            Writer {
+                queue,
+                state: shared,
+                seen,
+            },
+            thread,
+        ))
+    }
+
+    /// The state as last committed.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// What the data plane has observed.
+    pub(crate) fn seen(&self) -> &dyn Seen {
+        &*self.seen
+    }
+
+    /// Makes a change of our own; returns when it is durable and served, or says why it is not.
+    pub async fn change(&self, change: Change) -> Result<(), ApiError> {
+        self.submit(Work::Change(change)).await.map(|_| ())
+    }
+
+    pub(crate) async fn order(&self, order: Order) -> Result<Value, ApiError> {
+        self.submit(Work::Order(Box::new(order))).await
+    }
+
+    async fn submit(&self, work: Work) -> Result<Value, ApiError> {
+        let (answer, answered) = oneshot::channel();
+        match self.queue.try_send(Job { work, answer }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(unavailable("Too many changes are waiting.")),
+            Err(TrySendError::Disconnected(_)) => return Err(unavailable("The service is stopping.")),
+        }
+        answered
+            .await
+            .unwrap_or_else(|_| Err(unavailable("The service is stopping.")))
+    }
+}
+
+struct Committer<J, P> {
+    state: Arc<ArcSwap<State>>,
+    journal: J,
+    publish: P,
+    seen: Arc<dyn Seen>,
+    draws: Stream,
+}
+
+impl<J: Journal, P: Publish> Committer<J, P> {
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_LIMIT
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
+            self.commit(batch);
+        }
+    }
+
+    /// Applies a batch, makes it durable, publishes it, and only then answers. If the journal fails nothing of the batch counts:
+    /// even an operation that erred may have erred because of one that is now undone.
+    fn commit(&mut self, batch: Vec<Job>) {
+        let old = self.state.load_full();
+        let mut running = (*old).clone();
+        let mut answers = Vec::with_capacity(batch.len());
+        for Job { work, answer } in batch {
+            let result = self.apply(work, &running).map(|outcome| {
+                if let Some(next) = outcome.next {
+                    running = next;
+                }
+                outcome.answer
+            });
+            answers.push((answer, result));
+        }
+        let changed = running.generation() != old.generation();
+        let kept = if changed { self.keep(&old, running) } else { Ok(()) };
+        for (answer, result) in answers {
+            // Whoever asked may have gone; the change stands all the same.
+            let _ = answer.send(kept.clone().and(result));
+        }
+    }
+
+    fn apply(&mut self, work: Work, running: &State) -> Result<Outcome, ApiError> {
+        match work {
+            Work::Order(order) => order.run(running, &*self.seen, now(), &mut self.draws),
+            Work::Change(change) => {
+                let next = guarded("change", || change(running, now()))?;
+                Ok(Outcome {
+                    answer: Value::Null,
+                    next,
+                })
+            }
+        }
+    }
+
+    fn keep(&mut self, old: &State, new: State) -> Result<(), ApiError> {
+        let journal = &mut self.journal;
+        let written = guarded("journal", || journal.commit(old, &new))?;
+        if let Err(error) = written {
+            let cause = &*error.cause;
+            tracing::error!(%error, cause, "a change was refused: it cannot be kept");
+            return Err(unavailable(
+                "The change could not be stored; nothing was changed.",
+            ));
+        }
+        let new = Arc::new(new);
+        self.state.store(Arc::clone(&new));
+        let publish = &self.publish;
+        // The change is durable: if publishing fails that is a bug to log, not a reason to deny the change.
+        let _ = guarded("publish", || publish.publish(&new));
+        Ok(())
+    }
+}
+
+/// Runs `work`; a panic becomes `InternalFailure` and a line in the log.
+pub(crate) fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, ApiError> {
+    // What a panicking operation was building is dropped with it; the state it started from is immutable.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        tracing::error!(what, "panicked; the call was answered with InternalFailure");
+        ApiError::receiver(
+            500,
+            "InternalFailure",
+            "The request processing has failed because of an unknown error.",
+        )
+    })
+}
+
+pub(crate) fn unavailable(message: &str) -> ApiError {
+    ApiError::receiver(503, "ServiceUnavailable", message)
+}

@@ -1,0 +1,337 @@
+//! The keys of those who may call, in AWS's shared-credentials file format.
+//!
+//! One profile is one key. The file is read again whenever it changes, so a new key counts with the next call.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The largest file that is read: room for some thousand keys.
+const FILE_LIMIT: u64 = 1 << 20;
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// A new key. The secret is shown this once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The profile it stands under.
+    pub profile: String,
+    /// The access key id: `AKIA` and 16 letters or digits.
+    pub access_key: String,
+    /// The secret access key: 40 characters.
+    pub secret: String,
+}
+
+/// A key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The profile it stands under.
+    pub profile: String,
+    /// The access key id.
+    pub access_key: String,
+}
+
+/// Why the file was not read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The file system said no.
+    #[error("{verb} {}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The profile has a key already.
+    #[error("profile '{0}' exists already")]
+    Exists(String),
+    /// There is no such profile.
+    #[error("there is no profile '{0}'")]
+    Absent(String),
+    /// Not a name for a profile.
+    #[error("'{0}' is no profile name: 1 to 64 letters, digits, '-', '_' or '.'")]
+    Name(String),
+    /// The system has no random numbers.
+    #[error("no random numbers from the system")]
+    Random,
+}
+
+/// The keys of a file, kept in memory and read again when the file changes.
+pub struct Credentials {
+    path: PathBuf,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    /// What the file looked like when it was read: inode, length, time of change.
+    mark: Option<(u64, u64, i64, i64)>,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Credentials {
+    /// The keys in the file at `path`. The file need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Credentials {
+        Credentials {
+            path: path.into(),
+            cache: Mutex::new(Cache::default()),
+        }
+    }
+
+    /// The secret of an access key id. A file that is gone or cannot be read lets nobody in.
+    pub fn secret(&self, access_key: &str) -> Option<String> {
+        let mark = fs::metadata(&self.path)
+            .ok()
+            .map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if mark.is_none() || cache.mark != mark {
+            cache.secrets = match read(&self.path) {
+                Ok(text) => secrets(&text),
+                Err(error) => {
+                    tracing::warn!(path = %self.path.display(), %error, "credentials cannot be read");
+                    BTreeMap::new()
+                }
+            };
+            cache.mark = mark;
+        }
+        cache.secrets.get(access_key).cloned()
+    }
+}
+
+/// Makes a key for a new profile and adds it to the file, which is made with mode 0600 if need be.
+pub fn create(path: &Path, profile: &str) -> Result<Key, CredentialsError> {
+    if !is_profile(profile) {
+        return Err(CredentialsError::Name(profile.to_owned()));
+    }
+    let _lock = lock(path)?;
+    let mut text = read(path)?;
+    if profiles(&text).iter().any(|(name, _)| name == profile) {
+        return Err(CredentialsError::Exists(profile.to_owned()));
+    }
+    let key = Key {
+        profile: profile.to_owned(),
+        access_key: format!("AKIA{}", draw(BASE32, 16)?),
+        secret: draw(BASE64, 40)?,
+    };
+    if !text.is_empty() {
+        text.push_str(if text.ends_with('\n') { "\n" } else { "\n\n" });
+    }
+    text.push_str(&format!(
+        "[{profile}]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        key.access_key, key.secret
+    ));
+    replace(path, &text)?;
+    Ok(key)
+}
+
+/// All keys in the file, in its order, without their secrets. A file that does not exist has none.
+pub fn list(path: &Path) -> Result<Vec<Listed>, CredentialsError> {
+    let text = read(path)?;
+    let keyed = profiles(&text).into_iter().filter_map(|(profile, facts)| {
+        let access_key = facts.get("aws_access_key_id")?.clone();
+        Some(Listed { profile, access_key })
+    });
+    Ok(keyed.collect())
+}
+
+/// Takes a profile out of the file; everything else stays as it is.
+pub fn delete(path: &Path, profile: &str) -> Result<(), CredentialsError> {
+    let _lock = lock(path)?;
+    let text = read(path)?;
+    if !profiles(&text).iter().any(|(name, _)| name == profile) {
+        return Err(CredentialsError::Absent(profile.to_owned()));
+    }
+    let (mut kept, mut inside) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        if let Some(name) = header(line) {
+            inside = name == profile;
+        }
+        if !inside {
+            kept.push_str(line);
+        }
+    }
+    replace(path, &kept)
+}
+
+fn is_profile(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// The profile that a `[profile]` line opens.
+fn header(line: &str) -> Option<&str> {
+    line.trim().strip_prefix('[')?.strip_suffix(']').map(str::trim)
+}
+
+/// Every profile with its settings.
+fn profiles(text: &str) -> Vec<(String, BTreeMap<String, String>)> {
+    let mut profiles: Vec<(String, BTreeMap<String, String>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = header(line) {
+            profiles.push((name.to_owned(), BTreeMap::new()));
+        } else if !line.trim_start().starts_with(['#', ';'])
+            && let (Some((key, value)), Some((_, facts))) = (line.split_once('='), profiles.last_mut())
+        {
+            facts.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+        }
+    }
+    profiles
+}
+
+fn secrets(text: &str) -> BTreeMap<String, String> {
+    let pairs = profiles(text).into_iter().filter_map(|(_, mut facts)| {
+        let access_key = facts.remove("aws_access_key_id").filter(|key| !key.is_empty())?;
+        // An empty secret would let everyone in who can guess the key id.
+        let secret = facts
+            .remove("aws_secret_access_key")
+            .filter(|secret| !secret.is_empty())?;
+        Some((access_key, secret))
+    });
+    pairs.collect()
+}
+
+fn read(path: &Path) -> Result<String, CredentialsError> {
+    let failed = |cause| CredentialsError::Io {
+        verb: "reading",
+        path: path.to_owned(),
+        cause,
+    };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Ok(file) if file.len() > FILE_LIMIT => {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "larger than 1 MiB",
+            )));
+        }
+        _ => {}
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// Keeps other processes from changing the file until the lock is dropped.
+fn lock(path: &Path) -> Result<File, CredentialsError> {
+    let path = sibling(path, "lock");
+    let failed = |cause| CredentialsError::Io {
+        verb: "locking",
+        path: path.clone(),
+        cause,
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+/// Replaces the file as a whole: a reader sees the old text or the new, and the new one survives a crash.
+fn replace(path: &Path, text: &str) -> Result<(), CredentialsError> {
+    let failed = |cause| CredentialsError::Io {
+        verb: "writing",
+        path: path.to_owned(),
+        cause,
+    };
+    let fresh = sibling(path, "new");
+    let write = || -> io::Result<()> {
+        let _ = fs::remove_file(&fresh);
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(failed)
+}
+
+fn sibling(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// `length` letters from an alphabet whose size is a power of two, so that every letter is as likely as any other.
+fn draw(alphabet: &[u8], length: usize) -> Result<String, CredentialsError> {
+    let mut bytes = vec![0_u8; length];
+    getrandom::fill(&mut bytes).map_err(|_| CredentialsError::Random)?;
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(alphabet[usize::from(*byte) & (alphabet.len() - 1)]))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("forebay-credentials-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn keys_come_and_go_at_once() {
+        let path = folder("keys").join("credentials");
+        let keys = Credentials::new(&path);
+        assert_eq!(keys.secret("AKIA"), None);
+        let first = create(&path, "default").unwrap();
+        assert_eq!((first.access_key.len(), first.secret.len()), (20, 40));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(keys.secret(&first.access_key), Some(first.secret.clone()));
+        let second = create(&path, "second").unwrap();
+        assert_eq!(keys.secret(&second.access_key), Some(second.secret.clone()));
+        assert!(matches!(
+            create(&path, "second"),
+            Err(CredentialsError::Exists(_))
+        ));
+        assert!(matches!(create(&path, "a]\nb"), Err(CredentialsError::Name(_))));
+        let listed: Vec<String> = list(&path).unwrap().into_iter().map(|key| key.profile).collect();
+        assert_eq!(listed, ["default", "second"]);
+        delete(&path, "default").unwrap();
+        assert_eq!(keys.secret(&first.access_key), None);
+        assert_eq!(keys.secret(&second.access_key), Some(second.secret));
+        assert!(matches!(
+            delete(&path, "default"),
+            Err(CredentialsError::Absent(_))
+        ));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn foreign_lines_stay() {
+        let path = folder("foreign").join("credentials");
+        fs::write(
+            &path,
+            "# mine\n[a]\naws_access_key_id=K\naws_secret_access_key = S\nregion = x\n[b]\n",
+        )
+        .unwrap();
+        create(&path, "c").unwrap();
+        delete(&path, "b").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("# mine\n[a]\naws_access_key_id=K\naws_secret_access_key = S\nregion = x\n"),
+            "{text}"
+        );
+        assert_eq!(Credentials::new(&path).secret("K").as_deref(), Some("S"));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,65 @@
+//! What every API call needs at hand.
+
+use crate::{Credentials, Writer};
+use forebay_units::{Stream, Wall};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How calls are treated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// The account of every caller, twelve digits.
+    pub account: String,
+    /// The region of a call that names none (only possible without signatures).
+    pub region: String,
+    /// Whether signatures are checked. Without, anyone who reaches the port may do anything.
+    pub check_signatures: bool,
+    /// Whether `POST /moto-api/reset` wipes the state.
+    pub allow_reset: bool,
+}
+
+/// Everything the rooms share.
+pub struct Desk {
+    pub(crate) manners: Manners,
+    pub(crate) credentials: Credentials,
+    pub(crate) writer: Writer,
+    ids: Mutex<Stream>,
+}
+
+impl Desk {
+    /// A desk for these callers; `seed` starts the stream of request ids.
+    pub fn new(manners: Manners, credentials: Credentials, writer: Writer, seed: u64) -> Desk {
+        Desk {
+            manners,
+            credentials,
+            writer,
+            ids: Mutex::new(Stream::named(seed, "request-ids")),
+        }
+    }
+
+    /// The writer, for changes that no API call makes.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// A request id in the form of a version 4 UUID.
+    pub(crate) fn request_id(&self) -> String {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let (high, low) = (ids.next_u64(), ids.next_u64());
+        let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | (0b10 << 62));
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        )
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

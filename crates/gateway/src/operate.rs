@@ -1,0 +1,46 @@
+//! The operate room: reads answer from a snapshot at once, writes go through the one writer.
+
+use crate::authenticate::Caller;
+use crate::commit::Order;
+use crate::desk::{Desk, now};
+use forebay_awswire::{ApiError, Call, HttpRequest};
+use forebay_units::Stream;
+use serde_json::Value;
+
+/// Carries an authenticated call out.
+pub(crate) async fn operate(
+    desk: &Desk,
+    request: &HttpRequest<'_>,
+    call: &Call,
+    caller: Caller,
+) -> Result<Value, ApiError> {
+    if !forebay_control::supports(call.service, &call.operation) {
+        return Err(call.service.unsupported(&call.operation));
+    }
+    let order = Order {
+        service: call.service,
+        operation: call.operation.clone(),
+        region: caller.region,
+        account: desk.manners.account.clone(),
+        caller: caller.access_key,
+        input: call.input(request)?,
+    };
+    if !forebay_control::is_read(call.service, &call.operation) {
+        return desk.writer.order(order).await;
+    }
+    // A read draws nothing that is kept.
+    let mut draws = Stream::named(0, "reads");
+    let state = desk.writer.state();
+    order
+        .run(&state, desk.writer.seen(), now(), &mut draws)
+        .map(|outcome| outcome.answer)
+}
+
+/// Wipes the state, for test suites that ask for it.
+pub(crate) async fn reset(desk: &Desk) -> Result<(), ApiError> {
+    if !desk.manners.allow_reset {
+        let message = "Resetting is not enabled: start Forebay with --enable-reset.";
+        return Err(ApiError::sender("AccessDenied", message).with_status(403));
+    }
+    desk.writer.change(Box::new(|state, _| Some(state.reset()))).await
+}

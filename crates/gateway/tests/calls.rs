@@ -1,0 +1,338 @@
+//! API calls over real connections, against a journal in memory.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use bytes::Bytes;
+use forebay_awswire::{Service, sigv4};
+use forebay_control::{Journal, JournalError, NothingSeen, Publish, State};
+use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials, serve};
+use forebay_units::Wall;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Counts commits, fails when told to, and waits for a token per commit if it has a gate.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Arc<AtomicBool>,
+    commits: Arc<AtomicU64>,
+    gate: Option<Arc<Mutex<mpsc::Receiver<()>>>>,
+}
+
+impl Journal for Disk {
+    fn commit(&mut self, _old: &State, _new: &State) -> Result<(), JournalError> {
+        if let Some(gate) = &self.gate {
+            let _ = gate.lock().unwrap().recv();
+        }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(JournalError {
+                cause: "no space left on device".into(),
+            });
+        }
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Published(Arc<AtomicU64>);
+
+impl Publish for Published {
+    fn publish(&self, state: &Arc<State>) {
+        self.0.store(state.generation(), Ordering::SeqCst);
+    }
+}
+
+struct House {
+    address: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    key: credentials::Key,
+    folder: PathBuf,
+    disk: Disk,
+    published: Published,
+    desk: Arc<Desk>,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: String,
+}
+
+impl House {
+    fn open(name: &str, check_signatures: bool, allow_reset: bool, disk: Disk) -> House {
+        let folder = std::env::temp_dir().join(format!("forebay-gateway-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("credentials");
+        let key = credentials::create(&path, "default").unwrap();
+        let published = Published::default();
+        let state = State::new("local-1", "127.64.0.0/10".parse().unwrap());
+        let (writer, _thread) =
+            Writer::start(state, disk.clone(), published.clone(), Arc::new(NothingSeen), 1).unwrap();
+        let manners = Manners {
+            account: "000000000000".to_owned(),
+            region: "local-1".to_owned(),
+            check_signatures,
+            allow_reset,
+        };
+        let desk = Arc::new(Desk::new(manners, Credentials::new(&path), writer, 1));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(serve(listener, Arc::clone(&desk), std::future::pending()));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        House {
+            address,
+            client,
+            key,
+            folder,
+            disk,
+            published,
+            desk,
+        }
+    }
+
+    fn request(&self, body: &str) -> Request<Full<Bytes>> {
+        let url = format!("http://{}/", self.address);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let signer = sigv4::Signer {
+            access_key: &self.key.access_key,
+            secret: &self.key.secret,
+            region: "local-1",
+            service: Service::Elbv2,
+        };
+        let content = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let now = Wall::from_seconds(i64::try_from(now).unwrap());
+        let signed = sigv4::sign(signer, "POST", &url, &[content], body.as_bytes(), now).unwrap();
+        let mut request = Request::post(url).header(content.0, content.1);
+        for (name, value) in signed {
+            request = request.header(name, value);
+        }
+        request.body(Full::from(body.to_owned())).unwrap()
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    async fn call(&self, rest: &str) -> Reply {
+        self.send(self.request(&format!("Version=2015-12-01&{rest}")))
+            .await
+    }
+
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn make(name: &str) -> String {
+    format!("Action=CreateTargetGroup&Name={name}&TargetType=lambda")
+}
+
+#[tokio::test]
+async fn signed_calls_are_answered_and_published() {
+    let house = House::open("signed", true, false, Disk::default());
+    let reply = house.call(&make("one")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    let id = reply.headers["x-amzn-requestid"].to_str().unwrap();
+    assert!(reply.body.contains(&format!("<RequestId>{id}</RequestId>")));
+    assert_eq!((id.len(), &id[14..15]), (36, "4"));
+    assert_eq!(
+        house.published.0.load(Ordering::SeqCst),
+        house.desk.writer().state().generation()
+    );
+    let reply = house.call("Action=DescribeTargetGroups&Names.member.1=one").await;
+    assert!(
+        reply.body.contains("<TargetGroupName>one</TargetGroupName>"),
+        "{}",
+        reply.body
+    );
+    let reply = house.call("Action=DescribeTargetGroups&Names.member.1=two").await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert!(
+        reply.body.contains("<Code>TargetGroupNotFound</Code>"),
+        "{}",
+        reply.body
+    );
+}
+
+#[tokio::test]
+async fn unsigned_and_wrong_signatures_are_refused() {
+    let house = House::open("unsigned", true, false, Disk::default());
+    let mut request = house.request("Version=2015-12-01&Action=DescribeTargetGroups");
+    request.headers_mut().remove("authorization");
+    let reply = house.send(request).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.body.contains("<Code>MissingAuthenticationToken</Code>"));
+    let mut request = house.request("Version=2015-12-01&Action=DescribeTargetGroups");
+    *request.body_mut() = Full::from("Version=2015-12-01&Action=DescribeListeners");
+    assert!(
+        house
+            .send(request)
+            .await
+            .body
+            .contains("<Code>SignatureDoesNotMatch</Code>")
+    );
+    credentials::delete(&house.folder.join("credentials"), "default").unwrap();
+    let reply = house.call("Action=DescribeTargetGroups").await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.body.contains("<Code>InvalidClientTokenId</Code>"));
+}
+
+#[tokio::test]
+async fn full_disk_refuses_and_recovers() {
+    let house = House::open("full", true, false, Disk::default());
+    house.disk.full.store(true, Ordering::SeqCst);
+    let reply = house.call(&make("one")).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        reply.body.contains("<Code>ServiceUnavailable</Code>"),
+        "{}",
+        reply.body
+    );
+    let listed = house.call("Action=DescribeTargetGroups").await;
+    assert!(!listed.body.contains("<TargetGroupName>"), "{}", listed.body);
+    house.disk.full.store(false, Ordering::SeqCst);
+    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn waiting_writes_share_a_commit() {
+    let (tokens, gate) = mpsc::channel();
+    let disk = Disk {
+        gate: Some(Arc::new(Mutex::new(gate))),
+        ..Disk::default()
+    };
+    let house = House::open("group", true, false, disk);
+    let writer = house.desk.writer().clone();
+    let (entered, first_runs) = tokio::sync::oneshot::channel();
+    let grow = |state: &State| Some(state.reset());
+    let first = writer.change(Box::new(move |state, _| {
+        let _ = entered.send(());
+        grow(state)
+    }));
+    // The first write is at the disk while the others queue up; each future is polled once by `join`.
+    let rest = async {
+        first_runs.await.unwrap();
+        let mut waiting: Vec<_> = (0..20)
+            .map(|_| Box::pin(writer.change(Box::new(move |state, _| grow(state)))))
+            .collect();
+        std::future::poll_fn(|context| {
+            for change in &mut waiting {
+                assert!(change.as_mut().poll(context).is_pending());
+            }
+            std::task::Poll::Ready(())
+        })
+        .await;
+        tokens.send(()).unwrap();
+        tokens.send(()).unwrap();
+        for change in waiting {
+            change.await.unwrap();
+        }
+    };
+    let (first, ()) = tokio::join!(first, rest);
+    first.unwrap();
+    assert_eq!(house.disk.commits.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_panic_is_one_500_and_no_more() {
+    let house = House::open("panic", true, false, Disk::default());
+    let error = house
+        .desk
+        .writer()
+        .change(Box::new(|_, _| panic!("a bug")))
+        .await
+        .unwrap_err();
+    assert_eq!((error.status, error.code.as_str()), (500, "InternalFailure"));
+    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn reset_needs_leave() {
+    let house = House::open("reset-no", true, false, Disk::default());
+    let reset = || {
+        Request::post(format!("http://{}/moto-api/reset", house.address))
+            .body(Full::default())
+            .unwrap()
+    };
+    let reply = house.send(reset()).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.body.contains("--enable-reset"));
+    let house = House::open("reset-yes", false, true, Disk::default());
+    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+    let reset = Request::post(format!("http://{}/moto-api/reset", house.address))
+        .body(Full::default())
+        .unwrap();
+    assert_eq!(house.send(reset).await.status, StatusCode::OK);
+    let listed = house.call("Action=DescribeTargetGroups").await;
+    assert!(!listed.body.contains("<TargetGroupName>"));
+}
+
+#[tokio::test]
+async fn bounds_and_strangers() {
+    let house = House::open("bounds", false, false, Disk::default());
+    let large = house
+        .raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
+    let mut head = b"GET / HTTP/1.1\r\nhost: x\r\nx-long: ".to_vec();
+    head.extend(std::iter::repeat_n(b'a', 300 << 10));
+    head.extend(b"\r\n\r\n");
+    let long = house.raw(&head).await;
+    // The connection is closed on the unread rest, which may overtake the answer.
+    assert!(long.is_empty() || long.starts_with("HTTP/1.1 431 "), "{long}");
+    let hello = house
+        .raw(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
+    let hello = house
+        .raw(b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
+    let lost = house
+        .raw(b"DELETE /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(lost.starts_with("HTTP/1.1 405 "), "{lost}");
+    // Without signatures a bare GET is a call.
+    let call = house.raw(b"GET /?Action=DescribeTargetGroups&Version=2015-12-01 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(call.contains("<DescribeTargetGroupsResult>"), "{call}");
+}
+
+#[tokio::test]
+async fn stops_when_told() {
+    let house = House::open("stop", true, false, Disk::default());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, Arc::clone(&house.desk), async move {
+        let _ = stopped.await;
+    }));
+    let idle = tokio::net::TcpStream::connect(address).await.unwrap();
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    drop(idle);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
