@@ -1,1 +1,37 @@
-fn main() {}
+//! The `forebay` program: its command line, and the wiring of the house. Decides nothing else.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod args;
+mod demo;
+mod house;
+mod keys;
+mod load;
+mod sample;
+mod signed;
+mod up;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.log);
+    let done = match cli.command {
+        Command::Up(args) => up::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("forebay: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Logs go to standard error: standard output is for what programs read.
+fn start_log(filter: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

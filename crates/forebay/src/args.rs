@@ -1,0 +1,189 @@
+//! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
+
+use crate::sample::SampleArgs;
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+use ipnet::Ipv4Net;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// An elastic application load balancer with AWS's APIs, that you run yourself.
+#[derive(Parser, Debug)]
+#[command(name = "forebay", version, after_help = "\
+Two minutes:
+  forebay demo                      a load balancer, three targets and some load, to look at
+  forebay up                        serve the AWS APIs and the load balancers made with them
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=local-1 \\
+         AWS_SHARED_CREDENTIALS_FILE=$PWD/forebay-data/credentials
+  aws elbv2 describe-load-balancers")]
+pub(crate) struct Cli {
+    /// What to log, as `level` or `crate=level,...`
+    #[arg(long, env = "FOREBAY_LOG", default_value = "warn,forebay=info", global = true, value_name = "FILTER")]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Serve: the AWS APIs, and the load balancers made with them
+    Up(UpArgs),
+    /// Show it: a fresh load balancer, three targets, ten seconds of load, and a table
+    Demo(DemoArgs),
+    /// Run an application to balance to, which misbehaves on demand
+    SampleTarget(SampleArgs),
+    /// Make, list and delete the keys that API calls are signed with
+    Credentials(CredentialsArgs),
+}
+
+/// Where a data directory is.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct DataDir {
+    /// Where state and credentials are kept
+    #[arg(long, env = "FOREBAY_DATA_DIR", default_value = "forebay-data", value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Flags of `forebay up`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Once it serves, it prints one line to standard output:
+  forebay ready api=http://127.0.0.1:4566 admin=http://127.0.0.1:4567 dns=off data=forebay-data
+SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once.
+
+Examples:
+  forebay up
+  forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
+  forebay up --address-pool 127.128.0.0/12          a second one on the same machine
+  forebay up --no-auth --enable-reset               for test suites; loopback only")]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Where the AWS APIs are served; port 0 takes a free one
+    #[arg(long, env = "FOREBAY_API", default_value = "127.0.0.1:4566", value_name = "ADDR:PORT")]
+    pub(crate) api: SocketAddr,
+    /// Where metrics and health are served; port 0 takes a free one
+    #[arg(long, env = "FOREBAY_ADMIN", default_value = "127.0.0.1:4567", value_name = "ADDR:PORT")]
+    pub(crate) admin: SocketAddr,
+    /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
+    /// take to 127.0.0.1
+    #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT")]
+    pub(crate) dns: Option<SocketAddr>,
+    /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another
+    /// [default: 127.64.0.0/10, or what the data directory was made with]
+    #[arg(long, env = "FOREBAY_ADDRESS_POOL", value_name = "CIDR")]
+    pub(crate) address_pool: Option<Ipv4Net>,
+    /// The region of callers that name none
+    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1")]
+    pub(crate) region: String,
+    /// The account of every caller: twelve digits
+    #[arg(long, env = "FOREBAY_ACCOUNT_ID", default_value = "000000000000", value_parser = account)]
+    pub(crate) account_id: String,
+    /// A stack file to serve. Not built yet
+    #[arg(long, env = "FOREBAY_STACK", value_name = "FILE")]
+    pub(crate) stack: Option<PathBuf>,
+    /// Do not check signatures. Anyone who reaches the port may do anything: loopback only
+    #[arg(long, env = "FOREBAY_NO_AUTH")]
+    pub(crate) no_auth: bool,
+    /// Let `POST /moto-api/reset` delete everything, for test suites that need it
+    #[arg(long, env = "FOREBAY_ENABLE_RESET")]
+    pub(crate) enable_reset: bool,
+    /// Threads that carry traffic [default: one per core]
+    #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Seconds that requests may take to finish after SIGTERM
+    #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
+    pub(crate) drain_seconds: u64,
+}
+
+impl UpArgs {
+    /// Refuses what can't be served, before anything is touched.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.dns.is_some() {
+            bail!("--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl take to 127.0.0.1");
+        }
+        if self.stack.is_some() {
+            bail!("--stack is not built yet: leave it out, and use the AWS CLI, Terraform or any AWS client");
+        }
+        if self.no_auth && !self.api.ip().is_loopback() {
+            bail!("--no-auth is for loopback only, and {} is not: anyone who reaches it could do anything", self.api.ip());
+        }
+        if let Some(pool) = self.address_pool
+            && pool.prefix_len() > 24
+        {
+            bail!("--address-pool {pool} is too small: each subnet takes 32 addresses; use at least a /24");
+        }
+        Ok(())
+    }
+}
+
+fn account(text: &str) -> anyhow::Result<String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        bail!("an account id is twelve digits, such as 123456789012")
+    }
+}
+
+/// Flags of `forebay demo`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Examples:
+  forebay demo            look, try the printed commands, end with Ctrl-C
+  forebay demo --exit     end after the table: 0 if no request failed")]
+pub(crate) struct DemoArgs {
+    /// End after the table, with 0 only if no request failed
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Seconds of load
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Connections that send it
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) connections: u16,
+    /// Where its addresses come from
+    #[arg(long, default_value = "127.192.0.0/12", value_name = "CIDR")]
+    pub(crate) address_pool: Ipv4Net,
+}
+
+/// Flags of `forebay credentials`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+A running `forebay up` takes up each change at once.
+
+Examples:
+  forebay credentials create ci          prints the new key; use it with AWS_PROFILE=ci
+  forebay credentials list
+  forebay credentials delete ci")]
+pub(crate) struct CredentialsArgs {
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    #[command(subcommand)]
+    pub(crate) verb: CredentialsVerb,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum CredentialsVerb {
+    /// Make a key under a new profile
+    Create {
+        /// The profile's name
+        profile: String,
+    },
+    /// List profiles and their access key ids
+    List,
+    /// Delete a profile and its key
+    Delete {
+        /// The profile's name
+        profile: String,
+    },
+}
+
+/// The only error text that names the directory and what to do about it.
+pub(crate) fn make_data_dir(dir: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the data directory {}: choose another --data-dir", dir.display()))
+}

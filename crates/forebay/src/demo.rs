@@ -1,0 +1,249 @@
+//! `forebay demo`: everything at once, through its own public API.
+
+use crate::args::{DataDir, DemoArgs, UpArgs};
+use crate::house::House;
+use crate::load::{self, Outcome};
+use crate::sample::{self, SampleArgs};
+use crate::signed::{Caller, element, elements};
+use crate::up::runtime;
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use forebay_awswire::Service;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The demo's targets: name, and the last part of the address each has of its own.
+const TARGETS: [(&str, u8); 3] = [("amber", 11), ("birch", 12), ("cedar", 13)];
+/// Where their addresses are: loopback, beside every pool.
+const TARGET_NET: [u8; 3] = [127, 63, 0];
+/// How long the first health checks may take.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(demo(args))
+}
+
+#[derive(clap::Parser)]
+struct SampleCli {
+    #[command(flatten)]
+    args: SampleArgs,
+}
+
+async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let dir = tempfile::Builder::new().prefix("forebay-demo-").tempdir().context("cannot make a fresh directory")?;
+    let house = House::start(UpArgs {
+        data: DataDir { data_dir: dir.path().to_owned() },
+        api: free_or(4566),
+        admin: free_or(4567),
+        dns: None,
+        address_pool: Some(args.address_pool),
+        region: "local-1".to_owned(),
+        account_id: "000000000000".to_owned(),
+        stack: None,
+        no_auth: false,
+        enable_reset: false,
+        workers: None,
+        drain_seconds: 2,
+    })
+    .await?;
+    println!("Forebay serves the AWS APIs at http://{}.", house.api);
+    let targets = start_targets()?;
+    let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
+    let port = free_port(8080)?;
+    let made = tokio::select! {
+        made = make(&caller, port, &targets) => made?,
+        _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+        _ = terminate.recv() => return Ok(ExitCode::FAILURE),
+    };
+    let outcome = tokio::select! {
+        outcome = load_with_bar(&made.nodes, &args) => outcome?,
+        _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+        _ = terminate.recv() => return Ok(ExitCode::FAILURE),
+    };
+    print_table(&outcome, args.seconds);
+    if !args.exit {
+        print_next(&house, &made, port);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    house.stop().await?;
+    let good = outcome.failed() == 0 && outcome.answered() > 0;
+    Ok(if good || !args.exit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// This port on loopback if it is free, else any.
+fn free_or(port: u16) -> SocketAddr {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if TcpListener::bind(address).is_ok() { address } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
+}
+
+/// A port for the listener: this one if it is free, else another.
+fn free_port(port: u16) -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    Ok(listener.context("no port is free on 127.0.0.1")?.local_addr()?.port())
+}
+
+/// Three sample targets, each on a thread and a loopback address of its own.
+fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
+    let mut started = Vec::new();
+    for (name, last) in TARGETS {
+        let [a, b, c] = TARGET_NET;
+        let listener = TcpListener::bind((Ipv4Addr::new(a, b, c, last), 0)).context("cannot start a sample target")?;
+        let address = listener.local_addr()?;
+        let args = SampleCli::try_parse_from(["sample-target", "--name", name])?.args;
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Err(error) = sample::serve(args, listener) {
+                tracing::error!(%error, "a sample target ended");
+            }
+        })?;
+        println!("Target {name} listens at {address}.");
+        started.push((name, address));
+    }
+    Ok(started)
+}
+
+/// What the demo made.
+struct Made {
+    arn: String,
+    dns_name: String,
+    nodes: Vec<SocketAddr>,
+}
+
+/// Makes a load balancer as any AWS client would.
+async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> anyhow::Result<Made> {
+    let found = |xml: &str, name: &str| element(xml, name).map(str::to_owned).with_context(|| format!("no {name} in the answer"));
+    let subnets = caller.call(Service::Ec2, "DescribeSubnets", &[]).await?;
+    let ids: Vec<&str> = elements(&subnets, "subnetId").collect();
+    let [first, second, third, ..] = ids[..] else { bail!("the default VPC has {} subnets, not three", ids.len()) };
+    let vpc = found(&subnets, "vpcId")?;
+    let balancer = caller
+        .call(Service::Elbv2, "CreateLoadBalancer", &[
+            ("Name", "demo"),
+            ("Subnets.member.1", first),
+            ("Subnets.member.2", second),
+            ("Subnets.member.3", third),
+        ])
+        .await?;
+    let arn = found(&balancer, "LoadBalancerArn")?;
+    let group = caller
+        .call(Service::Elbv2, "CreateTargetGroup", &[
+            ("Name", "demo"),
+            ("Protocol", "HTTP"),
+            ("Port", "80"),
+            ("VpcId", &vpc),
+            ("TargetType", "ip"),
+            ("HealthCheckIntervalSeconds", "5"),
+            ("HealthCheckTimeoutSeconds", "2"),
+        ])
+        .await?;
+    let group = found(&group, "TargetGroupArn")?;
+    let mut registration = vec![("TargetGroupArn".to_owned(), group.clone())];
+    for (index, (_, address)) in (1..).zip(targets) {
+        registration.push((format!("Targets.member.{index}.Id"), address.ip().to_string()));
+        registration.push((format!("Targets.member.{index}.Port"), address.port().to_string()));
+    }
+    let registration: Vec<(&str, &str)> = registration.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    caller.call(Service::Elbv2, "RegisterTargets", &registration).await?;
+    caller
+        .call(Service::Elbv2, "CreateListener", &[
+            ("LoadBalancerArn", &arn),
+            ("Protocol", "HTTP"),
+            ("Port", &port.to_string()),
+            ("DefaultActions.member.1.Type", "forward"),
+            ("DefaultActions.member.1.TargetGroupArn", &group),
+        ])
+        .await?;
+    wait_until_healthy(caller, &group, targets.len()).await?;
+    let balancer = caller.call(Service::Elbv2, "DescribeLoadBalancers", &[("LoadBalancerArns.member.1", &arn)]).await?;
+    let nodes: Vec<SocketAddr> = elements(&balancer, "IpAddress")
+        .map(|address| Ok(SocketAddr::new(address.parse()?, port)))
+        .collect::<anyhow::Result<_>>()?;
+    if nodes.is_empty() {
+        bail!("the load balancer reports no addresses");
+    }
+    let dns_name = found(&balancer, "DNSName")?;
+    println!("Load balancer demo has {} nodes, one per zone, and three healthy targets.", nodes.len());
+    Ok(Made { arn, dns_name, nodes })
+}
+
+async fn wait_until_healthy(caller: &Caller, group: &str, count: usize) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let health = caller.call(Service::Elbv2, "DescribeTargetHealth", &[("TargetGroupArn", group)]).await?;
+        if elements(&health, "State").filter(|state| *state == "healthy").count() == count {
+            return Ok(());
+        }
+        if began.elapsed() > HEALTHY_WITHIN {
+            bail!("the targets did not become healthy: {health}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn load_with_bar(nodes: &[SocketAddr], args: &DemoArgs) -> anyhow::Result<Outcome> {
+    let time = Duration::from_secs(args.seconds);
+    let bar = ProgressBar::new(args.seconds * 10);
+    bar.set_style(ProgressStyle::with_template("Sending requests {bar:40} {msg}")?);
+    let done = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let load = load::run(nodes, usize::from(args.connections), time, &done);
+    tokio::pin!(load);
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut load => break outcome,
+            _ = ticks.tick() => {
+                let elapsed = began.elapsed();
+                bar.set_position(u64::try_from(elapsed.as_millis() / 100).unwrap_or(u64::MAX));
+                let rate = done.load(Relaxed) as f64 / elapsed.as_secs_f64().max(0.1);
+                bar.set_message(format!("{} requests, {rate:.0} a second", done.load(Relaxed)));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    outcome
+}
+
+fn print_table(outcome: &Outcome, seconds: u64) {
+    let total = outcome.answered() + outcome.failed();
+    let share = |count: u64| if total == 0 { 0.0 } else { 100.0 * count as f64 / total as f64 };
+    let millis = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    println!();
+    println!("  requests   {total:>10}   ({:.0} a second for {seconds} s)", total as f64 / seconds as f64);
+    println!("  errors     {:>10}", outcome.failed());
+    println!("  p50        {:>10.2} ms", millis(0.5));
+    println!("  p99        {:>10.2} ms", millis(0.99));
+    println!();
+    println!("  {:<10} {:>10} {:>8}", "target", "requests", "share");
+    for (name, &count) in &outcome.by_target {
+        println!("  {name:<10} {count:>10} {:>7.1}%", share(count));
+    }
+    for (what, count) in &outcome.errors {
+        println!("  error: {what}: {count}");
+    }
+    println!();
+}
+
+fn print_next(house: &House, made: &Made, port: u16) {
+    println!("Try next, while this stays up:");
+    println!();
+    println!("  curl http://127.0.0.1:{port}/");
+    println!("  curl http://{}:{port}/headers", made.dns_name);
+    println!("  curl http://{}/metrics", house.admin);
+    println!();
+    println!("  export AWS_ENDPOINT_URL=http://{} AWS_REGION=local-1 \\", house.api);
+    println!("         AWS_SHARED_CREDENTIALS_FILE={}", house.credentials.display());
+    println!("  aws elbv2 describe-load-balancers --names demo");
+    println!("  aws elbv2 describe-listeners --load-balancer-arn {}", made.arn);
+    println!();
+    println!("Ctrl-C ends it and deletes its directory.");
+}

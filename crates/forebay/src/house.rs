@@ -1,0 +1,183 @@
+//! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
+
+use crate::args::{UpArgs, make_data_dir};
+use anyhow::{Context as _, bail};
+use forebay_control::{Publish, Seen, State, finish_deregistration};
+use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
+use forebay_model::TargetHealth;
+use forebay_node::Node;
+use forebay_proxy::{Clock, DataPlane, Drained, Options};
+use forebay_store::Store;
+use forebay_telemetry::Source;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Where addresses come from, unless told otherwise.
+const ADDRESS_POOL: &str = "127.64.0.0/10";
+
+/// A running Forebay.
+pub(crate) struct House {
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) credentials: PathBuf,
+    plane: Arc<DataPlane>,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    drain: Duration,
+}
+
+/// The data plane, as `control` sees it.
+struct Plane(Arc<DataPlane>);
+
+impl Publish for Plane {
+    fn publish(&self, state: &Arc<State>) {
+        self.0.apply(state.blueprint());
+    }
+}
+
+impl Seen for Plane {
+    fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
+        self.0.health(group_arn, target_id, port)
+    }
+}
+
+/// The data plane, as the admin address shows it.
+struct Shown {
+    plane: Arc<DataPlane>,
+    began: std::time::Instant,
+}
+
+impl Source for Shown {
+    fn read(&self, read: &mut dyn FnMut(&Node)) {
+        self.plane.with_node(|node| read(node));
+    }
+
+    fn health(&self) -> serde_json::Value {
+        let served = self.plane.served();
+        let failures: Vec<_> = served
+            .failures
+            .iter()
+            .map(|failure| {
+                serde_json::json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
+            })
+            .collect();
+        serde_json::json!({
+            "status": if failures.is_empty() { "ok" } else { "impaired" },
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.began.elapsed().as_secs(),
+            "picture_version": served.picture.version,
+            "listeners": served.picture.listeners.len(),
+            "target_groups": served.picture.groups.len(),
+            "listeners_not_bound": failures,
+        })
+    }
+}
+
+impl House {
+    /// Starts everything. When it returns, traffic is served and calls are answered.
+    pub(crate) async fn start(args: UpArgs) -> anyhow::Result<House> {
+        args.check()?;
+        forebay_proxy::raise_descriptor_limit();
+        make_data_dir(&args.data.data_dir)?;
+        let keys = args.data.data_dir.join("credentials");
+        if !keys.exists() {
+            credentials::create(&keys, "default").context("cannot write the credentials file")?;
+        }
+        let api = listen(args.api, "--api")?;
+        let admin = listen(args.admin, "--admin")?;
+        let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
+        let state = state(&args, kept)?;
+        let clock = Clock::start();
+        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let (sender, drained) = mpsc::unbounded_channel();
+        let workers = args
+            .workers
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let plane = Arc::new(DataPlane::start(Options { workers, seed }, clock, sender)?);
+        let seen = Arc::new(Plane(Arc::clone(&plane)));
+        let publish = Plane(Arc::clone(&plane));
+        // Publishing waits for the workers, so it must not hold a thread that drives tasks.
+        let started = tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
+        let (writer, _) = started.context("the writer thread could not start")?;
+        tokio::spawn(end_drains(writer.clone(), drained));
+        let manners = Manners {
+            account: args.account_id.clone(),
+            region: args.region.clone(),
+            check_signatures: !args.no_auth,
+            allow_reset: args.enable_reset,
+        };
+        let desk = Arc::new(Desk::new(manners, Credentials::new(&keys), writer, seed));
+        let (stop, stopped) = watch::channel(false);
+        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        let serving = tokio::spawn(forebay_gateway::serve(api, desk, until(stopped.clone())));
+        admin.set_nonblocking(true)?;
+        let admin = tokio::net::TcpListener::from_std(admin)?;
+        let shown = Arc::new(Shown { plane: Arc::clone(&plane), began: std::time::Instant::now() });
+        tokio::spawn(forebay_telemetry::serve(admin, shown, until(stopped)));
+        Ok(House {
+            api: api_address,
+            admin: admin_address,
+            data_dir: args.data.data_dir,
+            credentials: keys,
+            plane,
+            stop,
+            serving,
+            drain: Duration::from_secs(args.drain_seconds),
+        })
+    }
+
+    /// Answers open calls, lets requests finish, ends.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        self.serving.await??;
+        let plane = self.plane;
+        tokio::task::spawn_blocking(move || plane.leave(self.drain)).await?;
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
+}
+
+/// The state that was kept, or a fresh one.
+fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+    let Some(state) = kept else {
+        let pool = match args.address_pool {
+            Some(pool) => pool,
+            None => ADDRESS_POOL.parse().context("the default address pool")?,
+        };
+        return Ok(State::new(&args.region, pool));
+    };
+    let pool = state.settings().pool;
+    match args.address_pool {
+        Some(wanted) if wanted != pool => bail!(
+            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
+            args.data.data_dir.display()
+        ),
+        _ => Ok(state),
+    }
+}
+
+/// Takes drained targets out of their groups.
+async fn end_drains(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
+    while let Some(Drained { group, target, port }) = drained.recv().await {
+        let change = writer.change(Box::new(move |state: &State, _| {
+            let next = finish_deregistration(state, &group, &target, port);
+            (next.generation() != state.generation()).then_some(next)
+        }));
+        if let Err(error) = change.await {
+            // The node reports the target again after a while.
+            tracing::warn!(%error, "a drained target could not be taken out");
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

@@ -1,0 +1,253 @@
+//! `forebay sample-target`: an application to put behind a load balancer. It says who it is, and misbehaves on demand.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use forebay_units::Stream;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Largest body it makes.
+const BODY_BYTES: usize = 64 * 1024 * 1024;
+/// Longest delay or block it obeys.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Milliseconds, fixed (`20`) or drawn from a range (`0-200`) for each request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Millis {
+    low: u64,
+    high: u64,
+}
+
+impl FromStr for Millis {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Millis, String> {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let read = |part: &str| part.trim().parse::<u64>().ok().filter(|&ms| Duration::from_millis(ms) <= LONGEST);
+        match (read(low), read(high)) {
+            (Some(low), Some(high)) if low <= high => Ok(Millis { low, high }),
+            _ => Err(format!("'{text}' is neither milliseconds (20) nor a range of them (0-200), up to one hour")),
+        }
+    }
+}
+
+impl Millis {
+    fn draw(self, draws: &mut Stream) -> Duration {
+        Duration::from_millis(self.low + draws.below(self.high - self.low + 1))
+    }
+}
+
+/// Flags of `forebay sample-target`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Each flag but the first three can be set for one request by the query string:
+  /?delay=20            answer after 20 ms; other requests go on meanwhile
+  /?delay=0-200         a time drawn from that range
+  /?block=50            hold the only thread for 50 ms: everything waits
+  /?failure-rate=0.5    fail half of these requests
+  /?status=404          answer with this status
+  /?body-size=65536     answer with so many bytes
+Paths: /counts tells how many requests of each method came (probes left out), as JSON; /headers gives the request's
+head back; POST /echo gives the body back; any other path answers with the target's name.
+
+Examples:
+  forebay sample-target --name a --listen 127.0.0.1:9001
+  forebay sample-target --name slow --listen 127.0.0.1:9002 --delay 50-150
+  forebay sample-target --name sick --listen 127.0.0.1:9003 --failure-rate 0.3
+  forebay sample-target --name one-thread --listen 127.0.0.1:9004 --block 0-200 --block-method POST")]
+pub(crate) struct SampleArgs {
+    /// What it calls itself; answers are this name and a line end
+    #[arg(long, default_value = "sample")]
+    pub(crate) name: String,
+    /// Where it listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Closes connections that were idle for this many milliseconds
+    #[arg(long, default_value_t = 75_000, value_name = "MS")]
+    pub(crate) keep_alive: u64,
+    /// Waits before it answers
+    #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
+    pub(crate) delay: Millis,
+    /// Blocks its only thread before it answers
+    #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
+    pub(crate) block: Millis,
+    /// Only requests with this method block
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) block_method: Option<String>,
+    /// Share of requests that fail, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub(crate) failure_rate: f64,
+    /// Status of failures
+    #[arg(long, default_value_t = 500)]
+    pub(crate) failure_status: u16,
+    /// Bytes of an answer; 0 answers with the name
+    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    pub(crate) body_size: usize,
+    /// Seed of its random draws
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+struct Sample {
+    args: SampleArgs,
+    draws: RefCell<Stream>,
+    counts: RefCell<BTreeMap<String, u64>>,
+    in_flight: Cell<u64>,
+    peak: Cell<u64>,
+}
+
+/// Runs it until the process ends. Prints `sample-target ready http://ADDR name=NAME` once it listens.
+pub(crate) fn run(args: SampleArgs) -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind(args.listen)
+        .with_context(|| format!("cannot listen on {}: choose another --listen", args.listen))?;
+    println!("sample-target ready http://{} name={}", listener.local_addr()?, args.name);
+    serve(args, listener)
+}
+
+/// Serves on this socket, on the calling thread alone.
+pub(crate) fn serve(args: SampleArgs, listener: std::net::TcpListener) -> anyhow::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let draws = RefCell::new(Stream::named(args.seed, "sample-target"));
+        let sample = Rc::new(Sample {
+            args, draws, counts: RefCell::default(), in_flight: Cell::new(0), peak: Cell::new(0),
+        });
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    tokio::task::spawn_local(connection(Rc::clone(&sample), stream));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    })
+}
+
+async fn connection(sample: Rc<Sample>, stream: tokio::net::TcpStream) {
+    let keep_alive = Duration::from_millis(sample.args.keep_alive.max(1));
+    let service = service_fn(move |request| {
+        let sample = Rc::clone(&sample);
+        async move { Ok::<_, Infallible>(answer(&sample, request).await) }
+    });
+    // A connection that breaks is its client's affair.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(keep_alive)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// What one request asks for, beside the flags.
+fn wish<T: FromStr>(request: &Request<Incoming>, name: &str) -> Option<Result<T, String>> {
+    let query = request.uri().query()?;
+    let (_, text) = form_urlencoded::parse(query.as_bytes()).find(|pair| pair.0 == name)?;
+    Some(text.parse().map_err(|_| format!("{name}={text} makes no sense; see --help\n")))
+}
+
+async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let probe = request.headers().get("user-agent").is_some_and(|agent| agent.as_bytes().starts_with(b"ELB-HealthChecker"));
+    if request.uri().path() == "/counts" {
+        let counts = serde_json::json!({
+            "name": sample.args.name, "requests": &*sample.counts.borrow(),
+            "in_flight": sample.in_flight.get(), "peak_in_flight": sample.peak.get(),
+        });
+        return plain(StatusCode::OK, format!("{counts}\n").into());
+    }
+    if !probe {
+        *sample.counts.borrow_mut().entry(request.method().to_string()).or_default() += 1;
+    }
+    sample.in_flight.set(sample.in_flight.get() + 1);
+    sample.peak.set(sample.peak.get().max(sample.in_flight.get()));
+    let answer = misbehave(sample, request, probe).await.unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()));
+    sample.in_flight.set(sample.in_flight.get() - 1);
+    answer
+}
+
+async fn misbehave(sample: &Sample, request: Request<Incoming>, probe: bool) -> Result<Response<Full<Bytes>>, String> {
+    let args = &sample.args;
+    let delay = wish(&request, "delay").transpose()?.unwrap_or(args.delay);
+    let blocks = args.block_method.as_ref().is_none_or(|method| method == request.method().as_str());
+    let block = match wish(&request, "block").transpose()? {
+        Some(block) => block,
+        None if blocks => args.block,
+        None => Millis::default(),
+    };
+    let failure_rate: f64 = wish(&request, "failure-rate").transpose()?.unwrap_or(args.failure_rate);
+    let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
+    let status: Option<u16> = wish(&request, "status").transpose()?;
+    if size > BODY_BYTES {
+        return Err(format!("body-size={size} is more than {BODY_BYTES}\n"));
+    }
+    let (head, body) = request.into_parts();
+    let body = http_body_util::Limited::new(body, BODY_BYTES).collect().await;
+    let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
+        return Err("the body broke off or is too large\n".to_owned());
+    };
+    let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
+    if !probe {
+        let (delay, block) = (draw(delay), draw(block));
+        if delay > Duration::ZERO {
+            tokio::time::sleep(delay).await;
+        }
+        if block > Duration::ZERO {
+            std::thread::sleep(block);
+        }
+    }
+    let fails = failure_rate > 0.0 && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
+    let code = status.unwrap_or(if fails { args.failure_status } else { 200 });
+    let code = StatusCode::from_u16(code).map_err(|_| format!("{code} is no status\n"))?;
+    let mut answer = match (head.method, head.uri.path()) {
+        (Method::POST, "/echo") => plain(code, body),
+        (_, "/headers") => {
+            let lines = head.headers.iter().map(|(name, value)| {
+                format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
+            });
+            plain(code, lines.collect::<String>().into())
+        }
+        _ if size > 0 => plain(code, vec![b'x'; size].into()),
+        _ => plain(code, format!("{}\n", args.name).into()),
+    };
+    if let Ok(name) = HeaderValue::from_str(&args.name) {
+        answer.headers_mut().insert("x-target", name);
+    }
+    Ok(answer)
+}
+
+fn plain(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_and_ranges() {
+        assert_eq!("20".parse(), Ok(Millis { low: 20, high: 20 }));
+        assert_eq!("0-200".parse(), Ok(Millis { low: 0, high: 200 }));
+        for wrong in ["", "x", "5-1", "-5", "99999999"] {
+            assert!(wrong.parse::<Millis>().is_err(), "{wrong}");
+        }
+        let mut draws = Stream::named(1, "t");
+        let range = Millis { low: 5, high: 7 };
+        assert!((0..100).all(|_| (5..=7).contains(&(range.draw(&mut draws).as_millis() as u64))));
+    }
+}

@@ -1,0 +1,41 @@
+//! `forebay up`.
+
+use crate::args::UpArgs;
+use crate::house::House;
+use std::io::Write as _;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let house = tokio::select! {
+            house = House::start(args) => house?,
+            _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+            _ = terminate.recv() => return Ok(ExitCode::FAILURE),
+        };
+        println!(
+            "forebay ready api=http://{} admin=http://{} dns=off data={}",
+            house.api,
+            house.admin,
+            house.data_dir.display()
+        );
+        std::io::stdout().flush()?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        eprintln!("forebay: finishing requests; once more to end at once");
+        tokio::select! {
+            stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
+            _ = interrupt.recv() => std::process::exit(1),
+            _ = terminate.recv() => std::process::exit(1),
+        }
+    })
+}
+
+/// The runtime of everything but traffic, which has threads of its own.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("control").build()
+}
