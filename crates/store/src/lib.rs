@@ -1,1 +1,226 @@
-//! forebay-store
+//! Keeps the state on disk: every acknowledged change is there after a crash, whole.
+//! Never decides anything, and never writes to a file that it could not read to the end first.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod copy;
+mod format;
+mod inspect;
+#[cfg(test)]
+mod tests;
+
+use forebay_control::{Journal, JournalError, RowChange, State};
+use redb::{Builder, Database, DatabaseError, Durability, StorageError};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+pub use format::FORMAT;
+
+/// Why a store cannot be opened. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file or its directory cannot be read or made.
+    #[error("the store {} cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the store {} is in use by another process", path.display())]
+    InUse {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The file is something else, or damaged.
+    #[error("the store {} is not a Forebay store or is damaged: {text}", path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        text: String,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "the store {} has format {found}; this version reads formats 1 to {FORMAT}: use the version that wrote it, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+    },
+}
+
+/// How the file is opened for good; tests put a failing disk in its place.
+type Opener = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send>;
+
+/// The state's rows in one file.
+pub struct Store {
+    path: PathBuf,
+    opener: Opener,
+    /// None after a write has failed: the file is opened anew by the next one.
+    database: Option<Database>,
+    /// What a failed write left behind is unknown: the next one writes every row.
+    rewrite: bool,
+}
+
+impl core::fmt::Debug for Store {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    Builder::new().open(path)
+}
+
+impl Store {
+    /// Opens the store at `path` and gives the state it holds; none if there was none: then `initialise` it.
+    /// An older format is brought up to date. A file that cannot be read is not touched.
+    pub fn open(path: &Path) -> Result<(Store, Option<State>), StoreError> {
+        Store::open_by(path, Box::new(open_file))
+    }
+
+    fn open_by(path: &Path, opener: Opener) -> Result<(Store, Option<State>), StoreError> {
+        let unreadable = |cause| StoreError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        };
+        let missing = match path.metadata() {
+            Ok(found) => found.is_file() && found.len() == 0,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => true,
+            Err(cause) => return Err(unreadable(cause)),
+        };
+        let mut held = None;
+        if missing {
+            create(path).map_err(unreadable)?;
+        } else {
+            held = inspect::inspect(path)?;
+        }
+        let failed = |error: DatabaseError| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
+                path: path.to_owned(),
+            },
+            other => StoreError::Damaged {
+                path: path.to_owned(),
+                text: other.to_string(),
+            },
+        };
+        let database = opener(path).map_err(failed)?;
+        if let Some(from) = held
+            .as_ref()
+            .map(|held: &inspect::Held| held.format)
+            .filter(|&from| from < FORMAT)
+        {
+            let text = |error: redb::Error| StoreError::Damaged {
+                path: path.to_owned(),
+                text: error.to_string(),
+            };
+            format::migrate(&database, from).map_err(text)?;
+            tracing::info!(path = %path.display(), from, to = FORMAT, "store brought up to date");
+        }
+        let store = Store {
+            path: path.to_owned(),
+            opener,
+            database: Some(database),
+            rewrite: false,
+        };
+        Ok((store, held.and_then(|held| held.state)))
+    }
+
+    /// Makes `state` all that the store holds.
+    pub fn initialise(&mut self, state: &State) -> Result<(), JournalError> {
+        self.rewrite = true;
+        self.write(|| state.rows(), state)
+    }
+
+    /// Where the store is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write(&mut self, changes: impl FnOnce() -> Vec<RowChange>, new: &State) -> Result<(), JournalError> {
+        let rows = if self.rewrite { new.rows() } else { changes() };
+        let result = match self.database.take() {
+            Some(database) => Ok(database),
+            None => (self.opener)(&self.path).map_err(redb::Error::from),
+        }
+        .and_then(|database| {
+            commit(&database, self.rewrite, &rows)?;
+            Ok(database)
+        });
+        match result {
+            Ok(database) => {
+                self.database = Some(database);
+                self.rewrite = false;
+                Ok(())
+            }
+            Err(error) => {
+                self.rewrite = true;
+                Err(JournalError {
+                    cause: Box::new(error),
+                })
+            }
+        }
+    }
+}
+
+impl Journal for Store {
+    fn commit(&mut self, old: &State, new: &State) -> Result<(), JournalError> {
+        self.write(|| State::rows_changed(old, new), new)
+    }
+}
+
+/// One transaction, synced before it returns.
+fn commit(database: &Database, rewrite: bool, rows: &[RowChange]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction
+        .set_durability(Durability::Immediate)
+        .map_err(StorageErrorText::from)?;
+    if rewrite {
+        format::clear(&transaction)?;
+    }
+    format::put(&transaction, rows)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// An error that redb's own sum of errors has no place for.
+struct StorageErrorText(String);
+
+impl<E: core::fmt::Display> From<E> for StorageErrorText {
+    fn from(error: E) -> StorageErrorText {
+        StorageErrorText(error.to_string())
+    }
+}
+
+impl From<StorageErrorText> for redb::Error {
+    fn from(error: StorageErrorText) -> redb::Error {
+        StorageError::Io(std::io::Error::other(error.0)).into()
+    }
+}
+
+/// Makes an empty store beside `path` and moves it there: a crash never leaves half a file under the name.
+fn create(path: &Path) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let other = |error: redb::Error| std::io::Error::other(error.to_string());
+    let database = Builder::new()
+        .create(&beside)
+        .map_err(|error| other(error.into()))?;
+    format::begin(&database).map_err(other)?;
+    database.close().map_err(|error| other(error.into()))?;
+    File::open(&beside)?.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads a store to the end, on a copy in memory, before anything is written to its file.
+
+use crate::copy::Copy;
+use crate::{FORMAT, StoreError, format};
+use forebay_control::State;
+use redb::{Builder, Database};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// What every store begins with (redb's magic number).
+const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// What a store holds.
+pub(crate) struct Held {
+    /// The format it is written in.
+    pub(crate) format: u64,
+    /// The state; none if none was ever written.
+    pub(crate) state: Option<State>,
+}
+
+pub(crate) fn inspect(path: &Path) -> Result<Option<Held>, StoreError> {
+    let damaged = |text: String| StoreError::Damaged {
+        path: path.to_owned(),
+        text,
+    };
+    let bytes = read(path)?;
+    if !bytes.starts_with(MAGIC) {
+        return Err(damaged("it does not begin as a database does".to_owned()));
+    }
+    // redb asserts about some damage; a panic there must become our message, too.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let mut builder = Builder::new();
+        builder.set_check_integrity_on_open(true);
+        let database = builder
+            .create_with_backend(Copy::new(bytes))
+            .map_err(|error| error.to_string())?;
+        examine(&database)
+    }));
+    match opened {
+        Ok(Ok(Found::Held(held))) => Ok(Some(held)),
+        Ok(Ok(Found::Newer(found))) => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+        }),
+        Ok(Err(text)) => Err(damaged(text)),
+        Err(_) => Err(damaged("its pages contradict each other".to_owned())),
+    }
+}
+
+/// The file's bytes, read while no other process has it open.
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let unreadable = |cause| StoreError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(unreadable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StoreError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(cause)) => return Err(unreadable(cause)),
+    }
+    let mut bytes = Vec::new();
+    file.rewind().map_err(unreadable)?;
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+enum Found {
+    Held(Held),
+    Newer(u64),
+}
+
+fn examine(database: &Database) -> Result<Found, String> {
+    let Some(found) = format::format_of(database).map_err(|error| error.to_string())? else {
+        return Err("it is a database, but no Forebay store".to_owned());
+    };
+    match found {
+        1..=FORMAT => {}
+        0 => return Err("its format is 0, which never was".to_owned()),
+        newer => return Ok(Found::Newer(newer)),
+    }
+    // The migration runs on the copy, too: what it makes must be a state.
+    if found < FORMAT {
+        format::migrate(database, found).map_err(|error| error.to_string())?;
+    }
+    let rows = format::rows(database).map_err(|error| error.to_string())?;
+    if rows.is_empty() {
+        return Ok(Found::Held(Held {
+            format: found,
+            state: None,
+        }));
+    }
+    let state = State::from_rows(rows).map_err(|error| match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    })?;
+    Ok(Found::Held(Held {
+        format: found,
+        state: Some(state),
+    }))
+}
