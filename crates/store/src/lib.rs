@@ -79,7 +79,7 @@ fn open_file(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 impl Store {
-    /// Opens the store at `path` and gives the state it holds; none if there was none: then `initialise` it.
+    /// Opens the store at `path` and gives the state it holds; none if there was none.
     /// An older format is brought up to date. A file that cannot be read is not touched.
     pub fn open(path: &Path) -> Result<(Store, Option<State>), StoreError> {
         Store::open_by(path, Box::new(open_file))

@@ -66,6 +66,16 @@ fn what_was_committed_is_there_again() {
 }
 
 #[test]
+fn first_change_takes_the_whole_state_along() {
+    let (_directory, path) = place();
+    let (mut store, _) = Store::open(&path).unwrap();
+    let (old, new) = (fresh(), with_group(&fresh(), "first"));
+    store.commit(&old, &new).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().1, Some(new));
+}
+
+#[test]
 fn store_made_but_never_initialised_is_empty() {
     let (_directory, path) = place();
     drop(Store::open(&path).unwrap());
