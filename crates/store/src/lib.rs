@@ -123,13 +123,15 @@ impl Store {
             format::migrate(&database, from).map_err(text)?;
             tracing::info!(path = %path.display(), from, to = FORMAT, "store brought up to date");
         }
+        let state = held.and_then(|held| held.state);
+        // A store that holds no state yet gets all rows with its first change.
         let store = Store {
             path: path.to_owned(),
             opener,
             database: Some(database),
-            rewrite: false,
+            rewrite: state.is_none(),
         };
-        Ok((store, held.and_then(|held| held.state)))
+        Ok((store, state))
     }
 
     /// Makes `state` all that the store holds.
