@@ -12,6 +12,8 @@ mod conditions;
 pub(crate) mod draining;
 mod errors;
 mod group_fit;
+#[cfg(test)]
+mod invariants;
 mod listeners;
 mod load_balancers;
 mod lookup;

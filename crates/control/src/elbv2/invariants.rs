@@ -1,0 +1,162 @@
+//! What holds for every state, whatever operations led to it; tests check it after each of them.
+
+use crate::Region;
+use crate::elbv2::arns::{listener_prefix, rule_prefix};
+use crate::elbv2::records::BalancerKind;
+use crate::state::State;
+use crate::testing::{Caller, text};
+use forebay_model::Priority;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+impl State {
+    pub(crate) fn check_invariants(&self) {
+        let mut addresses = BTreeSet::new();
+        for (_, region) in self.regions() {
+            region.check_invariants();
+            for (address, used) in &region.addresses {
+                assert!(addresses.insert(address.clone()), "{address} is used twice");
+                let address: core::net::Ipv4Addr = address.parse().unwrap();
+                let subnet = &region.subnets[&used.subnet_id];
+                let held = subnet.slices.iter().any(|&slice| self.slice_addresses(slice).any(|one| one == address));
+                assert!(held, "{address} is not of its subnet's slices");
+            }
+        }
+        // What the data plane is given can be compiled.
+        for balancer in &self.blueprint().balancers {
+            for listener in &balancer.listeners {
+                assert!(forebay_routing::Rules::compile(&listener.rules, |_| ()).is_ok());
+                assert_eq!(listener.rules.last().map(|rule| rule.priority), Some(Priority::Default));
+            }
+        }
+    }
+}
+
+impl Region {
+    fn check_invariants(&self) {
+        let mut names = BTreeSet::new();
+        for balancer in self.load_balancers.values() {
+            assert!(names.insert(&balancer.name), "two load balancers are called {}", balancer.name);
+            for zone in &balancer.zones {
+                let used = zone.address.map(|address| &self.addresses[&address.to_string()].owner);
+                assert_eq!(used.is_some(), balancer.kind == BalancerKind::Application);
+                assert!(used.is_none_or(|owner| *owner == balancer.arn));
+            }
+        }
+        for listener in self.listeners.values() {
+            assert!(self.load_balancers.contains_key(&listener.balancer_arn));
+            assert!(listener.arn.starts_with(&listener_prefix(&listener.balancer_arn)));
+            let rules = self.rules_of(&listener.arn);
+            let priorities: BTreeSet<Priority> = rules.iter().map(|rule| rule.priority).collect();
+            assert_eq!(priorities.len(), rules.len(), "two rules have one priority");
+            assert!(priorities.contains(&Priority::Default));
+        }
+        for rule in self.rules.values() {
+            assert!(self.listeners.contains_key(&rule.listener_arn));
+            assert!(rule.arn.starts_with(&rule_prefix(&rule.listener_arn)));
+            assert!(rule.groups().all(|group| self.target_groups.contains_key(group)));
+        }
+        for (group, users) in self.uses() {
+            assert!(users.len() <= 1, "{group} has several load balancers");
+        }
+        for (key, target) in &self.targets {
+            assert!(self.target_groups.contains_key(&target.group_arn));
+            assert_eq!(*key, target.key());
+        }
+        for arn in self.tags.keys().filter(|key| key.contains(":elasticloadbalancing:")) {
+            let known = self.load_balancers.contains_key(arn)
+                || self.listeners.contains_key(arn)
+                || self.rules.contains_key(arn)
+                || self.target_groups.contains_key(arn);
+            assert!(known, "tags of {arn}, which is gone");
+        }
+    }
+}
+
+/// Things that may exist: the draws pick among them, whether they do or not.
+struct Names {
+    balancers: Vec<String>,
+    listeners: Vec<String>,
+    rules: Vec<String>,
+    groups: Vec<String>,
+}
+
+fn pick(names: &[String], draw: u8) -> String {
+    match names.len() {
+        0 => "arn:aws:elasticloadbalancing:local-1:1:none".to_owned(),
+        count => names[usize::from(draw) % count].clone(),
+    }
+}
+
+fn made(answer: &Value, list: &str, key: &str, names: &mut Vec<String>) {
+    names.push(text(&answer[list][0][key]));
+}
+
+fn step(caller: &mut Caller, names: &mut Names, (kind, a, b, c): (u8, u8, u8, u8)) {
+    let (balancer, listener) = (pick(&names.balancers, a), pick(&names.listeners, a));
+    let (rule, group) = (pick(&names.rules, a), pick(&names.groups, b));
+    let forward = json!([{"Type": "forward", "TargetGroupArn": group}]);
+    let target = json!([{"Id": format!("127.0.0.{}", c % 4 + 1), "Port": 8000 + u32::from(c % 2)}]);
+    let tags = json!([{"Key": format!("k{}", c % 3), "Value": "v"}]);
+    let subnets = caller.subnets();
+    let before = caller.state.clone();
+    let (operation, input) = match kind % 16 {
+        0 => ("CreateLoadBalancer", json!({"Name": format!("b{}", a % 4), "Subnets": subnets, "Tags": tags})),
+        1 => ("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer})),
+        2 => ("CreateTargetGroup", json!({"Name": format!("g{}", a % 5), "Protocol": "HTTP", "Port": 80,
+            "VpcId": caller.vpc(), "TargetType": "ip", "Tags": tags})),
+        3 => ("DeleteTargetGroup", json!({"TargetGroupArn": group})),
+        4 | 5 => ("CreateListener", json!({"LoadBalancerArn": balancer, "Protocol": "HTTP",
+            "Port": 80 + u32::from(c % 3), "DefaultActions": forward})),
+        6 => ("DeleteListener", json!({"ListenerArn": listener})),
+        7 | 8 => ("CreateRule", json!({"ListenerArn": listener, "Priority": 1 + u32::from(c % 5), "Actions": forward,
+            "Conditions": [{"Field": "path-pattern", "Values": [format!("/{c}")]}], "Tags": tags})),
+        9 => ("DeleteRule", json!({"RuleArn": rule})),
+        10 => ("SetRulePriorities", json!({"RulePriorities": [{"RuleArn": rule, "Priority": 1 + u32::from(c % 5)},
+            {"RuleArn": pick(&names.rules, b), "Priority": 1 + u32::from(a % 5)}]})),
+        11 => ("RegisterTargets", json!({"TargetGroupArn": group, "Targets": target})),
+        12 => ("DeregisterTargets", json!({"TargetGroupArn": group, "Targets": target})),
+        13 => ("SetSubnets", json!({"LoadBalancerArn": balancer, "Subnets": subnets[usize::from(c % 2)..]})),
+        14 => ("ModifyListener", json!({"ListenerArn": listener, "Port": 80 + u32::from(c % 3),
+            "DefaultActions": forward})),
+        _ => ("AddTags", json!({"ResourceArns": [pick(&names.groups, a), balancer], "Tags": tags})),
+    };
+    match caller.call(operation, input) {
+        Ok(answer) => match operation {
+            "CreateLoadBalancer" => made(&answer, "LoadBalancers", "LoadBalancerArn", &mut names.balancers),
+            "CreateTargetGroup" => made(&answer, "TargetGroups", "TargetGroupArn", &mut names.groups),
+            "CreateListener" => made(&answer, "Listeners", "ListenerArn", &mut names.listeners),
+            "CreateRule" => made(&answer, "Rules", "RuleArn", &mut names.rules),
+            _ => {}
+        },
+        Err(error) => {
+            assert!(error.status < 500, "{operation}: {error}");
+            assert_eq!(caller.state, before, "{operation} failed and left something behind");
+        }
+    }
+    caller.state.check_invariants();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_operations_leave_a_sound_state(steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..80)) {
+        let mut caller = Caller::new();
+        let mut names = Names { balancers: vec![], listeners: vec![], rules: vec![], groups: vec![] };
+        for drawn in steps {
+            step(&mut caller, &mut names, drawn);
+        }
+        for balancer in &names.balancers {
+            caller.ok("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer}));
+        }
+        for group in &names.groups {
+            caller.ok("DeleteTargetGroup", json!({"TargetGroupArn": group}));
+        }
+        // Nothing is left of anything.
+        let rows = caller.state.rows();
+        let left: Vec<&str> = rows.iter().map(|row| row.table).filter(|table| !table.starts_with("ec2.")).collect();
+        prop_assert_eq!(left, vec!["state"]);
+    }
+}
