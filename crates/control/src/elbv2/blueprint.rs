@@ -6,23 +6,26 @@ use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
 use crate::state::State;
+use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use forebay_model::{
     Action, BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
     ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
 };
+use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl State {
     /// What the data plane must serve.
     pub fn blueprint(&self) -> Blueprint {
-        self.blueprint_after(&Blueprint::default())
+        self.blueprint_since(self, &Blueprint::default())
     }
 
-    /// The same, sharing with `before` whatever has not changed: pointers tell what is new.
-    pub fn blueprint_after(&self, before: &Blueprint) -> Blueprint {
+    /// The same as [`State::blueprint`], made from `before`, the blueprint of `old`: costs in proportion to what changed
+    /// between the two, and shares with `before` what has not changed, so that pointers tell what is new.
+    pub fn blueprint_since(&self, old: &State, before: &Blueprint) -> Blueprint {
         let mut made: Vec<(u64, Arc<BalancerBlueprint>)> = Vec::new();
         let mut groups = Vec::new();
         let old_balancers: BTreeMap<&str, _> = before
@@ -35,24 +38,35 @@ impl State {
             .iter()
             .map(|group| (group.arn.as_str(), group))
             .collect();
-        for (_, region) in self.regions() {
-            let uses = region.uses();
-            let served = region
+        for (name, region) in self.regions() {
+            let touched = old
+                .existing_region(name)
+                .map(|old| Touched::between(old, region))
+                .unwrap_or_default();
+            for balancer in region
                 .load_balancers
                 .values()
-                .filter(|b| b.kind == BalancerKind::Application);
-            for balancer in served {
-                let old = old_balancers.get(balancer.arn.as_str()).copied();
-                made.push((
-                    balancer.sequence,
-                    shared(old, balancer_blueprint(region, balancer, old)),
-                ));
+                .filter(|b| b.kind == BalancerKind::Application)
+            {
+                let arn = balancer.arn.as_str();
+                let blueprint = match old_balancers.get(arn) {
+                    Some(old) if !touched.balancers.contains(arn) => Arc::clone(old),
+                    old => shared(old.copied(), balancer_blueprint(region, balancer, old.copied())),
+                };
+                made.push((balancer.sequence, blueprint));
             }
-            let http = region.target_groups.values().filter(|group| group.speaks_http());
-            for group in http {
-                let users = uses.get(group.arn.as_str());
-                let old = old_groups.get(group.arn.as_str()).copied();
-                groups.push(shared(old, group_blueprint(region, group, users)));
+            let stays =
+                |group: &TargetGroup| !touched.all_groups && !touched.groups.contains(group.arn.as_str());
+            let mut uses = None;
+            for group in region.target_groups.values().filter(|group| group.speaks_http()) {
+                let blueprint = match old_groups.get(group.arn.as_str()) {
+                    Some(old) if stays(group) => Arc::clone(old),
+                    old => {
+                        let users = uses.get_or_insert_with(|| region.uses()).get(group.arn.as_str());
+                        shared(old.copied(), group_blueprint(region, group, users))
+                    }
+                };
+                groups.push(blueprint);
             }
         }
         made.sort_by(|a, b| (a.0, &a.1.arn).cmp(&(b.0, &b.1.arn)));
@@ -63,6 +77,73 @@ impl State {
             groups,
         }
     }
+}
+
+/// What may look different after a change.
+#[derive(Default)]
+struct Touched {
+    balancers: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    all_groups: bool,
+}
+
+impl Touched {
+    fn between(old: &Region, new: &Region) -> Touched {
+        // Instances are few and change seldom: then every group is looked at.
+        let mut touched = Touched {
+            all_groups: old.instances != new.instances,
+            ..Touched::default()
+        };
+        for balancer in differing(&old.load_balancers, &new.load_balancers) {
+            touched.balancers.insert(balancer.arn.clone());
+            for rule in old
+                .rules_of_balancer(&balancer.arn)
+                .chain(new.rules_of_balancer(&balancer.arn))
+            {
+                touched.groups.extend(rule.groups().map(str::to_owned));
+            }
+        }
+        for listener in differing(&old.listeners, &new.listeners) {
+            touched.balancers.insert(listener.balancer_arn.clone());
+        }
+        for rule in differing(&old.rules, &new.rules) {
+            for region in [old, new] {
+                let listener = region.listeners.get(&rule.listener_arn);
+                touched
+                    .balancers
+                    .extend(listener.map(|listener| listener.balancer_arn.clone()));
+            }
+            touched.groups.extend(rule.groups().map(str::to_owned));
+        }
+        touched
+            .groups
+            .extend(differing(&old.targets, &new.targets).map(|target| target.group_arn.clone()));
+        touched
+            .groups
+            .extend(differing(&old.target_groups, &new.target_groups).map(|group| group.arn.clone()));
+        let tags = old.tags.diff(&new.tags).map(|item| match item {
+            DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => {
+                key.clone()
+            }
+        });
+        touched.groups.extend(tags);
+        touched
+    }
+}
+
+/// Both sides of every record that differs.
+fn differing<'t, T: PartialEq>(old: &'t Table<T>, new: &'t Table<T>) -> impl Iterator<Item = &'t Arc<T>> {
+    old.diff(new).flat_map(|item| {
+        let (before, after) = match item {
+            DiffItem::Add(_, record) => (None, Some(record)),
+            DiffItem::Remove(_, record) => (Some(record), None),
+            DiffItem::Update {
+                old: (_, before),
+                new: (_, after),
+            } => (Some(before), Some(after)),
+        };
+        before.into_iter().chain(after)
+    })
 }
 
 fn shared<T: PartialEq>(old: Option<&Arc<T>>, new: T) -> Arc<T> {

@@ -19,7 +19,10 @@ impl State {
                 assert!(addresses.insert(address.clone()), "{address} is used twice");
                 let address: core::net::Ipv4Addr = address.parse().unwrap();
                 let subnet = &region.subnets[&used.subnet_id];
-                let held = subnet.slices.iter().any(|&slice| self.slice_addresses(slice).any(|one| one == address));
+                let held = subnet
+                    .slices
+                    .iter()
+                    .any(|&slice| self.slice_addresses(slice).any(|one| one == address));
                 assert!(held, "{address} is not of its subnet's slices");
             }
         }
@@ -27,7 +30,10 @@ impl State {
         for balancer in &self.blueprint().balancers {
             for listener in &balancer.listeners {
                 assert!(forebay_routing::Rules::compile(&listener.rules, |_| ()).is_ok());
-                assert_eq!(listener.rules.last().map(|rule| rule.priority), Some(Priority::Default));
+                assert_eq!(
+                    listener.rules.last().map(|rule| rule.priority),
+                    Some(Priority::Default)
+                );
             }
         }
     }
@@ -37,9 +43,15 @@ impl Region {
     fn check_invariants(&self) {
         let mut names = BTreeSet::new();
         for balancer in self.load_balancers.values() {
-            assert!(names.insert(&balancer.name), "two load balancers are called {}", balancer.name);
+            assert!(
+                names.insert(&balancer.name),
+                "two load balancers are called {}",
+                balancer.name
+            );
             for zone in &balancer.zones {
-                let used = zone.address.map(|address| &self.addresses[&address.to_string()].owner);
+                let used = zone
+                    .address
+                    .map(|address| &self.addresses[&address.to_string()].owner);
                 assert_eq!(used.is_some(), balancer.kind == BalancerKind::Application);
                 assert!(used.is_none_or(|owner| *owner == balancer.arn));
             }
@@ -64,7 +76,11 @@ impl Region {
             assert!(self.target_groups.contains_key(&target.group_arn));
             assert_eq!(*key, target.key());
         }
-        for arn in self.tags.keys().filter(|key| key.contains(":elasticloadbalancing:")) {
+        for arn in self
+            .tags
+            .keys()
+            .filter(|key| key.contains(":elasticloadbalancing:"))
+        {
             let known = self.load_balancers.contains_key(arn)
                 || self.listeners.contains_key(arn)
                 || self.rules.contains_key(arn)
@@ -102,25 +118,55 @@ fn step(caller: &mut Caller, names: &mut Names, (kind, a, b, c): (u8, u8, u8, u8
     let subnets = caller.subnets();
     let before = caller.state.clone();
     let (operation, input) = match kind % 16 {
-        0 => ("CreateLoadBalancer", json!({"Name": format!("b{}", a % 4), "Subnets": subnets, "Tags": tags})),
+        0 => (
+            "CreateLoadBalancer",
+            json!({"Name": format!("b{}", a % 4), "Subnets": subnets, "Tags": tags}),
+        ),
         1 => ("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer})),
-        2 => ("CreateTargetGroup", json!({"Name": format!("g{}", a % 5), "Protocol": "HTTP", "Port": 80,
-            "VpcId": caller.vpc(), "TargetType": "ip", "Tags": tags})),
+        2 => (
+            "CreateTargetGroup",
+            json!({"Name": format!("g{}", a % 5), "Protocol": "HTTP", "Port": 80,
+            "VpcId": caller.vpc(), "TargetType": "ip", "Tags": tags}),
+        ),
         3 => ("DeleteTargetGroup", json!({"TargetGroupArn": group})),
-        4 | 5 => ("CreateListener", json!({"LoadBalancerArn": balancer, "Protocol": "HTTP",
-            "Port": 80 + u32::from(c % 3), "DefaultActions": forward})),
+        4 | 5 => (
+            "CreateListener",
+            json!({"LoadBalancerArn": balancer, "Protocol": "HTTP",
+            "Port": 80 + u32::from(c % 3), "DefaultActions": forward}),
+        ),
         6 => ("DeleteListener", json!({"ListenerArn": listener})),
-        7 | 8 => ("CreateRule", json!({"ListenerArn": listener, "Priority": 1 + u32::from(c % 5), "Actions": forward,
-            "Conditions": [{"Field": "path-pattern", "Values": [format!("/{c}")]}], "Tags": tags})),
+        7 | 8 => (
+            "CreateRule",
+            json!({"ListenerArn": listener, "Priority": 1 + u32::from(c % 5), "Actions": forward,
+            "Conditions": [{"Field": "path-pattern", "Values": [format!("/{c}")]}], "Tags": tags}),
+        ),
         9 => ("DeleteRule", json!({"RuleArn": rule})),
-        10 => ("SetRulePriorities", json!({"RulePriorities": [{"RuleArn": rule, "Priority": 1 + u32::from(c % 5)},
-            {"RuleArn": pick(&names.rules, b), "Priority": 1 + u32::from(a % 5)}]})),
-        11 => ("RegisterTargets", json!({"TargetGroupArn": group, "Targets": target})),
-        12 => ("DeregisterTargets", json!({"TargetGroupArn": group, "Targets": target})),
-        13 => ("SetSubnets", json!({"LoadBalancerArn": balancer, "Subnets": subnets[usize::from(c % 2)..]})),
-        14 => ("ModifyListener", json!({"ListenerArn": listener, "Port": 80 + u32::from(c % 3),
-            "DefaultActions": forward})),
-        _ => ("AddTags", json!({"ResourceArns": [pick(&names.groups, a), balancer], "Tags": tags})),
+        10 => (
+            "SetRulePriorities",
+            json!({"RulePriorities": [{"RuleArn": rule, "Priority": 1 + u32::from(c % 5)},
+            {"RuleArn": pick(&names.rules, b), "Priority": 1 + u32::from(a % 5)}]}),
+        ),
+        11 => (
+            "RegisterTargets",
+            json!({"TargetGroupArn": group, "Targets": target}),
+        ),
+        12 => (
+            "DeregisterTargets",
+            json!({"TargetGroupArn": group, "Targets": target}),
+        ),
+        13 => (
+            "SetSubnets",
+            json!({"LoadBalancerArn": balancer, "Subnets": subnets[usize::from(c % 2)..]}),
+        ),
+        14 => (
+            "ModifyListener",
+            json!({"ListenerArn": listener, "Port": 80 + u32::from(c % 3),
+            "DefaultActions": forward}),
+        ),
+        _ => (
+            "AddTags",
+            json!({"ResourceArns": [pick(&names.groups, a), balancer], "Tags": tags}),
+        ),
     };
     match caller.call(operation, input) {
         Ok(answer) => match operation {
@@ -132,10 +178,16 @@ fn step(caller: &mut Caller, names: &mut Names, (kind, a, b, c): (u8, u8, u8, u8
         },
         Err(error) => {
             assert!(error.status < 500, "{operation}: {error}");
-            assert_eq!(caller.state, before, "{operation} failed and left something behind");
+            assert_eq!(
+                caller.state, before,
+                "{operation} failed and left something behind"
+            );
         }
     }
     caller.state.check_invariants();
+    // Made from what was there before, the blueprint is the same as made anew.
+    let made = caller.state.blueprint_since(&before, &before.blueprint());
+    assert_eq!(made, caller.state.blueprint(), "{operation}");
 }
 
 proptest! {

@@ -79,9 +79,16 @@ impl Region {
 
     /// The load balancers that forward to a group.
     pub(crate) fn users_of(&self, group_arn: &str) -> Vec<&Arc<LoadBalancer>> {
-        let uses = self.uses();
-        let arns = uses.get(group_arn).into_iter().flatten();
-        arns.filter_map(|&arn| self.load_balancers.get(arn)).collect()
+        let rules = self
+            .rules
+            .values()
+            .filter(|rule| rule.groups().any(|group| group == group_arn));
+        let listeners: BTreeSet<&str> = rules.map(|rule| rule.listener_arn.as_str()).collect();
+        let listeners = listeners.into_iter().filter_map(|arn| self.listeners.get(arn));
+        let arns: BTreeSet<&str> = listeners.map(|listener| listener.balancer_arn.as_str()).collect();
+        arns.into_iter()
+            .filter_map(|arn| self.load_balancers.get(arn))
+            .collect()
     }
 
     /// Whether a load balancer that is served forwards to a group.

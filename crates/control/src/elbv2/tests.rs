@@ -639,12 +639,12 @@ fn blueprint_shares_what_has_not_changed() {
     let (g, h) = (caller.group("g"), caller.group("h"));
     caller.listener(&one, 80, &g);
     caller.listener(&two, 80, &h);
-    let before = caller.state.blueprint();
+    let (old, before) = (caller.state.clone(), caller.state.blueprint());
     caller.ok(
         "RegisterTargets",
         json!({"TargetGroupArn": h, "Targets": [{"Id": "127.0.0.2"}]}),
     );
-    let after = caller.state.blueprint_after(&before);
+    let after = caller.state.blueprint_since(&old, &before);
     assert!(Arc::ptr_eq(&before.balancers[0], &after.balancers[0]));
     let unchanged = after
         .groups
