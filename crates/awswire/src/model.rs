@@ -3,7 +3,7 @@
 use crate::{Protocol, Service};
 use regex::Regex;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
 /// Where a shape stands in [`Model::shapes`].
@@ -164,7 +164,7 @@ impl Model {
     fn read(text: &str, protocol: Protocol) -> Option<Model> {
         let raw: Value = serde_json::from_str(text).ok()?;
         let shapes = raw["shapes"].as_object()?;
-        let ids: HashMap<&str, ShapeId> = shapes
+        let ids: BTreeMap<&str, ShapeId> = shapes
             .keys()
             .enumerate()
             .map(|(id, name)| (name.as_str(), id))
@@ -227,7 +227,7 @@ fn error_code(name: &str, shape: &Value) -> Option<(String, u16)> {
 }
 
 struct Reader<'a> {
-    ids: &'a HashMap<&'a str, ShapeId>,
+    ids: &'a BTreeMap<&'a str, ShapeId>,
     protocol: Protocol,
 }
 

@@ -18,7 +18,7 @@ Two minutes:
   aws elbv2 describe-load-balancers")]
 pub(crate) struct Cli {
     /// What to log, as `level` or `crate=level,...`
-    #[arg(long, env = "FOREBAY_LOG", default_value = "warn,forebay=info", global = true, value_name = "FILTER")]
+    #[arg(long, env = "FOREBAY_LOG", default_value = "warn", global = true, value_name = "FILTER")]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,

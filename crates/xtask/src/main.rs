@@ -1,1 +1,81 @@
-fn main() {}
+//! The project's chores: check, test, bench, codegen, docs. Runs the same everywhere; `.ci/run` calls it.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bench;
+mod check;
+mod codegen;
+mod deny;
+mod docs;
+mod floors;
+mod interop;
+mod run;
+mod tidy;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Forebay's chores.
+#[derive(Parser)]
+#[command(after_help = "\
+Examples:
+  cargo xtask check              what a reviewer would say first
+  cargo xtask test               everything that must pass, strangers included
+  cargo xtask interop cli        only the AWS CLI's script
+  cargo xtask bench peers        cost per request beside the relay, nginx and HAProxy
+  cargo xtask codegen --botocore PATH/botocore/data")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Format, lints, floors and arrows, tidy rules, generated files, licences
+    Check,
+    /// Unit, property and scenario tests, then real clients against the real program
+    Test,
+    /// Real clients against the real program: one suite, or all
+    Interop {
+        /// cli, boto3, terraform, moto, crash, drain, stale, malformed or demo; all without a name
+        suites: Vec<String>,
+    },
+    /// Measurements beside peers
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
+    /// Strip botocore's models to what awswire needs
+    Codegen {
+        /// botocore's `data` directory
+        #[arg(long)]
+        botocore: PathBuf,
+    },
+    /// Write the generated pages in docs/
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Check => check::run(),
+        Chore::Test => interop::test(),
+        Chore::Interop { suites } => interop::run(&suites),
+        Chore::Bench { bench } => bench::run(&bench),
+        Chore::Codegen { botocore } => codegen::run(&botocore),
+        Chore::Docs => docs::write(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(PathBuf::from).context("xtask stands in crates/xtask")
+}

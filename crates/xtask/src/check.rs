@@ -1,0 +1,42 @@
+//! `cargo xtask check`: what a reviewer would say first.
+
+use crate::run::{self, cargo, output};
+use crate::{deny, docs, floors, tidy};
+use anyhow::bail;
+
+fn run_all() -> anyhow::Result<()> {
+    run::run(&mut cargo(&["fmt", "--all", "--check"])?)?;
+    floors::check()?;
+    tidy::check()?;
+    trap()?;
+    run::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?)?;
+    run::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    docs::check()?;
+    deny::check()
+}
+
+/// All of it, and a last line.
+pub(crate) fn run() -> anyhow::Result<()> {
+    run_all()?;
+    eprintln!("check: all good");
+    Ok(())
+}
+
+/// Each ban of floors/clippy.toml must bite: the trap crate breaks all of them.
+fn trap() -> anyhow::Result<()> {
+    let root = crate::root()?;
+    let bans = std::fs::read_to_string(root.join("floors/clippy.toml"))?;
+    let mut clippy = cargo(&["clippy", "--quiet"])?;
+    clippy.current_dir(root.join("floors/trap")).env("CARGO_TARGET_DIR", root.join("target/trap"));
+    let said = String::from_utf8_lossy(&output(&mut clippy)?.stderr).into_owned();
+    let mut count = 0;
+    for line in bans.lines().filter(|line| line.trim_start().starts_with("{ path")) {
+        let path = line.split('"').nth(1).unwrap_or_default();
+        if !said.contains(&format!("`{path}`")) {
+            bail!("the ban on {path} in floors/clippy.toml does not bite: floors/trap was let through\n{said}");
+        }
+        count += 1;
+    }
+    eprintln!("trap: all {count} bans bite");
+    Ok(())
+}
