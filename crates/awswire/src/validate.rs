@@ -9,6 +9,19 @@ use serde_json::Value;
 const EXEMPT: &[(&str, &str)] = &[
     // "Protocol X is not supported" instead of the enum's text.
     ("ModifyListener", "protocol"),
+    // The operation lists fewer protocols than the model does.
+    ("CreateListener", "protocol"),
+    // Under the moto dialect these take any text; `control` gives the enum's text otherwise.
+    ("CreateTargetGroup", "healthCheckProtocol"),
+    ("CreateTargetGroup", "targetType"),
+    ("CreateListener", "defaultActions.member.redirectConfig.statusCode"),
+    ("ModifyListener", "defaultActions.member.redirectConfig.statusCode"),
+    ("CreateRule", "actions.member.redirectConfig.statusCode"),
+    ("ModifyRule", "actions.member.redirectConfig.statusCode"),
+    ("CreateListener", "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
+    ("ModifyListener", "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
+    ("CreateRule", "actions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
+    ("ModifyRule", "actions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
     // "The ContentType must be one of: ..." instead of the length's text.
     (
         "CreateListener",

@@ -1,6 +1,6 @@
 //! Actions of rules: from the API's words to the model's, and back.
 
-use crate::elbv2::errors::{configuration, validation};
+use crate::elbv2::errors::{configuration, not_in, validation};
 use crate::elbv2::records::{BalancerKind, StatedAction};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
@@ -77,6 +77,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) kind: BalancerKind,
     pub(crate) protocol: Option<&'a str>,
     pub(crate) dialect: Dialect,
+    /// What the call calls the list.
+    pub(crate) list: &'static str,
 }
 
 /// Reads a rule's actions. Whether the groups exist and fit is the caller's to check.
@@ -84,10 +86,8 @@ pub(crate) fn read_actions(given: &[Value], setting: &Setting<'_>) -> Result<Vec
     if given.is_empty() && setting.dialect == Dialect::Aws {
         return Err(validation("An action must be specified"));
     }
-    let mut actions = given
-        .iter()
-        .map(|value| read_action(value, setting))
-        .collect::<Result<Vec<_>, _>>()?;
+    let read = |(value, place)| read_action(value, &format!("{}.{place}.member", setting.list), setting);
+    let mut actions = given.iter().zip(1..).map(read).collect::<Result<Vec<_>, _>>()?;
     actions.sort_by_key(|stated| stated.order.unwrap_or(0));
     if setting.dialect == Dialect::Aws {
         check_sequence(&actions)?;
@@ -140,7 +140,7 @@ fn check_sequence(actions: &[StatedAction]) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn read_action(value: &Value, setting: &Setting<'_>) -> Result<StatedAction, ApiError> {
+fn read_action(value: &Value, path: &str, setting: &Setting<'_>) -> Result<StatedAction, ApiError> {
     let given: ActionInput = serde_json::from_value(value.clone())
         .map_err(|error| validation(format!("An action cannot be read: {error}")))?;
     let mut plain = false;
@@ -153,13 +153,11 @@ fn read_action(value: &Value, setting: &Setting<'_>) -> Result<StatedAction, Api
     }
     let action = match given.r#type.as_str() {
         "forward" => Action::Forward(read_forward(&given, &mut plain)?),
-        "redirect" => read_redirect(value, given.redirect_config, setting)?,
-        "fixed-response" => Action::FixedResponse(read_fixed(given.fixed_response_config)?),
-        "authenticate-oidc" => read_authentication(value, "AuthenticateOidcConfig", &given.r#type, setting)?,
-        "authenticate-cognito" => {
-            read_authentication(value, "AuthenticateCognitoConfig", &given.r#type, setting)?
-        }
-        "jwt-validation" => read_authentication(value, "JwtValidationConfig", &given.r#type, setting)?,
+        "redirect" => read_redirect(value, path, given.redirect_config, setting)?,
+        "fixed-response" => Action::FixedResponse(read_fixed(path, given.fixed_response_config)?),
+        "authenticate-oidc" => read_authentication(value, path, "AuthenticateOidcConfig", setting)?,
+        "authenticate-cognito" => read_authentication(value, path, "AuthenticateCognitoConfig", setting)?,
+        "jwt-validation" => read_authentication(value, path, "JwtValidationConfig", setting)?,
         other => return Err(validation(format!("Action type '{other}' is not known"))),
     };
     Ok(StatedAction {
@@ -245,6 +243,7 @@ fn read_stickiness(given: StickinessInput) -> Result<ForwardStickiness, ApiError
 
 fn read_redirect(
     value: &Value,
+    path: &str,
     config: Option<RedirectInput>,
     setting: &Setting<'_>,
 ) -> Result<Action, ApiError> {
@@ -259,9 +258,11 @@ fn read_redirect(
         // moto takes any text; such a rule is stored, and answered with an error.
         _ if setting.dialect == Dialect::Moto => return unsupported("redirect", value),
         other => {
-            return Err(validation(format!(
-                "The redirect status code '{other}' must be HTTP_301 or HTTP_302"
-            )));
+            return Err(not_in(
+                other,
+                &format!("{path}.redirectConfig.statusCode"),
+                &["HTTP_301", "HTTP_302"],
+            ));
         }
     };
     let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
@@ -352,7 +353,7 @@ fn check_placeholders(name: &str, text: &str, known: &[&str]) -> Result<(), ApiE
     Ok(())
 }
 
-fn read_fixed(config: Option<FixedInput>) -> Result<FixedResponse, ApiError> {
+fn read_fixed(path: &str, config: Option<FixedInput>) -> Result<FixedResponse, ApiError> {
     let Some(given) = config else {
         return Err(validation(
             "A fixed response config must be specified with a fixed-response action",
@@ -361,7 +362,7 @@ fn read_fixed(config: Option<FixedInput>) -> Result<FixedResponse, ApiError> {
     let status = given.status_code.parse::<u16>().ok();
     let Some(status) = status.filter(|status| matches!(status, 200..=299 | 400..=599)) else {
         return Err(validation(format!(
-            "1 validation error detected: Value '{}' at 'fixedResponseConfig.statusCode' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(2|4|5)\\d\\d$",
+            "1 validation error detected: Value '{}' at '{path}.fixedResponseConfig.statusCode' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(2|4|5)\\d\\d$",
             given.status_code
         )));
     };
@@ -391,16 +392,27 @@ fn read_fixed(config: Option<FixedInput>) -> Result<FixedResponse, ApiError> {
 /// Authentication is stored and echoed; until it is built, the node answers such a rule with 500 and lets nothing through.
 fn read_authentication(
     value: &Value,
+    path: &str,
     config: &str,
-    kind: &str,
     setting: &Setting<'_>,
 ) -> Result<Action, ApiError> {
+    let kind = value["Type"].as_str().unwrap_or_default();
     if value.get(config).is_none_or(|config| !config.is_object()) {
         return Err(validation(format!(
             "A '{config}' must be specified with a '{kind}' action"
         )));
     }
     if setting.dialect == Dialect::Aws {
+        let behaviour = value[config]["OnUnauthenticatedRequest"].as_str();
+        let known = ["deny", "allow", "authenticate"];
+        if let Some(other) = behaviour.filter(|behaviour| !known.contains(behaviour)) {
+            let member = config[..1].to_lowercase() + &config[1..];
+            return Err(not_in(
+                other,
+                &format!("{path}.{member}.onUnauthenticatedRequest"),
+                &known,
+            ));
+        }
         if setting.protocol != Some("HTTPS") {
             let text = format!("Actions of type '{kind}' are supported only on HTTPS listeners");
             return Err(ApiError::sender("InvalidLoadBalancerAction", text));
@@ -509,6 +521,7 @@ mod tests {
             kind: BalancerKind::Application,
             protocol: Some("HTTP"),
             dialect: Dialect::Aws,
+            list: "actions",
         };
         read_actions(given.as_array().unwrap(), &setting)
     }
@@ -556,6 +569,7 @@ mod tests {
             kind: BalancerKind::Application,
             protocol: Some("HTTPS"),
             dialect: Dialect::Aws,
+            list: "actions",
         };
         let given = json!([{"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig":
             {"ClientId": "me", "ClientSecret": "s3cret"}}, {"Type": "forward", "TargetGroupArn": "g", "Order": 2}]);

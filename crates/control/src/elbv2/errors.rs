@@ -36,3 +36,11 @@ pub(crate) fn rule_missing() -> ApiError {
 pub(crate) fn groups_missing() -> ApiError {
     ApiError::sender("TargetGroupNotFound", "One or more target groups not found")
 }
+
+/// AWS's words for a value that its enum does not hold.
+pub(crate) fn not_in(value: &str, path: &str, words: &[&str]) -> ApiError {
+    validation(format!(
+        "1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
+        words.join(", ")
+    ))
+}

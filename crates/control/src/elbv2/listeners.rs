@@ -3,7 +3,7 @@
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{new_listener_arn, new_rule_arn};
 use crate::elbv2::certificates::{CertificateInput, check_certificate};
-use crate::elbv2::errors::{configuration, listener_missing, validation};
+use crate::elbv2::errors::{configuration, listener_missing, not_in, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
 use crate::elbv2::paging::{PageInput, answer, page};
@@ -333,9 +333,12 @@ fn check_port_and_protocol(
         return Ok(());
     }
     if !known_protocol(protocol) {
-        return Err(validation(format!(
-            "1 validation error detected: Value '{protocol}' at 'protocol' failed to satisfy constraint: Member must satisfy enum value set: [HTTP, HTTPS, UDP, TCP, TLS, TCP_UDP]"
-        )));
+        // AWS lists these, not all that the model knows.
+        return Err(not_in(
+            protocol,
+            "protocol",
+            &["HTTP", "HTTPS", "UDP", "TCP", "TLS", "TCP_UDP"],
+        ));
     }
     Err(validation(format!(
         "Listener protocol '{protocol}' must be one of '{}'",
@@ -348,6 +351,7 @@ fn setting<'a>(work: &Work<'_>, balancer: &LoadBalancer, listener: &'a Listener)
         kind: balancer.kind,
         protocol: listener.protocol.as_deref(),
         dialect: work.dialect(),
+        list: "defaultActions",
     }
 }
 

@@ -1,7 +1,8 @@
 //! Health check settings of target groups: defaults and bounds (alb reference, section 5.1).
 
-use crate::elbv2::errors::validation;
+use crate::elbv2::errors::{not_in, validation};
 use crate::elbv2::records::TargetGroup;
+use crate::state::Dialect;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_model::{HealthCheck, HealthPort, Matcher};
@@ -88,13 +89,14 @@ pub(crate) fn new_health(
     protocol: Option<&str>,
     version: Option<&str>,
     target_type: &str,
+    dialect: Dialect,
 ) -> Result<(HealthCheck, Option<String>), ApiError> {
     let defaults = defaults(protocol, version, target_type);
     let health_protocol = given
         .health_check_protocol
         .clone()
         .or(defaults.protocol.map(str::to_owned));
-    check_health_protocol(health_protocol.as_deref(), protocol)?;
+    check_health_protocol(health_protocol.as_deref(), protocol, dialect)?;
     let probes_http = !matches!(health_protocol.as_deref(), Some("TCP"));
     let (interval, timeout) = (
         given.health_check_interval_seconds,
@@ -141,7 +143,7 @@ pub(crate) fn new_health(
 pub(crate) fn set_health(group: &mut TargetGroup, given: &HealthInput) -> Result<(), ApiError> {
     let protocol = group.protocol.clone();
     if let Some(name) = &given.health_check_protocol {
-        check_health_protocol(Some(name), protocol.as_deref())?;
+        check_health_protocol(Some(name), protocol.as_deref(), Dialect::Aws)?;
         group.health_protocol = Some(name.clone());
         group.health.https = name == "HTTPS";
     }
@@ -186,21 +188,24 @@ pub(crate) fn set_health(group: &mut TargetGroup, given: &HealthInput) -> Result
     Ok(())
 }
 
-fn check_health_protocol(name: Option<&str>, protocol: Option<&str>) -> Result<(), ApiError> {
+fn check_health_protocol(
+    name: Option<&str>,
+    protocol: Option<&str>,
+    dialect: Dialect,
+) -> Result<(), ApiError> {
+    let known = [
+        "HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC",
+    ];
     match (name, protocol) {
         (None | Some("HTTP" | "HTTPS"), _) => Ok(()),
         (Some("TCP"), Some(protocol)) if !matches!(protocol, "HTTP" | "HTTPS") => Ok(()),
-        (Some(name), _) => {
-            let list = "HTTPS', 'HTTP', 'TCP', 'TLS', 'UDP', 'TCP_UDP', 'GENEVE";
-            if !list.split("', '").any(|known| known == name) {
-                return Err(validation(format!(
-                    "Value {name} at 'healthCheckProtocol' failed to satisfy constraint: Member must satisfy enum value set: ['{list}']"
-                )));
-            }
-            Err(validation(format!(
-                "Health check protocol '{name}' must be one of 'HTTP, HTTPS'"
-            )))
-        }
+        (Some(name), _) if known.contains(&name) => Err(validation(format!(
+            "Health check protocol '{name}' must be one of 'HTTP, HTTPS'"
+        ))),
+        (Some(name), _) if dialect == Dialect::Moto => Err(validation(format!(
+            "Value {name} at 'healthCheckProtocol' failed to satisfy constraint: Member must satisfy enum value set: ['HTTPS', 'HTTP', 'TCP', 'TLS', 'UDP', 'TCP_UDP', 'GENEVE']"
+        ))),
+        (Some(name), _) => Err(not_in(name, "healthCheckProtocol", &known)),
     }
 }
 

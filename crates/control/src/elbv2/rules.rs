@@ -133,6 +133,7 @@ fn setting<'a>(work: &Work<'_>, listener: &'a Listener) -> Setting<'a> {
         kind: BalancerKind::Application,
         protocol,
         dialect: work.dialect(),
+        list: "actions",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Region;
 use crate::elbv2::arns::{Noun, noun};
-use crate::elbv2::errors::{groups_missing, listener_missing, rule_missing, validation};
+use crate::elbv2::errors::{groups_missing, validation};
 use crate::elbv2::records::Tags;
 use crate::operate::Work;
 use forebay_awswire::ApiError;
@@ -72,12 +72,19 @@ pub(crate) fn has_tags(region: &Region, arn: &str, tags: &Tags) -> bool {
         .map_or(tags.is_empty(), |stored| **stored == *tags)
 }
 
+fn gone(code: &'static str, noun: &str) -> ApiError {
+    ApiError::sender(code, format!("The specified {noun} does not exist."))
+}
+
 fn check_exists(region: &Region, arn: &str) -> Result<(), ApiError> {
     match noun(arn) {
         Some(Noun::Balancer) => region.balancer(arn).map(|_| ()),
-        Some(Noun::Listener) => region.listener(arn).map(|_| ()).map_err(|_| listener_missing()),
+        Some(Noun::Listener) => region
+            .listener(arn)
+            .map(|_| ())
+            .map_err(|_| gone("ListenerNotFound", "listener")),
         Some(Noun::Rule) if region.rules.contains_key(arn) => Ok(()),
-        Some(Noun::Rule) => Err(rule_missing()),
+        Some(Noun::Rule) => Err(gone("RuleNotFound", "rule")),
         Some(Noun::Group) => region.group(arn).map(|_| ()).map_err(|_| groups_missing()),
         None => Err(validation(format!(
             "'{arn}' is not a valid load balancer, target group, listener or rule ARN"

@@ -1,7 +1,7 @@
 //! Target groups: create, modify, delete, describe.
 
 use crate::elbv2::arns::new_group_arn;
-use crate::elbv2::errors::{configuration, groups_missing, validation};
+use crate::elbv2::errors::{configuration, groups_missing, not_in, validation};
 use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::probes::{HealthInput, new_health, set_health};
 use crate::elbv2::records::TargetGroup;
@@ -59,6 +59,10 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
     let input: CreateInput = work.input()?;
     check_name(&input.name)?;
     let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
+    let known = ["instance", "ip", "lambda", "alb"];
+    if !known.contains(&target_type.as_str()) && work.dialect() == Dialect::Aws {
+        return Err(not_in(&target_type, "targetType", &known));
+    }
     check_place(work, &input, &target_type)?;
     check_protocol(work, &input, &target_type)?;
     let protocol_version = match (input.protocol.as_deref(), input.protocol_version.clone()) {
@@ -94,6 +98,7 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
         input.protocol.as_deref(),
         protocol_version.as_deref(),
         &target_type,
+        work.dialect(),
     )?;
     let tags = read_tags(input.tags.clone())?;
     let mut group = TargetGroup {
