@@ -16,8 +16,11 @@ use forebay_routing::{Facts, RedirectFacts, Route, Transforms};
 use forebay_units::Mono;
 use std::sync::Arc;
 
-/// Connections tried for one request, the first included.
-const ATTEMPTS: usize = 4;
+/// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
+/// this many are needed only when many die together.
+const ATTEMPTS: usize = 64;
+/// The same when the group fails open: all targets may be dead, and each request would knock at each of them.
+const ATTEMPTS_FAIL_OPEN: usize = 4;
 /// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies
 /// after this time died of something else, and its request may have been at work all the while.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
@@ -151,7 +154,8 @@ pub struct Exchange {
     record: Record,
     zone: ZoneId,
     safe: bool,
-    tried: [TargetId; ATTEMPTS],
+    /// Targets that refused. Allocates only when one did.
+    refused: Vec<TargetId>,
     attempts: usize,
     in_flight: Option<InFlight>,
     /// What transforms made of the request.
@@ -193,7 +197,7 @@ impl Exchange {
             record,
             zone: request.zone,
             safe: is_safe(request.facts.method),
-            tried: [TargetId(0); ATTEMPTS],
+            refused: Vec::new(),
             attempts: 0,
             in_flight: None,
             rewritten: None,
@@ -288,12 +292,14 @@ impl Exchange {
         if !group.served {
             return self.answer(Reason::NotServed);
         }
-        let tried = &self.tried[..self.attempts.min(ATTEMPTS)];
-        let Some(target) = mind.choose(group, self.zone, tried) else {
+        let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
+        let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
+        let target = mind.choose(group, self.zone, &self.refused).filter(|_| self.attempts < limit);
+        let Some(target) = target else {
             let reason = if self.attempts == 0 { Reason::NoTarget } else { Reason::Refused };
             return self.answer(reason);
         };
-        if self.attempts == 0 && group.eligible(self.zone).reason != RoutingReason::EnoughHealthy {
+        if self.attempts == 0 && fails_open {
             count(&stats.fail_open);
         }
         let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
@@ -301,7 +307,6 @@ impl Exchange {
     }
 
     fn send(&mut self, now: Mono, target: Arc<TargetView>, reuse: Reuse, mind: &Mind) -> Step {
-        self.tried[self.attempts.min(ATTEMPTS - 1)] = target.id;
         self.attempts += 1;
         self.record.sent = Some(now);
         self.record.retries = u32::try_from(self.attempts - 1).unwrap_or(u32::MAX);
@@ -330,14 +335,14 @@ impl Exchange {
             Outcome::NotConnected(error) => {
                 if let Some(target) = &self.record.target {
                     count(&target.stats.totals.of(mind.worker).connect_errors);
+                    self.refused.push(target.id);
                 }
                 match error {
                     // Not a byte was sent: any request may go to another target.
-                    ConnectError::Refused if self.attempts < ATTEMPTS => {
+                    ConnectError::Refused => {
                         count(&stats.connect_retries);
                         self.choose(now, picture, mind, stats)
                     }
-                    ConnectError::Refused => self.answer(Reason::Refused),
                     ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
                     ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
                 }
@@ -423,3 +428,6 @@ fn rewrite(transforms: &Transforms, facts: &Facts<'_>) -> Result<Option<Box<Rewr
     };
     Ok((rewritten != Rewritten::default()).then(|| Box::new(rewritten)))
 }
+
+#[cfg(test)]
+mod tests;

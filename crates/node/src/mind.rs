@@ -26,11 +26,12 @@ impl Mind {
         self.draws.next_u64()
     }
 
-    /// The next target of the group for a node in `zone`, passing over those in `tried`. O(log groups + tried).
-    pub fn choose(&mut self, group: &GroupView, zone: ZoneId, tried: &[TargetId]) -> Option<Arc<TargetView>> {
+    /// The next target of the group for a node in `zone`, passing over those in `refused`. O(log groups),
+    /// and O(refused squared) when some are passed over.
+    pub fn choose(&mut self, group: &GroupView, zone: ZoneId, refused: &[TargetId]) -> Option<Arc<TargetView>> {
         let turns = self.turns.entry(group.id).or_default();
         let passed_over =
-            |index: u32| !tried.is_empty() && tried.contains(&group.targets[index as usize].id);
+            |index: u32| !refused.is_empty() && refused.contains(&group.targets[index as usize].id);
         let index = turns.choose(&group.eligible(zone).targets, passed_over)?;
         Some(Arc::clone(&group.targets[index as usize]))
     }

@@ -500,7 +500,8 @@ impl Node {
         }
         target.tracker.probing();
         // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
-        let next = (due + target.tracker.interval(check)).max(now);
+        let interval = target.tracker.interval(check);
+        let next = if due + interval > now { due + interval } else { now + interval };
         target.due = Some(next);
         self.probes.insert((next, id));
         self.outputs.push_back(Output::Probe(ProbeOrder {

@@ -1,0 +1,201 @@
+use super::*;
+use crate::{Event, Node, Output, ProbeResult};
+use forebay_model::*;
+use forebay_routing::Headers;
+
+struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+}
+
+/// A picture with this many healthy targets behind a default forward.
+fn picture(targets: u8) -> Arc<Picture> {
+    let group = GroupBlueprint {
+        arn: "group".into(),
+        protocol: Protocol::Http,
+        version: ProtocolVersion::Http1,
+        health: HealthCheck {
+            enabled: true,
+            https: false,
+            port: HealthPort::Traffic,
+            path: "/".into(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 3,
+            unhealthy_threshold: 2,
+            matcher: Matcher::parse("200").unwrap(),
+        },
+        settings: GroupSettings::default(),
+        targets: (1..=targets)
+            .map(|last| TargetBlueprint {
+                id: format!("10.0.0.{last}"),
+                port: 80,
+                address: Some(([10, 0, 0, last], 80).into()),
+                zone: None,
+                draining: false,
+            })
+            .collect(),
+        in_use: true,
+        zones: vec!["a".into()],
+    };
+    let forward = Action::Forward(Forward {
+        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        stickiness: ForwardStickiness::default(),
+    });
+    let refuses = Action::Unsupported { kind: "authenticate-oidc".into(), raw: "{}".into() };
+    let rule = |priority, conditions, action| RuleBlueprint { arn: String::new(), priority, conditions, action, transforms: vec![] };
+    let login = Condition::PathPattern(TextMatch::Wildcards(vec!["/login".into()]));
+    let listener = ListenerBlueprint {
+        arn: "listener".into(),
+        protocol: Protocol::Http,
+        port: 80,
+        rules: vec![rule(Priority::At(1), vec![login], refuses), rule(Priority::Default, vec![], forward)],
+        settings: ListenerSettings::default(),
+    };
+    let balancer = BalancerBlueprint {
+        arn: "balancer".into(),
+        dns_name: "lb".into(),
+        nodes: vec![NodeBlueprint { zone: "a".into(), address: [127, 0, 0, 1].into() }],
+        listeners: vec![Arc::new(listener)],
+        settings: BalancerSettings::default(),
+    };
+    let mut node = Node::new(1);
+    node.apply(Mono::ZERO, &Blueprint { generation: 1, balancers: vec![Arc::new(balancer)], groups: vec![Arc::new(group)] });
+    node.handle_deadline(Mono::ZERO);
+    let mut latest = None;
+    while let Some(output) = node.poll_output() {
+        match output {
+            Output::Publish(picture) => latest = Some(picture),
+            Output::Probe(order) => {
+                node.handle(Mono::ZERO, Event::Probed { target: order.target, result: ProbeResult::Answered(200) });
+            }
+            Output::Drained { .. } => {}
+        }
+    }
+    latest.unwrap()
+}
+
+struct Case {
+    picture: Arc<Picture>,
+    mind: Mind,
+    exchange: Exchange,
+}
+
+impl Case {
+    fn begin(targets: u8, method: &str, path: &str) -> (Case, Step) {
+        let picture = picture(targets);
+        let mut mind = Mind::new(0, 1);
+        let request = Request {
+            facts: Facts {
+                method: method.as_bytes(),
+                host: b"a.b",
+                path: path.as_bytes(),
+                query: b"",
+                source: [127, 0, 0, 1].into(),
+                headers: &NoHeaders,
+            },
+            protocol: "http",
+            zone: ZoneId(0),
+        };
+        let (exchange, step) = Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
+        (Case { picture, mind, exchange }, step)
+    }
+
+    fn on(&mut self, ms: u64, outcome: Outcome) -> Step {
+        self.exchange.on(Mono::from_millis(ms), outcome, &self.picture.listeners[0], &self.picture, &mut self.mind)
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.picture.groups[0].targets.iter().map(|target| target.stats.in_flight.load(Relaxed)).sum()
+    }
+}
+
+fn died(reused: bool, sent: Sent, replayable: bool) -> Outcome {
+    Outcome::Died(Death { reused, sent, replayable })
+}
+
+fn status(step: Step) -> Option<u16> {
+    if let Step::Answer(answer) = step { Some(answer.status) } else { None }
+}
+
+fn is_sent_again(step: &Step) -> bool {
+    matches!(step, Step::Send { reuse: Reuse::Never, .. })
+}
+
+#[test]
+fn who_may_be_sent_again() {
+    // Method, reused, sent, replayable, after ms: sent again?
+    let cases = [
+        ("GET", true, Sent::Some, true, 5, true),
+        ("HEAD", true, Sent::Some, true, 5, true),
+        ("GET", false, Sent::Some, true, 5, false),
+        ("GET", true, Sent::Some, false, 5, false),
+        ("GET", true, Sent::Some, true, 5000, false),
+        ("GET", true, Sent::Nothing, true, 5000, true),
+        ("POST", true, Sent::Some, true, 5, false),
+        ("PUT", true, Sent::Some, true, 5, false),
+        ("POST", true, Sent::Nothing, true, 5, true),
+        ("POST", true, Sent::Nothing, false, 5, false),
+    ];
+    for case @ (method, reused, sent, replayable, ms, again) in cases {
+        let (mut run, _) = Case::begin(2, method, "/");
+        let step = run.on(ms, died(reused, sent, replayable));
+        assert_eq!(is_sent_again(&step), again, "{case:?}");
+        if !again {
+            assert_eq!(status(step), Some(502), "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_request_tries_each_target_once() {
+    let (mut run, step) = Case::begin(3, "POST", "/");
+    let Step::Send { target, reuse: Reuse::Careful } = step else { panic!("{step:?}") };
+    let mut seen = vec![target.id];
+    for _ in 0..2 {
+        let Step::Send { target, .. } = run.on(1, Outcome::NotConnected(ConnectError::Refused)) else { panic!("no retry") };
+        assert!(!seen.contains(&target.id));
+        seen.push(target.id);
+        assert_eq!(run.in_flight(), 1);
+    }
+    assert_eq!(status(run.on(1, Outcome::NotConnected(ConnectError::Refused))), Some(502));
+    assert_eq!(run.in_flight(), 0);
+}
+
+#[test]
+fn failures_have_albs_statuses() {
+    let failed = |outcome| {
+        let (mut run, _) = Case::begin(1, "GET", "/");
+        status(run.on(1, outcome))
+    };
+    assert_eq!(failed(Outcome::NotConnected(ConnectError::TimedOut)), Some(504));
+    assert_eq!(failed(Outcome::NotConnected(ConnectError::OutOfResources)), Some(503));
+    assert_eq!(failed(Outcome::Failed(Reason::TargetSilent)), Some(504));
+    assert_eq!(failed(Outcome::Failed(Reason::BadAnswer)), Some(502));
+    assert_eq!(failed(Outcome::Failed(Reason::DeregistrationOver)), Some(502));
+    assert_eq!(status(Case::begin(0, "GET", "/").1), Some(503));
+    assert_eq!(status(Case::begin(1, "GET", "/login").1), Some(500), "what can't be carried out lets nothing through");
+}
+
+#[test]
+fn an_answer_that_has_begun_is_never_replaced() {
+    let (mut run, _) = Case::begin(1, "GET", "/");
+    assert!(matches!(run.on(1, Outcome::Answered(200)), Step::Relay));
+    assert!(matches!(run.on(2, Outcome::Failed(Reason::TargetClosed)), Step::Abort));
+    let Case { exchange, picture, mind } = run;
+    let record = exchange.settle(Mono::from_millis(3), None, &picture.listeners[0], &mind);
+    assert_eq!((record.reason, record.target_status), (Some(Reason::TargetClosed), Some(200)));
+    assert_eq!(picture.groups[0].targets[0].stats.totals.of(0).answers[2].load(Relaxed), 1);
+}
+
+#[test]
+fn an_exchange_that_is_dropped_is_no_longer_in_flight() {
+    let (run, _) = Case::begin(1, "GET", "/");
+    assert_eq!(run.in_flight(), 1);
+    let picture = Arc::clone(&run.picture);
+    drop(run);
+    assert_eq!(picture.groups[0].targets[0].stats.in_flight.load(Relaxed), 0);
+}
