@@ -3,6 +3,7 @@
 mod account_limits;
 mod actions;
 mod arns;
+mod attribute_data;
 mod attribute_table;
 mod attributes;
 mod blueprint;
@@ -18,6 +19,7 @@ mod listeners;
 mod load_balancers;
 mod lookup;
 mod paging;
+mod placement;
 mod policies;
 mod probes;
 pub mod records;
@@ -29,7 +31,8 @@ mod targets;
 mod tests;
 mod transforms;
 
-pub use attribute_table::{ATTRIBUTES, Attribute, Holder, Values, attributes_of};
+pub use attribute_data::ATTRIBUTES;
+pub use attribute_table::{Attribute, Holder, Values, attributes_of};
 pub use policies::{POLICIES, Policy, policy};
 
 use crate::operate::{Entry, Operation};

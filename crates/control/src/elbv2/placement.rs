@@ -1,0 +1,161 @@
+//! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
+
+use crate::elbv2::errors::{configuration, validation};
+use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
+use crate::operate::Work;
+use crate::state::Dialect;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetMapping {
+    #[serde(default)]
+    subnet_id: String,
+    allocation_id: Option<String>,
+}
+
+/// Subnets as calls give them: plain, or as mappings.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SubnetsInput {
+    #[serde(default)]
+    subnets: Vec<String>,
+    #[serde(default)]
+    subnet_mappings: Vec<SubnetMapping>,
+}
+
+/// A zone of a load balancer to be.
+pub(crate) struct ZoneSubnet {
+    pub(crate) id: String,
+    pub(crate) vpc_id: String,
+    zone: String,
+}
+
+impl ZoneSubnet {
+    pub(crate) fn zone(self) -> BalancerZone {
+        BalancerZone {
+            zone: self.zone,
+            subnet_id: self.id,
+            address: None,
+        }
+    }
+}
+
+pub(crate) fn resolve_subnets(
+    work: &Work<'_>,
+    input: &SubnetsInput,
+    kind: BalancerKind,
+) -> Result<Vec<ZoneSubnet>, ApiError> {
+    if !input.subnets.is_empty() && !input.subnet_mappings.is_empty() {
+        return Err(validation(
+            "You must specify either subnets or subnet mappings, not both",
+        ));
+    }
+    let mapped = input.subnet_mappings.iter().map(|mapping| &mapping.subnet_id);
+    let ids: Vec<&String> = input.subnets.iter().chain(mapped).collect();
+    if kind == BalancerKind::Application
+        && input
+            .subnet_mappings
+            .iter()
+            .any(|mapping| mapping.allocation_id.is_some())
+    {
+        return Err(configuration(
+            "You cannot specify Elastic IP addresses for an application load balancer",
+        ));
+    }
+    let mut found: Vec<ZoneSubnet> = Vec::new();
+    for id in ids {
+        let Some(subnet) = work.region().subnets.get(id) else {
+            return Err(ApiError::sender(
+                "SubnetNotFound",
+                format!("The subnet ID '{id}' does not exist"),
+            ));
+        };
+        if found.iter().any(|other| other.zone == subnet.zone) {
+            return Err(configuration(
+                "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
+            ));
+        }
+        if found.first().is_some_and(|first| first.vpc_id != subnet.vpc_id) {
+            return Err(configuration("All subnets must belong to the same VPC"));
+        }
+        found.push(ZoneSubnet {
+            id: id.clone(),
+            vpc_id: subnet.vpc_id.clone(),
+            zone: subnet.zone.clone(),
+        });
+    }
+    if found.is_empty() {
+        return Err(validation("At least one subnet must be specified"));
+    }
+    if kind == BalancerKind::Application && found.len() < 2 && work.dialect() == Dialect::Aws {
+        return Err(validation(
+            "At least two subnets in two different Availability Zones must be specified",
+        ));
+    }
+    Ok(found)
+}
+
+pub(crate) fn resolve_security_groups(
+    work: &Work<'_>,
+    given: Vec<String>,
+    vpc_id: &str,
+    kind: BalancerKind,
+) -> Result<Vec<String>, ApiError> {
+    let region = work.region();
+    if given.is_empty() {
+        let default = region
+            .security_groups
+            .values()
+            .find(|g| g.vpc_id == vpc_id && g.name == "default");
+        let default = default.filter(|_| kind == BalancerKind::Application);
+        return Ok(default.map(|group| group.id.clone()).into_iter().collect());
+    }
+    for id in &given {
+        let Some(group) = region.security_groups.get(id) else {
+            let text = format!("The security group '{id}' does not exist");
+            return Err(ApiError::sender("InvalidSecurityGroup", text));
+        };
+        if group.vpc_id != vpc_id && work.dialect() == Dialect::Aws {
+            let text = format!("One or more security groups are invalid: '{id}' is not in VPC '{vpc_id}'");
+            return Err(ApiError::sender("InvalidSecurityGroup", text));
+        }
+    }
+    Ok(given)
+}
+
+pub(crate) fn check_ip_address_type<'a>(
+    work: &Work<'_>,
+    kind: &str,
+    subnets: impl Iterator<Item = &'a str>,
+) -> Result<(), ApiError> {
+    if kind == "ipv4" || work.dialect() == Dialect::Moto {
+        return Ok(());
+    }
+    for id in subnets {
+        let subnet = work.region().subnets.get(id);
+        if subnet.is_none_or(|subnet| subnet.ipv6_cidr.is_none()) {
+            let text =
+                format!("You must specify subnets with an associated IPv6 CIDR block: '{id}' has none");
+            return Err(ApiError::sender("InvalidSubnet", text));
+        }
+    }
+    Ok(())
+}
+
+/// Gives each zone that has none an address of its subnet.
+pub(crate) fn take_addresses(work: &mut Work<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
+    if balancer.kind != BalancerKind::Application {
+        return Ok(());
+    }
+    for zone in &mut balancer.zones {
+        if zone.address.is_none() {
+            zone.address = Some(work.take_address(&zone.subnet_id, &balancer.arn).ok_or_else(|| {
+                let text = format!("Not enough IP space available in {}", zone.subnet_id);
+                ApiError::sender("InvalidSubnet", text)
+            })?);
+        }
+    }
+    Ok(())
+}
