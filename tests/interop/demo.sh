@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The demo as a newcomer runs it: three equal shares, no error, status 0.
+set -eu
+out=$("$FOREBAY_BIN" demo --exit --seconds 5)
+echo "$out"
+echo "$out" | grep -Eq '^  errors +0$' || { echo "the demo had errors"; exit 1; }
+shares=$(echo "$out" | grep -cE '^  (amber|birch|cedar) +[0-9]+ +33\.[2-4]%$')
+[ "$shares" = 3 ] || { echo "the demo's shares are not equal"; exit 1; }
