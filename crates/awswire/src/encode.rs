@@ -50,6 +50,50 @@ pub fn encode(
     }
 }
 
+/// Where `value` holds what the operation's output has no place for: such members would be left out or written as they stand.
+/// For tests of those who make answers.
+pub fn left_out(service: Service, operation: &str, value: &Value) -> Vec<String> {
+    let model = Model::of(service);
+    let mut found = Vec::new();
+    match model.operation(operation).and_then(|shapes| shapes.output) {
+        Some(shape) => misfits(model, shape, value, operation, &mut found),
+        None if value.as_object().is_none_or(|members| !members.is_empty()) && !value.is_null() => {
+            found.push(operation.to_owned());
+        }
+        None => {}
+    }
+    found
+}
+
+fn misfits(model: &Model, shape: ShapeId, value: &Value, path: &str, found: &mut Vec<String>) {
+    match (&model.shape(shape).kind, value) {
+        (_, Value::Null)
+        | (Kind::Text | Kind::Blob, Value::String(_))
+        | (Kind::Integer | Kind::Float | Kind::Timestamp, Value::Number(_))
+        | (Kind::Boolean, Value::Bool(_)) => {}
+        (Kind::Structure(members), Value::Object(given)) => {
+            for (name, below) in given {
+                let path = format!("{path}.{name}");
+                match members.iter().find(|member| member.name == *name) {
+                    Some(member) => misfits(model, member.shape, below, &path, found),
+                    None => found.push(path),
+                }
+            }
+        }
+        (Kind::List { item, .. }, Value::Array(items)) => {
+            for below in items {
+                misfits(model, *item, below, path, found);
+            }
+        }
+        (Kind::Map { value: item, .. }, Value::Object(given)) => {
+            for (name, below) in given {
+                misfits(model, *item, below, &format!("{path}.{name}"), found);
+            }
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
 fn success(service: Service, operation: &str, request_id: &str, value: &Value) -> String {
     let model = Model::of(service);
     let shapes = model.operation(operation);

@@ -13,7 +13,7 @@ pub mod sigv4;
 mod tree;
 mod validate;
 
-pub use encode::{Answer, encode};
+pub use encode::{Answer, encode, left_out};
 pub use error::{ApiError, Blame};
 pub use request::{Call, HttpRequest, Refusal, open};
 pub use service::{Protocol, Service};

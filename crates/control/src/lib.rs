@@ -2,11 +2,14 @@
 //! Never does I/O, reads no clock, draws no randomness of its own: all three come in as arguments.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod acm;
 pub mod ec2;
 pub mod elbv2;
+pub mod iam;
 mod operate;
 mod ports;
 mod state;
+mod sts;
 mod tables;
 #[cfg(test)]
 mod testing;

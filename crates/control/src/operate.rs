@@ -2,7 +2,7 @@
 
 use crate::ports::Seen;
 use crate::state::{Dialect, State};
-use crate::{Region, elbv2};
+use crate::{Region, acm, ec2, elbv2, iam, sts};
 use core::net::IpAddr;
 use forebay_awswire::{ApiError, Service};
 use forebay_units::{Stream, Wall};
@@ -64,6 +64,18 @@ impl Work<'_> {
         self.state.region_mut(self.request.region)
     }
 
+    /// The region that keeps what belongs to no region.
+    pub fn home(&self) -> std::sync::Arc<Region> {
+        self.state.region(&self.state.settings().default_region)
+    }
+
+    /// The region that keeps what belongs to no region, to change it.
+    pub fn home_mut(&mut self) -> &mut Region {
+        self.changed = true;
+        let home = self.state.settings().default_region.clone();
+        self.state.region_mut(&home)
+    }
+
     /// Whose habits answers follow.
     pub fn dialect(&self) -> Dialect {
         self.state.settings().dialect
@@ -98,10 +110,23 @@ pub(crate) struct Entry {
     pub(crate) run: Operation,
 }
 
+impl Entry {
+    pub(crate) const fn read(name: &'static str, run: Operation) -> Entry {
+        Entry { name, read: true, run }
+    }
+
+    pub(crate) const fn write(name: &'static str, run: Operation) -> Entry {
+        Entry { name, read: false, run }
+    }
+}
+
 fn entries(service: Service) -> &'static [Entry] {
     match service {
         Service::Elbv2 => elbv2::OPERATIONS,
-        _ => &[],
+        Service::Ec2 => ec2::OPERATIONS,
+        Service::Acm => acm::OPERATIONS,
+        Service::Iam => iam::OPERATIONS,
+        Service::Sts => sts::OPERATIONS,
     }
 }
 

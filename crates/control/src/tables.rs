@@ -1,6 +1,10 @@
 //! One region's tables, and their rows as the store keeps them.
 
-use crate::ec2::records::{Instance, SecurityGroup, Subnet, Vpc};
+use crate::ec2::records::{
+    GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc,
+};
+use crate::acm::records::Certificate;
+use crate::iam::records::ServerCertificate;
 use crate::elbv2::records::{Address, Listener, LoadBalancer, Rule, Tags, Target, TargetGroup};
 use crate::state::RowError;
 use imbl::ordmap::DiffItem;
@@ -65,6 +69,16 @@ tables! {
     subnets: Subnet = "ec2.subnet";
     /// Security groups by id.
     security_groups: SecurityGroup = "ec2.security-group";
+    /// Rules of security groups by id.
+    group_rules: GroupRule = "ec2.security-group-rule";
+    /// Internet gateways by id.
+    internet_gateways: InternetGateway = "ec2.internet-gateway";
+    /// Route tables by id.
+    route_tables: RouteTable = "ec2.route-table";
+    /// ACM's certificates by ARN.
+    certificates: Certificate = "acm.certificate";
+    /// IAM's server certificates by name. Kept in the default region: IAM has none.
+    server_certificates: ServerCertificate = "iam.server-certificate";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Pool addresses in use, by address, and who has them.

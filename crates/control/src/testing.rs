@@ -1,7 +1,8 @@
 //! A caller for tests: holds a state and calls operations on it.
 
 use crate::{NothingSeen, Outcome, Request, State, operate};
-use forebay_awswire::{ApiError, Service};
+use base64::Engine as _;
+use forebay_awswire::{ApiError, Service, left_out};
 use forebay_units::{Stream, Wall};
 use serde_json::{Value, json};
 
@@ -25,8 +26,18 @@ impl Caller {
 
     /// Calls an operation; what it changes is kept, and can be read back from its rows.
     pub(crate) fn call(&mut self, operation: &str, input: Value) -> Result<Value, ApiError> {
+        self.call_of(Service::Elbv2, operation, input)
+    }
+
+    /// The same for any service.
+    pub(crate) fn call_of(
+        &mut self,
+        service: Service,
+        operation: &str,
+        input: Value,
+    ) -> Result<Value, ApiError> {
         let request = Request {
-            service: Service::Elbv2,
+            service,
             operation,
             region: REGION,
             account: "123456789012",
@@ -47,6 +58,7 @@ impl Caller {
             assert_eq!(State::from_rows(rows).unwrap(), next, "{operation}");
             self.state = next;
         }
+        assert_eq!(left_out(service, operation, &answer), Vec::<String>::new());
         Ok(answer)
     }
 
@@ -97,7 +109,9 @@ impl Caller {
 
     /// A certificate that listeners can use.
     pub(crate) fn certificate(&mut self) -> String {
-        format!("arn:aws:acm:{REGION}:123456789012:certificate/12345678-1234-1234-1234-123456789012")
+        let input = certificate_input("example.com");
+        let answer = self.call_of(Service::Acm, "ImportCertificate", input);
+        text(&answer.unwrap_or_else(|error| panic!("{error}"))["CertificateArn"])
     }
 
     pub(crate) fn rule(&mut self, listener: &str, priority: u32, path: &str) -> String {
@@ -106,6 +120,19 @@ impl Caller {
             "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]});
         text(&self.ok("CreateRule", input)["Rules"][0]["RuleArn"])
     }
+}
+
+/// ImportCertificate's input for a new self-signed certificate.
+pub(crate) fn certificate_input(name: &str) -> Value {
+    let (certificate, key) = certificate_texts(name);
+    let encode = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
+    json!({"Certificate": encode(certificate), "PrivateKey": encode(key)})
+}
+
+/// A new self-signed certificate and its key, as PEM.
+pub(crate) fn certificate_texts(name: &str) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
 pub(crate) fn text(value: &Value) -> String {

@@ -2,9 +2,11 @@
 
 use crate::Region;
 use core::net::Ipv4Addr;
-use forebay_units::Stream;
+use forebay_units::{Stream, Wall};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A VPC.
@@ -16,6 +18,12 @@ pub struct Vpc {
     pub cidr: Ipv4Net,
     /// Whether it is the region's default.
     pub is_default: bool,
+    /// Its IPv6 network, if it asked for one.
+    #[serde(default)]
+    pub ipv6_cidr: Option<ipnet::Ipv6Net>,
+    /// Attributes that were set, such as `enableDnsHostnames`; all others have their defaults.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, bool>,
 }
 
 /// A subnet.
@@ -36,6 +44,9 @@ pub struct Subnet {
     pub is_default: bool,
     /// Which /27 slices of the address pool are its own: one, and more once it is used up (see `State::take_address`).
     pub slices: Vec<u32>,
+    /// Attributes that were set, such as `MapPublicIpOnLaunch`; all others have their defaults.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Value>,
 }
 
 /// A security group.
@@ -64,8 +75,123 @@ pub struct Instance {
     pub zone: String,
     /// `pending`, `running`, `stopping`, `stopped`, `shutting-down` or `terminated`.
     pub state: String,
-    /// Where it is reached: an address of its subnet's slice of the pool.
+    /// Where it is reached: an address of its subnet's slice of the pool, or what its tag `forebay:address` says.
     pub address: Ipv4Addr,
+    /// `r-...`: instances launched by one call.
+    #[serde(default)]
+    pub reservation_id: String,
+    /// As given; nothing is booted from it.
+    #[serde(default)]
+    pub image_id: String,
+    /// As given.
+    #[serde(default)]
+    pub instance_type: String,
+    /// Its security groups.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    /// As given.
+    #[serde(default)]
+    pub key_name: Option<String>,
+    /// Base64, as given.
+    #[serde(default)]
+    pub user_data: Option<String>,
+    /// The launch's idempotency token.
+    #[serde(default)]
+    pub client_token: Option<String>,
+    /// When it was launched.
+    #[serde(default)]
+    pub launched: Wall,
+    /// When it was terminated; it is described for an hour more.
+    #[serde(default)]
+    pub terminated: Option<Wall>,
+    /// Attributes that were set, by the API's name.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// Who is on the other side of a security group's rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Peer {
+    /// An IPv4 network.
+    Cidr4(String),
+    /// An IPv6 network.
+    Cidr6(String),
+    /// A prefix list.
+    PrefixList(String),
+    /// A security group, by id.
+    Group(String),
+}
+
+/// One rule of a security group. Stored and described; on loopback addresses nothing filters by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRule {
+    /// `sgr-...`
+    pub id: String,
+    /// Its security group.
+    pub group_id: String,
+    /// Whether it is for what leaves (else for what comes in).
+    pub egress: bool,
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, a number, or `-1` for all.
+    pub protocol: String,
+    /// First port, or ICMP type.
+    pub from_port: Option<i64>,
+    /// Last port, or ICMP code.
+    pub to_port: Option<i64>,
+    /// The other side.
+    pub peer: Peer,
+    /// As given.
+    pub description: Option<String>,
+}
+
+/// An internet gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InternetGateway {
+    /// `igw-...`
+    pub id: String,
+    /// The VPC it is attached to.
+    pub vpc_id: Option<String>,
+}
+
+/// A route that was made; the VPC's own network is routed without one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// A network or a prefix list, as text.
+    pub destination: String,
+    /// What kind of target, by the API's member name, such as `GatewayId`.
+    pub target_kind: String,
+    /// The target's id.
+    pub target: String,
+}
+
+/// Who uses a route table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteAssociation {
+    /// `rtbassoc-...`
+    pub id: String,
+    /// The subnet; none for the main association, which serves all subnets without one of their own.
+    pub subnet_id: Option<String>,
+}
+
+/// A route table. Stored and described; loopback addresses need no routes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// `rtb-...`
+    pub id: String,
+    /// Its VPC.
+    pub vpc_id: String,
+    /// Its routes, in the order they were made.
+    pub routes: Vec<Route>,
+    /// Who uses it.
+    pub associations: Vec<RouteAssociation>,
+}
+
+impl RouteTable {
+    /// Whether it is its VPC's main table.
+    pub fn is_main(&self) -> bool {
+        self.associations
+            .iter()
+            .any(|association| association.subnet_id.is_none())
+    }
 }
 
 /// The letters of a region's three zones.
@@ -94,15 +220,25 @@ pub(crate) fn default_region(region: &str, slices: [u32; 3]) -> Region {
         id: vpc_id.clone(),
         cidr: octets(0, 16),
         is_default: true,
+        ipv6_cidr: None,
+        attributes: BTreeMap::from([("enableDnsHostnames".to_owned(), true)]),
     };
     made.vpcs.insert(vpc_id.clone(), Arc::new(vpc));
-    let group = SecurityGroup {
-        id: fixed_id(region, "sg", &vpc_id),
-        vpc_id: vpc_id.clone(),
-        name: "default".to_owned(),
-        description: "default VPC security group".to_owned(),
+    let gateway = InternetGateway {
+        id: fixed_id(region, "igw", &vpc_id),
+        vpc_id: Some(vpc_id.clone()),
     };
-    made.security_groups.insert(group.id.clone(), Arc::new(group));
+    let mut name = |prefix: &str, what: &str| fixed_id(region, prefix, &format!("{vpc_id}/{what}"));
+    let table = furnish(&mut made, &vpc_id, "default VPC security group", &mut name);
+    if let Some(table) = made.route_tables.get_mut(&table) {
+        Arc::make_mut(table).routes.push(Route {
+            destination: "0.0.0.0/0".to_owned(),
+            target_kind: "GatewayId".to_owned(),
+            target: gateway.id.clone(),
+        });
+    }
+    made.internet_gateways
+        .insert(gateway.id.clone(), Arc::new(gateway));
     for ((zone, slice), third) in zones(region).into_iter().zip(slices).zip([0, 16, 32]) {
         let subnet = Subnet {
             id: fixed_id(region, "subnet", &zone),
@@ -112,8 +248,55 @@ pub(crate) fn default_region(region: &str, slices: [u32; 3]) -> Region {
             ipv6_cidr: None,
             is_default: true,
             slices: vec![slice],
+            attributes: BTreeMap::from([("MapPublicIpOnLaunch".to_owned(), Value::Bool(true))]),
         };
         made.subnets.insert(subnet.id.clone(), Arc::new(subnet));
     }
     made
+}
+
+/// Gives a new VPC what every VPC has: its default security group with two rules and its main route table, whose id it
+/// returns. `name` makes an id from a prefix and a word.
+pub(crate) fn furnish(
+    region: &mut Region,
+    vpc_id: &str,
+    description: &str,
+    name: &mut dyn FnMut(&str, &str) -> String,
+) -> String {
+    let group = SecurityGroup {
+        id: name("sg", "default"),
+        vpc_id: vpc_id.to_owned(),
+        name: "default".to_owned(),
+        description: description.to_owned(),
+    };
+    for egress in [false, true] {
+        let rule = GroupRule {
+            id: name("sgr", if egress { "egress" } else { "ingress" }),
+            group_id: group.id.clone(),
+            egress,
+            protocol: "-1".to_owned(),
+            from_port: None,
+            to_port: None,
+            peer: if egress {
+                Peer::Cidr4("0.0.0.0/0".to_owned())
+            } else {
+                Peer::Group(group.id.clone())
+            },
+            description: None,
+        };
+        region.group_rules.insert(rule.id.clone(), Arc::new(rule));
+    }
+    region.security_groups.insert(group.id.clone(), Arc::new(group));
+    let table = RouteTable {
+        id: name("rtb", "main"),
+        vpc_id: vpc_id.to_owned(),
+        routes: Vec::new(),
+        associations: vec![RouteAssociation {
+            id: name("rtbassoc", "main"),
+            subnet_id: None,
+        }],
+    };
+    let id = table.id.clone();
+    region.route_tables.insert(id.clone(), Arc::new(table));
+    id
 }

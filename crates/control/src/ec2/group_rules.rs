@@ -1,0 +1,571 @@
+//! Rules of security groups: authorize, revoke, modify, describe. Kept rule by rule; the older shape of permissions is a view.
+
+use crate::Region;
+use crate::ec2::errors::{bad, error, missing, no_group};
+use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
+use crate::ec2::new_id;
+use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
+use crate::ec2::security_groups::named;
+use crate::ec2::vpcs::put_tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Rules of one group, each direction (AWS's default quota).
+const RULE_LIMIT: usize = 60;
+
+const LISTING: Listing = Listing {
+    member: "SecurityGroupRules",
+    ids: "SecurityGroupRuleIds",
+    missing: ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
+    filters: &["group-id", "security-group-rule-id"],
+};
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Range {
+    cidr_ip: Option<String>,
+    cidr_ipv6: Option<String>,
+    prefix_list_id: Option<String>,
+    group_id: Option<String>,
+    group_name: Option<String>,
+    description: Option<String>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Permission {
+    ip_protocol: Option<String>,
+    from_port: Option<i64>,
+    to_port: Option<i64>,
+    ip_ranges: Vec<Range>,
+    ipv6_ranges: Vec<Range>,
+    prefix_list_ids: Vec<Range>,
+    user_id_group_pairs: Vec<Range>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RulesInput {
+    group_id: Option<String>,
+    group_name: Option<String>,
+    #[serde(default)]
+    ip_permissions: Vec<Permission>,
+    #[serde(default)]
+    security_group_rule_ids: Vec<String>,
+    // The older form: one rule, without a list.
+    cidr_ip: Option<String>,
+    source_security_group_name: Option<String>,
+    ip_protocol: Option<String>,
+    from_port: Option<i64>,
+    to_port: Option<i64>,
+}
+
+impl RulesInput {
+    fn permissions(&self) -> Vec<Permission> {
+        let mut all = self.ip_permissions.clone();
+        if self.ip_protocol.is_some() || self.cidr_ip.is_some() || self.source_security_group_name.is_some() {
+            let range = |filled: bool, range: Range| if filled { vec![range] } else { Vec::new() };
+            let cidr = Range {
+                cidr_ip: self.cidr_ip.clone(),
+                ..Range::default()
+            };
+            let group = Range {
+                group_name: self.source_security_group_name.clone(),
+                ..Range::default()
+            };
+            all.push(Permission {
+                ip_protocol: Some(self.ip_protocol.clone().unwrap_or_else(|| "-1".to_owned())),
+                from_port: self.from_port,
+                to_port: self.to_port,
+                ip_ranges: range(self.cidr_ip.is_some(), cidr),
+                user_id_group_pairs: range(self.source_security_group_name.is_some(), group),
+                ..Permission::default()
+            });
+        }
+        all
+    }
+}
+
+/// What a rule says, without whose it is.
+#[derive(Clone, PartialEq)]
+struct Said {
+    protocol: String,
+    from_port: Option<i64>,
+    to_port: Option<i64>,
+    peer: Peer,
+    description: Option<String>,
+}
+
+impl Said {
+    /// Two rules of a group may not differ in their descriptions alone.
+    fn same(&self, rule: &GroupRule) -> bool {
+        (&self.protocol, self.from_port, self.to_port, &self.peer)
+            == (&rule.protocol, rule.from_port, rule.to_port, &rule.peer)
+    }
+}
+
+fn protocol(given: Option<&str>) -> Result<String, ApiError> {
+    let given = given.ok_or_else(|| missing("IpProtocol"))?.to_ascii_lowercase();
+    let known = match given.as_str() {
+        "6" => "tcp",
+        "17" => "udp",
+        "1" => "icmp",
+        "58" => "icmpv6",
+        "all" => "-1",
+        name @ ("tcp" | "udp" | "icmp" | "icmpv6" | "-1") => name,
+        number if number.parse::<u8>().is_ok() => number,
+        other => {
+            return Err(bad(format!(
+                "Invalid value '{other}' for IP protocol. Unknown protocol."
+            )));
+        }
+    };
+    Ok(known.to_owned())
+}
+
+fn ports(protocol: &str, from: Option<i64>, to: Option<i64>) -> Result<(Option<i64>, Option<i64>), ApiError> {
+    match (protocol, from, to) {
+        ("tcp" | "udp", Some(from), Some(to)) => {
+            // Tools write "all ports" as -1 to -1 as well.
+            if (from, to) == (-1, -1) {
+                return Ok((Some(0), Some(65535)));
+            }
+            if !(0..=65535).contains(&from) || !(0..=65535).contains(&to) || from > to {
+                return Err(bad(format!(
+                    "Invalid value '{from}-{to}' for portRange. Must be ascending and within 0-65535."
+                )));
+            }
+            Ok((Some(from), Some(to)))
+        }
+        ("tcp" | "udp", _, _) => Err(bad(
+            "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.".to_owned(),
+        )),
+        ("icmp" | "icmpv6", from, to) => Ok((from.or(Some(-1)), to.or(Some(-1)))),
+        _ => Ok((None, None)),
+    }
+}
+
+fn cidr4(text: &str) -> Result<Peer, ApiError> {
+    let net: Result<Ipv4Net, _> = text.parse();
+    net.map(|net| Peer::Cidr4(net.trunc().to_string()))
+        .map_err(|_| bad(format!("CIDR block {text} is malformed")))
+}
+
+fn cidr6(text: &str) -> Result<Peer, ApiError> {
+    let net: Result<Ipv6Net, _> = text.parse();
+    net.map(|net| Peer::Cidr6(net.trunc().to_string()))
+        .map_err(|_| bad(format!("CIDR block {text} is malformed")))
+}
+
+fn peer_group(region: &Region, group: &SecurityGroup, range: &Range) -> Result<Peer, ApiError> {
+    let found = match (&range.group_id, &range.group_name) {
+        (Some(id), _) => region.security_groups.get(id).ok_or_else(|| no_group(id))?,
+        (None, Some(name)) => {
+            let mut groups = region.security_groups.values();
+            let found = groups.find(|other| other.vpc_id == group.vpc_id && other.name == *name);
+            found.ok_or_else(|| no_group(name))?
+        }
+        (None, None) => return Err(missing("GroupId")),
+    };
+    Ok(Peer::Group(found.id.clone()))
+}
+
+/// The rules that permissions say, one for each of their ranges.
+fn said(region: &Region, group: &SecurityGroup, permissions: &[Permission]) -> Result<Vec<Said>, ApiError> {
+    let mut all = Vec::new();
+    for permission in permissions {
+        let protocol = protocol(permission.ip_protocol.as_deref())?;
+        let (from_port, to_port) = ports(&protocol, permission.from_port, permission.to_port)?;
+        let mut add = |peer: Peer, description: &Option<String>| {
+            let (protocol, description) = (protocol.clone(), description.clone());
+            all.push(Said {
+                protocol,
+                from_port,
+                to_port,
+                peer,
+                description,
+            });
+        };
+        for range in &permission.ip_ranges {
+            add(
+                cidr4(range.cidr_ip.as_deref().ok_or_else(|| missing("CidrIp"))?)?,
+                &range.description,
+            );
+        }
+        for range in &permission.ipv6_ranges {
+            add(
+                cidr6(range.cidr_ipv6.as_deref().ok_or_else(|| missing("CidrIpv6"))?)?,
+                &range.description,
+            );
+        }
+        for range in &permission.prefix_list_ids {
+            let id = range
+                .prefix_list_id
+                .clone()
+                .ok_or_else(|| missing("PrefixListId"))?;
+            add(Peer::PrefixList(id), &range.description);
+        }
+        for range in &permission.user_id_group_pairs {
+            add(peer_group(region, group, range)?, &range.description);
+        }
+    }
+    if all.is_empty() {
+        return Err(missing("ipPermissions"));
+    }
+    Ok(all)
+}
+
+fn rules_of<'a>(
+    region: &'a Region,
+    group_id: &'a str,
+    egress: bool,
+) -> impl Iterator<Item = &'a Arc<GroupRule>> {
+    region
+        .group_rules
+        .values()
+        .filter(move |rule| rule.group_id == group_id && rule.egress == egress)
+}
+
+pub(crate) fn authorize_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    authorize(work, false)
+}
+
+pub(crate) fn authorize_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    authorize(work, true)
+}
+
+fn authorize(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(work)?;
+    let group = named(
+        work.region(),
+        given.group_id.as_deref(),
+        given.group_name.as_deref(),
+    )?;
+    let said = said(work.region(), &group, &given.permissions())?;
+    let new = new_tags(work, "security-group-rule")?;
+    let mut shown = Vec::new();
+    for said in said {
+        if rules_of(work.region(), &group.id, egress).any(|rule| said.same(rule)) {
+            let text = format!("the specified rule \"{}\" already exists", phrase(&said));
+            return Err(error("InvalidPermission.Duplicate", text));
+        }
+        if rules_of(work.region(), &group.id, egress).count() >= RULE_LIMIT {
+            let text = "The maximum number of rules per security group has been reached.";
+            return Err(error("RulesPerSecurityGroupLimitExceeded", text));
+        }
+        let rule = GroupRule {
+            id: new_id(work, "sgr"),
+            group_id: group.id.clone(),
+            egress,
+            protocol: said.protocol,
+            from_port: said.from_port,
+            to_port: said.to_port,
+            peer: said.peer,
+            description: said.description,
+        };
+        let region = work.region_mut();
+        region.group_rules.insert(rule.id.clone(), Arc::new(rule.clone()));
+        put_tags(region, &rule.id, new.clone());
+        shown.push(rule_value(work, &rule));
+    }
+    Ok(json!({"Return": true, "SecurityGroupRules": shown}))
+}
+
+/// As AWS puts it: `peer: 10.0.0.0/8, TCP, from port: 80, to port: 80, ALLOW`.
+fn phrase(said: &Said) -> String {
+    let (Peer::Cidr4(peer) | Peer::Cidr6(peer) | Peer::PrefixList(peer) | Peer::Group(peer)) = &said.peer;
+    let ports = match (said.from_port, said.to_port) {
+        (Some(from), Some(to)) => format!(", from port: {from}, to port: {to}"),
+        _ => String::new(),
+    };
+    let protocol = if said.protocol == "-1" {
+        "ALL".to_owned()
+    } else {
+        said.protocol.to_ascii_uppercase()
+    };
+    format!("peer: {peer}, {protocol}{ports}, ALLOW")
+}
+
+pub(crate) fn revoke_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    revoke(work, false)
+}
+
+pub(crate) fn revoke_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    revoke(work, true)
+}
+
+fn revoke(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(work)?;
+    let region = work.region();
+    let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
+    let mut gone: Vec<Arc<GroupRule>> = Vec::new();
+    for id in &given.security_group_rule_ids {
+        let mut rules = rules_of(region, &group.id, egress);
+        let rule = rules.find(|rule| rule.id == *id);
+        gone.push(Arc::clone(rule.ok_or_else(|| no_rule(id))?));
+    }
+    if given.security_group_rule_ids.is_empty() {
+        for said in said(region, &group, &given.permissions())? {
+            let mut rules = rules_of(region, &group.id, egress);
+            let rule = rules.find(|rule| said.same(rule)).ok_or_else(|| {
+                error(
+                    "InvalidPermission.NotFound",
+                    "The specified rule does not exist in this security group.",
+                )
+            })?;
+            gone.push(Arc::clone(rule));
+        }
+    }
+    let region = work.region_mut();
+    for rule in &gone {
+        region.group_rules.remove(&rule.id);
+        region.tags.remove(&rule.id);
+    }
+    let shown: Vec<Value> = gone.iter().map(|rule| revoked_value(rule)).collect();
+    Ok(json!({"Return": true, "RevokedSecurityGroupRules": shown}))
+}
+
+fn no_rule(id: &str) -> ApiError {
+    error(
+        "InvalidSecurityGroupRuleId.NotFound",
+        format!("The security group rule ID '{id}' does not exist"),
+    )
+}
+
+fn revoked_value(rule: &GroupRule) -> Value {
+    let mut value = said_value(rule);
+    value["SecurityGroupRuleId"] = json!(rule.id);
+    value["GroupId"] = json!(rule.group_id);
+    value["IsEgress"] = json!(rule.egress);
+    if let Peer::Group(id) = &rule.peer {
+        value["ReferencedGroupId"] = json!(id);
+    }
+    value
+}
+
+/// What a rule says; ports of rules without any are -1, as AWS shows them.
+fn said_value(rule: &GroupRule) -> Value {
+    let mut value = json!({
+        "IpProtocol": rule.protocol,
+        "FromPort": rule.from_port.unwrap_or(-1),
+        "ToPort": rule.to_port.unwrap_or(-1),
+    });
+    match &rule.peer {
+        Peer::Cidr4(cidr) => value["CidrIpv4"] = json!(cidr),
+        Peer::Cidr6(cidr) => value["CidrIpv6"] = json!(cidr),
+        Peer::PrefixList(id) => value["PrefixListId"] = json!(id),
+        Peer::Group(_) => {}
+    }
+    if let Some(text) = &rule.description {
+        value["Description"] = json!(text);
+    }
+    value
+}
+
+fn rule_value(work: &Work<'_>, rule: &GroupRule) -> Value {
+    let (region, account) = (work.request.region, work.request.account);
+    let mut value = said_value(rule);
+    value["SecurityGroupRuleId"] = json!(rule.id);
+    value["SecurityGroupRuleArn"] = json!(format!(
+        "arn:aws:ec2:{region}:{account}:security-group-rule/{}",
+        rule.id
+    ));
+    value["GroupId"] = json!(rule.group_id);
+    value["GroupOwnerId"] = json!(account);
+    value["IsEgress"] = json!(rule.egress);
+    value["Tags"] = tags(work.region(), &rule.id);
+    if let Peer::Group(id) = &rule.peer {
+        value["ReferencedGroupInfo"] = json!({"GroupId": id, "UserId": account});
+    }
+    value
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let item = |rule: &Arc<GroupRule>| {
+        Item::new(&rule.id, rule_value(work, rule))
+            .fact("group-id", &rule.group_id)
+            .fact("security-group-rule-id", &rule.id)
+    };
+    LISTING.list(work, work.region().group_rules.values().map(item).collect())
+}
+
+/// Rules in the older shape: those with the same protocol and ports together.
+pub(crate) fn permissions(work: &Work<'_>, rules: &[&GroupRule]) -> Value {
+    let mut sorted: Vec<&&GroupRule> = rules.iter().collect();
+    let key = |rule: &GroupRule| (rule.protocol.clone(), rule.from_port, rule.to_port);
+    sorted.sort_by_key(|rule| (key(rule), rule.peer.clone()));
+    let together = sorted.chunk_by(|one, other| key(one) == key(other));
+    together.map(|rules| permission(work, rules)).collect()
+}
+
+fn permission(work: &Work<'_>, rules: &[&&GroupRule]) -> Value {
+    let mut lists: [Vec<Value>; 4] = Default::default();
+    for rule in rules {
+        let (list, mut value) = match &rule.peer {
+            Peer::Cidr4(cidr) => (0, json!({"CidrIp": cidr})),
+            Peer::Cidr6(cidr) => (1, json!({"CidrIpv6": cidr})),
+            Peer::PrefixList(id) => (2, json!({"PrefixListId": id})),
+            Peer::Group(id) => (3, json!({"GroupId": id, "UserId": work.request.account})),
+        };
+        if let Some(text) = &rule.description {
+            value["Description"] = json!(text);
+        }
+        lists[list].push(value);
+    }
+    let [cidrs, cidrs6, prefix_lists, groups] = lists;
+    let mut value = json!({
+        "IpProtocol": rules[0].protocol,
+        "IpRanges": cidrs,
+        "Ipv6Ranges": cidrs6,
+        "PrefixListIds": prefix_lists,
+        "UserIdGroupPairs": groups,
+    });
+    if let (Some(from), Some(to)) = (rules[0].from_port, rules[0].to_port) {
+        value["FromPort"] = json!(from);
+        value["ToPort"] = json!(to);
+    }
+    value
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ModifyInput {
+    group_id: String,
+    security_group_rules: Vec<Update>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Update {
+    security_group_rule_id: String,
+    #[serde(default)]
+    security_group_rule: Wanted,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Wanted {
+    ip_protocol: Option<String>,
+    from_port: Option<i64>,
+    to_port: Option<i64>,
+    cidr_ipv4: Option<String>,
+    cidr_ipv6: Option<String>,
+    prefix_list_id: Option<String>,
+    referenced_group_id: Option<String>,
+    description: Option<String>,
+}
+
+pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: ModifyInput = input(work)?;
+    let group = named(work.region(), Some(&given.group_id), None)?;
+    for Update {
+        security_group_rule_id: id,
+        security_group_rule: wanted,
+    } in given.security_group_rules
+    {
+        let region = work.region();
+        let rule = region
+            .group_rules
+            .get(&id)
+            .filter(|rule| rule.group_id == group.id);
+        let mut rule = Arc::clone(rule.ok_or_else(|| no_rule(&id))?);
+        let protocol = protocol(wanted.ip_protocol.as_deref().or(Some(&rule.protocol)))?;
+        let (from_port, to_port) = ports(&protocol, wanted.from_port, wanted.to_port)?;
+        let peer = match (
+            &wanted.cidr_ipv4,
+            &wanted.cidr_ipv6,
+            wanted.prefix_list_id,
+            wanted.referenced_group_id,
+        ) {
+            (Some(cidr), None, None, None) => cidr4(cidr)?,
+            (None, Some(cidr), None, None) => cidr6(cidr)?,
+            (None, None, Some(id), None) => Peer::PrefixList(id),
+            (None, None, None, Some(id)) => peer_group(
+                region,
+                &group,
+                &Range {
+                    group_id: Some(id),
+                    ..Range::default()
+                },
+            )?,
+            _ => return Err(bad("Exactly one of the rule's sources must be given.".to_owned())),
+        };
+        let changed = Arc::make_mut(&mut rule);
+        *changed = GroupRule {
+            protocol,
+            from_port,
+            to_port,
+            peer,
+            description: wanted.description,
+            ..changed.clone()
+        };
+        let said = Said {
+            protocol: changed.protocol.clone(),
+            from_port,
+            to_port,
+            peer: changed.peer.clone(),
+            description: None,
+        };
+        if rules_of(work.region(), &group.id, changed.egress).any(|other| other.id != id && said.same(other))
+        {
+            let text = format!("the specified rule \"{}\" already exists", phrase(&said));
+            return Err(error("InvalidPermission.Duplicate", text));
+        }
+        work.region_mut().group_rules.insert(id, rule);
+    }
+    Ok(json!({"Return": true}))
+}
+
+pub(crate) fn describe_ingress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    describe_anew(work, false)
+}
+
+pub(crate) fn describe_egress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    describe_anew(work, true)
+}
+
+/// Gives rules new descriptions; a rule named without one loses its own.
+fn describe_anew(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(work)?;
+    let group = named(
+        work.region(),
+        given.group_id.as_deref(),
+        given.group_name.as_deref(),
+    )?;
+    let by_id = work.request.input["SecurityGroupRuleDescriptions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mut changes: Vec<(String, Option<String>)> = Vec::new();
+    for described in &by_id {
+        let id = strings(&json!([described["SecurityGroupRuleId"]]))
+            .pop()
+            .unwrap_or_default();
+        changes.push((id, described["Description"].as_str().map(str::to_owned)));
+    }
+    if by_id.is_empty() {
+        for said in said(work.region(), &group, &given.permissions())? {
+            let mut rules = rules_of(work.region(), &group.id, egress);
+            let rule = rules.find(|rule| said.same(rule)).ok_or_else(|| {
+                error(
+                    "InvalidPermission.NotFound",
+                    "The specified rule does not exist in this security group.",
+                )
+            })?;
+            changes.push((rule.id.clone(), said.description));
+        }
+    }
+    for (id, description) in changes {
+        let found = rules_of(work.region(), &group.id, egress)
+            .find(|rule| rule.id == id)
+            .cloned();
+        let mut rule = found.ok_or_else(|| no_rule(&id))?;
+        Arc::make_mut(&mut rule).description = description;
+        work.region_mut().group_rules.insert(id, rule);
+    }
+    Ok(json!({"Return": true}))
+}

@@ -1,0 +1,303 @@
+//! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
+
+use crate::ec2::errors::{bad, error, missing, no_group};
+use crate::ec2::instances::instance;
+use crate::ec2::listing::{Item, Listing, input, strings};
+use crate::ec2::records::{Instance, fixed_id};
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AttributeInput {
+    instance_id: String,
+    #[serde(default)]
+    attribute: Option<String>,
+    #[serde(default)]
+    value: Option<String>,
+}
+
+/// Attributes that are set to a value: the API's name, the member's name, the default.
+fn plain(name: &str) -> Option<(&'static str, Value)> {
+    let found = match name {
+        "disableApiStop" => ("DisableApiStop", json!(false)),
+        "disableApiTermination" => ("DisableApiTermination", json!(false)),
+        "ebsOptimized" => ("EbsOptimized", json!(false)),
+        "enaSupport" => ("EnaSupport", json!(true)),
+        "instanceInitiatedShutdownBehavior" => ("InstanceInitiatedShutdownBehavior", json!("stop")),
+        "sourceDestCheck" => ("SourceDestCheck", json!(true)),
+        "sriovNetSupport" => ("SriovNetSupport", Value::Null),
+        "kernel" => ("KernelId", Value::Null),
+        "ramdisk" => ("RamdiskId", Value::Null),
+        "rootDeviceName" => ("RootDeviceName", json!("/dev/xvda")),
+        _ => return None,
+    };
+    Some(found)
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(work)?;
+    let instance = instance(work.region(), &given.instance_id)?;
+    let name = given.attribute.ok_or_else(|| missing("Attribute"))?;
+    let (member, value) = match name.as_str() {
+        "instanceType" => ("InstanceType", json!({"Value": instance.instance_type})),
+        "userData" => ("UserData", json!({"Value": instance.user_data})),
+        "groupSet" => {
+            let groups: Vec<Value> = instance
+                .security_groups
+                .iter()
+                .map(|id| json!({"GroupId": id}))
+                .collect();
+            ("Groups", json!(groups))
+        }
+        "blockDeviceMapping" => ("BlockDeviceMappings", json!([])),
+        "productCodes" => ("ProductCodes", json!([])),
+        "enclaveOptions" => ("EnclaveOptions", json!({"Enabled": false})),
+        other => match plain(other) {
+            Some((member, default)) => (
+                member,
+                json!({"Value": instance.attributes.get(other).cloned().unwrap_or(default)}),
+            ),
+            None => {
+                return Err(bad(format!(
+                    "Value ({other}) for parameter attribute is invalid. Unknown attribute."
+                )));
+            }
+        },
+    };
+    Ok(json!({"InstanceId": instance.id, member: value}))
+}
+
+pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(work)?;
+    let mut kept = instance(work.region(), &given.instance_id)?;
+    let asked = work.request.input.clone();
+    let groups = strings(&asked["Groups"]);
+    if let Some(id) = groups
+        .iter()
+        .find(|id| !work.region().security_groups.contains_key(*id))
+    {
+        return Err(no_group(id));
+    }
+    let changed = Arc::make_mut(&mut kept);
+    if !groups.is_empty() {
+        changed.security_groups = groups;
+    }
+    for name in [
+        "disableApiStop",
+        "disableApiTermination",
+        "ebsOptimized",
+        "instanceInitiatedShutdownBehavior",
+        "sourceDestCheck",
+    ] {
+        let Some((member, _)) = plain(name) else { continue };
+        if let Some(value) = asked[member].get("Value") {
+            changed.attributes.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(kind) = asked["InstanceType"]["Value"].as_str() {
+        set_type(changed, kind)?;
+    }
+    if let Some(data) = asked["UserData"]["Value"].as_str() {
+        changed.user_data = Some(data.to_owned());
+    }
+    // The older form: a name and a text.
+    if let (Some(name), Some(text)) = (given.attribute, given.value) {
+        match (name.as_str(), plain(&name)) {
+            ("instanceType", _) => set_type(changed, &text)?,
+            ("userData", _) => changed.user_data = Some(text),
+            (_, Some((_, Value::Bool(_)))) => {
+                let flag = text
+                    .parse::<bool>()
+                    .map_err(|_| bad(format!("Value ({text}) is no boolean.")))?;
+                changed.attributes.insert(name, json!(flag));
+            }
+            ("instanceInitiatedShutdownBehavior", _) => {
+                changed.attributes.insert(name, json!(text));
+            }
+            _ => return Err(bad(format!("Value ({name}) for parameter attribute is invalid."))),
+        }
+    }
+    work.region_mut().instances.insert(given.instance_id, kept);
+    Ok(json!({}))
+}
+
+fn set_type(instance: &mut Instance, kind: &str) -> Result<(), ApiError> {
+    if instance.state != "stopped" {
+        let text = format!("The instance '{}' is not in the 'stopped' state.", instance.id);
+        return Err(error("IncorrectInstanceState", text));
+    }
+    instance.instance_type = kind.to_owned();
+    Ok(())
+}
+
+const CREDITS: Listing = Listing {
+    member: "InstanceCreditSpecifications",
+    ids: "InstanceIds",
+    missing: ("InvalidInstanceID.NotFound", "instance ID"),
+    filters: &["instance-id"],
+};
+
+/// Of burstable types only, as in AWS.
+pub(crate) fn describe_credits(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let instances = work
+        .region()
+        .instances
+        .values()
+        .filter(|instance| instance.instance_type.starts_with('t'));
+    let item = |instance: &Arc<Instance>| {
+        let credits = if instance.instance_type.starts_with("t2.") {
+            "standard"
+        } else {
+            "unlimited"
+        };
+        Item::new(
+            &instance.id,
+            json!({"InstanceId": instance.id, "CpuCredits": credits}),
+        )
+        .fact("instance-id", &instance.id)
+    };
+    CREDITS.list(work, instances.map(item).collect())
+}
+
+const TYPES: Listing = Listing {
+    member: "InstanceTypes",
+    ids: "InstanceTypes",
+    missing: ("InvalidInstanceType", "instance type"),
+    filters: &[
+        "burstable-performance-supported",
+        "current-generation",
+        "instance-type",
+        "processor-info.supported-architecture",
+    ],
+};
+
+/// Sizes with their processors and GiB of memory, in the common families. An instance has what its machine gives it: these are names.
+const SIZES: [(&str, i64, i64); 8] = [
+    ("nano", 2, 512),
+    ("micro", 2, 1024),
+    ("small", 2, 2048),
+    ("medium", 2, 4096),
+    ("large", 2, 8192),
+    ("xlarge", 4, 16384),
+    ("2xlarge", 8, 32768),
+    ("4xlarge", 16, 65536),
+];
+const FAMILIES: [&str; 7] = ["t2", "t3", "t3a", "m5", "m6i", "c5", "c6i"];
+
+pub(crate) fn describe_types(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let sizes = FAMILIES
+        .iter()
+        .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
+    // Burstable families end at 2xlarge, the others begin at large.
+    let sold = sizes.filter(|(family, (name, processors, _))| {
+        if family.starts_with('t') {
+            *processors <= 8
+        } else {
+            *processors > 2 || *name == "large"
+        }
+    });
+    let items = sold.map(|(family, (size, processors, memory))| {
+        let name = format!("{family}.{size}");
+        let burstable = family.starts_with('t');
+        let value = json!({
+            "InstanceType": name,
+            "BurstablePerformanceSupported": burstable,
+            "CurrentGeneration": true,
+            "BareMetal": false,
+            "Hypervisor": "nitro",
+            "InstanceStorageSupported": false,
+            "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+            "SupportedUsageClasses": ["on-demand"],
+            "SupportedRootDeviceTypes": ["ebs"],
+            "SupportedVirtualizationTypes": ["hvm"],
+            "VCpuInfo": {"DefaultVCpus": processors},
+            "MemoryInfo": {"SizeInMiB": memory},
+        });
+        Item::new(&name, value)
+            .fact("burstable-performance-supported", burstable)
+            .fact("current-generation", true)
+            .fact("instance-type", &name)
+            .fact("processor-info.supported-architecture", "x86_64")
+    });
+    TYPES.list(work, items.collect())
+}
+
+const IMAGES: Listing = Listing {
+    member: "Images",
+    ids: "ImageIds",
+    missing: ("InvalidAMIID.NotFound", "image id"),
+    filters: &[
+        "architecture",
+        "image-id",
+        "image-type",
+        "is-public",
+        "name",
+        "owner-alias",
+        "owner-id",
+        "root-device-type",
+        "state",
+        "virtualization-type",
+    ],
+};
+
+/// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
+pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let mut ids = strings(&work.request.input["ImageIds"]);
+    ids.retain(|id| id.starts_with("ami-"));
+    if ids.is_empty() {
+        ids.push(fixed_id(work.request.region, "ami", "forebay"));
+    }
+    let items = ids.iter().map(|id| {
+        let value = json!({
+            "ImageId": id,
+            "Name": format!("forebay/{id}"),
+            "Description": "An address; nothing is booted",
+            "Architecture": "x86_64",
+            "BlockDeviceMappings": [],
+            "CreationDate": "2024-01-01T00:00:00.000Z",
+            "EnaSupport": true,
+            "Hypervisor": "xen",
+            "ImageType": "machine",
+            "OwnerId": work.request.account,
+            "ProductCodes": [],
+            "Public": true,
+            "RootDeviceName": "/dev/xvda",
+            "RootDeviceType": "ebs",
+            "State": "available",
+            "Tags": [],
+            "VirtualizationType": "hvm",
+        });
+        Item::new(id, value)
+            .fact("architecture", "x86_64")
+            .fact("image-id", id)
+            .fact("image-type", "machine")
+            .fact("is-public", true)
+            .fact("name", format!("forebay/{id}"))
+            .fact("owner-id", work.request.account)
+            .fact("root-device-type", "ebs")
+            .fact("state", "available")
+            .fact("virtualization-type", "hvm")
+    });
+    IMAGES.list(work, items.collect())
+}
+
+const VOLUMES: Listing = Listing {
+    member: "Volumes",
+    ids: "VolumeIds",
+    missing: ("InvalidVolume.NotFound", "volume"),
+    filters: &[
+        "attachment.device",
+        "attachment.instance-id",
+        "status",
+        "volume-id",
+    ],
+};
+
+/// There are no volumes: an instance has no disk of ours.
+pub(crate) fn describe_volumes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    VOLUMES.list(work, Vec::new())
+}

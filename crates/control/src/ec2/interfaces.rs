@@ -1,0 +1,233 @@
+//! Network interfaces: one for each node of a load balancer and for each instance. They follow from those, so none is stored.
+
+use crate::ec2::listing::{Item, Listing, tags};
+use crate::ec2::records::{Instance, fixed_id};
+use crate::ec2::zones::zone_id;
+use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
+use crate::operate::Work;
+use core::net::IpAddr;
+use forebay_awswire::ApiError;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "NetworkInterfaces",
+    ids: "NetworkInterfaceIds",
+    missing: ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
+    filters: &[
+        "addresses.private-ip-address",
+        "association.public-ip",
+        "attachment.attachment-id",
+        "attachment.instance-id",
+        "attachment.instance-owner-id",
+        "attachment.status",
+        "availability-zone",
+        "description",
+        "group-id",
+        "group-name",
+        "interface-type",
+        "network-interface-id",
+        "owner-id",
+        "private-ip-address",
+        "requester-id",
+        "requester-managed",
+        "status",
+        "subnet-id",
+        "vpc-id",
+    ],
+};
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let region = work.region();
+    let nodes = region.load_balancers.values().flat_map(|balancer| {
+        balancer
+            .zones
+            .iter()
+            .filter_map(|zone| node(work, balancer, zone))
+    });
+    let instances = region
+        .instances
+        .values()
+        .filter(|instance| instance.state != "terminated");
+    let items = nodes.chain(instances.map(|instance| item(work, &of_instance(work, instance))));
+    LISTING.list(work, items.collect())
+}
+
+/// One interface.
+struct Interface {
+    id: String,
+    subnet_id: String,
+    vpc_id: String,
+    zone: String,
+    address: IpAddr,
+    public: bool,
+    groups: Vec<String>,
+    description: String,
+    /// Who is at its end: an instance's id, or none for a node.
+    instance_id: Option<String>,
+}
+
+fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option<Item> {
+    let tail = balancer
+        .arn
+        .split_once("loadbalancer/")
+        .map_or("", |(_, tail)| tail);
+    if balancer.kind != BalancerKind::Application {
+        return None;
+    }
+    let interface = Interface {
+        id: fixed_id(
+            work.request.region,
+            "eni",
+            &format!("{}/{}", balancer.arn, zone.subnet_id),
+        ),
+        subnet_id: zone.subnet_id.clone(),
+        vpc_id: balancer.vpc_id.clone(),
+        zone: zone.zone.clone(),
+        address: zone.address?,
+        public: !balancer.internal,
+        groups: balancer.security_groups.clone(),
+        description: format!("ELB {tail}"),
+        instance_id: None,
+    };
+    Some(item(work, &interface))
+}
+
+fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
+    Interface {
+        id: fixed_id(work.request.region, "eni", &instance.id),
+        subnet_id: instance.subnet_id.clone(),
+        vpc_id: instance.vpc_id.clone(),
+        zone: instance.zone.clone(),
+        address: IpAddr::V4(instance.address),
+        public: false,
+        groups: instance.security_groups.clone(),
+        description: String::new(),
+        instance_id: Some(instance.id.clone()),
+    }
+}
+
+fn groups(work: &Work<'_>, ids: &[String]) -> Value {
+    let known = |id: &String| {
+        work.region()
+            .security_groups
+            .get(id)
+            .map(|group| json!({"GroupId": id, "GroupName": group.name}))
+    };
+    ids.iter().filter_map(known).collect()
+}
+
+/// An instance's interface, as the instance's own description shows it.
+pub(crate) fn inside(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
+    let interface = of_instance(work, instance);
+    let mut value = shown(work, &interface);
+    if let Some(object) = value.as_object_mut() {
+        // The members that only the interface's own description has.
+        for member in [
+            "AvailabilityZone",
+            "AvailabilityZoneId",
+            "RequesterManaged",
+            "TagSet",
+        ] {
+            object.remove(member);
+        }
+        if let Some(attachment) = object.get_mut("Attachment").and_then(Value::as_object_mut) {
+            attachment.remove("InstanceId");
+            attachment.remove("InstanceOwnerId");
+        }
+    }
+    value
+}
+
+fn shown(work: &Work<'_>, interface: &Interface) -> Value {
+    let address = interface.address.to_string();
+    let (owner, requester) = match interface.instance_id {
+        Some(_) => (work.request.account, None),
+        None => ("amazon-elb", Some("amazon-elb")),
+    };
+    let mut value = json!({
+        "NetworkInterfaceId": interface.id,
+        "SubnetId": interface.subnet_id,
+        "VpcId": interface.vpc_id,
+        "AvailabilityZone": interface.zone,
+        "AvailabilityZoneId": zone_id(&interface.zone),
+        "Description": interface.description,
+        "InterfaceType": "interface",
+        "MacAddress": mac(interface.address),
+        "OwnerId": work.request.account,
+        "PrivateIpAddress": address,
+        "PrivateIpAddresses": [{"Primary": true, "PrivateIpAddress": address}],
+        "Ipv6Addresses": [],
+        "Groups": groups(work, &interface.groups),
+        "RequesterManaged": requester.is_some(),
+        "SourceDestCheck": true,
+        "Status": "in-use",
+        "TagSet": tags(work.region(), &interface.id),
+        "Attachment": {
+            "AttachmentId": fixed_id(work.request.region, "eni-attach", &interface.id),
+            "DeleteOnTermination": interface.instance_id.is_some(),
+            "DeviceIndex": i32::from(interface.instance_id.is_none()),
+            "InstanceOwnerId": owner,
+            "Status": "attached",
+        },
+    });
+    if let Some(requester) = requester {
+        value["RequesterId"] = json!(requester);
+    }
+    if let Some(id) = &interface.instance_id {
+        value["Attachment"]["InstanceId"] = json!(id);
+    }
+    if interface.public {
+        value["Association"] = json!({"IpOwnerId": "amazon-elb", "PublicIp": address});
+    }
+    value
+}
+
+/// Locally administered, made of the address.
+fn mac(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return "02:00:00:00:00:01".to_owned();
+    };
+    let [a, b, c, d] = address.octets();
+    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+fn item(work: &Work<'_>, interface: &Interface) -> Item {
+    let value = shown(work, interface);
+    let owner = value["Attachment"]["InstanceOwnerId"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let attachment = value["Attachment"]["AttachmentId"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let managed = value["RequesterManaged"] == true;
+    let names = interface
+        .groups
+        .iter()
+        .filter_map(|id| work.region().security_groups.get(id));
+    Item::new(&interface.id, value)
+        .fact("addresses.private-ip-address", interface.address)
+        .fact("attachment.attachment-id", attachment)
+        .fact("attachment.instance-owner-id", owner)
+        .fact("attachment.status", "attached")
+        .fact("availability-zone", &interface.zone)
+        .fact("description", &interface.description)
+        .fact("interface-type", "interface")
+        .fact("network-interface-id", &interface.id)
+        .fact("owner-id", work.request.account)
+        .fact("private-ip-address", interface.address)
+        .fact("requester-managed", managed)
+        .fact("status", "in-use")
+        .fact("subnet-id", &interface.subnet_id)
+        .fact("vpc-id", &interface.vpc_id)
+        .facts(
+            "association.public-ip",
+            interface.public.then(|| interface.address.to_string()),
+        )
+        .facts("attachment.instance-id", interface.instance_id.clone())
+        .facts("requester-id", managed.then(|| "amazon-elb".to_owned()))
+        .facts("group-id", interface.groups.iter().cloned())
+        .facts("group-name", names.map(|group| group.name.clone()))
+}

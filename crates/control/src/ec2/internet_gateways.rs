@@ -1,0 +1,156 @@
+//! Internet gateways: names that a VPC's routes may lead to.
+
+use crate::ec2::errors::{error, no_vpc};
+use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
+use crate::ec2::new_id;
+use crate::ec2::records::InternetGateway;
+use crate::ec2::vpcs::put_tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "InternetGateways",
+    ids: "InternetGatewayIds",
+    missing: ("InvalidInternetGatewayID.NotFound", "internetGateway ID"),
+    filters: &[
+        "attachment.state",
+        "attachment.vpc-id",
+        "internet-gateway-id",
+        "owner-id",
+    ],
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GatewayInput {
+    internet_gateway_id: String,
+    #[serde(default)]
+    vpc_id: String,
+}
+
+fn gateway(work: &Work<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> {
+    work.region().internet_gateways.get(id).cloned().ok_or_else(|| {
+        error(
+            "InvalidInternetGatewayID.NotFound",
+            format!("The internetGateway ID '{id}' does not exist"),
+        )
+    })
+}
+
+fn shown(work: &Work<'_>, gateway: &InternetGateway) -> Value {
+    let attachments: Vec<Value> = gateway
+        .vpc_id
+        .iter()
+        .map(|vpc| json!({"State": "available", "VpcId": vpc}))
+        .collect();
+    json!({
+        "InternetGatewayId": gateway.id,
+        "OwnerId": work.request.account,
+        "Attachments": attachments,
+        "Tags": tags(work.region(), &gateway.id),
+    })
+}
+
+pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let _: Value = input(work)?;
+    let new = new_tags(work, "internet-gateway")?;
+    let gateway = InternetGateway {
+        id: new_id(work, "igw"),
+        vpc_id: None,
+    };
+    let region = work.region_mut();
+    region
+        .internet_gateways
+        .insert(gateway.id.clone(), Arc::new(gateway.clone()));
+    put_tags(region, &gateway.id, new);
+    Ok(json!({"InternetGateway": shown(work, &gateway)}))
+}
+
+pub(crate) fn attach(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(work)?;
+    let mut gateway = gateway(work, &given.internet_gateway_id)?;
+    let region = work.region();
+    region
+        .vpcs
+        .get(&given.vpc_id)
+        .ok_or_else(|| no_vpc(&given.vpc_id))?;
+    if let Some(vpc) = &gateway.vpc_id {
+        let text = format!("resource {} is already attached to network {vpc}", gateway.id);
+        return Err(error("Resource.AlreadyAssociated", text));
+    }
+    if region
+        .internet_gateways
+        .values()
+        .any(|other| other.vpc_id.as_ref() == Some(&given.vpc_id))
+    {
+        let text = format!(
+            "Network {} already has an internet gateway attached",
+            given.vpc_id
+        );
+        return Err(error("InvalidParameterValue", text));
+    }
+    Arc::make_mut(&mut gateway).vpc_id = Some(given.vpc_id);
+    work.region_mut()
+        .internet_gateways
+        .insert(gateway.id.clone(), gateway);
+    Ok(json!({}))
+}
+
+pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(work)?;
+    let mut gateway = gateway(work, &given.internet_gateway_id)?;
+    if gateway.vpc_id.as_ref() != Some(&given.vpc_id) {
+        let text = format!(
+            "resource {} is not attached to network {}",
+            gateway.id, given.vpc_id
+        );
+        return Err(error("Gateway.NotAttached", text));
+    }
+    let mut balancers = work.region().load_balancers.values();
+    if balancers.any(|balancer| !balancer.internal && balancer.vpc_id == given.vpc_id) {
+        let text = format!(
+            "Network {} has some mapped public address(es). Please unmap those public address(es) before \
+            detaching the gateway.",
+            given.vpc_id
+        );
+        return Err(error("DependencyViolation", text));
+    }
+    Arc::make_mut(&mut gateway).vpc_id = None;
+    work.region_mut()
+        .internet_gateways
+        .insert(gateway.id.clone(), gateway);
+    Ok(json!({}))
+}
+
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(work)?;
+    let gateway = gateway(work, &given.internet_gateway_id)?;
+    if gateway.vpc_id.is_some() {
+        let text = format!(
+            "The internetGateway '{}' has dependencies and cannot be deleted.",
+            gateway.id
+        );
+        return Err(error("DependencyViolation", text));
+    }
+    let region = work.region_mut();
+    region.internet_gateways.remove(&gateway.id);
+    region.tags.remove(&gateway.id);
+    Ok(json!({}))
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let item = |gateway: &Arc<InternetGateway>| {
+        Item::new(&gateway.id, shown(work, gateway))
+            .facts(
+                "attachment.state",
+                gateway.vpc_id.iter().map(|_| "available".to_owned()),
+            )
+            .facts("attachment.vpc-id", gateway.vpc_id.clone())
+            .fact("internet-gateway-id", &gateway.id)
+            .fact("owner-id", work.request.account)
+    };
+    LISTING.list(work, work.region().internet_gateways.values().map(item).collect())
+}

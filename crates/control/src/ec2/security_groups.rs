@@ -1,0 +1,278 @@
+//! Security groups: create, delete, describe. Their rules are in `group_rules`.
+
+use crate::Region;
+use crate::ec2::errors::{bad, error, missing, no_group, no_vpc};
+use crate::ec2::group_rules::permissions;
+use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
+use crate::ec2::new_id;
+use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
+use crate::ec2::vpcs::put_tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "SecurityGroups",
+    ids: "GroupIds",
+    missing: ("InvalidGroup.NotFound", "security group"),
+    filters: &[
+        "description",
+        "egress.ip-permission.cidr",
+        "egress.ip-permission.from-port",
+        "egress.ip-permission.group-id",
+        "egress.ip-permission.protocol",
+        "egress.ip-permission.to-port",
+        "group-id",
+        "group-name",
+        "ip-permission.cidr",
+        "ip-permission.from-port",
+        "ip-permission.group-id",
+        "ip-permission.protocol",
+        "ip-permission.to-port",
+        "owner-id",
+        "vpc-id",
+    ],
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    group_name: String,
+    description: String,
+    #[serde(default)]
+    vpc_id: Option<String>,
+}
+
+pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(work)?;
+    for (name, text) in [
+        ("GroupName", &given.group_name),
+        ("GroupDescription", &given.description),
+    ] {
+        let allowed =
+            |letter: char| letter.is_ascii_alphanumeric() || "._-:/()#,@[]+=&;{}!$* ".contains(letter);
+        if text.is_empty() || text.chars().count() > 255 || !text.chars().all(allowed) {
+            let text = "Character sets beyond ASCII are not supported, and the length is 1 to 255.";
+            return Err(bad(format!("Value for parameter {name} is invalid. {text}")));
+        }
+    }
+    if given.group_name.starts_with("sg-") {
+        return Err(bad(
+            "Invalid group-name: group names must not start with 'sg-'.".to_owned()
+        ));
+    }
+    if given.group_name == "default" {
+        return Err(error(
+            "InvalidGroup.Reserved",
+            "The security group 'default' is reserved",
+        ));
+    }
+    let region = work.region();
+    let vpc_id = match given.vpc_id {
+        Some(id) if region.vpcs.contains_key(&id) => id,
+        Some(id) => return Err(no_vpc(&id)),
+        None => match region.vpcs.values().find(|vpc| vpc.is_default) {
+            Some(vpc) => vpc.id.clone(),
+            None => return Err(error("VPCIdNotSpecified", "No default VPC for this user")),
+        },
+    };
+    if region
+        .security_groups
+        .values()
+        .any(|group| group.vpc_id == vpc_id && group.name == given.group_name)
+    {
+        let text = format!(
+            "The security group '{}' already exists for VPC '{vpc_id}'",
+            given.group_name
+        );
+        return Err(error("InvalidGroup.Duplicate", text));
+    }
+    let new = new_tags(work, "security-group")?;
+    let (id, rule_id) = (new_id(work, "sg"), new_id(work, "sgr"));
+    let group = SecurityGroup {
+        id: id.clone(),
+        vpc_id,
+        name: given.group_name,
+        description: given.description,
+    };
+    let rule = GroupRule {
+        id: rule_id,
+        group_id: id.clone(),
+        egress: true,
+        protocol: "-1".to_owned(),
+        from_port: None,
+        to_port: None,
+        peer: Peer::Cidr4("0.0.0.0/0".to_owned()),
+        description: None,
+    };
+    let region = work.region_mut();
+    region.group_rules.insert(rule.id.clone(), Arc::new(rule));
+    region.security_groups.insert(id.clone(), Arc::new(group));
+    put_tags(region, &id, new);
+    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(work, &id), "Tags": tags(work.region(), &id)}))
+}
+
+fn arn(work: &Work<'_>, id: &str) -> String {
+    format!(
+        "arn:aws:ec2:{}:{}:security-group/{id}",
+        work.request.region, work.request.account
+    )
+}
+
+/// The group that a call names by id, or by name in the default VPC.
+pub(crate) fn named(
+    region: &Region,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Arc<SecurityGroup>, ApiError> {
+    if let Some(id) = id {
+        return region
+            .security_groups
+            .get(id)
+            .cloned()
+            .ok_or_else(|| no_group(id));
+    }
+    let name = name.ok_or_else(|| missing("GroupId"))?;
+    let default = region
+        .vpcs
+        .values()
+        .find(|vpc| vpc.is_default)
+        .map(|vpc| vpc.id.as_str());
+    let mut groups = region.security_groups.values();
+    let found = groups.find(|group| group.name == name && Some(group.vpc_id.as_str()) == default);
+    found.cloned().ok_or_else(|| no_group(name))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteInput {
+    group_id: Option<String>,
+    group_name: Option<String>,
+}
+
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: DeleteInput = input(work)?;
+    let region = work.region();
+    let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
+    if group.name == "default" {
+        let text = format!(
+            "the specified group: \"{}\" name: \"default\" cannot be deleted by a user",
+            group.id
+        );
+        return Err(error("CannotDelete", text));
+    }
+    let id = &group.id;
+    let used = region
+        .load_balancers
+        .values()
+        .any(|balancer| balancer.security_groups.contains(id))
+        || region
+            .instances
+            .values()
+            .any(|instance| instance.state != "terminated" && instance.security_groups.contains(id))
+        || region
+            .group_rules
+            .values()
+            .any(|rule| rule.group_id != *id && rule.peer == Peer::Group(id.clone()));
+    if used {
+        return Err(error(
+            "DependencyViolation",
+            format!("resource {id} has a dependent object"),
+        ));
+    }
+    forget(work.region_mut(), id);
+    Ok(json!({"Return": true, "GroupId": id}))
+}
+
+/// Removes a group with its rules and tags.
+pub(crate) fn forget(region: &mut Region, id: &str) {
+    let rules: Vec<String> = region
+        .group_rules
+        .values()
+        .filter(|rule| rule.group_id == id)
+        .map(|rule| rule.id.clone())
+        .collect();
+    for rule in rules {
+        region.group_rules.remove(&rule);
+        region.tags.remove(&rule);
+    }
+    region.security_groups.remove(id);
+    region.tags.remove(id);
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let names = strings(&work.request.input["GroupNames"]);
+    let region = work.region();
+    for name in &names {
+        named(region, None, Some(name))?;
+    }
+    let groups = region
+        .security_groups
+        .values()
+        .filter(|group| names.is_empty() || names.contains(&group.name));
+    LISTING.list(work, groups.map(|group| item(work, group)).collect())
+}
+
+fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
+    let region = work.region();
+    let side = |egress: bool| -> Vec<&GroupRule> {
+        let rules = region
+            .group_rules
+            .values()
+            .filter(|rule| rule.group_id == group.id && rule.egress == egress);
+        rules.map(|rule| &**rule).collect()
+    };
+    let value = json!({
+        "GroupId": group.id,
+        "GroupName": group.name,
+        "Description": group.description,
+        "VpcId": group.vpc_id,
+        "OwnerId": work.request.account,
+        "SecurityGroupArn": arn(work, &group.id),
+        "IpPermissions": permissions(work, &side(false)),
+        "IpPermissionsEgress": permissions(work, &side(true)),
+        "Tags": tags(region, &group.id),
+    });
+    let mut item = Item::new(&group.id, value)
+        .fact("description", &group.description)
+        .fact("group-id", &group.id)
+        .fact("group-name", &group.name)
+        .fact("owner-id", work.request.account)
+        .fact("vpc-id", &group.vpc_id);
+    for (egress, names) in [
+        (
+            false,
+            [
+                "ip-permission.cidr",
+                "ip-permission.group-id",
+                "ip-permission.protocol",
+                "ip-permission.from-port",
+                "ip-permission.to-port",
+            ],
+        ),
+        (
+            true,
+            [
+                "egress.ip-permission.cidr",
+                "egress.ip-permission.group-id",
+                "egress.ip-permission.protocol",
+                "egress.ip-permission.from-port",
+                "egress.ip-permission.to-port",
+            ],
+        ),
+    ] {
+        for rule in side(egress) {
+            item = match &rule.peer {
+                Peer::Cidr4(cidr) => item.fact(names[0], cidr),
+                Peer::Group(id) => item.fact(names[1], id),
+                Peer::Cidr6(_) | Peer::PrefixList(_) => item,
+            };
+            item = item.fact(names[2], &rule.protocol);
+            item = item.facts(names[3], rule.from_port.map(|port| port.to_string()));
+            item = item.facts(names[4], rule.to_port.map(|port| port.to_string()));
+        }
+    }
+    item
+}

@@ -1,0 +1,302 @@
+//! Subnets: each a network of its VPC in name, and slices of the address pool in fact.
+
+use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
+use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
+use crate::ec2::new_id;
+use crate::ec2::records::{Subnet, fixed_id, zones};
+use crate::ec2::vpcs::{network, put_tags};
+use crate::ec2::zones::{zone_id, zone_of_id};
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use ipnet::Ipv6Net;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "Subnets",
+    ids: "SubnetIds",
+    missing: ("InvalidSubnetID.NotFound", "subnet ID"),
+    filters: &[
+        "availability-zone",
+        "availabilityZone",
+        "availability-zone-id",
+        "cidr",
+        "cidr-block",
+        "cidrBlock",
+        "default-for-az",
+        "defaultForAz",
+        "map-public-ip-on-launch",
+        "owner-id",
+        "state",
+        "subnet-arn",
+        "subnet-id",
+        "vpc-id",
+    ],
+};
+
+/// Flags of a subnet that ModifySubnetAttribute sets, each to `{Value: bool}`.
+const FLAGS: [&str; 6] = [
+    "AssignIpv6AddressOnCreation",
+    "EnableDns64",
+    "EnableResourceNameDnsAAAARecordOnLaunch",
+    "EnableResourceNameDnsARecordOnLaunch",
+    "MapCustomerOwnedIpOnLaunch",
+    "MapPublicIpOnLaunch",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    vpc_id: String,
+    #[serde(default)]
+    cidr_block: Option<String>,
+    #[serde(default)]
+    ipv6_cidr_block: Option<String>,
+    #[serde(default)]
+    availability_zone: Option<String>,
+    #[serde(default)]
+    availability_zone_id: Option<String>,
+}
+
+pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(work)?;
+    let cidr = network(given.cidr_block.as_deref().ok_or_else(|| missing("CidrBlock"))?)?;
+    let zone = chosen_zone(work, &given)?;
+    let region = work.region();
+    let vpc = region
+        .vpcs
+        .get(&given.vpc_id)
+        .ok_or_else(|| no_vpc(&given.vpc_id))?;
+    if !(16..=28).contains(&cidr.prefix_len()) || !vpc.cidr.contains(&cidr) {
+        return Err(error(
+            "InvalidSubnet.Range",
+            format!("The CIDR '{cidr}' is invalid."),
+        ));
+    }
+    let siblings = || {
+        region
+            .subnets
+            .values()
+            .filter(|subnet| subnet.vpc_id == given.vpc_id)
+    };
+    if siblings().any(|other| other.cidr.contains(&cidr) || cidr.contains(&other.cidr)) {
+        return Err(error(
+            "InvalidSubnet.Conflict",
+            format!("The CIDR '{cidr}' conflicts with another subnet"),
+        ));
+    }
+    let ipv6_cidr = given.ipv6_cidr_block.map(|text| {
+        let parsed: Option<Ipv6Net> = text.parse().ok().filter(|net: &Ipv6Net| net.prefix_len() == 64);
+        let inside = |net: &Ipv6Net| vpc.ipv6_cidr.is_some_and(|outer| outer.contains(net));
+        parsed
+            .filter(inside)
+            .ok_or_else(|| error("InvalidSubnet.Range", format!("The CIDR '{text}' is invalid.")))
+    });
+    let ipv6_cidr = ipv6_cidr.transpose()?;
+    if ipv6_cidr.is_some() && siblings().any(|other| other.ipv6_cidr == ipv6_cidr) {
+        return Err(error(
+            "InvalidSubnet.Conflict",
+            "The IPv6 CIDR conflicts with another subnet",
+        ));
+    }
+    let new = new_tags(work, "subnet")?;
+    let id = new_id(work, "subnet");
+    work.region_mut();
+    let slice = work.state.take_slice(&id);
+    let slice = slice.ok_or_else(|| {
+        error(
+            "SubnetLimitExceeded",
+            "The address pool has no slice left for a subnet.",
+        )
+    })?;
+    let subnet = Subnet {
+        id: id.clone(),
+        vpc_id: given.vpc_id,
+        zone,
+        cidr,
+        ipv6_cidr,
+        is_default: false,
+        slices: vec![slice],
+        attributes: BTreeMap::new(),
+    };
+    let region = work.region_mut();
+    region.subnets.insert(id.clone(), Arc::new(subnet.clone()));
+    put_tags(region, &id, new);
+    Ok(json!({"Subnet": shown(work, &subnet)}))
+}
+
+/// The zone asked for; else the one in which the VPC has the fewest subnets.
+fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError> {
+    let zones = zones(work.request.region);
+    if let Some(id) = &given.availability_zone_id {
+        let found = zone_of_id(work.request.region, id);
+        return found.ok_or_else(|| {
+            bad(format!(
+                "Value ({id}) for parameter availabilityZoneId is invalid."
+            ))
+        });
+    }
+    if let Some(zone) = &given.availability_zone {
+        if zones.contains(zone) {
+            return Ok(zone.clone());
+        }
+        return Err(bad(format!(
+            "Value ({zone}) for parameter availabilityZone is invalid. Subnets can currently only be created in the following \
+             availability zones: {}.",
+            zones.join(", ")
+        )));
+    }
+    let used = |zone: &String| {
+        let subnets = work.region().subnets.values();
+        subnets
+            .filter(|subnet| subnet.vpc_id == given.vpc_id && subnet.zone == *zone)
+            .count()
+    };
+    Ok(zones
+        .iter()
+        .min_by_key(|zone| used(zone))
+        .cloned()
+        .unwrap_or_default())
+}
+
+fn arn(work: &Work<'_>, id: &str) -> String {
+    format!(
+        "arn:aws:ec2:{}:{}:subnet/{id}",
+        work.request.region, work.request.account
+    )
+}
+
+fn flag(subnet: &Subnet, name: &str) -> bool {
+    subnet
+        .attributes
+        .get(name)
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
+}
+
+/// As large as its network says, less AWS's five, less what is in use.
+fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
+    let size = 1_u64 << (32 - subnet.cidr.prefix_len());
+    let used = work
+        .region()
+        .addresses
+        .values()
+        .filter(|address| address.subnet_id == subnet.id)
+        .count();
+    size.saturating_sub(5).saturating_sub(used as u64)
+}
+
+fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
+    let kind = subnet
+        .attributes
+        .get("PrivateDnsHostnameTypeOnLaunch")
+        .and_then(Value::as_str);
+    let ipv6 = subnet.ipv6_cidr.map(|cidr| {
+        json!({
+            "AssociationId": fixed_id(work.request.region, "subnet-cidr-assoc", &subnet.id),
+            "Ipv6CidrBlock": cidr.to_string(),
+            "Ipv6CidrBlockState": {"State": "associated"},
+        })
+    });
+    json!({
+        "SubnetId": subnet.id,
+        "SubnetArn": arn(work, &subnet.id),
+        "VpcId": subnet.vpc_id,
+        "CidrBlock": subnet.cidr.to_string(),
+        "Ipv6CidrBlockAssociationSet": ipv6.into_iter().collect::<Vec<_>>(),
+        "AvailabilityZone": subnet.zone,
+        "AvailabilityZoneId": zone_id(&subnet.zone),
+        "AvailableIpAddressCount": available(work, subnet),
+        "DefaultForAz": subnet.is_default,
+        "AssignIpv6AddressOnCreation": flag(subnet, "AssignIpv6AddressOnCreation"),
+        "EnableDns64": flag(subnet, "EnableDns64"),
+        "Ipv6Native": false,
+        "MapCustomerOwnedIpOnLaunch": flag(subnet, "MapCustomerOwnedIpOnLaunch"),
+        "MapPublicIpOnLaunch": flag(subnet, "MapPublicIpOnLaunch"),
+        "OwnerId": work.request.account,
+        "PrivateDnsNameOptionsOnLaunch": {
+            "HostnameType": kind.unwrap_or("ip-name"),
+            "EnableResourceNameDnsARecord": flag(subnet, "EnableResourceNameDnsARecordOnLaunch"),
+            "EnableResourceNameDnsAAAARecord": flag(subnet, "EnableResourceNameDnsAAAARecordOnLaunch"),
+        },
+        "State": "available",
+        "Tags": tags(work.region(), &subnet.id),
+    })
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let item = |subnet: &Arc<Subnet>| {
+        Item::new(&subnet.id, shown(work, subnet))
+            .fact("availability-zone", &subnet.zone)
+            .fact("availabilityZone", &subnet.zone)
+            .fact("availability-zone-id", zone_id(&subnet.zone))
+            .fact("cidr", subnet.cidr)
+            .fact("cidr-block", subnet.cidr)
+            .fact("cidrBlock", subnet.cidr)
+            .fact("default-for-az", subnet.is_default)
+            .fact("defaultForAz", subnet.is_default)
+            .fact("map-public-ip-on-launch", flag(subnet, "MapPublicIpOnLaunch"))
+            .fact("owner-id", work.request.account)
+            .fact("state", "available")
+            .fact("subnet-arn", arn(work, &subnet.id))
+            .fact("subnet-id", &subnet.id)
+            .fact("vpc-id", &subnet.vpc_id)
+    };
+    LISTING.list(work, work.region().subnets.values().map(item).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetInput {
+    subnet_id: String,
+}
+
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let id = input::<SubnetInput>(work)?.subnet_id;
+    let region = work.region();
+    let subnet = Arc::clone(region.subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
+    if region.addresses.values().any(|address| address.subnet_id == id) {
+        return Err(depended_on("subnet", &id));
+    }
+    let region = work.region_mut();
+    region.subnets.remove(&id);
+    region.tags.remove(&id);
+    let tables: Vec<String> = region.route_tables.keys().cloned().collect();
+    for table in tables {
+        if let Some(table) = region.route_tables.get_mut(&table)
+            && table
+                .associations
+                .iter()
+                .any(|association| association.subnet_id.as_ref() == Some(&id))
+        {
+            Arc::make_mut(table)
+                .associations
+                .retain(|association| association.subnet_id.as_ref() != Some(&id));
+        }
+    }
+    for slice in &subnet.slices {
+        work.state.free_slice(*slice);
+    }
+    Ok(json!({}))
+}
+
+pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let id = input::<SubnetInput>(work)?.subnet_id;
+    let mut subnet = Arc::clone(work.region().subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
+    let given = &work.request.input;
+    for name in FLAGS {
+        if let Some(value) = given[name]["Value"].as_bool() {
+            Arc::make_mut(&mut subnet)
+                .attributes
+                .insert(name.to_owned(), Value::Bool(value));
+        }
+    }
+    if let Some(kind) = given["PrivateDnsHostnameTypeOnLaunch"].as_str() {
+        let name = "PrivateDnsHostnameTypeOnLaunch".to_owned();
+        Arc::make_mut(&mut subnet).attributes.insert(name, json!(kind));
+    }
+    work.region_mut().subnets.insert(id, subnet);
+    Ok(json!({}))
+}

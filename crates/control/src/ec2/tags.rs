@@ -1,0 +1,143 @@
+//! Tags of EC2's resources.
+
+use crate::Region;
+use crate::ec2::errors::error;
+use crate::ec2::instances::readdress;
+use crate::ec2::listing::{Item, Listing, input, read_tag};
+use crate::elbv2::records::Tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "Tags",
+    ids: "",
+    missing: ("InvalidID", "ID"),
+    filters: &["key", "resource-id", "resource-type", "value"],
+};
+
+/// Resource types by the prefix of their ids.
+const TYPES: [(&str, &str); 9] = [
+    ("vpc-", "vpc"),
+    ("subnet-", "subnet"),
+    ("sgr-", "security-group-rule"),
+    ("sg-", "security-group"),
+    ("igw-", "internet-gateway"),
+    ("rtb-", "route-table"),
+    ("i-", "instance"),
+    ("acl-", "network-acl"),
+    ("eni-", "network-interface"),
+];
+
+fn resource_type(id: &str) -> Option<&'static str> {
+    TYPES
+        .iter()
+        .find(|(prefix, _)| id.starts_with(prefix))
+        .map(|(_, name)| *name)
+}
+
+/// Network ACLs and interfaces are derived: their ids are taken at their word.
+fn check_exists(region: &Region, id: &str) -> Result<(), ApiError> {
+    let (code, found) = match resource_type(id) {
+        Some("vpc") => ("InvalidVpcID.NotFound", region.vpcs.contains_key(id)),
+        Some("subnet") => ("InvalidSubnetID.NotFound", region.subnets.contains_key(id)),
+        Some("security-group") => ("InvalidGroup.NotFound", region.security_groups.contains_key(id)),
+        Some("security-group-rule") => (
+            "InvalidSecurityGroupRuleId.NotFound",
+            region.group_rules.contains_key(id),
+        ),
+        Some("internet-gateway") => (
+            "InvalidInternetGatewayID.NotFound",
+            region.internet_gateways.contains_key(id),
+        ),
+        Some("route-table") => (
+            "InvalidRouteTableID.NotFound",
+            region.route_tables.contains_key(id),
+        ),
+        Some("instance") => ("InvalidInstanceID.NotFound", region.instances.contains_key(id)),
+        Some("network-acl" | "network-interface") => ("", true),
+        _ => ("InvalidID", false),
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(error(code, format!("The ID '{id}' is not valid")))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagsInput {
+    resources: Vec<String>,
+    #[serde(default)]
+    tags: Vec<Value>,
+}
+
+pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(work)?;
+    for id in &given.resources {
+        check_exists(work.region(), id)?;
+        let mut tags = stored(work.region(), id);
+        for tag in &given.tags {
+            read_tag(tag, &mut tags)?;
+        }
+        put(work, id, tags);
+        readdress(work, id)?;
+    }
+    Ok(json!({}))
+}
+
+/// Without tags all are deleted; a tag with a value is deleted only if it has that value.
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(work)?;
+    for id in &given.resources {
+        let mut tags = stored(work.region(), id);
+        tags.retain(|key, value| {
+            let named = |tag: &Value| {
+                tag["Key"] == key.as_str() && tag.get("Value").is_none_or(|wanted| wanted == value.as_str())
+            };
+            !given.tags.is_empty() && !given.tags.iter().any(named)
+        });
+        put(work, id, tags);
+        readdress(work, id)?;
+    }
+    Ok(json!({}))
+}
+
+fn stored(region: &Region, id: &str) -> Tags {
+    region
+        .tags
+        .get(id)
+        .map(|tags| (**tags).clone())
+        .unwrap_or_default()
+}
+
+fn put(work: &mut Work<'_>, id: &str, tags: Tags) {
+    if tags == stored(work.region(), id) {
+        return;
+    }
+    let region = work.region_mut();
+    region.tags.remove(id);
+    if !tags.is_empty() {
+        region.tags.insert(id.to_owned(), Arc::new(tags));
+    }
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let mut items = Vec::new();
+    for (id, tags) in &work.region().tags {
+        let Some(kind) = resource_type(id) else { continue };
+        for (key, value) in tags.iter() {
+            let shown = json!({"Key": key, "Value": value, "ResourceId": id, "ResourceType": kind});
+            let item = Item::new(&format!("{id}/{key}"), shown)
+                .fact("key", key)
+                .fact("value", value)
+                .fact("resource-id", id)
+                .fact("resource-type", kind);
+            items.push(item);
+        }
+    }
+    LISTING.list(work, items)
+}

@@ -1,0 +1,285 @@
+//! VPCs, their attributes and their default network ACLs.
+
+use crate::Region;
+use crate::ec2::errors::{bad, depended_on, error, missing, no_vpc};
+use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
+use crate::ec2::new_id;
+use crate::ec2::records::{Vpc, fixed_id, furnish};
+use crate::ec2::security_groups::forget;
+use crate::elbv2::records::Tags;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LISTING: Listing = Listing {
+    member: "Vpcs",
+    ids: "VpcIds",
+    missing: ("InvalidVpcID.NotFound", "vpc ID"),
+    filters: &[
+        "cidr",
+        "cidr-block-association.cidr-block",
+        "dhcp-options-id",
+        "is-default",
+        "isDefault",
+        "owner-id",
+        "state",
+        "vpc-id",
+    ],
+};
+
+/// Attributes of a VPC: the API's name, the members' name, the default.
+const ATTRIBUTES: [(&str, &str, bool); 3] = [
+    ("enableDnsSupport", "EnableDnsSupport", true),
+    ("enableDnsHostnames", "EnableDnsHostnames", false),
+    (
+        "enableNetworkAddressUsageMetrics",
+        "EnableNetworkAddressUsageMetrics",
+        false,
+    ),
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    #[serde(default)]
+    cidr_block: Option<String>,
+    #[serde(default)]
+    amazon_provided_ipv6_cidr_block: bool,
+}
+
+pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(work)?;
+    let cidr = network(&given.cidr_block.ok_or_else(|| missing("CidrBlock"))?)?;
+    if !(16..=28).contains(&cidr.prefix_len()) {
+        return Err(error(
+            "InvalidVpc.Range",
+            format!("The CIDR '{cidr}' is invalid."),
+        ));
+    }
+    let new = new_tags(work, "vpc")?;
+    let id = new_id(work, "vpc");
+    let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
+        // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
+        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(work.draws.below(1 << 24)) << 72;
+        Ipv6Net::new_assert(bits.into(), 56)
+    });
+    let vpc = Vpc {
+        id: id.clone(),
+        cidr,
+        is_default: false,
+        ipv6_cidr,
+        attributes: BTreeMap::new(),
+    };
+    let ids: Vec<String> = ["sg", "sgr", "sgr", "rtb", "rtbassoc"]
+        .map(|prefix| new_id(work, prefix))
+        .into();
+    let mut ids = ids.into_iter();
+    let region = work.region_mut();
+    furnish(region, &id, "default VPC security group", &mut |_, _| {
+        ids.next().unwrap_or_default()
+    });
+    region.vpcs.insert(id.clone(), Arc::new(vpc.clone()));
+    put_tags(region, &id, new);
+    Ok(json!({"Vpc": shown(work, &vpc)}))
+}
+
+/// Reads an IPv4 network; its host bits must be zero or are dropped, as AWS does.
+pub(crate) fn network(text: &str) -> Result<Ipv4Net, ApiError> {
+    let parsed: Result<Ipv4Net, _> = text.parse();
+    parsed.map(|net| net.trunc()).map_err(|_| {
+        bad(format!(
+            "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
+        ))
+    })
+}
+
+/// Stores a new resource's tags.
+pub(crate) fn put_tags(region: &mut Region, id: &str, tags: Tags) {
+    if !tags.is_empty() {
+        region.tags.insert(id.to_owned(), Arc::new(tags));
+    }
+}
+
+fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
+    let state = json!({"State": "associated"});
+    let mut value = json!({
+        "VpcId": vpc.id,
+        "CidrBlock": vpc.cidr.to_string(),
+        "CidrBlockAssociationSet": [{
+            "AssociationId": fixed_id(work.request.region, "vpc-cidr-assoc", &vpc.id),
+            "CidrBlock": vpc.cidr.to_string(),
+            "CidrBlockState": state,
+        }],
+        "DhcpOptionsId": fixed_id(work.request.region, "dopt", "default"),
+        "InstanceTenancy": "default",
+        "IsDefault": vpc.is_default,
+        "OwnerId": work.request.account,
+        "State": "available",
+        "Tags": tags(work.region(), &vpc.id),
+    });
+    if let Some(cidr) = vpc.ipv6_cidr {
+        value["Ipv6CidrBlockAssociationSet"] = json!([{
+            "AssociationId": fixed_id(work.request.region, "vpc-cidr-assoc", &format!("{}/6", vpc.id)),
+            "Ipv6CidrBlock": cidr.to_string(),
+            "Ipv6CidrBlockState": state,
+            "NetworkBorderGroup": work.request.region,
+            "Ipv6Pool": "Amazon",
+        }]);
+    }
+    value
+}
+
+pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let item = |vpc: &Arc<Vpc>| {
+        Item::new(&vpc.id, shown(work, vpc))
+            .fact("cidr", vpc.cidr)
+            .fact("cidr-block-association.cidr-block", vpc.cidr)
+            .fact(
+                "dhcp-options-id",
+                fixed_id(work.request.region, "dopt", "default"),
+            )
+            .fact("is-default", vpc.is_default)
+            .fact("isDefault", vpc.is_default)
+            .fact("owner-id", work.request.account)
+            .fact("state", "available")
+            .fact("vpc-id", &vpc.id)
+    };
+    LISTING.list(work, work.region().vpcs.values().map(item).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct VpcInput {
+    vpc_id: String,
+    #[serde(default)]
+    attribute: String,
+}
+
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let id = input::<VpcInput>(work)?.vpc_id;
+    let region = work.region();
+    region.vpcs.get(&id).ok_or_else(|| no_vpc(&id))?;
+    let groups: Vec<_> = region
+        .security_groups
+        .values()
+        .filter(|group| group.vpc_id == id)
+        .cloned()
+        .collect();
+    let tables: Vec<_> = region
+        .route_tables
+        .values()
+        .filter(|table| table.vpc_id == id)
+        .cloned()
+        .collect();
+    let depended = region.subnets.values().any(|subnet| subnet.vpc_id == id)
+        || region
+            .internet_gateways
+            .values()
+            .any(|gateway| gateway.vpc_id.as_deref() == Some(&id))
+        || groups.iter().any(|group| group.name != "default")
+        || tables.iter().any(|table| !table.is_main());
+    if depended {
+        return Err(depended_on("vpc", &id));
+    }
+    let region = work.region_mut();
+    for group in groups {
+        forget(region, &group.id);
+    }
+    for table in tables {
+        region.route_tables.remove(&table.id);
+        region.tags.remove(&table.id);
+    }
+    region.vpcs.remove(&id);
+    region.tags.remove(&id);
+    Ok(json!({}))
+}
+
+pub(crate) fn describe_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(work)?;
+    let vpc = work
+        .region()
+        .vpcs
+        .get(&given.vpc_id)
+        .ok_or_else(|| no_vpc(&given.vpc_id))?;
+    let known = ATTRIBUTES.iter().find(|(name, _, _)| *name == given.attribute);
+    let (name, member, default) = known.ok_or_else(|| {
+        bad(format!(
+            "Value ({}) for parameter attribute is invalid.",
+            given.attribute
+        ))
+    })?;
+    let value = vpc.attributes.get(*name).copied().unwrap_or(*default);
+    Ok(json!({"VpcId": vpc.id, *member: {"Value": value}}))
+}
+
+pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(work)?;
+    let mut vpc = Arc::clone(
+        work.region()
+            .vpcs
+            .get(&given.vpc_id)
+            .ok_or_else(|| no_vpc(&given.vpc_id))?,
+    );
+    for (name, member, _) in ATTRIBUTES {
+        if let Some(value) = work.request.input[member]["Value"].as_bool() {
+            Arc::make_mut(&mut vpc).attributes.insert(name.to_owned(), value);
+        }
+    }
+    work.region_mut().vpcs.insert(given.vpc_id, vpc);
+    Ok(json!({}))
+}
+
+const ACLS: Listing = Listing {
+    member: "NetworkAcls",
+    ids: "NetworkAclIds",
+    missing: ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
+    filters: &[
+        "association.subnet-id",
+        "default",
+        "network-acl-id",
+        "owner-id",
+        "vpc-id",
+    ],
+};
+
+/// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
+pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let entry = |egress: bool, number: i64, action: &str| json!({"CidrBlock": "0.0.0.0/0", "Egress": egress, "Protocol": "-1", "RuleAction": action, "RuleNumber": number});
+    let entries: Vec<Value> = [true, false]
+        .into_iter()
+        .flat_map(|egress| [entry(egress, 100, "allow"), entry(egress, 32767, "deny")])
+        .collect();
+    let region = work.region();
+    let item = |vpc: &Arc<Vpc>| {
+        let id = fixed_id(work.request.region, "acl", &vpc.id);
+        let subnets: Vec<String> = region
+            .subnets
+            .values()
+            .filter(|subnet| subnet.vpc_id == vpc.id)
+            .map(|subnet| subnet.id.clone())
+            .collect();
+        let associations = subnets.iter().map(|subnet| {
+            json!({"NetworkAclAssociationId": fixed_id(work.request.region, "aclassoc", subnet), "NetworkAclId": id, "SubnetId": subnet})
+        });
+        let value = json!({
+            "NetworkAclId": id,
+            "VpcId": vpc.id,
+            "IsDefault": true,
+            "OwnerId": work.request.account,
+            "Entries": entries,
+            "Associations": associations.collect::<Vec<_>>(),
+            "Tags": tags(region, &id),
+        });
+        Item::new(&id, value)
+            .fact("default", true)
+            .fact("network-acl-id", &id)
+            .fact("owner-id", work.request.account)
+            .fact("vpc-id", &vpc.id)
+            .facts("association.subnet-id", subnets)
+    };
+    ACLS.list(work, region.vpcs.values().map(item).collect())
+}

@@ -1,0 +1,148 @@
+//! Zones, regions, account attributes: what follows from the region's name alone.
+
+use crate::ec2::errors::bad;
+use crate::ec2::listing::{Item, Listing, input, strings};
+use crate::ec2::records::zones;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde_json::{Value, json};
+
+const ZONES: Listing = Listing {
+    member: "AvailabilityZones",
+    ids: "ZoneNames",
+    missing: ("InvalidParameterValue", "availability zone"),
+    filters: &[
+        "group-name",
+        "opt-in-status",
+        "region-name",
+        "state",
+        "zone-id",
+        "zone-name",
+        "zone-type",
+    ],
+};
+
+/// A zone's id: `local-1a` is `local-1-az1`.
+pub(crate) fn zone_id(zone: &str) -> String {
+    let (region, letter) = zone.split_at(zone.len().saturating_sub(1));
+    let number = letter
+        .bytes()
+        .next()
+        .map_or(0, |letter| u32::from(letter.wrapping_sub(b'a')) + 1);
+    format!("{region}-az{number}")
+}
+
+/// The zone with that id.
+pub(crate) fn zone_of_id(region: &str, id: &str) -> Option<String> {
+    zones(region).into_iter().find(|zone| zone_id(zone) == id)
+}
+
+pub(crate) fn describe_availability_zones(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let region = work.request.region;
+    let ids = strings(&work.request.input["ZoneIds"]);
+    let named = zones(region)
+        .into_iter()
+        .filter(|zone| ids.is_empty() || ids.contains(&zone_id(zone)));
+    let items = named.map(|zone| {
+        let value = json!({
+            "ZoneName": zone,
+            "ZoneId": zone_id(&zone),
+            "ZoneType": "availability-zone",
+            "RegionName": region,
+            "GroupName": region,
+            "NetworkBorderGroup": region,
+            "OptInStatus": "opt-in-not-required",
+            "State": "available",
+            "Messages": [],
+        });
+        Item::new(&zone, value)
+            .fact("group-name", region)
+            .fact("opt-in-status", "opt-in-not-required")
+            .fact("region-name", region)
+            .fact("state", "available")
+            .fact("zone-id", zone_id(&zone))
+            .fact("zone-name", &zone)
+            .fact("zone-type", "availability-zone")
+    });
+    ZONES.list(work, items.collect())
+}
+
+const REGIONS: Listing = Listing {
+    member: "Regions",
+    ids: "",
+    missing: ("InvalidParameterValue", "region"),
+    filters: &["endpoint", "opt-in-status", "region-name"],
+};
+
+/// The regions that somebody has used, the default one and the caller's. Any other name is a region too, once it is used.
+pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let mut names: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
+    names.extend(strings(&work.request.input["RegionNames"]));
+    names.push(work.request.region.to_owned());
+    names.sort();
+    names.dedup();
+    let asked = strings(&work.request.input["RegionNames"]);
+    let items = names
+        .into_iter()
+        .filter(|name| asked.is_empty() || asked.contains(name))
+        .map(|name| {
+            let endpoint = format!("ec2.{name}.amazonaws.com");
+            let value =
+                json!({"RegionName": name, "Endpoint": endpoint, "OptInStatus": "opt-in-not-required"});
+            Item::new(&name, value)
+                .fact("endpoint", endpoint)
+                .fact("opt-in-status", "opt-in-not-required")
+                .fact("region-name", &name)
+        });
+    REGIONS.list(work, items.collect())
+}
+
+pub(crate) fn describe_account_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let _: Value = input(work)?;
+    let default_vpc = work.region().vpcs.values().find(|vpc| vpc.is_default);
+    let default_vpc = default_vpc.map_or("none", |vpc| vpc.id.as_str());
+    let all = [
+        ("supported-platforms", "VPC"),
+        ("default-vpc", default_vpc),
+        ("max-instances", "20"),
+        ("vpc-max-security-groups-per-interface", "5"),
+        ("max-elastic-ips", "5"),
+        ("vpc-max-elastic-ips", "5"),
+    ];
+    let asked = strings(&work.request.input["AttributeNames"]);
+    if let Some(unknown) = asked
+        .iter()
+        .find(|name| !all.iter().any(|(known, _)| known == name))
+    {
+        return Err(bad(format!(
+            "Value ({unknown}) for parameter attributeName is invalid."
+        )));
+    }
+    let shown = all
+        .iter()
+        .filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name));
+    let shown: Vec<Value> = shown
+        .map(|(name, value)| json!({"AttributeName": name, "AttributeValues": [{"AttributeValue": value}]}))
+        .collect();
+    Ok(json!({"AccountAttributes": shown}))
+}
+
+const PEERINGS: Listing = Listing {
+    member: "VpcPeeringConnections",
+    ids: "VpcPeeringConnectionIds",
+    missing: (
+        "InvalidVpcPeeringConnectionID.NotFound",
+        "vpcPeeringConnection ID",
+    ),
+    filters: &[
+        "accepter-vpc-info.vpc-id",
+        "requester-vpc-info.vpc-id",
+        "status-code",
+        "vpc-peering-connection-id",
+    ],
+};
+
+/// There are no peerings: none can be made.
+pub(crate) fn describe_peerings(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    PEERINGS.list(work, Vec::new())
+}

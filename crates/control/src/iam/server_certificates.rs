@@ -1,0 +1,239 @@
+//! Server certificates.
+
+use crate::acm::pem::{self, Refused};
+use crate::acm::users;
+use crate::elbv2::records::Tags;
+use crate::iam::records::ServerCertificate;
+use crate::operate::Work;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Certificates on a page whose size is not given (IAM's default).
+const PAGE_SIZE: usize = 100;
+/// Tags of one certificate (AWS's quota).
+const TAG_LIMIT: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    #[serde(default)]
+    server_certificate_name: String,
+    path: Option<String>,
+    new_path: Option<String>,
+    new_server_certificate_name: Option<String>,
+    certificate_body: Option<String>,
+    private_key: Option<String>,
+    certificate_chain: Option<String>,
+    path_prefix: Option<String>,
+    max_items: Option<usize>,
+    marker: Option<String>,
+    #[serde(default)]
+    tags: Value,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+}
+
+fn no_such(name: &str) -> ApiError {
+    let text = format!("The Server Certificate with name {name} cannot be found.");
+    ApiError::sender("NoSuchEntity", text).with_status(404)
+}
+
+fn exists(name: &str) -> ApiError {
+    let text = format!("The Server Certificate with name {name} already exists.");
+    ApiError::sender("EntityAlreadyExists", text).with_status(409)
+}
+
+fn named(work: &Work<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
+    work.home()
+        .server_certificates
+        .get(name)
+        .cloned()
+        .ok_or_else(|| no_such(name))
+}
+
+fn arn(work: &Work<'_>, path: &str, name: &str) -> String {
+    format!(
+        "arn:aws:iam::{}:server-certificate{path}{name}",
+        work.request.account
+    )
+}
+
+fn metadata(certificate: &ServerCertificate) -> Value {
+    json!({
+        "Path": certificate.path,
+        "ServerCertificateName": certificate.name,
+        "ServerCertificateId": certificate.id,
+        "Arn": certificate.arn,
+        "UploadDate": certificate.uploaded.0 as f64 / 1e6,
+        "Expiration": certificate.facts.not_after,
+    })
+}
+
+fn stored_tags(work: &Work<'_>, arn: &str) -> Tags {
+    work.home()
+        .tags
+        .get(arn)
+        .map(|tags| (**tags).clone())
+        .unwrap_or_default()
+}
+
+fn tags_value(work: &Work<'_>, arn: &str) -> Value {
+    stored_tags(work, arn)
+        .iter()
+        .map(|(key, value)| json!({"Key": key, "Value": value}))
+        .collect()
+}
+
+fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
+    let home = work.home_mut();
+    home.tags.remove(arn);
+    if !tags.is_empty() {
+        home.tags.insert(arn.to_owned(), Arc::new(tags));
+    }
+}
+
+fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
+    for tag in given.as_array().into_iter().flatten() {
+        let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
+        tags.insert(text("Key"), text("Value"));
+    }
+    if tags.len() > TAG_LIMIT {
+        let text = "The number of tags has reached the maximum limit.";
+        return Err(ApiError::sender("LimitExceeded", text).with_status(409));
+    }
+    Ok(tags)
+}
+
+pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: Given = work.input()?;
+    let name = given.server_certificate_name;
+    if work.home().server_certificates.contains_key(&name) {
+        return Err(exists(&name));
+    }
+    let (body, key) = (
+        given.certificate_body.unwrap_or_default(),
+        given.private_key.unwrap_or_default(),
+    );
+    let read = pem::read(&body, &key, given.certificate_chain.as_deref());
+    let (bundle, facts) = read.map_err(|refused| match refused {
+        Refused::Mismatch => ApiError::sender(
+            "KeyPairMismatch",
+            "Certificate Public Key doesn't match Certificate Private Key.",
+        ),
+        other => ApiError::sender("MalformedCertificate", other.to_string()),
+    })?;
+    let path = given.path.unwrap_or_else(|| "/".to_owned());
+    let tags = read_tags(&given.tags, Tags::new())?;
+    let certificate = ServerCertificate {
+        id: format!("ASCA{}", work.draws.hex(17).to_ascii_uppercase()),
+        arn: arn(work, &path, &name),
+        name: name.clone(),
+        path,
+        uploaded: work.request.now,
+        bundle,
+        facts,
+    };
+    let shown = metadata(&certificate);
+    let arn = certificate.arn.clone();
+    work.home_mut()
+        .server_certificates
+        .insert(name, Arc::new(certificate));
+    put_tags(work, &arn, tags);
+    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(work, &arn)}))
+}
+
+pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
+    let mut value = json!({
+        "ServerCertificateMetadata": metadata(&certificate),
+        "CertificateBody": certificate.bundle.certificate,
+        "Tags": tags_value(work, &certificate.arn),
+    });
+    if let Some(chain) = &certificate.bundle.chain {
+        value["CertificateChain"] = json!(chain);
+    }
+    Ok(json!({"ServerCertificate": value}))
+}
+
+pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: Given = work.input()?;
+    let (prefix, marker) = (
+        given.path_prefix.unwrap_or_else(|| "/".to_owned()),
+        given.marker.unwrap_or_default(),
+    );
+    let home = work.home();
+    let mut rest = home
+        .server_certificates
+        .values()
+        .filter(|certificate| certificate.path.starts_with(&prefix) && certificate.name > marker);
+    let page: Vec<_> = rest.by_ref().take(given.max_items.unwrap_or(PAGE_SIZE)).collect();
+    let more = rest.next().is_some();
+    let shown: Vec<Value> = page.iter().map(|certificate| metadata(certificate)).collect();
+    let mut answer = json!({"ServerCertificateMetadataList": shown, "IsTruncated": more});
+    if let Some(last) = page.last().filter(|_| more) {
+        answer["Marker"] = json!(last.name);
+    }
+    Ok(answer)
+}
+
+pub(crate) fn update(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: Given = work.input()?;
+    let old = named(work, &given.server_certificate_name)?;
+    let mut new = (*old).clone();
+    new.name = given.new_server_certificate_name.unwrap_or(new.name);
+    new.path = given.new_path.unwrap_or(new.path);
+    if new.name != old.name && work.home().server_certificates.contains_key(&new.name) {
+        return Err(exists(&new.name));
+    }
+    new.arn = arn(work, &new.path, &new.name);
+    let tags = stored_tags(work, &old.arn);
+    put_tags(work, &old.arn, Tags::new());
+    put_tags(work, &new.arn, tags);
+    let home = work.home_mut();
+    home.server_certificates.remove(&old.name);
+    home.server_certificates.insert(new.name.clone(), Arc::new(new));
+    Ok(json!({}))
+}
+
+pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
+    let used: Vec<String> = work
+        .state
+        .regions()
+        .flat_map(|(_, region)| users(region, &certificate.arn))
+        .collect();
+    if let Some(user) = used.first() {
+        let text = format!(
+            "Certificate: {} is currently in use by {user}. Please remove it first.",
+            certificate.id
+        );
+        return Err(ApiError::sender("DeleteConflict", text).with_status(409));
+    }
+    put_tags(work, &certificate.arn, Tags::new());
+    work.home_mut().server_certificates.remove(&certificate.name);
+    Ok(json!({}))
+}
+
+pub(crate) fn tag(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: Given = work.input()?;
+    let certificate = named(work, &given.server_certificate_name)?;
+    let tags = read_tags(&given.tags, stored_tags(work, &certificate.arn))?;
+    put_tags(work, &certificate.arn, tags);
+    Ok(json!({}))
+}
+
+pub(crate) fn untag(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: Given = work.input()?;
+    let certificate = named(work, &given.server_certificate_name)?;
+    let mut tags = stored_tags(work, &certificate.arn);
+    tags.retain(|key, _| !given.tag_keys.contains(key));
+    put_tags(work, &certificate.arn, tags);
+    Ok(json!({}))
+}
+
+pub(crate) fn list_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
+    Ok(json!({"Tags": tags_value(work, &certificate.arn), "IsTruncated": false}))
+}
