@@ -654,3 +654,57 @@ fn blueprint_shares_what_has_not_changed() {
     assert_eq!(after, caller.state.blueprint());
     assert_eq!(after.groups[0].zones, ["local-1a", "local-1b", "local-1c"]);
 }
+
+#[test]
+fn moto_dialect_takes_and_echoes_what_moto_does() {
+    let mut caller = Caller::new();
+    caller.state = caller.state.configured(crate::Dialect::Moto, [("targets-per-target-group".to_owned(), 1)].into());
+    let subnets = caller.subnets();
+    let made = caller.ok("CreateLoadBalancer", json!({"Name": "web", "Subnets": [subnets[0]]}));
+    let balancer = text(&made["LoadBalancers"][0]["LoadBalancerArn"]);
+    let zone = json!([{"ZoneName": "local-1a", "SubnetId": subnets[0]}]);
+    assert_eq!(made["LoadBalancers"][0]["AvailabilityZones"], zone);
+    let group = caller.group("g");
+    let listener = caller.listener(&balancer, 80, &group);
+    let described = caller.ok("DescribeListeners", json!({"ListenerArns": [listener]}));
+    let plain = json!([{"Type": "forward", "TargetGroupArn": group}]);
+    assert_eq!(described["Listeners"][0]["DefaultActions"], plain);
+    let odd = json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HHTP 301", "Path": "p"}}]);
+    let rule = json!({"ListenerArn": listener, "Priority": 1, "Conditions": [], "Actions": odd});
+    let rule = caller.ok("CreateRule", rule);
+    assert_eq!(rule["Rules"][0]["Actions"], odd);
+    caller.ok("CreateRule", json!({"ListenerArn": listener, "Priority": 2, "Conditions": [], "Actions": []}));
+    // What cannot be served lets nothing through.
+    let blueprint = caller.state.blueprint();
+    let rules = &blueprint.balancers[0].listeners[0].rules;
+    assert!(rules[..2].iter().all(|rule| matches!(rule.action, Action::Unsupported { .. })));
+    let targets = json!([{"Id": "127.0.0.1"}, {"Id": "127.0.0.2"}]);
+    let (code, _) = caller.fails("RegisterTargets", json!({"TargetGroupArn": group, "Targets": targets}));
+    assert_eq!(code, "TooManyTargets");
+}
+
+#[test]
+fn certificate_that_nobody_has_is_refused() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": "arn:aws:acm:local-1:123456789012:certificate/none"}],
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(caller.fails("CreateListener", input).0, "CertificateNotFound");
+}
+
+#[test]
+fn values_that_an_enum_does_not_hold_are_named_in_awss_words() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let rule = json!({"ListenerArn": listener, "Priority": 1, "Conditions": [{"Field": "path-pattern", "Values": ["/"]}],
+        "Actions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_303", "Host": "h"}}]});
+    let (_, message) = caller.fails("CreateRule", rule);
+    assert_eq!(
+        message,
+        "1 validation error detected: Value 'HTTP_303' at 'actions.1.member.redirectConfig.statusCode' failed to satisfy constraint: Member must satisfy enum value set: [HTTP_301, HTTP_302]"
+    );
+    let odd = json!({"Name": "x", "TargetType": "other", "Protocol": "HTTP", "Port": 1, "VpcId": caller.vpc()});
+    assert!(caller.fails("CreateTargetGroup", odd).1.contains("at 'targetType'"));
+}
