@@ -94,9 +94,21 @@ impl Work<'_> {
 
     /// The input, read into the operation's own words.
     pub fn input<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_value(self.request.input.clone()).map_err(|error| {
+        let mut input = self.request.input.clone();
+        if self.request.service == Service::Elbv2 {
+            leave_out_blanks(&mut input);
+            input.get_mut("Matcher").map(leave_out_blanks);
+        }
+        serde_json::from_value(input).map_err(|error| {
             ApiError::sender("ValidationError", format!("The input cannot be read: {error}"))
         })
+    }
+}
+
+/// To Elastic Load Balancing a blank text is one that was not given (Terraform sends `ProtocolVersion=`).
+fn leave_out_blanks(input: &mut Value) {
+    if let Some(members) = input.as_object_mut() {
+        members.retain(|_, member| member.as_str() != Some(""));
     }
 }
 
@@ -112,11 +124,19 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) const fn read(name: &'static str, run: Operation) -> Entry {
-        Entry { name, read: true, run }
+        Entry {
+            name,
+            read: true,
+            run,
+        }
     }
 
     pub(crate) const fn write(name: &'static str, run: Operation) -> Entry {
-        Entry { name, read: false, run }
+        Entry {
+            name,
+            read: false,
+            run,
+        }
     }
 }
 

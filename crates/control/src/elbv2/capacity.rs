@@ -26,6 +26,7 @@ struct UnitsInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CapacityInput {
+    #[serde(default)]
     load_balancer_arn: String,
     minimum_load_balancer_capacity: Option<UnitsInput>,
     #[serde(default)]

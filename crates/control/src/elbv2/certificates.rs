@@ -26,6 +26,7 @@ pub(crate) struct CertificateInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CertificatesInput {
+    #[serde(default)]
     listener_arn: String,
     #[serde(default)]
     certificates: Vec<CertificateInput>,
@@ -40,7 +41,10 @@ pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiErr
     if known || (looks_right && work.dialect() == Dialect::Moto) {
         return Ok(());
     }
-    Err(ApiError::sender("CertificateNotFound", format!("Certificate {arn} not found")))
+    Err(ApiError::sender(
+        "CertificateNotFound",
+        format!("Certificate {arn} not found"),
+    ))
 }
 
 pub(crate) fn add_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {

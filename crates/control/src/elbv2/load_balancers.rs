@@ -26,6 +26,7 @@ const HOSTED_ZONE: &str = "Z00FOREBAY0000000000";
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreateInput {
+    #[serde(default)]
     name: String,
     #[serde(flatten)]
     subnets: SubnetsInput,
@@ -54,6 +55,7 @@ struct DescribeInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SetInput {
+    #[serde(default)]
     load_balancer_arn: String,
     #[serde(flatten)]
     subnets: SubnetsInput,

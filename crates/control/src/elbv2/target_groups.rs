@@ -21,6 +21,7 @@ const PAGE: usize = 400;
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreateInput {
+    #[serde(default)]
     name: String,
     protocol: Option<String>,
     protocol_version: Option<String>,
@@ -38,6 +39,7 @@ struct CreateInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ModifyInput {
+    #[serde(default)]
     target_group_arn: String,
     #[serde(flatten)]
     health: HealthInput,

@@ -27,6 +27,7 @@ struct TargetInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct TargetsInput {
+    #[serde(default)]
     target_group_arn: String,
     #[serde(default)]
     targets: Vec<TargetInput>,

@@ -658,9 +658,15 @@ fn blueprint_shares_what_has_not_changed() {
 #[test]
 fn moto_dialect_takes_and_echoes_what_moto_does() {
     let mut caller = Caller::new();
-    caller.state = caller.state.configured(crate::Dialect::Moto, [("targets-per-target-group".to_owned(), 1)].into());
+    caller.state = caller.state.configured(
+        crate::Dialect::Moto,
+        [("targets-per-target-group".to_owned(), 1)].into(),
+    );
     let subnets = caller.subnets();
-    let made = caller.ok("CreateLoadBalancer", json!({"Name": "web", "Subnets": [subnets[0]]}));
+    let made = caller.ok(
+        "CreateLoadBalancer",
+        json!({"Name": "web", "Subnets": [subnets[0]]}),
+    );
     let balancer = text(&made["LoadBalancers"][0]["LoadBalancerArn"]);
     let zone = json!([{"ZoneName": "local-1a", "SubnetId": subnets[0]}]);
     assert_eq!(made["LoadBalancers"][0]["AvailabilityZones"], zone);
@@ -673,13 +679,23 @@ fn moto_dialect_takes_and_echoes_what_moto_does() {
     let rule = json!({"ListenerArn": listener, "Priority": 1, "Conditions": [], "Actions": odd});
     let rule = caller.ok("CreateRule", rule);
     assert_eq!(rule["Rules"][0]["Actions"], odd);
-    caller.ok("CreateRule", json!({"ListenerArn": listener, "Priority": 2, "Conditions": [], "Actions": []}));
+    caller.ok(
+        "CreateRule",
+        json!({"ListenerArn": listener, "Priority": 2, "Conditions": [], "Actions": []}),
+    );
     // What cannot be served lets nothing through.
     let blueprint = caller.state.blueprint();
     let rules = &blueprint.balancers[0].listeners[0].rules;
-    assert!(rules[..2].iter().all(|rule| matches!(rule.action, Action::Unsupported { .. })));
+    assert!(
+        rules[..2]
+            .iter()
+            .all(|rule| matches!(rule.action, Action::Unsupported { .. }))
+    );
     let targets = json!([{"Id": "127.0.0.1"}, {"Id": "127.0.0.2"}]);
-    let (code, _) = caller.fails("RegisterTargets", json!({"TargetGroupArn": group, "Targets": targets}));
+    let (code, _) = caller.fails(
+        "RegisterTargets",
+        json!({"TargetGroupArn": group, "Targets": targets}),
+    );
     assert_eq!(code, "TooManyTargets");
 }
 
@@ -705,6 +721,32 @@ fn values_that_an_enum_does_not_hold_are_named_in_awss_words() {
         message,
         "1 validation error detected: Value 'HTTP_303' at 'actions.1.member.redirectConfig.statusCode' failed to satisfy constraint: Member must satisfy enum value set: [HTTP_301, HTTP_302]"
     );
-    let odd = json!({"Name": "x", "TargetType": "other", "Protocol": "HTTP", "Port": 1, "VpcId": caller.vpc()});
-    assert!(caller.fails("CreateTargetGroup", odd).1.contains("at 'targetType'"));
+    let odd =
+        json!({"Name": "x", "TargetType": "other", "Protocol": "HTTP", "Port": 1, "VpcId": caller.vpc()});
+    assert!(
+        caller
+            .fails("CreateTargetGroup", odd)
+            .1
+            .contains("at 'targetType'")
+    );
+}
+
+#[test]
+fn blank_text_counts_as_not_given() {
+    let mut caller = Caller::new();
+    let input = json!({"Name": "g", "Protocol": "HTTP", "Port": 80, "VpcId": caller.vpc(), "ProtocolVersion": "",
+        "HealthCheckPath": "", "IpAddressType": "", "Matcher": {"HttpCode": ""}});
+    let made = caller.ok("CreateTargetGroup", input);
+    assert_eq!(made["TargetGroups"][0]["ProtocolVersion"], "HTTP1");
+    assert_eq!(made["TargetGroups"][0]["HealthCheckPath"], "/");
+    assert_eq!(
+        caller.fails("CreateTargetGroup", json!({"Name": ""})).0,
+        "ValidationError"
+    );
+    assert_eq!(
+        caller
+            .fails("DescribeTargetHealth", json!({"TargetGroupArn": ""}))
+            .0,
+        "TargetGroupNotFound"
+    );
 }
