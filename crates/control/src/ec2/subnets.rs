@@ -26,6 +26,9 @@ const LISTING: Listing = Listing {
         "cidr-block",
         "cidrBlock",
         "default-for-az",
+        "ipv6-cidr-block-association.association-id",
+        "ipv6-cidr-block-association.ipv6-cidr-block",
+        "ipv6-cidr-block-association.state",
         "defaultForAz",
         "map-public-ip-on-launch",
         "owner-id",
@@ -188,6 +191,11 @@ fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
     size.saturating_sub(5).saturating_sub(used as u64)
 }
 
+/// The id of the association of a subnet with its IPv6 network.
+fn association_id(work: &Work<'_>, subnet: &Subnet) -> String {
+    fixed_id(work.request.region, "subnet-cidr-assoc", &subnet.id)
+}
+
 fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
     let kind = subnet
         .attributes
@@ -195,7 +203,7 @@ fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
         .and_then(Value::as_str);
     let ipv6 = subnet.ipv6_cidr.map(|cidr| {
         json!({
-            "AssociationId": fixed_id(work.request.region, "subnet-cidr-assoc", &subnet.id),
+            "AssociationId": association_id(work, subnet),
             "Ipv6CidrBlock": cidr.to_string(),
             "Ipv6CidrBlockState": {"State": "associated"},
         })
@@ -238,6 +246,18 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
             .fact("default-for-az", subnet.is_default)
             .fact("defaultForAz", subnet.is_default)
             .fact("map-public-ip-on-launch", flag(subnet, "MapPublicIpOnLaunch"))
+            .facts(
+                "ipv6-cidr-block-association.association-id",
+                subnet.ipv6_cidr.map(|_| association_id(work, subnet)),
+            )
+            .facts(
+                "ipv6-cidr-block-association.ipv6-cidr-block",
+                subnet.ipv6_cidr.map(|cidr| cidr.to_string()),
+            )
+            .facts(
+                "ipv6-cidr-block-association.state",
+                subnet.ipv6_cidr.map(|_| "associated".to_owned()),
+            )
             .fact("owner-id", work.request.account)
             .fact("state", "available")
             .fact("subnet-arn", arn(work, &subnet.id))

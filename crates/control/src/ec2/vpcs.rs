@@ -21,7 +21,12 @@ const LISTING: Listing = Listing {
     missing: ("InvalidVpcID.NotFound", "vpc ID"),
     filters: &[
         "cidr",
+        "cidr-block-association.association-id",
         "cidr-block-association.cidr-block",
+        "cidr-block-association.state",
+        "ipv6-cidr-block-association.association-id",
+        "ipv6-cidr-block-association.ipv6-cidr-block",
+        "ipv6-cidr-block-association.state",
         "dhcp-options-id",
         "is-default",
         "isDefault",
@@ -104,13 +109,22 @@ pub(crate) fn put_tags(region: &mut Region, id: &str, tags: Tags) {
     }
 }
 
+/// The id of the association of a VPC with its network of that IP version.
+fn association_id(work: &Work<'_>, vpc: &Vpc, version: u8) -> String {
+    fixed_id(
+        work.request.region,
+        "vpc-cidr-assoc",
+        &format!("{}/{version}", vpc.id),
+    )
+}
+
 fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
     let state = json!({"State": "associated"});
     let mut value = json!({
         "VpcId": vpc.id,
         "CidrBlock": vpc.cidr.to_string(),
         "CidrBlockAssociationSet": [{
-            "AssociationId": fixed_id(work.request.region, "vpc-cidr-assoc", &vpc.id),
+            "AssociationId": association_id(work, vpc, 4),
             "CidrBlock": vpc.cidr.to_string(),
             "CidrBlockState": state,
         }],
@@ -123,7 +137,7 @@ fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
     });
     if let Some(cidr) = vpc.ipv6_cidr {
         value["Ipv6CidrBlockAssociationSet"] = json!([{
-            "AssociationId": fixed_id(work.request.region, "vpc-cidr-assoc", &format!("{}/6", vpc.id)),
+            "AssociationId": association_id(work, vpc, 6),
             "Ipv6CidrBlock": cidr.to_string(),
             "Ipv6CidrBlockState": state,
             "NetworkBorderGroup": work.request.region,
@@ -137,7 +151,24 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let item = |vpc: &Arc<Vpc>| {
         Item::new(&vpc.id, shown(work, vpc))
             .fact("cidr", vpc.cidr)
+            .fact(
+                "cidr-block-association.association-id",
+                association_id(work, vpc, 4),
+            )
             .fact("cidr-block-association.cidr-block", vpc.cidr)
+            .fact("cidr-block-association.state", "associated")
+            .facts(
+                "ipv6-cidr-block-association.association-id",
+                vpc.ipv6_cidr.map(|_| association_id(work, vpc, 6)),
+            )
+            .facts(
+                "ipv6-cidr-block-association.ipv6-cidr-block",
+                vpc.ipv6_cidr.map(|cidr| cidr.to_string()),
+            )
+            .facts(
+                "ipv6-cidr-block-association.state",
+                vpc.ipv6_cidr.map(|_| "associated".to_owned()),
+            )
             .fact(
                 "dhcp-options-id",
                 fixed_id(work.request.region, "dopt", "default"),
@@ -238,6 +269,8 @@ const ACLS: Listing = Listing {
     ids: "NetworkAclIds",
     missing: ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
     filters: &[
+        "association.association-id",
+        "association.network-acl-id",
         "association.subnet-id",
         "default",
         "network-acl-id",
@@ -254,6 +287,7 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
         .flat_map(|egress| [entry(egress, 100, "allow"), entry(egress, 32767, "deny")])
         .collect();
     let region = work.region();
+    let association = |subnet: &str| fixed_id(work.request.region, "aclassoc", subnet);
     let item = |vpc: &Arc<Vpc>| {
         let id = fixed_id(work.request.region, "acl", &vpc.id);
         let subnets: Vec<String> = region
@@ -263,7 +297,7 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
             .map(|subnet| subnet.id.clone())
             .collect();
         let associations = subnets.iter().map(|subnet| {
-            json!({"NetworkAclAssociationId": fixed_id(work.request.region, "aclassoc", subnet), "NetworkAclId": id, "SubnetId": subnet})
+            json!({"NetworkAclAssociationId": association(subnet), "NetworkAclId": id, "SubnetId": subnet})
         });
         let value = json!({
             "NetworkAclId": id,
@@ -279,7 +313,12 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
             .fact("network-acl-id", &id)
             .fact("owner-id", work.request.account)
             .fact("vpc-id", &vpc.id)
-            .facts("association.subnet-id", subnets)
+            .fact("association.network-acl-id", &id)
+            .facts(
+                "association.association-id",
+                subnets.iter().map(|subnet| association(subnet)),
+            )
+            .facts("association.subnet-id", subnets.clone())
     };
     ACLS.list(work, region.vpcs.values().map(item).collect())
 }

@@ -116,7 +116,9 @@ pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
         given.certificate_body.unwrap_or_default(),
         given.private_key.unwrap_or_default(),
     );
-    let read = pem::read(&body, &key, given.certificate_chain.as_deref());
+    // AWS gives texts back without the white space around them.
+    let chain = given.certificate_chain.as_deref().map(str::trim).filter(|chain| !chain.is_empty());
+    let read = pem::read(body.trim(), &key, chain);
     let (bundle, facts) = read.map_err(|refused| match refused {
         Refused::Mismatch => ApiError::sender(
             "KeyPairMismatch",
