@@ -2,6 +2,7 @@
 
 use crate::elbv2::errors::{configuration, not_in, validation};
 use crate::elbv2::records::{BalancerKind, StatedAction};
+use crate::elbv2::redirects::check_redirect;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Action, FixedResponse, Forward, ForwardStickiness, Redirect, WeightedGroup, limits};
@@ -15,8 +16,6 @@ const CONTENT_TYPES: [&str; 5] = [
     "text/css",
     "text/plain",
 ];
-/// Characters of a redirect's host, path and query.
-const REDIRECT_CHARS: usize = 128;
 /// Characters of a fixed response's body.
 const BODY_CHARS: usize = 1024;
 
@@ -281,76 +280,6 @@ fn read_redirect(
         return Err(error);
     }
     Ok(Action::Redirect(redirect))
-}
-
-fn check_redirect(redirect: &Redirect, setting: &Setting<'_>) -> Result<(), ApiError> {
-    if !matches!(redirect.protocol.as_str(), "HTTP" | "HTTPS" | "#{protocol}") {
-        return Err(validation(format!(
-            "The redirect protocol '{}' must be HTTP, HTTPS or #{{protocol}}",
-            redirect.protocol
-        )));
-    }
-    if setting.protocol == Some("HTTPS") && redirect.protocol == "HTTP" {
-        return Err(ApiError::sender(
-            "InvalidLoadBalancerAction",
-            "You cannot redirect from HTTPS to HTTP",
-        ));
-    }
-    if redirect.port != "#{port}" && !redirect.port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(validation(format!(
-            "The redirect port '{}' must be between 1 and 65535",
-            redirect.port
-        )));
-    }
-    if !redirect.path.starts_with('/') {
-        return Err(validation("The redirect path must begin with '/'"));
-    }
-    if redirect.query.starts_with('?') {
-        return Err(validation("The redirect query must not begin with '?'"));
-    }
-    for (name, text) in [
-        ("host", &redirect.host),
-        ("path", &redirect.path),
-        ("query", &redirect.query),
-    ] {
-        if text.chars().count() > REDIRECT_CHARS || (name != "query" && text.is_empty()) {
-            let text = format!("The redirect {name} must have between 1 and {REDIRECT_CHARS} characters");
-            return Err(validation(text));
-        }
-    }
-    check_placeholders("host", &redirect.host, &["host"])?;
-    check_placeholders("path", &redirect.path, &["host", "port", "path"])?;
-    check_placeholders(
-        "query",
-        &redirect.query,
-        &["protocol", "host", "port", "path", "query"],
-    )?;
-    let unchanged = (redirect.protocol == "#{protocol}" || setting.protocol == Some(&redirect.protocol))
-        && redirect.port == "#{port}"
-        && redirect.host == "#{host}"
-        && redirect.path == "/#{path}";
-    if unchanged {
-        return Err(ApiError::sender(
-            "InvalidLoadBalancerAction",
-            "You must modify at least one of the following components to avoid a redirect loop: protocol, port, hostname or path",
-        ));
-    }
-    Ok(())
-}
-
-/// Which placeholders a member of a redirect may hold (ALB guide, "Redirect actions").
-fn check_placeholders(name: &str, text: &str, known: &[&str]) -> Result<(), ApiError> {
-    let mut rest = text;
-    while let Some(at) = rest.find("#{") {
-        rest = &rest[at + 2..];
-        let word = rest.split('}').next().unwrap_or(rest);
-        if !known.contains(&word) {
-            return Err(validation(format!(
-                "The redirect {name} must not hold the placeholder '#{{{word}}}'"
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn read_fixed(path: &str, config: Option<FixedInput>) -> Result<FixedResponse, ApiError> {

@@ -114,10 +114,8 @@ fn check_rule(conditions: &[StatedCondition], dialect: Dialect) -> Result<(), Ap
     Ok(())
 }
 
-fn read_condition(given: ConditionInput) -> Result<StatedCondition, ApiError> {
-    let Some(field) = given.field.as_deref() else {
-        return Err(validation("A condition field must be specified"));
-    };
+/// A known field, with values only where it takes them.
+fn check_field(field: &str, given: &ConditionInput) -> Result<(), ApiError> {
     if !FIELDS.contains(&field) {
         let text = format!(
             "Condition field '{field}' must be one of '[{}]'",
@@ -142,6 +140,14 @@ fn read_condition(given: ConditionInput) -> Result<StatedCondition, ApiError> {
             "The 'RegexValues' field is not compatible with '{field}'"
         )));
     }
+    Ok(())
+}
+
+fn read_condition(given: ConditionInput) -> Result<StatedCondition, ApiError> {
+    let Some(field) = given.field.as_deref() else {
+        return Err(validation("A condition field must be specified"));
+    };
+    check_field(field, &given)?;
     let wanted = |config: &str| validation(format!("A '{config}' must be specified with '{field}'"));
     let mut plain = false;
     let condition = match field {

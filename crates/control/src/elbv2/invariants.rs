@@ -109,15 +109,15 @@ fn made(answer: &Value, list: &str, key: &str, names: &mut Vec<String>) {
     names.push(text(&answer[list][0][key]));
 }
 
-fn step(caller: &mut Caller, names: &mut Names, (kind, a, b, c): (u8, u8, u8, u8)) {
+/// The call that a draw stands for.
+fn drawn_call(caller: &Caller, names: &Names, (kind, a, b, c): (u8, u8, u8, u8)) -> (&'static str, Value) {
     let (balancer, listener) = (pick(&names.balancers, a), pick(&names.listeners, a));
     let (rule, group) = (pick(&names.rules, a), pick(&names.groups, b));
     let forward = json!([{"Type": "forward", "TargetGroupArn": group}]);
     let target = json!([{"Id": format!("127.0.0.{}", c % 4 + 1), "Port": 8000 + u32::from(c % 2)}]);
     let tags = json!([{"Key": format!("k{}", c % 3), "Value": "v"}]);
     let subnets = caller.subnets();
-    let before = caller.state.clone();
-    let (operation, input) = match kind % 16 {
+    match kind % 16 {
         0 => (
             "CreateLoadBalancer",
             json!({"Name": format!("b{}", a % 4), "Subnets": subnets, "Tags": tags}),
@@ -167,7 +167,12 @@ fn step(caller: &mut Caller, names: &mut Names, (kind, a, b, c): (u8, u8, u8, u8
             "AddTags",
             json!({"ResourceArns": [pick(&names.groups, a), balancer], "Tags": tags}),
         ),
-    };
+    }
+}
+
+fn step(caller: &mut Caller, names: &mut Names, drawn: (u8, u8, u8, u8)) {
+    let before = caller.state.clone();
+    let (operation, input) = drawn_call(caller, names, drawn);
     match caller.call(operation, input) {
         Ok(answer) => match operation {
             "CreateLoadBalancer" => made(&answer, "LoadBalancers", "LoadBalancerArn", &mut names.balancers),

@@ -66,55 +66,8 @@ struct SetInput {
 
 pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: CreateInput = work.input()?;
-    let kind = match input.r#type.as_deref() {
-        None | Some("application") => BalancerKind::Application,
-        Some("network") => BalancerKind::Network,
-        Some("gateway") => BalancerKind::Gateway,
-        Some(other) => return Err(validation(format!("Load balancer type '{other}' is not known"))),
-    };
-    check_name(&input.name)?;
-    let internal = match input.scheme.as_deref() {
-        None | Some("internet-facing") => kind == BalancerKind::Gateway,
-        Some("internal") => true,
-        Some(other) => {
-            return Err(ApiError::sender(
-                "InvalidScheme",
-                format!("'{other}' is not a valid scheme"),
-            ));
-        }
-    };
-    if input.ipam_pools.is_some() {
-        return Err(configuration(
-            "IPAM pools are not supported by Forebay: leave out IpamPools",
-        ));
-    }
-    let tags = read_tags(input.tags)?;
-    let subnets = resolve_subnets(work, &input.subnets, kind)?;
-    let vpc_id = subnets[0].vpc_id.clone();
-    let ip_address_type = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
-    check_ip_address_type(
-        work,
-        &ip_address_type,
-        subnets.iter().map(|subnet| subnet.id.as_str()),
-    )?;
-    let security_groups = resolve_security_groups(work, input.security_groups, &vpc_id, kind)?;
-    let mut wanted = LoadBalancer {
-        arn: String::new(),
-        dns_name: String::new(),
-        name: input.name,
-        kind,
-        internal,
-        ip_address_type,
-        vpc_id,
-        security_groups,
-        zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
-        customer_owned_pool: input.customer_owned_ipv4_pool,
-        created: work.request.now,
-        sequence: work.state.generation(),
-        attributes: Default::default(),
-        capacity: None,
-    }
-    .sorted();
+    let tags = read_tags(input.tags.clone())?;
+    let mut wanted = wanted(work, input)?;
     if let Some(existing) = work
         .region()
         .load_balancers
@@ -137,15 +90,15 @@ pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
         .region()
         .load_balancers
         .values()
-        .filter(|other| other.kind == kind)
+        .filter(|other| other.kind == wanted.kind)
         .count();
     if count >= work.state.quota(limits::BALANCERS) {
         let text = "The maximum number of load balancers has been reached";
         return Err(ApiError::sender("TooManyLoadBalancers", text));
     }
-    wanted.arn = new_balancer_arn(work, kind, &wanted.name);
+    wanted.arn = new_balancer_arn(work, wanted.kind, &wanted.name);
     let digits = 1_000_000_000 + work.draws.below(9_000_000_000);
-    let prefix = if internal { "internal-" } else { "" };
+    let prefix = if wanted.internal { "internal-" } else { "" };
     wanted.dns_name = format!(
         "{prefix}{}-{digits}.{}.elb.localhost",
         wanted.name, work.request.region
@@ -156,6 +109,58 @@ pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
     put_tags(region, &wanted.arn, tags);
     region.load_balancers.insert(wanted.arn.clone(), Arc::new(wanted));
     Ok(answer)
+}
+
+/// The load balancer that a call asks for, without ARN, name in DNS and addresses.
+fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
+    let kind = match input.r#type.as_deref() {
+        None | Some("application") => BalancerKind::Application,
+        Some("network") => BalancerKind::Network,
+        Some("gateway") => BalancerKind::Gateway,
+        Some(other) => return Err(validation(format!("Load balancer type '{other}' is not known"))),
+    };
+    check_name(&input.name)?;
+    let internal = match input.scheme.as_deref() {
+        None | Some("internet-facing") => kind == BalancerKind::Gateway,
+        Some("internal") => true,
+        Some(other) => {
+            return Err(ApiError::sender(
+                "InvalidScheme",
+                format!("'{other}' is not a valid scheme"),
+            ));
+        }
+    };
+    if input.ipam_pools.is_some() {
+        return Err(configuration(
+            "IPAM pools are not supported by Forebay: leave out IpamPools",
+        ));
+    }
+    let subnets = resolve_subnets(work, &input.subnets, kind)?;
+    let vpc_id = subnets[0].vpc_id.clone();
+    let ip_address_type = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
+    check_ip_address_type(
+        work,
+        &ip_address_type,
+        subnets.iter().map(|subnet| subnet.id.as_str()),
+    )?;
+    let security_groups = resolve_security_groups(work, input.security_groups, &vpc_id, kind)?;
+    let balancer = LoadBalancer {
+        arn: String::new(),
+        dns_name: String::new(),
+        name: input.name,
+        kind,
+        internal,
+        ip_address_type,
+        vpc_id,
+        security_groups,
+        zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
+        customer_owned_pool: input.customer_owned_ipv4_pool,
+        created: work.request.now,
+        sequence: work.state.generation(),
+        attributes: Default::default(),
+        capacity: None,
+    };
+    Ok(balancer.sorted())
 }
 
 impl LoadBalancer {

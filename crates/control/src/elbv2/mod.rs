@@ -23,6 +23,7 @@ mod placement;
 mod policies;
 mod probes;
 pub mod records;
+mod redirects;
 mod rules;
 mod tags;
 mod target_groups;

@@ -59,6 +59,42 @@ struct DescribeInput {
 
 pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: CreateInput = work.input()?;
+    let tags = read_tags(input.tags.clone())?;
+    let mut group = wanted(work, input)?;
+    if let Some(existing) = work
+        .region()
+        .target_groups
+        .values()
+        .find(|other| other.name == group.name)
+    {
+        group.arn.clone_from(&existing.arn);
+        group.sequence = existing.sequence;
+        group.attributes.clone_from(&existing.attributes);
+        if **existing == group && has_tags(work.region(), &existing.arn, &tags) {
+            return Ok(json!({"TargetGroups": [group_value(existing, None)]}));
+        }
+        return Err(ApiError::sender(
+            "DuplicateTargetGroupName",
+            format!(
+                "A target group with the same name '{}' exists, but with different settings",
+                group.name
+            ),
+        ));
+    }
+    if work.region().target_groups.len() >= work.state.quota(limits::GROUPS) {
+        let text = "The maximum number of target groups has been reached";
+        return Err(ApiError::sender("TooManyTargetGroups", text));
+    }
+    group.arn = new_group_arn(work, &group.name);
+    let answer = json!({"TargetGroups": [group_value(&group, None)]});
+    let region = work.region_mut();
+    put_tags(region, &group.arn, tags);
+    region.target_groups.insert(group.arn.clone(), Arc::new(group));
+    Ok(answer)
+}
+
+/// The target group that a call asks for, without ARN.
+fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
     check_name(&input.name)?;
     let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
     let known = ["instance", "ip", "lambda", "alb"];
@@ -102,8 +138,7 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
         &target_type,
         work.dialect(),
     )?;
-    let tags = read_tags(input.tags.clone())?;
-    let mut group = TargetGroup {
+    Ok(TargetGroup {
         arn: String::new(),
         name: input.name,
         target_type,
@@ -117,37 +152,7 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
         health_protocol,
         sequence: work.state.generation(),
         attributes: Default::default(),
-    };
-    if let Some(existing) = work
-        .region()
-        .target_groups
-        .values()
-        .find(|other| other.name == group.name)
-    {
-        group.arn.clone_from(&existing.arn);
-        group.sequence = existing.sequence;
-        group.attributes.clone_from(&existing.attributes);
-        if **existing == group && has_tags(work.region(), &existing.arn, &tags) {
-            return Ok(json!({"TargetGroups": [group_value(existing, None)]}));
-        }
-        return Err(ApiError::sender(
-            "DuplicateTargetGroupName",
-            format!(
-                "A target group with the same name '{}' exists, but with different settings",
-                group.name
-            ),
-        ));
-    }
-    if work.region().target_groups.len() >= work.state.quota(limits::GROUPS) {
-        let text = "The maximum number of target groups has been reached";
-        return Err(ApiError::sender("TooManyTargetGroups", text));
-    }
-    group.arn = new_group_arn(work, &group.name);
-    let answer = json!({"TargetGroups": [group_value(&group, None)]});
-    let region = work.region_mut();
-    put_tags(region, &group.arn, tags);
-    region.target_groups.insert(group.arn.clone(), Arc::new(group));
-    Ok(answer)
+    })
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
