@@ -21,7 +21,7 @@ until grep -q '^forebay ready' "$dir/up" && grep -q ready "$dir/one" && grep -q 
   kill -0 "${pids[0]}" || fail "forebay ended"
 done
 export AWS_ENDPOINT_URL=$(sed -E 's/.* api=(\S+) .*/\1/' "$dir/up")
-export AWS_SHARED_CREDENTIALS_FILE="$dir/data/credentials" AWS_REGION=local-1 AWS_PAGER="" AWS_CONFIG_FILE=/dev/null
+export AWS_SHARED_CREDENTIALS_FILE="$dir/data/credentials" AWS_REGION=local-1 AWS_DEFAULT_REGION=local-1 AWS_PAGER="" AWS_CONFIG_FILE=/dev/null
 [ "$(stat -c %a "$AWS_SHARED_CREDENTIALS_FILE")" = 600 ] || fail "the credentials file is not private"
 
 account=$(aws sts get-caller-identity --query Account --output text)

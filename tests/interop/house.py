@@ -108,7 +108,7 @@ class House:
         connection = http.client.HTTPConnection(self.admin.removeprefix("http://"), timeout=10)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.search(pattern, line))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#") and re.search(pattern, line))
 
 
 def read_keys(path, profile):
@@ -174,7 +174,7 @@ class Balancer:
         self.arn = made["LoadBalancers"][0]["LoadBalancerArn"]
         group = self.elb.create_target_group(
             Name=name, Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"], TargetType="ip",
-            HealthCheckIntervalSeconds=interval, HealthCheckTimeoutSeconds=timeout,
+            HealthCheckIntervalSeconds=interval, HealthCheckTimeoutSeconds=timeout, HealthyThresholdCount=2,
         )
         self.group = group["TargetGroups"][0]["TargetGroupArn"]
         if delay is not None:
