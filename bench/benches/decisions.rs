@@ -44,7 +44,14 @@ fn group(targets: u16) -> GroupBlueprint {
 /// A picture with one group of healthy targets.
 fn picture(targets: u16) -> Arc<Picture> {
     let mut node = Node::new(1);
-    node.apply(Mono::ZERO, &Blueprint { generation: 1, balancers: vec![], groups: vec![Arc::new(group(targets))] });
+    node.apply(
+        Mono::ZERO,
+        &Blueprint {
+            generation: 1,
+            balancers: vec![],
+            groups: vec![Arc::new(group(targets))],
+        },
+    );
     node.handle_deadline(Mono::ZERO);
     let mut latest = None;
     let mut probed = Vec::new();
@@ -56,7 +63,13 @@ fn picture(targets: u16) -> Arc<Picture> {
         }
     }
     for target in probed {
-        node.handle(Mono::ZERO, Event::Probed { target, result: ProbeResult::Answered(200) });
+        node.handle(
+            Mono::ZERO,
+            Event::Probed {
+                target,
+                result: ProbeResult::Answered(200),
+            },
+        );
     }
     while let Some(output) = node.poll_output() {
         if let Output::Publish(picture) = output {
@@ -75,7 +88,13 @@ impl Headers for NoHeaders {
 }
 
 fn rules(count: u16) -> Rules<String> {
-    let action = || Action::FixedResponse(FixedResponse { status: 200, content_type: None, body: None });
+    let action = || {
+        Action::FixedResponse(FixedResponse {
+            status: 200,
+            content_type: None,
+            body: None,
+        })
+    };
     let mut rules: Vec<RuleBlueprint> = (0..count)
         .map(|index| RuleBlueprint {
             arn: String::new(),
@@ -88,7 +107,13 @@ fn rules(count: u16) -> Rules<String> {
             transforms: vec![],
         })
         .collect();
-    rules.push(RuleBlueprint { arn: String::new(), priority: Priority::Default, conditions: vec![], action: action(), transforms: vec![] });
+    rules.push(RuleBlueprint {
+        arn: String::new(),
+        priority: Priority::Default,
+        conditions: vec![],
+        action: action(),
+        transforms: vec![],
+    });
     Rules::compile(&rules, str::to_owned).expect("rules compile")
 }
 
@@ -112,7 +137,11 @@ fn decisions(criterion: &mut Criterion) {
     criterion.bench_function("100 rules, the last one wins", |bencher| {
         bencher.iter(|| black_box(rules.decide(black_box(&facts))).is_some());
     });
-    let nowhere = Facts { host: b"nowhere.example.com", path: b"/", ..facts };
+    let nowhere = Facts {
+        host: b"nowhere.example.com",
+        path: b"/",
+        ..facts
+    };
     criterion.bench_function("100 rules, none wins", |bencher| {
         bencher.iter(|| black_box(rules.decide(black_box(&nowhere))).is_some());
     });

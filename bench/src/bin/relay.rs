@@ -43,8 +43,17 @@ fn main() -> anyhow::Result<()> {
                     for (stream, peer) in [(client, ends.len() + 1), (backend, ends.len())] {
                         stream.set_nonblocking(true)?;
                         stream.set_nodelay(true)?;
-                        epoll::add(&poll, &stream, EventData::new_u64(ends.len() as u64), EventFlags::IN)?;
-                        ends.push(Some(End { stream, peer, waiting: Vec::new() }));
+                        epoll::add(
+                            &poll,
+                            &stream,
+                            EventData::new_u64(ends.len() as u64),
+                            EventFlags::IN,
+                        )?;
+                        ends.push(Some(End {
+                            stream,
+                            peer,
+                            waiting: Vec::new(),
+                        }));
                     }
                 }
                 continue;
@@ -64,14 +73,23 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Reads once from an end and writes to its peer; false when the pair is over.
-fn relay(poll: &impl std::os::fd::AsFd, ends: &mut [Option<End>], index: usize, buffer: &mut [u8]) -> anyhow::Result<bool> {
-    let Some(Some(end)) = ends.get_mut(index) else { return Ok(true) };
+fn relay(
+    poll: &impl std::os::fd::AsFd,
+    ends: &mut [Option<End>],
+    index: usize,
+    buffer: &mut [u8],
+) -> anyhow::Result<bool> {
+    let Some(Some(end)) = ends.get_mut(index) else {
+        return Ok(true);
+    };
     let (peer, count) = match end.stream.read(buffer) {
         Ok(0) => return Ok(false),
         Ok(count) => (end.peer, count),
         Err(error) => return Ok(error.kind() == std::io::ErrorKind::WouldBlock),
     };
-    let Some(Some(other)) = ends.get_mut(peer) else { return Ok(false) };
+    let Some(Some(other)) = ends.get_mut(peer) else {
+        return Ok(false);
+    };
     let written = match other.stream.write(&buffer[..count]) {
         Ok(written) => written,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
@@ -79,14 +97,21 @@ fn relay(poll: &impl std::os::fd::AsFd, ends: &mut [Option<End>], index: usize, 
     };
     if written < count {
         other.waiting.extend_from_slice(&buffer[written..count]);
-        epoll::modify(poll, &other.stream, EventData::new_u64(peer as u64), EventFlags::IN | EventFlags::OUT)?;
+        epoll::modify(
+            poll,
+            &other.stream,
+            EventData::new_u64(peer as u64),
+            EventFlags::IN | EventFlags::OUT,
+        )?;
     }
     Ok(true)
 }
 
 /// Writes what waits; false when the pair is over.
 fn flush(poll: &impl std::os::fd::AsFd, ends: &mut [Option<End>], index: usize) -> anyhow::Result<bool> {
-    let Some(Some(end)) = ends.get_mut(index) else { return Ok(true) };
+    let Some(Some(end)) = ends.get_mut(index) else {
+        return Ok(true);
+    };
     while !end.waiting.is_empty() {
         match end.stream.write(&end.waiting) {
             Ok(0) => return Ok(false),
@@ -95,7 +120,12 @@ fn flush(poll: &impl std::os::fd::AsFd, ends: &mut [Option<End>], index: usize) 
             Err(_) => return Ok(false),
         }
     }
-    epoll::modify(poll, &end.stream, EventData::new_u64(index as u64), EventFlags::IN)?;
+    epoll::modify(
+        poll,
+        &end.stream,
+        EventData::new_u64(index as u64),
+        EventFlags::IN,
+    )?;
     Ok(true)
 }
 

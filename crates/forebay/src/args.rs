@@ -3,22 +3,33 @@
 use crate::sample::SampleArgs;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
+use forebay_control::Dialect;
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// An elastic application load balancer with AWS's APIs, that you run yourself.
 #[derive(Parser, Debug)]
-#[command(name = "forebay", version, after_help = "\
+#[command(
+    name = "forebay",
+    version,
+    after_help = "\
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at
   forebay up                        serve the AWS APIs and the load balancers made with them
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=local-1 \\
          AWS_SHARED_CREDENTIALS_FILE=$PWD/forebay-data/credentials
-  aws elbv2 describe-load-balancers")]
+  aws elbv2 describe-load-balancers"
+)]
 pub(crate) struct Cli {
     /// What to log, as `level` or `crate=level,...`
-    #[arg(long, env = "FOREBAY_LOG", default_value = "warn", global = true, value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "FOREBAY_LOG",
+        default_value = "warn",
+        global = true,
+        value_name = "FILTER"
+    )]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,7 +51,13 @@ pub(crate) enum Command {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct DataDir {
     /// Where state and credentials are kept
-    #[arg(long, env = "FOREBAY_DATA_DIR", default_value = "forebay-data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "FOREBAY_DATA_DIR",
+        default_value = "forebay-data",
+        value_name = "DIR",
+        global = true
+    )]
     pub(crate) data_dir: PathBuf,
 }
 
@@ -60,10 +77,20 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) data: DataDir,
     /// Where the AWS APIs are served; port 0 takes a free one
-    #[arg(long, env = "FOREBAY_API", default_value = "127.0.0.1:4566", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "FOREBAY_API",
+        default_value = "127.0.0.1:4566",
+        value_name = "ADDR:PORT"
+    )]
     pub(crate) api: SocketAddr,
     /// Where metrics and health are served; port 0 takes a free one
-    #[arg(long, env = "FOREBAY_ADMIN", default_value = "127.0.0.1:4567", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "FOREBAY_ADMIN",
+        default_value = "127.0.0.1:4567",
+        value_name = "ADDR:PORT"
+    )]
     pub(crate) admin: SocketAddr,
     /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
     /// take to 127.0.0.1
@@ -88,6 +115,13 @@ pub(crate) struct UpArgs {
     /// Let `POST /moto-api/reset` delete everything, for test suites that need it
     #[arg(long, env = "FOREBAY_ENABLE_RESET")]
     pub(crate) enable_reset: bool,
+    /// Whose habits API answers follow: `moto` accepts and echoes what suites written against that mock expect, and AWS
+    /// would refuse [default: aws; with --enable-reset, which only such suites use, moto]
+    #[arg(long, env = "FOREBAY_DIALECT", value_parser = dialect, value_name = "aws|moto")]
+    pub(crate) dialect: Option<Dialect>,
+    /// Raise or lower a quota, by the name that DescribeAccountLimits gives it; may be repeated
+    #[arg(long, env = "FOREBAY_QUOTA", value_name = "NAME=MAX", value_parser = quota, value_delimiter = ',')]
+    pub(crate) quota: Vec<(String, u32)>,
     /// Threads that carry traffic [default: one per core]
     #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
@@ -97,16 +131,30 @@ pub(crate) struct UpArgs {
 }
 
 impl UpArgs {
+    /// Whose habits API answers follow.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect.unwrap_or(if self.enable_reset {
+            Dialect::Moto
+        } else {
+            Dialect::Aws
+        })
+    }
+
     /// Refuses what can't be served, before anything is touched.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.dns.is_some() {
-            bail!("--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl take to 127.0.0.1");
+            bail!(
+                "--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl take to 127.0.0.1"
+            );
         }
         if self.stack.is_some() {
             bail!("--stack is not built yet: leave it out, and use the AWS CLI, Terraform or any AWS client");
         }
         if self.no_auth && !self.api.ip().is_loopback() {
-            bail!("--no-auth is for loopback only, and {} is not: anyone who reaches it could do anything", self.api.ip());
+            bail!(
+                "--no-auth is for loopback only, and {} is not: anyone who reaches it could do anything",
+                self.api.ip()
+            );
         }
         if let Some(pool) = self.address_pool
             && pool.prefix_len() > 24
@@ -123,6 +171,37 @@ fn account(text: &str) -> anyhow::Result<String> {
     } else {
         bail!("an account id is twelve digits, such as 123456789012")
     }
+}
+
+fn dialect(text: &str) -> anyhow::Result<Dialect> {
+    match text {
+        "aws" => Ok(Dialect::Aws),
+        "moto" => Ok(Dialect::Moto),
+        _ => bail!("a dialect is aws or moto"),
+    }
+}
+
+fn quota(text: &str) -> anyhow::Result<(String, u32)> {
+    let known = || {
+        forebay_model::limits::QUOTAS
+            .iter()
+            .map(|quota| quota.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (name, max) = text
+        .split_once('=')
+        .context("a quota is NAME=MAX, such as application-load-balancers=100")?;
+    if !forebay_model::limits::QUOTAS
+        .iter()
+        .any(|quota| quota.name == name)
+    {
+        bail!("there is no quota '{name}'; there are {}", known());
+    }
+    Ok((
+        name.to_owned(),
+        max.parse().with_context(|| format!("'{max}' is no number"))?,
+    ))
 }
 
 /// Flags of `forebay demo`.
@@ -185,5 +264,10 @@ pub(crate) fn make_data_dir(dir: &std::path::Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("cannot make the data directory {}: choose another --data-dir", dir.display()))
+        .with_context(|| {
+            format!(
+                "cannot make the data directory {}: choose another --data-dir",
+                dir.display()
+            )
+        })
 }

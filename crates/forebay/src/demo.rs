@@ -37,9 +37,14 @@ struct SampleCli {
 async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let dir = tempfile::Builder::new().prefix("forebay-demo-").tempdir().context("cannot make a fresh directory")?;
+    let dir = tempfile::Builder::new()
+        .prefix("forebay-demo-")
+        .tempdir()
+        .context("cannot make a fresh directory")?;
     let house = House::start(UpArgs {
-        data: DataDir { data_dir: dir.path().to_owned() },
+        data: DataDir {
+            data_dir: dir.path().to_owned(),
+        },
         api: free_or(4566),
         admin: free_or(4567),
         dns: None,
@@ -49,6 +54,8 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         stack: None,
         no_auth: false,
         enable_reset: false,
+        dialect: None,
+        quota: Vec::new(),
         workers: None,
         drain_seconds: 2,
     })
@@ -77,19 +84,31 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     }
     house.stop().await?;
     let good = outcome.failed() == 0 && outcome.answered() > 0;
-    Ok(if good || !args.exit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good || !args.exit {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// This port on loopback if it is free, else any.
 fn free_or(port: u16) -> SocketAddr {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if TcpListener::bind(address).is_ok() { address } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
+    if TcpListener::bind(address).is_ok() {
+        address
+    } else {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+    }
 }
 
 /// A port for the listener: this one if it is free, else another.
 fn free_port(port: u16) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    Ok(listener.context("no port is free on 127.0.0.1")?.local_addr()?.port())
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    Ok(listener
+        .context("no port is free on 127.0.0.1")?
+        .local_addr()?
+        .port())
 }
 
 /// Three sample targets, each on a thread and a loopback address of its own.
@@ -97,7 +116,8 @@ fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
     let mut started = Vec::new();
     for (name, last) in TARGETS {
         let [a, b, c] = TARGET_NET;
-        let listener = TcpListener::bind((Ipv4Addr::new(a, b, c, last), 0)).context("cannot start a sample target")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::new(a, b, c, last), 0)).context("cannot start a sample target")?;
         let address = listener.local_addr()?;
         let args = SampleCli::try_parse_from(["sample-target", "--name", name])?.args;
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -120,30 +140,44 @@ struct Made {
 
 /// Makes a load balancer as any AWS client would.
 async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> anyhow::Result<Made> {
-    let found = |xml: &str, name: &str| element(xml, name).map(str::to_owned).with_context(|| format!("no {name} in the answer"));
+    let found = |xml: &str, name: &str| {
+        element(xml, name)
+            .map(str::to_owned)
+            .with_context(|| format!("no {name} in the answer"))
+    };
     let subnets = caller.call(Service::Ec2, "DescribeSubnets", &[]).await?;
     let ids: Vec<&str> = elements(&subnets, "subnetId").collect();
-    let [first, second, third, ..] = ids[..] else { bail!("the default VPC has {} subnets, not three", ids.len()) };
+    let [first, second, third, ..] = ids[..] else {
+        bail!("the default VPC has {} subnets, not three", ids.len())
+    };
     let vpc = found(&subnets, "vpcId")?;
     let balancer = caller
-        .call(Service::Elbv2, "CreateLoadBalancer", &[
-            ("Name", "demo"),
-            ("Subnets.member.1", first),
-            ("Subnets.member.2", second),
-            ("Subnets.member.3", third),
-        ])
+        .call(
+            Service::Elbv2,
+            "CreateLoadBalancer",
+            &[
+                ("Name", "demo"),
+                ("Subnets.member.1", first),
+                ("Subnets.member.2", second),
+                ("Subnets.member.3", third),
+            ],
+        )
         .await?;
     let arn = found(&balancer, "LoadBalancerArn")?;
     let group = caller
-        .call(Service::Elbv2, "CreateTargetGroup", &[
-            ("Name", "demo"),
-            ("Protocol", "HTTP"),
-            ("Port", "80"),
-            ("VpcId", &vpc),
-            ("TargetType", "ip"),
-            ("HealthCheckIntervalSeconds", "5"),
-            ("HealthCheckTimeoutSeconds", "2"),
-        ])
+        .call(
+            Service::Elbv2,
+            "CreateTargetGroup",
+            &[
+                ("Name", "demo"),
+                ("Protocol", "HTTP"),
+                ("Port", "80"),
+                ("VpcId", &vpc),
+                ("TargetType", "ip"),
+                ("HealthCheckIntervalSeconds", "5"),
+                ("HealthCheckTimeoutSeconds", "2"),
+            ],
+        )
         .await?;
     let group = found(&group, "TargetGroupArn")?;
     let mut registration = vec![("TargetGroupArn".to_owned(), group.clone())];
@@ -151,19 +185,34 @@ async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> any
         registration.push((format!("Targets.member.{index}.Id"), address.ip().to_string()));
         registration.push((format!("Targets.member.{index}.Port"), address.port().to_string()));
     }
-    let registration: Vec<(&str, &str)> = registration.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    caller.call(Service::Elbv2, "RegisterTargets", &registration).await?;
+    let registration: Vec<(&str, &str)> = registration
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
     caller
-        .call(Service::Elbv2, "CreateListener", &[
-            ("LoadBalancerArn", &arn),
-            ("Protocol", "HTTP"),
-            ("Port", &port.to_string()),
-            ("DefaultActions.member.1.Type", "forward"),
-            ("DefaultActions.member.1.TargetGroupArn", &group),
-        ])
+        .call(Service::Elbv2, "RegisterTargets", &registration)
+        .await?;
+    caller
+        .call(
+            Service::Elbv2,
+            "CreateListener",
+            &[
+                ("LoadBalancerArn", &arn),
+                ("Protocol", "HTTP"),
+                ("Port", &port.to_string()),
+                ("DefaultActions.member.1.Type", "forward"),
+                ("DefaultActions.member.1.TargetGroupArn", &group),
+            ],
+        )
         .await?;
     wait_until_healthy(caller, &group, targets.len()).await?;
-    let balancer = caller.call(Service::Elbv2, "DescribeLoadBalancers", &[("LoadBalancerArns.member.1", &arn)]).await?;
+    let balancer = caller
+        .call(
+            Service::Elbv2,
+            "DescribeLoadBalancers",
+            &[("LoadBalancerArns.member.1", &arn)],
+        )
+        .await?;
     let nodes: Vec<SocketAddr> = elements(&balancer, "IpAddress")
         .map(|address| Ok(SocketAddr::new(address.parse()?, port)))
         .collect::<anyhow::Result<_>>()?;
@@ -171,15 +220,28 @@ async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> any
         bail!("the load balancer reports no addresses");
     }
     let dns_name = found(&balancer, "DNSName")?;
-    println!("Load balancer demo has {} nodes, one per zone, and three healthy targets.", nodes.len());
+    println!(
+        "Load balancer demo has {} nodes, one per zone, and three healthy targets.",
+        nodes.len()
+    );
     Ok(Made { arn, dns_name, nodes })
 }
 
 async fn wait_until_healthy(caller: &Caller, group: &str, count: usize) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
-        let health = caller.call(Service::Elbv2, "DescribeTargetHealth", &[("TargetGroupArn", group)]).await?;
-        if elements(&health, "State").filter(|state| *state == "healthy").count() == count {
+        let health = caller
+            .call(
+                Service::Elbv2,
+                "DescribeTargetHealth",
+                &[("TargetGroupArn", group)],
+            )
+            .await?;
+        if elements(&health, "State")
+            .filter(|state| *state == "healthy")
+            .count()
+            == count
+        {
             return Ok(());
         }
         if began.elapsed() > HEALTHY_WITHIN {
@@ -215,10 +277,19 @@ async fn load_with_bar(nodes: &[SocketAddr], args: &DemoArgs) -> anyhow::Result<
 
 fn print_table(outcome: &Outcome, seconds: u64) {
     let total = outcome.answered() + outcome.failed();
-    let share = |count: u64| if total == 0 { 0.0 } else { 100.0 * count as f64 / total as f64 };
+    let share = |count: u64| {
+        if total == 0 {
+            0.0
+        } else {
+            100.0 * count as f64 / total as f64
+        }
+    };
     let millis = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
     println!();
-    println!("  requests   {total:>10}   ({:.0} a second for {seconds} s)", total as f64 / seconds as f64);
+    println!(
+        "  requests   {total:>10}   ({:.0} a second for {seconds} s)",
+        total as f64 / seconds as f64
+    );
     println!("  errors     {:>10}", outcome.failed());
     println!("  p50        {:>10.2} ms", millis(0.5));
     println!("  p99        {:>10.2} ms", millis(0.99));
@@ -240,8 +311,14 @@ fn print_next(house: &House, made: &Made, port: u16) {
     println!("  curl http://{}:{port}/headers", made.dns_name);
     println!("  curl http://{}/metrics", house.admin);
     println!();
-    println!("  export AWS_ENDPOINT_URL=http://{} AWS_REGION=local-1 \\", house.api);
-    println!("         AWS_SHARED_CREDENTIALS_FILE={}", house.credentials.display());
+    println!(
+        "  export AWS_ENDPOINT_URL=http://{} AWS_REGION=local-1 \\",
+        house.api
+    );
+    println!(
+        "         AWS_SHARED_CREDENTIALS_FILE={}",
+        house.credentials.display()
+    );
     println!("  aws elbv2 describe-load-balancers --names demo");
     println!("  aws elbv2 describe-listeners --load-balancer-arn {}", made.arn);
     println!();

@@ -4,14 +4,14 @@ use crate::args::{UpArgs, make_data_dir};
 use anyhow::{Context as _, bail};
 use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
-use forebay_model::TargetHealth;
+use forebay_model::{Blueprint, TargetHealth};
 use forebay_node::Node;
 use forebay_proxy::{Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -30,14 +30,26 @@ pub(crate) struct House {
     drain: Duration,
 }
 
-/// The data plane, as `control` sees it.
-struct Plane(Arc<DataPlane>);
+/// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
+struct Publisher {
+    plane: Arc<DataPlane>,
+    last: Mutex<Option<(Arc<State>, Blueprint)>>,
+}
 
-impl Publish for Plane {
+impl Publish for Publisher {
     fn publish(&self, state: &Arc<State>) {
-        self.0.apply(state.blueprint());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let blueprint = match &*last {
+            Some((old, before)) => state.blueprint_since(old, before),
+            None => state.blueprint(),
+        };
+        *last = Some((Arc::clone(state), blueprint.clone()));
+        self.plane.apply(blueprint);
     }
 }
+
+/// The data plane's observations, as `control` asks for them.
+struct Plane(Arc<DataPlane>);
 
 impl Seen for Plane {
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
@@ -90,18 +102,24 @@ impl House {
         let api = listen(args.api, "--api")?;
         let admin = listen(args.admin, "--admin")?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
-        let state = state(&args, kept)?;
+        let quotas = args.quota.iter().cloned().collect();
+        let state = state(&args, kept)?.configured(args.dialect(), quotas);
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
-        let workers = args
-            .workers
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let workers = args.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        );
         let plane = Arc::new(DataPlane::start(Options { workers, seed }, clock, sender)?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
-        let publish = Plane(Arc::clone(&plane));
+        let publish = Publisher {
+            plane: Arc::clone(&plane),
+            last: Mutex::new(None),
+        };
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
-        let started = tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
+        let started =
+            tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(end_drains(writer.clone(), drained));
         let manners = Manners {
@@ -116,7 +134,10 @@ impl House {
         let serving = tokio::spawn(forebay_gateway::serve(api, desk, until(stopped.clone())));
         admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let shown = Arc::new(Shown { plane: Arc::clone(&plane), began: std::time::Instant::now() });
+        let shown = Arc::new(Shown {
+            plane: Arc::clone(&plane),
+            began: std::time::Instant::now(),
+        });
         tokio::spawn(forebay_telemetry::serve(admin, shown, until(stopped)));
         Ok(House {
             api: api_address,

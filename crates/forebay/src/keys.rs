@@ -9,8 +9,15 @@ pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {
         CredentialsVerb::Create { profile } => {
             make_data_dir(&args.data.data_dir)?;
             let key = credentials::create(&path, &profile)?;
-            println!("[{}]\naws_access_key_id = {}\naws_secret_access_key = {}", key.profile, key.access_key, key.secret);
-            eprintln!("Added to {}. Use it with AWS_PROFILE={}.", path.display(), key.profile);
+            println!(
+                "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}",
+                key.profile, key.access_key, key.secret
+            );
+            eprintln!(
+                "Added to {}. Use it with AWS_PROFILE={}.",
+                path.display(),
+                key.profile
+            );
         }
         CredentialsVerb::List => {
             for listed in credentials::list(&path)? {

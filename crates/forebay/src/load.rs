@@ -22,12 +22,22 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn new() -> anyhow::Result<Outcome> {
-        Ok(Outcome { by_target: BTreeMap::new(), errors: BTreeMap::new(), latency: Histogram::new_with_max(60_000_000, 3)? })
+        Ok(Outcome {
+            by_target: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            latency: Histogram::new_with_max(60_000_000, 3)?,
+        })
     }
 
     fn merge(&mut self, other: Outcome) {
-        other.by_target.into_iter().for_each(|(name, count)| *self.by_target.entry(name).or_default() += count);
-        other.errors.into_iter().for_each(|(what, count)| *self.errors.entry(what).or_default() += count);
+        other
+            .by_target
+            .into_iter()
+            .for_each(|(name, count)| *self.by_target.entry(name).or_default() += count);
+        other
+            .errors
+            .into_iter()
+            .for_each(|(what, count)| *self.errors.entry(what).or_default() += count);
         // Both have the same bounds.
         let _ = self.latency.add(other.latency);
     }
@@ -76,17 +86,29 @@ async fn client(address: SocketAddr, until: Instant, done: &AtomicU64) -> anyhow
     Ok(outcome)
 }
 
-async fn connection(address: SocketAddr, until: Instant, done: &AtomicU64, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn connection(
+    address: SocketAddr,
+    until: Instant,
+    done: &AtomicU64,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
     let stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     while Instant::now() < until {
-        let request = Request::get("/").header("host", address.to_string()).body(Empty::<bytes::Bytes>::new())?;
+        let request = Request::get("/")
+            .header("host", address.to_string())
+            .body(Empty::<bytes::Bytes>::new())?;
         let began = Instant::now();
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let target = answer.headers().get("x-target").and_then(|name| name.to_str().ok()).unwrap_or("?").to_owned();
+        let target = answer
+            .headers()
+            .get("x-target")
+            .and_then(|name| name.to_str().ok())
+            .unwrap_or("?")
+            .to_owned();
         answer.into_body().collect().await?;
         done.fetch_add(1, Relaxed);
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -34,10 +34,17 @@ impl FromStr for Millis {
     type Err = String;
     fn from_str(text: &str) -> Result<Millis, String> {
         let (low, high) = text.split_once('-').unwrap_or((text, text));
-        let read = |part: &str| part.trim().parse::<u64>().ok().filter(|&ms| Duration::from_millis(ms) <= LONGEST);
+        let read = |part: &str| {
+            part.trim()
+                .parse::<u64>()
+                .ok()
+                .filter(|&ms| Duration::from_millis(ms) <= LONGEST)
+        };
         match (read(low), read(high)) {
             (Some(low), Some(high)) if low <= high => Ok(Millis { low, high }),
-            _ => Err(format!("'{text}' is neither milliseconds (20) nor a range of them (0-200), up to one hour")),
+            _ => Err(format!(
+                "'{text}' is neither milliseconds (20) nor a range of them (0-200), up to one hour"
+            )),
         }
     }
 }
@@ -111,20 +118,30 @@ struct Sample {
 pub(crate) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let listener = std::net::TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another --listen", args.listen))?;
-    println!("sample-target ready http://{} name={}", listener.local_addr()?, args.name);
+    println!(
+        "sample-target ready http://{} name={}",
+        listener.local_addr()?,
+        args.name
+    );
     serve(args, listener)
 }
 
 /// Serves on this socket, on the calling thread alone.
 pub(crate) fn serve(args: SampleArgs, listener: std::net::TcpListener) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let draws = RefCell::new(Stream::named(args.seed, "sample-target"));
         let sample = Rc::new(Sample {
-            args, draws, counts: RefCell::default(), in_flight: Cell::new(0), peak: Cell::new(0),
+            args,
+            draws,
+            counts: RefCell::default(),
+            in_flight: Cell::new(0),
+            peak: Cell::new(0),
         });
         loop {
             match listener.accept().await {
@@ -156,11 +173,17 @@ async fn connection(sample: Rc<Sample>, stream: tokio::net::TcpStream) {
 fn wish<T: FromStr>(request: &Request<Incoming>, name: &str) -> Option<Result<T, String>> {
     let query = request.uri().query()?;
     let (_, text) = form_urlencoded::parse(query.as_bytes()).find(|pair| pair.0 == name)?;
-    Some(text.parse().map_err(|_| format!("{name}={text} makes no sense; see --help\n")))
+    Some(
+        text.parse()
+            .map_err(|_| format!("{name}={text} makes no sense; see --help\n")),
+    )
 }
 
 async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let probe = request.headers().get("user-agent").is_some_and(|agent| agent.as_bytes().starts_with(b"ELB-HealthChecker"));
+    let probe = request
+        .headers()
+        .get("user-agent")
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"ELB-HealthChecker"));
     if request.uri().path() == "/counts" {
         let counts = serde_json::json!({
             "name": sample.args.name, "requests": &*sample.counts.borrow(),
@@ -169,25 +192,40 @@ async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<By
         return plain(StatusCode::OK, format!("{counts}\n").into());
     }
     if !probe {
-        *sample.counts.borrow_mut().entry(request.method().to_string()).or_default() += 1;
+        *sample
+            .counts
+            .borrow_mut()
+            .entry(request.method().to_string())
+            .or_default() += 1;
     }
     sample.in_flight.set(sample.in_flight.get() + 1);
     sample.peak.set(sample.peak.get().max(sample.in_flight.get()));
-    let answer = misbehave(sample, request, probe).await.unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()));
+    let answer = misbehave(sample, request, probe)
+        .await
+        .unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()));
     sample.in_flight.set(sample.in_flight.get() - 1);
     answer
 }
 
-async fn misbehave(sample: &Sample, request: Request<Incoming>, probe: bool) -> Result<Response<Full<Bytes>>, String> {
+async fn misbehave(
+    sample: &Sample,
+    request: Request<Incoming>,
+    probe: bool,
+) -> Result<Response<Full<Bytes>>, String> {
     let args = &sample.args;
     let delay = wish(&request, "delay").transpose()?.unwrap_or(args.delay);
-    let blocks = args.block_method.as_ref().is_none_or(|method| method == request.method().as_str());
+    let blocks = args
+        .block_method
+        .as_ref()
+        .is_none_or(|method| method == request.method().as_str());
     let block = match wish(&request, "block").transpose()? {
         Some(block) => block,
         None if blocks => args.block,
         None => Millis::default(),
     };
-    let failure_rate: f64 = wish(&request, "failure-rate").transpose()?.unwrap_or(args.failure_rate);
+    let failure_rate: f64 = wish(&request, "failure-rate")
+        .transpose()?
+        .unwrap_or(args.failure_rate);
     let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
     let status: Option<u16> = wish(&request, "status").transpose()?;
     if size > BODY_BYTES {
@@ -208,15 +246,17 @@ async fn misbehave(sample: &Sample, request: Request<Incoming>, probe: bool) -> 
             std::thread::sleep(block);
         }
     }
-    let fails = failure_rate > 0.0 && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
+    let fails =
+        failure_rate > 0.0 && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
     let code = status.unwrap_or(if fails { args.failure_status } else { 200 });
     let code = StatusCode::from_u16(code).map_err(|_| format!("{code} is no status\n"))?;
     let mut answer = match (head.method, head.uri.path()) {
         (Method::POST, "/echo") => plain(code, body),
         (_, "/headers") => {
-            let lines = head.headers.iter().map(|(name, value)| {
-                format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
-            });
+            let lines = head
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
             plain(code, lines.collect::<String>().into())
         }
         _ if size > 0 => plain(code, vec![b'x'; size].into()),
@@ -231,7 +271,9 @@ async fn misbehave(sample: &Sample, request: Request<Incoming>, probe: bool) -> 
 fn plain(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+    answer
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("text/plain"));
     answer
 }
 

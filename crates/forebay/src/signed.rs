@@ -27,8 +27,12 @@ impl Caller {
     pub(crate) fn from_file(api: SocketAddr, region: &str, credentials: &Path) -> anyhow::Result<Caller> {
         let text = std::fs::read_to_string(credentials).context("cannot read the credentials")?;
         let value = |key: &str| {
-            let line = text.lines().filter_map(|line| line.split_once('=')).find(|line| line.0.trim() == key);
-            line.map(|line| line.1.trim().to_owned()).with_context(|| format!("the credentials hold no {key}"))
+            let line = text
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|line| line.0.trim() == key);
+            line.map(|line| line.1.trim().to_owned())
+                .with_context(|| format!("the credentials hold no {key}"))
         };
         Ok(Caller {
             api,
@@ -41,27 +45,50 @@ impl Caller {
     }
 
     /// Calls an operation of elbv2 or ec2; returns the answer's XML.
-    pub(crate) async fn call(&self, service: Service, action: &str, input: &[(&str, &str)]) -> anyhow::Result<String> {
-        let version = if service == Service::Ec2 { "2016-11-15" } else { "2015-12-01" };
+    pub(crate) async fn call(
+        &self,
+        service: Service,
+        action: &str,
+        input: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        let version = if service == Service::Ec2 {
+            "2016-11-15"
+        } else {
+            "2015-12-01"
+        };
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
             .append_pair("Version", version)
             .extend_pairs(input)
             .finish();
         let url = format!("http://{}/", self.api);
-        let signer = sigv4::Signer { access_key: &self.access_key, secret: &self.secret, region: &self.region, service };
+        let signer = sigv4::Signer {
+            access_key: &self.access_key,
+            secret: &self.secret,
+            region: &self.region,
+            service,
+        };
         let host = self.api.to_string();
-        let headers = [("host", host.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let headers = [
+            ("host", host.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
         let signed = sigv4::sign(signer, "POST", &url, &headers, body.as_bytes(), self.clock.wall())?;
         let mut request = Request::post(&url).header("content-type", "application/x-www-form-urlencoded");
         for (name, value) in signed {
             request = request.header(name, value);
         }
-        let answer = self.client.request(request.body(Full::new(Bytes::from(body)))?).await?;
+        let answer = self
+            .client
+            .request(request.body(Full::new(Bytes::from(body)))?)
+            .await?;
         let status = answer.status();
         let text = String::from_utf8_lossy(&answer.into_body().collect().await?.to_bytes()).into_owned();
         if !status.is_success() {
-            bail!("{action} was answered with {status}: {}", element(&text, "Message").unwrap_or(&text));
+            bail!(
+                "{action} was answered with {status}: {}",
+                element(&text, "Message").unwrap_or(&text)
+            );
         }
         Ok(text)
     }

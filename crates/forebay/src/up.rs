@@ -37,5 +37,9 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
 
 /// The runtime of everything but traffic, which has threads of its own.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("control").build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .thread_name("control")
+        .build()
 }

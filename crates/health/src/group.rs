@@ -61,13 +61,31 @@ mod tests {
     #[test]
     fn either_threshold_fails_open() {
         let routing = |registered, healthy, minimum_count, minimum_percent| {
-            GroupHealth { registered, healthy, minimum_count, minimum_percent }.routing()
+            GroupHealth {
+                registered,
+                healthy,
+                minimum_count,
+                minimum_percent,
+            }
+            .routing()
         };
         assert_eq!(routing(0, 0, 1, 0), (Routing::None, RoutingReason::Empty));
         assert_eq!(routing(3, 0, 1, 0), (Routing::All, RoutingReason::NoneHealthy));
-        assert_eq!(routing(3, 1, 1, 0), (Routing::Healthy, RoutingReason::EnoughHealthy));
-        assert_eq!(routing(3, 1, 2, 0), (Routing::All, RoutingReason::BelowMinimumCount));
-        assert_eq!(routing(4, 1, 1, 50), (Routing::All, RoutingReason::BelowMinimumPercentage));
-        assert_eq!(routing(4, 2, 1, 50), (Routing::Healthy, RoutingReason::EnoughHealthy));
+        assert_eq!(
+            routing(3, 1, 1, 0),
+            (Routing::Healthy, RoutingReason::EnoughHealthy)
+        );
+        assert_eq!(
+            routing(3, 1, 2, 0),
+            (Routing::All, RoutingReason::BelowMinimumCount)
+        );
+        assert_eq!(
+            routing(4, 1, 1, 50),
+            (Routing::All, RoutingReason::BelowMinimumPercentage)
+        );
+        assert_eq!(
+            routing(4, 2, 1, 50),
+            (Routing::Healthy, RoutingReason::EnoughHealthy)
+        );
     }
 }

@@ -41,7 +41,10 @@ impl Default for Tracker {
 impl Tracker {
     /// What is known now.
     pub fn health(&self) -> TargetHealth {
-        TargetHealth { state: self.state, reason: self.reason.clone() }
+        TargetHealth {
+            state: self.state,
+            reason: self.reason.clone(),
+        }
     }
 
     /// Whether it is healthy.
@@ -110,7 +113,11 @@ impl Tracker {
 
     /// From one probe's start to the next one's.
     pub fn interval(&self, check: &HealthCheck) -> Duration {
-        if self.is_refused() { REFUSED_INTERVAL.min(check.interval) } else { check.interval }
+        if self.is_refused() {
+            REFUSED_INTERVAL.min(check.interval)
+        } else {
+            check.interval
+        }
     }
 }
 
@@ -137,11 +144,20 @@ mod tests {
     #[test]
     fn first_success_makes_a_new_target_healthy() {
         let mut tracker = Tracker::default();
-        assert_eq!(tracker.health().reason, Some(HealthReason::RegistrationInProgress));
+        assert_eq!(
+            tracker.health().reason,
+            Some(HealthReason::RegistrationInProgress)
+        );
         tracker.probing();
         assert_eq!(tracker.health().reason, Some(HealthReason::InitialHealthChecking));
         assert!(tracker.probed(ProbeResult::Answered(200), &check()));
-        assert_eq!(tracker.health(), TargetHealth { state: HealthState::Healthy, reason: None });
+        assert_eq!(
+            tracker.health(),
+            TargetHealth {
+                state: HealthState::Healthy,
+                reason: None
+            }
+        );
     }
 
     #[test]
@@ -153,7 +169,10 @@ mod tests {
         assert_eq!(tracker.health().reason, Some(HealthReason::Timeout));
         tracker.probed(ProbeResult::Answered(200), &check());
         tracker.probed(ProbeResult::Answered(404), &check());
-        assert_eq!(tracker.health().reason, Some(HealthReason::ResponseCodeMismatch(404)));
+        assert_eq!(
+            tracker.health().reason,
+            Some(HealthReason::ResponseCodeMismatch(404))
+        );
         for healthy in [false, false, true] {
             assert_eq!(tracker.probed(ProbeResult::Answered(200), &check()), healthy);
         }

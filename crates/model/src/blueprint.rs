@@ -129,7 +129,10 @@ pub struct ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        ListenerSettings { server_header: true, response_headers: Vec::new() }
+        ListenerSettings {
+            server_header: true,
+            response_headers: Vec::new(),
+        }
     }
 }
 

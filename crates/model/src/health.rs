@@ -26,7 +26,11 @@ pub struct MatcherError(String);
 
 impl core::fmt::Display for MatcherError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "'{}' is not a code, a list of codes or a range of codes", self.0)
+        write!(
+            f,
+            "'{}' is not a code, a list of codes or a range of codes",
+            self.0
+        )
     }
 }
 
@@ -46,12 +50,17 @@ impl Matcher {
             }
             ranges.push((low, high));
         }
-        Ok(Matcher { text: text.to_owned(), ranges })
+        Ok(Matcher {
+            text: text.to_owned(),
+            ranges,
+        })
     }
 
     /// Whether this code is a success.
     pub fn accepts(&self, code: u16) -> bool {
-        self.ranges.iter().any(|&(low, high)| (low..=high).contains(&code))
+        self.ranges
+            .iter()
+            .any(|&(low, high)| (low..=high).contains(&code))
     }
 
     /// The lowest and the highest code it accepts.
@@ -232,7 +241,11 @@ mod tests {
     #[test]
     fn matcher_takes_codes_lists_and_ranges() {
         let matcher = Matcher::parse("200,202,300-302").unwrap();
-        assert!([200, 202, 300, 301, 302].iter().all(|&code| matcher.accepts(code)));
+        assert!(
+            [200, 202, 300, 301, 302]
+                .iter()
+                .all(|&code| matcher.accepts(code))
+        );
         assert!(![201, 303, 0].iter().any(|&code| matcher.accepts(code)));
         assert_eq!(matcher.bounds(), (200, 302));
         for wrong in ["", "abc", "300-200", "200,", "-", "99999"] {

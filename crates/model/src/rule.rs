@@ -15,7 +15,10 @@ pub enum Priority {
 impl Priority {
     /// A priority from 1 to 50000; anything else is none.
     pub fn at(number: i64) -> Option<Priority> {
-        u16::try_from(number).ok().filter(|number| (1..=50_000).contains(number)).map(Priority::At)
+        u16::try_from(number)
+            .ok()
+            .filter(|number| (1..=50_000).contains(number))
+            .map(Priority::At)
     }
 }
 

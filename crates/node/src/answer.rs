@@ -19,14 +19,23 @@ impl Answer {
     /// ALB's page for this reason.
     pub fn page(reason: Reason) -> Answer {
         let status = reason.status();
-        Answer { status, reason, content: Some(("text/html".to_owned(), page(status).into_bytes())), location: None }
+        Answer {
+            status,
+            reason,
+            content: Some(("text/html".to_owned(), page(status).into_bytes())),
+            location: None,
+        }
     }
 }
 
 /// The page ALB sends with a status of its own: 122 bytes for 502, 162 for 503 (observed on ALB).
 pub fn page(status: u16) -> String {
     let phrase = phrase(status);
-    let title = if phrase.is_empty() { status.to_string() } else { format!("{status} {phrase}") };
+    let title = if phrase.is_empty() {
+        status.to_string()
+    } else {
+        format!("{status} {phrase}")
+    };
     format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
     )
@@ -79,6 +88,8 @@ mod tests {
         assert_eq!(page(503).len(), 162);
         assert_eq!(page(502).len(), 122);
         assert_eq!(page(504).len(), 132);
-        assert!(page(503).starts_with("<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n"));
+        assert!(page(503).starts_with(
+            "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n"
+        ));
     }
 }

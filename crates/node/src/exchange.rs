@@ -236,11 +236,18 @@ impl Exchange {
         mind: &mut Mind,
         stats: &BalancerStats,
     ) -> Step {
-        let Some(won) = listener.rules.as_ref().and_then(|rules| rules.decide(&request.facts)) else {
+        let Some(won) = listener
+            .rules
+            .as_ref()
+            .and_then(|rules| rules.decide(&request.facts))
+        else {
             return self.answer(Reason::NotServed);
         };
         self.record.priority = Some(won.priority);
-        stats.rule_evaluations.store(stats.rule_evaluations.load(Relaxed) + u64::from(won.evaluated), Relaxed);
+        stats.rule_evaluations.store(
+            stats.rule_evaluations.load(Relaxed) + u64::from(won.evaluated),
+            Relaxed,
+        );
         if let Some(transforms) = won.transforms {
             match rewrite(transforms, &request.facts) {
                 Ok(rewritten) => self.rewritten = rewritten,
@@ -270,15 +277,28 @@ impl Exchange {
                 let status = template.status();
                 let content = Some(("text/html".to_owned(), crate::answer::page(status).into_bytes()));
                 self.record.reason = Some(Reason::Redirect);
-                Step::Answer(Box::new(Answer { status, reason: Reason::Redirect, content, location: Some(location) }))
+                Step::Answer(Box::new(Answer {
+                    status,
+                    reason: Reason::Redirect,
+                    content,
+                    location: Some(location),
+                }))
             }
             Route::Fixed(fixed) => {
-                let kind = fixed.content_type.clone().unwrap_or_else(|| "text/plain".to_owned());
+                let kind = fixed
+                    .content_type
+                    .clone()
+                    .unwrap_or_else(|| "text/plain".to_owned());
                 let body = fixed.body.clone().unwrap_or_default().into_bytes();
                 let content = (!body.is_empty()).then_some((kind, body));
                 self.record.reason = Some(Reason::FixedResponse);
                 let reason = Reason::FixedResponse;
-                Step::Answer(Box::new(Answer { status: fixed.status, reason, content, location: None }))
+                Step::Answer(Box::new(Answer {
+                    status: fixed.status,
+                    reason,
+                    content,
+                    location: None,
+                }))
             }
             Route::Unsupported(_) => self.answer(Reason::NotServed),
         }
@@ -288,15 +308,23 @@ impl Exchange {
     fn choose(&mut self, now: Mono, picture: &Picture, mind: &mut Mind, stats: &BalancerStats) -> Step {
         self.in_flight = None;
         let group = self.record.group.and_then(|group| picture.group(group));
-        let Some(group) = group else { return self.answer(Reason::NoTarget) };
+        let Some(group) = group else {
+            return self.answer(Reason::NoTarget);
+        };
         if !group.served {
             return self.answer(Reason::NotServed);
         }
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
-        let target = mind.choose(group, self.zone, &self.refused).filter(|_| self.attempts < limit);
+        let target = mind
+            .choose(group, self.zone, &self.refused)
+            .filter(|_| self.attempts < limit);
         let Some(target) = target else {
-            let reason = if self.attempts == 0 { Reason::NoTarget } else { Reason::Refused };
+            let reason = if self.attempts == 0 {
+                Reason::NoTarget
+            } else {
+                Reason::Refused
+            };
             return self.answer(reason);
         };
         if self.attempts == 0 && fails_open {
@@ -349,7 +377,10 @@ impl Exchange {
             }
             Outcome::Died(death) => {
                 let unsent = death.sent == Sent::Nothing;
-                let quick = self.record.sent.is_some_and(|sent| now.since(sent) < STALE_WINDOW);
+                let quick = self
+                    .record
+                    .sent
+                    .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
                 let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
                 match self.record.target.clone() {
                     Some(target) if stale && self.attempts < ATTEMPTS => {
@@ -381,9 +412,17 @@ impl Exchange {
     ) -> Step {
         let group = self.record.group.and_then(|group| picture.group(group));
         let still = group.is_some_and(|group| {
-            group.eligible(self.zone).targets.iter().any(|&index| group.targets[index as usize].id == target.id)
+            group
+                .eligible(self.zone)
+                .targets
+                .iter()
+                .any(|&index| group.targets[index as usize].id == target.id)
         });
-        if still { self.send(now, target, Reuse::Never, mind) } else { self.choose(now, picture, mind, stats) }
+        if still {
+            self.send(now, target, Reuse::Never, mind)
+        } else {
+            self.choose(now, picture, mind, stats)
+        }
     }
 
     fn answer(&mut self, reason: Reason) -> Step {

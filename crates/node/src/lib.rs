@@ -17,7 +17,8 @@ pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers};
 pub use mind::Mind;
 pub use picture::{
-    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId, TargetView, ZoneId,
+    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
+    TargetView, ZoneId,
 };
 pub use reason::Reason;
 pub use reuse::{KeepAlive, Reuse};

@@ -18,7 +18,11 @@ pub struct Mind {
 impl Mind {
     /// The mind of worker number `worker`, drawing from a stream of this seed.
     pub fn new(worker: usize, seed: u64) -> Mind {
-        Mind { worker, draws: Stream::named(seed, &format!("worker-{worker}")), turns: BTreeMap::new() }
+        Mind {
+            worker,
+            draws: Stream::named(seed, &format!("worker-{worker}")),
+            turns: BTreeMap::new(),
+        }
     }
 
     /// 64 random bits from the worker's stream.
@@ -28,7 +32,12 @@ impl Mind {
 
     /// The next target of the group for a node in `zone`, passing over those in `refused`. O(log groups),
     /// and O(refused squared) when some are passed over.
-    pub fn choose(&mut self, group: &GroupView, zone: ZoneId, refused: &[TargetId]) -> Option<Arc<TargetView>> {
+    pub fn choose(
+        &mut self,
+        group: &GroupView,
+        zone: ZoneId,
+        refused: &[TargetId],
+    ) -> Option<Arc<TargetView>> {
         let turns = self.turns.entry(group.id).or_default();
         let passed_over =
             |index: u32| !refused.is_empty() && refused.contains(&group.targets[index as usize].id);

@@ -41,7 +41,10 @@ pub struct Picture {
 impl Picture {
     /// The listener with this id. O(log listeners).
     pub fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerView>> {
-        let at = self.listeners.binary_search_by_key(&id, |listener| listener.id).ok()?;
+        let at = self
+            .listeners
+            .binary_search_by_key(&id, |listener| listener.id)
+            .ok()?;
         self.listeners.get(at)
     }
 
@@ -124,10 +127,16 @@ pub struct Eligible {
 impl GroupView {
     /// The targets that get traffic from a node in this zone.
     pub fn eligible(&self, zone: ZoneId) -> &Eligible {
-        const NONE: &Eligible = &Eligible { targets: Vec::new(), reason: RoutingReason::Empty };
+        const NONE: &Eligible = &Eligible {
+            targets: Vec::new(),
+            reason: RoutingReason::Empty,
+        };
         match &self.zones {
             None => &self.eligible,
-            Some(zones) => zones.iter().find(|entry| entry.0 == zone).map_or(NONE, |entry| &entry.1),
+            Some(zones) => zones
+                .iter()
+                .find(|entry| entry.0 == zone)
+                .map_or(NONE, |entry| &entry.1),
         }
     }
 }

@@ -40,7 +40,8 @@ impl KeepAlive {
     }
 
     fn shortest(&self, now: Mono) -> Option<Duration> {
-        self.shortest.and_then(|(idle, at)| (now.since(at) < BELIEVED).then_some(idle))
+        self.shortest
+            .and_then(|(idle, at)| (now.since(at) < BELIEVED).then_some(idle))
     }
 
     /// Idle age from which a connection is not used for a request that must not be sent twice: half of what was

@@ -1,7 +1,8 @@
 //! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
 
 use crate::picture::{
-    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId, TargetView, ZoneId,
+    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
+    TargetView, ZoneId,
 };
 use crate::stats::{BalancerStats, Shards, TargetStats};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,8 +10,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::{GroupHealth, ProbeResult, Routing, Tracker};
 use forebay_model::{
-    BalancerBlueprint, Blueprint, GroupBlueprint, HealthPort, HealthReason, HealthState, ListenerBlueprint, Protocol,
-    ProtocolVersion, TargetBlueprint, TargetHealth,
+    BalancerBlueprint, Blueprint, GroupBlueprint, HealthPort, HealthReason, HealthState, ListenerBlueprint,
+    Protocol, ProtocolVersion, TargetBlueprint, TargetHealth,
 };
 use forebay_routing::Rules;
 use forebay_units::Mono;
@@ -175,10 +176,14 @@ impl Node {
     }
 
     fn zone(&mut self, name: &str) -> ZoneId {
-        let at = self.zones.iter().position(|zone| zone == name).unwrap_or_else(|| {
-            self.zones.push(name.to_owned());
-            self.zones.len() - 1
-        });
+        let at = self
+            .zones
+            .iter()
+            .position(|zone| zone == name)
+            .unwrap_or_else(|| {
+                self.zones.push(name.to_owned());
+                self.zones.len() - 1
+            });
         ZoneId(at as u64)
     }
 
@@ -192,8 +197,12 @@ impl Node {
 
     fn take_groups(&mut self, now: Mono, blueprint: &Blueprint) {
         let wanted: BTreeSet<&str> = blueprint.groups.iter().map(|group| group.arn.as_str()).collect();
-        let gone: Vec<String> =
-            self.groups.keys().filter(|arn| !wanted.contains(arn.as_str())).cloned().collect();
+        let gone: Vec<String> = self
+            .groups
+            .keys()
+            .filter(|arn| !wanted.contains(arn.as_str()))
+            .cloned()
+            .collect();
         for arn in gone {
             if let Some(group) = self.groups.remove(&arn) {
                 group.targets.into_values().for_each(|target| self.forget(target));
@@ -240,9 +249,10 @@ impl Node {
                     self.forget(known);
                     self.new_target(wanted, stats)
                 }
-                Some(known) if known.blueprint.address == wanted.address => {
-                    Target { blueprint: wanted.clone(), ..known }
-                }
+                Some(known) if known.blueprint.address == wanted.address => Target {
+                    blueprint: wanted.clone(),
+                    ..known
+                },
                 Some(known) => {
                     self.forget(known);
                     self.new_target(wanted, Arc::new(TargetStats::new(self.workers)))
@@ -308,10 +318,13 @@ impl Node {
         let mut order = Vec::new();
         for balancer in &blueprint.balancers {
             let known = self.balancers.remove(&balancer.arn);
-            let stats = known.as_ref().map_or_else(|| Arc::new(Shards::new(self.workers)), |k| Arc::clone(&k.stats));
+            let stats = known
+                .as_ref()
+                .map_or_else(|| Arc::new(Shards::new(self.workers)), |k| Arc::clone(&k.stats));
             let view = match known {
                 Some(known)
-                    if known.view.settings == balancer.settings && known.view.dns_name == balancer.dns_name =>
+                    if known.view.settings == balancer.settings
+                        && known.view.dns_name == balancer.dns_name =>
                 {
                     known.view
                 }
@@ -326,7 +339,11 @@ impl Node {
                 let taken = self.take_listener(listener, Arc::clone(&view));
                 listeners.insert(listener.arn.clone(), taken);
             }
-            let arns = balancer.listeners.iter().map(|listener| listener.arn.clone()).collect();
+            let arns = balancer
+                .listeners
+                .iter()
+                .map(|listener| listener.arn.clone())
+                .collect();
             order.push((Arc::clone(balancer), arns));
             balancers.insert(balancer.arn.clone(), Balancer { view, stats });
         }
@@ -337,17 +354,26 @@ impl Node {
 
     fn take_listener(&mut self, blueprint: &Arc<ListenerBlueprint>, balancer: Arc<BalancerView>) -> Listener {
         let known = self.listeners.remove(&blueprint.arn);
-        let id = known.as_ref().map_or_else(|| ListenerId(self.id()), |known| known.id);
+        let id = known
+            .as_ref()
+            .map_or_else(|| ListenerId(self.id()), |known| known.id);
         let groups = &self.groups;
         let rules = match known {
             // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
             // was made anew under the same ARN can't be: ARNs end in random ids.
             Some(known) if known.rules.is_some() && known.blueprint.rules == blueprint.rules => known.rules,
-            _ => Rules::compile(&blueprint.rules, |arn| groups.get(arn).map_or(GroupId(0), |group| group.id))
-                .ok()
-                .map(Arc::new),
+            _ => Rules::compile(&blueprint.rules, |arn| {
+                groups.get(arn).map_or(GroupId(0), |group| group.id)
+            })
+            .ok()
+            .map(Arc::new),
         };
-        Listener { id, blueprint: Arc::clone(blueprint), balancer, rules }
+        Listener {
+            id,
+            blueprint: Arc::clone(blueprint),
+            balancer,
+            rules,
+        }
     }
 
     fn publish(&mut self) {
@@ -356,18 +382,30 @@ impl Node {
         }
         self.stale = false;
         self.version += 1;
-        let groups: Vec<String> =
-            self.groups.iter().filter(|(_, group)| group.view.is_none()).map(|(arn, _)| arn.clone()).collect();
+        let groups: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.view.is_none())
+            .map(|(arn, _)| arn.clone())
+            .collect();
         for arn in groups {
             let view = self.group_view(&arn);
             if let Some(group) = self.groups.get_mut(&arn) {
                 group.view = view.map(Arc::new);
             }
         }
-        let mut groups: Vec<_> = self.groups.values().filter_map(|group| group.view.clone()).collect();
+        let mut groups: Vec<_> = self
+            .groups
+            .values()
+            .filter_map(|group| group.view.clone())
+            .collect();
         groups.sort_by_key(|group| group.id);
         let listeners = self.listener_views();
-        let picture = Arc::new(Picture { version: self.version, listeners, groups });
+        let picture = Arc::new(Picture {
+            version: self.version,
+            listeners,
+            groups,
+        });
         self.outputs.push_back(Output::Publish(picture));
     }
 
@@ -378,7 +416,10 @@ impl Node {
             let zones: Vec<NodeView> = balancer
                 .nodes
                 .iter()
-                .map(|node| NodeView { zone: self.zone(&node.zone), address: node.address })
+                .map(|node| NodeView {
+                    zone: self.zone(&node.zone),
+                    address: node.address,
+                })
                 .collect();
             for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
                 let mut nodes = zones.clone();
@@ -386,7 +427,10 @@ impl Node {
                 if ports.insert(listener.blueprint.port)
                     && let Some(first) = zones.first()
                 {
-                    nodes.push(NodeView { zone: first.zone, address: IpAddr::V4(Ipv4Addr::LOCALHOST) });
+                    nodes.push(NodeView {
+                        zone: first.zone,
+                        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    });
                 }
                 views.push(Arc::new(ListenerView {
                     id: listener.id,
@@ -422,8 +466,11 @@ impl Node {
         }
         let settings = &group.blueprint.settings;
         let eligible = |wanted: Option<&str>| {
-            let of_zone =
-                || candidates.iter().filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted);
+            let of_zone = || {
+                candidates
+                    .iter()
+                    .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
+            };
             let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
             let (routing, reason) = GroupHealth {
                 registered: count(of_zone().count()),
@@ -432,23 +479,43 @@ impl Node {
                 minimum_percent: settings.routing_minimum_percent,
             }
             .routing();
-            let targets = of_zone().filter(|entry| routing == Routing::All || entry.2).map(|entry| entry.0).collect();
+            let targets = of_zone()
+                .filter(|entry| routing == Routing::All || entry.2)
+                .map(|entry| entry.0)
+                .collect();
             Eligible { targets, reason }
         };
         let zones = (!settings.cross_zone).then(|| {
-            zone_names.iter().zip(&zone_ids).map(|(name, &id)| (id, eligible(Some(name)))).collect()
+            zone_names
+                .iter()
+                .zip(&zone_ids)
+                .map(|(name, &id)| (id, eligible(Some(name))))
+                .collect()
         });
         let eligible = eligible(None);
-        Some(GroupView { id: group.id, arn: arn.to_owned(), served: group.served(), targets, eligible, zones })
+        Some(GroupView {
+            id: group.id,
+            arn: arn.to_owned(),
+            served: group.served(),
+            targets,
+            eligible,
+            zones,
+        })
     }
 
     /// Takes an event.
     pub fn handle(&mut self, now: Mono, event: Event) {
         let (Event::Probed { target, .. } | Event::Refused { target }) = event;
-        let Some((arn, key)) = self.by_id.get(&target) else { return };
-        let Some(group) = self.groups.get_mut(arn) else { return };
+        let Some((arn, key)) = self.by_id.get(&target) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(arn) else {
+            return;
+        };
         let check = group.blueprint.health.clone();
-        let Some(target) = group.targets.get_mut(key) else { return };
+        let Some(target) = group.targets.get_mut(key) else {
+            return;
+        };
         let changed = match event {
             Event::Probed { result, .. } if target.due.is_some() => target.tracker.probed(result, &check),
             Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
@@ -490,18 +557,30 @@ impl Node {
     }
 
     fn order_probe(&mut self, now: Mono, due: Mono, id: TargetId) {
-        let Some((arn, key)) = self.by_id.get(&id) else { return };
-        let Some(group) = self.groups.get_mut(arn) else { return };
+        let Some((arn, key)) = self.by_id.get(&id) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(arn) else {
+            return;
+        };
         let check = &group.blueprint.health;
-        let Some(target) = group.targets.get_mut(key) else { return };
-        let Some(mut address) = target.blueprint.address else { return };
+        let Some(target) = group.targets.get_mut(key) else {
+            return;
+        };
+        let Some(mut address) = target.blueprint.address else {
+            return;
+        };
         if let HealthPort::At(port) = check.port {
             address.set_port(port);
         }
         target.tracker.probing();
         // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
         let interval = target.tracker.interval(check);
-        let next = if due + interval > now { due + interval } else { now + interval };
+        let next = if due + interval > now {
+            due + interval
+        } else {
+            now + interval
+        };
         target.due = Some(next);
         self.probes.insert((next, id));
         self.outputs.push_back(Output::Probe(ProbeOrder {
@@ -517,7 +596,9 @@ impl Node {
         for (arn, group) in &mut self.groups {
             let delay = group.blueprint.settings.deregistration_delay;
             for ((name, port), target) in &mut group.targets {
-                let Some(since) = target.draining_since else { continue };
+                let Some(since) = target.draining_since else {
+                    continue;
+                };
                 more = true;
                 if target.drained.is_some_and(|at| now.since(at) < DRAIN_REPORT) {
                     continue;
@@ -529,7 +610,11 @@ impl Node {
                 }
                 if idle || now.since(since) >= delay + CUT_GRACE {
                     target.drained = Some(now);
-                    self.outputs.push_back(Output::Drained { group: arn.clone(), target: name.clone(), port: *port });
+                    self.outputs.push_back(Output::Drained {
+                        group: arn.clone(),
+                        target: name.clone(),
+                        port: *port,
+                    });
                 }
             }
         }
@@ -545,7 +630,12 @@ impl Node {
     pub fn health(&self, group: &str, target: &str, port: u16) -> Option<TargetHealth> {
         let group = self.groups.get(group)?;
         let target = group.targets.get(&(target.to_owned(), port))?;
-        let known = |state, reason| Some(TargetHealth { state, reason: Some(reason) });
+        let known = |state, reason| {
+            Some(TargetHealth {
+                state,
+                reason: Some(reason),
+            })
+        };
         if target.blueprint.draining {
             return known(HealthState::Draining, HealthReason::DeregistrationInProgress);
         }
@@ -571,14 +661,22 @@ impl Node {
     pub fn targets(&self) -> impl Iterator<Item = (&str, &str, u16, bool, &Arc<TargetStats>)> {
         self.groups.iter().flat_map(|(arn, group)| {
             group.targets.iter().map(move |((name, port), target)| {
-                (arn.as_str(), name.as_str(), *port, target.tracker.is_healthy(), &target.stats)
+                (
+                    arn.as_str(),
+                    name.as_str(),
+                    *port,
+                    target.tracker.is_healthy(),
+                    &target.stats,
+                )
             })
         })
     }
 
     /// Every load balancer's ARN and counters, for metrics.
     pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Shards<BalancerStats>>)> {
-        self.balancers.iter().map(|(arn, balancer)| (arn.as_str(), &balancer.stats))
+        self.balancers
+            .iter()
+            .map(|(arn, balancer)| (arn.as_str(), &balancer.stats))
     }
 }
 

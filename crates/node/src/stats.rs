@@ -74,11 +74,18 @@ pub struct TargetStats {
 
 impl TargetStats {
     pub(crate) fn new(workers: usize) -> TargetStats {
-        TargetStats { in_flight: AtomicU32::new(0), cut: AtomicBool::new(false), totals: Shards::new(workers) }
+        TargetStats {
+            in_flight: AtomicU32::new(0),
+            cut: AtomicBool::new(false),
+            totals: Shards::new(workers),
+        }
     }
 
     /// Requests it has been sent.
     pub fn requests(&self) -> u64 {
-        self.totals.iter().map(|totals| totals.requests.load(Relaxed)).sum()
+        self.totals
+            .iter()
+            .map(|totals| totals.requests.load(Relaxed))
+            .sum()
     }
 }

@@ -1,6 +1,8 @@
 //! The simulator's seed: a node with 1,000 targets and 1,000,000 requests in virtual time. Targets die, come back, are
 //! deregistered and registered again; pooled connections go stale. The same seed must give the same log, to the hash.
 
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
 use forebay_model::*;
 use forebay_node::*;
 use forebay_units::{Mono, Stream};
@@ -21,7 +23,13 @@ fn address(index: u16) -> std::net::SocketAddr {
 
 fn target(index: u16, draining: bool) -> TargetBlueprint {
     let address = address(index);
-    TargetBlueprint { id: address.ip().to_string(), port: 80, address: Some(address), zone: None, draining }
+    TargetBlueprint {
+        id: address.ip().to_string(),
+        port: 80,
+        address: Some(address),
+        zone: None,
+        draining,
+    }
 }
 
 fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
@@ -40,16 +48,28 @@ fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
             unhealthy_threshold: 2,
             matcher: Matcher::parse("200").unwrap(),
         },
-        settings: GroupSettings { deregistration_delay: Duration::from_secs(10), ..GroupSettings::default() },
+        settings: GroupSettings {
+            deregistration_delay: Duration::from_secs(10),
+            ..GroupSettings::default()
+        },
         targets,
         in_use: true,
         zones: vec!["a".into()],
     };
     let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        groups: vec![WeightedGroup {
+            group_arn: "group".into(),
+            weight: 1,
+        }],
         stickiness: ForwardStickiness::default(),
     });
-    let rule = RuleBlueprint { arn: String::new(), priority: Priority::Default, conditions: vec![], action: forward, transforms: vec![] };
+    let rule = RuleBlueprint {
+        arn: String::new(),
+        priority: Priority::Default,
+        conditions: vec![],
+        action: forward,
+        transforms: vec![],
+    };
     let listener = ListenerBlueprint {
         arn: "listener".into(),
         protocol: Protocol::Http,
@@ -60,11 +80,18 @@ fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
     let balancer = BalancerBlueprint {
         arn: "balancer".into(),
         dns_name: "lb".into(),
-        nodes: vec![NodeBlueprint { zone: "a".into(), address: [127, 0, 0, 1].into() }],
+        nodes: vec![NodeBlueprint {
+            zone: "a".into(),
+            address: [127, 0, 0, 1].into(),
+        }],
         listeners: vec![Arc::new(listener)],
         settings: BalancerSettings::default(),
     };
-    Blueprint { generation: 1, balancers: vec![Arc::new(balancer)], groups: vec![Arc::new(group)] }
+    Blueprint {
+        generation: 1,
+        balancers: vec![Arc::new(balancer)],
+        groups: vec![Arc::new(group)],
+    }
 }
 
 struct NoHeaders;
@@ -163,7 +190,8 @@ impl World {
                 }
                 Output::Probe(order) => self.at(now + 1_000_000, Next::Probe(order.target)),
                 Output::Drained { target, .. } => {
-                    let address: std::net::SocketAddr = (target.parse::<std::net::IpAddr>().unwrap(), 80).into();
+                    let address: std::net::SocketAddr =
+                        (target.parse::<std::net::IpAddr>().unwrap(), 80).into();
                     assert!(self.deregistered.contains(&address));
                     ended |= self.drained.insert(address);
                 }
@@ -187,18 +215,37 @@ impl World {
         let listener = &picture.listeners[0];
         let method: &[u8] = if self.draws.below(4) == 0 { b"POST" } else { b"GET" };
         let request = Request {
-            facts: Facts { method, host: b"a.b", path: b"/", query: b"", source: [127, 0, 0, 1].into(), headers: &NoHeaders },
+            facts: Facts {
+                method,
+                host: b"a.b",
+                path: b"/",
+                query: b"",
+                source: [127, 0, 0, 1].into(),
+                headers: &NoHeaders,
+            },
             protocol: "http",
             zone: listener.nodes[0].zone,
         };
-        let (exchange, step) = Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);
-        self.follow(now, Flying { exchange, worker, outcome: None }, step);
+        let (exchange, step) =
+            Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);
+        self.follow(
+            now,
+            Flying {
+                exchange,
+                worker,
+                outcome: None,
+            },
+            step,
+        );
     }
 
     fn follow(&mut self, now: u64, mut flying: Flying, step: Step) {
         match step {
             Step::Send { target, reuse } => {
-                assert!(!self.deregistered.contains(&target.address), "a deregistered target was picked");
+                assert!(
+                    !self.deregistered.contains(&target.address),
+                    "a deregistered target was picked"
+                );
                 self.write(&[2, now, target.id.0]);
                 *self.picks.entry(target.address).or_default() += 1;
                 let (after, outcome) = if self.dead.contains(&target.address) {
@@ -206,7 +253,14 @@ impl World {
                     self.obey(now);
                     (200_000, Outcome::NotConnected(ConnectError::Refused))
                 } else if reuse == Reuse::Any && self.draws.below(1000) == 0 {
-                    (100_000, Outcome::Died(Death { reused: true, sent: Sent::Some, replayable: true }))
+                    (
+                        100_000,
+                        Outcome::Died(Death {
+                            reused: true,
+                            sent: Sent::Some,
+                            replayable: true,
+                        }),
+                    )
                 } else {
                     (1_000_000 + self.draws.below(50_000_000), Outcome::Answered(200))
                 };
@@ -225,9 +279,16 @@ impl World {
 
     fn settle(&mut self, now: u64, flying: Flying, own: Option<u16>) {
         let mind = &self.minds[flying.worker];
-        let record = flying.exchange.settle(Mono(now), own, &self.picture.listeners[0], mind);
+        let record = flying
+            .exchange
+            .settle(Mono(now), own, &self.picture.listeners[0], mind);
         *self.ends.entry(record.reason).or_default() += 1;
-        self.write(&[3, now, u64::from(record.retries), record.reason.map_or(0, |reason| u64::from(reason.status()))]);
+        self.write(&[
+            3,
+            now,
+            u64::from(record.retries),
+            record.reason.map_or(0, |reason| u64::from(reason.status())),
+        ]);
     }
 
     fn run(mut self) -> World {
@@ -237,7 +298,12 @@ impl World {
             self.at(arrival, Next::Arrival(number));
             arrival += 1 + self.draws.below(200_000);
         }
-        for (second, next) in [(20, Next::Kill), (40, Next::Deregister), (55, Next::Revive), (70, Next::Register)] {
+        for (second, next) in [
+            (20, Next::Kill),
+            (40, Next::Deregister),
+            (55, Next::Revive),
+            (70, Next::Register),
+        ] {
             self.at(second * SECOND, next);
         }
         let mut arrived = 0;
@@ -253,13 +319,23 @@ impl World {
                     let picture = Arc::clone(&self.picture);
                     let outcome = flying.outcome.take().unwrap();
                     let mind = &mut self.minds[flying.worker];
-                    let step = flying.exchange.on(Mono(now), outcome, &picture.listeners[0], &picture, mind);
+                    let step = flying
+                        .exchange
+                        .on(Mono(now), outcome, &picture.listeners[0], &picture, mind);
                     self.follow(now, flying, step);
                 }
                 Next::Probe(id) => {
-                    let view = self.picture.groups[0].targets.iter().find(|target| target.id == id).cloned();
+                    let view = self.picture.groups[0]
+                        .targets
+                        .iter()
+                        .find(|target| target.id == id)
+                        .cloned();
                     let alive = view.is_some_and(|view| !self.dead.contains(&view.address));
-                    let result = if alive { ProbeResult::Answered(200) } else { ProbeResult::Failed };
+                    let result = if alive {
+                        ProbeResult::Answered(200)
+                    } else {
+                        ProbeResult::Failed
+                    };
                     self.node.handle(Mono(now), Event::Probed { target: id, result });
                     self.obey(now);
                 }
@@ -293,7 +369,11 @@ fn a_million_requests_twice_give_one_log() {
     assert_eq!(first.ends.values().sum::<u64>(), REQUESTS);
     // A dead target is out at its first refused connection, and that request goes elsewhere: nobody fails.
     assert_eq!(first.ends, BTreeMap::from([(None, REQUESTS)]));
-    let in_flight: u32 = first.picture.groups[0].targets.iter().map(|target| target.stats.in_flight.load(Relaxed)).sum();
+    let in_flight: u32 = first.picture.groups[0]
+        .targets
+        .iter()
+        .map(|target| target.stats.in_flight.load(Relaxed))
+        .sum();
     assert_eq!(in_flight, 0);
     // Targets that were there all the time got equal shares, but for what the absence of others added.
     let steady: Vec<u64> = (300..TARGETS).map(|index| first.picks[&address(index)]).collect();

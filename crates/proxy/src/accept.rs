@@ -47,7 +47,11 @@ pub(crate) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let visit = Visit { place: place.get(), peer, accepted: worker.clock.now() };
+                let visit = Visit {
+                    place: place.get(),
+                    peer,
+                    accepted: worker.clock.now(),
+                };
                 tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
             }
             Err(error) if matches!(error.raw_os_error(), Some(code) if [23, 24].contains(&code)) => {
@@ -98,7 +102,10 @@ fn serve<'a>(
 fn idle_deadline(worker: &Worker, visit: Visit) -> Option<Mono> {
     let picture = worker.picture();
     let settings = &picture.listener(visit.place.listener)?.balancer.settings;
-    Some((worker.clock.now() + settings.idle_timeout).min(visit.accepted + settings.client_keep_alive + settings.idle_timeout))
+    Some(
+        (worker.clock.now() + settings.idle_timeout)
+            .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
+    )
 }
 
 /// Counts a connection as open until dropped.
@@ -110,8 +117,13 @@ struct Open {
 impl Open {
     fn new(worker: &Worker, visit: Visit) -> Open {
         let picture = worker.picture();
-        let stats = picture.listener(visit.place.listener).map(|view| std::sync::Arc::clone(&view.balancer.stats));
-        let open = Open { stats, worker: worker.mind.borrow().worker };
+        let stats = picture
+            .listener(visit.place.listener)
+            .map(|view| std::sync::Arc::clone(&view.balancer.stats));
+        let open = Open {
+            stats,
+            worker: worker.mind.borrow().worker,
+        };
         if let Some(stats) = &open.stats {
             let shard = stats.of(open.worker);
             shard.connections.fetch_add(1, Relaxed);

@@ -38,7 +38,10 @@ pub(crate) async fn connection(
     match slot.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
-            Ok(Connection { stream, reused: false })
+            Ok(Connection {
+                stream,
+                reused: false,
+            })
         }
         Ok(Err(error)) => {
             let error = connect_error(&error);

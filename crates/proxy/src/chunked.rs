@@ -44,7 +44,11 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     pub(crate) const fn new() -> Decoder {
-        Decoder { state: State::Size(0), left: 0, overhead: 0 }
+        Decoder {
+            state: State::Size(0),
+            left: 0,
+            overhead: 0,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -53,7 +57,12 @@ impl Decoder {
 
     /// Decodes `bytes[from..to]`, moving the data together at `from`. Returns the data's end and where reading
     /// stopped (short of `to` only when the body is done).
-    pub(crate) fn decode(&mut self, bytes: &mut [u8], from: usize, to: usize) -> Result<(usize, usize), BadChunk> {
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        from: usize,
+        to: usize,
+    ) -> Result<(usize, usize), BadChunk> {
         let (mut read, mut write) = (from, from);
         while read < to && self.state != State::Done {
             if self.state == State::Data {
@@ -111,7 +120,11 @@ impl Decoder {
 
     fn spend(&mut self) -> Result<(), BadChunk> {
         self.overhead += 1;
-        if self.overhead > OVERHEAD_BYTES { Err(BadChunk) } else { Ok(()) }
+        if self.overhead > OVERHEAD_BYTES {
+            Err(BadChunk)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -131,10 +144,25 @@ mod tests {
     #[test]
     fn bodies() {
         let ok = |text: &str| decode(text.as_bytes()).unwrap();
-        assert_eq!(ok("5\r\nhello\r\n0\r\n\r\nGET"), (b"hello".to_vec(), b"GET".to_vec(), true));
-        assert_eq!(ok("2;x=\"y\"\r\nhi\r\n3\r\nyou\r\n0\r\nA: b\r\n\r\n"), (b"hiyou".to_vec(), vec![], true));
+        assert_eq!(
+            ok("5\r\nhello\r\n0\r\n\r\nGET"),
+            (b"hello".to_vec(), b"GET".to_vec(), true)
+        );
+        assert_eq!(
+            ok("2;x=\"y\"\r\nhi\r\n3\r\nyou\r\n0\r\nA: b\r\n\r\n"),
+            (b"hiyou".to_vec(), vec![], true)
+        );
         assert_eq!(ok("A\r\n0123456789"), (b"0123456789".to_vec(), vec![], false));
-        for bad in ["\r\n", "g\r\n", "5\nhello", "5\r\nhellox", "0\r\n\n", "-1\r\n", "5;\nhello\r\n", "00000000000000005\r\n"] {
+        for bad in [
+            "\r\n",
+            "g\r\n",
+            "5\nhello",
+            "5\r\nhellox",
+            "0\r\n\n",
+            "-1\r\n",
+            "5;\nhello\r\n",
+            "00000000000000005\r\n",
+        ] {
             assert_eq!(decode(bad.as_bytes()), Err(BadChunk), "{bad:?}");
         }
     }

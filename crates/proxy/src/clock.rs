@@ -12,7 +12,9 @@ pub struct Clock {
 impl Clock {
     /// Clocks that begin now.
     pub fn start() -> Clock {
-        Clock { began: Instant::now() }
+        Clock {
+            began: Instant::now(),
+        }
     }
 
     /// The monotonic clock.

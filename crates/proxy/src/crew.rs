@@ -33,7 +33,12 @@ pub struct BindFailure {
 
 enum Command {
     /// Decide by this picture; listen on these; move or close those.
-    Adopt { picture: Arc<Picture>, open: Vec<(SocketAddr, TcpListener)>, places: Arc<BTreeMap<SocketAddr, Place>>, done: oneshot::Sender<()> },
+    Adopt {
+        picture: Arc<Picture>,
+        open: Vec<(SocketAddr, TcpListener)>,
+        places: Arc<BTreeMap<SocketAddr, Place>>,
+        done: oneshot::Sender<()>,
+    },
     /// Finish what is under way and end.
     Leave { within: Duration },
 }
@@ -47,22 +52,33 @@ pub(crate) struct Crew {
 
 impl Crew {
     /// Starts `count` workers, each on a thread of its own.
-    pub(crate) fn start(count: usize, seed: u64, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
-        let mut crew = Crew { commands: Vec::new(), threads: Vec::new(), bound: BTreeMap::new() };
+    pub(crate) fn start(
+        count: usize,
+        seed: u64,
+        clock: Clock,
+        events: &mpsc::Sender<Event>,
+    ) -> io::Result<Crew> {
+        let mut crew = Crew {
+            commands: Vec::new(),
+            threads: Vec::new(),
+            bound: BTreeMap::new(),
+        };
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
-            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                match runtime {
-                    Ok(runtime) => {
-                        let local = tokio::task::LocalSet::new();
-                        let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
-                        local.block_on(&runtime, run(worker, receiver));
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    match runtime {
+                        Ok(runtime) => {
+                            let local = tokio::task::LocalSet::new();
+                            let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
+                            local.block_on(&runtime, run(worker, receiver));
+                        }
+                        Err(error) => tracing::error!(%error, "a worker could not start"),
                     }
-                    Err(error) => tracing::error!(%error, "a worker could not start"),
-                }
-            })?;
+                })?;
             crew.commands.push(sender);
             crew.threads.push(thread);
         }
@@ -74,10 +90,18 @@ impl Crew {
         let mut failures = Vec::new();
         let mut opened: Vec<(SocketAddr, Vec<TcpListener>)> = Vec::new();
         let mut places = BTreeMap::new();
-        for listener in picture.listeners.iter().filter(|listener| listener.protocol == Protocol::Http) {
+        for listener in picture
+            .listeners
+            .iter()
+            .filter(|listener| listener.protocol == Protocol::Http)
+        {
             for node in &listener.nodes {
                 let address = SocketAddr::new(node.address, listener.port);
-                let place = Place { listener: listener.id, zone: node.zone, port: listener.port };
+                let place = Place {
+                    listener: listener.id,
+                    zone: node.zone,
+                    port: listener.port,
+                };
                 if places.contains_key(&address) {
                     continue;
                 }
@@ -86,7 +110,11 @@ impl Crew {
                         Ok(sockets) => opened.push((address, sockets)),
                         Err(error) => {
                             let error = explain(&error, address);
-                            failures.push(BindFailure { address, listener: listener.arn.clone(), error });
+                            failures.push(BindFailure {
+                                address,
+                                listener: listener.arn.clone(),
+                                error,
+                            });
                             continue;
                         }
                     }
@@ -98,9 +126,17 @@ impl Crew {
         let places = Arc::new(places);
         let mut waits = Vec::new();
         for command in &self.commands {
-            let open = opened.iter_mut().filter_map(|(address, sockets)| Some((*address, sockets.pop()?))).collect();
+            let open = opened
+                .iter_mut()
+                .filter_map(|(address, sockets)| Some((*address, sockets.pop()?)))
+                .collect();
             let (done, wait) = oneshot::channel();
-            let adopt = Command::Adopt { picture: Arc::clone(picture), open, places: Arc::clone(&places), done };
+            let adopt = Command::Adopt {
+                picture: Arc::clone(picture),
+                open,
+                places: Arc::clone(&places),
+                done,
+            };
             if command.send(adopt).is_ok() {
                 waits.push(wait);
             }
@@ -126,7 +162,11 @@ impl Crew {
 /// user, so the first try is without it.
 fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     let socket = |shared: bool| -> io::Result<Socket> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(SocketProtocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(SocketProtocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(shared)?;
         socket.bind(&address.into())?;
@@ -149,7 +189,9 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
             "{error}: port {} needs a privilege; allow it with 'sysctl net.ipv4.ip_unprivileged_port_start=0' or choose a port above 1023",
             address.port()
         ),
-        io::ErrorKind::AddrInUse => format!("{error}: another process listens there; stop it or choose another port"),
+        io::ErrorKind::AddrInUse => {
+            format!("{error}: another process listens there; stop it or choose another port")
+        }
         io::ErrorKind::AddrNotAvailable => {
             format!("{error}: this machine has no such address; choose another --address-pool")
         }
@@ -161,7 +203,13 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
 pub fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
         tracing::warn!(%error, "the limit on open files stays as it was");
     }
 }
@@ -221,12 +269,19 @@ fn adopt(
     });
     worker.adopt(Arc::clone(picture));
     for (address, socket) in open {
-        let Some(&place) = places.get(&address) else { continue };
+        let Some(&place) = places.get(&address) else {
+            continue;
+        };
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {
                 let place = Rc::new(Cell::new(place));
                 let (close, closed) = oneshot::channel();
-                tokio::task::spawn_local(accept::listen(Rc::clone(worker), socket, Rc::clone(&place), closed));
+                tokio::task::spawn_local(accept::listen(
+                    Rc::clone(worker),
+                    socket,
+                    Rc::clone(&place),
+                    closed,
+                ));
                 sockets.insert(address, Socketed { place, _close: close });
             }
             Err(error) => tracing::error!(%error, %address, "a socket could not be used"),

@@ -86,8 +86,16 @@ pub(crate) async fn forward<W: Wire>(
     keep: bool,
 ) -> Next {
     let idle_timeout = listener.balancer.settings.idle_timeout;
-    let mut passage =
-        Passage { worker, client, slot, desk, head: incoming.head, incoming, listener, idle_timeout };
+    let mut passage = Passage {
+        worker,
+        client,
+        slot,
+        desk,
+        head: incoming.head,
+        incoming,
+        listener,
+        idle_timeout,
+    };
     let mut upload = match passage.prepare().await {
         Ok(upload) => upload,
         Err(reason) => return passage.fail(reason, exchange, false).await,
@@ -98,7 +106,15 @@ pub(crate) async fn forward<W: Wire>(
             Step::Answer(answer) => {
                 let keep = keep && !upload.streamed && upload.is_whole();
                 return route::own_answer(
-                    worker, passage.client, slot, passage.desk, incoming, listener, exchange, &answer, keep,
+                    worker,
+                    passage.client,
+                    slot,
+                    passage.desk,
+                    incoming,
+                    listener,
+                    exchange,
+                    &answer,
+                    keep,
                 )
                 .await;
             }
@@ -111,7 +127,9 @@ pub(crate) async fn forward<W: Wire>(
         let outcome = match choose::connection(worker, slot, &target, reuse).await {
             Ok(mut connection) => match passage.attempt(&mut connection, &mut upload).await {
                 Attempt::Answered(head) => {
-                    return passage.relay(connection, &target, upload, exchange, head, keep).await;
+                    return passage
+                        .relay(connection, &target, upload, exchange, head, keep)
+                        .await;
                 }
                 Attempt::Failed(outcome) => outcome,
             },
@@ -119,7 +137,13 @@ pub(crate) async fn forward<W: Wire>(
             Err(Missing::Ended(ended)) => Outcome::Failed(reason(ended)),
         };
         let picture = worker.picture();
-        step = exchange.on(worker.clock.now(), outcome, listener, &picture, &mut worker.mind.borrow_mut());
+        step = exchange.on(
+            worker.clock.now(),
+            outcome,
+            listener,
+            &picture,
+            &mut worker.mind.borrow_mut(),
+        );
     }
 }
 
@@ -141,22 +165,37 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
     async fn prepare(&mut self) -> Result<Upload, Reason> {
-        let Desk { input, start, end, out, .. } = &mut *self.desk;
+        let Desk {
+            input,
+            start,
+            end,
+            out,
+            ..
+        } = &mut *self.desk;
         let mut pump = Pump::new(self.incoming.framing, self.incoming.framing == Framing::Chunked);
         let body = *start + self.head.length;
         let used = if pump.is_read() {
             0
         } else {
             // The head in the input stays as it is, for an attempt anew reads `out`, and an answer of ours the method.
-            pump.feed_into(&mut input[body..*end], out).map_err(|_| Reason::BodyBroken)?
+            pump.feed_into(&mut input[body..*end], out)
+                .map_err(|_| Reason::BodyBroken)?
         };
-        let upload =
-            Upload { pump, written: 0, stopped: false, broken: false, streamed: false, next: body + used };
+        let upload = Upload {
+            pump,
+            written: 0,
+            stopped: false,
+            broken: false,
+            streamed: false,
+            next: body + used,
+        };
         if self.incoming.expects && !upload.pump.is_read() {
             self.touch();
             let mut written = 0;
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent = self.slot.until(poll_fn(|cx| poll_write_pair(cx, self.client, interim, &[], &mut written)));
+            let sent = self.slot.until(poll_fn(|cx| {
+                poll_write_pair(cx, self.client, interim, &[], &mut written)
+            }));
             if !matches!(sent.await, Ok(Ok(()))) {
                 return Err(Reason::ClientGone);
             }
@@ -176,7 +215,8 @@ impl<W: Wire> Passage<'_, W> {
                 let (slot, idle_timeout, clock) = (self.slot, self.idle_timeout, self.worker.clock);
                 let wait = poll_fn(|cx| {
                     let mut progress = false;
-                    let polled = self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
+                    let polled =
+                        self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
                     if progress && polled.is_pending() {
                         slot.arm(clock.now() + idle_timeout, false);
                     }
@@ -201,7 +241,9 @@ impl<W: Wire> Passage<'_, W> {
                     if interim > INTERIM_ANSWERS {
                         return Attempt::Failed(Outcome::Failed(Reason::BadAnswer));
                     }
-                    self.desk.body.copy_within(HEADROOM + answer.length..filled, HEADROOM);
+                    self.desk
+                        .body
+                        .copy_within(HEADROOM + answer.length..filled, HEADROOM);
                     filled -= answer.length;
                     if filled > HEADROOM
                         && let Ok(Some(answer)) =
@@ -215,7 +257,11 @@ impl<W: Wire> Passage<'_, W> {
                 Ok(None) if read == 0 && filled == HEADROOM && interim == 0 => {
                     return Attempt::Failed(Outcome::Died(Death {
                         reused: connection.reused,
-                        sent: if upload.written == 0 { Sent::Nothing } else { Sent::Some },
+                        sent: if upload.written == 0 {
+                            Sent::Nothing
+                        } else {
+                            Sent::Some
+                        },
                         replayable: !upload.streamed,
                     }));
                 }
@@ -290,7 +336,9 @@ impl<W: Wire> Passage<'_, W> {
             return None;
         }
         let before = upload.pump.moved;
-        let polled = upload.pump.poll(cx, self.client, target, &mut self.desk.input, progress);
+        let polled = upload
+            .pump
+            .poll(cx, self.client, target, &mut self.desk.input, progress);
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
         match polled {
             Poll::Pending => None,
@@ -334,18 +382,40 @@ impl<W: Wire> Passage<'_, W> {
             return self.fail(Reason::BadAnswer, exchange, keep).await;
         };
         let now = self.now();
-        exchange.on(now, Outcome::Answered(head.status), self.listener, &picture, &mut self.worker.mind.borrow_mut());
+        exchange.on(
+            now,
+            Outcome::Answered(head.status),
+            self.listener,
+            &picture,
+            &mut self.worker.mind.borrow_mut(),
+        );
         let to_chunks = !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
         write_answer_head(
-            &mut self.desk.out, bytes, &self.desk.answer_fields, &head, framing, to_head, to_chunks, keep,
+            &mut self.desk.out,
+            bytes,
+            &self.desk.answer_fields,
+            &head,
+            framing,
+            to_head,
+            to_chunks,
+            keep,
             &self.listener.settings,
         );
         let mut pump = Pump::new(framing, to_chunks);
-        if let Some(reason) = self.pass_body(&mut stream, &mut upload, &mut pump, head.length).await {
-            exchange.on(self.now(), Outcome::Failed(reason), self.listener, &picture, &mut self.worker.mind.borrow_mut());
+        if let Some(reason) = self
+            .pass_body(&mut stream, &mut upload, &mut pump, head.length)
+            .await
+        {
+            exchange.on(
+                self.now(),
+                Outcome::Failed(reason),
+                self.listener,
+                &picture,
+                &mut self.worker.mind.borrow_mut(),
+            );
             self.slot.watch(None);
             settle::log(&exchange.settle(self.now(), None, self.listener, &self.worker.mind.borrow()));
             return Next::Close;
@@ -355,7 +425,10 @@ impl<W: Wire> Passage<'_, W> {
         let (from, to) = pump.leftover();
         let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
         if target_keeps && clean {
-            self.worker.pools.borrow_mut().put(target.id, stream, now, self.idle_timeout);
+            self.worker
+                .pools
+                .borrow_mut()
+                .put(target.id, stream, now, self.idle_timeout);
         }
         exchange.settle(now, None, self.listener, &self.worker.mind.borrow());
         if keep {
@@ -371,12 +444,26 @@ impl<W: Wire> Passage<'_, W> {
     async fn fail(self, reason: Reason, mut exchange: Exchange, keep: bool) -> Next {
         let picture = self.worker.picture();
         let step = exchange.on(
-            self.now(), Outcome::Failed(reason), self.listener, &picture, &mut self.worker.mind.borrow_mut(),
+            self.now(),
+            Outcome::Failed(reason),
+            self.listener,
+            &picture,
+            &mut self.worker.mind.borrow_mut(),
         );
-        let Step::Answer(answer) = step else { return Next::Close };
+        let Step::Answer(answer) = step else {
+            return Next::Close;
+        };
         let (incoming, listener) = (self.incoming, self.listener);
         route::own_answer(
-            self.worker, &mut *self.client, self.slot, self.desk, incoming, listener, exchange, &answer, keep,
+            self.worker,
+            &mut *self.client,
+            self.slot,
+            self.desk,
+            incoming,
+            listener,
+            exchange,
+            &answer,
+            keep,
         )
         .await
     }
@@ -448,11 +535,12 @@ impl<W: Wire> Passage<'_, W> {
         if pump.is_done() {
             return Poll::Ready(Ok(()));
         }
-        pump.poll(cx, target, self.client, &mut self.desk.body, progress).map_err(|error| match error {
-            PumpError::Source => Reason::TargetClosed,
-            PumpError::BadChunk => Reason::BadAnswer,
-            PumpError::Sink => Reason::ClientGone,
-        })
+        pump.poll(cx, target, self.client, &mut self.desk.body, progress)
+            .map_err(|error| match error {
+                PumpError::Source => Reason::TargetClosed,
+                PumpError::BadChunk => Reason::BadAnswer,
+                PumpError::Sink => Reason::ClientGone,
+            })
     }
 }
 
@@ -501,13 +589,22 @@ fn write_answer_head(
     out.extend_from_slice(b"HTTP/1.1 ");
     let _ = write!(out, "{:03} ", head.status);
     let text = &bytes[head.phrase.0 as usize..head.phrase.1 as usize];
-    out.extend_from_slice(if text.is_empty() { phrase(head.status).as_bytes() } else { text });
+    out.extend_from_slice(if text.is_empty() {
+        phrase(head.status).as_bytes()
+    } else {
+        text
+    });
     out.extend_from_slice(b"\r\n");
     // HEAD and 304 say how long the body would be; they have none.
     let keeps_length = to_head || head.status == 304;
     for field in fields {
         let name = field.name(bytes);
-        let overridden = || settings.response_headers.iter().any(|set| set.0.as_bytes().eq_ignore_ascii_case(name));
+        let overridden = || {
+            settings
+                .response_headers
+                .iter()
+                .any(|set| set.0.as_bytes().eq_ignore_ascii_case(name))
+        };
         if is_dropped(name, keeps_length) || (!settings.response_headers.is_empty() && overridden()) {
             continue;
         }
@@ -524,5 +621,9 @@ fn write_answer_head(
     } else if let Framing::Length(length) = framing {
         let _ = write!(out, "Content-Length: {length}\r\n");
     }
-    out.extend_from_slice(if keep { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" });
+    out.extend_from_slice(if keep {
+        b"Connection: keep-alive\r\n\r\n"
+    } else {
+        b"Connection: close\r\n\r\n"
+    });
 }

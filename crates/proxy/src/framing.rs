@@ -62,7 +62,9 @@ fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    value.iter().try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    value.iter().try_fold(0_u64, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
 }
 
 /// A request's framing, and whether both a length and a coding were claimed (the connection then ends with this
@@ -79,7 +81,12 @@ pub(crate) fn of_request(fields: &[Field], head: &[u8], http_10: bool) -> Result
 }
 
 /// An answer's framing. `to_head`: the request was HEAD.
-pub(crate) fn of_answer(fields: &[Field], head: &[u8], status: u16, to_head: bool) -> Result<Framing, Unclear> {
+pub(crate) fn of_answer(
+    fields: &[Field],
+    head: &[u8],
+    status: u16,
+    to_head: bool,
+) -> Result<Framing, Unclear> {
     if to_head || status == 204 || status == 304 || status < 200 {
         return Ok(Framing::None);
     }
@@ -111,18 +118,39 @@ mod tests {
             ("", Ok((Framing::None, false))),
             ("Content-Length: 0\r\n", Ok((Framing::None, false))),
             ("Content-Length: 5\r\n", Ok((Framing::Length(5), false))),
-            ("Content-Length: 5\r\ncontent-length: 5\r\n", Ok((Framing::Length(5), false))),
-            ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(Unclear::Malformed)),
+            (
+                "Content-Length: 5\r\ncontent-length: 5\r\n",
+                Ok((Framing::Length(5), false)),
+            ),
+            (
+                "Content-Length: 5\r\nContent-Length: 6\r\n",
+                Err(Unclear::Malformed),
+            ),
             ("Content-Length: 5, 5\r\n", Err(Unclear::Malformed)),
             ("Content-Length: +5\r\n", Err(Unclear::Malformed)),
             ("Content-Length: 0x5\r\n", Err(Unclear::Malformed)),
             ("Content-Length: \r\n", Err(Unclear::Malformed)),
-            ("Content-Length: 99999999999999999999\r\n", Err(Unclear::Malformed)),
+            (
+                "Content-Length: 99999999999999999999\r\n",
+                Err(Unclear::Malformed),
+            ),
             ("Transfer-Encoding: Chunked\r\n", Ok((Framing::Chunked, false))),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Ok((Framing::Chunked, true))),
-            ("Transfer-Encoding: identity\r\nContent-Length: 5\r\n", Ok((Framing::Length(5), true))),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(Unclear::Malformed)),
-            ("Transfer-Encoding: gzip, chunked\r\n", Err(Unclear::UnknownCoding)),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+                Ok((Framing::Chunked, true)),
+            ),
+            (
+                "Transfer-Encoding: identity\r\nContent-Length: 5\r\n",
+                Ok((Framing::Length(5), true)),
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(Unclear::Malformed),
+            ),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                Err(Unclear::UnknownCoding),
+            ),
             ("Transfer-Encoding: xchunked\r\n", Err(Unclear::UnknownCoding)),
         ];
         for (lines, expected) in cases {

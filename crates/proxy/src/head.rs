@@ -34,7 +34,10 @@ pub(crate) enum HeadError {
 
 fn offsets(whole: &[u8], part: &[u8]) -> (u32, u32) {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-    (u32::try_from(start).unwrap_or(0), u32::try_from(start + part.len()).unwrap_or(0))
+    (
+        u32::try_from(start).unwrap_or(0),
+        u32::try_from(start + part.len()).unwrap_or(0),
+    )
 }
 
 fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>) -> Result<(), HeadError> {
@@ -43,7 +46,10 @@ fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>)
         if header.name.len() + header.value.len() > limits::HEADER_BYTES {
             return Err(HeadError::TooLong);
         }
-        fields.push(Field { name: offsets(bytes, header.name.as_bytes()), value: offsets(bytes, header.value) });
+        fields.push(Field {
+            name: offsets(bytes, header.name.as_bytes()),
+            value: offsets(bytes, header.value),
+        });
     }
     Ok(())
 }
@@ -55,14 +61,20 @@ impl RequestHead {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut headers) {
             Ok(Status::Partial) => {
-                let line_ended = memchr::memchr(b'\n', &bytes[..bytes.len().min(limits::REQUEST_LINE_BYTES)]).is_some();
+                let line_ended =
+                    memchr::memchr(b'\n', &bytes[..bytes.len().min(limits::REQUEST_LINE_BYTES)]).is_some();
                 if !line_ended && bytes.len() >= limits::REQUEST_LINE_BYTES {
                     return Err(HeadError::LineTooLong);
                 }
-                if bytes.len() >= limits::REQUEST_HEAD_BYTES { Err(HeadError::TooLong) } else { Ok(None) }
+                if bytes.len() >= limits::REQUEST_HEAD_BYTES {
+                    Err(HeadError::TooLong)
+                } else {
+                    Ok(None)
+                }
             }
             Ok(Status::Complete(length)) => {
-                let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
+                let (Some(method), Some(target), Some(version)) =
+                    (request.method, request.path, request.version)
                 else {
                     return Err(HeadError::Malformed);
                 };
@@ -116,11 +128,21 @@ impl AnswerHead {
                 if length > limits::RESPONSE_HEAD_BYTES {
                     return Err(HeadError::TooLong);
                 }
-                let status = answer.code.filter(|code| (100..=999).contains(code)).ok_or(HeadError::Malformed)?;
-                let phrase = answer.reason.map_or((0, 0), |reason| offsets(bytes, reason.as_bytes()));
+                let status = answer
+                    .code
+                    .filter(|code| (100..=999).contains(code))
+                    .ok_or(HeadError::Malformed)?;
+                let phrase = answer
+                    .reason
+                    .map_or((0, 0), |reason| offsets(bytes, reason.as_bytes()));
                 let http_10 = answer.version == Some(0);
                 keep(answer.headers, bytes, fields)?;
-                Ok(Some(AnswerHead { status, phrase, http_10, length }))
+                Ok(Some(AnswerHead {
+                    status,
+                    phrase,
+                    http_10,
+                    length,
+                }))
             }
             Err(_) => Err(HeadError::Malformed),
         }
@@ -129,7 +151,9 @@ impl AnswerHead {
 
 /// Whether a comma-separated header value holds this word, in any case.
 pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
-    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+    value
+        .split(|&byte| byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -145,9 +169,14 @@ mod tests {
         assert_eq!(parsed.method(head), b"GET");
         assert_eq!(parsed.target(head), b"/a?b");
         assert_eq!(&head[parsed.length..], b"rest");
-        assert_eq!((fields[1].name(head), fields[1].value(head)), (&b"A"[..], &b"b"[..]));
+        assert_eq!(
+            (fields[1].name(head), fields[1].value(head)),
+            (&b"A"[..], &b"b"[..])
+        );
         let mut fields = Vec::new();
-        let answer = AnswerHead::parse(b"HTTP/1.0 404 Not There\r\n\r\n", &mut fields).unwrap().unwrap();
+        let answer = AnswerHead::parse(b"HTTP/1.0 404 Not There\r\n\r\n", &mut fields)
+            .unwrap()
+            .unwrap();
         assert_eq!((answer.status, answer.http_10), (404, true));
     }
 
@@ -157,7 +186,10 @@ mod tests {
         let mut parse = |bytes: &[u8]| RequestHead::parse(bytes, &mut fields).map(|head| head.is_some());
         assert_eq!(parse(b"GET / HT"), Ok(false));
         assert_eq!(parse(b"PRI * HTTP/2.0\r\n\r\n"), Err(HeadError::Version));
-        assert_eq!(parse(b"GET / HTTP/1.1\r\nA : b\r\n\r\n"), Err(HeadError::Malformed));
+        assert_eq!(
+            parse(b"GET / HTTP/1.1\r\nA : b\r\n\r\n"),
+            Err(HeadError::Malformed)
+        );
         assert_eq!(parse(&[b'a'; 17_000]), Err(HeadError::LineTooLong));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(17_000));
         assert_eq!(parse(long.as_bytes()), Err(HeadError::LineTooLong));

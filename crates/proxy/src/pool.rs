@@ -21,7 +21,9 @@ struct Idle {
 impl Idle {
     /// A readable idle connection was closed by the target, or it sends what nobody asked for.
     fn is_dead(&self) -> bool {
-        self.stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+        self.stream
+            .poll_read_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
     }
 }
 
@@ -66,7 +68,11 @@ impl Pools {
             keep_alive: KeepAlive::default(),
         });
         // A full pool closes the connection: dropping it is all there is to do.
-        let _ = pool.idle.push(Idle { stream, since: now, until: now + timeout });
+        let _ = pool.idle.push(Idle {
+            stream,
+            since: now,
+            until: now + timeout,
+        });
     }
 
     /// Closes what targets closed and what waited too long, and learns from it.
@@ -85,9 +91,13 @@ impl Pools {
 
     /// Closes connections to targets that are gone.
     pub(crate) fn forget(&mut self, picture: &Picture) {
-        let mut known: Vec<TargetId> =
-            picture.groups.iter().flat_map(|group| group.targets.iter().map(|target| target.id)).collect();
+        let mut known: Vec<TargetId> = picture
+            .groups
+            .iter()
+            .flat_map(|group| group.targets.iter().map(|target| target.id))
+            .collect();
         known.sort_unstable();
-        self.by_target.retain(|target, _| known.binary_search(target).is_ok());
+        self.by_target
+            .retain(|target, _| known.binary_search(target).is_ok());
     }
 }

@@ -19,7 +19,11 @@ pub(crate) async fn probe(order: &ProbeOrder) -> ProbeResult {
 
 async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Option<u16>> {
     let mut stream = TcpStream::connect(address).await?;
-    let host = if address.port() == 80 { address.ip().to_string() } else { address.to_string() };
+    let host = if address.port() == 80 {
+        address.ip().to_string()
+    } else {
+        address.to_string()
+    };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n"
     );
@@ -42,7 +46,8 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Option<u16>> {
 fn status(line: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?;
     let digits = text.get(2..5)?;
-    (text.get(1..2) == Some(" ") && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    (text.get(1..2) == Some(" ") && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -53,7 +58,14 @@ mod tests {
     fn status_lines() {
         assert_eq!(status(b"HTTP/1.1 200 OK\r"), Some(200));
         assert_eq!(status(b"HTTP/1.0 404\r"), Some(404));
-        for bad in ["", "HTTP/2 200", "HTTP/1.1 +20", "SSH-2.0-x", "HTTP/1.1", "HTTP/1.é200"] {
+        for bad in [
+            "",
+            "HTTP/2 200",
+            "HTTP/1.1 +20",
+            "SSH-2.0-x",
+            "HTTP/1.1",
+            "HTTP/1.é200",
+        ] {
             assert_eq!(status(bad.as_bytes()), None, "{bad}");
         }
     }

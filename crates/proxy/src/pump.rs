@@ -62,7 +62,14 @@ impl Pump {
             Framing::UntilClose => Source::UntilClose,
         };
         let complete = matches!(source, Source::Done);
-        Pump { source, to_chunks, ready: (0, 0), leftover: (0, 0), complete, moved: 0 }
+        Pump {
+            source,
+            to_chunks,
+            ready: (0, 0),
+            leftover: (0, 0),
+            complete,
+            moved: 0,
+        }
     }
 
     /// Whether the whole body was read.
@@ -110,7 +117,11 @@ impl Pump {
         self.moved += (end - from) as u64;
         self.leftover = (read, to);
         self.complete = matches!(self.source, Source::Done);
-        self.ready = if self.to_chunks { enchunk(buffer, from, end, self.complete) } else { (from, end) };
+        self.ready = if self.to_chunks {
+            enchunk(buffer, from, end, self.complete)
+        } else {
+            (from, end)
+        };
         Ok(())
     }
 
@@ -143,7 +154,11 @@ impl Pump {
         }
         self.source = Source::Done;
         self.complete = true;
-        self.ready = if self.to_chunks { enchunk(buffer, HEADROOM, HEADROOM, true) } else { (0, 0) };
+        self.ready = if self.to_chunks {
+            enchunk(buffer, HEADROOM, HEADROOM, true)
+        } else {
+            (0, 0)
+        };
         Ok(())
     }
 
@@ -268,11 +283,23 @@ mod tests {
 
     #[test]
     fn into_and_out_of_chunks() {
-        assert_eq!(through(Framing::Length(5), false, b"hello", 2), (b"hello".to_vec(), true));
-        assert_eq!(through(Framing::Length(5), true, b"hello", 9), (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true));
+        assert_eq!(
+            through(Framing::Length(5), false, b"hello", 2),
+            (b"hello".to_vec(), true)
+        );
+        assert_eq!(
+            through(Framing::Length(5), true, b"hello", 9),
+            (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true)
+        );
         let chunked = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
-        assert_eq!(through(Framing::Chunked, false, chunked, 3), (b"hello".to_vec(), true));
-        assert_eq!(through(Framing::Chunked, true, chunked, 99), (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true));
+        assert_eq!(
+            through(Framing::Chunked, false, chunked, 3),
+            (b"hello".to_vec(), true)
+        );
+        assert_eq!(
+            through(Framing::Chunked, true, chunked, 99),
+            (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), true)
+        );
     }
 
     #[test]

@@ -102,8 +102,13 @@ async fn head<W: Wire>(
         if !armed {
             // One deadline for the whole head: a client that sends a byte now and then does not extend it.
             let picture = worker.picture();
-            let Some(listener) = picture.listener(visit.place.listener) else { return Ok(None) };
-            slot.arm(worker.clock.now() + listener.balancer.settings.idle_timeout, false);
+            let Some(listener) = picture.listener(visit.place.listener) else {
+                return Ok(None);
+            };
+            slot.arm(
+                worker.clock.now() + listener.balancer.settings.idle_timeout,
+                false,
+            );
             armed = true;
         }
         match slot.until(fill(client, desk)).await {
@@ -157,10 +162,11 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         b"TRACE" | b"CONNECT" => return Err(Reason::TraceNotAllowed),
         _ => {}
     }
-    let (framing, doubtful) = framing::of_request(fields, bytes, head.http_10).map_err(|unclear| match unclear {
-        Unclear::Malformed => Reason::Malformed,
-        Unclear::UnknownCoding => Reason::TransferEncoding,
-    })?;
+    let (framing, doubtful) =
+        framing::of_request(fields, bytes, head.http_10).map_err(|unclear| match unclear {
+            Unclear::Malformed => Reason::Malformed,
+            Unclear::UnknownCoding => Reason::TransferEncoding,
+        })?;
     let (mut close, mut keep_alive, mut expects) = (false, false, false);
     for field in fields {
         let name = field.name(bytes);
@@ -177,5 +183,11 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
     }
     let keep = !doubtful && !close && (!head.http_10 || keep_alive);
     let expects = expects && framing != Framing::None && !head.http_10;
-    Ok(Incoming { head, framing, keep, expects, to_head: head.method(bytes) == b"HEAD" })
+    Ok(Incoming {
+        head,
+        framing,
+        keep,
+        expects,
+        to_head: head.method(bytes) == b"HEAD",
+    })
 }

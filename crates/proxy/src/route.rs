@@ -3,12 +3,12 @@
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
 use crate::forward;
+use crate::framing::Framing;
 use crate::head::has_word;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
 use crate::settle;
 use crate::sweep::Slot;
-use crate::framing::Framing;
 use crate::worker::Worker;
 use forebay_model::{Protocol, XffMode, limits};
 use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Rewritten, Step};
@@ -51,13 +51,24 @@ pub(crate) async fn request<W: Wire>(
     incoming: &Incoming,
 ) -> Next {
     let picture = worker.picture();
-    let Some(listener) = picture.listener(visit.place.listener) else { return Next::Close };
+    let Some(listener) = picture.listener(visit.place.listener) else {
+        return Next::Close;
+    };
     let now = worker.clock.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     let keep = incoming.keep && !old && !worker.leaving.get();
     let begun = {
         let head = &desk.input[desk.start..desk.start + incoming.head.length];
-        begin(worker, visit, listener, &picture, head, &desk.fields, incoming, now)
+        begin(
+            worker,
+            visit,
+            listener,
+            &picture,
+            head,
+            &desk.fields,
+            incoming,
+            now,
+        )
     };
     let (mut exchange, step) = match begun {
         Ok(begun) => begun,
@@ -65,11 +76,24 @@ pub(crate) async fn request<W: Wire>(
     };
     match step {
         Step::Send { .. } => {
-            write_head(worker, visit, listener, desk, incoming, exchange.rewritten.take().as_deref());
-            forward::forward(worker, client, slot, desk, incoming, listener, exchange, step, keep).await
+            write_head(
+                worker,
+                visit,
+                listener,
+                desk,
+                incoming,
+                exchange.rewritten.take().as_deref(),
+            );
+            forward::forward(
+                worker, client, slot, desk, incoming, listener, exchange, step, keep,
+            )
+            .await
         }
         Step::Answer(answer) => {
-            own_answer(worker, client, slot, desk, incoming, listener, exchange, &answer, keep).await
+            own_answer(
+                worker, client, slot, desk, incoming, listener, exchange, &answer, keep,
+            )
+            .await
         }
         Step::Relay | Step::Abort => Next::Close,
     }
@@ -91,9 +115,27 @@ pub(crate) async fn own_answer<W: Wire>(
     let at_hand = body_at_hand(desk, incoming);
     let keep = keep && at_hand.is_some();
     slot.watch(None);
-    slot.arm(worker.clock.now() + listener.balancer.settings.idle_timeout, false);
-    let sent = settle::send(worker, client, slot, desk, answer, &listener.settings, keep, incoming.to_head).await;
-    settle::log(&exchange.settle(worker.clock.now(), Some(answer.status), listener, &worker.mind.borrow()));
+    slot.arm(
+        worker.clock.now() + listener.balancer.settings.idle_timeout,
+        false,
+    );
+    let sent = settle::send(
+        worker,
+        client,
+        slot,
+        desk,
+        answer,
+        &listener.settings,
+        keep,
+        incoming.to_head,
+    )
+    .await;
+    settle::log(&exchange.settle(
+        worker.clock.now(),
+        Some(answer.status),
+        listener,
+        &worker.mind.borrow(),
+    ));
     match at_hand {
         Some(length) if keep && sent => {
             desk.start += incoming.head.length + length;
@@ -135,7 +177,11 @@ fn begin(
         return Err(Reason::TooManyForwarded);
     }
     let host = split_port(wanted.authority).0;
-    if !settings.preserve_host && !host.iter().all(|&byte| byte > b' ' && byte != 0x7f && byte != b'/' && byte != b'@') {
+    if !settings.preserve_host
+        && !host
+            .iter()
+            .all(|&byte| byte > b' ' && byte != 0x7f && byte != b'/' && byte != b'@')
+    {
         return Err(Reason::Malformed);
     }
     let request = Request {
@@ -147,10 +193,20 @@ fn begin(
             source: visit.peer.ip(),
             headers: &Lines { fields, head },
         },
-        protocol: if listener.protocol == Protocol::Https { "https" } else { "http" },
+        protocol: if listener.protocol == Protocol::Https {
+            "https"
+        } else {
+            "http"
+        },
         zone: visit.place.zone,
     };
-    Ok(Exchange::begin(now, &request, listener, picture, &mut worker.mind.borrow_mut()))
+    Ok(Exchange::begin(
+        now,
+        &request,
+        listener,
+        picture,
+        &mut worker.mind.borrow_mut(),
+    ))
 }
 
 /// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
@@ -161,7 +217,10 @@ fn wanted<'a>(
     listener: &'a ListenerView,
 ) -> Result<Wanted<'a>, Reason> {
     let target = incoming.head.target(head);
-    let mut hosts = fields.iter().filter(|field| is(field.name(head), b"host")).map(|field| field.value(head));
+    let mut hosts = fields
+        .iter()
+        .filter(|field| is(field.name(head), b"host"))
+        .map(|field| field.value(head));
     let host = hosts.next();
     if hosts.next().is_some() && !listener.balancer.settings.preserve_host {
         return Err(Reason::Malformed);
@@ -188,12 +247,20 @@ fn wanted<'a>(
     }
     let cut = memchr::memchr(b'?', rest);
     let (path, query) = cut.map_or((rest, None), |cut| (&rest[..cut], Some(&rest[cut + 1..])));
-    Ok(Wanted { authority, path: if path.is_empty() { b"/" } else { path }, query })
+    Ok(Wanted {
+        authority,
+        path: if path.is_empty() { b"/" } else { path },
+        query,
+    })
 }
 
 /// Authority and the rest of `http://authority/rest`.
 fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
-    let lower = |prefix: &[u8]| target.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    let lower = |prefix: &[u8]| {
+        target
+            .get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    };
     let after = if lower(b"http://") {
         &target[7..]
     } else if lower(b"https://") {
@@ -201,7 +268,10 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     } else {
         return None;
     };
-    let end = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
+    let end = after
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+        .unwrap_or(after.len());
     let (authority, rest) = after.split_at(end);
     (!authority.is_empty() && !authority.contains(&b'@')).then_some((authority, rest))
 }
@@ -210,7 +280,9 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
 fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     let bracket = memchr::memrchr(b']', authority).unwrap_or(0);
     match memchr::memrchr(b':', authority) {
-        Some(colon) if colon > bracket || bracket == 0 => (&authority[..colon], Some(&authority[colon + 1..])),
+        Some(colon) if colon > bracket || bracket == 0 => {
+            (&authority[..colon], Some(&authority[colon + 1..]))
+        }
         _ => (authority, None),
     }
 }
@@ -220,8 +292,13 @@ fn is(name: &[u8], lower: &[u8]) -> bool {
 }
 
 fn forwarded_addresses(head: &[u8], fields: &[Field]) -> usize {
-    let values = fields.iter().filter(|field| is(field.name(head), b"x-forwarded-for")).map(|field| field.value(head));
-    values.map(|value| value.iter().filter(|&&byte| byte == b',').count() + 1).sum()
+    let values = fields
+        .iter()
+        .filter(|field| is(field.name(head), b"x-forwarded-for"))
+        .map(|field| field.value(head));
+    values
+        .map(|value| value.iter().filter(|&&byte| byte == b',').count() + 1)
+        .sum()
 }
 
 /// Which headers of the client do not go on as they are.
@@ -238,8 +315,20 @@ enum Kind {
 }
 
 fn kind(name: &[u8]) -> Kind {
-    let drop = |lower: &[u8]| if name.eq_ignore_ascii_case(lower) { Kind::Drop } else { Kind::Keep };
-    let either = |lower: &[u8], kind| if name.eq_ignore_ascii_case(lower) { kind } else { Kind::Keep };
+    let drop = |lower: &[u8]| {
+        if name.eq_ignore_ascii_case(lower) {
+            Kind::Drop
+        } else {
+            Kind::Keep
+        }
+    };
+    let either = |lower: &[u8], kind| {
+        if name.eq_ignore_ascii_case(lower) {
+            kind
+        } else {
+            Kind::Keep
+        }
+    };
     match name.len() {
         2 => drop(b"te"),
         4 => either(b"host", Kind::Host),
@@ -268,13 +357,21 @@ fn write_head(
     incoming: &Incoming,
     rewritten: Option<&Rewritten>,
 ) {
-    let Desk { input, start, fields, out, .. } = desk;
+    let Desk {
+        input,
+        start,
+        fields,
+        out,
+        ..
+    } = desk;
     let head = &input[*start..*start + incoming.head.length];
     let settings = &listener.balancer.settings;
     out.clear();
     out.extend_from_slice(incoming.head.method(head));
     out.push(b' ');
-    let Ok(wanted) = wanted(head, fields, incoming, listener) else { return };
+    let Ok(wanted) = wanted(head, fields, incoming, listener) else {
+        return;
+    };
     match rewritten.and_then(|rewritten| rewritten.url.as_ref()) {
         Some(url) => out.extend_from_slice(url),
         None => {
@@ -289,8 +386,16 @@ fn write_head(
     if settings.xff_mode == XffMode::Append {
         write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
     }
-    let proto = if listener.protocol == Protocol::Https { "https" } else { "http" };
-    let _ = write!(out, "X-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {}\r\n", visit.place.port);
+    let proto = if listener.protocol == Protocol::Https {
+        "https"
+    } else {
+        "http"
+    };
+    let _ = write!(
+        out,
+        "X-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {}\r\n",
+        visit.place.port
+    );
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     if new_host.is_some() || !settings.preserve_host {
         write_host(out, wanted.authority, new_host, visit.place.port);
@@ -314,13 +419,20 @@ fn has_length(head: &[u8], fields: &[Field]) -> bool {
 
 fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: SocketAddr, port: bool) {
     out.extend_from_slice(b"X-Forwarded-For: ");
-    for field in fields.iter().filter(|field| kind(field.name(head)) == Kind::ForwardedFor) {
+    for field in fields
+        .iter()
+        .filter(|field| kind(field.name(head)) == Kind::ForwardedFor)
+    {
         if !field.value(head).is_empty() {
             out.extend_from_slice(field.value(head));
             out.extend_from_slice(b", ");
         }
     }
-    let _ = if port { write!(out, "{peer}\r\n") } else { write!(out, "{}\r\n", peer.ip()) };
+    let _ = if port {
+        write!(out, "{peer}\r\n")
+    } else {
+        write!(out, "{}\r\n", peer.ip())
+    };
 }
 
 /// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
@@ -354,7 +466,11 @@ fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Fie
         .filter(|value| !value.is_empty() && head.len() <= TRACED_HEAD_BYTES);
     out.extend_from_slice(b"X-Amzn-Trace-Id: ");
     let draw = || worker.mind.borrow_mut().draw();
-    let id = TraceId { wall: worker.clock.wall(), high: draw(), low: draw() };
+    let id = TraceId {
+        wall: worker.clock.wall(),
+        high: draw(),
+        low: draw(),
+    };
     trace_id(out, incoming, &id);
     out.extend_from_slice(b"\r\n");
 }
@@ -367,13 +483,21 @@ struct TraceId {
 
 impl TraceId {
     fn write(&self, out: &mut Vec<u8>) {
-        let _ = write!(out, "1-{:08x}-{:016x}{:08x}", self.wall.seconds() & 0xffff_ffff, self.high, self.low >> 32);
+        let _ = write!(
+            out,
+            "1-{:08x}-{:016x}{:08x}",
+            self.wall.seconds() & 0xffff_ffff,
+            self.high,
+            self.low >> 32
+        );
     }
 }
 
 fn trace_id(out: &mut Vec<u8>, incoming: Option<&[u8]>, id: &TraceId) {
     let has_root = incoming.is_some_and(|value| {
-        value.split(|&byte| byte == b';').any(|part| part.trim_ascii().starts_with(b"Root="))
+        value
+            .split(|&byte| byte == b';')
+            .any(|part| part.trim_ascii().starts_with(b"Root="))
     });
     let Some(incoming) = incoming.filter(|_| has_root) else {
         out.extend_from_slice(b"Root=");
@@ -400,15 +524,21 @@ fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &Liste
             .any(|field| has_word(field.value(head), name))
     };
     // Most requests name nothing but keep-alive or close there, and need no search per header.
-    let names_others = fields.iter().filter(|field| kind(field.name(head)) == Kind::Connection).any(|field| {
-        let value = field.value(head).trim_ascii();
-        !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
-    });
+    let names_others = fields
+        .iter()
+        .filter(|field| kind(field.name(head)) == Kind::Connection)
+        .any(|field| {
+            let value = field.value(head).trim_ascii();
+            !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
+        });
     for field in fields {
         let name = field.name(head);
         let keep = match kind(name) {
             Kind::Keep => {
-                let odd = || name.iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+                let odd = || {
+                    name.iter()
+                        .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+                };
                 !(settings.drop_invalid_headers && odd() || names_others && named(name))
             }
             Kind::Host => settings.preserve_host && !new_host,
@@ -430,7 +560,11 @@ mod tests {
 
     #[test]
     fn trace_ids_keep_the_root() {
-        let id = TraceId { wall: Wall::from_seconds(0x5759_e988), high: 0xbd86_2e3f_e1be_46a9, low: 0x9427_2793 << 32 };
+        let id = TraceId {
+            wall: Wall::from_seconds(0x5759_e988),
+            high: 0xbd86_2e3f_e1be_46a9,
+            low: 0x9427_2793 << 32,
+        };
         let written = |incoming: Option<&str>| {
             let mut out = Vec::new();
             trace_id(&mut out, incoming.map(str::as_bytes), &id);
@@ -438,8 +572,14 @@ mod tests {
         };
         let own = "1-5759e988-bd862e3fe1be46a994272793";
         assert_eq!(written(None), format!("Root={own}"));
-        assert_eq!(written(Some("Root=1-a-b;CalledFrom=app")), format!("Self={own};Root=1-a-b;CalledFrom=app"));
-        assert_eq!(written(Some("Self=1-x-y;Root=1-a-b")), format!("Self={own};Root=1-a-b"));
+        assert_eq!(
+            written(Some("Root=1-a-b;CalledFrom=app")),
+            format!("Self={own};Root=1-a-b;CalledFrom=app")
+        );
+        assert_eq!(
+            written(Some("Self=1-x-y;Root=1-a-b")),
+            format!("Self={own};Root=1-a-b")
+        );
         assert_eq!(written(Some("CalledFrom=app")), format!("Root={own}"));
     }
 

@@ -30,13 +30,25 @@ pub(crate) async fn refuse<W: Wire>(
     reason: Reason,
 ) -> Next {
     let picture = worker.picture();
-    let Some(listener) = picture.listener(visit.place.listener) else { return Next::Close };
+    let Some(listener) = picture.listener(visit.place.listener) else {
+        return Next::Close;
+    };
     let now = worker.clock.now();
     let record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
     log(&record);
     slot.arm(now + listener.balancer.settings.idle_timeout, false);
     let answer = Answer::page(reason);
-    let _ = send(worker, client, slot, desk, &answer, &listener.settings, false, false).await;
+    let _ = send(
+        worker,
+        client,
+        slot,
+        desk,
+        &answer,
+        &listener.settings,
+        false,
+        false,
+    )
+    .await;
     linger(worker, client, slot, desk).await;
     Next::Close
 }
@@ -58,11 +70,21 @@ pub(crate) async fn send<W: Wire>(
         desk.out.extend_from_slice(body);
     }
     let mut written = 0;
-    let sent = slot.until(poll_fn(|cx| poll_write_pair(cx, client, &desk.out, &[], &mut written))).await;
+    let sent = slot
+        .until(poll_fn(|cx| {
+            poll_write_pair(cx, client, &desk.out, &[], &mut written)
+        }))
+        .await;
     matches!(sent, Ok(Ok(())))
 }
 
-fn write_answer(worker: &Worker, out: &mut Vec<u8>, answer: &Answer, settings: &ListenerSettings, keep: bool) {
+fn write_answer(
+    worker: &Worker,
+    out: &mut Vec<u8>,
+    answer: &Answer,
+    settings: &ListenerSettings,
+    keep: bool,
+) {
     out.clear();
     let _ = write!(out, "HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status));
     if settings.server_header {
@@ -78,7 +100,11 @@ fn write_answer(worker: &Worker, out: &mut Vec<u8>, answer: &Answer, settings: &
     if answer.status != 204 {
         let _ = write!(out, "Content-Length: {length}\r\n");
     }
-    out.extend_from_slice(if keep { b"Connection: keep-alive\r\n" } else { b"Connection: close\r\n" });
+    out.extend_from_slice(if keep {
+        b"Connection: keep-alive\r\n"
+    } else {
+        b"Connection: close\r\n"
+    });
     if let Some(location) = &answer.location {
         let _ = write!(out, "Location: {location}\r\n");
     }
@@ -92,7 +118,10 @@ fn write_answer(worker: &Worker, out: &mut Vec<u8>, answer: &Answer, settings: &
 pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot, desk: &mut Desk) {
     slot.arm(worker.clock.now() + LINGER, false);
     let closing = async {
-        if poll_fn(|cx| Pin::new(&mut *client).poll_shutdown(cx)).await.is_err() {
+        if poll_fn(|cx| Pin::new(&mut *client).poll_shutdown(cx))
+            .await
+            .is_err()
+        {
             return;
         }
         let mut read = 0;
@@ -111,6 +140,11 @@ pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot
 pub(crate) fn log(record: &Record) {
     if let Some(reason) = record.reason {
         let target = record.target.as_ref().map(|target| target.address);
-        tracing::debug!(reason = reason.word(), ?target, retries = record.retries, "request ended by the balancer");
+        tracing::debug!(
+            reason = reason.word(),
+            ?target,
+            retries = record.retries,
+            "request ended by the balancer"
+        );
     }
 }

@@ -68,23 +68,41 @@ pub struct DataPlane {
 
 impl DataPlane {
     /// Starts the workers and the slow path. Drained targets are told through `drained`.
-    pub fn start(options: Options, clock: Clock, drained: mpsc::UnboundedSender<Drained>) -> io::Result<DataPlane> {
+    pub fn start(
+        options: Options,
+        clock: Clock,
+        drained: mpsc::UnboundedSender<Drained>,
+    ) -> io::Result<DataPlane> {
         let (events, received) = mpsc::channel(EVENTS);
         let crew = Crew::start(options.workers, options.seed, clock, &events)?;
-        let shared =
-            Arc::new(Shared { node: Mutex::new(Node::new(options.workers)), served: Mutex::default() });
+        let shared = Arc::new(Shared {
+            node: Mutex::new(Node::new(options.workers)),
+            served: Mutex::default(),
+        });
         let (commands, orders) = mpsc::unbounded_channel();
-        let slow = Slow { shared: Arc::clone(&shared), crew, clock, events, drained };
-        let thread = std::thread::Builder::new().name("slow-path".to_owned()).spawn(move || {
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => {
-                    let local = tokio::task::LocalSet::new();
-                    local.block_on(&runtime, slow.run(orders, received));
-                }
-                Err(error) => tracing::error!(%error, "the slow path could not start"),
-            }
-        })?;
-        Ok(DataPlane { shared, commands, thread: Mutex::new(Some(thread)) })
+        let slow = Slow {
+            shared: Arc::clone(&shared),
+            crew,
+            clock,
+            events,
+            drained,
+        };
+        let thread = std::thread::Builder::new()
+            .name("slow-path".to_owned())
+            .spawn(
+                move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => {
+                        let local = tokio::task::LocalSet::new();
+                        local.block_on(&runtime, slow.run(orders, received));
+                    }
+                    Err(error) => tracing::error!(%error, "the slow path could not start"),
+                },
+            )?;
+        Ok(DataPlane {
+            shared,
+            commands,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Serves this from now on. Returns once every worker decides by it: no request is picked by what was before.
@@ -129,7 +147,11 @@ struct Slow {
 }
 
 impl Slow {
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>, mut events: mpsc::Receiver<Event>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut events: mpsc::Receiver<Event>,
+    ) {
         let mut retry = tokio::time::interval(BIND_RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -178,7 +200,12 @@ impl Slow {
                     let events = self.events.clone();
                     tokio::task::spawn_local(async move {
                         let result = probe(&order).await;
-                        let _ = events.send(Event::Probed { target: order.target, result }).await;
+                        let _ = events
+                            .send(Event::Probed {
+                                target: order.target,
+                                result,
+                            })
+                            .await;
                     });
                 }
                 Some(Output::Drained { group, target, port }) => {
@@ -191,7 +218,10 @@ impl Slow {
     async fn publish(&mut self, picture: Arc<Picture>) {
         let failures = self.crew.adopt(&picture).await;
         let mut served = lock(&self.shared.served);
-        for failure in failures.iter().filter(|failure| !served.failures.contains(failure)) {
+        for failure in failures
+            .iter()
+            .filter(|failure| !served.failures.contains(failure))
+        {
             tracing::warn!(address = %failure.address, listener = failure.listener, "cannot listen: {}", failure.error);
         }
         *served = Served { picture, failures };

@@ -45,10 +45,19 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     pub(crate) fn slot(self: &Rc<Self>, listener: ListenerId) -> Slot {
-        let entry =
-            Entry { deadline: Mono::NEVER, ended: None, waker: None, listener, idle: true, target: None };
+        let entry = Entry {
+            deadline: Mono::NEVER,
+            ended: None,
+            waker: None,
+            listener,
+            idle: true,
+            target: None,
+        };
         let key = self.entries.borrow_mut().insert(entry);
-        Slot { sweep: Rc::clone(self), key: u32::try_from(key).unwrap_or(u32::MAX) }
+        Slot {
+            sweep: Rc::clone(self),
+            key: u32::try_from(key).unwrap_or(u32::MAX),
+        }
     }
 
     /// Ends every wait that is late or cut.
@@ -56,7 +65,11 @@ impl Sweep {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             if entry.deadline <= now {
                 entry.end(Ended::Late);
-            } else if entry.target.as_ref().is_some_and(|target| target.cut.load(Relaxed)) {
+            } else if entry
+                .target
+                .as_ref()
+                .is_some_and(|target| target.cut.load(Relaxed))
+            {
                 entry.end(Ended::Cut);
             }
         }
@@ -123,7 +136,11 @@ impl Slot {
             self.with(|entry| match entry.ended {
                 Some(ended) => Poll::Ready(Err(ended)),
                 None => {
-                    if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    if !entry
+                        .waker
+                        .as_ref()
+                        .is_some_and(|waker| waker.will_wake(cx.waker()))
+                    {
                         entry.waker = Some(cx.waker().clone());
                     }
                     Poll::Pending

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 /// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
 /// shared by all workers, and would travel between their cores with each request.
-#[expect(clippy::redundant_allocation, reason = "the outer count is the worker's own")]
 pub(crate) type Current = Rc<Arc<Picture>>;
 
 /// A worker's things.

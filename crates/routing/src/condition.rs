@@ -18,12 +18,15 @@ pub(crate) enum Texts {
 impl Texts {
     fn compile(texts: &TextMatch, any_case: bool) -> Result<Texts, CompileError> {
         match texts {
-            TextMatch::Wildcards(values) => {
-                Ok(Texts::Patterns(values.iter().map(|value| Pattern::new(value, any_case)).collect()))
-            }
-            TextMatch::Regexes(values) => {
-                Ok(Texts::Regexes(values.iter().map(|value| regex(value, any_case)).collect::<Result<_, _>>()?))
-            }
+            TextMatch::Wildcards(values) => Ok(Texts::Patterns(
+                values.iter().map(|value| Pattern::new(value, any_case)).collect(),
+            )),
+            TextMatch::Regexes(values) => Ok(Texts::Regexes(
+                values
+                    .iter()
+                    .map(|value| regex(value, any_case))
+                    .collect::<Result<_, _>>()?,
+            )),
         }
     }
 
@@ -42,7 +45,10 @@ pub(crate) fn regex(text: &str, any_case: bool) -> Result<Regex, CompileError> {
         .dfa_size_limit(REGEX_BYTES)
         .unicode(false)
         .build()
-        .map_err(|error| CompileError { regex: text.to_owned(), error: error.to_string() })
+        .map_err(|error| CompileError {
+            regex: text.to_owned(),
+            error: error.to_string(),
+        })
 }
 
 #[derive(Debug)]
@@ -71,7 +77,10 @@ impl Compiled {
                     .iter()
                     .map(|pair| {
                         let key = pair.key.as_deref().filter(|key| !key.is_empty());
-                        (key.map(|key| Pattern::escaped(key, true)), Pattern::escaped(&pair.value, true))
+                        (
+                            key.map(|key| Pattern::escaped(key, true)),
+                            Pattern::escaped(&pair.value, true),
+                        )
                     })
                     .collect(),
             ),

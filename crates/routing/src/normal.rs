@@ -10,7 +10,11 @@ pub fn normal_path(path: &[u8]) -> Cow<'_, [u8]> {
     if !escaped && !dotted {
         return Cow::Borrowed(path);
     }
-    let decoded = if escaped { decode_unreserved(path) } else { path.to_vec() };
+    let decoded = if escaped {
+        decode_unreserved(path)
+    } else {
+        path.to_vec()
+    };
     if memchr::memmem::find(&decoded, b"/.").is_none() {
         return Cow::Owned(decoded);
     }
@@ -23,8 +27,10 @@ fn decode_unreserved(path: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while at < path.len() {
         if path[at] == b'%'
-            && let (Some(high), Some(low)) =
-                (path.get(at + 1).copied().and_then(digit), path.get(at + 2).copied().and_then(digit))
+            && let (Some(high), Some(low)) = (
+                path.get(at + 1).copied().and_then(digit),
+                path.get(at + 2).copied().and_then(digit),
+            )
         {
             let byte = high * 16 + low;
             if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -98,7 +104,11 @@ mod tests {
             ("/a//b", "/a//b"),
         ];
         for (path, normal) in cases {
-            assert_eq!(String::from_utf8_lossy(&normal_path(path.as_bytes())), normal, "{path}");
+            assert_eq!(
+                String::from_utf8_lossy(&normal_path(path.as_bytes())),
+                normal,
+                "{path}"
+            );
         }
     }
 

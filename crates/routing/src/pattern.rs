@@ -71,27 +71,46 @@ impl Pattern {
             }
         }
         let literal = |tokens: &[Token]| -> Option<Box<[u8]>> {
-            tokens.iter().map(|token| if let Token::Byte(byte) = token { Some(*byte) } else { None }).collect()
+            tokens
+                .iter()
+                .map(|token| {
+                    if let Token::Byte(byte) = token {
+                        Some(*byte)
+                    } else {
+                        None
+                    }
+                })
+                .collect()
         };
         let form = match tokens.as_slice() {
-            [Token::Any, middle @ .., Token::Any] if literal(middle).is_some() => literal(middle).map(Form::Contains),
+            [Token::Any, middle @ .., Token::Any] if literal(middle).is_some() => {
+                literal(middle).map(Form::Contains)
+            }
             [head @ .., Token::Any] if literal(head).is_some() => literal(head).map(Form::Prefix),
             [Token::Any, tail @ ..] if literal(tail).is_some() => literal(tail).map(Form::Suffix),
             all => literal(all).map(Form::Exact),
         };
-        Pattern { form: form.unwrap_or_else(|| Form::General(tokens.into())), any_case }
+        Pattern {
+            form: form.unwrap_or_else(|| Form::General(tokens.into())),
+            any_case,
+        }
     }
 
     /// Whether the whole text fits the pattern.
     pub fn matches(&self, text: &[u8]) -> bool {
         match &self.form {
             Form::Exact(literal) => self.same(text, literal),
-            Form::Prefix(literal) => text.get(..literal.len()).is_some_and(|head| self.same(head, literal)),
+            Form::Prefix(literal) => text
+                .get(..literal.len())
+                .is_some_and(|head| self.same(head, literal)),
             Form::Suffix(literal) => {
                 text.len() >= literal.len() && self.same(&text[text.len() - literal.len()..], literal)
             }
             Form::Contains(literal) if self.any_case => {
-                literal.is_empty() || text.windows(literal.len()).any(|window| self.same(window, literal))
+                literal.is_empty()
+                    || text
+                        .windows(literal.len())
+                        .any(|window| self.same(window, literal))
             }
             Form::Contains(literal) => memmem::find(text, literal).is_some(),
             Form::General(tokens) => self.general(tokens, text),
@@ -99,7 +118,11 @@ impl Pattern {
     }
 
     fn same(&self, text: &[u8], literal: &[u8]) -> bool {
-        if self.any_case { text.eq_ignore_ascii_case(literal) } else { text == literal }
+        if self.any_case {
+            text.eq_ignore_ascii_case(literal)
+        } else {
+            text == literal
+        }
     }
 
     /// Greedy match that, on a mismatch, lets the last `*` take one byte more.
@@ -156,7 +179,11 @@ mod tests {
             ("*x*", "axb", true),
         ];
         for (pattern, text, fits) in cases {
-            assert_eq!(Pattern::new(pattern, false).matches(text.as_bytes()), fits, "{pattern} {text}");
+            assert_eq!(
+                Pattern::new(pattern, false).matches(text.as_bytes()),
+                fits,
+                "{pattern} {text}"
+            );
         }
         assert!(Pattern::new("WWW.*", true).matches(b"www.Example.com"));
         assert!(!Pattern::new("/A", false).matches(b"/a"));
@@ -168,9 +195,7 @@ mod tests {
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern.first(), text.first()) {
             (None, None) => true,
-            (Some(b'*'), _) => {
-                naive(&pattern[1..], text) || (!text.is_empty() && naive(pattern, &text[1..]))
-            }
+            (Some(b'*'), _) => naive(&pattern[1..], text) || (!text.is_empty() && naive(pattern, &text[1..])),
             (Some(b'?'), Some(_)) => naive(&pattern[1..], &text[1..]),
             (Some(a), Some(b)) => a == b && naive(&pattern[1..], &text[1..]),
             _ => false,

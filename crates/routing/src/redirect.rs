@@ -25,7 +25,9 @@ pub struct RedirectTemplate {
 
 impl RedirectTemplate {
     pub(crate) fn new(redirect: &Redirect) -> RedirectTemplate {
-        RedirectTemplate { redirect: redirect.clone() }
+        RedirectTemplate {
+            redirect: redirect.clone(),
+        }
     }
 
     /// 301 or 302.
@@ -58,7 +60,9 @@ fn fill(template: &str, facts: &RedirectFacts<'_>) -> String {
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;
     while let Some(start) = rest.find("#{") {
-        let Some(length) = rest[start..].find('}') else { break };
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
         out.push_str(&rest[..start]);
         let name = &rest[start + 2..start + length];
         match name {
@@ -92,7 +96,13 @@ mod tests {
 
     #[test]
     fn placeholders() {
-        let facts = RedirectFacts { protocol: "http", host: "a.b", port: 80, path: "/x/y", query: "q=1" };
+        let facts = RedirectFacts {
+            protocol: "http",
+            host: "a.b",
+            port: 80,
+            path: "/x/y",
+            query: "q=1",
+        };
         let to_https = redirect("HTTPS", "#{host}", "443", "/#{path}", "#{query}");
         assert_eq!(to_https.location(&facts), "https://a.b:443/x/y?q=1");
         let odd = redirect("#{protocol}", "www.#{host}", "#{port}", "/new/#{path}", "");

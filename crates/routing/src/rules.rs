@@ -17,7 +17,11 @@ pub struct CompileError {
 
 impl core::fmt::Display for CompileError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "the regular expression '{}' cannot be used: {}", self.regex, self.error)
+        write!(
+            f,
+            "the regular expression '{}' cannot be used: {}",
+            self.regex, self.error
+        )
     }
 }
 
@@ -51,7 +55,9 @@ impl<G> Split<G> {
             sum += u64::from(weight);
             (group, sum)
         });
-        Split { shares: shares.collect() }
+        Split {
+            shares: shares.collect(),
+        }
     }
 
     /// The group that `draw` (uniform over all 64 bits) falls to; none if every weight is 0.
@@ -106,19 +112,33 @@ impl<G> Rules<G> {
         mut group: impl FnMut(&str) -> G,
     ) -> Result<Rules<G>, CompileError> {
         let compiled = rules.iter().map(|rule| {
-            let conditions = rule.conditions.iter().map(Compiled::new).collect::<Result<_, _>>()?;
+            let conditions = rule
+                .conditions
+                .iter()
+                .map(Compiled::new)
+                .collect::<Result<_, _>>()?;
             let route = match &rule.action {
                 Action::Forward(forward) => Route::Forward(Split::new(
-                    forward.groups.iter().map(|share| (group(&share.group_arn), share.weight)),
+                    forward
+                        .groups
+                        .iter()
+                        .map(|share| (group(&share.group_arn), share.weight)),
                 )),
                 Action::Redirect(redirect) => Route::Redirect(RedirectTemplate::new(redirect)),
                 Action::FixedResponse(fixed) => Route::Fixed(fixed.clone()),
                 Action::Unsupported { kind, .. } => Route::Unsupported(kind.clone()),
             };
             let transforms = Transforms::compile(&rule.transforms)?.map(Box::new);
-            Ok(Rule { priority: rule.priority, conditions, route, transforms })
+            Ok(Rule {
+                priority: rule.priority,
+                conditions,
+                route,
+                transforms,
+            })
         });
-        Ok(Rules { rules: compiled.collect::<Result<_, _>>()? })
+        Ok(Rules {
+            rules: compiled.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The first rule whose conditions all hold; none only if there is no default rule.
@@ -129,7 +149,12 @@ impl<G> Rules<G> {
             .enumerate()
             .find(|(_, rule)| rule.conditions.iter().all(|condition| condition.holds(facts)))?;
         let evaluated = u32::try_from(at).unwrap_or(u32::MAX) + u32::from(rule.priority != Priority::Default);
-        Some(Match { priority: rule.priority, route: &rule.route, transforms: rule.transforms.as_deref(), evaluated })
+        Some(Match {
+            priority: rule.priority,
+            route: &rule.route,
+            transforms: rule.transforms.as_deref(),
+            evaluated,
+        })
     }
 
     /// What each rule says, in order.

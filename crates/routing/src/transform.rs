@@ -31,7 +31,10 @@ impl Transforms {
                 .map(|rewrite| Ok((regex(&rewrite.regex, false)?, rewrite.replace.as_bytes().into())));
             compiled.collect::<Result<Box<[_]>, CompileError>>()
         };
-        let mut out = Transforms { host: [].into(), url: [].into() };
+        let mut out = Transforms {
+            host: [].into(),
+            url: [].into(),
+        };
         for transform in transforms {
             match transform {
                 Transform::HostHeader(rewrites) => out.host = compile(rewrites)?,
@@ -43,7 +46,9 @@ impl Transforms {
 
     /// The new host; none if no rewrite applies.
     pub fn host(&self, host: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
-        let Some(new) = rewrite(&self.host, host) else { return Ok(None) };
+        let Some(new) = rewrite(&self.host, host) else {
+            return Ok(None);
+        };
         let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte);
         if new.is_empty() || new.len() > 255 || !new.iter().all(fits) {
             return Err(TransformError::InvalidHost);
@@ -53,7 +58,9 @@ impl Transforms {
 
     /// The new path and query; none if no rewrite applies.
     pub fn url(&self, url: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
-        let Some(new) = rewrite(&self.url, url) else { return Ok(None) };
+        let Some(new) = rewrite(&self.url, url) else {
+            return Ok(None);
+        };
         if new.len() > forebay_model::limits::REQUEST_LINE_BYTES {
             return Err(TransformError::BufferTooSmall);
         }
@@ -80,14 +87,22 @@ mod tests {
     use super::*;
 
     fn url(regex: &str, replace: &str) -> Transforms {
-        let rewrite = Rewrite { regex: regex.into(), replace: replace.into() };
-        Transforms::compile(&[Transform::Url(vec![rewrite])]).unwrap().unwrap()
+        let rewrite = Rewrite {
+            regex: regex.into(),
+            replace: replace.into(),
+        };
+        Transforms::compile(&[Transform::Url(vec![rewrite])])
+            .unwrap()
+            .unwrap()
     }
 
     #[test]
     fn rewrites_path_and_query() {
         let transforms = url("^/dp/([A-Za-z0-9]+)/?$", "/product.php?id=$1");
-        assert_eq!(transforms.url(b"/dp/B0/").unwrap().unwrap(), b"/product.php?id=B0");
+        assert_eq!(
+            transforms.url(b"/dp/B0/").unwrap().unwrap(),
+            b"/product.php?id=B0"
+        );
         assert_eq!(transforms.url(b"/other"), Ok(None));
         assert_eq!(transforms.host(b"a.b"), Ok(None));
     }
@@ -95,11 +110,19 @@ mod tests {
     #[test]
     fn refuses_what_cannot_be_sent() {
         assert_eq!(url("^/", "x").url(b"/a"), Err(TransformError::InvalidPath));
-        assert_eq!(url("a", " HTTP/1.1\r\n").url(b"/a"), Err(TransformError::InvalidPath));
+        assert_eq!(
+            url("a", " HTTP/1.1\r\n").url(b"/a"),
+            Err(TransformError::InvalidPath)
+        );
         let long = url("b", &"a".repeat(1024));
         assert!(long.url(b"/b").is_ok());
-        let rewrite = Rewrite { regex: "^.*$".into(), replace: "a b".into() };
-        let host = Transforms::compile(&[Transform::HostHeader(vec![rewrite])]).unwrap().unwrap();
+        let rewrite = Rewrite {
+            regex: "^.*$".into(),
+            replace: "a b".into(),
+        };
+        let host = Transforms::compile(&[Transform::HostHeader(vec![rewrite])])
+            .unwrap()
+            .unwrap();
         assert_eq!(host.host(b"x"), Err(TransformError::InvalidHost));
     }
 }

@@ -31,7 +31,9 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn Source>, stop: impl Fu
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::pin!(stop);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => return,
@@ -62,21 +64,43 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn Source>, stop: impl Fu
 fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        _ if !reads => text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "Only GET and HEAD are answered here.\n".into()),
-        "/health" => text(StatusCode::OK, "application/json", format!("{:#}\n", source.health())),
+        _ if !reads => text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain",
+            "Only GET and HEAD are answered here.\n".into(),
+        ),
+        "/health" => text(
+            StatusCode::OK,
+            "application/json",
+            format!("{:#}\n", source.health()),
+        ),
         "/metrics" => {
             let mut metrics = String::new();
             source.read(&mut |node| metrics = crate::render(node));
-            text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
+            text(
+                StatusCode::OK,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                metrics,
+            )
         }
-        "/" => text(StatusCode::OK, "text/plain", "Forebay. See /health and /metrics.\n".into()),
-        _ => text(StatusCode::NOT_FOUND, "text/plain", "Nothing here. See /health and /metrics.\n".into()),
+        "/" => text(
+            StatusCode::OK,
+            "text/plain",
+            "Forebay. See /health and /metrics.\n".into(),
+        ),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "Nothing here. See /health and /metrics.\n".into(),
+        ),
     }
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static(kind));
     response
 }

@@ -76,33 +76,69 @@ fn balancers(node: &Node, registry: &mut Registry) {
     let own = Family::<CodeLabels, Counter>::default();
     let retries = Family::<RetryLabels, Counter>::default();
     registry.register("requests", "Requests begun (RequestCount)", requests.clone());
-    registry.register("connections", "Client connections accepted (NewConnectionCount)", connections.clone());
-    registry.register("active_connections", "Client connections open (ActiveConnectionCount)", active.clone());
-    registry.register("rule_evaluations", "Rules looked at (RuleEvaluations)", evaluations.clone());
+    registry.register(
+        "connections",
+        "Client connections accepted (NewConnectionCount)",
+        connections.clone(),
+    );
+    registry.register(
+        "active_connections",
+        "Client connections open (ActiveConnectionCount)",
+        active.clone(),
+    );
+    registry.register(
+        "rule_evaluations",
+        "Rules looked at (RuleEvaluations)",
+        evaluations.clone(),
+    );
     registry.register(
         "fail_open_requests",
         "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
         fail_open.clone(),
     );
     registry.register("own_answers", "Answers made here (HTTPCode_ELB_*)", own.clone());
-    registry.register("retries", "Requests sent again because a connection failed unused", retries.clone());
+    registry.register(
+        "retries",
+        "Requests sent again because a connection failed unused",
+        retries.clone(),
+    );
     for (arn, shards) in node.balancers() {
         let load_balancer = dimension(arn);
         let sum = |read: &dyn Fn(&BalancerStats) -> &AtomicU64| -> u64 {
             shards.iter().map(|shard| read(shard).load(Relaxed)).sum()
         };
-        let labels = BalancerLabels { load_balancer: load_balancer.clone() };
-        requests.get_or_create(&labels).inc_by(sum(&|stats| &stats.requests));
-        connections.get_or_create(&labels).inc_by(sum(&|stats| &stats.connections));
-        active.get_or_create(&labels).set(i64::try_from(sum(&|stats| &stats.open)).unwrap_or(i64::MAX));
-        evaluations.get_or_create(&labels).inc_by(sum(&|stats| &stats.rule_evaluations));
-        fail_open.get_or_create(&labels).inc_by(sum(&|stats| &stats.fail_open));
+        let labels = BalancerLabels {
+            load_balancer: load_balancer.clone(),
+        };
+        requests
+            .get_or_create(&labels)
+            .inc_by(sum(&|stats| &stats.requests));
+        connections
+            .get_or_create(&labels)
+            .inc_by(sum(&|stats| &stats.connections));
+        active
+            .get_or_create(&labels)
+            .set(i64::try_from(sum(&|stats| &stats.open)).unwrap_or(i64::MAX));
+        evaluations
+            .get_or_create(&labels)
+            .inc_by(sum(&|stats| &stats.rule_evaluations));
+        fail_open
+            .get_or_create(&labels)
+            .inc_by(sum(&|stats| &stats.fail_open));
         for (index, &code) in CODES.iter().enumerate().skip(2) {
-            let labels = CodeLabels { load_balancer: load_balancer.clone(), code };
+            let labels = CodeLabels {
+                load_balancer: load_balancer.clone(),
+                code,
+            };
             own.get_or_create(&labels).inc_by(sum(&|stats| &stats.own[index]));
         }
         let retried = |cause, count| {
-            retries.get_or_create(&RetryLabels { load_balancer: load_balancer.clone(), cause }).inc_by(count);
+            retries
+                .get_or_create(&RetryLabels {
+                    load_balancer: load_balancer.clone(),
+                    cause,
+                })
+                .inc_by(count);
         };
         retried(RetryCause::Stale, sum(&|stats| &stats.stale_retries));
         retried(RetryCause::Refused, sum(&|stats| &stats.connect_retries));
@@ -115,24 +151,54 @@ fn targets(node: &Node, registry: &mut Registry) {
     let sent = Family::<TargetLabels, Counter>::default();
     let errors = Family::<TargetLabels, Counter>::default();
     let answers = Family::<TargetCodeLabels, Counter>::default();
-    registry.register("target_healthy", "1 for a healthy target (HealthyHostCount)", healthy.clone());
-    registry.register("target_in_flight", "Requests under way at a target", in_flight.clone());
+    registry.register(
+        "target_healthy",
+        "1 for a healthy target (HealthyHostCount)",
+        healthy.clone(),
+    );
+    registry.register(
+        "target_in_flight",
+        "Requests under way at a target",
+        in_flight.clone(),
+    );
     registry.register("target_requests", "Requests sent to a target", sent.clone());
-    registry.register("target_connection_errors", "Failed connections (TargetConnectionErrorCount)", errors.clone());
-    registry.register("target_answers", "Answers of a target (HTTPCode_Target_*)", answers.clone());
+    registry.register(
+        "target_connection_errors",
+        "Failed connections (TargetConnectionErrorCount)",
+        errors.clone(),
+    );
+    registry.register(
+        "target_answers",
+        "Answers of a target (HTTPCode_Target_*)",
+        answers.clone(),
+    );
     for (arn, id, port, is_healthy, stats) in node.targets() {
         let (target_group, target) = (dimension(arn), format!("{id}:{port}"));
         let sum = |read: &dyn Fn(&TargetTotals) -> &AtomicU64| -> u64 {
             stats.totals.iter().map(|shard| read(shard).load(Relaxed)).sum()
         };
-        let labels = TargetLabels { target_group: target_group.clone(), target: target.clone() };
+        let labels = TargetLabels {
+            target_group: target_group.clone(),
+            target: target.clone(),
+        };
         healthy.get_or_create(&labels).set(i64::from(is_healthy));
-        in_flight.get_or_create(&labels).set(i64::from(stats.in_flight.load(Relaxed)));
-        sent.get_or_create(&labels).inc_by(sum(&|totals| &totals.requests));
-        errors.get_or_create(&labels).inc_by(sum(&|totals| &totals.connect_errors));
+        in_flight
+            .get_or_create(&labels)
+            .set(i64::from(stats.in_flight.load(Relaxed)));
+        sent.get_or_create(&labels)
+            .inc_by(sum(&|totals| &totals.requests));
+        errors
+            .get_or_create(&labels)
+            .inc_by(sum(&|totals| &totals.connect_errors));
         for (index, &code) in CODES.iter().enumerate().skip(2) {
-            let labels = TargetCodeLabels { target_group: target_group.clone(), target: target.clone(), code };
-            answers.get_or_create(&labels).inc_by(sum(&|totals| &totals.answers[index]));
+            let labels = TargetCodeLabels {
+                target_group: target_group.clone(),
+                target: target.clone(),
+                code,
+            };
+            answers
+                .get_or_create(&labels)
+                .inc_by(sum(&|totals| &totals.answers[index]));
         }
     }
 }
@@ -143,8 +209,14 @@ mod tests {
 
     #[test]
     fn dimensions_are_cloudwatchs() {
-        assert_eq!(dimension("arn:aws:elasticloadbalancing:r:0:loadbalancer/app/a/1"), "app/a/1");
-        assert_eq!(dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"), "targetgroup/t/2");
+        assert_eq!(
+            dimension("arn:aws:elasticloadbalancing:r:0:loadbalancer/app/a/1"),
+            "app/a/1"
+        );
+        assert_eq!(
+            dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
+            "targetgroup/t/2"
+        );
         assert!(render(&Node::new(1)).ends_with("# EOF\n"));
     }
 }

@@ -10,7 +10,10 @@ pub struct BoundedStack<T> {
 impl<T> BoundedStack<T> {
     /// An empty stack that holds at most `limit` items. Allocates nothing until the first push.
     pub const fn new(limit: usize) -> Self {
-        BoundedStack { items: Vec::new(), limit }
+        BoundedStack {
+            items: Vec::new(),
+            limit,
+        }
     }
 
     /// Puts `item` on top; gives it back if the stack is full.

@@ -12,9 +12,9 @@ impl Stream {
     /// The stream `name` of the run with this seed.
     pub fn named(seed: u64, name: &str) -> Stream {
         // FNV-1a: stable across builds and platforms, which a replay needs.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         Stream(Xoshiro256PlusPlus::seed_from_u64(seed ^ hash))
     }
 

@@ -28,7 +28,10 @@ impl Mono {
 impl Add<Duration> for Mono {
     type Output = Mono;
     fn add(self, span: Duration) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -64,7 +67,10 @@ impl Wall {
 impl Add<Duration> for Wall {
     type Output = Wall;
     fn add(self, span: Duration) -> Wall {
-        Wall(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+        Wall(
+            self.0
+                .saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 

@@ -29,7 +29,11 @@ pub(crate) enum Bench {
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
-    let Bench::Peers { seconds, rounds, idle } = bench;
+    let Bench::Peers {
+        seconds,
+        rounds,
+        idle,
+    } = bench;
     peers(*seconds, *rounds, *idle)
 }
 
@@ -47,13 +51,23 @@ impl Drop for Running {
     }
 }
 
-const BODY: &str = "a sixty-three byte answer, as small as an API's answer may be.\n";
+const BODY: &str = "sixty-three bytes, as small as the answers of many APIs can be.";
 
 fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
     for needed in ["wrk", "nginx", "taskset"] {
-        ensure!(is_installed(needed), "{needed} is missing: bench/install.sh installs what the bench needs");
+        ensure!(
+            is_installed(needed),
+            "{needed} is missing: bench/install.sh installs what the bench needs"
+        );
     }
-    run_command(&mut cargo(&["build", "--release", "--package", "forebay", "--package", "forebay-bench"])?)?;
+    run_command(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "forebay",
+        "--package",
+        "forebay-bench",
+    ])?)?;
     let dir = crate::root()?.join("target/bench");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
@@ -76,7 +90,10 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
             let before = busy_micros()?;
             let requests = load(proxy.address, seconds)?;
             let cost = (busy_micros()? - before) / requests;
-            println!("round {round}: {name:<8} {cost:>6.2} us CPU a request, {:>7.0} requests a second", requests / f64::from(seconds));
+            println!(
+                "round {round}: {name:<8} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
+                requests / f64::from(seconds)
+            );
             costs.entry(name).or_default().push(cost);
         }
     }
@@ -96,7 +113,11 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
     let mut idle_kib = BTreeMap::new();
     for (name, proxy) in proxies {
         let Some(cost) = median(name) else { continue };
-        let memory = if *name == "relay" { None } else { Some(idle_memory(proxy, idle)?) };
+        let memory = if *name == "relay" {
+            None
+        } else {
+            Some(idle_memory(proxy, idle)?)
+        };
         if let Some(memory) = memory {
             idle_kib.insert(*name, memory);
         }
@@ -110,11 +131,18 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
     let mut bound = |what: &str, value: f64, limit: f64| {
         let good = value <= limit;
         kept &= good;
-        println!("{what}: {value:.2} (bound {limit}) {}", if good { "kept" } else { "BROKEN" });
+        println!(
+            "{what}: {value:.2} (bound {limit}) {}",
+            if good { "kept" } else { "BROKEN" }
+        );
     };
     bound("forebay / relay", own / relay, 1.25);
     bound("forebay / nginx", own / nginx, 0.9);
-    bound("KiB per idle connection", idle_kib.get("forebay").copied().unwrap_or(f64::MAX), 2.0);
+    bound(
+        "KiB per idle connection",
+        idle_kib.get("forebay").copied().unwrap_or(f64::MAX),
+        2.0,
+    );
     ensure!(kept, "a bound is broken");
     Ok(())
 }
@@ -122,8 +150,15 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
 /// CPU 0's busy time since boot in microseconds: user, nice, system, irq and softirq.
 fn busy_micros() -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
-    let line = stat.lines().find(|line| line.starts_with("cpu0 ")).context("/proc/stat has no cpu0")?;
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let line = stat
+        .lines()
+        .find(|line| line.starts_with("cpu0 "))
+        .context("/proc/stat has no cpu0")?;
+    let ticks: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     let busy: f64 = [0, 1, 2, 5, 6].iter().filter_map(|&field| ticks.get(field)).sum();
     // USER_HZ is 100 on every Linux that Rust runs on.
     Ok(busy * 10_000.0)
@@ -132,11 +167,25 @@ fn busy_micros() -> anyhow::Result<f64> {
 /// Runs wrk on CPU 1; returns the requests that were answered, and fails if one was not.
 fn load(address: SocketAddr, seconds: u32) -> anyhow::Result<f64> {
     let output = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", "-c64", &format!("-d{seconds}s"), &format!("http://{address}/")])
+        .args([
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            "-c64",
+            &format!("-d{seconds}s"),
+            &format!("http://{address}/"),
+        ])
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(!said.contains("Non-2xx") && !said.contains("Socket errors"), "requests failed: {said}");
-    let line = said.lines().find(|line| line.contains("requests in")).with_context(|| format!("wrk said: {said}"))?;
+    ensure!(
+        !said.contains("Non-2xx") && !said.contains("Socket errors"),
+        "requests failed: {said}"
+    );
+    let line = said
+        .lines()
+        .find(|line| line.contains("requests in"))
+        .with_context(|| format!("wrk said: {said}"))?;
     Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
 }
 
@@ -147,11 +196,25 @@ fn free() -> anyhow::Result<SocketAddr> {
 /// Starts a program pinned to a CPU, and waits until it listens.
 fn start(cpu: &str, program: &Path, args: &[String], address: SocketAddr) -> anyhow::Result<Running> {
     let mut command = Command::new("taskset");
-    command.args(["-c", cpu]).arg(program).args(args).stdout(Stdio::null()).stderr(Stdio::null());
-    let running = Running { child: command.spawn().with_context(|| format!("cannot start {}", program.display()))?, address };
+    command
+        .args(["-c", cpu])
+        .arg(program)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let running = Running {
+        child: command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?,
+        address,
+    };
     let began = Instant::now();
     while TcpStream::connect(address).is_err() {
-        ensure!(began.elapsed() < Duration::from_secs(20), "{} does not listen at {address}", program.display());
+        ensure!(
+            began.elapsed() < Duration::from_secs(20),
+            "{} does not listen at {address}",
+            program.display()
+        );
         std::thread::yield_now();
     }
     Ok(running)
@@ -168,14 +231,25 @@ impl Backends {
         let addresses = [free()?, free()?, free()?];
         let servers: String = addresses
             .iter()
-            .map(|address| format!("server {{ listen {address} backlog=4096; location / {{ return 200 '{BODY}'; }} }}\n"))
+            .map(|address| {
+                format!("server {{ listen {address} backlog=4096; location / {{ return 200 '{BODY}'; }} }}\n")
+            })
             .collect();
         let nginx = start_nginx(dir, "backend", "1", &servers, addresses[0])?;
-        Ok(Backends { addresses: addresses.to_vec(), _nginx: nginx })
+        Ok(Backends {
+            addresses: addresses.to_vec(),
+            _nginx: nginx,
+        })
     }
 }
 
-fn start_nginx(dir: &Path, name: &str, cpu: &str, inside: &str, address: SocketAddr) -> anyhow::Result<Running> {
+fn start_nginx(
+    dir: &Path,
+    name: &str,
+    cpu: &str,
+    inside: &str,
+    address: SocketAddr,
+) -> anyhow::Result<Running> {
     let home = dir.join(name);
     std::fs::create_dir_all(&home)?;
     let config = home.join("nginx.conf");
@@ -190,24 +264,38 @@ fn start_nginx(dir: &Path, name: &str, cpu: &str, inside: &str, address: SocketA
             home = home.display()
         ),
     )?;
-    let args = ["-c".to_owned(), config.display().to_string(), "-p".to_owned(), home.display().to_string()];
+    let args = [
+        "-c".to_owned(),
+        config.display().to_string(),
+        "-p".to_owned(),
+        home.display().to_string(),
+    ];
     start(cpu, Path::new("nginx"), &args, address)
 }
 
 fn relay(backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
-    let args: Vec<String> = std::iter::once(&address).chain(backends).map(ToString::to_string).collect();
+    let args: Vec<String> = std::iter::once(&address)
+        .chain(backends)
+        .map(ToString::to_string)
+        .collect();
     start("0", &binary("relay")?, &args, address)
 }
 
 fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().map(|root| root.join("target")), |dir| Ok(dir.into()))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || crate::root().map(|root| root.join("target")),
+        |dir| Ok(dir.into()),
+    )?;
     Ok(target.join("release").join(name))
 }
 
 fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
-    let servers: String = backends.iter().map(|backend| format!("server {backend};\n")).collect();
+    let servers: String = backends
+        .iter()
+        .map(|backend| format!("server {backend};\n"))
+        .collect();
     let inside = format!(
         "upstream targets {{\n{servers}keepalive 512;\nkeepalive_requests 1000000000;\n}}\nserver {{ listen {address} backlog=4096; location / {{\nproxy_pass http://targets;\nproxy_http_version 1.1;\nproxy_set_header Connection '';\nproxy_set_header Host $host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header X-Forwarded-Port $server_port;\n}} }}\n"
     );
@@ -217,59 +305,117 @@ fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
 fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
     let config = dir.join("haproxy.cfg");
-    let servers: String =
-        backends.iter().enumerate().map(|(index, backend)| format!("  server t{index} {backend}\n")).collect();
+    let servers: String = backends
+        .iter()
+        .enumerate()
+        .map(|(index, backend)| format!("  server t{index} {backend}\n"))
+        .collect();
     std::fs::write(
         &config,
         format!(
-            "global\n  nbthread 1\n  maxconn 16000\ndefaults\n  mode http\n  timeout client 3600s\n  timeout server 60s\n  timeout connect 10s\n  timeout http-keep-alive 3600s\n  option forwardfor\n  http-reuse always\nfrontend in\n  bind {address}\n  http-request set-header X-Forwarded-Proto http\n  http-request set-header X-Forwarded-Port {}\n  default_backend targets\nbackend targets\n  balance roundrobin\n{servers}",
+            "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  timeout client 3600s\n  timeout server 60s\n  timeout connect 10s\n  timeout http-keep-alive 3600s\n  option forwardfor\n  http-reuse always\nfrontend in\n  bind {address}\n  http-request set-header X-Forwarded-Proto http\n  http-request set-header X-Forwarded-Port {}\n  default_backend targets\nbackend targets\n  balance roundrobin\n{servers}",
             address.port()
         ),
     )?;
-    start("0", Path::new("haproxy"), &["-f".to_owned(), config.display().to_string()], address)
+    start(
+        "0",
+        Path::new("haproxy"),
+        &["-f".to_owned(), config.display().to_string()],
+        address,
+    )
 }
 
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
 fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(binary("forebay")?).args(["up", "--workers", "1", "--no-auth", "--api", "127.0.0.1:0"]);
-    command.args(["--admin", "127.0.0.1:0", "--address-pool", "127.208.0.0/16", "--data-dir"]);
-    command.arg(dir.join("forebay")).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(["-c", "0"]).arg(binary("forebay")?).args([
+        "up",
+        "--workers",
+        "1",
+        "--no-auth",
+        "--api",
+        "127.0.0.1:0",
+    ]);
+    command.args([
+        "--admin",
+        "127.0.0.1:0",
+        "--address-pool",
+        "127.208.0.0/16",
+        "--data-dir",
+    ]);
+    command
+        .arg(dir.join("forebay"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn()?;
     let mut ready = String::new();
     BufReader::new(child.stdout.take().context("forebay has no output")?).read_line(&mut ready)?;
-    let api = ready.split("api=http://").nth(1).and_then(|rest| rest.split(' ').next()).context("forebay did not become ready")?;
-    let mut running = Running { child, address: api.parse()? };
+    let api = ready
+        .split("api=http://")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .context("forebay did not become ready")?;
+    let mut running = Running {
+        child,
+        address: api.parse()?,
+    };
     let api: SocketAddr = api.parse()?;
     let call = |service: &str, query: &str| api_call(api, service, query);
     let element = |xml: &str, name: &str, index: usize| -> anyhow::Result<String> {
-        let part = xml.split(&format!("<{name}>")).nth(index).and_then(|rest| rest.split('<').next());
+        let part = xml
+            .split(&format!("<{name}>"))
+            .nth(index)
+            .and_then(|rest| rest.split('<').next());
         Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
     };
     let subnets = call("ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
-    let (first, second) = (element(&subnets, "subnetId", 1)?, element(&subnets, "subnetId", 2)?);
+    let (first, second) = (
+        element(&subnets, "subnetId", 1)?,
+        element(&subnets, "subnetId", 2)?,
+    );
     let vpc = element(&subnets, "vpcId", 1)?;
     let elb = |query: &str| call("elasticloadbalancing", &format!("{query}&Version=2015-12-01"));
-    let balancer = elb(&format!("Action=CreateLoadBalancer&Name=bench&Subnets.member.1={first}&Subnets.member.2={second}"))?;
+    let balancer = elb(&format!(
+        "Action=CreateLoadBalancer&Name=bench&Subnets.member.1={first}&Subnets.member.2={second}"
+    ))?;
     let arn = element(&balancer, "LoadBalancerArn", 1)?;
-    let group = elb(&format!("Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"))?;
+    let group = elb(&format!(
+        "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"
+    ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
     let targets: String = (1..)
         .zip(backends)
-        .map(|(index, backend)| format!("&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}", backend.ip(), backend.port()))
+        .map(|(index, backend)| {
+            format!(
+                "&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}",
+                backend.ip(),
+                backend.port()
+            )
+        })
         .collect();
     elb(&format!("Action=RegisterTargets&TargetGroupArn={group}{targets}"))?;
     let port = free()?.port();
-    let listener = elb(&format!("Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}"))?;
+    let listener = elb(&format!(
+        "Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}"
+    ))?;
     let listener = element(&listener, "ListenerArn", 1)?;
     for priority in 1..=3 {
-        elb(&format!("Action=CreateRule&ListenerArn={listener}&Priority={priority}&Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*&Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404"))?;
+        elb(&format!(
+            "Action=CreateRule&ListenerArn={listener}&Priority={priority}&Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*&Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404"
+        ))?;
     }
     let described = elb("Action=DescribeLoadBalancers")?;
     running.address = SocketAddr::new(element(&described, "IpAddress", 1)?.parse()?, port);
     let began = Instant::now();
-    while !elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"))?.matches("healthy").count().eq(&backends.len()) {
-        ensure!(began.elapsed() < Duration::from_secs(20), "the targets did not become healthy");
+    while !elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"))?
+        .matches("healthy")
+        .count()
+        .eq(&backends.len())
+    {
+        ensure!(
+            began.elapsed() < Duration::from_secs(20),
+            "the targets did not become healthy"
+        );
         std::thread::yield_now();
     }
     Ok(running)
@@ -315,6 +461,13 @@ fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
 
 fn resident_kib(proxy: &Running) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.child.id()))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("no figure in VmRSS")?.parse()?)
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    Ok(line
+        .split_whitespace()
+        .nth(1)
+        .context("no figure in VmRSS")?
+        .parse()?)
 }

@@ -9,7 +9,15 @@ fn run_all() -> anyhow::Result<()> {
     floors::check()?;
     tidy::check()?;
     trap()?;
-    run::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?)?;
+    run::run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ])?)?;
     run::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"])?.env("RUSTDOCFLAGS", "--deny warnings"))?;
     docs::check()?;
     deny::check()
@@ -27,13 +35,20 @@ fn trap() -> anyhow::Result<()> {
     let root = crate::root()?;
     let bans = std::fs::read_to_string(root.join("floors/clippy.toml"))?;
     let mut clippy = cargo(&["clippy", "--quiet"])?;
-    clippy.current_dir(root.join("floors/trap")).env("CARGO_TARGET_DIR", root.join("target/trap"));
+    clippy
+        .current_dir(root.join("floors/trap"))
+        .env("CARGO_TARGET_DIR", root.join("target/trap"));
     let said = String::from_utf8_lossy(&output(&mut clippy)?.stderr).into_owned();
     let mut count = 0;
-    for line in bans.lines().filter(|line| line.trim_start().starts_with("{ path")) {
+    for line in bans
+        .lines()
+        .filter(|line| line.trim_start().starts_with("{ path"))
+    {
         let path = line.split('"').nth(1).unwrap_or_default();
         if !said.contains(&format!("`{path}`")) {
-            bail!("the ban on {path} in floors/clippy.toml does not bite: floors/trap was let through\n{said}");
+            bail!(
+                "the ban on {path} in floors/clippy.toml does not bite: floors/trap was let through\n{said}"
+            );
         }
         count += 1;
     }

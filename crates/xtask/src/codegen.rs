@@ -110,7 +110,7 @@ const EC2: &[&str] = &[
 ];
 
 /// Writes all stripped models. `botocore_data_dir` is the `data` directory inside an installed botocore.
-pub fn run(botocore_data_dir: &Path) -> Result<()> {
+pub(crate) fn run(botocore_data_dir: &Path) -> Result<()> {
     let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../awswire/models");
     let source = format!("botocore {}", botocore_version(botocore_data_dir)?);
     for wanted in WANTED {

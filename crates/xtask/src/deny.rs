@@ -13,19 +13,42 @@ pub(crate) fn check() -> anyhow::Result<()> {
     if !tool.exists() {
         eprintln!("cargo-deny {VERSION} is built once, into target/tools");
         // Unoptimised: it runs for a second, and is built in a fraction of the time.
-        let mut install = cargo(&["install", "cargo-deny", "--locked", "--debug", "--no-default-features", "--version", VERSION])?;
-        install.arg("--root").arg(root.join("target/tools")).env("CARGO_TARGET_DIR", root.join("target/tools/build"));
+        let mut install = cargo(&[
+            "install",
+            "cargo-deny",
+            "--locked",
+            "--debug",
+            "--no-default-features",
+            "--version",
+            VERSION,
+        ])?;
+        install
+            .arg("--root")
+            .arg(root.join("target/tools"))
+            .env("CARGO_TARGET_DIR", root.join("target/tools/build"));
         install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         run(&mut install)?;
     }
     let mut deny = Command::new(&tool);
-    run(deny.current_dir(&root).args(["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))?;
+    run(deny.current_dir(&root).args([
+        "--offline",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))?;
     let mut deny = Command::new(&tool);
-    let advisories = output(deny.current_dir(&root).args(["check", "--hide-inclusion-graph", "advisories"]))?;
+    let advisories = output(
+        deny.current_dir(&root)
+            .args(["check", "--hide-inclusion-graph", "advisories"]),
+    )?;
     let said = String::from_utf8_lossy(&advisories.stderr).into_owned();
     if advisories.status.success() {
         eprintln!("deny: no advisory");
-    } else if said.contains("failed to fetch advisory database") || said.contains("failed to load advisory database") {
+    } else if said.contains("failed to fetch advisory database")
+        || said.contains("failed to load advisory database")
+    {
         eprintln!("deny: ADVISORIES WERE NOT CHECKED: the advisory database cannot be reached from here");
     } else {
         bail!("cargo deny check advisories:\n{said}");

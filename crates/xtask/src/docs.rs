@@ -17,7 +17,10 @@ const SERVICES: &[(Service, &str)] = &[
 
 fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let docs = crate::root()?.join("docs");
-    Ok(vec![(docs.join("supported-operations.md"), operations()?), (docs.join("attributes.md"), attributes()?)])
+    Ok(vec![
+        (docs.join("supported-operations.md"), operations()?),
+        (docs.join("attributes.md"), attributes()?),
+    ])
 }
 
 /// Writes the pages.
@@ -48,14 +51,26 @@ fn operations() -> anyhow::Result<String> {
         "An operation that AWS has and Forebay does not serve is answered with `InvalidAction`\n(`UnknownOperationException` for JSON services) and a message that names it.\n",
     );
     for &(service, title) in SERVICES {
-        let served: BTreeSet<&str> =
-            forebay_control::supported().into_iter().filter(|entry| entry.0 == service).map(|entry| entry.1).collect();
+        let served: BTreeSet<&str> = forebay_control::supported()
+            .into_iter()
+            .filter(|entry| entry.0 == service)
+            .map(|entry| entry.1)
+            .collect();
         let all = service.operations();
-        write!(text, "\n## {title}\n\n{} of {} operations.\n\n", served.len(), all.len())?;
+        write!(
+            text,
+            "\n## {title}\n\n{} of {} operations.\n\n",
+            served.len(),
+            all.len()
+        )?;
         for name in &served {
             writeln!(text, "- {name}")?;
         }
-        let missing: Vec<&str> = all.iter().filter(|name| !served.contains(*name)).copied().collect();
+        let missing: Vec<&str> = all
+            .iter()
+            .filter(|name| !served.contains(*name))
+            .copied()
+            .collect();
         if !missing.is_empty() && missing.len() < 40 {
             writeln!(text, "\nNot served yet: {}.", missing.join(", "))?;
         } else if !missing.is_empty() {
@@ -75,13 +90,32 @@ fn attributes() -> anyhow::Result<String> {
         holders.extend(attribute.holders.iter().map(|holder| format!("{holder:?}")));
     }
     for holder in holders {
-        write!(text, "\n## {holder}\n\n| key | default | values | effect |\n|---|---|---|---|\n")?;
-        for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.holders.iter().any(|h| format!("{h:?}") == holder)) {
-            let default = if attribute.default.is_empty() { "(empty)" } else { attribute.default };
+        write!(
+            text,
+            "\n## {holder}\n\n| key | default | values | effect |\n|---|---|---|---|\n"
+        )?;
+        for attribute in ATTRIBUTES
+            .iter()
+            .filter(|attribute| attribute.holders.iter().any(|h| format!("{h:?}") == holder))
+        {
+            let default = if attribute.default.is_empty() {
+                "(empty)"
+            } else {
+                attribute.default
+            };
             let effect = if attribute.effect { "built" } else { "**stored**" };
-            writeln!(text, "| `{}` | {default} | {} | {effect} |", attribute.key, attribute.allowed().replace('|', "\\|"))?;
+            writeln!(
+                text,
+                "| `{}` | {default} | {} | {effect} |",
+                attribute.key,
+                attribute.allowed().replace('|', "\\|")
+            )?;
         }
     }
-    write!(text, "\n## TLS policies\n\nDescribeSSLPolicies knows {} policies. HTTPS listeners are stored and not yet served.\n", POLICIES.len())?;
+    write!(
+        text,
+        "\n## TLS policies\n\nDescribeSSLPolicies knows {} policies. HTTPS listeners are stored and not yet served.\n",
+        POLICIES.len()
+    )?;
     Ok(text)
 }

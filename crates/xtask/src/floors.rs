@@ -26,7 +26,17 @@ const FLOORS: &[(&str, u8)] = &[
 const EXCEPTION: (&str, &str) = ("forebay-model", "forebay-units");
 
 /// What pure floors may not depend on: clocks, sockets, threads, ambient randomness.
-const IMPURE: &[&str] = &["tokio", "hyper", "hyper-util", "socket2", "rustix", "libc", "rand", "getrandom", "redb"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "hyper",
+    "hyper-util",
+    "socket2",
+    "rustix",
+    "libc",
+    "rand",
+    "getrandom",
+    "redb",
+];
 
 /// Packages outside the house: they judge it or measure it, and nothing imports them.
 const OUTSIDE: &[&str] = &["forebay-bench"];
@@ -47,7 +57,11 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let Some(&floor) = floors.get(name) else {
             bail!("{name} has no floor: add it to FLOORS in crates/xtask/src/floors.rs");
         };
-        for dependency in package.dependencies.iter().filter(|dep| dep.kind != DependencyKind::Development) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|dep| dep.kind != DependencyKind::Development)
+        {
             let on = dependency.name.as_str();
             if floor <= 2 && IMPURE.contains(&on) {
                 bail!("{name} (floor {floor}) depends on {on}: floors 0 to 2 do no I/O");
@@ -63,9 +77,14 @@ pub(crate) fn check() -> anyhow::Result<()> {
         }
         let toml = package.manifest_path.with_file_name("clippy.toml");
         if floor <= 2 && !toml.exists() {
-            bail!("{name} stands on floor {floor} and needs the bans: link its clippy.toml to floors/clippy.toml");
+            bail!(
+                "{name} stands on floor {floor} and needs the bans: link its clippy.toml to floors/clippy.toml"
+            );
         }
     }
-    eprintln!("floors: {} crates, {arrows} arrows, all down", metadata.packages.len());
+    eprintln!(
+        "floors: {} crates, {arrows} arrows, all down",
+        metadata.packages.len()
+    );
     Ok(())
 }

@@ -25,7 +25,13 @@ pub(crate) fn test() -> anyhow::Result<()> {
     if nextest {
         run_command(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])?)?;
     } else {
-        run_command(&mut cargo(&["test", "--workspace", "--lib", "--bins", "--tests"])?)?;
+        run_command(&mut cargo(&[
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+        ])?)?;
     }
     run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)?;
     run(&[])
@@ -33,7 +39,10 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// Runs these suites, or all.
 pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
-    if let Some(unknown) = wanted.iter().find(|name| !SUITES.iter().any(|suite| suite.0 == name.as_str())) {
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|name| !SUITES.iter().any(|suite| suite.0 == name.as_str()))
+    {
         let names: Vec<&str> = SUITES.iter().map(|suite| suite.0).collect();
         bail!("there is no suite {unknown}; there are {}", names.join(", "));
     }
@@ -41,20 +50,39 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     let root = crate::root()?;
     let venv = venv(&root)?;
     let (mut passed, mut failed) = (Vec::new(), Vec::new());
-    for &(name, script) in SUITES.iter().filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0)) {
+    for &(name, script) in SUITES
+        .iter()
+        .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0))
+    {
         eprintln!("==> interop {name}");
         let began = Instant::now();
         let good = suite(&root, &venv, script)?;
-        eprintln!("<== interop {name}: {} in {:.0?}", if good { "passed" } else { "FAILED" }, began.elapsed());
-        if good { passed.push(name) } else { failed.push(name) }
+        eprintln!(
+            "<== interop {name}: {} in {:.0?}",
+            if good { "passed" } else { "FAILED" },
+            began.elapsed()
+        );
+        if good {
+            passed.push(name)
+        } else {
+            failed.push(name)
+        }
     }
     println!("interop: passed {}; failed {}", list(&passed), list(&failed));
     println!("{} passed, {} failed", passed.len(), failed.len());
-    if failed.is_empty() { Ok(()) } else { bail!("interop failed: {}", failed.join(", ")) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("interop failed: {}", failed.join(", "))
+    }
 }
 
 fn list(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(" ")
+    }
 }
 
 fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<bool> {
@@ -80,7 +108,10 @@ fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<bool> {
         .env_remove("AWS_PROFILE")
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY");
-    Ok(command.status().with_context(|| format!("cannot run {}", script.display()))?.success())
+    Ok(command
+        .status()
+        .with_context(|| format!("cannot run {}", script.display()))?
+        .success())
 }
 
 /// The clients' virtual environment under target/, made from the lock file; made anew when the lock changes.
@@ -93,13 +124,22 @@ fn venv(root: &Path) -> anyhow::Result<PathBuf> {
         return Ok(venv);
     }
     if !is_installed("python3") {
-        bail!("python3 is missing: the real clients need it (on Debian: apt-get install python3 python3-venv)");
+        bail!(
+            "python3 is missing: the real clients need it (on Debian: apt-get install python3 python3-venv)"
+        );
     }
     let _ = std::fs::remove_dir_all(&venv);
     run_command(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     run_command(
         Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--requirement",
+            ])
             .arg(root.join("tests/interop/requirements.txt")),
     )?;
     std::fs::write(&stamp, lock)?;

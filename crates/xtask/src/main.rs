@@ -77,5 +77,8 @@ fn main() -> ExitCode {
 /// The repository's root.
 fn root() -> anyhow::Result<PathBuf> {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).map(PathBuf::from).context("xtask stands in crates/xtask")
+    here.ancestors()
+        .nth(2)
+        .map(PathBuf::from)
+        .context("xtask stands in crates/xtask")
 }

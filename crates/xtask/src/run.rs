@@ -29,11 +29,18 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<Output> {
 
 fn line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
-    let name = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
-    command.get_args().fold(name, |line, arg| format!("{line} {}", arg.to_string_lossy()))
+    let name = program
+        .file_name()
+        .unwrap_or(command.get_program())
+        .to_string_lossy()
+        .into_owned();
+    command
+        .get_args()
+        .fold(name, |line, arg| format!("{line} {}", arg.to_string_lossy()))
 }
 
 /// Whether a program is on the PATH.
 pub(crate) fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }

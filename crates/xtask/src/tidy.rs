@@ -21,10 +21,17 @@ struct Tidy {
 pub(crate) fn check() -> anyhow::Result<()> {
     let root = crate::root()?;
     let longer = exceptions(&std::fs::read_to_string(root.join("floors/longer.txt"))?);
-    let mut tidy = Tidy { root, longer, used: Vec::new(), faults: Vec::new() };
+    let mut tidy = Tidy {
+        root,
+        longer,
+        used: Vec::new(),
+        faults: Vec::new(),
+    };
     let files = tidy.tracked()?;
     for path in &files {
-        let Ok(text) = std::fs::read_to_string(tidy.root.join(path)) else { continue };
+        let Ok(text) = std::fs::read_to_string(tidy.root.join(path)) else {
+            continue;
+        };
         tidy.words(path, &text);
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => tidy.rust(path, &text),
@@ -34,12 +41,18 @@ pub(crate) fn check() -> anyhow::Result<()> {
     }
     tidy.dead_files(&files);
     for name in tidy.longer.keys().filter(|name| !tidy.used.contains(name)) {
-        tidy.faults.push(format!("floors/longer.txt: {name} is no longer too long: delete the line"));
+        tidy.faults.push(format!(
+            "floors/longer.txt: {name} is no longer too long: delete the line"
+        ));
     }
     if !tidy.faults.is_empty() {
         bail!("tidy:\n  {}", tidy.faults.join("\n  "));
     }
-    eprintln!("tidy: {} files; longer than usual, with a reason: {}", files.len(), tidy.longer.len());
+    eprintln!(
+        "tidy: {} files; longer than usual, with a reason: {}",
+        files.len(),
+        tidy.longer.len()
+    );
     for (name, reason) in &tidy.longer {
         eprintln!("  {name}: {reason}");
     }
@@ -48,26 +61,39 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
 fn exceptions(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once(": ")).map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+        .collect()
 }
 
 /// Lines of a file before its test module.
 fn without_tests(text: &str) -> usize {
-    text.lines().position(|line| line == "#[cfg(test)]").unwrap_or_else(|| text.lines().count())
+    text.lines()
+        .position(|line| line == "#[cfg(test)]")
+        .unwrap_or_else(|| text.lines().count())
 }
 
 impl Tidy {
     fn tracked(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut git = std::process::Command::new("git");
-        git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(&self.root);
+        git.args(["ls-files", "--cached", "--others", "--exclude-standard"])
+            .current_dir(&self.root);
         let listed = crate::run::output(&mut git)?;
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        Ok(listed.lines().map(PathBuf::from).filter(|path| self.root.join(path).is_file()).collect())
+        Ok(listed
+            .lines()
+            .map(PathBuf::from)
+            .filter(|path| self.root.join(path).is_file())
+            .collect())
     }
 
     /// Words that must not land anywhere.
     fn words(&mut self, path: &Path, text: &str) {
-        if path.extension().is_some_and(|extension| extension == "lock" || extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lock" || extension == "json")
+        {
             return;
         }
         // Written apart, so that this file does not break its own rule.
@@ -80,7 +106,8 @@ impl Tidy {
         for (number, line) in (1..).zip(text.lines()) {
             for (word, why) in banned {
                 if line.contains(word) {
-                    self.faults.push(format!("{}:{number}: holds '{word}': {why}", path.display()));
+                    self.faults
+                        .push(format!("{}:{number}: holds '{word}': {why}", path.display()));
                 }
             }
         }
@@ -88,18 +115,30 @@ impl Tidy {
 
     fn rust(&mut self, path: &Path, text: &str) {
         let name = path.display().to_string();
-        let source = !name.contains("/tests/") && !name.ends_with("/tests.rs") && !name.ends_with("_tests.rs");
-        for word in [concat!("tod", "o!("), concat!("unimpl", "emented!("), concat!("#[ign", "ore")] {
+        let source =
+            !name.contains("/tests/") && !name.ends_with("/tests.rs") && !name.ends_with("_tests.rs");
+        for word in [
+            concat!("tod", "o!("),
+            concat!("unimpl", "emented!("),
+            concat!("#[ign", "ore"),
+        ] {
             if text.contains(word) {
-                self.faults.push(format!("{name}: holds {word}..: no stubs, no silenced tests"));
+                self.faults
+                    .push(format!("{name}: holds {word}..: no stubs, no silenced tests"));
             }
         }
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         if ["util", "utils", "helper", "helpers", "manager", "misc", "common"].contains(&stem) {
-            self.faults.push(format!("{name}: name it by what it is, not '{stem}'"));
+            self.faults
+                .push(format!("{name}: name it by what it is, not '{stem}'"));
         }
         if name.ends_with("src/lib.rs") && !text.lines().take(2).all(|line| line.starts_with("//! ")) {
-            self.faults.push(format!("{name}: the first line says what the crate does, the second what it never does"));
+            self.faults.push(format!(
+                "{name}: the first line says what the crate does, the second what it never does"
+            ));
         }
         if source {
             let lines = without_tests(text);
@@ -118,41 +157,64 @@ impl Tidy {
         if self.longer.contains_key(&name) {
             self.used.push(name);
         } else {
-            self.faults.push(format!("{name}: {lines} lines, usual are {limit}: split it, or say why not in floors/longer.txt"));
+            self.faults.push(format!(
+                "{name}: {lines} lines, usual are {limit}: split it, or say why not in floors/longer.txt"
+            ));
         }
     }
 
     /// Links to files that are not there.
     fn links(&mut self, path: &Path, text: &str) {
-        let Ok(link) = Regex::new(r"\]\(([^)#\s]+)(#[^)]*)?\)") else { return };
+        let Ok(link) = Regex::new(r"\]\(([^)#\s]+)(#[^)]*)?\)") else {
+            return;
+        };
         let base = path.parent().unwrap_or(Path::new(""));
         for found in link.captures_iter(text) {
             let to = &found[1];
             if !to.contains("://") && !to.starts_with("mailto:") && !self.root.join(base).join(to).exists() {
-                self.faults.push(format!("{}: link to {to}, which is not there", path.display()));
+                self.faults
+                    .push(format!("{}: link to {to}, which is not there", path.display()));
             }
         }
     }
 
     /// Source files that no `mod` names.
     fn dead_files(&mut self, files: &[PathBuf]) {
-        for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        for path in files
+            .iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        {
             let name = path.display().to_string();
-            let Some((_, inside)) = name.split_once("/src/") else { continue };
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let Some((_, inside)) = name.split_once("/src/") else {
+                continue;
+            };
+            let stem = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default();
             if ["lib", "main"].contains(&stem) || inside.starts_with("bin/") {
                 continue;
             }
-            let own = if stem == "mod" { path.parent() } else { Some(path.as_path()) };
+            let own = if stem == "mod" {
+                path.parent()
+            } else {
+                Some(path.as_path())
+            };
             let Some(own) = own else { continue };
             let word = own.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             let dir = own.parent().unwrap_or(Path::new(""));
-            let mut parents = vec![dir.join("lib.rs"), dir.join("main.rs"), dir.join("mod.rs"), dir.with_extension("rs")];
+            let mut parents = vec![
+                dir.join("lib.rs"),
+                dir.join("main.rs"),
+                dir.join("mod.rs"),
+                dir.with_extension("rs"),
+            ];
             // `#[path = "x_tests.rs"] mod tests;` stands beside its module.
             parents.extend(files.iter().filter(|file| file.parent() == Some(dir)).cloned());
             let declared = parents.iter().filter(|parent| *parent != path).any(|parent| {
                 std::fs::read_to_string(self.root.join(parent)).is_ok_and(|text| {
-                    text.contains(&format!("mod {word};")) || text.contains(&format!("#[path = \"{stem}.rs\"]"))
+                    text.contains(&format!("mod {word};"))
+                        || text.contains(&format!("#[path = \"{stem}.rs\"]"))
                 })
             });
             if !declared {
@@ -169,11 +231,21 @@ fn functions(text: &str) -> Vec<(String, usize)> {
     for (index, line) in lines.iter().enumerate() {
         let body = line.trim_start();
         let indent = line.len() - body.len();
-        let words = body.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").trim_start_matches("pub ");
+        let words = body
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ")
+            .trim_start_matches("pub ");
         let words = words.trim_start_matches("const ").trim_start_matches("async ");
-        let Some(rest) = words.strip_prefix("fn ") else { continue };
-        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        let end = lines[index..].iter().position(|line| line.len() > indent && line[indent..].starts_with('}') && line[..indent].trim().is_empty());
+        let Some(rest) = words.strip_prefix("fn ") else {
+            continue;
+        };
+        let name: String = rest
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
+        let end = lines[index..].iter().position(|line| {
+            line.len() > indent && line[indent..].starts_with('}') && line[..indent].trim().is_empty()
+        });
         if let Some(end) = end {
             found.push((name, end + 1));
         }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs moto's own elbv2 suite, from its source archive, against a running Forebay.
 
-    python tests/interop/moto/run.py path/to/forebay [pytest arguments]
+    FOREBAY_BIN=path/to/forebay python tests/interop/moto/run.py [pytest arguments]
 
 Runs inside the virtual environment of tests/interop/requirements.txt. Ends with 0 only if at least 90 % of the tests
 pass, every failure stands in expected-failures.toml with its reason, and nothing that stands there passes.
@@ -72,8 +72,8 @@ def start(binary: str, data: pathlib.Path) -> tuple[subprocess.Popen, str]:
     keys.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     command = [binary, "up", "--enable-reset", "--account-id", ACCOUNT, "--data-dir", str(data)]
     command += ["--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--address-pool", "127.96.0.0/12"]
-    # Suites written against moto rely on habits of moto's that are not AWS's; see docs.
-    command += ["--dialect", "moto", "--quota", "application-load-balancers=100"]
+    # --enable-reset also turns on moto's dialect: docs/decisions/0005-two-dialects.md.
+    command += ["--quota", "application-load-balancers=100"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and server.poll() is None:
@@ -140,9 +140,9 @@ def judge(results: dict[str, str], partial: bool) -> bool:
 
 
 def main() -> int:
-    if len(sys.argv) < 2:
+    binary, arguments = os.environ.get("FOREBAY_BIN"), sys.argv[1:]
+    if not binary:
         sys.exit(__doc__)
-    binary, arguments = os.path.abspath(sys.argv[1]), sys.argv[2:]
     folder = suite()
     with tempfile.TemporaryDirectory() as scratch:
         server, endpoint = start(binary, pathlib.Path(scratch) / "data")

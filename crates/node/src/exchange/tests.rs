@@ -42,35 +42,66 @@ fn picture(targets: u8) -> Arc<Picture> {
         zones: vec!["a".into()],
     };
     let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        groups: vec![WeightedGroup {
+            group_arn: "group".into(),
+            weight: 1,
+        }],
         stickiness: ForwardStickiness::default(),
     });
-    let refuses = Action::Unsupported { kind: "authenticate-oidc".into(), raw: "{}".into() };
-    let rule = |priority, conditions, action| RuleBlueprint { arn: String::new(), priority, conditions, action, transforms: vec![] };
+    let refuses = Action::Unsupported {
+        kind: "authenticate-oidc".into(),
+        raw: "{}".into(),
+    };
+    let rule = |priority, conditions, action| RuleBlueprint {
+        arn: String::new(),
+        priority,
+        conditions,
+        action,
+        transforms: vec![],
+    };
     let login = Condition::PathPattern(TextMatch::Wildcards(vec!["/login".into()]));
     let listener = ListenerBlueprint {
         arn: "listener".into(),
         protocol: Protocol::Http,
         port: 80,
-        rules: vec![rule(Priority::At(1), vec![login], refuses), rule(Priority::Default, vec![], forward)],
+        rules: vec![
+            rule(Priority::At(1), vec![login], refuses),
+            rule(Priority::Default, vec![], forward),
+        ],
         settings: ListenerSettings::default(),
     };
     let balancer = BalancerBlueprint {
         arn: "balancer".into(),
         dns_name: "lb".into(),
-        nodes: vec![NodeBlueprint { zone: "a".into(), address: [127, 0, 0, 1].into() }],
+        nodes: vec![NodeBlueprint {
+            zone: "a".into(),
+            address: [127, 0, 0, 1].into(),
+        }],
         listeners: vec![Arc::new(listener)],
         settings: BalancerSettings::default(),
     };
     let mut node = Node::new(1);
-    node.apply(Mono::ZERO, &Blueprint { generation: 1, balancers: vec![Arc::new(balancer)], groups: vec![Arc::new(group)] });
+    node.apply(
+        Mono::ZERO,
+        &Blueprint {
+            generation: 1,
+            balancers: vec![Arc::new(balancer)],
+            groups: vec![Arc::new(group)],
+        },
+    );
     node.handle_deadline(Mono::ZERO);
     let mut latest = None;
     while let Some(output) = node.poll_output() {
         match output {
             Output::Publish(picture) => latest = Some(picture),
             Output::Probe(order) => {
-                node.handle(Mono::ZERO, Event::Probed { target: order.target, result: ProbeResult::Answered(200) });
+                node.handle(
+                    Mono::ZERO,
+                    Event::Probed {
+                        target: order.target,
+                        result: ProbeResult::Answered(200),
+                    },
+                );
             }
             Output::Drained { .. } => {}
         }
@@ -100,29 +131,61 @@ impl Case {
             protocol: "http",
             zone: ZoneId(0),
         };
-        let (exchange, step) = Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
-        (Case { picture, mind, exchange }, step)
+        let (exchange, step) =
+            Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
+        (
+            Case {
+                picture,
+                mind,
+                exchange,
+            },
+            step,
+        )
     }
 
     fn on(&mut self, ms: u64, outcome: Outcome) -> Step {
-        self.exchange.on(Mono::from_millis(ms), outcome, &self.picture.listeners[0], &self.picture, &mut self.mind)
+        self.exchange.on(
+            Mono::from_millis(ms),
+            outcome,
+            &self.picture.listeners[0],
+            &self.picture,
+            &mut self.mind,
+        )
     }
 
     fn in_flight(&self) -> u32 {
-        self.picture.groups[0].targets.iter().map(|target| target.stats.in_flight.load(Relaxed)).sum()
+        self.picture.groups[0]
+            .targets
+            .iter()
+            .map(|target| target.stats.in_flight.load(Relaxed))
+            .sum()
     }
 }
 
 fn died(reused: bool, sent: Sent, replayable: bool) -> Outcome {
-    Outcome::Died(Death { reused, sent, replayable })
+    Outcome::Died(Death {
+        reused,
+        sent,
+        replayable,
+    })
 }
 
 fn status(step: Step) -> Option<u16> {
-    if let Step::Answer(answer) = step { Some(answer.status) } else { None }
+    if let Step::Answer(answer) = step {
+        Some(answer.status)
+    } else {
+        None
+    }
 }
 
 fn is_sent_again(step: &Step) -> bool {
-    matches!(step, Step::Send { reuse: Reuse::Never, .. })
+    matches!(
+        step,
+        Step::Send {
+            reuse: Reuse::Never,
+            ..
+        }
+    )
 }
 
 #[test]
@@ -153,15 +216,26 @@ fn who_may_be_sent_again() {
 #[test]
 fn a_refused_request_tries_each_target_once() {
     let (mut run, step) = Case::begin(3, "POST", "/");
-    let Step::Send { target, reuse: Reuse::Careful } = step else { panic!("{step:?}") };
+    let Step::Send {
+        target,
+        reuse: Reuse::Careful,
+    } = step
+    else {
+        panic!("{step:?}")
+    };
     let mut seen = vec![target.id];
     for _ in 0..2 {
-        let Step::Send { target, .. } = run.on(1, Outcome::NotConnected(ConnectError::Refused)) else { panic!("no retry") };
+        let Step::Send { target, .. } = run.on(1, Outcome::NotConnected(ConnectError::Refused)) else {
+            panic!("no retry")
+        };
         assert!(!seen.contains(&target.id));
         seen.push(target.id);
         assert_eq!(run.in_flight(), 1);
     }
-    assert_eq!(status(run.on(1, Outcome::NotConnected(ConnectError::Refused))), Some(502));
+    assert_eq!(
+        status(run.on(1, Outcome::NotConnected(ConnectError::Refused))),
+        Some(502)
+    );
     assert_eq!(run.in_flight(), 0);
 }
 
@@ -172,23 +246,43 @@ fn failures_have_albs_statuses() {
         status(run.on(1, outcome))
     };
     assert_eq!(failed(Outcome::NotConnected(ConnectError::TimedOut)), Some(504));
-    assert_eq!(failed(Outcome::NotConnected(ConnectError::OutOfResources)), Some(503));
+    assert_eq!(
+        failed(Outcome::NotConnected(ConnectError::OutOfResources)),
+        Some(503)
+    );
     assert_eq!(failed(Outcome::Failed(Reason::TargetSilent)), Some(504));
     assert_eq!(failed(Outcome::Failed(Reason::BadAnswer)), Some(502));
     assert_eq!(failed(Outcome::Failed(Reason::DeregistrationOver)), Some(502));
     assert_eq!(status(Case::begin(0, "GET", "/").1), Some(503));
-    assert_eq!(status(Case::begin(1, "GET", "/login").1), Some(500), "what can't be carried out lets nothing through");
+    assert_eq!(
+        status(Case::begin(1, "GET", "/login").1),
+        Some(500),
+        "what can't be carried out lets nothing through"
+    );
 }
 
 #[test]
 fn an_answer_that_has_begun_is_never_replaced() {
     let (mut run, _) = Case::begin(1, "GET", "/");
     assert!(matches!(run.on(1, Outcome::Answered(200)), Step::Relay));
-    assert!(matches!(run.on(2, Outcome::Failed(Reason::TargetClosed)), Step::Abort));
-    let Case { exchange, picture, mind } = run;
+    assert!(matches!(
+        run.on(2, Outcome::Failed(Reason::TargetClosed)),
+        Step::Abort
+    ));
+    let Case {
+        exchange,
+        picture,
+        mind,
+    } = run;
     let record = exchange.settle(Mono::from_millis(3), None, &picture.listeners[0], &mind);
-    assert_eq!((record.reason, record.target_status), (Some(Reason::TargetClosed), Some(200)));
-    assert_eq!(picture.groups[0].targets[0].stats.totals.of(0).answers[2].load(Relaxed), 1);
+    assert_eq!(
+        (record.reason, record.target_status),
+        (Some(Reason::TargetClosed), Some(200))
+    );
+    assert_eq!(
+        picture.groups[0].targets[0].stats.totals.of(0).answers[2].load(Relaxed),
+        1
+    );
 }
 
 #[test]

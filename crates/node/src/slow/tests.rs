@@ -1,7 +1,7 @@
 use super::*;
 use forebay_model::{
-    Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck, ListenerSettings, Matcher,
-    NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,
+    Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
+    ListenerSettings, Matcher, NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,
 };
 
 fn target(last: u8) -> TargetBlueprint {
@@ -30,7 +30,10 @@ fn group(targets: Vec<TargetBlueprint>) -> GroupBlueprint {
             unhealthy_threshold: 2,
             matcher: Matcher::parse("200").unwrap(),
         },
-        settings: GroupSettings { deregistration_delay: Duration::from_secs(60), ..GroupSettings::default() },
+        settings: GroupSettings {
+            deregistration_delay: Duration::from_secs(60),
+            ..GroupSettings::default()
+        },
         targets,
         in_use: true,
         zones: vec!["a".into(), "b".into()],
@@ -38,12 +41,21 @@ fn group(targets: Vec<TargetBlueprint>) -> GroupBlueprint {
 }
 
 fn rule(action: Action) -> RuleBlueprint {
-    RuleBlueprint { arn: String::new(), priority: Priority::Default, conditions: vec![], action, transforms: vec![] }
+    RuleBlueprint {
+        arn: String::new(),
+        priority: Priority::Default,
+        conditions: vec![],
+        action,
+        transforms: vec![],
+    }
 }
 
 fn forward() -> Action {
     Action::Forward(Forward {
-        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        groups: vec![WeightedGroup {
+            group_arn: "group".into(),
+            weight: 1,
+        }],
         stickiness: ForwardStickiness::default(),
     })
 }
@@ -59,14 +71,21 @@ fn balancer(arn: &str, last: u8, action: Action) -> Arc<BalancerBlueprint> {
     Arc::new(BalancerBlueprint {
         arn: arn.into(),
         dns_name: format!("{arn}.test"),
-        nodes: vec![NodeBlueprint { zone: "a".into(), address: [127, 64, 0, last].into() }],
+        nodes: vec![NodeBlueprint {
+            zone: "a".into(),
+            address: [127, 64, 0, last].into(),
+        }],
         listeners: vec![Arc::new(listener)],
         settings: BalancerSettings::default(),
     })
 }
 
 fn blueprint(group: GroupBlueprint) -> Blueprint {
-    Blueprint { generation: 1, balancers: vec![balancer("one", 4, forward())], groups: vec![Arc::new(group)] }
+    Blueprint {
+        generation: 1,
+        balancers: vec![balancer("one", 4, forward())],
+        groups: vec![Arc::new(group)],
+    }
 }
 
 fn picture(node: &mut Node) -> Option<Arc<Picture>> {
@@ -81,7 +100,15 @@ fn picture(node: &mut Node) -> Option<Arc<Picture>> {
 
 fn probes(node: &mut Node) -> Vec<ProbeOrder> {
     let outputs = std::iter::from_fn(|| node.poll_output());
-    outputs.filter_map(|output| if let Output::Probe(order) = output { Some(order) } else { None }).collect()
+    outputs
+        .filter_map(|output| {
+            if let Output::Probe(order) = output {
+                Some(order)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 fn at(seconds: u64) -> Mono {
@@ -90,7 +117,12 @@ fn at(seconds: u64) -> Mono {
 
 fn eligible(picture: &Picture) -> Vec<String> {
     let group = &picture.groups[0];
-    group.eligible.targets.iter().map(|&index| group.targets[index as usize].name.clone()).collect()
+    group
+        .eligible
+        .targets
+        .iter()
+        .map(|&index| group.targets[index as usize].name.clone())
+        .collect()
 }
 
 #[test]
@@ -102,9 +134,18 @@ fn probes_go_out_at_a_fixed_rate_to_the_health_port() {
     let order = probes(&mut node).remove(0);
     assert_eq!((order.address.port(), order.path.as_str()), (8080, "/health"));
     // The answer is late; the schedule is not.
-    node.handle(at(5), Event::Probed { target: order.target, result: ProbeResult::Answered(200) });
+    node.handle(
+        at(5),
+        Event::Probed {
+            target: order.target,
+            result: ProbeResult::Answered(200),
+        },
+    );
     assert_eq!(node.next_deadline(), Some(at(31)));
-    assert_eq!(node.health("group", "10.0.0.1", 80).unwrap().state, HealthState::Healthy);
+    assert_eq!(
+        node.health("group", "10.0.0.1", 80).unwrap().state,
+        HealthState::Healthy
+    );
     // After a stall, missed probes are not made up.
     node.handle_deadline(at(200));
     assert_eq!(probes(&mut node).len(), 1);
@@ -115,16 +156,43 @@ fn probes_go_out_at_a_fixed_rate_to_the_health_port() {
 fn only_healthy_targets_get_traffic_unless_none_is() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
-    assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.1", "10.0.0.2"], "none is healthy yet: fail open");
+    assert_eq!(
+        eligible(&picture(&mut node).unwrap()),
+        ["10.0.0.1", "10.0.0.2"],
+        "none is healthy yet: fail open"
+    );
     node.handle_deadline(at(0));
     let orders = probes(&mut node);
-    node.handle(at(0), Event::Probed { target: orders[1].target, result: ProbeResult::Answered(200) });
+    node.handle(
+        at(0),
+        Event::Probed {
+            target: orders[1].target,
+            result: ProbeResult::Answered(200),
+        },
+    );
     assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.2"]);
-    node.handle(at(1), Event::Refused { target: orders[1].target });
+    node.handle(
+        at(1),
+        Event::Refused {
+            target: orders[1].target,
+        },
+    );
     assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.1", "10.0.0.2"]);
-    assert_eq!(node.next_deadline(), Some(at(2)), "a refused target is probed soon");
-    node.handle(at(2), Event::Refused { target: orders[1].target });
-    assert!(picture(&mut node).is_none(), "nothing changed, nothing is published");
+    assert_eq!(
+        node.next_deadline(),
+        Some(at(2)),
+        "a refused target is probed soon"
+    );
+    node.handle(
+        at(2),
+        Event::Refused {
+            target: orders[1].target,
+        },
+    );
+    assert!(
+        picture(&mut node).is_none(),
+        "nothing changed, nothing is published"
+    );
 }
 
 #[test]
@@ -134,16 +202,35 @@ fn a_change_keeps_ids_counters_and_health_of_what_stays() {
     let before = picture(&mut node).unwrap();
     node.handle_deadline(at(0));
     for order in probes(&mut node) {
-        node.handle(at(0), Event::Probed { target: order.target, result: ProbeResult::Answered(200) });
+        node.handle(
+            at(0),
+            Event::Probed {
+                target: order.target,
+                result: ProbeResult::Answered(200),
+            },
+        );
     }
     node.apply(at(1), &blueprint(group(vec![target(2), target(3)])));
     let after = picture(&mut node).unwrap();
     assert_eq!(after.listeners[0].id, before.listeners[0].id);
-    assert!(Arc::ptr_eq(after.listeners[0].rules.as_ref().unwrap(), before.listeners[0].rules.as_ref().unwrap()));
-    assert!(Arc::ptr_eq(&after.groups[0].targets[0].stats, &before.groups[0].targets[1].stats));
-    assert_eq!(eligible(&after), ["10.0.0.2"], "the new target has to prove itself, the old one has");
+    assert!(Arc::ptr_eq(
+        after.listeners[0].rules.as_ref().unwrap(),
+        before.listeners[0].rules.as_ref().unwrap()
+    ));
+    assert!(Arc::ptr_eq(
+        &after.groups[0].targets[0].stats,
+        &before.groups[0].targets[1].stats
+    ));
+    assert_eq!(
+        eligible(&after),
+        ["10.0.0.2"],
+        "the new target has to prove itself, the old one has"
+    );
     assert_eq!(node.health("group", "10.0.0.1", 80), None);
-    assert_eq!(node.health("group", "10.0.0.3", 80).unwrap().state, HealthState::Initial);
+    assert_eq!(
+        node.health("group", "10.0.0.3", 80).unwrap().state,
+        HealthState::Initial
+    );
 }
 
 #[test]
@@ -152,30 +239,47 @@ fn a_draining_target_is_out_at_once_and_reported_when_idle() {
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
     let stats = Arc::clone(&picture(&mut node).unwrap().groups[0].targets[0].stats);
     stats.in_flight.store(1, Relaxed);
-    let draining = TargetBlueprint { draining: true, ..target(1) };
+    let draining = TargetBlueprint {
+        draining: true,
+        ..target(1)
+    };
     node.apply(at(1), &blueprint(group(vec![draining, target(2)])));
     assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.2"]);
-    assert_eq!(node.health("group", "10.0.0.1", 80).unwrap().state, HealthState::Draining);
+    assert_eq!(
+        node.health("group", "10.0.0.1", 80).unwrap().state,
+        HealthState::Draining
+    );
     let drained = |node: &mut Node| {
         let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
-        outputs.iter().any(|output| matches!(output, Output::Drained { target, .. } if target == "10.0.0.1"))
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Drained { target, .. } if target == "10.0.0.1"))
     };
     node.handle_deadline(at(2));
     assert!(!drained(&mut node), "a request is in flight");
     node.handle_deadline(at(61));
-    assert!(stats.cut.load(Relaxed), "the delay is over: what is in flight is cut");
+    assert!(
+        stats.cut.load(Relaxed),
+        "the delay is over: what is in flight is cut"
+    );
     stats.in_flight.store(0, Relaxed);
     node.handle_deadline(at(62));
     assert!(drained(&mut node));
     // Registered again: it gets traffic, after it has proved itself.
     node.apply(at(63), &blueprint(group(vec![target(1), target(2)])));
     assert!(!stats.cut.load(Relaxed));
-    assert_eq!(node.health("group", "10.0.0.1", 80).unwrap().state, HealthState::Initial);
+    assert_eq!(
+        node.health("group", "10.0.0.1", 80).unwrap().state,
+        HealthState::Initial
+    );
 }
 
 #[test]
 fn without_cross_zone_a_node_keeps_to_its_zone() {
-    let in_zone = |last, zone: &str| TargetBlueprint { zone: Some(zone.into()), ..target(last) };
+    let in_zone = |last, zone: &str| TargetBlueprint {
+        zone: Some(zone.into()),
+        ..target(last)
+    };
     let mut zonal = group(vec![in_zone(1, "a"), in_zone(2, "b"), in_zone(3, "c")]);
     zonal.settings.cross_zone = false;
     let mut node = Node::new(1);
@@ -183,15 +287,28 @@ fn without_cross_zone_a_node_keeps_to_its_zone() {
     let picture = picture(&mut node).unwrap();
     let zone = picture.listeners[0].nodes[0].zone;
     let view = &picture.groups[0];
-    let names: Vec<&str> =
-        view.eligible(zone).targets.iter().map(|&index| view.targets[index as usize].name.as_str()).collect();
+    let names: Vec<&str> = view
+        .eligible(zone)
+        .targets
+        .iter()
+        .map(|&index| view.targets[index as usize].name.as_str())
+        .collect();
     assert_eq!(names, ["10.0.0.1"]);
-    assert_eq!(node.health("group", "10.0.0.3", 80).unwrap().reason, Some(HealthReason::ZoneNotEnabled));
+    assert_eq!(
+        node.health("group", "10.0.0.3", 80).unwrap().reason,
+        Some(HealthReason::ZoneNotEnabled)
+    );
 }
 
 #[test]
 fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
-    let fixed = || Action::FixedResponse(FixedResponse { status: 200, content_type: None, body: None });
+    let fixed = || {
+        Action::FixedResponse(FixedResponse {
+            status: 200,
+            content_type: None,
+            body: None,
+        })
+    };
     let both = Blueprint {
         generation: 1,
         balancers: vec![balancer("one", 4, fixed()), balancer("two", 5, fixed())],

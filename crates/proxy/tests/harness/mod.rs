@@ -131,23 +131,40 @@ pub(crate) fn group(targets: &[SocketAddr]) -> GroupBlueprint {
 
 pub(crate) fn forward() -> Action {
     Action::Forward(Forward {
-        groups: vec![WeightedGroup { group_arn: "group".into(), weight: 1 }],
+        groups: vec![WeightedGroup {
+            group_arn: "group".into(),
+            weight: 1,
+        }],
         stickiness: ForwardStickiness::default(),
     })
 }
 
 pub(crate) fn rule(priority: Priority, conditions: Vec<Condition>, action: Action) -> RuleBlueprint {
-    RuleBlueprint { arn: String::new(), priority, conditions, action, transforms: vec![] }
+    RuleBlueprint {
+        arn: String::new(),
+        priority,
+        conditions,
+        action,
+        transforms: vec![],
+    }
 }
 
 impl Balancer {
     /// Serves these targets, with extra rules before the default forward, on a port of its own.
-    pub(crate) fn start(targets: &[&Target], rules: Vec<RuleBlueprint>, settings: BalancerSettings) -> Balancer {
+    pub(crate) fn start(
+        targets: &[&Target],
+        rules: Vec<RuleBlueprint>,
+        settings: BalancerSettings,
+    ) -> Balancer {
         let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
         let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
         let plane = DataPlane::start(Options { workers: 1, seed: 1 }, Clock::start(), sender).unwrap();
         // The plane takes ports from listeners, which have no port 0: find a free one.
-        let port = TcpListener::bind("127.77.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.77.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut rules = rules;
         rules.push(rule(Priority::Default, vec![], forward()));
         let listener = ListenerBlueprint {
@@ -162,7 +179,10 @@ impl Balancer {
             balancers: vec![Arc::new(BalancerBlueprint {
                 arn: "balancer".into(),
                 dns_name: "lb.elb.localhost".into(),
-                nodes: vec![NodeBlueprint { zone: "a".into(), address: "127.77.0.1".parse().unwrap() }],
+                nodes: vec![NodeBlueprint {
+                    zone: "a".into(),
+                    address: "127.77.0.1".parse().unwrap(),
+                }],
                 listeners: vec![Arc::new(listener)],
                 settings,
             })],
@@ -192,7 +212,9 @@ impl Balancer {
 
     pub(crate) fn health(&self, target: &Target) -> Option<HealthState> {
         let id = target.address.ip().to_string();
-        self.plane.health("group", &id, target.address.port()).map(|health| health.state)
+        self.plane
+            .health("group", &id, target.address.port())
+            .map(|health| health.state)
     }
 
     pub(crate) fn edit_group(&self, edit: impl FnOnce(&mut GroupBlueprint)) {
@@ -223,7 +245,10 @@ impl Balancer {
 pub(crate) fn wait(mut condition: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "the condition did not come to hold");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the condition did not come to hold"
+        );
         std::thread::yield_now();
     }
 }
@@ -232,7 +257,10 @@ pub(crate) fn wait(mut condition: impl FnMut() -> bool) {
 pub(crate) fn read_answer(reader: &mut impl BufRead) -> (String, Vec<u8>) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        assert!(reader.read_line(&mut head).unwrap() > 0, "closed in a head: {head:?}");
+        assert!(
+            reader.read_line(&mut head).unwrap() > 0,
+            "closed in a head: {head:?}"
+        );
     }
     let lower = head.to_ascii_lowercase();
     let mut body = Vec::new();

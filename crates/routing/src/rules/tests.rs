@@ -6,7 +6,10 @@ struct Pairs<'a>(&'a [(&'a str, &'a str)]);
 
 impl Headers for Pairs<'_> {
     fn any(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        self.0.iter().filter(|pair| pair.0.eq_ignore_ascii_case(name)).any(|pair| visit(pair.1.as_bytes()))
+        self.0
+            .iter()
+            .filter(|pair| pair.0.eq_ignore_ascii_case(name))
+            .any(|pair| visit(pair.1.as_bytes()))
     }
 }
 
@@ -28,15 +31,26 @@ fn wild(values: &[&str]) -> TextMatch {
 
 fn rule(priority: Priority, conditions: Vec<Condition>) -> RuleBlueprint {
     let action = Action::Forward(Forward {
-        groups: vec![WeightedGroup { group_arn: priority.to_string(), weight: 1 }],
+        groups: vec![WeightedGroup {
+            group_arn: priority.to_string(),
+            weight: 1,
+        }],
         stickiness: ForwardStickiness::default(),
     });
-    RuleBlueprint { arn: String::new(), priority, conditions, action, transforms: vec![] }
+    RuleBlueprint {
+        arn: String::new(),
+        priority,
+        conditions,
+        action,
+        transforms: vec![],
+    }
 }
 
 fn holds(condition: Condition, facts: &Facts<'_>) -> bool {
-    let rules =
-        [rule(Priority::At(1), vec![condition]), rule(Priority::Default, vec![])];
+    let rules = [
+        rule(Priority::At(1), vec![condition]),
+        rule(Priority::Default, vec![]),
+    ];
     let rules = Rules::compile(&rules, str::to_owned).unwrap();
     rules.decide(facts).unwrap().priority == Priority::At(1)
 }
@@ -44,32 +58,69 @@ fn holds(condition: Condition, facts: &Facts<'_>) -> bool {
 #[test]
 fn each_condition_type() {
     let none = Pairs(&[]);
-    let headers = Pairs(&[("User-Agent", "Mozilla/5.0 Chrome"), ("X-A", "one"), ("x-a", "TWO")]);
+    let headers = Pairs(&[
+        ("User-Agent", "Mozilla/5.0 Chrome"),
+        ("X-A", "one"),
+        ("x-a", "TWO"),
+    ]);
     let get = facts("GET", "Www.Example.com", "/img/a.png?version=V1&x=*", &headers);
-    assert!(holds(Condition::HostHeader(wild(&["nope.com", "*.example.COM"])), &get));
-    assert!(!holds(Condition::HostHeader(wild(&["example.com"])), &get));
-    assert!(holds(Condition::HostHeader(TextMatch::Regexes(vec![r"^www\.exa".into()])), &get));
-    assert!(holds(Condition::PathPattern(wild(&["/img/*"])), &get));
-    assert!(!holds(Condition::PathPattern(wild(&["/IMG/*"])), &get));
-    assert!(holds(Condition::PathPattern(TextMatch::Regexes(vec![r"\.png$".into()])), &get));
     assert!(holds(
-        Condition::HttpHeader { name: "user-agent".into(), values: wild(&["*chrome*"]) },
+        Condition::HostHeader(wild(&["nope.com", "*.example.COM"])),
         &get
     ));
-    assert!(holds(Condition::HttpHeader { name: "X-a".into(), values: wild(&["two"]) }, &get));
-    assert!(!holds(Condition::HttpHeader { name: "X-b".into(), values: wild(&["*"]) }, &get));
+    assert!(!holds(Condition::HostHeader(wild(&["example.com"])), &get));
+    assert!(holds(
+        Condition::HostHeader(TextMatch::Regexes(vec![r"^www\.exa".into()])),
+        &get
+    ));
+    assert!(holds(Condition::PathPattern(wild(&["/img/*"])), &get));
+    assert!(!holds(Condition::PathPattern(wild(&["/IMG/*"])), &get));
+    assert!(holds(
+        Condition::PathPattern(TextMatch::Regexes(vec![r"\.png$".into()])),
+        &get
+    ));
+    assert!(holds(
+        Condition::HttpHeader {
+            name: "user-agent".into(),
+            values: wild(&["*chrome*"])
+        },
+        &get
+    ));
+    assert!(holds(
+        Condition::HttpHeader {
+            name: "X-a".into(),
+            values: wild(&["two"])
+        },
+        &get
+    ));
+    assert!(!holds(
+        Condition::HttpHeader {
+            name: "X-b".into(),
+            values: wild(&["*"])
+        },
+        &get
+    ));
     assert!(holds(Condition::Method(vec!["POST".into(), "GET".into()]), &get));
     assert!(!holds(Condition::Method(vec!["get".into()]), &get));
     let query = |key: Option<&str>, value: &str| {
-        Condition::QueryString(vec![QueryMatch { key: key.map(str::to_owned), value: value.into() }])
+        Condition::QueryString(vec![QueryMatch {
+            key: key.map(str::to_owned),
+            value: value.into(),
+        }])
     };
     assert!(holds(query(Some("Version"), "v1"), &get));
     assert!(holds(query(None, "v?"), &get));
     assert!(holds(query(Some("x"), r"\*"), &get));
     assert!(!holds(query(Some("version"), r"\*"), &get));
     assert!(!holds(query(None, "*"), &facts("GET", "a.b", "/", &none)));
-    assert!(holds(Condition::SourceIp(vec!["10.0.0.0/8".parse().unwrap()]), &get));
-    assert!(!holds(Condition::SourceIp(vec!["192.168.0.0/16".parse().unwrap()]), &get));
+    assert!(holds(
+        Condition::SourceIp(vec!["10.0.0.0/8".parse().unwrap()]),
+        &get
+    ));
+    assert!(!holds(
+        Condition::SourceIp(vec!["192.168.0.0/16".parse().unwrap()]),
+        &get
+    ));
 }
 
 #[test]
@@ -112,7 +163,10 @@ fn split_follows_the_weights() {
 #[test]
 fn a_bad_or_huge_regex_is_named() {
     for text in ["(", r"(?=x)", r"(a{1000}){1000}"] {
-        let rules = [rule(Priority::At(1), vec![Condition::PathPattern(TextMatch::Regexes(vec![text.into()]))])];
+        let rules = [rule(
+            Priority::At(1),
+            vec![Condition::PathPattern(TextMatch::Regexes(vec![text.into()]))],
+        )];
         assert_eq!(Rules::compile(&rules, str::to_owned).unwrap_err().regex, text);
     }
 }
