@@ -14,14 +14,32 @@ const EXEMPT: &[(&str, &str)] = &[
     // Under the moto dialect these take any text; `control` gives the enum's text otherwise.
     ("CreateTargetGroup", "healthCheckProtocol"),
     ("CreateTargetGroup", "targetType"),
-    ("CreateListener", "defaultActions.member.redirectConfig.statusCode"),
-    ("ModifyListener", "defaultActions.member.redirectConfig.statusCode"),
+    (
+        "CreateListener",
+        "defaultActions.member.redirectConfig.statusCode",
+    ),
+    (
+        "ModifyListener",
+        "defaultActions.member.redirectConfig.statusCode",
+    ),
     ("CreateRule", "actions.member.redirectConfig.statusCode"),
     ("ModifyRule", "actions.member.redirectConfig.statusCode"),
-    ("CreateListener", "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
-    ("ModifyListener", "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
-    ("CreateRule", "actions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
-    ("ModifyRule", "actions.member.authenticateOidcConfig.onUnauthenticatedRequest"),
+    (
+        "CreateListener",
+        "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest",
+    ),
+    (
+        "ModifyListener",
+        "defaultActions.member.authenticateOidcConfig.onUnauthenticatedRequest",
+    ),
+    (
+        "CreateRule",
+        "actions.member.authenticateOidcConfig.onUnauthenticatedRequest",
+    ),
+    (
+        "ModifyRule",
+        "actions.member.authenticateOidcConfig.onUnauthenticatedRequest",
+    ),
     // "The ContentType must be one of: ..." instead of the length's text.
     (
         "CreateListener",

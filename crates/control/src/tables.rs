@@ -1,11 +1,9 @@
 //! One region's tables, and their rows as the store keeps them.
 
-use crate::ec2::records::{
-    GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc,
-};
 use crate::acm::records::Certificate;
-use crate::iam::records::ServerCertificate;
+use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
 use crate::elbv2::records::{Address, Listener, LoadBalancer, Rule, Tags, Target, TargetGroup};
+use crate::iam::records::ServerCertificate;
 use crate::state::RowError;
 use imbl::ordmap::DiffItem;
 use serde::Serialize;

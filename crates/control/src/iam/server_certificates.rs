@@ -117,7 +117,11 @@ pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
         given.private_key.unwrap_or_default(),
     );
     // AWS gives texts back without the white space around them.
-    let chain = given.certificate_chain.as_deref().map(str::trim).filter(|chain| !chain.is_empty());
+    let chain = given
+        .certificate_chain
+        .as_deref()
+        .map(str::trim)
+        .filter(|chain| !chain.is_empty());
     let read = pem::read(body.trim(), &key, chain);
     let (bundle, facts) = read.map_err(|refused| match refused {
         Refused::Mismatch => ApiError::sender(
