@@ -1,0 +1,391 @@
+"""Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules.
+
+The provider comes from a filesystem mirror: the directory in FOREBAY_TERRAFORM_MIRROR, else one found in the usual places.
+Without Terraform or a mirror this fails, loudly; FOREBAY_TERRAFORM=skip turns that into a loud pass.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+PROVIDER = "registry.terraform.io/hashicorp/aws/5.100.0/linux_amd64"
+REGION = "us-east-1"
+
+# What a plan right after an import shows on AWS too, by resource type: attributes that live in Terraform's state alone,
+# or that no call can tell. Everything else must be equal.
+AFTER_IMPORT = {
+    # The API cannot be asked for one target, so provider 5.100 has no import for it; to add it again changes nothing.
+    "aws_lb_target_group_attachment": "create",
+    # Settings of the provider's own behaviour, kept in the state alone.
+    "aws_security_group": {"revoke_rules_on_delete"},
+    "aws_lb_target_group": {"lambda_multi_value_headers_enabled", "proxy_protocol_v2", "connection_termination"},
+}
+
+
+def mirror():
+    """The directory under which the provider lies; none if there is none."""
+    named = os.environ.get("FOREBAY_TERRAFORM_MIRROR")
+    roots = [named] if named else [os.environ.get("TF_PLUGIN_CACHE_DIR")]
+    if not named:
+        with contextlib.suppress(KeyError, OSError):
+            text = pathlib.Path(os.environ["TF_CLI_CONFIG_FILE"]).read_text()
+            roots += re.findall(r'filesystem_mirror\s*{[^}]*path\s*=\s*"([^"]+)"', text)
+            roots += re.findall(r'plugin_cache_dir\s*=\s*"([^"]+)"', text)
+        roots += [pathlib.Path.home() / ".terraform.d", "/usr/local/share", "/usr/share", "/opt"]
+    for root in filter(None, roots):
+        root = pathlib.Path(root)
+        # Three levels are enough for every customary layout, and keep the search of /usr/share short.
+        for pattern in ("", "*/", "*/*/", "*/*/*/"):
+            for found in sorted(root.glob(f"{pattern}{PROVIDER}")):
+                if any(found.glob("terraform-provider-aws*")):
+                    return pathlib.Path(str(found).removesuffix("/" + PROVIDER))
+    return None
+
+
+def not_checked(why):
+    bar = "!" * 100
+    print(f"{bar}\n!! Terraform was NOT checked: {why}.\n{bar}", flush=True)
+    if os.environ.get("FOREBAY_TERRAFORM") == "skip":
+        print("FOREBAY_TERRAFORM=skip: going on without it", flush=True)
+        sys.exit(0)
+    sys.exit("set FOREBAY_TERRAFORM_MIRROR to a provider mirror, or FOREBAY_TERRAFORM=skip to go on without")
+
+
+class Terraform:
+    """A working directory with main.tf and a state of its own."""
+
+    def __init__(self, directory, environment, variables):
+        self.directory, self.environment = directory, environment
+        directory.mkdir()
+        shutil.copy(HERE / "main.tf", directory)
+        (directory / "interop.auto.tfvars.json").write_text(json.dumps(variables))
+
+    def run(self, *arguments, codes=(0,)):
+        """Runs it; returns the exit code and what it printed."""
+        began = time.monotonic()
+        command = ["terraform", *arguments]
+        done = subprocess.run(command, cwd=self.directory, env=self.environment, capture_output=True, text=True)
+        print(f"terraform {' '.join(arguments[:2])}: {done.returncode} in {time.monotonic() - began:.0f} s", flush=True)
+        if done.returncode not in codes:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.returncode, done.stdout
+
+    def plan(self, *arguments):
+        """Plans into a file; returns the plan."""
+        self.run("plan", "-input=false", "-no-color", "-parallelism=20", "-out=plan", *arguments)
+        return json.loads(self.run("show", "-json", "plan")[1])
+
+    def apply(self):
+        self.run("apply", "-input=false", "-no-color", "-parallelism=20", "plan")
+
+    def assert_unchanged(self, when):
+        code, text = self.run("plan", "-input=false", "-no-color", "-parallelism=20", "-detailed-exitcode", codes=(0, 2))
+        assert code == 0, f"a plan {when} is not empty:\n{text}"
+
+    def resources(self):
+        state = json.loads((self.directory / "terraform.tfstate").read_text())
+        for resource in state["resources"]:
+            if resource["mode"] != "managed":
+                continue
+            for instance in resource["instances"]:
+                key = instance.get("index_key")
+                index = "" if key is None else f"[{json.dumps(key)}]"
+                yield f"{resource['type']}.{resource['name']}{index}", resource["type"], instance["attributes"]
+
+
+def changed_attributes(change):
+    """Names of the attributes, nested ones by their block, that a planned change alters."""
+    before, after = change["before"] or {}, change["after"] or {}
+    unknown = change["after_unknown"]
+    return {name for name in before.keys() | after.keys() if not unknown.get(name) and before.get(name) != after.get(name)}
+
+
+def assert_in_place(plan):
+    """Every change is an update, ten attributes at least."""
+    attributes = set()
+    for resource in plan["resource_changes"]:
+        actions = resource["change"]["actions"]
+        assert actions in (["no-op"], ["update"], ["read"]), f"{resource['address']} would not be changed in place: {actions}"
+        if actions == ["update"]:
+            names = changed_attributes(resource["change"]) - {"tags_all"}
+            attributes |= {f"{resource['address']}.{name}" for name in names}
+    assert len(attributes) >= 10, sorted(attributes)
+    print(f"{len(attributes)} attributes change in place: {', '.join(sorted(attributes))}")
+
+
+def import_blocks(resources):
+    """An import block for each resource that provider 5.100 can import."""
+    blocks = []
+    for address, kind, attributes in resources:
+        if AFTER_IMPORT.get(kind) == "create":
+            continue
+        if kind == "aws_route_table_association":
+            name = f"{attributes['subnet_id']}/{attributes['route_table_id']}"
+        else:
+            name = attributes["id"]
+        blocks.append(f'import {{\n  to = {address}\n  id = "{name}"\n}}\n')
+    return "".join(blocks)
+
+
+def assert_imported(plan, count):
+    """Each resource is imported, and nothing differs but what AFTER_IMPORT names."""
+    imported = 0
+    for resource in plan["resource_changes"]:
+        change, kind = resource["change"], resource["type"]
+        if resource["mode"] != "managed":
+            continue
+        expected = AFTER_IMPORT.get(kind, set())
+        if expected == "create":
+            assert change["actions"] == ["create"], resource
+            continue
+        assert "importing" in change, f"{resource['address']} is not imported"
+        imported += 1
+        differing = changed_attributes(change)
+        assert change["actions"] in (["no-op"], ["update"]), f"{resource['address']}: {change['actions']} {differing}"
+        assert differing <= expected, f"{resource['address']} differs after import in {differing - expected}: {change}"
+    assert imported == count, (imported, count)
+    print(f"{imported} resources imported")
+
+
+# Traffic.
+
+
+def ask(node, port, method="GET", target="/", host="elsewhere.test", headers=None, source=None):
+    """One request on a connection of its own: status, headers by lower-case name, body."""
+    connection = http.client.HTTPConnection(node, port, timeout=20, source_address=(source, 0) if source else None)
+    with contextlib.closing(connection):
+        connection.request(method, target, headers={"Host": host, **(headers or {})})
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+
+
+class Traffic:
+    """Requests that each rule must take, and others that it must not."""
+
+    def __init__(self, nodes, port, groups, second):
+        self.nodes, self.port, self.groups, self.second = nodes, port, groups, second
+        self.asked = 0
+
+    def ask(self, *arguments, **named):
+        self.asked += 1
+        return ask(self.nodes[self.asked % len(self.nodes)], self.port, *arguments, **named)
+
+    def fixed(self, status, kind, body, *arguments, **named):
+        answer = self.ask(*arguments, **named)
+        assert (answer[0], answer[1].get("content-type"), answer[2]) == (status, kind, body), (arguments, named, answer)
+
+    def group(self, name, *arguments, **named):
+        """The request reaches a target of this group."""
+        status, headers, _ = self.ask(*arguments, **named)
+        assert status == 200 and headers.get("x-target") in self.groups[name], (name, arguments, named, status, headers)
+        return headers["x-target"]
+
+    def redirected(self, status, location, *arguments, **named):
+        answer = self.ask(*arguments, **named)
+        assert (answer[0], answer[1].get("location")) == (status, location), (arguments, named, answer)
+
+    def check(self):
+        for check in (self.default, self.host, self.path, self.header, self.method, self.query, self.source, self.several,
+                      self.weighted, self.redirect):
+            check()
+        return self.asked
+
+    def default(self):
+        seen = collections.Counter(self.group("first", target=f"/?n={n}") for n in range(20 * len(self.groups["first"])))
+        assert set(seen) == set(self.groups["first"]), seen
+
+    def host(self):
+        body = "rule host, changed" if self.second else "rule host"
+        for host in ("a.shop.example.com", "A.B.SHOP.example.COM:99", "shop1.example.org"):
+            self.fixed(200, "text/plain", body, host=host)
+        for host in ("shop.example.com", "shop.example.org", "shop12.example.org", "a.shop.example.com.evil.test"):
+            self.group("first", host=host)
+
+    def path(self):
+        second = ["/pictures/a"] if self.second else ["/a/b.png", "/b.png?q=1"]
+        for target in ["/img/a", "/img/", "/img/a/b?c=d", *second]:
+            self.group("second", target=target)
+        for target in ["/img", "/IMG/a", "/x?/img/", "/x/img/a", *(["/a/b.png"] if self.second else ["/pictures/a"])]:
+            self.group("first", target=target)
+
+    def header(self):
+        for value in ("canary", "CANARY-7", "beta-1"):
+            self.fixed(418, "application/json", '{"rule":"header"}', headers={"x-version": value})
+        for headers in ({}, {"X-Version": "beta-12"}, {"X-Version": "a canary"}, {"X-Versions": "canary"}):
+            self.group("first", headers=headers)
+
+    def method(self):
+        for method in ("PURGE", "DELETE"):
+            self.fixed(405, "text/html", "<p>rule method</p>", method)
+        self.group("first", "GET")
+        self.group("first", "OPTIONS")
+
+    def query(self):
+        for query in ("version=v1", "a=b&VERSION=V2", "is=this-legacy-thing"):
+            location = f"https://old.elsewhere.test:8443/legacy/a/b?{query}&from=query"
+            self.redirected(301, location, target=f"/a/b?{query}")
+        for query in ("version=v10", "versions=v1", "v1=version", "legac=y"):
+            self.group("first", target=f"/a/b?{query}")
+
+    def source(self):
+        self.fixed(403, "text/plain", "rule source", source="127.9.1.2")
+        self.group("first", source="127.10.1.2")
+        self.group("first", headers={"X-Forwarded-For": "127.9.1.2"})
+
+    def several(self):
+        right = {"method": "POST", "target": "/several/a", "host": "several.example.com", "headers": {"X-Several": "yes"}}
+        self.fixed(201, "text/css", "rule several", **right)
+        for name, value in (("method", "GET"), ("target", "/severals"), ("host", "other.example.com"), ("headers", {})):
+            self.group("first", **{**right, name: value})
+
+    def weighted(self):
+        targets = {target: name for name in ("second", "third") for target in self.groups[name]}
+        seen = collections.Counter()
+        for _ in range(400):
+            status, headers, _ = self.ask(target="/weighted")
+            assert status == 200, (status, headers)
+            seen[targets[headers["x-target"]]] += 1
+        share = 0.5 if self.second else 0.75
+        # Five standard deviations of 400 draws: one run in a million goes beyond by chance.
+        assert abs(seen["second"] / 400 - share) < 0.125, seen
+        for _ in range(20):
+            self.group("third", target="/never-second")
+
+    def redirect(self):
+        location = f"http://elsewhere.test:{self.port}/new/moved/a?b=c"
+        self.redirected(302, location, target="/moved/a?b=c")
+        self.group("first", target="/moved")
+
+
+def refuses(node, port):
+    with contextlib.closing(socket.socket()) as client:
+        return client.connect_ex((node, port)) != 0
+
+
+def nodes(elb):
+    zones = elb.describe_load_balancers(Names=["interop"])["LoadBalancers"][0]["AvailabilityZones"]
+    return [address["IpAddress"] for zone in zones for address in zone["LoadBalancerAddresses"]]
+
+
+def assert_nothing_left(house, vpc):
+    elb, ec2 = (house.client(service, region=REGION) for service in ("elbv2", "ec2"))
+    for groups in elb.get_paginator("describe_target_groups").paginate():
+        assert not groups["TargetGroups"], groups
+    for balancers in elb.get_paginator("describe_load_balancers").paginate():
+        assert not balancers["LoadBalancers"], balancers
+    here = [{"Name": "vpc-id", "Values": [vpc]}]
+    left = {
+        "Vpcs": ec2.describe_vpcs(Filters=here),
+        "Subnets": ec2.describe_subnets(Filters=here),
+        "SecurityGroups": ec2.describe_security_groups(Filters=here),
+        "RouteTables": ec2.describe_route_tables(Filters=here),
+        "NetworkInterfaces": ec2.describe_network_interfaces(Filters=here),
+        "InternetGateways": ec2.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [vpc]}]),
+        "Tags": ec2.describe_tags(Filters=[{"Name": "tag:Suite", "Values": ["interop"]}]),
+    }
+    for kind, described in left.items():
+        assert not described[kind], (kind, described[kind])
+
+
+def suite(house, samples, directory, port, plugins):
+    from house import wait
+
+    (directory / "terraformrc").write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{plugins}"\n  }}\n}}\ndisable_checkpoint = true\n'
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
+    environment = {
+        **kept,
+        "TF_CLI_CONFIG_FILE": str(directory / "terraformrc"),
+        "AWS_ENDPOINT_URL": house.api,
+        "AWS_SHARED_CREDENTIALS_FILE": str(house.directory / "credentials"),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    targets = {group: [{"ip": sample.ip, "port": sample.port} for sample in members] for group, members in samples.items()}
+    names = {group: {sample.name for sample in members} for group, members in samples.items()}
+    variables = {"port": port, "targets": targets}
+    elb = house.client("elbv2", region=REGION)
+
+    def healthy():
+        groups = elb.describe_target_groups()["TargetGroups"]
+        states = [target["TargetHealth"]["State"] for group in groups
+                  for target in elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]]
+        return len(states) == sum(map(len, samples.values())) and set(states) == {"healthy"}
+
+    def traffic(second):
+        wait(healthy, "all targets are healthy")
+        asked = Traffic(nodes(elb), port, names, second).check()
+        print(f"{asked} requests obeyed the rules of the {'second' if second else 'first'} configuration", flush=True)
+
+    first = Terraform(directory / "first", environment, variables)
+    first.run("init", "-input=false", "-no-color")
+    first.plan()
+    first.apply()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        obeyed = pool.submit(traffic, False)
+        first.assert_unchanged("right after the first apply")
+        obeyed.result()
+
+    (first.directory / "second.auto.tfvars.json").write_text('{"second": true}')
+    assert_in_place(first.plan())
+    first.apply()
+    resources = list(first.resources())
+    addresses = nodes(elb)
+    imported = Terraform(directory / "imported", environment, {**variables, "second": True})
+    blocks = import_blocks(resources)
+    (imported.directory / "imports.tf").write_text(blocks)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        obeyed = pool.submit(traffic, True)
+        first.assert_unchanged("right after the changes")
+        imported.run("init", "-input=false", "-no-color")
+        assert_imported(imported.plan(), blocks.count("import {"))
+        imported.apply()
+        imported.assert_unchanged("right after the import")
+        obeyed.result()
+    assert {address for address, _, _ in imported.resources()} == {address for address, _, _ in resources}
+
+    # What was imported destroys what was made.
+    vpc = next(attributes["id"] for _, kind, attributes in resources if kind == "aws_vpc")
+    assert not any(refuses(node, port) for node in addresses)
+    imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
+    assert_nothing_left(house, vpc)
+    wait(lambda: all(refuses(node, port) for node in addresses), "the listener's port refuses")
+    print(f"{len(resources)} resources made, changed, imported and destroyed; nothing is left")
+
+
+def main():
+    if shutil.which("terraform") is None:
+        not_checked("there is no terraform on PATH")
+    plugins = mirror()
+    if plugins is None:
+        not_checked(f"no directory holds {PROVIDER}")
+    from house import House, Sample, free_port
+
+    with contextlib.ExitStack() as stack:
+        samples = {
+            "first": [stack.enter_context(Sample(f"first-{n}", f"127.0.10.{n}:0")) for n in (1, 2)],
+            "second": [stack.enter_context(Sample(f"second-{n}", f"127.0.11.{n}:0")) for n in (1, 2)],
+            "third": [stack.enter_context(Sample("third-1", "127.0.12.1:0"))],
+        }
+        house = stack.enter_context(House(pool="127.88.0.0/14"))
+        directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
+        suite(house, samples, directory, free_port(), plugins)
+    print("terraform: good")
+
+
+if __name__ == "__main__":
+    main()
