@@ -138,80 +138,41 @@ struct Made {
     nodes: Vec<SocketAddr>,
 }
 
+/// An element of an answer that must be there.
+fn found(xml: &str, name: &str) -> anyhow::Result<String> {
+    element(xml, name)
+        .map(str::to_owned)
+        .with_context(|| format!("no {name} in the answer"))
+}
+
 /// Makes a load balancer as any AWS client would.
 async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> anyhow::Result<Made> {
-    let found = |xml: &str, name: &str| {
-        element(xml, name)
-            .map(str::to_owned)
-            .with_context(|| format!("no {name} in the answer"))
-    };
     let subnets = caller.call(Service::Ec2, "DescribeSubnets", &[]).await?;
     let ids: Vec<&str> = elements(&subnets, "subnetId").collect();
     let [first, second, third, ..] = ids[..] else {
         bail!("the default VPC has {} subnets, not three", ids.len())
     };
-    let vpc = found(&subnets, "vpcId")?;
-    let balancer = caller
-        .call(
-            Service::Elbv2,
-            "CreateLoadBalancer",
-            &[
-                ("Name", "demo"),
-                ("Subnets.member.1", first),
-                ("Subnets.member.2", second),
-                ("Subnets.member.3", third),
-            ],
-        )
-        .await?;
+    let input = [
+        ("Name", "demo"),
+        ("Subnets.member.1", first),
+        ("Subnets.member.2", second),
+        ("Subnets.member.3", third),
+    ];
+    let balancer = caller.call(Service::Elbv2, "CreateLoadBalancer", &input).await?;
     let arn = found(&balancer, "LoadBalancerArn")?;
-    let group = caller
-        .call(
-            Service::Elbv2,
-            "CreateTargetGroup",
-            &[
-                ("Name", "demo"),
-                ("Protocol", "HTTP"),
-                ("Port", "80"),
-                ("VpcId", &vpc),
-                ("TargetType", "ip"),
-                ("HealthCheckIntervalSeconds", "5"),
-                ("HealthCheckTimeoutSeconds", "2"),
-            ],
-        )
-        .await?;
-    let group = found(&group, "TargetGroupArn")?;
-    let mut registration = vec![("TargetGroupArn".to_owned(), group.clone())];
-    for (index, (_, address)) in (1..).zip(targets) {
-        registration.push((format!("Targets.member.{index}.Id"), address.ip().to_string()));
-        registration.push((format!("Targets.member.{index}.Port"), address.port().to_string()));
-    }
-    let registration: Vec<(&str, &str)> = registration
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    caller
-        .call(Service::Elbv2, "RegisterTargets", &registration)
-        .await?;
-    caller
-        .call(
-            Service::Elbv2,
-            "CreateListener",
-            &[
-                ("LoadBalancerArn", &arn),
-                ("Protocol", "HTTP"),
-                ("Port", &port.to_string()),
-                ("DefaultActions.member.1.Type", "forward"),
-                ("DefaultActions.member.1.TargetGroupArn", &group),
-            ],
-        )
-        .await?;
+    let group = make_group(caller, &found(&subnets, "vpcId")?, targets).await?;
+    let input = [
+        ("LoadBalancerArn", arn.as_str()),
+        ("Protocol", "HTTP"),
+        ("Port", &port.to_string()),
+        ("DefaultActions.member.1.Type", "forward"),
+        ("DefaultActions.member.1.TargetGroupArn", &group),
+    ];
+    caller.call(Service::Elbv2, "CreateListener", &input).await?;
     wait_until_healthy(caller, &group, targets.len()).await?;
+    let input = [("LoadBalancerArns.member.1", arn.as_str())];
     let balancer = caller
-        .call(
-            Service::Elbv2,
-            "DescribeLoadBalancers",
-            &[("LoadBalancerArns.member.1", &arn)],
-        )
+        .call(Service::Elbv2, "DescribeLoadBalancers", &input)
         .await?;
     let nodes: Vec<SocketAddr> = elements(&balancer, "IpAddress")
         .map(|address| Ok(SocketAddr::new(address.parse()?, port)))
@@ -225,6 +186,32 @@ async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> any
         nodes.len()
     );
     Ok(Made { arn, dns_name, nodes })
+}
+
+/// A target group with these targets; returns its ARN.
+async fn make_group(caller: &Caller, vpc: &str, targets: &[(&str, SocketAddr)]) -> anyhow::Result<String> {
+    let input = [
+        ("Name", "demo"),
+        ("Protocol", "HTTP"),
+        ("Port", "80"),
+        ("VpcId", vpc),
+        ("TargetType", "ip"),
+        ("HealthCheckIntervalSeconds", "5"),
+        ("HealthCheckTimeoutSeconds", "2"),
+    ];
+    let group = caller.call(Service::Elbv2, "CreateTargetGroup", &input).await?;
+    let group = found(&group, "TargetGroupArn")?;
+    let mut input = vec![("TargetGroupArn".to_owned(), group.clone())];
+    for (index, (_, address)) in (1..).zip(targets) {
+        input.push((format!("Targets.member.{index}.Id"), address.ip().to_string()));
+        input.push((format!("Targets.member.{index}.Port"), address.port().to_string()));
+    }
+    let input: Vec<(&str, &str)> = input
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    caller.call(Service::Elbv2, "RegisterTargets", &input).await?;
+    Ok(group)
 }
 
 async fn wait_until_healthy(caller: &Caller, group: &str, count: usize) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! The node's counters in Prometheus' text format, gathered anew for each scrape.
 
-use forebay_node::{BalancerStats, Node, TargetTotals};
+use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -68,33 +68,39 @@ pub fn render(node: &Node) -> String {
 }
 
 fn balancers(node: &Node, registry: &mut Registry) {
-    let requests = Family::<BalancerLabels, Counter>::default();
-    let connections = Family::<BalancerLabels, Counter>::default();
-    let active = Family::<BalancerLabels, Gauge>::default();
-    let evaluations = Family::<BalancerLabels, Counter>::default();
-    let fail_open = Family::<BalancerLabels, Counter>::default();
-    let own = Family::<CodeLabels, Counter>::default();
-    let retries = Family::<RetryLabels, Counter>::default();
-    registry.register("requests", "Requests begun (RequestCount)", requests.clone());
-    registry.register(
+    let mut counter = |name: &str, help: &str, read: fn(&BalancerStats) -> &AtomicU64| {
+        let family = Family::<BalancerLabels, Counter>::default();
+        registry.register(name, help, family.clone());
+        for (arn, shards) in node.balancers() {
+            let labels = BalancerLabels {
+                load_balancer: dimension(arn),
+            };
+            family.get_or_create(&labels).inc_by(sum(shards, read));
+        }
+    };
+    counter("requests", "Requests begun (RequestCount)", |stats| {
+        &stats.requests
+    });
+    counter(
         "connections",
         "Client connections accepted (NewConnectionCount)",
-        connections.clone(),
+        |stats| &stats.connections,
     );
+    counter("rule_evaluations", "Rules looked at (RuleEvaluations)", |stats| {
+        &stats.rule_evaluations
+    });
+    counter(
+        "fail_open_requests",
+        "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
+        |stats| &stats.fail_open,
+    );
+    let active = Family::<BalancerLabels, Gauge>::default();
+    let own = Family::<CodeLabels, Counter>::default();
+    let retries = Family::<RetryLabels, Counter>::default();
     registry.register(
         "active_connections",
         "Client connections open (ActiveConnectionCount)",
         active.clone(),
-    );
-    registry.register(
-        "rule_evaluations",
-        "Rules looked at (RuleEvaluations)",
-        evaluations.clone(),
-    );
-    registry.register(
-        "fail_open_requests",
-        "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
-        fail_open.clone(),
     );
     registry.register("own_answers", "Answers made here (HTTPCode_ELB_*)", own.clone());
     registry.register(
@@ -104,33 +110,19 @@ fn balancers(node: &Node, registry: &mut Registry) {
     );
     for (arn, shards) in node.balancers() {
         let load_balancer = dimension(arn);
-        let sum = |read: &dyn Fn(&BalancerStats) -> &AtomicU64| -> u64 {
-            shards.iter().map(|shard| read(shard).load(Relaxed)).sum()
-        };
-        let labels = BalancerLabels {
-            load_balancer: load_balancer.clone(),
-        };
-        requests
-            .get_or_create(&labels)
-            .inc_by(sum(&|stats| &stats.requests));
-        connections
-            .get_or_create(&labels)
-            .inc_by(sum(&|stats| &stats.connections));
+        let open = i64::try_from(sum(shards, |stats| &stats.open)).unwrap_or(i64::MAX);
         active
-            .get_or_create(&labels)
-            .set(i64::try_from(sum(&|stats| &stats.open)).unwrap_or(i64::MAX));
-        evaluations
-            .get_or_create(&labels)
-            .inc_by(sum(&|stats| &stats.rule_evaluations));
-        fail_open
-            .get_or_create(&labels)
-            .inc_by(sum(&|stats| &stats.fail_open));
+            .get_or_create(&BalancerLabels {
+                load_balancer: load_balancer.clone(),
+            })
+            .set(open);
         for (index, &code) in CODES.iter().enumerate().skip(2) {
-            let labels = CodeLabels {
+            let count: u64 = shards.iter().map(|shard| shard.own[index].load(Relaxed)).sum();
+            own.get_or_create(&CodeLabels {
                 load_balancer: load_balancer.clone(),
                 code,
-            };
-            own.get_or_create(&labels).inc_by(sum(&|stats| &stats.own[index]));
+            })
+            .inc_by(count);
         }
         let retried = |cause, count| {
             retries
@@ -140,9 +132,14 @@ fn balancers(node: &Node, registry: &mut Registry) {
                 })
                 .inc_by(count);
         };
-        retried(RetryCause::Stale, sum(&|stats| &stats.stale_retries));
-        retried(RetryCause::Refused, sum(&|stats| &stats.connect_retries));
+        retried(RetryCause::Stale, sum(shards, |stats| &stats.stale_retries));
+        retried(RetryCause::Refused, sum(shards, |stats| &stats.connect_retries));
     }
+}
+
+/// A counter over all workers.
+fn sum(shards: &Shards<BalancerStats>, read: fn(&BalancerStats) -> &AtomicU64) -> u64 {
+    shards.iter().map(|shard| read(shard).load(Relaxed)).sum()
 }
 
 fn targets(node: &Node, registry: &mut Registry) {

@@ -6,6 +6,7 @@ use crate::run::{cargo, is_installed, run as run_command};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
 /// A process that ends with its measurement.
 struct Running {
     child: Child,
-    /// Processes whose memory counts, where they are not the child itself.
     address: SocketAddr,
 }
 
@@ -353,28 +353,37 @@ fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let api = ready
         .split("api=http://")
         .nth(1)
-        .and_then(|rest| rest.split(' ').next())
-        .context("forebay did not become ready")?;
-    let mut running = Running {
-        child,
-        address: api.parse()?,
-    };
-    let api: SocketAddr = api.parse()?;
-    let call = |service: &str, query: &str| api_call(api, service, query);
-    let element = |xml: &str, name: &str, index: usize| -> anyhow::Result<String> {
-        let part = xml
-            .split(&format!("<{name}>"))
-            .nth(index)
-            .and_then(|rest| rest.split('<').next());
-        Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
-    };
-    let subnets = call("ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
+        .and_then(|rest| rest.split(' ').next());
+    let api: SocketAddr = api.context("forebay did not become ready")?.parse()?;
+    let mut running = Running { child, address: api };
+    running.address = make_balancer(api, backends)?;
+    Ok(running)
+}
+
+/// The text of an element's occurrence, counted from 1.
+fn element(xml: &str, name: &str, index: usize) -> anyhow::Result<String> {
+    let part = xml
+        .split(&format!("<{name}>"))
+        .nth(index)
+        .and_then(|rest| rest.split('<').next());
+    Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
+}
+
+/// Makes a load balancer with three rules before the default; returns the address of its first node.
+fn make_balancer(api: SocketAddr, backends: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
+    let subnets = api_call(api, "ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
     let (first, second) = (
         element(&subnets, "subnetId", 1)?,
         element(&subnets, "subnetId", 2)?,
     );
     let vpc = element(&subnets, "vpcId", 1)?;
-    let elb = |query: &str| call("elasticloadbalancing", &format!("{query}&Version=2015-12-01"));
+    let elb = |query: &str| {
+        api_call(
+            api,
+            "elasticloadbalancing",
+            &format!("{query}&Version=2015-12-01"),
+        )
+    };
     let balancer = elb(&format!(
         "Action=CreateLoadBalancer&Name=bench&Subnets.member.1={first}&Subnets.member.2={second}"
     ))?;
@@ -383,42 +392,44 @@ fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
         "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"
     ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
-    let targets: String = (1..)
-        .zip(backends)
-        .map(|(index, backend)| {
-            format!(
-                "&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}",
-                backend.ip(),
-                backend.port()
-            )
-        })
-        .collect();
-    elb(&format!("Action=RegisterTargets&TargetGroupArn={group}{targets}"))?;
+    let mut register = format!("Action=RegisterTargets&TargetGroupArn={group}");
+    for (index, backend) in (1..).zip(backends) {
+        write!(
+            register,
+            "&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}",
+            backend.ip(),
+            backend.port()
+        )?;
+    }
+    elb(&register)?;
     let port = free()?.port();
+    let forward =
+        format!("DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}");
     let listener = elb(&format!(
-        "Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}"
+        "Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&{forward}"
     ))?;
     let listener = element(&listener, "ListenerArn", 1)?;
     for priority in 1..=3 {
+        let condition = format!(
+            "Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*"
+        );
+        let action =
+            "Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404";
         elb(&format!(
-            "Action=CreateRule&ListenerArn={listener}&Priority={priority}&Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*&Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404"
+            "Action=CreateRule&ListenerArn={listener}&Priority={priority}&{condition}&{action}"
         ))?;
     }
-    let described = elb("Action=DescribeLoadBalancers")?;
-    running.address = SocketAddr::new(element(&described, "IpAddress", 1)?.parse()?, port);
+    let address = element(&elb("Action=DescribeLoadBalancers")?, "IpAddress", 1)?;
     let began = Instant::now();
-    while !elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"))?
-        .matches("healthy")
-        .count()
-        .eq(&backends.len())
-    {
+    let healthy = || elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"));
+    while healthy()?.matches("<State>healthy<").count() != backends.len() {
         ensure!(
             began.elapsed() < Duration::from_secs(20),
             "the targets did not become healthy"
         );
         std::thread::yield_now();
     }
-    Ok(running)
+    Ok(SocketAddr::new(address.parse()?, port))
 }
 
 /// One unsigned API call. The credential names the service; nobody checks it.
