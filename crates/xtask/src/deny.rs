@@ -48,6 +48,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         eprintln!("deny: no advisory");
     } else if said.contains("failed to fetch advisory database")
         || said.contains("failed to load advisory database")
+        || said.contains("Could not resolve host")
     {
         eprintln!("deny: ADVISORIES WERE NOT CHECKED: the advisory database cannot be reached from here");
     } else {
