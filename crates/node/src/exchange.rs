@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::RoutingReason;
 use forebay_model::{Priority, limits};
-use forebay_routing::{Facts, RedirectFacts, Route, Transforms};
+use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, Transforms};
 use forebay_units::Mono;
 use std::sync::Arc;
 
@@ -262,28 +262,7 @@ impl Exchange {
                 }
                 None => self.answer(Reason::NoTarget),
             },
-            Route::Redirect(template) => {
-                let text = String::from_utf8_lossy;
-                let location = template.location(&RedirectFacts {
-                    protocol: request.protocol,
-                    host: &text(request.facts.host),
-                    port: listener.port,
-                    path: &text(request.facts.path),
-                    query: &text(request.facts.query),
-                });
-                if location.len() > limits::LOCATION_BYTES {
-                    return self.answer(Reason::RedirectTooLong);
-                }
-                let status = template.status();
-                let content = Some(("text/html".to_owned(), crate::answer::page(status).into_bytes()));
-                self.record.reason = Some(Reason::Redirect);
-                Step::Answer(Box::new(Answer {
-                    status,
-                    reason: Reason::Redirect,
-                    content,
-                    location: Some(location),
-                }))
-            }
+            Route::Redirect(template) => self.redirect(template, request, listener.port),
             Route::Fixed(fixed) => {
                 let kind = fixed
                     .content_type
@@ -302,6 +281,29 @@ impl Exchange {
             }
             Route::Unsupported(_) => self.answer(Reason::NotServed),
         }
+    }
+
+    fn redirect(&mut self, template: &RedirectTemplate, request: &Request<'_>, port: u16) -> Step {
+        let text = String::from_utf8_lossy;
+        let location = template.location(&RedirectFacts {
+            protocol: request.protocol,
+            host: &text(request.facts.host),
+            port,
+            path: &text(request.facts.path),
+            query: &text(request.facts.query),
+        });
+        if location.len() > limits::LOCATION_BYTES {
+            return self.answer(Reason::RedirectTooLong);
+        }
+        let status = template.status();
+        let content = Some(("text/html".to_owned(), crate::answer::page(status).into_bytes()));
+        self.record.reason = Some(Reason::Redirect);
+        Step::Answer(Box::new(Answer {
+            status,
+            reason: Reason::Redirect,
+            content,
+            location: Some(location),
+        }))
     }
 
     /// Picks a target of the chosen group that was not tried yet.

@@ -1,22 +1,22 @@
 //! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
 
-use crate::picture::{
-    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
-    TargetView, ZoneId,
-};
+use crate::picture::{BalancerView, GroupId, GroupView, ListenerId, Picture, TargetId, TargetView, ZoneId};
 use crate::stats::{BalancerStats, Shards, TargetStats};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use forebay_health::{GroupHealth, ProbeResult, Routing, Tracker};
+use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
-    BalancerBlueprint, Blueprint, GroupBlueprint, HealthPort, HealthReason, HealthState, ListenerBlueprint,
-    Protocol, ProtocolVersion, TargetBlueprint, TargetHealth,
+    BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint, Protocol,
+    ProtocolVersion, TargetBlueprint, TargetHealth,
 };
 use forebay_routing::Rules;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+mod views;
+mod watch;
 
 /// How often a draining target is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
@@ -374,251 +374,6 @@ impl Node {
             balancer,
             rules,
         }
-    }
-
-    fn publish(&mut self) {
-        if !self.stale {
-            return;
-        }
-        self.stale = false;
-        self.version += 1;
-        let groups: Vec<String> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.view.is_none())
-            .map(|(arn, _)| arn.clone())
-            .collect();
-        for arn in groups {
-            let view = self.group_view(&arn);
-            if let Some(group) = self.groups.get_mut(&arn) {
-                group.view = view.map(Arc::new);
-            }
-        }
-        let mut groups: Vec<_> = self
-            .groups
-            .values()
-            .filter_map(|group| group.view.clone())
-            .collect();
-        groups.sort_by_key(|group| group.id);
-        let listeners = self.listener_views();
-        let picture = Arc::new(Picture {
-            version: self.version,
-            listeners,
-            groups,
-        });
-        self.outputs.push_back(Output::Publish(picture));
-    }
-
-    fn listener_views(&mut self) -> Vec<Arc<ListenerView>> {
-        let mut ports = BTreeSet::new();
-        let mut views = Vec::new();
-        for (balancer, arns) in &self.order.clone() {
-            let zones: Vec<NodeView> = balancer
-                .nodes
-                .iter()
-                .map(|node| NodeView {
-                    zone: self.zone(&node.zone),
-                    address: node.address,
-                })
-                .collect();
-            for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
-                let mut nodes = zones.clone();
-                // The first load balancer to use a port is reached at 127.0.0.1 too.
-                if ports.insert(listener.blueprint.port)
-                    && let Some(first) = zones.first()
-                {
-                    nodes.push(NodeView {
-                        zone: first.zone,
-                        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                    });
-                }
-                views.push(Arc::new(ListenerView {
-                    id: listener.id,
-                    arn: listener.blueprint.arn.clone(),
-                    protocol: listener.blueprint.protocol,
-                    port: listener.blueprint.port,
-                    nodes,
-                    balancer: Arc::clone(&listener.balancer),
-                    settings: listener.blueprint.settings.clone(),
-                    rules: listener.rules.clone(),
-                }));
-            }
-        }
-        views.sort_by_key(|view| view.id);
-        views
-    }
-
-    fn group_view(&mut self, arn: &str) -> Option<GroupView> {
-        let zone_names = self.groups.get(arn)?.blueprint.zones.clone();
-        let zone_ids: Vec<ZoneId> = zone_names.iter().map(|zone| self.zone(zone)).collect();
-        let group = self.groups.get(arn)?;
-        let mut targets = Vec::new();
-        // Index, zone and health of each target that may get traffic at all.
-        let mut candidates = Vec::new();
-        for target in group.targets.values() {
-            let Some(view) = &target.view else { continue };
-            if !target.blueprint.draining && zone_enabled(&group.blueprint, &target.blueprint) {
-                let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-                let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
-                candidates.push((index, target.blueprint.zone.as_deref(), healthy));
-            }
-            targets.push(Arc::clone(view));
-        }
-        let settings = &group.blueprint.settings;
-        let eligible = |wanted: Option<&str>| {
-            let of_zone = || {
-                candidates
-                    .iter()
-                    .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
-            };
-            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            let (routing, reason) = GroupHealth {
-                registered: count(of_zone().count()),
-                healthy: count(of_zone().filter(|entry| entry.2).count()),
-                minimum_count: settings.routing_minimum_count,
-                minimum_percent: settings.routing_minimum_percent,
-            }
-            .routing();
-            let targets = of_zone()
-                .filter(|entry| routing == Routing::All || entry.2)
-                .map(|entry| entry.0)
-                .collect();
-            Eligible { targets, reason }
-        };
-        let zones = (!settings.cross_zone).then(|| {
-            zone_names
-                .iter()
-                .zip(&zone_ids)
-                .map(|(name, &id)| (id, eligible(Some(name))))
-                .collect()
-        });
-        let eligible = eligible(None);
-        Some(GroupView {
-            id: group.id,
-            arn: arn.to_owned(),
-            served: group.served(),
-            targets,
-            eligible,
-            zones,
-        })
-    }
-
-    /// Takes an event.
-    pub fn handle(&mut self, now: Mono, event: Event) {
-        let (Event::Probed { target, .. } | Event::Refused { target }) = event;
-        let Some((arn, key)) = self.by_id.get(&target) else {
-            return;
-        };
-        let Some(group) = self.groups.get_mut(arn) else {
-            return;
-        };
-        let check = group.blueprint.health.clone();
-        let Some(target) = group.targets.get_mut(key) else {
-            return;
-        };
-        let changed = match event {
-            Event::Probed { result, .. } if target.due.is_some() => target.tracker.probed(result, &check),
-            Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
-                let changed = target.tracker.refused();
-                // Look again soon: whoever restarts it should not wait a whole interval.
-                if let Some(due) = target.due.replace(now + target.tracker.interval(&check)) {
-                    self.probes.remove(&(due, target.id));
-                }
-                self.probes.extend(target.due.map(|due| (due, target.id)));
-                changed
-            }
-            _ => false,
-        };
-        if changed {
-            group.view = None;
-            self.stale = true;
-            self.publish();
-        }
-    }
-
-    /// When `handle_deadline` wants to be called next.
-    pub fn next_deadline(&self) -> Option<Mono> {
-        let probe = self.probes.first().map(|probe| probe.0);
-        [probe, self.drain_look].into_iter().flatten().min()
-    }
-
-    /// Does what is due; late calls are fine.
-    pub fn handle_deadline(&mut self, now: Mono) {
-        while let Some(&(due, id)) = self.probes.first() {
-            if due > now {
-                break;
-            }
-            self.probes.pop_first();
-            self.order_probe(now, due, id);
-        }
-        if self.drain_look.is_some_and(|look| look <= now) {
-            self.look_at_drains(now);
-        }
-    }
-
-    fn order_probe(&mut self, now: Mono, due: Mono, id: TargetId) {
-        let Some((arn, key)) = self.by_id.get(&id) else {
-            return;
-        };
-        let Some(group) = self.groups.get_mut(arn) else {
-            return;
-        };
-        let check = &group.blueprint.health;
-        let Some(target) = group.targets.get_mut(key) else {
-            return;
-        };
-        let Some(mut address) = target.blueprint.address else {
-            return;
-        };
-        if let HealthPort::At(port) = check.port {
-            address.set_port(port);
-        }
-        target.tracker.probing();
-        // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
-        let interval = target.tracker.interval(check);
-        let next = if due + interval > now {
-            due + interval
-        } else {
-            now + interval
-        };
-        target.due = Some(next);
-        self.probes.insert((next, id));
-        self.outputs.push_back(Output::Probe(ProbeOrder {
-            target: id,
-            address,
-            path: check.path.clone(),
-            timeout: check.timeout,
-        }));
-    }
-
-    fn look_at_drains(&mut self, now: Mono) {
-        let mut more = false;
-        for (arn, group) in &mut self.groups {
-            let delay = group.blueprint.settings.deregistration_delay;
-            for ((name, port), target) in &mut group.targets {
-                let Some(since) = target.draining_since else {
-                    continue;
-                };
-                more = true;
-                if target.drained.is_some_and(|at| now.since(at) < DRAIN_REPORT) {
-                    continue;
-                }
-                let idle = target.stats.in_flight.load(Relaxed) == 0;
-                let over = now.since(since) >= delay;
-                if over {
-                    target.stats.cut.store(true, Relaxed);
-                }
-                if idle || now.since(since) >= delay + CUT_GRACE {
-                    target.drained = Some(now);
-                    self.outputs.push_back(Output::Drained {
-                        group: arn.clone(),
-                        target: name.clone(),
-                        port: *port,
-                    });
-                }
-            }
-        }
-        self.drain_look = more.then_some(now + DRAIN_LOOK);
     }
 
     /// The next thing to do.

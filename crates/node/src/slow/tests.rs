@@ -1,4 +1,6 @@
 use super::*;
+use crate::picture::ListenerView;
+use core::net::Ipv4Addr;
 use forebay_model::{
     Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
     ListenerSettings, Matcher, NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,

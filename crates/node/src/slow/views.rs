@@ -1,0 +1,139 @@
+//! From what the node knows to the picture that workers see.
+
+use super::{Node, zone_enabled};
+use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, ZoneId};
+use crate::slow::Output;
+use core::net::{IpAddr, Ipv4Addr};
+use forebay_health::{GroupHealth, Routing};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Node {
+    /// Puts out a picture, if anything in it has changed.
+    pub(super) fn publish(&mut self) {
+        if !self.stale {
+            return;
+        }
+        self.stale = false;
+        self.version += 1;
+        let groups: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.view.is_none())
+            .map(|(arn, _)| arn.clone())
+            .collect();
+        for arn in groups {
+            let view = self.group_view(&arn);
+            if let Some(group) = self.groups.get_mut(&arn) {
+                group.view = view.map(Arc::new);
+            }
+        }
+        let mut groups: Vec<_> = self
+            .groups
+            .values()
+            .filter_map(|group| group.view.clone())
+            .collect();
+        groups.sort_by_key(|group| group.id);
+        let listeners = self.listener_views();
+        let picture = Arc::new(Picture {
+            version: self.version,
+            listeners,
+            groups,
+        });
+        self.outputs.push_back(Output::Publish(picture));
+    }
+
+    fn listener_views(&mut self) -> Vec<Arc<ListenerView>> {
+        let mut ports = BTreeSet::new();
+        let mut views = Vec::new();
+        for (balancer, arns) in &self.order.clone() {
+            let zones: Vec<NodeView> = balancer
+                .nodes
+                .iter()
+                .map(|node| NodeView {
+                    zone: self.zone(&node.zone),
+                    address: node.address,
+                })
+                .collect();
+            for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
+                let mut nodes = zones.clone();
+                // The first load balancer to use a port is reached at 127.0.0.1 too.
+                if ports.insert(listener.blueprint.port)
+                    && let Some(first) = zones.first()
+                {
+                    nodes.push(NodeView {
+                        zone: first.zone,
+                        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    });
+                }
+                views.push(Arc::new(ListenerView {
+                    id: listener.id,
+                    arn: listener.blueprint.arn.clone(),
+                    protocol: listener.blueprint.protocol,
+                    port: listener.blueprint.port,
+                    nodes,
+                    balancer: Arc::clone(&listener.balancer),
+                    settings: listener.blueprint.settings.clone(),
+                    rules: listener.rules.clone(),
+                }));
+            }
+        }
+        views.sort_by_key(|view| view.id);
+        views
+    }
+
+    fn group_view(&mut self, arn: &str) -> Option<GroupView> {
+        let zone_names = self.groups.get(arn)?.blueprint.zones.clone();
+        let zone_ids: Vec<ZoneId> = zone_names.iter().map(|zone| self.zone(zone)).collect();
+        let group = self.groups.get(arn)?;
+        let mut targets = Vec::new();
+        // Index, zone and health of each target that may get traffic at all.
+        let mut candidates = Vec::new();
+        for target in group.targets.values() {
+            let Some(view) = &target.view else { continue };
+            if !target.blueprint.draining && zone_enabled(&group.blueprint, &target.blueprint) {
+                let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+                let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
+                candidates.push((index, target.blueprint.zone.as_deref(), healthy));
+            }
+            targets.push(Arc::clone(view));
+        }
+        let settings = &group.blueprint.settings;
+        let eligible = |wanted: Option<&str>| {
+            let of_zone = || {
+                candidates
+                    .iter()
+                    .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
+            };
+            let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let (routing, reason) = GroupHealth {
+                registered: count(of_zone().count()),
+                healthy: count(of_zone().filter(|entry| entry.2).count()),
+                minimum_count: settings.routing_minimum_count,
+                minimum_percent: settings.routing_minimum_percent,
+            }
+            .routing();
+            let targets = of_zone()
+                .filter(|entry| routing == Routing::All || entry.2)
+                .map(|entry| entry.0)
+                .collect();
+            Eligible { targets, reason }
+        };
+        let zones = (!settings.cross_zone).then(|| {
+            zone_names
+                .iter()
+                .zip(&zone_ids)
+                .map(|(name, &id)| (id, eligible(Some(name))))
+                .collect()
+        });
+        let eligible = eligible(None);
+        Some(GroupView {
+            id: group.id,
+            arn: arn.to_owned(),
+            served: group.served(),
+            targets,
+            eligible,
+            zones,
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Probes on their schedule, refused connections, drains.
+
+use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, ProbeOrder};
+use crate::picture::TargetId;
+use core::sync::atomic::Ordering::Relaxed;
+use forebay_model::HealthPort;
+use forebay_units::Mono;
+
+impl Node {
+    /// Takes an event.
+    pub fn handle(&mut self, now: Mono, event: Event) {
+        let (Event::Probed { target, .. } | Event::Refused { target }) = event;
+        let Some((arn, key)) = self.by_id.get(&target) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(arn) else {
+            return;
+        };
+        let check = group.blueprint.health.clone();
+        let Some(target) = group.targets.get_mut(key) else {
+            return;
+        };
+        let changed = match event {
+            Event::Probed { result, .. } if target.due.is_some() => target.tracker.probed(result, &check),
+            Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
+                let changed = target.tracker.refused();
+                // Look again soon: whoever restarts it should not wait a whole interval.
+                if let Some(due) = target.due.replace(now + target.tracker.interval(&check)) {
+                    self.probes.remove(&(due, target.id));
+                }
+                self.probes.extend(target.due.map(|due| (due, target.id)));
+                changed
+            }
+            _ => false,
+        };
+        if changed {
+            group.view = None;
+            self.stale = true;
+            self.publish();
+        }
+    }
+
+    /// When `handle_deadline` wants to be called next.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let probe = self.probes.first().map(|probe| probe.0);
+        [probe, self.drain_look].into_iter().flatten().min()
+    }
+
+    /// Does what is due; late calls are fine.
+    pub fn handle_deadline(&mut self, now: Mono) {
+        while let Some(&(due, id)) = self.probes.first() {
+            if due > now {
+                break;
+            }
+            self.probes.pop_first();
+            self.order_probe(now, due, id);
+        }
+        if self.drain_look.is_some_and(|look| look <= now) {
+            self.look_at_drains(now);
+        }
+    }
+
+    fn order_probe(&mut self, now: Mono, due: Mono, id: TargetId) {
+        let Some((arn, key)) = self.by_id.get(&id) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(arn) else {
+            return;
+        };
+        let check = &group.blueprint.health;
+        let Some(target) = group.targets.get_mut(key) else {
+            return;
+        };
+        let Some(mut address) = target.blueprint.address else {
+            return;
+        };
+        if let HealthPort::At(port) = check.port {
+            address.set_port(port);
+        }
+        target.tracker.probing();
+        // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
+        let interval = target.tracker.interval(check);
+        let next = if due + interval > now {
+            due + interval
+        } else {
+            now + interval
+        };
+        target.due = Some(next);
+        self.probes.insert((next, id));
+        self.outputs.push_back(Output::Probe(ProbeOrder {
+            target: id,
+            address,
+            path: check.path.clone(),
+            timeout: check.timeout,
+        }));
+    }
+
+    fn look_at_drains(&mut self, now: Mono) {
+        let mut more = false;
+        for (arn, group) in &mut self.groups {
+            let delay = group.blueprint.settings.deregistration_delay;
+            for ((name, port), target) in &mut group.targets {
+                let Some(since) = target.draining_since else {
+                    continue;
+                };
+                more = true;
+                if target.drained.is_some_and(|at| now.since(at) < DRAIN_REPORT) {
+                    continue;
+                }
+                let idle = target.stats.in_flight.load(Relaxed) == 0;
+                let over = now.since(since) >= delay;
+                if over {
+                    target.stats.cut.store(true, Relaxed);
+                }
+                if idle || now.since(since) >= delay + CUT_GRACE {
+                    target.drained = Some(now);
+                    self.outputs.push_back(Output::Drained {
+                        group: arn.clone(),
+                        target: name.clone(),
+                        port: *port,
+                    });
+                }
+            }
+        }
+        self.drain_look = more.then_some(now + DRAIN_LOOK);
+    }
+}
