@@ -3,7 +3,7 @@ use crate::picture::ListenerView;
 use core::net::Ipv4Addr;
 use forebay_model::{
     Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
-    ListenerSettings, Matcher, NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,
+    HealthPort, ListenerSettings, Matcher, NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,
 };
 
 fn target(last: u8) -> TargetBlueprint {
