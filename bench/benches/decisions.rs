@@ -87,7 +87,7 @@ impl Headers for NoHeaders {
     }
 }
 
-fn rules(count: u16) -> Rules<String> {
+fn rules(count: u16, with_host: bool) -> Rules<String> {
     let action = || {
         Action::FixedResponse(FixedResponse {
             status: 200,
@@ -99,10 +99,15 @@ fn rules(count: u16) -> Rules<String> {
         .map(|index| RuleBlueprint {
             arn: String::new(),
             priority: Priority::At(index + 1),
-            conditions: vec![
-                Condition::HostHeader(TextMatch::Wildcards(vec![format!("host{index}.example.com")])),
-                Condition::PathPattern(TextMatch::Wildcards(vec![format!("/service/{index}/*")])),
-            ],
+            conditions: with_host
+                .then(|| {
+                    Condition::HostHeader(TextMatch::Wildcards(vec![format!("host{index}.example.com")]))
+                })
+                .into_iter()
+                .chain([Condition::PathPattern(TextMatch::Wildcards(vec![format!(
+                    "/service/{index}/*"
+                )]))])
+                .collect(),
             action: action(),
             transforms: vec![],
         })
@@ -125,7 +130,8 @@ fn decisions(criterion: &mut Criterion) {
     criterion.bench_function("choose among 1000 targets", |bencher| {
         bencher.iter(|| black_box(mind.choose(black_box(group), ZoneId(0), &[])));
     });
-    let rules = rules(100);
+    let paths = rules(100, false);
+    let rules = rules(100, true);
     let facts = Facts {
         method: b"GET",
         host: b"host99.example.com",
@@ -136,6 +142,9 @@ fn decisions(criterion: &mut Criterion) {
     };
     criterion.bench_function("100 rules, the last one wins", |bencher| {
         bencher.iter(|| black_box(rules.decide(black_box(&facts))).is_some());
+    });
+    criterion.bench_function("100 path rules, the last one wins", |bencher| {
+        bencher.iter(|| black_box(paths.decide(black_box(&facts))).is_some());
     });
     let nowhere = Facts {
         host: b"nowhere.example.com",

@@ -2,7 +2,6 @@
 
 use crate::REGEX_BYTES;
 use crate::facts::Facts;
-use crate::normal::normal_path;
 use crate::pattern::Pattern;
 use crate::rules::CompileError;
 use forebay_model::{Condition, TextMatch};
@@ -88,10 +87,11 @@ impl Compiled {
         })
     }
 
-    pub(crate) fn holds(&self, facts: &Facts<'_>) -> bool {
+    /// Whether it holds; `path` is the normal form of the facts' path, made once for all rules.
+    pub(crate) fn holds(&self, facts: &Facts<'_>, path: &[u8]) -> bool {
         match self {
             Compiled::Host(texts) => texts.matches(facts.host),
-            Compiled::Path(texts) => texts.matches(&normal_path(facts.path)),
+            Compiled::Path(texts) => texts.matches(path),
             Compiled::Header(name, texts) => facts.headers.any(name, &mut |value| texts.matches(value)),
             Compiled::Method(methods) => methods.iter().any(|method| **method == *facts.method),
             Compiled::Query(pairs) => facts.query.split(|&byte| byte == b'&').any(|part| {

@@ -2,6 +2,7 @@
 
 use crate::condition::Compiled;
 use crate::facts::Facts;
+use crate::normal::normal_path;
 use crate::redirect::RedirectTemplate;
 use crate::transform::Transforms;
 use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
@@ -143,11 +144,12 @@ impl<G> Rules<G> {
 
     /// The first rule whose conditions all hold; none only if there is no default rule.
     pub fn decide(&self, facts: &Facts<'_>) -> Option<Match<'_, G>> {
-        let (at, rule) = self
-            .rules
-            .iter()
-            .enumerate()
-            .find(|(_, rule)| rule.conditions.iter().all(|condition| condition.holds(facts)))?;
+        let path = normal_path(facts.path);
+        let (at, rule) = self.rules.iter().enumerate().find(|(_, rule)| {
+            rule.conditions
+                .iter()
+                .all(|condition| condition.holds(facts, &path))
+        })?;
         let evaluated = u32::try_from(at).unwrap_or(u32::MAX) + u32::from(rule.priority != Priority::Default);
         Some(Match {
             priority: rule.priority,
