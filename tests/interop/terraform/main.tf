@@ -323,7 +323,7 @@ resource "aws_lb_listener_rule" "query" {
     type = "redirect"
     redirect {
       host        = "old.#{host}"
-      path        = "/legacy#{path}"
+      path        = "/legacy/#{path}"
       port        = "8443"
       protocol    = "HTTPS"
       query       = "#{query}&from=query"
@@ -453,7 +453,7 @@ resource "aws_lb_listener_rule" "redirect" {
   action {
     type = "redirect"
     redirect {
-      path        = "/new#{path}"
+      path        = "/new/#{path}"
       status_code = "HTTP_302"
     }
   }
