@@ -50,7 +50,7 @@ pub(crate) async fn listen(
                 let visit = Visit {
                     place: place.get(),
                     peer,
-                    accepted: worker.clock.now(),
+                    accepted: worker.now(),
                 };
                 tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
             }
@@ -103,7 +103,7 @@ fn idle_deadline(worker: &Worker, visit: Visit) -> Option<Mono> {
     let picture = worker.picture();
     let settings = &picture.listener(visit.place.listener)?.balancer.settings;
     Some(
-        (worker.clock.now() + settings.idle_timeout)
+        (worker.recent() + settings.idle_timeout)
             .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
     )
 }

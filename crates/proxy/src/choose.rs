@@ -29,7 +29,7 @@ pub(crate) async fn connection(
     target: &TargetView,
     reuse: Reuse,
 ) -> Result<Connection, Missing> {
-    let now = worker.clock.now();
+    let now = worker.recent();
     let pooled = worker.pools.borrow_mut().take(target.id, reuse, now);
     if let Some(stream) = pooled {
         return Ok(Connection { stream, reused: true });

@@ -239,8 +239,8 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     sockets.clear();
     worker.leaving.set(true);
     worker.sweep.close_idle(None);
-    let deadline = worker.clock.now() + within;
-    while worker.sweep.len() > 0 && worker.clock.now() < deadline {
+    let deadline = worker.now() + within;
+    while worker.sweep.len() > 0 && worker.now() < deadline {
         tokio::time::sleep(Duration::from_millis(10)).await;
         sweep(&worker);
         worker.sweep.close_idle(None);
@@ -248,7 +248,7 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
 }
 
 fn sweep(worker: &Worker) {
-    let now = worker.clock.now();
+    let now = worker.tick();
     worker.sweep.sweep(now);
     worker.pools.borrow_mut().sweep(now);
 }

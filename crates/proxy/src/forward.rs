@@ -54,9 +54,15 @@ impl Upload {
         self.stopped || (self.written == out && self.pump.is_done())
     }
 
-    /// The request's body was read to its end, so that the connection can carry another.
+    /// The request's body was read and written to its end, so that both connections can carry another request. Read
+    /// alone is not enough: a target that answers early and is owed bytes would take the next head for them.
     fn is_whole(&self) -> bool {
-        self.pump.is_read() && !self.broken
+        self.pump.is_done() && !self.broken
+    }
+
+    /// What is missing must come from the client: the target took all there is.
+    fn waits_for_client(&self, out: usize) -> bool {
+        self.written == out && !self.stopped && !self.pump.is_read() && self.pump.is_written()
     }
 }
 
@@ -119,7 +125,7 @@ pub(crate) async fn forward<W: Wire>(
                 .await;
             }
             Step::Relay | Step::Abort => {
-                settle::log(&exchange.settle(worker.clock.now(), None, listener, &worker.mind.borrow()));
+                settle::log(&exchange.settle(worker.now(), None, listener, &worker.mind.borrow()));
                 return Next::Close;
             }
         };
@@ -138,7 +144,7 @@ pub(crate) async fn forward<W: Wire>(
         };
         let picture = worker.picture();
         step = exchange.on(
-            worker.clock.now(),
+            worker.now(),
             outcome,
             listener,
             &picture,
@@ -156,11 +162,11 @@ fn reason(ended: Ended) -> Reason {
 
 impl<W: Wire> Passage<'_, W> {
     fn now(&self) -> forebay_units::Mono {
-        self.worker.clock.now()
+        self.worker.now()
     }
 
     fn touch(&self) {
-        self.slot.arm(self.now() + self.idle_timeout, false);
+        self.slot.arm(self.worker.recent() + self.idle_timeout, false);
     }
 
     /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
@@ -209,52 +215,15 @@ impl<W: Wire> Passage<'_, W> {
         upload.stopped = false;
         let mut filled = HEADROOM;
         let mut interim = 0;
+        let mut read = None;
         loop {
-            self.touch();
-            let waited = {
-                let (slot, idle_timeout, clock) = (self.slot, self.idle_timeout, self.worker.clock);
-                let wait = poll_fn(|cx| {
-                    let mut progress = false;
-                    let polled =
-                        self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
-                    if progress && polled.is_pending() {
-                        slot.arm(clock.now() + idle_timeout, false);
-                    }
-                    polled
-                });
-                slot.until(wait).await
-            };
-            let read = match waited {
-                Ok(Waited::Read(read)) => read,
-                Ok(Waited::ClientGone) => return Attempt::Failed(Outcome::Failed(Reason::ClientGone)),
-                Ok(Waited::ClientBroken) => return Attempt::Failed(Outcome::Failed(Reason::BodyBroken)),
-                Err(ended) => return Attempt::Failed(Outcome::Failed(reason(ended))),
-            };
-            let head = &self.desk.body[HEADROOM..filled];
-            match AnswerHead::parse(head, &mut self.desk.answer_fields) {
-                Ok(Some(answer)) if answer.status == 101 => {
-                    // Upgrade was not asked for: it never goes to a target here.
-                    return Attempt::Failed(Outcome::Failed(Reason::BadAnswer));
-                }
-                Ok(Some(answer)) if answer.status < 200 => {
-                    interim += 1;
-                    if interim > INTERIM_ANSWERS {
-                        return Attempt::Failed(Outcome::Failed(Reason::BadAnswer));
-                    }
-                    self.desk
-                        .body
-                        .copy_within(HEADROOM + answer.length..filled, HEADROOM);
-                    filled -= answer.length;
-                    if filled > HEADROOM
-                        && let Ok(Some(answer)) =
-                            AnswerHead::parse(&self.desk.body[HEADROOM..filled], &mut self.desk.answer_fields)
-                        && answer.status >= 200
-                    {
-                        return self.answered(answer, filled);
-                    }
-                }
+            match self.answer_head(&mut filled, &mut interim) {
                 Ok(Some(answer)) => return self.answered(answer, filled),
-                Ok(None) if read == 0 && filled == HEADROOM && interim == 0 => {
+                Ok(None) => {}
+                Err(()) => return Attempt::Failed(Outcome::Failed(Reason::BadAnswer)),
+            }
+            match read {
+                Some(0) if filled == HEADROOM && interim == 0 => {
                     return Attempt::Failed(Outcome::Died(Death {
                         reused: connection.reused,
                         sent: if upload.written == 0 {
@@ -265,11 +234,56 @@ impl<W: Wire> Passage<'_, W> {
                         replayable: !upload.streamed,
                     }));
                 }
-                Ok(None) if read == 0 => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
-                Ok(None) => {}
-                Err(_) => return Attempt::Failed(Outcome::Failed(Reason::BadAnswer)),
+                Some(0) => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
+                _ => {}
+            }
+            self.touch();
+            let waited = {
+                let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+                let wait = poll_fn(|cx| {
+                    let mut progress = false;
+                    let polled =
+                        self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
+                    if progress && polled.is_pending() {
+                        slot.arm(worker.recent() + idle_timeout, false);
+                    }
+                    polled
+                });
+                slot.until(wait).await
+            };
+            read = match waited {
+                Ok(Waited::Read(read)) => Some(read),
+                Ok(Waited::ClientGone) => return Attempt::Failed(Outcome::Failed(Reason::ClientGone)),
+                Ok(Waited::ClientBroken) => return Attempt::Failed(Outcome::Failed(Reason::BodyBroken)),
+                Err(Ended::Late) if upload.waits_for_client(self.desk.out.len()) => {
+                    return Attempt::Failed(Outcome::Failed(Reason::ClientSilent));
+                }
+                Err(ended) => return Attempt::Failed(Outcome::Failed(reason(ended))),
+            };
+        }
+    }
+
+    /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many.
+    fn answer_head(&mut self, filled: &mut usize, interim: &mut u32) -> Result<Option<AnswerHead>, ()> {
+        while *filled > HEADROOM {
+            let head = &self.desk.body[HEADROOM..*filled];
+            match AnswerHead::parse(head, &mut self.desk.answer_fields) {
+                // Upgrade was not asked for: it never goes to a target here.
+                Ok(Some(answer)) if answer.status == 101 => return Err(()),
+                Ok(Some(answer)) if answer.status < 200 => {
+                    *interim += 1;
+                    if *interim > INTERIM_ANSWERS {
+                        return Err(());
+                    }
+                    let rest = HEADROOM + answer.length;
+                    self.desk.body.copy_within(rest..*filled, HEADROOM);
+                    *filled -= answer.length;
+                }
+                Ok(found) => return Ok(found),
+                Err(_) => return Err(()),
             }
         }
+        Ok(None)
     }
 
     /// Remembers where the answer's body begins: the head's offsets hold from HEADROOM on.
@@ -317,7 +331,7 @@ impl<W: Wire> Passage<'_, W> {
             Poll::Pending => {}
         }
         // While the body is read, its pump sees the client leave. Pipelined bytes say that it is there.
-        if upload.pump.is_read() && upload.next == self.desk.end && self.client.poll_gone(cx).is_ready() {
+        if upload.pump.is_done() && upload.next == self.desk.end && self.client.poll_gone(cx).is_ready() {
             return Poll::Ready(Waited::ClientGone);
         }
         Poll::Pending
@@ -350,11 +364,8 @@ impl<W: Wire> Passage<'_, W> {
                 upload.stopped = true;
                 None
             }
-            Poll::Ready(Err(PumpError::Source)) => {
-                upload.broken = true;
-                Some(Waited::ClientGone)
-            }
-            Poll::Ready(Err(PumpError::BadChunk)) => {
+            // A client that closes before its body's end may still read: ALB answers 400.
+            Poll::Ready(Err(PumpError::Source | PumpError::BadChunk)) => {
                 upload.broken = true;
                 Some(Waited::ClientBroken)
             }
@@ -490,7 +501,7 @@ impl<W: Wire> Passage<'_, W> {
         let mut written = 0;
         let total = out.len() + first.1 - first.0;
         self.touch();
-        let (slot, idle_timeout, clock) = (self.slot, self.idle_timeout, self.worker.clock);
+        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
         let moved = slot
             .until(poll_fn(|cx| {
                 let mut progress = false;
@@ -499,7 +510,7 @@ impl<W: Wire> Passage<'_, W> {
                 }
                 let polled = self.poll_download(cx, target, pump, first, &mut written, total, &mut progress);
                 if progress && polled.is_pending() {
-                    slot.arm(clock.now() + idle_timeout, false);
+                    slot.arm(worker.recent() + idle_timeout, false);
                 }
                 polled
             }))
@@ -550,7 +561,7 @@ enum Waited {
     Read(usize),
     /// The client left.
     ClientGone,
-    /// The client's body is none.
+    /// The client's body broke off, or is none.
     ClientBroken,
 }
 

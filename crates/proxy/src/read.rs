@@ -105,10 +105,7 @@ async fn head<W: Wire>(
             let Some(listener) = picture.listener(visit.place.listener) else {
                 return Ok(None);
             };
-            slot.arm(
-                worker.clock.now() + listener.balancer.settings.idle_timeout,
-                false,
-            );
+            slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
             armed = true;
         }
         match slot.until(fill(client, desk)).await {

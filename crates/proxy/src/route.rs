@@ -54,7 +54,7 @@ pub(crate) async fn request<W: Wire>(
     let Some(listener) = picture.listener(visit.place.listener) else {
         return Next::Close;
     };
-    let now = worker.clock.now();
+    let now = worker.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     let keep = incoming.keep && !old && !worker.leaving.get();
     let begun = {
@@ -115,10 +115,7 @@ pub(crate) async fn own_answer<W: Wire>(
     let at_hand = body_at_hand(desk, incoming);
     let keep = keep && at_hand.is_some();
     slot.watch(None);
-    slot.arm(
-        worker.clock.now() + listener.balancer.settings.idle_timeout,
-        false,
-    );
+    slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
     let sent = settle::send(
         worker,
         client,
@@ -130,12 +127,7 @@ pub(crate) async fn own_answer<W: Wire>(
         incoming.to_head,
     )
     .await;
-    settle::log(&exchange.settle(
-        worker.clock.now(),
-        Some(answer.status),
-        listener,
-        &worker.mind.borrow(),
-    ));
+    settle::log(&exchange.settle(worker.now(), Some(answer.status), listener, &worker.mind.borrow()));
     match at_hand {
         Some(length) if keep && sent => {
             desk.start += incoming.head.length + length;
@@ -467,7 +459,7 @@ fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Fie
     out.extend_from_slice(b"X-Amzn-Trace-Id: ");
     let draw = || worker.mind.borrow_mut().draw();
     let id = TraceId {
-        wall: worker.clock.wall(),
+        wall: worker.recent_wall(),
         high: draw(),
         low: draw(),
     };

@@ -33,7 +33,7 @@ pub(crate) async fn refuse<W: Wire>(
     let Some(listener) = picture.listener(visit.place.listener) else {
         return Next::Close;
     };
-    let now = worker.clock.now();
+    let now = worker.now();
     let record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
     log(&record);
     slot.arm(now + listener.balancer.settings.idle_timeout, false);
@@ -116,7 +116,7 @@ fn write_answer(
 
 /// Says that nothing more comes, and reads what the client still sends, for a moment.
 pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot, desk: &mut Desk) {
-    slot.arm(worker.clock.now() + LINGER, false);
+    slot.arm(worker.now() + LINGER, false);
     let closing = async {
         if poll_fn(|cx| Pin::new(&mut *client).poll_shutdown(cx))
             .await

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::pool::Pools;
 use crate::sweep::Sweep;
 use forebay_node::{Event, Mind, Picture};
+use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +17,10 @@ pub(crate) type Current = Rc<Arc<Picture>>;
 
 /// A worker's things.
 pub(crate) struct Worker {
-    pub(crate) clock: Clock,
+    clock: Clock,
+    /// The last readings of the clocks: at most a sweep old.
+    recent: Cell<Mono>,
+    recent_wall: Cell<Wall>,
     picture: RefCell<Current>,
     pub(crate) mind: RefCell<Mind>,
     pub(crate) pools: RefCell<Pools>,
@@ -33,6 +37,8 @@ impl Worker {
     pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>) -> Worker {
         Worker {
             clock,
+            recent: Cell::new(clock.now()),
+            recent_wall: Cell::new(clock.wall()),
             picture: RefCell::default(),
             mind: RefCell::new(mind),
             pools: RefCell::default(),
@@ -42,6 +48,29 @@ impl Worker {
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
         }
+    }
+
+    /// Reads the clock.
+    pub(crate) fn now(&self) -> Mono {
+        let now = self.clock.now();
+        self.recent.set(now);
+        now
+    }
+
+    /// The clock's last reading: good for deadlines, which are kept to within a sweep anyway, and free.
+    pub(crate) fn recent(&self) -> Mono {
+        self.recent.get()
+    }
+
+    /// The wall clock, at most a sweep old.
+    pub(crate) fn recent_wall(&self) -> Wall {
+        self.recent_wall.get()
+    }
+
+    /// Reads both clocks anew.
+    pub(crate) fn tick(&self) -> Mono {
+        self.recent_wall.set(self.clock.wall());
+        self.now()
     }
 
     /// What to decide by now.
@@ -59,7 +88,7 @@ impl Worker {
 
     /// Appends the current date as HTTP writes it; formatted once a second.
     pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
-        let seconds = self.clock.wall().seconds();
+        let seconds = self.recent_wall().seconds();
         let mut date = self.date.borrow_mut();
         if date.0 != seconds {
             let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
