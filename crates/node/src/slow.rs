@@ -361,7 +361,13 @@ impl Node {
         let rules = match known {
             // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
             // was made anew under the same ARN can't be: ARNs end in random ids.
-            Some(known) if known.rules.is_some() && known.blueprint.rules == blueprint.rules => known.rules,
+            Some(known)
+                if known.rules.is_some()
+                    && (Arc::ptr_eq(&known.blueprint, blueprint)
+                        || known.blueprint.rules == blueprint.rules) =>
+            {
+                known.rules
+            }
             _ => Rules::compile(&blueprint.rules, |arn| {
                 groups.get(arn).map_or(GroupId(0), |group| group.id)
             })
