@@ -77,6 +77,11 @@ impl Pump {
         self.complete
     }
 
+    /// Whether all that was read was written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.ready.0 == self.ready.1
+    }
+
     /// Whether the whole body was read and written.
     pub(crate) fn is_done(&self) -> bool {
         self.complete && self.ready.0 == self.ready.1

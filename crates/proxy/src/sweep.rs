@@ -112,18 +112,24 @@ impl Slot {
         act(&mut self.sweep.entries.borrow_mut()[self.key as usize])
     }
 
-    /// Sets the deadline and forgets that an earlier one passed.
+    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched:
+    /// bodies that never pause arm their deadline again and again.
     pub(crate) fn arm(&self, deadline: Mono, idle: bool) {
         self.with(|entry| {
             entry.deadline = deadline;
-            entry.ended = None;
             entry.idle = idle;
+            if entry.ended != Some(Ended::Cut) || entry.target.is_none() {
+                entry.ended = None;
+            }
         });
     }
 
     /// The target whose cut ends this wait too.
     pub(crate) fn watch(&self, target: Option<Arc<TargetStats>>) {
-        self.with(|entry| entry.target = target);
+        self.with(|entry| {
+            entry.target = target;
+            entry.ended = entry.ended.filter(|&ended| ended != Ended::Cut);
+        });
     }
 
     /// Waits for `future`, but not past the deadline.
