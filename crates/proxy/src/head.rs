@@ -2,7 +2,7 @@
 
 use crate::buffers::Field;
 use forebay_model::limits;
-use httparse::{EMPTY_HEADER, Status};
+use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
 
 /// Header lines a head may have. ALB publishes only a limit in bytes; this bounds the parser's memory.
@@ -40,18 +40,14 @@ fn offsets(whole: &[u8], part: &[u8]) -> (u32, u32) {
     )
 }
 
-fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>) -> Result<(), HeadError> {
+fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>) {
     fields.clear();
     for header in headers {
-        if header.name.len() + header.value.len() > limits::HEADER_BYTES {
-            return Err(HeadError::TooLong);
-        }
         fields.push(Field {
             name: offsets(bytes, header.name.as_bytes()),
             value: offsets(bytes, header.value),
         });
     }
-    Ok(())
 }
 
 impl RequestHead {
@@ -84,7 +80,13 @@ impl RequestHead {
                 if length > limits::REQUEST_HEAD_BYTES {
                     return Err(HeadError::TooLong);
                 }
-                keep(request.headers, bytes, fields)?;
+                let long = |header: &httparse::Header<'_>| {
+                    header.name.len() + header.value.len() > limits::HEADER_BYTES
+                };
+                if request.headers.iter().any(long) {
+                    return Err(HeadError::TooLong);
+                }
+                keep(request.headers, bytes, fields);
                 Ok(Some(RequestHead {
                     method: offsets(bytes, method.as_bytes()),
                     target: offsets(bytes, target.as_bytes()),
@@ -119,9 +121,9 @@ pub(crate) struct AnswerHead {
 impl AnswerHead {
     /// Parses a head at the beginning of `bytes`; none while it is incomplete.
     pub(crate) fn parse(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<AnswerHead>, HeadError> {
-        let mut headers = [EMPTY_HEADER; LINES];
-        let mut answer = httparse::Response::new(&mut headers);
-        match answer.parse(bytes) {
+        let mut headers = [const { MaybeUninit::uninit() }; LINES];
+        let mut answer = httparse::Response::new(&mut []);
+        match ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers) {
             Ok(Status::Partial) if bytes.len() >= limits::RESPONSE_HEAD_BYTES => Err(HeadError::TooLong),
             Ok(Status::Partial) => Ok(None),
             Ok(Status::Complete(length)) => {
@@ -136,7 +138,7 @@ impl AnswerHead {
                     .reason
                     .map_or((0, 0), |reason| offsets(bytes, reason.as_bytes()));
                 let http_10 = answer.version == Some(0);
-                keep(answer.headers, bytes, fields)?;
+                keep(answer.headers, bytes, fields);
                 Ok(Some(AnswerHead {
                     status,
                     phrase,

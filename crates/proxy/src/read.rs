@@ -11,6 +11,7 @@ use crate::sweep::Slot;
 use crate::worker::Worker;
 use forebay_model::limits;
 use forebay_node::Reason;
+use forebay_units::Mono;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -81,14 +82,15 @@ async fn head<W: Wire>(
     slot: &Slot,
     desk: &mut Desk,
 ) -> Result<Option<Incoming>, Reason> {
-    let mut armed = false;
+    let mut pace = Pace::default();
+    let mut wait: Option<(Mono, bool)> = None;
     loop {
         // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
         // offsets must begin at the head.
         while matches!(desk.unread().first(), Some(b'\r' | b'\n')) {
             desk.start += 1;
         }
-        if !desk.unread().is_empty() {
+        if pace.is_worth_parsing(desk.unread()) {
             let parsed = RequestHead::parse(&desk.input[desk.start..desk.end], &mut desk.fields);
             match parsed {
                 Ok(Some(head)) => {
@@ -99,22 +101,60 @@ async fn head<W: Wire>(
             }
         }
         make_room(desk);
-        if !armed {
+        // Until a byte of the head is there the connection is idle still: empty lines are no request.
+        let idle = desk.unread().is_empty();
+        if wait.is_none_or(|(_, before)| before != idle) {
             // One deadline for the whole head: a client that sends a byte now and then does not extend it.
-            let picture = worker.picture();
-            let Some(listener) = picture.listener(visit.place.listener) else {
-                return Ok(None);
+            let deadline = match wait {
+                Some((deadline, _)) => deadline,
+                None => {
+                    let picture = worker.picture();
+                    let Some(listener) = picture.listener(visit.place.listener) else {
+                        return Ok(None);
+                    };
+                    worker.recent() + listener.balancer.settings.idle_timeout
+                }
             };
-            slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
-            armed = true;
+            slot.arm(deadline, idle);
+            wait = Some((deadline, idle));
         }
         match slot.until(fill(client, desk)).await {
             Ok(Ok(0)) if desk.unread().is_empty() => return Ok(None),
             Ok(Ok(0)) => return Err(Reason::Malformed),
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Ok(None),
+            Err(_) if idle => return Ok(None),
             Err(_) => return Err(Reason::ClientSilent),
         }
+    }
+}
+
+/// When a head that comes in pieces is parsed again. Each time would cost the square of its length, and a client that
+/// sends single bytes would buy seconds of work with a few kilobytes.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Bytes searched for the head's end.
+    searched: usize,
+    /// Parsed anyway at this length, so that what can't become a head is refused before it ends.
+    parse_at: usize,
+}
+
+impl Pace {
+    fn is_worth_parsing(&mut self, unread: &[u8]) -> bool {
+        if unread.is_empty() {
+            return false;
+        }
+        let from = self.searched.saturating_sub(2);
+        self.searched = unread.len();
+        let ends = memchr::memchr_iter(b'\n', &unread[from..]).any(|at| {
+            let rest = &unread[from + at + 1..];
+            rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+        });
+        let worth = ends || unread.len() >= self.parse_at;
+        if worth {
+            self.parse_at = (unread.len() * 2).min(limits::REQUEST_HEAD_BYTES);
+        }
+        worth
     }
 }
 
@@ -187,4 +227,33 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         expects,
         to_head: head.method(bytes) == b"HEAD",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_in_single_bytes_is_parsed_a_few_times_only() {
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n"] {
+            let head = format!("GET / HTTP/1.1\r\nA: {}{end}", "a\r\nB:".repeat(2_000));
+            let mut pace = Pace::default();
+            let parsed: Vec<usize> = (1..=head.len())
+                .filter(|&length| pace.is_worth_parsing(&head.as_bytes()[..length]))
+                .collect();
+            assert!(parsed.len() < 20, "{parsed:?}");
+            assert_eq!(parsed.last(), Some(&head.len()), "{end:?}");
+            assert_eq!(parsed[..3], [1, 2, 4]);
+        }
+    }
+
+    #[test]
+    fn an_end_is_found_wherever_reads_part_it() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for cut in 1..head.len() {
+            let mut pace = Pace::default();
+            assert!(pace.is_worth_parsing(&head[..cut]));
+            assert!(pace.is_worth_parsing(head), "{cut}");
+        }
+    }
 }
