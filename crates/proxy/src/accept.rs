@@ -7,6 +7,7 @@ use crate::worker::Worker;
 use forebay_node::{ListenerId, ZoneId};
 use forebay_units::Mono;
 use std::cell::Cell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// When the process is out of descriptors, time until the next try: some will be closed by then.
+/// When the process is out of descriptors or memory, time until the next try: some will be free by then.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// Whose connections a socket takes.
@@ -54,14 +55,26 @@ pub(crate) async fn listen(
                 };
                 tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
             }
-            Err(error) if matches!(error.raw_os_error(), Some(code) if [23, 24].contains(&code)) => {
-                tracing::warn!(%error, "no descriptor left for a client's connection");
-                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
-            }
             // The client was gone before it was taken: its own affair.
-            Err(_) => {}
+            Err(error) if is_clients(&error) => {}
+            Err(error) => {
+                worker.tell_of_shortage(&error);
+                tokio::select! {
+                    () = tokio::time::sleep(OUT_OF_DESCRIPTORS) => {}
+                    _ = &mut closed => return,
+                }
+            }
         }
     }
+}
+
+/// Errors of one connection that accept passes on (accept(2)); all others would come again at once.
+fn is_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable | TimedOut
+    )
 }
 
 /// One connection, from accept to close. Its future is what an idle connection costs, so all that only an active

@@ -44,26 +44,29 @@ pub(crate) async fn connection(
             })
         }
         Ok(Err(error)) => {
-            let error = connect_error(&error);
-            if error == ConnectError::Refused {
+            let cause = connect_error(&error);
+            if cause == ConnectError::OutOfResources {
+                worker.tell_of_shortage(&error);
+            }
+            if cause == ConnectError::Refused {
                 // Told to the slow path, which takes the target out. If the channel is full, it is busy doing that.
                 let _ = worker.events.try_send(Event::Refused { target: target.id });
             }
-            Err(Missing::Error(error))
+            Err(Missing::Error(cause))
         }
         Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),
         Err(ended) => Err(Missing::Ended(ended)),
     }
 }
 
-fn connect_error(error: &io::Error) -> ConnectError {
+pub(crate) fn connect_error(error: &io::Error) -> ConnectError {
     match error.kind() {
         io::ErrorKind::TimedOut => ConnectError::TimedOut,
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => {
             ConnectError::OutOfResources
         }
-        // EMFILE and ENFILE have no kind of their own.
-        _ if matches!(error.raw_os_error(), Some(23 | 24)) => ConnectError::OutOfResources,
+        // ENFILE, EMFILE and ENOBUFS have no kind of their own.
+        _ if matches!(error.raw_os_error(), Some(23 | 24 | 105)) => ConnectError::OutOfResources,
         _ => ConnectError::Refused,
     }
 }

@@ -216,7 +216,8 @@ pub fn raise_descriptor_limit() {
 
 struct Socketed {
     place: Rc<Cell<Place>>,
-    _close: oneshot::Sender<()>,
+    close: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
@@ -227,7 +228,7 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Adopt { picture, open, places, done }) => {
-                    adopt(&worker, &mut sockets, &picture, open, &places);
+                    adopt(&worker, &mut sockets, &picture, open, &places).await;
                     let _ = done.send(());
                 }
                 Some(Command::Leave { within }) => break within,
@@ -253,21 +254,27 @@ fn sweep(worker: &Worker) {
     worker.pools.borrow_mut().sweep(now);
 }
 
-fn adopt(
+async fn adopt(
     worker: &Rc<Worker>,
     sockets: &mut HashMap<SocketAddr, Socketed>,
     picture: &Arc<Picture>,
     open: Vec<(SocketAddr, TcpListener)>,
     places: &BTreeMap<SocketAddr, Place>,
 ) {
-    sockets.retain(|address, socketed| match places.get(address) {
+    worker.adopt(Arc::clone(picture));
+    let gone = sockets.extract_if(|address, socketed| match places.get(address) {
         Some(&place) => {
             socketed.place.set(place);
-            true
+            false
         }
-        None => false,
+        None => true,
     });
-    worker.adopt(Arc::clone(picture));
+    let gone: Vec<Socketed> = gone.map(|(_, socketed)| socketed).collect();
+    for Socketed { close, task, .. } in gone {
+        drop(close);
+        // Its socket is closed once the task is over; only then can another listener take the address.
+        let _ = task.await;
+    }
     for (address, socket) in open {
         let Some(&place) = places.get(&address) else {
             continue;
@@ -276,13 +283,13 @@ fn adopt(
             Ok(socket) => {
                 let place = Rc::new(Cell::new(place));
                 let (close, closed) = oneshot::channel();
-                tokio::task::spawn_local(accept::listen(
+                let task = tokio::task::spawn_local(accept::listen(
                     Rc::clone(worker),
                     socket,
                     Rc::clone(&place),
                     closed,
                 ));
-                sockets.insert(address, Socketed { place, _close: close });
+                sockets.insert(address, Socketed { place, close, task });
             }
             Err(error) => tracing::error!(%error, %address, "a socket could not be used"),
         }

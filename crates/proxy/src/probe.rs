@@ -1,6 +1,7 @@
 //! One health probe: connect, ask, read the status line, close.
 
-use forebay_node::{ProbeOrder, ProbeResult};
+use crate::choose::connect_error;
+use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,13 +9,17 @@ use tokio::net::TcpStream;
 /// Bytes of an answer read while looking for its status line.
 const STATUS_BYTES: usize = 4096;
 
-/// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards.
-pub(crate) async fn probe(order: &ProbeOrder) -> ProbeResult {
-    match tokio::time::timeout(order.timeout, ask(order.address, &order.path)).await {
-        Ok(Ok(Some(status))) => ProbeResult::Answered(status),
-        Ok(_) => ProbeResult::Failed,
-        Err(_) => ProbeResult::TimedOut,
-    }
+/// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards. None if this
+/// process lacks what a connection needs: that says nothing of the target.
+pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
+    Some(
+        match tokio::time::timeout(order.timeout, ask(order.address, &order.path)).await {
+            Ok(Ok(Some(status))) => ProbeResult::Answered(status),
+            Ok(Err(error)) if connect_error(&error) == ConnectError::OutOfResources => return None,
+            Ok(_) => ProbeResult::Failed,
+            Err(_) => ProbeResult::TimedOut,
+        },
+    )
 }
 
 async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Option<u16>> {

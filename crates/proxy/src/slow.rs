@@ -199,13 +199,10 @@ impl Slow {
                 Some(Output::Probe(order)) => {
                     let events = self.events.clone();
                     tokio::task::spawn_local(async move {
-                        let result = probe(&order).await;
-                        let _ = events
-                            .send(Event::Probed {
-                                target: order.target,
-                                result,
-                            })
-                            .await;
+                        let target = order.target;
+                        if let Some(result) = probe(&order).await {
+                            let _ = events.send(Event::Probed { target, result }).await;
+                        }
                     });
                 }
                 Some(Output::Drained { group, target, port }) => {

@@ -7,8 +7,10 @@ use crate::sweep::Sweep;
 use forebay_node::{Event, Mind, Picture};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
@@ -31,7 +33,12 @@ pub(crate) struct Worker {
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
     date: RefCell<(i64, String)>,
+    /// When a shortage was last told.
+    told: Cell<Option<Mono>>,
 }
+
+/// A shortage is told at most this often: it comes with each connection while it lasts.
+const TELLING: Duration = Duration::from_secs(5);
 
 impl Worker {
     pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>) -> Worker {
@@ -47,6 +54,7 @@ impl Worker {
             events,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
+            told: Cell::new(None),
         }
     }
 
@@ -86,12 +94,21 @@ impl Worker {
         *self.picture.borrow_mut() = Rc::new(picture);
     }
 
+    /// Says in the log that descriptors or memory are short.
+    pub(crate) fn tell_of_shortage(&self, error: &io::Error) {
+        let now = self.now();
+        if self.told.get().is_none_or(|told| now.since(told) >= TELLING) {
+            self.told.set(Some(now));
+            tracing::warn!(%error, "connections cannot be taken or made");
+        }
+    }
+
     /// Appends the current date as HTTP writes it; formatted once a second.
     pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
         let seconds = self.recent_wall().seconds();
         let mut date = self.date.borrow_mut();
         if date.0 != seconds {
-            let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
             *date = (seconds, httpdate::fmt_http_date(std::time::UNIX_EPOCH + since));
         }
         out.extend_from_slice(date.1.as_bytes());
