@@ -565,11 +565,26 @@ enum Waited {
     ClientBroken,
 }
 
+/// Values of an answer's Connection headers.
+fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(|field| {
+            let name = field.name(head);
+            name.len() == 10 && name.eq_ignore_ascii_case(b"connection")
+        })
+        .map(|field| field.value(head))
+}
+
 fn says_close(fields: &[Field], head: &[u8]) -> bool {
-    fields.iter().any(|field| {
-        let name = field.name(head);
-        name.len() == 10 && name.eq_ignore_ascii_case(b"connection") && has_word(field.value(head), b"close")
-    })
+    connection_words(fields, head).any(|value| has_word(value, b"close"))
+}
+
+/// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
+/// or 304 leave out cannot be called away.
+fn is_named(fields: &[Field], head: &[u8], name: &[u8]) -> bool {
+    !name.eq_ignore_ascii_case(b"content-length")
+        && connection_words(fields, head).any(|value| has_word(value, name))
 }
 
 /// Header lines of an answer that are of the target's connection only, or written anew.
@@ -608,6 +623,8 @@ fn write_answer_head(
     out.extend_from_slice(b"\r\n");
     // HEAD and 304 say how long the body would be; they have none.
     let keeps_length = to_head || head.status == 304;
+    let names_others = connection_words(fields, bytes)
+        .any(|value| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close"));
     for field in fields {
         let name = field.name(bytes);
         let overridden = || {
@@ -616,7 +633,10 @@ fn write_answer_head(
                 .iter()
                 .any(|set| set.0.as_bytes().eq_ignore_ascii_case(name))
         };
-        if is_dropped(name, keeps_length) || (!settings.response_headers.is_empty() && overridden()) {
+        if is_dropped(name, keeps_length)
+            || (!settings.response_headers.is_empty() && overridden())
+            || (names_others && is_named(fields, bytes, name))
+        {
             continue;
         }
         out.extend_from_slice(name);

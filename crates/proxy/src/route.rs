@@ -163,13 +163,12 @@ fn begin(
     incoming: &Incoming,
     now: forebay_units::Mono,
 ) -> Result<(Exchange, Step), Reason> {
-    let settings = &listener.balancer.settings;
     let wanted = wanted(head, fields, incoming, listener)?;
     if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES {
         return Err(Reason::TooManyForwarded);
     }
     let host = split_port(wanted.authority).0;
-    if !settings.preserve_host
+    if !preserves_host(listener, head, fields, incoming)
         && !host
             .iter()
             .all(|&byte| byte > b' ' && byte != 0x7f && byte != b'/' && byte != b'@')
@@ -244,6 +243,14 @@ fn wanted<'a>(
         path: if path.is_empty() { b"/" } else { path },
         query,
     })
+}
+
+/// Whether the client's Host goes on untouched: the attribute says so, there is one, and no absolute target names
+/// another (that replaces it: RFC 9112 section 3.2.2; else a target could be told another host than rules saw).
+fn preserves_host(listener: &ListenerView, head: &[u8], fields: &[Field], incoming: &Incoming) -> bool {
+    listener.balancer.settings.preserve_host
+        && matches!(incoming.head.target(head).first(), Some(b'/' | b'*'))
+        && fields.iter().any(|field| is(field.name(head), b"host"))
 }
 
 /// Authority and the rest of `http://authority/rest`.
@@ -389,11 +396,12 @@ fn write_head(
         visit.place.port
     );
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
-    if new_host.is_some() || !settings.preserve_host {
+    let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
+    if own_host {
         write_host(out, wanted.authority, new_host, visit.place.port);
     }
     write_trace_id(worker, out, head, fields);
-    write_kept(out, head, fields, listener, new_host.is_some());
+    write_kept(out, head, fields, listener, own_host);
     match incoming.framing {
         Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
         Framing::None | Framing::UntilClose => {}
@@ -507,7 +515,7 @@ fn trace_id(out: &mut Vec<u8>, incoming: Option<&[u8]>, id: &TraceId) {
 }
 
 /// Header lines that go on as they are.
-fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &ListenerView, new_host: bool) {
+fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &ListenerView, own_host: bool) {
     let settings = &listener.balancer.settings;
     let named = |name: &[u8]| {
         fields
@@ -533,7 +541,7 @@ fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &Liste
                 };
                 !(settings.drop_invalid_headers && odd() || names_others && named(name))
             }
-            Kind::Host => settings.preserve_host && !new_host,
+            Kind::Host => !own_host,
             Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,
             Kind::Drop | Kind::Connection | Kind::TraceId => false,
         };

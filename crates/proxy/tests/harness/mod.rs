@@ -1,9 +1,13 @@
 //! A data plane with one listener and scripted targets, spoken to over raw sockets.
 
+// Each file of tests is a program of its own and uses its part of this.
+#![allow(dead_code, reason = "shared by several test programs")]
+
 use forebay_model::*;
 use forebay_proxy::{Clock, DataPlane, Options};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -217,12 +221,44 @@ impl Balancer {
             .map(|health| health.state)
     }
 
-    pub(crate) fn edit_group(&self, edit: impl FnOnce(&mut GroupBlueprint)) {
+    pub(crate) fn edit(&self, edit: impl FnOnce(&mut Blueprint)) {
         let mut blueprint = self.blueprint.lock().unwrap();
-        let mut group = (*blueprint.groups[0]).clone();
-        edit(&mut group);
-        blueprint.groups[0] = Arc::new(group);
+        edit(&mut blueprint);
         self.plane.apply(blueprint.clone());
+    }
+
+    pub(crate) fn edit_group(&self, edit: impl FnOnce(&mut GroupBlueprint)) {
+        self.edit(|blueprint| {
+            let mut group = (*blueprint.groups[0]).clone();
+            edit(&mut group);
+            blueprint.groups[0] = Arc::new(group);
+        });
+    }
+
+    /// Addresses that could not be listened on.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.plane
+            .served()
+            .failures
+            .into_iter()
+            .map(|failure| failure.error)
+            .collect()
+    }
+
+    /// Requests in flight at all targets, and open client connections.
+    pub(crate) fn open(&self) -> (u32, u64) {
+        self.plane.with_node(|node| {
+            let in_flight = node
+                .targets()
+                .map(|target| target.4.in_flight.load(Relaxed))
+                .sum();
+            let open = node
+                .balancers()
+                .flat_map(|balancer| balancer.1.iter())
+                .map(|stats| stats.open.load(Relaxed))
+                .sum();
+            (in_flight, open)
+        })
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

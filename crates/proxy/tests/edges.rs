@@ -1,0 +1,284 @@
+//! The data plane where bodies, connections and deadlines meet their ends at awkward moments.
+
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
+mod harness;
+
+use forebay_model::*;
+use harness::*;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const GET_AND_CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn ok() -> Target {
+    answering(|_, _| OK.to_vec())
+}
+
+fn quick() -> BalancerSettings {
+    BalancerSettings {
+        idle_timeout: Duration::from_secs(1),
+        ..BalancerSettings::default()
+    }
+}
+
+fn is_probe(head: &str) -> bool {
+    head.contains("ELB-HealthChecker")
+}
+
+/// Reads a head, line by line; none at the end of the stream.
+fn read_head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+#[test]
+fn any_number_of_interim_answers_may_share_a_segment() {
+    let target = answering(|_, _| {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n";
+        [interim.as_bytes(), OK].concat()
+    });
+    let balancer = Balancer::start(&[&target], vec![], quick());
+    let answer = balancer.exchange(GET_AND_CLOSE);
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+/// A target that answers each head at once, and reads the body behind it only afterwards. `held` counts the bytes of
+/// the last body that came.
+fn answers_before_bodies(held: &Arc<AtomicUsize>) -> Target {
+    let held = Arc::clone(held);
+    target(move |stream, heads| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::with_capacity(64, stream);
+        while let Some(head) = read_head(&mut reader) {
+            if is_probe(&head) {
+                let _ = writer.write_all(OK);
+                return;
+            }
+            let lower = head.to_ascii_lowercase();
+            let length = lower.split("content-length: ").nth(1);
+            let mut length: usize =
+                length.map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+            heads.lock().unwrap().push(head);
+            if length > 0 {
+                wait(|| heads.lock().unwrap().iter().any(|line| line == "answer"));
+            }
+            let _ = writer.write_all(OK);
+            if length > 0 {
+                wait(|| heads.lock().unwrap().iter().any(|line| line == "read"));
+            }
+            held.store(0, SeqCst);
+            while length > 0 {
+                let body = reader.fill_buf().unwrap_or_default();
+                let read = body.len().min(length);
+                if read == 0 {
+                    heads.lock().unwrap().push("closed".into());
+                    return;
+                }
+                length -= read;
+                reader.consume(read);
+                held.fetch_add(read, SeqCst);
+            }
+        }
+    })
+}
+
+/// Sends a request with a body of this size to a target that reads nothing of it yet, and takes the early answer.
+/// Returns whether the balancer keeps the client's connection.
+fn early_answer(balancer: &Balancer, target: &Target, size: usize) -> bool {
+    target.heads.lock().unwrap().clear();
+    let mut stream = balancer.connect();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let body = vec![b'x'; size];
+    let mut sent = 0;
+    while let (true, Ok(count)) = (sent < size, stream.write(&body[sent..])) {
+        sent += count;
+    }
+    // Nothing comes yet; meanwhile the balancer takes what it can.
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    assert!(stream.read(&mut [0]).is_err());
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    target.heads.lock().unwrap().push("answer".into());
+    let (head, _) = read_answer(&mut BufReader::new(&stream));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    target.heads.lock().unwrap().push("read".into());
+    head.contains("Connection: keep-alive")
+}
+
+#[test]
+fn a_target_that_was_not_given_the_whole_body_gets_no_other_request() {
+    let held = Arc::default();
+    let target = answers_before_bodies(&held);
+    let balancer = Balancer::start(&[&target], vec![], quick());
+    // How much the kernel holds for a target that does not read, roughly. Then closer and closer to the size at which
+    // the balancer has read all of the body and has not written all of it.
+    early_answer(&balancer, &target, 64 * 1024 * 1024);
+    wait(|| target.heads.lock().unwrap().iter().any(|line| line == "closed"));
+    let (mut fits, mut too_much) = (1, 2 * held.load(SeqCst));
+    let mut sizes_near = (0..12).map(|step| step * 1300);
+    loop {
+        let size = match too_much - fits {
+            501.. => fits.midpoint(too_much),
+            _ => match sizes_near.next() {
+                Some(less) => fits - less,
+                None => return,
+            },
+        };
+        if early_answer(&balancer, &target, size) {
+            fits = fits.max(size);
+        } else {
+            too_much = too_much.min(size);
+        }
+        let answer = balancer.exchange(GET_AND_CLOSE);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{size}: {answer}");
+    }
+}
+
+#[test]
+fn a_stream_that_never_pauses_is_cut_when_its_targets_time_is_over() {
+    let endless = target(|stream, heads| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        let Some(head) = read_head(&mut reader) else {
+            return;
+        };
+        if is_probe(&head) {
+            let _ = writer.write_all(OK);
+            return;
+        }
+        let _ = writer.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while writer.write_all(&[b'x'; 65536]).is_ok() {}
+        heads.lock().unwrap().push("cut".into());
+    });
+    let balancer = Balancer::simple(&endless);
+    let mut stream = balancer.connect();
+    stream.write_all(GET).unwrap();
+    let cut = Arc::clone(&endless.heads);
+    let reader = std::thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(10) && matches!(stream.read(&mut buffer), Ok(1..)) {}
+        began.elapsed()
+    });
+    wait(|| balancer.open().0 == 1);
+    balancer.edit_group(|group| {
+        group.settings.deregistration_delay = Duration::ZERO;
+        group.targets[0].draining = true;
+    });
+    let took = reader.join().unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    wait(|| cut.lock().unwrap().iter().any(|line| line == "cut"));
+    wait(|| balancer.open() == (0, 0));
+}
+
+#[test]
+fn an_empty_line_after_a_request_is_not_a_late_request() {
+    let target = ok();
+    let balancer = Balancer::start(&[&target], vec![], quick());
+    let answer = balancer.exchange(&[GET, b"\r\n"].concat());
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
+#[test]
+fn a_client_that_stalls_in_its_body_is_not_its_targets_fault() {
+    let target = ok();
+    let balancer = Balancer::start(&[&target], vec![], quick());
+    let answer = balancer.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    wait(|| balancer.open() == (0, 0));
+}
+
+#[test]
+fn a_target_always_gets_a_host() {
+    let target = ok();
+    let settings = BalancerSettings {
+        preserve_host: true,
+        ..BalancerSettings::default()
+    };
+    let balancer = Balancer::start(&[&target], vec![], settings);
+    balancer.exchange(b"GET /1 HTTP/1.0\r\n\r\n");
+    balancer.exchange(b"GET /2 HTTP/1.1\r\nHost: A.b:1\r\nHost: c\r\nConnection: close\r\n\r\n");
+    balancer.exchange(b"GET http://d/3 HTTP/1.1\r\nHost: e\r\nConnection: close\r\n\r\n");
+    let heads = target.heads.lock().unwrap().clone();
+    assert!(heads[0].contains("\r\nHost: lb.elb.localhost"), "{}", heads[0]);
+    assert!(
+        heads[1].contains("\r\nHost: A.b:1\r\nHost: c\r\n"),
+        "{}",
+        heads[1]
+    );
+    // RFC 9112 section 3.2.2: what an absolute target names replaces Host.
+    assert!(
+        heads[2].contains("\r\nHost: d:") && !heads[2].contains("Host: e"),
+        "{}",
+        heads[2]
+    );
+}
+
+#[test]
+fn a_listener_may_be_deleted_and_made_anew_at_once() {
+    let target = ok();
+    let balancer = Balancer::simple(&target);
+    for round in 0..100 {
+        let mut idle = balancer.connect();
+        idle.write_all(GET).unwrap();
+        let mut reader = BufReader::new(idle);
+        read_answer(&mut reader);
+        let mut before = Vec::new();
+        balancer.edit(|blueprint| {
+            before = blueprint.balancers[0].listeners.clone();
+            let mut gone = (*blueprint.balancers[0]).clone();
+            gone.listeners.clear();
+            blueprint.balancers[0] = Arc::new(gone);
+        });
+        assert_eq!(
+            reader.read(&mut [0]).unwrap(),
+            0,
+            "an idle connection outlives its listener"
+        );
+        assert!(std::net::TcpStream::connect(balancer.address).is_err(), "{round}");
+        balancer.edit(|blueprint| {
+            let mut back = (*blueprint.balancers[0]).clone();
+            let mut listener = (*before[0]).clone();
+            listener.arn = format!("listener-{round}");
+            back.listeners = vec![Arc::new(listener)];
+            blueprint.balancers[0] = Arc::new(back);
+        });
+        assert_eq!(balancer.failures(), Vec::<String>::new(), "{round}");
+    }
+    wait(|| balancer.open() == (0, 0));
+}
+
+#[test]
+fn long_headers_of_answers_go_on_up_to_the_limit_of_a_head() {
+    let target = answering(|_, _| {
+        let long = "x".repeat(20_000);
+        format!("HTTP/1.1 200 OK\r\nSet-Cookie: {long}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let balancer = Balancer::simple(&target);
+    let answer = balancer.exchange(GET_AND_CLOSE);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn headers_that_an_answer_calls_its_connections_own_stay_there() {
+    let target = answering(|_, _| {
+        b"HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n"
+            .to_vec()
+    });
+    let balancer = Balancer::simple(&target);
+    let answer = balancer.exchange(GET_AND_CLOSE);
+    assert!(answer.contains("X-End") && !answer.contains("X-Hop"), "{answer}");
+}
