@@ -289,7 +289,11 @@ pub(crate) fn delete_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
         .values()
         .any(|rule| rule.groups().any(|group| group == arn))
     {
-        let text = format!("The target group '{arn}' is currently in use by a listener or a rule");
+        let noun = match work.dialect() {
+            Dialect::Aws => "Target group",
+            Dialect::Moto => "The target group",
+        };
+        let text = format!("{noun} '{arn}' is currently in use by a listener or a rule");
         return Err(ApiError::sender("ResourceInUse", text));
     }
     if !work.region().target_groups.contains_key(arn) {
