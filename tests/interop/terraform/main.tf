@@ -253,7 +253,7 @@ resource "aws_lb_listener_rule" "host" {
       status_code  = "200"
     }
   }
-  tags = { Name = var.second ? "host rule, changed" : "host rule" }
+  tags = { Name = var.second ? "host rule changed" : "host rule" }
 }
 
 resource "aws_lb_listener_rule" "path" {
