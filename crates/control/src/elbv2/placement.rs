@@ -15,6 +15,9 @@ struct SubnetMapping {
     allocation_id: Option<String>,
 }
 
+/// An application load balancer needs subnets of this prefix or a shorter one (alb reference, section 1.2).
+const LONGEST_PREFIX: u8 = 27;
+
 /// Subnets as calls give them: plain, or as mappings.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -79,6 +82,13 @@ pub(crate) fn resolve_subnets(
         }
         if found.first().is_some_and(|first| first.vpc_id != subnet.vpc_id) {
             return Err(configuration("All subnets must belong to the same VPC"));
+        }
+        if kind == BalancerKind::Application
+            && subnet.cidr.prefix_len() > LONGEST_PREFIX
+            && work.dialect() == Dialect::Aws
+        {
+            let text = format!("Subnet '{id}' must have a CIDR block of at least /{LONGEST_PREFIX}");
+            return Err(ApiError::sender("InvalidSubnet", text));
         }
         found.push(ZoneSubnet {
             id: id.clone(),
