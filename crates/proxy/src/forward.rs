@@ -658,3 +658,25 @@ fn write_answer_head(
         b"Connection: close\r\n\r\n"
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_was_read_and_not_written_is_not_whole() {
+        let mut pump = Pump::new(Framing::Length(4), false);
+        pump.feed(&mut b"body".to_vec(), 0, 4).unwrap();
+        let mut upload = Upload {
+            pump,
+            written: 0,
+            stopped: false,
+            broken: false,
+            streamed: true,
+            next: 0,
+        };
+        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client(0));
+        upload.pump.take_ready();
+        assert!(upload.is_whole());
+    }
+}

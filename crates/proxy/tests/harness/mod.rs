@@ -53,7 +53,14 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String,
 
 /// A target that hands each connection to `serve`, on a thread of its own.
 pub(crate) fn target(serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) + Send + Sync + 'static) -> Target {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    target_at(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+}
+
+/// The same on a socket of the test's own.
+pub(crate) fn target_at(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) + Send + Sync + 'static,
+) -> Target {
     let address = listener.local_addr().unwrap();
     let heads = Arc::new(Mutex::new(Vec::new()));
     let (serve, shared) = (Arc::new(serve), Arc::clone(&heads));
