@@ -390,7 +390,8 @@ resource "aws_lb_listener_rule" "several" {
   }
 }
 
-# Every action; fixed-response and the plain forward are above.
+# Every action; fixed-response and the plain forward are above. The authenticate actions need HTTPS; regular expressions and
+# transforms came after provider 5.100.
 
 resource "aws_lb_listener_rule" "weighted" {
   listener_arn = aws_lb_listener.main.arn

@@ -24,7 +24,9 @@ PROVIDER = "registry.terraform.io/hashicorp/aws/5.100.0/linux_amd64"
 REGION = "us-east-1"
 
 # What a plan right after an import shows on AWS too, by resource type: attributes that live in Terraform's state alone,
-# or that no call can tell. Everything else must be equal.
+# or that no call can tell. Everything else must be equal, except for the form of a forward to one target group: AWS tells
+# `target_group_arn` and a `forward` block, the provider cannot know on import which one the configuration has (a comment in its
+# source says so), keeps both, then the block alone, and is at rest after one more apply (its issues 37211 and 40916).
 AFTER_IMPORT = {
     # The API cannot be asked for one target, so provider 5.100 has no import for it; to add it again changes nothing.
     "aws_lb_target_group_attachment": "create",
@@ -139,24 +141,59 @@ def import_blocks(resources):
     return "".join(blocks)
 
 
+def in_one_form(actions):
+    """Actions in which a forward to one target group is told by its ARN alone."""
+    told = []
+    for action in actions:
+        forward = action["forward"][0] if action["forward"] else {"target_group": [], "stickiness": []}
+        groups, sticky = forward["target_group"], any(setting["enabled"] for setting in forward["stickiness"])
+        if len(groups) == 1 and not sticky:
+            action = {**action, "forward": [], "target_group_arn": groups[0]["arn"]}
+        told.append({**action, "target_group_arn": action["target_group_arn"] or None})
+    return told
+
+
+def difference(resource):
+    """Attributes in which an imported resource differs from its configuration, but for what AFTER_IMPORT names."""
+    change, expected = resource["change"], AFTER_IMPORT.get(resource["type"], set())
+    differing = changed_attributes(change)
+    excused = differing & expected
+    for name in differing & {"action", "default_action"}:
+        if in_one_form(change["before"][name]) == in_one_form(change["after"][name]):
+            excused.add(name)
+    if excused:
+        print(f"  {resource['address']} differs, as on AWS, in {', '.join(sorted(excused))}", flush=True)
+    differing -= excused
+    return {name: (change["before"].get(name), change["after"].get(name)) for name in differing}
+
+
 def assert_imported(plan, count):
     """Each resource is imported, and nothing differs but what AFTER_IMPORT names."""
-    imported = 0
+    imported, problems = 0, []
     for resource in plan["resource_changes"]:
-        change, kind = resource["change"], resource["type"]
+        change = resource["change"]
         if resource["mode"] != "managed":
             continue
-        expected = AFTER_IMPORT.get(kind, set())
-        if expected == "create":
+        if AFTER_IMPORT.get(resource["type"]) == "create":
             assert change["actions"] == ["create"], resource
             continue
-        assert "importing" in change, f"{resource['address']} is not imported"
         imported += 1
-        differing = changed_attributes(change)
-        assert change["actions"] in (["no-op"], ["update"]), f"{resource['address']}: {change['actions']} {differing}"
-        assert differing <= expected, f"{resource['address']} differs after import in {differing - expected}: {change}"
+        if "importing" not in change or change["actions"] not in (["no-op"], ["update"]):
+            problems.append(f"{resource['address']} is not imported in place: {change['actions']}")
+        elif found := difference(resource):
+            problems.append(f"{resource['address']} differs after import: {found}")
+    assert not problems, "\n".join(problems)
     assert imported == count, (imported, count)
-    print(f"{imported} resources imported")
+    print(f"{imported} resources imported", flush=True)
+
+
+def assert_settles(plan):
+    """After an import has been applied, no more than the form of forwards is left to change."""
+    for resource in plan["resource_changes"]:
+        actions = resource["change"]["actions"]
+        assert actions in (["no-op"], ["update"], ["read"]), f"{resource['address']}: {actions}"
+        found = difference(resource) if actions == ["update"] else None
+        assert not found, f"{resource['address']} differs after the import was applied: {found}"
 
 
 # Traffic.
@@ -353,6 +390,8 @@ def suite(house, samples, directory, port, plugins):
         first.assert_unchanged("right after the changes")
         imported.run("init", "-input=false", "-no-color")
         assert_imported(imported.plan(), blocks.count("import {"))
+        imported.apply()
+        assert_settles(imported.plan())
         imported.apply()
         imported.assert_unchanged("right after the import")
         obeyed.result()
