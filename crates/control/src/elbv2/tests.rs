@@ -72,6 +72,12 @@ fn balancer_wants_two_zones_and_known_subnets() {
         caller.fails("CreateLoadBalancer", same).0,
         "InvalidConfigurationRequest"
     );
+    // Section 1.2 of the alb reference: /27 or larger.
+    let vpc = caller.vpc();
+    let small = json!({"VpcId": vpc, "CidrBlock": "172.31.255.0/28"});
+    let small = caller.call_of(Service::Ec2, "CreateSubnet", small).unwrap();
+    let small = json!({"Name": "a", "Subnets": [small["Subnet"]["SubnetId"]]});
+    assert_eq!(caller.fails("CreateLoadBalancer", small).0, "InvalidSubnet");
     let unknown = json!({"Name": "a", "Subnets": [subnets[0], "subnet-1"]});
     assert_eq!(caller.fails("CreateLoadBalancer", unknown).0, "SubnetNotFound");
     for name in ["-a", "a-", "internal-a", "a_b", &"a".repeat(33)] {
