@@ -35,7 +35,8 @@ pub(crate) struct Desk {
     pub(crate) fields: Vec<Field>,
     /// The head being written.
     pub(crate) out: Vec<u8>,
-    /// Bytes from the target; an answer's head begins at HEADROOM.
+    /// Bytes from the target; an answer's head begins at HEADROOM. Empty until the desk first serves a request that is
+    /// forwarded: a client that is slow with its head must not cost this much.
     pub(crate) body: Vec<u8>,
     /// Where the bytes read with an answer's head end.
     pub(crate) body_end: usize,
@@ -51,10 +52,17 @@ impl Desk {
             end: 0,
             fields: Vec::with_capacity(32),
             out: Vec::with_capacity(2048),
-            body: vec![0; BODY_BYTES],
+            body: Vec::new(),
             body_end: 0,
             answer_fields: Vec::with_capacity(32),
         })
+    }
+
+    /// Makes sure that there is room for an answer.
+    pub(crate) fn open_body(&mut self) {
+        if self.body.is_empty() {
+            self.body = vec![0; BODY_BYTES];
+        }
     }
 
     /// Bytes from the client that nobody has read yet.

@@ -213,6 +213,7 @@ impl<W: Wire> Passage<'_, W> {
     async fn attempt(&mut self, connection: &mut Connection, upload: &mut Upload) -> Attempt {
         upload.written = 0;
         upload.stopped = false;
+        self.desk.open_body();
         let mut filled = HEADROOM;
         let mut interim = 0;
         let mut read = None;
