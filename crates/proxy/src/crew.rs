@@ -3,6 +3,7 @@
 use crate::accept::{self, Place};
 use crate::clock::Clock;
 use crate::sweep::SWEEP;
+use crate::thread::essential;
 use crate::worker::Worker;
 use forebay_model::Protocol;
 use forebay_node::{Event, Mind, Picture};
@@ -66,19 +67,17 @@ impl Crew {
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    match runtime {
-                        Ok(runtime) => {
-                            let local = tokio::task::LocalSet::new();
-                            let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
-                            local.block_on(&runtime, run(worker, receiver));
-                        }
-                        Err(error) => tracing::error!(%error, "a worker could not start"),
+            let thread = essential(format!("worker-{index}"), move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => {
+                        let local = tokio::task::LocalSet::new();
+                        let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
+                        local.block_on(&runtime, run(worker, receiver));
                     }
-                })?;
+                    Err(error) => tracing::error!(%error, "a worker could not start"),
+                }
+            })?;
             crew.commands.push(sender);
             crew.threads.push(thread);
         }

@@ -22,6 +22,7 @@ mod secure;
 mod settle;
 mod slow;
 mod sweep;
+mod thread;
 mod worker;
 
 pub use clock::Clock;

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::crew::{BindFailure, Crew};
 use crate::probe::probe;
+use crate::thread::essential;
 use forebay_model::{Blueprint, TargetHealth};
 use forebay_node::{Event, Node, Output, Picture};
 use std::io;
@@ -87,9 +88,9 @@ impl DataPlane {
             events,
             drained,
         };
-        let thread = std::thread::Builder::new()
-            .name("slow-path".to_owned())
-            .spawn(
+        let thread =
+            essential(
+                "slow-path".to_owned(),
                 move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                     Ok(runtime) => {
                         let local = tokio::task::LocalSet::new();
