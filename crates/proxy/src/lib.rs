@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accept;
+mod answer;
 mod buffers;
 mod choose;
 mod chunked;
@@ -13,6 +14,7 @@ mod crew;
 mod forward;
 mod framing;
 mod head;
+mod outgoing;
 mod pool;
 mod probe;
 mod pump;

@@ -4,17 +4,14 @@ use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
 use crate::forward;
 use crate::framing::Framing;
-use crate::head::has_word;
+use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
 use crate::settle;
 use crate::sweep::Slot;
 use crate::worker::Worker;
-use forebay_model::{Protocol, XffMode, limits};
-use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Rewritten, Step};
-use forebay_units::Wall;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use forebay_model::{Protocol, limits};
+use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step};
 use std::rc::Rc;
 
 /// A request's header lines, as rules ask for them.
@@ -34,11 +31,11 @@ impl Headers for Lines<'_> {
 
 /// Where a request wants to go, as slices of its head.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// Host, with its port if it has one.
-    authority: &'a [u8],
-    path: &'a [u8],
-    query: Option<&'a [u8]>,
+    pub(crate) authority: &'a [u8],
+    pub(crate) path: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
 }
 
 /// Serves one request whose head is complete.
@@ -201,7 +198,7 @@ fn begin(
 }
 
 /// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
-fn wanted<'a>(
+pub(crate) fn wanted<'a>(
     head: &'a [u8],
     fields: &'a [Field],
     incoming: &Incoming,
@@ -247,14 +244,19 @@ fn wanted<'a>(
 
 /// Whether the client's Host goes on untouched: the attribute says so, there is one, and no absolute target names
 /// another (that replaces it: RFC 9112 section 3.2.2; else a target could be told another host than rules saw).
-fn preserves_host(listener: &ListenerView, head: &[u8], fields: &[Field], incoming: &Incoming) -> bool {
+pub(crate) fn preserves_host(
+    listener: &ListenerView,
+    head: &[u8],
+    fields: &[Field],
+    incoming: &Incoming,
+) -> bool {
     listener.balancer.settings.preserve_host
         && matches!(incoming.head.target(head).first(), Some(b'/' | b'*'))
         && fields.iter().any(|field| is(field.name(head), b"host"))
 }
 
 /// Authority and the rest of `http://authority/rest`.
-fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let lower = |prefix: &[u8]| {
         target
             .get(..prefix.len())
@@ -276,7 +278,7 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Host without its port, and the port's text.
-fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     let bracket = memchr::memrchr(b']', authority).unwrap_or(0);
     match memchr::memrchr(b':', authority) {
         Some(colon) if colon > bracket || bracket == 0 => {
@@ -286,7 +288,7 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn is(name: &[u8], lower: &[u8]) -> bool {
+pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
     name.len() == lower.len() && name.eq_ignore_ascii_case(lower)
 }
 
@@ -298,307 +300,4 @@ fn forwarded_addresses(head: &[u8], fields: &[Field]) -> usize {
     values
         .map(|value| value.iter().filter(|&&byte| byte == b',').count() + 1)
         .sum()
-}
-
-/// Which headers of the client do not go on as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// As it is.
-    Keep,
-    /// Of this connection only (RFC 9110 section 7.6.1), or written anew.
-    Drop,
-    Connection,
-    Host,
-    ForwardedFor,
-    TraceId,
-}
-
-fn kind(name: &[u8]) -> Kind {
-    let drop = |lower: &[u8]| {
-        if name.eq_ignore_ascii_case(lower) {
-            Kind::Drop
-        } else {
-            Kind::Keep
-        }
-    };
-    let either = |lower: &[u8], kind| {
-        if name.eq_ignore_ascii_case(lower) {
-            kind
-        } else {
-            Kind::Keep
-        }
-    };
-    match name.len() {
-        2 => drop(b"te"),
-        4 => either(b"host", Kind::Host),
-        6 => drop(b"expect"),
-        7 if name.eq_ignore_ascii_case(b"upgrade") => Kind::Drop,
-        7 => drop(b"trailer"),
-        10 if name.eq_ignore_ascii_case(b"connection") => Kind::Connection,
-        10 => drop(b"keep-alive"),
-        14 => drop(b"content-length"),
-        15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => Kind::ForwardedFor,
-        15 => either(b"x-amzn-trace-id", Kind::TraceId),
-        16 if name.eq_ignore_ascii_case(b"proxy-connection") => Kind::Drop,
-        16 => drop(b"x-forwarded-port"),
-        17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Kind::Drop,
-        17 => drop(b"transfer-encoding"),
-        _ => Kind::Keep,
-    }
-}
-
-/// Writes the request's head, as its target will see it, into `desk.out`.
-fn write_head(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    rewritten: Option<&Rewritten>,
-) {
-    let Desk {
-        input,
-        start,
-        fields,
-        out,
-        ..
-    } = desk;
-    let head = &input[*start..*start + incoming.head.length];
-    let settings = &listener.balancer.settings;
-    out.clear();
-    out.extend_from_slice(incoming.head.method(head));
-    out.push(b' ');
-    let Ok(wanted) = wanted(head, fields, incoming, listener) else {
-        return;
-    };
-    match rewritten.and_then(|rewritten| rewritten.url.as_ref()) {
-        Some(url) => out.extend_from_slice(url),
-        None => {
-            out.extend_from_slice(wanted.path);
-            if let Some(query) = wanted.query {
-                out.push(b'?');
-                out.extend_from_slice(query);
-            }
-        }
-    }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    if settings.xff_mode == XffMode::Append {
-        write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
-    }
-    let proto = if listener.protocol == Protocol::Https {
-        "https"
-    } else {
-        "http"
-    };
-    let _ = write!(
-        out,
-        "X-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {}\r\n",
-        visit.place.port
-    );
-    let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
-    let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
-    if own_host {
-        write_host(out, wanted.authority, new_host, visit.place.port);
-    }
-    write_trace_id(worker, out, head, fields);
-    write_kept(out, head, fields, listener, own_host);
-    match incoming.framing {
-        Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
-        Framing::None | Framing::UntilClose => {}
-        Framing::Length(length) => {
-            let _ = write!(out, "Content-Length: {length}\r\n");
-        }
-        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn has_length(head: &[u8], fields: &[Field]) -> bool {
-    fields.iter().any(|field| is(field.name(head), b"content-length"))
-}
-
-fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: SocketAddr, port: bool) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    for field in fields
-        .iter()
-        .filter(|field| kind(field.name(head)) == Kind::ForwardedFor)
-    {
-        if !field.value(head).is_empty() {
-            out.extend_from_slice(field.value(head));
-            out.extend_from_slice(b", ");
-        }
-    }
-    let _ = if port {
-        write!(out, "{peer}\r\n")
-    } else {
-        write!(out, "{}\r\n", peer.ip())
-    };
-}
-
-/// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
-fn write_host(out: &mut Vec<u8>, authority: &[u8], new_host: Option<&[u8]>, port: u16) {
-    let (host, named) = split_port(authority);
-    let host = new_host.unwrap_or(host);
-    out.extend_from_slice(b"Host: ");
-    out.extend_from_slice(host);
-    if !matches!(port, 80 | 443) && memchr::memchr(b':', new_host.unwrap_or_default()).is_none() {
-        match named {
-            Some(named) if new_host.is_none() => {
-                out.push(b':');
-                out.extend_from_slice(named);
-            }
-            _ => {
-                let _ = write!(out, ":{port}");
-            }
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Heads longer than this carry a fresh trace id instead of a grown one (ALB's request tracing page).
-const TRACED_HEAD_BYTES: usize = 7 * 1024;
-
-fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Field]) {
-    let incoming = fields
-        .iter()
-        .find(|field| kind(field.name(head)) == Kind::TraceId)
-        .map(|field| field.value(head))
-        .filter(|value| !value.is_empty() && head.len() <= TRACED_HEAD_BYTES);
-    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
-    let draw = || worker.mind.borrow_mut().draw();
-    let id = TraceId {
-        wall: worker.recent_wall(),
-        high: draw(),
-        low: draw(),
-    };
-    trace_id(out, incoming, &id);
-    out.extend_from_slice(b"\r\n");
-}
-
-struct TraceId {
-    wall: Wall,
-    high: u64,
-    low: u64,
-}
-
-impl TraceId {
-    fn write(&self, out: &mut Vec<u8>) {
-        let _ = write!(
-            out,
-            "1-{:08x}-{:016x}{:08x}",
-            self.wall.seconds() & 0xffff_ffff,
-            self.high,
-            self.low >> 32
-        );
-    }
-}
-
-fn trace_id(out: &mut Vec<u8>, incoming: Option<&[u8]>, id: &TraceId) {
-    let has_root = incoming.is_some_and(|value| {
-        value
-            .split(|&byte| byte == b';')
-            .any(|part| part.trim_ascii().starts_with(b"Root="))
-    });
-    let Some(incoming) = incoming.filter(|_| has_root) else {
-        out.extend_from_slice(b"Root=");
-        id.write(out);
-        return;
-    };
-    out.extend_from_slice(b"Self=");
-    id.write(out);
-    for part in incoming.split(|&byte| byte == b';').map(<[u8]>::trim_ascii) {
-        if !part.is_empty() && !part.starts_with(b"Self=") {
-            out.push(b';');
-            out.extend_from_slice(part);
-        }
-    }
-}
-
-/// Header lines that go on as they are.
-fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &ListenerView, own_host: bool) {
-    let settings = &listener.balancer.settings;
-    let named = |name: &[u8]| {
-        fields
-            .iter()
-            .filter(|field| kind(field.name(head)) == Kind::Connection)
-            .any(|field| has_word(field.value(head), name))
-    };
-    // Most requests name nothing but keep-alive or close there, and need no search per header.
-    let names_others = fields
-        .iter()
-        .filter(|field| kind(field.name(head)) == Kind::Connection)
-        .any(|field| {
-            let value = field.value(head).trim_ascii();
-            !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
-        });
-    for field in fields {
-        let name = field.name(head);
-        let keep = match kind(name) {
-            Kind::Keep => {
-                let odd = || {
-                    name.iter()
-                        .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
-                };
-                !(settings.drop_invalid_headers && odd() || names_others && named(name))
-            }
-            Kind::Host => !own_host,
-            Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,
-            Kind::Drop | Kind::Connection | Kind::TraceId => false,
-        };
-        if keep {
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value(head));
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trace_ids_keep_the_root() {
-        let id = TraceId {
-            wall: Wall::from_seconds(0x5759_e988),
-            high: 0xbd86_2e3f_e1be_46a9,
-            low: 0x9427_2793 << 32,
-        };
-        let written = |incoming: Option<&str>| {
-            let mut out = Vec::new();
-            trace_id(&mut out, incoming.map(str::as_bytes), &id);
-            String::from_utf8(out).unwrap()
-        };
-        let own = "1-5759e988-bd862e3fe1be46a994272793";
-        assert_eq!(written(None), format!("Root={own}"));
-        assert_eq!(
-            written(Some("Root=1-a-b;CalledFrom=app")),
-            format!("Self={own};Root=1-a-b;CalledFrom=app")
-        );
-        assert_eq!(
-            written(Some("Self=1-x-y;Root=1-a-b")),
-            format!("Self={own};Root=1-a-b")
-        );
-        assert_eq!(written(Some("CalledFrom=app")), format!("Root={own}"));
-    }
-
-    #[test]
-    fn hosts_and_ports() {
-        assert_eq!(split_port(b"a.b:80"), (&b"a.b"[..], Some(&b"80"[..])));
-        assert_eq!(split_port(b"[::1]:80"), (&b"[::1]"[..], Some(&b"80"[..])));
-        assert_eq!(split_port(b"[::1]"), (&b"[::1]"[..], None));
-        let host = |authority: &[u8], new: Option<&[u8]>, port| {
-            let mut out = Vec::new();
-            write_host(&mut out, authority, new, port);
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(host(b"a.b:80", None, 80), "Host: a.b\r\n");
-        assert_eq!(host(b"a.b", None, 8080), "Host: a.b:8080\r\n");
-        assert_eq!(host(b"a.b:99", None, 8080), "Host: a.b:99\r\n");
-        assert_eq!(host(b"a.b", Some(b"c.d"), 80), "Host: c.d\r\n");
-        assert_eq!(absolute(b"http://a.b:1/x?y"), Some((&b"a.b:1"[..], &b"/x?y"[..])));
-        assert_eq!(absolute(b"http://u@a.b/"), None);
-        assert_eq!(absolute(b"ftp://a/"), None);
-    }
 }

@@ -1,0 +1,295 @@
+//! One attempt at getting an answer's head: the request goes out, its body streams, the head comes in.
+
+use super::{Passage, reason};
+use crate::buffers::Desk;
+use crate::choose::Connection;
+use crate::framing::Framing;
+use crate::head::AnswerHead;
+use crate::pump::{HEADROOM, Pump, PumpError, TAILROOM, poll_write_pair};
+use crate::secure::Wire;
+use crate::sweep::Ended;
+use forebay_node::{Death, Outcome, Reason, Sent};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Interim answers (1xx) a target may send before its final one.
+const INTERIM_ANSWERS: u32 = 16;
+
+/// How an attempt to get an answer's head ended.
+pub(super) enum Attempt {
+    Answered(AnswerHead),
+    Failed(Outcome),
+}
+
+/// The request's body on its way to the target.
+pub(super) struct Upload {
+    pub(super) pump: Pump,
+    /// Bytes of `desk.out` written: the head and what was at hand of the body.
+    pub(super) written: usize,
+    /// The target takes no more.
+    pub(super) stopped: bool,
+    /// The client broke off or sent no body.
+    pub(super) broken: bool,
+    /// Bytes from the client that came after those at hand were sent on: the request can't be sent again.
+    pub(super) streamed: bool,
+    /// Where the client's next request begins in the input, once the body is read.
+    pub(super) next: usize,
+}
+
+impl Upload {
+    pub(super) fn is_done(&self, out: usize) -> bool {
+        self.stopped || (self.written == out && self.pump.is_done())
+    }
+
+    /// The request's body was read and written to its end, so that both connections can carry another request. Read
+    /// alone is not enough: a target that answers early and is owed bytes would take the next head for them.
+    pub(super) fn is_whole(&self) -> bool {
+        self.pump.is_done() && !self.broken
+    }
+
+    /// What is missing must come from the client: the target took all there is.
+    pub(super) fn waits_for_client(&self, out: usize) -> bool {
+        self.written == out && !self.stopped && !self.pump.is_read() && self.pump.is_written()
+    }
+}
+
+/// What waiting for an answer's head came to.
+pub(super) enum Waited {
+    /// Bytes read from the target; 0 when it closed.
+    Read(usize),
+    /// The client left.
+    ClientGone,
+    /// The client's body broke off, or is none.
+    ClientBroken,
+}
+
+impl<W: Wire> Passage<'_, W> {
+    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
+    pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
+        let Desk {
+            input,
+            start,
+            end,
+            out,
+            ..
+        } = &mut *self.desk;
+        let mut pump = Pump::new(self.incoming.framing, self.incoming.framing == Framing::Chunked);
+        let body = *start + self.head.length;
+        let used = if pump.is_read() {
+            0
+        } else {
+            // The head in the input stays as it is, for an attempt anew reads `out`, and an answer of ours the method.
+            pump.feed_into(&mut input[body..*end], out)
+                .map_err(|_| Reason::BodyBroken)?
+        };
+        let upload = Upload {
+            pump,
+            written: 0,
+            stopped: false,
+            broken: false,
+            streamed: false,
+            next: body + used,
+        };
+        if self.incoming.expects && !upload.pump.is_read() {
+            self.touch();
+            let mut written = 0;
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let sent = self.slot.until(poll_fn(|cx| {
+                poll_write_pair(cx, self.client, interim, &[], &mut written)
+            }));
+            if !matches!(sent.await, Ok(Ok(()))) {
+                return Err(Reason::ClientGone);
+            }
+        }
+        Ok(upload)
+    }
+
+    /// Sends the request over this connection and waits for an answer's head.
+    pub(super) async fn attempt(&mut self, connection: &mut Connection, upload: &mut Upload) -> Attempt {
+        upload.written = 0;
+        upload.stopped = false;
+        self.desk.open_body();
+        let mut filled = HEADROOM;
+        let mut interim = 0;
+        let mut read = None;
+        loop {
+            match self.answer_head(&mut filled, &mut interim) {
+                Ok(Some(answer)) => return self.answered(answer, filled),
+                Ok(None) => {}
+                Err(()) => return Attempt::Failed(Outcome::Failed(Reason::BadAnswer)),
+            }
+            match read {
+                Some(0) if filled == HEADROOM && interim == 0 => {
+                    return Attempt::Failed(Outcome::Died(Death {
+                        reused: connection.reused,
+                        sent: if upload.written == 0 {
+                            Sent::Nothing
+                        } else {
+                            Sent::Some
+                        },
+                        replayable: !upload.streamed,
+                    }));
+                }
+                Some(0) => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
+                _ => {}
+            }
+            self.touch();
+            let waited = {
+                let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+                let wait = poll_fn(|cx| {
+                    let mut progress = false;
+                    let polled =
+                        self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
+                    if progress && polled.is_pending() {
+                        slot.arm(worker.recent() + idle_timeout, false);
+                    }
+                    polled
+                });
+                slot.until(wait).await
+            };
+            read = match waited {
+                Ok(Waited::Read(read)) => Some(read),
+                Ok(Waited::ClientGone) => return Attempt::Failed(Outcome::Failed(Reason::ClientGone)),
+                Ok(Waited::ClientBroken) => return Attempt::Failed(Outcome::Failed(Reason::BodyBroken)),
+                Err(Ended::Late) if upload.waits_for_client(self.desk.out.len()) => {
+                    return Attempt::Failed(Outcome::Failed(Reason::ClientSilent));
+                }
+                Err(ended) => return Attempt::Failed(Outcome::Failed(reason(ended))),
+            };
+        }
+    }
+
+    /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many.
+    fn answer_head(&mut self, filled: &mut usize, interim: &mut u32) -> Result<Option<AnswerHead>, ()> {
+        while *filled > HEADROOM {
+            let head = &self.desk.body[HEADROOM..*filled];
+            match AnswerHead::parse(head, &mut self.desk.answer_fields) {
+                // Upgrade was not asked for: it never goes to a target here.
+                Ok(Some(answer)) if answer.status == 101 => return Err(()),
+                Ok(Some(answer)) if answer.status < 200 => {
+                    *interim += 1;
+                    if *interim > INTERIM_ANSWERS {
+                        return Err(());
+                    }
+                    let rest = HEADROOM + answer.length;
+                    self.desk.body.copy_within(rest..*filled, HEADROOM);
+                    *filled -= answer.length;
+                }
+                Ok(found) => return Ok(found),
+                Err(_) => return Err(()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remembers where the answer's body begins: the head's offsets hold from HEADROOM on.
+    fn answered(&mut self, head: AnswerHead, filled: usize) -> Attempt {
+        self.desk.body_end = filled;
+        Attempt::Answered(head)
+    }
+
+    /// Sends, and reads once.
+    fn poll_attempt(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut TcpStream,
+        upload: &mut Upload,
+        filled: &mut usize,
+        progress: &mut bool,
+    ) -> Poll<Waited> {
+        if !upload.is_done(self.desk.out.len()) {
+            let before = upload.written;
+            let wrote = poll_write_pair(cx, target, &self.desk.out, &[], &mut upload.written);
+            *progress |= upload.written > before;
+            let waited = match wrote {
+                Poll::Ready(Ok(())) => self.poll_upload(cx, target, upload, progress),
+                // It may have answered before it stopped reading: what it sent is still to be read.
+                Poll::Ready(Err(_)) => {
+                    upload.stopped = true;
+                    None
+                }
+                Poll::Pending => None,
+            };
+            if let Some(waited) = waited {
+                return Poll::Ready(waited);
+            }
+        }
+        let limit = self.desk.body.len() - TAILROOM;
+        let mut room = ReadBuf::new(&mut self.desk.body[*filled..limit]);
+        match Pin::new(&mut *target).poll_read(cx, &mut room) {
+            Poll::Ready(Ok(())) => {
+                let read = room.filled().len();
+                *filled += read;
+                return Poll::Ready(Waited::Read(read));
+            }
+            // A reset is a close that came without warning.
+            Poll::Ready(Err(_)) => return Poll::Ready(Waited::Read(0)),
+            Poll::Pending => {}
+        }
+        // While the body is read, its pump sees the client leave. Pipelined bytes say that it is there.
+        if upload.pump.is_done() && upload.next == self.desk.end && self.client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Waited::ClientGone);
+        }
+        Poll::Pending
+    }
+
+    /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
+    /// out with the head; from here on the input is the upload's buffer.
+    pub(super) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut TcpStream,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Option<Waited> {
+        if upload.stopped || upload.pump.is_done() {
+            return None;
+        }
+        let before = upload.pump.moved;
+        let polled = upload
+            .pump
+            .poll(cx, self.client, target, &mut self.desk.input, progress);
+        upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
+        match polled {
+            Poll::Pending => None,
+            Poll::Ready(Ok(())) => {
+                (upload.next, self.desk.end) = upload.pump.leftover();
+                None
+            }
+            Poll::Ready(Err(PumpError::Sink)) => {
+                upload.stopped = true;
+                None
+            }
+            // A client that closes before its body's end may still read: ALB answers 400.
+            Poll::Ready(Err(PumpError::Source | PumpError::BadChunk)) => {
+                upload.broken = true;
+                Some(Waited::ClientBroken)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_was_read_and_not_written_is_not_whole() {
+        let mut pump = Pump::new(Framing::Length(4), false);
+        pump.feed(&mut b"body".to_vec(), 0, 4).unwrap();
+        let mut upload = Upload {
+            pump,
+            written: 0,
+            stopped: false,
+            broken: false,
+            streamed: true,
+            next: 0,
+        };
+        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client(0));
+        upload.pump.take_ready();
+        assert!(upload.is_whole());
+    }
+}
