@@ -12,7 +12,7 @@ use crate::secure::Wire;
 use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
-use forebay_node::{Exchange, ListenerView, Outcome, Reason, Step, TargetView};
+use forebay_node::{Answer, Exchange, ListenerView, Outcome, Reason, Step, TargetView};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -72,18 +72,7 @@ pub(crate) async fn forward<W: Wire>(
             Step::Send { target, reuse } => (target, reuse),
             Step::Answer(answer) => {
                 let keep = keep && !upload.streamed && upload.is_whole();
-                return route::own_answer(
-                    worker,
-                    passage.client,
-                    slot,
-                    passage.desk,
-                    incoming,
-                    listener,
-                    exchange,
-                    &answer,
-                    keep,
-                )
-                .await;
+                return passage.answer(exchange, &answer, keep).await;
             }
             Step::Relay | Step::Abort => {
                 settle::log(&exchange.settle(worker.now(), None, listener, &worker.mind.borrow()));
@@ -103,14 +92,7 @@ pub(crate) async fn forward<W: Wire>(
             Err(Missing::Error(error)) => Outcome::NotConnected(error),
             Err(Missing::Ended(ended)) => Outcome::Failed(reason(ended)),
         };
-        let picture = worker.picture();
-        step = exchange.on(
-            worker.now(),
-            outcome,
-            listener,
-            &picture,
-            &mut worker.mind.borrow_mut(),
-        );
+        step = passage.decide(&mut exchange, outcome);
     }
 }
 
@@ -130,6 +112,30 @@ impl<W: Wire> Passage<'_, W> {
         self.slot.arm(self.worker.recent() + self.idle_timeout, false);
     }
 
+    /// What to do about this outcome, by the picture in force.
+    fn decide(&self, exchange: &mut Exchange, outcome: Outcome) -> Step {
+        let picture = self.worker.picture();
+        let mind = &mut self.worker.mind.borrow_mut();
+        exchange.on(self.now(), outcome, self.listener, &picture, mind)
+    }
+
+    /// Sends an answer of our own.
+    async fn answer(self, exchange: Exchange, answer: &Answer, keep: bool) -> Next {
+        let (incoming, listener) = (self.incoming, self.listener);
+        route::own_answer(
+            self.worker,
+            self.client,
+            self.slot,
+            self.desk,
+            incoming,
+            listener,
+            exchange,
+            answer,
+            keep,
+        )
+        .await
+    }
+
     /// Passes the answer on, and settles.
     async fn relay(
         mut self,
@@ -141,7 +147,6 @@ impl<W: Wire> Passage<'_, W> {
         keep: bool,
     ) -> Next {
         let mut stream = connection.stream;
-        let picture = self.worker.picture();
         let to_head = self.incoming.to_head;
         // An answer that came before the request was sent: the rest of it has no use any more.
         upload.stopped |= upload.written < self.desk.out.len();
@@ -150,14 +155,7 @@ impl<W: Wire> Passage<'_, W> {
             let keep = keep && !upload.streamed && upload.is_whole();
             return self.fail(Reason::BadAnswer, exchange, keep).await;
         };
-        let now = self.now();
-        exchange.on(
-            now,
-            Outcome::Answered(head.status),
-            self.listener,
-            &picture,
-            &mut self.worker.mind.borrow_mut(),
-        );
+        self.decide(&mut exchange, Outcome::Answered(head.status));
         let to_chunks = !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
@@ -178,13 +176,7 @@ impl<W: Wire> Passage<'_, W> {
             .pass_body(&mut stream, &mut upload, &mut pump, head.length)
             .await
         {
-            exchange.on(
-                self.now(),
-                Outcome::Failed(reason),
-                self.listener,
-                &picture,
-                &mut self.worker.mind.borrow_mut(),
-            );
+            self.decide(&mut exchange, Outcome::Failed(reason));
             self.slot.watch(None);
             settle::log(&exchange.settle(self.now(), None, self.listener, &self.worker.mind.borrow()));
             return Next::Close;
@@ -211,30 +203,10 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Ends the exchange for this reason, before an answer has begun.
     async fn fail(self, reason: Reason, mut exchange: Exchange, keep: bool) -> Next {
-        let picture = self.worker.picture();
-        let step = exchange.on(
-            self.now(),
-            Outcome::Failed(reason),
-            self.listener,
-            &picture,
-            &mut self.worker.mind.borrow_mut(),
-        );
-        let Step::Answer(answer) = step else {
+        let Step::Answer(answer) = self.decide(&mut exchange, Outcome::Failed(reason)) else {
             return Next::Close;
         };
-        let (incoming, listener) = (self.incoming, self.listener);
-        route::own_answer(
-            self.worker,
-            &mut *self.client,
-            self.slot,
-            self.desk,
-            incoming,
-            listener,
-            exchange,
-            &answer,
-            keep,
-        )
-        .await
+        self.answer(exchange, &answer, keep).await
     }
 
     /// Passes the answer's head and body on, while the request's body may still go up. None when all is through.
