@@ -1,0 +1,181 @@
+//! RunInstances: where new instances stand and what they are.
+
+use super::*;
+use crate::ec2::errors::{bad, error, no_group, no_subnet};
+use crate::ec2::listing::{input, new_tags, strings};
+use crate::ec2::new_id;
+use crate::ec2::records::{Instance, Subnet};
+use crate::ec2::vpcs::put_tags;
+use crate::operate::Work;
+use core::net::IpAddr;
+use forebay_awswire::ApiError;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RunInput {
+    min_count: i64,
+    max_count: i64,
+    #[serde(default)]
+    image_id: Option<String>,
+    #[serde(default)]
+    instance_type: Option<String>,
+    #[serde(default)]
+    subnet_id: Option<String>,
+    #[serde(default)]
+    security_group_ids: Vec<String>,
+    #[serde(default)]
+    security_groups: Vec<String>,
+    #[serde(default)]
+    key_name: Option<String>,
+    #[serde(default)]
+    user_data: Option<String>,
+    #[serde(default)]
+    client_token: Option<String>,
+}
+
+pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
+    let given: RunInput = input(work)?;
+    if given.min_count < 1 || given.min_count > given.max_count || given.max_count > LAUNCH_LIMIT {
+        return Err(bad(format!(
+            "Value ({}-{}) for the number of instances is invalid.",
+            given.min_count, given.max_count
+        )));
+    }
+    let token = given.client_token.clone().filter(|token| !token.is_empty());
+    let again = launched_with(work, token.as_deref());
+    if let Some(first) = again.first() {
+        return Ok(reservation(work, &first.reservation_id, &again));
+    }
+    bury(work);
+    let subnet = chosen_subnet(work, given.subnet_id.as_deref())?;
+    let security_groups = chosen_groups(work, &subnet, &given)?;
+    let new = new_tags(work, "instance")?;
+    let attributes = launch_attributes(&work.request.input);
+    let reservation_id = new_id(work, "r");
+    let mut launched = Vec::new();
+    for _ in 0..given.max_count {
+        let id = new_id(work, "i");
+        let Some(IpAddr::V4(address)) = work.take_address(&subnet.id, &id) else {
+            // As many as there is room for, if that is enough.
+            if launched.len() as i64 >= given.min_count {
+                break;
+            }
+            let text = format!("There are not enough free addresses in subnet '{}'", subnet.id);
+            return Err(error("InsufficientFreeAddressesInSubnet", text));
+        };
+        let instance = Instance {
+            id: id.clone(),
+            vpc_id: subnet.vpc_id.clone(),
+            subnet_id: subnet.id.clone(),
+            zone: subnet.zone.clone(),
+            state: "running".to_owned(),
+            address,
+            reservation_id: reservation_id.clone(),
+            image_id: given.image_id.clone().unwrap_or_default(),
+            instance_type: given
+                .instance_type
+                .clone()
+                .unwrap_or_else(|| "m1.small".to_owned()),
+            security_groups: security_groups.clone(),
+            key_name: given.key_name.clone(),
+            user_data: given.user_data.clone(),
+            client_token: token.clone(),
+            launched: work.request.now,
+            terminated: None,
+            attributes: attributes.clone(),
+        };
+        let region = work.region_mut();
+        region.instances.insert(id.clone(), Arc::new(instance));
+        put_tags(region, &id, new.clone());
+        readdress(work, &id)?;
+        launched.push(id);
+    }
+    let launched: Vec<_> = launched
+        .iter()
+        .filter_map(|id| work.region().instances.get(id).cloned())
+        .collect();
+    Ok(reservation(work, &reservation_id, &launched))
+}
+
+/// What an earlier call with this client token launched.
+fn launched_with(work: &Work<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
+    let Some(token) = token else { return Vec::new() };
+    let instances = work.region().instances.values();
+    instances
+        .filter(|instance| instance.client_token.as_deref() == Some(token))
+        .cloned()
+        .collect()
+}
+
+fn chosen_subnet(work: &Work<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiError> {
+    let given = &work.request.input;
+    let region = work.region();
+    if let Some(id) = id.or_else(|| given["NetworkInterfaces"][0]["SubnetId"].as_str()) {
+        return region.subnets.get(id).cloned().ok_or_else(|| no_subnet(id));
+    }
+    let zone = given["Placement"]["AvailabilityZone"].as_str();
+    let mut defaults: Vec<_> = region
+        .subnets
+        .values()
+        .filter(|subnet| subnet.is_default && zone.is_none_or(|zone| zone == subnet.zone))
+        .collect();
+    defaults.sort_by(|one, other| one.zone.cmp(&other.zone));
+    match defaults.first() {
+        Some(subnet) => Ok(Arc::clone(subnet)),
+        None => Err(error(
+            "MissingInput",
+            "No subnets found for the default VPC. Please specify a subnet.",
+        )),
+    }
+}
+
+fn chosen_groups(work: &Work<'_>, subnet: &Subnet, given: &RunInput) -> Result<Vec<String>, ApiError> {
+    let region = work.region();
+    let mut ids = given.security_group_ids.clone();
+    ids.extend(strings(&work.request.input["NetworkInterfaces"][0]["Groups"]));
+    for name in &given.security_groups {
+        let mut groups = region.security_groups.values();
+        let group = groups.find(|group| group.vpc_id == subnet.vpc_id && group.name == *name);
+        ids.push(group.ok_or_else(|| no_group(name))?.id.clone());
+    }
+    for id in &ids {
+        let group = region.security_groups.get(id).ok_or_else(|| no_group(id))?;
+        if group.vpc_id != subnet.vpc_id {
+            let text = format!(
+                "Security group {id} and subnet {} belong to different networks.",
+                subnet.id
+            );
+            return Err(error("InvalidParameter", text));
+        }
+    }
+    if ids.is_empty() {
+        let mut groups = region.security_groups.values();
+        ids.extend(
+            groups
+                .find(|group| group.vpc_id == subnet.vpc_id && group.name == "default")
+                .map(|group| group.id.clone()),
+        );
+    }
+    Ok(ids)
+}
+
+/// Attributes that DescribeInstanceAttribute shows again.
+fn launch_attributes(given: &Value) -> BTreeMap<String, Value> {
+    let names = [
+        ("DisableApiStop", "disableApiStop"),
+        ("DisableApiTermination", "disableApiTermination"),
+        ("EbsOptimized", "ebsOptimized"),
+        (
+            "InstanceInitiatedShutdownBehavior",
+            "instanceInitiatedShutdownBehavior",
+        ),
+    ];
+    let set = names
+        .iter()
+        .filter_map(|(member, name)| Some(((*name).to_owned(), given.get(*member)?.clone())));
+    set.collect()
+}
