@@ -109,8 +109,9 @@ pub(crate) async fn own_answer<W: Wire>(
     answer: &Answer,
     keep: bool,
 ) -> Next {
-    let at_hand = body_at_hand(desk, incoming);
-    let keep = keep && at_hand.is_some();
+    // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
+    let at_hand = keep.then(|| body_at_hand(desk, incoming)).flatten();
+    let keep = at_hand.is_some();
     slot.watch(None);
     slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
     let sent = settle::send(
@@ -126,7 +127,7 @@ pub(crate) async fn own_answer<W: Wire>(
     .await;
     settle::log(&exchange.settle(worker.now(), Some(answer.status), listener, &worker.mind.borrow()));
     match at_hand {
-        Some(length) if keep && sent => {
+        Some(length) if sent => {
             desk.start += incoming.head.length + length;
             Next::Idle
         }

@@ -282,3 +282,32 @@ fn headers_that_an_answer_calls_its_connections_own_stay_there() {
     let answer = balancer.exchange(GET_AND_CLOSE);
     assert!(answer.contains("X-End") && !answer.contains("X-Hop"), "{answer}");
 }
+
+#[test]
+fn a_target_that_dies_after_a_streamed_body_is_answered_for() {
+    let dying = target(|stream, _| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        while let Some((head, body)) = read_request(&mut reader) {
+            if !body.is_empty() {
+                return;
+            }
+            let _ = writer.write_all(OK);
+            if is_probe(&head) {
+                return;
+            }
+        }
+    });
+    let balancer = Balancer::simple(&dying);
+    let mut stream = balancer.connect();
+    // The second head begins far into the input; its body ends near the input's beginning, where bodies stream.
+    let first = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "a".repeat(8_000));
+    let second = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234";
+    stream.write_all(&[first.as_bytes(), second].concat()).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    assert!(read_answer(&mut reader).0.starts_with("HTTP/1.1 200"));
+    wait(|| balancer.open().0 == 1);
+    stream.write_all(b"56789").unwrap();
+    let (head, _) = read_answer(&mut reader);
+    assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+}
