@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) const HEADROOM: usize = 16;
 /// Room behind the data for a chunk's end and the last chunk.
 pub(crate) const TAILROOM: usize = 8;
+/// Bytes of the line end behind a chunk.
+const CHUNK_END: usize = 2;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[derive(Debug)]
 enum Source {
@@ -123,11 +126,25 @@ impl Pump {
         self.leftover = (read, to);
         self.complete = matches!(self.source, Source::Done);
         self.ready = if self.to_chunks {
+            if self.complete {
+                self.move_leftover(buffer, from, end);
+            }
             enchunk(buffer, from, end, self.complete)
         } else {
             (from, end)
         };
         Ok(())
+    }
+
+    /// The last chunk is written behind the data. Where less than that was read there (the rest of the source's own
+    /// last chunk came with an earlier read), it would overwrite the beginning of the client's next request.
+    fn move_leftover(&mut self, buffer: &mut [u8], from: usize, end: usize) {
+        let (read, to) = self.leftover;
+        let written = end + if end > from { CHUNK_END } else { 0 } + LAST_CHUNK.len();
+        if read < written && read < to {
+            buffer.copy_within(read..to, written);
+            self.leftover = (written, written + to - read);
+        }
     }
 
     /// Appends what `raw` holds of the body to `out`, as it is to be written; returns how much of `raw` it was.
@@ -232,12 +249,12 @@ fn enchunk(buffer: &mut [u8], from: usize, to: usize, last: bool) -> (usize, usi
             buffer[start] = b"0123456789abcdef"[size % 16];
             size /= 16;
         }
-        buffer[end..end + 2].copy_from_slice(b"\r\n");
-        end += 2;
+        buffer[end..end + CHUNK_END].copy_from_slice(b"\r\n");
+        end += CHUNK_END;
     }
     if last {
-        buffer[end..end + 5].copy_from_slice(b"0\r\n\r\n");
-        end += 5;
+        buffer[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
+        end += LAST_CHUNK.len();
     }
     (start, end)
 }
@@ -316,6 +333,41 @@ mod tests {
         assert_eq!(&raw[used..], b"GET /");
         assert_eq!(out, b"2\r\nhi\r\n0\r\n\r\n");
         assert!(pump.is_done());
+    }
+
+    #[test]
+    fn what_follows_a_body_is_left_wherever_reads_part_it() {
+        let wire = b"3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\nHEAD / HTTP/1.1";
+        let short = b"1\r\na\r\n0\r\n\r\nHEAD / HTTP/1.1";
+        for (wire, body) in [
+            (&wire[..], &b"3\r\nabc\r\n0\r\n\r\n"[..]),
+            (short, b"1\r\na\r\n0\r\n\r\n"),
+        ] {
+            let behind = wire.len() - b"HEAD / HTTP/1.1".len();
+            for cut in 1..wire.len() {
+                let mut pump = Pump::new(Framing::Chunked, true);
+                let (mut out, mut left) = (Vec::new(), Vec::new());
+                for part in [&wire[..cut], &wire[cut..]] {
+                    if pump.is_done() {
+                        left.extend_from_slice(part);
+                        continue;
+                    }
+                    let mut buffer = vec![0; HEADROOM + part.len() + TAILROOM];
+                    buffer[HEADROOM..HEADROOM + part.len()].copy_from_slice(part);
+                    pump.feed(&mut buffer, HEADROOM, HEADROOM + part.len()).unwrap();
+                    let (from, to) = pump.take_ready();
+                    out.extend_from_slice(&buffer[from..to]);
+                    let (from, to) = pump.leftover();
+                    left.extend_from_slice(&buffer[from..to]);
+                }
+                assert_eq!(left, &wire[behind..], "cut at {cut}");
+                assert!(out.len() >= body.len(), "{out:?}");
+                assert_eq!(
+                    through(Framing::Chunked, false, &out, 99),
+                    through(Framing::Chunked, false, body, 99)
+                );
+            }
+        }
     }
 
     proptest! {

@@ -311,3 +311,27 @@ fn a_target_that_dies_after_a_streamed_body_is_answered_for() {
     let (head, _) = read_answer(&mut reader);
     assert!(head.starts_with("HTTP/1.1 502"), "{head}");
 }
+
+#[test]
+fn a_request_behind_a_chunked_body_is_not_written_over() {
+    let target = answering(|head, _| {
+        let line = head.lines().next().unwrap();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len()).into_bytes()
+    });
+    let balancer = Balancer::simple(&target);
+    let wire = b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nDELETE /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let end = wire.len() - b"DELETE /2 HTTP/1.1\r\nHost: a\r\n\r\n".len();
+    for cut in end - 6..end {
+        let mut stream = balancer.connect();
+        stream.write_all(&wire[..cut]).unwrap();
+        // Until the first part is on its way, so that the second comes with a read of its own.
+        wait(|| balancer.open().0 == 1);
+        stream.write_all(&wire[cut..]).unwrap();
+        let mut reader = BufReader::new(stream);
+        for line in ["POST /1 HTTP/1.1", "DELETE /2 HTTP/1.1"] {
+            let (_, body) = read_answer(&mut reader);
+            assert_eq!(String::from_utf8(body).unwrap(), line, "{cut}");
+        }
+        wait(|| balancer.open().0 == 0);
+    }
+}
