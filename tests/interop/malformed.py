@@ -143,7 +143,7 @@ async def api(house, balancer, count):
                 # A well-formed one in between.
                 status = await wire.send(base[0])
                 assert status == 200, f"a well-formed call was answered with {status}"
-                continue
+                raw = draw.choice(base)
             if index % 3 == 0:
                 # Signed after it was mutated: gets past the signature, into the operation.
                 service, body, target = draw.choice(inputs)

@@ -151,12 +151,18 @@ impl House {
         })
     }
 
-    /// Answers open calls, lets requests finish, ends.
+    /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        self.serving.await??;
-        let plane = self.plane;
-        tokio::task::spawn_blocking(move || plane.leave(self.drain)).await?;
+        let (plane, drain) = (self.plane, self.drain);
+        let leaving = tokio::task::spawn_blocking(move || plane.leave(drain));
+        // An API connection that stays half open is left behind when the data plane is done.
+        let serving = tokio::time::timeout(drain, self.serving);
+        let (served, left) = tokio::join!(serving, leaving);
+        left?;
+        if let Ok(served) = served {
+            served??;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod up;
 
 use args::{Cli, Command};
 use clap::Parser as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("forebay: {error:#}");
+        let _ = writeln!(std::io::stderr(), "forebay: {error:#}");
         ExitCode::FAILURE
     })
 }
@@ -37,5 +38,7 @@ fn start_log(filter: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        // A log that can't be written (a closed pipe, a full disk) must not panic the thread that logs.
+        .log_internal_errors(false)
         .init();
 }

@@ -26,7 +26,11 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        eprintln!("forebay: finishing requests; once more to end at once");
+        // Standard error may be closed: that must not stop the drain.
+        let _ = writeln!(
+            std::io::stderr(),
+            "forebay: finishing requests; once more to end at once"
+        );
         tokio::select! {
             stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
             _ = interrupt.recv() => std::process::exit(1),

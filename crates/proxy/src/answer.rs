@@ -1,6 +1,7 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
 use crate::buffers::Field;
+use crate::digits::decimal;
 use crate::framing::Framing;
 use crate::head::{AnswerHead, has_word};
 use forebay_model::ListenerSettings;
@@ -55,7 +56,8 @@ pub(crate) fn write_answer_head(
 ) {
     out.clear();
     out.extend_from_slice(b"HTTP/1.1 ");
-    let _ = write!(out, "{:03} ", head.status);
+    decimal(out, u64::from(head.status));
+    out.push(b' ');
     let text = &bytes[head.phrase.0 as usize..head.phrase.1 as usize];
     out.extend_from_slice(if text.is_empty() {
         phrase(head.status).as_bytes()
@@ -92,7 +94,9 @@ pub(crate) fn write_answer_head(
     if to_chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Framing::Length(length) = framing {
-        let _ = write!(out, "Content-Length: {length}\r\n");
+        out.extend_from_slice(b"Content-Length: ");
+        decimal(out, length);
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(if keep {
         b"Connection: keep-alive\r\n\r\n"

@@ -68,12 +68,13 @@ impl Crew {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
             let thread = essential(format!("worker-{index}"), move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(Default::default());
                 match runtime {
                     Ok(runtime) => {
-                        let local = tokio::task::LocalSet::new();
                         let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
-                        local.block_on(&runtime, run(worker, receiver));
+                        runtime.block_on(run(worker, receiver));
                     }
                     Err(error) => tracing::error!(%error, "a worker could not start"),
                 }

@@ -11,6 +11,7 @@ mod choose;
 mod chunked;
 mod clock;
 mod crew;
+mod digits;
 mod forward;
 mod framing;
 mod head;

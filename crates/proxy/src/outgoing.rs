@@ -2,6 +2,7 @@
 
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
+use crate::digits::{decimal, hexadecimal};
 use crate::framing::Framing;
 use crate::head::has_word;
 use crate::read::Incoming;
@@ -11,7 +12,7 @@ use forebay_model::{Protocol, XffMode};
 use forebay_node::{ListenerView, Rewritten};
 use forebay_units::Wall;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Which headers of the client do not go on as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +104,11 @@ pub(crate) fn write_head(
     } else {
         "http"
     };
-    let _ = write!(
-        out,
-        "X-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {}\r\n",
-        visit.place.port
-    );
+    out.extend_from_slice(b"X-Forwarded-Proto: ");
+    out.extend_from_slice(proto.as_bytes());
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    decimal(out, u64::from(visit.place.port));
+    out.extend_from_slice(b"\r\n");
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
     if own_host {
@@ -119,7 +120,9 @@ pub(crate) fn write_head(
         Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
         Framing::None | Framing::UntilClose => {}
         Framing::Length(length) => {
-            let _ = write!(out, "Content-Length: {length}\r\n");
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(out, length);
+            out.extend_from_slice(b"\r\n");
         }
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
@@ -141,11 +144,24 @@ fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: S
             out.extend_from_slice(b", ");
         }
     }
-    let _ = if port {
-        write!(out, "{peer}\r\n")
-    } else {
-        write!(out, "{}\r\n", peer.ip())
-    };
+    match peer.ip() {
+        IpAddr::V4(address) if !port => {
+            for (index, &part) in address.octets().iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                decimal(out, u64::from(part));
+            }
+        }
+        address => {
+            let _ = if port {
+                write!(out, "{peer}")
+            } else {
+                write!(out, "{address}")
+            };
+        }
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
@@ -161,7 +177,8 @@ fn write_host(out: &mut Vec<u8>, authority: &[u8], new_host: Option<&[u8]>, port
                 out.extend_from_slice(named);
             }
             _ => {
-                let _ = write!(out, ":{port}");
+                out.push(b':');
+                decimal(out, u64::from(port));
             }
         }
     }
@@ -196,13 +213,11 @@ struct TraceId {
 
 impl TraceId {
     fn write(&self, out: &mut Vec<u8>) {
-        let _ = write!(
-            out,
-            "1-{:08x}-{:016x}{:08x}",
-            self.wall.seconds() & 0xffff_ffff,
-            self.high,
-            self.low >> 32
-        );
+        out.extend_from_slice(b"1-");
+        hexadecimal(out, self.wall.seconds() as u64, 8);
+        out.push(b'-');
+        hexadecimal(out, self.high, 16);
+        hexadecimal(out, self.low >> 32, 8);
     }
 }
 

@@ -91,10 +91,12 @@ impl DataPlane {
         let thread =
             essential(
                 "slow-path".to_owned(),
-                move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                move || match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(Default::default())
+                {
                     Ok(runtime) => {
-                        let local = tokio::task::LocalSet::new();
-                        local.block_on(&runtime, slow.run(orders, received));
+                        runtime.block_on(slow.run(orders, received));
                     }
                     Err(error) => tracing::error!(%error, "the slow path could not start"),
                 },

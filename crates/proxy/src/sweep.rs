@@ -34,6 +34,8 @@ struct Entry {
     waker: Option<Waker>,
     listener: ListenerId,
     idle: bool,
+    /// A sweep has passed since it was armed.
+    looked: bool,
     target: Option<Arc<TargetStats>>,
 }
 
@@ -51,6 +53,7 @@ impl Sweep {
             waker: None,
             listener,
             idle: true,
+            looked: false,
             target: None,
         };
         let key = self.entries.borrow_mut().insert(entry);
@@ -71,6 +74,11 @@ impl Sweep {
                 .is_some_and(|target| target.cut.load(Relaxed))
             {
                 entry.end(Ended::Cut);
+            } else if !entry.idle && !entry.looked {
+                entry.looked = true;
+                if let Some(waker) = &entry.waker {
+                    waker.wake_by_ref();
+                }
             }
         }
     }
@@ -118,6 +126,7 @@ impl Slot {
         self.with(|entry| {
             entry.deadline = deadline;
             entry.idle = idle;
+            entry.looked = false;
             if entry.ended != Some(Ended::Cut) || entry.target.is_none() {
                 entry.ended = None;
             }
@@ -130,6 +139,12 @@ impl Slot {
             entry.target = target;
             entry.ended = entry.ended.filter(|&ended| ended != Ended::Cut);
         });
+    }
+
+    /// Whether a sweep has passed since the deadline was armed. What is too costly to watch on each short wait can be
+    /// left until then: the sweep polls the waiting future once.
+    pub(crate) fn waits_long(&self) -> bool {
+        self.with(|entry| entry.looked)
     }
 
     /// Waits for `future`, but not past the deadline.

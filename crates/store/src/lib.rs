@@ -91,7 +91,15 @@ impl Store {
             cause,
         };
         let missing = match path.metadata() {
-            Ok(found) => found.is_file() && found.len() == 0,
+            // A new store is moved into place whole, so an empty file is what is left of one: starting afresh over it
+            // would make the loss final.
+            Ok(found) if found.is_file() && found.len() == 0 => {
+                return Err(StoreError::Damaged {
+                    path: path.to_owned(),
+                    text: "the file is empty; put a copy in its place, or delete it to begin anew".to_owned(),
+                });
+            }
+            Ok(_) => false,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => true,
             Err(cause) => return Err(unreadable(cause)),
         };

@@ -80,9 +80,6 @@ fn store_made_but_never_initialised_is_empty() {
     let (_directory, path) = place();
     drop(Store::open(&path).unwrap());
     assert!(Store::open(&path).unwrap().1.is_none());
-    // A file of no bytes, left by a crash before the first write, is no store yet.
-    std::fs::write(&path, b"").unwrap();
-    assert!(Store::open(&path).unwrap().1.is_none());
 }
 
 /// Opens, expects an error, and looks whether anything changed.
@@ -103,6 +100,13 @@ fn refused(path: &Path) -> StoreError {
     let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
     assert_eq!(files, 1, "something was left beside the file");
     error
+}
+
+#[test]
+fn empty_file_is_refused_and_not_touched() {
+    let (_directory, path) = place();
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(refused(&path), StoreError::Damaged { .. }));
 }
 
 #[test]

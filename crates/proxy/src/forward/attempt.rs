@@ -230,7 +230,12 @@ impl<W: Wire> Passage<'_, W> {
             Poll::Pending => {}
         }
         // While the body is read, its pump sees the client leave. Pipelined bytes say that it is there.
-        if upload.pump.is_done() && upload.next == self.desk.end && self.client.poll_gone(cx).is_ready() {
+        // A wait shorter than a sweep does not pay for watching the client.
+        if self.slot.waits_long()
+            && upload.pump.is_done()
+            && upload.next == self.desk.end
+            && self.client.poll_gone(cx).is_ready()
+        {
             return Poll::Ready(Waited::ClientGone);
         }
         Poll::Pending
