@@ -18,10 +18,10 @@ pub(crate) enum Bench {
     /// Cost per request and per idle connection, beside peers
     Peers {
         /// Seconds of each measurement
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 2)]
         seconds: u32,
         /// Measurements of each proxy, in turn with the others'
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 15)]
         rounds: u32,
         /// Idle connections opened to each proxy
         #[arg(long, default_value_t = 5000)]
@@ -102,17 +102,25 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
 }
 
 fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: usize) -> anyhow::Result<()> {
-    let median = |name: &str| {
-        let mut sorted = costs.get(name).cloned().unwrap_or_default();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied()
+    let of = |name: &str| costs.get(name).map(Vec::as_slice).unwrap_or_default();
+    // Ratios are taken within each round: what slows the machine for a while slows both.
+    let ratio = |name: &str, to: &str| {
+        median(
+            of(name)
+                .iter()
+                .zip(of(to))
+                .map(|(own, other)| own / other)
+                .collect(),
+        )
+        .with_context(|| format!("{name} and {to} were not both measured"))
     };
-    let relay = median("relay").context("the relay was not measured")?;
-    println!("| proxy | CPU us / request (median) | x relay | KiB / idle connection |");
+    println!("| proxy | CPU us / request (median) | x relay (median of rounds) | KiB / idle connection |");
     println!("|---|---|---|---|");
     let mut idle_kib = BTreeMap::new();
     for (name, proxy) in proxies {
-        let Some(cost) = median(name) else { continue };
+        let Some(cost) = median(of(name).to_vec()) else {
+            continue;
+        };
         let memory = if *name == "relay" {
             None
         } else {
@@ -122,10 +130,8 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
             idle_kib.insert(*name, memory);
         }
         let memory = memory.map_or("-".to_owned(), |kib| format!("{kib:.2}"));
-        println!("| {name} | {cost:.2} | {:.2} | {memory} |", cost / relay);
+        println!("| {name} | {cost:.2} | {:.2} | {memory} |", ratio(name, "relay")?);
     }
-    let own = median("forebay").context("forebay was not measured")?;
-    let nginx = median("nginx").context("nginx was not measured")?;
     println!();
     let mut kept = true;
     let mut bound = |what: &str, value: f64, limit: f64| {
@@ -136,8 +142,8 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
             if good { "kept" } else { "BROKEN" }
         );
     };
-    bound("forebay / relay", own / relay, 1.25);
-    bound("forebay / nginx", own / nginx, 0.9);
+    bound("forebay / relay", ratio("forebay", "relay")?, 1.25);
+    bound("forebay / nginx", ratio("forebay", "nginx")?, 0.9);
     bound(
         "KiB per idle connection",
         idle_kib.get("forebay").copied().unwrap_or(f64::MAX),
@@ -145,6 +151,12 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
     );
     ensure!(kept, "a bound is broken");
     Ok(())
+}
+
+/// The middle of a list; none if it is empty.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// CPU 0's busy time since boot in microseconds: user, nice, system, irq and softirq.
