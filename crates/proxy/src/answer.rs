@@ -83,10 +83,7 @@ pub(crate) fn write_answer_head(
         {
             continue;
         }
-        out.extend_from_slice(name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value(bytes));
-        out.extend_from_slice(b"\r\n");
+        field.write(bytes, out);
     }
     for (name, value) in &settings.response_headers {
         let _ = write!(out, "{name}: {value}\r\n");

@@ -19,6 +19,20 @@ impl Field {
         &head[self.name.0 as usize..self.name.1 as usize]
     }
 
+    /// Appends the line as `name: value`: in one piece where it stands so in the head already.
+    pub(crate) fn write(&self, head: &[u8], out: &mut Vec<u8>) {
+        let (start, end) = (self.name.0 as usize, self.value.1 as usize);
+        let gap = head.get(self.name.1 as usize..self.value.0 as usize);
+        if gap == Some(b": ") && head.get(end..end + 2) == Some(b"\r\n") {
+            out.extend_from_slice(&head[start..end + 2]);
+        } else {
+            out.extend_from_slice(self.name(head));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.value(head));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     pub(crate) fn value<'a>(&self, head: &'a [u8]) -> &'a [u8] {
         &head[self.value.0 as usize..self.value.1 as usize]
     }

@@ -122,7 +122,8 @@ impl<W: Wire> Passage<'_, W> {
     /// Sends an answer of our own.
     async fn answer(self, exchange: Exchange, answer: &Answer, keep: bool) -> Next {
         let (incoming, listener) = (self.incoming, self.listener);
-        route::own_answer(
+        // Boxed: what only a few requests need must not make the future of all requests larger.
+        Box::pin(route::own_answer(
             self.worker,
             self.client,
             self.slot,
@@ -132,7 +133,7 @@ impl<W: Wire> Passage<'_, W> {
             exchange,
             answer,
             keep,
-        )
+        ))
         .await
     }
 
@@ -182,7 +183,12 @@ impl<W: Wire> Passage<'_, W> {
             return Next::Close;
         }
         self.slot.watch(None);
-        let now = self.now();
+        // A short answer went out at once, when its head came: the clock was read a moment ago.
+        let now = if pump.moved <= COPIED_BYTES as u64 {
+            self.worker.recent()
+        } else {
+            self.now()
+        };
         let (from, to) = pump.leftover();
         let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
         if target_keeps && clean {
@@ -196,7 +202,7 @@ impl<W: Wire> Passage<'_, W> {
             self.desk.start = upload.next;
             Next::Idle
         } else {
-            settle::linger(self.worker, self.client, self.slot, self.desk).await;
+            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
             Next::Close
         }
     }

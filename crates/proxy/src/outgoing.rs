@@ -274,10 +274,7 @@ fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &Liste
             Kind::Drop | Kind::Connection | Kind::TraceId => false,
         };
         if keep {
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value(head));
-            out.extend_from_slice(b"\r\n");
+            field.write(head, out);
         }
     }
 }

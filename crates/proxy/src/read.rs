@@ -59,7 +59,7 @@ async fn requests<W: Wire>(
         let next = match head(worker, client, visit, slot, desk).await {
             Ok(Some(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
             Ok(None) => return Next::Close,
-            Err(reason) => settle::refuse(worker, client, visit, slot, desk, reason).await,
+            Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
         };
         if next == Next::Close || desk.unread().is_empty() {
             return next;

@@ -69,7 +69,7 @@ pub(crate) async fn request<W: Wire>(
     };
     let (mut exchange, step) = match begun {
         Ok(begun) => begun,
-        Err(reason) => return settle::refuse(worker, client, visit, slot, desk, reason).await,
+        Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
     match step {
         Step::Send { .. } => {
@@ -87,9 +87,9 @@ pub(crate) async fn request<W: Wire>(
             .await
         }
         Step::Answer(answer) => {
-            own_answer(
+            Box::pin(own_answer(
                 worker, client, slot, desk, incoming, listener, exchange, &answer, keep,
-            )
+            ))
             .await
         }
         Step::Relay | Step::Abort => Next::Close,
@@ -132,7 +132,7 @@ pub(crate) async fn own_answer<W: Wire>(
             Next::Idle
         }
         _ => {
-            settle::linger(worker, client, slot, desk).await;
+            Box::pin(settle::linger(worker, client, slot, desk)).await;
             Next::Close
         }
     }

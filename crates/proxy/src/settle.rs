@@ -49,7 +49,7 @@ pub(crate) async fn refuse<W: Wire>(
         false,
     )
     .await;
-    linger(worker, client, slot, desk).await;
+    Box::pin(linger(worker, client, slot, desk)).await;
     Next::Close
 }
 
