@@ -3,15 +3,18 @@
 //! over requests, so it holds when the load is the bottleneck, and its ratio holds from run to run.
 
 use crate::run::{cargo, is_installed, run as run_command};
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+mod balancer;
+
+use balancer::make_balancer;
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
@@ -376,94 +379,6 @@ fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let mut running = Running { child, address: api };
     running.address = make_balancer(api, backends)?;
     Ok(running)
-}
-
-/// The text of an element's occurrence, counted from 1.
-fn element(xml: &str, name: &str, index: usize) -> anyhow::Result<String> {
-    let part = xml
-        .split(&format!("<{name}>"))
-        .nth(index)
-        .and_then(|rest| rest.split('<').next());
-    Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
-}
-
-/// Makes a load balancer with three rules before the default; returns the address of its first node.
-fn make_balancer(api: SocketAddr, backends: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
-    let subnets = api_call(api, "ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
-    let (first, second) = (
-        element(&subnets, "subnetId", 1)?,
-        element(&subnets, "subnetId", 2)?,
-    );
-    let vpc = element(&subnets, "vpcId", 1)?;
-    let elb = |query: &str| {
-        api_call(
-            api,
-            "elasticloadbalancing",
-            &format!("{query}&Version=2015-12-01"),
-        )
-    };
-    let balancer = elb(&format!(
-        "Action=CreateLoadBalancer&Name=bench&Subnets.member.1={first}&Subnets.member.2={second}"
-    ))?;
-    let arn = element(&balancer, "LoadBalancerArn", 1)?;
-    let group = elb(&format!(
-        "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"
-    ))?;
-    let group = element(&group, "TargetGroupArn", 1)?;
-    let mut register = format!("Action=RegisterTargets&TargetGroupArn={group}");
-    for (index, backend) in (1..).zip(backends) {
-        write!(
-            register,
-            "&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}",
-            backend.ip(),
-            backend.port()
-        )?;
-    }
-    elb(&register)?;
-    let port = free()?.port();
-    let forward =
-        format!("DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}");
-    let listener = elb(&format!(
-        "Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&{forward}"
-    ))?;
-    let listener = element(&listener, "ListenerArn", 1)?;
-    for priority in 1..=3 {
-        let condition = format!(
-            "Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*"
-        );
-        let action =
-            "Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404";
-        elb(&format!(
-            "Action=CreateRule&ListenerArn={listener}&Priority={priority}&{condition}&{action}"
-        ))?;
-    }
-    let address = element(&elb("Action=DescribeLoadBalancers")?, "IpAddress", 1)?;
-    let began = Instant::now();
-    let healthy = || elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"));
-    while healthy()?.matches("<State>healthy<").count() != backends.len() {
-        ensure!(
-            began.elapsed() < Duration::from_secs(20),
-            "the targets did not become healthy"
-        );
-        std::thread::yield_now();
-    }
-    Ok(SocketAddr::new(address.parse()?, port))
-}
-
-/// One unsigned API call. The credential names the service; nobody checks it.
-fn api_call(api: SocketAddr, service: &str, query: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(api)?;
-    write!(
-        stream,
-        "POST / HTTP/1.1\r\nHost: {api}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIABENCH/20260101/local-1/{service}/aws4_request, SignedHeaders=host, Signature=none\r\nContent-Length: {}\r\n\r\n{query}",
-        query.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if !answer.starts_with("HTTP/1.1 200") {
-        bail!("{query}: {answer}");
-    }
-    Ok(answer)
 }
 
 /// KiB of resident memory per idle connection, each after one request.
