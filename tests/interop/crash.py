@@ -82,6 +82,7 @@ def main():
                 ]
                 for writer in writers:
                     writer.start()
+                # Not a wait for something: the random moment itself.
                 time.sleep(random.uniform(0.05, 1.5))
                 house.kill()
                 for writer in writers:
