@@ -1,6 +1,7 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
 use bytes::Bytes;
+use crate::logs::Tally;
 use forebay_node::Node;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,6 +23,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub trait Source: Send + Sync + 'static {
     /// Calls `read` with the node.
     fn read(&self, read: &mut dyn FnMut(&Node));
+    /// What was logged and what was lost.
+    fn tally(&self) -> &Tally;
     /// Whether everything is served that should be, and what is worth knowing, as JSON.
     fn health(&self) -> serde_json::Value;
 }
@@ -76,7 +79,7 @@ fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Byt
         ),
         "/metrics" => {
             let mut metrics = String::new();
-            source.read(&mut |node| metrics = crate::render(node));
+            source.read(&mut |node| metrics = crate::render(node, source.tally()));
             text(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -1,7 +1,10 @@
-//! Shows what the process does: Prometheus text and a health page on the admin address.
-//! Never counts anything itself: counters are kept where the work is done, and read here.
+//! Shows what the process does: Prometheus text and a health page on the admin address, and ALB's logs.
+//! Never counts what others do: their counters are kept where the work is done, and read here.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod handshakes;
+pub mod logs;
 mod metrics;
 
 pub use admin::{Source, serve};

@@ -1,5 +1,7 @@
 //! The node's counters in Prometheus' text format, gathered anew for each scrape.
 
+use crate::handshakes::handshakes;
+use crate::logs::{Log, Sink, Tally};
 use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -40,6 +42,12 @@ struct TargetLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogLabels {
+    log: &'static str,
+    sink: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TargetCodeLabels {
     target_group: String,
     target: String,
@@ -49,16 +57,18 @@ struct TargetCodeLabels {
 const CODES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// CloudWatch's dimension value of an ARN: `app/NAME/ID`, `targetgroup/NAME/ID`.
-fn dimension(arn: &str) -> String {
+pub(crate) fn dimension(arn: &str) -> String {
     let tail = arn.splitn(6, ':').nth(5).unwrap_or(arn);
     tail.strip_prefix("loadbalancer/").unwrap_or(tail).to_owned()
 }
 
 /// All counters as Prometheus reads them.
-pub fn render(node: &Node) -> String {
+pub fn render(node: &Node, tally: &Tally) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
     targets(node, &mut registry);
+    handshakes(node, &mut registry);
+    logs(tally, &mut registry);
     let mut text = String::new();
     // Writing into a String can't fail; a metric without its line would show at the first scrape.
     if encode(&mut text, &registry).is_err() {
@@ -93,6 +103,11 @@ fn balancers(node: &Node, registry: &mut Registry) {
         "fail_open_requests",
         "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
         |stats| &stats.fail_open,
+    );
+    counter(
+        "desync_noncompliant_requests",
+        "Requests whose framing does not follow the RFC (DesyncMitigationMode_NonCompliant_Request_Count)",
+        |stats| &stats.noncompliant,
     );
     let active = Family::<BalancerLabels, Gauge>::default();
     let own = Family::<CodeLabels, Counter>::default();
@@ -134,6 +149,27 @@ fn balancers(node: &Node, registry: &mut Registry) {
         };
         retried(RetryCause::Stale, sum(shards, |stats| &stats.stale_retries));
         retried(RetryCause::Refused, sum(shards, |stats| &stats.connect_retries));
+    }
+}
+
+fn logs(tally: &Tally, registry: &mut Registry) {
+    let written = Family::<LogLabels, Counter>::default();
+    let dropped = Family::<LogLabels, Counter>::default();
+    registry.register("log_lines", "Log lines written", written.clone());
+    registry.register(
+        "log_lines_dropped",
+        "Log lines lost because a file or a reader took no more",
+        dropped.clone(),
+    );
+    for log in Log::ALL {
+        for sink in Sink::ALL {
+            let labels = LogLabels {
+                log: log.word(),
+                sink: sink.word(),
+            };
+            written.get_or_create(&labels).inc_by(tally.written(log, sink));
+            dropped.get_or_create(&labels).inc_by(tally.dropped(log, sink));
+        }
     }
 }
 
@@ -214,6 +250,6 @@ mod tests {
             dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
             "targetgroup/t/2"
         );
-        assert!(render(&Node::new(1)).ends_with("# EOF\n"));
+        assert!(render(&Node::new(1), &Tally::default()).ends_with("# EOF\n"));
     }
 }

@@ -1,0 +1,56 @@
+//! Which load balancers want to read of a target's probes.
+
+use super::Node;
+use crate::journal::Watch;
+use crate::picture::{NodeView, TargetId};
+use forebay_model::{Action, BalancerBlueprint};
+use std::sync::Arc;
+
+impl Node {
+    /// Who reads of this target's probes: the load balancers that forward to its group and keep such a log. None if
+    /// nobody does; `always`: even then. Remembered until the next blueprint; the first look costs a walk of all rules.
+    pub fn watch(&mut self, target: TargetId, always: bool) -> Option<Arc<Watch>> {
+        let (arn, _) = self.by_id.get(&target)?;
+        if let Some(known) = self.watches.get(arn) {
+            return (always || !known.balancers.is_empty()).then(|| Arc::clone(known));
+        }
+        let group = self.groups.get(arn)?;
+        // `targetgroup/NAME/ID` ends the ARN.
+        let name = arn.rsplit('/').nth(1).unwrap_or(arn);
+        let mut watch = Watch {
+            group: name.to_owned(),
+            matcher: group.blueprint.health.matcher.clone(),
+            balancers: Vec::new(),
+        };
+        let arn = arn.clone();
+        let users: Vec<_> = self
+            .order
+            .iter()
+            .map(|(balancer, _)| Arc::clone(balancer))
+            .filter(|balancer| balancer.settings.health_log.is_some() && forwards_to(balancer, &arn))
+            .collect();
+        for user in users {
+            let Some(node) = user.nodes.first() else { continue };
+            let node = NodeView {
+                zone: self.zone(&node.zone),
+                address: node.address,
+            };
+            if let Some(known) = self.balancers.get(&user.arn) {
+                watch.balancers.push((Arc::clone(&known.view), node));
+            }
+        }
+        let watch = Arc::new(watch);
+        self.watches.insert(arn, Arc::clone(&watch));
+        (always || !watch.balancers.is_empty()).then_some(watch)
+    }
+}
+
+fn forwards_to(balancer: &BalancerBlueprint, arn: &str) -> bool {
+    let rules = balancer.listeners.iter().flat_map(|listener| &listener.rules);
+    rules
+        .filter_map(|rule| match &rule.action {
+            Action::Forward(forward) => Some(forward),
+            _ => None,
+        })
+        .any(|forward| forward.groups.iter().any(|group| group.group_arn == arn))
+}

@@ -1,0 +1,56 @@
+//! What is kept of a request until its line is written.
+
+use crate::head::RequestHead;
+use crate::worker::Current;
+use forebay_node::journal::{Classified, Kind};
+use forebay_units::Mono;
+
+/// One request's note. Its buffers are used again by the next.
+#[derive(Debug, Default)]
+pub(crate) struct Note {
+    /// Its head, once it was understood.
+    pub(crate) head: Option<RequestHead>,
+    /// A copy of the head's bytes, made when its body is to pass through the buffer that holds them.
+    kept: Vec<u8>,
+    /// How it came, if not as its listener says.
+    pub(crate) kind: Option<Kind>,
+    /// How its framing was judged.
+    pub(crate) classified: Option<Classified>,
+    /// Both its connections end with it.
+    pub(crate) suspect: bool,
+    /// The X-Amzn-Trace-Id that its target saw.
+    pub(crate) trace: Vec<u8>,
+    /// Bytes of its body that came.
+    pub(crate) body: u64,
+    /// Bytes of the answer that went out.
+    pub(crate) sent: u64,
+    /// When the answer's first byte went out, if that took its time.
+    pub(crate) responded: Option<Mono>,
+    /// What it was decided by: its group may be gone when it ends.
+    pub(crate) picture: Option<Current>,
+}
+
+impl Note {
+    /// Begins anew.
+    pub(crate) fn reset(&mut self) {
+        let (mut kept, mut trace) = (core::mem::take(&mut self.kept), core::mem::take(&mut self.trace));
+        kept.clear();
+        trace.clear();
+        *self = Note {
+            kept,
+            trace,
+            ..Note::default()
+        };
+    }
+
+    /// Copies the head.
+    pub(crate) fn keep(&mut self, head: &[u8]) {
+        self.kept.clear();
+        self.kept.extend_from_slice(head);
+    }
+
+    /// The head's bytes; `input` is where they stand if no copy was made.
+    pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
+        if self.kept.is_empty() { input } else { &self.kept }
+    }
+}

@@ -1,0 +1,298 @@
+//! The thread that writes log files. A file is a row of gzip members, each of a second or two of lines, which gzip and
+//! everything that reads it take for one (RFC 1952 section 2.2). So a file is whole whenever it is looked at, a crash
+//! costs what was not yet in a member, and one compressor serves all files.
+
+use super::pen::{Batch, Order};
+use super::shelf::{SLOT_SECONDS, Shelf};
+use super::tally::{Sink, Tally};
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use forebay_units::Stream;
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Lines wait at most this long to become a member: what a crash may cost.
+const MEMBER_AGE: Duration = Duration::from_secs(1);
+/// Or until there are this many bytes of them.
+const MEMBER_BYTES: usize = 256 * 1024;
+/// A file is finished this many seconds after its five minutes: the last batches have come by then.
+const LATE_SECONDS: i64 = 5;
+/// Whoever can't write says so this often.
+const TELLING: Duration = Duration::from_secs(60);
+
+/// Compresses text to whole gzip members.
+struct Press {
+    compress: Compress,
+}
+
+impl Press {
+    fn new() -> Press {
+        Press {
+            compress: Compress::new(Compression::fast(), false),
+        }
+    }
+
+    /// Appends a member that holds `text`.
+    fn member(&mut self, text: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        self.compress.reset();
+        // ID, deflate, no flags, no time, fastest, Unix (RFC 1952 section 2.3).
+        out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 3]);
+        let mut rest = text;
+        loop {
+            out.reserve(rest.len() / 4 + 1024);
+            let before = self.compress.total_in();
+            let status = self
+                .compress
+                .compress_vec(rest, out, FlushCompress::Finish)
+                .map_err(io::Error::other)?;
+            let taken = usize::try_from(self.compress.total_in() - before).unwrap_or(rest.len());
+            rest = &rest[taken..];
+            if status == flate2::Status::StreamEnd {
+                break;
+            }
+        }
+        let mut crc = Crc::new();
+        crc.update(text);
+        out.extend_from_slice(&crc.sum().to_le_bytes());
+        out.extend_from_slice(&crc.amount().to_le_bytes());
+        Ok(())
+    }
+}
+
+/// One file that lines still come for.
+struct Open {
+    file: Option<(File, PathBuf)>,
+    /// Bytes of whole members in the file.
+    whole: u64,
+    pending: Vec<u8>,
+    pending_lines: u64,
+    since: Instant,
+}
+
+/// The writer.
+pub(super) struct Files {
+    root: PathBuf,
+    tally: Arc<Tally>,
+    open: BTreeMap<(Arc<Shelf>, i64), Open>,
+    press: Press,
+    packed: Vec<u8>,
+    names: Stream,
+    told: Option<Instant>,
+}
+
+impl Files {
+    pub(super) fn new(root: PathBuf, tally: Arc<Tally>, seed: u64) -> Files {
+        Files {
+            root,
+            tally,
+            open: BTreeMap::new(),
+            press: Press::new(),
+            packed: Vec::new(),
+            names: Stream::named(seed, "log-files"),
+            told: None,
+        }
+    }
+
+    /// Writes until told to finish, or until nobody can tell.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        let mut look = Instant::now() + MEMBER_AGE / 2;
+        loop {
+            match orders.recv_timeout(look.saturating_duration_since(Instant::now())) {
+                Ok(Order::Write(batch)) => self.take(batch),
+                Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now >= look {
+                look = now + MEMBER_AGE / 2;
+                self.look(now);
+            }
+        }
+        // What was handed over before the order to finish is all there; this takes what came at the same time.
+        while let Ok(Order::Write(batch)) = orders.try_recv() {
+            self.take(batch);
+        }
+        let keys: Vec<_> = self.open.keys().cloned().collect();
+        for key in keys {
+            self.press_out(&key);
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let Some(shelf) = batch.shelf else { return };
+        let key = (shelf, batch.slot);
+        let open = self.open.entry(key.clone()).or_insert_with(|| Open {
+            file: None,
+            whole: 0,
+            pending: Vec::new(),
+            pending_lines: 0,
+            since: Instant::now(),
+        });
+        if open.pending.is_empty() {
+            open.since = Instant::now();
+            open.pending = batch.text;
+        } else {
+            open.pending.extend_from_slice(&batch.text);
+        }
+        open.pending_lines += batch.lines;
+        if open.pending.len() >= MEMBER_BYTES {
+            self.press_out(&key);
+        }
+    }
+
+    /// Writes what has waited long enough, and finishes files whose time is over.
+    fn look(&mut self, now: Instant) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let current = (i64::try_from(wall.as_secs()).unwrap_or(i64::MAX) - LATE_SECONDS).div_euclid(SLOT_SECONDS);
+        let due: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(key, open)| key.1 < current || now.duration_since(open.since) >= MEMBER_AGE)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.press_out(&key);
+            if key.1 < current {
+                self.open.remove(&key);
+            }
+        }
+    }
+
+    /// Makes a member of what is pending and appends it.
+    fn press_out(&mut self, key: &(Arc<Shelf>, i64)) {
+        let Some(open) = self.open.get_mut(key) else { return };
+        if open.pending.is_empty() {
+            return;
+        }
+        self.packed.clear();
+        let names = &mut self.names;
+        let written = self
+            .press
+            .member(&open.pending, &mut self.packed)
+            .and_then(|()| open.append(&self.packed, || self.root.join(key.0.path(key.1, &random(names)))));
+        let lines = core::mem::take(&mut open.pending_lines);
+        open.pending.clear();
+        if open.pending.capacity() > 2 * MEMBER_BYTES {
+            open.pending = Vec::new();
+        }
+        match written {
+            Ok(()) => self.tally.wrote(key.0.log, Sink::File, lines),
+            Err(error) => {
+                self.tally.lost(key.0.log, Sink::File, lines);
+                self.tell(&error, &key.0.path(key.1, "*"));
+            }
+        }
+    }
+
+    /// Says that a log can't be written; once a minute.
+    fn tell(&mut self, error: &io::Error, path: &Path) {
+        let now = Instant::now();
+        if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {
+            self.told = Some(now);
+            let path = self.root.join(path);
+            tracing::warn!(
+                "log lines are lost: cannot write {}: {error} (forebay_log_lines_dropped_total counts them)",
+                path.display()
+            );
+        }
+    }
+}
+
+impl Open {
+    /// Appends a member, or leaves the file as it was.
+    fn append(&mut self, member: &[u8], path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+        if self.file.is_none() {
+            let path = path();
+            self.file = Some((create(&path)?, path));
+            self.whole = 0;
+        }
+        let Some((file, path)) = &mut self.file else {
+            return Ok(());
+        };
+        match file.write_all(member) {
+            Ok(()) => {
+                self.whole += member.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // Half a member would make the rest of the file unreadable.
+                let cut = file.set_len(self.whole);
+                if self.whole == 0 {
+                    let _ = std::fs::remove_file(path);
+                }
+                if cut.is_err() || self.whole == 0 {
+                    self.file = None;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Appending: after a member was cut off, the next one begins at the new end.
+    OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The random string of a file's name: eight letters and digits, as ALB has it.
+fn random(names: &mut Stream) -> String {
+    const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    (0..8)
+        .map(|_| char::from(LETTERS[names.below(36) as usize]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    fn open(file: File, path: PathBuf) -> Open {
+        Open {
+            file: Some((file, path)),
+            whole: 0,
+            pending: Vec::new(),
+            pending_lines: 0,
+            since: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_next_member_has_a_new_file() {
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut open = open(full, folder.path().join("never made"));
+        let next = folder.path().join("a/b.log.gz");
+        assert!(open.append(b"member", || unreachable!()).is_err());
+        assert!(open.file.is_none());
+        open.append(b"member", || next.clone()).unwrap();
+        assert_eq!(std::fs::read(next).unwrap(), b"member");
+    }
+
+    #[test]
+    fn members_make_a_file_that_gzip_reads() {
+        let mut press = Press::new();
+        let mut packed = Vec::new();
+        let mut expected = String::new();
+        for round in 0..4_usize {
+            let text: String = (0..round * 2000).map(|count| format!("line {count} of {round}\n")).collect();
+            press.member(text.as_bytes(), &mut packed).unwrap();
+            expected += &text;
+        }
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
+        assert_eq!(text, expected);
+    }
+}

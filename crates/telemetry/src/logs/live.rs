@@ -1,0 +1,104 @@
+//! The thread that passes lines on as they are written: to standard output or to a Unix socket.
+
+use super::pen::{Batch, Order};
+use super::tally::{Sink, Tally};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// A socket that takes nothing for this long is given up and connected anew.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two tries to connect.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// Whoever can't write says so this often.
+const TELLING: Duration = Duration::from_secs(60);
+
+/// Where live lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveSink {
+    /// Standard output.
+    Stdout,
+    /// A Unix socket (stream) that somebody listens on.
+    Unix(PathBuf),
+}
+
+/// The writer to one sink.
+pub(super) struct Live {
+    sink: LiveSink,
+    tally: Arc<Tally>,
+    socket: Option<UnixStream>,
+    tried: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn new(sink: LiveSink, tally: Arc<Tally>) -> Live {
+        Live {
+            sink,
+            tally,
+            socket: None,
+            tried: None,
+            told: None,
+        }
+    }
+
+    /// Writes until told to finish. Begins when `go` fires: the ready line comes first.
+    pub(super) fn run(mut self, go: &Receiver<()>, orders: &Receiver<Order>) {
+        let _ = go.recv();
+        while let Ok(Order::Write(batch)) = orders.recv() {
+            self.take(&batch);
+        }
+        while let Ok(Order::Write(batch)) = orders.try_recv() {
+            self.take(&batch);
+        }
+    }
+
+    fn take(&mut self, batch: &Batch) {
+        match self.write(&batch.text) {
+            Ok(()) => self.tally.wrote(batch.log, Sink::Live, batch.lines),
+            Err(error) => {
+                self.tally.lost(batch.log, Sink::Live, batch.lines);
+                let now = Instant::now();
+                if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {
+                    self.told = Some(now);
+                    tracing::warn!(
+                        "live log lines are lost: {:?}: {error} (forebay_log_lines_dropped_total counts them)",
+                        self.sink
+                    );
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        let path = match &self.sink {
+            LiveSink::Stdout => {
+                let mut out = io::stdout().lock();
+                return out.write_all(text).and_then(|()| out.flush());
+            }
+            LiveSink::Unix(path) => path,
+        };
+        if self.socket.is_none() {
+            let now = Instant::now();
+            if self.tried.is_some_and(|tried| now.duration_since(tried) < RECONNECT) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            self.tried = Some(now);
+            let socket = UnixStream::connect(path)?;
+            socket.set_write_timeout(Some(PATIENCE))?;
+            self.socket = Some(socket);
+        }
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        let written = socket.write_all(text);
+        if written.is_err() {
+            // Half a line may be out: the next connection begins with a whole one.
+            self.socket = None;
+        }
+        written
+    }
+}

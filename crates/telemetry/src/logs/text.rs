@@ -1,0 +1,244 @@
+//! Numbers, times and foreign bytes as log text. Hand-written: the formatting machinery costs several times as much, and
+//! these run for each request.
+
+use forebay_units::Wall;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Appends a number in decimal.
+pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number in decimal with leading zeros; digits beyond `WIDTH` are lost.
+pub(crate) fn padded<const WIDTH: usize>(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; WIDTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits);
+}
+
+/// Appends sixteen hexadecimal digits.
+pub(crate) fn hexadecimal(out: &mut Vec<u8>, number: u64) {
+    let digits: [u8; 16] =
+        core::array::from_fn(|place| b"0123456789abcdef"[(number >> (60 - 4 * place) & 0xf) as usize]);
+    out.extend_from_slice(&digits);
+}
+
+/// Appends seconds with three decimals, rounded.
+pub(crate) fn seconds(out: &mut Vec<u8>, span: Duration) {
+    let ms = u64::try_from((span.as_nanos() + 500_000) / 1_000_000).unwrap_or(u64::MAX);
+    decimal(out, ms / 1000);
+    out.push(b'.');
+    padded::<3>(out, ms % 1000);
+}
+
+/// Appends an address.
+pub(crate) fn ip(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, &octet) in address.octets().iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                decimal(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            use std::io::Write as _;
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// Appends `address:port`, with brackets around an IPv6 address.
+pub(crate) fn socket(out: &mut Vec<u8>, address: SocketAddr) {
+    let v6 = address.is_ipv6();
+    if v6 {
+        out.push(b'[');
+    }
+    ip(out, address.ip());
+    if v6 {
+        out.push(b']');
+    }
+    out.push(b':');
+    decimal(out, u64::from(address.port()));
+}
+
+/// Bytes that would break a line or its quotes, or that no terminal should see.
+const ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte < 0x20 || byte >= 0x7f || byte == b'"' as usize || byte == b'\\' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// Appends a client's bytes; those that would break the line become `\xHH`, as ALB writes them.
+pub(crate) fn escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
+    while let Some(at) = bytes.iter().position(|&byte| ESCAPED[usize::from(byte)]) {
+        let byte = bytes[at];
+        let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value & 0xf)];
+        out.extend_from_slice(&bytes[..at]);
+        out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
+        bytes = &bytes[at + 1..];
+    }
+    out.extend_from_slice(bytes);
+}
+
+/// Year, month and day of a day since 1970-01-01 (the usual algorithm with years that begin in March).
+pub(crate) fn civil(days: i64) -> (i64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month.unsigned_abs(), day.unsigned_abs())
+}
+
+/// Writes times; the date is worked out once a second.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    second: i64,
+    text: Vec<u8>,
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Stamp {
+            second: i64::MIN,
+            text: Vec::with_capacity(20),
+        }
+    }
+}
+
+impl Stamp {
+    fn second(&mut self, out: &mut Vec<u8>, wall: Wall) {
+        let second = wall.seconds();
+        if self.second != second {
+            self.second = second;
+            self.text.clear();
+            let (year, month, day) = civil(second.div_euclid(86_400));
+            let of_day = second.rem_euclid(86_400).unsigned_abs();
+            padded::<4>(&mut self.text, year.unsigned_abs());
+            self.text.push(b'-');
+            padded::<2>(&mut self.text, month);
+            self.text.push(b'-');
+            padded::<2>(&mut self.text, day);
+            self.text.push(b'T');
+            padded::<2>(&mut self.text, of_day / 3600);
+            self.text.push(b':');
+            padded::<2>(&mut self.text, of_day / 60 % 60);
+            self.text.push(b':');
+            padded::<2>(&mut self.text, of_day % 60);
+            self.text.push(b'.');
+        }
+        out.extend_from_slice(&self.text);
+    }
+
+    /// Appends `2018-07-02T22:23:00.186641Z`.
+    pub(crate) fn micros(&mut self, out: &mut Vec<u8>, wall: Wall) {
+        self.second(out, wall);
+        padded::<6>(out, wall.0.rem_euclid(1_000_000).unsigned_abs());
+        out.push(b'Z');
+    }
+
+    /// Appends `2018-07-02T22:22:48.364000Z`: milliseconds, as ALB knows when a request was created.
+    pub(crate) fn millis(&mut self, out: &mut Vec<u8>, wall: Wall) {
+        self.second(out, wall);
+        padded::<3>(out, wall.0.rem_euclid(1_000_000).unsigned_abs() / 1000);
+        out.extend_from_slice(b"000Z");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_as_in_albs_examples() {
+        let mut stamp = Stamp::default();
+        let wall = Wall(1_530_570_180_186_641);
+        assert_eq!(text(|out| stamp.micros(out, wall)), "2018-07-02T22:23:00.186641Z");
+        assert_eq!(text(|out| stamp.millis(out, wall)), "2018-07-02T22:23:00.186000Z");
+        let later = Wall::from_seconds(951_782_400);
+        assert_eq!(text(|out| stamp.micros(out, later)), "2000-02-29T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn spans_and_addresses() {
+        let ms = Duration::from_micros;
+        assert_eq!(text(|out| seconds(out, ms(499))), "0.000");
+        assert_eq!(text(|out| seconds(out, ms(500))), "0.001");
+        assert_eq!(text(|out| seconds(out, ms(61_234_567))), "61.235");
+        assert_eq!(text(|out| socket(out, "10.0.0.1:80".parse().unwrap())), "10.0.0.1:80");
+        assert_eq!(text(|out| socket(out, "[::1]:80".parse().unwrap())), "[::1]:80");
+        assert_eq!(text(|out| hexadecimal(out, 0xabc)), "0000000000000abc");
+    }
+
+    #[test]
+    fn foreign_bytes_cannot_break_a_line() {
+        assert_eq!(text(|out| escaped(out, b"a\"b\\c\n\xff\x7f d")), r"a\x22b\x5Cc\x0A\xFF\x7F d");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_printable_and_can_be_read_back(bytes: Vec<u8>) {
+            let written = text(|out| escaped(out, &bytes));
+            prop_assert!(written.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"'));
+            let mut back = Vec::new();
+            let mut rest = written.as_bytes();
+            while let [first, after @ ..] = rest {
+                if *first == b'\\' {
+                    let hex = std::str::from_utf8(&after[1..3]).unwrap();
+                    back.push(u8::from_str_radix(hex, 16).unwrap());
+                    rest = &after[3..];
+                } else {
+                    back.push(*first);
+                    rest = after;
+                }
+            }
+            prop_assert_eq!(back, bytes);
+        }
+
+        #[test]
+        fn days_follow_each_other(day in -100_000_i64..100_000) {
+            let (year, month, date) = civil(day);
+            let next = civil(day + 1);
+            prop_assert!((1..=12).contains(&month) && (1..=31).contains(&date));
+            prop_assert!(next == (year, month, date + 1) || next == (year, month + 1, 1) || next == (year + 1, 1, 1));
+        }
+
+        #[test]
+        fn numbers(number: u64) {
+            prop_assert_eq!(text(|out| decimal(out, number)), number.to_string());
+            prop_assert_eq!(text(|out| padded::<6>(out, number % 1_000_000)), format!("{:06}", number % 1_000_000));
+        }
+    }
+}
