@@ -15,6 +15,9 @@ const SUITES: &[(&str, &str)] = &[
     ("drain", "drain.py"),
     ("stale", "stale.py"),
     ("malformed", "malformed.py"),
+    ("desync", "desync.py"),
+    ("logs", "logs.py"),
+    ("tls", "tls.py"),
     ("terraform", "terraform/run.py"),
     ("moto", "moto/run.py"),
 ];
