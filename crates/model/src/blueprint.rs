@@ -1,7 +1,9 @@
 //! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a picture.
 
 use crate::health::HealthCheck;
+use crate::logs::{DesyncMode, LogPlace};
 use crate::rule::{Action, Condition, Priority, Transform};
+use crate::tls::TlsBlueprint;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::sync::Arc;
@@ -68,6 +70,18 @@ pub struct BalancerSettings {
     pub preserve_host: bool,
     /// Whether headers with names outside `[-A-Za-z0-9]+` are dropped.
     pub drop_invalid_headers: bool,
+    /// What becomes of requests that servers may read differently.
+    pub desync: DesyncMode,
+    /// Where a line per request goes.
+    pub access_log: Option<LogPlace>,
+    /// Where a line per connection goes.
+    pub connection_log: Option<LogPlace>,
+    /// Where a line per probe of its targets goes.
+    pub health_log: Option<LogPlace>,
+    /// Whether clients may choose HTTP/2.
+    pub http2: bool,
+    /// Whether targets are told the TLS version and cipher of the client's connection.
+    pub tls_headers: bool,
 }
 
 impl Default for BalancerSettings {
@@ -79,6 +93,12 @@ impl Default for BalancerSettings {
             xff_client_port: false,
             preserve_host: false,
             drop_invalid_headers: false,
+            desync: DesyncMode::default(),
+            access_log: None,
+            connection_log: None,
+            health_log: None,
+            http2: true,
+            tls_headers: false,
         }
     }
 }
@@ -112,6 +132,8 @@ pub struct ListenerBlueprint {
     pub protocol: Protocol,
     /// 1 to 65535.
     pub port: u16,
+    /// How it speaks TLS; none for HTTP.
+    pub tls: Option<Arc<TlsBlueprint>>,
     /// Ascending by priority; the default rule last, always there.
     pub rules: Vec<RuleBlueprint>,
     /// What its attributes say.
@@ -125,6 +147,8 @@ pub struct ListenerSettings {
     pub server_header: bool,
     /// Header name and value set on every answer.
     pub response_headers: Vec<(String, String)>,
+    /// Names of the headers that tell targets the TLS version and cipher.
+    pub tls_header_names: [String; 2],
 }
 
 impl Default for ListenerSettings {
@@ -132,6 +156,7 @@ impl Default for ListenerSettings {
         ListenerSettings {
             server_header: true,
             response_headers: Vec::new(),
+            tls_header_names: ["X-Amzn-Tls-Version".to_owned(), "X-Amzn-Tls-Cipher-Suite".to_owned()],
         }
     }
 }
@@ -183,6 +208,8 @@ pub struct GroupSettings {
     pub routing_minimum_count: u32,
     /// A smaller share of healthy targets than this (percent), and all get traffic; 0 asks for none.
     pub routing_minimum_percent: u32,
+    /// The name that certificates of targets must be for; none if any certificate will do.
+    pub verified_name: Option<Arc<str>>,
 }
 
 impl Default for GroupSettings {
@@ -192,6 +219,7 @@ impl Default for GroupSettings {
             cross_zone: true,
             routing_minimum_count: 1,
             routing_minimum_percent: 0,
+            verified_name: None,
         }
     }
 }

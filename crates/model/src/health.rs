@@ -171,8 +171,6 @@ pub enum HealthReason {
     DeregistrationInProgress,
     /// Probes are off.
     HealthCheckDisabled,
-    /// The group speaks a protocol that this version does not speak to targets.
-    ProtocolNotServed,
 }
 
 impl HealthReason {
@@ -190,7 +188,6 @@ impl HealthReason {
             HealthReason::IpUnusable => "Target.IpUnusable",
             HealthReason::DeregistrationInProgress => "Target.DeregistrationInProgress",
             HealthReason::HealthCheckDisabled => "Target.HealthCheckDisabled",
-            HealthReason::ProtocolNotServed => "Elb.InternalError",
         }
     }
 
@@ -218,9 +215,6 @@ impl HealthReason {
             }
             HealthReason::DeregistrationInProgress => "Target deregistration is in progress".into(),
             HealthReason::HealthCheckDisabled => "Health checks are not enabled for this target".into(),
-            HealthReason::ProtocolNotServed => {
-                "Forebay does not yet speak TLS, HTTP/2 or gRPC to targets".into()
-            }
         }
     }
 }

@@ -5,14 +5,20 @@
 mod blueprint;
 mod health;
 pub mod limits;
+mod logs;
 mod rule;
+mod tls;
+mod tls_policy;
 
 pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
     ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
 };
 pub use health::{HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth};
+pub use logs::{DesyncMode, LogPlace};
 pub use rule::{
     Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,
     TextMatch, Transform, WeightedGroup,
 };
+pub use tls::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TargetTls, TlsBlueprint};
+pub use tls_policy::{POLICIES, Policy, policy};

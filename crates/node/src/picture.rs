@@ -1,10 +1,10 @@
 //! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
 //! whole; only counters behind it change.
 
-use crate::stats::{BalancerStats, Shards, TargetStats};
+use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::{IpAddr, SocketAddr};
 use forebay_health::RoutingReason;
-use forebay_model::{BalancerSettings, ListenerSettings, Protocol};
+use forebay_model::{BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint};
 use forebay_routing::Rules;
 use std::sync::Arc;
 
@@ -68,6 +68,15 @@ pub struct BalancerView {
     pub stats: Arc<Shards<BalancerStats>>,
 }
 
+impl BalancerView {
+    /// `app/NAME/ID`, as logs name it.
+    pub fn name(&self) -> &str {
+        // The sixth part of an ARN; five colons come before it.
+        let tail = self.arn.splitn(6, ':').nth(5).unwrap_or(&self.arn);
+        tail.strip_prefix("loadbalancer/").unwrap_or(tail)
+    }
+}
+
 /// One address a listener listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeView {
@@ -90,8 +99,12 @@ pub struct ListenerView {
     pub port: u16,
     /// Its addresses; the last may be 127.0.0.1, for the first balancer to use the port.
     pub nodes: Vec<NodeView>,
+    /// How it speaks TLS; none for HTTP.
+    pub tls: Option<Arc<TlsBlueprint>>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,
+    /// Counters per worker.
+    pub stats: Arc<Shards<ListenerStats>>,
     /// What its attributes say.
     pub settings: ListenerSettings,
     /// Its rules; none if they do not compile, and then it answers 500.
@@ -105,8 +118,8 @@ pub struct GroupView {
     pub id: GroupId,
     /// Its ARN.
     pub arn: String,
-    /// Whether its protocol and version are spoken to targets.
-    pub served: bool,
+    /// What is spoken to its targets.
+    pub version: ProtocolVersion,
     /// Registered targets, draining ones too.
     pub targets: Vec<Arc<TargetView>>,
     /// The targets that get traffic from any zone.
@@ -152,6 +165,10 @@ pub struct TargetView {
     pub port: u16,
     /// Where it is reached.
     pub address: SocketAddr,
+    /// How connections to it are secured.
+    pub tls: TargetTls,
+    /// What is spoken to it.
+    pub version: ProtocolVersion,
     /// Counters, shared by all pictures and workers.
     pub stats: Arc<TargetStats>,
 }

@@ -31,10 +31,14 @@ pub enum Reason {
     NoTarget,
     /// The rule's action, the listener or the group needs something this version does not do.
     NotServed,
+    /// The client's protocol does not fit the group's.
+    ProtocolMismatch,
     /// A transform's result cannot be sent.
     TransformFailed,
     /// Every target that was tried refused the connection.
     Refused,
+    /// The TLS handshake with the target failed.
+    TargetHandshake,
     /// A target did not accept the connection in time.
     ConnectTimeout,
     /// The target closed or reset the connection before its answer was complete.
@@ -67,8 +71,10 @@ impl Reason {
             Reason::BodyBroken => "body-broken",
             Reason::NoTarget => "no-target",
             Reason::NotServed => "not-served",
+            Reason::ProtocolMismatch => "protocol-mismatch",
             Reason::TransformFailed => "transform-failed",
             Reason::Refused => "refused",
+            Reason::TargetHandshake => "target-handshake",
             Reason::ConnectTimeout => "connect-timeout",
             Reason::TargetClosed => "target-closed",
             Reason::BadAnswer => "bad-answer",
@@ -88,13 +94,18 @@ impl Reason {
             Reason::UriTooLong => 414,
             Reason::TraceNotAllowed => 405,
             Reason::TooManyForwarded => 463,
+            Reason::ProtocolMismatch => 464,
             Reason::TransferEncoding => 501,
             Reason::Version => 505,
             Reason::ClientSilent => 408,
             Reason::ClientGone => 460,
             Reason::NoTarget | Reason::OutOfResources => 503,
             Reason::NotServed | Reason::TransformFailed => 500,
-            Reason::Refused | Reason::TargetClosed | Reason::BadAnswer | Reason::DeregistrationOver => 502,
+            Reason::Refused
+            | Reason::TargetHandshake
+            | Reason::TargetClosed
+            | Reason::BadAnswer
+            | Reason::DeregistrationOver => 502,
             Reason::ConnectTimeout | Reason::TargetSilent => 504,
         }
     }

@@ -1,20 +1,22 @@
 //! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
 
+use crate::journal::Watch;
 use crate::picture::{BalancerView, GroupId, GroupView, ListenerId, Picture, TargetId, TargetView, ZoneId};
-use crate::stats::{BalancerStats, Shards, TargetStats};
+use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
-    BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint, Protocol,
-    ProtocolVersion, TargetBlueprint, TargetHealth,
+    BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
+    ProtocolVersion, TargetBlueprint, TargetHealth, TargetTls,
 };
 use forebay_routing::Rules;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+mod users;
 mod views;
 mod watch;
 
@@ -69,6 +71,10 @@ pub struct ProbeOrder {
     pub address: SocketAddr,
     /// Path and query to ask for.
     pub path: String,
+    /// How the connection is secured.
+    pub tls: TargetTls,
+    /// What is spoken.
+    pub version: ProtocolVersion,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -78,6 +84,7 @@ type TargetKey = (String, u16);
 #[derive(Debug)]
 struct Target {
     blueprint: TargetBlueprint,
+    tls: TargetTls,
     view: Option<Arc<TargetView>>,
     id: TargetId,
     stats: Arc<TargetStats>,
@@ -98,16 +105,10 @@ struct Group {
 }
 
 impl Group {
-    fn served(&self) -> bool {
-        self.blueprint.protocol == Protocol::Http && self.blueprint.version == ProtocolVersion::Http1
-    }
-
     fn is_probed(&self, target: &Target) -> bool {
         let blueprint = &self.blueprint;
         blueprint.in_use
             && blueprint.health.enabled
-            && !blueprint.health.https
-            && self.served()
             && target.blueprint.address.is_some()
             && !target.blueprint.draining
             && zone_enabled(blueprint, &target.blueprint)
@@ -124,6 +125,7 @@ struct Listener {
     blueprint: Arc<ListenerBlueprint>,
     balancer: Arc<BalancerView>,
     rules: Option<Arc<Rules<GroupId>>>,
+    stats: Arc<Shards<ListenerStats>>,
 }
 
 #[derive(Debug)]
@@ -144,6 +146,8 @@ pub struct Node {
     groups: BTreeMap<String, Group>,
     by_id: BTreeMap<TargetId, (String, TargetKey)>,
     order: Vec<(Arc<BalancerBlueprint>, Vec<String>)>,
+    /// Who reads of a group's probes, by the group's ARN: found out when first asked.
+    watches: BTreeMap<String, Arc<Watch>>,
     probes: BTreeSet<(Mono, TargetId)>,
     outputs: VecDeque<Output>,
     stale: bool,
@@ -163,6 +167,7 @@ impl Node {
             groups: BTreeMap::new(),
             by_id: BTreeMap::new(),
             order: Vec::new(),
+            watches: BTreeMap::new(),
             probes: BTreeSet::new(),
             outputs: VecDeque::new(),
             stale: false,
@@ -191,6 +196,7 @@ impl Node {
     pub fn apply(&mut self, now: Mono, blueprint: &Blueprint) {
         self.take_groups(now, blueprint);
         self.take_balancers(blueprint);
+        self.watches.clear();
         self.stale = true;
         self.publish();
     }
@@ -238,6 +244,7 @@ impl Node {
             },
         };
         group.view = None;
+        let tls = blueprint.target_tls();
         let mut before = core::mem::take(&mut group.targets);
         for wanted in &blueprint.targets {
             let key = (wanted.id.clone(), wanted.port);
@@ -247,17 +254,17 @@ impl Node {
                     let stats = Arc::clone(&known.stats);
                     stats.cut.store(false, Relaxed);
                     self.forget(known);
-                    self.new_target(wanted, stats)
+                    self.new_target(wanted, stats, &tls, blueprint.version)
                 }
-                Some(known) if known.blueprint.address == wanted.address => Target {
+                Some(known) if known.blueprint.address == wanted.address && known.tls == tls => Target {
                     blueprint: wanted.clone(),
                     ..known
                 },
                 Some(known) => {
                     self.forget(known);
-                    self.new_target(wanted, Arc::new(TargetStats::new(self.workers)))
+                    self.new_target(wanted, Arc::new(TargetStats::new(self.workers)), &tls, blueprint.version)
                 }
-                None => self.new_target(wanted, Arc::new(TargetStats::new(self.workers))),
+                None => self.new_target(wanted, Arc::new(TargetStats::new(self.workers)), &tls, blueprint.version),
             };
             self.by_id.insert(target.id, (blueprint.arn.clone(), key.clone()));
             self.schedule(now, &group, &mut target);
@@ -267,7 +274,13 @@ impl Node {
         self.groups.insert(blueprint.arn.clone(), group);
     }
 
-    fn new_target(&mut self, blueprint: &TargetBlueprint, stats: Arc<TargetStats>) -> Target {
+    fn new_target(
+        &mut self,
+        blueprint: &TargetBlueprint,
+        stats: Arc<TargetStats>,
+        tls: &TargetTls,
+        version: ProtocolVersion,
+    ) -> Target {
         let id = TargetId(self.id());
         let view = blueprint.address.map(|address| {
             Arc::new(TargetView {
@@ -275,11 +288,14 @@ impl Node {
                 name: blueprint.id.clone(),
                 port: blueprint.port,
                 address,
+                tls: tls.clone(),
+                version,
                 stats: Arc::clone(&stats),
             })
         });
         Target {
             blueprint: blueprint.clone(),
+            tls: tls.clone(),
             view,
             id,
             stats,
@@ -357,6 +373,9 @@ impl Node {
         let id = known
             .as_ref()
             .map_or_else(|| ListenerId(self.id()), |known| known.id);
+        let stats = known
+            .as_ref()
+            .map_or_else(|| Arc::new(Shards::new(self.workers)), |known| Arc::clone(&known.stats));
         let groups = &self.groups;
         let rules = match known {
             // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
@@ -379,6 +398,7 @@ impl Node {
             blueprint: Arc::clone(blueprint),
             balancer,
             rules,
+            stats,
         }
     }
 
@@ -409,9 +429,6 @@ impl Node {
         if !zone_enabled(&group.blueprint, &target.blueprint) {
             return known(HealthState::Unused, HealthReason::ZoneNotEnabled);
         }
-        if !group.served() || group.blueprint.health.https {
-            return known(HealthState::Unavailable, HealthReason::ProtocolNotServed);
-        }
         if !group.blueprint.health.enabled {
             return known(HealthState::Unavailable, HealthReason::HealthCheckDisabled);
         }
@@ -431,6 +448,13 @@ impl Node {
                 )
             })
         })
+    }
+
+    /// Every listener's ARN and counters, for metrics.
+    pub fn listeners(&self) -> impl Iterator<Item = (&str, &Arc<Shards<ListenerStats>>)> {
+        self.listeners
+            .iter()
+            .map(|(arn, listener)| (arn.as_str(), &listener.stats))
     }
 
     /// Every load balancer's ARN and counters, for metrics.

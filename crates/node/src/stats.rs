@@ -48,6 +48,19 @@ pub struct BalancerStats {
     pub connect_retries: AtomicU64,
     /// Requests sent to a group whose targets all get traffic because too few are healthy.
     pub fail_open: AtomicU64,
+    /// Requests whose framing does not follow the RFC.
+    pub noncompliant: AtomicU64,
+}
+
+/// What one worker counts of a listener.
+#[derive(Debug, Default)]
+pub struct ListenerStats {
+    /// TLS handshakes that led to a connection.
+    pub handshakes: AtomicU64,
+    /// Those of them that resumed a session.
+    pub resumed: AtomicU64,
+    /// TLS handshakes that failed, were given up by the client or took too long.
+    pub handshake_failures: AtomicU64,
 }
 
 /// What one worker counts of a target.
@@ -59,6 +72,8 @@ pub struct TargetTotals {
     pub answers: [AtomicU64; 6],
     /// Connections that failed.
     pub connect_errors: AtomicU64,
+    /// TLS handshakes that failed.
+    pub tls_errors: AtomicU64,
 }
 
 /// What is known of a target by all workers. Outlives pictures.
@@ -73,7 +88,8 @@ pub struct TargetStats {
 }
 
 impl TargetStats {
-    pub(crate) fn new(workers: usize) -> TargetStats {
+    /// Zeros, for this many workers.
+    pub fn new(workers: usize) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
             cut: AtomicBool::new(false),

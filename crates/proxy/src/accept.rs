@@ -1,15 +1,21 @@
 //! Room one: takes connections and keeps each for its lifetime.
 
+use crate::h2;
 use crate::read::{self, Next};
-use crate::secure::readable;
+use crate::settle;
+use crate::secure::{Wire, readable, secure};
 use crate::sweep::{Ended, Slot};
+use crate::tls::TlsFacts;
 use crate::worker::Worker;
-use forebay_node::{ListenerId, ZoneId};
+use forebay_model::Protocol;
+use forebay_node::journal::ConnectionId;
+use forebay_node::{ListenerId, ListenerView, Picture, ZoneId};
 use forebay_units::Mono;
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,14 +30,45 @@ pub(crate) struct Place {
     pub(crate) listener: ListenerId,
     pub(crate) zone: ZoneId,
     pub(crate) port: u16,
+    /// Connections are secured.
+    pub(crate) secure: bool,
+}
+
+impl Place {
+    /// Whether its listener is there and speaks the protocol that connections came by.
+    pub(crate) fn is_served(&self, picture: &Picture) -> bool {
+        self.find(picture).is_some()
+    }
+
+    fn find<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
+        picture
+            .listener(self.listener)
+            .filter(|listener| (listener.protocol == Protocol::Https) == self.secure)
+    }
 }
 
 /// One client connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Visit {
     pub(crate) place: Place,
     pub(crate) peer: SocketAddr,
     pub(crate) accepted: Mono,
+    /// Its name in logs.
+    pub(crate) id: ConnectionId,
+    /// What its TLS handshake came to; none in clear.
+    pub(crate) tls: Option<Rc<TlsFacts>>,
+}
+
+impl Visit {
+    /// The listener it came to, while that is there and speaks the protocol that the connection came by.
+    pub(crate) fn listener<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
+        self.place.find(picture)
+    }
+
+    /// `http` or `https`: how it came, whatever its listener has become since.
+    pub(crate) fn protocol(&self) -> &'static str {
+        if self.place.secure { "https" } else { "http" }
+    }
 }
 
 /// Takes connections until `closed` fires or is dropped.
@@ -52,8 +89,14 @@ pub(crate) async fn listen(
                     place: place.get(),
                     peer,
                     accepted: worker.now(),
+                    id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
+                    tls: None,
                 };
-                tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
+                if visit.place.secure {
+                    tokio::task::spawn_local(secure_connection(Rc::clone(&worker), stream, visit));
+                } else {
+                    tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
+                }
             }
             // The client was gone before it was taken: its own affair.
             Err(error) if is_clients(&error) => {}
@@ -77,44 +120,73 @@ fn is_clients(error: &io::Error) -> bool {
     )
 }
 
-/// One connection, from accept to close. Its future is what an idle connection costs, so all that only an active
-/// request needs is behind a box.
-async fn connection(worker: Rc<Worker>, mut stream: TcpStream, visit: Visit) {
+/// One connection in clear, from accept to close. Its future is what an idle connection costs, so all that only an
+/// active request needs is behind a box.
+async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit) {
     let _ = stream.set_nodelay(true);
-    let open = Open::new(&worker, visit);
-    let slot = worker.sweep.slot(visit.place.listener);
-    let mut first = true;
-    while let Some(deadline) = idle_deadline(&worker, visit) {
-        slot.arm(deadline, true);
-        match slot.until(readable(&stream)).await {
-            Ok(()) => {}
-            Err(Ended::Late) if first => {
-                Box::pin(read::silent(&worker, &mut stream, &visit, &slot)).await;
-                break;
-            }
-            Err(_) => break,
-        }
-        match serve(&worker, &mut stream, &visit, &slot).await {
-            Next::Idle if !worker.leaving.get() => first = false,
-            Next::Idle | Next::Close => break,
-        }
-    }
-    drop(open);
+    let _open = Open::new(&worker, &visit);
+    let slot = worker.sweep.slot(visit.place);
+    settle::log_connection(&worker, &visit, None);
+    keep(&worker, stream, &visit, &slot).await;
 }
 
-fn serve<'a>(
+/// The same over TLS.
+async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit) {
+    let _ = stream.set_nodelay(true);
+    let _open = Open::new(&worker, &visit);
+    let slot = worker.sweep.slot(visit.place);
+    let Some(tls) = worker.tls.borrow().get(visit.place.listener).cloned() else {
+        return;
+    };
+    let shaken = Box::pin(secure(&worker, stream, &tls, &visit, &slot)).await;
+    // Not held on to: a certificate that was replaced must not stay in memory for as long as its connections.
+    drop(tls);
+    let Some(shaken) = shaken else {
+        settle::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        return;
+    };
+    visit.tls = Some(Rc::new(shaken.facts));
+    settle::log_connection(&worker, &visit, None);
+    if visit.tls.as_ref().is_some_and(|tls| tls.http2) {
+        Box::pin(h2::serve(&worker, shaken.stream, visit, slot)).await;
+    } else {
+        keep(&worker, shaken.stream, &visit, &slot).await;
+    }
+}
+
+/// Serves a connection's requests until it ends.
+async fn keep<W: Wire>(worker: &Rc<Worker>, mut stream: W, visit: &Visit, slot: &Slot) {
+    let mut first = true;
+    while let Some(deadline) = idle_deadline(worker, visit) {
+        slot.arm(deadline, true);
+        match slot.until(readable(&mut stream)).await {
+            Ok(()) => {}
+            Err(Ended::Late) if first => {
+                Box::pin(read::silent(worker, &mut stream, visit, slot)).await;
+                return;
+            }
+            Err(_) => return,
+        }
+        match serve(worker, &mut stream, visit, slot).await {
+            Next::Idle if !worker.leaving.get() => first = false,
+            Next::Idle | Next::Close => return,
+        }
+    }
+}
+
+fn serve<'a, W: Wire + 'a>(
     worker: &'a Rc<Worker>,
-    stream: &'a mut TcpStream,
+    stream: &'a mut W,
     visit: &'a Visit,
     slot: &'a Slot,
 ) -> std::pin::Pin<Box<dyn Future<Output = Next> + 'a>> {
     Box::pin(read::serve(worker, stream, visit, slot))
 }
 
-/// Until when a connection may idle; none if its listener is gone.
-fn idle_deadline(worker: &Worker, visit: Visit) -> Option<Mono> {
+/// Until when a connection may idle; none if its listener is gone or speaks another protocol now.
+pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
     let picture = worker.picture();
-    let settings = &picture.listener(visit.place.listener)?.balancer.settings;
+    let settings = &visit.listener(&picture)?.balancer.settings;
     Some(
         (worker.recent() + settings.idle_timeout)
             .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
@@ -123,16 +195,16 @@ fn idle_deadline(worker: &Worker, visit: Visit) -> Option<Mono> {
 
 /// Counts a connection as open until dropped.
 struct Open {
-    stats: Option<std::sync::Arc<forebay_node::Shards<forebay_node::BalancerStats>>>,
+    stats: Option<Arc<forebay_node::Shards<forebay_node::BalancerStats>>>,
     worker: usize,
 }
 
 impl Open {
-    fn new(worker: &Worker, visit: Visit) -> Open {
+    fn new(worker: &Worker, visit: &Visit) -> Open {
         let picture = worker.picture();
         let stats = picture
             .listener(visit.place.listener)
-            .map(|view| std::sync::Arc::clone(&view.balancer.stats));
+            .map(|view| Arc::clone(&view.balancer.stats));
         let open = Open {
             stats,
             worker: worker.mind.borrow().worker,

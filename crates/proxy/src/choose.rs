@@ -1,7 +1,10 @@
 //! Room five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
+use crate::head::host_of;
 use crate::sweep::{Ended, Slot};
+use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
+use forebay_model::TargetTls;
 use forebay_model::limits::CONNECT_TIMEOUT_SECONDS;
 use forebay_node::{ConnectError, Event, Reuse, TargetView};
 use std::io;
@@ -10,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// A connection, and whether it came from the pool.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: TargetStream,
     pub(crate) reused: bool,
 }
 
@@ -22,15 +25,20 @@ pub(crate) enum Missing {
     Ended(Ended),
 }
 
-/// Takes a pooled connection or makes one.
+/// Takes a pooled connection or makes one, for the request whose head is `head`.
 pub(crate) async fn connection(
     worker: &Worker,
     slot: &Slot,
     target: &TargetView,
     reuse: Reuse,
+    head: &[u8],
 ) -> Result<Connection, Missing> {
     let now = worker.recent();
-    let pooled = worker.pools.borrow_mut().take(target.id, reuse, now);
+    let name = match &target.tls {
+        TargetTls::Clear => None,
+        tls => tls::name_for(tls, host_of(head)),
+    };
+    let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
     if let Some(stream) = pooled {
         return Ok(Connection { stream, reused: true });
     }
@@ -38,6 +46,11 @@ pub(crate) async fn connection(
     match slot.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
+            let stream = match &target.tls {
+                TargetTls::Clear => TargetStream::Clear(stream),
+                // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
+                _ => Box::pin(secure(worker, slot, target, stream, name)).await?,
+            };
             Ok(Connection {
                 stream,
                 reused: false,
@@ -53,6 +66,31 @@ pub(crate) async fn connection(
                 let _ = worker.events.try_send(Event::Refused { target: target.id });
             }
             Err(Missing::Error(cause))
+        }
+        Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),
+        Err(ended) => Err(Missing::Ended(ended)),
+    }
+}
+
+/// Shakes hands with a target. As ALB: ten seconds of its own.
+async fn secure(
+    worker: &Worker,
+    slot: &Slot,
+    target: &TargetView,
+    stream: TcpStream,
+    name: Option<&str>,
+) -> Result<TargetStream, Missing> {
+    let failed = Missing::Error(ConnectError::Handshake);
+    let config = worker.target_tls.borrow_mut().get(target.id, &target.tls);
+    let Some(config) = config else {
+        return Err(failed);
+    };
+    slot.arm(worker.now() + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
+    match slot.until(tls::connect(stream, target.address, config, name)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, target = %target.address, "TLS handshake with a target failed");
+            Err(failed)
         }
         Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),
         Err(ended) => Err(Missing::Ended(ended)),

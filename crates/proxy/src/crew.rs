@@ -2,10 +2,13 @@
 
 use crate::accept::{self, Place};
 use crate::clock::Clock;
+use crate::ledger::Ledger;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
+use crate::tls::Listeners;
 use crate::worker::Worker;
 use forebay_model::Protocol;
+use forebay_node::journal::Journal;
 use forebay_node::{Event, Mind, Picture};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use std::cell::Cell;
@@ -36,6 +39,7 @@ enum Command {
     /// Decide by this picture; listen on these; move or close those.
     Adopt {
         picture: Arc<Picture>,
+        tls: Arc<Listeners>,
         open: Vec<(SocketAddr, TcpListener)>,
         places: Arc<BTreeMap<SocketAddr, Place>>,
         done: oneshot::Sender<()>,
@@ -49,6 +53,9 @@ pub(crate) struct Crew {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Vec<JoinHandle<()>>,
     bound: BTreeMap<SocketAddr, Place>,
+    /// What the workers speak TLS by: the next picture's is made from it.
+    tls: Arc<Listeners>,
+    clock: Clock,
 }
 
 impl Crew {
@@ -58,22 +65,31 @@ impl Crew {
         seed: u64,
         clock: Clock,
         events: &mpsc::Sender<Event>,
+        journal: Option<&Arc<dyn Journal>>,
     ) -> io::Result<Crew> {
         let mut crew = Crew {
             commands: Vec::new(),
             threads: Vec::new(),
             bound: BTreeMap::new(),
+            tls: Arc::default(),
+            clock,
         };
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
+            let journal = journal.cloned();
             let thread = essential(format!("worker-{index}"), move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build_local(Default::default());
                 match runtime {
                     Ok(runtime) => {
-                        let worker = Rc::new(Worker::new(clock, Mind::new(index, seed), events));
+                        let worker = Rc::new(Worker::new(
+                            clock,
+                            Mind::new(index, seed),
+                            events,
+                            Ledger::new(journal.as_deref()),
+                        ));
                         runtime.block_on(run(worker, receiver));
                     }
                     Err(error) => tracing::error!(%error, "a worker could not start"),
@@ -90,10 +106,11 @@ impl Crew {
         let mut failures = Vec::new();
         let mut opened: Vec<(SocketAddr, Vec<TcpListener>)> = Vec::new();
         let mut places = BTreeMap::new();
+        self.tls = Arc::new(Listeners::of(picture, &self.tls, self.clock));
         for listener in picture
             .listeners
             .iter()
-            .filter(|listener| listener.protocol == Protocol::Http)
+            .filter(|listener| listener.protocol == Protocol::Http || listener.tls.is_some())
         {
             for node in &listener.nodes {
                 let address = SocketAddr::new(node.address, listener.port);
@@ -101,6 +118,7 @@ impl Crew {
                     listener: listener.id,
                     zone: node.zone,
                     port: listener.port,
+                    secure: listener.protocol == Protocol::Https,
                 };
                 if places.contains_key(&address) {
                     continue;
@@ -133,6 +151,7 @@ impl Crew {
             let (done, wait) = oneshot::channel();
             let adopt = Command::Adopt {
                 picture: Arc::clone(picture),
+                tls: Arc::clone(&self.tls),
                 open,
                 places: Arc::clone(&places),
                 done,
@@ -227,8 +246,9 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     let within = loop {
         tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Adopt { picture, open, places, done }) => {
-                    adopt(&worker, &mut sockets, &picture, open, &places).await;
+                Some(Command::Adopt { picture, tls, open, places, done }) => {
+                    worker.adopt(picture, tls);
+                    listen_at(&worker, &mut sockets, open, &places).await;
                     let _ = done.send(());
                 }
                 Some(Command::Leave { within }) => break within,
@@ -252,16 +272,16 @@ fn sweep(worker: &Worker) {
     let now = worker.tick();
     worker.sweep.sweep(now);
     worker.pools.borrow_mut().sweep(now);
+    worker.ledger.flush();
 }
 
-async fn adopt(
+/// Listens where it is told to, and no longer elsewhere.
+async fn listen_at(
     worker: &Rc<Worker>,
     sockets: &mut HashMap<SocketAddr, Socketed>,
-    picture: &Arc<Picture>,
     open: Vec<(SocketAddr, TcpListener)>,
     places: &BTreeMap<SocketAddr, Place>,
 ) {
-    worker.adopt(Arc::clone(picture));
     let gone = sockets.extract_if(|address, socketed| match places.get(address) {
         Some(&place) => {
             socketed.place.set(place);

@@ -1,6 +1,6 @@
 //! Heads of requests and answers, parsed once into offsets.
 
-use crate::buffers::Field;
+use crate::buffers::{Field, Span};
 use forebay_model::limits;
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -11,8 +11,8 @@ const LINES: usize = 256;
 /// A request's head: offsets are relative to its first byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestHead {
-    pub(crate) method: (u32, u32),
-    pub(crate) target: (u32, u32),
+    pub(crate) method: Span,
+    pub(crate) target: Span,
     /// HTTP/1.0 (else 1.1).
     pub(crate) http_10: bool,
     /// Bytes of the head, its empty line included.
@@ -32,22 +32,22 @@ pub(crate) enum HeadError {
     LineTooLong,
 }
 
-fn offsets(whole: &[u8], part: &[u8]) -> (u32, u32) {
-    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-    (
-        u32::try_from(start).unwrap_or(0),
-        u32::try_from(start + part.len()).unwrap_or(0),
-    )
-}
-
 fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>) {
     fields.clear();
     for header in headers {
         fields.push(Field {
-            name: offsets(bytes, header.name.as_bytes()),
-            value: offsets(bytes, header.value),
+            name: Span::within(bytes, header.name.as_bytes()),
+            value: Span::within(bytes, header.value),
         });
     }
+}
+
+/// Whether a request line is one but for its version; else a space may have come into the target.
+fn names_version(bytes: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    let mut parts = bytes[..end].split(|&byte| byte == b' ');
+    let version = parts.nth(2);
+    parts.next().is_none() && matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]))
 }
 
 impl RequestHead {
@@ -88,32 +88,44 @@ impl RequestHead {
                 }
                 keep(request.headers, bytes, fields);
                 Ok(Some(RequestHead {
-                    method: offsets(bytes, method.as_bytes()),
-                    target: offsets(bytes, target.as_bytes()),
+                    method: Span::within(bytes, method.as_bytes()),
+                    target: Span::within(bytes, target.as_bytes()),
                     http_10: version == 0,
                     length,
                 }))
             }
-            Err(httparse::Error::Version) => Err(HeadError::Version),
+            Err(httparse::Error::Version) if names_version(bytes) => Err(HeadError::Version),
             Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooLong),
             Err(_) => Err(HeadError::Malformed),
         }
     }
 
     pub(crate) fn method<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        &head[self.method.0 as usize..self.method.1 as usize]
+        self.method.of(head)
     }
 
     pub(crate) fn target<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        &head[self.target.0 as usize..self.target.1 as usize]
+        self.target.of(head)
     }
+}
+
+/// The host that a head of our own making asks for, without its port.
+pub(crate) fn host_of(head: &[u8]) -> Option<&str> {
+    let mut lines = head.split(|&byte| byte == b'\n').skip(1);
+    let value = lines.find_map(|line| {
+        let (name, value) = line.split_at_checked(5)?;
+        name.eq_ignore_ascii_case(b"host:").then_some(value)
+    })?;
+    let value = std::str::from_utf8(value).ok()?.trim();
+    // An address in brackets keeps its colons, and is no name anyway.
+    Some(value.rsplit_once(':').map_or(value, |(host, _)| host))
 }
 
 /// An answer's head: offsets are relative to its first byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnswerHead {
     pub(crate) status: u16,
-    pub(crate) phrase: (u32, u32),
+    pub(crate) phrase: Span,
     pub(crate) http_10: bool,
     pub(crate) length: usize,
 }
@@ -136,7 +148,7 @@ impl AnswerHead {
                     .ok_or(HeadError::Malformed)?;
                 let phrase = answer
                     .reason
-                    .map_or((0, 0), |reason| offsets(bytes, reason.as_bytes()));
+                    .map_or_else(Span::default, |reason| Span::within(bytes, reason.as_bytes()));
                 let http_10 = answer.version == Some(0);
                 keep(answer.headers, bytes, fields);
                 Ok(Some(AnswerHead {
@@ -188,6 +200,11 @@ mod tests {
         let mut parse = |bytes: &[u8]| RequestHead::parse(bytes, &mut fields).map(|head| head.is_some());
         assert_eq!(parse(b"GET / HT"), Ok(false));
         assert_eq!(parse(b"PRI * HTTP/2.0\r\n\r\n"), Err(HeadError::Version));
+        assert_eq!(parse(b"GET / HTTP/1.2\r\n\r\n"), Err(HeadError::Version));
+        for line in ["GET /a b HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.1 "] {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(parse(head.as_bytes()), Err(HeadError::Malformed), "{line}");
+        }
         assert_eq!(
             parse(b"GET / HTTP/1.1\r\nA : b\r\n\r\n"),
             Err(HeadError::Malformed)

@@ -6,9 +6,9 @@ use crate::digits::{decimal, hexadecimal};
 use crate::framing::Framing;
 use crate::head::has_word;
 use crate::read::Incoming;
-use crate::route::{is, preserves_host, split_port, wanted};
+use crate::route::{Wanted, is, preserves_host, split_port};
 use crate::worker::Worker;
-use forebay_model::{Protocol, XffMode};
+use forebay_model::XffMode;
 use forebay_node::{ListenerView, Rewritten};
 use forebay_units::Wall;
 use std::io::Write as _;
@@ -68,6 +68,7 @@ pub(crate) fn write_head(
     listener: &ListenerView,
     desk: &mut Desk,
     incoming: &Incoming,
+    wanted: &Wanted,
     rewritten: Option<&Rewritten>,
 ) {
     let Desk {
@@ -75,6 +76,7 @@ pub(crate) fn write_head(
         start,
         fields,
         out,
+        note,
         ..
     } = desk;
     let head = &input[*start..*start + incoming.head.length];
@@ -82,14 +84,11 @@ pub(crate) fn write_head(
     out.clear();
     out.extend_from_slice(incoming.head.method(head));
     out.push(b' ');
-    let Ok(wanted) = wanted(head, fields, incoming, listener) else {
-        return;
-    };
     match rewritten.and_then(|rewritten| rewritten.url.as_ref()) {
         Some(url) => out.extend_from_slice(url),
         None => {
-            out.extend_from_slice(wanted.path);
-            if let Some(query) = wanted.query {
+            out.extend_from_slice(wanted.path(head));
+            if let Some(query) = wanted.query(head) {
                 out.push(b'?');
                 out.extend_from_slice(query);
             }
@@ -99,32 +98,38 @@ pub(crate) fn write_head(
     if settings.xff_mode == XffMode::Append {
         write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
     }
-    let proto = if listener.protocol == Protocol::Https {
-        "https"
-    } else {
-        "http"
-    };
     out.extend_from_slice(b"X-Forwarded-Proto: ");
-    out.extend_from_slice(proto.as_bytes());
+    out.extend_from_slice(visit.protocol().as_bytes());
     out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
     decimal(out, u64::from(visit.place.port));
     out.extend_from_slice(b"\r\n");
+    if settings.tls_headers {
+        write_tls(out, visit, listener);
+    }
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
     if own_host {
-        write_host(out, wanted.authority, new_host, visit.place.port);
+        write_host(out, wanted.authority(head, listener), new_host, visit.place.port);
     }
+    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
+    let trace = out.len();
     write_trace_id(worker, out, head, fields);
+    if worker.ledger.wants_access(settings) {
+        note.trace.extend_from_slice(&out[trace..]);
+    }
+    out.extend_from_slice(b"\r\n");
     write_kept(out, head, fields, listener, own_host);
     match incoming.framing {
         Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
-        Framing::None | Framing::UntilClose => {}
+        Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");
             decimal(out, length);
             out.extend_from_slice(b"\r\n");
         }
-        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Chunked | Framing::UntilClose => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -164,6 +169,18 @@ fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: S
     out.extend_from_slice(b"\r\n");
 }
 
+/// What the client's connection negotiated. A client's own headers of these names never go on, see `write_kept`.
+fn write_tls(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView) {
+    let Some(tls) = &visit.tls else { return };
+    let names = &listener.settings.tls_header_names;
+    for (name, value) in names.iter().zip([tls.protocol, tls.cipher]) {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
 fn write_host(out: &mut Vec<u8>, authority: &[u8], new_host: Option<&[u8]>, port: u16) {
     let (host, named) = split_port(authority);
@@ -188,13 +205,13 @@ fn write_host(out: &mut Vec<u8>, authority: &[u8], new_host: Option<&[u8]>, port
 /// Heads longer than this carry a fresh trace id instead of a grown one (ALB's request tracing page).
 const TRACED_HEAD_BYTES: usize = 7 * 1024;
 
-fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Field]) {
+/// Appends the request's trace id: a new one, or the client's with our own part.
+pub(crate) fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Field]) {
     let incoming = fields
         .iter()
         .find(|field| kind(field.name(head)) == Kind::TraceId)
         .map(|field| field.value(head))
         .filter(|value| !value.is_empty() && head.len() <= TRACED_HEAD_BYTES);
-    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
     let draw = || worker.mind.borrow_mut().draw();
     let id = TraceId {
         wall: worker.recent_wall(),
@@ -202,7 +219,6 @@ fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Fie
         low: draw(),
     };
     trace_id(out, incoming, &id);
-    out.extend_from_slice(b"\r\n");
 }
 
 struct TraceId {
@@ -267,7 +283,13 @@ fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &Liste
                     name.iter()
                         .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
                 };
-                !(settings.drop_invalid_headers && odd() || names_others && named(name))
+                let spoofed = || {
+                    let names = &listener.settings.tls_header_names;
+                    names.iter().any(|own| is(name, own.as_bytes()))
+                };
+                !(settings.drop_invalid_headers && odd()
+                    || names_others && named(name)
+                    || settings.tls_headers && spoofed())
             }
             Kind::Host => !own_host,
             Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,

@@ -1,8 +1,9 @@
 //! One health probe: connect, ask, read the status line, close.
 
 use crate::choose::connect_error;
+use crate::tls::{self, TargetStream};
+use forebay_model::TargetTls;
 use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
-use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -13,7 +14,7 @@ const STATUS_BYTES: usize = 4096;
 /// process lacks what a connection needs: that says nothing of the target.
 pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
     Some(
-        match tokio::time::timeout(order.timeout, ask(order.address, &order.path)).await {
+        match tokio::time::timeout(order.timeout, ask(order)).await {
             Ok(Ok(Some(status))) => ProbeResult::Answered(status),
             Ok(Err(error)) if connect_error(&error) == ConnectError::OutOfResources => return None,
             Ok(_) => ProbeResult::Failed,
@@ -22,9 +23,21 @@ pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
     )
 }
 
-async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Option<u16>> {
-    let mut stream = TcpStream::connect(address).await?;
-    let host = if address.port() == 80 {
+async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
+    let ProbeOrder {
+        address, path, tls, ..
+    } = order;
+    let stream = TcpStream::connect(address).await?;
+    let mut stream = match tls {
+        TargetTls::Clear => TargetStream::Clear(stream),
+        tls => {
+            let config = tls::probe_config(tls).ok_or(std::io::ErrorKind::PermissionDenied)?;
+            // The Host of a probe is an address, which is not asked for as a name.
+            tls::connect(stream, *address, config, tls::name_for(tls, None)).await?
+        }
+    };
+    let default_port = if *tls == TargetTls::Clear { 80 } else { 443 };
+    let host = if address.port() == default_port {
         address.ip().to_string()
     } else {
         address.to_string()

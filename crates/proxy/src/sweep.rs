@@ -1,7 +1,8 @@
 //! Deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second looks
 //! who is late, so deadlines are kept to within that time. Cost of a sweep: a few nanoseconds a connection.
 
-use forebay_node::{ListenerId, Picture, TargetStats};
+use crate::accept::Place;
+use forebay_node::{Picture, TargetStats};
 use forebay_units::Mono;
 use slab::Slab;
 use std::cell::RefCell;
@@ -32,7 +33,7 @@ struct Entry {
     deadline: Mono,
     ended: Option<Ended>,
     waker: Option<Waker>,
-    listener: ListenerId,
+    place: Place,
     idle: bool,
     /// A sweep has passed since it was armed.
     looked: bool,
@@ -46,12 +47,12 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    pub(crate) fn slot(self: &Rc<Self>, listener: ListenerId) -> Slot {
+    pub(crate) fn slot(self: &Rc<Self>, place: Place) -> Slot {
         let entry = Entry {
             deadline: Mono::NEVER,
             ended: None,
             waker: None,
-            listener,
+            place,
             idle: true,
             looked: false,
             target: None,
@@ -83,10 +84,10 @@ impl Sweep {
         }
     }
 
-    /// Ends the waits of idle connections whose listener is gone, or of all idle ones.
+    /// Ends the waits of idle connections whose listener is gone or speaks another protocol now, or of all idle ones.
     pub(crate) fn close_idle(&self, picture: Option<&Picture>) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            if entry.idle && picture.is_none_or(|picture| picture.listener(entry.listener).is_none()) {
+            if entry.idle && picture.is_none_or(|picture| !entry.place.is_served(picture)) {
                 entry.end(Ended::Closing);
             }
         }

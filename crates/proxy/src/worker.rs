@@ -2,8 +2,11 @@
 
 use crate::buffers::Desks;
 use crate::clock::Clock;
+use crate::ledger::Ledger;
+use crate::h2::target::Links;
 use crate::pool::Pools;
 use crate::sweep::Sweep;
+use crate::tls::{Listeners, TargetConfigs};
 use forebay_node::{Event, Mind, Picture};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -23,13 +26,22 @@ pub(crate) struct Worker {
     /// The last readings of the clocks: at most a sweep old.
     recent: Cell<Mono>,
     recent_wall: Cell<Wall>,
+    /// When the wall clock was last read.
+    wall_read: Cell<Mono>,
     picture: RefCell<Current>,
     pub(crate) mind: RefCell<Mind>,
     pub(crate) pools: RefCell<Pools>,
+    pub(crate) links: RefCell<Links>,
+    /// How HTTPS listeners speak TLS, in step with the picture.
+    pub(crate) tls: RefCell<Arc<Listeners>>,
+    /// How targets are spoken to over TLS.
+    pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) desks: RefCell<Desks>,
     pub(crate) sweep: Rc<Sweep>,
     /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
     pub(crate) events: mpsc::Sender<Event>,
+    /// Where lines about requests and connections are written.
+    pub(crate) ledger: Ledger,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
     date: RefCell<(i64, String)>,
@@ -41,17 +53,22 @@ pub(crate) struct Worker {
 const TELLING: Duration = Duration::from_secs(5);
 
 impl Worker {
-    pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>) -> Worker {
+    pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>, ledger: Ledger) -> Worker {
         Worker {
             clock,
             recent: Cell::new(clock.now()),
             recent_wall: Cell::new(clock.wall()),
+            wall_read: Cell::new(clock.now()),
             picture: RefCell::default(),
             mind: RefCell::new(mind),
             pools: RefCell::default(),
+            links: RefCell::default(),
+            tls: RefCell::default(),
+            target_tls: RefCell::default(),
             desks: RefCell::default(),
             sweep: Rc::default(),
             events,
+            ledger,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
             told: Cell::new(None),
@@ -78,7 +95,17 @@ impl Worker {
     /// Reads both clocks anew.
     pub(crate) fn tick(&self) -> Mono {
         self.recent_wall.set(self.clock.wall());
-        self.now()
+        let now = self.now();
+        self.wall_read.set(now);
+        now
+    }
+
+    /// The wall clock at a reading of the other one: free, and right to the microsecond unless the wall clock was set
+    /// within the last sweep.
+    pub(crate) fn wall_at(&self, at: Mono) -> Wall {
+        let (read, wall) = (self.wall_read.get(), self.recent_wall.get());
+        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(0);
+        Wall(wall.0 + micros(at.since(read)) - micros(read.since(at)))
     }
 
     /// What to decide by now.
@@ -87,9 +114,12 @@ impl Worker {
     }
 
     /// Decides by this picture from now on.
-    pub(crate) fn adopt(&self, picture: Arc<Picture>) {
+    pub(crate) fn adopt(&self, picture: Arc<Picture>, tls: Arc<Listeners>) {
         self.mind.borrow_mut().forget(&picture);
         self.pools.borrow_mut().forget(&picture);
+        self.links.borrow_mut().forget(&picture);
+        self.target_tls.borrow_mut().forget(&picture);
+        *self.tls.borrow_mut() = tls;
         self.sweep.close_idle(Some(&picture));
         *self.picture.borrow_mut() = Rc::new(picture);
     }

@@ -30,9 +30,15 @@ impl<T> BoundedStack<T> {
         self.items.pop()
     }
 
+    /// Takes the topmost item for which `fits` holds; the others keep their order. O(1) if that is the top, else O(n).
+    pub fn pop_where(&mut self, fits: impl FnMut(&T) -> bool) -> Option<T> {
+        let at = self.items.iter().rposition(fits)?;
+        Some(self.items.remove(at))
+    }
+
     /// Keeps only the items for which `keep` holds.
-    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        self.items.retain(keep);
+    pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.items.retain_mut(keep);
         if self.items.is_empty() {
             self.items = Vec::new();
         }
@@ -59,6 +65,8 @@ mod tests {
         assert_eq!(stack.push(1), Ok(()));
         assert_eq!(stack.push(2), Ok(()));
         assert_eq!(stack.push(3), Err(3));
+        assert_eq!(stack.pop_where(|&item| item == 1), Some(1));
+        assert_eq!(stack.pop_where(|&item| item == 1), None);
         assert_eq!(stack.pop(), Some(2));
         stack.retain(|_| false);
         assert!(stack.is_empty());

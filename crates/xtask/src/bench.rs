@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 mod balancer;
+mod tls;
 
 use balancer::make_balancer;
 
@@ -30,15 +31,33 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 5000)]
         idle: usize,
     },
+    /// Cost per TLS handshake and per HTTPS request, beside nginx
+    Tls {
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 2)]
+        seconds: u32,
+        /// Measurements of each proxy and load, in turn
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Idle connections opened to each proxy
+        #[arg(long, default_value_t = 2000)]
+        idle: usize,
+    },
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
-    let Bench::Peers {
-        seconds,
-        rounds,
-        idle,
-    } = bench;
-    peers(*seconds, *rounds, *idle)
+    match bench {
+        Bench::Peers {
+            seconds,
+            rounds,
+            idle,
+        } => peers(*seconds, *rounds, *idle),
+        Bench::Tls {
+            seconds,
+            rounds,
+            idle,
+        } => tls::tls(*seconds, *rounds, *idle),
+    }
 }
 
 /// A process that ends with its measurement.
@@ -313,12 +332,17 @@ fn binary(name: &str) -> anyhow::Result<PathBuf> {
 
 fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
+    nginx_with(dir, address, &format!("listen {address} backlog=4096;"), backends)
+}
+
+/// nginx as a proxy, listening as `listen` says.
+fn nginx_with(dir: &Path, address: SocketAddr, listen: &str, backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let servers: String = backends
         .iter()
         .map(|backend| format!("server {backend};\n"))
         .collect();
     let inside = format!(
-        "upstream targets {{\n{servers}keepalive 512;\nkeepalive_requests 1000000000;\n}}\nserver {{ listen {address} backlog=4096; location / {{\nproxy_pass http://targets;\nproxy_http_version 1.1;\nproxy_set_header Connection '';\nproxy_set_header Host $host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header X-Forwarded-Port $server_port;\n}} }}\n"
+        "upstream targets {{\n{servers}keepalive 512;\nkeepalive_requests 1000000000;\n}}\nserver {{ {listen} location / {{\nproxy_pass http://targets;\nproxy_http_version 1.1;\nproxy_set_header Connection '';\nproxy_set_header Host $host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header X-Forwarded-Port $server_port;\n}} }}\n"
     );
     start_nginx(dir, "proxy", "0", &inside, address)
 }
@@ -348,6 +372,13 @@ fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
 
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
 fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
+    let mut running = forebay_alone(dir)?;
+    running.address = make_balancer(running.address, backends, None)?;
+    Ok(running)
+}
+
+/// Forebay with nothing to serve yet; the address is its API's.
+fn forebay_alone(dir: &Path) -> anyhow::Result<Running> {
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(binary("forebay")?).args([
         "up",
@@ -376,9 +407,7 @@ fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
         .nth(1)
         .and_then(|rest| rest.split(' ').next());
     let api: SocketAddr = api.context("forebay did not become ready")?.parse()?;
-    let mut running = Running { child, address: api };
-    running.address = make_balancer(api, backends)?;
-    Ok(running)
+    Ok(Running { child, address: api })
 }
 
 /// KiB of resident memory per idle connection, each after one request.

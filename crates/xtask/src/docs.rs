@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use forebay_awswire::Service;
-use forebay_control::elbv2::{ATTRIBUTES, POLICIES};
+use forebay_control::elbv2::ATTRIBUTES;
+use forebay_model::POLICIES;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
     Ok(vec![
         (docs.join("supported-operations.md"), operations()?),
         (docs.join("attributes.md"), attributes()?),
+        (docs.join("tls-policies.md"), policies()?),
     ])
 }
 
@@ -114,8 +116,56 @@ fn attributes() -> anyhow::Result<String> {
     }
     write!(
         text,
-        "\n## TLS policies\n\nDescribeSSLPolicies knows {} policies. HTTPS listeners are stored and not yet served.\n",
+        "\n## TLS policies\n\nDescribeSSLPolicies knows {} policies: see [tls-policies.md](tls-policies.md).\n",
         POLICIES.len()
     )?;
     Ok(text)
+}
+
+fn policies() -> anyhow::Result<String> {
+    let mut text = format!("# TLS policies\n\n{GENERATED}\n");
+    text.push_str(
+        "Every policy name of ELB is taken. What a policy serves here is its part with TLS 1.2 and 1.3, forward secrecy and\n\
+         authenticated encryption; DescribeSSLPolicies lists exactly that. What is *lost* is what AWS lists beyond it: TLS 1.0 and\n\
+         1.1, CBC ciphers, RSA key exchange. No policy loses everything, so none is refused: a client that needs what is lost gets\n\
+         the alert `handshake_failure` or `protocol_version`, and `forebay_tls_handshake_failures_total` counts it.\n\n\
+         The order is the policy's, and the policy's order decides. Groups: X25519, P-256, P-384; `PQ` policies prefer\n\
+         X25519MLKEM768 and SecP256r1MLKEM768 (SecP384r1MLKEM1024 is not there yet); `FIPS` policies leave X25519 alone out (the\n\
+         names promise approved algorithms; the module that computes them is not a validated one); strict `RFC9151` ones have\n\
+         P-384 only.\n\n\
+         A listener that names no policy gets `ELBSecurityPolicy-2016-08`, as on AWS: TLS 1.2 only.\n\n\
+         | policy (`ELBSecurityPolicy-`...) | protocols | ciphers | lost |\n|---|---|---|---|\n",
+    );
+    for policy in POLICIES {
+        let protocols: Vec<&str> = policy.served_protocols().collect();
+        let ciphers: Vec<&str> = policy.served_ciphers().collect();
+        let old = policy.protocols.iter().filter(|name| !protocols.contains(name));
+        let weak = policy.ciphers().filter(|name| !ciphers.contains(name));
+        let mut lost: Vec<String> = old.map(|&name| name.to_owned()).collect();
+        let weak = weak.count();
+        if weak > 0 {
+            lost.push(format!("{weak} ciphers"));
+        }
+        let name = policy.name.strip_prefix("ELBSecurityPolicy-").unwrap_or(policy.name);
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} |",
+            protocols.join(", "),
+            families(&ciphers),
+            if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") },
+        )?;
+    }
+    Ok(text)
+}
+
+/// A policy's ciphers, those that come in pairs (ECDSA and RSA) told once.
+fn families(ciphers: &[&str]) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cipher in ciphers {
+        let name = cipher.replace("-ECDSA-", "-\\*-").replace("-RSA-", "-\\*-");
+        if !told.contains(&name) {
+            told.push(name);
+        }
+    }
+    told.join(", ")
 }

@@ -2,6 +2,7 @@
 //! a private key holds its public half.
 
 use crate::acm::records::{Bundle, Facts};
+use forebay_model::{KeyForm, PrivateKey};
 use x509_parser::der_parser::der::parse_der;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
@@ -54,6 +55,25 @@ pub(crate) fn read(
         private_key: private_key.to_owned(),
     };
     Ok((bundle, facts(&parsed)))
+}
+
+/// The chain in DER, leaf first, and the key.
+pub(crate) fn der(bundle: &Bundle) -> Option<(Vec<Vec<u8>>, PrivateKey)> {
+    let texts = [Some(bundle.certificate.as_str()), bundle.chain.as_deref()];
+    let mut chain = Vec::new();
+    for text in texts.into_iter().flatten() {
+        chain.extend(blocks(text)?.into_iter().map(|block| block.contents));
+    }
+    let key = blocks(&bundle.private_key)?
+        .into_iter()
+        .find(|block| block.label.ends_with("PRIVATE KEY"))?;
+    let form = match key.label.as_str() {
+        "RSA PRIVATE KEY" => KeyForm::Pkcs1,
+        "EC PRIVATE KEY" => KeyForm::Sec1,
+        _ => KeyForm::Pkcs8,
+    };
+    let der = key.contents;
+    Some((chain, PrivateKey { form, der }))
 }
 
 fn blocks(text: &str) -> Option<Vec<Pem>> {

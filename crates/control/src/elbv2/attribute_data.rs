@@ -41,9 +41,9 @@ const MOST_TARGETS: u32 = 1000;
 /// All attributes, as DescribeLoadBalancerAttributes, DescribeListenerAttributes and DescribeTargetGroupAttributes give them.
 pub const ATTRIBUTES: &[Attribute] = &[
     // Load balancers.
-    entry("access_logs.s3.enabled", ALL_LB, "false", Bool, STORED),
-    entry("access_logs.s3.bucket", ALL_LB, "", Text(1024), STORED),
-    entry("access_logs.s3.prefix", ALL_LB, "", Text(1024), STORED),
+    entry("access_logs.s3.enabled", ALL_LB, "false", Bool, BUILT),
+    entry("access_logs.s3.bucket", ALL_LB, "", Text(1024), BUILT),
+    entry("access_logs.s3.prefix", ALL_LB, "", Text(1024), BUILT),
     entry("idle_timeout.timeout_seconds", APP, "60", Range(1, 4000), BUILT),
     entry("deletion_protection.enabled", ALL_LB, "false", Bool, BUILT),
     entry("routing.http2.enabled", APP, "true", Bool, STORED),
@@ -88,7 +88,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         APP,
         "defensive",
         OneOf(&["monitor", "defensive", "strictest"]),
-        STORED,
+        BUILT,
     ),
     entry(
         "client_keep_alive.seconds",
@@ -103,7 +103,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         APP,
         "false",
         Bool,
-        STORED,
+        BUILT,
     ),
     entry(
         "ipv6.deny_all_igw_traffic",
@@ -119,12 +119,12 @@ pub const ATTRIBUTES: &[Attribute] = &[
         Bool,
         STORED,
     ),
-    entry("connection_logs.s3.enabled", APP, "false", Bool, STORED),
-    entry("connection_logs.s3.bucket", APP, "", Text(1024), STORED),
-    entry("connection_logs.s3.prefix", APP, "", Text(1024), STORED),
-    entry("health_check_logs.s3.enabled", APP, "false", Bool, STORED),
-    entry("health_check_logs.s3.bucket", APP, "", Text(1024), STORED),
-    entry("health_check_logs.s3.prefix", APP, "", Text(1024), STORED),
+    entry("connection_logs.s3.enabled", APP, "false", Bool, BUILT),
+    entry("connection_logs.s3.bucket", APP, "", Text(1024), BUILT),
+    entry("connection_logs.s3.prefix", APP, "", Text(1024), BUILT),
+    entry("health_check_logs.s3.enabled", APP, "false", Bool, BUILT),
+    entry("health_check_logs.s3.bucket", APP, "", Text(1024), BUILT),
+    entry("health_check_logs.s3.prefix", APP, "", Text(1024), BUILT),
     entry(
         "dns_record.client_routing_policy",
         NLB,
@@ -191,14 +191,14 @@ pub const ATTRIBUTES: &[Attribute] = &[
         SECURE,
         "",
         HeaderName,
-        STORED,
+        BUILT,
     ),
     entry(
         "routing.http.request.x_amzn_tls_cipher_suite.header_name",
         SECURE,
         "",
         HeaderName,
-        STORED,
+        BUILT,
     ),
     entry(
         "routing.http.response.server.enabled",

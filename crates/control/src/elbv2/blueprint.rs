@@ -2,6 +2,7 @@
 
 use crate::Region;
 use crate::elbv2::attribute_table::{Holder, attributes_of};
+use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
@@ -10,8 +11,8 @@ use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use forebay_model::{
-    Action, BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
-    ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
+    Action, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint, GroupSettings, ListenerBlueprint,
+    ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,15 @@ impl State {
     pub fn blueprint_since(&self, old: &State, before: &Blueprint) -> Blueprint {
         let mut made: Vec<(u64, Arc<BalancerBlueprint>)> = Vec::new();
         let mut groups = Vec::new();
+        // Server certificates belong to no region: a listener of any may use them. They change seldom.
+        let home = &self.settings().default_region;
+        let uploaded = |state: &State| {
+            state
+                .existing_region(home)
+                .map(|home| home.server_certificates.clone())
+                .unwrap_or_default()
+        };
+        let uploads_differ = uploaded(self) != uploaded(old);
         let old_balancers: BTreeMap<&str, _> = before
             .balancers
             .iter()
@@ -41,7 +51,7 @@ impl State {
         for (name, region) in self.regions() {
             let touched = old
                 .existing_region(name)
-                .map(|old| Touched::between(old, region))
+                .map(|old| Touched::between(old, region, uploads_differ))
                 .unwrap_or_default();
             for balancer in region
                 .load_balancers
@@ -51,7 +61,10 @@ impl State {
                 let arn = balancer.arn.as_str();
                 let blueprint = match old_balancers.get(arn) {
                     Some(old) if !touched.balancers.contains(arn) => Arc::clone(old),
-                    old => shared(old.copied(), balancer_blueprint(region, balancer, old.copied())),
+                    old => shared(
+                        old.copied(),
+                        balancer_blueprint(self, region, balancer, old.copied()),
+                    ),
                 };
                 made.push((balancer.sequence, blueprint));
             }
@@ -88,7 +101,7 @@ struct Touched {
 }
 
 impl Touched {
-    fn between(old: &Region, new: &Region) -> Touched {
+    fn between(old: &Region, new: &Region, uploads_differ: bool) -> Touched {
         // Instances are few and change seldom: then every group is looked at.
         let mut touched = Touched {
             all_groups: old.instances != new.instances,
@@ -105,6 +118,12 @@ impl Touched {
         }
         for listener in differing(&old.listeners, &new.listeners) {
             touched.balancers.insert(listener.balancer_arn.clone());
+        }
+        if uploads_differ || old.certificates != new.certificates {
+            let secure = new.listeners.values().filter(|listener| listener.ssl_policy.is_some());
+            touched
+                .balancers
+                .extend(secure.map(|listener| listener.balancer_arn.clone()));
         }
         for rule in differing(&old.rules, &new.rules) {
             for region in [old, new] {
@@ -154,6 +173,7 @@ fn shared<T: PartialEq>(old: Option<&Arc<T>>, new: T) -> Arc<T> {
 }
 
 fn balancer_blueprint(
+    state: &State,
     region: &Region,
     balancer: &LoadBalancer,
     old: Option<&Arc<BalancerBlueprint>>,
@@ -170,9 +190,17 @@ fn balancer_blueprint(
         .into_iter()
         .filter_map(|listener| {
             let old = old.and_then(|old| old.listeners.iter().find(|other| other.arn == listener.arn));
-            listener_blueprint(region, listener).map(|new| shared(old, new))
+            let blueprint = listener_blueprint(state, region, listener, old);
+            blueprint.map(|new| shared(old, new))
         });
     let seconds = |key: &str, default: u64| Duration::from_secs(set(key).parse().unwrap_or(default));
+    let place = |log: &str| {
+        let part = |part: &str| set(&format!("{log}.s3.{part}"));
+        (part("enabled") == "true").then(|| LogPlace {
+            bucket: part("bucket").to_owned(),
+            prefix: part("prefix").to_owned(),
+        })
+    };
     BalancerBlueprint {
         arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
@@ -189,6 +217,16 @@ fn balancer_blueprint(
             xff_client_port: set("routing.http.xff_client_port.enabled") == "true",
             preserve_host: set("routing.http.preserve_host_header.enabled") == "true",
             drop_invalid_headers: set("routing.http.drop_invalid_header_fields.enabled") == "true",
+            http2: set("routing.http2.enabled") == "true",
+            tls_headers: set("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true",
+            desync: match set("routing.http.desync_mitigation_mode") {
+                "monitor" => DesyncMode::Monitor,
+                "strictest" => DesyncMode::Strictest,
+                _ => DesyncMode::Defensive,
+            },
+            access_log: place("access_logs"),
+            connection_log: place("connection_logs"),
+            health_log: place("health_check_logs"),
         },
     }
 }
@@ -202,16 +240,24 @@ fn effective<'s>(set: &'s BTreeMap<String, String>, holder: Holder, key: &str) -
     }
 }
 
-fn listener_blueprint(region: &Region, listener: &Listener) -> Option<ListenerBlueprint> {
+fn listener_blueprint(
+    state: &State,
+    region: &Region,
+    listener: &Listener,
+    old: Option<&Arc<ListenerBlueprint>>,
+) -> Option<ListenerBlueprint> {
     let protocol = match listener.protocol.as_deref()? {
         "HTTP" => Protocol::Http,
         "HTTPS" => Protocol::Https,
         _ => return None,
     };
+    let old_tls = old.and_then(|old| old.tls.as_ref());
+    let tls = listener_tls(state, region, listener, old_tls.map(|tls| &**tls));
     Some(ListenerBlueprint {
         arn: listener.arn.clone(),
         protocol,
         port: listener.port?,
+        tls: tls.map(|tls| shared(old_tls, tls)),
         rules: region
             .rules_of(&listener.arn)
             .into_iter()
@@ -229,12 +275,22 @@ fn listener_settings(listener: &Listener) -> ListenerSettings {
             .strip_suffix(".header_value")?;
         (!value.is_empty()).then(|| (header_name(name), value.clone()))
     };
+    let defaults = ListenerSettings::default();
+    let request = |name: &str, default: &String| {
+        let set = listener.attributes.get(&format!("routing.http.request.{name}.header_name"));
+        set.filter(|set| !set.is_empty()).unwrap_or(default).clone()
+    };
+    let [version, cipher] = &defaults.tls_header_names;
     ListenerSettings {
         server_header: listener
             .attributes
             .get("routing.http.response.server.enabled")
             .is_none_or(|v| v == "true"),
         response_headers: listener.attributes.iter().filter_map(response).collect(),
+        tls_header_names: [
+            request("x_amzn_tls_version", version),
+            request("x_amzn_tls_cipher_suite", cipher),
+        ],
     }
 }
 
@@ -309,6 +365,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
             cross_zone: set("load_balancing.cross_zone.enabled") != "false",
             routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
             routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
+            verified_name: verified_name(region, group),
         },
         targets: targets
             .filter_map(|target| target_blueprint(region, group, target))
@@ -316,6 +373,15 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         in_use: !users.is_empty(),
         zones: zones.into_iter().cloned().collect(),
     }
+}
+
+/// A tag on a target group: its targets must show a certificate for this name, of an authority that the machine trusts.
+/// `off`, or no tag, is ALB's way: any certificate will do.
+const VERIFY_TAG: &str = "forebay:target-tls-verify";
+
+fn verified_name(region: &Region, group: &TargetGroup) -> Option<Arc<str>> {
+    let name = region.tags.get(&group.arn)?.get(VERIFY_TAG)?;
+    (name != "off").then(|| Arc::from(name.as_str()))
 }
 
 /// None for a terminated instance, which is no longer there.

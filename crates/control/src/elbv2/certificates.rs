@@ -34,9 +34,19 @@ struct CertificatesInput {
     page: PageInput,
 }
 
-/// Refuses a certificate that neither ACM nor IAM has. Under the moto dialect any ARN of theirs will do.
+/// Refuses a certificate that neither ACM nor IAM has, or that was requested and never issued. Under the moto dialect any
+/// ARN of theirs will do.
 pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
     let looks_right = arn.starts_with("arn:aws:acm:") || arn.starts_with("arn:aws:iam:");
+    if acm::is_pending(work, arn) && work.dialect() == Dialect::Aws {
+        // AWS's words, whatever is wrong with the certificate.
+        return Err(ApiError::sender(
+            "UnsupportedCertificate",
+            format!(
+                "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
+            ),
+        ));
+    }
     let known = acm::knows(work, arn) || iam::knows(work, arn);
     if known || (looks_right && work.dialect() == Dialect::Moto) {
         return Ok(());

@@ -30,6 +30,10 @@ impl State {
         for balancer in &self.blueprint().balancers {
             for listener in &balancer.listeners {
                 assert!(forebay_routing::Rules::compile(&listener.rules, |_| ()).is_ok());
+                let secure = listener.protocol == forebay_model::Protocol::Https;
+                assert_eq!(listener.tls.is_some(), secure);
+                let tls = listener.tls.iter();
+                assert!(tls.clone().all(|tls| forebay_model::policy(&tls.policy).is_some() && tls.has_default));
                 assert_eq!(
                     listener.rules.last().map(|rule| rule.priority),
                     Some(Priority::Default)
@@ -96,6 +100,7 @@ struct Names {
     listeners: Vec<String>,
     rules: Vec<String>,
     groups: Vec<String>,
+    certificate: String,
 }
 
 fn pick(names: &[String], draw: u8) -> String {
@@ -129,7 +134,12 @@ fn drawn_call(caller: &Caller, names: &Names, (kind, a, b, c): (u8, u8, u8, u8))
             "VpcId": caller.vpc(), "TargetType": "ip", "Tags": tags}),
         ),
         3 => ("DeleteTargetGroup", json!({"TargetGroupArn": group})),
-        4 | 5 => (
+        4 => (
+            "CreateListener",
+            json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 80 + u32::from(c % 3),
+            "Certificates": [{"CertificateArn": names.certificate}], "DefaultActions": forward}),
+        ),
+        5 => (
             "CreateListener",
             json!({"LoadBalancerArn": balancer, "Protocol": "HTTP",
             "Port": 80 + u32::from(c % 3), "DefaultActions": forward}),
@@ -158,10 +168,15 @@ fn drawn_call(caller: &Caller, names: &Names, (kind, a, b, c): (u8, u8, u8, u8))
             "SetSubnets",
             json!({"LoadBalancerArn": balancer, "Subnets": subnets[usize::from(c % 2)..]}),
         ),
-        14 => (
+        14 if c % 2 == 0 => (
             "ModifyListener",
             json!({"ListenerArn": listener, "Port": 80 + u32::from(c % 3),
             "DefaultActions": forward}),
+        ),
+        14 => (
+            "ModifyListener",
+            json!({"ListenerArn": listener, "Protocol": "HTTPS", "SslPolicy": "ELBSecurityPolicy-TLS13-1-3-2021-06",
+            "Certificates": [{"CertificateArn": names.certificate}]}),
         ),
         _ => (
             "AddTags",
@@ -201,7 +216,8 @@ proptest! {
     #[test]
     fn any_operations_leave_a_sound_state(steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..80)) {
         let mut caller = Caller::new();
-        let mut names = Names { balancers: vec![], listeners: vec![], rules: vec![], groups: vec![] };
+        let certificate = caller.certificate();
+        let mut names = Names { balancers: vec![], listeners: vec![], rules: vec![], groups: vec![], certificate };
         for drawn in steps {
             step(&mut caller, &mut names, drawn);
         }
@@ -213,7 +229,7 @@ proptest! {
         }
         // Nothing is left of anything.
         let rows = caller.state.rows();
-        let left: Vec<&str> = rows.iter().map(|row| row.table).filter(|table| !table.starts_with("ec2.")).collect();
+        let left: Vec<&str> = rows.iter().map(|row| row.table).filter(|table| !table.starts_with("ec2.") && !table.starts_with("acm.")).collect();
         prop_assert_eq!(left, vec!["state"]);
     }
 }

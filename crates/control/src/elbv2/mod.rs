@@ -15,6 +15,7 @@ mod errors;
 mod group_fit;
 #[cfg(test)]
 mod invariants;
+mod listener_tls;
 mod listeners;
 mod load_balancers;
 mod lookup;
@@ -34,7 +35,6 @@ mod transforms;
 
 pub use attribute_data::ATTRIBUTES;
 pub use attribute_table::{Attribute, Holder, Values, attributes_of};
-pub use policies::{POLICIES, Policy, policy};
 
 use crate::operate::{Entry, Operation};
 

@@ -706,6 +706,18 @@ fn moto_dialect_takes_and_echoes_what_moto_does() {
 }
 
 #[test]
+fn certificate_that_nobody_issued_is_refused() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("b"), caller.group("g"));
+    let input = json!({"DomainName": "example.com", "ValidationMethod": "DNS"});
+    let made = caller.call_of(Service::Acm, "RequestCertificate", input).unwrap();
+    let pending = json!([{"CertificateArn": made["CertificateArn"]}]);
+    let input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "Certificates": pending,
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(caller.fails("CreateListener", input).0, "UnsupportedCertificate");
+}
+
+#[test]
 fn certificate_that_nobody_has_is_refused() {
     let mut caller = Caller::new();
     let (balancer, group) = (caller.balancer("web"), caller.group("g"));

@@ -3,7 +3,7 @@ use crate::picture::ListenerView;
 use core::net::Ipv4Addr;
 use forebay_model::{
     Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
-    HealthPort, ListenerSettings, Matcher, NodeBlueprint, Priority, RuleBlueprint, WeightedGroup,
+    HealthPort, ListenerSettings, Matcher, NodeBlueprint, Priority, Protocol, RuleBlueprint, WeightedGroup,
 };
 
 fn target(last: u8) -> TargetBlueprint {
@@ -68,6 +68,7 @@ fn balancer(arn: &str, last: u8, action: Action) -> Arc<BalancerBlueprint> {
         protocol: Protocol::Http,
         port: 80,
         rules: vec![rule(action)],
+        tls: None,
         settings: ListenerSettings::default(),
     };
     Arc::new(BalancerBlueprint {

@@ -72,7 +72,9 @@ impl Node {
                     protocol: listener.blueprint.protocol,
                     port: listener.blueprint.port,
                     nodes,
+                    tls: listener.blueprint.tls.clone(),
                     balancer: Arc::clone(&listener.balancer),
+                    stats: Arc::clone(&listener.stats),
                     settings: listener.blueprint.settings.clone(),
                     rules: listener.rules.clone(),
                 }));
@@ -130,7 +132,7 @@ impl Node {
         Some(GroupView {
             id: group.id,
             arn: arn.to_owned(),
-            served: group.served(),
+            version: group.blueprint.version,
             targets,
             eligible,
             zones,

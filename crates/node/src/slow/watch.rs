@@ -91,6 +91,8 @@ impl Node {
             target: id,
             address,
             path: check.path.clone(),
+            tls: group.blueprint.probe_tls(),
+            version: group.blueprint.version,
             timeout: check.timeout,
         }));
     }

@@ -3,6 +3,8 @@
 // Each file of tests is a program of its own and uses its part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
+pub(crate) mod secure;
+
 use forebay_model::*;
 use forebay_proxy::{Clock, DataPlane, Options};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -169,7 +171,15 @@ impl Balancer {
     ) -> Balancer {
         let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
         let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
-        let plane = DataPlane::start(Options { workers: 1, seed: 1 }, Clock::start(), sender).unwrap();
+        let plane = DataPlane::start(
+            Options {
+                workers: 1,
+                seed: 1,
+                ..Options::default()
+            },
+            Clock::start(),
+            sender,
+        ).unwrap();
         // The plane takes ports from listeners, which have no port 0: find a free one.
         let port = TcpListener::bind("127.77.0.1:0")
             .unwrap()
@@ -183,6 +193,7 @@ impl Balancer {
             protocol: Protocol::Http,
             port,
             rules,
+            tls: None,
             settings: ListenerSettings::default(),
         };
         let blueprint = Blueprint {
@@ -250,6 +261,14 @@ impl Balancer {
             .into_iter()
             .map(|failure| failure.error)
             .collect()
+    }
+
+    /// TLS handshakes with targets that failed.
+    pub(crate) fn tls_errors(&self) -> u64 {
+        self.plane.with_node(|node| {
+            let totals = node.targets().flat_map(|target| target.4.totals.iter());
+            totals.map(|totals| totals.tls_errors.load(Relaxed)).sum()
+        })
     }
 
     /// Requests in flight at all targets, and open client connections.

@@ -16,8 +16,13 @@ fn element(xml: &str, name: &str, index: usize) -> anyhow::Result<String> {
     Ok(part.with_context(|| format!("no {name} in {xml}"))?.to_owned())
 }
 
-/// Makes a load balancer with three rules before the default; returns the address of its first node.
-pub(super) fn make_balancer(api: SocketAddr, backends: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
+/// Makes a load balancer with three rules before the default; returns the address of its first node. It speaks TLS if
+/// it is given a certificate and a key, in PEM.
+pub(super) fn make_balancer(
+    api: SocketAddr,
+    backends: &[SocketAddr],
+    tls: Option<(&str, &str)>,
+) -> anyhow::Result<SocketAddr> {
     let subnets = api_call(api, "ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
     let (first, second) = (
         element(&subnets, "subnetId", 1)?,
@@ -52,8 +57,12 @@ pub(super) fn make_balancer(api: SocketAddr, backends: &[SocketAddr]) -> anyhow:
     let port = free()?.port();
     let forward =
         format!("DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}");
+    let protocol = match tls {
+        None => "Protocol=HTTP".to_owned(),
+        Some(pair) => secured(api, pair)?,
+    };
     let listener = elb(&format!(
-        "Action=CreateListener&LoadBalancerArn={arn}&Protocol=HTTP&Port={port}&{forward}"
+        "Action=CreateListener&LoadBalancerArn={arn}&{protocol}&Port={port}&{forward}"
     ))?;
     let listener = element(&listener, "ListenerArn", 1)?;
     for priority in 1..=3 {
@@ -77,6 +86,29 @@ pub(super) fn make_balancer(api: SocketAddr, backends: &[SocketAddr]) -> anyhow:
         std::thread::yield_now();
     }
     Ok(SocketAddr::new(address.parse()?, port))
+}
+
+/// Uploads a certificate; returns what makes a listener use it.
+fn secured(api: SocketAddr, (certificate, key): (&str, &str)) -> anyhow::Result<String> {
+    let escaped = |text: &str| {
+        text.bytes().fold(String::new(), |mut all, byte| {
+            let _ = write!(all, "%{byte:02X}");
+            all
+        })
+    };
+    let uploaded = api_call(
+        api,
+        "iam",
+        &format!(
+            "Action=UploadServerCertificate&Version=2010-05-08&ServerCertificateName=bench&CertificateBody={}&PrivateKey={}",
+            escaped(certificate),
+            escaped(key)
+        ),
+    )?;
+    let arn = element(&uploaded, "Arn", 1)?;
+    Ok(format!(
+        "Protocol=HTTPS&SslPolicy=ELBSecurityPolicy-TLS13-1-2-2021-06&Certificates.member.1.CertificateArn={arn}"
+    ))
 }
 
 /// One unsigned API call. The credential names the service; nobody checks it.

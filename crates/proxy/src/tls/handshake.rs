@@ -1,0 +1,69 @@
+//! A client's handshake.
+
+use super::facts::TlsFacts;
+use super::listeners::{ListenerTls, take_chosen};
+use super::stream::{Server, TlsStream};
+use rustls::server::UnbufferedServerConnection;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// A client's stream, secured.
+pub(crate) struct Shaken {
+    pub(crate) stream: TlsStream<Server>,
+    pub(crate) facts: TlsFacts,
+}
+
+/// Why it is not.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The client connected and left without a word: probes of ports do that.
+    Silent,
+    /// The client spoke HTTP in clear.
+    Clear(TcpStream),
+    /// No common ground, a broken message, or the client gave up.
+    Handshake(io::Error),
+}
+
+/// Shakes hands. `now` reads the time since the connection was accepted, `spoke` is set with the client's first byte.
+pub(crate) async fn accept(
+    stream: TcpStream,
+    tls: &ListenerTls,
+    now: impl Fn() -> Duration,
+    spoke: &Cell<bool>,
+) -> Result<Shaken, Failed> {
+    let broken = |error: rustls::Error| Failed::Handshake(io::Error::other(error));
+    let connection = UnbufferedServerConnection::new(Arc::clone(&tls.config)).map_err(broken)?;
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(0) | Err(_) => return Err(Failed::Silent),
+        // A method's first letter. A ClientHello begins with 22.
+        Ok(_) if first[0].is_ascii_uppercase() => return Err(Failed::Clear(stream)),
+        Ok(_) => spoke.set(true),
+    }
+    let mut stream = TlsStream::new(stream, Server(connection));
+    let mut chosen = None;
+    poll_fn(|cx| {
+        loop {
+            let step = stream.poll_handshake(cx);
+            // Set while a ClientHello was processed: read before any other connection of this thread gets its turn.
+            if let Some(made) = take_chosen() {
+                chosen = Some(made);
+            }
+            match ready!(step) {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    })
+    .await
+    .map_err(Failed::Handshake)?;
+    let chosen = chosen.unwrap_or_default();
+    let facts = TlsFacts::of(stream.state(), chosen.sni, chosen.arn, now());
+    Ok(Shaken { stream, facts })
+}

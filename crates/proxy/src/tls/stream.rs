@@ -1,0 +1,546 @@
+//! A stream of clear bytes over TLS.
+//!
+//! Nothing is buffered while a connection idles: ciphertext is read into and written from buffers that all connections
+//! of a thread share, and only what is left over (part of a record, a record larger than the reader's room, bytes that
+//! the socket did not take) is kept with the connection.
+//!
+//! A write is told as done when its ciphertext went to the socket, not before: the rooms never flush. One that could
+//! not be finished must be tried again with the same bytes in front.
+
+use rustls::CommonState;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Clear bytes encrypted for one write: four whole records.
+const WRITE_BYTES: usize = 64 * 1024;
+/// Bytes of a record's plaintext at most (RFC 8446 section 5.1).
+const RECORD_BYTES: usize = 16 * 1024;
+/// What a record costs beyond its plaintext, at most (RFC 5246 section 6.2.3 allows more, AEAD ciphers need less).
+const RECORD_OVERHEAD: usize = 64;
+/// Room for ciphertext read at once: more than the largest record, and handshake messages up to rustls' limit.
+const READ_BYTES: usize = 80 * 1024;
+/// Ciphertext of our own making that may wait (tickets, answers to key updates). A peer that makes us produce more
+/// without taking any is cut off.
+const WAITING_BYTES: usize = 64 * 1024;
+
+/// One end of a TLS connection.
+pub(crate) trait End: Unpin {
+    type Data;
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+    fn state(&self) -> &CommonState;
+}
+
+/// The end that clients talk to.
+pub(crate) struct Server(pub(super) UnbufferedServerConnection);
+
+/// The end that talks to targets.
+pub(crate) struct Client(pub(super) Box<UnbufferedClientConnection>);
+
+impl End for Server {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.0.process_tls_records(incoming)
+    }
+
+    fn state(&self) -> &CommonState {
+        &self.0
+    }
+}
+
+impl End for Client {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.0.process_tls_records(incoming)
+    }
+
+    fn state(&self) -> &CommonState {
+        &self.0
+    }
+}
+
+struct Scratch {
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        incoming: vec![0; READ_BYTES],
+        outgoing: Vec::new(),
+    });
+}
+
+/// How far reading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The peer said that nothing more comes.
+    Closed,
+    /// The stream ended without that, or broke.
+    Broken,
+}
+
+/// A stream of clear bytes over TLS.
+pub(crate) struct TlsStream<E> {
+    socket: TcpStream,
+    end: E,
+    /// Ciphertext that is no whole record yet.
+    partial: Vec<u8>,
+    /// Clear bytes that were read and not taken, from `taken` on.
+    clear: Vec<u8>,
+    taken: usize,
+    /// Ciphertext to be sent, from `sent` on.
+    waiting: Vec<u8>,
+    sent: usize,
+    /// Clear bytes whose ciphertext is in `waiting` and whose writer was told to try again.
+    accepted: usize,
+    reading: Reading,
+    closing: bool,
+}
+
+/// Where clear bytes go: to the reader as far as it has room, the rest is kept.
+struct Sink<'a, 'b> {
+    reader: Option<&'a mut ReadBuf<'b>>,
+    kept: &'a mut Vec<u8>,
+    count: usize,
+}
+
+impl Sink<'_, '_> {
+    fn take(&mut self, bytes: &[u8]) {
+        self.count += bytes.len();
+        let mut rest = bytes;
+        // Once something is kept, all that follows must stand behind it.
+        if let Some(reader) = self.reader.as_mut().filter(|_| self.kept.is_empty()) {
+            let now = rest.len().min(reader.remaining());
+            reader.put_slice(&rest[..now]);
+            rest = &rest[now..];
+        }
+        self.kept.extend_from_slice(rest);
+    }
+}
+
+/// What processing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Processed {
+    /// The handshake needs more from the peer.
+    Handshaking,
+    /// Clear bytes may go both ways.
+    Established,
+}
+
+fn encode<D>(mut message: EncodeTlsData<'_, D>, out: &mut Vec<u8>) -> io::Result<()> {
+    let at = out.len();
+    let mut room = 512;
+    loop {
+        out.resize(at + room, 0);
+        match message.encode(&mut out[at..]) {
+            Ok(length) => {
+                out.truncate(at + length);
+                return Ok(());
+            }
+            Err(EncodeError::InsufficientSize(needed)) => room = needed.required_size,
+            Err(error) => {
+                out.truncate(at);
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+}
+
+fn encrypt<D>(traffic: &mut WriteTraffic<'_, D>, clear: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let at = out.len();
+    let mut room = clear.len() + (clear.len() / RECORD_BYTES + 1) * RECORD_OVERHEAD;
+    loop {
+        out.resize(at + room, 0);
+        match traffic.encrypt(clear, &mut out[at..]) {
+            Ok(length) => {
+                out.truncate(at + length);
+                return Ok(());
+            }
+            Err(EncryptError::InsufficientSize(needed)) if needed.required_size > room => {
+                room = needed.required_size;
+            }
+            Err(error) => {
+                out.truncate(at);
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+}
+
+impl<E: End> TlsStream<E> {
+    pub(super) fn new(socket: TcpStream, end: E) -> TlsStream<E> {
+        TlsStream {
+            socket,
+            end,
+            partial: Vec::new(),
+            clear: Vec::new(),
+            taken: 0,
+            waiting: Vec::new(),
+            sent: 0,
+            accepted: 0,
+            reading: Reading::Open,
+            closing: false,
+        }
+    }
+
+    /// What was negotiated.
+    pub(crate) fn state(&self) -> &CommonState {
+        self.end.state()
+    }
+
+    fn has_clear(&self) -> bool {
+        self.taken < self.clear.len()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.sent < self.waiting.len()
+    }
+
+    /// One step of the handshake: true once it is done.
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut held = core::mem::take(&mut self.partial);
+        let processed = match self.process(None, &mut held) {
+            Ok(processed) => processed,
+            Err(error) => {
+                // Tells the peer why, if the socket takes it at once.
+                let _ = self.poll_send(cx);
+                return Poll::Ready(Err(error));
+            }
+        };
+        if processed == Processed::Established {
+            // What waits now (tickets, a client's Finished) goes out with the first clear bytes, or before a wait.
+            return Poll::Ready(Ok(true));
+        }
+        ready!(self.poll_send(cx))?;
+        match ready!(self.poll_fill(cx, None)) {
+            Ok(_) if self.reading == Reading::Open => Poll::Ready(Ok(false)),
+            Ok(_) if !self.state().is_handshaking() => Poll::Ready(Ok(true)),
+            Ok(_) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Err(error) => {
+                let _ = self.poll_send(cx);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Processes all that is there of the peer's bytes; keeps what is no whole record or message yet. rustls remembers
+    /// where in them a message began, so it must be shown them each time, until it says that they can go.
+    fn process(&mut self, reader: Option<&mut ReadBuf<'_>>, incoming: &mut [u8]) -> io::Result<Processed> {
+        if !self.has_clear() {
+            self.clear.clear();
+            self.taken = 0;
+        }
+        let mut sink = Sink {
+            reader,
+            kept: &mut self.clear,
+            count: 0,
+        };
+        let mut at = 0;
+        let processed = loop {
+            let UnbufferedStatus { mut discard, state } = self.end.process(&mut incoming[at..]);
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    self.reading = Reading::Broken;
+                    self.partial = Vec::new();
+                    at += discard;
+                    // The alert that says why is fetched like any other message.
+                    while let UnbufferedStatus {
+                        discard,
+                        state: Ok(ConnectionState::EncodeTlsData(message)),
+                    } = self.end.process(&mut incoming[at..])
+                    {
+                        encode(message, &mut self.waiting)?;
+                        at += discard;
+                    }
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
+            };
+            let mut done = None;
+            match state {
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record.map_err(io::Error::other)?;
+                        discard += record.discard;
+                        sink.take(record.payload);
+                    }
+                }
+                ConnectionState::EncodeTlsData(message) => encode(message, &mut self.waiting)?,
+                // It goes out in order with all else: as good as sent.
+                ConnectionState::TransmitTlsData(message) => message.done(),
+                ConnectionState::PeerClosed => self.reading = Reading::Closed,
+                ConnectionState::BlockedHandshake => done = Some(Processed::Handshaking),
+                ConnectionState::WriteTraffic(_) | ConnectionState::Closed => done = Some(Processed::Established),
+                // 0-RTT is off; what else there may be one day is not asked for.
+                _ => return Err(io::ErrorKind::Unsupported.into()),
+            }
+            at += discard;
+            if let Some(done) = done {
+                break done;
+            }
+        };
+        self.partial = incoming[at..].to_vec();
+        if self.waiting.len() - self.sent > WAITING_BYTES {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(if self.state().is_handshaking() {
+            Processed::Handshaking
+        } else {
+            processed
+        })
+    }
+
+    /// Reads from the socket once and processes it. Returns how many clear bytes came of it.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, mut reader: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let buffer = &mut scratch.incoming;
+            let held = self.partial.len();
+            buffer[..held].copy_from_slice(&self.partial);
+            // No more than the reader has room for, as far as whole records allow: what does not fit is copied twice.
+            let wanted = reader.as_ref().map_or(RECORD_BYTES, |reader| reader.remaining());
+            let limit = (held + wanted.max(RECORD_BYTES) + 2 * RECORD_OVERHEAD).min(buffer.len());
+            let mut room = ReadBuf::new(&mut buffer[held..limit]);
+            if room.remaining() == 0 {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room)) {
+                Ok(()) if room.filled().is_empty() => {
+                    if self.reading == Reading::Open {
+                        self.reading = Reading::Broken;
+                    }
+                    return Poll::Ready(Ok(0));
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    self.reading = Reading::Broken;
+                    return Poll::Ready(Err(error));
+                }
+            }
+            let filled = held + room.filled().len();
+            let before = self.clear.len() - self.taken;
+            let had = reader.as_ref().map_or(0, |reader| reader.filled().len());
+            let processed = self.process(reader.as_deref_mut(), &mut buffer[..filled]);
+            let has = reader.as_ref().map_or(0, |reader| reader.filled().len());
+            let gained = (has - had) + (self.clear.len() - self.taken) - before;
+            match processed {
+                // What came before the break is still the peer's word; the break shows with the next read.
+                Err(_) if gained > 0 => Poll::Ready(Ok(gained)),
+                Err(error) => Poll::Ready(Err(error)),
+                Ok(_) => Poll::Ready(Ok(gained)),
+            }
+        })
+    }
+
+    /// Sends what waits.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.has_waiting() {
+            let count = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.waiting[self.sent..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += count;
+        }
+        // Freed, not kept: most connections never need it again.
+        self.waiting = Vec::new();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Encrypts `parts` as far as one write goes, sends, and keeps what the socket does not take.
+    fn poll_write_parts<'p>(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: impl Iterator<Item = &'p [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        if self.accepted > 0 {
+            ready!(self.poll_send(cx))?;
+            return Poll::Ready(Ok(core::mem::take(&mut self.accepted)));
+        }
+        let accepted = SCRATCH.with_borrow_mut(|scratch| {
+            let out = &mut scratch.outgoing;
+            out.clear();
+            // What waits already (tickets, say) goes first, in the same write.
+            out.extend_from_slice(&self.waiting[self.sent..]);
+            let accepted = self.encrypt_parts(parts, out)?;
+            let written = match Pin::new(&mut self.socket).poll_write(cx, out) {
+                Poll::Ready(Ok(0)) if !out.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => count,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => 0,
+            };
+            (self.waiting, self.sent) = (out[written..].to_vec(), 0);
+            Ok(accepted)
+        })?;
+        if self.has_waiting() {
+            self.accepted = accepted;
+            ready!(self.poll_send(cx))?;
+            self.accepted = 0;
+        }
+        Poll::Ready(Ok(accepted))
+    }
+
+    fn encrypt_parts<'p>(
+        &mut self,
+        mut parts: impl Iterator<Item = &'p [u8]>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        loop {
+            let UnbufferedStatus { discard, state } = self.end.process(&mut self.partial);
+            let mut done = None;
+            match state.map_err(io::Error::other)? {
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    let mut accepted = 0;
+                    for part in parts.by_ref() {
+                        let part = &part[..part.len().min(WRITE_BYTES - accepted)];
+                        if !part.is_empty() {
+                            encrypt(&mut traffic, part, out)?;
+                        }
+                        accepted += part.len();
+                    }
+                    done = Some(accepted);
+                }
+                ConnectionState::EncodeTlsData(message) => encode(message, out)?,
+                ConnectionState::TransmitTlsData(message) => message.done(),
+                ConnectionState::PeerClosed => self.reading = Reading::Closed,
+                _ => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+            self.partial.drain(..discard);
+            if let Some(accepted) = done {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// Ready when a read would not wait.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_clear() || self.reading != Reading::Open || self.socket.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // Before a wait, tickets go out.
+        if self.has_waiting() && self.poll_send(cx).is_ready() && self.has_waiting() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Ready when the peer has closed; pending once it has sent more bytes instead.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.has_clear() {
+                return Poll::Pending;
+            }
+            if self.reading != Reading::Open {
+                return Poll::Ready(());
+            }
+            if ready!(self.poll_fill(cx, None)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Whether an idle connection can't be used any more: its peer has closed it, or sends what nobody asked for. What a
+    /// TLS server sends by itself (tickets) is read over.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        loop {
+            if self.has_clear() || self.reading != Reading::Open || self.accepted > 0 {
+                return true;
+            }
+            match self.poll_fill(&mut cx, None) {
+                Poll::Pending => return matches!(self.poll_send(&mut cx), Poll::Ready(Err(_))),
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(_) => return true,
+            }
+        }
+    }
+}
+
+impl<E: End> AsyncRead for TlsStream<E> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, reader: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if reader.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if this.has_clear() {
+                let count = reader.remaining().min(this.clear.len() - this.taken);
+                reader.put_slice(&this.clear[this.taken..this.taken + count]);
+                this.taken += count;
+                if !this.has_clear() {
+                    (this.clear, this.taken) = (Vec::new(), 0);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            match this.reading {
+                Reading::Open => {}
+                Reading::Closed => return Poll::Ready(Ok(())),
+                // A body that lasts until the close must not be cut short by whoever can close a connection (RFC 9112
+                // section 9.8).
+                Reading::Broken => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            }
+            match this.poll_fill(cx, Some(reader)) {
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => {
+                    let _ = this.poll_send(cx);
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {
+                    if this.has_waiting() && this.accepted == 0 {
+                        let _ = this.poll_send(cx);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<E: End> AsyncWrite for TlsStream<E> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, core::iter::once(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, slices.iter().map(|slice| &**slice))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.poll_send(cx))?;
+        if !this.closing {
+            this.closing = true;
+            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = this.end.process(&mut this.partial).state {
+                let mut notice = vec![0; RECORD_OVERHEAD];
+                if let Ok(length) = traffic.queue_close_notify(&mut notice) {
+                    notice.truncate(length);
+                    (this.waiting, this.sent) = (notice, 0);
+                }
+            }
+        }
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,195 @@
+//! Connections to targets, in clear or over TLS.
+
+use super::stream::{Client, TlsStream};
+use super::verify;
+use forebay_model::TargetTls;
+use forebay_node::{Picture, TargetId};
+use rustls::ClientConfig;
+use rustls::client::{Resumption, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Sessions kept for one target by one worker: one per name asked for.
+const SESSIONS: usize = 32;
+
+/// A stream of clear bytes to a target.
+pub(crate) enum TargetStream {
+    /// As it is.
+    Clear(TcpStream),
+    /// Over TLS. Boxed: requests to targets in clear do not carry its size along.
+    Secure(Box<Secure>),
+}
+
+/// A secured connection and the name it was made for.
+pub(crate) struct Secure {
+    stream: TlsStream<Client>,
+    name: Option<Box<str>>,
+}
+
+impl TargetStream {
+    /// Whether an idle connection can't be used any more: closed by the target, or it sends what nobody asked for.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        match self {
+            TargetStream::Clear(stream) => stream
+                .poll_read_ready(&mut Context::from_waker(Waker::noop()))
+                .is_ready(),
+            TargetStream::Secure(secure) => secure.stream.is_dead(),
+        }
+    }
+
+    /// Whether a request for `name` may use this connection: a target that has several certificates may answer it with
+    /// 421 (RFC 9110 section 15.5.20) over a connection that was made for another.
+    pub(crate) fn is_for(&self, name: Option<&str>) -> bool {
+        match self {
+            TargetStream::Clear(_) => true,
+            TargetStream::Secure(secure) => secure.name.as_deref() == name,
+        }
+    }
+}
+
+/// What TLS to targets is done with: one configuration per target, so that each keeps sessions of its own.
+#[derive(Debug, Default)]
+pub(crate) struct TargetConfigs {
+    by_target: HashMap<TargetId, Arc<ClientConfig>>,
+}
+
+impl TargetConfigs {
+    /// None if verification was asked for and the machine trusts nobody.
+    pub(crate) fn get(&mut self, target: TargetId, tls: &TargetTls) -> Option<Arc<ClientConfig>> {
+        if let Some(config) = self.by_target.get(&target) {
+            return Some(Arc::clone(config));
+        }
+        let mut config = (*probe_config(tls)?).clone();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let config = Arc::new(config);
+        self.by_target.insert(target, Arc::clone(&config));
+        Some(config)
+    }
+
+    /// Drops those of targets that are gone.
+    pub(crate) fn forget(&mut self, picture: &Picture) {
+        self.by_target.retain(|id, _| {
+            let mut targets = picture.groups.iter().flat_map(|group| &group.targets);
+            targets.any(|target| target.id == *id)
+        });
+    }
+}
+
+/// What a probe speaks TLS by: each proves by itself that a target can be reached, so none resumes a session. None if
+/// verification was asked for and the machine trusts nobody.
+pub(crate) fn probe_config(tls: &TargetTls) -> Option<Arc<ClientConfig>> {
+    match tls {
+        TargetTls::Verified(_) => verify::verifying(),
+        TargetTls::Unverified | TargetTls::Clear => verify::trusting(),
+    }
+}
+
+/// The name a connection is made for: what verification asks for, else the request's Host as ALB is seen to do; none for
+/// an address.
+pub(crate) fn name_for<'a>(tls: &'a TargetTls, host: Option<&'a str>) -> Option<&'a str> {
+    match tls {
+        TargetTls::Clear => None,
+        TargetTls::Verified(name) => Some(name),
+        TargetTls::Unverified => {
+            host.filter(|host| matches!(ServerName::try_from(*host), Ok(ServerName::DnsName(_))))
+        }
+    }
+}
+
+/// Shakes hands over a fresh connection.
+pub(crate) async fn connect(
+    socket: TcpStream,
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+    name: Option<&str>,
+) -> io::Result<TargetStream> {
+    // An address is not sent as a name; it is what a session is found by.
+    let server = match name {
+        Some(name) => ServerName::try_from(name.to_owned()).map_err(io::Error::other)?,
+        None => ServerName::IpAddress(address.ip().into()),
+    };
+    let connection = UnbufferedClientConnection::new(config, server).map_err(io::Error::other)?;
+    let mut stream = TlsStream::new(socket, Client(Box::new(connection)));
+    poll_fn(|cx| {
+        while !ready!(stream.poll_handshake(cx))? {}
+        Poll::Ready(io::Result::Ok(()))
+    })
+    .await?;
+    Ok(TargetStream::Secure(Box::new(Secure {
+        stream,
+        name: name.map(Box::from),
+    })))
+}
+
+impl AsyncRead for TargetStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, reader: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            TargetStream::Clear(stream) => Pin::new(stream).poll_read(cx, reader),
+            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_read(cx, reader),
+        }
+    }
+}
+
+impl AsyncWrite for TargetStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            TargetStream::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            TargetStream::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            TargetStream::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            TargetStream::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_targets_are_asked_for() {
+        let any = TargetTls::Unverified;
+        assert_eq!(name_for(&any, Some("a.test")), Some("a.test"));
+        assert_eq!(name_for(&any, Some("10.0.0.1")), None);
+        assert_eq!(name_for(&any, Some("[::1]")), None);
+        assert_eq!(name_for(&any, Some("a b")), None);
+        assert_eq!(name_for(&any, None), None);
+        let verified = TargetTls::Verified("in.test".into());
+        assert_eq!(name_for(&verified, Some("a.test")), Some("in.test"));
+        assert_eq!(name_for(&TargetTls::Clear, Some("a.test")), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! `cargo xtask bench tls`: CPU time per TLS handshake, full and resumed, and per HTTPS request, beside nginx with the same
+//! certificate, version, cipher and session settings.
+
+use super::balancer::make_balancer;
+use super::{Backends, Running, busy_micros, forebay_alone, free, median, nginx_with, resident_kib};
+use crate::run::{cargo, is_installed, output, run as run_command};
+use anyhow::{Context as _, ensure};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+const SUITE: &str = "TLS_AES_128_GCM_SHA256";
+
+/// What is measured: its name, and OpenSSL's options for handshakes (none for requests over kept connections).
+const LOADS: &[(&str, Option<&[&str]>)] = &[
+    ("full TLS 1.3 handshake", Some(&["-new", "-tls1_3", "-ciphersuites", SUITE])),
+    (
+        "full TLS 1.2 handshake",
+        Some(&["-new", "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
+    ),
+    (
+        "resumed TLS 1.2 handshake",
+        Some(&["-reuse", "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
+    ),
+    ("HTTPS request", None),
+];
+
+pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
+    for needed in ["wrk", "nginx", "taskset", "openssl"] {
+        ensure!(is_installed(needed), "{needed} is missing: bench/install.sh installs what the bench needs");
+    }
+    run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)?;
+    let dir = crate::root()?.join("target/bench-tls");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    let (certificate, key) = certificate(&dir)?;
+    let backends = Backends::start(&dir)?;
+    let mut forebay = forebay_alone(&dir)?;
+    let pem = (std::fs::read_to_string(&certificate)?, std::fs::read_to_string(&key)?);
+    forebay.address = make_balancer(forebay.address, &backends.addresses, Some((&pem.0, &pem.1)))?;
+    let address = free()?;
+    let listen = format!(
+        "listen {address} ssl backlog=4096;\nssl_certificate {};\nssl_certificate_key {};\nssl_protocols TLSv1.2 TLSv1.3;\nssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;\nssl_conf_command Ciphersuites {SUITE};\nssl_ecdh_curve X25519:prime256v1;\nssl_prefer_server_ciphers on;\nssl_session_tickets on;\nssl_session_cache shared:tls:10m;\n",
+        certificate.display(),
+        key.display(),
+    );
+    let nginx = nginx_with(&dir, address, &listen, &backends.addresses)?;
+    let proxies = [("forebay", forebay), ("nginx", nginx)];
+    let mut costs: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+    for round in 1..=rounds {
+        for (what, options) in LOADS {
+            for (name, proxy) in &proxies {
+                // The first second warms connections, sessions and caches.
+                load(proxy.address, 1, *options)?;
+                let before = busy_micros()?;
+                let count = load(proxy.address, seconds, *options)?;
+                let cost = (busy_micros()? - before) / count;
+                println!(
+                    "round {round}: {name:<8} {cost:>7.1} us CPU a {what}, {:>6.0} a second",
+                    count / f64::from(seconds)
+                );
+                costs.entry((what, name)).or_default().push(cost);
+            }
+        }
+    }
+    println!();
+    report(&costs, &proxies, idle)
+}
+
+fn report(
+    costs: &BTreeMap<(&str, &str), Vec<f64>>,
+    proxies: &[(&str, Running)],
+    idle: usize,
+) -> anyhow::Result<()> {
+    println!("| | forebay, us CPU | nginx, us CPU | nginx / forebay (median of rounds) |\n|---|---|---|---|");
+    let mut kept = true;
+    for (what, _) in LOADS {
+        let of = |name: &'static str| costs.get(&(*what, name)).cloned().unwrap_or_default();
+        let (own, other) = (of("forebay"), of("nginx"));
+        let ratios = own.iter().zip(&other).map(|(own, other)| other / own).collect();
+        let ratio = median(ratios).context("nothing was measured")?;
+        kept &= ratio >= 1.0;
+        let (own, other) = (median(own).unwrap_or(0.0), median(other).unwrap_or(0.0));
+        println!("| {what} | {own:.1} | {other:.1} | {ratio:.2} |");
+    }
+    println!();
+    for (name, proxy) in proxies {
+        println!("{name}: {:.2} KiB per idle connection over TLS", idle_memory(proxy, idle)?);
+    }
+    ensure!(kept, "a bound is broken: nginx / forebay >= 1.0 each");
+    Ok(())
+}
+
+/// Handshakes or requests made in this time; fails if one fails.
+fn load(address: SocketAddr, seconds: u32, options: Option<&[&str]>) -> anyhow::Result<f64> {
+    let (address, time) = (address.to_string(), seconds.to_string());
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]);
+    match options {
+        Some(options) => command
+            .args(["openssl", "s_time", "-connect", &address, "-time", &time])
+            .args(options),
+        None => {
+            let script = crate::root()?.join("bench/load.lua");
+            command
+                .args(["wrk", "-t1", "-c64", &format!("-d{time}s"), "-s"])
+                .arg(script)
+                .arg(format!("https://{address}/"))
+        }
+    };
+    let output = output(&mut command)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success() && !said.contains("Non-2xx") && !said.contains("Socket errors"),
+        "failed: {said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let marker = if options.is_some() { "real seconds" } else { "requests in" };
+    let line = said
+        .lines()
+        .find(|line| line.contains(marker))
+        .with_context(|| format!("no count in: {said}"))?;
+    Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
+}
+
+/// An ECDSA certificate and its key, as files.
+fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std::path::PathBuf)> {
+    let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
+    let made = output(
+        Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+            .args(["-days", "30", "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate),
+    )?;
+    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    Ok((certificate, key))
+}
+
+/// KiB of resident memory per idle connection over TLS, each after one request: connections of `openssl s_client` would
+/// cost a process each, so Python holds them.
+fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
+    let script = crate::root()?.join("bench/idle_tls.py");
+    let mut holder = Command::new("python3")
+        .arg(script)
+        .args([proxy.address.to_string(), count.to_string()])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let before = resident_kib(proxy)?;
+    let mut line = String::new();
+    // It says when it is ready to connect, and again when all connections are open.
+    std::io::Write::write_all(holder.stdin.as_mut().context("no input")?, b"go\n")?;
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(holder.stdout.take().context("no output")?),
+        &mut line,
+    )?;
+    let after = resident_kib(proxy)?;
+    drop(holder.stdin.take());
+    ensure!(holder.wait()?.success() && line.starts_with("open"), "idle connections: {line}");
+    Ok((after - before).max(0.0) / count as f64)
+}
