@@ -42,6 +42,70 @@ fn is_dropped(name: &[u8], keeps_length: bool) -> bool {
     }
 }
 
+/// Which of an answer's header lines its client sees.
+pub(crate) struct Kept<'a> {
+    bytes: &'a [u8],
+    fields: &'a [Field],
+    keeps_length: bool,
+    /// Most answers name nothing but keep-alive or close as their connection's own, and need no search per header.
+    names_others: bool,
+    settings: &'a ListenerSettings,
+}
+
+impl<'a> Kept<'a> {
+    pub(crate) fn new(
+        bytes: &'a [u8],
+        fields: &'a [Field],
+        head: &AnswerHead,
+        to_head: bool,
+        settings: &'a ListenerSettings,
+    ) -> Kept<'a> {
+        let names_others = connection_words(fields, bytes)
+            .any(|value| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close"));
+        Kept {
+            bytes,
+            fields,
+            // HEAD and 304 say how long the body would be; they have none.
+            keeps_length: to_head || head.status == 304,
+            names_others,
+            settings,
+        }
+    }
+
+    pub(crate) fn keeps(&self, field: &Field) -> bool {
+        let name = field.name(self.bytes);
+        let set = &self.settings.response_headers;
+        let overridden = || set.iter().any(|set| set.0.as_bytes().eq_ignore_ascii_case(name));
+        !(is_dropped(name, self.keeps_length)
+            || (!set.is_empty() && overridden())
+            || (self.names_others && is_named(self.fields, self.bytes, name)))
+    }
+}
+
+/// The head of 101: the connection becomes a WebSocket's.
+pub(crate) fn write_upgrade_head(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    fields: &[Field],
+    head: &AnswerHead,
+    settings: &ListenerSettings,
+) {
+    out.clear();
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    let kept = Kept::new(bytes, fields, head, false, settings);
+    for field in fields.iter().filter(|field| kept.keeps(field)) {
+        field.write(bytes, out);
+    }
+    write_set(out, settings);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_set(out: &mut Vec<u8>, settings: &ListenerSettings) {
+    for (name, value) in &settings.response_headers {
+        let _ = write!(out, "{name}: {value}\r\n");
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "all that a head says")]
 pub(crate) fn write_answer_head(
     out: &mut Vec<u8>,
@@ -58,36 +122,18 @@ pub(crate) fn write_answer_head(
     out.extend_from_slice(b"HTTP/1.1 ");
     decimal(out, u64::from(head.status));
     out.push(b' ');
-    let text = &bytes[head.phrase.0 as usize..head.phrase.1 as usize];
+    let text = head.phrase.of(bytes);
     out.extend_from_slice(if text.is_empty() {
         phrase(head.status).as_bytes()
     } else {
         text
     });
     out.extend_from_slice(b"\r\n");
-    // HEAD and 304 say how long the body would be; they have none.
-    let keeps_length = to_head || head.status == 304;
-    let names_others = connection_words(fields, bytes)
-        .any(|value| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close"));
-    for field in fields {
-        let name = field.name(bytes);
-        let overridden = || {
-            settings
-                .response_headers
-                .iter()
-                .any(|set| set.0.as_bytes().eq_ignore_ascii_case(name))
-        };
-        if is_dropped(name, keeps_length)
-            || (!settings.response_headers.is_empty() && overridden())
-            || (names_others && is_named(fields, bytes, name))
-        {
-            continue;
-        }
+    let kept = Kept::new(bytes, fields, head, to_head, settings);
+    for field in fields.iter().filter(|field| kept.keeps(field)) {
         field.write(bytes, out);
     }
-    for (name, value) in &settings.response_headers {
-        let _ = write!(out, "{name}: {value}\r\n");
-    }
+    write_set(out, settings);
     if to_chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Framing::Length(length) = framing {

@@ -1,26 +1,31 @@
 //! Room six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
+use crate::accept::Visit;
 use crate::answer::{says_close, write_answer_head};
 use crate::buffers::Desk;
 use crate::choose::{self, Connection, Missing};
 use crate::framing::{self, Framing};
+use crate::h2;
 use crate::head::{AnswerHead, RequestHead};
 use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
 use crate::read::{Incoming, Next};
 use crate::route;
 use crate::secure::Wire;
-use crate::settle;
+use crate::settle::{self, Closing};
 use crate::sweep::{Ended, Slot};
+use crate::tls::TargetStream;
 use crate::worker::Worker;
+use forebay_model::ProtocolVersion;
 use forebay_node::{Answer, Exchange, ListenerView, Outcome, Reason, Step, TargetView};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 mod attempt;
+mod streams;
+mod tunnel;
 
 use attempt::{Attempt, Upload};
 
@@ -31,6 +36,7 @@ const COPIED_BYTES: usize = 8 * 1024;
 struct Passage<'a, W> {
     worker: &'a Rc<Worker>,
     client: &'a mut W,
+    visit: &'a Visit,
     slot: &'a Slot,
     desk: &'a mut Desk,
     head: RequestHead,
@@ -44,11 +50,12 @@ struct Passage<'a, W> {
 pub(crate) async fn forward<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
+    visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
     incoming: &Incoming,
     listener: &ListenerView,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     mut step: Step,
     keep: bool,
 ) -> Next {
@@ -56,6 +63,7 @@ pub(crate) async fn forward<W: Wire>(
     let mut passage = Passage {
         worker,
         client,
+        visit,
         slot,
         desk,
         head: incoming.head,
@@ -75,24 +83,39 @@ pub(crate) async fn forward<W: Wire>(
                 return passage.answer(exchange, &answer, keep).await;
             }
             Step::Relay | Step::Abort => {
-                settle::log(&exchange.settle(worker.now(), None, listener, &worker.mind.borrow()));
+                passage.log(exchange, worker.now());
                 return Next::Close;
             }
         };
         slot.watch(Some(Arc::clone(&target.stats)));
-        let outcome = match choose::connection(worker, slot, &target, reuse).await {
-            Ok(mut connection) => match passage.attempt(&mut connection, &mut upload).await {
-                Attempt::Answered(head) => {
-                    return passage
-                        .relay(connection, &target, upload, exchange, head, keep)
-                        .await;
+        if target.version != ProtocolVersion::Http1 {
+            let sent = Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed));
+            match sent.await {
+                Ok(next) => return next,
+                Err(outcome) => {
+                    step = passage.decide(exchange, outcome);
+                    continue;
                 }
-                Attempt::Failed(outcome) => outcome,
-            },
+            }
+        }
+        let outcome = match choose::connection(worker, slot, &target, reuse, &passage.desk.out).await {
+            Ok(mut connection) => {
+                if !connection.reused {
+                    exchange.connected(worker.now());
+                }
+                match passage.attempt(&mut connection, &mut upload).await {
+                    Attempt::Answered(head) => {
+                        return passage
+                            .relay(connection, &target, &mut upload, exchange, head, keep)
+                            .await;
+                    }
+                    Attempt::Failed(outcome) => outcome,
+                }
+            }
             Err(Missing::Error(error)) => Outcome::NotConnected(error),
             Err(Missing::Ended(ended)) => Outcome::Failed(reason(ended)),
         };
-        step = passage.decide(&mut exchange, outcome);
+        step = passage.decide(exchange, outcome);
     }
 }
 
@@ -119,13 +142,21 @@ impl<W: Wire> Passage<'_, W> {
         exchange.on(self.now(), outcome, self.listener, &picture, mind)
     }
 
+    /// Settles, and writes the line of a request that a target answered or nobody did.
+    fn log(&mut self, exchange: &mut Exchange, now: forebay_units::Mono) {
+        let record = exchange.settle(now, None, self.listener, &self.worker.mind.borrow());
+        let closing = Closing::relayed(record);
+        settle::log(self.worker, self.visit, self.listener, self.desk, record, closing);
+    }
+
     /// Sends an answer of our own.
-    async fn answer(self, exchange: Exchange, answer: &Answer, keep: bool) -> Next {
+    async fn answer(&mut self, exchange: &mut Exchange, answer: &Answer, keep: bool) -> Next {
         let (incoming, listener) = (self.incoming, self.listener);
         // Boxed: what only a few requests need must not make the future of all requests larger.
         Box::pin(route::own_answer(
             self.worker,
             self.client,
+            self.visit,
             self.slot,
             self.desk,
             incoming,
@@ -139,15 +170,18 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Passes the answer on, and settles.
     async fn relay(
-        mut self,
+        &mut self,
         connection: Connection,
         target: &Arc<TargetView>,
-        mut upload: Upload,
-        mut exchange: Exchange,
+        upload: &mut Upload,
+        exchange: &mut Exchange,
         head: AnswerHead,
         keep: bool,
     ) -> Next {
         let mut stream = connection.stream;
+        if head.status == 101 {
+            return Box::pin(self.tunnel(stream, exchange, &head, upload.next)).await;
+        }
         let to_head = self.incoming.to_head;
         // An answer that came before the request was sent: the rest of it has no use any more.
         upload.stopped |= upload.written < self.desk.out.len();
@@ -156,30 +190,31 @@ impl<W: Wire> Passage<'_, W> {
             let keep = keep && !upload.streamed && upload.is_whole();
             return self.fail(Reason::BadAnswer, exchange, keep).await;
         };
-        self.decide(&mut exchange, Outcome::Answered(head.status));
-        let to_chunks = !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+        self.decide(exchange, Outcome::Answered(head.status));
+        let to_chunks = !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
-        write_answer_head(
-            &mut self.desk.out,
-            bytes,
-            &self.desk.answer_fields,
-            &head,
-            framing,
-            to_head,
-            to_chunks,
-            keep,
-            &self.listener.settings,
-        );
+        let (fields, settings) = (&self.desk.answer_fields, &self.listener.settings);
+        if W::FRAMED {
+            let answer = h2::relayed_head(bytes, fields, &head, framing, to_head, settings);
+            self.desk.out.clear();
+            let ends = matches!(framing, Framing::None | Framing::Length(0));
+            // A client that is gone is found out by the body's first byte, or does not matter any more.
+            let _ = self.client.send_head(answer, ends);
+        } else {
+            let out = &mut self.desk.out;
+            write_answer_head(out, bytes, fields, &head, framing, to_head, to_chunks, keep, settings);
+        }
         let mut pump = Pump::new(framing, to_chunks);
         if let Some(reason) = self
-            .pass_body(&mut stream, &mut upload, &mut pump, head.length)
+            .pass_body(&mut stream, upload, &mut pump, head.length)
             .await
         {
-            self.decide(&mut exchange, Outcome::Failed(reason));
+            self.decide(exchange, Outcome::Failed(reason));
             self.slot.watch(None);
-            settle::log(&exchange.settle(self.now(), None, self.listener, &self.worker.mind.borrow()));
+            let now = self.now();
+            self.log(exchange, now);
             return Next::Close;
         }
         self.slot.watch(None);
@@ -191,13 +226,13 @@ impl<W: Wire> Passage<'_, W> {
         };
         let (from, to) = pump.leftover();
         let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
-        if target_keeps && clean {
+        if target_keeps && clean && !self.desk.note.suspect {
             self.worker
                 .pools
                 .borrow_mut()
                 .put(target.id, stream, now, self.idle_timeout);
         }
-        exchange.settle(now, None, self.listener, &self.worker.mind.borrow());
+        self.log(exchange, now);
         if keep {
             self.desk.start = upload.next;
             Next::Idle
@@ -208,8 +243,10 @@ impl<W: Wire> Passage<'_, W> {
     }
 
     /// Ends the exchange for this reason, before an answer has begun.
-    async fn fail(self, reason: Reason, mut exchange: Exchange, keep: bool) -> Next {
-        let Step::Answer(answer) = self.decide(&mut exchange, Outcome::Failed(reason)) else {
+    async fn fail(&mut self, reason: Reason, exchange: &mut Exchange, keep: bool) -> Next {
+        let Step::Answer(answer) = self.decide(exchange, Outcome::Failed(reason)) else {
+            let now = self.now();
+            self.log(exchange, now);
             return Next::Close;
         };
         self.answer(exchange, &answer, keep).await
@@ -218,7 +255,7 @@ impl<W: Wire> Passage<'_, W> {
     /// Passes the answer's head and body on, while the request's body may still go up. None when all is through.
     async fn pass_body(
         &mut self,
-        target: &mut TcpStream,
+        target: &mut TargetStream,
         upload: &mut Upload,
         pump: &mut Pump,
         head_length: usize,
@@ -226,6 +263,9 @@ impl<W: Wire> Passage<'_, W> {
         let (from, to) = (HEADROOM + head_length, self.desk.body_end);
         if pump.feed(&mut self.desk.body, from, to).is_err() {
             return Some(Reason::BadAnswer);
+        }
+        if !pump.is_read() {
+            self.worker.desks.borrow_mut().enlarge_body(self.desk);
         }
         let ready = pump.take_ready();
         let Desk { out, body, .. } = &mut *self.desk;
@@ -235,6 +275,8 @@ impl<W: Wire> Passage<'_, W> {
             first = (0, 0);
         }
         let mut written = 0;
+        // The clock is read only if the first try to write did not do: the answer's head came a moment ago.
+        let (mut tried, mut responded) = (false, None);
         let total = out.len() + first.1 - first.0;
         self.touch();
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
@@ -244,13 +286,20 @@ impl<W: Wire> Passage<'_, W> {
                 if self.poll_upload(cx, target, upload, &mut progress).is_some() {
                     upload.stopped = true;
                 }
+                let waiting = written == 0 && tried;
                 let polled = self.poll_download(cx, target, pump, first, &mut written, total, &mut progress);
+                if waiting && written > 0 {
+                    responded = Some(worker.now());
+                }
+                tried = true;
                 if progress && polled.is_pending() {
                     slot.arm(worker.recent() + idle_timeout, false);
                 }
                 polled
             }))
             .await;
+        self.desk.note.sent += written as u64 + pump.written;
+        self.desk.note.responded = responded;
         match moved {
             Ok(result) => result.err(),
             Err(ended) => Some(reason(ended)),
@@ -261,7 +310,7 @@ impl<W: Wire> Passage<'_, W> {
     fn poll_download(
         &mut self,
         cx: &mut Context<'_>,
-        target: &mut TcpStream,
+        target: &mut TargetStream,
         pump: &mut Pump,
         first: (usize, usize),
         written: &mut usize,
@@ -279,14 +328,14 @@ impl<W: Wire> Passage<'_, W> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        if pump.is_done() {
-            return Poll::Ready(Ok(()));
-        }
-        pump.poll(cx, target, self.client, &mut self.desk.body, progress)
-            .map_err(|error| match error {
+        if !pump.is_done() {
+            let moved = ready!(pump.poll(cx, target, self.client, &mut self.desk.body, progress));
+            moved.map_err(|error| match error {
                 PumpError::Source => Reason::TargetClosed,
                 PumpError::BadChunk => Reason::BadAnswer,
                 PumpError::Sink => Reason::ClientGone,
-            })
+            })?;
+        }
+        Poll::Ready(self.client.finish().map_err(|_| Reason::ClientGone))
     }
 }

@@ -8,12 +8,12 @@ use crate::head::AnswerHead;
 use crate::pump::{HEADROOM, Pump, PumpError, TAILROOM, poll_write_pair};
 use crate::secure::Wire;
 use crate::sweep::Ended;
+use crate::tls::TargetStream;
 use forebay_node::{Death, Outcome, Reason, Sent};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Interim answers (1xx) a target may send before its final one.
 const INTERIM_ANSWERS: u32 = 16;
@@ -76,7 +76,10 @@ impl<W: Wire> Passage<'_, W> {
             out,
             ..
         } = &mut *self.desk;
-        let mut pump = Pump::new(self.incoming.framing, self.incoming.framing == Framing::Chunked);
+        let framing = self.incoming.framing;
+        // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
+        let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let mut pump = Pump::new(framing, to_chunks);
         let body = *start + self.head.length;
         let used = if pump.is_read() {
             0
@@ -93,6 +96,13 @@ impl<W: Wire> Passage<'_, W> {
             streamed: false,
             next: body + used,
         };
+        self.desk.note.body = upload.pump.taken;
+        if !upload.pump.is_read() {
+            // The rest of the body passes through the input, where the head stands.
+            let Desk { input, note, .. } = &mut *self.desk;
+            note.keep(&input[body - self.head.length..body]);
+            self.worker.desks.borrow_mut().enlarge_input(self.desk);
+        }
         if self.incoming.expects && !upload.pump.is_read() {
             self.touch();
             let mut written = 0;
@@ -136,6 +146,9 @@ impl<W: Wire> Passage<'_, W> {
                 Some(0) => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
                 _ => {}
             }
+            if filled + TAILROOM == self.desk.body.len() {
+                self.worker.desks.borrow_mut().enlarge_body(self.desk);
+            }
             self.touch();
             let waited = {
                 let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
@@ -167,7 +180,8 @@ impl<W: Wire> Passage<'_, W> {
         while *filled > HEADROOM {
             let head = &self.desk.body[HEADROOM..*filled];
             match AnswerHead::parse(head, &mut self.desk.answer_fields) {
-                // Upgrade was not asked for: it never goes to a target here.
+                Ok(Some(answer)) if answer.status == 101 && self.incoming.upgrade => return Ok(Some(answer)),
+                // What nobody asked for.
                 Ok(Some(answer)) if answer.status == 101 => return Err(()),
                 Ok(Some(answer)) if answer.status < 200 => {
                     *interim += 1;
@@ -195,7 +209,7 @@ impl<W: Wire> Passage<'_, W> {
     fn poll_attempt(
         &mut self,
         cx: &mut Context<'_>,
-        target: &mut TcpStream,
+        target: &mut TargetStream,
         upload: &mut Upload,
         filled: &mut usize,
         progress: &mut bool,
@@ -246,7 +260,7 @@ impl<W: Wire> Passage<'_, W> {
     pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
-        target: &mut TcpStream,
+        target: &mut TargetStream,
         upload: &mut Upload,
         progress: &mut bool,
     ) -> Option<Waited> {
@@ -258,6 +272,7 @@ impl<W: Wire> Passage<'_, W> {
             .pump
             .poll(cx, self.client, target, &mut self.desk.input, progress);
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
+        self.desk.note.body = upload.pump.taken;
         match polled {
             Poll::Pending => None,
             Poll::Ready(Ok(())) => {

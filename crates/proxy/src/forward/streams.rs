@@ -1,0 +1,294 @@
+//! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
+
+use super::{Passage, reason};
+use crate::buffers::{Field, Span};
+use crate::choose::Missing;
+use crate::head::RequestHead;
+use crate::h2::target::{Passport, passport};
+use crate::h2::poll_room;
+use crate::framing::Framing;
+use crate::read::Next;
+use crate::secure::Wire;
+use bytes::Bytes;
+use ::h2::client::ResponseFuture;
+use ::h2::{Reason as Code, RecvStream, SendStream};
+use forebay_node::{Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, TargetView};
+use http::header::{HeaderMap, HeaderName, HeaderValue, TE};
+use http::{Method, Request, Response, Uri, Version};
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// One body on its way from stream to stream.
+#[derive(Default)]
+struct Body {
+    /// Received, and not sent yet.
+    chunk: Bytes,
+    done: bool,
+    moved: u64,
+}
+
+/// Why a body broke off.
+enum Broken {
+    Source,
+    Sink,
+}
+
+impl Body {
+    /// Moves on as far as both streams allow. The source is given room again only for what the sink took.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut RecvStream,
+        sink: &mut SendStream<Bytes>,
+        progress: &mut bool,
+    ) -> Poll<Result<(), Broken>> {
+        while !self.done {
+            while !self.chunk.is_empty() {
+                let room = ready!(poll_room(cx, sink, self.chunk.len())).ok_or(Broken::Sink)?;
+                let piece = self.chunk.split_to(room);
+                sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
+                let _ = source.flow_control().release_capacity(room);
+                self.moved += room as u64;
+                *progress = true;
+            }
+            match ready!(source.poll_data(cx)) {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
+                None => {
+                    let trailers = ready!(source.poll_trailers(cx)).map_err(|_| Broken::Source)?;
+                    match trailers {
+                        Some(trailers) => sink.send_trailers(trailers),
+                        None => sink.send_data(Bytes::new(), true),
+                    }
+                    .map_err(|_| Broken::Sink)?;
+                    self.done = true;
+                    *progress = true;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A request that was sent, and its body's way up.
+struct Flight {
+    response: ResponseFuture,
+    sink: SendStream<Bytes>,
+    up: Body,
+    reused: bool,
+    _share: crate::h2::target::Share,
+}
+
+/// What came of waiting for an answer's head.
+enum Waited {
+    Head(Response<RecvStream>),
+    Dead(::h2::Error),
+    ClientGone,
+}
+
+impl<W: Wire> Passage<'_, W> {
+    /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
+    /// answer has begun.
+    pub(super) async fn streams(
+        &mut self,
+        exchange: &mut Exchange,
+        target: &TargetView,
+        reuse: Reuse,
+        moved: &mut bool,
+    ) -> Result<Next, Outcome> {
+        let pass = match passport(self.worker, self.slot, target, reuse, &self.desk.out).await {
+            Ok(pass) => pass,
+            Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error)),
+            Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended))),
+        };
+        if !pass.reused {
+            exchange.connected(self.now());
+        }
+        let reused = pass.reused;
+        let mut flight = match self.send(pass, target).await {
+            Ok(flight) => flight,
+            Err(sent) => {
+                return Err(Outcome::Died(Death { reused, sent, replayable: !*moved }));
+            }
+        };
+        self.touch();
+        let waited = {
+            let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+            let wait = poll_fn(|cx| {
+                let mut progress = false;
+                let polled = self.poll_head(cx, &mut flight, &mut progress);
+                if progress && polled.is_pending() {
+                    slot.arm(worker.recent() + idle_timeout, false);
+                }
+                polled
+            });
+            slot.until(wait).await
+        };
+        *moved |= flight.up.moved > 0;
+        match waited {
+            Ok(Waited::Head(response)) => Ok(self.pass_on(exchange, flight, response).await),
+            Ok(Waited::Dead(error)) => Err(Outcome::Died(Death {
+                reused: flight.reused,
+                sent: if was_not_processed(&error) { Sent::Nothing } else { Sent::Some },
+                replayable: !*moved,
+            })),
+            Ok(Waited::ClientGone) => {
+                flight.sink.send_reset(Code::CANCEL);
+                Err(Outcome::Failed(Reason::ClientGone))
+            }
+            Err(ended) => {
+                flight.sink.send_reset(Code::CANCEL);
+                Err(Outcome::Failed(reason(ended)))
+            }
+        }
+    }
+
+    /// Sends the head that stands in `out`.
+    async fn send(&mut self, pass: Passport, target: &TargetView) -> Result<Flight, Sent> {
+        let Passport { mut sender, share, reused } = pass;
+        let mut request = spell(&self.desk.out, &mut self.desk.answer_fields, target).ok_or(Sent::Some)?;
+        if matches!(self.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
+            // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
+            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        }
+        let ends = self.incoming.framing == Framing::None;
+        let ready = self.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
+        if !matches!(ready, Ok(Ok(()))) {
+            return Err(Sent::Nothing);
+        }
+        let (response, sink) = sender.send_request(request, ends).map_err(|_| Sent::Nothing)?;
+        Ok(Flight {
+            response,
+            sink,
+            up: Body { done: ends, ..Body::default() },
+            reused,
+            _share: share,
+        })
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, flight: &mut Flight, progress: &mut bool) -> Poll<Waited> {
+        if let Some(stream) = self.client.stream() {
+            match flight.up.poll(cx, &mut stream.body, &mut flight.sink, progress) {
+                Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Waited::ClientGone),
+                // It may have answered before it stopped reading.
+                Poll::Ready(Err(Broken::Sink)) => flight.up.done = true,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        match Pin::new(&mut flight.response).poll(cx) {
+            Poll::Ready(Ok(response)) => return Poll::Ready(Waited::Head(response)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Waited::Dead(error)),
+            Poll::Pending => {}
+        }
+        self.client.poll_gone(cx).map(|()| Waited::ClientGone)
+    }
+
+    /// Passes the answer on and settles.
+    async fn pass_on(&mut self, exchange: &mut Exchange, mut flight: Flight, response: Response<RecvStream>) -> Next {
+        let (parts, mut body) = response.into_parts();
+        self.decide(exchange, Outcome::Answered(parts.status.as_u16()));
+        let ends = body.is_end_stream();
+        let mut head = Response::new(());
+        *head.status_mut() = parts.status;
+        *head.headers_mut() = parts.headers;
+        for (name, value) in &self.listener.settings.response_headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                head.headers_mut().insert(name, value);
+            }
+        }
+        let mut down = Body { done: ends, ..Body::default() };
+        let failed = if self.client.send_head(head, ends).is_err() {
+            Some(Reason::ClientGone)
+        } else {
+            self.both_bodies(&mut flight, &mut body, &mut down).await
+        };
+        self.slot.watch(None);
+        self.desk.note.body += flight.up.moved;
+        self.desk.note.sent += down.moved;
+        if let Some(reason) = failed {
+            flight.sink.send_reset(Code::CANCEL);
+            self.decide(exchange, Outcome::Failed(reason));
+        } else if let Some(stream) = self.client.stream() {
+            stream.ended();
+        }
+        let now = self.now();
+        self.log(exchange, now);
+        Next::Close
+    }
+
+    /// Moves both bodies until the answer's is through. None when it is.
+    async fn both_bodies(&mut self, flight: &mut Flight, body: &mut RecvStream, down: &mut Body) -> Option<Reason> {
+        self.touch();
+        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        let moved = slot
+            .until(poll_fn(|cx| {
+                let Some((source, sink)) = self.client.stream().and_then(|stream| stream.both()) else {
+                    return Poll::Ready(None);
+                };
+                let mut progress = false;
+                if let Poll::Ready(Err(broken)) = flight.up.poll(cx, source, &mut flight.sink, &mut progress) {
+                    match broken {
+                        Broken::Source => return Poll::Ready(Some(Reason::ClientGone)),
+                        Broken::Sink => flight.up.done = true,
+                    }
+                }
+                let polled = down.poll(cx, body, sink, &mut progress).map(|done| match done {
+                    Ok(()) => None,
+                    Err(Broken::Source) => Some(Reason::TargetClosed),
+                    Err(Broken::Sink) => Some(Reason::ClientGone),
+                });
+                if polled.is_pending() {
+                    if progress {
+                        slot.arm(worker.recent() + idle_timeout, false);
+                    }
+                    if sink.poll_reset(cx).is_ready() {
+                        return Poll::Ready(Some(Reason::ClientGone));
+                    }
+                }
+                polled
+            }))
+            .await;
+        match moved {
+            Ok(failed) => failed,
+            Err(ended) => Some(reason(ended)),
+        }
+    }
+}
+
+/// The target said itself that it did nothing with the request (RFC 9113 section 8.7): it may be sent again, whatever
+/// it asks for.
+fn was_not_processed(error: &::h2::Error) -> bool {
+    error.reason() == Some(Code::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
+}
+
+/// The head in `out`, which is written as HTTP/1.1 has it, as HTTP/2 has it.
+fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Request<()>> {
+    let head = RequestHead::parse(out, fields).ok()??;
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut authority = Span::default();
+    for field in &*fields {
+        let name = field.name(out);
+        if name.eq_ignore_ascii_case(b"host") {
+            authority = field.value;
+        } else if !name.eq_ignore_ascii_case(b"transfer-encoding") {
+            headers.append(
+                HeaderName::from_bytes(name).ok()?,
+                HeaderValue::from_bytes(field.value(out)).ok()?,
+            );
+        }
+    }
+    let scheme = if target.tls == forebay_model::TargetTls::Clear { "http" } else { "https" };
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority.of(out))
+        .path_and_query(head.target(out))
+        .build()
+        .ok()?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(head.method(out)).ok()?;
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    Some(request)
+}

@@ -1,0 +1,163 @@
+//! After 101: bytes both ways, of whose meaning nothing is known here. Used for WebSockets.
+
+use super::Passage;
+use crate::answer::write_upgrade_head;
+use crate::buffers::Desk;
+use crate::head::AnswerHead;
+use crate::pump::HEADROOM;
+use crate::read::Next;
+use crate::secure::Wire;
+use crate::tls::TargetStream;
+use forebay_node::journal::Kind;
+use forebay_node::{Exchange, Outcome, Reason};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    /// What was read and not written yet, in the buffer.
+    from: usize,
+    to: usize,
+    moved: u64,
+    /// The source has no more, and the sink knows.
+    ended: bool,
+    /// A read filled the buffer: a larger one would serve better.
+    full: bool,
+}
+
+/// One side broke off.
+struct Broken;
+
+impl Way {
+    fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+        buffer: &mut [u8],
+        progress: &mut bool,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            while self.from < self.to {
+                match ready!(Pin::new(&mut *sink).poll_write(cx, &buffer[self.from..self.to])) {
+                    Ok(count @ 1..) => {
+                        self.from += count;
+                        self.moved += count as u64;
+                        *progress = true;
+                    }
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken)),
+                }
+            }
+            ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken)?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let mut room = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *source).poll_read(cx, &mut room)).map_err(|_| Broken)?;
+            (self.from, self.to) = (0, room.filled().len());
+            self.full |= room.remaining() == 0;
+            if self.to == 0 {
+                ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Broken)?;
+                self.ended = true;
+                *progress = true;
+            }
+        }
+    }
+}
+
+impl<W: Wire> Passage<'_, W> {
+    /// Passes 101 on, and then everything, until both sides have ended or one broke off or both were silent too long.
+    pub(super) async fn tunnel(
+        &mut self,
+        mut target: TargetStream,
+        exchange: &mut Exchange,
+        head: &AnswerHead,
+        next: usize,
+    ) -> Next {
+        self.decide(exchange, Outcome::Answered(head.status));
+        self.desk.note.kind = Some(if self.visit.place.secure { Kind::Wss } else { Kind::Ws });
+        let Desk { input, start, end, out, body, body_end, answer_fields, note, .. } = &mut *self.desk;
+        note.keep(&input[*start..*start + self.head.length]);
+        let bytes = &body[HEADROOM..*body_end];
+        write_upgrade_head(out, bytes, answer_fields, head, &self.listener.settings);
+        // What either side sent already: frames of the new protocol.
+        out.extend_from_slice(&bytes[head.length..]);
+        let mut up = Way { from: next, to: *end, ..Way::default() };
+        let mut down = Way::default();
+        let ended = self.run(&mut target, &mut up, &mut down).await;
+        self.desk.note.body += up.moved;
+        self.desk.note.sent += self.desk.out.len() as u64 + down.moved;
+        self.slot.watch(None);
+        if let Some(reason) = ended {
+            self.decide(exchange, Outcome::Failed(reason));
+        }
+        let now = self.now();
+        self.log(exchange, now);
+        Next::Close
+    }
+
+    async fn run(&mut self, target: &mut TargetStream, up: &mut Way, down: &mut Way) -> Option<Reason> {
+        let mut written = 0;
+        loop {
+            self.touch();
+            let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+            let moved = slot
+                .until(poll_fn(|cx| {
+                    let mut progress = false;
+                    let polled = self.poll_both(cx, target, up, down, &mut written, &mut progress);
+                    if progress && polled.is_pending() {
+                        slot.arm(worker.recent() + idle_timeout, false);
+                    }
+                    polled
+                }))
+                .await;
+            match moved {
+                Ok(Ok(true)) => {
+                    let mut desks = self.worker.desks.borrow_mut();
+                    if core::mem::take(&mut up.full) {
+                        desks.enlarge_input(self.desk);
+                    }
+                    if core::mem::take(&mut down.full) {
+                        desks.enlarge_body(self.desk);
+                    }
+                }
+                Ok(Ok(false)) => return None,
+                Ok(Err(Broken)) => return Some(Reason::TargetClosed),
+                Err(ended) => return Some(super::reason(ended)),
+            }
+        }
+    }
+
+    /// True when a larger buffer is wanted, false when both ways have ended.
+    fn poll_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut TargetStream,
+        up: &mut Way,
+        down: &mut Way,
+        written: &mut usize,
+        progress: &mut bool,
+    ) -> Poll<Result<bool, Broken>> {
+        let Desk { input, out, body, .. } = &mut *self.desk;
+        let sent = crate::pump::poll_write_pair(cx, self.client, out, &[], written);
+        let rising = up.poll(cx, self.client, target, input, progress);
+        if let Poll::Ready(Err(broken)) = rising {
+            return Poll::Ready(Err(broken));
+        }
+        ready!(sent).map_err(|_| Broken)?;
+        let falling = down.poll(cx, target, self.client, body, progress);
+        match (rising, falling) {
+            (_, Poll::Ready(Err(broken))) => Poll::Ready(Err(broken)),
+            (Poll::Ready(_), Poll::Ready(_)) => Poll::Ready(Ok(false)),
+            _ if up.full && up.from == up.to && input.len() < LARGE => Poll::Ready(Ok(true)),
+            _ if down.full && down.from == down.to && body.len() < LARGE => Poll::Ready(Ok(true)),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// A buffer of this size is not made larger.
+const LARGE: usize = 32 * 1024;

@@ -1,0 +1,99 @@
+//! Heads of answers, as HTTP/2 has them.
+
+use crate::answer::Kept;
+use crate::buffers::Field;
+use crate::framing::Framing;
+use crate::head::AnswerHead;
+use crate::worker::Worker;
+use forebay_model::ListenerSettings;
+use forebay_node::{Answer, Reason};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER};
+use http::{Response, StatusCode};
+
+fn with(status: u16) -> Response<()> {
+    let mut response = Response::new(());
+    // Statuses are from 100 to 999, checked where they come from.
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response
+}
+
+fn set(headers: &mut HeaderMap, settings: &ListenerSettings) {
+    for (name, value) in &settings.response_headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// A target's head, less what is of its own connection.
+pub(crate) fn relayed_head(
+    bytes: &[u8],
+    fields: &[Field],
+    head: &AnswerHead,
+    framing: Framing,
+    to_head: bool,
+    settings: &ListenerSettings,
+) -> Response<()> {
+    let mut response = with(head.status);
+    let headers = response.headers_mut();
+    let kept = Kept::new(bytes, fields, head, to_head, settings);
+    for field in fields.iter().filter(|field| kept.keeps(field)) {
+        let name = HeaderName::from_bytes(field.name(bytes));
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value(bytes))) {
+            headers.append(name, value);
+        }
+    }
+    set(headers, settings);
+    if let Framing::Length(length) = framing {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+/// The head of an answer made here. `grpc`: its client looks for gRPC's own status.
+pub(crate) fn own_head(
+    worker: &Worker,
+    answer: &Answer,
+    settings: &ListenerSettings,
+    grpc: bool,
+) -> Response<()> {
+    let mut response = with(answer.status);
+    let headers = response.headers_mut();
+    if settings.server_header {
+        headers.insert(SERVER, HeaderValue::from_static("awselb/2.0"));
+    }
+    let mut date = Vec::with_capacity(32);
+    worker.write_date(&mut date);
+    if let Ok(date) = HeaderValue::from_bytes(&date) {
+        headers.insert(DATE, date);
+    }
+    if let Some((kind, body)) = &answer.content {
+        if let Ok(kind) = HeaderValue::try_from(kind) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    if let Some(Ok(location)) = answer.location.as_deref().map(HeaderValue::try_from) {
+        headers.insert(LOCATION, location);
+    }
+    if grpc && !matches!(answer.reason, Reason::FixedResponse | Reason::Redirect) {
+        let (code, message) = grpc_status(answer.status);
+        headers.insert("grpc-status", HeaderValue::from_static(code));
+        headers.insert("grpc-message", HeaderValue::from_static(message));
+    }
+    set(headers, settings);
+    response
+}
+
+/// What gRPC calls an answer that no target gave. 14 `unavailable` was seen on ALB with 502; the others are the mapping
+/// of HTTP statuses that gRPC publishes.
+fn grpc_status(status: u16) -> (&'static str, &'static str) {
+    match status {
+        400 => ("13", "internal"),
+        401 => ("16", "unauthenticated"),
+        403 => ("7", "permission denied"),
+        404 => ("12", "unimplemented"),
+        429 | 502..=504 => ("14", "unavailable"),
+        _ => ("2", "unknown"),
+    }
+}

@@ -1,0 +1,147 @@
+//! HTTP/2: frames are the `h2` crate's affair; here each stream becomes a request that passes the same rooms as one of
+//! HTTP/1.1, in the same words.
+
+mod answer;
+mod request;
+mod stream;
+pub(crate) mod target;
+
+pub(crate) use answer::{own_head, relayed_head};
+pub(crate) use stream::{Stream, poll_room};
+
+use crate::accept::{Visit, idle_deadline};
+use crate::route;
+use crate::secure::Wire;
+use crate::settle;
+use crate::sweep::{Ended, Slot};
+use crate::worker::Worker;
+use bytes::Bytes;
+use forebay_model::limits;
+use h2::RecvStream;
+use h2::server::{Connection, SendResponse};
+use http::Request;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+/// Streams a client may have open at once (ALB's figure).
+const STREAMS: u32 = 128;
+/// Requests after which a connection is closed with GOAWAY (ALB's figure).
+const REQUESTS: u64 = 10_000;
+/// What a client may send ahead on one stream.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// What a client may send ahead on all streams of a connection: bounds what slow targets make us hold.
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// Bytes of an answer held for a stream whose client does not take them.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Streams reset before anything was done for them; one more, and the connection ends (CVE-2023-44487).
+const PENDING_RESETS: usize = 64;
+/// Streams remembered after we reset them, to know late frames by.
+const REMEMBERED_RESETS: usize = 32;
+
+/// What a connection and its streams share.
+struct Shared {
+    visit: Visit,
+    slot: Slot,
+    open: Cell<u32>,
+}
+
+/// Serves one client's connection until it ends.
+pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, visit: Visit, slot: Slot) {
+    let shared = Rc::new(Shared {
+        visit,
+        slot,
+        open: Cell::new(0),
+    });
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(limits::REQUEST_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS);
+    let Some(deadline) = idle_deadline(worker, &shared.visit) else {
+        return;
+    };
+    shared.slot.arm(deadline, true);
+    if let Ok(Ok(mut connection)) = shared.slot.until(builder.handshake(stream)).await {
+        streams(worker, &mut connection, &shared).await;
+    }
+}
+
+async fn streams<W: Wire>(
+    worker: &Rc<Worker>,
+    connection: &mut Connection<W, Bytes>,
+    shared: &Rc<Shared>,
+) {
+    let mut begun = 0;
+    let mut leaving = false;
+    loop {
+        let Some(deadline) = idle_deadline(worker, &shared.visit) else {
+            break;
+        };
+        if shared.open.get() == 0 {
+            shared.slot.arm(deadline, true);
+        }
+        match shared.slot.until(poll_fn(|cx| connection.poll_accept(cx))).await {
+            Ok(Some(Ok((request, respond)))) => {
+                begun += 1;
+                shared.open.set(shared.open.get() + 1);
+                // While a stream is open its own deadline counts.
+                shared.slot.arm(forebay_units::Mono::NEVER, false);
+                tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, respond));
+            }
+            Ok(Some(Err(_)) | None) => return,
+            Err(Ended::Late | Ended::Closing) if shared.open.get() == 0 => break,
+            Err(_) => {}
+        }
+        let picture = worker.picture();
+        let old = shared.visit.listener(&picture).is_none_or(|listener| {
+            let age = worker.now().since(shared.visit.accepted);
+            age >= listener.balancer.settings.client_keep_alive
+        });
+        if !leaving && (begun >= REQUESTS || old || worker.leaving.get()) {
+            leaving = true;
+            // Streams that are open end as they would; the client begins no others here.
+            connection.graceful_shutdown();
+        }
+    }
+    // Idle for too long, or its listener is gone: GOAWAY, then the end.
+    connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+    shared.slot.arm(worker.now() + settle::LINGER, false);
+    let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
+}
+
+/// One stream, from its head to its end.
+async fn one(
+    worker: Rc<Worker>,
+    shared: Rc<Shared>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let slot = worker.sweep.slot(shared.visit.place);
+    let mut desk = worker.desks.borrow_mut().take();
+    desk.note.reset();
+    let (parts, body) = request.into_parts();
+    let ends = body.is_end_stream();
+    let mut stream = Stream::new(body, respond);
+    match request::write(&parts, ends, &mut desk) {
+        Ok(incoming) => {
+            route::request(&worker, &mut stream, &shared.visit, &slot, &mut desk, &incoming).await;
+        }
+        Err(reason) => {
+            settle::refuse(&worker, &mut stream, &shared.visit, &slot, &mut desk, reason).await;
+        }
+    }
+    drop(stream);
+    worker.desks.borrow_mut().give_back(desk);
+    let open = shared.open.get() - 1;
+    shared.open.set(open);
+    if open == 0 {
+        if let Some(deadline) = idle_deadline(&worker, &shared.visit) {
+            shared.slot.arm(deadline, true);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A request of HTTP/2, written down as HTTP/1.1 has it: rules, logs, the desync classifier and the head for the target
+//! then work on one form, and nothing can mean one thing here and another there.
+
+use crate::buffers::{Desk, Field, Span};
+use crate::desync;
+use crate::framing::{self, Framing, Unclear};
+use crate::head::RequestHead;
+use crate::read::Incoming;
+use forebay_model::limits;
+use forebay_node::journal::Kind;
+use forebay_node::{Reason, Speaks};
+use http::Method;
+use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName};
+use http::request::Parts;
+
+/// A content type of gRPC: `application/grpc`, `application/grpc+proto`, ...
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Writes the head into the desk's input, with its places, and says what the request is. `ends`: it has no body.
+pub(crate) fn write(parts: &Parts, ends: bool, desk: &mut Desk) -> Result<Incoming, Reason> {
+    let grpc = is_grpc(&parts.headers);
+    desk.note.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
+    let authority = authority(parts)?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    if parts.method.as_str().len() + path.len() + 12 > limits::REQUEST_LINE_BYTES {
+        return Err(Reason::UriTooLong);
+    }
+    desk.fields.clear();
+    desk.input.clear();
+    let mut pen = Pen {
+        bytes: &mut desk.input,
+        fields: &mut desk.fields,
+    };
+    let method = pen.text(parts.method.as_str().as_bytes());
+    pen.bytes.push(b' ');
+    let target = pen.text(path.as_bytes());
+    pen.bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    if let Some(authority) = authority {
+        pen.line(b"Host", authority.to_ascii_lowercase().as_bytes())?;
+    }
+    pen.lines(&parts.headers)?;
+    pen.bytes.extend_from_slice(b"\r\n");
+    let length = desk.input.len();
+    if length > limits::REQUEST_HEAD_BYTES {
+        return Err(Reason::Malformed);
+    }
+    // Room for a body behind it, as an input has always.
+    (desk.start, desk.end) = (0, length);
+    let whole = desk.input.capacity().max(length);
+    desk.input.resize(whole, 0);
+    let head = RequestHead {
+        method,
+        target,
+        http_10: false,
+        length,
+    };
+    desk.note.head = Some(head);
+    if matches!(parts.method, Method::TRACE | Method::CONNECT) {
+        return Err(Reason::TraceNotAllowed);
+    }
+    let bytes = &desk.input[..length];
+    desk.note.classified = desync::classify(&head, bytes, &desk.fields);
+    let framing = framing::of_request(&desk.fields, bytes, false).map_err(|unclear| match unclear {
+        Unclear::Malformed => Reason::Malformed,
+        Unclear::UnknownCoding => Reason::TransferEncoding,
+    })?;
+    Ok(Incoming {
+        head,
+        framing: match framing.0 {
+            _ if ends => Framing::None,
+            Framing::Length(length) => Framing::Length(length),
+            // Ends with its stream.
+            _ => Framing::UntilClose,
+        },
+        keep: false,
+        expects: false,
+        to_head: parts.method == Method::HEAD,
+        speaks: Speaks::Http2 {
+            grpc,
+            post: parts.method == Method::POST,
+        },
+        upgrade: false,
+    })
+}
+
+/// Who the request is for. `Host` may stand in for `:authority` or repeat it, not contradict it: a target would see one
+/// and rules the other (RFC 9113 section 8.3.1).
+fn authority(parts: &Parts) -> Result<Option<&str>, Reason> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = match hosts.next() {
+        Some(host) => Some(host.to_str().map_err(|_| Reason::Malformed)?),
+        None => None,
+    };
+    if hosts.next().is_some() {
+        return Err(Reason::Malformed);
+    }
+    match (parts.uri.authority(), host) {
+        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => Err(Reason::Malformed),
+        (Some(authority), _) => Ok(Some(authority.as_str())),
+        (None, host) => Ok(host),
+    }
+}
+
+struct Pen<'a> {
+    bytes: &'a mut Vec<u8>,
+    fields: &'a mut Vec<Field>,
+}
+
+impl Pen<'_> {
+    fn text(&mut self, text: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        self.span(start)
+    }
+
+    fn span(&self, start: usize) -> Span {
+        let at = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Span {
+            start: at(start),
+            end: at(self.bytes.len()),
+        }
+    }
+
+    fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
+        if name.len() + value.len() > limits::HEADER_BYTES {
+            return Err(Reason::Malformed);
+        }
+        let name = self.text(name);
+        self.bytes.extend_from_slice(b": ");
+        let value = self.text(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.fields.push(Field { name, value });
+        Ok(())
+    }
+
+    fn lines(&mut self, headers: &HeaderMap) -> Result<(), Reason> {
+        // Not forwarded: the answer to it is no business of HTTP/2 clients (ALB drops it as well).
+        let left_out = |name: &HeaderName| name == HOST || name == COOKIE || name == EXPECT;
+        for (name, value) in headers {
+            if !left_out(name) {
+                self.line(name.as_str().as_bytes(), value.as_bytes())?;
+            }
+        }
+        // Cookies may come in crumbs; HTTP/1.1 knows one line only (RFC 9113 section 8.2.3).
+        let mut crumbs = headers.get_all(COOKIE).iter();
+        if let Some(first) = crumbs.next() {
+            let mut cookie = first.as_bytes().to_vec();
+            for crumb in crumbs {
+                cookie.extend_from_slice(b"; ");
+                cookie.extend_from_slice(crumb.as_bytes());
+            }
+            self.line(b"cookie", &cookie)?;
+        }
+        Ok(())
+    }
+}

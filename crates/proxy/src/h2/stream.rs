@@ -1,0 +1,163 @@
+//! One stream of a client, as the rooms see a connection: bytes of the request's body come out, bytes of the answer's
+//! body go in, and its head goes out as a head.
+
+use crate::secure::Wire;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::Response;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How far the answer is.
+enum Answer {
+    /// Not begun.
+    None(SendResponse<Bytes>),
+    /// Its head is out.
+    Begun(SendStream<Bytes>),
+    /// Its end is out.
+    Ended,
+}
+
+/// A client's stream.
+pub(crate) struct Stream {
+    /// The request's body.
+    pub(crate) body: RecvStream,
+    /// What was received and not read yet.
+    chunk: Bytes,
+    answer: Answer,
+}
+
+fn broken() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+impl Stream {
+    pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Stream {
+        Stream {
+            body,
+            chunk: Bytes::new(),
+            answer: Answer::None(respond),
+        }
+    }
+
+    /// Both directions, once the answer's head is out.
+    pub(crate) fn both(&mut self) -> Option<(&mut RecvStream, &mut SendStream<Bytes>)> {
+        match &mut self.answer {
+            Answer::Begun(sink) => Some((&mut self.body, sink)),
+            Answer::None(_) | Answer::Ended => None,
+        }
+    }
+
+    /// The answer is complete.
+    pub(crate) fn ended(&mut self) {
+        self.answer = Answer::Ended;
+    }
+}
+
+/// Waits until some of `wanted` bytes may be sent; none if the stream is no more.
+pub(crate) fn poll_room(
+    cx: &mut Context<'_>,
+    sink: &mut SendStream<Bytes>,
+    wanted: usize,
+) -> Poll<Option<usize>> {
+    sink.reserve_capacity(wanted);
+    loop {
+        let room = sink.capacity();
+        if room > 0 {
+            return Poll::Ready(Some(room.min(wanted)));
+        }
+        match ready!(sink.poll_capacity(cx)) {
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Poll::Ready(None),
+        }
+    }
+}
+
+impl Wire for Stream {
+    const FRAMED: bool = true;
+
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.answer {
+            Answer::None(respond) => respond.poll_reset(cx).map(|_| ()),
+            Answer::Begun(sink) => sink.poll_reset(cx).map(|_| ()),
+            Answer::Ended => Poll::Pending,
+        }
+    }
+
+    fn send_head(&mut self, head: Response<()>, ends: bool) -> io::Result<()> {
+        let Answer::None(respond) = &mut self.answer else {
+            return Err(broken());
+        };
+        let sink = respond.send_response(head, ends).map_err(|_| broken())?;
+        self.answer = if ends { Answer::Ended } else { Answer::Begun(sink) };
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Answer::Begun(sink) = &mut self.answer {
+            sink.send_data(Bytes::new(), true).map_err(|_| broken())?;
+            self.answer = Answer::Ended;
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self) -> Option<&mut Stream> {
+        Some(self)
+    }
+}
+
+impl Drop for Stream {
+    /// An answer that never came, or broke off: the client must not take it for a whole one.
+    fn drop(&mut self) {
+        match &mut self.answer {
+            Answer::None(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
+            Answer::Begun(sink) => sink.send_reset(Reason::INTERNAL_ERROR),
+            Answer::Ended => {}
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while self.chunk.is_empty() {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let count = room.remaining().min(self.chunk.len());
+        room.put_slice(&self.chunk.split_to(count));
+        // Only what was taken on makes room for more: so the client feels the target's pace.
+        let _ = self.body.flow_control().release_capacity(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Answer::Begun(sink) = &mut self.answer else {
+            return Poll::Ready(Err(broken()));
+        };
+        let Some(room) = ready!(poll_room(cx, sink, bytes.len())) else {
+            return Poll::Ready(Err(broken()));
+        };
+        let sent = sink.send_data(Bytes::copy_from_slice(&bytes[..room]), false);
+        Poll::Ready(sent.map(|()| room).map_err(|_| broken()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.finish())
+    }
+}
