@@ -9,6 +9,7 @@ import random
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -249,7 +250,11 @@ class SecureTarget:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_):
+                """Refused handshakes are what some cases are about."""
+
+        self.server = Server(("127.0.0.1", 0), Answer)
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as directory:
             for file, text in zip(("cert", "key"), pair):
@@ -333,15 +338,18 @@ def garbage(front, count=10_000):
     grown = front.house.memory_kib() - before
     assert grown < 4096, f"grew by {grown} KiB"
     assert front.curl("a.test")[0] == 0
-    assert "panicked" not in front.house.stderr()
+    told = [line for line in front.house.stderr().splitlines() if "panicked" in line]
+    assert not told, told[:5]
     print(f"garbage: {count} connections, {clear} of them HTTP in clear; memory grew by {grown} KiB")
 
 
 def main():
     with House() as running, Sample("one") as sample:
         front = Front(running, sample)
-        for part in (policies, choice, replacement, resumption, targets, garbage):
-            part(front)
+        parts = (policies, choice, replacement, resumption, targets, garbage)
+        for part in parts:
+            if len(sys.argv) == 1 or part.__name__ in sys.argv[1:]:
+                part(front)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,8 @@ pub(crate) struct TlsStream<E> {
     /// Clear bytes whose ciphertext is in `waiting` and whose writer was told to try again.
     accepted: usize,
     reading: Reading,
+    /// rustls found something wrong: it is not asked again, neither to read nor to write.
+    failed: bool,
     closing: bool,
 }
 
@@ -189,6 +191,7 @@ impl<E: End> TlsStream<E> {
             sent: 0,
             accepted: 0,
             reading: Reading::Open,
+            failed: false,
             closing: false,
         }
     }
@@ -251,15 +254,16 @@ impl<E: End> TlsStream<E> {
             let state = match state {
                 Ok(state) => state,
                 Err(error) => {
-                    self.reading = Reading::Broken;
+                    (self.reading, self.failed) = (Reading::Broken, true);
                     self.partial = Vec::new();
                     at += discard;
-                    // The alert that says why is fetched like any other message.
-                    while let UnbufferedStatus {
-                        discard,
-                        state: Ok(ConnectionState::EncodeTlsData(message)),
-                    } = self.end.process(&mut incoming[at..])
-                    {
+                    // The alert that says why is fetched like any other message. rustls must not be asked for more than
+                    // that: it would look at the same bytes again.
+                    while self.end.state().wants_write() {
+                        let UnbufferedStatus { discard, state } = self.end.process(&mut incoming[at..]);
+                        let Ok(ConnectionState::EncodeTlsData(message)) = state else {
+                            break;
+                        };
                         encode(message, &mut self.waiting)?;
                         at += discard;
                     }
@@ -302,6 +306,9 @@ impl<E: End> TlsStream<E> {
 
     /// Reads from the socket once and processes it. Returns how many clear bytes came of it.
     fn poll_fill(&mut self, cx: &mut Context<'_>, mut reader: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<usize>> {
+        if self.failed {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let buffer = &mut scratch.incoming;
             let held = self.partial.len();
@@ -394,6 +401,9 @@ impl<E: End> TlsStream<E> {
         mut parts: impl Iterator<Item = &'p [u8]>,
         out: &mut Vec<u8>,
     ) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         loop {
             let UnbufferedStatus { discard, state } = self.end.process(&mut self.partial);
             let mut done = None;
@@ -530,7 +540,7 @@ impl<E: End> AsyncWrite for TlsStream<E> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(this.poll_send(cx))?;
-        if !this.closing {
+        if !this.closing && !this.failed {
             this.closing = true;
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = this.end.process(&mut this.partial).state {
                 let mut notice = vec![0; RECORD_OVERHEAD];

@@ -2,8 +2,8 @@
 
 use super::stream::{Client, TlsStream};
 use super::verify;
-use forebay_model::TargetTls;
-use forebay_node::{Picture, TargetId};
+use forebay_model::{ProtocolVersion, TargetTls};
+use forebay_node::{Picture, TargetId, TargetView};
 use rustls::ClientConfig;
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
@@ -63,14 +63,14 @@ pub(crate) struct TargetConfigs {
 
 impl TargetConfigs {
     /// None if verification was asked for and the machine trusts nobody.
-    pub(crate) fn get(&mut self, target: TargetId, tls: &TargetTls) -> Option<Arc<ClientConfig>> {
-        if let Some(config) = self.by_target.get(&target) {
+    pub(crate) fn get(&mut self, target: &TargetView) -> Option<Arc<ClientConfig>> {
+        if let Some(config) = self.by_target.get(&target.id) {
             return Some(Arc::clone(config));
         }
-        let mut config = (*probe_config(tls)?).clone();
+        let mut config = (*probe_config(&target.tls, target.version)?).clone();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let config = Arc::new(config);
-        self.by_target.insert(target, Arc::clone(&config));
+        self.by_target.insert(target.id, Arc::clone(&config));
         Some(config)
     }
 
@@ -85,11 +85,17 @@ impl TargetConfigs {
 
 /// What a probe speaks TLS by: each proves by itself that a target can be reached, so none resumes a session. None if
 /// verification was asked for and the machine trusts nobody.
-pub(crate) fn probe_config(tls: &TargetTls) -> Option<Arc<ClientConfig>> {
-    match tls {
+pub(crate) fn probe_config(tls: &TargetTls, version: ProtocolVersion) -> Option<Arc<ClientConfig>> {
+    let config = match tls {
         TargetTls::Verified(_) => verify::verifying(),
         TargetTls::Unverified | TargetTls::Clear => verify::trusting(),
+    }?;
+    if version == ProtocolVersion::Http1 {
+        return Some(config);
     }
+    let mut config = (*config).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Some(Arc::new(config))
 }
 
 /// The name a connection is made for: what verification asks for, else the request's Host as ALB is seen to do; none for
