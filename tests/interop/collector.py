@@ -28,12 +28,12 @@ class Collector:
                 self.lines.append(line)
                 self.condition.notify_all()
 
-    def wait(self, select, count=1, seconds=10):
-        """The lines for which select(line) holds, once there are this many."""
+    def wait(self, select, count=1, seconds=10, since=0):
+        """The lines for which select(line) holds, once there are this many; `since` passes over the first ones."""
         deadline = time.monotonic() + seconds
         with self.condition:
             while True:
-                found = [line for line in self.lines if select(line)]
+                found = [line for line in self.lines[since:] if select(line)]
                 if len(found) >= count:
                     return found
                 left = deadline - time.monotonic()

@@ -21,7 +21,7 @@ def framed(vector):
     if codings == ["chunked"]:
         return b"5\r\nhello\r\n0\r\n\r\n"
     lengths = [value.strip() for name, value in vector["headers"] if name.lower() == "content-length"]
-    return b"a" * int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 7 else b""
+    return b"a" * int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 8 else b""
 
 
 def raw(vector):
@@ -33,16 +33,15 @@ def raw(vector):
 
 
 def send(port, vector):
-    """Status, whether the answer says close, whether the connection was then closed, and the client's own port."""
+    """Status, whether the connection was then closed, and the client's own port."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
         own = stream.getsockname()[1]
         stream.sendall(raw(vector) + framed(vector))
         head, rest = read_head(stream)
         assert head is not None, f"no answer, {rest!r}"
         status = int(head.split(b" ")[1])
-        says_close = b"\r\nconnection: close\r\n" in head.lower()
         closed = False
-        if says_close:
+        if b"\r\nconnection: close\r\n" in head.lower():
             stream.settimeout(5)
             try:
                 while stream.recv(65536):
@@ -50,8 +49,6 @@ def send(port, vector):
                 closed = True
             except ConnectionResetError:
                 closed = True
-            except TimeoutError:
-                pass
         return status, closed, own
 
 
@@ -66,33 +63,72 @@ def course(mode, tier):
 
 def expected(mode, vector, exception):
     """Status, whether the client's connection closes, whether the target's does (none: it sees nothing), tier, reason."""
-    tier, reason = vector["tier"], vector["reason"]
-    if exception:
-        tier, reason = exception.get("class", [tier, reason])
-        if exception.get("status"):
-            return exception["status"], True, None, tier, reason
+    tier, reason = exception.get("class", [vector["tier"], vector["reason"]])
+    if "status" in exception:
+        return exception["status"], True, None, tier, reason
     what = course(mode, tier)
     if what == "refuse":
         return 400, True, None, tier, reason
-    names = [name.lower() for name, _ in vector["headers"]]
+    names = {name.lower() for name, _ in vector["headers"]}
     # RFC 9112 section 6.1: after a request with both, the connection is closed whatever the mode; section 9.3: HTTP/1.0
     # connections are kept only if asked for.
-    closes = what == "close" or {"transfer-encoding", "content-length"} <= set(names) or vector["version"] == "HTTP/1.0"
+    closes = what == "close" or {"transfer-encoding", "content-length"} <= names or vector["version"] == "HTTP/1.0"
     return 200, closes, what == "close", tier, reason
+
+
+def check(mode, vectors, exceptions, balancer, target, collector, counts):
+    """Sends all vectors in one mode; returns what differs."""
+    failures, done = [], []
+    since = len(collector.lines)
+    for vector in vectors:
+        seen = len(target.heads)
+        try:
+            status, closed, port = send(balancer.port, vector)
+        except (AssertionError, OSError) as error:
+            failures.append(f"{mode} / {vector['number']} {vector['name']}: {error!r}")
+            continue
+        peer = target.heads[-1][0] if len(target.heads) > seen else None
+        done.append((vector, status, closed, port, peer))
+    lines = {}
+    for line in collector.wait(lambda line: True, since + len(done))[since:]:
+        line = fields(line)
+        lines[line[3]] = line
+    for vector, status, closed, port, peer in done:
+        want = expected(mode, vector, exceptions.get(vector["number"], {}))
+        target_closed = None
+        if peer:
+            counts["forwarded"] += 1
+            if want[2]:
+                wait(lambda: peer in target.closed, "the target's connection is closed", 5)
+            # One connection to the target serves many requests: that it is still open is told only where it matters.
+            target_closed = bool(want[2]) and peer in target.closed
+        line = lines.get(f"127.0.0.1:{port}")
+        if line is None:
+            failures.append(f"{mode} / {vector['number']} {vector['name']}: no line")
+            continue
+        found = (status, closed, target_closed, line[27], line[28])
+        wanted = want[:3] + (("-", "-") if want[3] == "Compliant" else want[3:])
+        if found != wanted or int(line[8]) != status:
+            failures.append(f"{mode} / {vector['number']} {vector['name']}: found {found}, expected {wanted}, logged {line[8]}\n    {raw(vector)!r}")
+        counts[mode, status] += 1
+    return failures
 
 
 def main():
     vectors = json.loads((FOLDER / "vectors.json").read_text())
-    exceptions = {(e["file"], e["name"]): e for e in json.loads((FOLDER / "exceptions.json").read_text())}
-    assert len(vectors) == 159, len(vectors)
-    unknown = set(exceptions) - {(v["file"], v["name"]) for v in vectors}
-    assert not unknown, f"exceptions for vectors that are not there: {unknown}"
+    for number, vector in enumerate(vectors, 1):
+        vector["number"] = number
+    listed = json.loads((FOLDER / "exceptions.json").read_text())
+    exceptions = {exception["number"]: exception for exception in listed}
+    assert len(vectors) == 159 and len(exceptions) == len(listed)
+    for number, exception in exceptions.items():
+        assert vectors[number - 1]["name"] == exception["name"], f"exception {number} is for another vector"
     folder = tempfile.TemporaryDirectory(prefix="forebay-desync-")
     collector = Collector(pathlib.Path(folder.name) / "collector")
     target = Target()
     failures, counts = [], collections.Counter()
     with House(workers=1, live_log=f"unix:{collector.path}") as house:
-        balancer = Balancer(house)
+        balancer = Balancer(house, name="desync")
         balancer.register(target)
         balancer.wait_healthy(target)
         for mode in ["monitor", "defensive", "strictest"]:
@@ -100,35 +136,7 @@ def main():
                 LoadBalancerArn=balancer.arn,
                 Attributes=[{"Key": "routing.http.desync_mitigation_mode", "Value": mode}],
             )
-            for vector in vectors:
-                name = f"{mode} / {vector['file']} / {vector['name']}"
-                exception = exceptions.get((vector["file"], vector["name"]))
-                want = expected(mode, vector, exception)
-                seen = len(target.heads)
-                try:
-                    status, closed, port = send(balancer.port, vector)
-                except (AssertionError, OSError) as error:
-                    failures.append(f"{name}: {error!r}")
-                    continue
-                target_closed = None
-                if len(target.heads) > seen:
-                    peer = target.heads[-1][0]
-                    if want[2]:
-                        wait(lambda: peer in target.closed, "the target's connection is closed", 5)
-                    target_closed = peer in target.closed
-                    counts["forwarded"] += 1
-                line = fields(collector.wait(lambda line: f" 127.0.0.1:{port} " in line)[-1])
-                logged = [line[27], line[28]]
-                tier, reason = want[3:]
-                log = ["-", "-"] if tier == "Compliant" else [tier, reason]
-                found = (status, closed, target_closed, *logged)
-                wanted = (want[0], want[1], want[2], *log)
-                # One connection to the target serves many requests: that it is still open is only told where it matters.
-                if found != wanted:
-                    failures.append(f"{name}: found {found}, expected {wanted}\n    {raw(vector)!r}")
-                if int(line[8]) != status:
-                    failures.append(f"{name}: the log says {line[8]}, the client got {status}")
-                counts[mode, status] += 1
+            failures += check(mode, vectors, exceptions, balancer, target, collector, counts)
         house.stop()
     for failure in failures:
         print(failure)

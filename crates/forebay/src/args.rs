@@ -4,6 +4,7 @@ use crate::sample::SampleArgs;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use forebay_control::Dialect;
+use forebay_telemetry::logs::{LiveSink, Log};
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ Examples:
   forebay up
   forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
   forebay up --address-pool 127.128.0.0/12          a second one on the same machine
+  forebay up --live-log stdout                      a line per request on standard output, after the ready line
   forebay up --no-auth --enable-reset               for test suites; loopback only")]
 pub(crate) struct UpArgs {
     #[command(flatten)]
@@ -125,6 +127,16 @@ pub(crate) struct UpArgs {
     /// Threads that carry traffic [default: one per core]
     #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
+    /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
+    /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
+    #[arg(
+        long,
+        env = "FOREBAY_LIVE_LOG",
+        value_name = "[access=|connection=|health=]stdout|unix:PATH",
+        value_parser = live_log,
+        value_delimiter = ','
+    )]
+    pub(crate) live_log: Vec<(Log, LiveSink)>,
     /// Seconds that requests may take to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub(crate) drain_seconds: u64,
@@ -178,6 +190,21 @@ fn dialect(text: &str) -> anyhow::Result<Dialect> {
         "aws" => Ok(Dialect::Aws),
         "moto" => Ok(Dialect::Moto),
         _ => bail!("a dialect is aws or moto"),
+    }
+}
+
+fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {
+    let (log, sink) = match text.split_once('=') {
+        Some((word, sink)) => {
+            let log = Log::ALL.into_iter().find(|log| log.word() == word);
+            (log.context("the logs are access, connection and health")?, sink)
+        }
+        None => (Log::Access, text),
+    };
+    match (sink, sink.strip_prefix("unix:")) {
+        ("stdout", _) => Ok((log, LiveSink::Stdout)),
+        (_, Some(path)) if !path.is_empty() => Ok((log, LiveSink::Unix(path.into()))),
+        _ => bail!("lines go to stdout or unix:PATH, such as unix:/run/collector.sock"),
     }
 }
 

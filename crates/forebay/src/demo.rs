@@ -56,6 +56,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         enable_reset: false,
         dialect: None,
         quota: Vec::new(),
+        live_log: Vec::new(),
         workers: None,
         drain_seconds: 2,
     })

@@ -6,9 +6,11 @@ use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Blueprint, TargetHealth};
 use forebay_node::Node;
+use forebay_node::journal::Journal;
 use forebay_proxy::{Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
+use forebay_telemetry::logs::{Logs, Tally};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +27,7 @@ pub(crate) struct House {
     pub(crate) data_dir: PathBuf,
     pub(crate) credentials: PathBuf,
     plane: Arc<DataPlane>,
+    logs: Arc<Logs>,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
@@ -60,12 +63,17 @@ impl Seen for Plane {
 /// The data plane, as the admin address shows it.
 struct Shown {
     plane: Arc<DataPlane>,
+    logs: Arc<Logs>,
     began: std::time::Instant,
 }
 
 impl Source for Shown {
     fn read(&self, read: &mut dyn FnMut(&Node)) {
         self.plane.with_node(|node| read(node));
+    }
+
+    fn tally(&self) -> &Tally {
+        self.logs.tally()
     }
 
     fn health(&self) -> serde_json::Value {
@@ -111,7 +119,17 @@ impl House {
             || std::thread::available_parallelism().map_or(1, usize::from),
             usize::from,
         );
-        let plane = Arc::new(DataPlane::start(Options { workers, seed }, clock, sender)?);
+        let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
+        let logs = Arc::new(logs.context("the log writers could not start")?);
+        let plane = Arc::new(DataPlane::start(
+            Options {
+                workers,
+                seed,
+                journal: Some(Arc::clone(&logs) as Arc<dyn Journal>),
+            },
+            clock,
+            sender,
+        )?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
         let publish = Publisher {
             plane: Arc::clone(&plane),
@@ -136,6 +154,7 @@ impl House {
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let shown = Arc::new(Shown {
             plane: Arc::clone(&plane),
+            logs: Arc::clone(&logs),
             began: std::time::Instant::now(),
         });
         tokio::spawn(forebay_telemetry::serve(admin, shown, until(stopped)));
@@ -145,17 +164,27 @@ impl House {
             data_dir: args.data.data_dir,
             credentials: keys,
             plane,
+            logs,
             stop,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
         })
     }
 
+    /// What had to be said on standard output is said: log lines may follow there.
+    pub(crate) fn announced(&self) {
+        self.logs.go();
+    }
+
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
-        let leaving = tokio::task::spawn_blocking(move || plane.leave(drain));
+        let logs = self.logs;
+        let leaving = tokio::task::spawn_blocking(move || {
+            plane.leave(drain);
+            logs.finish();
+        });
         // An API connection that stays half open is left behind when the data plane is done.
         let serving = tokio::time::timeout(drain, self.serving);
         let (served, left) = tokio::join!(serving, leaving);

@@ -22,6 +22,7 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             house.data_dir.display()
         );
         std::io::stdout().flush()?;
+        house.announced();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

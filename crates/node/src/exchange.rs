@@ -11,8 +11,8 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::RoutingReason;
-use forebay_model::{Priority, limits};
-use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, Transforms};
+use forebay_model::{Priority, ProtocolVersion, limits};
+use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, TransformError, Transforms};
 use forebay_units::Mono;
 use std::sync::Arc;
 
@@ -33,6 +33,34 @@ pub struct Request<'a> {
     pub protocol: &'a str,
     /// The zone of the node it came to.
     pub zone: ZoneId,
+    /// What its client speaks.
+    pub speaks: Speaks,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2.
+    Http2 {
+        /// Its content type is gRPC's.
+        grpc: bool,
+        /// Its method is POST.
+        post: bool,
+    },
+}
+
+impl Speaks {
+    /// Whether a request may go to targets that speak `version` (ALB's table; otherwise 464).
+    pub fn fits(self, version: ProtocolVersion) -> bool {
+        match (self, version) {
+            (Speaks::Http1 | Speaks::Http2 { grpc: false, .. }, ProtocolVersion::Http1) => true,
+            (Speaks::Http2 { .. }, ProtocolVersion::Http2) => true,
+            (Speaks::Http2 { grpc, post }, ProtocolVersion::Grpc) => grpc || post,
+            (Speaks::Http1, _) | (Speaks::Http2 { .. }, ProtocolVersion::Http1) => false,
+        }
+    }
 }
 
 /// What a rule's transforms made of the request.
@@ -67,8 +95,10 @@ pub enum Step {
 pub enum ConnectError {
     /// Refused or unreachable: nothing was sent.
     Refused,
-    /// Not accepted in time.
+    /// Not accepted in time, or not secured in time.
     TimedOut,
+    /// Accepted, and the TLS handshake failed.
+    Handshake,
     /// This process has no file descriptor or port left: not the target's fault.
     OutOfResources,
 }
@@ -123,6 +153,17 @@ impl Drop for InFlight {
     }
 }
 
+/// Which kind of action a rule took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A group was to answer.
+    Forward,
+    /// The client was sent elsewhere.
+    Redirect,
+    /// The rule holds the answer.
+    Fixed,
+}
+
 /// What is left of a request when it is over.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -136,6 +177,14 @@ pub struct Record {
     pub ended: Mono,
     /// The rule that won.
     pub priority: Option<Priority>,
+    /// The listener's rules could not be asked.
+    pub rule_error: bool,
+    /// What the rule that won did.
+    pub action: Option<Taken>,
+    /// How the rule's transforms went, if it has any.
+    pub transform: Option<Result<(), TransformError>>,
+    /// What they made of the request, if they changed it.
+    pub rewritten: Option<Box<Rewritten>>,
     /// The group chosen.
     pub group: Option<GroupId>,
     /// The target last tried.
@@ -148,18 +197,38 @@ pub struct Record {
     pub retries: u32,
 }
 
+impl Record {
+    fn begun(now: Mono, reason: Option<Reason>) -> Record {
+        Record {
+            begun: now,
+            sent: None,
+            answered: None,
+            ended: now,
+            priority: None,
+            rule_error: false,
+            action: None,
+            transform: None,
+            rewritten: None,
+            group: None,
+            target: None,
+            target_status: None,
+            reason,
+            retries: 0,
+        }
+    }
+}
+
 /// A request under way.
 #[derive(Debug)]
 pub struct Exchange {
     record: Record,
     zone: ZoneId,
+    speaks: Speaks,
     safe: bool,
     /// Targets that refused. Allocates only when one did.
     refused: Vec<TargetId>,
     attempts: usize,
     in_flight: Option<InFlight>,
-    /// What transforms made of the request.
-    pub rewritten: Option<Box<Rewritten>>,
 }
 
 /// Adds one to a counter that only this worker writes.
@@ -181,26 +250,14 @@ impl Exchange {
         picture: &Picture,
         mind: &mut Mind,
     ) -> (Exchange, Step) {
-        let record = Record {
-            begun: now,
-            sent: None,
-            answered: None,
-            ended: now,
-            priority: None,
-            group: None,
-            target: None,
-            target_status: None,
-            reason: None,
-            retries: 0,
-        };
         let mut exchange = Exchange {
-            record,
+            record: Record::begun(now, None),
             zone: request.zone,
+            speaks: request.speaks,
             safe: is_safe(request.facts.method),
             refused: Vec::new(),
             attempts: 0,
             in_flight: None,
-            rewritten: None,
         };
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
@@ -213,18 +270,12 @@ impl Exchange {
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
         count_own(stats, reason.status());
-        Record {
-            begun: now,
-            sent: None,
-            answered: None,
-            ended: now,
-            priority: None,
-            group: None,
-            target: None,
-            target_status: None,
-            reason: Some(reason),
-            retries: 0,
-        }
+        Record::begun(now, Some(reason))
+    }
+
+    /// What transforms made of the request.
+    pub fn rewritten(&self) -> Option<&Rewritten> {
+        self.record.rewritten.as_deref()
     }
 
     fn route(
@@ -241,6 +292,7 @@ impl Exchange {
             .as_ref()
             .and_then(|rules| rules.decide(&request.facts))
         else {
+            self.record.rule_error = true;
             return self.answer(Reason::NotServed);
         };
         self.record.priority = Some(won.priority);
@@ -249,11 +301,19 @@ impl Exchange {
             Relaxed,
         );
         if let Some(transforms) = won.transforms {
-            match rewrite(transforms, &request.facts) {
-                Ok(rewritten) => self.rewritten = rewritten,
-                Err(()) => return self.answer(Reason::TransformFailed),
+            let rewritten = rewrite(transforms, &request.facts);
+            self.record.transform = Some(rewritten.as_ref().map(|_| ()).map_err(|&error| error));
+            match rewritten {
+                Ok(rewritten) => self.record.rewritten = rewritten,
+                Err(_) => return self.answer(Reason::TransformFailed),
             }
         }
+        self.record.action = match won.route {
+            Route::Forward(_) => Some(Taken::Forward),
+            Route::Redirect(_) => Some(Taken::Redirect),
+            Route::Fixed(_) => Some(Taken::Fixed),
+            Route::Unsupported(_) => None,
+        };
         match won.route {
             Route::Forward(split) => match split.pick(|| mind.draw()) {
                 Some(&group) => {
@@ -313,8 +373,8 @@ impl Exchange {
         let Some(group) = group else {
             return self.answer(Reason::NoTarget);
         };
-        if !group.served {
-            return self.answer(Reason::NotServed);
+        if !self.speaks.fits(group.version) {
+            return self.answer(Reason::ProtocolMismatch);
         }
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
@@ -364,7 +424,11 @@ impl Exchange {
             }
             Outcome::NotConnected(error) => {
                 if let Some(target) = &self.record.target {
-                    count(&target.stats.totals.of(mind.worker).connect_errors);
+                    let totals = target.stats.totals.of(mind.worker);
+                    count(match error {
+                        ConnectError::Handshake => &totals.tls_errors,
+                        _ => &totals.connect_errors,
+                    });
                     self.refused.push(target.id);
                 }
                 match error {
@@ -374,6 +438,9 @@ impl Exchange {
                         self.choose(now, picture, mind, stats)
                     }
                     ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
+                    // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
+                    // for would make us shake hands with all of them.
+                    ConnectError::Handshake => self.answer(Reason::TargetHandshake),
                     ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
                 }
             }
@@ -433,13 +500,25 @@ impl Exchange {
         Step::Answer(Box::new(Answer::page(reason)))
     }
 
+    /// The request turned out to be none before a byte of it was sent: no target has to do with it.
+    pub fn withdraw(&mut self) {
+        self.in_flight = None;
+        self.record.sent = None;
+        self.record.target = None;
+    }
+
+    /// A fresh connection stands: the request is sent only now.
+    pub fn connected(&mut self, now: Mono) {
+        self.record.sent = Some(now);
+    }
+
     /// The target's connection, if one is in use, is no longer: the request is no longer in flight there.
     pub fn release(&mut self) {
         self.in_flight = None;
     }
 
     /// Ends it; `own` is the status of an answer made here. Counts.
-    pub fn settle(mut self, now: Mono, own: Option<u16>, listener: &ListenerView, mind: &Mind) -> Record {
+    pub fn settle(&mut self, now: Mono, own: Option<u16>, listener: &ListenerView, mind: &Mind) -> &Record {
         self.in_flight = None;
         self.record.ended = now;
         if let Some(status) = own {
@@ -449,7 +528,7 @@ impl Exchange {
             let answers = &target.stats.totals.of(mind.worker).answers;
             count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
         }
-        self.record
+        &self.record
     }
 }
 
@@ -457,15 +536,15 @@ fn count_own(stats: &BalancerStats, status: u16) {
     count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
 }
 
-fn rewrite(transforms: &Transforms, facts: &Facts<'_>) -> Result<Option<Box<Rewritten>>, ()> {
+fn rewrite(transforms: &Transforms, facts: &Facts<'_>) -> Result<Option<Box<Rewritten>>, TransformError> {
     let mut url = facts.path.to_vec();
     if !facts.query.is_empty() {
         url.push(b'?');
         url.extend_from_slice(facts.query);
     }
     let rewritten = Rewritten {
-        host: transforms.host(facts.host).map_err(|_| ())?,
-        url: transforms.url(&url).map_err(|_| ())?,
+        host: transforms.host(facts.host)?,
+        url: transforms.url(&url)?,
     };
     Ok((rewritten != Rewritten::default()).then(|| Box::new(rewritten)))
 }

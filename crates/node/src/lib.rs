@@ -4,6 +4,7 @@
 
 mod answer;
 mod exchange;
+pub mod journal;
 mod mind;
 mod picture;
 mod reason;
@@ -12,9 +13,9 @@ mod slow;
 mod stats;
 
 pub use answer::{Answer, page, phrase};
-pub use exchange::{ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Step};
+pub use exchange::{ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step, Taken};
 pub use forebay_health::ProbeResult;
-pub use forebay_routing::{Facts, Headers};
+pub use forebay_routing::{Facts, Headers, TransformError};
 pub use mind::Mind;
 pub use picture::{
     BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
@@ -23,4 +24,4 @@ pub use picture::{
 pub use reason::Reason;
 pub use reuse::{KeepAlive, Reuse};
 pub use slow::{Event, Node, Output, ProbeOrder};
-pub use stats::{BalancerStats, Shards, TargetStats, TargetTotals};
+pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};

@@ -75,6 +75,7 @@ fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
         protocol: Protocol::Http,
         port: 80,
         rules: vec![rule],
+        tls: None,
         settings: ListenerSettings::default(),
     };
     let balancer = BalancerBlueprint {
@@ -225,6 +226,7 @@ impl World {
             },
             protocol: "http",
             zone: listener.nodes[0].zone,
+            speaks: Speaks::Http1,
         };
         let (exchange, step) =
             Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);
@@ -277,7 +279,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self, now: u64, flying: Flying, own: Option<u16>) {
+    fn settle(&mut self, now: u64, mut flying: Flying, own: Option<u16>) {
         let mind = &self.minds[flying.worker];
         let record = flying
             .exchange

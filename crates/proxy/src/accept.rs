@@ -167,7 +167,7 @@ async fn keep<W: Wire>(worker: &Rc<Worker>, mut stream: W, visit: &Visit, slot: 
             }
             Err(_) => return,
         }
-        match serve(worker, &mut stream, visit, slot).await {
+        match serve(worker, &mut stream, visit, slot, first).await {
             Next::Idle if !worker.leaving.get() => first = false,
             Next::Idle | Next::Close => return,
         }
@@ -179,8 +179,9 @@ fn serve<'a, W: Wire + 'a>(
     stream: &'a mut W,
     visit: &'a Visit,
     slot: &'a Slot,
+    first: bool,
 ) -> std::pin::Pin<Box<dyn Future<Output = Next> + 'a>> {
-    Box::pin(read::serve(worker, stream, visit, slot))
+    Box::pin(read::serve(worker, stream, visit, slot, first))
 }
 
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.

@@ -81,7 +81,7 @@ async fn secure(
     name: Option<&str>,
 ) -> Result<TargetStream, Missing> {
     let failed = Missing::Error(ConnectError::Handshake);
-    let config = worker.target_tls.borrow_mut().get(target.id, &target.tls);
+    let config = worker.target_tls.borrow_mut().get(target);
     let Some(config) = config else {
         return Err(failed);
     };

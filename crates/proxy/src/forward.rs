@@ -73,7 +73,10 @@ pub(crate) async fn forward<W: Wire>(
     };
     let mut upload = match passage.prepare().await {
         Ok(upload) => upload,
-        Err(reason) => return passage.fail(reason, exchange, false).await,
+        Err(reason) => {
+            exchange.withdraw();
+            return passage.fail(reason, exchange, false).await;
+        }
     };
     loop {
         let (target, reuse) = match step {

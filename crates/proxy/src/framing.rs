@@ -11,7 +11,7 @@ pub(crate) enum Framing {
     Length(u64),
     /// After the last chunk.
     Chunked,
-    /// When the sender closes; answers only.
+    /// When the sender closes its connection (answers) or its stream (HTTP/2).
     UntilClose,
 }
 

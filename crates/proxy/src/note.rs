@@ -49,6 +49,11 @@ impl Note {
         self.kept.extend_from_slice(head);
     }
 
+    /// Whether the head was copied.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// The head's bytes; `input` is where they stand if no copy was made.
     pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         if self.kept.is_empty() { input } else { &self.kept }

@@ -119,6 +119,9 @@ pub(crate) fn write_head(
     }
     out.extend_from_slice(b"\r\n");
     write_kept(out, head, fields, listener, own_host);
+    if incoming.upgrade {
+        out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    }
     match incoming.framing {
         Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
         Framing::None => {}

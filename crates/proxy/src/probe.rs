@@ -1,9 +1,11 @@
-//! One health probe: connect, ask, read the status line, close.
+//! One health probe: connect, ask, read the status, close.
 
 use crate::choose::connect_error;
 use crate::tls::{self, TargetStream};
-use forebay_model::TargetTls;
+use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
+use bytes::Bytes;
+use http::{HeaderMap, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -25,13 +27,13 @@ pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
 
 async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     let ProbeOrder {
-        address, path, tls, ..
+        address, path, tls, version, ..
     } = order;
     let stream = TcpStream::connect(address).await?;
     let mut stream = match tls {
         TargetTls::Clear => TargetStream::Clear(stream),
         tls => {
-            let config = tls::probe_config(tls).ok_or(std::io::ErrorKind::PermissionDenied)?;
+            let config = tls::probe_config(tls, *version).ok_or(std::io::ErrorKind::PermissionDenied)?;
             // The Host of a probe is an address, which is not asked for as a name.
             tls::connect(stream, *address, config, tls::name_for(tls, None)).await?
         }
@@ -42,6 +44,9 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     } else {
         address.to_string()
     };
+    if *version != ProtocolVersion::Http1 {
+        return ask_in_frames(stream, order, &host).await;
+    }
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n"
     );
@@ -59,6 +64,60 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
         }
     }
     Ok(None)
+}
+
+/// The same over HTTP/2: GET and its status, or a gRPC call with an empty message and gRPC's status.
+async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> std::io::Result<Option<u16>> {
+    let (mut sender, connection) = h2::client::handshake(stream).await.map_err(io_error)?;
+    let grpc = order.version == ProtocolVersion::Grpc;
+    let scheme = if order.tls == TargetTls::Clear { "http" } else { "https" };
+    let mut request = Request::builder()
+        .method(if grpc { "POST" } else { "GET" })
+        .uri(format!("{scheme}://{host}{}", order.path))
+        .header("user-agent", "ELB-HealthChecker/2.0");
+    if grpc {
+        request = request.header("content-type", "application/grpc").header("te", "trailers");
+    }
+    let request = request.body(()).map_err(std::io::Error::other)?;
+    let asking = async {
+        sender = sender.ready().await?;
+        let (response, mut sink) = sender.send_request(request, !grpc)?;
+        if grpc {
+            // No compression, no bytes: an empty message.
+            sink.send_data(Bytes::from_static(&[0; 5]), true)?;
+        }
+        let response = response.await?;
+        if !grpc {
+            return Ok(Some(response.status().as_u16()));
+        }
+        if let Some(status) = grpc_status(response.headers()) {
+            return Ok(Some(status));
+        }
+        let mut body = response.into_body();
+        let mut read = 0;
+        while let Some(chunk) = body.data().await {
+            let length = chunk?.len();
+            read += length;
+            if read > STATUS_BYTES {
+                return Ok(None);
+            }
+            let _ = body.flow_control().release_capacity(length);
+        }
+        let trailers = body.trailers().await?;
+        Ok(trailers.as_ref().and_then(grpc_status))
+    };
+    tokio::select! {
+        asked = asking => asked.map_err(io_error),
+        ended = connection => ended.map(|()| None).map_err(io_error),
+    }
+}
+
+fn io_error(error: h2::Error) -> std::io::Error {
+    std::io::Error::other(error)
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 fn status(line: &[u8]) -> Option<u16> {

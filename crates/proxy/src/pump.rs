@@ -53,6 +53,10 @@ pub(crate) struct Pump {
     complete: bool,
     /// Body bytes moved.
     pub(crate) moved: u64,
+    /// Bytes of the source that were the body, its chunks' framing included.
+    pub(crate) taken: u64,
+    /// Bytes that this wrote to the sink.
+    pub(crate) written: u64,
 }
 
 impl Pump {
@@ -72,6 +76,8 @@ impl Pump {
             leftover: (0, 0),
             complete,
             moved: 0,
+            taken: 0,
+            written: 0,
         }
     }
 
@@ -123,6 +129,7 @@ impl Pump {
             }
         };
         self.moved += (end - from) as u64;
+        self.taken += (read - from) as u64;
         self.leftover = (read, to);
         self.complete = matches!(self.source, Source::Done);
         self.ready = if self.to_chunks {
@@ -230,6 +237,7 @@ impl Pump {
                 Ok(count) => {
                     *progress = true;
                     self.ready.0 += count;
+                    self.written += count as u64;
                 }
             }
         }

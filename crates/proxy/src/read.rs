@@ -2,15 +2,16 @@
 
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
+use crate::desync;
 use crate::framing::{self, Framing, Unclear};
 use crate::head::{HeadError, RequestHead, has_word};
 use crate::route;
 use crate::secure::Wire;
 use crate::settle;
-use crate::sweep::Slot;
+use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
 use forebay_model::limits;
-use forebay_node::Reason;
+use forebay_node::{Reason, Speaks};
 use forebay_units::Mono;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -38,12 +39,23 @@ pub(crate) struct Incoming {
     pub(crate) expects: bool,
     /// The method is HEAD: answers have no body.
     pub(crate) to_head: bool,
+    /// What its client speaks.
+    pub(crate) speaks: Speaks,
+    /// The client asks for a WebSocket.
+    pub(crate) upgrade: bool,
 }
 
 /// Serves requests until the client pauses.
-pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
+/// `first`: the client has not sent anything yet.
+pub(crate) async fn serve<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    visit: &Visit,
+    slot: &Slot,
+    first: bool,
+) -> Next {
     let mut desk = worker.desks.borrow_mut().take();
-    let next = requests(worker, client, visit, slot, &mut desk).await;
+    let next = requests(worker, client, visit, slot, &mut desk, first).await;
     worker.desks.borrow_mut().give_back(desk);
     next
 }
@@ -54,13 +66,15 @@ async fn requests<W: Wire>(
     visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
+    mut first: bool,
 ) -> Next {
     loop {
-        let next = match head(worker, client, visit, slot, desk).await {
+        let next = match head(worker, client, visit, slot, desk, first).await {
             Ok(Some(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
             Ok(None) => return Next::Close,
             Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
         };
+        first = false;
         if next == Next::Close || desk.unread().is_empty() {
             return next;
         }
@@ -81,7 +95,9 @@ async fn head<W: Wire>(
     visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
+    first: bool,
 ) -> Result<Option<Incoming>, Reason> {
+    desk.note.reset();
     let mut pace = Pace::default();
     let mut wait: Option<(Mono, bool)> = None;
     loop {
@@ -94,10 +110,18 @@ async fn head<W: Wire>(
             let parsed = RequestHead::parse(&desk.input[desk.start..desk.end], &mut desk.fields);
             match parsed {
                 Ok(Some(head)) => {
+                    let bytes = &desk.input[desk.start..desk.end];
+                    desk.note.classified = desync::classify(&head, bytes, &desk.fields);
+                    desk.note.head = Some(head);
                     return incoming(head, &desk.input[desk.start..desk.end], &desk.fields).map(Some);
                 }
                 Ok(None) => {}
-                Err(error) => return Err(refusal(error)),
+                Err(error) => {
+                    if matches!(error, HeadError::Malformed | HeadError::Version) {
+                        desk.note.classified = desync::classify_unread(desk.unread());
+                    }
+                    return Err(refusal(error));
+                }
             }
         }
         make_room(desk);
@@ -109,7 +133,7 @@ async fn head<W: Wire>(
                 Some((deadline, _)) => deadline,
                 None => {
                     let picture = worker.picture();
-                    let Some(listener) = picture.listener(visit.place.listener) else {
+                    let Some(listener) = visit.listener(&picture) else {
                         return Ok(None);
                     };
                     worker.recent() + listener.balancer.settings.idle_timeout
@@ -123,6 +147,8 @@ async fn head<W: Wire>(
             Ok(Ok(0)) => return Err(Reason::Malformed),
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Ok(None),
+            // A connection may look readable when it is new, and not be: the wait for its first byte goes on here.
+            Err(Ended::Late) if idle && first => return Err(Reason::ClientSilent),
             Err(_) if idle => return Ok(None),
             Err(_) => return Err(Reason::ClientSilent),
         }
@@ -205,12 +231,17 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
             Unclear::UnknownCoding => Reason::TransferEncoding,
         })?;
     let (mut close, mut keep_alive, mut expects) = (false, false, false);
+    let (mut upgrades, mut websocket) = (false, false);
     for field in fields {
         let name = field.name(bytes);
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 close |= has_word(field.value(bytes), b"close");
                 keep_alive |= has_word(field.value(bytes), b"keep-alive");
+                upgrades |= has_word(field.value(bytes), b"upgrade");
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                websocket |= has_word(field.value(bytes), b"websocket");
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 expects |= field.value(bytes).eq_ignore_ascii_case(b"100-continue");
@@ -226,6 +257,9 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         keep,
         expects,
         to_head: head.method(bytes) == b"HEAD",
+        speaks: Speaks::Http1,
+        // RFC 6455 section 4.1: GET, HTTP/1.1, and no body.
+        upgrade: upgrades && websocket && !head.http_10 && framing == Framing::None && head.method(bytes) == b"GET",
     })
 }
 

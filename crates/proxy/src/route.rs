@@ -1,18 +1,20 @@
 //! Room four: what the request asks for, which rule it meets, and the head its target will see.
 
 use crate::accept::Visit;
-use crate::buffers::{Desk, Field};
+use crate::buffers::{Desk, Field, Span};
+use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
-use crate::settle;
+use crate::settle::{self, Closing};
 use crate::sweep::Slot;
 use crate::worker::Worker;
-use forebay_model::{Protocol, limits};
+use forebay_model::limits;
 use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A request's header lines, as rules ask for them.
 struct Lines<'a> {
@@ -29,13 +31,29 @@ impl Headers for Lines<'_> {
     }
 }
 
-/// Where a request wants to go, as slices of its head.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    /// Host, with its port if it has one.
-    pub(crate) authority: &'a [u8],
-    pub(crate) path: &'a [u8],
-    pub(crate) query: Option<&'a [u8]>,
+/// Where a request wants to go, as places in its head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Host, with its port if it has one; none if the request names none.
+    authority: Option<Span>,
+    /// None stands for `/`.
+    path: Option<Span>,
+    query: Option<Span>,
+}
+
+impl Wanted {
+    pub(crate) fn authority<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> &'a [u8] {
+        self.authority
+            .map_or(listener.balancer.dns_name.as_bytes(), |span| span.of(head))
+    }
+
+    pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        self.path.map_or(b"/", |span| span.of(head))
+    }
+
+    pub(crate) fn query<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
+        self.query.map(|span| span.of(head))
+    }
 }
 
 /// Serves one request whose head is complete.
@@ -48,12 +66,21 @@ pub(crate) async fn request<W: Wire>(
     incoming: &Incoming,
 ) -> Next {
     let picture = worker.picture();
-    let Some(listener) = picture.listener(visit.place.listener) else {
+    let Some(listener) = visit.listener(&picture) else {
         return Next::Close;
     };
     let now = worker.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
-    let keep = incoming.keep && !old && !worker.leaving.get();
+    let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
+    if desk.note.classified.is_some() {
+        listener.balancer.stats.of(worker.mind.borrow().worker).noncompliant.fetch_add(1, Relaxed);
+    }
+    desk.note.suspect = course == Course::CloseAfter;
+    desk.note.picture = Some(Rc::clone(&picture));
+    if course == Course::Refuse {
+        return Box::pin(settle::refuse(worker, client, visit, slot, desk, Reason::Malformed)).await;
+    }
+    let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
     let begun = {
         let head = &desk.input[desk.start..desk.start + incoming.head.length];
         begin(
@@ -67,7 +94,7 @@ pub(crate) async fn request<W: Wire>(
             now,
         )
     };
-    let (mut exchange, step) = match begun {
+    let (mut exchange, step, wanted) = match begun {
         Ok(begun) => begun,
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
@@ -79,16 +106,17 @@ pub(crate) async fn request<W: Wire>(
                 listener,
                 desk,
                 incoming,
-                exchange.rewritten.take().as_deref(),
+                &wanted,
+                exchange.rewritten(),
             );
             forward::forward(
-                worker, client, slot, desk, incoming, listener, exchange, step, keep,
+                worker, client, visit, slot, desk, incoming, listener, &mut exchange, step, keep,
             )
             .await
         }
         Step::Answer(answer) => {
             Box::pin(own_answer(
-                worker, client, slot, desk, incoming, listener, exchange, &answer, keep,
+                worker, client, visit, slot, desk, incoming, listener, &mut exchange, &answer, keep,
             ))
             .await
         }
@@ -101,11 +129,12 @@ pub(crate) async fn request<W: Wire>(
 pub(crate) async fn own_answer<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
+    visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
     incoming: &Incoming,
     listener: &ListenerView,
-    exchange: Exchange,
+    exchange: &mut Exchange,
     answer: &Answer,
     keep: bool,
 ) -> Next {
@@ -125,7 +154,11 @@ pub(crate) async fn own_answer<W: Wire>(
         incoming.to_head,
     )
     .await;
-    settle::log(&exchange.settle(worker.now(), Some(answer.status), listener, &worker.mind.borrow()));
+    if desk.note.body == 0 && !desk.note.is_kept() {
+        desk.note.body = body_come(desk, incoming);
+    }
+    let record = exchange.settle(worker.now(), Some(answer.status), listener, &worker.mind.borrow());
+    settle::log(worker, visit, listener, desk, record, Closing::of(answer));
     match at_hand {
         Some(length) if sent => {
             desk.start += incoming.head.length + length;
@@ -135,6 +168,16 @@ pub(crate) async fn own_answer<W: Wire>(
             Box::pin(settle::linger(worker, client, slot, desk)).await;
             Next::Close
         }
+    }
+}
+
+/// Bytes of the body that were read along with the head.
+fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
+    let come = desk.unread().len().saturating_sub(incoming.head.length) as u64;
+    match incoming.framing {
+        Framing::None | Framing::UntilClose => 0,
+        Framing::Length(length) => come.min(length),
+        Framing::Chunked => come,
     }
 }
 
@@ -160,12 +203,12 @@ fn begin(
     fields: &[Field],
     incoming: &Incoming,
     now: forebay_units::Mono,
-) -> Result<(Exchange, Step), Reason> {
+) -> Result<(Exchange, Step, Wanted), Reason> {
     let wanted = wanted(head, fields, incoming, listener)?;
     if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES {
         return Err(Reason::TooManyForwarded);
     }
-    let host = split_port(wanted.authority).0;
+    let host = split_port(wanted.authority(head, listener)).0;
     if !preserves_host(listener, head, fields, incoming)
         && !host
             .iter()
@@ -177,70 +220,65 @@ fn begin(
         facts: Facts {
             method: incoming.head.method(head),
             host,
-            path: wanted.path,
-            query: wanted.query.unwrap_or_default(),
+            path: wanted.path(head),
+            query: wanted.query(head).unwrap_or_default(),
             source: visit.peer.ip(),
             headers: &Lines { fields, head },
         },
-        protocol: if listener.protocol == Protocol::Https {
-            "https"
-        } else {
-            "http"
-        },
+        protocol: visit.protocol(),
         zone: visit.place.zone,
+        speaks: incoming.speaks,
     };
-    Ok(Exchange::begin(
-        now,
-        &request,
-        listener,
-        picture,
-        &mut worker.mind.borrow_mut(),
-    ))
+    let mind = &mut worker.mind.borrow_mut();
+    let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
+    Ok((exchange, step, wanted))
 }
 
 /// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
-pub(crate) fn wanted<'a>(
-    head: &'a [u8],
-    fields: &'a [Field],
+fn wanted(
+    head: &[u8],
+    fields: &[Field],
     incoming: &Incoming,
-    listener: &'a ListenerView,
-) -> Result<Wanted<'a>, Reason> {
+    listener: &ListenerView,
+) -> Result<Wanted, Reason> {
     let target = incoming.head.target(head);
-    let mut hosts = fields
-        .iter()
-        .filter(|field| is(field.name(head), b"host"))
-        .map(|field| field.value(head));
-    let host = hosts.next();
+    let mut hosts = fields.iter().filter(|field| is(field.name(head), b"host"));
+    let host = hosts.next().map(|field| field.value);
     if hosts.next().is_some() && !listener.balancer.settings.preserve_host {
         return Err(Reason::Malformed);
     }
     let (authority, rest) = match target {
-        [b'/', ..] => (None, target),
-        b"*" if incoming.head.method(head) == b"OPTIONS" => (None, target),
+        [b'/', ..] => (None, incoming.head.target),
+        b"*" if incoming.head.method(head) == b"OPTIONS" => (None, incoming.head.target),
         _ => {
             let (authority, rest) = absolute(target).ok_or(Reason::Malformed)?;
-            (Some(authority), rest)
+            (Some(Span::within(head, authority)), Span::within(head, rest))
         }
     };
-    let authority = match (authority, host) {
-        // HTTP/1.1 must name its host, even beside an absolute target (RFC 9112 section 3.2).
-        (_, None) if !incoming.head.http_10 => return Err(Reason::Malformed),
-        (Some(authority), _) => authority,
-        (None, Some(host)) if !host.is_empty() => host,
-        (None, _) => listener.balancer.dns_name.as_bytes(),
-    };
-    // A fragment never belongs into a request; what follows it would be cut off by some targets.
-    let rest = if rest.is_empty() { b"/" } else { rest };
-    if memchr::memchr(b'#', rest).is_some() {
+    // HTTP/1.1 must name its host, even beside an absolute target (RFC 9112 section 3.2).
+    if host.is_none() && !incoming.head.http_10 {
         return Err(Reason::Malformed);
     }
-    let cut = memchr::memchr(b'?', rest);
-    let (path, query) = cut.map_or((rest, None), |cut| (&rest[..cut], Some(&rest[cut + 1..])));
+    let (path, query) = parts(head, rest)?;
     Ok(Wanted {
-        authority,
-        path: if path.is_empty() { b"/" } else { path },
+        authority: authority.or(host.filter(|host| !host.is_empty())),
+        path,
         query,
     })
+}
+
+/// Path and query of what follows the authority.
+fn parts(head: &[u8], rest: Span) -> Result<(Option<Span>, Option<Span>), Reason> {
+    let bytes = rest.of(head);
+    // A fragment never belongs into a request; what follows it would be cut off by some targets.
+    if memchr::memchr(b'#', bytes).is_some() {
+        return Err(Reason::Malformed);
+    }
+    let (path, query) = match memchr::memchr(b'?', bytes) {
+        Some(cut) => rest.split(cut),
+        None => (rest, None),
+    };
+    Ok(((!path.is_empty()).then_some(path), query))
 }
 
 /// Whether the client's Host goes on untouched: the attribute says so, there is one, and no absolute target names

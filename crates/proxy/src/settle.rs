@@ -2,13 +2,18 @@
 
 use crate::accept::Visit;
 use crate::buffers::Desk;
+use crate::h2;
 use crate::pump::poll_write_pair;
+use crate::outgoing::write_trace_id;
 use crate::read::Next;
+use crate::route::{absolute, is};
 use crate::secure::Wire;
 use crate::sweep::Slot;
+use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
-use forebay_node::{Answer, Exchange, Reason, Record, phrase};
+use forebay_node::journal::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
+use forebay_node::{Answer, Exchange, ListenerView, Reason, Record, phrase};
 use std::future::poll_fn;
 use std::io::Write as _;
 use std::pin::Pin;
@@ -18,7 +23,7 @@ use std::time::Duration;
 /// Bytes and time a client may still send after an answer that closes its connection, so that the answer is not lost
 /// to a reset.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Refuses a request whose head could not be taken, and closes.
 pub(crate) async fn refuse<W: Wire>(
@@ -30,12 +35,11 @@ pub(crate) async fn refuse<W: Wire>(
     reason: Reason,
 ) -> Next {
     let picture = worker.picture();
-    let Some(listener) = picture.listener(visit.place.listener) else {
+    let Some(listener) = visit.listener(&picture) else {
         return Next::Close;
     };
     let now = worker.now();
     let record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
-    log(&record);
     slot.arm(now + listener.balancer.settings.idle_timeout, false);
     let answer = Answer::page(reason);
     let _ = send(
@@ -49,6 +53,7 @@ pub(crate) async fn refuse<W: Wire>(
         false,
     )
     .await;
+    log(worker, visit, listener, desk, &record, Closing::of(&answer));
     Box::pin(linger(worker, client, slot, desk)).await;
     Next::Close
 }
@@ -65,17 +70,26 @@ pub(crate) async fn send<W: Wire>(
     keep: bool,
     to_head: bool,
 ) -> bool {
-    write_answer(worker, &mut desk.out, answer, settings, keep);
-    if let (false, Some((_, body))) = (to_head, &answer.content) {
-        desk.out.extend_from_slice(body);
+    let body = answer.content.as_ref().filter(|_| !to_head).map(|content| &content.1[..]);
+    if W::FRAMED {
+        desk.out.clear();
+        let grpc = desk.note.kind == Some(Kind::Grpcs);
+        let head = h2::own_head(worker, answer, settings, grpc);
+        if client.send_head(head, body.is_none_or(<[u8]>::is_empty)).is_err() {
+            return false;
+        }
+    } else {
+        write_answer(worker, &mut desk.out, answer, settings, keep);
     }
+    desk.out.extend_from_slice(body.unwrap_or_default());
     let mut written = 0;
     let sent = slot
         .until(poll_fn(|cx| {
             poll_write_pair(cx, client, &desk.out, &[], &mut written)
         }))
         .await;
-    matches!(sent, Ok(Ok(())))
+    desk.note.sent += written as u64;
+    matches!(sent, Ok(Ok(()))) && client.finish().is_ok()
 }
 
 fn write_answer(
@@ -116,6 +130,9 @@ fn write_answer(
 
 /// Says that nothing more comes, and reads what the client still sends, for a moment.
 pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot, desk: &mut Desk) {
+    if W::FRAMED {
+        return;
+    }
     slot.arm(worker.now() + LINGER, false);
     let closing = async {
         if poll_fn(|cx| Pin::new(&mut *client).poll_shutdown(cx))
@@ -136,8 +153,47 @@ pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot
     let _ = slot.until(closing).await;
 }
 
-/// One line per request that did not simply succeed; access logs come with their own format.
-pub(crate) fn log(record: &Record) {
+/// How a request ended, besides its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing<'a> {
+    /// The status the client got, or would have got.
+    pub(crate) status: u16,
+    /// Where it was redirected to.
+    pub(crate) location: Option<&'a str>,
+}
+
+impl<'a> Closing<'a> {
+    /// An answer made here.
+    pub(crate) fn of(answer: &'a Answer) -> Closing<'a> {
+        Closing {
+            status: answer.status,
+            location: answer.location.as_deref(),
+        }
+    }
+
+    /// A target's answer; or none, if something came between.
+    pub(crate) fn relayed(record: &Record) -> Closing<'static> {
+        let status = record
+            .target_status
+            .or_else(|| record.reason.map(Reason::status))
+            .unwrap_or(460);
+        Closing {
+            status,
+            location: None,
+        }
+    }
+}
+
+/// Writes the request's line in the access log, if its load balancer keeps one. The request's head must still stand in
+/// the input at `desk.start`, or have been copied to the note.
+pub(crate) fn log(
+    worker: &Worker,
+    visit: &Visit,
+    listener: &ListenerView,
+    desk: &mut Desk,
+    record: &Record,
+    closing: Closing<'_>,
+) {
     if let Some(reason) = record.reason {
         let target = record.target.as_ref().map(|target| target.address);
         tracing::debug!(
@@ -147,4 +203,130 @@ pub(crate) fn log(record: &Record) {
             "request ended by the balancer"
         );
     }
+    if worker.ledger.wants_access(&listener.balancer.settings) {
+        write_line(worker, visit, listener, desk, record, closing);
+    }
+}
+
+fn write_line(
+    worker: &Worker,
+    visit: &Visit,
+    listener: &ListenerView,
+    desk: &mut Desk,
+    record: &Record,
+    closing: Closing<'_>,
+) {
+    let Desk {
+        input,
+        start,
+        fields,
+        note,
+        ..
+    } = desk;
+    let input = &input[*start..];
+    if let (true, Some(head), true) = (note.trace.is_empty(), note.head, record.priority.is_some()) {
+        // An answer made here: no target saw an id, but the line has one.
+        let mut trace = core::mem::take(&mut note.trace);
+        write_trace_id(worker, &mut trace, &note.bytes(input)[..head.length], fields);
+        note.trace = trace;
+    }
+    let mut agent = None;
+    let line = note.head.map(|head| {
+        let bytes = note.bytes(input);
+        let mut host = None;
+        for field in &*fields {
+            match field.name(bytes).len() {
+                4 if host.is_none() && is(field.name(bytes), b"host") => host = Some(field.value(bytes)),
+                10 if is(field.name(bytes), b"user-agent") => agent = Some(field.value(bytes)),
+                _ => {}
+            }
+        }
+        let sent = head.target(bytes);
+        let (authority, target) = absolute(sent).unwrap_or((host.unwrap_or_default(), sent));
+        RequestLine {
+            method: head.method(bytes),
+            host: if authority.is_empty() {
+                listener.balancer.dns_name.as_bytes()
+            } else {
+                authority
+            },
+            target: if target.is_empty() { b"/" } else { target },
+            version: match note.kind {
+                Some(Kind::H2 | Kind::Grpcs) => "HTTP/2.0",
+                _ if head.http_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+        }
+    });
+    let picture = note.picture.clone().unwrap_or_else(|| worker.picture());
+    let group = record.group.and_then(|group| picture.group(group));
+    worker.ledger.write(|pen| {
+        pen.request(&LogFacts {
+            kind: note.kind.unwrap_or(if visit.place.secure {
+                Kind::Https
+            } else {
+                Kind::Http
+            }),
+            balancer: &listener.balancer,
+            nodes: &listener.nodes,
+            zone: visit.place.zone,
+            port: visit.place.port,
+            client: visit.peer,
+            connection: visit.id,
+            wall: worker.wall_at(record.ended),
+            created: worker.wall_at(record.begun),
+            record,
+            responded: note.responded,
+            status: closing.status,
+            received: note.head.map_or(0, |head| head.length as u64) + note.body,
+            sent: note.sent,
+            line,
+            agent,
+            trace: (!note.trace.is_empty()).then_some(&note.trace),
+            tls: visit.tls.as_deref().map(tls_log),
+            group: group.map(|group| group.arn.as_str()),
+            location: closing.location.map(str::as_bytes),
+            classified: note.classified,
+        });
+    });
+}
+
+fn tls_log(facts: &TlsFacts) -> TlsLog<'_> {
+    TlsLog {
+        protocol: facts.protocol,
+        cipher: facts.cipher,
+        server_name: facts.sni.as_deref(),
+        certificate: match &facts.certificate {
+            Some(arn) => arn,
+            None if facts.resumed => "session-reused",
+            None => "-",
+        },
+        group: facts.group.unwrap_or("-"),
+        handshake: facts.took,
+    }
+}
+
+/// Writes the connection's line in the connection log, if its load balancer keeps one: once it can carry requests, or
+/// can't. `failed`: why TLS failed, in ALB's words.
+pub(crate) fn log_connection(worker: &Worker, visit: &Visit, failed: Option<&'static str>) {
+    let picture = worker.picture();
+    let Some(listener) = picture.listener(visit.place.listener) else {
+        return;
+    };
+    if !worker.ledger.wants_connection(&listener.balancer.settings) {
+        return;
+    }
+    worker.ledger.write(|pen| {
+        pen.connection(&ConnectionFacts {
+            balancer: &listener.balancer,
+            nodes: &listener.nodes,
+            zone: visit.place.zone,
+            port: visit.place.port,
+            client: visit.peer,
+            connection: visit.id,
+            wall: worker.wall_at(worker.recent()),
+            tls: visit.tls.as_deref().map(tls_log),
+            failed,
+        });
+    });
 }

@@ -2,11 +2,14 @@
 
 use crate::clock::Clock;
 use crate::crew::{BindFailure, Crew};
+use crate::ledger::Ledger;
 use crate::probe::probe;
 use crate::thread::essential;
-use forebay_model::{Blueprint, TargetHealth};
-use forebay_node::{Event, Node, Output, Picture};
+use forebay_model::{Blueprint, TargetHealth, TargetTls};
+use forebay_node::journal::{Journal, ProbeFacts};
+use forebay_node::{Event, Node, Output, Picture, ProbeOrder, ProbeResult};
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,12 +21,14 @@ const EVENTS: usize = 1024;
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
 /// How the data plane runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Worker threads.
     pub workers: usize,
     /// Seed of the workers' random streams.
     pub seed: u64,
+    /// Where lines about requests, connections and probes are written, if anywhere.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// A deregistered target that is idle, or whose delay is over.
@@ -75,7 +80,7 @@ impl DataPlane {
         drained: mpsc::UnboundedSender<Drained>,
     ) -> io::Result<DataPlane> {
         let (events, received) = mpsc::channel(EVENTS);
-        let crew = Crew::start(options.workers, options.seed, clock, &events)?;
+        let crew = Crew::start(options.workers, options.seed, clock, &events, options.journal.as_ref())?;
         let shared = Arc::new(Shared {
             node: Mutex::new(Node::new(options.workers)),
             served: Mutex::default(),
@@ -87,6 +92,7 @@ impl DataPlane {
             clock,
             events,
             drained,
+            journal: options.journal,
         };
         let thread =
             essential(
@@ -147,6 +153,14 @@ struct Slow {
     clock: Clock,
     events: mpsc::Sender<Event>,
     drained: mpsc::UnboundedSender<Drained>,
+    journal: Option<Arc<dyn Journal>>,
+}
+
+/// A probe as its log line needs it.
+struct Probed {
+    order: ProbeOrder,
+    result: ProbeResult,
+    latency: Duration,
 }
 
 impl Slow {
@@ -155,6 +169,7 @@ impl Slow {
         mut commands: mpsc::UnboundedReceiver<Command>,
         mut events: mpsc::Receiver<Event>,
     ) {
+        let ledger = Rc::new(Ledger::new(self.journal.as_deref()));
         let mut retry = tokio::time::interval(BIND_RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -169,7 +184,7 @@ impl Slow {
                 command = commands.recv() => match command {
                     Some(Command::Apply(blueprint, done)) => {
                         lock(&self.shared.node).apply(self.clock.now(), &blueprint);
-                        self.obey().await;
+                        self.obey(&ledger).await;
                         let _ = done.send(());
                     }
                     Some(Command::Leave(within)) => return self.crew.leave(within),
@@ -177,11 +192,11 @@ impl Slow {
                 },
                 Some(event) = events.recv() => {
                     lock(&self.shared.node).handle(self.clock.now(), event);
-                    self.obey().await;
+                    self.obey(&ledger).await;
                 }
                 () = due => {
                     lock(&self.shared.node).handle_deadline(self.clock.now());
-                    self.obey().await;
+                    self.obey(&ledger).await;
                 }
                 _ = retry.tick() => {
                     let served = lock(&self.shared.served).clone();
@@ -193,17 +208,26 @@ impl Slow {
         }
     }
 
-    async fn obey(&mut self) {
+    async fn obey(&mut self, ledger: &Rc<Ledger>) {
         loop {
             let output = lock(&self.shared.node).poll_output();
             match output {
                 None => return,
                 Some(Output::Publish(picture)) => self.publish(picture).await,
                 Some(Output::Probe(order)) => {
-                    let events = self.events.clone();
+                    let (events, clock) = (self.events.clone(), self.clock);
+                    let (shared, ledger) = (Arc::clone(&self.shared), Rc::clone(ledger));
                     tokio::task::spawn_local(async move {
                         let target = order.target;
+                        let began = clock.now();
                         if let Some(result) = probe(&order).await {
+                            let latency = clock.now().since(began);
+                            let probed = Probed {
+                                order,
+                                result,
+                                latency,
+                            };
+                            write_probe(&shared, &ledger, clock, &probed);
                             let _ = events.send(Event::Probed { target, result }).await;
                         }
                     });
@@ -226,4 +250,25 @@ impl Slow {
         }
         *served = Served { picture, failures };
     }
+}
+
+/// A line in the logs of the load balancers that keep one of probes.
+fn write_probe(shared: &Shared, ledger: &Ledger, clock: Clock, probed: &Probed) {
+    ledger.write(|pen| {
+        let watch = lock(&shared.node).watch(probed.order.target, ledger.wants_probes());
+        let Some(watch) = watch else { return };
+        pen.probe(&ProbeFacts {
+            watch: &watch,
+            address: probed.order.address,
+            kind: if probed.order.tls == TargetTls::Clear {
+                "http"
+            } else {
+                "https"
+            },
+            wall: clock.wall(),
+            latency: probed.latency,
+            result: probed.result,
+        });
+        pen.flush();
+    });
 }

@@ -68,6 +68,7 @@ fn picture(targets: u8) -> Arc<Picture> {
             rule(Priority::At(1), vec![login], refuses),
             rule(Priority::Default, vec![], forward),
         ],
+        tls: None,
         settings: ListenerSettings::default(),
     };
     let balancer = BalancerBlueprint {
@@ -130,6 +131,7 @@ impl Case {
             },
             protocol: "http",
             zone: ZoneId(0),
+            speaks: Speaks::Http1,
         };
         let (exchange, step) =
             Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
@@ -270,7 +272,7 @@ fn an_answer_that_has_begun_is_never_replaced() {
         Step::Abort
     ));
     let Case {
-        exchange,
+        mut exchange,
         picture,
         mind,
     } = run;
