@@ -3,7 +3,7 @@
 
 use crate::answer::Answer;
 use crate::mind::Mind;
-use crate::picture::{GroupId, ListenerView, Picture, TargetId, TargetView, ZoneId};
+use crate::picture::{ListenerView, Picture, TargetId, TargetView, ZoneId};
 use crate::reason::Reason;
 use crate::reuse::Reuse;
 use crate::stats::BalancerStats;
@@ -11,10 +11,14 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::RoutingReason;
-use forebay_model::{Priority, ProtocolVersion, limits};
+use forebay_model::{ProtocolVersion, limits};
 use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, TransformError, Transforms};
 use forebay_units::Mono;
 use std::sync::Arc;
+
+mod record;
+
+pub use record::{Record, Taken};
 
 /// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
 /// this many are needed only when many die together.
@@ -150,71 +154,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.stats.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Which kind of action a rule took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// A group was to answer.
-    Forward,
-    /// The client was sent elsewhere.
-    Redirect,
-    /// The rule holds the answer.
-    Fixed,
-}
-
-/// What is left of a request when it is over.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// When its head was complete.
-    pub begun: Mono,
-    /// When it was last sent to a target.
-    pub sent: Option<Mono>,
-    /// When the answer's head came.
-    pub answered: Option<Mono>,
-    /// When it was over.
-    pub ended: Mono,
-    /// The rule that won.
-    pub priority: Option<Priority>,
-    /// The listener's rules could not be asked.
-    pub rule_error: bool,
-    /// What the rule that won did.
-    pub action: Option<Taken>,
-    /// How the rule's transforms went, if it has any.
-    pub transform: Option<Result<(), TransformError>>,
-    /// What they made of the request, if they changed it.
-    pub rewritten: Option<Box<Rewritten>>,
-    /// The group chosen.
-    pub group: Option<GroupId>,
-    /// The target last tried.
-    pub target: Option<Arc<TargetView>>,
-    /// The target's status.
-    pub target_status: Option<u16>,
-    /// Why it ended otherwise than with its target's whole answer.
-    pub reason: Option<Reason>,
-    /// Connections beyond the first.
-    pub retries: u32,
-}
-
-impl Record {
-    fn begun(now: Mono, reason: Option<Reason>) -> Record {
-        Record {
-            begun: now,
-            sent: None,
-            answered: None,
-            ended: now,
-            priority: None,
-            rule_error: false,
-            action: None,
-            transform: None,
-            rewritten: None,
-            group: None,
-            target: None,
-            target_status: None,
-            reason,
-            retries: 0,
-        }
     }
 }
 

@@ -2,16 +2,17 @@
 
 use super::pen::{Batch, Order};
 use super::tally::{Sink, Tally};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// A socket that takes nothing for this long is given up and connected anew.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between two tries to connect.
+/// Time between a failure and the next try to connect.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Whoever can't write says so this often.
 const TELLING: Duration = Duration::from_secs(60);
@@ -87,18 +88,29 @@ impl Live {
                 return Err(io::ErrorKind::NotConnected.into());
             }
             self.tried = Some(now);
-            let socket = UnixStream::connect(path)?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            self.socket = Some(socket);
+            self.socket = Some(connect(path)?);
         }
         let Some(socket) = &mut self.socket else {
             return Ok(());
         };
         let written = socket.write_all(text);
         if written.is_err() {
-            // Half a line may be out: the next connection begins with a whole one.
+            // Half a line may be out: the next connection begins with a whole one. Until then lines are lost at once:
+            // each that waits for a reader who does not read would make the next ones late.
             self.socket = None;
+            self.tried = Some(Instant::now());
         }
         written
     }
+}
+
+/// Connects without waiting: a listener whose queue is full would let a blocking call wait for ever.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
