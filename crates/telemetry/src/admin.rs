@@ -1,7 +1,7 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
-use bytes::Bytes;
 use crate::logs::Tally;
+use bytes::Bytes;
 use forebay_node::Node;
 use http_body_util::Full;
 use hyper::body::Incoming;

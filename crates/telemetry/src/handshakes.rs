@@ -55,7 +55,11 @@ pub(crate) fn handshakes(node: &Node, registry: &mut Registry) {
             target_group: dimension(arn),
             target: format!("{id}:{port}"),
         };
-        let count = stats.totals.iter().map(|totals| totals.tls_errors.load(Relaxed)).sum();
+        let count = stats
+            .totals
+            .iter()
+            .map(|totals| totals.tls_errors.load(Relaxed))
+            .sum();
         targets.get_or_create(&labels).inc_by(count);
     }
 }

@@ -323,3 +323,45 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
     let local = |view: &ListenerView| view.nodes.iter().any(|node| node.address == Ipv4Addr::LOCALHOST);
     assert!(local(&picture.listeners[0]) && !local(&picture.listeners[1]));
 }
+
+#[test]
+fn those_who_log_probes_are_told_of_their_own_groups_only() {
+    let logged = |arn: &str, last, action| {
+        let mut made = (*balancer(arn, last, action)).clone();
+        made.settings.health_log = Some(forebay_model::LogPlace {
+            bucket: "b".into(),
+            prefix: String::new(),
+        });
+        Arc::new(made)
+    };
+    let fixed = Action::FixedResponse(FixedResponse {
+        status: 200,
+        content_type: None,
+        body: None,
+    });
+    let mut node = Node::new(1);
+    let mut first = blueprint(group(vec![target(1)]));
+    node.apply(at(1), &first);
+    node.handle_deadline(at(1));
+    let id = probes(&mut node).remove(0).target;
+    assert!(node.watch(id, false).is_none());
+    // Somebody reads all probes, whatever load balancers want.
+    assert!(
+        node.watch(id, true)
+            .is_some_and(|watch| watch.balancers.is_empty())
+    );
+    first.balancers = vec![
+        logged("one", 4, forward()),
+        logged("two", 5, fixed),
+        balancer("three", 6, forward()),
+    ];
+    node.apply(at(2), &first);
+    let watch = node.watch(id, false).unwrap();
+    let told: Vec<&str> = watch.balancers.iter().map(|told| told.0.arn.as_str()).collect();
+    assert_eq!(told, ["one"]);
+    assert_eq!(
+        watch.balancers[0].1.address,
+        core::net::IpAddr::from([127, 64, 0, 4])
+    );
+    assert!(Arc::ptr_eq(&watch, &node.watch(id, false).unwrap()));
+}

@@ -169,17 +169,28 @@ impl Balancer {
         rules: Vec<RuleBlueprint>,
         settings: BalancerSettings,
     ) -> Balancer {
+        Balancer::logged(targets, rules, settings, None)
+    }
+
+    /// The same, with somebody who reads of requests, connections and probes.
+    pub(crate) fn logged(
+        targets: &[&Target],
+        rules: Vec<RuleBlueprint>,
+        settings: BalancerSettings,
+        journal: Option<Arc<dyn forebay_node::journal::Journal>>,
+    ) -> Balancer {
         let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
         let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
         let plane = DataPlane::start(
             Options {
                 workers: 1,
                 seed: 1,
-                ..Options::default()
+                journal,
             },
             Clock::start(),
             sender,
-        ).unwrap();
+        )
+        .unwrap();
         // The plane takes ports from listeners, which have no port 0: find a free one.
         let port = TcpListener::bind("127.77.0.1:0")
             .unwrap()

@@ -148,7 +148,8 @@ impl Files {
     /// Writes what has waited long enough, and finishes files whose time is over.
     fn look(&mut self, now: Instant) {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let current = (i64::try_from(wall.as_secs()).unwrap_or(i64::MAX) - LATE_SECONDS).div_euclid(SLOT_SECONDS);
+        let current =
+            (i64::try_from(wall.as_secs()).unwrap_or(i64::MAX) - LATE_SECONDS).div_euclid(SLOT_SECONDS);
         let due: Vec<_> = self
             .open
             .iter()
@@ -165,7 +166,9 @@ impl Files {
 
     /// Makes a member of what is pending and appends it.
     fn press_out(&mut self, key: &(Arc<Shelf>, i64)) {
-        let Some(open) = self.open.get_mut(key) else { return };
+        let Some(open) = self.open.get_mut(key) else {
+            return;
+        };
         if open.pending.is_empty() {
             return;
         }
@@ -287,12 +290,16 @@ mod tests {
         let mut packed = Vec::new();
         let mut expected = String::new();
         for round in 0..4_usize {
-            let text: String = (0..round * 2000).map(|count| format!("line {count} of {round}\n")).collect();
+            let text: String = (0..round * 2000)
+                .map(|count| format!("line {count} of {round}\n"))
+                .collect();
             press.member(text.as_bytes(), &mut packed).unwrap();
             expected += &text;
         }
         let mut text = String::new();
-        flate2::read::MultiGzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
+        flate2::read::MultiGzDecoder::new(&*packed)
+            .read_to_string(&mut text)
+            .unwrap();
         assert_eq!(text, expected);
     }
 }

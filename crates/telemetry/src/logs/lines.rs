@@ -2,8 +2,8 @@
 
 use super::text::{Stamp, decimal, escaped, hexadecimal, ip, padded, seconds, socket};
 use forebay_model::Priority;
-use forebay_node::{ProbeResult, Taken, TransformError};
 use forebay_node::journal::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts, RequestLine};
+use forebay_node::{ProbeResult, Taken, TransformError};
 
 /// Bytes of a User-Agent that are logged (ALB's access log page).
 const AGENT_BYTES: usize = 8 * 1024;
@@ -148,7 +148,10 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.extend_from_slice(b" \"");
     request_line(out, facts);
     out.push(b'"');
-    quoted(out, facts.agent.map(|agent| &agent[..agent.len().min(AGENT_BYTES)]));
+    quoted(
+        out,
+        facts.agent.map(|agent| &agent[..agent.len().min(AGENT_BYTES)]),
+    );
     let (cipher, protocol) = facts.tls.map_or(("-", "-"), |tls| (tls.cipher, tls.protocol));
     for field in [cipher, protocol, facts.group.unwrap_or("-")] {
         out.push(b' ');
@@ -176,8 +179,16 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.extend_from_slice(b"\" \"");
     target_status(out, facts);
     out.push(b'"');
-    quoted(out, facts.classified.map(|classified| classified.tier.word().as_bytes()));
-    quoted(out, facts.classified.map(|classified| classified.reason.as_bytes()));
+    quoted(
+        out,
+        facts
+            .classified
+            .map(|classified| classified.tier.word().as_bytes()),
+    );
+    quoted(
+        out,
+        facts.classified.map(|classified| classified.reason.as_bytes()),
+    );
     out.push(b' ');
     connection_id(out, facts.connection);
     transforms(out, facts);

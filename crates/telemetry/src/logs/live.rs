@@ -84,7 +84,10 @@ impl Live {
         };
         if self.socket.is_none() {
             let now = Instant::now();
-            if self.tried.is_some_and(|tried| now.duration_since(tried) < RECONNECT) {
+            if self
+                .tried
+                .is_some_and(|tried| now.duration_since(tried) < RECONNECT)
+            {
                 return Err(io::ErrorKind::NotConnected.into());
             }
             self.tried = Some(now);

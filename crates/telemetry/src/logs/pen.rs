@@ -45,7 +45,6 @@ pub(super) struct Exits {
     pub(super) live: [Option<SyncSender<Order>>; 3],
 }
 
-
 /// One file's lines, as far as this thread has written them.
 struct Book {
     log: Log,
@@ -229,7 +228,11 @@ impl Pen for ThreadPen {
 
     fn flush(&mut self) {
         for book in &mut self.books {
-            book.empty_flushes = if book.lines == 0 { book.empty_flushes + 1 } else { 0 };
+            book.empty_flushes = if book.lines == 0 {
+                book.empty_flushes + 1
+            } else {
+                0
+            };
             book.hand_over(&self.exits);
         }
         self.books.retain(|book| book.empty_flushes < FORGOTTEN);

@@ -124,19 +124,39 @@ mod tests {
         // The access log page's example: 23:35 to 23:40.
         let slot = 1_392_507_300 / SLOT_SECONDS;
         assert_eq!(
-            shelf("amzn-s3-demo-logging-bucket", "logging-prefix").path(slot, "20sg8hgm").to_str().unwrap(),
+            shelf("amzn-s3-demo-logging-bucket", "logging-prefix")
+                .path(slot, "20sg8hgm")
+                .to_str()
+                .unwrap(),
             "amzn-s3-demo-logging-bucket/logging-prefix/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/123456789012_elasticloadbalancing_us-east-2_app.my-lb.1234567890abcdef_20140215T2340Z_172.160.1.192_20sg8hgm.log.gz"
         );
         let mut other = shelf("b", "");
         other.log = Log::Connection;
-        assert!(other.path(slot, "x").to_str().unwrap().contains("/15/conn_log_123456789012_elastic"));
+        assert!(
+            other
+                .path(slot, "x")
+                .to_str()
+                .unwrap()
+                .contains("/15/conn_log_123456789012_elastic")
+        );
         other.log = Log::Health;
-        assert!(other.path(slot, "x").to_str().unwrap().contains("/15/health_check_log_1234"));
+        assert!(
+            other
+                .path(slot, "x")
+                .to_str()
+                .unwrap()
+                .contains("/15/health_check_log_1234")
+        );
     }
 
     #[test]
     fn no_name_leads_out() {
-        for (bucket, prefix) in [("..", "a/../../b"), ("/etc", "//x//"), ("a\0b", "\u{1}"), ("", "")] {
+        for (bucket, prefix) in [
+            ("..", "a/../../b"),
+            ("/etc", "//x//"),
+            ("a\0b", "\u{1}"),
+            ("", ""),
+        ] {
             let path = shelf(bucket, prefix).path(0, "r");
             assert!(path.is_relative(), "{path:?}");
             assert!(

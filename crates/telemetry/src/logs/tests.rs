@@ -4,14 +4,15 @@ use forebay_node::journal::{
     Classified, ConnectionFacts, ConnectionId, Kind, LogFacts, ProbeFacts, RequestLine, Tier, TlsLog, Watch,
 };
 use forebay_node::{
-    BalancerView, Exchange, ListenerId, ListenerView, Mind, NodeView, ProbeResult, Reason, Record, Rewritten, Shards,
-    Taken, TargetId, TransformError, ZoneId,
+    BalancerView, Exchange, ListenerId, ListenerView, Mind, NodeView, ProbeResult, Reason, Record, Rewritten,
+    Shards, Taken, TargetId, TransformError, ZoneId,
 };
 use forebay_units::{Mono, Wall};
 use std::io::Read as _;
 use std::path::Path;
 
-const ARN: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:loadbalancer/app/my-lb/50dc6c495c0c9188";
+const ARN: &str =
+    "arn:aws:elasticloadbalancing:us-east-2:123456789012:loadbalancer/app/my-lb/50dc6c495c0c9188";
 
 fn balancer(bucket: Option<&str>) -> Arc<BalancerView> {
     let place = bucket.map(|bucket| LogPlace {
@@ -50,7 +51,12 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         settings: forebay_model::ListenerSettings::default(),
         rules: None,
     };
-    Exchange::refused(Mono::from_millis(5), Reason::Malformed, &listener, &Mind::new(0, 1))
+    Exchange::refused(
+        Mono::from_millis(5),
+        Reason::Malformed,
+        &listener,
+        &Mind::new(0, 1),
+    )
 }
 
 fn facts<'a>(balancer: &'a Arc<BalancerView>, record: &'a Record) -> LogFacts<'a> {
@@ -81,7 +87,12 @@ fn facts<'a>(balancer: &'a Arc<BalancerView>, record: &'a Record) -> LogFacts<'a
 
 fn access(facts: &LogFacts<'_>) -> String {
     let mut out = Vec::new();
-    lines::access(&mut out, &mut text::Stamp::default(), facts.balancer.name(), facts);
+    lines::access(
+        &mut out,
+        &mut text::Stamp::default(),
+        facts.balancer.name(),
+        facts,
+    );
     String::from_utf8(out).unwrap()
 }
 
@@ -154,7 +165,9 @@ fn a_forwarded_request_has_every_field() {
     let cut = format!("a\\x22b{}", "x".repeat(8 * 1024 - 3));
     assert_eq!(
         access(&facts),
-        format!("https 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 10.0.0.1:80 0.001 0.043 0.001 200 200 34 366 \"GET https://www.example.com:443/old?\\xE9 HTTP/1.1\" \"{cut}\" TLS_AES_128_GCM_SHA256 TLSv1.3 arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/t/73e2 \"Root=1-58337262-36d228ad5d99923122bbe354\" \"www.example.com\" \"arn:aws:acm:us-east-2:123456789012:certificate/1\" 7 2018-07-02T22:22:48.364000Z \"rewrite,forward\" \"-\" \"-\" \"10.0.0.1:80\" \"200\" \"Acceptable\" \"SpaceInUri\" TID_3180a73013c8ca4bac2f731159d4b0fe \"-\" \"/new?a\" \"TransformSuccess\"\n")
+        format!(
+            "https 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 10.0.0.1:80 0.001 0.043 0.001 200 200 34 366 \"GET https://www.example.com:443/old?\\xE9 HTTP/1.1\" \"{cut}\" TLS_AES_128_GCM_SHA256 TLSv1.3 arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/t/73e2 \"Root=1-58337262-36d228ad5d99923122bbe354\" \"www.example.com\" \"arn:aws:acm:us-east-2:123456789012:certificate/1\" 7 2018-07-02T22:22:48.364000Z \"rewrite,forward\" \"-\" \"-\" \"10.0.0.1:80\" \"200\" \"Acceptable\" \"SpaceInUri\" TID_3180a73013c8ca4bac2f731159d4b0fe \"-\" \"/new?a\" \"TransformSuccess\"\n"
+        )
     );
     let mut second = Vec::new();
     let connection = ConnectionFacts {
@@ -187,7 +200,10 @@ fn what_ended_early_has_no_times_but_its_target() {
     line.status = 504;
     let text = access(&line);
     assert!(text.contains(" 10.0.0.1:80 -1 -1 -1 504 - "), "{text}");
-    assert!(text.contains("\"forward\" \"-\" \"-\" \"10.0.0.1:80\" \"-\" "), "{text}");
+    assert!(
+        text.contains("\"forward\" \"-\" \"-\" \"10.0.0.1:80\" \"-\" "),
+        "{text}"
+    );
     record.target = None;
     record.action = None;
     record.transform = Some(Err(TransformError::InvalidHost));
@@ -255,14 +271,20 @@ fn probes_are_logged_as_on_alb() {
     };
     let begin = "http 2025-10-31T12:44:58.901409Z 1.121980746 172.31.31.9:80 HCLogsTestIPs";
     // The health check log page's example.
-    assert_eq!(line(ProbeResult::Answered(502)), format!("{begin} FAIL 502 TargetError\n"));
+    assert_eq!(
+        line(ProbeResult::Answered(502)),
+        format!("{begin} FAIL 502 TargetError\n")
+    );
     assert_eq!(line(ProbeResult::Answered(200)), format!("{begin} PASS 200 -\n"));
     assert_eq!(
         line(ProbeResult::Answered(404)),
         format!("{begin} FAIL 404 ResponseCodeMismatch\n")
     );
     assert_eq!(line(ProbeResult::TimedOut), format!("{begin} FAIL - TimedOut\n"));
-    assert_eq!(line(ProbeResult::Failed), format!("{begin} FAIL - ConnectionReset\n"));
+    assert_eq!(
+        line(ProbeResult::Failed),
+        format!("{begin} FAIL - ConnectionReset\n")
+    );
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -281,7 +303,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn unpacked(path: &Path) -> String {
     let mut text = String::new();
     let file = std::fs::File::open(path).unwrap();
-    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+    flate2::read::MultiGzDecoder::new(file)
+        .read_to_string(&mut text)
+        .unwrap();
     text
 }
 
@@ -313,7 +337,11 @@ fn lines_of_all_threads_reach_one_file_whole() {
     );
     let text = unpacked(&found[0]);
     assert_eq!(text.lines().count(), 6000);
-    assert!(text.lines().all(|line| line.starts_with("http 2018-07-02T22:23:00.186641Z app/my-lb/") && line.ends_with('"')));
+    assert!(
+        text.lines().all(
+            |line| line.starts_with("http 2018-07-02T22:23:00.186641Z app/my-lb/") && line.ends_with('"')
+        )
+    );
     assert_eq!(logs.tally().written(Log::Access, Sink::File), 6000);
     assert_eq!(logs.tally().dropped(Log::Access, Sink::File), 0);
 }

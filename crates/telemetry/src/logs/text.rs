@@ -105,8 +105,7 @@ pub(crate) fn civil(days: i64) -> (i64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -188,7 +187,10 @@ mod tests {
         assert_eq!(text(|out| stamp.micros(out, wall)), "2018-07-02T22:23:00.186641Z");
         assert_eq!(text(|out| stamp.millis(out, wall)), "2018-07-02T22:23:00.186000Z");
         let later = Wall::from_seconds(951_782_400);
-        assert_eq!(text(|out| stamp.micros(out, later)), "2000-02-29T00:00:00.000000Z");
+        assert_eq!(
+            text(|out| stamp.micros(out, later)),
+            "2000-02-29T00:00:00.000000Z"
+        );
     }
 
     #[test]
@@ -197,14 +199,20 @@ mod tests {
         assert_eq!(text(|out| seconds(out, ms(499))), "0.000");
         assert_eq!(text(|out| seconds(out, ms(500))), "0.001");
         assert_eq!(text(|out| seconds(out, ms(61_234_567))), "61.235");
-        assert_eq!(text(|out| socket(out, "10.0.0.1:80".parse().unwrap())), "10.0.0.1:80");
+        assert_eq!(
+            text(|out| socket(out, "10.0.0.1:80".parse().unwrap())),
+            "10.0.0.1:80"
+        );
         assert_eq!(text(|out| socket(out, "[::1]:80".parse().unwrap())), "[::1]:80");
         assert_eq!(text(|out| hexadecimal(out, 0xabc)), "0000000000000abc");
     }
 
     #[test]
     fn foreign_bytes_cannot_break_a_line() {
-        assert_eq!(text(|out| escaped(out, b"a\"b\\c\n\xff\x7f d")), r"a\x22b\x5Cc\x0A\xFF\x7F d");
+        assert_eq!(
+            text(|out| escaped(out, b"a\"b\\c\n\xff\x7f d")),
+            r"a\x22b\x5Cc\x0A\xFF\x7F d"
+        );
     }
 
     proptest! {
