@@ -5,8 +5,8 @@ use crate::h2;
 use crate::sweep::Slot;
 use crate::tls::{self, End, Failed, ListenerTls, Shaken, TlsStream};
 use crate::worker::Worker;
-use std::cell::Cell;
 use http::Response;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -69,6 +69,16 @@ impl<E: End> Wire for TlsStream<E> {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_gone(self, cx)
+    }
+}
+
+impl<W: Wire> Wire for Box<W> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_readable(cx)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_gone(cx)
     }
 }
 

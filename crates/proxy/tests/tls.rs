@@ -52,7 +52,10 @@ fn requests_go_on_with_how_they_came() {
     }
     let heads = target.heads.lock().unwrap().clone();
     let port = balancer.address.port();
-    for line in ["X-Forwarded-Proto: https\r\n".to_owned(), format!("X-Forwarded-Port: {port}\r\n")] {
+    for line in [
+        "X-Forwarded-Proto: https\r\n".to_owned(),
+        format!("X-Forwarded-Port: {port}\r\n"),
+    ] {
         assert!(heads[0].contains(&line), "{line} in {}", heads[0]);
     }
     assert!(!heads[0].contains("X-Amzn-Tls"), "{}", heads[0]);
@@ -62,7 +65,10 @@ fn requests_go_on_with_how_they_came() {
 #[test]
 fn targets_are_told_version_and_cipher_and_clients_cannot_lie_about_them() {
     let target = echo();
-    let settings = BalancerSettings { tls_headers: true, ..BalancerSettings::default() };
+    let settings = BalancerSettings {
+        tls_headers: true,
+        ..BalancerSettings::default()
+    };
     let balancer = Balancer::start(&[&target], vec![], settings);
     let rsa = certificate("arn:rsa", &["a.test"], KeyKind::Rsa);
     let lie = b"GET / HTTP/1.1\r\nHost: a\r\nx-amzn-tls-version: SSLv2\r\nX-Amzn-Tls-Cipher-Suite: none\r\nConnection: close\r\n\r\n";
@@ -80,14 +86,31 @@ fn targets_are_told_version_and_cipher_and_clients_cannot_lie_about_them() {
     ask(&mut balancer.shake(&config, "a.test").unwrap(), GET);
     let heads = target.heads.lock().unwrap().clone();
     let told = |head: &str, name: &str| -> Vec<String> {
-        let lines = head.lines().filter(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
-        lines.map(|line| line.split_once(": ").unwrap().1.to_owned()).collect()
+        let lines = head
+            .lines()
+            .filter(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
+        lines
+            .map(|line| line.split_once(": ").unwrap().1.to_owned())
+            .collect()
     };
     let (version, cipher) = ("x-amzn-tls-version", "x-amzn-tls-cipher-suite");
-    assert!(told(&heads[0], version).is_empty() && told(&heads[0], cipher).is_empty(), "{}", heads[0]);
-    assert_eq!((told(&heads[1], version), told(&heads[1], cipher)), (vec!["TLSv1.2".into()], vec!["ECDHE-RSA-AES128-GCM-SHA256".into()]));
-    assert_eq!((told(&heads[2], version), told(&heads[2], cipher)), (vec!["TLSv1.3".into()], vec!["TLS_AES_128_GCM_SHA256".into()]));
-    assert_eq!((told(&heads[3], "x-version"), told(&heads[3], "x-cipher")), (vec!["TLSv1.3".into()], vec!["TLS_AES_128_GCM_SHA256".into()]));
+    assert!(
+        told(&heads[0], version).is_empty() && told(&heads[0], cipher).is_empty(),
+        "{}",
+        heads[0]
+    );
+    assert_eq!(
+        (told(&heads[1], version), told(&heads[1], cipher)),
+        (vec!["TLSv1.2".into()], vec!["ECDHE-RSA-AES128-GCM-SHA256".into()])
+    );
+    assert_eq!(
+        (told(&heads[2], version), told(&heads[2], cipher)),
+        (vec!["TLSv1.3".into()], vec!["TLS_AES_128_GCM_SHA256".into()])
+    );
+    assert_eq!(
+        (told(&heads[3], "x-version"), told(&heads[3], "x-cipher")),
+        (vec!["TLSv1.3".into()], vec!["TLS_AES_128_GCM_SHA256".into()])
+    );
 }
 
 #[test]
@@ -99,7 +122,10 @@ fn large_bodies_stream_both_ways() {
         let (config, _) = client(&[version], BOTH);
         let mut client = balancer.shake(&config, "a.test").unwrap();
         for _ in 0..2 {
-            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             client.write_all(head.as_bytes()).unwrap();
             client.write_all(&body).unwrap();
             let (_, answer) = read_answer(&mut BufReader::new(&mut client));
@@ -149,16 +175,27 @@ fn policies_decide_versions_and_groups() {
     let group = |policy: &str, groups: Vec<&'static dyn rustls::crypto::SupportedKxGroup>| {
         balancer.secure(policy, &[&certificate]);
         let (_, seen) = client(&[&TLS13], BOTH);
-        let provider = rustls::crypto::CryptoProvider { kx_groups: groups, ..default_provider() };
-        let client = balancer.shake(&client_with(provider, &[&TLS13], seen), "a.test").ok()?;
-        Some(format!("{:?}", client.conn.negotiated_key_exchange_group()?.name()))
+        let provider = rustls::crypto::CryptoProvider {
+            kx_groups: groups,
+            ..default_provider()
+        };
+        let client = balancer
+            .shake(&client_with(provider, &[&TLS13], seen), "a.test")
+            .ok()?;
+        Some(format!(
+            "{:?}",
+            client.conn.negotiated_key_exchange_group()?.name()
+        ))
     };
     let quantum = vec![kx_group::SECP256R1MLKEM768, kx_group::X25519];
-    assert_eq!(group("TLS13-1-3-PQ-2025-09", quantum.clone()).as_deref(), Some("secp256r1MLKEM768"));
+    assert_eq!(
+        group("TLS13-1-3-PQ-2025-09", quantum.clone()).as_deref(),
+        Some("secp256r1MLKEM768")
+    );
     assert_eq!(group("TLS13-1-3-2021-06", quantum).as_deref(), Some("X25519"));
     assert_eq!(group("TLS13-1-3-FIPS-2023-04", vec![kx_group::X25519]), None);
-    let failures = balancer.handshakes().2;
-    assert_eq!(failures, 3, "each refusal is counted");
+    // Each refusal is counted, just after the client learns of it.
+    wait(|| balancer.handshakes().2 == 3);
 }
 
 #[test]
@@ -196,14 +233,25 @@ fn sessions_are_resumed_and_outlive_a_new_certificate() {
     let (balancer, _) = secure(&target, POLICY);
     for version in [&TLS12, &TLS13] {
         let (config, _) = client(&[version], BOTH);
-        for (round, expected) in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed].into_iter().enumerate() {
+        for (round, expected) in [
+            HandshakeKind::Full,
+            HandshakeKind::Resumed,
+            HandshakeKind::Resumed,
+        ]
+        .into_iter()
+        .enumerate()
+        {
             if round == 2 {
                 let fresh = certificate("arn:two", &["a.test"], KeyKind::Ecdsa);
                 balancer.secure(POLICY, &[&fresh]);
             }
             let mut client = balancer.shake(&config, "a.test").unwrap();
             ask(&mut client, GET);
-            assert_eq!(client.conn.handshake_kind(), Some(expected), "{version:?} {round}");
+            assert_eq!(
+                client.conn.handshake_kind(),
+                Some(expected),
+                "{version:?} {round}"
+            );
         }
     }
     assert_eq!(balancer.handshakes(), (6, 4, 0));
@@ -247,7 +295,10 @@ fn certificates_are_replaced_under_load_without_a_failed_handshake() {
         }
         done.store(true, SeqCst);
     });
-    assert!(ask(&mut kept, GET).0.starts_with("HTTP/1.1 200"), "an open connection lives on");
+    assert!(
+        ask(&mut kept, GET).0.starts_with("HTTP/1.1 200"),
+        "an open connection lives on"
+    );
     assert_eq!(balancer.handshakes().2, 0);
 }
 
@@ -270,7 +321,11 @@ fn a_handshake_under_way_survives_a_replacement() {
     while client.is_handshaking() {
         client.complete_io(&mut stream).unwrap();
     }
-    assert!(ask(&mut Client::new(client, stream), GET).0.starts_with("HTTP/1.1 200"));
+    assert!(
+        ask(&mut Client::new(client, stream), GET)
+            .0
+            .starts_with("HTTP/1.1 200")
+    );
 }
 
 /// A ClientHello in records of a few bytes, each a segment of its own (RFC 8446 section 5.1 allows fragments).
@@ -288,12 +343,19 @@ fn a_hello_in_many_records_is_a_hello() {
         stream.set_nodelay(true).unwrap();
         for part in hello[5..].chunks(size) {
             let length = u16::try_from(part.len()).unwrap().to_be_bytes();
-            stream.write_all(&[&[22, 3, 1], &length[..], part].concat()).unwrap();
+            stream
+                .write_all(&[&[22, 3, 1], &length[..], part].concat())
+                .unwrap();
         }
         while client.is_handshaking() {
             client.complete_io(&mut stream).unwrap();
         }
-        assert!(ask(&mut Client::new(client, stream), GET).0.starts_with("HTTP/1.1 200"), "{size}");
+        assert!(
+            ask(&mut Client::new(client, stream), GET)
+                .0
+                .starts_with("HTTP/1.1 200"),
+            "{size}"
+        );
     }
     assert_eq!(balancer.handshakes(), (5, 0, 0));
 }
@@ -307,16 +369,26 @@ fn a_listener_that_changes_its_protocol_drops_idle_connections() {
     clear.write_all(GET).unwrap();
     read_answer(&mut BufReader::new(clear.try_clone().unwrap()));
     balancer.secure(POLICY, &[&certificate]);
-    assert_eq!(clear.read(&mut [0; 16]).unwrap(), 0, "an idle connection in clear is closed");
+    assert_eq!(
+        clear.read(&mut [0; 16]).unwrap(),
+        0,
+        "an idle connection in clear is closed"
+    );
     let (config, _) = client(&[&TLS13], BOTH);
     let mut secured = balancer.shake(&config, "a.test").unwrap();
     ask(&mut secured, GET);
     balancer.edit_listener(|listener| (listener.protocol, listener.tls) = (Protocol::Http, None));
-    assert!(matches!(secured.read(&mut [0; 16]), Ok(0) | Err(_)), "so is a secured one");
+    assert!(
+        matches!(secured.read(&mut [0; 16]), Ok(0) | Err(_)),
+        "so is a secured one"
+    );
     let answer = balancer.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let heads = target.heads.lock().unwrap();
-    let protocols: Vec<bool> = heads.iter().map(|head| head.contains("X-Forwarded-Proto: https")).collect();
+    let protocols: Vec<bool> = heads
+        .iter()
+        .map(|head| head.contains("X-Forwarded-Proto: https"))
+        .collect();
     assert_eq!(protocols, [false, true, false]);
 }
 
@@ -325,8 +397,14 @@ fn http_in_clear_is_told_why_it_fails() {
     let target = echo();
     let (balancer, _) = secure(&target, POLICY);
     let answer = balancer.exchange(GET);
-    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\n"), "{answer}");
-    assert!(answer.contains("The plain HTTP request was sent to HTTPS port"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("The plain HTTP request was sent to HTTPS port"),
+        "{answer}"
+    );
     wait(|| balancer.handshakes() == (0, 0, 1));
     assert!(target.heads.lock().unwrap().is_empty());
 }
@@ -351,7 +429,10 @@ fn garbage_ends_its_connection_only() {
         vec![22, 3, 1, 0, 0],
         vec![21, 3, 3, 0, 2, 2, 40],
         b"SSH-2.0-x\r\n".to_vec(),
-        [22, 3, 1, 0x40, 0].into_iter().chain(std::iter::repeat_n(1, 0x4000)).collect(),
+        [22, 3, 1, 0x40, 0]
+            .into_iter()
+            .chain(std::iter::repeat_n(1, 0x4000))
+            .collect(),
     ];
     let mut draw = 88_172_645_463_325_252_u64;
     let mut random = || {
@@ -444,11 +525,17 @@ fn targets_over_tls_are_probed_asked_by_name_and_resumed() {
     balancer.wait_for(&target, HealthState::Healthy);
     for host in ["a.test", "a.test:81", "b.test", "127.0.0.1", "a.test"] {
         let answer = get(&balancer, host);
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
+            "{answer}"
+        );
     }
     let names: Vec<Option<String>> = asked.lock().unwrap().iter().map(|one| one.0.clone()).collect();
     // One connection per name, kept and used again.
-    assert_eq!(names, [Some("a.test".to_owned()), Some("b.test".to_owned()), None]);
+    assert_eq!(
+        names,
+        [Some("a.test".to_owned()), Some("b.test".to_owned()), None]
+    );
     assert_eq!(target.heads.lock().unwrap().len(), 5);
 }
 
@@ -494,7 +581,11 @@ fn stale_connections_over_tls_are_replaced() {
     let count = Arc::clone(&served);
     // Every second request of a connection is met with silence and a close.
     let (target, _) = secure_target(server_config(&own), move |_| {
-        if count.fetch_add(1, SeqCst) % 2 == 1 { Vec::new() } else { answer.clone() }
+        if count.fetch_add(1, SeqCst) % 2 == 1 {
+            Vec::new()
+        } else {
+            answer.clone()
+        }
     });
     let balancer = to_secure_targets(&target, None);
     balancer.wait_for(&target, HealthState::Healthy);
@@ -525,5 +616,8 @@ fn a_cut_off_body_of_a_target_is_no_end() {
     });
     let balancer = to_secure_targets(&target, None);
     let answer = get(&balancer, "a.test");
-    assert!(answer.contains("part of it") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert!(
+        answer.contains("part of it") && !answer.ends_with("0\r\n\r\n"),
+        "{answer}"
+    );
 }

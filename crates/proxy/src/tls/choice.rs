@@ -51,7 +51,10 @@ impl Choice {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let exact = self.exact.get(&name);
         // A wildcard stands for one label (RFC 6125 section 6.4.3).
-        let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        let wildcard = || {
+            name.split_once('.')
+                .and_then(|(_, parent)| self.wildcard.get(parent))
+        };
         let best = |candidates: &Vec<usize>| self.best(candidates, now, &checks);
         exact
             .and_then(best)
@@ -138,7 +141,10 @@ mod tests {
         assert_eq!(of(Some("a.b.test")), Some(0));
         assert_eq!(of(Some("test")), Some(0));
         assert_eq!(of(Some("")), Some(0));
-        assert_eq!(Choice::new(Vec::new(), false).of(Some("a.test"), NOW, |_| true), None);
+        assert_eq!(
+            Choice::new(Vec::new(), false).of(Some("a.test"), NOW, |_| true),
+            None
+        );
     }
 
     #[test]
@@ -147,25 +153,79 @@ mod tests {
         let better: Vec<(CertificateBlueprint, CertificateBlueprint)> = vec![
             (ecdsa(names), rsa(names)),
             // Expired, and still before RSA: the kind of key comes first (reference, section 10.1).
-            (CertificateBlueprint { not_after: NOW - 1, ..ecdsa(names) }, rsa(names)),
-            (rsa(names), CertificateBlueprint { not_after: NOW - 1, key_bits: 4096, ..rsa(names) }),
-            (rsa(names), CertificateBlueprint { not_before: NOW + 1, hash_bits: 512, ..rsa(names) }),
-            (CertificateBlueprint { hash_bits: 384, ..rsa(names) }, CertificateBlueprint { key_bits: 4096, ..rsa(names) }),
-            (CertificateBlueprint { key_bits: 4096, ..rsa(names) }, CertificateBlueprint { not_after: 3 * NOW, ..rsa(names) }),
-            (CertificateBlueprint { not_after: 3 * NOW, ..rsa(names) }, rsa(names)),
+            (
+                CertificateBlueprint {
+                    not_after: NOW - 1,
+                    ..ecdsa(names)
+                },
+                rsa(names),
+            ),
+            (
+                rsa(names),
+                CertificateBlueprint {
+                    not_after: NOW - 1,
+                    key_bits: 4096,
+                    ..rsa(names)
+                },
+            ),
+            (
+                rsa(names),
+                CertificateBlueprint {
+                    not_before: NOW + 1,
+                    hash_bits: 512,
+                    ..rsa(names)
+                },
+            ),
+            (
+                CertificateBlueprint {
+                    hash_bits: 384,
+                    ..rsa(names)
+                },
+                CertificateBlueprint {
+                    key_bits: 4096,
+                    ..rsa(names)
+                },
+            ),
+            (
+                CertificateBlueprint {
+                    key_bits: 4096,
+                    ..rsa(names)
+                },
+                CertificateBlueprint {
+                    not_after: 3 * NOW,
+                    ..rsa(names)
+                },
+            ),
+            (
+                CertificateBlueprint {
+                    not_after: 3 * NOW,
+                    ..rsa(names)
+                },
+                rsa(names),
+            ),
         ];
         for (good, worse) in better {
             for (order, expected) in [(vec![&good, &worse], 1), (vec![&worse, &good], 2)] {
                 let mut all = vec![rsa(&["default.test"])];
                 all.extend(order.into_iter().cloned());
-                assert_eq!(choice(all).of(Some("a.test"), NOW, |_| true), Some(expected), "{good:?} {worse:?}");
+                assert_eq!(
+                    choice(all).of(Some("a.test"), NOW, |_| true),
+                    Some(expected),
+                    "{good:?} {worse:?}"
+                );
             }
         }
     }
 
     #[test]
     fn what_a_client_cannot_check_is_not_shown() {
-        let choice = choice(vec![rsa(&["default.test"]), ecdsa(&["a.test"]), rsa(&["a.test"]), rsa(&["*.b.test"]), ecdsa(&["x.b.test"])]);
+        let choice = choice(vec![
+            rsa(&["default.test"]),
+            ecdsa(&["a.test"]),
+            rsa(&["a.test"]),
+            rsa(&["*.b.test"]),
+            ecdsa(&["x.b.test"]),
+        ]);
         let kinds: Vec<KeyKind> = choice.certificates.iter().map(|one| one.kind).collect();
         let of = |name: &str, kind: KeyKind| choice.of(Some(name), NOW, |index| kinds[index] == kind);
         assert_eq!(of("a.test", KeyKind::Ecdsa), Some(1));

@@ -40,7 +40,9 @@ impl TlsFacts {
                 _ => "TLSv1.2",
             },
             cipher: state.negotiated_cipher_suite().map_or("-", suite_name),
-            group: state.negotiated_key_exchange_group().map(|group| group_name(group.name())),
+            group: state
+                .negotiated_key_exchange_group()
+                .map(|group| group_name(group.name())),
             sni,
             certificate: certificate.filter(|_| !resumed),
             took,

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 
 /// A client's stream, secured.
 pub(crate) struct Shaken {
-    pub(crate) stream: TlsStream<Server>,
+    /// Boxed: it is large, and a future that passes it on holds a copy for each step.
+    pub(crate) stream: Box<TlsStream<Server>>,
     pub(crate) facts: TlsFacts,
 }
 
@@ -45,7 +46,7 @@ pub(crate) async fn accept(
         Ok(_) if first[0].is_ascii_uppercase() => return Err(Failed::Clear(stream)),
         Ok(_) => spoke.set(true),
     }
-    let mut stream = TlsStream::new(stream, Server(connection));
+    let mut stream = Box::new(TlsStream::new(stream, Server(connection)));
     let mut chosen = None;
     poll_fn(|cx| {
         loop {

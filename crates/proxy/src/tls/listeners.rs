@@ -8,7 +8,9 @@ use forebay_model::{CertificateBlueprint, KeyForm, PrivateKey, TlsBlueprint};
 use forebay_node::{ListenerId, Picture};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
     StoresServerSessions,
@@ -18,8 +20,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Clients may choose HTTP/2 where the balancer's attribute allows it.
-const OFFERS_HTTP2: bool = false;
 /// Sessions of clients without tickets (TLS 1.2 session ids) kept per listener.
 const SESSIONS: usize = 4096;
 
@@ -71,7 +71,7 @@ impl Listeners {
     pub(crate) fn of(picture: &Picture, before: &Listeners, clock: Clock) -> Listeners {
         let made = picture.listeners.iter().filter_map(|listener| {
             let blueprint = listener.tls.as_ref()?;
-            let http2 = OFFERS_HTTP2 && listener.balancer.settings.http2;
+            let http2 = listener.balancer.settings.http2;
             let known = before.by_id.get(&listener.id);
             if let Some(known) = known
                 && known.http2 == http2
@@ -87,7 +87,9 @@ impl Listeners {
                 }
             }
         });
-        Listeners { by_id: made.collect() }
+        Listeners {
+            by_id: made.collect(),
+        }
     }
 
     pub(crate) fn get(&self, listener: ListenerId) -> Option<&Arc<ListenerTls>> {
@@ -207,8 +209,13 @@ impl Certificates {
 }
 
 impl Loaded {
-    fn new(blueprint: &Arc<CertificateBlueprint>, provider: &CryptoProvider) -> Result<Loaded, rustls::Error> {
-        let key = provider.key_provider.load_private_key(private_key(&blueprint.key))?;
+    fn new(
+        blueprint: &Arc<CertificateBlueprint>,
+        provider: &CryptoProvider,
+    ) -> Result<Loaded, rustls::Error> {
+        let key = provider
+            .key_provider
+            .load_private_key(private_key(&blueprint.key))?;
         let chain = blueprint
             .chain
             .iter()

@@ -60,7 +60,10 @@ pub(crate) fn suite_name(suite: SupportedCipherSuite) -> &'static str {
 const SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_AES_128_GCM_SHA256", cipher_suite::TLS13_AES_128_GCM_SHA256),
     ("TLS_AES_256_GCM_SHA384", cipher_suite::TLS13_AES_256_GCM_SHA384),
-    ("TLS_CHACHA20_POLY1305_SHA256", cipher_suite::TLS13_CHACHA20_POLY1305_SHA256),
+    (
+        "TLS_CHACHA20_POLY1305_SHA256",
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ),
     (
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -89,10 +92,25 @@ mod tests {
     fn each_policy_is_served_as_it_is_described() {
         for policy in POLICIES {
             let provider = provider(policy);
-            let offered: Vec<&str> = provider.cipher_suites.iter().map(|&suite| suite_name(suite)).collect();
-            assert_eq!(offered, policy.served_ciphers().collect::<Vec<_>>(), "{}", policy.name);
-            assert_eq!(versions(policy).len(), policy.served_protocols().count(), "{}", policy.name);
-            let built = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions(policy));
+            let offered: Vec<&str> = provider
+                .cipher_suites
+                .iter()
+                .map(|&suite| suite_name(suite))
+                .collect();
+            assert_eq!(
+                offered,
+                policy.served_ciphers().collect::<Vec<_>>(),
+                "{}",
+                policy.name
+            );
+            assert_eq!(
+                versions(policy).len(),
+                policy.served_protocols().count(),
+                "{}",
+                policy.name
+            );
+            let built =
+                ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions(policy));
             assert!(built.is_ok(), "{}: {:?}", policy.name, built.err());
         }
     }
@@ -101,14 +119,33 @@ mod tests {
     fn groups_are_the_policys() {
         let names = |name: &str| -> Vec<String> {
             let provider = provider(policy(name).unwrap());
-            provider.kx_groups.iter().map(|group| format!("{:?}", group.name())).collect()
+            provider
+                .kx_groups
+                .iter()
+                .map(|group| format!("{:?}", group.name()))
+                .collect()
         };
         assert_eq!(
             names("ELBSecurityPolicy-TLS13-1-2-PQ-2025-09"),
-            ["X25519MLKEM768", "secp256r1MLKEM768", "X25519", "secp256r1", "secp384r1"]
+            [
+                "X25519MLKEM768",
+                "secp256r1MLKEM768",
+                "X25519",
+                "secp256r1",
+                "secp384r1"
+            ]
         );
-        assert_eq!(names("ELBSecurityPolicy-2016-08"), ["X25519", "secp256r1", "secp384r1"]);
-        assert_eq!(names("ELBSecurityPolicy-TLS13-1-3-FIPS-2023-04"), ["secp256r1", "secp384r1"]);
-        assert_eq!(names("ELBSecurityPolicy-TLS13-1-3-RFC9151-FIPS-2023-07"), ["secp384r1"]);
+        assert_eq!(
+            names("ELBSecurityPolicy-2016-08"),
+            ["X25519", "secp256r1", "secp384r1"]
+        );
+        assert_eq!(
+            names("ELBSecurityPolicy-TLS13-1-3-FIPS-2023-04"),
+            ["secp256r1", "secp384r1"]
+        );
+        assert_eq!(
+            names("ELBSecurityPolicy-TLS13-1-3-RFC9151-FIPS-2023-07"),
+            ["secp384r1"]
+        );
     }
 }

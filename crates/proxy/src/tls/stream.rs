@@ -10,7 +10,9 @@
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -284,7 +286,9 @@ impl<E: End> TlsStream<E> {
                 ConnectionState::TransmitTlsData(message) => message.done(),
                 ConnectionState::PeerClosed => self.reading = Reading::Closed,
                 ConnectionState::BlockedHandshake => done = Some(Processed::Handshaking),
-                ConnectionState::WriteTraffic(_) | ConnectionState::Closed => done = Some(Processed::Established),
+                ConnectionState::WriteTraffic(_) | ConnectionState::Closed => {
+                    done = Some(Processed::Established)
+                }
                 // 0-RTT is off; what else there may be one day is not asked for.
                 _ => return Err(io::ErrorKind::Unsupported.into()),
             }
@@ -305,7 +309,11 @@ impl<E: End> TlsStream<E> {
     }
 
     /// Reads from the socket once and processes it. Returns how many clear bytes came of it.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, mut reader: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reader: Option<&mut ReadBuf<'_>>,
+    ) -> Poll<io::Result<usize>> {
         if self.failed {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -476,7 +484,11 @@ impl<E: End> TlsStream<E> {
 }
 
 impl<E: End> AsyncRead for TlsStream<E> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, reader: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        reader: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if reader.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -542,7 +554,8 @@ impl<E: End> AsyncWrite for TlsStream<E> {
         ready!(this.poll_send(cx))?;
         if !this.closing && !this.failed {
             this.closing = true;
-            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = this.end.process(&mut this.partial).state {
+            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = this.end.process(&mut this.partial).state
+            {
                 let mut notice = vec![0; RECORD_OVERHEAD];
                 if let Ok(length) = traffic.queue_close_notify(&mut notice) {
                     notice.truncate(length);

@@ -136,7 +136,11 @@ pub(crate) async fn connect(
 }
 
 impl AsyncRead for TargetStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, reader: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        reader: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             TargetStream::Clear(stream) => Pin::new(stream).poll_read(cx, reader),
             TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_read(cx, reader),

@@ -1,7 +1,7 @@
 //! Whom we believe to be a target.
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -58,7 +58,9 @@ fn provider() -> Arc<CryptoProvider> {
 
 type Config = LazyLock<Option<Arc<ClientConfig>>>;
 
-fn config(verifier: impl FnOnce(Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String>) -> Option<Arc<ClientConfig>> {
+fn config(
+    verifier: impl FnOnce(Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String>,
+) -> Option<Arc<ClientConfig>> {
     let provider = provider();
     let built = verifier(Arc::clone(&provider)).and_then(|verifier| {
         let builder = ClientConfig::builder_with_provider(provider)
