@@ -134,7 +134,9 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.push(b' ');
     socket(out, facts.client);
     out.push(b' ');
+    let target = out.len();
     target_address(out, facts);
+    let target = target..out.len();
     out.push(b' ');
     times(out, facts);
     out.push(b' ');
@@ -175,7 +177,7 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     quoted(out, facts.location);
     // Reasons of authentication, WAF and lambda: none of them is built.
     out.extend_from_slice(b" \"-\" \"");
-    target_address(out, facts);
+    out.extend_from_within(target);
     out.extend_from_slice(b"\" \"");
     target_status(out, facts);
     out.push(b'"');

@@ -7,6 +7,13 @@ use std::time::Duration;
 
 /// Appends a number in decimal.
 pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    // Parts of addresses, statuses, short lengths.
+    if number < 1000 {
+        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+        let skip = if number >= 100 { 0 } else { 2 - usize::from(number >= 10) };
+        out.extend_from_slice(&digits[skip..]);
+        return;
+    }
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -77,27 +84,31 @@ pub(crate) fn socket(out: &mut Vec<u8>, address: SocketAddr) {
     decimal(out, u64::from(address.port()));
 }
 
-/// Bytes that would break a line or its quotes, or that no terminal should see.
-const ESCAPED: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = byte < 0x20 || byte >= 0x7f || byte == b'"' as usize || byte == b'\\' as usize;
-        byte += 1;
-    }
-    table
-};
+/// Whether a byte would break a line or its quotes, or is none that a terminal should see. Without branches, so that
+/// whole runs are looked at by a few instructions.
+const fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte >= 0x7f) | (byte == b'"') | (byte == b'\\')
+}
 
 /// Appends a client's bytes; those that would break the line become `\xHH`, as ALB writes them.
-pub(crate) fn escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
-    while let Some(at) = bytes.iter().position(|&byte| ESCAPED[usize::from(byte)]) {
-        let byte = bytes[at];
-        let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value & 0xf)];
-        out.extend_from_slice(&bytes[..at]);
-        out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
-        bytes = &bytes[at + 1..];
+pub(crate) fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.iter().fold(false, |any, &byte| any | is_escaped(byte)) {
+        escape(out, bytes);
+    } else {
+        out.extend_from_slice(bytes);
     }
-    out.extend_from_slice(bytes);
+}
+
+#[cold]
+fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value & 0xf)];
+    for &byte in bytes {
+        if is_escaped(byte) {
+            out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
+        } else {
+            out.push(byte);
+        }
+    }
 }
 
 /// Year, month and day of a day since 1970-01-01 (the usual algorithm with years that begin in March).
