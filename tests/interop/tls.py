@@ -34,18 +34,25 @@ SUITES_12 = [
 SERVED_12 = SUITES_12[:4]
 
 
-def make(names, kind="ecdsa", days=30, size=2048):
-    """A self-signed certificate and its key in PEM."""
+def make(names, kind="ecdsa", days=30, size=2048, authority=None):
+    """A certificate and its key in PEM: self-signed, or signed by `authority`; of an authority if it has no names."""
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "ecdsa" else rsa.generate_private_key(65537, size)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{kind}-{names[0]}".replace("*", "wild"))])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{kind}-{names[0] if names else 'authority'}".replace("*", "wild"))])
     now = datetime.datetime.now(datetime.timezone.utc)
-    built = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    issuer, signer = subject, key
+    if authority:
+        issuer = x509.load_pem_x509_certificate(authority[0]).subject
+        signer = serialization.load_pem_private_key(authority[1], None)
+    builder = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
-        .sign(key, hashes.SHA256())
     )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    else:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+    built = builder.sign(signer, hashes.SHA256())
     pem = serialization.Encoding.PEM
     return built.public_bytes(pem), key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
@@ -265,30 +272,52 @@ class SecureTarget:
         self.ip, self.port = self.server.server_address
 
 
-def targets(front):
-    """Targets over TLS, with certificates that are self-signed, expired, or for another name."""
-    ec2 = front.house.client("ec2")
-    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+AUTHORITY = make([])
+
+
+def secure_group(front, name, header, *pairs):
+    """A group of targets over TLS with these certificates, for requests that carry the header X-To."""
+    vpc = front.house.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
     group = front.elb.create_target_group(
-        Name="secure", Protocol="HTTPS", Port=443, VpcId=vpc, TargetType="ip", HealthCheckProtocol="HTTPS",
+        Name=name, Protocol="HTTPS", Port=443, VpcId=vpc, TargetType="ip", HealthCheckProtocol="HTTPS",
         HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2)["TargetGroups"][0]["TargetGroupArn"]
+    condition = {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x-to", "Values": [header]}}
     front.elb.create_rule(
-        ListenerArn=front.listener, Priority=1, Conditions=[{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x-to", "Values": ["secure"]}}],
-        Actions=[{"Type": "forward", "TargetGroupArn": group}])
-    made = [SecureTarget(make(["self.test"])), SecureTarget(make(["expired.test"], "rsa", days=-1)), SecureTarget(make(["b.test"], "rsa", size=4096))]
+        ListenerArn=front.listener, Priority=len(front.elb.describe_rules(ListenerArn=front.listener)["Rules"]),
+        Conditions=[condition], Actions=[{"Type": "forward", "TargetGroupArn": group}])
+    made = [SecureTarget(pair) for pair in pairs]
     front.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": one.ip, "Port": one.port} for one in made])
-    states = lambda: [one["TargetHealth"]["State"] for one in front.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]]
-    wait(lambda: states() == ["healthy"] * 3, "targets over TLS are healthy")
+    wait_states(front, group, ["healthy"] * len(made))
+    return group
+
+
+def wait_states(front, group, wanted):
+    described = lambda: front.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    wait(lambda: [one["TargetHealth"]["State"] for one in described()] == wanted, f"targets over TLS are {wanted}")
+
+
+def targets(front):
+    """Targets over TLS, with certificates that are self-signed, expired, or for another name; and verified ones."""
+    group = secure_group(front, "secure", "any", make(["self.test"]), make(["expired.test"], "rsa", days=-1), make(["b.test"], "rsa", size=4096))
     for _ in range(12):
-        code, body = front.curl("a.test", "-H", "X-To: secure")
+        code, body = front.curl("a.test", "-H", "X-To: any")
         assert (code, body) == (0, "secret"), (code, body)
-    # To be verified, none of them will do: nothing is sent to them.
-    front.elb.add_tags(ResourceArns=[group], Tags=[{"Key": "forebay:target-tls-verify", "Value": "self.test"}])
-    code, body = front.curl("a.test", "-H", "X-To: secure", "-o", "/dev/null", "-w", "%{http_code}")
-    assert body == "502", body
+    # To be verified, none of them will do: nothing is sent to them, and they are not healthy.
+    verify = lambda arn, name: front.elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "forebay:target-tls-verify", "Value": name}])
+    verify(group, "self.test")
+    status = lambda header: front.curl("a.test", "-H", f"X-To: {header}", "-o", "/dev/null", "-w", "%{http_code}")[1]
+    assert status("any") == "502"
+    wait_states(front, group, ["unhealthy"] * 3)
     front.elb.remove_tags(ResourceArns=[group], TagKeys=["forebay:target-tls-verify"])
-    wait(lambda: front.curl("a.test", "-H", "X-To: secure") == (0, "secret"), "targets over TLS answer again")
-    print("targets: self-signed, expired and misnamed certificates are taken, and refused where verification is asked for")
+    wait(lambda: front.curl("a.test", "-H", "X-To: any") == (0, "secret"), "targets over TLS answer again")
+    # One that an authority of this machine vouches for (SSL_CERT_FILE, see main) is taken under its own name only.
+    vouched = secure_group(front, "vouched", "vouched", make(["in.test"], authority=AUTHORITY))
+    verify(vouched, "in.test")
+    wait(lambda: front.curl("a.test", "-H", "X-To: vouched") == (0, "secret"), "a verified target answers")
+    wait_states(front, vouched, ["healthy"])
+    verify(vouched, "other.test")
+    assert status("vouched") == "502"
+    print("targets: any certificate is taken; where verification is asked for, one of a known authority under its name only")
 
 
 def garbage(front, count=10_000):
@@ -344,6 +373,14 @@ def garbage(front, count=10_000):
 
 
 def main():
+    with tempfile.NamedTemporaryFile(suffix=".pem") as trusted:
+        trusted.write(AUTHORITY[0])
+        trusted.flush()
+        os.environ["SSL_CERT_FILE"] = trusted.name
+        run()
+
+
+def run():
     with House() as running, Sample("one") as sample:
         front = Front(running, sample)
         parts = (policies, choice, replacement, resumption, targets, garbage)

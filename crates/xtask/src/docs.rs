@@ -146,13 +146,20 @@ fn policies() -> anyhow::Result<String> {
         if weak > 0 {
             lost.push(format!("{weak} ciphers"));
         }
-        let name = policy.name.strip_prefix("ELBSecurityPolicy-").unwrap_or(policy.name);
+        let name = policy
+            .name
+            .strip_prefix("ELBSecurityPolicy-")
+            .unwrap_or(policy.name);
         writeln!(
             text,
             "| {name} | {} | {} | {} |",
             protocols.join(", "),
             families(&ciphers),
-            if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") },
+            if lost.is_empty() {
+                "nothing".to_owned()
+            } else {
+                lost.join(", ")
+            },
         )?;
     }
     Ok(text)

@@ -11,8 +11,9 @@ use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use forebay_model::{
-    Action, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint, GroupSettings, ListenerBlueprint,
-    ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
+    Action, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint, GroupSettings,
+    ListenerBlueprint, ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint,
+    TargetBlueprint, XffMode,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +121,10 @@ impl Touched {
             touched.balancers.insert(listener.balancer_arn.clone());
         }
         if uploads_differ || old.certificates != new.certificates {
-            let secure = new.listeners.values().filter(|listener| listener.ssl_policy.is_some());
+            let secure = new
+                .listeners
+                .values()
+                .filter(|listener| listener.ssl_policy.is_some());
             touched
                 .balancers
                 .extend(secure.map(|listener| listener.balancer_arn.clone()));
@@ -277,7 +281,9 @@ fn listener_settings(listener: &Listener) -> ListenerSettings {
     };
     let defaults = ListenerSettings::default();
     let request = |name: &str, default: &String| {
-        let set = listener.attributes.get(&format!("routing.http.request.{name}.header_name"));
+        let set = listener
+            .attributes
+            .get(&format!("routing.http.request.{name}.header_name"));
         set.filter(|set| !set.is_empty()).unwrap_or(default).clone()
     };
     let [version, cipher] = &defaults.tls_header_names;

@@ -33,7 +33,10 @@ impl State {
                 let secure = listener.protocol == forebay_model::Protocol::Https;
                 assert_eq!(listener.tls.is_some(), secure);
                 let tls = listener.tls.iter();
-                assert!(tls.clone().all(|tls| forebay_model::policy(&tls.policy).is_some() && tls.has_default));
+                assert!(
+                    tls.clone()
+                        .all(|tls| forebay_model::policy(&tls.policy).is_some() && tls.has_default)
+                );
                 assert_eq!(
                     listener.rules.last().map(|rule| rule.priority),
                     Some(Priority::Default)

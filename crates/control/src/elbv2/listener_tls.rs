@@ -121,7 +121,10 @@ mod tests {
         assert_eq!(one.policy, "ELBSecurityPolicy-2016-08");
         assert_eq!(one.certificates[0].names, ["one.test"]);
         assert_eq!(one.certificates[0].kind, KeyKind::Ecdsa);
-        assert_eq!((one.certificates[0].key_bits, one.certificates[0].hash_bits), (256, 256));
+        assert_eq!(
+            (one.certificates[0].key_bits, one.certificates[0].hash_bits),
+            (256, 256)
+        );
         assert!(one.has_default);
 
         // The same ARN with another text: only the certificate's record changed.
@@ -139,6 +142,9 @@ mod tests {
         );
         let new = caller.state.blueprint_since(&before, &old);
         assert_eq!(tls(&new).certificates.len(), 2);
-        assert!(Arc::ptr_eq(&tls(&new).certificates[0], &tls(&old).certificates[0]));
+        assert!(Arc::ptr_eq(
+            &tls(&new).certificates[0],
+            &tls(&old).certificates[0]
+        ));
     }
 }

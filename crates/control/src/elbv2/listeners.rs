@@ -248,8 +248,14 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
     if let Some(given) = &input.mutual_authentication {
         let mode = given.mode.as_deref().unwrap_or("off");
         if mode == "verify" || given.trust_store_arn.is_some() {
-            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off' or 'passthrough'";
+            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
             return Err(ApiError::sender("TrustStoreNotFound", text));
+        }
+        // Said to be in force it would let anyone write the headers that targets trust.
+        if mode == "passthrough" && work.dialect() == Dialect::Aws {
+            return Err(configuration(
+                "Mutual authentication is not supported by Forebay yet: its mode can be 'off'",
+            ));
         }
         listener.mutual_authentication = Some(MutualAuthentication {
             mode: mode.to_owned(),

@@ -1,8 +1,9 @@
 //! A client's handshake.
 
+use super::end::Server;
 use super::facts::TlsFacts;
 use super::listeners::{ListenerTls, take_chosen};
-use super::stream::{Server, TlsStream};
+use super::stream::TlsStream;
 use rustls::server::UnbufferedServerConnection;
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -1,6 +1,7 @@
 //! TLS: what listeners serve, how certificates are chosen, streams of clear bytes over it, both ways.
 
 pub(crate) mod choice;
+mod end;
 mod facts;
 mod handshake;
 mod listeners;
@@ -9,8 +10,9 @@ mod stream;
 mod target;
 mod verify;
 
+pub(crate) use end::End;
 pub(crate) use facts::TlsFacts;
 pub(crate) use handshake::{Failed, Shaken, accept};
 pub(crate) use listeners::{ListenerTls, Listeners};
-pub(crate) use stream::{End, TlsStream};
+pub(crate) use stream::TlsStream;
 pub(crate) use target::{TargetConfigs, TargetStream, connect, name_for, probe_config};

@@ -7,12 +7,9 @@
 //! A write is told as done when its ciphertext went to the socket, not before: the rooms never flush. One that could
 //! not be finished must be tried again with the same bytes in front.
 
+use super::end::{End, RECORD_BYTES, RECORD_OVERHEAD, encode, encrypt};
 use rustls::CommonState;
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -22,52 +19,11 @@ use tokio::net::TcpStream;
 
 /// Clear bytes encrypted for one write: four whole records.
 const WRITE_BYTES: usize = 64 * 1024;
-/// Bytes of a record's plaintext at most (RFC 8446 section 5.1).
-const RECORD_BYTES: usize = 16 * 1024;
-/// What a record costs beyond its plaintext, at most (RFC 5246 section 6.2.3 allows more, AEAD ciphers need less).
-const RECORD_OVERHEAD: usize = 64;
 /// Room for ciphertext read at once: more than the largest record, and handshake messages up to rustls' limit.
 const READ_BYTES: usize = 80 * 1024;
 /// Ciphertext of our own making that may wait (tickets, answers to key updates). A peer that makes us produce more
 /// without taking any is cut off.
 const WAITING_BYTES: usize = 64 * 1024;
-
-/// One end of a TLS connection.
-pub(crate) trait End: Unpin {
-    type Data;
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
-    fn state(&self) -> &CommonState;
-}
-
-/// The end that clients talk to.
-pub(crate) struct Server(pub(super) UnbufferedServerConnection);
-
-/// The end that talks to targets.
-pub(crate) struct Client(pub(super) Box<UnbufferedClientConnection>);
-
-impl End for Server {
-    type Data = ServerConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.0.process_tls_records(incoming)
-    }
-
-    fn state(&self) -> &CommonState {
-        &self.0
-    }
-}
-
-impl End for Client {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.0.process_tls_records(incoming)
-    }
-
-    fn state(&self) -> &CommonState {
-        &self.0
-    }
-}
 
 struct Scratch {
     incoming: Vec<u8>,
@@ -139,46 +95,6 @@ enum Processed {
     Handshaking,
     /// Clear bytes may go both ways.
     Established,
-}
-
-fn encode<D>(mut message: EncodeTlsData<'_, D>, out: &mut Vec<u8>) -> io::Result<()> {
-    let at = out.len();
-    let mut room = 512;
-    loop {
-        out.resize(at + room, 0);
-        match message.encode(&mut out[at..]) {
-            Ok(length) => {
-                out.truncate(at + length);
-                return Ok(());
-            }
-            Err(EncodeError::InsufficientSize(needed)) => room = needed.required_size,
-            Err(error) => {
-                out.truncate(at);
-                return Err(io::Error::other(error));
-            }
-        }
-    }
-}
-
-fn encrypt<D>(traffic: &mut WriteTraffic<'_, D>, clear: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let at = out.len();
-    let mut room = clear.len() + (clear.len() / RECORD_BYTES + 1) * RECORD_OVERHEAD;
-    loop {
-        out.resize(at + room, 0);
-        match traffic.encrypt(clear, &mut out[at..]) {
-            Ok(length) => {
-                out.truncate(at + length);
-                return Ok(());
-            }
-            Err(EncryptError::InsufficientSize(needed)) if needed.required_size > room => {
-                room = needed.required_size;
-            }
-            Err(error) => {
-                out.truncate(at);
-                return Err(io::Error::other(error));
-            }
-        }
-    }
 }
 
 impl<E: End> TlsStream<E> {

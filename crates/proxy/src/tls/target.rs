@@ -1,6 +1,7 @@
 //! Connections to targets, in clear or over TLS.
 
-use super::stream::{Client, TlsStream};
+use super::end::Client;
+use super::stream::TlsStream;
 use super::verify;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{Picture, TargetId, TargetView};

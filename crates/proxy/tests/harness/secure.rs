@@ -20,7 +20,10 @@ pub(crate) fn certificate(arn: &str, names: &[&str], kind: KeyKind) -> Arc<Certi
         KeyKind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
         KeyKind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
     };
-    let made = CertificateParams::new(names.clone()).unwrap().self_signed(&key).unwrap();
+    let made = CertificateParams::new(names.clone())
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     Arc::new(CertificateBlueprint {
         arn: arn.to_owned(),
         chain: vec![made.der().to_vec()],
@@ -69,7 +72,8 @@ impl Balancer {
     pub(crate) fn handshakes(&self) -> (u64, u64, u64) {
         self.plane.with_node(|node| {
             let stats: Vec<_> = node.listeners().flat_map(|listener| listener.1.iter()).collect();
-            let sum = |read: fn(&forebay_node::ListenerStats) -> u64| stats.iter().map(|&shard| read(shard)).sum();
+            let sum =
+                |read: fn(&forebay_node::ListenerStats) -> u64| stats.iter().map(|&shard| read(shard)).sum();
             (
                 sum(|shard| shard.handshakes.load(Relaxed)),
                 sum(|shard| shard.resumed.load(Relaxed)),
@@ -84,7 +88,9 @@ impl Balancer {
         let mut client = ClientConnection::new(Arc::clone(config), name).unwrap();
         let mut stream = self.connect();
         while client.is_handshaking() {
-            client.complete_io(&mut stream).map_err(|error| error.to_string())?;
+            client
+                .complete_io(&mut stream)
+                .map_err(|error| error.to_string())?;
         }
         Ok(StreamOwned::new(client, stream))
     }
@@ -136,7 +142,10 @@ impl ServerCertVerifier for Seen {
 }
 
 /// A client that takes any certificate, and what it saw. `checks` are the kinds of key it can check.
-pub(crate) fn client(versions: &[&'static SupportedProtocolVersion], checks: &[KeyKind]) -> (Arc<ClientConfig>, Arc<Seen>) {
+pub(crate) fn client(
+    versions: &[&'static SupportedProtocolVersion],
+    checks: &[KeyKind],
+) -> (Arc<ClientConfig>, Arc<Seen>) {
     let provider = default_provider();
     let schemes = provider.signature_verification_algorithms.supported_schemes();
     let schemes = schemes.into_iter().filter(|scheme| {
@@ -172,7 +181,11 @@ pub(crate) const BOTH: &[KeyKind] = &[KeyKind::Rsa, KeyKind::Ecdsa];
 
 /// What TLS targets serve.
 pub(crate) fn server_config(certificate: &CertificateBlueprint) -> Arc<ServerConfig> {
-    let chain = certificate.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let chain = certificate
+        .chain
+        .iter()
+        .map(|der| CertificateDer::from(der.clone()))
+        .collect();
     let key = PrivatePkcs8KeyDer::from(certificate.key.der.clone());
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -207,7 +220,9 @@ pub(crate) fn secure_target(
         let mut first = true;
         while let Some(head) = read_head(&mut reader) {
             if head.contains("ELB-HealthChecker") {
-                let _ = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                let _ = reader
+                    .get_mut()
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
                 return;
             }
             if first {

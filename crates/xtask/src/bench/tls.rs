@@ -14,7 +14,10 @@ const SUITE: &str = "TLS_AES_128_GCM_SHA256";
 
 /// What is measured: its name, and OpenSSL's options for handshakes (none for requests over kept connections).
 const LOADS: &[(&str, Option<&[&str]>)] = &[
-    ("full TLS 1.3 handshake", Some(&["-new", "-tls1_3", "-ciphersuites", SUITE])),
+    (
+        "full TLS 1.3 handshake",
+        Some(&["-new", "-tls1_3", "-ciphersuites", SUITE]),
+    ),
     (
         "full TLS 1.2 handshake",
         Some(&["-new", "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
@@ -28,7 +31,10 @@ const LOADS: &[(&str, Option<&[&str]>)] = &[
 
 pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
     for needed in ["wrk", "nginx", "taskset", "openssl"] {
-        ensure!(is_installed(needed), "{needed} is missing: bench/install.sh installs what the bench needs");
+        ensure!(
+            is_installed(needed),
+            "{needed} is missing: bench/install.sh installs what the bench needs"
+        );
     }
     run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)?;
     let dir = crate::root()?.join("target/bench-tls");
@@ -37,7 +43,10 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
     let (certificate, key) = certificate(&dir)?;
     let backends = Backends::start(&dir)?;
     let mut forebay = forebay_alone(&dir)?;
-    let pem = (std::fs::read_to_string(&certificate)?, std::fs::read_to_string(&key)?);
+    let pem = (
+        std::fs::read_to_string(&certificate)?,
+        std::fs::read_to_string(&key)?,
+    );
     forebay.address = make_balancer(forebay.address, &backends.addresses, Some((&pem.0, &pem.1)))?;
     let address = free()?;
     let listen = format!(
@@ -86,7 +95,10 @@ fn report(
     }
     println!();
     for (name, proxy) in proxies {
-        println!("{name}: {:.2} KiB per idle connection over TLS", idle_memory(proxy, idle)?);
+        println!(
+            "{name}: {:.2} KiB per idle connection over TLS",
+            idle_memory(proxy, idle)?
+        );
     }
     ensure!(kept, "a bound is broken: nginx / forebay >= 1.0 each");
     Ok(())
@@ -116,7 +128,11 @@ fn load(address: SocketAddr, seconds: u32, options: Option<&[&str]>) -> anyhow::
         "failed: {said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let marker = if options.is_some() { "real seconds" } else { "requests in" };
+    let marker = if options.is_some() {
+        "real seconds"
+    } else {
+        "requests in"
+    };
     let line = said
         .lines()
         .find(|line| line.contains(marker))
@@ -129,13 +145,33 @@ fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std::path::Pat
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
     let made = output(
         Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-            .args(["-days", "30", "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test", "-keyout"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ])
+            .args([
+                "-days",
+                "30",
+                "-subj",
+                "/CN=bench.test",
+                "-addext",
+                "subjectAltName=DNS:bench.test",
+                "-keyout",
+            ])
             .arg(&key)
             .arg("-out")
             .arg(&certificate),
     )?;
-    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    ensure!(
+        made.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     Ok((certificate, key))
 }
 
@@ -159,6 +195,9 @@ fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
     )?;
     let after = resident_kib(proxy)?;
     drop(holder.stdin.take());
-    ensure!(holder.wait()?.success() && line.starts_with("open"), "idle connections: {line}");
+    ensure!(
+        holder.wait()?.success() && line.starts_with("open"),
+        "idle connections: {line}"
+    );
     Ok((after - before).max(0.0) / count as f64)
 }
