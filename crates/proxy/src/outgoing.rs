@@ -122,7 +122,13 @@ pub(crate) fn write_head(
     if incoming.upgrade {
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     }
-    match incoming.framing {
+    write_framing(out, incoming.framing, head, fields);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Says where the body ends.
+fn write_framing(out: &mut Vec<u8>, framing: Framing, head: &[u8], fields: &[Field]) {
+    match framing {
         Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
         Framing::None => {}
         Framing::Length(length) => {
@@ -134,7 +140,6 @@ pub(crate) fn write_head(
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 fn has_length(head: &[u8], fields: &[Field]) -> bool {
