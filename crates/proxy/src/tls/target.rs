@@ -8,7 +8,7 @@ use forebay_node::{Picture, TargetId, TargetView};
 use rustls::ClientConfig;
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -77,10 +77,12 @@ impl TargetConfigs {
 
     /// Drops those of targets that are gone.
     pub(crate) fn forget(&mut self, picture: &Picture) {
-        self.by_target.retain(|id, _| {
-            let mut targets = picture.groups.iter().flat_map(|group| &group.targets);
-            targets.any(|target| target.id == *id)
-        });
+        if self.by_target.is_empty() {
+            return;
+        }
+        let targets = picture.groups.iter().flat_map(|group| &group.targets);
+        let known: BTreeSet<TargetId> = targets.map(|target| target.id).collect();
+        self.by_target.retain(|id, _| known.contains(id));
     }
 }
 
