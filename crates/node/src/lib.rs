@@ -13,7 +13,9 @@ mod slow;
 mod stats;
 
 pub use answer::{Answer, page, phrase};
-pub use exchange::{ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step, Taken};
+pub use exchange::{
+    ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step, Taken,
+};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
 pub use mind::Mind;

@@ -262,9 +262,19 @@ impl Node {
                 },
                 Some(known) => {
                     self.forget(known);
-                    self.new_target(wanted, Arc::new(TargetStats::new(self.workers)), &tls, blueprint.version)
+                    self.new_target(
+                        wanted,
+                        Arc::new(TargetStats::new(self.workers)),
+                        &tls,
+                        blueprint.version,
+                    )
                 }
-                None => self.new_target(wanted, Arc::new(TargetStats::new(self.workers)), &tls, blueprint.version),
+                None => self.new_target(
+                    wanted,
+                    Arc::new(TargetStats::new(self.workers)),
+                    &tls,
+                    blueprint.version,
+                ),
             };
             self.by_id.insert(target.id, (blueprint.arn.clone(), key.clone()));
             self.schedule(now, &group, &mut target);
@@ -373,9 +383,10 @@ impl Node {
         let id = known
             .as_ref()
             .map_or_else(|| ListenerId(self.id()), |known| known.id);
-        let stats = known
-            .as_ref()
-            .map_or_else(|| Arc::new(Shards::new(self.workers)), |known| Arc::clone(&known.stats));
+        let stats = known.as_ref().map_or_else(
+            || Arc::new(Shards::new(self.workers)),
+            |known| Arc::clone(&known.stats),
+        );
         let groups = &self.groups;
         let rules = match known {
             // A deleted group's id never comes back, so rules stay right as long as their text does; a group that

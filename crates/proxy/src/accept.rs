@@ -2,8 +2,8 @@
 
 use crate::h2;
 use crate::read::{self, Next};
-use crate::settle;
 use crate::secure::{Wire, readable, secure};
+use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::tls::TlsFacts;
 use crate::worker::Worker;
@@ -165,11 +165,12 @@ async fn keep<W: Wire>(worker: &Rc<Worker>, mut stream: W, visit: &Visit, slot: 
                 Box::pin(read::silent(worker, &mut stream, visit, slot)).await;
                 return;
             }
-            Err(_) => return,
+            Err(_) => return stream.farewell(),
         }
         match serve(worker, &mut stream, visit, slot, first).await {
             Next::Idle if !worker.leaving.get() => first = false,
-            Next::Idle | Next::Close => return,
+            Next::Idle => return stream.farewell(),
+            Next::Close => return,
         }
     }
 }

@@ -91,7 +91,9 @@ pub(crate) fn write_upgrade_head(
     settings: &ListenerSettings,
 ) {
     out.clear();
-    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    );
     let kept = Kept::new(bytes, fields, head, false, settings);
     for field in fields.iter().filter(|field| kept.keeps(field)) {
         field.write(bytes, out);

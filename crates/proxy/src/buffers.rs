@@ -42,8 +42,14 @@ impl Span {
     /// What lies before its byte number `at`, and what lies behind that byte.
     pub(crate) fn split(&self, at: usize) -> (Span, Option<Span>) {
         let cut = self.start + u32::try_from(at).unwrap_or(0);
-        let before = Span { start: self.start, end: cut };
-        let behind = Span { start: cut + 1, end: self.end };
+        let before = Span {
+            start: self.start,
+            end: cut,
+        };
+        let behind = Span {
+            start: cut + 1,
+            end: self.end,
+        };
         (before, Some(behind))
     }
 }

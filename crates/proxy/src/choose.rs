@@ -86,7 +86,10 @@ async fn secure(
         return Err(failed);
     };
     slot.arm(worker.now() + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
-    match slot.until(tls::connect(stream, target.address, config, name)).await {
+    match slot
+        .until(tls::connect(stream, target.address, config, name))
+        .await
+    {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, target = %target.address, "TLS handshake with a target failed");

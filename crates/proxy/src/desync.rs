@@ -111,7 +111,9 @@ fn is_plain(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> bool {
     let at = |offset: u32| offset as usize;
     let target = at(head.target.end);
     let version = bytes.get(target..target + VERSION_END);
-    if head.method.end + 1 != head.target.start || !matches!(version, Some(b" HTTP/1.1\r\n" | b" HTTP/1.0\r\n")) {
+    if head.method.end + 1 != head.target.start
+        || !matches!(version, Some(b" HTTP/1.1\r\n" | b" HTTP/1.0\r\n"))
+    {
         return false;
     }
     let mut line = target + VERSION_END;
@@ -155,9 +157,8 @@ const SHORTEST_FRAMING_NAME: usize = 14;
 /// another letter or digit than they do, is too far from both.
 fn resembles_framing(name: &[u8]) -> bool {
     let first = name.iter().find(|byte| byte.is_ascii_alphanumeric());
-    let ends_with = |end: &[u8]| {
-        name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)
-    };
+    let ends_with =
+        |end: &[u8]| name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
     let ends_in_sign = name.last().is_some_and(|byte| !byte.is_ascii_alphanumeric());
     match first.map(u8::to_ascii_lowercase) {
         Some(b'c') => ends_in_sign || ends_with(b"length"),
@@ -191,7 +192,10 @@ mod tests {
 
     #[test]
     fn everyday_requests_are_plain_and_others_are_not() {
-        let plain: Vec<bool> = HEADS.iter().map(|head| judged(head.as_bytes()).unwrap().0).collect();
+        let plain: Vec<bool> = HEADS
+            .iter()
+            .map(|head| judged(head.as_bytes()).unwrap().0)
+            .collect();
         assert_eq!(plain, [true, true, false, false, false, true, false, false]);
     }
 
@@ -217,8 +221,14 @@ mod tests {
         let class = |bytes: &[u8]| classify_unread(bytes).map(|class| (class.tier, class.reason));
         let bad = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nPOST / HTTP/9\r\n\r\n";
         assert_eq!(class(bad), Some((Tier::Ambiguous, "SuspiciousHeader")));
-        assert_eq!(class(b"GET / HTTP/1.1\r\nHost: a\0\r\n\r\n"), Some((Tier::Severe, "BadHeader")));
-        assert_eq!(class(b"GET / HTTP/1.1\r\nHost"), Some((Tier::Ambiguous, "MissingHeaderColon")));
+        assert_eq!(
+            class(b"GET / HTTP/1.1\r\nHost: a\0\r\n\r\n"),
+            Some((Tier::Severe, "BadHeader"))
+        );
+        assert_eq!(
+            class(b"GET / HTTP/1.1\r\nHost"),
+            Some((Tier::Ambiguous, "MissingHeaderColon"))
+        );
     }
 
     /// One change of a head: a byte replaced, put in or taken out, a piece repeated.
@@ -265,7 +275,8 @@ mod tests {
     fn near_names() -> impl Strategy<Value = String> {
         let signs = "[-_.~!]{0,3}";
         let word = prop::sample::select(vec![
-            "content", "length", "transfer", "encoding", "Content", "LENGTH", "cont", "t", "c", "x", "1", "enc", "ength",
+            "content", "length", "transfer", "encoding", "Content", "LENGTH", "cont", "t", "c", "x", "1",
+            "enc", "ength",
         ]);
         prop::collection::vec((signs, word, signs), 1..5)
             .prop_map(|parts| parts.into_iter().map(|(a, b, c)| format!("{a}{b}{c}")).collect())

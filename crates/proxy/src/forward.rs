@@ -194,7 +194,8 @@ impl<W: Wire> Passage<'_, W> {
             return self.fail(Reason::BadAnswer, exchange, keep).await;
         };
         self.decide(exchange, Outcome::Answered(head.status));
-        let to_chunks = !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let to_chunks =
+            !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
@@ -207,13 +208,12 @@ impl<W: Wire> Passage<'_, W> {
             let _ = self.client.send_head(answer, ends);
         } else {
             let out = &mut self.desk.out;
-            write_answer_head(out, bytes, fields, &head, framing, to_head, to_chunks, keep, settings);
+            write_answer_head(
+                out, bytes, fields, &head, framing, to_head, to_chunks, keep, settings,
+            );
         }
         let mut pump = Pump::new(framing, to_chunks);
-        if let Some(reason) = self
-            .pass_body(&mut stream, upload, &mut pump, head.length)
-            .await
-        {
+        if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
             self.decide(exchange, Outcome::Failed(reason));
             self.slot.watch(None);
             let now = self.now();

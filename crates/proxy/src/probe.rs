@@ -2,9 +2,9 @@
 
 use crate::choose::connect_error;
 use crate::tls::{self, TargetStream};
+use bytes::Bytes;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
-use bytes::Bytes;
 use http::{HeaderMap, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,19 +15,21 @@ const STATUS_BYTES: usize = 4096;
 /// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards. None if this
 /// process lacks what a connection needs: that says nothing of the target.
 pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
-    Some(
-        match tokio::time::timeout(order.timeout, ask(order)).await {
-            Ok(Ok(Some(status))) => ProbeResult::Answered(status),
-            Ok(Err(error)) if connect_error(&error) == ConnectError::OutOfResources => return None,
-            Ok(_) => ProbeResult::Failed,
-            Err(_) => ProbeResult::TimedOut,
-        },
-    )
+    Some(match tokio::time::timeout(order.timeout, ask(order)).await {
+        Ok(Ok(Some(status))) => ProbeResult::Answered(status),
+        Ok(Err(error)) if connect_error(&error) == ConnectError::OutOfResources => return None,
+        Ok(_) => ProbeResult::Failed,
+        Err(_) => ProbeResult::TimedOut,
+    })
 }
 
 async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     let ProbeOrder {
-        address, path, tls, version, ..
+        address,
+        path,
+        tls,
+        version,
+        ..
     } = order;
     let stream = TcpStream::connect(address).await?;
     let mut stream = match tls {
@@ -70,13 +72,19 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
 async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> std::io::Result<Option<u16>> {
     let (mut sender, connection) = h2::client::handshake(stream).await.map_err(io_error)?;
     let grpc = order.version == ProtocolVersion::Grpc;
-    let scheme = if order.tls == TargetTls::Clear { "http" } else { "https" };
+    let scheme = if order.tls == TargetTls::Clear {
+        "http"
+    } else {
+        "https"
+    };
     let mut request = Request::builder()
         .method(if grpc { "POST" } else { "GET" })
         .uri(format!("{scheme}://{host}{}", order.path))
         .header("user-agent", "ELB-HealthChecker/2.0");
     if grpc {
-        request = request.header("content-type", "application/grpc").header("te", "trailers");
+        request = request
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
     }
     let request = request.body(()).map_err(std::io::Error::other)?;
     let asking = async {

@@ -259,7 +259,11 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         to_head: head.method(bytes) == b"HEAD",
         speaks: Speaks::Http1,
         // RFC 6455 section 4.1: GET, HTTP/1.1, and no body.
-        upgrade: upgrades && websocket && !head.http_10 && framing == Framing::None && head.method(bytes) == b"GET",
+        upgrade: upgrades
+            && websocket
+            && !head.http_10
+            && framing == Framing::None
+            && head.method(bytes) == b"GET",
     })
 }
 

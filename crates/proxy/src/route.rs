@@ -73,12 +73,25 @@ pub(crate) async fn request<W: Wire>(
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
     if desk.note.classified.is_some() {
-        listener.balancer.stats.of(worker.mind.borrow().worker).noncompliant.fetch_add(1, Relaxed);
+        listener
+            .balancer
+            .stats
+            .of(worker.mind.borrow().worker)
+            .noncompliant
+            .fetch_add(1, Relaxed);
     }
     desk.note.suspect = course == Course::CloseAfter;
     desk.note.picture = Some(Rc::clone(&picture));
     if course == Course::Refuse {
-        return Box::pin(settle::refuse(worker, client, visit, slot, desk, Reason::Malformed)).await;
+        return Box::pin(settle::refuse(
+            worker,
+            client,
+            visit,
+            slot,
+            desk,
+            Reason::Malformed,
+        ))
+        .await;
     }
     let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
     let begun = {
@@ -110,13 +123,31 @@ pub(crate) async fn request<W: Wire>(
                 exchange.rewritten(),
             );
             forward::forward(
-                worker, client, visit, slot, desk, incoming, listener, &mut exchange, step, keep,
+                worker,
+                client,
+                visit,
+                slot,
+                desk,
+                incoming,
+                listener,
+                &mut exchange,
+                step,
+                keep,
             )
             .await
         }
         Step::Answer(answer) => {
             Box::pin(own_answer(
-                worker, client, visit, slot, desk, incoming, listener, &mut exchange, &answer, keep,
+                worker,
+                client,
+                visit,
+                slot,
+                desk,
+                incoming,
+                listener,
+                &mut exchange,
+                &answer,
+                keep,
             ))
             .await
         }

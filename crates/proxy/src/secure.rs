@@ -9,9 +9,10 @@ use http::Response;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +31,10 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
 
     /// Ready when the client has closed; pending forever once it has sent more bytes instead.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Says that nothing more comes, if that can be said at once. Only for a connection that owes nothing: after a cut
+    /// body it would make a part look like the whole.
+    fn farewell(&mut self) {}
 
     /// Sends an answer's head; `ends`: there is no body. Only where answers are framed.
     fn send_head(&mut self, _head: Response<()>, _ends: bool) -> io::Result<()> {
@@ -70,6 +75,11 @@ impl<E: End> Wire for TlsStream<E> {
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_gone(self, cx)
     }
+
+    fn farewell(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(self).poll_shutdown(&mut cx);
+    }
 }
 
 impl<W: Wire> Wire for Box<W> {
@@ -79,6 +89,10 @@ impl<W: Wire> Wire for Box<W> {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_gone(cx)
+    }
+
+    fn farewell(&mut self) {
+        (**self).farewell();
     }
 }
 

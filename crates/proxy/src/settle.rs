@@ -3,8 +3,8 @@
 use crate::accept::Visit;
 use crate::buffers::Desk;
 use crate::h2;
-use crate::pump::poll_write_pair;
 use crate::outgoing::write_trace_id;
+use crate::pump::poll_write_pair;
 use crate::read::Next;
 use crate::route::{absolute, is};
 use crate::secure::Wire;
@@ -70,7 +70,11 @@ pub(crate) async fn send<W: Wire>(
     keep: bool,
     to_head: bool,
 ) -> bool {
-    let body = answer.content.as_ref().filter(|_| !to_head).map(|content| &content.1[..]);
+    let body = answer
+        .content
+        .as_ref()
+        .filter(|_| !to_head)
+        .map(|content| &content.1[..]);
     if W::FRAMED {
         desk.out.clear();
         let grpc = desk.note.kind == Some(Kind::Grpcs);
@@ -128,11 +132,9 @@ fn write_answer(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Says that nothing more comes, and reads what the client still sends, for a moment.
+/// Says that nothing more comes, and reads what the client still sends, for a moment. (A stream of HTTP/2 that is
+/// dropped before its request's end takes the answer along that still waits to be written.)
 pub(crate) async fn linger<W: Wire>(worker: &Worker, client: &mut W, slot: &Slot, desk: &mut Desk) {
-    if W::FRAMED {
-        return;
-    }
     slot.arm(worker.now() + LINGER, false);
     let closing = async {
         if poll_fn(|cx| Pin::new(&mut *client).poll_shutdown(cx))

@@ -80,7 +80,13 @@ impl DataPlane {
         drained: mpsc::UnboundedSender<Drained>,
     ) -> io::Result<DataPlane> {
         let (events, received) = mpsc::channel(EVENTS);
-        let crew = Crew::start(options.workers, options.seed, clock, &events, options.journal.as_ref())?;
+        let crew = Crew::start(
+            options.workers,
+            options.seed,
+            clock,
+            &events,
+            options.journal.as_ref(),
+        )?;
         let shared = Arc::new(Shared {
             node: Mutex::new(Node::new(options.workers)),
             served: Mutex::default(),

@@ -2,8 +2,8 @@
 
 use crate::buffers::Desks;
 use crate::clock::Clock;
-use crate::ledger::Ledger;
 use crate::h2::target::Links;
+use crate::ledger::Ledger;
 use crate::pool::Pools;
 use crate::sweep::Sweep;
 use crate::tls::{Listeners, TargetConfigs};

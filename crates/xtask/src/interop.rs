@@ -18,6 +18,8 @@ const SUITES: &[(&str, &str)] = &[
     ("desync", "desync.py"),
     ("logs", "logs.py"),
     ("tls", "tls.py"),
+    ("grpc", "grpc_suite.py"),
+    ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
     ("moto", "moto/run.py"),
 ];

@@ -3,15 +3,16 @@
 use super::{Passage, reason};
 use crate::buffers::{Field, Span};
 use crate::choose::Missing;
-use crate::head::RequestHead;
-use crate::h2::target::{Passport, passport};
-use crate::h2::poll_room;
 use crate::framing::Framing;
+use crate::h2::poll_room;
+use crate::h2::target::{Passport, passport};
+use crate::head::RequestHead;
 use crate::read::Next;
 use crate::secure::Wire;
-use bytes::Bytes;
+use crate::settle;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
+use bytes::Bytes;
 use forebay_node::{Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, TargetView};
 use http::header::{HeaderMap, HeaderName, HeaderValue, TE};
 use http::{Method, Request, Response, Uri, Version};
@@ -109,7 +110,11 @@ impl<W: Wire> Passage<'_, W> {
         let mut flight = match self.send(pass, target).await {
             Ok(flight) => flight,
             Err(sent) => {
-                return Err(Outcome::Died(Death { reused, sent, replayable: !*moved }));
+                return Err(Outcome::Died(Death {
+                    reused,
+                    sent,
+                    replayable: !*moved,
+                }));
             }
         };
         self.touch();
@@ -130,7 +135,11 @@ impl<W: Wire> Passage<'_, W> {
             Ok(Waited::Head(response)) => Ok(self.pass_on(exchange, flight, response).await),
             Ok(Waited::Dead(error)) => Err(Outcome::Died(Death {
                 reused: flight.reused,
-                sent: if was_not_processed(&error) { Sent::Nothing } else { Sent::Some },
+                sent: if was_not_processed(&error) {
+                    Sent::Nothing
+                } else {
+                    Sent::Some
+                },
                 replayable: !*moved,
             })),
             Ok(Waited::ClientGone) => {
@@ -146,11 +155,17 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Sends the head that stands in `out`.
     async fn send(&mut self, pass: Passport, target: &TargetView) -> Result<Flight, Sent> {
-        let Passport { mut sender, share, reused } = pass;
+        let Passport {
+            mut sender,
+            share,
+            reused,
+        } = pass;
         let mut request = spell(&self.desk.out, &mut self.desk.answer_fields, target).ok_or(Sent::Some)?;
         if matches!(self.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
             // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
-            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+            request
+                .headers_mut()
+                .insert(TE, HeaderValue::from_static("trailers"));
         }
         let ends = self.incoming.framing == Framing::None;
         let ready = self.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
@@ -161,7 +176,10 @@ impl<W: Wire> Passage<'_, W> {
         Ok(Flight {
             response,
             sink,
-            up: Body { done: ends, ..Body::default() },
+            up: Body {
+                done: ends,
+                ..Body::default()
+            },
             reused,
             _share: share,
         })
@@ -185,7 +203,12 @@ impl<W: Wire> Passage<'_, W> {
     }
 
     /// Passes the answer on and settles.
-    async fn pass_on(&mut self, exchange: &mut Exchange, mut flight: Flight, response: Response<RecvStream>) -> Next {
+    async fn pass_on(
+        &mut self,
+        exchange: &mut Exchange,
+        mut flight: Flight,
+        response: Response<RecvStream>,
+    ) -> Next {
         let (parts, mut body) = response.into_parts();
         self.decide(exchange, Outcome::Answered(parts.status.as_u16()));
         let ends = body.is_end_stream();
@@ -197,7 +220,10 @@ impl<W: Wire> Passage<'_, W> {
                 head.headers_mut().insert(name, value);
             }
         }
-        let mut down = Body { done: ends, ..Body::default() };
+        let mut down = Body {
+            done: ends,
+            ..Body::default()
+        };
         let failed = if self.client.send_head(head, ends).is_err() {
             Some(Reason::ClientGone)
         } else {
@@ -214,11 +240,19 @@ impl<W: Wire> Passage<'_, W> {
         }
         let now = self.now();
         self.log(exchange, now);
+        if failed.is_none() && !flight.up.done {
+            settle::linger(self.worker, self.client, self.slot, self.desk).await;
+        }
         Next::Close
     }
 
     /// Moves both bodies until the answer's is through. None when it is.
-    async fn both_bodies(&mut self, flight: &mut Flight, body: &mut RecvStream, down: &mut Body) -> Option<Reason> {
+    async fn both_bodies(
+        &mut self,
+        flight: &mut Flight,
+        body: &mut RecvStream,
+        down: &mut Body,
+    ) -> Option<Reason> {
         self.touch();
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
         let moved = slot
@@ -227,7 +261,8 @@ impl<W: Wire> Passage<'_, W> {
                     return Poll::Ready(None);
                 };
                 let mut progress = false;
-                if let Poll::Ready(Err(broken)) = flight.up.poll(cx, source, &mut flight.sink, &mut progress) {
+                if let Poll::Ready(Err(broken)) = flight.up.poll(cx, source, &mut flight.sink, &mut progress)
+                {
                     match broken {
                         Broken::Source => return Poll::Ready(Some(Reason::ClientGone)),
                         Broken::Sink => flight.up.done = true,
@@ -278,7 +313,11 @@ fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Req
             );
         }
     }
-    let scheme = if target.tls == forebay_model::TargetTls::Clear { "http" } else { "https" };
+    let scheme = if target.tls == forebay_model::TargetTls::Clear {
+        "http"
+    } else {
+        "https"
+    };
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority.of(out))

@@ -78,14 +78,32 @@ impl<W: Wire> Passage<'_, W> {
         next: usize,
     ) -> Next {
         self.decide(exchange, Outcome::Answered(head.status));
-        self.desk.note.kind = Some(if self.visit.place.secure { Kind::Wss } else { Kind::Ws });
-        let Desk { input, start, end, out, body, body_end, answer_fields, note, .. } = &mut *self.desk;
+        self.desk.note.kind = Some(if self.visit.place.secure {
+            Kind::Wss
+        } else {
+            Kind::Ws
+        });
+        let Desk {
+            input,
+            start,
+            end,
+            out,
+            body,
+            body_end,
+            answer_fields,
+            note,
+            ..
+        } = &mut *self.desk;
         note.keep(&input[*start..*start + self.head.length]);
         let bytes = &body[HEADROOM..*body_end];
         write_upgrade_head(out, bytes, answer_fields, head, &self.listener.settings);
         // What either side sent already: frames of the new protocol.
         out.extend_from_slice(&bytes[head.length..]);
-        let mut up = Way { from: next, to: *end, ..Way::default() };
+        let mut up = Way {
+            from: next,
+            to: *end,
+            ..Way::default()
+        };
         let mut down = Way::default();
         let ended = self.run(&mut target, &mut up, &mut down).await;
         self.desk.note.body += up.moved;

@@ -7,7 +7,9 @@ use crate::head::AnswerHead;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::{Answer, Reason};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
+};
 use http::{Response, StatusCode};
 
 fn with(status: u16) -> Response<()> {

@@ -71,11 +71,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
     }
 }
 
-async fn streams<W: Wire>(
-    worker: &Rc<Worker>,
-    connection: &mut Connection<W, Bytes>,
-    shared: &Rc<Shared>,
-) {
+async fn streams<W: Wire>(worker: &Rc<Worker>, connection: &mut Connection<W, Bytes>, shared: &Rc<Shared>) {
     let mut begun = 0;
     let mut leaving = false;
     loop {

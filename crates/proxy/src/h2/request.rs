@@ -99,7 +99,9 @@ fn authority(parts: &Parts) -> Result<Option<&str>, Reason> {
         return Err(Reason::Malformed);
     }
     match (parts.uri.authority(), host) {
-        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => Err(Reason::Malformed),
+        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => {
+            Err(Reason::Malformed)
+        }
         (Some(authority), _) => Ok(Some(authority.as_str())),
         (None, host) => Ok(host),
     }
