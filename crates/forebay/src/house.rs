@@ -119,8 +119,7 @@ impl House {
             || std::thread::available_parallelism().map_or(1, usize::from),
             usize::from,
         );
-        let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
-        let logs = Arc::new(logs.context("the log writers could not start")?);
+        let logs = start_logs(&args, seed)?;
         let plane = Arc::new(DataPlane::start(
             Options {
                 workers,
@@ -194,6 +193,11 @@ impl House {
         }
         Ok(())
     }
+}
+
+fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
+    let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
+    Ok(Arc::new(logs.context("the log writers could not start")?))
 }
 
 fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

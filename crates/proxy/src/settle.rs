@@ -1,8 +1,9 @@
 //! Room seven: answers made here, connections kept or closed, what happened counted.
 
 use crate::accept::Visit;
-use crate::buffers::Desk;
+use crate::buffers::{Desk, Field};
 use crate::h2;
+use crate::note::Note;
 use crate::outgoing::write_trace_id;
 use crate::pump::poll_write_pair;
 use crate::read::Next;
@@ -232,34 +233,7 @@ fn write_line(
         write_trace_id(worker, &mut trace, &note.bytes(input)[..head.length], fields);
         note.trace = trace;
     }
-    let mut agent = None;
-    let line = note.head.map(|head| {
-        let bytes = note.bytes(input);
-        let mut host = None;
-        for field in &*fields {
-            match field.name(bytes).len() {
-                4 if host.is_none() && is(field.name(bytes), b"host") => host = Some(field.value(bytes)),
-                10 if is(field.name(bytes), b"user-agent") => agent = Some(field.value(bytes)),
-                _ => {}
-            }
-        }
-        let sent = head.target(bytes);
-        let (authority, target) = absolute(sent).unwrap_or((host.unwrap_or_default(), sent));
-        RequestLine {
-            method: head.method(bytes),
-            host: if authority.is_empty() {
-                listener.balancer.dns_name.as_bytes()
-            } else {
-                authority
-            },
-            target: if target.is_empty() { b"/" } else { target },
-            version: match note.kind {
-                Some(Kind::H2 | Kind::Grpcs) => "HTTP/2.0",
-                _ if head.http_10 => "HTTP/1.0",
-                _ => "HTTP/1.1",
-            },
-        }
-    });
+    let (line, agent) = asked(note, input, fields, listener);
     let picture = note.picture.clone().unwrap_or_else(|| worker.picture());
     let group = record.group.and_then(|group| picture.group(group));
     worker.ledger.write(|pen| {
@@ -291,6 +265,44 @@ fn write_line(
             classified: note.classified,
         });
     });
+}
+
+/// What the request asked for, and its User-Agent.
+fn asked<'a>(
+    note: &'a Note,
+    input: &'a [u8],
+    fields: &[Field],
+    listener: &'a ListenerView,
+) -> (Option<RequestLine<'a>>, Option<&'a [u8]>) {
+    let mut agent = None;
+    let line = note.head.map(|head| {
+        let bytes = note.bytes(input);
+        let mut host = None;
+        for field in fields {
+            match field.name(bytes).len() {
+                4 if host.is_none() && is(field.name(bytes), b"host") => host = Some(field.value(bytes)),
+                10 if is(field.name(bytes), b"user-agent") => agent = Some(field.value(bytes)),
+                _ => {}
+            }
+        }
+        let sent = head.target(bytes);
+        let (authority, target) = absolute(sent).unwrap_or((host.unwrap_or_default(), sent));
+        RequestLine {
+            method: head.method(bytes),
+            host: if authority.is_empty() {
+                listener.balancer.dns_name.as_bytes()
+            } else {
+                authority
+            },
+            target: if target.is_empty() { b"/" } else { target },
+            version: match note.kind {
+                Some(Kind::H2 | Kind::Grpcs) => "HTTP/2.0",
+                _ if head.http_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+        }
+    });
+    (line, agent)
 }
 
 fn tls_log(facts: &TlsFacts) -> TlsLog<'_> {

@@ -66,6 +66,7 @@ pub(crate) fn dimension(arn: &str) -> String {
 pub fn render(node: &Node, tally: &Tally) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
+    answers_and_retries(node, &mut registry);
     targets(node, &mut registry);
     handshakes(node, &mut registry);
     logs(tally, &mut registry);
@@ -109,6 +110,9 @@ fn balancers(node: &Node, registry: &mut Registry) {
         "Requests whose framing does not follow the RFC (DesyncMitigationMode_NonCompliant_Request_Count)",
         |stats| &stats.noncompliant,
     );
+}
+
+fn answers_and_retries(node: &Node, registry: &mut Registry) {
     let active = Family::<BalancerLabels, Gauge>::default();
     let own = Family::<CodeLabels, Counter>::default();
     let retries = Family::<RetryLabels, Counter>::default();

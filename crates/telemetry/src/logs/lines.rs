@@ -123,9 +123,13 @@ fn transforms(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     quoted(out, status.map(str::as_bytes));
 }
 
-/// Appends a line of the access log (33 fields).
-pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &LogFacts<'_>) {
-    let record = facts.record;
+/// Fields 1 to 12; returns where the target's address stands among them.
+fn figures(
+    out: &mut Vec<u8>,
+    stamp: &mut Stamp,
+    name: &str,
+    facts: &LogFacts<'_>,
+) -> core::ops::Range<usize> {
     out.extend_from_slice(facts.kind.word().as_bytes());
     out.push(b' ');
     stamp.micros(out, facts.wall);
@@ -147,6 +151,13 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     decimal(out, facts.received);
     out.push(b' ');
     decimal(out, facts.sent);
+    target
+}
+
+/// Appends a line of the access log (33 fields).
+pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &LogFacts<'_>) {
+    let record = facts.record;
+    let target = figures(out, stamp, name, facts);
     out.extend_from_slice(b" \"");
     request_line(out, facts);
     out.push(b'"');

@@ -10,7 +10,11 @@ pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
     // Parts of addresses, statuses, short lengths.
     if number < 1000 {
         let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
-        let skip = if number >= 100 { 0 } else { 2 - usize::from(number >= 10) };
+        let skip = if number >= 100 {
+            0
+        } else {
+            2 - usize::from(number >= 10)
+        };
         out.extend_from_slice(&digits[skip..]);
         return;
     }
