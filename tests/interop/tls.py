@@ -216,7 +216,8 @@ def replacement(front, rounds=20, at_least=2000):
         thread.join()
     assert not failures, failures[:3]
     assert len(seen) >= rounds, f"only {len(seen)} certificates were seen"
-    print(f"replacement: {sum(counts)} handshakes during {rounds} replacements, {len(seen)} certificates seen, 0 failed")
+    print(f"replacement: {sum(counts)} handshakes during {rounds} replacements, {len(seen)} certificates seen, 0 failed; "
+          f"the new one was shown in the handshake after the call, {max(delays) * 1000:.0f} ms at most")
 
 
 def resumption(front):
