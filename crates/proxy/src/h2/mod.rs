@@ -2,6 +2,7 @@
 //! HTTP/1.1, in the same words.
 
 mod answer;
+mod guard;
 mod request;
 mod stream;
 pub(crate) mod target;
@@ -17,12 +18,15 @@ use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
 use bytes::Bytes;
 use forebay_model::limits;
+use guard::{Fault, Guarded};
 use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
 use http::Request;
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Streams a client may have open at once (ALB's figure).
 const STREAMS: u32 = 128;
@@ -66,12 +70,23 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         return;
     };
     shared.slot.arm(deadline, true);
-    if let Ok(Ok(mut connection)) = shared.slot.until(builder.handshake(stream)).await {
-        streams(worker, &mut connection, &shared).await;
+    let (guarded, fault) = Guarded::new(stream);
+    let mut handshake = pin!(builder.handshake(guarded));
+    let shaken = poll_fn(|cx| {
+        let polled = handshake.as_mut().poll(cx);
+        if fault.get().is_some() { Poll::Ready(None) } else { polled.map(Result::ok) }
+    });
+    if let Ok(Some(mut connection)) = shared.slot.until(shaken).await {
+        streams(worker, &mut connection, &fault, &shared).await;
     }
 }
 
-async fn streams<W: Wire>(worker: &Rc<Worker>, connection: &mut Connection<W, Bytes>, shared: &Rc<Shared>) {
+async fn streams<W: Wire>(
+    worker: &Rc<Worker>,
+    connection: &mut Connection<Guarded<W>, Bytes>,
+    fault: &Fault,
+    shared: &Rc<Shared>,
+) {
     let mut begun = 0;
     let mut leaving = false;
     loop {
@@ -81,7 +96,11 @@ async fn streams<W: Wire>(worker: &Rc<Worker>, connection: &mut Connection<W, By
         if shared.open.get() == 0 {
             shared.slot.arm(deadline, true);
         }
-        match shared.slot.until(poll_fn(|cx| connection.poll_accept(cx))).await {
+        let next = poll_fn(|cx| {
+            let polled = connection.poll_accept(cx);
+            if fault.get().is_some() { Poll::Ready(None) } else { polled }
+        });
+        match shared.slot.until(next).await {
             Ok(Some(Ok((request, respond)))) => {
                 begun += 1;
                 shared.open.set(shared.open.get() + 1);
@@ -89,6 +108,7 @@ async fn streams<W: Wire>(worker: &Rc<Worker>, connection: &mut Connection<W, By
                 shared.slot.arm(forebay_units::Mono::NEVER, false);
                 tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, respond));
             }
+            Ok(None) if fault.get().is_some() => break,
             Ok(Some(Err(_)) | None) => return,
             Err(Ended::Late | Ended::Closing) if shared.open.get() == 0 => break,
             Err(_) => {}
@@ -104,8 +124,8 @@ async fn streams<W: Wire>(worker: &Rc<Worker>, connection: &mut Connection<W, By
             connection.graceful_shutdown();
         }
     }
-    // Idle for too long, or its listener is gone: GOAWAY, then the end.
-    connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+    // Idle for too long, or its listener is gone, or its frames are broken: GOAWAY, then the end.
+    connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
     shared.slot.arm(worker.now() + settle::LINGER, false);
     let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
 }

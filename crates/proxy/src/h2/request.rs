@@ -128,7 +128,9 @@ impl Pen<'_> {
     }
 
     fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
-        if name.len() + value.len() > limits::HEADER_BYTES {
+        // RFC 9113 section 8.2.1; the parts of HTTP/1.1 behind us would cut the spaces off.
+        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        if blank(value.first()) || blank(value.last()) || name.len() + value.len() > limits::HEADER_BYTES {
             return Err(Reason::Malformed);
         }
         let name = self.text(name);
