@@ -19,6 +19,7 @@ const SUITES: &[(&str, &str)] = &[
     ("logs", "logs.py"),
     ("tls", "tls.py"),
     ("grpc", "grpc_suite.py"),
+    ("slow", "slow.py"),
     ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
     ("moto", "moto/run.py"),
