@@ -15,6 +15,9 @@ mod desync;
 mod digits;
 mod forward;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod h2;
 mod head;
 mod ledger;

@@ -18,6 +18,7 @@ const SUITES: &[(&str, &str)] = &[
     ("desync", "desync.py"),
     ("logs", "logs.py"),
     ("tls", "tls.py"),
+    ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("slow", "slow.py"),
     ("upgrade", "upgrade.py"),

@@ -92,12 +92,20 @@ impl Frames {
             GOAWAY => length >= 8,
             _ => true,
         };
-        if fits { Ok(length) } else { Err(Reason::FRAME_SIZE_ERROR) }
+        if fits {
+            Ok(length)
+        } else {
+            Err(Reason::FRAME_SIZE_ERROR)
+        }
     }
 }
 
 impl<W: AsyncRead + Unpin> AsyncRead for Guarded<W> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = room.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, room))?;
         if let Err(reason) = self.frames.look(&room.filled()[before..]) {
@@ -158,7 +166,15 @@ mod tests {
     fn sizes_and_the_first_frame() {
         let first = frame(SETTINGS, 0, 12);
         assert_eq!(looked(&[frame(PING, 0, 8)], 99), Err(Reason::PROTOCOL_ERROR));
-        for (kind, flags, length) in [(PRIORITY, 0, 4), (RST_STREAM, 0, 5), (SETTINGS, ACK, 6), (SETTINGS, 0, 7), (PING, 0, 7), (GOAWAY, 0, 7), (WINDOW_UPDATE, 0, 3)] {
+        for (kind, flags, length) in [
+            (PRIORITY, 0, 4),
+            (RST_STREAM, 0, 5),
+            (SETTINGS, ACK, 6),
+            (SETTINGS, 0, 7),
+            (PING, 0, 7),
+            (GOAWAY, 0, 7),
+            (WINDOW_UPDATE, 0, 3),
+        ] {
             let frames = [first.clone(), frame(0, 0, 100), frame(kind, flags, length)];
             assert_eq!(looked(&frames, 7), Err(Reason::FRAME_SIZE_ERROR), "{kind}");
         }

@@ -3,7 +3,7 @@
 
 mod answer;
 mod guard;
-mod request;
+pub(crate) mod request;
 mod stream;
 pub(crate) mod target;
 
@@ -32,6 +32,8 @@ use std::task::Poll;
 const STREAMS: u32 = 128;
 /// Requests after which a connection is closed with GOAWAY (ALB's figure).
 const REQUESTS: u64 = 10_000;
+/// Requests that a client may begin beyond that, because it had not heard of the GOAWAY yet.
+const GRACE: u64 = 2 * STREAMS as u64;
 /// What a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// What a client may send ahead on all streams of a connection: bounds what slow targets make us hold.
@@ -74,7 +76,11 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
     let mut handshake = pin!(builder.handshake(guarded));
     let shaken = poll_fn(|cx| {
         let polled = handshake.as_mut().poll(cx);
-        if fault.get().is_some() { Poll::Ready(None) } else { polled.map(Result::ok) }
+        if fault.get().is_some() {
+            Poll::Ready(None)
+        } else {
+            polled.map(Result::ok)
+        }
     });
     if let Ok(Some(mut connection)) = shared.slot.until(shaken).await {
         streams(worker, &mut connection, &fault, &shared).await;
@@ -98,7 +104,11 @@ async fn streams<W: Wire>(
         }
         let next = poll_fn(|cx| {
             let polled = connection.poll_accept(cx);
-            if fault.get().is_some() { Poll::Ready(None) } else { polled }
+            if fault.get().is_some() {
+                Poll::Ready(None)
+            } else {
+                polled
+            }
         });
         match shared.slot.until(next).await {
             Ok(Some(Ok((request, respond)))) => {
@@ -123,8 +133,12 @@ async fn streams<W: Wire>(
             // Streams that are open end as they would; the client begins no others here.
             connection.graceful_shutdown();
         }
+        if begun >= REQUESTS + GRACE {
+            break;
+        }
     }
-    // Idle for too long, or its listener is gone, or its frames are broken: GOAWAY, then the end.
+    // Idle for too long, or its listener is gone, or its frames are broken, or the client does not hear
+    // GOAWAY: GOAWAY again, then the end.
     connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
     shared.slot.arm(worker.now() + settle::LINGER, false);
     let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;

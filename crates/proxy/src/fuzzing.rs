@@ -1,0 +1,394 @@
+//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
+//! them as ordinary tests.
+
+use crate::answer::write_answer_head;
+use crate::buffers::{Desks, Field};
+use crate::chunked::Decoder;
+use crate::desync;
+use crate::framing::{self, Framing, Unclear};
+use crate::h2::request;
+use crate::head::{AnswerHead, RequestHead};
+use crate::pump::{HEADROOM, Pump, TAILROOM};
+use forebay_model::ListenerSettings;
+use http::uri::PathAndQuery;
+
+/// All targets here, by the names of their corpora.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("request_head", request_head),
+    ("answer_head", answer_head),
+    ("chunked", chunked),
+    ("desync", desync),
+    ("h2_request", h2_request),
+];
+
+/// Names and values of header lines.
+fn lines<'a>(fields: &[Field], head: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
+    fields
+        .iter()
+        .map(|field| (field.name(head), field.value(head)))
+        .collect()
+}
+
+/// Empty lines before a head are passed over by the reader, not by the parser.
+fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let [b'\r' | b'\n', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn values<'a>(lines: &[(&[u8], &'a [u8])], name: &[u8]) -> Vec<&'a [u8]> {
+    lines
+        .iter()
+        .filter(|line| line.0.eq_ignore_ascii_case(name))
+        .map(|line| line.1)
+        .collect()
+}
+
+/// A request's head and its framing: parsed alike however it comes, understood in one way, and unchanged when written.
+pub fn request_head(data: &[u8]) {
+    let bytes = without_empty_lines(data);
+    let mut fields = Vec::new();
+    let Ok(Some(head)) = RequestHead::parse(bytes, &mut fields) else {
+        return;
+    };
+    let whole = &bytes[..head.length];
+    let seen = lines(&fields, whole);
+    let framing = framing::of_request(&fields, whole, head.http_10);
+    for cut in [head.length / 3, head.length / 2, head.length - 1] {
+        let early = RequestHead::parse(&whole[..cut], &mut Vec::new());
+        assert!(matches!(early, Ok(None)), "a part of a head is {early:?}");
+    }
+    for (name, value) in &seen {
+        assert!(!name.is_empty() && name.iter().all(u8::is_ascii_graphic));
+        assert!(!value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+    }
+    judge_framing(&seen, head.http_10, framing);
+    // Written as a target will see it, it must be the same again.
+    let mut again = [head.method(whole), b" ", head.target(whole)].concat();
+    again.extend_from_slice(if head.http_10 {
+        b" HTTP/1.0\r\n"
+    } else {
+        b" HTTP/1.1\r\n"
+    });
+    fields.iter().for_each(|field| field.write(whole, &mut again));
+    again.extend_from_slice(b"\r\n");
+    let mut fields = Vec::new();
+    match RequestHead::parse(&again, &mut fields) {
+        Ok(Some(second)) => {
+            assert_eq!(second.length, again.len(), "a head became more than one");
+            assert_eq!(second.target(&again), head.target(whole));
+            assert_eq!(lines(&fields, &again), seen);
+            assert_eq!(framing::of_request(&fields, &again, head.http_10), framing);
+        }
+        // It grows by the spaces and returns that were left out.
+        Err(_) if again.len() > head.length => {}
+        other => panic!("what was a head is {other:?}"),
+    }
+}
+
+/// The rule of RFC 9112 section 6.3 in other words than `framing` has it.
+fn judge_framing(seen: &[(&[u8], &[u8])], http_10: bool, framing: Result<(Framing, bool), Unclear>) {
+    let lengths = values(seen, b"content-length");
+    let codings = values(seen, b"transfer-encoding");
+    let Ok((framing, doubtful)) = framing else {
+        assert!(
+            !(lengths.is_empty() && codings.is_empty()),
+            "nothing to be unclear of"
+        );
+        return;
+    };
+    let chunked = codings
+        .iter()
+        .any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    assert!(codings.len() <= 1 && !(chunked && http_10));
+    let length = lengths.first().map(|value| {
+        let text = core::str::from_utf8(value).expect("a length in digits");
+        assert!(text.bytes().all(|byte| byte.is_ascii_digit()), "{text}");
+        text.parse::<u64>().expect("a length that fits")
+    });
+    for other in &lengths {
+        let other = core::str::from_utf8(other)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        assert_eq!(other, length, "two lengths");
+    }
+    match framing {
+        Framing::Chunked => {
+            assert!(chunked);
+            assert_eq!(doubtful, length.is_some());
+        }
+        Framing::Length(known) => assert!(!chunked && length == Some(known) && known > 0),
+        Framing::None => assert!(!chunked && length.unwrap_or(0) == 0),
+        Framing::UntilClose => panic!("a request never lasts until its connection ends"),
+    }
+}
+
+/// A target's answer: what is written for the client has exactly the framing that was decided.
+pub fn answer_head(data: &[u8]) {
+    let [mode, bytes @ ..] = data else { return };
+    let (to_head, keep) = (mode & 1 != 0, mode & 2 != 0);
+    let mut fields = Vec::new();
+    let Ok(Some(head)) = AnswerHead::parse(bytes, &mut fields) else {
+        return;
+    };
+    if head.status < 200 {
+        return;
+    }
+    let whole = &bytes[..head.length];
+    let Ok(framing) = framing::of_answer(&fields, whole, head.status, to_head) else {
+        return;
+    };
+    let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
+    let mut out = Vec::new();
+    let settings = ListenerSettings::default();
+    write_answer_head(
+        &mut out, whole, &fields, &head, framing, to_head, to_chunks, keep, &settings,
+    );
+    let mut fields = Vec::new();
+    let again = match AnswerHead::parse(&out, &mut fields) {
+        Ok(Some(again)) => again,
+        // At the limits, our own lines may be those too many.
+        Err(_) if fields.len() > 250 || out.len() > forebay_model::limits::RESPONSE_HEAD_BYTES => return,
+        Err(_) if out.iter().filter(|&&byte| byte == b'\n').count() > 250 => return,
+        other => panic!("the client gets no head: {other:?}"),
+    };
+    assert_eq!((again.length, again.status), (out.len(), head.status));
+    let seen = lines(&fields, &out);
+    let (lengths, codings) = (
+        values(&seen, b"content-length"),
+        values(&seen, b"transfer-encoding"),
+    );
+    match framing {
+        Framing::Chunked | Framing::UntilClose => {
+            assert!(lengths.is_empty() && codings == [b"chunked"]);
+        }
+        Framing::Length(length) => {
+            assert!(codings.is_empty() && lengths == [length.to_string().as_bytes()]);
+        }
+        Framing::None => {
+            assert!(codings.is_empty());
+            assert!(lengths.is_empty() || to_head || head.status == 304);
+        }
+    }
+    let connection = values(&seen, b"connection");
+    assert_eq!(connection, [if keep { &b"keep-alive"[..] } else { b"close" }]);
+}
+
+/// How a body in chunks ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// At this byte.
+    At(usize),
+    More,
+    Bad,
+}
+
+/// The chunked coding as RFC 9112 section 7.1 has it, of a body that is there as a whole: the long way.
+fn chunks(bytes: &[u8]) -> (Vec<u8>, End) {
+    let mut data = Vec::new();
+    let mut at = 0;
+    let line_end = |at: usize| match bytes[at.min(bytes.len())..] {
+        [] | [b'\r'] => Err(End::More),
+        [b'\r', b'\n', ..] => Ok(at + 2),
+        _ => Err(End::Bad),
+    };
+    let rest_of_line = |mut at: usize| {
+        while bytes.get(at).is_some_and(|byte| !matches!(byte, b'\r' | b'\n')) {
+            at += 1;
+        }
+        at
+    };
+    let mut read = || -> Result<usize, End> {
+        loop {
+            let digits = bytes[at..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_hexdigit())
+                .count();
+            let text = String::from_utf8_lossy(&bytes[at..at + digits.min(16)]).into_owned();
+            at += digits;
+            match (digits, bytes.get(at)) {
+                (16.., _) | (0, Some(_)) => return Err(End::Bad),
+                (_, None) => return Err(End::More),
+                (_, Some(b';' | b' ' | b'\t')) => at = rest_of_line(at),
+                _ => {}
+            }
+            at = line_end(at)?;
+            let size = usize::try_from(u64::from_str_radix(&text, 16).map_err(|_| End::Bad)?)
+                .map_err(|_| End::Bad)?;
+            if size == 0 {
+                break;
+            }
+            let there = size.min(bytes.len() - at);
+            data.extend_from_slice(&bytes[at..at + there]);
+            at += there;
+            if there < size {
+                return Err(End::More);
+            }
+            at = line_end(at)?;
+        }
+        while bytes.get(at).is_some_and(|&byte| byte != b'\r') {
+            at = line_end(rest_of_line(at))?;
+        }
+        line_end(at)
+    };
+    let end = match read() {
+        Ok(at) => End::At(at),
+        Err(end) => end,
+    };
+    (data, end)
+}
+
+/// A body of any framing in pieces of any size: the pump moves what the reference says, and leaves what follows it.
+pub fn chunked(data: &[u8]) {
+    let [mode, seed, bytes @ ..] = data else { return };
+    // Beyond the bound for extensions the reference, which has none, would differ.
+    if bytes.len() > 60 * 1024 {
+        return;
+    }
+    let framing = match mode & 3 {
+        0 | 1 => Framing::Chunked,
+        2 => Framing::Length(u64::from(*seed) * 3),
+        _ => Framing::UntilClose,
+    };
+    let (expected, end) = match framing {
+        Framing::Length(length) => {
+            let length = usize::try_from(length).expect("small");
+            let end = if length <= bytes.len() {
+                End::At(length)
+            } else {
+                End::More
+            };
+            (bytes[..length.min(bytes.len())].to_vec(), end)
+        }
+        Framing::UntilClose => (bytes.to_vec(), End::More),
+        _ => chunks(bytes),
+    };
+    let to_chunks = mode & 4 != 0;
+    let mut pump = Pump::new(framing, to_chunks);
+    let (mut out, mut at, mut state) = (Vec::new(), 0, u32::from(*seed));
+    let mut leftover = None;
+    while at < bytes.len() && !pump.is_read() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let size = (1 + (state >> 24) as usize % (1 + usize::from(mode >> 3) * 8)).min(bytes.len() - at);
+        let mut buffer = vec![0xaa; HEADROOM + size + TAILROOM];
+        buffer[HEADROOM..HEADROOM + size].copy_from_slice(&bytes[at..at + size]);
+        if pump.feed(&mut buffer, HEADROOM, HEADROOM + size).is_err() {
+            assert_eq!(end, End::Bad, "refused what is right");
+            return;
+        }
+        at += size;
+        let (from, to) = pump.take_ready();
+        out.extend_from_slice(&buffer[from..to]);
+        let (from, to) = pump.leftover();
+        leftover = pump.is_read().then(|| buffer[from..to].to_vec());
+    }
+    let ended = match end {
+        End::At(end) => {
+            assert!(pump.is_read(), "read on behind the end");
+            assert_eq!(pump.taken, end as u64);
+            assert_eq!(leftover.unwrap_or_default(), bytes[end..at.max(end)]);
+            true
+        }
+        End::More => {
+            assert!(!pump.is_read(), "ended early");
+            false
+        }
+        End::Bad => panic!("took what is wrong"),
+    };
+    assert_eq!(pump.moved, expected.len() as u64);
+    if to_chunks && ended {
+        let length = out.len();
+        let (written, read) = Decoder::new()
+            .decode(&mut out, 0, length)
+            .expect("our own chunks");
+        assert_eq!((&out[..written], read), (&expected[..], length));
+    } else if !to_chunks {
+        assert_eq!(out, expected);
+    }
+}
+
+/// What the quick look calls plain, the classifier finds nothing in; and it takes any bytes.
+pub fn desync(data: &[u8]) {
+    let bytes = without_empty_lines(data);
+    let _ = desync::classify_unread(bytes);
+    let mut fields = Vec::new();
+    if let Ok(Some(head)) = RequestHead::parse(bytes, &mut fields) {
+        let quick = desync::classify(&head, bytes, &fields);
+        let whole = desync::classify_unread(&bytes[..head.length]);
+        assert_eq!(quick, whole, "the quick look and the classifier differ");
+    }
+}
+
+/// A request of HTTP/2 becomes one head of HTTP/1.1 that says the same, or is refused. The first byte tells whether it
+/// has a body; then come lines: method, path, authority (if any), and headers as `name:value`.
+pub fn h2_request(data: &[u8]) {
+    let [mode, text @ ..] = data else { return };
+    let mut parts = text.split(|&byte| byte == b'\n');
+    let (method, path, authority) = (parts.next(), parts.next(), parts.next());
+    let (Some(method), Some(path)) = (method, path) else {
+        return;
+    };
+    let mut uri = http::uri::Builder::new();
+    if let Ok(path) = PathAndQuery::try_from(path) {
+        uri = uri.path_and_query(path);
+    }
+    if let Some(authority) = authority.filter(|authority| !authority.is_empty()) {
+        uri = uri.scheme("https").authority(authority);
+    }
+    let Ok(uri) = uri.build() else { return };
+    let mut request = http::Request::builder().method(method).uri(uri);
+    for line in parts {
+        let mut halves = line.splitn(2, |&byte| byte == b':');
+        if let (Some(name), Some(value)) = (halves.next(), halves.next()) {
+            request = request.header(name, value);
+        }
+    }
+    let Ok(request) = request.body(()) else { return };
+    let (parts, ()) = request.into_parts();
+    let mut desk = Desks::default().take();
+    let Ok(incoming) = request::write(&parts, mode & 1 != 0, &mut desk) else {
+        return;
+    };
+    let whole = &desk.input[desk.start..desk.end];
+    assert_eq!(incoming.head.length, whole.len());
+    if desk.fields.len() > 250 {
+        return;
+    }
+    let mut fields = Vec::new();
+    let again = match RequestHead::parse(whole, &mut fields) {
+        Ok(Some(again)) => again,
+        other => panic!(
+            "what was written is {other:?}: {:?}",
+            String::from_utf8_lossy(whole)
+        ),
+    };
+    assert_eq!(again.length, whole.len(), "more than one request");
+    assert_eq!(again.method(whole), parts.method.as_str().as_bytes());
+    assert_eq!(again.target(whole), incoming.head.target(whole));
+    assert_eq!(lines(&fields, whole), lines(&desk.fields, whole));
+    match incoming.framing {
+        Framing::Length(length) => {
+            let told = framing::of_request(&fields, whole, false);
+            assert_eq!(told, Ok((Framing::Length(length), false)));
+        }
+        Framing::Chunked => panic!("HTTP/2 has no chunks"),
+        Framing::None | Framing::UntilClose => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_corpora_hold() {
+        for (name, target) in super::TARGETS {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+            let mut count = 0;
+            for entry in std::fs::read_dir(folder.join(name)).unwrap() {
+                target(&std::fs::read(entry.unwrap().path()).unwrap());
+                count += 1;
+            }
+            assert!(count > 0, "{name} has no corpus");
+        }
+    }
+}
