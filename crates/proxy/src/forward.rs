@@ -59,7 +59,6 @@ pub(crate) async fn forward<W: Wire>(
     mut step: Step,
     keep: bool,
 ) -> Next {
-    let idle_timeout = listener.balancer.settings.idle_timeout;
     let mut passage = Passage {
         worker,
         client,
@@ -69,7 +68,7 @@ pub(crate) async fn forward<W: Wire>(
         head: incoming.head,
         incoming,
         listener,
-        idle_timeout,
+        idle_timeout: listener.balancer.settings.idle_timeout,
     };
     let mut upload = match passage.prepare().await {
         Ok(upload) => upload,
@@ -92,14 +91,11 @@ pub(crate) async fn forward<W: Wire>(
         };
         slot.watch(Some(Arc::clone(&target.stats)));
         if target.version != ProtocolVersion::Http1 {
-            let sent = Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed));
-            match sent.await {
+            match Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await {
                 Ok(next) => return next,
-                Err(outcome) => {
-                    step = passage.decide(exchange, outcome);
-                    continue;
-                }
+                Err(outcome) => step = passage.decide(exchange, outcome),
             }
+            continue;
         }
         let outcome = match choose::connection(worker, slot, &target, reuse, &passage.desk.out).await {
             Ok(mut connection) => {
@@ -199,19 +195,7 @@ impl<W: Wire> Passage<'_, W> {
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
-        let (fields, settings) = (&self.desk.answer_fields, &self.listener.settings);
-        if W::FRAMED {
-            let answer = h2::relayed_head(bytes, fields, &head, framing, to_head, settings);
-            self.desk.out.clear();
-            let ends = matches!(framing, Framing::None | Framing::Length(0));
-            // A client that is gone is found out by the body's first byte, or does not matter any more.
-            let _ = self.client.send_head(answer, ends);
-        } else {
-            let out = &mut self.desk.out;
-            write_answer_head(
-                out, bytes, fields, &head, framing, to_head, to_chunks, keep, settings,
-            );
-        }
+        self.begin_answer(&head, framing, to_chunks, keep);
         let mut pump = Pump::new(framing, to_chunks);
         if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
             self.decide(exchange, Outcome::Failed(reason));
@@ -242,6 +226,30 @@ impl<W: Wire> Passage<'_, W> {
         } else {
             Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
             Next::Close
+        }
+    }
+
+    /// Puts the answer's head where it goes: into `out`, or out in a frame.
+    fn begin_answer(&mut self, head: &AnswerHead, framing: Framing, to_chunks: bool, keep: bool) {
+        let Desk {
+            out,
+            body,
+            body_end,
+            answer_fields: fields,
+            ..
+        } = &mut *self.desk;
+        let bytes = &body[HEADROOM..*body_end];
+        let (to_head, settings) = (self.incoming.to_head, &self.listener.settings);
+        if W::FRAMED {
+            let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings);
+            out.clear();
+            let ends = matches!(framing, Framing::None | Framing::Length(0));
+            // A client that is gone is found out by the body's first byte, or does not matter any more.
+            let _ = self.client.send_head(answer, ends);
+        } else {
+            write_answer_head(
+                out, bytes, fields, head, framing, to_head, to_chunks, keep, settings,
+            );
         }
     }
 

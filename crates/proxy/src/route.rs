@@ -71,30 +71,8 @@ pub(crate) async fn request<W: Wire>(
     };
     let now = worker.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
-    let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
-    if desk.note.classified.is_some() {
-        listener
-            .balancer
-            .stats
-            .of(worker.mind.borrow().worker)
-            .noncompliant
-            .fetch_add(1, Relaxed);
-    }
-    desk.note.suspect = course == Course::CloseAfter;
     desk.note.picture = Some(Rc::clone(&picture));
-    if course == Course::Refuse {
-        return Box::pin(settle::refuse(
-            worker,
-            client,
-            visit,
-            slot,
-            desk,
-            Reason::Malformed,
-        ))
-        .await;
-    }
-    let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
-    let begun = {
+    let begun = judge(worker, listener, desk).and_then(|()| {
         let head = &desk.input[desk.start..desk.start + incoming.head.length];
         begin(
             worker,
@@ -106,22 +84,16 @@ pub(crate) async fn request<W: Wire>(
             incoming,
             now,
         )
-    };
+    });
+    let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
     let (mut exchange, step, wanted) = match begun {
         Ok(begun) => begun,
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
     match step {
         Step::Send { .. } => {
-            write_head(
-                worker,
-                visit,
-                listener,
-                desk,
-                incoming,
-                &wanted,
-                exchange.rewritten(),
-            );
+            let rewritten = exchange.rewritten();
+            write_head(worker, visit, listener, desk, incoming, &wanted, rewritten);
             forward::forward(
                 worker,
                 client,
@@ -152,6 +124,21 @@ pub(crate) async fn request<W: Wire>(
             .await
         }
         Step::Relay | Step::Abort => Next::Close,
+    }
+}
+
+/// What becomes of a request whose framing others might read differently.
+fn judge(worker: &Worker, listener: &ListenerView, desk: &mut Desk) -> Result<(), Reason> {
+    let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
+    if desk.note.classified.is_some() {
+        let stats = listener.balancer.stats.of(worker.mind.borrow().worker);
+        stats.noncompliant.fetch_add(1, Relaxed);
+    }
+    desk.note.suspect = course == Course::CloseAfter;
+    if course == Course::Refuse {
+        Err(Reason::Malformed)
+    } else {
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a log is told: each request once, whatever became of it, and each connection.
 
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
 mod harness;
 
 use forebay_model::*;

@@ -95,10 +95,7 @@ async fn streams<W: Wire>(
 ) {
     let mut begun = 0;
     let mut leaving = false;
-    loop {
-        let Some(deadline) = idle_deadline(worker, &shared.visit) else {
-            break;
-        };
+    while let Some(deadline) = idle_deadline(worker, &shared.visit) {
         if shared.open.get() == 0 {
             shared.slot.arm(deadline, true);
         }
@@ -169,9 +166,9 @@ async fn one(
     worker.desks.borrow_mut().give_back(desk);
     let open = shared.open.get() - 1;
     shared.open.set(open);
-    if open == 0 {
-        if let Some(deadline) = idle_deadline(&worker, &shared.visit) {
-            shared.slot.arm(deadline, true);
-        }
+    if open == 0
+        && let Some(deadline) = idle_deadline(&worker, &shared.visit)
+    {
+        shared.slot.arm(deadline, true);
     }
 }
