@@ -356,6 +356,11 @@ impl Exchange {
     ) -> Step {
         let stats = listener.balancer.stats.of(mind.worker);
         match outcome {
+            // What the client has begun to see is never followed by another answer, whoever reports this.
+            Outcome::NotConnected(_) | Outcome::Died(_) if self.record.answered.is_some() => {
+                self.record.reason = Some(Reason::TargetClosed);
+                Step::Abort
+            }
             Outcome::Answered(status) => {
                 self.record.answered = Some(now);
                 self.record.target_status = Some(status);

@@ -4,6 +4,9 @@
 
 mod answer;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 mod mind;
 mod picture;

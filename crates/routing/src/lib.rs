@@ -4,6 +4,9 @@
 
 mod condition;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod normal;
 mod pattern;
 mod redirect;

@@ -288,6 +288,19 @@ fn an_answer_that_has_begun_is_never_replaced() {
 }
 
 #[test]
+fn a_connection_that_dies_after_the_answer_began_sends_nothing_again() {
+    let late = [
+        died(true, Sent::Nothing, true),
+        Outcome::NotConnected(ConnectError::Refused),
+    ];
+    for outcome in late {
+        let (mut run, _) = Case::begin(2, "GET", "/");
+        assert!(matches!(run.on(1, Outcome::Answered(200)), Step::Relay));
+        assert!(matches!(run.on(2, outcome), Step::Abort));
+    }
+}
+
+#[test]
 fn an_exchange_that_is_dropped_is_no_longer_in_flight() {
     let (run, _) = Case::begin(1, "GET", "/");
     assert_eq!(run.in_flight(), 1);

@@ -1,0 +1,395 @@
+//! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
+//! them as ordinary tests.
+
+use crate::{
+    BalancerStats, ConnectError, Death, Event, Exchange, Facts, Headers, ListenerView, Mind, Node, Outcome,
+    Output, Picture, ProbeResult, Reason, Request, Reuse, Sent, Speaks, Step, TargetId, TargetStats, ZoneId,
+};
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_model::*;
+use forebay_units::Mono;
+use std::sync::Arc;
+
+/// All targets here, by the names of their corpora.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("exchange", exchange)];
+
+/// More connections than this are never made for one request.
+const SENDS: u64 = 64;
+
+struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+}
+
+fn group(targets: u8, draining: u8, version: ProtocolVersion) -> GroupBlueprint {
+    GroupBlueprint {
+        arn: "group".into(),
+        protocol: Protocol::Http,
+        version,
+        health: HealthCheck {
+            enabled: true,
+            https: false,
+            port: HealthPort::Traffic,
+            path: "/".into(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 3,
+            unhealthy_threshold: 2,
+            matcher: Matcher::parse("200").expect("a matcher"),
+        },
+        settings: GroupSettings::default(),
+        targets: (1..=targets)
+            .map(|last| TargetBlueprint {
+                id: format!("10.0.0.{last}"),
+                port: 80,
+                address: Some(([10, 0, 0, last], 80).into()),
+                zone: None,
+                draining: last <= draining,
+            })
+            .collect(),
+        in_use: true,
+        zones: vec!["a".into()],
+    }
+}
+
+fn balancer() -> BalancerBlueprint {
+    let forward = Action::Forward(Forward {
+        groups: vec![WeightedGroup {
+            group_arn: "group".into(),
+            weight: 1,
+        }],
+        stickiness: ForwardStickiness::default(),
+    });
+    let fixed = Action::FixedResponse(FixedResponse {
+        status: 204,
+        content_type: None,
+        body: None,
+    });
+    let rule = |priority, conditions, action| RuleBlueprint {
+        arn: String::new(),
+        priority,
+        conditions,
+        action,
+        transforms: vec![],
+    };
+    let at_fixed = Condition::PathPattern(TextMatch::Wildcards(vec!["/fixed".into()]));
+    let listener = ListenerBlueprint {
+        arn: "listener".into(),
+        protocol: Protocol::Http,
+        port: 80,
+        rules: vec![
+            rule(Priority::At(1), vec![at_fixed], fixed),
+            rule(Priority::Default, vec![], forward),
+        ],
+        tls: None,
+        settings: ListenerSettings::default(),
+    };
+    BalancerBlueprint {
+        arn: "balancer".into(),
+        dns_name: "lb".into(),
+        nodes: vec![NodeBlueprint {
+            zone: "a".into(),
+            address: [127, 0, 0, 1].into(),
+        }],
+        listeners: vec![Arc::new(listener)],
+        settings: BalancerSettings::default(),
+    }
+}
+
+/// A node and what is published now; probes end well, or badly for targets named in `sick`.
+struct World {
+    node: Node,
+    picture: Arc<Picture>,
+    /// All targets there ever were.
+    targets: Vec<Arc<TargetStats>>,
+    generation: u64,
+}
+
+impl World {
+    fn new(targets: u8, sick: bool, version: ProtocolVersion) -> World {
+        let mut world = World {
+            node: Node::new(1),
+            picture: Arc::default(),
+            targets: Vec::new(),
+            generation: 0,
+        };
+        world.apply(group(targets, 0, version), sick);
+        world
+    }
+
+    fn apply(&mut self, group: GroupBlueprint, sick: bool) {
+        self.generation += 1;
+        let blueprint = Blueprint {
+            generation: self.generation,
+            balancers: vec![Arc::new(balancer())],
+            groups: vec![Arc::new(group)],
+        };
+        self.node.apply(Mono::ZERO, &blueprint);
+        self.node.handle_deadline(Mono::ZERO);
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Publish(picture) => self.picture = picture,
+                Output::Probe(order) => {
+                    let result = ProbeResult::Answered(if sick { 500 } else { 200 });
+                    let target = order.target;
+                    self.node.handle(Mono::ZERO, Event::Probed { target, result });
+                }
+                Output::Drained { .. } => {}
+            }
+        }
+        for target in self.picture.groups.iter().flat_map(|group| &group.targets) {
+            if !self.targets.iter().any(|known| Arc::ptr_eq(known, &target.stats)) {
+                self.targets.push(Arc::clone(&target.stats));
+            }
+        }
+    }
+
+    fn listener(&self) -> Arc<ListenerView> {
+        Arc::clone(&self.picture.listeners[0])
+    }
+
+    fn in_flight(&self) -> u32 {
+        let counts = self.targets.iter().map(|target| target.in_flight.load(Relaxed));
+        counts.sum()
+    }
+
+    fn answers(&self) -> u64 {
+        let all = self.targets.iter().flat_map(|target| target.totals.iter());
+        all.flat_map(|totals| &totals.answers)
+            .map(|count| count.load(Relaxed))
+            .sum()
+    }
+}
+
+/// What may follow, by what was said and done so far.
+#[derive(Default)]
+struct Seen {
+    sends: u64,
+    refused: Vec<TargetId>,
+    relayed: bool,
+    /// No other target and no other connection from here on.
+    final_send: bool,
+    own: Option<u16>,
+    aborted: bool,
+}
+
+impl Seen {
+    /// Takes a step; true while the request is under way.
+    fn take(&mut self, step: &Step, world: &World) -> bool {
+        match step {
+            Step::Send { target, reuse } => {
+                assert!(!self.relayed, "sent again after an answer began");
+                assert!(!self.final_send, "sent again although it may be at work");
+                assert!(*reuse == Reuse::Never || !self.refused.contains(&target.id));
+                self.sends += 1;
+                assert!(self.sends <= SENDS, "too many connections");
+                assert_eq!(world.in_flight(), 1);
+                true
+            }
+            Step::Relay => {
+                assert!(self.sends > 0, "an answer of nobody");
+                self.relayed = true;
+                true
+            }
+            Step::Answer(answer) => {
+                assert!(!self.relayed, "an answer that has begun was replaced");
+                assert!((200..=599).contains(&answer.status));
+                assert_eq!(world.in_flight(), 0, "in flight after the request is over");
+                self.own = Some(answer.status);
+                false
+            }
+            Step::Abort => {
+                self.aborted = true;
+                false
+            }
+        }
+    }
+}
+
+fn death(byte: u8) -> Death {
+    Death {
+        reused: byte & 1 != 0,
+        sent: if byte & 2 != 0 { Sent::Nothing } else { Sent::Some },
+        replayable: byte & 4 != 0,
+    }
+}
+
+/// The operation that these bytes name, and whether a request that ended so may be sent again.
+fn outcome(operation: u8, detail: u8, safe: bool, age: Duration) -> (Outcome, bool) {
+    match operation % 4 {
+        0 => {
+            let error = [
+                ConnectError::Refused,
+                ConnectError::Refused,
+                ConnectError::TimedOut,
+                ConnectError::Handshake,
+                ConnectError::OutOfResources,
+            ][usize::from(detail) % 5];
+            (
+                Outcome::NotConnected(error),
+                matches!(error, ConnectError::Refused),
+            )
+        }
+        1 => {
+            let death = death(detail);
+            let unharmed = death.sent == Sent::Nothing || (safe && age < Duration::from_secs(1));
+            (Outcome::Died(death), death.reused && death.replayable && unharmed)
+        }
+        2 => (Outcome::Answered(100 + u16::from(detail) * 4 % 900), false),
+        _ => {
+            let reasons = [
+                Reason::ClientGone,
+                Reason::TargetSilent,
+                Reason::BadAnswer,
+                Reason::BodyBroken,
+                Reason::DeregistrationOver,
+                Reason::ClientSilent,
+            ];
+            (
+                Outcome::Failed(reasons[usize::from(detail) % reasons.len()]),
+                false,
+            )
+        }
+    }
+}
+
+/// What these bytes ask, of which target group.
+struct Ask {
+    method: &'static [u8],
+    path: &'static [u8],
+    speaks: Speaks,
+    version: ProtocolVersion,
+}
+
+impl Ask {
+    fn new(kind: u8) -> Ask {
+        let method: &[u8] = [&b"GET"[..], b"POST", b"HEAD", b"DELETE"][usize::from(kind & 3)];
+        let http2 = Speaks::Http2 {
+            grpc: kind & 4 != 0,
+            post: method == b"POST",
+        };
+        Ask {
+            method,
+            path: if kind & 32 == 0 { b"/" } else { b"/fixed" },
+            speaks: if kind & 8 == 0 { Speaks::Http1 } else { http2 },
+            version: if kind & 16 == 0 {
+                ProtocolVersion::Http1
+            } else {
+                ProtocolVersion::Grpc
+            },
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            facts: Facts {
+                method: self.method,
+                host: b"a.b",
+                path: self.path,
+                query: b"",
+                source: [127, 0, 0, 1].into(),
+                headers: &NoHeaders,
+            },
+            protocol: "http",
+            zone: ZoneId(0),
+            speaks: self.speaks,
+        }
+    }
+}
+
+/// One request and any sequence of what may come of it, two bytes each, while targets come and go. The first three bytes
+/// are the request, the group and the seed.
+pub fn exchange(data: &[u8]) {
+    let [kind, targets, seed, operations @ ..] = data else {
+        return;
+    };
+    let ask = Ask::new(*kind);
+    let safe = matches!(ask.method, b"GET" | b"HEAD");
+    let mut world = World::new(targets & 15, targets & 16 != 0, ask.version);
+    let mut mind = Mind::new(0, u64::from(*seed));
+    let (mut now, mut sent) = (Mono::ZERO, Mono::ZERO);
+    let first = world.listener();
+    let (mut exchange, mut last) = Exchange::begin(now, &ask.request(), &first, &world.picture, &mut mind);
+    let mut seen = Seen::default();
+    let mut going = seen.take(&last, &world);
+    for pair in operations.chunks_exact(2) {
+        if !going {
+            break;
+        }
+        let (operation, detail) = (pair[0], pair[1]);
+        match operation % 8 {
+            0..4 => {
+                let (outcome, again) = outcome(operation, detail, safe, now.since(sent));
+                if let (Outcome::NotConnected(_), Step::Send { target, .. }) = (outcome, &last) {
+                    seen.refused.push(target.id);
+                }
+                seen.final_send = !again;
+                last = exchange.on(now, outcome, &world.listener(), &world.picture, &mut mind);
+                going = seen.take(&last, &world);
+                sent = now;
+            }
+            4 => now = now + Duration::from_millis(u64::from(detail) * 10),
+            5 if !seen.relayed => {
+                exchange.connected(now);
+                sent = now;
+            }
+            6 => world.apply(group(detail & 15, detail >> 4, ask.version), operation & 8 != 0),
+            _ => mind.forget(&world.picture),
+        }
+    }
+    finish(exchange, now, &seen, &world, &mind, &first.balancer.stats);
+}
+
+/// Over, or abandoned where it was: every counter says what happened, once.
+fn finish(
+    mut exchange: Exchange,
+    now: Mono,
+    seen: &Seen,
+    world: &World,
+    mind: &Mind,
+    stats: &crate::Shards<BalancerStats>,
+) {
+    if seen.own.is_none() && !seen.relayed && !seen.aborted {
+        assert_eq!(world.in_flight(), 1, "waits for a target that does not count it");
+        drop(exchange);
+        assert_eq!(world.in_flight(), 0, "in flight after it was dropped");
+        return;
+    }
+    let record = exchange.settle(now, seen.own, &world.listener(), mind);
+    assert_eq!(u64::from(record.retries), seen.sends.saturating_sub(1));
+    assert_eq!(record.target_status.is_some(), seen.relayed);
+    assert_eq!(world.in_flight(), 0, "in flight after it was settled");
+    let own: u64 = stats
+        .iter()
+        .flat_map(|shard| &shard.own)
+        .map(|count| count.load(Relaxed))
+        .sum();
+    assert_eq!(own, u64::from(seen.own.is_some()), "own answers");
+    assert_eq!(world.answers(), u64::from(seen.relayed), "targets' answers");
+    assert!(own + world.answers() <= 1, "answered twice");
+    let requests: u64 = stats.iter().map(|shard| shard.requests.load(Relaxed)).sum();
+    assert_eq!(requests, 1);
+    let sends: u64 = world.targets.iter().map(|target| target.requests()).sum();
+    assert_eq!(sends, seen.sends, "requests of targets");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
+    fn the_corpora_hold() {
+        for (name, target) in super::TARGETS {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+            let mut count = 0;
+            for entry in std::fs::read_dir(folder.join(name)).unwrap() {
+                target(&std::fs::read(entry.unwrap().path()).unwrap());
+                count += 1;
+            }
+            assert!(count > 0, "{name} has no corpus");
+        }
+    }
+}
