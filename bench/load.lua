@@ -1,4 +1,4 @@
 -- One small request, made anew each time: what a client that does something per request costs.
 function request()
-  return wrk.format("GET", "/")
+  return wrk.format()
 end

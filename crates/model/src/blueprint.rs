@@ -156,7 +156,10 @@ impl Default for ListenerSettings {
         ListenerSettings {
             server_header: true,
             response_headers: Vec::new(),
-            tls_header_names: ["X-Amzn-Tls-Version".to_owned(), "X-Amzn-Tls-Cipher-Suite".to_owned()],
+            tls_header_names: [
+                "X-Amzn-Tls-Version".to_owned(),
+                "X-Amzn-Tls-Cipher-Suite".to_owned(),
+            ],
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::crew::{BindFailure, Crew};
 use crate::ledger::Ledger;
 use crate::probe::probe;
 use crate::thread::essential;
-use forebay_model::{Blueprint, TargetHealth, TargetTls};
+use forebay_model::{Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::journal::{Journal, ProbeFacts};
 use forebay_node::{Event, Node, Output, Picture, ProbeOrder, ProbeResult};
 use std::io;
@@ -266,10 +266,11 @@ fn write_probe(shared: &Shared, ledger: &Ledger, clock: Clock, probed: &Probed) 
         pen.probe(&ProbeFacts {
             watch: &watch,
             address: probed.order.address,
-            kind: if probed.order.tls == TargetTls::Clear {
-                "http"
-            } else {
-                "https"
+            kind: match (probed.order.version, &probed.order.tls) {
+                (ProtocolVersion::Grpc, _) => "grpc",
+                (ProtocolVersion::Http2, _) => "h2",
+                (ProtocolVersion::Http1, TargetTls::Clear) => "http",
+                (ProtocolVersion::Http1, _) => "https",
             },
             wall: clock.wall(),
             latency: probed.latency,

@@ -1,5 +1,5 @@
-//! `cargo xtask bench peers`: CPU time per proxied request and memory per idle connection, beside the bare relay, nginx
-//! and HAProxy in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
+//! `cargo xtask bench peers`: CPU time per proxied request (63 bytes, 64 KiB, with an access log) and memory per idle
+//! connection, beside the bare relay, nginx and HAProxy in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
 //! over requests, so it holds when the load is the bottleneck, and its ratio holds from run to run.
 
 use crate::run::{cargo, is_installed, run as run_command};
@@ -73,6 +73,15 @@ impl Drop for Running {
     }
 }
 
+/// CPU microseconds a request, by shape of the answer and proxy, one for each round.
+type Costs = BTreeMap<(&'static str, &'static str), Vec<f64>>;
+
+const SMALL: &str = "small";
+const LARGE: &str = "64 KiB";
+/// What is asked for: an answer's name, and its path.
+const SHAPES: &[(&str, &str)] = &[(SMALL, "/"), (LARGE, "/large")];
+/// Forebay with an access log.
+const LOGGING: &str = "forebay+log";
 const BODY: &str = "sixty-three bytes, as small as the answers of many APIs can be.";
 
 fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
@@ -94,9 +103,10 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;
-    let mut proxies: Vec<(&str, Running)> = vec![
+    let mut proxies: Vec<(&'static str, Running)> = vec![
         ("relay", relay(&backends.addresses)?),
-        ("forebay", forebay(&dir, &backends.addresses)?),
+        ("forebay", forebay(&dir, &backends.addresses, false)?),
+        (LOGGING, forebay(&dir.join("logging"), &backends.addresses, true)?),
         ("nginx", nginx(&dir, &backends.addresses)?),
     ];
     if is_installed("haproxy") {
@@ -104,45 +114,45 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
     } else {
         println!("haproxy is missing: bench/install.sh installs it; measured without");
     }
-    let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    println!("Envoy and Pingora are in no package of this system: measured without");
+    let mut costs = Costs::new();
     for round in 1..=rounds {
-        for (name, proxy) in &proxies {
-            // The first second warms connections and caches.
-            load(proxy.address, 1)?;
-            let before = busy_micros()?;
-            let requests = load(proxy.address, seconds)?;
-            let cost = (busy_micros()? - before) / requests;
-            println!(
-                "round {round}: {name:<8} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
-                requests / f64::from(seconds)
-            );
-            costs.entry(name).or_default().push(cost);
+        for (shape, path) in SHAPES {
+            for (name, proxy) in proxies
+                .iter()
+                .filter(|(name, _)| *name != LOGGING || *shape == SMALL)
+            {
+                // The first second warms connections and caches.
+                load(proxy.address, path, 1)?;
+                let before = busy_micros()?;
+                let requests = load(proxy.address, path, seconds)?;
+                let cost = (busy_micros()? - before) / requests;
+                println!(
+                    "round {round}: {name:<11} {shape:<6} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
+                    requests / f64::from(seconds)
+                );
+                costs.entry((*shape, *name)).or_default().push(cost);
+            }
         }
     }
     println!();
     report(&costs, &proxies, idle)
 }
 
-fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: usize) -> anyhow::Result<()> {
-    let of = |name: &str| costs.get(name).map(Vec::as_slice).unwrap_or_default();
-    // Ratios are taken within each round: what slows the machine for a while slows both.
-    let ratio = |name: &str, to: &str| {
-        median(
-            of(name)
-                .iter()
-                .zip(of(to))
-                .map(|(own, other)| own / other)
-                .collect(),
-        )
-        .with_context(|| format!("{name} and {to} were not both measured"))
+fn report(costs: &Costs, proxies: &[(&'static str, Running)], idle: usize) -> anyhow::Result<()> {
+    let of = |shape: &'static str, name: &'static str| {
+        costs.get(&(shape, name)).map(Vec::as_slice).unwrap_or_default()
     };
-    println!("| proxy | CPU us / request (median) | x relay (median of rounds) | KiB / idle connection |");
-    println!("|---|---|---|---|");
+    // Ratios are taken within each round: what slows the machine for a while slows both.
+    let ratio = |shape: &'static str, name: &'static str, to: &'static str| {
+        let pairs = of(shape, name).iter().zip(of(shape, to));
+        median(pairs.map(|(own, other)| own / other).collect())
+            .with_context(|| format!("{name} and {to} were not both measured"))
+    };
+    println!("| proxy | small, us CPU | x relay | 64 KiB, us CPU | x relay | KiB / idle connection |");
+    println!("|---|---|---|---|---|---|");
     let mut idle_kib = BTreeMap::new();
     for (name, proxy) in proxies {
-        let Some(cost) = median(of(name).to_vec()) else {
-            continue;
-        };
         let memory = if *name == "relay" {
             None
         } else {
@@ -152,7 +162,14 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
             idle_kib.insert(*name, memory);
         }
         let memory = memory.map_or("-".to_owned(), |kib| format!("{kib:.2}"));
-        println!("| {name} | {cost:.2} | {:.2} | {memory} |", ratio(name, "relay")?);
+        print!("| {name} |");
+        for (shape, _) in SHAPES {
+            match median(of(shape, name).to_vec()) {
+                Some(cost) => print!(" {cost:.2} | {:.2} |", ratio(shape, name, "relay")?),
+                None => print!(" - | - |"),
+            }
+        }
+        println!(" {memory} |");
     }
     println!();
     let mut kept = true;
@@ -164,8 +181,10 @@ fn report(costs: &BTreeMap<&str, Vec<f64>>, proxies: &[(&str, Running)], idle: u
             if good { "kept" } else { "BROKEN" }
         );
     };
-    bound("forebay / relay", ratio("forebay", "relay")?, 1.25);
-    bound("forebay / nginx", ratio("forebay", "nginx")?, 0.9);
+    bound("forebay / relay, small", ratio(SMALL, "forebay", "relay")?, 1.25);
+    bound("forebay / nginx, small", ratio(SMALL, "forebay", "nginx")?, 0.9);
+    bound("forebay / relay, 64 KiB", ratio(LARGE, "forebay", "relay")?, 1.3);
+    bound("access log on / off", ratio(SMALL, LOGGING, "forebay")?, 1.08);
     bound(
         "KiB per idle connection",
         idle_kib.get("forebay").copied().unwrap_or(f64::MAX),
@@ -202,7 +221,7 @@ fn busy_micros() -> anyhow::Result<f64> {
 ///
 /// Each request is made by a script, which costs the load generator enough to be the bottleneck before any proxy is: a
 /// proxy that is saturated finds more events each time it looks, and so looks cheaper than it is at any lower load.
-fn load(address: SocketAddr, seconds: u32) -> anyhow::Result<f64> {
+fn load(address: SocketAddr, path: &str, seconds: u32) -> anyhow::Result<f64> {
     let script = crate::root()?.join("bench/load.lua");
     let output = Command::new("taskset")
         .args([
@@ -214,7 +233,7 @@ fn load(address: SocketAddr, seconds: u32) -> anyhow::Result<f64> {
             &format!("-d{seconds}s"),
             "-s",
             &script.display().to_string(),
-            &format!("http://{address}/"),
+            &format!("http://{address}{path}"),
         ])
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -269,10 +288,13 @@ impl Backends {
     /// Three ports of one nginx worker, on CPU 1.
     fn start(dir: &Path) -> anyhow::Result<Backends> {
         let addresses = [free()?, free()?, free()?];
+        let pages = dir.join("pages");
+        std::fs::create_dir_all(&pages)?;
+        std::fs::write(pages.join("large"), "x".repeat(64 * 1024))?;
         let servers: String = addresses
             .iter()
             .map(|address| {
-                format!("server {{ listen {address} backlog=4096; location / {{ return 200 '{BODY}'; }} }}\n")
+                format!("server {{ listen {address} backlog=4096; root {}; location = / {{ return 200 '{BODY}'; }} }}\n", pages.display())
             })
             .collect();
         let nginx = start_nginx(dir, "backend", "1", &servers, addresses[0])?;
@@ -336,7 +358,12 @@ fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
 }
 
 /// nginx as a proxy, listening as `listen` says.
-fn nginx_with(dir: &Path, address: SocketAddr, listen: &str, backends: &[SocketAddr]) -> anyhow::Result<Running> {
+fn nginx_with(
+    dir: &Path,
+    address: SocketAddr,
+    listen: &str,
+    backends: &[SocketAddr],
+) -> anyhow::Result<Running> {
     let servers: String = backends
         .iter()
         .map(|backend| format!("server {backend};\n"))
@@ -371,14 +398,15 @@ fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
 }
 
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
-fn forebay(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
-    let mut running = forebay_alone(dir)?;
-    running.address = make_balancer(running.address, backends, None)?;
+fn forebay(dir: &Path, backends: &[SocketAddr], logs: bool) -> anyhow::Result<Running> {
+    let mut running = forebay_alone(dir, if logs { "127.209.0.0/16" } else { "127.208.0.0/16" })?;
+    running.address = make_balancer(running.address, backends, None, logs)?;
     Ok(running)
 }
 
 /// Forebay with nothing to serve yet; the address is its API's.
-fn forebay_alone(dir: &Path) -> anyhow::Result<Running> {
+fn forebay_alone(dir: &Path, pool: &str) -> anyhow::Result<Running> {
+    std::fs::create_dir_all(dir)?;
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(binary("forebay")?).args([
         "up",
@@ -388,13 +416,7 @@ fn forebay_alone(dir: &Path) -> anyhow::Result<Running> {
         "--api",
         "127.0.0.1:0",
     ]);
-    command.args([
-        "--admin",
-        "127.0.0.1:0",
-        "--address-pool",
-        "127.208.0.0/16",
-        "--data-dir",
-    ]);
+    command.args(["--admin", "127.0.0.1:0", "--address-pool", pool, "--data-dir"]);
     command
         .arg(dir.join("forebay"))
         .stdout(Stdio::piped())

@@ -20,7 +20,9 @@ pub(crate) fn knows(work: &Work<'_>, arn: &str) -> bool {
 /// Whether it was requested and nobody has issued it: it has no key to serve with.
 pub(crate) fn is_pending(work: &Work<'_>, arn: &str) -> bool {
     let certificates = &work.region().certificates;
-    certificates.get(arn).is_some_and(|certificate| certificate.issued.is_none())
+    certificates
+        .get(arn)
+        .is_some_and(|certificate| certificate.issued.is_none())
 }
 
 /// All operations that are served.

@@ -162,3 +162,74 @@ impl Pen<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffers::Desks;
+    use http::Request;
+    use proptest::prelude::*;
+
+    fn parts(method: &str, uri: &str, headers: &[(String, Vec<u8>)]) -> Option<Parts> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(name, &value[..]);
+        }
+        Some(request.body(()).ok()?.into_parts().0)
+    }
+
+    #[test]
+    fn cookies_are_joined_and_hosts_agree() {
+        let headers = [
+            ("cookie", "a=1"),
+            ("expect", "100-continue"),
+            ("cookie", "b=2"),
+            ("host", "A.test"),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let mut desk = Desks::default().take();
+        let one = parts("GET", "https://a.test/x?y", &headers).unwrap();
+        let incoming = write(&one, true, &mut desk).unwrap();
+        let head = std::str::from_utf8(&desk.input[..incoming.head.length]).unwrap();
+        assert_eq!(
+            head,
+            "GET /x?y HTTP/1.1\r\nHost: a.test\r\ncookie: a=1; b=2\r\n\r\n"
+        );
+        let other = [("host".to_owned(), b"b.test".to_vec())];
+        let two = parts("GET", "https://a.test/", &other).unwrap();
+        assert_eq!(write(&two, true, &mut desk).err(), Some(Reason::Malformed));
+    }
+
+    proptest! {
+        /// What is written reads back as one head of HTTP/1.1 with the same parts, whatever the client put into it.
+        #[test]
+        fn what_is_written_is_one_head(
+            method in "[A-Za-z!#$%&'*+.^_`|~-]{1,12}",
+            path in "/[ -~]{0,40}",
+            headers in proptest::collection::vec(("[a-z0-9-]{1,12}", proptest::collection::vec(any::<u8>(), 0..40)), 0..8),
+        ) {
+            let Some(parts) = parts(&method, &format!("https://a.test{path}"), &headers) else {
+                return Ok(());
+            };
+            let mut desk = Desks::default().take();
+            let Ok(incoming) = write(&parts, false, &mut desk) else {
+                return Ok(());
+            };
+            let mut fields = Vec::new();
+            let bytes = &desk.input[..incoming.head.length];
+            let parsed = RequestHead::parse(bytes, &mut fields);
+            let Ok(Some(parsed)) = parsed else {
+                return Err(TestCaseError::fail(format!("{:?}", String::from_utf8_lossy(bytes))));
+            };
+            prop_assert_eq!(parsed.length, bytes.len());
+            prop_assert_eq!((parsed.method, parsed.target), (incoming.head.method, incoming.head.target));
+            let spans = |fields: &[Field]| fields.iter().map(|field| (field.name, field.value)).collect::<Vec<_>>();
+            let (read, written) = (spans(&fields), spans(&desk.fields));
+            prop_assert_eq!(read.len(), written.len());
+            for (read, written) in read.iter().zip(&written) {
+                prop_assert_eq!(read.0.of(bytes), written.0.of(bytes));
+                prop_assert_eq!(read.1.of(bytes), written.1.of(bytes));
+            }
+        }
+    }
+}

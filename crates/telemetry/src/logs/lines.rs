@@ -257,8 +257,10 @@ pub(super) fn probe(out: &mut Vec<u8>, stamp: &mut Stamp, facts: &ProbeFacts<'_>
     socket(out, facts.address);
     out.push(b' ');
     out.extend_from_slice(facts.watch.group.as_bytes());
+    let grpc = facts.kind == "grpc";
     let (status, reason) = match facts.result {
         ProbeResult::Answered(status) if facts.watch.matcher.accepts(status) => (Some(status), None),
+        ProbeResult::Answered(status) if grpc => (Some(status), Some("GRPCUnexpectedStatus")),
         ProbeResult::Answered(status) if status >= 500 => (Some(status), Some("TargetError")),
         ProbeResult::Answered(status) => (Some(status), Some("ResponseCodeMismatch")),
         ProbeResult::TimedOut => (None, Some("TimedOut")),

@@ -22,6 +22,7 @@ pub(super) fn make_balancer(
     api: SocketAddr,
     backends: &[SocketAddr],
     tls: Option<(&str, &str)>,
+    logs: bool,
 ) -> anyhow::Result<SocketAddr> {
     let subnets = api_call(api, "ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
     let (first, second) = (
@@ -40,6 +41,11 @@ pub(super) fn make_balancer(
         "Action=CreateLoadBalancer&Name=bench&Subnets.member.1={first}&Subnets.member.2={second}"
     ))?;
     let arn = element(&balancer, "LoadBalancerArn", 1)?;
+    if logs {
+        elb(&format!(
+            "Action=ModifyLoadBalancerAttributes&LoadBalancerArn={arn}&Attributes.member.1.Key=access_logs.s3.enabled&Attributes.member.1.Value=true&Attributes.member.2.Key=access_logs.s3.bucket&Attributes.member.2.Value=bench"
+        ))?;
+    }
     let group = elb(&format!(
         "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"
     ))?;

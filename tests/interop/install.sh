@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The origins of tests/interop/origins.py that no lock file brings: Node, nginx and Apache httpd. Debian and Ubuntu.
+# Only programs: the suite starts them by configurations of its own, and no service of theirs is started or stays enabled.
+set -eu
+
+packages=()
+command -v node >/dev/null || packages+=(nodejs)
+command -v nginx >/dev/null || packages+=(nginx-light)
+# apache2-bin is the program without the service.
+command -v apache2 >/dev/null || packages+=(apache2-bin)
+if [ "${#packages[@]}" -eq 0 ]; then
+  exit 0
+fi
+
+# What invoke-rc.d asks before it starts a service (Debian policy, section 9.3.3).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+apt-get update
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+for package in "${packages[@]}"; do
+  if [ "$package" = nginx-light ] && command -v systemctl >/dev/null; then
+    systemctl disable nginx 2>/dev/null || true
+  fi
+done
