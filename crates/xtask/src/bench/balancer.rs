@@ -71,16 +71,7 @@ pub(super) fn make_balancer(
         "Action=CreateListener&LoadBalancerArn={arn}&{protocol}&Port={port}&{forward}"
     ))?;
     let listener = element(&listener, "ListenerArn", 1)?;
-    for priority in 1..=3 {
-        let condition = format!(
-            "Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*"
-        );
-        let action =
-            "Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404";
-        elb(&format!(
-            "Action=CreateRule&ListenerArn={listener}&Priority={priority}&{condition}&{action}"
-        ))?;
-    }
+    make_rules(api, &listener)?;
     let address = element(&elb("Action=DescribeLoadBalancers")?, "IpAddress", 1)?;
     let began = Instant::now();
     let healthy = || elb(&format!("Action=DescribeTargetHealth&TargetGroupArn={group}"));
@@ -92,6 +83,22 @@ pub(super) fn make_balancer(
         std::thread::yield_now();
     }
     Ok(SocketAddr::new(address.parse()?, port))
+}
+
+/// Three rules that no request meets.
+fn make_rules(api: SocketAddr, listener: &str) -> anyhow::Result<()> {
+    for priority in 1..=3 {
+        let condition = format!(
+            "Conditions.member.1.Field=path-pattern&Conditions.member.1.Values.member.1=/rule{priority}/*"
+        );
+        let action =
+            "Actions.member.1.Type=fixed-response&Actions.member.1.FixedResponseConfig.StatusCode=404";
+        let rule = format!(
+            "Action=CreateRule&Version=2015-12-01&ListenerArn={listener}&Priority={priority}&{condition}&{action}"
+        );
+        api_call(api, "elasticloadbalancing", &rule)?;
+    }
+    Ok(())
 }
 
 /// Uploads a certificate; returns what makes a listener use it.

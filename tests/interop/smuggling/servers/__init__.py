@@ -45,9 +45,9 @@ MaxKeepAliveRequests 0
 LimitRequestFieldSize 65536
 LimitRequestLine 65536
 LimitRequestFields 400
-DocumentRoot {folder}/root
-AliasMatch "^" "{folder}/root/page"
-<Directory {folder}/root>
+DocumentRoot {folder}/pages
+AliasMatch "^" "{folder}/pages/page"
+<Directory {folder}/pages>
   Require all granted
 </Directory>
 Header always set X-Seen "expr=%{{REQUEST_URI}}"
@@ -107,7 +107,7 @@ def nginx(origin):
 
 
 def apache(origin):
-    (origin.folder / "root").mkdir()
+    (origin.folder / "pages").mkdir()
     (origin.folder / "root/page").write_text("page\n")
     program = pathlib.Path(shutil.which("apache2") or shutil.which("httpd"))
     folder = next(path for path in ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"] if os.path.isdir(path))
@@ -116,7 +116,7 @@ def apache(origin):
     modules += ["User www-data", "Group www-data"] if os.geteuid() == 0 else []
     (origin.folder / "types").write_text("")
     modules.append(f"TypesConfig {origin.folder}/types")
-    for path in [*origin.folder.parents[:1], origin.folder, origin.folder / "root"]:
+    for path in [*origin.folder.parents[:1], origin.folder, origin.folder / "pages"]:
         path.chmod(0o755)
     text = APACHE.format(folder=origin.folder, port=origin.port, log=origin.log, modules="\n".join(modules))
     (origin.folder / "httpd.conf").write_text(text)

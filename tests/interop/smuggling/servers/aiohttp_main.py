@@ -10,7 +10,9 @@ handle_error = web_protocol.RequestHandler.handle_error
 
 
 def bad(self, request, status=500, exc=None, message=None):
-    note(peer(request), "BAD", f"{request.raw_path} {exc!r}")
+    # A connection that was cut within a body says nothing about another request.
+    if not isinstance(exc, ConnectionResetError):
+        note(peer(request), "BAD", f"{request.raw_path} {exc!r}")
     return handle_error(self, request, status, exc, message)
 
 
