@@ -6,8 +6,11 @@ use crate::{HttpRequest, Protocol, Service, encode, open};
 use forebay_units::Wall;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// A target's name, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// All targets here, by the names of their corpora.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("api_call", api_call), ("sigv4", sigv4)];
+pub const TARGETS: &[Target] = &[("api_call", api_call), ("sigv4", sigv4)];
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 /// 2015-08-30 12:36:00, the time of AWS's worked examples.

@@ -11,8 +11,11 @@ use forebay_model::*;
 use forebay_units::Mono;
 use std::sync::Arc;
 
+/// A target's name, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// All targets here, by the names of their corpora.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("exchange", exchange)];
+pub const TARGETS: &[Target] = &[("exchange", exchange)];
 
 /// More connections than this are never made for one request.
 const SENDS: u64 = 64;

@@ -12,8 +12,11 @@ use crate::pump::{HEADROOM, Pump, TAILROOM};
 use forebay_model::ListenerSettings;
 use http::uri::PathAndQuery;
 
+/// A target's name, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// All targets here, by the names of their corpora.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("request_head", request_head),
     ("answer_head", answer_head),
     ("chunked", chunked),

@@ -7,8 +7,11 @@ use forebay_model::{
     TextMatch, Transform, WeightedGroup,
 };
 
+/// A target's name, and what takes its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// All targets here, by the names of their corpora.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("rules", rules)];
+pub const TARGETS: &[Target] = &[("rules", rules)];
 
 struct One<'a>(&'a [u8], &'a [u8]);
 

@@ -21,6 +21,7 @@ const SUITES: &[(&str, &str)] = &[
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("slow", "slow.py"),
+    ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
     ("moto", "moto/run.py"),
