@@ -12,6 +12,10 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIO = 1, 1, 4, 8, 32
 CODES = [
     "NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR",
     "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"]
+# One for all connections: what it costs to make is many times a handshake.
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
+CONTEXT.set_alpn_protocols(["h2"])
 
 
 def frame(kind, flags=0, stream=0, payload=b"", length=None):
@@ -27,12 +31,9 @@ class Wire:
     """One connection."""
 
     def __init__(self, front, settings=b"", preface=True):
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.set_alpn_protocols(["h2"])
         raw = socket.create_connection((front.ip, front.port), timeout=10)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = context.wrap_socket(raw, server_hostname="a.test")
+        self.socket = CONTEXT.wrap_socket(raw, server_hostname="a.test")
         assert self.socket.selected_alpn_protocol() == "h2"
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.authority = f"{front.ip}:{front.port}"

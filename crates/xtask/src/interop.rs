@@ -16,6 +16,7 @@ const SUITES: &[(&str, &str)] = &[
     ("stale", "stale.py"),
     ("malformed", "malformed.py"),
     ("desync", "desync.py"),
+    ("origins", "origins.py"),
     ("logs", "logs.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),

@@ -34,7 +34,6 @@ for _name, _source, _raw, _exact in [
     ("HEAD and GET", "RFC 9112 9.3.2", post(b"", method=b"HEAD") + HIDDEN, (1, 1)),
     ("POST of a length, and GET", "RFC 9112 9.3.2", post(CL, HIDDEN) + HIDDEN, (1, 1)),
     ("POST of chunks, and GET", "RFC 9112 9.3.2", post(TE, CHUNKED) + HIDDEN, (1, 1)),
-    ("GET with a body, and GET", "RFC 9112 9.3.2", post(CL, HIDDEN, method=b"GET") + HIDDEN, (1, 1)),
     ("GET, empty line, and GET", "RFC 9112 2.2", post(b"", method=b"GET") + b"\r\n" + HIDDEN, (1, 1)),
     ("kept HTTP/1.0, and GET", "RFC 9112 9.3", post(b"Connection: keep-alive\r\n", method=b"GET", version=b"HTTP/1.0") + HIDDEN, (1, 1)),
     ("HTTP/1.0, and GET", "RFC 9112 9.3", post(b"", method=b"GET", version=b"HTTP/1.0") + HIDDEN, (1, 0)),
@@ -42,3 +41,5 @@ for _name, _source, _raw, _exact in [
     ("GET, and a bad one", "RFC 9112 9.3.2", post(b"", method=b"GET") + b"GET " + INNER + b" HTTP/1.1\r\n" + HOST + b"X : y\r\n\r\n", (1, 0)),
 ]:
     vector("pipelined", f"pipelined: {_name}", _source, _raw, exact=_exact)
+# ALB's classifier calls a GET with a body ambiguous (UndefinedContentLengthSemantics).
+vector("pipelined", "pipelined: GET with a body, and GET", "RFC 9112 9.3.2", post(CL, HIDDEN, method=b"GET") + HIDDEN, exact=(1, 1), defensive=(1, 0))

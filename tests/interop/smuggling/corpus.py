@@ -29,7 +29,15 @@ class Vector:
     exact: tuple = None
     # The request is incomplete on purpose, so that nothing is answered before its client ends.
     eof: bool = False
+    # The same in defensive mode, where a request of doubtful class ends its connection.
+    defensive: tuple = None
     number: int = 0
+
+    def expected(self, run):
+        """What must arrive in this run: `d` is the one in defensive mode, `h` the one in HTTP/2, where nothing is pipelined."""
+        if run == "h" or self.exact is None:
+            return None
+        return self.defensive or self.exact if run == "d" else self.exact
 
     def render(self, run):
         """The bytes to send in this run, a letter."""

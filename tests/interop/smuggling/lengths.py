@@ -77,7 +77,8 @@ for _name, _source, _lines in [
     ("two equal lines", "RFC 9112 6.3", b"Content-Length: " + N + b"\r\nContent-Length: " + N),
     ("two equal by value", "RFC 9112 6.3", b"Content-Length: " + N + b"\r\nContent-Length: 0" + N),
 ]:
-    vector("CL", f"CL, {_name}", _source, post(_lines + b"\r\n", HIDDEN))
+    # Lengths that may be right and are not reached.
+    vector("CL", f"CL, {_name}", _source, post(_lines + b"\r\n", HIDDEN), eof=_name in ("2^32 more", "2^63"))
 
 # Longer than what comes: the hidden request is the start of a body that never ends.
 for _name, _source, _lines in [
@@ -93,11 +94,14 @@ for _name, _source, _lines in [
     ("none", "RFC 9112 6.3", b""),
     ("zero", "RFC 9112 6.3; CVE-2023-40175", b"Content-Length: 0\r\n"),
     ("two zeros", "RFC 9110 8.6", b"Content-Length: 00\r\n"),
-    ("underscore only", "RFC 9110 5.1", b"Content_Length: " + N + b"\r\n"),
     ("prefix only", "RFC 9110 5.1", b"X-Content-Length: " + N + b"\r\n"),
     ("plural only", "RFC 9110 5.1", b"Content-Lengths: " + N + b"\r\n"),
     ("Content-Range only", "RFC 9110 14.4", b"Content-Range: bytes 0-%d/*\r\n" % (SIZE - 1)),
 ]:
     vector("pipelined", f"pipelined POST, length {_name}", _source, post(_lines, HIDDEN), exact=(1, 1))
+
+# ALB's classifier calls a name so close to Content-Length ambiguous (SuspiciousHeader).
+vector("pipelined", "pipelined POST, length underscore only", "RFC 9110 5.1", post(b"Content_Length: " + N + b"\r\n", HIDDEN),
+       exact=(1, 1), defensive=(1, 0))
 
 vector("CL", "CL 0 and HTTP/1.0", "RFC 9112 9.3", b"POST " + OUTER + b" HTTP/1.0\r\n" + HOST + b"Content-Length: 0\r\n\r\n" + HIDDEN)

@@ -108,7 +108,7 @@ def nginx(origin):
 
 def apache(origin):
     (origin.folder / "pages").mkdir()
-    (origin.folder / "root/page").write_text("page\n")
+    (origin.folder / "pages/page").write_text("page\n")
     program = pathlib.Path(shutil.which("apache2") or shutil.which("httpd"))
     folder = next(path for path in ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"] if os.path.isdir(path))
     # As root it takes another user, who must be able to get at the page.
