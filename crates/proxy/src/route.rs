@@ -226,12 +226,8 @@ fn begin(
     if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES {
         return Err(Reason::TooManyForwarded);
     }
-    let host = split_port(wanted.authority(head, listener)).0;
-    if !preserves_host(listener, head, fields, incoming)
-        && !host
-            .iter()
-            .all(|&byte| byte > b' ' && byte != 0x7f && byte != b'/' && byte != b'@')
-    {
+    let (host, port) = split_port(wanted.authority(head, listener));
+    if !preserves_host(listener, head, fields, incoming) && !is_authority(host, port.unwrap_or_default()) {
         return Err(Reason::Malformed);
     }
     let request = Request {
@@ -332,6 +328,13 @@ pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
         .unwrap_or(after.len());
     let (authority, rest) = after.split_at(end);
     (!authority.is_empty() && !authority.contains(&b'@')).then_some((authority, rest))
+}
+
+/// Whether a target will read this host and port as rules did. What ends an authority or begins one anew for its reader must
+/// not be within (RFC 3986 section 3.2, RFC 9112 section 3.2): rules would take `a:x@b` for a, and its target for b.
+fn is_authority(host: &[u8], port: &[u8]) -> bool {
+    let part = |&byte: &u8| byte > b' ' && !matches!(byte, 0x7f | b'/' | b'@' | b'?' | b'#' | b'\\');
+    host.iter().all(part) && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Host without its port, and the port's text.
