@@ -43,3 +43,12 @@ for _name, _source, _raw, _exact in [
     vector("pipelined", f"pipelined: {_name}", _source, _raw, exact=_exact)
 # ALB's classifier calls a GET with a body ambiguous (UndefinedContentLengthSemantics).
 vector("pipelined", "pipelined: GET with a body, and GET", "RFC 9112 9.3.2", post(CL, HIDDEN, method=b"GET") + HIDDEN, exact=(1, 1), defensive=(1, 0))
+
+# Answered before the body is whole: what is missing of it must not be taken from the next request on that connection.
+for _name, _lines, _body in [
+    ("billion", b"Content-Length: 1000000000\r\n", HIDDEN),
+    ("megabyte", b"Content-Length: 1048576\r\n", HIDDEN * 2_000),
+    ("within a chunk", TE, b"fffff\r\n" + HIDDEN),
+    ("between chunks", TE, CHUNKED[:-5]),
+]:
+    vector("early", f"answered early, {_name}", "RFC 9112 9.3, 9.5; RFC 9110 10.1.1", post(_lines, _body, target=OUTER + b"?early"), eof=True, early=True)

@@ -31,6 +31,8 @@ class Vector:
     eof: bool = False
     # The same in defensive mode, where a request of doubtful class ends its connection.
     defensive: tuple = None
+    # The origins of `servers.EARLY` answer before the body is there; only then its client ends.
+    early: bool = False
     number: int = 0
 
     def expected(self, run):

@@ -133,6 +133,10 @@ STARTS = {
 }
 
 
+# Those that answer a target with `?early` before they have read its body.
+EARLY = ("aiohttp", "node", "nginx")
+
+
 def missing():
     """Programs that are not installed."""
     lacking = [program for program in ("node", "nginx") if not shutil.which(program)]

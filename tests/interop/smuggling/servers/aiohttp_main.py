@@ -24,7 +24,8 @@ def peer(request):
 async def answer(request):
     port = peer(request)
     try:
-        await request.read()
+        if not request.raw_path.endswith("?early"):
+            await request.read()
     finally:
         note(port, request.method, request.raw_path)
     return web.Response(text=request.raw_path, headers={"X-Seen": request.raw_path})

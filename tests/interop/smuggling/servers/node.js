@@ -8,10 +8,12 @@ const note = (port, method, target) => fs.writeSync(log, JSON.stringify([port ||
 const server = http.createServer((request, response) => {
   note(request.socket.remotePort, request.method, request.url);
   request.on('error', () => {});
-  request.on('end', () => {
+  const answer = () => {
     response.setHeader('X-Seen', request.url);
     response.end(request.url);
-  });
+  };
+  if (request.url.endsWith('?early')) answer();
+  else request.on('end', answer);
   request.resume();
 });
 server.keepAliveTimeout = 75000;
