@@ -58,6 +58,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         quota: Vec::new(),
         live_log: Vec::new(),
         workers: None,
+        max_connections: None,
         drain_seconds: 2,
     })
     .await?;

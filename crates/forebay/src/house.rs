@@ -123,6 +123,9 @@ impl House {
         let plane = Arc::new(DataPlane::start(
             Options {
                 workers,
+                connections: args
+                    .max_connections
+                    .unwrap_or_else(forebay_proxy::affordable_connections),
                 seed,
                 journal: Some(Arc::clone(&logs) as Arc<dyn Journal>),
             },

@@ -49,6 +49,8 @@ pub enum Reason {
     TargetSilent,
     /// The target's deregistration delay ended first.
     DeregistrationOver,
+    /// As many client connections are open as may be.
+    TooManyConnections,
     /// No file descriptor or address was left for a connection.
     OutOfResources,
 }
@@ -80,6 +82,7 @@ impl Reason {
             Reason::BadAnswer => "bad-answer",
             Reason::TargetSilent => "target-silent",
             Reason::DeregistrationOver => "deregistration-over",
+            Reason::TooManyConnections => "too-many-connections",
             Reason::OutOfResources => "out-of-resources",
         }
     }
@@ -99,7 +102,7 @@ impl Reason {
             Reason::Version => 505,
             Reason::ClientSilent => 408,
             Reason::ClientGone => 460,
-            Reason::NoTarget | Reason::OutOfResources => 503,
+            Reason::NoTarget | Reason::TooManyConnections | Reason::OutOfResources => 503,
             Reason::NotServed | Reason::TransformFailed => 500,
             Reason::Refused
             | Reason::TargetHandshake

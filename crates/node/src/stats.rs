@@ -38,6 +38,8 @@ pub struct BalancerStats {
     pub own: [AtomicU64; 6],
     /// Connections accepted.
     pub connections: AtomicU64,
+    /// Connections refused because too many were open.
+    pub rejected: AtomicU64,
     /// Connections open.
     pub open: AtomicU64,
     /// Rules looked at, default rules excluded.

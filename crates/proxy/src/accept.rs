@@ -9,7 +9,7 @@ use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use forebay_model::Protocol;
 use forebay_node::journal::ConnectionId;
-use forebay_node::{ListenerId, ListenerView, Picture, ZoneId};
+use forebay_node::{ListenerId, ListenerView, Picture, Reason, ZoneId};
 use forebay_units::Mono;
 use std::cell::Cell;
 use std::io;
@@ -92,7 +92,9 @@ pub(crate) async fn listen(
                     id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
                     tls: None,
                 };
-                if visit.place.secure {
+                if worker.sweep.len() >= worker.ceiling {
+                    refuse(&worker, &stream, &visit);
+                } else if visit.place.secure {
                     tokio::task::spawn_local(secure_connection(Rc::clone(&worker), stream, visit));
                 } else {
                     tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
@@ -109,6 +111,24 @@ pub(crate) async fn listen(
             }
         }
     }
+}
+
+/// One connection too many: told so in clear, if it is in clear, and closed. What is open keeps its memory and
+/// descriptors.
+fn refuse(worker: &Worker, stream: &TcpStream, visit: &Visit) {
+    let picture = worker.picture();
+    if let Some(listener) = picture.listener(visit.place.listener) {
+        let stats = listener.balancer.stats.of(worker.mind.borrow().worker);
+        stats.rejected.fetch_add(1, Relaxed);
+        if !visit.place.secure {
+            let page = settle::page(worker, Reason::TooManyConnections, &listener.settings);
+            // A fresh socket takes this much at once.
+            let _ = stream.try_write(&page);
+        }
+    }
+    worker.tell_of_shortage(&io::Error::other(
+        "as many connections are open as may be; --max-connections or the limit on open files says how many",
+    ));
 }
 
 /// Errors of one connection that accept passes on (accept(2)); all others would come again at once.

@@ -3,12 +3,12 @@
 use crate::accept::{self, Place};
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::slow::Options;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
 use crate::tls::Listeners;
 use crate::worker::Worker;
 use forebay_model::Protocol;
-use forebay_node::journal::Journal;
 use forebay_node::{Event, Mind, Picture};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use std::cell::Cell;
@@ -59,14 +59,10 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// Starts `count` workers, each on a thread of its own.
-    pub(crate) fn start(
-        count: usize,
-        seed: u64,
-        clock: Clock,
-        events: &mpsc::Sender<Event>,
-        journal: Option<&Arc<dyn Journal>>,
-    ) -> io::Result<Crew> {
+    /// Starts the workers, each on a thread of its own.
+    pub(crate) fn start(options: &Options, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
+        let (count, seed) = (options.workers, options.seed);
+        let ceiling = options.connections.div_ceil(count.max(1));
         let mut crew = Crew {
             commands: Vec::new(),
             threads: Vec::new(),
@@ -77,7 +73,7 @@ impl Crew {
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
-            let journal = journal.cloned();
+            let journal = options.journal.clone();
             let thread = essential(format!("worker-{index}"), move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
@@ -89,6 +85,7 @@ impl Crew {
                             Mind::new(index, seed),
                             events,
                             Ledger::new(journal.as_deref()),
+                            ceiling,
                         ));
                         runtime.block_on(run(worker, receiver));
                     }
@@ -216,6 +213,17 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
         }
         _ => error.to_string(),
     }
+}
+
+/// Descriptors for everything that is no client connection and no connection to a target.
+const OTHER_DESCRIPTORS: usize = 512;
+
+/// Client connections that the limit on open files allows: each may need another one to its target.
+pub fn affordable_connections() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    (limit.saturating_sub(OTHER_DESCRIPTORS) / 2).max(16)
 }
 
 /// Raises the soft limit on open files to the hard one: each proxied connection takes two descriptors.

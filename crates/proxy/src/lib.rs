@@ -37,5 +37,5 @@ mod tls;
 mod worker;
 
 pub use clock::Clock;
-pub use crew::{BindFailure, raise_descriptor_limit};
+pub use crew::{BindFailure, affordable_connections, raise_descriptor_limit};
 pub use slow::{DataPlane, Drained, Options, Served};

@@ -59,6 +59,15 @@ pub(crate) async fn refuse<W: Wire>(
     Next::Close
 }
 
+/// The whole of an answer to whom is not listened.
+pub(crate) fn page(worker: &Worker, reason: Reason, settings: &ListenerSettings) -> Vec<u8> {
+    let answer = Answer::page(reason);
+    let mut out = Vec::new();
+    write_answer(worker, &mut out, &answer, settings, false);
+    out.extend_from_slice(answer.content.as_ref().map_or(&[], |content| &content.1));
+    out
+}
+
 /// Sends an answer made here. `keep`: the connection stays open; `to_head`: the request was HEAD.
 #[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 pub(crate) async fn send<W: Wire>(

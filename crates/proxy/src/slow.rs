@@ -25,6 +25,8 @@ const BIND_RETRY: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Worker threads.
     pub workers: usize,
+    /// Client connections open at once; one more is refused. Each worker takes its share of them.
+    pub connections: usize,
     /// Seed of the workers' random streams.
     pub seed: u64,
     /// Where lines about requests, connections and probes are written, if anywhere.
@@ -80,13 +82,7 @@ impl DataPlane {
         drained: mpsc::UnboundedSender<Drained>,
     ) -> io::Result<DataPlane> {
         let (events, received) = mpsc::channel(EVENTS);
-        let crew = Crew::start(
-            options.workers,
-            options.seed,
-            clock,
-            &events,
-            options.journal.as_ref(),
-        )?;
+        let crew = Crew::start(&options, clock, &events)?;
         let shared = Arc::new(Shared {
             node: Mutex::new(Node::new(options.workers)),
             served: Mutex::default(),

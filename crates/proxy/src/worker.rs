@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) ledger: Ledger,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
+    /// Connections and streams open at once; one more connection is refused.
+    pub(crate) ceiling: usize,
     date: RefCell<(i64, String)>,
     /// When a shortage was last told.
     told: Cell<Option<Mono>>,
@@ -53,7 +55,13 @@ pub(crate) struct Worker {
 const TELLING: Duration = Duration::from_secs(5);
 
 impl Worker {
-    pub(crate) fn new(clock: Clock, mind: Mind, events: mpsc::Sender<Event>, ledger: Ledger) -> Worker {
+    pub(crate) fn new(
+        clock: Clock,
+        mind: Mind,
+        events: mpsc::Sender<Event>,
+        ledger: Ledger,
+        ceiling: usize,
+    ) -> Worker {
         Worker {
             clock,
             recent: Cell::new(clock.now()),
@@ -69,6 +77,7 @@ impl Worker {
             sweep: Rc::default(),
             events,
             ledger,
+            ceiling,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
             told: Cell::new(None),

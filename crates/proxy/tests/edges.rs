@@ -335,3 +335,36 @@ fn a_request_behind_a_chunked_body_is_not_written_over() {
         wait(|| balancer.open().0 == 0);
     }
 }
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let target = ok();
+    let balancer = Balancer::simple(&target);
+    // As many as the harness allows.
+    let mut open: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = balancer.connect();
+            client.write_all(GET).unwrap();
+            let (head, _) = read_answer(&mut BufReader::new(client.try_clone().unwrap()));
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            client
+        })
+        .collect();
+    let (head, body) = read_answer(&mut BufReader::new(balancer.connect()));
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(head.contains("Connection: close"), "{head}");
+    assert_eq!(body.len(), 162);
+    // Whoever is served goes on being served, and a place that is given up is free.
+    let kept = &mut open[0];
+    kept.write_all(GET).unwrap();
+    let (head, _) = read_answer(&mut BufReader::new(kept.try_clone().unwrap()));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    open.pop();
+    wait(|| {
+        let mut client = balancer.connect();
+        let _ = client.write_all(GET_AND_CLOSE);
+        let mut answer = String::new();
+        let _ = client.read_to_string(&mut answer);
+        answer.starts_with("HTTP/1.1 200")
+    });
+}

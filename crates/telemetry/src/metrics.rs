@@ -97,6 +97,11 @@ fn balancers(node: &Node, registry: &mut Registry) {
         "Client connections accepted (NewConnectionCount)",
         |stats| &stats.connections,
     );
+    counter(
+        "connections_rejected",
+        "Client connections refused because as many were open as may be (RejectedConnectionCount)",
+        |stats| &stats.rejected,
+    );
     counter("rule_evaluations", "Rules looked at (RuleEvaluations)", |stats| {
         &stats.rule_evaluations
     });

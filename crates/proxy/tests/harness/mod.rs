@@ -184,6 +184,7 @@ impl Balancer {
         let plane = DataPlane::start(
             Options {
                 workers: 1,
+                connections: 300,
                 seed: 1,
                 journal,
             },
