@@ -115,23 +115,9 @@ impl House {
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
-        let workers = args.workers.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from),
-            usize::from,
-        );
         let logs = start_logs(&args, seed)?;
-        let plane = Arc::new(DataPlane::start(
-            Options {
-                workers,
-                connections: args
-                    .max_connections
-                    .unwrap_or_else(forebay_proxy::affordable_connections),
-                seed,
-                journal: Some(Arc::clone(&logs) as Arc<dyn Journal>),
-            },
-            clock,
-            sender,
-        )?);
+        let options = plane_options(&args, seed, &logs);
+        let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
         let publish = Publisher {
             plane: Arc::clone(&plane),
@@ -195,6 +181,21 @@ impl House {
             served??;
         }
         Ok(())
+    }
+}
+
+/// How the data plane is to run.
+fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
+    Options {
+        workers: args.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        ),
+        connections: args
+            .max_connections
+            .unwrap_or_else(forebay_proxy::affordable_connections),
+        seed,
+        journal: Some(Arc::clone(logs) as Arc<dyn Journal>),
     }
 }
 
