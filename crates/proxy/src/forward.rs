@@ -202,7 +202,7 @@ impl<W: Wire> Passage<'_, W> {
             self.slot.watch(None);
             let now = self.now();
             self.log(exchange, now);
-            return Next::Close;
+            return self.cut(reason, ends_with_close).await;
         }
         self.slot.watch(None);
         // A short answer went out at once, when its head came: the clock was read a moment ago.
@@ -227,6 +227,16 @@ impl<W: Wire> Passage<'_, W> {
             Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
             Next::Close
         }
+    }
+
+    /// Closes behind an answer that broke off. A client whose next requests are unread would get a reset, which takes
+    /// earlier answers along that are still on their way (RFC 9112 section 9.6); so what it sends is read for a moment.
+    /// Not where only the reset tells that the answer is not whole: where it ends with its connection or stream.
+    async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
+        if !W::FRAMED && !ends_with_close && reason != Reason::ClientGone {
+            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
+        }
+        Next::Close
     }
 
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
