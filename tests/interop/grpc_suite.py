@@ -269,7 +269,7 @@ def main():
         tls_server, tls_port = serve(third, credentials)
         front.elb.delete_rule(RuleArn=next(
             rule["RuleArn"] for rule in front.elb.describe_rules(ListenerArn=front.listener)["Rules"] if rule["Priority"] == "1"))
-        front.group("GRPC", "/test.Echo/*", [("127.0.0.1", tls_port)], protocol="HTTPS", Matcher={"GrpcCode": "12"})
+        front.group("GRPC", "/test.Echo/*", [("127.0.0.1", tls_port)], protocol="HTTPS", HealthCheckProtocol="HTTPS", Matcher={"GrpcCode": "12"})
         compare(front, port, "gRPC over TLS to the target")
         print("the same over TLS to the target")
         for each in (server, tls_server):

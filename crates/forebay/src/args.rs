@@ -127,8 +127,7 @@ pub(crate) struct UpArgs {
     /// Threads that carry traffic [default: one per core]
     #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
-    /// Client connections open at once; one more is answered 503 and closed [default: half of what the limit on open files
-    /// leaves, for each may need a second one to its target]
+    /// Client connections open at once; one more is answered 503 and closed [default: the limit on open files less 256]
     #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
     /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log

@@ -6,7 +6,7 @@ use crate::secure::{Wire, readable, secure};
 use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::tls::TlsFacts;
-use crate::worker::Worker;
+use crate::worker::{Places, Worker};
 use forebay_model::Protocol;
 use forebay_node::journal::ConnectionId;
 use forebay_node::{ListenerId, ListenerView, Picture, Reason, ZoneId};
@@ -92,12 +92,15 @@ pub(crate) async fn listen(
                     id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
                     tls: None,
                 };
-                if worker.sweep.len() >= worker.ceiling {
+                if !worker.places.has_room() {
                     refuse(&worker, &stream, &visit);
-                } else if visit.place.secure {
-                    tokio::task::spawn_local(secure_connection(Rc::clone(&worker), stream, visit));
+                    continue;
+                }
+                let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &visit));
+                if visit.place.secure {
+                    tokio::task::spawn_local(secure_connection(worker, stream, visit, open));
                 } else {
-                    tokio::task::spawn_local(connection(Rc::clone(&worker), stream, visit));
+                    tokio::task::spawn_local(connection(worker, stream, visit, open));
                 }
             }
             // The client was gone before it was taken: its own affair.
@@ -142,18 +145,16 @@ fn is_clients(error: &io::Error) -> bool {
 
 /// One connection in clear, from accept to close. Its future is what an idle connection costs, so all that only an
 /// active request needs is behind a box.
-async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit) {
+async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: Open) {
     let _ = stream.set_nodelay(true);
-    let _open = Open::new(&worker, &visit);
     let slot = worker.sweep.slot(visit.place);
     settle::log_connection(&worker, &visit, None);
     keep(&worker, stream, &visit, &slot).await;
 }
 
 /// The same over TLS.
-async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit) {
+async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, _open: Open) {
     let _ = stream.set_nodelay(true);
-    let _open = Open::new(&worker, &visit);
     let slot = worker.sweep.slot(visit.place);
     let Some(tls) = worker.tls.borrow().get(visit.place.listener).cloned() else {
         return;
@@ -219,6 +220,7 @@ pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
 struct Open {
     stats: Option<Arc<forebay_node::Shards<forebay_node::BalancerStats>>>,
     worker: usize,
+    places: Arc<Places>,
 }
 
 impl Open {
@@ -227,9 +229,11 @@ impl Open {
         let stats = picture
             .listener(visit.place.listener)
             .map(|view| Arc::clone(&view.balancer.stats));
+        worker.places.take();
         let open = Open {
             stats,
             worker: worker.mind.borrow().worker,
+            places: Arc::clone(&worker.places),
         };
         if let Some(stats) = &open.stats {
             let shard = stats.of(open.worker);
@@ -242,6 +246,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.places.give_back();
         if let Some(stats) = &self.stats {
             stats.of(self.worker).open.fetch_sub(1, Relaxed);
         }

@@ -7,7 +7,7 @@ use crate::slow::Options;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
 use crate::tls::Listeners;
-use crate::worker::Worker;
+use crate::worker::{Places, Worker};
 use forebay_model::Protocol;
 use forebay_node::{Event, Mind, Picture};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
@@ -62,7 +62,7 @@ impl Crew {
     /// Starts the workers, each on a thread of its own.
     pub(crate) fn start(options: &Options, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
         let (count, seed) = (options.workers, options.seed);
-        let ceiling = options.connections.div_ceil(count.max(1));
+        let places = Arc::new(Places::new(options.connections));
         let mut crew = Crew {
             commands: Vec::new(),
             threads: Vec::new(),
@@ -74,6 +74,7 @@ impl Crew {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
             let journal = options.journal.clone();
+            let places = Arc::clone(&places);
             let thread = essential(format!("worker-{index}"), move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
@@ -85,7 +86,7 @@ impl Crew {
                             Mind::new(index, seed),
                             events,
                             Ledger::new(journal.as_deref()),
-                            ceiling,
+                            places,
                         ));
                         runtime.block_on(run(worker, receiver));
                     }
@@ -215,15 +216,16 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// Descriptors for everything that is no client connection and no connection to a target.
-const OTHER_DESCRIPTORS: usize = 512;
+/// Descriptors for what is no client connection. Connections to targets are not counted on: most clients are idle, and a
+/// request for which no descriptor is left is answered 503.
+const OTHER_DESCRIPTORS: usize = 256;
 
-/// Client connections that the limit on open files allows: each may need another one to its target.
+/// Client connections that the limit on open files allows.
 pub fn affordable_connections() -> usize {
     use rustix::process::{Resource, getrlimit};
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    (limit.saturating_sub(OTHER_DESCRIPTORS) / 2).max(16)
+    limit.saturating_sub(OTHER_DESCRIPTORS).max(16)
 }
 
 /// Raises the soft limit on open files to the hard one: each proxied connection takes two descriptors.

@@ -25,7 +25,7 @@ const BIND_RETRY: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Worker threads.
     pub workers: usize,
-    /// Client connections open at once; one more is refused. Each worker takes its share of them.
+    /// Client connections open at once, of all workers; one more is refused.
     pub connections: usize,
     /// Seed of the workers' random streams.
     pub seed: u64,

@@ -13,12 +13,42 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
 /// shared by all workers, and would travel between their cores with each request.
 pub(crate) type Current = Rc<Arc<Picture>>;
+
+/// Client connections of all workers.
+#[derive(Debug)]
+pub(crate) struct Places {
+    taken: AtomicUsize,
+    ceiling: usize,
+}
+
+impl Places {
+    pub(crate) fn new(ceiling: usize) -> Places {
+        Places {
+            taken: AtomicUsize::new(0),
+            ceiling,
+        }
+    }
+
+    /// Whether one more may be taken. Workers that ask at once may exceed the ceiling by one each.
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken.load(Relaxed) < self.ceiling
+    }
+
+    pub(crate) fn take(&self) {
+        self.taken.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn give_back(&self) {
+        self.taken.fetch_sub(1, Relaxed);
+    }
+}
 
 /// A worker's things.
 pub(crate) struct Worker {
@@ -44,8 +74,8 @@ pub(crate) struct Worker {
     pub(crate) ledger: Ledger,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
-    /// Connections and streams open at once; one more connection is refused.
-    pub(crate) ceiling: usize,
+    /// How many client connections are open, of all workers.
+    pub(crate) places: Arc<Places>,
     date: RefCell<(i64, String)>,
     /// When a shortage was last told.
     told: Cell<Option<Mono>>,
@@ -60,7 +90,7 @@ impl Worker {
         mind: Mind,
         events: mpsc::Sender<Event>,
         ledger: Ledger,
-        ceiling: usize,
+        places: Arc<Places>,
     ) -> Worker {
         Worker {
             clock,
@@ -77,7 +107,7 @@ impl Worker {
             sweep: Rc::default(),
             events,
             ledger,
-            ceiling,
+            places,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
             told: Cell::new(None),
