@@ -1,11 +1,11 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
 use crate::buffers::Field;
-use crate::digits::decimal;
 use crate::framing::Framing;
 use crate::head::{AnswerHead, has_word};
 use forebay_model::ListenerSettings;
 use forebay_node::phrase;
+use forebay_units::digits::decimal;
 use std::io::Write as _;
 
 /// Values of an answer's Connection headers.

@@ -12,7 +12,6 @@ mod chunked;
 mod clock;
 mod crew;
 mod desync;
-mod digits;
 mod forward;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]

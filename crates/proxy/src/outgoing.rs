@@ -2,7 +2,6 @@
 
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
-use crate::digits::{decimal, hexadecimal};
 use crate::framing::Framing;
 use crate::head::has_word;
 use crate::read::Incoming;
@@ -11,6 +10,7 @@ use crate::worker::Worker;
 use forebay_model::XffMode;
 use forebay_node::{ListenerView, Rewritten};
 use forebay_units::Wall;
+use forebay_units::digits::{decimal, hexadecimal};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 

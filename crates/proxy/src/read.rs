@@ -78,6 +78,8 @@ async fn requests<W: Wire>(
         if next == Next::Close || desk.unread().is_empty() {
             return next;
         }
+        // Desks come from their worker with an empty note.
+        desk.note.reset();
     }
 }
 
@@ -97,7 +99,6 @@ async fn head<W: Wire>(
     desk: &mut Desk,
     first: bool,
 ) -> Result<Option<Incoming>, Reason> {
-    desk.note.reset();
     let mut pace = Pace::default();
     let mut wait: Option<(Mono, bool)> = None;
     loop {

@@ -1,8 +1,9 @@
-//! The first words: points in time, seeded random streams, small bounded containers.
+//! The first words: points in time, seeded random streams, small bounded containers, numbers as text.
 //! Never reads a clock, never draws ambient randomness: both come in as arguments.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounded;
+pub mod digits;
 mod stream;
 mod time;
 

@@ -150,7 +150,6 @@ async fn one(
 ) {
     let slot = worker.sweep.slot(shared.visit.place);
     let mut desk = worker.desks.borrow_mut().take();
-    desk.note.reset();
     let (parts, body) = request.into_parts();
     let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);

@@ -1,17 +1,18 @@
 //! The lines themselves, exactly in the formats of ALB's access, connection and health-check logs.
 
-use super::text::{Stamp, decimal, escaped, hexadecimal, ip, padded, seconds, socket};
+use super::text::{Stamp, escaped, ip, padded, seconds, socket};
 use forebay_model::Priority;
 use forebay_node::journal::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts, RequestLine};
 use forebay_node::{ProbeResult, Taken, TransformError};
+use forebay_units::digits::{decimal, hexadecimal};
 
 /// Bytes of a User-Agent that are logged (ALB's access log page).
 const AGENT_BYTES: usize = 8 * 1024;
 
 fn connection_id(out: &mut Vec<u8>, id: ConnectionId) {
     out.extend_from_slice(b"TID_");
-    hexadecimal(out, id.0[0]);
-    hexadecimal(out, id.0[1]);
+    hexadecimal(out, id.0[0], 16);
+    hexadecimal(out, id.0[1], 16);
 }
 
 /// Host without its port.

@@ -2,34 +2,9 @@
 //! these run for each request.
 
 use forebay_units::Wall;
+use forebay_units::digits::decimal;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-
-/// Appends a number in decimal.
-pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    // Parts of addresses, statuses, short lengths.
-    if number < 1000 {
-        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
-        let skip = if number >= 100 {
-            0
-        } else {
-            2 - usize::from(number >= 10)
-        };
-        out.extend_from_slice(&digits[skip..]);
-        return;
-    }
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
 
 /// Appends a number in decimal with leading zeros; digits beyond `WIDTH` are lost.
 pub(crate) fn padded<const WIDTH: usize>(out: &mut Vec<u8>, mut number: u64) {
@@ -38,13 +13,6 @@ pub(crate) fn padded<const WIDTH: usize>(out: &mut Vec<u8>, mut number: u64) {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    out.extend_from_slice(&digits);
-}
-
-/// Appends sixteen hexadecimal digits.
-pub(crate) fn hexadecimal(out: &mut Vec<u8>, number: u64) {
-    let digits: [u8; 16] =
-        core::array::from_fn(|place| b"0123456789abcdef"[(number >> (60 - 4 * place) & 0xf) as usize]);
     out.extend_from_slice(&digits);
 }
 
@@ -219,7 +187,10 @@ mod tests {
             "10.0.0.1:80"
         );
         assert_eq!(text(|out| socket(out, "[::1]:80".parse().unwrap())), "[::1]:80");
-        assert_eq!(text(|out| hexadecimal(out, 0xabc)), "0000000000000abc");
+        assert_eq!(
+            text(|out| forebay_units::digits::hexadecimal(out, 0xabc, 16)),
+            "0000000000000abc"
+        );
     }
 
     #[test]

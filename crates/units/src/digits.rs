@@ -1,7 +1,18 @@
 //! Numbers as text, on the path of every request: the formatting machinery costs several times as much.
 
 /// Appends a number in decimal.
-pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    // Parts of addresses, statuses, short lengths.
+    if number < 1000 {
+        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+        let skip = if number >= 100 {
+            0
+        } else {
+            2 - usize::from(number >= 10)
+        };
+        out.extend_from_slice(&digits[skip..]);
+        return;
+    }
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -16,7 +27,7 @@ pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Appends the low `width` hexadecimal digits of a number, 16 at most.
-pub(crate) fn hexadecimal(out: &mut Vec<u8>, number: u64, width: u32) {
+pub fn hexadecimal(out: &mut Vec<u8>, number: u64, width: u32) {
     for place in (0..width.min(16)).rev() {
         out.push(b"0123456789abcdef"[(number >> (4 * place) & 0xf) as usize]);
     }
