@@ -122,8 +122,8 @@ class Clients:
                     try:
                         status, headers, got = await asyncio.wait_for(self.answer(reader), 30)
                     except Broken as error:
-                        # Only the chaos may cut an answer; what was asked in a row with it on this connection is lost with it.
-                        if all(place == "honest" for place, *_ in asked):
+                        # Only the chaos may cut an answer, and only its own: those before it in a row are whole.
+                        if where == "honest":
                             self.fault(f"honest {name}: {error}; number {number} of {len(asked)}, row {row}")
                         self.counts[f"{where} cut"] += 1
                         return
