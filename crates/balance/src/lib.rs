@@ -1,7 +1,34 @@
-//! Decides which target gets a request, from the targets that may get one.
+//! Decides which target gets a request, from the targets that may get one, and which of them behave unlike their peers.
 //! Never counts, probes or connects: what it needs to know comes in.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod board;
+mod chooser;
+mod least_outstanding_requests;
+mod peak_ewma;
+mod power_of_two;
+mod prequal;
 mod round_robin;
+mod sample;
+mod seats;
+mod service;
+mod slow_start;
+mod sticky;
+#[cfg(test)]
+mod testing;
+mod weight;
+mod weighted_random;
 
+pub use board::Board;
+pub use chooser::Chooser;
+pub use least_outstanding_requests::LeastOutstandingRequests;
+pub use peak_ewma::{PeakEwma, PeakLatency};
+pub use power_of_two::PowerOfTwo;
+pub use prequal::{LOADS, MedianLatency, Prequal, load_class};
 pub use round_robin::RoundRobin;
+pub use seats::{Choose, Seats};
+pub use service::Service;
+pub use slow_start::Ramp;
+pub use sticky::{COOKIE_LENGTH, Keys, Mark, Opened, Scope, Secret};
+pub use weight::Weight;
+pub use weighted_random::WeightedRandom;
