@@ -128,7 +128,7 @@ fn decisions(criterion: &mut Criterion) {
     let group = &picture.groups[0];
     assert_eq!(group.eligible(ZoneId(0)).targets.len(), 1000);
     criterion.bench_function("choose among 1000 targets", |bencher| {
-        bencher.iter(|| black_box(mind.choose(black_box(group), ZoneId(0), &[])));
+        bencher.iter(|| black_box(mind.choose(Mono::ZERO, black_box(group), ZoneId(0), &[])));
     });
     let paths = rules(100, false);
     let rules = rules(100, true);

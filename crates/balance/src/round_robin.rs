@@ -1,26 +1,56 @@
 //! Round robin: each target in turn. O(1) a choice, O(tried) when some must be passed over.
+//!
+//! With weights, each visit adds the target's weight to its credit, and it is taken when the credit reaches one: shares
+//! are proportional to weights, at 1 / mean weight visits a choice. Credits begin at random, so that targets that start
+//! together do not come due together.
 
-/// Where the next turn is. One per target group and worker.
+use crate::seats::{Choose, Seats};
+use crate::weight::Weight;
+use forebay_units::{Mono, Stream};
+
+/// Where the next turn is.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
     turn: usize,
+    /// By seat, below one; empty while all weights are full.
+    credits: Vec<u32>,
 }
 
 impl RoundRobin {
-    /// The next of `eligible` (indices of targets, in a fixed order) for which `passed_over` does not hold; none if
-    /// it holds for all. Over n eligible targets, any k choices in a row differ by at most one per target.
-    pub fn choose(&mut self, eligible: &[u32], passed_over: impl Fn(u32) -> bool) -> Option<u32> {
-        if self.turn >= eligible.len() {
-            self.turn = 0;
+    /// Whether the seat's credit suffices now.
+    fn is_due(&mut self, seat: usize, weight: Weight, draws: &mut Stream) -> bool {
+        while self.credits.len() <= seat {
+            self.credits
+                .push(draws.below(u64::from(Weight::FULL.parts())) as u32);
         }
-        for _ in 0..eligible.len() {
-            let chosen = eligible[self.turn];
-            self.turn += 1;
-            if self.turn == eligible.len() {
+        let credit = &mut self.credits[seat];
+        *credit += weight.parts();
+        let due = *credit >= Weight::FULL.parts();
+        if due {
+            *credit -= Weight::FULL.parts();
+        }
+        due
+    }
+}
+
+impl Choose for RoundRobin {
+    /// Over n seats of full weight, any k choices in a row differ by at most one per seat.
+    fn choose<S: Seats>(&mut self, _: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
+        let count = seats.count();
+        let weighted = seats.is_weighted();
+        if !weighted && !self.credits.is_empty() {
+            self.credits = Vec::new();
+        }
+        // The lightest weight is due after so many rounds at the latest.
+        let rounds = if weighted { Weight::LEVELS as usize + 1 } else { 1 };
+        for _ in 0..count * rounds {
+            if self.turn >= count {
                 self.turn = 0;
             }
-            if !passed_over(chosen) {
-                return Some(chosen);
+            let seat = self.turn;
+            self.turn += 1;
+            if !seats.is_passed_over(seat) && (!weighted || self.is_due(seat, seats.weight(seat), draws)) {
+                return Some(seats.take(seat));
             }
         }
         None
@@ -30,26 +60,33 @@ impl RoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Room;
     use proptest::prelude::*;
 
     #[test]
     fn passes_over_and_gives_up() {
+        let mut draws = Stream::named(1, "turns");
         let mut turns = RoundRobin::default();
-        assert_eq!(turns.choose(&[4, 5, 6], |target| target == 4), Some(5));
-        assert_eq!(turns.choose(&[4, 5, 6], |_| false), Some(6));
-        assert_eq!(turns.choose(&[4, 5, 6], |_| true), None);
-        assert_eq!(turns.choose(&[], |_| false), None);
-        assert_eq!(turns.choose(&[9], |_| false), Some(9));
+        let mut choose = |room: &Room| turns.choose(Mono::ZERO, room, &mut draws);
+        let mut three = Room::of(3);
+        three.passed_over = vec![0];
+        assert_eq!(choose(&three), Some(1));
+        three.passed_over.clear();
+        assert_eq!(choose(&three), Some(2));
+        three.passed_over = vec![0, 1, 2];
+        assert_eq!(choose(&three), None);
+        assert_eq!(choose(&Room::of(0)), None);
+        assert_eq!(choose(&Room::of(1)), Some(0));
     }
 
     proptest! {
         #[test]
-        fn spread_is_within_one(targets in 1_u32..50, choices in 0_usize..500) {
-            let eligible: Vec<u32> = (0..targets).collect();
-            let mut turns = RoundRobin::default();
-            let mut counts = vec![0_u32; eligible.len()];
+        fn spread_is_within_one(targets in 1_usize..50, choices in 0_usize..500) {
+            let room = Room::of(targets);
+            let (mut turns, mut draws) = (RoundRobin::default(), Stream::named(1, "turns"));
+            let mut counts = vec![0_u32; targets];
             for _ in 0..choices {
-                counts[turns.choose(&eligible, |_| false).unwrap() as usize] += 1;
+                counts[turns.choose(Mono::ZERO, &room, &mut draws).unwrap()] += 1;
             }
             let (low, high) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             prop_assert!(high - low <= 1);

@@ -1,5 +1,6 @@
 //! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a picture.
 
+use crate::algorithm::Algorithm;
 use crate::health::HealthCheck;
 use crate::logs::{DesyncMode, LogPlace};
 use crate::rule::{Action, Condition, Priority, Transform};
@@ -213,6 +214,14 @@ pub struct GroupSettings {
     pub routing_minimum_percent: u32,
     /// The name that certificates of targets must be for; none if any certificate will do.
     pub verified_name: Option<Arc<str>>,
+    /// How targets are chosen.
+    pub algorithm: Algorithm,
+    /// How long a target that becomes healthy gets less than an equal share; zero for not at all.
+    pub slow_start: Duration,
+    /// Whether targets that behave unlike their peers get less (weighted random only).
+    pub anomaly_mitigation: bool,
+    /// Whether answers slower than those of peers count as unlike, too.
+    pub anomaly_latency: bool,
 }
 
 impl Default for GroupSettings {
@@ -223,6 +232,10 @@ impl Default for GroupSettings {
             routing_minimum_count: 1,
             routing_minimum_percent: 0,
             verified_name: None,
+            algorithm: Algorithm::RoundRobin,
+            slow_start: Duration::ZERO,
+            anomaly_mitigation: false,
+            anomaly_latency: false,
         }
     }
 }

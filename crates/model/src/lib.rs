@@ -2,6 +2,7 @@
 //! Never decides anything: it says what a thing is, its defaults and its limits.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod algorithm;
 mod blueprint;
 mod health;
 pub mod limits;
@@ -10,6 +11,7 @@ mod rule;
 mod tls;
 mod tls_policy;
 
+pub use algorithm::Algorithm;
 pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
     ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,

@@ -2,6 +2,7 @@
 //! what came of it.
 
 use crate::answer::Answer;
+use crate::load::InFlight;
 use crate::mind::Mind;
 use crate::picture::{ListenerView, Picture, TargetId, TargetView, ZoneId};
 use crate::reason::Reason;
@@ -16,8 +17,10 @@ use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, TransformEr
 use forebay_units::Mono;
 use std::sync::Arc;
 
+mod outcome;
 mod record;
 
+pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
 
 /// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
@@ -92,69 +95,6 @@ pub enum Step {
     Relay,
     /// The answer has begun and can't be completed: close the client's connection, so that it sees the cut.
     Abort,
-}
-
-/// Why there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectError {
-    /// Refused or unreachable: nothing was sent.
-    Refused,
-    /// Not accepted in time, or not secured in time.
-    TimedOut,
-    /// Accepted, and the TLS handshake failed.
-    Handshake,
-    /// This process has no file descriptor or port left: not the target's fault.
-    OutOfResources,
-}
-
-/// How much of a request went out on the connection that died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Not a byte.
-    Nothing,
-    /// Some or all.
-    Some,
-}
-
-/// How a connection to a target died before the answer's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Death {
-    /// It came from the pool.
-    pub reused: bool,
-    /// How much of the request it had taken.
-    pub sent: Sent,
-    /// The whole request is still at hand and can be sent again.
-    pub replayable: bool,
-}
-
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// No connection to the target.
-    NotConnected(ConnectError),
-    /// The connection died before the answer's first byte.
-    Died(Death),
-    /// The answer's head came, with this status.
-    Answered(u16),
-    /// Something ended the exchange; the reason says what.
-    Failed(Reason),
-}
-
-/// Counts a request as in flight at its target until dropped.
-#[derive(Debug)]
-struct InFlight(Arc<TargetView>);
-
-impl InFlight {
-    fn new(target: Arc<TargetView>) -> InFlight {
-        target.stats.in_flight.fetch_add(1, Relaxed);
-        InFlight(target)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.stats.in_flight.fetch_sub(1, Relaxed);
-    }
 }
 
 /// A request under way.
@@ -317,10 +257,10 @@ impl Exchange {
         }
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
-        let target = mind
-            .choose(group, self.zone, &self.refused)
-            .filter(|_| self.attempts < limit);
-        let Some(target) = target else {
+        let slot = (self.attempts < limit)
+            .then(|| mind.choose(now, group, self.zone, &self.refused))
+            .flatten();
+        let Some(slot) = slot else {
             let reason = if self.attempts == 0 {
                 Reason::NoTarget
             } else {
@@ -332,15 +272,16 @@ impl Exchange {
             count(&stats.fail_open);
         }
         let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
-        self.send(now, target, reuse, mind)
+        self.send(now, slot, reuse, mind)
     }
 
-    fn send(&mut self, now: Mono, target: Arc<TargetView>, reuse: Reuse, mind: &Mind) -> Step {
+    fn send(&mut self, now: Mono, slot: InFlight, reuse: Reuse, mind: &Mind) -> Step {
+        let target = Arc::clone(slot.target());
         self.attempts += 1;
         self.record.sent = Some(now);
         self.record.retries = u32::try_from(self.attempts - 1).unwrap_or(u32::MAX);
         count(&target.stats.totals.of(mind.worker).requests);
-        self.in_flight = Some(InFlight::new(Arc::clone(&target)));
+        self.in_flight = Some(slot);
         self.record.target = Some(Arc::clone(&target));
         Step::Send { target, reuse }
     }
@@ -375,6 +316,9 @@ impl Exchange {
                     });
                     self.refused.push(target.id);
                 }
+                if error != ConnectError::OutOfResources {
+                    self.lose(now, mind);
+                }
                 match error {
                     // Not a byte was sent: any request may go to another target.
                     ConnectError::Refused => {
@@ -400,11 +344,17 @@ impl Exchange {
                         count(&stats.stale_retries);
                         self.resend(now, target, picture, mind, stats)
                     }
-                    _ => self.answer(Reason::TargetClosed),
+                    _ => {
+                        self.lose(now, mind);
+                        self.answer(Reason::TargetClosed)
+                    }
                 }
             }
             Outcome::Failed(reason) => {
                 self.record.reason = Some(reason);
+                if reason.blames_target() {
+                    self.lose(now, mind);
+                }
                 if self.record.answered.is_some() || reason == Reason::ClientGone {
                     Step::Abort
                 } else {
@@ -432,9 +382,17 @@ impl Exchange {
                 .any(|&index| group.targets[index as usize].id == target.id)
         });
         if still {
-            self.send(now, target, Reuse::Never, mind)
+            let slot = self.in_flight.take().unwrap_or_else(|| InFlight::new(target));
+            self.send(now, slot, Reuse::Never, mind)
         } else {
             self.choose(now, picture, mind, stats)
+        }
+    }
+
+    /// The target has failed the request: its slot counts on as long as a success would have kept it.
+    fn lose(&mut self, now: Mono, mind: &mut Mind) {
+        if let (Some(slot), Some(group)) = (self.in_flight.take(), self.record.group) {
+            mind.failed(now, group, slot, self.record.sent.unwrap_or(now));
         }
     }
 
@@ -451,9 +409,9 @@ impl Exchange {
         self.record.target = None;
     }
 
-    /// A fresh connection stands: the request is sent only now.
-    pub fn connected(&mut self, now: Mono) {
-        self.record.sent = Some(now);
+    /// A fresh connection stands: the request is sent only now. Returns when the connection was begun.
+    pub fn connected(&mut self, now: Mono) -> Option<Mono> {
+        self.record.sent.replace(now)
     }
 
     /// The target's connection, if one is in use, is no longer: the request is no longer in flight there.
@@ -461,9 +419,34 @@ impl Exchange {
         self.in_flight = None;
     }
 
-    /// Ends it; `own` is the status of an answer made here. Counts.
-    pub fn settle(&mut self, now: Mono, own: Option<u16>, listener: &ListenerView, mind: &Mind) -> &Record {
+    /// The target's part ends here; what became of it says how long its slot counts on.
+    fn part(&mut self, now: Mono, mind: &mut Mind) {
+        let record = &self.record;
+        let failed = record.target_status.is_some_and(|status| status >= 500)
+            || record.reason.is_some_and(Reason::blames_target);
+        if failed {
+            self.lose(now, mind);
+        } else if let (Some(slot), Some(group), Some(sent), Some(answered), None) = (
+            &self.in_flight,
+            record.group,
+            record.sent,
+            record.answered,
+            record.reason,
+        ) {
+            mind.succeeded(now, group, slot, sent, answered.since(sent));
+        }
         self.in_flight = None;
+    }
+
+    /// Ends it; `own` is the status of an answer made here. Counts.
+    pub fn settle(
+        &mut self,
+        now: Mono,
+        own: Option<u16>,
+        listener: &ListenerView,
+        mind: &mut Mind,
+    ) -> &Record {
+        self.part(now, mind);
         self.record.ended = now;
         if let Some(status) = own {
             count_own(listener.balancer.stats.of(mind.worker), status);

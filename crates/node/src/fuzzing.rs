@@ -344,7 +344,7 @@ pub fn exchange(data: &[u8]) {
             _ => mind.forget(&world.picture),
         }
     }
-    finish(exchange, now, &seen, &world, &mind, &first.balancer.stats);
+    finish(exchange, now, &seen, &world, &mut mind, &first.balancer.stats);
 }
 
 /// Over, or abandoned where it was: every counter says what happened, once.
@@ -353,7 +353,7 @@ fn finish(
     now: Mono,
     seen: &Seen,
     world: &World,
-    mind: &Mind,
+    mind: &mut Mind,
     stats: &crate::Shards<BalancerStats>,
 ) {
     if seen.own.is_none() && !seen.relayed && !seen.aborted {

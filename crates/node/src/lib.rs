@@ -8,10 +8,12 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod journal;
+mod load;
 mod mind;
 mod picture;
 mod reason;
 mod reuse;
+mod roster;
 mod slow;
 mod stats;
 
@@ -21,6 +23,7 @@ pub use exchange::{
 };
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
+pub use load::InFlight;
 pub use mind::Mind;
 pub use picture::{
     BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
@@ -28,5 +31,6 @@ pub use picture::{
 };
 pub use reason::Reason;
 pub use reuse::{KeepAlive, Reuse};
+pub use roster::Roster;
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};

@@ -1,10 +1,17 @@
-//! What one worker keeps between requests to decide by: turns and its random stream.
+//! What one worker keeps between requests to decide by: turns, its random stream, how long successes take, and slots that
+//! failed and still count.
 
-use crate::picture::{GroupId, GroupView, Picture, TargetId, TargetView, ZoneId};
-use forebay_balance::RoundRobin;
-use forebay_units::Stream;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::load::{Held, InFlight};
+use crate::picture::{GroupId, GroupView, Picture, TargetId, ZoneId};
+use crate::roster::Side;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_balance::{Choose as _, Chooser, MedianLatency, PeakLatency, Seats, Service, Weight, load_class};
+use forebay_units::{Mono, Stream};
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// Slots that failed, at most, per worker: with more, the one that would end first ends now.
+const HOLDS: usize = 16_384;
 
 /// A worker's memory. One per worker; never shared.
 #[derive(Debug)]
@@ -12,7 +19,10 @@ pub struct Mind {
     /// Which shard of the counters is its own.
     pub worker: usize,
     pub(crate) draws: Stream,
-    turns: BTreeMap<GroupId, RoundRobin>,
+    choosers: BTreeMap<(GroupId, Side), Chooser>,
+    services: BTreeMap<GroupId, Service>,
+    holds: BinaryHeap<Held>,
+    held: u64,
 }
 
 impl Mind {
@@ -21,7 +31,10 @@ impl Mind {
         Mind {
             worker,
             draws: Stream::named(seed, &format!("worker-{worker}")),
-            turns: BTreeMap::new(),
+            choosers: BTreeMap::new(),
+            services: BTreeMap::new(),
+            holds: BinaryHeap::new(),
+            held: 0,
         }
     }
 
@@ -30,23 +43,130 @@ impl Mind {
         self.draws.next_u64()
     }
 
-    /// The next target of the group for a node in `zone`, passing over those in `refused`. O(log groups),
-    /// and O(refused squared) when some are passed over.
+    /// Picks a target of the group for a node in `zone`, by the group's algorithm, passing over those in `refused`, and
+    /// counts the request there. O(log groups), and O(refused squared) when some are passed over.
     pub fn choose(
         &mut self,
+        now: Mono,
         group: &GroupView,
         zone: ZoneId,
         refused: &[TargetId],
-    ) -> Option<Arc<TargetView>> {
-        let turns = self.turns.entry(group.id).or_default();
-        let passed_over =
-            |index: u32| !refused.is_empty() && refused.contains(&group.targets[index as usize].id);
-        let index = turns.choose(&group.eligible(zone).targets, passed_over)?;
-        Some(Arc::clone(&group.targets[index as usize]))
+    ) -> Option<InFlight> {
+        self.expire(now);
+        let side = group.zones.as_ref().map(|_| zone);
+        let chooser = self
+            .choosers
+            .entry((group.id, side))
+            .or_insert_with(|| Chooser::new(group.algorithm));
+        if chooser.algorithm() != group.algorithm {
+            *chooser = Chooser::new(group.algorithm);
+        }
+        let table = Table {
+            group,
+            eligible: &group.eligible(zone).targets,
+            side,
+            refused,
+        };
+        chooser.choose(now, &table, &mut self.draws)
+    }
+
+    /// A request that this target took at `start` is over and was a success; `latency` is the time to its answer's head.
+    pub(crate) fn succeeded(
+        &mut self,
+        now: Mono,
+        group: GroupId,
+        slot: &InFlight,
+        start: Mono,
+        latency: Duration,
+    ) {
+        let service = self.services.entry(group).or_default();
+        service.succeeded(now.since(start), latency);
+        slot.target().stats.measure(now, slot.load(), latency);
+    }
+
+    /// A request that this target took at `start` has failed through its fault: the slot stays counted as long as a success
+    /// would have kept it (the black-hole guard).
+    pub(crate) fn failed(&mut self, now: Mono, group: GroupId, slot: InFlight, start: Mono) {
+        let Some(service) = self.services.get(&group) else {
+            return;
+        };
+        let latency = service.failure_latency(now.since(start));
+        slot.target().stats.measure(now, slot.load(), latency);
+        if let Some(until) = service.busy_until(start).filter(|&until| until > now) {
+            if self.holds.len() >= HOLDS {
+                self.holds.pop();
+            }
+            self.held += 1;
+            self.holds.push(Held::new(slot, until, self.held));
+        }
+    }
+
+    /// Ends the holds that are due. Called with each pick; call it now and then while no request comes.
+    pub fn expire(&mut self, now: Mono) {
+        while self.holds.peek().is_some_and(|held| held.until() <= now) {
+            self.holds.pop();
+        }
     }
 
     /// Forgets groups that are gone. Call when a new picture was adopted.
     pub fn forget(&mut self, picture: &Picture) {
-        self.turns.retain(|&group, _| picture.group(group).is_some());
+        self.choosers
+            .retain(|&(group, _), _| picture.group(group).is_some());
+        self.services.retain(|&group, _| picture.group(group).is_some());
+    }
+}
+
+/// A group's eligible targets, as algorithms see them.
+struct Table<'a> {
+    group: &'a GroupView,
+    eligible: &'a [u32],
+    side: Side,
+    refused: &'a [TargetId],
+}
+
+impl Table<'_> {
+    fn view(&self, seat: usize) -> &std::sync::Arc<crate::picture::TargetView> {
+        &self.group.targets[self.eligible[seat] as usize]
+    }
+}
+
+impl Seats for Table<'_> {
+    type Taken = InFlight;
+
+    fn count(&self) -> usize {
+        self.eligible.len()
+    }
+
+    fn is_weighted(&self) -> bool {
+        self.group.roster.is_weighted()
+    }
+
+    fn is_passed_over(&self, seat: usize) -> bool {
+        !self.refused.is_empty() && self.refused.contains(&self.view(seat).id)
+    }
+
+    fn weight(&self, seat: usize) -> Weight {
+        self.view(seat).stats.weight()
+    }
+
+    fn load(&self, seat: usize) -> u32 {
+        self.view(seat).stats.load()
+    }
+
+    fn peak_latency(&self, seat: usize, now: Mono) -> Option<f32> {
+        PeakLatency(self.view(seat).stats.peak.load(Relaxed)).nanos(now)
+    }
+
+    fn median_latency(&self, seat: usize, load: u32, now: Mono) -> Option<f32> {
+        let medians = &self.view(seat).stats.medians;
+        MedianLatency(medians[load_class(load)].load(Relaxed)).nanos(now)
+    }
+
+    fn take(&self, seat: usize) -> InFlight {
+        InFlight::new(std::sync::Arc::clone(self.view(seat)))
+    }
+
+    fn take_least(&self, draws: &mut Stream) -> Option<InFlight> {
+        self.group.roster.take_least(self.side, self.refused, draws)
     }
 }

@@ -1,10 +1,13 @@
 //! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
 //! whole; only counters behind it change.
 
+use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::{IpAddr, SocketAddr};
 use forebay_health::RoutingReason;
-use forebay_model::{BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint};
+use forebay_model::{
+    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint,
+};
 use forebay_routing::Rules;
 use std::sync::Arc;
 
@@ -120,6 +123,10 @@ pub struct GroupView {
     pub arn: String,
     /// What is spoken to its targets.
     pub version: ProtocolVersion,
+    /// How its targets are chosen.
+    pub algorithm: Algorithm,
+    /// What all workers share about its targets.
+    pub roster: Arc<Roster>,
     /// Registered targets, draining ones too.
     pub targets: Vec<Arc<TargetView>>,
     /// The targets that get traffic from any zone.

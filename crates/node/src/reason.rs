@@ -87,6 +87,19 @@ impl Reason {
         }
     }
 
+    /// Whether the target is to blame, so that its slot counts as failed.
+    pub const fn blames_target(self) -> bool {
+        matches!(
+            self,
+            Reason::Refused
+                | Reason::TargetHandshake
+                | Reason::ConnectTimeout
+                | Reason::TargetClosed
+                | Reason::BadAnswer
+                | Reason::TargetSilent
+        )
+    }
+
     /// The status the client gets for it; 460 and 000 are only ever logged.
     pub const fn status(self) -> u16 {
         match self {

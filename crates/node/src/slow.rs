@@ -2,10 +2,12 @@
 
 use crate::journal::Watch;
 use crate::picture::{BalancerView, GroupId, GroupView, ListenerId, Picture, TargetId, TargetView, ZoneId};
+use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
+use forebay_balance::Ramp;
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
     BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
@@ -19,6 +21,7 @@ use std::sync::Arc;
 mod users;
 mod views;
 mod watch;
+mod weights;
 
 /// How often a draining target is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
@@ -94,6 +97,10 @@ struct Target {
     draining_since: Option<Mono>,
     /// When it was last reported as drained: reported again while it is still here, should the report be lost.
     drained: Option<Mono>,
+    /// Its slow start, while it lasts.
+    ramp: Option<Ramp>,
+    /// It was registered when no other target carried traffic in full: its first slow start is left out.
+    founder: bool,
 }
 
 #[derive(Debug)]
@@ -102,9 +109,14 @@ struct Group {
     blueprint: Arc<GroupBlueprint>,
     targets: BTreeMap<TargetKey, Target>,
     view: Option<Arc<GroupView>>,
+    roster: Arc<Roster>,
 }
 
 impl Group {
+    fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
+        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster)))
+    }
+
     fn is_probed(&self, target: &Target) -> bool {
         let blueprint = &self.blueprint;
         blueprint.in_use
@@ -152,6 +164,7 @@ pub struct Node {
     outputs: VecDeque<Output>,
     stale: bool,
     drain_look: Option<Mono>,
+    ramp_look: Option<Mono>,
 }
 
 impl Node {
@@ -172,6 +185,7 @@ impl Node {
             outputs: VecDeque::new(),
             stale: false,
             drain_look: None,
+            ramp_look: None,
         }
     }
 
@@ -211,6 +225,7 @@ impl Node {
             .collect();
         for arn in gone {
             if let Some(group) = self.groups.remove(&arn) {
+                group.roster.dissolve();
                 group.targets.into_values().for_each(|target| self.forget(target));
             }
         }
@@ -241,9 +256,11 @@ impl Node {
                 blueprint: Arc::clone(blueprint),
                 targets: BTreeMap::new(),
                 view: None,
+                roster: Arc::default(),
             },
         };
         group.view = None;
+        let founders = !group.has_steady(now);
         let tls = blueprint.target_tls();
         let mut before = core::mem::take(&mut group.targets);
         for wanted in &blueprint.targets {
@@ -262,19 +279,14 @@ impl Node {
                 },
                 Some(known) => {
                     self.forget(known);
-                    self.new_target(
-                        wanted,
-                        Arc::new(TargetStats::new(self.workers)),
-                        &tls,
-                        blueprint.version,
-                    )
+                    self.new_target(wanted, group.new_stats(self.workers), &tls, blueprint.version)
                 }
-                None => self.new_target(
-                    wanted,
-                    Arc::new(TargetStats::new(self.workers)),
-                    &tls,
-                    blueprint.version,
-                ),
+                None => {
+                    let stats = group.new_stats(self.workers);
+                    let mut target = self.new_target(wanted, stats, &tls, blueprint.version);
+                    target.founder = founders;
+                    target
+                }
             };
             self.by_id.insert(target.id, (blueprint.arn.clone(), key.clone()));
             self.schedule(now, &group, &mut target);
@@ -282,6 +294,7 @@ impl Node {
         }
         before.into_values().for_each(|target| self.forget(target));
         self.groups.insert(blueprint.arn.clone(), group);
+        self.reweigh(now, &blueprint.arn);
     }
 
     fn new_target(
@@ -313,6 +326,8 @@ impl Node {
             due: None,
             draining_since: None,
             drained: None,
+            ramp: None,
+            founder: false,
         }
     }
 
@@ -473,6 +488,13 @@ impl Node {
         self.balancers
             .iter()
             .map(|(arn, balancer)| (arn.as_str(), &balancer.stats))
+    }
+}
+
+impl Drop for Node {
+    /// A roster and its targets hold each other.
+    fn drop(&mut self) {
+        self.groups.values().for_each(|group| group.roster.dissolve());
     }
 }
 

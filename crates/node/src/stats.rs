@@ -1,6 +1,12 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::roster::Roster;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::time::Duration;
+use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};
+use forebay_units::Mono;
+use std::sync::Arc;
 
 /// One `T` per worker, each on cache lines of its own.
 #[derive(Debug)]
@@ -78,11 +84,26 @@ pub struct TargetTotals {
     pub tls_errors: AtomicU64,
 }
 
+/// A target that stands on no board.
+pub(crate) const NO_SEAT: u32 = u32::MAX;
+
 /// What is known of a target by all workers. Outlives pictures.
 #[derive(Debug)]
 pub struct TargetStats {
-    /// Requests picked for it and not yet ended.
+    /// Requests picked for it and not yet ended. Changed by [`crate::InFlight`] only.
     pub in_flight: AtomicU32,
+    /// Slots whose request failed and that still count as load.
+    pub(crate) held: AtomicU32,
+    /// Parts of [`Weight`]; set by the slow path.
+    pub(crate) weight: AtomicU32,
+    /// Where it stands in its group's order; changed under the order's lock.
+    pub(crate) seat: AtomicU32,
+    /// [`PeakLatency`].
+    pub(crate) peak: AtomicU64,
+    /// [`MedianLatency`] by class of load.
+    pub(crate) medians: [AtomicU64; LOADS],
+    /// What it shares with its group.
+    pub(crate) roster: Arc<Roster>,
     /// Its deregistration delay is over: what is still in flight ends now.
     pub cut: AtomicBool,
     /// Totals per worker.
@@ -90,10 +111,16 @@ pub struct TargetStats {
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers.
-    pub fn new(workers: usize) -> TargetStats {
+    /// Zeros, for this many workers, of a target of this group.
+    pub(crate) fn new(workers: usize, roster: Arc<Roster>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
+            held: AtomicU32::new(0),
+            weight: AtomicU32::new(Weight::FULL.parts()),
+            seat: AtomicU32::new(NO_SEAT),
+            peak: AtomicU64::new(0),
+            medians: Default::default(),
+            roster,
             cut: AtomicBool::new(false),
             totals: Shards::new(workers),
         }
@@ -105,5 +132,37 @@ impl TargetStats {
             .iter()
             .map(|totals| totals.requests.load(Relaxed))
             .sum()
+    }
+
+    /// What algorithms go by: requests in flight, and slots that failed and still count.
+    pub fn load(&self) -> u32 {
+        // Sequentially consistent, which costs a load nothing: see `Roster`.
+        self.in_flight.load(SeqCst) + self.held.load(SeqCst)
+    }
+
+    /// Its weight now.
+    pub fn weight(&self) -> Weight {
+        Weight::from_parts(self.weight.load(Relaxed))
+    }
+
+    /// Sets its weight; returns whether that is new.
+    pub(crate) fn weigh(&self, weight: Weight) -> bool {
+        let changed = self.weight.swap(weight.parts(), SeqCst) != weight.parts();
+        if changed {
+            self.roster.changed(self);
+        }
+        changed
+    }
+
+    /// Takes the latency of a request that was picked when the load was `load`, if someone asks for latencies. Two workers
+    /// that write at once lose one of the two, which an average bears.
+    pub(crate) fn measure(&self, now: Mono, load: u32, latency: Duration) {
+        if !self.roster.is_timed() {
+            return;
+        }
+        let peak = PeakLatency(self.peak.load(Relaxed)).with(now, latency);
+        self.peak.store(peak.0, Relaxed);
+        let median = &self.medians[load_class(load)];
+        median.store(MedianLatency(median.load(Relaxed)).with(now, latency).0, Relaxed);
     }
 }

@@ -280,7 +280,7 @@ impl World {
     }
 
     fn settle(&mut self, now: u64, mut flying: Flying, own: Option<u16>) {
-        let mind = &self.minds[flying.worker];
+        let mind = &mut self.minds[flying.worker];
         let record = flying
             .exchange
             .settle(Mono(now), own, &self.picture.listeners[0], mind);

@@ -143,7 +143,7 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Settles, and writes the line of a request that a target answered or nobody did.
     fn log(&mut self, exchange: &mut Exchange, now: forebay_units::Mono) {
-        let record = exchange.settle(now, None, self.listener, &self.worker.mind.borrow());
+        let record = exchange.settle(now, None, self.listener, &mut self.worker.mind.borrow_mut());
         let closing = Closing::relayed(record);
         settle::log(self.worker, self.visit, self.listener, self.desk, record, closing);
     }

@@ -175,7 +175,7 @@ pub(crate) async fn own_answer<W: Wire>(
     if desk.note.body == 0 && !desk.note.is_kept() {
         desk.note.body = body_come(desk, incoming);
     }
-    let record = exchange.settle(worker.now(), Some(answer.status), listener, &worker.mind.borrow());
+    let record = exchange.settle(worker.now(), Some(answer.status), listener, &mut worker.mind.borrow_mut());
     settle::log(worker, visit, listener, desk, record, Closing::of(answer));
     match at_hand {
         Some(length) if sent => {

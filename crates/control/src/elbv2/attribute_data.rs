@@ -346,14 +346,14 @@ pub const ATTRIBUTES: &[Attribute] = &[
         HTTP,
         "round_robin",
         OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]),
-        STORED,
+        BUILT,
     ),
     entry(
         "load_balancing.algorithm.anomaly_mitigation",
         HTTP,
         "off",
         OneOf(&["on", "off"]),
-        STORED,
+        BUILT,
     ),
     entry(
         "load_balancing.cross_zone.enabled",
@@ -362,7 +362,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         OneOf(&["true", "false", "use_load_balancer_configuration"]),
         BUILT,
     ),
-    entry("slow_start.duration_seconds", HTTP, "0", ZeroOr(30, 900), STORED),
+    entry("slow_start.duration_seconds", HTTP, "0", ZeroOr(30, 900), BUILT),
     entry(
         "target_group_health.dns_failover.minimum_healthy_targets.count",
         &[HttpGroup, TcpGroup],

@@ -2,6 +2,7 @@
 
 use crate::Region;
 use crate::elbv2::attribute_table::{Holder, attributes_of};
+use crate::elbv2::extensions::extend;
 use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
@@ -11,9 +12,9 @@ use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use forebay_model::{
-    Action, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint, GroupSettings,
-    ListenerBlueprint, ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint,
-    TargetBlueprint, XffMode,
+    Action, Algorithm, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint,
+    GroupSettings, ListenerBlueprint, ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion,
+    RuleBlueprint, TargetBlueprint, XffMode,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,7 @@ impl State {
             generation: self.generation(),
             balancers,
             groups,
+            secret: self.secret(),
         }
     }
 }
@@ -352,6 +354,19 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         .collect();
     let set = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let routing = "target_group_health.unhealthy_state_routing.minimum_healthy_targets";
+    let seconds = |key: &str| Duration::from_secs(set(key).parse().unwrap_or(0));
+    let mut settings = GroupSettings {
+        deregistration_delay: group.deregistration_delay(),
+        cross_zone: set("load_balancing.cross_zone.enabled") != "false",
+        routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
+        routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
+        verified_name: None,
+        algorithm: Algorithm::parse(set("load_balancing.algorithm.type")).unwrap_or_default(),
+        slow_start: seconds("slow_start.duration_seconds"),
+        anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
+        anomaly_latency: false,
+    };
+    extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
     let targets = with_prefix(&region.targets, &format!("{}|", group.arn));
     GroupBlueprint {
         arn: group.arn.clone(),
@@ -366,28 +381,13 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
             _ => ProtocolVersion::Http1,
         },
         health: group.health.clone(),
-        settings: GroupSettings {
-            deregistration_delay: group.deregistration_delay(),
-            cross_zone: set("load_balancing.cross_zone.enabled") != "false",
-            routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
-            routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
-            verified_name: verified_name(region, group),
-        },
+        settings,
         targets: targets
             .filter_map(|target| target_blueprint(region, group, target))
             .collect(),
         in_use: !users.is_empty(),
         zones: zones.into_iter().cloned().collect(),
     }
-}
-
-/// A tag on a target group: its targets must show a certificate for this name, of an authority that the machine trusts.
-/// `off`, or no tag, is ALB's way: any certificate will do.
-const VERIFY_TAG: &str = "forebay:target-tls-verify";
-
-fn verified_name(region: &Region, group: &TargetGroup) -> Option<Arc<str>> {
-    let name = region.tags.get(&group.arn)?.get(VERIFY_TAG)?;
-    (name != "off").then(|| Arc::from(name.as_str()))
 }
 
 /// None for a terminated instance, which is no longer there.

@@ -12,6 +12,7 @@ mod certificates;
 mod conditions;
 pub(crate) mod draining;
 mod errors;
+mod extensions;
 mod group_fit;
 #[cfg(test)]
 mod invariants;

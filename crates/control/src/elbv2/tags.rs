@@ -3,6 +3,7 @@
 use crate::Region;
 use crate::elbv2::arns::{Noun, noun};
 use crate::elbv2::errors::{groups_missing, validation};
+use crate::elbv2::extensions::check_tag;
 use crate::elbv2::records::Tags;
 use crate::operate::Work;
 use forebay_awswire::ApiError;
@@ -43,6 +44,7 @@ pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
             let text = format!("Tag key was specified more than once: {}", tag.key);
             return Err(ApiError::sender("DuplicateTagKeys", text));
         }
+        check_tag(&tag.key, &tag.value)?;
         tags.insert(tag.key, tag.value);
     }
     check_count(&tags)?;

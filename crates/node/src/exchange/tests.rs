@@ -274,9 +274,9 @@ fn an_answer_that_has_begun_is_never_replaced() {
     let Case {
         mut exchange,
         picture,
-        mind,
+        mut mind,
     } = run;
-    let record = exchange.settle(Mono::from_millis(3), None, &picture.listeners[0], &mind);
+    let record = exchange.settle(Mono::from_millis(3), None, &picture.listeners[0], &mut mind);
     assert_eq!(
         (record.reason, record.target_status),
         (Some(Reason::TargetClosed), Some(200))

@@ -5,6 +5,7 @@ use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, ZoneI
 use crate::slow::Output;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing};
+use forebay_model::Algorithm;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -129,13 +130,42 @@ impl Node {
                 .collect()
         });
         let eligible = eligible(None);
-        Some(GroupView {
+        let view = GroupView {
             id: group.id,
             arn: arn.to_owned(),
             version: group.blueprint.version,
+            algorithm: settings.algorithm,
+            roster: Arc::clone(&group.roster),
             targets,
             eligible,
             zones,
-        })
+        };
+        arrange(&view);
+        Some(view)
     }
+}
+
+/// Tells the group's roster what the algorithm needs it to know.
+fn arrange(view: &GroupView) {
+    let timed = matches!(view.algorithm, Algorithm::PeakEwma | Algorithm::Prequal);
+    view.roster.set_timed(timed);
+    if view.algorithm != Algorithm::LeastOutstandingRequests {
+        view.roster.dissolve();
+        return;
+    }
+    let members = |eligible: &Eligible| {
+        let targets = eligible.targets.iter();
+        targets
+            .filter_map(|&index| view.targets.get(index as usize))
+            .map(|target| (target.id, Arc::clone(target)))
+            .collect()
+    };
+    let sides = match &view.zones {
+        None => vec![(None, members(&view.eligible))],
+        Some(zones) => zones
+            .iter()
+            .map(|(zone, eligible)| (Some(*zone), members(eligible)))
+            .collect(),
+    };
+    view.roster.arrange(sides.into_iter().collect());
 }

@@ -36,6 +36,8 @@ impl Node {
         if changed {
             group.view = None;
             self.stale = true;
+            let (arn, key) = (arn.clone(), key.clone());
+            self.ramp(now, &arn, &key);
             self.publish();
         }
     }
@@ -43,7 +45,10 @@ impl Node {
     /// When `handle_deadline` wants to be called next.
     pub fn next_deadline(&self) -> Option<Mono> {
         let probe = self.probes.first().map(|probe| probe.0);
-        [probe, self.drain_look].into_iter().flatten().min()
+        [probe, self.drain_look, self.ramp_look]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due; late calls are fine.
@@ -57,6 +62,9 @@ impl Node {
         }
         if self.drain_look.is_some_and(|look| look <= now) {
             self.look_at_drains(now);
+        }
+        if self.ramp_look.is_some_and(|look| look <= now) {
+            self.look_at_ramps(now);
         }
     }
 

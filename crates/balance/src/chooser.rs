@@ -1,0 +1,72 @@
+//! All algorithms behind one name.
+
+use crate::least_outstanding_requests::LeastOutstandingRequests;
+use crate::peak_ewma::PeakEwma;
+use crate::power_of_two::PowerOfTwo;
+use crate::prequal::Prequal;
+use crate::round_robin::RoundRobin;
+use crate::seats::{Choose, Seats};
+use crate::weighted_random::WeightedRandom;
+use forebay_model::Algorithm;
+use forebay_units::{Mono, Stream};
+
+/// A group's algorithm with what it remembers.
+#[derive(Clone, Debug)]
+pub enum Chooser {
+    /// Each target in turn.
+    RoundRobin(RoundRobin),
+    /// The least load over weight.
+    LeastOutstandingRequests(LeastOutstandingRequests),
+    /// By lot.
+    WeightedRandom(WeightedRandom),
+    /// The lesser of two.
+    PowerOfTwo(PowerOfTwo),
+    /// The lesser of two by latency times load.
+    PeakEwma(PeakEwma),
+    /// Hot and cold.
+    Prequal(Prequal),
+}
+
+impl Chooser {
+    /// One that remembers nothing yet.
+    pub fn new(algorithm: Algorithm) -> Chooser {
+        match algorithm {
+            Algorithm::RoundRobin => Chooser::RoundRobin(RoundRobin::default()),
+            Algorithm::LeastOutstandingRequests => {
+                Chooser::LeastOutstandingRequests(LeastOutstandingRequests)
+            }
+            Algorithm::WeightedRandom => Chooser::WeightedRandom(WeightedRandom),
+            Algorithm::PowerOfTwo => Chooser::PowerOfTwo(PowerOfTwo),
+            Algorithm::PeakEwma => Chooser::PeakEwma(PeakEwma),
+            Algorithm::Prequal => Chooser::Prequal(Prequal::default()),
+        }
+    }
+
+    /// Which algorithm it is.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Chooser::RoundRobin(_) => Algorithm::RoundRobin,
+            Chooser::LeastOutstandingRequests(_) => Algorithm::LeastOutstandingRequests,
+            Chooser::WeightedRandom(_) => Algorithm::WeightedRandom,
+            Chooser::PowerOfTwo(_) => Algorithm::PowerOfTwo,
+            Chooser::PeakEwma(_) => Algorithm::PeakEwma,
+            Chooser::Prequal(_) => Algorithm::Prequal,
+        }
+    }
+}
+
+impl Choose for Chooser {
+    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
+        match self {
+            Chooser::RoundRobin(it) => it.choose(now, seats, draws),
+            Chooser::LeastOutstandingRequests(it) => it.choose(now, seats, draws),
+            Chooser::WeightedRandom(it) => it.choose(now, seats, draws),
+            Chooser::PowerOfTwo(it) => it.choose(now, seats, draws),
+            Chooser::PeakEwma(it) => it.choose(now, seats, draws),
+            Chooser::Prequal(it) => it.choose(now, seats, draws),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

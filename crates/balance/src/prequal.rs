@@ -1,0 +1,166 @@
+//! Prequal: hot and cold, lexicographically. A target whose load is above a high quantile of all loads is hot. Of a few
+//! drawn targets, the cold one with the lowest latency gets the request; if all are hot, the one with the least load.
+//! B. Wydrowski et al., "Load is not what you should balance: Introducing Prequal", NSDI 2024.
+//!
+//! Not as in the paper: a balancer knows its own requests in flight exactly and for free, so nothing is probed over the
+//! network and there is no pool of probe answers; the quantile of loads is tracked step by step (Q. Ma et al., "Frugal
+//! Streaming for Estimating Quantiles", 2013); the median latency near the present load is kept in classes of load, each
+//! twice as wide as the one before, likewise tracked step by step.
+
+use crate::peak_ewma::{nanos_since, stamp};
+use crate::sample::sample;
+use crate::seats::{Choose, Seats};
+use core::time::Duration;
+use forebay_units::{Mono, Stream};
+
+/// Targets drawn for one pick. The paper sends three probes a request and draws on a pool of 16.
+const DRAWN: usize = 4;
+/// Loads above this quantile are hot: the paper's 2^-0.25.
+const QUANTILE: f32 = 0.84;
+/// A median older than this says nothing: the target counts as fast until it is measured again, so a target that was slow
+/// once is not shunned for ever.
+const FRESH_NANOS: f32 = 10e9;
+/// Classes of load.
+pub const LOADS: usize = 8;
+
+/// What is remembered: where hot begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Prequal {
+    hot: f32,
+}
+
+impl Prequal {
+    /// Moves the quantile's estimate by one load seen.
+    fn see(&mut self, load: f32) {
+        let step = 0.05 * (1.0 + self.hot);
+        if load > self.hot {
+            self.hot += step * QUANTILE;
+        } else {
+            self.hot = (self.hot - step * (1.0 - QUANTILE)).max(0.0);
+        }
+    }
+}
+
+impl Choose for Prequal {
+    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
+        // Hot or not, then latency if cold, then load.
+        let mut best: Option<(usize, (bool, f32, f32))> = None;
+        for _ in 0..DRAWN {
+            let Some(seat) = sample(seats, draws, best.map(|best| best.0)) else {
+                break;
+            };
+            let load = seats.load(seat);
+            // An idle target's load is zero whatever its weight.
+            let weighed = (seats.weight(seat).cost(load) - 1.0) as f32;
+            let hot = weighed > self.hot;
+            let latency = if hot {
+                0.0
+            } else {
+                seats.median_latency(seat, load, now).unwrap_or(0.0)
+            };
+            self.see(weighed);
+            let rank = (hot, latency, weighed);
+            if best.is_none_or(|(_, other)| rank.partial_cmp(&other) == Some(core::cmp::Ordering::Less)) {
+                best = Some((seat, rank));
+            }
+        }
+        best.map(|(seat, _)| seats.take(seat))
+    }
+}
+
+/// The class of a load: 0, 1, 2 to 3, 4 to 7 and so on; the last has no end.
+pub fn load_class(load: u32) -> usize {
+    ((32 - load.leading_zeros()) as usize).min(LOADS - 1)
+}
+
+/// A target's median latency in one class of load, in one word that may live in an atomic; made like
+/// [`crate::PeakLatency`]. Zero: nothing measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MedianLatency(pub u64);
+
+impl MedianLatency {
+    /// With one more latency measured: the median moves by a tenth towards it, or less if it is nearer.
+    #[must_use]
+    pub fn with(self, now: Mono, latency: Duration) -> MedianLatency {
+        let measured = (latency.as_nanos() as f32).max(1.0);
+        let median = match self.nanos(now) {
+            Some(median) => measured.clamp(median * 0.9, median * 1.1),
+            None => measured,
+        };
+        MedianLatency(u64::from(median.to_bits()) << 32 | u64::from(stamp(now)))
+    }
+
+    /// The median in nanoseconds; none if nothing was measured lately.
+    pub fn nanos(self, now: Mono) -> Option<f32> {
+        let fresh = self.0 != 0 && nanos_since(now, self.0 as u32) < FRESH_NANOS;
+        fresh.then(|| f32::from_bits((self.0 >> 32) as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Room;
+
+    #[test]
+    fn classes_double() {
+        assert_eq!(
+            [0, 1, 2, 3, 4, 63, 64, 9999].map(load_class),
+            [0, 1, 2, 2, 3, 6, 7, 7]
+        );
+    }
+
+    #[test]
+    fn the_median_is_found_and_forgotten() {
+        let mut draws = Stream::named(3, "latencies");
+        let mut median = MedianLatency::default();
+        for number in 0..5_000 {
+            // One in five takes 100 times as long: the mean would be 21 times the median.
+            let long = draws.below(5) == 0;
+            let span = Duration::from_micros(if long { 100_000 } else { 900 + draws.below(200) });
+            median = median.with(Mono::from_millis(number), span);
+        }
+        let found = median.nanos(Mono::from_millis(5_000)).unwrap();
+        assert!((0.7e6..1.5e6).contains(&found), "{found}");
+        assert_eq!(median.nanos(Mono::from_millis(15_100)), None);
+    }
+
+    #[test]
+    fn the_quantile_is_found() {
+        let (mut prequal, mut draws) = (Prequal::default(), Stream::named(4, "loads"));
+        let mut above = 0;
+        for number in 0..20_000 {
+            let load = draws.below(100) as f32;
+            above += u32::from(number >= 10_000 && load > prequal.hot);
+            prequal.see(load);
+        }
+        assert!(
+            (1_200..2_000).contains(&above),
+            "{above} of 10,000 are hot, not 1,600"
+        );
+    }
+
+    #[test]
+    fn cold_and_fast_goes_first_then_the_least_loaded() {
+        let mut room = Room::of(4);
+        let mut draws = Stream::named(5, "draws");
+        room.loads.set(vec![0, 0, 0, 0]);
+        room.latencies = vec![Some(9e6), Some(9e6), Some(1e6), Some(9e6)];
+        let picked = |room: &Room, draws: &mut Stream, hot| {
+            let mut prequal = Prequal { hot };
+            let mut counts = [0; 4];
+            for _ in 0..400 {
+                counts[prequal.choose(Mono::ZERO, room, draws).unwrap()] += 1;
+                prequal.hot = hot;
+                room.settle_all();
+            }
+            counts
+        };
+        let counts = picked(&room, &mut draws, 1.0);
+        assert!(counts[2] > 250, "{counts:?}");
+        room.loads.set(vec![7, 5, 9, 7]);
+        room.keep = true;
+        let counts = picked(&room, &mut draws, 1.0);
+        assert!(counts[1] > 250, "{counts:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Tags by which a target group asks for what ALB does not have. They stay ALB's tags in every other way.
+
+use crate::elbv2::errors::validation;
+use crate::elbv2::records::Tags;
+use core::time::Duration;
+use forebay_awswire::ApiError;
+use forebay_model::{Algorithm, GroupSettings};
+use std::sync::Arc;
+
+/// Targets must show a certificate for this name, of an authority that the machine trusts. `off`, or no tag, is ALB's
+/// way: any certificate will do.
+const VERIFY: &str = "forebay:target-tls-verify";
+/// An algorithm that ALB does not have; goes before the attribute.
+const ALGORITHM: &str = "forebay:algorithm";
+/// Slow start in seconds, with any algorithm; goes before the attribute.
+const SLOW_START: &str = "forebay:slow-start";
+/// `on`: answers slower than those of peers are anomalous, too.
+const ANOMALY_LATENCY: &str = "forebay:anomaly-latency";
+
+
+/// The longest slow start, as the attribute's.
+const LONGEST_START: u64 = 900;
+
+fn algorithm(value: &str) -> Option<Algorithm> {
+    let extension = |algorithm: &Algorithm| {
+        matches!(
+            algorithm,
+            Algorithm::PowerOfTwo | Algorithm::PeakEwma | Algorithm::Prequal
+        )
+    };
+    Algorithm::parse(value).filter(extension)
+}
+
+fn slow_start(value: &str) -> Option<Duration> {
+    let seconds = value.parse().ok().filter(|seconds| *seconds <= LONGEST_START)?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// Refuses a tag of ours whose value says nothing: better at the call than never noticed.
+pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
+    let (good, wanted) = match key {
+        ALGORITHM => (
+            algorithm(value).is_some(),
+            "one of [power_of_two, peak_ewma, prequal]",
+        ),
+        SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
+        ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
+        _ => (true, ""),
+    };
+    if good {
+        return Ok(());
+    }
+    Err(validation(format!(
+        "Tag '{key}' value '{value}' must be {wanted}"
+    )))
+}
+
+/// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says
+/// nothing.
+pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
+    let Some(tags) = tags else { return };
+    let tag = |key: &str| tags.get(key).map(String::as_str);
+    settings.verified_name = tag(VERIFY).filter(|&name| name != "off").map(Arc::from);
+    if let Some(algorithm) = tag(ALGORITHM).and_then(algorithm) {
+        settings.algorithm = algorithm;
+    }
+    if let Some(duration) = tag(SLOW_START).and_then(slow_start) {
+        settings.slow_start = duration;
+    }
+    settings.anomaly_latency = tag(ANOMALY_LATENCY).and_then(switch).unwrap_or(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_say_nothing_are_refused() {
+        for (key, value) in [
+            ("forebay:algorithm", "prequal"),
+            ("forebay:slow-start", "0"),
+            ("forebay:slow-start", "900"),
+            ("forebay:anomaly-latency", "on"),
+            ("forebay:target-tls-verify", "anything"),
+            ("team", "anything"),
+        ] {
+            assert!(check_tag(key, value).is_ok(), "{key}={value}");
+        }
+        for (key, value) in [
+            // ALB's own are the attribute's business.
+            ("forebay:algorithm", "round_robin"),
+            ("forebay:algorithm", ""),
+            ("forebay:slow-start", "901"),
+            ("forebay:slow-start", "30s"),
+            ("forebay:anomaly-latency", "true"),
+        ] {
+            let error = check_tag(key, value).unwrap_err();
+            assert_eq!(error.code, "ValidationError", "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn tags_go_before_attributes() {
+        let attributes = GroupSettings {
+            algorithm: Algorithm::LeastOutstandingRequests,
+            ..GroupSettings::default()
+        };
+        let mut settings = attributes.clone();
+        extend(&mut settings, None);
+        assert_eq!(settings, attributes);
+        let tags = [
+            (SLOW_START, "45"),
+            (ANOMALY_LATENCY, "on"),
+            (ALGORITHM, "nonsense"),
+        ];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        extend(&mut settings, Some(&tags.into_iter().collect()));
+        assert_eq!(
+            settings,
+            GroupSettings {
+                slow_start: Duration::from_secs(45),
+                anomaly_latency: true,
+                ..attributes
+            }
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! What all workers share about a group's targets beyond their counters: whether the order of loads is kept, and the order.
+//!
+//! The truth is each target's own counters. A group that is balanced by least outstanding requests keeps a `Board` besides
+//! (one for each zone with cross-zone off): whoever changes a count sets the target's seat to the count as it is then, under a
+//! short lock. Setting is idempotent, so the board cannot drift; and since the flag and the counts are sequentially
+//! consistent, switching the order on misses no change: either the changer sees the flag, or the seeder sees the count.
+
+use crate::load::InFlight;
+use crate::picture::{TargetId, TargetView, ZoneId};
+use crate::stats::{NO_SEAT, TargetStats};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use forebay_balance::Board;
+use forebay_units::Stream;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Which targets stand on a board together: those of a zone, or all.
+pub(crate) type Side = Option<ZoneId>;
+type Members = BTreeMap<TargetId, Arc<TargetView>>;
+
+/// One per group; outlives pictures.
+#[derive(Debug, Default)]
+pub struct Roster {
+    ordered: AtomicBool,
+    weighted: AtomicBool,
+    timed: AtomicBool,
+    order: Mutex<Order>,
+    /// Who stands where, as the slow path last said. Locked by the slow path only.
+    arranged: Mutex<BTreeMap<Side, Members>>,
+}
+
+#[derive(Debug, Default)]
+struct Order {
+    boards: Vec<(Side, Board)>,
+    /// By seat.
+    views: Vec<Option<Arc<TargetView>>>,
+    free: Vec<u32>,
+}
+
+/// What workers leave in an inconsistent state if they panic is at worst an order, which the next change mends.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep.
+    for _ in 0..100 {
+        if let Ok(guard) = mutex.try_lock() {
+            return guard;
+        }
+        core::hint::spin_loop();
+    }
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Order {
+    fn set(&mut self, stats: &TargetStats) {
+        let seat = stats.seat.load(Relaxed);
+        if seat == NO_SEAT {
+            return;
+        }
+        for (_, board) in &mut self.boards {
+            if board.contains(seat) {
+                board.set(seat, stats.load(), stats.weight());
+            }
+        }
+    }
+
+    fn board(&mut self, side: Side) -> Option<&mut Board> {
+        let mut boards = self.boards.iter_mut();
+        boards.find(|entry| entry.0 == side).map(|entry| &mut entry.1)
+    }
+
+    fn leave(&mut self, side: Side, view: &TargetView) {
+        let seat = view.stats.seat.load(Relaxed);
+        if let Some(board) = self.board(side) {
+            board.remove(seat);
+        }
+        if seat != NO_SEAT && !self.boards.iter().any(|entry| entry.1.contains(seat)) {
+            view.stats.seat.store(NO_SEAT, Relaxed);
+            self.views[seat as usize] = None;
+            self.free.push(seat);
+        }
+    }
+
+    fn enter(&mut self, side: Side, view: &Arc<TargetView>) {
+        let stats = &view.stats;
+        if stats.seat.load(Relaxed) == NO_SEAT {
+            let seat = self.free.pop().unwrap_or_else(|| {
+                self.views.push(None);
+                u32::try_from(self.views.len() - 1).unwrap_or(NO_SEAT)
+            });
+            stats.seat.store(seat, Relaxed);
+        }
+        let seat = stats.seat.load(Relaxed);
+        self.views[seat as usize] = Some(Arc::clone(view));
+        if let Some(board) = self.board(side) {
+            board.set(seat, stats.load(), stats.weight());
+        }
+    }
+}
+
+impl Roster {
+    /// Whether some target's weight may be less than full.
+    pub fn is_weighted(&self) -> bool {
+        self.weighted.load(Relaxed)
+    }
+
+    pub(crate) fn set_weighted(&self, weighted: bool) {
+        self.weighted.store(weighted, Relaxed);
+    }
+
+    /// Whether someone asks for latencies.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed.load(Relaxed)
+    }
+
+    pub(crate) fn set_timed(&self, timed: bool) {
+        self.timed.store(timed, Relaxed);
+    }
+
+    /// A target's count or weight was changed: the order must know.
+    pub(crate) fn changed(&self, stats: &TargetStats) {
+        if self.ordered.load(SeqCst) {
+            lock(&self.order).set(stats);
+        }
+    }
+
+    /// Takes a target of least load over weight and counts the request there: no two workers take the same last place.
+    pub(crate) fn take_least(
+        &self,
+        side: Side,
+        refused: &[TargetId],
+        draws: &mut Stream,
+    ) -> Option<InFlight> {
+        if !self.ordered.load(SeqCst) {
+            return None;
+        }
+        let mut order = lock(&self.order);
+        let mut besides = Vec::new();
+        loop {
+            let board = order.board(side)?;
+            let seat = if besides.is_empty() {
+                board.least(draws)?
+            } else {
+                board.least_besides(&besides, draws)?
+            };
+            let view = order.views.get(seat as usize)?.as_ref()?;
+            if !refused.is_empty() && refused.contains(&view.id) {
+                besides.push(seat);
+                continue;
+            }
+            let view = Arc::clone(view);
+            let before = view.stats.load();
+            view.stats.in_flight.fetch_add(1, SeqCst);
+            order.set(&view.stats);
+            return Some(InFlight::counted(view, before));
+        }
+    }
+
+    /// Says who may be picked from each side: at once for all workers, whatever picture they decide by. Costs a
+    /// comparison of all members, outside the lock; the lock is held for what has changed.
+    pub(crate) fn arrange(&self, wanted: BTreeMap<Side, Members>) {
+        self.ordered.store(true, SeqCst);
+        let mut arranged = lock(&self.arranged);
+        let gone = missing(&arranged, &wanted);
+        let new = missing(&wanted, &arranged);
+        let mut order = lock(&self.order);
+        for side in wanted.keys() {
+            if order.board(*side).is_none() {
+                order.boards.push((*side, Board::default()));
+            }
+        }
+        gone.iter().for_each(|(side, view)| order.leave(*side, view));
+        new.iter().for_each(|(side, view)| order.enter(*side, view));
+        order.boards.retain(|entry| wanted.contains_key(&entry.0));
+        drop(order);
+        *arranged = wanted;
+    }
+
+    /// Keeps no order, and no target.
+    pub(crate) fn dissolve(&self) {
+        self.ordered.store(false, SeqCst);
+        lock(&self.arranged).clear();
+        let mut order = lock(&self.order);
+        for view in order.views.iter().flatten() {
+            view.stats.seat.store(NO_SEAT, Relaxed);
+        }
+        *order = Order::default();
+    }
+}
+
+/// What is in `these` and not in `those`.
+fn missing(these: &BTreeMap<Side, Members>, those: &BTreeMap<Side, Members>) -> Vec<(Side, Arc<TargetView>)> {
+    let mut found = Vec::new();
+    for (side, members) in these {
+        let others = those.get(side);
+        for (id, view) in members {
+            if others.is_none_or(|others| !others.contains_key(id)) {
+                found.push((*side, Arc::clone(view)));
+            }
+        }
+    }
+    found
+}

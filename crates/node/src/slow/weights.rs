@@ -1,0 +1,88 @@
+//! Weights of targets: slow start (alb reference, section 7).
+
+use super::{Group, Node, Target};
+use forebay_balance::{Ramp, Weight};
+use forebay_units::Mono;
+
+impl Target {
+    /// Its slow start's weight now; full outside of one.
+    fn ramped(&self, now: Mono, group: &Group) -> Option<Weight> {
+        self.ramp?.weight(now, group.blueprint.settings.slow_start)
+    }
+}
+
+impl Group {
+    /// Whether some target is healthy and not in slow start: only then others start slowly.
+    pub(super) fn has_steady(&self, now: Mono) -> bool {
+        self.targets.values().any(|target| {
+            target.tracker.is_healthy() && !target.blueprint.draining && target.ramped(now, self).is_none()
+        })
+    }
+}
+
+impl Node {
+    /// A target has become healthy or unhealthy: its slow start begins or ends.
+    pub(super) fn ramp(&mut self, now: Mono, arn: &str, key: &(String, u16)) {
+        let Some(group) = self.groups.get_mut(arn) else {
+            return;
+        };
+        let Some(mut target) = group.targets.remove(key) else {
+            return;
+        };
+        let healthy = target.tracker.is_healthy();
+        let begins = healthy && !target.founder && group.has_steady(now);
+        target.ramp = begins.then_some(Ramp { began: now });
+        if healthy {
+            target.founder = false;
+        }
+        group.targets.insert(key.clone(), target);
+        self.reweigh(now, arn);
+    }
+
+    /// Sets the weights of a group's targets as they are now.
+    pub(super) fn reweigh(&mut self, now: Mono, arn: &str) {
+        let Some(group) = self.groups.get(arn) else {
+            return;
+        };
+        let mut ramping = false;
+        let mut weighted = false;
+        for target in group.targets.values() {
+            let ramped = target.ramped(now, group);
+            ramping |= ramped.is_some();
+            let weight = ramped.unwrap_or(Weight::FULL);
+            weighted |= weight < Weight::FULL;
+            if weight < Weight::FULL {
+                // Before the weight, so that nobody picks by the weights of before.
+                group.roster.set_weighted(true);
+            }
+            target.stats.weigh(weight);
+        }
+        group.roster.set_weighted(weighted);
+        if ramping {
+            let look = now + Ramp::step(group.blueprint.settings.slow_start);
+            self.ramp_look = Some(self.ramp_look.map_or(look, |known| known.min(look)));
+        }
+    }
+
+    /// Moves all slow starts on.
+    pub(super) fn look_at_ramps(&mut self, now: Mono) {
+        self.ramp_look = None;
+        let ramping = |group: &&Group| group.targets.values().any(|target| target.ramp.is_some());
+        let arns: Vec<String> = self
+            .groups
+            .values()
+            .filter(ramping)
+            .map(|group| group.blueprint.arn.clone())
+            .collect();
+        for arn in arns {
+            self.reweigh(now, &arn);
+            let Some(group) = self.groups.get_mut(&arn) else {
+                continue;
+            };
+            let duration = group.blueprint.settings.slow_start;
+            for target in group.targets.values_mut() {
+                target.ramp = target.ramp.filter(|ramp| ramp.weight(now, duration).is_some());
+            }
+        }
+    }
+}
