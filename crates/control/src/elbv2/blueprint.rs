@@ -90,7 +90,6 @@ impl State {
             generation: self.generation(),
             balancers,
             groups,
-            secret: self.secret(),
         }
     }
 }
