@@ -2,6 +2,7 @@
 //! Never counts, probes or connects: what it needs to know comes in.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod anomaly;
 mod board;
 mod chooser;
 mod least_outstanding_requests;

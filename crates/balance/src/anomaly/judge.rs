@@ -1,0 +1,299 @@
+//! One look at all targets of a group.
+
+use super::evidence::{Trials, effect, ln_chance, unlike};
+use super::{
+    Change, Counts, Evidence, FEWEST_HEALTHY, Latencies, MITIGATED, REMEMBERED, STEPS, Signal, Standing,
+    Watch, Why,
+};
+use crate::weight::Weight;
+use std::collections::BTreeMap;
+
+/// Windows that are tested together: five seconds for quick evidence, a minute for slow.
+const SPANS: [usize; 3] = [1, 3, REMEMBERED];
+/// Requests after which a target is judged; with fewer, after so many looks.
+const PROOF: u64 = 20;
+const PROOF_LOOKS: u32 = 3;
+/// A target is no longer judged like its peers below this chance.
+const RELAPSE: f64 = 0.05;
+/// Answers that a median needs.
+const MEASURED: u64 = 50;
+/// How many times slower than the peers' median is slow, and by what at least (nanoseconds).
+const SLOW_RATIO: f64 = 2.0;
+const SLOW_LEAST: f64 = 2e6;
+
+/// What a group asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Cut the weights of anomalous targets.
+    pub mitigate: bool,
+    /// Slow answers count, too.
+    pub latency: bool,
+}
+
+/// A healthy target at a look.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// What is remembered of it.
+    pub watch: &'a mut Watch,
+    /// What it did since the last look.
+    pub counts: Counts,
+    /// How long its answers took since the last look; empty if nobody measures.
+    pub latencies: Latencies,
+    /// At most half of the targets with the same number are mitigated (the zone, with cross-zone off).
+    pub side: u64,
+}
+
+/// What one look found out about the group.
+struct Base {
+    /// The peers' share of failures.
+    errors: f64,
+    /// From which latency an answer is slow, and the peers' median; none if too little was measured.
+    slow: Option<(f64, f64)>,
+    /// The peers' share of slow answers.
+    slow_share: f64,
+}
+
+/// Looks at a group's healthy targets; changes weights. Returns what has changed, by index.
+pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)> {
+    if subjects.len() < FEWEST_HEALTHY {
+        let forgotten = subjects.iter_mut().enumerate();
+        return forgotten
+            .filter_map(|(index, subject)| Some((index, subject.watch.forget()?)))
+            .collect();
+    }
+    for subject in subjects.iter_mut() {
+        subject.remember();
+    }
+    let (base, found) = examine(subjects, policy);
+    let mut room = room(subjects);
+    let mut changes = Vec::new();
+    // Those that may leave first: they make room for others.
+    for (index, subject) in subjects.iter_mut().enumerate() {
+        if subject.watch.standing != Standing::Normal
+            && let Some(change) = subject.judge(&base, policy)
+        {
+            if subject.watch.weight == Weight::FULL && change.from < Weight::FULL {
+                *room.entry(subject.side).or_default() += 1;
+            }
+            changes.push((index, change));
+        }
+    }
+    let judged = changes.len();
+    for (index, evidence) in found {
+        // What was found about those that have just come back is from before.
+        if changes[..judged].iter().any(|change| change.0 == index) {
+            continue;
+        }
+        let subject = &mut subjects[index];
+        let watch = &mut *subject.watch;
+        let known = watch.standing != Standing::Normal;
+        let room = room.entry(subject.side).or_default();
+        let cut = policy.mitigate && !watch.is_mitigated() && *room > 0;
+        if known && !(cut && watch.is_anomalous()) {
+            continue;
+        }
+        *room -= usize::from(cut);
+        let from = watch.weight;
+        let to = if cut { Weight::of(MITIGATED) } else { from };
+        let change = watch.change_to(Standing::Anomalous, Why::Unlike(evidence), to);
+        changes.push((index, change));
+    }
+    changes
+}
+
+/// How many more may be mitigated, by side.
+fn room(subjects: &[Subject<'_>]) -> BTreeMap<u64, usize> {
+    let mut sides: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for subject in subjects {
+        let side = sides.entry(subject.side).or_default();
+        side.0 += 1;
+        side.1 += usize::from(subject.watch.is_mitigated());
+    }
+    let half = |(all, cut): (usize, usize)| (all / 2).saturating_sub(cut);
+    sides
+        .into_iter()
+        .map(|(side, counts)| (side, half(counts)))
+        .collect()
+}
+
+/// Tests all targets; those that are unlike the others with the evidence, worst first.
+fn examine(subjects: &[Subject<'_>], policy: Policy) -> (Base, Vec<(usize, Evidence)>) {
+    let looks = SPANS.len() + usize::from(policy.latency);
+    let mut found: Vec<(usize, Evidence)> = Vec::new();
+    let mut errors = 0.0;
+    for span in SPANS {
+        let counts: Vec<Counts> = subjects.iter().map(|subject| subject.watch.sum(span)).collect();
+        let trials: Vec<Trials> = counts.iter().map(|counts| counts.trials()).collect();
+        let (unlike, base) = unlike(&trials, looks);
+        if base.all > 0 {
+            errors = base.share();
+        }
+        for index in unlike {
+            if !found.iter().any(|(known, _)| *known == index) {
+                found.push((index, errors_of(counts[index], base.share())));
+            }
+        }
+    }
+    let mut base = Base {
+        errors,
+        slow: None,
+        slow_share: 0.0,
+    };
+    if policy.latency {
+        examine_latencies(subjects, looks, &mut base, &mut found);
+    }
+    (base, found)
+}
+
+fn errors_of(counts: Counts, peers: f64) -> Evidence {
+    let signal = if counts.connections > counts.errors {
+        Signal::Connections
+    } else {
+        Signal::Errors
+    };
+    Evidence {
+        signal,
+        own: counts.trials().share(),
+        peers,
+        requests: counts.requests,
+    }
+}
+
+fn examine_latencies(
+    subjects: &[Subject<'_>],
+    looks: usize,
+    base: &mut Base,
+    found: &mut Vec<(usize, Evidence)>,
+) {
+    let measured = |subject: &Subject<'_>| {
+        let latencies = &subject.watch.latencies;
+        latencies.median().filter(|_| latencies.count() >= MEASURED)
+    };
+    let mut medians: Vec<f64> = subjects.iter().filter_map(measured).collect();
+    if medians.len() < FEWEST_HEALTHY {
+        return;
+    }
+    medians.sort_by(f64::total_cmp);
+    // The lower one of two: half may be slow.
+    let peers = medians[(medians.len() - 1) / 2];
+    let slow = (peers * SLOW_RATIO).max(peers + SLOW_LEAST);
+    let trials = |subject: &Subject<'_>| {
+        let latencies = &subject.watch.latencies;
+        measured(subject).map_or(Trials::default(), |_| Trials {
+            all: latencies.count(),
+            failed: latencies.slower(slow),
+        })
+    };
+    let trials: Vec<Trials> = subjects.iter().map(trials).collect();
+    let (unlike, together) = unlike(&trials, looks);
+    base.slow = Some((slow, peers));
+    base.slow_share = together.share();
+    for index in unlike {
+        // Its median is slow, not only a part of its requests.
+        if trials[index].share() > 0.5 && !found.iter().any(|(known, _)| *known == index) {
+            let own = measured(&subjects[index]).unwrap_or(0.0);
+            let evidence = Evidence {
+                signal: Signal::Latency,
+                own,
+                peers,
+                requests: trials[index].all,
+            };
+            found.push((index, evidence));
+        }
+    }
+}
+
+impl Subject<'_> {
+    fn remember(&mut self) {
+        let watch = &mut *self.watch;
+        watch.windows[watch.next] = self.counts;
+        watch.next = (watch.next + 1) % REMEMBERED;
+        watch.latencies.fade_in(&self.latencies);
+    }
+
+    /// Judges a target that is anomalous or on its way back.
+    fn judge(&mut self, base: &Base, policy: Policy) -> Option<Change> {
+        let watch = &mut *self.watch;
+        if !policy.mitigate && watch.is_mitigated() {
+            return Some(watch.change_to(watch.standing, Why::NotMitigated, Weight::FULL));
+        }
+        watch.proof[0] = watch.proof[0].plus(self.counts.trials());
+        if let Some((slow, _)) = base.slow {
+            watch.proof[1] = watch.proof[1].plus(Trials {
+                all: self.latencies.count(),
+                failed: self.latencies.slower(slow),
+            });
+        }
+        watch.looks += 1;
+        let [errors, slow] = watch.proof;
+        let chance = ln_chance(errors, base.errors + effect(base.errors));
+        let too_bad = errors.failed > 1 && chance < RELAPSE.ln();
+        let too_slow = policy.latency && slow.share() > 0.5 && slow.share() > base.slow_share;
+        if too_bad || too_slow {
+            watch.proof = Default::default();
+            watch.looks = 0;
+            if watch.standing == Standing::Anomalous {
+                return None;
+            }
+            let evidence = if too_bad {
+                errors_of(self.counts, base.errors)
+            } else {
+                slowness(&self.latencies, base)
+            };
+            let to = if watch.is_mitigated() {
+                Weight::of(MITIGATED)
+            } else {
+                watch.weight
+            };
+            return Some(watch.change_to(Standing::Anomalous, Why::Unlike(evidence), to));
+        }
+        if errors.all < PROOF && watch.looks < PROOF_LOOKS {
+            return None;
+        }
+        let evidence = Evidence {
+            requests: errors.all,
+            own: errors.share(),
+            ..errors_of(self.counts, base.errors)
+        };
+        let next = STEPS
+            .iter()
+            .map(|&share| Weight::of(share))
+            .find(|&step| step > watch.weight);
+        let to = next.unwrap_or(Weight::FULL);
+        let standing = if to == Weight::FULL {
+            // What it did before must not count against it again.
+            watch.windows = Default::default();
+            watch.latencies = Latencies::default();
+            Standing::Normal
+        } else {
+            Standing::Recovering
+        };
+        Some(watch.change_to(standing, Why::Alike(evidence), to))
+    }
+}
+
+fn slowness(latencies: &Latencies, base: &Base) -> Evidence {
+    Evidence {
+        signal: Signal::Latency,
+        own: latencies.median().unwrap_or(0.0),
+        peers: base.slow.map_or(0.0, |slow| slow.1),
+        requests: latencies.count(),
+    }
+}
+
+impl Watch {
+    fn change_to(&mut self, standing: Standing, why: Why, to: Weight) -> Change {
+        let change = Change {
+            anomalous: standing == Standing::Anomalous,
+            why,
+            from: self.weight,
+            to,
+        };
+        self.standing = standing;
+        self.weight = to;
+        self.proof = Default::default();
+        self.looks = 0;
+        self.last = Some(change);
+        change
+    }
+}
