@@ -50,6 +50,7 @@ fn picture(targets: u16) -> Arc<Picture> {
             generation: 1,
             balancers: vec![],
             groups: vec![Arc::new(group(targets))],
+            ..Blueprint::default()
         },
     );
     node.handle_deadline(Mono::ZERO);

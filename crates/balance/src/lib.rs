@@ -30,6 +30,6 @@ pub use round_robin::RoundRobin;
 pub use seats::{Choose, Seats};
 pub use service::Service;
 pub use slow_start::Ramp;
-pub use sticky::{COOKIE_LENGTH, Keys, Mark, Opened, Scope, Secret};
+pub use sticky::{COOKIE_LENGTH, Keys, Mark, Opened, Scope};
 pub use weight::Weight;
 pub use weighted_random::WeightedRandom;

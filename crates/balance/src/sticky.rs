@@ -14,6 +14,7 @@
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use core::net::{IpAddr, SocketAddr};
+use forebay_model::Secret;
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 
@@ -30,16 +31,6 @@ const DAYS: i64 = 8;
 
 /// Characters of a cookie's value.
 pub const COOKIE_LENGTH: usize = 124;
-
-/// What all nodes derive their keys from. Shows nothing of itself in logs.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Secret(pub [u8; 32]);
-
-impl core::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// What a cookie is for: nothing sealed for one opens for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +218,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GROUP: Scope<'_> = Scope::Target("arn:aws:elasticloadbalancing:local-1:0:targetgroup/a/0123456789abcdef");
+    const GROUP: Scope<'_> =
+        Scope::Target("arn:aws:elasticloadbalancing:local-1:0:targetgroup/a/0123456789abcdef");
 
     fn keys() -> Keys {
         Keys::new(Secret([7; 32]))
@@ -257,10 +249,17 @@ mod tests {
         let now = Wall::from_seconds(1_800_000_000);
         let later = |days: i64| Wall::from_seconds(1_800_000_000 + days * DAY);
         let sealed = keys().seal(now, [1, 2], GROUP, mark(80)).unwrap();
-        assert_ne!(keys().seal(later(1), [1, 2], GROUP, mark(80)).unwrap()[20..], sealed[20..]);
+        assert_ne!(
+            keys().seal(later(1), [1, 2], GROUP, mark(80)).unwrap()[20..],
+            sealed[20..]
+        );
         let mut keys = keys();
         assert!((-1..=8).all(|days| keys.open(later(days), GROUP, &sealed).is_some()));
-        assert!([9, 10, 255, 256, 257, 300].iter().all(|&days| keys.open(later(days), GROUP, &sealed).is_none()));
+        assert!(
+            [9, 10, 255, 256, 257, 300]
+                .iter()
+                .all(|&days| keys.open(later(days), GROUP, &sealed).is_none())
+        );
         let opened = keys.open(later(1), GROUP, &sealed).unwrap();
         assert!(opened.is_fresh(later(1), 86_401) && !opened.is_fresh(later(1), 86_400));
         assert!(opened.is_fresh(Wall::from_seconds(1_799_999_990), 5) && !opened.is_fresh(later(-1), 5));

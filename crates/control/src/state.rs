@@ -3,6 +3,7 @@
 use crate::ec2::records::default_region;
 use crate::tables::{Region, RowChange, TABLES, json};
 use core::net::{IpAddr, Ipv4Addr};
+use forebay_model::Secret;
 use forebay_model::limits::Quota;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct Settings {
     /// Quotas that were raised or lowered, by the API's name.
     #[serde(default)]
     pub quotas: BTreeMap<String, u32>,
+    /// What keys of sticky cookies are derived from; zeros until it was drawn.
+    #[serde(default)]
+    pub(crate) secret: [u8; 32],
 }
 
 /// Whose habits answers follow.
@@ -93,6 +97,7 @@ impl State {
             default_region: default_region.to_owned(),
             dialect: Dialect::Aws,
             quotas: BTreeMap::new(),
+            secret: [0; 32],
         };
         let mut state = State {
             settings: Arc::new(settings),
@@ -127,6 +132,22 @@ impl State {
             };
         }
         state
+    }
+
+    /// The same with `drawn` (random) as the secret of sticky cookies, if it has none yet.
+    pub fn secured(&self, drawn: [u8; 32]) -> State {
+        let mut state = self.clone();
+        if self.settings.secret == [0; 32] {
+            let settings = Arc::make_mut(&mut state.settings);
+            settings.secret = drawn;
+            settings.generation += 1;
+        }
+        state
+    }
+
+    /// What keys of sticky cookies are derived from.
+    pub fn secret(&self) -> Secret {
+        Secret(self.settings.secret)
     }
 
     /// A quota as it counts here.

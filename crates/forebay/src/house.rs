@@ -1,12 +1,12 @@
 //! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 
-use crate::args::{UpArgs, make_data_dir};
-use anyhow::{Context as _, bail};
+use crate::args::{BufferMemory, UpArgs, make_data_dir};
+use anyhow::{Context as _, anyhow, bail};
 use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Blueprint, TargetHealth};
-use forebay_node::Node;
 use forebay_node::journal::Journal;
+use forebay_node::{Node, Sampling};
 use forebay_proxy::{Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
@@ -112,6 +112,7 @@ impl House {
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let quotas = args.quota.iter().cloned().collect();
         let state = state(&args, kept)?.configured(args.dialect(), quotas);
+        let state = state.secured(drawn_secret()?);
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
@@ -194,6 +195,12 @@ fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
         connections: args
             .max_connections
             .unwrap_or_else(forebay_proxy::affordable_connections),
+        buffer_bytes: match args.max_buffer_memory {
+            BufferMemory::Bytes(bytes) => bytes,
+            BufferMemory::Auto => forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+                usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+            }),
+        },
         seed,
         journal: Some(Arc::clone(logs) as Arc<dyn Journal>),
     }
@@ -201,12 +208,25 @@ fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
 
 fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
     let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
-    Ok(Arc::new(logs.context("the log writers could not start")?))
+    let mut logs = logs.context("the log writers could not start")?;
+    if let Some(endpoint) = &args.otlp_endpoint {
+        let sampling = Sampling::new(args.otlp_sample);
+        logs = logs
+            .with_spans(endpoint.clone(), sampling)
+            .context("the sender of spans could not start")?;
+    }
+    Ok(Arc::new(logs))
 }
 
 fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
+}
+
+fn drawn_secret() -> anyhow::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(secret)
 }
 
 /// The state that was kept, or a fresh one.

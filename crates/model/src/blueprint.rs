@@ -4,6 +4,7 @@ use crate::algorithm::Algorithm;
 use crate::health::HealthCheck;
 use crate::logs::{DesyncMode, LogPlace};
 use crate::rule::{Action, Condition, Priority, Transform};
+use crate::stickiness::{Secret, Stickiness};
 use crate::tls::TlsBlueprint;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -18,6 +19,8 @@ pub struct Blueprint {
     pub balancers: Vec<Arc<BalancerBlueprint>>,
     /// Target groups, used or not.
     pub groups: Vec<Arc<GroupBlueprint>>,
+    /// What keys of cookies are derived from.
+    pub secret: Secret,
 }
 
 /// A load balancer.
@@ -61,6 +64,10 @@ pub enum XffMode {
 pub struct BalancerSettings {
     /// Silence allowed on client and target connections.
     pub idle_timeout: Duration,
+    /// Time for a request's head, from its first byte; the idle timeout bounds it too.
+    pub head_timeout: Duration,
+    /// Bytes of its body that a client must send in a second, averaged over some seconds; 0 for no bound.
+    pub minimum_request_rate: u32,
     /// Age after which a client connection is closed with its next answer.
     pub client_keep_alive: Duration,
     /// What X-Forwarded-For becomes.
@@ -89,6 +96,8 @@ impl Default for BalancerSettings {
     fn default() -> Self {
         BalancerSettings {
             idle_timeout: Duration::from_secs(60),
+            head_timeout: Duration::MAX,
+            minimum_request_rate: 0,
             client_keep_alive: Duration::from_secs(3600),
             xff_mode: XffMode::Append,
             xff_client_port: false,
@@ -222,6 +231,10 @@ pub struct GroupSettings {
     pub anomaly_mitigation: bool,
     /// Whether answers slower than those of peers count as unlike, too.
     pub anomaly_latency: bool,
+    /// Whether a client's requests go on to the same target.
+    pub stickiness: Stickiness,
+    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
+    pub sticky_ceiling_percent: u32,
 }
 
 impl Default for GroupSettings {
@@ -236,6 +249,8 @@ impl Default for GroupSettings {
             slow_start: Duration::ZERO,
             anomaly_mitigation: false,
             anomaly_latency: false,
+            stickiness: Stickiness::Off,
+            sticky_ceiling_percent: 0,
         }
     }
 }

@@ -8,6 +8,7 @@ mod health;
 pub mod limits;
 mod logs;
 mod rule;
+mod stickiness;
 mod tls;
 mod tls_policy;
 
@@ -22,5 +23,6 @@ pub use rule::{
     Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,
     TextMatch, Transform, WeightedGroup,
 };
+pub use stickiness::{Secret, Stickiness};
 pub use tls::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TargetTls, TlsBlueprint};
 pub use tls_policy::{POLICIES, Policy, policy};

@@ -14,14 +14,17 @@ use core::time::Duration;
 use forebay_health::RoutingReason;
 use forebay_model::{ProtocolVersion, limits};
 use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, TransformError, Transforms};
-use forebay_units::Mono;
+use forebay_units::{Mono, Wall};
 use std::sync::Arc;
 
 mod outcome;
 mod record;
+mod sticky;
+mod refusal;
 
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
+pub use sticky::{CookieValue, Cookies, cookie};
 
 /// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
 /// this many are needed only when many die together.
@@ -42,6 +45,8 @@ pub struct Request<'a> {
     pub zone: ZoneId,
     /// What its client speaks.
     pub speaks: Speaks,
+    /// When it came, as clocks on walls have it.
+    pub wall: Wall,
 }
 
 /// What a client speaks.
@@ -108,6 +113,8 @@ pub struct Exchange {
     refused: Vec<TargetId>,
     attempts: usize,
     in_flight: Option<InFlight>,
+    /// Allocates only where its rule or its group is sticky.
+    sticky: Option<Box<sticky::Sticky>>,
 }
 
 /// Adds one to a counter that only this worker writes.
@@ -137,19 +144,12 @@ impl Exchange {
             refused: Vec::new(),
             attempts: 0,
             in_flight: None,
+            sticky: None,
         };
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
         let step = exchange.route(now, request, listener, picture, mind, stats);
         (exchange, step)
-    }
-
-    /// A request that was refused before routing (malformed, too long, ...).
-    pub fn refused(now: Mono, reason: Reason, listener: &ListenerView, mind: &Mind) -> Record {
-        let stats = listener.balancer.stats.of(mind.worker);
-        count(&stats.requests);
-        count_own(stats, reason.status());
-        Record::begun(now, Some(reason))
     }
 
     /// What transforms made of the request.
@@ -194,13 +194,17 @@ impl Exchange {
             Route::Unsupported(_) => None,
         };
         match won.route {
-            Route::Forward(split) => match split.pick(|| mind.draw()) {
-                Some(&group) => {
-                    self.record.group = Some(group);
-                    self.choose(now, picture, mind, stats)
+            Route::Forward(split) => {
+                let stays = self.sticky_group(request, split, listener, picture, mind);
+                let Some(group) = stays.or_else(|| split.pick(|| mind.draw()).copied()) else {
+                    return self.answer(Reason::NoTarget);
+                };
+                self.record.group = Some(group);
+                if let Some(group) = picture.group(group) {
+                    self.note_target(request, group, mind);
                 }
-                None => self.answer(Reason::NoTarget),
-            },
+                self.choose(now, picture, mind, stats)
+            }
             Route::Redirect(template) => self.redirect(template, request, listener.port),
             Route::Fixed(fixed) => {
                 let kind = fixed
@@ -258,7 +262,10 @@ impl Exchange {
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
         let slot = (self.attempts < limit)
-            .then(|| mind.choose(now, group, self.zone, &self.refused))
+            .then(|| {
+                self.sticky_target(group)
+                    .or_else(|| mind.choose(now, group, self.zone, &self.refused))
+            })
             .flatten();
         let Some(slot) = slot else {
             let reason = if self.attempts == 0 {
@@ -270,6 +277,9 @@ impl Exchange {
         };
         if self.attempts == 0 && fails_open {
             count(&stats.fail_open);
+        }
+        if self.attempts == 0 && self.is_astray(slot.target()) {
+            count(&stats.non_sticky);
         }
         let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
         self.send(now, slot, reuse, mind)
@@ -449,7 +459,9 @@ impl Exchange {
         self.part(now, mind);
         self.record.ended = now;
         if let Some(status) = own {
-            count_own(listener.balancer.stats.of(mind.worker), status);
+            let stats = listener.balancer.stats.of(mind.worker);
+            count_own(stats, status);
+            refusal::count_memory(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
             let answers = &target.stats.totals.of(mind.worker).answers;

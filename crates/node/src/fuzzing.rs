@@ -8,7 +8,7 @@ use crate::{
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_model::*;
-use forebay_units::Mono;
+use forebay_units::{Mono, Wall};
 use std::sync::Arc;
 
 /// A target's name, and what takes its bytes.
@@ -130,6 +130,7 @@ impl World {
             generation: self.generation,
             balancers: vec![Arc::new(balancer())],
             groups: vec![Arc::new(group)],
+            ..Blueprint::default()
         };
         self.node.apply(Mono::ZERO, &blueprint);
         self.node.handle_deadline(Mono::ZERO);
@@ -300,6 +301,7 @@ impl Ask {
             protocol: "http",
             zone: ZoneId(0),
             speaks: self.speaks,
+            wall: Wall::from_seconds(1_800_000_000),
         }
     }
 }

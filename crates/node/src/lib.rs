@@ -16,13 +16,16 @@ mod reuse;
 mod roster;
 mod slow;
 mod stats;
+mod trace;
 
 pub use answer::{Answer, page, phrase};
 pub use exchange::{
-    ConnectError, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step, Taken,
+    ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step,
+    Taken, cookie,
 };
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
+pub use forebay_balance::COOKIE_LENGTH;
 pub use load::InFlight;
 pub use mind::Mind;
 pub use picture::{
@@ -34,3 +37,4 @@ pub use reuse::{KeepAlive, Reuse};
 pub use roster::Roster;
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};
+pub use trace::{Sampling, SpanContext, TraceParent};

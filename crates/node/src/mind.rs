@@ -6,7 +6,7 @@ use crate::picture::{GroupId, GroupView, Picture, TargetId, ZoneId};
 use crate::roster::Side;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use forebay_balance::{Choose as _, Chooser, MedianLatency, PeakLatency, Seats, Service, Weight, load_class};
+use forebay_balance::{Choose as _, Chooser, Keys, MedianLatency, PeakLatency, Seats, Service, Weight, load_class};
 use forebay_units::{Mono, Stream};
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -19,6 +19,7 @@ pub struct Mind {
     /// Which shard of the counters is its own.
     pub worker: usize,
     pub(crate) draws: Stream,
+    pub(crate) keys: Keys,
     choosers: BTreeMap<(GroupId, Side), Chooser>,
     services: BTreeMap<GroupId, Service>,
     holds: BinaryHeap<Held>,
@@ -31,6 +32,7 @@ impl Mind {
         Mind {
             worker,
             draws: Stream::named(seed, &format!("worker-{worker}")),
+            keys: Keys::default(),
             choosers: BTreeMap::new(),
             services: BTreeMap::new(),
             holds: BinaryHeap::new(),
@@ -108,8 +110,11 @@ impl Mind {
         }
     }
 
-    /// Forgets groups that are gone. Call when a new picture was adopted.
+    /// Forgets groups that are gone, and keys of another secret. Call when a new picture was adopted.
     pub fn forget(&mut self, picture: &Picture) {
+        if self.keys.secret() != picture.secret {
+            self.keys = Keys::new(picture.secret);
+        }
         self.choosers
             .retain(|&(group, _), _| picture.group(group).is_some());
         self.services.retain(|&group, _| picture.group(group).is_some());

@@ -6,8 +6,7 @@ use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::{IpAddr, SocketAddr};
 use forebay_health::RoutingReason;
 use forebay_model::{
-    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint,
-};
+    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint, Secret, Stickiness};
 use forebay_routing::Rules;
 use std::sync::Arc;
 
@@ -39,6 +38,8 @@ pub struct Picture {
     pub listeners: Vec<Arc<ListenerView>>,
     /// By id, ascending.
     pub groups: Vec<Arc<GroupView>>,
+    /// What keys of sticky cookies are derived from.
+    pub secret: Secret,
 }
 
 impl Picture {
@@ -131,6 +132,10 @@ pub struct GroupView {
     pub targets: Vec<Arc<TargetView>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,
+    /// Whether a client's requests go on to the same target.
+    pub stickiness: Stickiness,
+    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
+    pub sticky_ceiling_percent: u32,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }

@@ -11,8 +11,7 @@ use forebay_balance::Ramp;
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
     BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
-    ProtocolVersion, TargetBlueprint, TargetHealth, TargetTls,
-};
+    ProtocolVersion, TargetBlueprint, TargetHealth, TargetTls, Secret};
 use forebay_routing::Rules;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -153,6 +152,7 @@ pub struct Node {
     next_id: u64,
     version: u64,
     zones: Vec<String>,
+    secret: Secret,
     balancers: BTreeMap<String, Balancer>,
     listeners: BTreeMap<String, Listener>,
     groups: BTreeMap<String, Group>,
@@ -175,6 +175,7 @@ impl Node {
             next_id: 0,
             version: 0,
             zones: Vec::new(),
+            secret: Secret::default(),
             balancers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -210,6 +211,7 @@ impl Node {
     pub fn apply(&mut self, now: Mono, blueprint: &Blueprint) {
         self.take_groups(now, blueprint);
         self.take_balancers(blueprint);
+        self.secret = blueprint.secret;
         self.watches.clear();
         self.stale = true;
         self.publish();

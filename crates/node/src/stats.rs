@@ -56,8 +56,12 @@ pub struct BalancerStats {
     pub connect_retries: AtomicU64,
     /// Requests sent to a group whose targets all get traffic because too few are healthy.
     pub fail_open: AtomicU64,
+    /// Requests to sticky groups whose client was not known, or could not stay with its target.
+    pub non_sticky: AtomicU64,
     /// Requests whose framing does not follow the RFC.
     pub noncompliant: AtomicU64,
+    /// Requests that found no memory left for buffers.
+    pub no_memory: AtomicU64,
 }
 
 /// What one worker counts of a listener.
@@ -108,6 +112,13 @@ pub struct TargetStats {
     pub cut: AtomicBool,
     /// Totals per worker.
     pub totals: Shards<TargetTotals>,
+}
+
+impl Default for TargetStats {
+    /// Zeros, for one worker, of a target that has no peers.
+    fn default() -> TargetStats {
+        TargetStats::new(1, Arc::default())
+    }
 }
 
 impl TargetStats {

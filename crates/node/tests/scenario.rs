@@ -5,7 +5,7 @@
 
 use forebay_model::*;
 use forebay_node::*;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Stream, Wall};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -92,6 +92,7 @@ fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
         generation: 1,
         balancers: vec![Arc::new(balancer)],
         groups: vec![Arc::new(group)],
+        ..Blueprint::default()
     }
 }
 
@@ -227,6 +228,7 @@ impl World {
             protocol: "http",
             zone: listener.nodes[0].zone,
             speaks: Speaks::Http1,
+            wall: Wall::from_seconds(1_800_000_000),
         };
         let (exchange, step) =
             Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);

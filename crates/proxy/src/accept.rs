@@ -17,12 +17,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-
-/// When the process is out of descriptors or memory, time until the next try: some will be free by then.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// Whose connections a socket takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +53,8 @@ pub(crate) struct Visit {
     pub(crate) id: ConnectionId,
     /// What its TLS handshake came to; none in clear.
     pub(crate) tls: Option<Rc<TlsFacts>>,
+    /// A span was begun on it (kept only if spans are taken).
+    pub(crate) spoke: Cell<bool>,
 }
 
 impl Visit {
@@ -91,6 +89,7 @@ pub(crate) async fn listen(
                     accepted: worker.now(),
                     id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
                     tls: None,
+                    spoke: Cell::new(false),
                 };
                 if !worker.places.has_room() {
                     refuse(&worker, &stream, &visit);
@@ -107,8 +106,9 @@ pub(crate) async fn listen(
             Err(error) if is_clients(&error) => {}
             Err(error) => {
                 worker.tell_of_shortage(&error);
+                // Out of descriptors or memory: by the next sweep some will be free.
                 tokio::select! {
-                    () = tokio::time::sleep(OUT_OF_DESCRIPTORS) => {}
+                    () = worker.swept.notified() => {}
                     _ = &mut closed => return,
                 }
             }

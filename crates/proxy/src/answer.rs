@@ -89,6 +89,7 @@ pub(crate) fn write_upgrade_head(
     fields: &[Field],
     head: &AnswerHead,
     settings: &ListenerSettings,
+    cookies: &[String],
 ) {
     out.clear();
     out.extend_from_slice(
@@ -99,7 +100,14 @@ pub(crate) fn write_upgrade_head(
         field.write(bytes, out);
     }
     write_set(out, settings);
+    write_cookies(out, cookies);
     out.extend_from_slice(b"\r\n");
+}
+
+fn write_cookies(out: &mut Vec<u8>, cookies: &[String]) {
+    for cookie in cookies {
+        let _ = write!(out, "Set-Cookie: {cookie}\r\n");
+    }
 }
 
 fn write_set(out: &mut Vec<u8>, settings: &ListenerSettings) {
@@ -119,6 +127,7 @@ pub(crate) fn write_answer_head(
     to_chunks: bool,
     keep: bool,
     settings: &ListenerSettings,
+    cookies: &[String],
 ) {
     out.clear();
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -136,6 +145,7 @@ pub(crate) fn write_answer_head(
         field.write(bytes, out);
     }
     write_set(out, settings);
+    write_cookies(out, cookies);
     if to_chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Framing::Length(length) = framing {

@@ -3,6 +3,7 @@
 use crate::accept::{self, Place};
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::memory::{Memory, Meter};
 use crate::slow::Options;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
@@ -24,6 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Connections the kernel holds until they are taken.
 const BACKLOG: i32 = 4096;
 
+/// Turns of its tasks a worker that leaves waits for idle connections to end.
+const ENDING_TURNS: usize = 4;
+
 /// An address that could not be listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindFailure {
@@ -44,6 +48,8 @@ enum Command {
         places: Arc<BTreeMap<SocketAddr, Place>>,
         done: oneshot::Sender<()>,
     },
+    /// Look at deadlines, pools and logs.
+    Sweep,
     /// Finish what is under way and end.
     Leave { within: Duration },
 }
@@ -63,6 +69,7 @@ impl Crew {
     pub(crate) fn start(options: &Options, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
         let (count, seed) = (options.workers, options.seed);
         let places = Arc::new(Places::new(options.connections));
+        let memory = Arc::new(Memory::new(options.buffer_bytes, count));
         let mut crew = Crew {
             commands: Vec::new(),
             threads: Vec::new(),
@@ -75,9 +82,11 @@ impl Crew {
             let events = events.clone();
             let journal = options.journal.clone();
             let places = Arc::clone(&places);
+            let meter = Meter::new(Arc::clone(&memory), index);
             let thread = essential(format!("worker-{index}"), move || {
+                // Without timers: tokio would read the clock twice each time it waits, and a worker waits twice a request.
                 let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
+                    .enable_io()
                     .build_local(Default::default());
                 match runtime {
                     Ok(runtime) => {
@@ -87,6 +96,7 @@ impl Crew {
                             events,
                             Ledger::new(journal.as_deref()),
                             places,
+                            meter,
                         ));
                         runtime.block_on(run(worker, receiver));
                     }
@@ -96,6 +106,8 @@ impl Crew {
             crew.commands.push(sender);
             crew.threads.push(thread);
         }
+        let commands: Vec<_> = crew.commands.iter().map(mpsc::UnboundedSender::downgrade).collect();
+        essential("sweeps".into(), move || tell_of_sweeps(&commands))?;
         Ok(crew)
     }
 
@@ -175,6 +187,19 @@ impl Crew {
     }
 }
 
+/// Tells every worker when a sweep is due, until there is none left.
+fn tell_of_sweeps(commands: &[mpsc::WeakUnboundedSender<Command>]) {
+    let tell = |command: &mpsc::WeakUnboundedSender<Command>| {
+        command
+            .upgrade()
+            .is_some_and(|command| command.send(Command::Sweep).is_ok())
+    };
+    // Each is told, so none may be passed over once one was found.
+    while commands.iter().filter(|command| tell(command)).count() > 0 {
+        std::thread::sleep(SWEEP);
+    }
+}
+
 /// One socket per worker on this address. SO_REUSEPORT would share a port silently with another process of the same
 /// user, so the first try is without it.
 fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
@@ -251,20 +276,22 @@ struct Socketed {
 
 async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut sockets: HashMap<SocketAddr, Socketed> = HashMap::new();
-    let mut sweeps = tokio::time::interval(SWEEP);
-    sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let within = loop {
-        tokio::select! {
-            command = commands.recv() => match command {
-                Some(Command::Adopt { picture, tls, open, places, done }) => {
-                    worker.adopt(picture, tls);
-                    listen_at(&worker, &mut sockets, open, &places).await;
-                    let _ = done.send(());
-                }
-                Some(Command::Leave { within }) => break within,
-                None => break Duration::ZERO,
-            },
-            _ = sweeps.tick() => sweep(&worker),
+        match commands.recv().await {
+            Some(Command::Adopt {
+                picture,
+                tls,
+                open,
+                places,
+                done,
+            }) => {
+                worker.adopt(picture, tls);
+                listen_at(&worker, &mut sockets, open, &places).await;
+                let _ = done.send(());
+            }
+            Some(Command::Sweep) => sweep(&worker),
+            Some(Command::Leave { within }) => break within,
+            None => break Duration::ZERO,
         }
     };
     sockets.clear();
@@ -272,7 +299,14 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     worker.sweep.close_idle(None);
     let deadline = worker.now() + within;
     while worker.sweep.len() > 0 && worker.now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Most connections were idle and end now.
+        for _ in 0..ENDING_TURNS {
+            tokio::task::yield_now().await;
+        }
+        if worker.sweep.len() > 0 {
+            // A command, or nobody left to send one: either way it is time to look again.
+            let _ = commands.recv().await;
+        }
         sweep(&worker);
         worker.sweep.close_idle(None);
     }
@@ -284,6 +318,7 @@ fn sweep(worker: &Worker) {
     worker.pools.borrow_mut().sweep(now);
     worker.mind.borrow_mut().expire(now);
     worker.ledger.flush();
+    worker.swept.notify_waiters();
 }
 
 /// Listens where it is told to, and no longer elsewhere.

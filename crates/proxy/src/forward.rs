@@ -3,6 +3,7 @@
 use crate::accept::Visit;
 use crate::answer::{says_close, write_answer_head};
 use crate::buffers::Desk;
+use crate::cookies;
 use crate::choose::{self, Connection, Missing};
 use crate::framing::{self, Framing};
 use crate::h2;
@@ -24,6 +25,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 mod attempt;
+mod owed;
 mod streams;
 mod tunnel;
 
@@ -100,7 +102,7 @@ pub(crate) async fn forward<W: Wire>(
         let outcome = match choose::connection(worker, slot, &target, reuse, &passage.desk.out).await {
             Ok(mut connection) => {
                 if !connection.reused {
-                    exchange.connected(worker.now());
+                    passage.connected(exchange);
                 }
                 match passage.attempt(&mut connection, &mut upload).await {
                     Attempt::Answered(head) => {
@@ -132,6 +134,22 @@ impl<W: Wire> Passage<'_, W> {
 
     fn touch(&self) {
         self.slot.arm(self.worker.recent() + self.idle_timeout, false);
+    }
+
+    /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
+    fn deadline(&self, upload: &mut Upload) -> forebay_units::Mono {
+        let now = self.worker.recent();
+        let waits = upload.waits_for_client(self.desk.out.len());
+        upload.owed.note(now, upload.pump.taken, waits);
+        upload.owed.due().min(now + self.idle_timeout)
+    }
+
+    /// A fresh connection to the target stands.
+    fn connected(&mut self, exchange: &mut Exchange) {
+        let began = exchange.connected(self.worker.now());
+        if let Some(span) = &mut self.desk.note.span {
+            span.connecting = began;
+        }
     }
 
     /// What to do about this outcome, by the picture in force.
@@ -195,7 +213,8 @@ impl<W: Wire> Passage<'_, W> {
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
-        self.begin_answer(&head, framing, to_chunks, keep);
+        let cookies = self.cookies(exchange);
+        self.begin_answer(&head, framing, to_chunks, keep, &cookies);
         let mut pump = Pump::new(framing, to_chunks);
         if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
             self.decide(exchange, Outcome::Failed(reason));
@@ -239,8 +258,32 @@ impl<W: Wire> Passage<'_, W> {
         Next::Close
     }
 
+    /// Cookies that the answer whose head stands in `body` brings.
+    fn cookies(&self, exchange: &Exchange) -> Vec<String> {
+        let Desk {
+            body,
+            body_end,
+            answer_fields: fields,
+            note,
+            ..
+        } = &*self.desk;
+        let head = &body[HEADROOM..*body_end];
+        let sets = |name: &str| {
+            let mut set = fields.iter().filter(|field| route::is(field.name(head), b"set-cookie"));
+            set.any(|field| cookies::sets(field.value(head), name))
+        };
+        cookies::of_answer(self.worker, self.visit, self.listener, exchange, note.crosses_sites, sets)
+    }
+
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
-    fn begin_answer(&mut self, head: &AnswerHead, framing: Framing, to_chunks: bool, keep: bool) {
+    fn begin_answer(
+        &mut self,
+        head: &AnswerHead,
+        framing: Framing,
+        to_chunks: bool,
+        keep: bool,
+        cookies: &[String],
+    ) {
         let Desk {
             out,
             body,
@@ -251,14 +294,14 @@ impl<W: Wire> Passage<'_, W> {
         let bytes = &body[HEADROOM..*body_end];
         let (to_head, settings) = (self.incoming.to_head, &self.listener.settings);
         if W::FRAMED {
-            let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings);
+            let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings, cookies);
             out.clear();
             let ends = matches!(framing, Framing::None | Framing::Length(0));
             // A client that is gone is found out by the body's first byte, or does not matter any more.
             let _ = self.client.send_head(answer, ends);
         } else {
             write_answer_head(
-                out, bytes, fields, head, framing, to_head, to_chunks, keep, settings,
+                out, bytes, fields, head, framing, to_head, to_chunks, keep, settings, cookies,
             );
         }
     }
@@ -299,8 +342,8 @@ impl<W: Wire> Passage<'_, W> {
         // The clock is read only if the first try to write did not do: the answer's head came a moment ago.
         let (mut tried, mut responded) = (false, None);
         let total = out.len() + first.1 - first.0;
-        self.touch();
-        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        let (slot, worker) = (self.slot, self.worker);
+        slot.arm(self.deadline(upload), false);
         let moved = slot
             .until(poll_fn(|cx| {
                 let mut progress = false;
@@ -314,7 +357,7 @@ impl<W: Wire> Passage<'_, W> {
                 }
                 tried = true;
                 if progress && polled.is_pending() {
-                    slot.arm(worker.recent() + idle_timeout, false);
+                    slot.arm(self.deadline(upload), false);
                 }
                 polled
             }))
@@ -323,6 +366,7 @@ impl<W: Wire> Passage<'_, W> {
         self.desk.note.responded = responded;
         match moved {
             Ok(result) => result.err(),
+            Err(Ended::Late) if upload.owed.is_late(worker.recent()) => Some(Reason::ClientSilent),
             Err(ended) => Some(reason(ended)),
         }
     }

@@ -1,6 +1,7 @@
 //! What is kept of a request until its line is written.
 
 use crate::head::RequestHead;
+use crate::spans::Span;
 use crate::worker::Current;
 use forebay_node::journal::{Classified, Kind};
 use forebay_units::Mono;
@@ -16,6 +17,8 @@ pub(crate) struct Note {
     pub(crate) kind: Option<Kind>,
     /// How its framing was judged.
     pub(crate) classified: Option<Classified>,
+    /// It comes from another site's page, see `cookies`.
+    pub(crate) crosses_sites: bool,
     /// Both its connections end with it.
     pub(crate) suspect: bool,
     /// The X-Amzn-Trace-Id that its target saw.
@@ -28,6 +31,8 @@ pub(crate) struct Note {
     pub(crate) responded: Option<Mono>,
     /// What it was decided by: its group may be gone when it ends.
     pub(crate) picture: Option<Current>,
+    /// Its span, if those are taken.
+    pub(crate) span: Option<Box<Span>>,
 }
 
 impl Note {

@@ -2,6 +2,7 @@
 
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field, Span};
+use crate::cookies;
 use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
@@ -9,6 +10,7 @@ use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
 use crate::settle::{self, Closing};
+use crate::spans;
 use crate::sweep::Slot;
 use crate::worker::Worker;
 use forebay_model::limits;
@@ -72,6 +74,15 @@ pub(crate) async fn request<W: Wire>(
     let now = worker.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     desk.note.picture = Some(Rc::clone(&picture));
+    if worker.ledger.sampling.is_some() {
+        let head = &desk.input[desk.start..desk.start + incoming.head.length];
+        desk.note.span = spans::begin(worker, visit, head, &desk.fields);
+    }
+    if desk.refuses {
+        let keep = incoming.keep && !old && desk.note.classified.is_none();
+        let room = no_memory(worker, client, visit, slot, desk, incoming, listener, keep);
+        return Box::pin(room).await;
+    }
     let begun = judge(worker, listener, desk).and_then(|()| {
         let head = &desk.input[desk.start..desk.start + incoming.head.length];
         begin(
@@ -92,6 +103,10 @@ pub(crate) async fn request<W: Wire>(
     };
     match step {
         Step::Send { .. } => {
+            if exchange.is_sticky() {
+                let head = &desk.input[desk.start..desk.start + incoming.head.length];
+                desk.note.crosses_sites = cookies::crosses_sites(&desk.fields, head);
+            }
             let rewritten = exchange.rewritten();
             write_head(worker, visit, listener, desk, incoming, &wanted, rewritten);
             forward::forward(
@@ -127,6 +142,42 @@ pub(crate) async fn request<W: Wire>(
     }
 }
 
+/// Answers a request for which there is no memory, and keeps its connection.
+#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
+async fn no_memory<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    visit: &Visit,
+    slot: &Slot,
+    desk: &mut Desk,
+    incoming: &Incoming,
+    listener: &ListenerView,
+    keep: bool,
+) -> Next {
+    let reason = Reason::MemoryCeiling;
+    let (mut exchange, answer) = Exchange::turned_away(
+        worker.recent(),
+        incoming.speaks,
+        visit.place.zone,
+        reason,
+        listener,
+        &worker.mind.borrow(),
+    );
+    own_answer(
+        worker,
+        client,
+        visit,
+        slot,
+        desk,
+        incoming,
+        listener,
+        &mut exchange,
+        &answer,
+        keep,
+    )
+    .await
+}
+
 /// What becomes of a request whose framing others might read differently.
 fn judge(worker: &Worker, listener: &ListenerView, desk: &mut Desk) -> Result<(), Reason> {
     let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
@@ -159,6 +210,9 @@ pub(crate) async fn own_answer<W: Wire>(
     // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
     let at_hand = keep.then(|| body_at_hand(desk, incoming)).flatten();
     let keep = at_hand.is_some();
+    if let Some(span) = &mut desk.note.span {
+        span.answering = Some(worker.recent());
+    }
     slot.watch(None);
     slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
     let sent = settle::send(
@@ -175,7 +229,12 @@ pub(crate) async fn own_answer<W: Wire>(
     if desk.note.body == 0 && !desk.note.is_kept() {
         desk.note.body = body_come(desk, incoming);
     }
-    let record = exchange.settle(worker.now(), Some(answer.status), listener, &mut worker.mind.borrow_mut());
+    let record = exchange.settle(
+        worker.now(),
+        Some(answer.status),
+        listener,
+        &mut worker.mind.borrow_mut(),
+    );
     settle::log(worker, visit, listener, desk, record, Closing::of(answer));
     match at_hand {
         Some(length) if sent => {
@@ -242,6 +301,7 @@ fn begin(
         protocol: visit.protocol(),
         zone: visit.place.zone,
         speaks: incoming.speaks,
+        wall: worker.wall_at(now),
     };
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);

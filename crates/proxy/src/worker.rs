@@ -4,6 +4,7 @@ use crate::buffers::Desks;
 use crate::clock::Clock;
 use crate::h2::target::Links;
 use crate::ledger::Ledger;
+use crate::memory::Meter;
 use crate::pool::Pools;
 use crate::sweep::Sweep;
 use crate::tls::{Listeners, TargetConfigs};
@@ -15,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
 /// shared by all workers, and would travel between their cores with each request.
@@ -67,6 +68,8 @@ pub(crate) struct Worker {
     /// How targets are spoken to over TLS.
     pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) desks: RefCell<Desks>,
+    /// What buffers hold.
+    pub(crate) meter: Rc<Meter>,
     pub(crate) sweep: Rc<Sweep>,
     /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
     pub(crate) events: mpsc::Sender<Event>,
@@ -77,6 +80,8 @@ pub(crate) struct Worker {
     /// How many client connections are open, of all workers.
     pub(crate) places: Arc<Places>,
     date: RefCell<(i64, String)>,
+    /// Tells of each sweep.
+    pub(crate) swept: Notify,
     /// When a shortage was last told.
     told: Cell<Option<Mono>>,
 }
@@ -91,7 +96,9 @@ impl Worker {
         events: mpsc::Sender<Event>,
         ledger: Ledger,
         places: Arc<Places>,
+        meter: Meter,
     ) -> Worker {
+        let meter = Rc::new(meter);
         Worker {
             clock,
             recent: Cell::new(clock.now()),
@@ -103,13 +110,15 @@ impl Worker {
             links: RefCell::default(),
             tls: RefCell::default(),
             target_tls: RefCell::default(),
-            desks: RefCell::default(),
+            desks: RefCell::new(Desks::new(Rc::clone(&meter))),
+            meter,
             sweep: Rc::default(),
             events,
             ledger,
             places,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
+            swept: Notify::new(),
             told: Cell::new(None),
         }
     }

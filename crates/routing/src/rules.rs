@@ -7,6 +7,10 @@ use crate::redirect::RedirectTemplate;
 use crate::transform::Transforms;
 use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
 
+/// Seconds a client stays with its group, if the rule does not say. (ALB asks for a duration; a rule from elsewhere may
+/// have none.)
+const DEFAULT_STICKINESS: u32 = 3600;
+
 /// A rule whose regular expression does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
@@ -46,6 +50,8 @@ pub enum Route<G> {
 pub struct Split<G> {
     /// Group and the sum of weights up to and with it.
     shares: Box<[(G, u64)]>,
+    /// Seconds for which a client stays with its group; none if each request is a choice of its own.
+    sticky: Option<u64>,
 }
 
 impl<G> Split<G> {
@@ -58,7 +64,32 @@ impl<G> Split<G> {
         });
         Split {
             shares: shares.collect(),
+            sticky: None,
         }
+    }
+
+    /// The same, and a client stays with its group for this many seconds.
+    #[must_use]
+    pub fn sticky(self, seconds: Option<u64>) -> Split<G> {
+        Split {
+            sticky: seconds,
+            ..self
+        }
+    }
+
+    /// Seconds for which a client stays with its group, if it does.
+    pub fn stickiness(&self) -> Option<u64> {
+        self.sticky
+    }
+
+    /// The group for which `is` holds, unless its weight is 0.
+    pub fn weighted(&self, is: impl Fn(&G) -> bool) -> Option<&G> {
+        let mut before = 0;
+        self.shares.iter().find_map(|(group, sum)| {
+            let weight = sum - before;
+            before = *sum;
+            (weight > 0 && is(group)).then_some(group)
+        })
     }
 
     /// The group that `draw` (uniform over all 64 bits) falls to; none if every weight is 0.
@@ -119,12 +150,15 @@ impl<G> Rules<G> {
                 .map(Compiled::new)
                 .collect::<Result<_, _>>()?;
             let route = match &rule.action {
-                Action::Forward(forward) => Route::Forward(Split::new(
-                    forward
-                        .groups
-                        .iter()
-                        .map(|share| (group(&share.group_arn), share.weight)),
-                )),
+                Action::Forward(forward) => {
+                    let shares = forward.groups.iter();
+                    let stickiness = &forward.stickiness;
+                    let seconds = u64::from(stickiness.duration_seconds.unwrap_or(DEFAULT_STICKINESS));
+                    Route::Forward(
+                        Split::new(shares.map(|share| (group(&share.group_arn), share.weight)))
+                            .sticky(stickiness.enabled.then_some(seconds)),
+                    )
+                }
                 Action::Redirect(redirect) => Route::Redirect(RedirectTemplate::new(redirect)),
                 Action::FixedResponse(fixed) => Route::Fixed(fixed.clone()),
                 Action::Unsupported { kind, .. } => Route::Unsupported(kind.clone()),

@@ -111,6 +111,16 @@ fn balancers(node: &Node, registry: &mut Registry) {
         |stats| &stats.fail_open,
     );
     counter(
+        "non_sticky_requests",
+        "Requests to sticky groups whose client was not known, or could not stay with its target (NonStickyRequestCount)",
+        |stats| &stats.non_sticky,
+    );
+    counter(
+        "memory_refusals",
+        "Requests answered 503 because buffers hold as much memory as they may (--max-buffer-memory)",
+        |stats| &stats.no_memory,
+    );
+    counter(
         "desync_noncompliant_requests",
         "Requests whose framing does not follow the RFC (DesyncMitigationMode_NonCompliant_Request_Count)",
         |stats| &stats.noncompliant,
@@ -169,6 +179,16 @@ fn logs(tally: &Tally, registry: &mut Registry) {
         "log_lines_dropped",
         "Log lines lost because a file or a reader took no more",
         dropped.clone(),
+    );
+    let spans: Counter = Counter::default();
+    spans.inc_by(tally.spans_sent());
+    registry.register("spans", "OpenTelemetry spans that the collector took", spans);
+    let lost: Counter = Counter::default();
+    lost.inc_by(tally.spans_dropped());
+    registry.register(
+        "spans_dropped",
+        "OpenTelemetry spans lost because the collector was slow, away or did not want them",
+        lost,
     );
     for log in Log::ALL {
         for sink in Sink::ALL {

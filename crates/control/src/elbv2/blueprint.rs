@@ -2,6 +2,7 @@
 
 use crate::Region;
 use crate::elbv2::attribute_table::{Holder, attributes_of};
+use crate::elbv2::balancer_tags::extend_balancer;
 use crate::elbv2::extensions::extend;
 use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
@@ -14,7 +15,7 @@ use core::time::Duration;
 use forebay_model::{
     Action, Algorithm, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint,
     GroupSettings, ListenerBlueprint, ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion,
-    RuleBlueprint, TargetBlueprint, XffMode,
+    RuleBlueprint, Stickiness, TargetBlueprint, XffMode,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +91,7 @@ impl State {
             generation: self.generation(),
             balancers,
             groups,
+            secret: self.secret(),
         }
     }
 }
@@ -150,7 +152,10 @@ impl Touched {
                 key.clone()
             }
         });
-        touched.groups.extend(tags);
+        for arn in tags {
+            touched.balancers.insert(arn.clone());
+            touched.groups.insert(arn);
+        }
         touched
     }
 }
@@ -206,33 +211,36 @@ fn balancer_blueprint(
             prefix: part("prefix").to_owned(),
         })
     };
+    let mut settings = BalancerSettings {
+        idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
+        client_keep_alive: seconds("client_keep_alive.seconds", 3600),
+        xff_mode: match set("routing.http.xff_header_processing.mode") {
+            "preserve" => XffMode::Preserve,
+            "remove" => XffMode::Remove,
+            _ => XffMode::Append,
+        },
+        xff_client_port: set("routing.http.xff_client_port.enabled") == "true",
+        preserve_host: set("routing.http.preserve_host_header.enabled") == "true",
+        drop_invalid_headers: set("routing.http.drop_invalid_header_fields.enabled") == "true",
+        http2: set("routing.http2.enabled") == "true",
+        tls_headers: set("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true",
+        desync: match set("routing.http.desync_mitigation_mode") {
+            "monitor" => DesyncMode::Monitor,
+            "strictest" => DesyncMode::Strictest,
+            _ => DesyncMode::Defensive,
+        },
+        access_log: place("access_logs"),
+        connection_log: place("connection_logs"),
+        health_log: place("health_check_logs"),
+        ..BalancerSettings::default()
+    };
+    extend_balancer(&mut settings, region.tags.get(&balancer.arn).map(|tags| &**tags));
     BalancerBlueprint {
         arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
         nodes: nodes.collect(),
         listeners: listeners.collect(),
-        settings: BalancerSettings {
-            idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
-            client_keep_alive: seconds("client_keep_alive.seconds", 3600),
-            xff_mode: match set("routing.http.xff_header_processing.mode") {
-                "preserve" => XffMode::Preserve,
-                "remove" => XffMode::Remove,
-                _ => XffMode::Append,
-            },
-            xff_client_port: set("routing.http.xff_client_port.enabled") == "true",
-            preserve_host: set("routing.http.preserve_host_header.enabled") == "true",
-            drop_invalid_headers: set("routing.http.drop_invalid_header_fields.enabled") == "true",
-            http2: set("routing.http2.enabled") == "true",
-            tls_headers: set("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true",
-            desync: match set("routing.http.desync_mitigation_mode") {
-                "monitor" => DesyncMode::Monitor,
-                "strictest" => DesyncMode::Strictest,
-                _ => DesyncMode::Defensive,
-            },
-            access_log: place("access_logs"),
-            connection_log: place("connection_logs"),
-            health_log: place("health_check_logs"),
-        },
+        settings,
     }
 }
 
@@ -364,6 +372,8 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         slow_start: seconds("slow_start.duration_seconds"),
         anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
         anomaly_latency: false,
+        stickiness: stickiness(&set),
+        sticky_ceiling_percent: 0,
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
     let targets = with_prefix(&region.targets, &format!("{}|", group.arn));
@@ -386,6 +396,20 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
             .collect(),
         in_use: !users.is_empty(),
         zones: zones.into_iter().cloned().collect(),
+    }
+}
+
+fn stickiness<'a>(set: impl Fn(&str) -> &'a str) -> Stickiness {
+    let seconds = |key: &str| set(key).parse().unwrap_or(86_400);
+    match (set("stickiness.enabled"), set("stickiness.type")) {
+        ("true", "lb_cookie") => Stickiness::Balancer {
+            seconds: seconds("stickiness.lb_cookie.duration_seconds"),
+        },
+        ("true", "app_cookie") => Stickiness::App {
+            cookie: set("stickiness.app_cookie.cookie_name").to_owned(),
+            seconds: seconds("stickiness.app_cookie.duration_seconds"),
+        },
+        _ => Stickiness::Off,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tags by which a target group asks for what ALB does not have. They stay ALB's tags in every other way.
 
+use crate::elbv2::balancer_tags;
 use crate::elbv2::errors::validation;
 use crate::elbv2::records::Tags;
 use core::time::Duration;
@@ -17,6 +18,8 @@ const SLOW_START: &str = "forebay:slow-start";
 /// `on`: answers slower than those of peers are anomalous, too.
 const ANOMALY_LATENCY: &str = "forebay:anomaly-latency";
 
+/// A sticky target that holds more than this many times the mean of its group is left for another.
+const STICKY_CEILING: &str = "forebay:sticky-load-ceiling";
 
 /// The longest slow start, as the attribute's.
 const LONGEST_START: u64 = 900;
@@ -36,6 +39,14 @@ fn slow_start(value: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// In percent of the mean.
+fn sticky_ceiling(value: &str) -> Option<u32> {
+    let times: f64 = value.parse().ok()?;
+    (1.0..=1000.0)
+        .contains(&times)
+        .then_some((times * 100.0).round() as u32)
+}
+
 fn switch(value: &str) -> Option<bool> {
     match value {
         "on" => Some(true),
@@ -53,7 +64,11 @@ pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
         ),
         SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
         ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
-        _ => (true, ""),
+        STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
+        _ => match balancer_tags::wanted(key, value) {
+            Some(wanted) => (false, wanted),
+            None => (true, ""),
+        },
     };
     if good {
         return Ok(());
@@ -75,6 +90,7 @@ pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
     if let Some(duration) = tag(SLOW_START).and_then(slow_start) {
         settings.slow_start = duration;
     }
+    settings.sticky_ceiling_percent = tag(STICKY_CEILING).and_then(sticky_ceiling).unwrap_or(0);
     settings.anomaly_latency = tag(ANOMALY_LATENCY).and_then(switch).unwrap_or(false);
 }
 
@@ -89,6 +105,7 @@ mod tests {
             ("forebay:slow-start", "0"),
             ("forebay:slow-start", "900"),
             ("forebay:anomaly-latency", "on"),
+            ("forebay:sticky-load-ceiling", "1.5"),
             ("forebay:target-tls-verify", "anything"),
             ("team", "anything"),
         ] {
@@ -101,6 +118,8 @@ mod tests {
             ("forebay:slow-start", "901"),
             ("forebay:slow-start", "30s"),
             ("forebay:anomaly-latency", "true"),
+            ("forebay:sticky-load-ceiling", "0.5"),
+            ("forebay:sticky-load-ceiling", "NaN"),
         ] {
             let error = check_tag(key, value).unwrap_err();
             assert_eq!(error.code, "ValidationError", "{key}={value}");

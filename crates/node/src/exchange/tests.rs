@@ -13,8 +13,21 @@ impl Headers for NoHeaders {
 
 /// A picture with this many healthy targets behind a default forward.
 fn picture(targets: u8) -> Arc<Picture> {
-    let group = GroupBlueprint {
-        arn: "group".into(),
+    pictured(
+        &[("group", targets)],
+        &GroupSettings::default(),
+        ForwardStickiness::default(),
+    )
+}
+
+/// A picture with groups of this many healthy targets each behind a default forward.
+pub(super) fn pictured(
+    groups: &[(&str, u8)],
+    settings: &GroupSettings,
+    stickiness: ForwardStickiness,
+) -> Arc<Picture> {
+    let group = |arn: &str, targets: u8, net: u8| GroupBlueprint {
+        arn: arn.into(),
         protocol: Protocol::Http,
         version: ProtocolVersion::Http1,
         health: HealthCheck {
@@ -28,12 +41,12 @@ fn picture(targets: u8) -> Arc<Picture> {
             unhealthy_threshold: 2,
             matcher: Matcher::parse("200").unwrap(),
         },
-        settings: GroupSettings::default(),
+        settings: settings.clone(),
         targets: (1..=targets)
             .map(|last| TargetBlueprint {
-                id: format!("10.0.0.{last}"),
+                id: format!("10.0.{net}.{last}"),
                 port: 80,
-                address: Some(([10, 0, 0, last], 80).into()),
+                address: Some(([10, 0, net, last], 80).into()),
                 zone: None,
                 draining: false,
             })
@@ -42,11 +55,14 @@ fn picture(targets: u8) -> Arc<Picture> {
         zones: vec!["a".into()],
     };
     let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".into(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
+        groups: groups
+            .iter()
+            .map(|&(arn, _)| WeightedGroup {
+                group_arn: arn.into(),
+                weight: 1,
+            })
+            .collect(),
+        stickiness,
     });
     let refuses = Action::Unsupported {
         kind: "authenticate-oidc".into(),
@@ -87,7 +103,11 @@ fn picture(targets: u8) -> Arc<Picture> {
         &Blueprint {
             generation: 1,
             balancers: vec![Arc::new(balancer)],
-            groups: vec![Arc::new(group)],
+            groups: (0..)
+                .zip(groups)
+                .map(|(net, &(arn, targets))| Arc::new(group(arn, targets, net)))
+                .collect(),
+            secret: Secret([7; 32]),
         },
     );
     node.handle_deadline(Mono::ZERO);
@@ -132,6 +152,7 @@ impl Case {
             protocol: "http",
             zone: ZoneId(0),
             speaks: Speaks::Http1,
+            wall: Wall::from_seconds(1_800_000_000),
         };
         let (exchange, step) =
             Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);

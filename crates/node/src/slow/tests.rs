@@ -88,6 +88,7 @@ fn blueprint(group: GroupBlueprint) -> Blueprint {
         generation: 1,
         balancers: vec![balancer("one", 4, forward())],
         groups: vec![Arc::new(group)],
+        ..Blueprint::default()
     }
 }
 
@@ -316,6 +317,7 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
         generation: 1,
         balancers: vec![balancer("one", 4, fixed()), balancer("two", 5, fixed())],
         groups: vec![],
+        ..Blueprint::default()
     };
     let mut node = Node::new(1);
     node.apply(at(0), &both);

@@ -40,6 +40,7 @@ impl Node {
             version: self.version,
             listeners,
             groups,
+            secret: self.secret,
         });
         self.outputs.push_back(Output::Publish(picture));
     }
@@ -138,6 +139,8 @@ impl Node {
             roster: Arc::clone(&group.roster),
             targets,
             eligible,
+            stickiness: group.blueprint.settings.stickiness.clone(),
+            sticky_ceiling_percent: group.blueprint.settings.sticky_ceiling_percent,
             zones,
         };
         arrange(&view);

@@ -1,24 +1,30 @@
 //! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
 
+use super::owed::Owed;
 use super::{Passage, reason};
 use crate::buffers::{Field, Span};
 use crate::choose::Missing;
+use crate::cookies;
 use crate::framing::Framing;
+use crate::h2;
 use crate::h2::poll_room;
-use crate::h2::target::{Passport, passport};
+use crate::h2::target::{Passport, SEND_BUFFER, passport};
 use crate::head::RequestHead;
 use crate::read::Next;
 use crate::secure::Wire;
 use crate::settle;
+use crate::sweep::Ended;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::Bytes;
 use forebay_node::{Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, TargetView};
-use http::header::{HeaderMap, HeaderName, HeaderValue, TE};
+use forebay_units::Mono;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE};
 use http::{Method, Request, Response, Uri, Version};
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// One body on its way from stream to stream.
 #[derive(Default)]
@@ -78,7 +84,18 @@ struct Flight {
     sink: SendStream<Bytes>,
     up: Body,
     reused: bool,
-    _share: crate::h2::target::Share,
+    /// How fast the client must send the body.
+    owed: Owed,
+    _share: h2::target::Share,
+}
+
+impl Flight {
+    /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
+    fn deadline(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
+        let waits = !self.up.done && self.up.chunk.is_empty();
+        self.owed.note(now, self.up.moved, waits);
+        self.owed.due().min(now + idle_timeout)
+    }
 }
 
 /// What came of waiting for an answer's head.
@@ -104,7 +121,14 @@ impl<W: Wire> Passage<'_, W> {
             Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended))),
         };
         if !pass.reused {
-            exchange.connected(self.now());
+            self.connected(exchange);
+        }
+        // What the stream to the target may come to hold of the body.
+        if self.incoming.framing != Framing::None && !self.desk.streams {
+            self.desk.streams = self.worker.desks.borrow().promise(self.desk, SEND_BUFFER);
+            if !self.desk.streams {
+                return Err(Outcome::Failed(Reason::MemoryCeiling));
+            }
         }
         let reused = pass.reused;
         let mut flight = match self.send(pass, target).await {
@@ -117,14 +141,14 @@ impl<W: Wire> Passage<'_, W> {
                 }));
             }
         };
-        self.touch();
+        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
         let waited = {
-            let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
             let wait = poll_fn(|cx| {
                 let mut progress = false;
                 let polled = self.poll_head(cx, &mut flight, &mut progress);
                 if progress && polled.is_pending() {
-                    slot.arm(worker.recent() + idle_timeout, false);
+                    slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
                 }
                 polled
             });
@@ -148,8 +172,17 @@ impl<W: Wire> Passage<'_, W> {
             }
             Err(ended) => {
                 flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(reason(ended)))
+                Err(Outcome::Failed(self.blame(&flight, ended)))
             }
+        }
+    }
+
+    /// Whose silence ended a wait.
+    fn blame(&self, flight: &Flight, ended: Ended) -> Reason {
+        if ended == Ended::Late && flight.owed.is_late(self.worker.recent()) {
+            Reason::ClientSilent
+        } else {
+            reason(ended)
         }
     }
 
@@ -181,6 +214,7 @@ impl<W: Wire> Passage<'_, W> {
                 ..Body::default()
             },
             reused,
+            owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
             _share: share,
         })
     }
@@ -220,6 +254,14 @@ impl<W: Wire> Passage<'_, W> {
                 head.headers_mut().insert(name, value);
             }
         }
+        let headers = head.headers_mut();
+        let sets = |name: &str| {
+            let mut set = headers.get_all(SET_COOKIE).iter();
+            set.any(|value| cookies::sets(value.as_bytes(), name))
+        };
+        let crosses = self.desk.note.crosses_sites;
+        let cookies = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
+        h2::add_cookies(headers, &cookies);
         let mut down = Body {
             done: ends,
             ..Body::default()
@@ -253,8 +295,8 @@ impl<W: Wire> Passage<'_, W> {
         body: &mut RecvStream,
         down: &mut Body,
     ) -> Option<Reason> {
-        self.touch();
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
         let moved = slot
             .until(poll_fn(|cx| {
                 let Some((source, sink)) = self.client.stream().and_then(|stream| stream.both()) else {
@@ -275,7 +317,7 @@ impl<W: Wire> Passage<'_, W> {
                 });
                 if polled.is_pending() {
                     if progress {
-                        slot.arm(worker.recent() + idle_timeout, false);
+                        slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
                     }
                     if sink.poll_reset(cx).is_ready() {
                         return Poll::Ready(Some(Reason::ClientGone));
@@ -286,7 +328,7 @@ impl<W: Wire> Passage<'_, W> {
             .await;
         match moved {
             Ok(failed) => failed,
-            Err(ended) => Some(reason(ended)),
+            Err(ended) => Some(self.blame(flight, ended)),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::{Answer, Reason};
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, SET_COOKIE,
 };
 use http::{Response, StatusCode};
 
@@ -27,6 +27,13 @@ fn set(headers: &mut HeaderMap, settings: &ListenerSettings) {
     }
 }
 
+/// Adds cookies of our own.
+pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &[String]) {
+    for cookie in cookies.iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()) {
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
 /// A target's head, less what is of its own connection.
 pub(crate) fn relayed_head(
     bytes: &[u8],
@@ -35,6 +42,7 @@ pub(crate) fn relayed_head(
     framing: Framing,
     to_head: bool,
     settings: &ListenerSettings,
+    cookies: &[String],
 ) -> Response<()> {
     let mut response = with(head.status);
     let headers = response.headers_mut();
@@ -46,6 +54,7 @@ pub(crate) fn relayed_head(
         }
     }
     set(headers, settings);
+    add_cookies(headers, cookies);
     if let Framing::Length(length) = framing {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }

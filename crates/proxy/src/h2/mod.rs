@@ -7,10 +7,11 @@ pub(crate) mod request;
 mod stream;
 pub(crate) mod target;
 
-pub(crate) use answer::{own_head, relayed_head};
+pub(crate) use answer::{add_cookies, own_head, relayed_head};
 pub(crate) use stream::{Stream, poll_room};
 
 use crate::accept::{Visit, idle_deadline};
+use crate::buffers::Desk;
 use crate::route;
 use crate::secure::Wire;
 use crate::settle;
@@ -50,6 +51,8 @@ struct Shared {
     visit: Visit,
     slot: Slot,
     open: Cell<u32>,
+    /// Bytes that its streams may send ahead, as far as they are counted.
+    promised: Cell<usize>,
 }
 
 /// Serves one client's connection until it ends.
@@ -58,6 +61,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         visit,
         slot,
         open: Cell::new(0),
+        promised: Cell::new(0),
     });
     let mut builder = h2::server::Builder::new();
     builder
@@ -146,28 +150,64 @@ async fn one(
     worker: Rc<Worker>,
     shared: Rc<Shared>,
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    mut respond: SendResponse<Bytes>,
 ) {
     let slot = worker.sweep.slot(shared.visit.place);
-    let mut desk = worker.desks.borrow_mut().take();
-    let (parts, body) = request.into_parts();
-    let ends = body.is_end_stream();
-    let mut stream = Stream::new(body, respond);
-    match request::write(&parts, ends, &mut desk) {
-        Ok(incoming) => {
-            route::request(&worker, &mut stream, &shared.visit, &slot, &mut desk, &incoming).await;
-        }
-        Err(reason) => {
-            settle::refuse(&worker, &mut stream, &shared.visit, &slot, &mut desk, reason).await;
-        }
+    let desk = worker.desks.borrow_mut().take();
+    if let Some(mut desk) = desk {
+        let promised = promise(&worker, &shared, &mut desk, request.body().is_end_stream());
+        serve_one(&worker, &shared, &slot, &mut desk, request, respond).await;
+        shared.promised.set(shared.promised.get() - promised);
+        worker.desks.borrow_mut().give_back(desk);
+    } else {
+        settle::count_turned_away(&worker, &shared.visit);
+        // Nothing was done for it, so its client may send it again (RFC 9113 section 8.7).
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
     }
-    drop(stream);
-    worker.desks.borrow_mut().give_back(desk);
     let open = shared.open.get() - 1;
     shared.open.set(open);
     if open == 0
         && let Some(deadline) = idle_deadline(&worker, &shared.visit)
     {
         shared.slot.arm(deadline, true);
+    }
+}
+
+/// Counts what the client may send ahead on a stream, up to what it may on all of them. Returns how much that is.
+fn promise(worker: &Worker, shared: &Shared, desk: &mut Desk, ends: bool) -> usize {
+    let left = CONNECTION_WINDOW as usize - shared.promised.get();
+    let window = (STREAM_WINDOW as usize).min(left);
+    if ends || window == 0 {
+        return 0;
+    }
+    if !worker.desks.borrow().promise(desk, window) {
+        desk.refuses = true;
+        return 0;
+    }
+    shared.promised.set(shared.promised.get() + window);
+    window
+}
+
+async fn serve_one(
+    worker: &Rc<Worker>,
+    shared: &Shared,
+    slot: &Slot,
+    desk: &mut Desk,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let (parts, body) = request.into_parts();
+    let ends = body.is_end_stream();
+    let mut stream = Stream::new(body, respond);
+    let written = request::write(&parts, ends, desk);
+    let length = desk.end;
+    desk.refuses |= !worker.desks.borrow().count_head(desk, length);
+    match written {
+        Ok(incoming) => {
+            route::request(worker, &mut stream, &shared.visit, slot, desk, &incoming).await;
+        }
+        Err(reason) => {
+            settle::refuse(worker, &mut stream, &shared.visit, slot, desk, reason).await;
+        }
     }
 }

@@ -187,7 +187,7 @@ mod tests {
             ("host", "A.test"),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
-        let mut desk = Desks::default().take();
+        let mut desk = Desks::default().take().unwrap();
         let one = parts("GET", "https://a.test/x?y", &headers).unwrap();
         let incoming = write(&one, true, &mut desk).unwrap();
         let head = std::str::from_utf8(&desk.input[..incoming.head.length]).unwrap();
@@ -211,7 +211,7 @@ mod tests {
             let Some(parts) = parts(&method, &format!("https://a.test{path}"), &headers) else {
                 return Ok(());
             };
-            let mut desk = Desks::default().take();
+            let mut desk = Desks::default().take().unwrap();
             let Ok(incoming) = write(&parts, false, &mut desk) else {
                 return Ok(());
             };

@@ -15,7 +15,7 @@ use std::rc::Rc;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a request held for a stream whose target does not take them.
-const SEND_BUFFER: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 /// Connections to one target, by one worker: more are opened only while all have as many streams as the target allows.
 const PER_TARGET: usize = 64;
 /// Streams one connection carries, whatever the target allows.
@@ -123,9 +123,12 @@ pub(crate) async fn passport(
         Err(ended) => return Err(Missing::Ended(ended)),
     };
     let alive = Rc::new(Cell::new(true));
-    let lives = Rc::clone(&alive);
+    let (lives, meter) = (Rc::clone(&alive), Rc::clone(&worker.meter));
     tokio::task::spawn_local(async move {
+        // What its target may send ahead, on all streams.
+        meter.take(CONNECTION_WINDOW as usize);
         let _ = connection.await;
+        meter.give_back(CONNECTION_WINDOW as usize);
         lives.set(false);
     });
     let link = Link {

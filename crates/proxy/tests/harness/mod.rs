@@ -185,6 +185,7 @@ impl Balancer {
             Options {
                 workers: 1,
                 connections: 300,
+                buffer_bytes: usize::MAX,
                 seed: 1,
                 journal,
             },
@@ -221,6 +222,7 @@ impl Balancer {
                 settings,
             })],
             groups: vec![Arc::new(group(&addresses))],
+            ..Blueprint::default()
         };
         plane.apply(blueprint.clone());
         let balancer = Balancer {

@@ -1,0 +1,142 @@
+//! The cookies that keep a client with its target or its group, as answers carry them.
+
+use crate::accept::Visit;
+use crate::buffers::Field;
+use crate::route::is;
+use crate::worker::Worker;
+use forebay_node::{CookieValue, Cookies, Exchange, ListenerView, cookie};
+use std::time::{Duration, SystemTime};
+
+/// ALB's cookies always expire after seven days; how long a client stays is sealed inside.
+const EXPIRES: Duration = Duration::from_secs(7 * 86_400);
+/// What ALB gives shards of a cookie that needs fewer.
+const NO_SHARD: &str = "_remove_";
+
+/// Whether the application must see to it that its cookie comes along to other sites: the request is from another one,
+/// and its browser wants to be told (Chromium since 80).
+pub(crate) fn crosses_sites(fields: &[Field], head: &[u8]) -> bool {
+    let value = |name: &[u8]| {
+        let mut found = fields.iter().filter(|field| is(field.name(head), name));
+        found.next().map(|field| field.value(head))
+    };
+    let chromium = |agent: &[u8]| {
+        let agent = String::from_utf8_lossy(agent);
+        let mut parts = agent.split_whitespace().filter_map(|part| {
+            part.strip_prefix("Chrome/")
+                .or_else(|| part.strip_prefix("Chromium/"))
+        });
+        let version = parts.next().and_then(|part| part.split('.').next());
+        version
+            .and_then(|major| major.parse::<u32>().ok())
+            .is_some_and(|major| major >= 80)
+    };
+    value(b"origin").is_some() && value(b"user-agent").is_some_and(chromium)
+}
+
+/// Whether a value of Set-Cookie sets the cookie of this name.
+pub(crate) fn sets(value: &[u8], name: &str) -> bool {
+    let rest = value.trim_ascii_start().strip_prefix(name.as_bytes());
+    rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+}
+
+/// Values of Set-Cookie for an answer of the exchange's target. `sets`: whether the answer sets a cookie of this name;
+/// `crosses`: see [`crosses_sites`].
+pub(crate) fn of_answer(
+    worker: &Worker,
+    visit: &Visit,
+    listener: &ListenerView,
+    exchange: &Exchange,
+    crosses: bool,
+    sets: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    if !exchange.is_sticky() {
+        return Vec::new();
+    }
+    let wall = worker.recent_wall();
+    let cookies = exchange.cookies(
+        wall,
+        listener,
+        &worker.picture(),
+        &mut worker.mind.borrow_mut(),
+        sets,
+    );
+    let since_epoch = Duration::from_secs(u64::try_from(wall.seconds()).unwrap_or(0));
+    let expires = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch + EXPIRES);
+    lines(&cookies, &expires, visit.place.secure, crosses)
+}
+
+fn lines(cookies: &Cookies, expires: &str, secure: bool, crosses: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: &str, more: &str| {
+        lines.push(format!("{name}={value}; Expires={expires}; Path=/{more}"));
+    };
+    let text = |value: &CookieValue| String::from_utf8_lossy(value).into_owned();
+    let cors = if secure {
+        "; SameSite=None; Secure"
+    } else {
+        "; SameSite=None"
+    };
+    for (names, value) in [(cookie::GROUP, &cookies.group), (cookie::TARGET, &cookies.target)] {
+        if let Some(value) = value {
+            line(names[0], &text(value), "");
+            line(names[1], &text(value), cors);
+        }
+    }
+    if let Some(value) = &cookies.app {
+        let more = if crosses { "; SameSite=None; Secure" } else { "" };
+        line(cookie::APP[0], &text(value), more);
+        for shard in &cookie::APP[1..] {
+            line(shard, NO_SHARD, more);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_have_albs_form() {
+        let value = [b'v'; forebay_node::COOKIE_LENGTH];
+        let text = "v".repeat(124);
+        let cookies = Cookies {
+            target: Some(value),
+            app: None,
+            group: None,
+        };
+        let date = "Tue, 27 Feb 2024 11:21:53 GMT";
+        assert_eq!(
+            lines(&cookies, date, false, true),
+            [
+                format!("AWSALB={text}; Expires={date}; Path=/"),
+                format!("AWSALBCORS={text}; Expires={date}; Path=/; SameSite=None"),
+            ]
+        );
+        let secured = lines(&cookies, date, true, false);
+        assert_eq!(
+            secured[1],
+            format!("AWSALBCORS={text}; Expires={date}; Path=/; SameSite=None; Secure")
+        );
+        let app = Cookies {
+            target: None,
+            app: Some(value),
+            group: Some(value),
+        };
+        let names: Vec<String> = lines(&app, date, false, false)
+            .iter()
+            .map(|line| line.split(';').next().unwrap_or_default().replace(&text, "v"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "AWSALBTG=v",
+                "AWSALBTGCORS=v",
+                "AWSALBAPP-0=v",
+                "AWSALBAPP-1=_remove_",
+                "AWSALBAPP-2=_remove_",
+                "AWSALBAPP-3=_remove_"
+            ]
+        );
+    }
+}
