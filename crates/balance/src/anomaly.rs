@@ -163,7 +163,8 @@ enum Standing {
 pub struct Watch {
     windows: [Counts; REMEMBERED],
     next: usize,
-    latencies: Latencies,
+    /// None while nobody measures.
+    latencies: Option<Box<Latencies>>,
     standing: Standing,
     weight: Weight,
     /// What was seen since it was last judged, for errors and for slow answers, and in how many looks.
@@ -177,7 +178,7 @@ impl Default for Watch {
         Watch {
             windows: [Counts::default(); REMEMBERED],
             next: 0,
-            latencies: Latencies::default(),
+            latencies: None,
             standing: Standing::Normal,
             weight: Weight::FULL,
             proof: [Trials::default(); 2],

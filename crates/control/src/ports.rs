@@ -1,13 +1,18 @@
 //! What this crate asks of the hands above it.
 
 use crate::State;
-use forebay_model::TargetHealth;
+use forebay_model::{Anomaly, TargetHealth};
 use std::sync::Arc;
 
 /// Facts observed by the data plane, joined into answers. They are no part of the state.
 pub trait Seen: Send + Sync {
     /// What is known of a target's health; none if it is not watched (yet).
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth>;
+
+    /// How a target compares with its peers; none if it is not compared.
+    fn target_anomaly(&self, _group_arn: &str, _target_id: &str, _port: u16) -> Option<Anomaly> {
+        None
+    }
 }
 
 /// An observer that has seen nothing.

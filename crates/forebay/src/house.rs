@@ -4,7 +4,7 @@ use crate::args::{BufferMemory, UpArgs, make_data_dir};
 use anyhow::{Context as _, anyhow, bail};
 use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
-use forebay_model::{Blueprint, TargetHealth};
+use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
 use forebay_node::{Node, Sampling};
 use forebay_proxy::{Clock, DataPlane, Drained, Options};
@@ -57,6 +57,10 @@ struct Plane(Arc<DataPlane>);
 impl Seen for Plane {
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
         self.0.health(group_arn, target_id, port)
+    }
+
+    fn target_anomaly(&self, group_arn: &str, target_id: &str, port: u16) -> Option<Anomaly> {
+        self.0.anomaly(group_arn, target_id, port)
     }
 }
 

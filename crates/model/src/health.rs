@@ -142,6 +142,17 @@ impl HealthState {
     }
 }
 
+/// How a target compares with its peers (the API's `AnomalyDetection`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Anomaly {
+    /// It fails more of its requests, or is slower.
+    pub anomalous: bool,
+    /// It gets less than an equal share for that.
+    pub mitigated: bool,
+    /// Why, while one of the two holds.
+    pub reason: Option<String>,
+}
+
 /// Why a target is in its state (the API's `TargetHealth.Reason`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HealthReason {

@@ -17,7 +17,9 @@ pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
     ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
 };
-pub use health::{HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth};
+pub use health::{
+    Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth,
+};
 pub use logs::{DesyncMode, LogPlace};
 pub use rule::{
     Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,

@@ -354,7 +354,10 @@ impl Exchange {
                         count(&stats.stale_retries);
                         self.resend(now, target, picture, mind, stats)
                     }
-                    _ => {
+                    target => {
+                        if let Some(target) = target {
+                            count(&target.stats.totals.of(mind.worker).died);
+                        }
                         self.lose(now, mind);
                         self.answer(Reason::TargetClosed)
                     }

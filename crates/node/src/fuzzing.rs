@@ -142,7 +142,7 @@ impl World {
                     let target = order.target;
                     self.node.handle(Mono::ZERO, Event::Probed { target, result });
                 }
-                Output::Drained { .. } => {}
+                Output::Drained { .. } | Output::Weighed { .. } => {}
             }
         }
         for target in self.picture.groups.iter().flat_map(|group| &group.targets) {

@@ -23,6 +23,7 @@ pub use exchange::{
     ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step,
     Taken, cookie,
 };
+pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
 pub use forebay_balance::COOKIE_LENGTH;

@@ -83,6 +83,7 @@ impl Mind {
     ) {
         let service = self.services.entry(group).or_default();
         service.succeeded(now.since(start), latency);
+        slot.target().stats.tally(self.worker, latency);
         slot.target().stats.measure(now, slot.load(), latency);
     }
 

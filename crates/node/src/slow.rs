@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_balance::Ramp;
+use forebay_balance::anomaly::{Change, Counts, LOOK, Latencies, Watch as Peers};
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
     BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
@@ -17,6 +18,7 @@ use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+mod peers;
 mod users;
 mod views;
 mod watch;
@@ -53,6 +55,17 @@ pub enum Output {
     Probe(ProbeOrder),
     /// Give this picture to every worker.
     Publish(Arc<Picture>),
+    /// A target was found unlike its peers, or like them again, or its weight was changed for that: say so.
+    Weighed {
+        /// The group's ARN.
+        group: String,
+        /// The target's id.
+        target: String,
+        /// The port it was registered with.
+        port: u16,
+        /// What has changed and why.
+        change: Change,
+    },
     /// A deregistered target is idle or its delay is over: take it out of the group.
     Drained {
         /// The group's ARN.
@@ -100,6 +113,12 @@ struct Target {
     ramp: Option<Ramp>,
     /// It was registered when no other target carried traffic in full: its first slow start is left out.
     founder: bool,
+    /// How it compares with its peers.
+    peers: Peers,
+    /// What it had done at the last look.
+    counted: Option<Counts>,
+    /// How long its answers had taken at the last look.
+    timed: Option<Box<Latencies>>,
 }
 
 #[derive(Debug)]
@@ -113,7 +132,7 @@ struct Group {
 
 impl Group {
     fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
-        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster)))
+        Arc::new(TargetStats::of_group(workers, Arc::clone(&self.roster)))
     }
 
     fn is_probed(&self, target: &Target) -> bool {
@@ -165,6 +184,7 @@ pub struct Node {
     stale: bool,
     drain_look: Option<Mono>,
     ramp_look: Option<Mono>,
+    peers_look: Option<Mono>,
 }
 
 impl Node {
@@ -187,6 +207,7 @@ impl Node {
             stale: false,
             drain_look: None,
             ramp_look: None,
+            peers_look: None,
         }
     }
 
@@ -210,6 +231,7 @@ impl Node {
     /// Takes what is to be served from now on. Counters, health and turns of what stays are kept. Publishes.
     pub fn apply(&mut self, now: Mono, blueprint: &Blueprint) {
         self.take_groups(now, blueprint);
+        self.peers_look = self.peers_look.or(Some(now + LOOK)).filter(|_| self.has_peers());
         self.take_balancers(blueprint);
         self.secret = blueprint.secret;
         self.watches.clear();
@@ -330,6 +352,9 @@ impl Node {
             drained: None,
             ramp: None,
             founder: false,
+            peers: Peers::default(),
+            counted: None,
+            timed: None,
         }
     }
 

@@ -4,9 +4,10 @@ use crate::roster::Roster;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::time::Duration;
+use forebay_balance::anomaly::{CLASSES, Counts, Latencies, latency_class};
 use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};
 use forebay_units::Mono;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One `T` per worker, each on cache lines of its own.
 #[derive(Debug)]
@@ -86,6 +87,18 @@ pub struct TargetTotals {
     pub connect_errors: AtomicU64,
     /// TLS handshakes that failed.
     pub tls_errors: AtomicU64,
+    /// Connections that died before an answer, stale ones of the pool not counted.
+    pub died: AtomicU64,
+}
+
+/// How many answers of a target one worker saw in each class of latency.
+#[derive(Debug)]
+pub(crate) struct LatencyTotals([AtomicU32; CLASSES]);
+
+impl Default for LatencyTotals {
+    fn default() -> Self {
+        LatencyTotals(core::array::from_fn(|_| AtomicU32::new(0)))
+    }
 }
 
 /// A target that stands on no board.
@@ -106,6 +119,8 @@ pub struct TargetStats {
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
     pub(crate) medians: [AtomicU64; LOADS],
+    /// Latencies per worker, once someone has asked for them.
+    pub(crate) latencies: OnceLock<Shards<LatencyTotals>>,
     /// What it shares with its group.
     pub(crate) roster: Arc<Roster>,
     /// Its deregistration delay is over: what is still in flight ends now.
@@ -122,8 +137,13 @@ impl Default for TargetStats {
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers, of a target of this group.
-    pub(crate) fn new(workers: usize, roster: Arc<Roster>) -> TargetStats {
+    /// Zeros, for this many workers, of a target that belongs to no group.
+    pub fn new(workers: usize) -> TargetStats {
+        TargetStats::of_group(workers, Arc::default())
+    }
+
+    /// The same, of a target of the group with this roster.
+    pub(crate) fn of_group(workers: usize, roster: Arc<Roster>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
@@ -131,6 +151,7 @@ impl TargetStats {
             seat: AtomicU32::new(NO_SEAT),
             peak: AtomicU64::new(0),
             medians: Default::default(),
+            latencies: OnceLock::new(),
             roster,
             cut: AtomicBool::new(false),
             totals: Shards::new(workers),
@@ -175,5 +196,38 @@ impl TargetStats {
         self.peak.store(peak.0, Relaxed);
         let median = &self.medians[load_class(load)];
         median.store(MedianLatency(median.load(Relaxed)).with(now, latency).0, Relaxed);
+    }
+
+    /// Takes the latency of a success, if someone watches for slow targets.
+    pub(crate) fn tally(&self, worker: usize, latency: Duration) {
+        if let Some(totals) = self.latencies.get() {
+            let count = &totals.of(worker).0[latency_class(latency)];
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    /// All that ended, since the beginning.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for totals in self.totals.iter() {
+            let answers: u64 = totals.answers.iter().map(|count| count.load(Relaxed)).sum();
+            let errors = [&totals.connect_errors, &totals.tls_errors, &totals.died];
+            let connections: u64 = errors.iter().map(|count| count.load(Relaxed)).sum();
+            counts.requests += answers + connections;
+            counts.errors += totals.answers[5].load(Relaxed);
+            counts.connections += connections;
+        }
+        counts
+    }
+
+    /// All latencies since the first call, which begins to count them.
+    pub(crate) fn all_latencies(&self, workers: usize) -> Latencies {
+        let mut all = Latencies::default();
+        for totals in self.latencies.get_or_init(|| Shards::new(workers)).iter() {
+            for (sum, count) in all.0.iter_mut().zip(&totals.0) {
+                *sum = sum.wrapping_add(count.load(Relaxed));
+            }
+        }
+        all
     }
 }

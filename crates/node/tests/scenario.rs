@@ -191,6 +191,7 @@ impl World {
                     self.picture = picture;
                 }
                 Output::Probe(order) => self.at(now + 1_000_000, Next::Probe(order.target)),
+                Output::Weighed { .. } => {}
                 Output::Drained { target, .. } => {
                     let address: std::net::SocketAddr =
                         (target.parse::<std::net::IpAddr>().unwrap(), 80).into();

@@ -5,7 +5,7 @@ use crate::crew::{BindFailure, Crew};
 use crate::ledger::Ledger;
 use crate::probe::probe;
 use crate::thread::essential;
-use forebay_model::{Blueprint, ProtocolVersion, TargetHealth, TargetTls};
+use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::journal::{Journal, ProbeFacts};
 use forebay_node::{Event, Node, Output, Picture, ProbeOrder, ProbeResult};
 use std::io;
@@ -130,6 +130,11 @@ impl DataPlane {
         lock(&self.shared.node).health(group, target, port)
     }
 
+    /// How a target compares with its peers; none if it is not registered.
+    pub fn anomaly(&self, group: &str, target: &str, port: u16) -> Option<Anomaly> {
+        lock(&self.shared.node).anomaly(group, target, port)
+    }
+
     /// What is served now.
     pub fn served(&self) -> Served {
         lock(&self.shared.served).clone()
@@ -233,6 +238,15 @@ impl Slow {
                             let _ = events.send(Event::Probed { target, result }).await;
                         }
                     });
+                }
+                Some(Output::Weighed {
+                    group,
+                    target,
+                    port,
+                    change,
+                }) => {
+                    let anomalous = change.anomalous;
+                    tracing::info!(group, target, port, anomalous, reason = %change, "compared with its peers");
                 }
                 Some(Output::Drained { group, target, port }) => {
                     let _ = self.drained.send(Drained { group, target, port });

@@ -36,6 +36,11 @@ struct CodeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupLabels {
+    target_group: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TargetLabels {
     target_group: String,
     target: String,
@@ -68,6 +73,7 @@ pub fn render(node: &Node, tally: &Tally) -> String {
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
     targets(node, &mut registry);
+    standings(node, &mut registry);
     handshakes(node, &mut registry);
     logs(tally, &mut registry);
     let mut text = String::new();
@@ -262,6 +268,40 @@ fn targets(node: &Node, registry: &mut Registry) {
                 .get_or_create(&labels)
                 .inc_by(sum(&|totals| &totals.answers[index]));
         }
+    }
+}
+
+/// How targets compare with their peers, and what weight that and slow start leave them.
+fn standings(node: &Node, registry: &mut Registry) {
+    let anomalous = Family::<GroupLabels, Gauge>::default();
+    let mitigated = Family::<GroupLabels, Gauge>::default();
+    let weights = Family::<TargetLabels, Gauge<f64, AtomicU64>>::default();
+    registry.register(
+        "anomalous_targets",
+        "Targets that behave unlike their peers (AnomalousHostCount)",
+        anomalous.clone(),
+    );
+    registry.register(
+        "mitigated_targets",
+        "Targets whose weight is cut for that (MitigatedHostCount)",
+        mitigated.clone(),
+    );
+    registry.register(
+        "target_weight",
+        "Share of an equal share that a target gets: slow start, mitigation",
+        weights.clone(),
+    );
+    for (arn, id, port, is_anomalous, is_mitigated, weight) in node.standings() {
+        let target_group = dimension(arn);
+        let group = GroupLabels {
+            target_group: target_group.clone(),
+        };
+        anomalous.get_or_create(&group).inc_by(i64::from(is_anomalous));
+        mitigated.get_or_create(&group).inc_by(i64::from(is_mitigated));
+        let target = format!("{id}:{port}");
+        weights
+            .get_or_create(&TargetLabels { target_group, target })
+            .set(weight.share());
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Subject<'a> {
     pub watch: &'a mut Watch,
     /// What it did since the last look.
     pub counts: Counts,
-    /// How long its answers took since the last look; empty if nobody measures.
-    pub latencies: Latencies,
+    /// How long its answers took since the last look; none if nobody measures.
+    pub latencies: Option<Latencies>,
     /// At most half of the targets with the same number are mitigated (the zone, with cross-zone off).
     pub side: u64,
 }
@@ -166,7 +166,7 @@ fn examine_latencies(
     found: &mut Vec<(usize, Evidence)>,
 ) {
     let measured = |subject: &Subject<'_>| {
-        let latencies = &subject.watch.latencies;
+        let latencies = subject.watch.latencies.as_ref()?;
         latencies.median().filter(|_| latencies.count() >= MEASURED)
     };
     let mut medians: Vec<f64> = subjects.iter().filter_map(measured).collect();
@@ -177,12 +177,12 @@ fn examine_latencies(
     // The lower one of two: half may be slow.
     let peers = medians[(medians.len() - 1) / 2];
     let slow = (peers * SLOW_RATIO).max(peers + SLOW_LEAST);
-    let trials = |subject: &Subject<'_>| {
-        let latencies = &subject.watch.latencies;
-        measured(subject).map_or(Trials::default(), |_| Trials {
+    let trials = |subject: &Subject<'_>| match &subject.watch.latencies {
+        Some(latencies) if measured(subject).is_some() => Trials {
             all: latencies.count(),
             failed: latencies.slower(slow),
-        })
+        },
+        _ => Trials::default(),
     };
     let trials: Vec<Trials> = subjects.iter().map(trials).collect();
     let (unlike, together) = unlike(&trials, looks);
@@ -208,7 +208,10 @@ impl Subject<'_> {
         let watch = &mut *self.watch;
         watch.windows[watch.next] = self.counts;
         watch.next = (watch.next + 1) % REMEMBERED;
-        watch.latencies.fade_in(&self.latencies);
+        match &self.latencies {
+            Some(window) => watch.latencies.get_or_insert_default().fade_in(window),
+            None => watch.latencies = None,
+        }
     }
 
     /// Judges a target that is anomalous or on its way back.
@@ -218,10 +221,10 @@ impl Subject<'_> {
             return Some(watch.change_to(watch.standing, Why::NotMitigated, Weight::FULL));
         }
         watch.proof[0] = watch.proof[0].plus(self.counts.trials());
-        if let Some((slow, _)) = base.slow {
+        if let (Some((slow, _)), Some(window)) = (base.slow, &self.latencies) {
             watch.proof[1] = watch.proof[1].plus(Trials {
-                all: self.latencies.count(),
-                failed: self.latencies.slower(slow),
+                all: window.count(),
+                failed: window.slower(slow),
             });
         }
         watch.looks += 1;
@@ -238,7 +241,7 @@ impl Subject<'_> {
             let evidence = if too_bad {
                 errors_of(self.counts, base.errors)
             } else {
-                slowness(&self.latencies, base)
+                slowness(self.latencies.as_ref(), base)
             };
             let to = if watch.is_mitigated() {
                 Weight::of(MITIGATED)
@@ -263,7 +266,7 @@ impl Subject<'_> {
         let standing = if to == Weight::FULL {
             // What it did before must not count against it again.
             watch.windows = Default::default();
-            watch.latencies = Latencies::default();
+            watch.latencies = None;
             Standing::Normal
         } else {
             Standing::Recovering
@@ -272,12 +275,12 @@ impl Subject<'_> {
     }
 }
 
-fn slowness(latencies: &Latencies, base: &Base) -> Evidence {
+fn slowness(latencies: Option<&Latencies>, base: &Base) -> Evidence {
     Evidence {
         signal: Signal::Latency,
-        own: latencies.median().unwrap_or(0.0),
+        own: latencies.and_then(Latencies::median).unwrap_or(0.0),
         peers: base.slow.map_or(0.0, |slow| slow.1),
-        requests: latencies.count(),
+        requests: latencies.map_or(0, Latencies::count),
     }
 }
 

@@ -59,7 +59,7 @@ impl Fleet {
             subjects.push(Subject {
                 watch,
                 counts,
-                latencies,
+                latencies: Some(latencies),
                 side: 0,
             });
         }
@@ -222,7 +222,7 @@ proptest! {
                     let mut latencies = Latencies::default();
                     latencies.0[(good as usize * 7) % CLASSES] = good as u32;
                     let counts = Counts { requests: good + errors + connections, errors, connections };
-                    Subject { watch, counts, latencies, side: index as u64 % 2 }
+                    Subject { watch, counts, latencies: Some(latencies), side: index as u64 % 2 }
                 })
                 .collect();
             look(&mut subjects, Policy { mitigate, latency });

@@ -423,7 +423,17 @@ impl<'a> GroupHealth<'a> {
             "Description": "No override is currently active on target",
         });
         if anomalies {
-            value["AnomalyDetection"] = json!({"Result": "normal", "MitigationInEffect": "no"});
+            let seen = self.work.seen;
+            let anomaly = seen.target_anomaly(&target.group_arn, &target.id, target.port);
+            let anomaly = anomaly.unwrap_or_default();
+            value["AnomalyDetection"] = json!({
+                "Result": if anomaly.anomalous { "anomalous" } else { "normal" },
+                "MitigationInEffect": if anomaly.mitigated { "yes" } else { "no" },
+            });
+            // The model has no other member for a reason. A healthy target has no description otherwise.
+            if let (Some(reason), None) = (anomaly.reason, value["TargetHealth"].get("Description")) {
+                value["TargetHealth"]["Description"] = json!(reason);
+            }
         }
         value
     }

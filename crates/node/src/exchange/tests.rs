@@ -124,7 +124,7 @@ pub(super) fn pictured(
                     },
                 );
             }
-            Output::Drained { .. } => {}
+            Output::Drained { .. } | Output::Weighed { .. } => {}
         }
     }
     latest.unwrap()

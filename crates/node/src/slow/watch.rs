@@ -45,7 +45,7 @@ impl Node {
     /// When `handle_deadline` wants to be called next.
     pub fn next_deadline(&self) -> Option<Mono> {
         let probe = self.probes.first().map(|probe| probe.0);
-        [probe, self.drain_look, self.ramp_look]
+        [probe, self.drain_look, self.ramp_look, self.peers_look]
             .into_iter()
             .flatten()
             .min()
@@ -65,6 +65,9 @@ impl Node {
         }
         if self.ramp_look.is_some_and(|look| look <= now) {
             self.look_at_ramps(now);
+        }
+        if self.peers_look.is_some_and(|look| look <= now) {
+            self.look_at_peers(now);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Weights of targets: slow start (alb reference, section 7).
+//! Weights of targets: slow start (alb reference, section 7), times what mitigation leaves them.
 
 use super::{Group, Node, Target};
 use forebay_balance::{Ramp, Weight};
@@ -49,7 +49,7 @@ impl Node {
         for target in group.targets.values() {
             let ramped = target.ramped(now, group);
             ramping |= ramped.is_some();
-            let weight = ramped.unwrap_or(Weight::FULL);
+            let weight = ramped.unwrap_or(Weight::FULL).times(target.peers.weight());
             weighted |= weight < Weight::FULL;
             if weight < Weight::FULL {
                 // Before the weight, so that nobody picks by the weights of before.
