@@ -132,7 +132,7 @@ struct Group {
 
 impl Group {
     fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
-        Arc::new(TargetStats::of_group(workers, Arc::clone(&self.roster)))
+        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster)))
     }
 
     fn is_probed(&self, target: &Target) -> bool {

@@ -137,13 +137,8 @@ impl Default for TargetStats {
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers, of a target that belongs to no group.
-    pub fn new(workers: usize) -> TargetStats {
-        TargetStats::of_group(workers, Arc::default())
-    }
-
-    /// The same, of a target of the group with this roster.
-    pub(crate) fn of_group(workers: usize, roster: Arc<Roster>) -> TargetStats {
+    /// Zeros, for this many workers, of a target of the group with this roster.
+    pub(crate) fn new(workers: usize, roster: Arc<Roster>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
