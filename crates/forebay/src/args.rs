@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use forebay_control::Dialect;
 use forebay_telemetry::logs::{LiveSink, Log};
+use forebay_telemetry::spans::Endpoint;
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Serve: the AWS APIs, and the load balancers made with them
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Show it: a fresh load balancer, three targets, ten seconds of load, and a table
     Demo(DemoArgs),
     /// Run an application to balance to, which misbehaves on demand
@@ -74,6 +75,7 @@ Examples:
   forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
   forebay up --address-pool 127.128.0.0/12          a second one on the same machine
   forebay up --live-log stdout                      a line per request on standard output, after the ready line
+  forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
   forebay up --no-auth --enable-reset               for test suites; loopback only")]
 pub(crate) struct UpArgs {
     #[command(flatten)]
@@ -130,6 +132,11 @@ pub(crate) struct UpArgs {
     /// Client connections open at once; one more is answered 503 and closed [default: the limit on open files less 256]
     #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
+    /// Bytes that buffers of requests may hold, windows of HTTP/2 included; K, M and G are understood. A request that finds no
+    /// more is answered 503. What a connection costs by itself is bounded by --max-connections. `auto` is half of what the
+    /// machine has or the control group allows
+    #[arg(long, env = "FOREBAY_MAX_BUFFER_MEMORY", default_value = "auto", value_name = "BYTES|auto", value_parser = buffer_memory)]
+    pub(crate) max_buffer_memory: BufferMemory,
     /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
     /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
     #[arg(
@@ -140,6 +147,14 @@ pub(crate) struct UpArgs {
         value_delimiter = ','
     )]
     pub(crate) live_log: Vec<(Log, LiveSink)>,
+    /// Send OpenTelemetry spans of requests to the collector there, over OTLP/HTTP with protobuf; /v1/traces is added. Not
+    /// given, `traceparent` and `tracestate` of clients go on untouched
+    #[arg(long, env = "FOREBAY_OTLP_ENDPOINT", value_name = "http://HOST:PORT")]
+    pub(crate) otlp_endpoint: Option<Endpoint>,
+    /// Share of the requests without a trace that get one, from 0 to 1. Of those with a `traceparent`, all are recorded whose
+    /// client records its own span, and none else
+    #[arg(long, env = "FOREBAY_OTLP_SAMPLE", default_value = "1", value_name = "RATIO", value_parser = ratio)]
+    pub(crate) otlp_sample: f64,
     /// Seconds that requests may take to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub(crate) drain_seconds: u64,
@@ -208,6 +223,46 @@ fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {
         ("stdout", _) => Ok((log, LiveSink::Stdout)),
         (_, Some(path)) if !path.is_empty() => Ok((log, LiveSink::Unix(path.into()))),
         _ => bail!("lines go to stdout or unix:PATH, such as unix:/run/collector.sock"),
+    }
+}
+
+fn ratio(text: &str) -> anyhow::Result<f64> {
+    let ratio: f64 = text.parse().context("a ratio is a number from 0 to 1")?;
+    if (0.0..=1.0).contains(&ratio) {
+        Ok(ratio)
+    } else {
+        bail!("a ratio is a number from 0 to 1")
+    }
+}
+
+/// A ceiling for buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BufferMemory {
+    /// A share of what there is.
+    Auto,
+    Bytes(usize),
+}
+
+/// Less than this would refuse ordinary requests.
+const LEAST_BUFFER_MEMORY: usize = 1024 * 1024;
+
+fn buffer_memory(text: &str) -> anyhow::Result<BufferMemory> {
+    if text == "auto" {
+        return Ok(BufferMemory::Auto);
+    }
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let bytes = digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes >= LEAST_BUFFER_MEMORY => Ok(BufferMemory::Bytes(bytes)),
+        _ => bail!("buffers need auto, or a number of bytes from 1M on, such as 512M or 4G"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `forebay demo`: everything at once, through its own public API.
 
-use crate::args::{DataDir, DemoArgs, UpArgs};
+use crate::args::{BufferMemory, DataDir, DemoArgs, UpArgs};
 use crate::house::House;
 use crate::load::{self, Outcome};
 use crate::sample::{self, SampleArgs};
@@ -57,8 +57,11 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         dialect: None,
         quota: Vec::new(),
         live_log: Vec::new(),
+        otlp_endpoint: None,
+        otlp_sample: 1.0,
         workers: None,
         max_connections: None,
+        max_buffer_memory: BufferMemory::Auto,
         drain_seconds: 2,
     })
     .await?;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.log);
     let done = match cli.command {
-        Command::Up(args) => up::run(args),
+        Command::Up(args) => up::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),

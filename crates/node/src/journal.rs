@@ -3,6 +3,7 @@
 
 use crate::exchange::Record;
 use crate::picture::{BalancerView, NodeView, ZoneId};
+use crate::trace::{Sampling, SpanContext};
 use core::net::SocketAddr;
 use core::time::Duration;
 use forebay_health::ProbeResult;
@@ -161,6 +162,23 @@ pub struct LogFacts<'a> {
     pub classified: Option<Classified>,
 }
 
+/// Where a recorded request's time went, beyond what its record tells.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanFacts<'a> {
+    /// Its place in its trace.
+    pub context: SpanContext,
+    /// Ids for the rooms that have none yet.
+    pub ids: [u64; 3],
+    /// The client's `tracestate`, one piece for each of its lines.
+    pub state: &'a [&'a [u8]],
+    /// When its connection was taken, if this is its first request.
+    pub accepted: Option<Mono>,
+    /// When the connection to the target was begun, if one was made.
+    pub connecting: Option<Mono>,
+    /// When an answer made here began.
+    pub answering: Option<Mono>,
+}
+
 /// A connection that was taken, or could not be secured.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionFacts<'a> {
@@ -242,12 +260,20 @@ pub trait Journal: Send + Sync {
 
     /// Which logs are written for every load balancer.
     fn always(&self) -> Always;
+
+    /// Which requests are told to `Pen::span`; none if nobody takes spans.
+    fn sampling(&self) -> Option<Sampling> {
+        None
+    }
 }
 
 /// One thread's way to write lines. Never blocks: what can't be taken is dropped and counted.
 pub trait Pen {
     /// A line about a request.
     fn request(&mut self, facts: &LogFacts<'_>);
+
+    /// The span of a request that is recorded, and of its rooms.
+    fn span(&mut self, _facts: &LogFacts<'_>, _span: &SpanFacts<'_>) {}
 
     /// A line about a connection.
     fn connection(&mut self, facts: &ConnectionFacts<'_>);

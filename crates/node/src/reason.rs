@@ -51,6 +51,8 @@ pub enum Reason {
     DeregistrationOver,
     /// As many client connections are open as may be.
     TooManyConnections,
+    /// Buffers hold as much memory as they may.
+    MemoryCeiling,
     /// No file descriptor or address was left for a connection.
     OutOfResources,
 }
@@ -83,6 +85,7 @@ impl Reason {
             Reason::TargetSilent => "target-silent",
             Reason::DeregistrationOver => "deregistration-over",
             Reason::TooManyConnections => "too-many-connections",
+            Reason::MemoryCeiling => "memory-ceiling",
             Reason::OutOfResources => "out-of-resources",
         }
     }
@@ -115,7 +118,10 @@ impl Reason {
             Reason::Version => 505,
             Reason::ClientSilent => 408,
             Reason::ClientGone => 460,
-            Reason::NoTarget | Reason::TooManyConnections | Reason::OutOfResources => 503,
+            Reason::NoTarget
+            | Reason::TooManyConnections
+            | Reason::MemoryCeiling
+            | Reason::OutOfResources => 503,
             Reason::NotServed | Reason::TransformFailed => 500,
             Reason::Refused
             | Reason::TargetHandshake

@@ -1,6 +1,8 @@
 //! Buffers that active requests borrow from their worker, so that idle connections hold none.
 
+use crate::memory::Meter;
 use crate::note::Note;
+use std::rc::Rc;
 
 /// Room for a request's head; grows to the limit when a head needs it. What most requests need lies close together
 /// (this, the answer's room, the head being written): a request then touches few pages, and costs 2 % less.
@@ -13,6 +15,12 @@ const LARGE_BYTES: usize = 64 * 1024;
 const INPUT_KEPT: usize = 16 * 1024;
 /// Free desks a worker keeps, and free large buffers. Above that, memory goes back to the system.
 const KEPT: usize = 64;
+/// Memory of a desk, counted against the ceiling: its buffers and lists, and what `out` grows to for short answers.
+const DESK_BYTES: usize = 16 * 1024;
+/// What a head that is larger than its room takes of `out` and of the note, for each byte of the input: a copy each.
+const COPIES: usize = 3;
+/// Desks a worker makes beyond the ceiling, to say so to clients.
+const SPARE: usize = 32;
 
 /// A part of a parsed head, as offsets of its first byte and of the byte behind its last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +113,16 @@ pub(crate) struct Desk {
     pub(crate) answer_fields: Vec<Field>,
     /// What the request's log line will say.
     pub(crate) note: Note,
+    /// There is no memory for this request: it is answered 503.
+    pub(crate) refuses: bool,
+    /// One of those beyond the ceiling.
+    spare: bool,
+    /// Bytes counted for it, large buffers aside.
+    counted: usize,
+    /// Bytes that others may come to hold on its behalf.
+    promised: usize,
+    /// What its stream to a target may hold of the body is counted.
+    pub(crate) streams: bool,
     /// What stood in place of large buffers.
     small_input: Vec<u8>,
     small_body: Vec<u8>,
@@ -122,6 +140,11 @@ impl Desk {
             body_end: 0,
             answer_fields: Vec::with_capacity(32),
             note: Note::default(),
+            refuses: false,
+            spare: false,
+            counted: DESK_BYTES,
+            promised: 0,
+            streams: false,
             small_input: Vec::new(),
             small_body: Vec::new(),
         })
@@ -147,11 +170,34 @@ pub(crate) struct Desks {
     #[expect(clippy::vec_box, reason = "desks move between connections by pointer")]
     free: Vec<Box<Desk>>,
     large: Vec<Vec<u8>>,
+    spare: usize,
+    meter: Rc<Meter>,
 }
 
 impl Desks {
-    pub(crate) fn take(&mut self) -> Box<Desk> {
-        self.free.pop().unwrap_or_else(Desk::new)
+    pub(crate) fn new(meter: Rc<Meter>) -> Desks {
+        Desks {
+            meter,
+            ..Desks::default()
+        }
+    }
+
+    /// A desk; none if all memory is held, and all desks that could say so too.
+    pub(crate) fn take(&mut self) -> Option<Box<Desk>> {
+        if let Some(desk) = self.free.pop() {
+            return Some(desk);
+        }
+        let mut desk = None;
+        if self.meter.try_take(DESK_BYTES) {
+            desk = Some(Desk::new());
+        } else if self.spare < SPARE {
+            self.spare += 1;
+            self.meter.take(DESK_BYTES);
+            let mut spare = Desk::new();
+            (spare.refuses, spare.spare) = (true, true);
+            desk = Some(spare);
+        }
+        desk
     }
 
     pub(crate) fn give_back(&mut self, mut desk: Box<Desk>) {
@@ -162,45 +208,76 @@ impl Desks {
             small_body,
             ..
         } = &mut *desk;
+        let frugal = self.meter.is_frugal();
         for (buffer, small) in [(input, small_input), (body, small_body)] {
             if !small.is_empty() {
                 let large = core::mem::replace(buffer, core::mem::take(small));
-                if self.large.len() < KEPT {
+                if self.large.len() < KEPT && !frugal {
                     self.large.push(large);
+                } else {
+                    self.meter.give_back(LARGE_BYTES);
                 }
             }
         }
-        if self.free.len() >= KEPT {
+        if desk.promised > 0 {
+            self.meter.give_back(core::mem::take(&mut desk.promised));
+        }
+        self.spare -= usize::from(desk.spare);
+        if self.free.len() >= KEPT || frugal || desk.spare || desk.input.len() > INPUT_KEPT {
+            self.meter.give_back(desk.counted);
             return;
         }
+        (desk.refuses, desk.streams) = (false, false);
         (desk.start, desk.end) = (0, 0);
         desk.note.reset();
-        if desk.input.len() > INPUT_KEPT {
-            desk.input.truncate(INPUT_BYTES);
-            desk.input.shrink_to_fit();
-        }
         if desk.out.capacity() > LARGE_BYTES {
             desk.out = Vec::with_capacity(2048);
         }
         self.free.push(desk);
     }
 
-    fn large(&mut self) -> Vec<u8> {
-        self.large.pop().unwrap_or_else(|| vec![0; LARGE_BYTES])
+    fn large(&mut self) -> Option<Vec<u8>> {
+        let free = self.large.pop();
+        free.or_else(|| self.meter.try_take(LARGE_BYTES).then(|| vec![0; LARGE_BYTES]))
     }
 
-    /// Gives the desk a large buffer for what comes from the target. What is there stays.
+    /// Counts an input that is to hold a head of so many bytes. False if there is no memory for that.
+    pub(crate) fn count_head(&self, desk: &mut Desk, bytes: usize) -> bool {
+        let wanted = DESK_BYTES + bytes.saturating_sub(INPUT_BYTES) * COPIES;
+        let more = wanted.saturating_sub(desk.counted);
+        let fits = more == 0 || self.meter.try_take(more);
+        if fits {
+            desk.counted += more;
+        }
+        fits
+    }
+
+    /// Counts what others may come to hold on the desk's behalf. False if there is no memory for that.
+    pub(crate) fn promise(&self, desk: &mut Desk, bytes: usize) -> bool {
+        let fits = self.meter.try_take(bytes);
+        if fits {
+            desk.promised += bytes;
+        }
+        fits
+    }
+
+    /// Gives the desk a large buffer for what comes from the target, if there is memory. What is there stays.
     pub(crate) fn enlarge_body(&mut self, desk: &mut Desk) {
-        if desk.small_body.is_empty() {
-            desk.small_body = replace_by(&mut desk.body, self.large());
+        if desk.small_body.is_empty()
+            && let Some(large) = self.large()
+        {
+            desk.small_body = replace_by(&mut desk.body, large);
         }
     }
 
-    /// Gives the desk a large buffer for what comes from the client. What is there stays.
+    /// Gives the desk a large buffer for what comes from the client, if there is memory. What is there stays.
     pub(crate) fn enlarge_input(&mut self, desk: &mut Desk) {
         // An input that grew for its head may be as large already.
-        if desk.small_input.is_empty() && desk.input.len() < LARGE_BYTES {
-            desk.small_input = replace_by(&mut desk.input, self.large());
+        if desk.small_input.is_empty()
+            && desk.input.len() < LARGE_BYTES
+            && let Some(large) = self.large()
+        {
+            desk.small_input = replace_by(&mut desk.input, large);
         }
     }
 }

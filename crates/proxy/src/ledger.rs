@@ -1,6 +1,7 @@
 //! A thread's way to the logs: its pen, and which lines are wanted at all.
 
 use forebay_model::BalancerSettings;
+use forebay_node::Sampling;
 use forebay_node::journal::{Always, Journal, Pen};
 use std::cell::RefCell;
 
@@ -9,6 +10,8 @@ use std::cell::RefCell;
 pub(crate) struct Ledger {
     pen: Option<RefCell<Box<dyn Pen>>>,
     always: Always,
+    /// Which requests' spans are taken, if any.
+    pub(crate) sampling: Option<Sampling>,
 }
 
 impl Ledger {
@@ -16,6 +19,7 @@ impl Ledger {
         Ledger {
             pen: journal.map(|journal| RefCell::new(journal.pen())),
             always: journal.map(Journal::always).unwrap_or_default(),
+            sampling: journal.and_then(Journal::sampling),
         }
     }
 

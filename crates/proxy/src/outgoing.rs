@@ -6,6 +6,7 @@ use crate::framing::Framing;
 use crate::head::has_word;
 use crate::read::Incoming;
 use crate::route::{Wanted, is, preserves_host, split_port};
+use crate::spans;
 use crate::worker::Worker;
 use forebay_model::XffMode;
 use forebay_node::{ListenerView, Rewritten};
@@ -118,7 +119,13 @@ pub(crate) fn write_head(
         note.trace.extend_from_slice(&out[trace..]);
     }
     out.extend_from_slice(b"\r\n");
-    write_kept(out, head, fields, listener, own_host);
+    let span = note.span.as_deref();
+    if let Some(span) = span {
+        out.extend_from_slice(b"traceparent: ");
+        span.context.write(out);
+        out.extend_from_slice(b"\r\n");
+    }
+    write_kept(out, head, fields, listener, own_host, span);
     if incoming.upgrade {
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     }
@@ -267,7 +274,14 @@ fn trace_id(out: &mut Vec<u8>, incoming: Option<&[u8]>, id: &TraceId) {
 }
 
 /// Header lines that go on as they are.
-fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &ListenerView, own_host: bool) {
+fn write_kept(
+    out: &mut Vec<u8>,
+    head: &[u8],
+    fields: &[Field],
+    listener: &ListenerView,
+    own_host: bool,
+    span: Option<&spans::Span>,
+) {
     let settings = &listener.balancer.settings;
     let named = |name: &[u8]| {
         fields
@@ -297,7 +311,8 @@ fn write_kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], listener: &Liste
                 };
                 !(settings.drop_invalid_headers && odd()
                     || names_others && named(name)
-                    || settings.tls_headers && spoofed())
+                    || settings.tls_headers && spoofed()
+                    || spans::replaces(span, name))
             }
             Kind::Host => !own_host,
             Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,

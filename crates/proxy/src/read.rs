@@ -54,7 +54,11 @@ pub(crate) async fn serve<W: Wire>(
     slot: &Slot,
     first: bool,
 ) -> Next {
-    let mut desk = worker.desks.borrow_mut().take();
+    let desk = worker.desks.borrow_mut().take();
+    let Some(mut desk) = desk else {
+        settle::turn_away(worker, client, visit, slot).await;
+        return Next::Close;
+    };
     let next = requests(worker, client, visit, slot, &mut desk, first).await;
     worker.desks.borrow_mut().give_back(desk);
     next
@@ -85,7 +89,8 @@ async fn requests<W: Wire>(
 
 /// A client that connected and never sent a byte gets 408, as from ALB.
 pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
-    let mut desk = worker.desks.borrow_mut().take();
+    let desk = worker.desks.borrow_mut().take();
+    let Some(mut desk) = desk else { return };
     settle::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
     worker.desks.borrow_mut().give_back(desk);
 }
@@ -125,21 +130,22 @@ async fn head<W: Wire>(
                 }
             }
         }
-        make_room(desk);
+        if !make_room(worker, desk) {
+            return Err(Reason::MemoryCeiling);
+        }
         // Until a byte of the head is there the connection is idle still: empty lines are no request.
         let idle = desk.unread().is_empty();
         if wait.is_none_or(|(_, before)| before != idle) {
             // One deadline for the whole head: a client that sends a byte now and then does not extend it.
-            let deadline = match wait {
-                Some((deadline, _)) => deadline,
-                None => {
-                    let picture = worker.picture();
-                    let Some(listener) = visit.listener(&picture) else {
-                        return Ok(None);
-                    };
-                    worker.recent() + listener.balancer.settings.idle_timeout
-                }
+            let picture = worker.picture();
+            let Some(listener) = visit.listener(&picture) else {
+                return Ok(None);
             };
+            let settings = &listener.balancer.settings;
+            let mut deadline = wait.map_or_else(|| worker.recent() + settings.idle_timeout, |wait| wait.0);
+            if !idle {
+                deadline = deadline.min(worker.recent() + settings.head_timeout);
+            }
             slot.arm(deadline, idle);
             wait = Some((deadline, idle));
         }
@@ -193,8 +199,9 @@ fn refusal(error: HeadError) -> Reason {
     }
 }
 
-/// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head.
-fn make_room(desk: &mut Desk) {
+/// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head. False if there is no
+/// memory for that.
+fn make_room(worker: &Worker, desk: &mut Desk) -> bool {
     if desk.start == desk.end {
         (desk.start, desk.end) = (0, 0);
     } else if desk.end == desk.input.len() {
@@ -202,9 +209,14 @@ fn make_room(desk: &mut Desk) {
         (desk.start, desk.end) = (0, desk.end - desk.start);
         if desk.end == desk.input.len() {
             let larger = (desk.input.len() * 2).min(limits::REQUEST_HEAD_BYTES + 1024);
-            desk.input.resize(larger.max(desk.end + 1), 0);
+            let larger = larger.max(desk.end + 1);
+            if !worker.desks.borrow().count_head(desk, larger) {
+                return false;
+            }
+            desk.input.resize(larger, 0);
         }
     }
+    true
 }
 
 /// Reads once into the free part of the input.

@@ -9,6 +9,7 @@ use crate::pump::poll_write_pair;
 use crate::read::Next;
 use crate::route::{absolute, is};
 use crate::secure::Wire;
+use crate::spans;
 use crate::sweep::Slot;
 use crate::tls::TlsFacts;
 use crate::worker::Worker;
@@ -19,7 +20,9 @@ use std::future::poll_fn;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
+use tokio::io::ReadBuf;
 
 /// Bytes and time a client may still send after an answer that closes its connection, so that the answer is not lost
 /// to a reset.
@@ -40,7 +43,10 @@ pub(crate) async fn refuse<W: Wire>(
         return Next::Close;
     };
     let now = worker.now();
-    let record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
+    let mut record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
+    if worker.ledger.sampling.is_some() {
+        refused_span(worker, visit, desk);
+    }
     slot.arm(now + listener.balancer.settings.idle_timeout, false);
     let answer = Answer::page(reason);
     let _ = send(
@@ -54,9 +60,63 @@ pub(crate) async fn refuse<W: Wire>(
         false,
     )
     .await;
+    record.ended = worker.now();
     log(worker, visit, listener, desk, &record, Closing::of(&answer));
     Box::pin(linger(worker, client, slot, desk)).await;
     Next::Close
+}
+
+/// The span of a request that was refused, perhaps before its head was understood.
+fn refused_span(worker: &Worker, visit: &Visit, desk: &mut Desk) {
+    if desk.note.span.is_none() {
+        let length = desk.note.head.map_or(0, |head| head.length);
+        let head = &desk.input[desk.start..desk.start + length];
+        // Without a head the lines are none, or those of a head that is not whole.
+        let fields = if length > 0 { &desk.fields[..] } else { &[] };
+        desk.note.span = spans::begin(worker, visit, head, fields);
+    }
+    if let Some(span) = &mut desk.note.span {
+        span.answering = Some(worker.recent());
+    }
+}
+
+/// Counts a request that is refused without a desk, and so without a line.
+pub(crate) fn count_turned_away(worker: &Worker, visit: &Visit) {
+    let picture = worker.picture();
+    if let Some(listener) = visit.listener(&picture) {
+        let _ = Exchange::refused(
+            worker.now(),
+            Reason::MemoryCeiling,
+            listener,
+            &worker.mind.borrow(),
+        );
+    }
+}
+
+/// Tells a client that all memory is held, without taking any for it, and closes.
+pub(crate) async fn turn_away<W: Wire>(worker: &Worker, client: &mut W, visit: &Visit, slot: &Slot) {
+    let picture = worker.picture();
+    let Some(listener) = visit.listener(&picture) else {
+        return;
+    };
+    count_turned_away(worker, visit);
+    let answer = page(worker, Reason::MemoryCeiling, &listener.settings);
+    slot.arm(worker.now() + LINGER, false);
+    let (mut written, mut read) = (0, 0);
+    let ended = slot.until(poll_fn(|cx| {
+        let _ = ready!(poll_write_pair(cx, client, &answer, &[], &mut written));
+        let _ = ready!(Pin::new(&mut *client).poll_shutdown(cx));
+        // Read as `linger` does, but into what no request keeps.
+        let mut rest = [0; 2048];
+        loop {
+            let mut room = ReadBuf::new(&mut rest);
+            match ready!(Pin::new(&mut *client).poll_read(cx, &mut room)) {
+                Ok(()) if !room.filled().is_empty() && read < LINGER_BYTES => read += room.filled().len(),
+                _ => return Poll::Ready(()),
+            }
+        }
+    }));
+    let _ = ended.await;
 }
 
 /// The whole of an answer to whom is not listened.
@@ -196,7 +256,7 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Writes the request's line in the access log, if its load balancer keeps one. The request's head must still stand in
+/// Writes the request's line in the access log, if its load balancer keeps one, and its span, if those are taken. The request's head must still stand in
 /// the input at `desk.start`, or have been copied to the note.
 pub(crate) fn log(
     worker: &Worker,
@@ -215,7 +275,7 @@ pub(crate) fn log(
             "request ended by the balancer"
         );
     }
-    if worker.ledger.wants_access(&listener.balancer.settings) {
+    if worker.ledger.wants_access(&listener.balancer.settings) || desk.note.span.is_some() {
         write_line(worker, visit, listener, desk, record, closing);
     }
 }
@@ -236,7 +296,9 @@ fn write_line(
         ..
     } = desk;
     let input = &input[*start..];
-    if let (true, Some(head), true) = (note.trace.is_empty(), note.head, record.priority.is_some()) {
+    let wants_line = worker.ledger.wants_access(&listener.balancer.settings);
+    let lacks_id = wants_line && note.trace.is_empty() && record.priority.is_some();
+    if let (true, Some(head)) = (lacks_id, note.head) {
         // An answer made here: no target saw an id, but the line has one.
         let mut trace = core::mem::take(&mut note.trace);
         write_trace_id(worker, &mut trace, &note.bytes(input)[..head.length], fields);
@@ -245,35 +307,39 @@ fn write_line(
     let (line, agent) = asked(note, input, fields, listener);
     let picture = note.picture.clone().unwrap_or_else(|| worker.picture());
     let group = record.group.and_then(|group| picture.group(group));
-    worker.ledger.write(|pen| {
-        pen.request(&LogFacts {
-            kind: note.kind.unwrap_or(if visit.place.secure {
-                Kind::Https
-            } else {
-                Kind::Http
-            }),
-            balancer: &listener.balancer,
-            nodes: &listener.nodes,
-            zone: visit.place.zone,
-            port: visit.place.port,
-            client: visit.peer,
-            connection: visit.id,
-            wall: worker.wall_at(record.ended),
-            created: worker.wall_at(record.begun),
-            record,
-            responded: note.responded,
-            status: closing.status,
-            received: note.head.map_or(0, |head| head.length as u64) + note.body,
-            sent: note.sent,
-            line,
-            agent,
-            trace: (!note.trace.is_empty()).then_some(&note.trace),
-            tls: visit.tls.as_deref().map(tls_log),
-            group: group.map(|group| group.arn.as_str()),
-            location: closing.location.map(str::as_bytes),
-            classified: note.classified,
-        });
-    });
+    let facts = LogFacts {
+        kind: note.kind.unwrap_or(if visit.place.secure {
+            Kind::Https
+        } else {
+            Kind::Http
+        }),
+        balancer: &listener.balancer,
+        nodes: &listener.nodes,
+        zone: visit.place.zone,
+        port: visit.place.port,
+        client: visit.peer,
+        connection: visit.id,
+        wall: worker.wall_at(record.ended),
+        created: worker.wall_at(record.begun),
+        record,
+        responded: note.responded,
+        status: closing.status,
+        received: note.head.map_or(0, |head| head.length as u64) + note.body,
+        sent: note.sent,
+        line,
+        agent,
+        trace: (!note.trace.is_empty()).then_some(&note.trace),
+        tls: visit.tls.as_deref().map(tls_log),
+        group: group.map(|group| group.arn.as_str()),
+        location: closing.location.map(str::as_bytes),
+        classified: note.classified,
+    };
+    if wants_line {
+        worker.ledger.write(|pen| pen.request(&facts));
+    }
+    if let Some(span) = note.span.as_deref().filter(|span| span.context.is_sampled()) {
+        spans::tell(worker, span, &facts, note.bytes(input), fields);
+    }
 }
 
 /// What the request asked for, and its User-Agent.

@@ -21,12 +21,14 @@ const EVENTS: usize = 1024;
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
 /// How the data plane runs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Worker threads.
     pub workers: usize,
     /// Client connections open at once, of all workers; one more is refused.
     pub connections: usize,
+    /// Bytes that buffers of requests may hold, of all workers; a request that finds no more is answered 503.
+    pub buffer_bytes: usize,
     /// Seed of the workers' random streams.
     pub seed: u64,
     /// Where lines about requests, connections and probes are written, if anywhere.

@@ -18,6 +18,7 @@ const SUITES: &[(&str, &str)] = &[
     ("desync", "desync.py"),
     ("origins", "origins.py"),
     ("logs", "logs.py"),
+    ("otel", "otel.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

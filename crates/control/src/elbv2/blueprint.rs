@@ -372,7 +372,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         slow_start: seconds("slow_start.duration_seconds"),
         anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
         anomaly_latency: false,
-        stickiness: stickiness(&set),
+        stickiness: stickiness(set),
         sticky_ceiling_percent: 0,
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));

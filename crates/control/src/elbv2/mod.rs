@@ -8,6 +8,7 @@ mod attribute_table;
 mod attributes;
 mod blueprint;
 mod capacity;
+mod balancer_tags;
 mod certificates;
 mod conditions;
 pub(crate) mod draining;

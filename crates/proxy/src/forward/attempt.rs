@@ -1,5 +1,6 @@
 //! One attempt at getting an answer's head: the request goes out, its body streams, the head comes in.
 
+use super::owed::Owed;
 use super::{Passage, reason};
 use crate::buffers::Desk;
 use crate::choose::Connection;
@@ -37,6 +38,8 @@ pub(super) struct Upload {
     pub(super) streamed: bool,
     /// Where the client's next request begins in the input, once the body is read.
     pub(super) next: usize,
+    /// How fast the client must send it.
+    pub(super) owed: Owed,
 }
 
 impl Upload {
@@ -95,6 +98,7 @@ impl<W: Wire> Passage<'_, W> {
             broken: false,
             streamed: false,
             next: body + used,
+            owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
         };
         self.desk.note.body = upload.pump.taken;
         if !upload.pump.is_read() {
@@ -148,16 +152,19 @@ impl<W: Wire> Passage<'_, W> {
             }
             if filled + TAILROOM == self.desk.body.len() {
                 self.worker.desks.borrow_mut().enlarge_body(self.desk);
+                if filled + TAILROOM == self.desk.body.len() {
+                    return Attempt::Failed(Outcome::Failed(Reason::MemoryCeiling));
+                }
             }
-            self.touch();
+            let slot = self.slot;
+            slot.arm(self.deadline(upload), false);
             let waited = {
-                let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
                 let wait = poll_fn(|cx| {
                     let mut progress = false;
                     let polled =
                         self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
                     if progress && polled.is_pending() {
-                        slot.arm(worker.recent() + idle_timeout, false);
+                        slot.arm(self.deadline(upload), false);
                     }
                     polled
                 });
@@ -307,6 +314,7 @@ mod tests {
             broken: false,
             streamed: true,
             next: 0,
+            owed: Owed::new(0),
         };
         assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client(0));
         upload.pump.take_ready();

@@ -15,7 +15,9 @@ mod text;
 pub use live::LiveSink;
 pub use tally::{Log, Sink, Tally};
 
+use crate::spans::{Endpoint, Spans};
 use files::Files;
+use forebay_node::Sampling;
 use forebay_node::journal::{Always, Journal, Pen};
 use live::Live;
 use pen::{Exits, Order, ThreadPen};
@@ -35,6 +37,7 @@ const ENDING: Duration = Duration::from_secs(10);
 pub struct Logs {
     exits: Exits,
     always: Always,
+    spans: Option<Spans>,
     /// Told when live lines may begin.
     go: Mutex<Vec<Sender<()>>>,
     threads: Mutex<Vec<(SyncSender<Order>, JoinHandle<()>)>>,
@@ -82,12 +85,22 @@ impl Logs {
         Ok(Logs {
             exits,
             always,
+            spans: None,
             go: Mutex::new(go),
             threads: Mutex::new(threads),
         })
     }
 
-    /// Lines written and lost so far.
+    /// Sends spans to this collector as well.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn with_spans(mut self, endpoint: Endpoint, sampling: Sampling) -> io::Result<Logs> {
+        self.spans = Some(Spans::start(endpoint, sampling, Arc::clone(&self.exits.tally))?);
+        Ok(self)
+    }
+
+    /// Lines and spans written and lost so far.
     pub fn tally(&self) -> &Tally {
         &self.exits.tally
     }
@@ -101,6 +114,9 @@ impl Logs {
     /// ever: a sink that takes nothing is left behind.
     pub fn finish(&self) {
         self.go();
+        if let Some(spans) = &self.spans {
+            spans.finish();
+        }
         let threads: Vec<_> = lock(&self.threads).drain(..).collect();
         let deadline = Instant::now() + ENDING;
         for (orders, _) in &threads {
@@ -121,11 +137,16 @@ impl Logs {
 
 impl Journal for Logs {
     fn pen(&self) -> Box<dyn Pen> {
-        Box::new(ThreadPen::new(self.exits.clone()))
+        let spans = self.spans.as_ref().map(Spans::pen);
+        Box::new(ThreadPen::new(self.exits.clone(), spans))
     }
 
     fn always(&self) -> Always {
         self.always
+    }
+
+    fn sampling(&self) -> Option<Sampling> {
+        self.spans.as_ref().map(Spans::sampling)
     }
 }
 

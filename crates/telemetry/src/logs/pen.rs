@@ -4,8 +4,9 @@ use super::lines;
 use super::shelf::{SLOT_SECONDS, Shelf};
 use super::tally::{Log, Sink, Tally};
 use super::text::Stamp;
+use crate::spans::SpanPen;
 use forebay_model::LogPlace;
-use forebay_node::journal::{ConnectionFacts, LogFacts, Pen, ProbeFacts};
+use forebay_node::journal::{ConnectionFacts, LogFacts, Pen, ProbeFacts, SpanFacts};
 use forebay_node::{BalancerView, NodeView, ZoneId};
 use forebay_units::Wall;
 use std::sync::Arc;
@@ -66,15 +67,17 @@ pub(super) struct ThreadPen {
     /// The book last written in: most often it is the next one too.
     last: usize,
     stamp: Stamp,
+    spans: Option<SpanPen>,
 }
 
 impl ThreadPen {
-    pub(super) fn new(exits: Exits) -> ThreadPen {
+    pub(super) fn new(exits: Exits, spans: Option<SpanPen>) -> ThreadPen {
         ThreadPen {
             exits,
             books: Vec::new(),
             last: 0,
             stamp: Stamp::default(),
+            spans,
         }
     }
 
@@ -194,6 +197,12 @@ impl Pen for ThreadPen {
         self.line_done(at);
     }
 
+    fn span(&mut self, facts: &LogFacts<'_>, span: &SpanFacts<'_>) {
+        if let Some(spans) = &mut self.spans {
+            spans.request(facts, span);
+        }
+    }
+
     fn connection(&mut self, facts: &ConnectionFacts<'_>) {
         let at = self.book(
             Log::Connection,
@@ -227,6 +236,9 @@ impl Pen for ThreadPen {
     }
 
     fn flush(&mut self) {
+        if let Some(spans) = &mut self.spans {
+            spans.flush();
+        }
         for book in &mut self.books {
             book.empty_flushes = if book.lines == 0 {
                 book.empty_flushes + 1

@@ -50,11 +50,13 @@ impl Sink {
     }
 }
 
-/// Lines written and lines lost.
+/// Lines written and lines lost; spans likewise.
 #[derive(Debug, Default)]
 pub struct Tally {
     written: [[AtomicU64; 3]; 2],
     dropped: [[AtomicU64; 3]; 2],
+    spans_sent: AtomicU64,
+    spans_dropped: AtomicU64,
 }
 
 impl Tally {
@@ -66,6 +68,24 @@ impl Tally {
     /// Lines that were lost: the sink was too slow, full or gone.
     pub fn dropped(&self, log: Log, sink: Sink) -> u64 {
         self.dropped[sink as usize][log as usize].load(Relaxed)
+    }
+
+    /// Spans that a collector took.
+    pub fn spans_sent(&self) -> u64 {
+        self.spans_sent.load(Relaxed)
+    }
+
+    /// Spans that were lost: the collector was too slow, away or did not want them.
+    pub fn spans_dropped(&self) -> u64 {
+        self.spans_dropped.load(Relaxed)
+    }
+
+    pub(crate) fn sent_spans(&self, count: usize) {
+        self.spans_sent.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn lost_spans(&self, count: usize) {
+        self.spans_dropped.fetch_add(count as u64, Relaxed);
     }
 
     pub(super) fn wrote(&self, log: Log, sink: Sink, lines: u64) {

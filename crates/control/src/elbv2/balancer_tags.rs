@@ -1,0 +1,79 @@
+//! Tags by which a load balancer asks for what ALB does not have.
+
+use crate::elbv2::records::Tags;
+use core::time::Duration;
+use forebay_model::BalancerSettings;
+
+/// Seconds for a request's head, from its first byte; the idle timeout bounds it too.
+const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
+/// Bytes of its body that a client must send in a second, averaged over five.
+const REQUEST_RATE: &str = "forebay:minimum-request-rate";
+
+/// The longest head timeout, as the idle timeout's.
+const LONGEST_HEAD: u64 = 4000;
+
+fn head_timeout(value: &str) -> Option<Duration> {
+    let seconds = value
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=LONGEST_HEAD).contains(seconds))?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn request_rate(value: &str) -> Option<u32> {
+    value.parse().ok()
+}
+
+/// What the value of a tag of ours must be, if it is not.
+pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
+    match key {
+        HEAD_TIMEOUT if head_timeout(value).is_none() => Some("a number of seconds from 1 to 4000"),
+        REQUEST_RATE if request_rate(value).is_none() => {
+            Some("a number of bytes per second from 0 to 4294967295")
+        }
+        _ => None,
+    }
+}
+
+/// What a load balancer's tags say beyond its attributes. A value that is none says nothing.
+pub(crate) fn extend_balancer(settings: &mut BalancerSettings, tags: Option<&Tags>) {
+    let tag = |key: &str| tags?.get(key).map(String::as_str);
+    if let Some(timeout) = tag(HEAD_TIMEOUT).and_then(head_timeout) {
+        settings.head_timeout = timeout;
+    }
+    if let Some(rate) = tag(REQUEST_RATE).and_then(request_rate) {
+        settings.minimum_request_rate = rate;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_a_balancer() {
+        for (key, value, good) in [
+            (HEAD_TIMEOUT, "1", true),
+            (HEAD_TIMEOUT, "4000", true),
+            (HEAD_TIMEOUT, "0", false),
+            (HEAD_TIMEOUT, "4001", false),
+            (HEAD_TIMEOUT, "5s", false),
+            (REQUEST_RATE, "0", true),
+            (REQUEST_RATE, "240", true),
+            (REQUEST_RATE, "-1", false),
+            (REQUEST_RATE, "", false),
+            ("team", "", true),
+        ] {
+            assert_eq!(wanted(key, value).is_none(), good, "{key}={value}");
+        }
+        let tags = [(HEAD_TIMEOUT, "5"), (REQUEST_RATE, "nonsense")];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut settings = BalancerSettings::default();
+        extend_balancer(&mut settings, Some(&tags.into_iter().collect()));
+        let expected = BalancerSettings {
+            head_timeout: Duration::from_secs(5),
+            ..BalancerSettings::default()
+        };
+        assert_eq!(settings, expected);
+    }
+}

@@ -1,0 +1,86 @@
+//! A request's place in its trace: read from its head, written into the target's, told to the ledger when it is over. Off
+//! unless somebody takes spans.
+
+use crate::accept::Visit;
+use crate::buffers::Field;
+use crate::route::is;
+use crate::worker::Worker;
+use forebay_node::journal::{LogFacts, SpanFacts};
+use forebay_node::{SpanContext, TraceParent};
+use forebay_units::Mono;
+
+/// `tracestate` lines that are told of; the target gets all.
+const STATE_LINES: usize = 8;
+
+/// What is known of a request's span while it is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) context: SpanContext,
+    accepted: Option<Mono>,
+    /// When the connection to its target was begun.
+    pub(crate) connecting: Option<Mono>,
+    /// When an answer made here began.
+    pub(crate) answering: Option<Mono>,
+}
+
+/// Begins the span of the request with these header lines. None if nobody takes spans, or its client says that the trace is
+/// not recorded.
+pub(crate) fn begin(worker: &Worker, visit: &Visit, head: &[u8], fields: &[Field]) -> Option<Box<Span>> {
+    let sampling = worker.ledger.sampling?;
+    let first = !visit.spoke.replace(true);
+    let mut named = fields
+        .iter()
+        .filter(|field| is(field.name(head), b"traceparent"))
+        .map(|field| field.value(head));
+    let parent = named
+        .next()
+        .and_then(TraceParent::parse)
+        .filter(|_| named.next().is_none());
+    let mut mind = worker.mind.borrow_mut();
+    let context = sampling.begin(parent, || mind.draw())?;
+    Some(Box::new(Span {
+        context,
+        accepted: first.then_some(visit.accepted),
+        connecting: None,
+        answering: None,
+    }))
+}
+
+/// Whether a header line of the client does not go on, because its trace goes on as `span` says. A `tracestate` belongs to
+/// a well-formed `traceparent` (W3C Trace Context, section 4.3).
+pub(crate) fn replaces(span: Option<&Span>, name: &[u8]) -> bool {
+    match span {
+        None => false,
+        Some(span) => is(name, b"traceparent") || (span.context.parent.is_none() && is(name, b"tracestate")),
+    }
+}
+
+/// Tells the ledger.
+pub(crate) fn tell(worker: &Worker, span: &Span, facts: &LogFacts<'_>, head: &[u8], fields: &[Field]) {
+    let mut state: [&[u8]; STATE_LINES] = [&[]; STATE_LINES];
+    let mut lines = 0;
+    if span.context.parent.is_some() {
+        let values = fields
+            .iter()
+            .filter(|field| is(field.name(head), b"tracestate"))
+            .map(|field| field.value(head));
+        for (place, value) in state.iter_mut().zip(values) {
+            *place = value;
+            lines += 1;
+        }
+    }
+    let ids = core::array::from_fn(|_| worker.mind.borrow_mut().draw().max(1));
+    worker.ledger.write(|pen| {
+        pen.span(
+            facts,
+            &SpanFacts {
+                context: span.context,
+                ids,
+                state: &state[..lines],
+                accepted: span.accepted,
+                connecting: span.connecting,
+                answering: span.answering,
+            },
+        );
+    });
+}

@@ -1,0 +1,182 @@
+//! OpenTelemetry spans: one per request and one for each room that it passed, to a collector over OTLP/HTTP. Threads that
+//! carry traffic fill batches of their own and hand them over without waiting; one thread sends them. What it can't take in
+//! time, or the collector doesn't, is dropped and counted.
+
+mod sender;
+mod words;
+
+use crate::logs::Tally;
+use forebay_node::Sampling;
+use forebay_node::journal::{LogFacts, SpanFacts};
+use hyper::Uri;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use sender::Sender;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Spans handed over at once.
+const BATCH: usize = 256;
+/// Batches that may wait for the sender: with half a KiB a span, some 8 MiB.
+const WAITING: usize = 64;
+/// Time the sender gets to send what is there when all ends.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Where spans go: a collector's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+/// Why an address is no collector's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEndpoint;
+
+impl core::fmt::Display for NoEndpoint {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(
+            "an endpoint is http://HOST:PORT of a collector, such as http://127.0.0.1:4318 (https is not spoken to collectors)",
+        )
+    }
+}
+
+impl std::error::Error for NoEndpoint {}
+
+impl core::str::FromStr for Endpoint {
+    type Err = NoEndpoint;
+
+    /// `http://HOST:PORT`, perhaps with a path; `/v1/traces` is added, as OpenTelemetry has it for an endpoint of all
+    /// signals.
+    fn from_str(text: &str) -> Result<Endpoint, NoEndpoint> {
+        let base: Uri = text.parse().map_err(|_| NoEndpoint)?;
+        if base.scheme_str() != Some("http")
+            || base.host().is_none_or(str::is_empty)
+            || base.query().is_some()
+        {
+            return Err(NoEndpoint);
+        }
+        let whole = format!("{}/v1/traces", text.trim_end_matches('/'));
+        whole.parse().map(Endpoint).map_err(|_| NoEndpoint)
+    }
+}
+
+/// Everything that sends spans.
+pub(crate) struct Spans {
+    sampling: Sampling,
+    tally: Arc<Tally>,
+    batches: mpsc::Sender<Vec<Span>>,
+    ending: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Spans {
+    /// Starts the sender.
+    ///
+    /// # Errors
+    /// When its thread cannot be started.
+    pub(crate) fn start(endpoint: Endpoint, sampling: Sampling, tally: Arc<Tally>) -> io::Result<Spans> {
+        let (batches, waiting) = mpsc::channel(WAITING);
+        let (ending, ends) = watch::channel(false);
+        let sender = Sender::new(endpoint.0, Arc::clone(&tally));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = std::thread::Builder::new()
+            .name("spans".to_owned())
+            .spawn(move || runtime.block_on(sender.run(waiting, ends)))?;
+        Ok(Spans {
+            sampling,
+            tally,
+            batches,
+            ending,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Which requests are recorded.
+    pub(crate) fn sampling(&self) -> Sampling {
+        self.sampling
+    }
+
+    pub(crate) fn pen(&self) -> SpanPen {
+        SpanPen {
+            batch: Vec::new(),
+            batches: self.batches.clone(),
+            tally: Arc::clone(&self.tally),
+        }
+    }
+
+    /// Sends what was handed over, and ends. Pens must have been flushed. Blocks, but not for ever.
+    pub(crate) fn finish(&self) {
+        self.ending.send_replace(true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        let deadline = Instant::now() + ENDING + Duration::from_secs(1);
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One thread's way to tell spans.
+pub(crate) struct SpanPen {
+    batch: Vec<Span>,
+    batches: mpsc::Sender<Vec<Span>>,
+    tally: Arc<Tally>,
+}
+
+impl SpanPen {
+    pub(crate) fn request(&mut self, facts: &LogFacts<'_>, span: &SpanFacts<'_>) {
+        words::request(&mut self.batch, facts, span);
+        if self.batch.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = core::mem::take(&mut self.batch);
+        if let Err(refused) = self.batches.try_send(batch) {
+            let (mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) = refused;
+            self.tally.lost_spans(batch.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        let uri = |text: &str| text.parse::<Endpoint>().map(|endpoint| endpoint.0.to_string());
+        assert_eq!(
+            uri("http://127.0.0.1:4318").as_deref(),
+            Ok("http://127.0.0.1:4318/v1/traces")
+        );
+        assert_eq!(
+            uri("http://[::1]:4318/").as_deref(),
+            Ok("http://[::1]:4318/v1/traces")
+        );
+        assert_eq!(
+            uri("http://otel/api/x").as_deref(),
+            Ok("http://otel/api/x/v1/traces")
+        );
+        for bad in [
+            "",
+            "127.0.0.1:4318",
+            "https://otel:4318",
+            "http://",
+            "http:///x",
+            "http://a/?b",
+            "grpc://a:4317",
+        ] {
+            assert_eq!(uri(bad), Err(NoEndpoint), "{bad}");
+        }
+    }
+}
