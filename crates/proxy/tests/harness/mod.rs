@@ -179,13 +179,24 @@ impl Balancer {
         settings: BalancerSettings,
         journal: Option<Arc<dyn forebay_node::journal::Journal>>,
     ) -> Balancer {
+        Balancer::bounded(targets, rules, settings, journal, usize::MAX)
+    }
+
+    /// The same, with so many bytes of buffers.
+    pub(crate) fn bounded(
+        targets: &[&Target],
+        rules: Vec<RuleBlueprint>,
+        settings: BalancerSettings,
+        journal: Option<Arc<dyn forebay_node::journal::Journal>>,
+        buffer_bytes: usize,
+    ) -> Balancer {
         let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
         let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
         let plane = DataPlane::start(
             Options {
                 workers: 1,
                 connections: 300,
-                buffer_bytes: usize::MAX,
+                buffer_bytes,
                 seed: 1,
                 journal,
             },
@@ -298,6 +309,14 @@ impl Balancer {
                 .map(|stats| stats.open.load(Relaxed))
                 .sum();
             (in_flight, open)
+        })
+    }
+
+    /// Requests that found no memory.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.plane.with_node(|node| {
+            let stats = node.balancers().flat_map(|balancer| balancer.1.iter());
+            stats.map(|stats| stats.no_memory.load(Relaxed)).sum()
         })
     }
 
