@@ -23,6 +23,7 @@ const SUITES: &[(&str, &str)] = &[
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("slow", "slow.py"),
+    ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
