@@ -1,5 +1,6 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
+use crate::experiment::Experiment;
 use crate::sample::SampleArgs;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
@@ -8,7 +9,7 @@ use forebay_telemetry::logs::{LiveSink, Log};
 use forebay_telemetry::spans::Endpoint;
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An elastic application load balancer with AWS's APIs, that you run yourself.
 #[derive(Parser, Debug)]
@@ -45,6 +46,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run an application to balance to, which misbehaves on demand
     SampleTarget(SampleArgs),
+    /// Try published claims on this machine, with real sockets
+    Experiment {
+        /// Which
+        #[command(subcommand)]
+        experiment: Experiment,
+    },
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
 }
@@ -161,6 +168,34 @@ pub(crate) struct UpArgs {
 }
 
 impl UpArgs {
+    /// A house in this directory, at free ports, for a while.
+    pub(crate) fn scratch(dir: &Path, pool: Ipv4Net) -> UpArgs {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        UpArgs {
+            data: DataDir {
+                data_dir: dir.to_owned(),
+            },
+            api: free,
+            admin: free,
+            dns: None,
+            address_pool: Some(pool),
+            region: "local-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            stack: None,
+            no_auth: false,
+            enable_reset: false,
+            dialect: None,
+            quota: Vec::new(),
+            live_log: Vec::new(),
+            otlp_endpoint: None,
+            otlp_sample: 1.0,
+            workers: None,
+            max_connections: None,
+            max_buffer_memory: BufferMemory::Auto,
+            drain_seconds: 2,
+        }
+    }
+
     /// Whose habits API answers follow.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect.unwrap_or(if self.enable_reset {
@@ -343,7 +378,7 @@ pub(crate) enum CredentialsVerb {
 }
 
 /// The only error text that names the directory and what to do about it.
-pub(crate) fn make_data_dir(dir: &std::path::Path) -> anyhow::Result<()> {
+pub(crate) fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -1,14 +1,14 @@
 //! `forebay demo`: everything at once, through its own public API.
 
-use crate::args::{BufferMemory, DataDir, DemoArgs, UpArgs};
+use crate::args::{DemoArgs, UpArgs};
 use crate::house::House;
 use crate::load::{self, Outcome};
+use crate::made::{Made, free_port, make};
 use crate::sample::{self, SampleArgs};
-use crate::signed::{Caller, element, elements};
+use crate::signed::Caller;
 use crate::up::runtime;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser as _;
-use forebay_awswire::Service;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -21,8 +21,11 @@ use tokio::signal::unix::{SignalKind, signal};
 const TARGETS: [(&str, u8); 3] = [("amber", 11), ("birch", 12), ("cedar", 13)];
 /// Where their addresses are: loopback, beside every pool.
 const TARGET_NET: [u8; 3] = [127, 63, 0];
-/// How long the first health checks may take.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
+/// Settings of its health checks.
+const CHECKS: [(&str, &str); 2] = [
+    ("HealthCheckIntervalSeconds", "5"),
+    ("HealthCheckTimeoutSeconds", "2"),
+];
 
 pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(demo(args))
@@ -42,27 +45,9 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         .tempdir()
         .context("cannot make a fresh directory")?;
     let house = House::start(UpArgs {
-        data: DataDir {
-            data_dir: dir.path().to_owned(),
-        },
         api: free_or(4566),
         admin: free_or(4567),
-        dns: None,
-        address_pool: Some(args.address_pool),
-        region: "local-1".to_owned(),
-        account_id: "000000000000".to_owned(),
-        stack: None,
-        no_auth: false,
-        enable_reset: false,
-        dialect: None,
-        quota: Vec::new(),
-        live_log: Vec::new(),
-        otlp_endpoint: None,
-        otlp_sample: 1.0,
-        workers: None,
-        max_connections: None,
-        max_buffer_memory: BufferMemory::Auto,
-        drain_seconds: 2,
+        ..UpArgs::scratch(dir.path(), args.address_pool)
     })
     .await?;
     println!("Forebay serves the AWS APIs at http://{}.", house.api);
@@ -70,10 +55,14 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
     let port = free_port(8080)?;
     let made = tokio::select! {
-        made = make(&caller, port, &targets) => made?,
+        made = make(&caller, "demo", port, &targets, &CHECKS) => made?,
         _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
         _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
+    println!(
+        "Load balancer demo has {} nodes, one per zone, and three healthy targets.",
+        made.nodes.len()
+    );
     let outcome = tokio::select! {
         outcome = load_with_bar(&made.nodes, &args) => outcome?,
         _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
@@ -106,16 +95,6 @@ fn free_or(port: u16) -> SocketAddr {
     }
 }
 
-/// A port for the listener: this one if it is free, else another.
-fn free_port(port: u16) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    Ok(listener
-        .context("no port is free on 127.0.0.1")?
-        .local_addr()?
-        .port())
-}
-
 /// Three sample targets, each on a thread and a loopback address of its own.
 fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
     let mut started = Vec::new();
@@ -126,7 +105,7 @@ fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
         let address = listener.local_addr()?;
         let args = SampleCli::try_parse_from(["sample-target", "--name", name])?.args;
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            if let Err(error) = sample::serve(args, listener) {
+            if let Err(error) = sample::serve(args, listener, std::future::pending()) {
                 tracing::error!(%error, "a sample target ended");
             }
         })?;
@@ -134,113 +113,6 @@ fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
         started.push((name, address));
     }
     Ok(started)
-}
-
-/// What the demo made.
-struct Made {
-    arn: String,
-    dns_name: String,
-    nodes: Vec<SocketAddr>,
-}
-
-/// An element of an answer that must be there.
-fn found(xml: &str, name: &str) -> anyhow::Result<String> {
-    element(xml, name)
-        .map(str::to_owned)
-        .with_context(|| format!("no {name} in the answer"))
-}
-
-/// Makes a load balancer as any AWS client would.
-async fn make(caller: &Caller, port: u16, targets: &[(&str, SocketAddr)]) -> anyhow::Result<Made> {
-    let subnets = caller.call(Service::Ec2, "DescribeSubnets", &[]).await?;
-    let ids: Vec<&str> = elements(&subnets, "subnetId").collect();
-    let [first, second, third, ..] = ids[..] else {
-        bail!("the default VPC has {} subnets, not three", ids.len())
-    };
-    let input = [
-        ("Name", "demo"),
-        ("Subnets.member.1", first),
-        ("Subnets.member.2", second),
-        ("Subnets.member.3", third),
-    ];
-    let balancer = caller.call(Service::Elbv2, "CreateLoadBalancer", &input).await?;
-    let arn = found(&balancer, "LoadBalancerArn")?;
-    let group = make_group(caller, &found(&subnets, "vpcId")?, targets).await?;
-    let input = [
-        ("LoadBalancerArn", arn.as_str()),
-        ("Protocol", "HTTP"),
-        ("Port", &port.to_string()),
-        ("DefaultActions.member.1.Type", "forward"),
-        ("DefaultActions.member.1.TargetGroupArn", &group),
-    ];
-    caller.call(Service::Elbv2, "CreateListener", &input).await?;
-    wait_until_healthy(caller, &group, targets.len()).await?;
-    let input = [("LoadBalancerArns.member.1", arn.as_str())];
-    let balancer = caller
-        .call(Service::Elbv2, "DescribeLoadBalancers", &input)
-        .await?;
-    let nodes: Vec<SocketAddr> = elements(&balancer, "IpAddress")
-        .map(|address| Ok(SocketAddr::new(address.parse()?, port)))
-        .collect::<anyhow::Result<_>>()?;
-    if nodes.is_empty() {
-        bail!("the load balancer reports no addresses");
-    }
-    let dns_name = found(&balancer, "DNSName")?;
-    println!(
-        "Load balancer demo has {} nodes, one per zone, and three healthy targets.",
-        nodes.len()
-    );
-    Ok(Made { arn, dns_name, nodes })
-}
-
-/// A target group with these targets; returns its ARN.
-async fn make_group(caller: &Caller, vpc: &str, targets: &[(&str, SocketAddr)]) -> anyhow::Result<String> {
-    let input = [
-        ("Name", "demo"),
-        ("Protocol", "HTTP"),
-        ("Port", "80"),
-        ("VpcId", vpc),
-        ("TargetType", "ip"),
-        ("HealthCheckIntervalSeconds", "5"),
-        ("HealthCheckTimeoutSeconds", "2"),
-    ];
-    let group = caller.call(Service::Elbv2, "CreateTargetGroup", &input).await?;
-    let group = found(&group, "TargetGroupArn")?;
-    let mut input = vec![("TargetGroupArn".to_owned(), group.clone())];
-    for (index, (_, address)) in (1..).zip(targets) {
-        input.push((format!("Targets.member.{index}.Id"), address.ip().to_string()));
-        input.push((format!("Targets.member.{index}.Port"), address.port().to_string()));
-    }
-    let input: Vec<(&str, &str)> = input
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    caller.call(Service::Elbv2, "RegisterTargets", &input).await?;
-    Ok(group)
-}
-
-async fn wait_until_healthy(caller: &Caller, group: &str, count: usize) -> anyhow::Result<()> {
-    let began = Instant::now();
-    loop {
-        let health = caller
-            .call(
-                Service::Elbv2,
-                "DescribeTargetHealth",
-                &[("TargetGroupArn", group)],
-            )
-            .await?;
-        if elements(&health, "State")
-            .filter(|state| *state == "healthy")
-            .count()
-            == count
-        {
-            return Ok(());
-        }
-        if began.elapsed() > HEALTHY_WITHIN {
-            bail!("the targets did not become healthy: {health}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 async fn load_with_bar(nodes: &[SocketAddr], args: &DemoArgs) -> anyhow::Result<Outcome> {

@@ -3,9 +3,11 @@
 
 mod args;
 mod demo;
+mod experiment;
 mod house;
 mod keys;
 mod load;
+mod made;
 mod sample;
 mod signed;
 mod up;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Experiment { experiment } => experiment::run(experiment),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -13,10 +13,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Largest body it makes.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -66,7 +68,8 @@ Each flag but the first three can be set for one request by the query string:
   /?status=404          answer with this status
   /?body-size=65536     answer with so many bytes
 Paths: /counts tells how many requests of each method came (probes left out), as JSON; /headers gives the request's
-head back; POST /echo gives the body back; any other path answers with the target's name.
+head back; POST /echo gives the body back; /become?failure-rate=0 changes delay, block or failure-rate from now on; any other
+path answers with the target's name.
 
 Examples:
   forebay sample-target --name a --listen 127.0.0.1:9001
@@ -95,6 +98,12 @@ pub(crate) struct SampleArgs {
     /// Share of requests that fail, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub(crate) failure_rate: f64,
+    /// Health checks never fail by the flags above
+    #[arg(long)]
+    pub(crate) spare_probes: bool,
+    /// For this many seconds after its first request, delays and blocks take three times as long
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) warm_up: u64,
     /// Status of failures
     #[arg(long, default_value_t = 500)]
     pub(crate) failure_status: u16,
@@ -108,11 +117,26 @@ pub(crate) struct SampleArgs {
 
 struct Sample {
     args: SampleArgs,
+    /// What `/become` changes.
+    manners: Cell<Manners>,
+    /// When the first request came.
+    first: Cell<Option<Instant>>,
     draws: RefCell<Stream>,
     counts: RefCell<BTreeMap<String, u64>>,
     in_flight: Cell<u64>,
     peak: Cell<u64>,
 }
+
+/// How it behaves, unless a request asks otherwise.
+#[derive(Clone, Copy)]
+struct Manners {
+    delay: Millis,
+    block: Millis,
+    failure_rate: f64,
+}
+
+/// How much longer everything takes while it is warming up.
+const COLD: u32 = 3;
 
 /// Runs it until the process ends. Prints `sample-target ready http://ADDR name=NAME` once it listens.
 pub(crate) fn run(args: SampleArgs) -> anyhow::Result<()> {
@@ -123,11 +147,15 @@ pub(crate) fn run(args: SampleArgs) -> anyhow::Result<()> {
         listener.local_addr()?,
         args.name
     );
-    serve(args, listener)
+    serve(args, listener, pending())
 }
 
-/// Serves on this socket, on the calling thread alone.
-pub(crate) fn serve(args: SampleArgs, listener: std::net::TcpListener) -> anyhow::Result<()> {
+/// Serves on this socket, on the calling thread alone, until `stop` is over.
+pub(crate) fn serve(
+    args: SampleArgs,
+    listener: std::net::TcpListener,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -136,15 +164,27 @@ pub(crate) fn serve(args: SampleArgs, listener: std::net::TcpListener) -> anyhow
     local.block_on(&runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let draws = RefCell::new(Stream::named(args.seed, "sample-target"));
+        let manners = Manners {
+            delay: args.delay,
+            block: args.block,
+            failure_rate: args.failure_rate,
+        };
         let sample = Rc::new(Sample {
             args,
+            manners: Cell::new(manners),
+            first: Cell::new(None),
             draws,
             counts: RefCell::default(),
             in_flight: Cell::new(0),
             peak: Cell::new(0),
         });
+        let mut stop = pin!(stop);
         loop {
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => return Ok(()),
+            };
+            match accepted {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
                     tokio::task::spawn_local(connection(Rc::clone(&sample), stream));
@@ -191,7 +231,13 @@ async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<By
         });
         return plain(StatusCode::OK, format!("{counts}\n").into());
     }
+    if request.uri().path() == "/become" {
+        return turn(sample, &request).unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()));
+    }
     if !probe {
+        if sample.first.get().is_none() {
+            sample.first.set(Some(Instant::now()));
+        }
         *sample
             .counts
             .borrow_mut()
@@ -207,25 +253,39 @@ async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<By
     answer
 }
 
+/// Changes how it behaves from now on.
+fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+    let now = sample.manners.get();
+    sample.manners.set(Manners {
+        delay: wish(request, "delay").transpose()?.unwrap_or(now.delay),
+        block: wish(request, "block").transpose()?.unwrap_or(now.block),
+        failure_rate: wish(request, "failure-rate")
+            .transpose()?
+            .unwrap_or(now.failure_rate),
+    });
+    Ok(plain(StatusCode::OK, format!("{}\n", sample.args.name).into()))
+}
+
 async fn misbehave(
     sample: &Sample,
     request: Request<Incoming>,
     probe: bool,
 ) -> Result<Response<Full<Bytes>>, String> {
     let args = &sample.args;
-    let delay = wish(&request, "delay").transpose()?.unwrap_or(args.delay);
+    let manners = sample.manners.get();
+    let delay = wish(&request, "delay").transpose()?.unwrap_or(manners.delay);
     let blocks = args
         .block_method
         .as_ref()
         .is_none_or(|method| method == request.method().as_str());
     let block = match wish(&request, "block").transpose()? {
         Some(block) => block,
-        None if blocks => args.block,
+        None if blocks => manners.block,
         None => Millis::default(),
     };
     let failure_rate: f64 = wish(&request, "failure-rate")
         .transpose()?
-        .unwrap_or(args.failure_rate);
+        .unwrap_or(manners.failure_rate);
     let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
     let status: Option<u16> = wish(&request, "status").transpose()?;
     if size > BODY_BYTES {
@@ -238,7 +298,10 @@ async fn misbehave(
     };
     let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
     if !probe {
-        let (delay, block) = (draw(delay), draw(block));
+        let warm_up = Duration::from_secs(args.warm_up);
+        let cold = sample.first.get().is_some_and(|first| first.elapsed() < warm_up);
+        let longer = if cold { COLD } else { 1 };
+        let (delay, block) = (draw(delay) * longer, draw(block) * longer);
         if delay > Duration::ZERO {
             tokio::time::sleep(delay).await;
         }
@@ -246,8 +309,10 @@ async fn misbehave(
             std::thread::sleep(block);
         }
     }
-    let fails =
-        failure_rate > 0.0 && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
+    let spared = probe && args.spare_probes;
+    let fails = !spared
+        && failure_rate > 0.0
+        && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
     let code = status.unwrap_or(if fails { args.failure_status } else { 200 });
     let code = StatusCode::from_u16(code).map_err(|_| format!("{code} is no status\n"))?;
     let mut answer = match (head.method, head.uri.path()) {

@@ -19,6 +19,7 @@ const SUITES: &[(&str, &str)] = &[
     ("origins", "origins.py"),
     ("logs", "logs.py"),
     ("otel", "otel.py"),
+    ("sticky", "sticky.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

@@ -1,0 +1,409 @@
+//! `forebay experiment algorithms`: round robin against least outstanding requests, and all the others.
+
+use super::plot::{self, Curve};
+use super::scene::{Actor, Scene};
+use super::users::{self, Arrivals, Crowd, Seen};
+use crate::up::runtime;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use forebay_model::Algorithm;
+use indicatif::{ProgressBar, ProgressStyle};
+use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Requests of a user that block, of four.
+const POSTS: f64 = 1.0;
+/// What a slow target takes, times what the others do.
+const SLOWER: u64 = 3;
+/// Name of the target that joins.
+const JOINS: &str = "joining";
+
+/// Flags of `forebay experiment algorithms`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Each target has one thread. GET is answered at once, unless the thread is busy; POST holds the thread for a time drawn from
+--post. A user sends three GETs and one POST, one after the other. Each algorithm gets the same users, in its turn.
+
+Examples:
+  forebay experiment algorithms                                   round robin against least outstanding requests
+  forebay experiment algorithms --utilisation 70,85 --plot p.svg  at two loads, with a picture
+  forebay experiment algorithms --phase-lock                      four targets, evenly spaced users: round robin's trap
+  forebay experiment algorithms --algorithms all --slow 2 --targets 20 --utilisation 75
+  forebay experiment algorithms --algorithms all --failing 1      a target that fails at once: who is drawn to it?
+  forebay experiment algorithms --joining --slow-start 30         a target that joins half way")]
+pub(crate) struct AlgorithmsArgs {
+    /// Targets
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
+    targets: u16,
+    /// How busy the targets are on average, in percent; several make several rounds
+    #[arg(long, value_delimiter = ',', default_value = "70", value_name = "PERCENT,...",
+          value_parser = clap::value_parser!(u8).range(1..=99))]
+    utilisation: Vec<u8>,
+    /// Users a second, instead of --utilisation
+    #[arg(long, value_name = "USERS")]
+    rate: Option<f64>,
+    /// How users come
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    arrivals: Arrivals,
+    /// Seconds of each algorithm's turn
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Turns of each algorithm; the table has the median of each figure
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=50))]
+    runs: u16,
+    /// Which algorithms, or `all`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "round_robin,least_outstanding_requests",
+        value_name = "NAME,..."
+    )]
+    algorithms: Vec<String>,
+    /// Milliseconds for which a POST holds its target's thread
+    #[arg(long, default_value = "0-200", value_name = "MS-MS")]
+    post: String,
+    /// So many targets hold three times as long
+    #[arg(long, default_value_t = 0)]
+    slow: u16,
+    /// So many targets answer 500 at once (health checks still pass)
+    #[arg(long, default_value_t = 0)]
+    failing: u16,
+    /// So many targets take three times as long for the first ten seconds of a turn
+    #[arg(long, default_value_t = 0)]
+    cold: u16,
+    /// One target more joins half way through each turn
+    #[arg(long)]
+    joining: bool,
+    /// Slow start in seconds, with every algorithm (tag `forebay:slow-start`)
+    #[arg(long, value_name = "SECONDS")]
+    slow_start: Option<u16>,
+    /// Mitigation of anomalies with weighted_random
+    #[arg(long)]
+    mitigation: bool,
+    /// The trap: four targets, one user every 100 ms
+    #[arg(long, conflicts_with_all = ["rate", "utilisation", "targets", "arrivals"])]
+    phase_lock: bool,
+    /// Draw latencies into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Write all figures into this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Seed of users and targets
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where its addresses come from
+    #[arg(long, default_value = "127.224.0.0/12", value_name = "CIDR")]
+    address_pool: Ipv4Net,
+}
+
+/// One round: a load that all algorithms get.
+#[derive(Clone, Debug)]
+struct Round {
+    title: String,
+    rate: f64,
+    arrivals: Arrivals,
+}
+
+/// What an algorithm's turns came to.
+struct Turn {
+    algorithm: Algorithm,
+    /// Of each run.
+    runs: Vec<Vec<Seen>>,
+}
+
+impl AlgorithmsArgs {
+    fn chosen(&self) -> anyhow::Result<Vec<Algorithm>> {
+        if self.algorithms == ["all"] {
+            return Ok(Algorithm::ALL.to_vec());
+        }
+        let names = || Algorithm::ALL.map(Algorithm::word).join(", ");
+        self.algorithms
+            .iter()
+            .map(|name| {
+                Algorithm::parse(name)
+                    .with_context(|| format!("there is no algorithm {name}; there are {}, or all", names()))
+            })
+            .collect()
+    }
+
+    /// Seconds for which a POST holds a thread, on average.
+    fn mean_post(&self) -> anyhow::Result<f64> {
+        let (low, high) = self.post.split_once('-').unwrap_or((&self.post, &self.post));
+        let read = |text: &str| text.trim().parse::<u64>().ok();
+        match (read(low), read(high)) {
+            (Some(low), Some(high)) if low <= high && (1..=10_000).contains(&high) => {
+                Ok((low + high) as f64 / 2000.0)
+            }
+            _ => bail!(
+                "--post {} is no range of milliseconds up to 10000, such as 0-200",
+                self.post
+            ),
+        }
+    }
+
+    fn targets(&self) -> u16 {
+        if self.phase_lock { 4 } else { self.targets }
+    }
+
+    fn rounds(&self) -> anyhow::Result<Vec<Round>> {
+        let targets = self.targets();
+        let mean = self.mean_post()?;
+        let busy = |rate: f64| 100.0 * rate * POSTS * mean / f64::from(targets);
+        let round = |rate: f64, arrivals: Arrivals| Round {
+            title: format!(
+                "{targets} targets, {rate:.1} users a second, {} arrivals, {:.0} % busy",
+                match arrivals {
+                    Arrivals::Even => "even",
+                    Arrivals::Poisson => "Poisson",
+                },
+                busy(rate)
+            ),
+            rate,
+            arrivals,
+        };
+        if self.phase_lock {
+            return Ok(vec![round(10.0, Arrivals::Even), round(10.0, Arrivals::Poisson)]);
+        }
+        if let Some(rate) = self.rate {
+            if !(0.01..=100_000.0).contains(&rate) {
+                bail!("--rate {rate} is not between 0.01 and 100000 users a second");
+            }
+            return Ok(vec![round(rate, self.arrivals)]);
+        }
+        let rate = |percent: &u8| f64::from(*percent) / 100.0 * f64::from(targets) / (POSTS * mean);
+        Ok(self
+            .utilisation
+            .iter()
+            .map(|percent| round(rate(percent), self.arrivals))
+            .collect())
+    }
+
+    fn actors(&self) -> anyhow::Result<Vec<Actor>> {
+        let targets = self.targets();
+        if self.slow + self.failing + self.cold > targets {
+            bail!("--slow, --failing and --cold ask for more than {targets} targets");
+        }
+        Ok((0..targets).map(|index| self.actor(index)).collect())
+    }
+
+    fn actor(&self, index: u16) -> Actor {
+        let mut flags = vec![
+            "--spare-probes".to_owned(),
+            "--block-method".to_owned(),
+            "POST".to_owned(),
+        ];
+        let mut flag = |name: &str, value: String| flags.extend([name.to_owned(), value]);
+        flag("--seed", (self.seed * 1000 + u64::from(index)).to_string());
+        let (slow, failing) = (self.slow, self.slow + self.failing);
+        let mut block = self.post.clone();
+        let name = if index < slow {
+            block = longer(&self.post);
+            format!("slow-{index}")
+        } else if index < failing {
+            block = "0".to_owned();
+            flag("--failure-rate", "1".to_owned());
+            format!("failing-{index}")
+        } else if index < failing + self.cold {
+            flag("--warm-up", "10".to_owned());
+            format!("cold-{index}")
+        } else {
+            format!("target-{index}")
+        };
+        flag("--block", block);
+        Actor { name, flags }
+    }
+}
+
+fn longer(post: &str) -> String {
+    let parts: Vec<String> = post
+        .split('-')
+        .map(|part| (part.trim().parse::<u64>().unwrap_or(0) * SLOWER).to_string())
+        .collect();
+    parts.join("-")
+}
+
+pub(crate) fn run(args: &AlgorithmsArgs) -> anyhow::Result<ExitCode> {
+    let (algorithms, rounds) = (args.chosen()?, args.rounds()?);
+    runtime()?.block_on(async {
+        let turns = algorithms.len() * rounds.len() * usize::from(args.runs);
+        println!("{turns} turns of {} s each.", args.seconds);
+        let mut figures = Vec::new();
+        for round in &rounds {
+            let played = play(args, &algorithms, round).await?;
+            println!("\n{}", round.title);
+            print_table(&played);
+            figures.push(serde_json::json!({"round": round.title, "algorithms": played.iter().map(figures_of).collect::<Vec<_>>()}));
+            if let Some(file) = &args.plot {
+                let file = numbered(file, &rounds, round);
+                let curves: Vec<Curve> = played.iter().map(curve).collect();
+                plot::draw(&file, &round.title, &curves)?;
+                println!("Drawn: {}", file.display());
+            }
+        }
+        if let Some(file) = &args.json {
+            std::fs::write(file, serde_json::to_vec_pretty(&figures)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Each of several rounds has a file of its own: `p-1.svg`, `p-2.svg`.
+fn numbered(file: &std::path::Path, rounds: &[Round], round: &Round) -> PathBuf {
+    if rounds.len() == 1 {
+        return file.to_owned();
+    }
+    let number = rounds
+        .iter()
+        .position(|one| one.title == round.title)
+        .unwrap_or(0)
+        + 1;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{stem}-{number}.svg"))
+}
+
+async fn play(args: &AlgorithmsArgs, algorithms: &[Algorithm], round: &Round) -> anyhow::Result<Vec<Turn>> {
+    let mut turns: Vec<Turn> = algorithms
+        .iter()
+        .map(|&algorithm| Turn {
+            algorithm,
+            runs: Vec::new(),
+        })
+        .collect();
+    for run in 0..args.runs {
+        // Algorithms take turns, so that a disturbance of the machine meets none of them alone.
+        for turn in &mut turns {
+            let seen = one_turn(args, turn.algorithm, round, args.seed + u64::from(run)).await?;
+            turn.runs.push(seen);
+        }
+    }
+    Ok(turns)
+}
+
+/// A fresh scene for each turn: nobody inherits another's connections, warmth or backlog.
+async fn one_turn(
+    args: &AlgorithmsArgs,
+    algorithm: Algorithm,
+    round: &Round,
+    seed: u64,
+) -> anyhow::Result<Vec<Seen>> {
+    let scene = Scene::open(args.address_pool, &args.actors()?).await?;
+    scene.balance(algorithm, args.mitigation).await?;
+    if let Some(seconds) = args.slow_start {
+        scene.tag("forebay:slow-start", &seconds.to_string()).await?;
+    }
+    let time = Duration::from_secs(args.seconds);
+    let crowd = Crowd {
+        rate: round.rate,
+        arrivals: round.arrivals,
+        time,
+        seed,
+    };
+    let bar = ProgressBar::new(args.seconds * 10);
+    bar.set_style(ProgressStyle::with_template("{msg:28} {bar:40} {eta}")?);
+    bar.set_message(algorithm.word());
+    let sent = users::send(scene.address(), crowd, |passed| {
+        bar.set_position(u64::try_from(passed.as_millis() / 100).unwrap_or(0));
+    });
+    let joins = async {
+        if args.joining {
+            tokio::time::sleep(time / 2).await;
+            let mut actor = args.actor(args.targets());
+            actor.name = JOINS.to_owned();
+            scene.join(&actor).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (seen, joined) = tokio::join!(sent, joins);
+    bar.finish_and_clear();
+    joined?;
+    scene.close().await?;
+    Ok(seen)
+}
+
+/// The latency of which this share of requests took no longer, of the median run.
+fn quantile(turn: &Turn, share: f64) -> Duration {
+    let of_run = |seen: &Vec<Seen>| {
+        let mut sorted: Vec<Duration> = seen.iter().map(|one| one.took).collect();
+        sorted.sort_unstable();
+        let rank = (share * sorted.len() as f64) as usize;
+        sorted
+            .get(rank.min(sorted.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
+    };
+    let mut runs: Vec<Duration> = turn.runs.iter().map(of_run).collect();
+    runs.sort_unstable();
+    runs.get(runs.len() / 2).copied().unwrap_or_default()
+}
+
+/// Requests by target, of all runs.
+fn shares(turn: &Turn) -> BTreeMap<&str, f64> {
+    let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+    let all = || turn.runs.iter().flatten().filter(|one| !one.target.is_empty());
+    let total = all().count() as f64;
+    for one in all() {
+        *counts.entry(one.target.as_str()).or_default() += 1.0 / total;
+    }
+    counts
+}
+
+fn bad(turn: &Turn) -> usize {
+    turn.runs.iter().flatten().filter(|one| !one.is_good()).count()
+}
+
+fn figures_of(turn: &Turn) -> serde_json::Value {
+    let millis = |share| quantile(turn, share).as_secs_f64() * 1000.0;
+    serde_json::json!({
+        "algorithm": turn.algorithm.word(),
+        "requests": turn.runs.iter().map(Vec::len).sum::<usize>(),
+        "failed": bad(turn),
+        "p50_ms": millis(0.5), "p95_ms": millis(0.95), "p99_ms": millis(0.99),
+        "shares": shares(turn),
+        "last_failing_s": turn.runs.iter().flatten().filter(|one| one.target.starts_with("failing")).map(|one| one.at.as_secs_f64()).fold(0.0, f64::max),
+    })
+}
+
+fn curve(turn: &Turn) -> Curve {
+    Curve {
+        name: turn.algorithm.word().to_owned(),
+        latencies: turn.runs.iter().flatten().map(|one| one.took).collect(),
+    }
+}
+
+fn print_table(turns: &[Turn]) {
+    let Some(first) = turns.first() else { return };
+    let base = quantile(first, 0.99).as_secs_f64();
+    println!(
+        "  {:<27} {:>9} {:>7} {:>9} {:>9} {:>9}  {:>12}  share of a target (of the fair one)",
+        "algorithm", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "p99, first/x"
+    );
+    for turn in turns {
+        let millis = |share| quantile(turn, share).as_secs_f64() * 1000.0;
+        let shares = shares(turn);
+        let fair = 1.0 / shares.len().max(1) as f64;
+        let least = shares.values().copied().fold(f64::MAX, f64::min) / fair;
+        let most = shares.values().copied().fold(0.0, f64::max) / fair;
+        let odd: Vec<String> = shares
+            .iter()
+            .filter(|(name, _)| !name.starts_with("target"))
+            .map(|(name, share)| format!("{name} {:.2}", share / fair))
+            .collect();
+        println!(
+            "  {:<27} {:>9} {:>7} {:>9.1} {:>9.1} {:>9.1}  {:>12.2}  {least:.2} to {most:.2}{}{}",
+            turn.algorithm.word(),
+            turn.runs.iter().map(Vec::len).sum::<usize>(),
+            bad(turn),
+            millis(0.5),
+            millis(0.95),
+            millis(0.99),
+            base / quantile(turn, 0.99).as_secs_f64().max(1e-6),
+            if odd.is_empty() { "" } else { "; " },
+            odd.join(", "),
+        );
+    }
+}
