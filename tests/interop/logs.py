@@ -18,6 +18,7 @@ import time
 from collector import Collector, Target, fields, read_head
 from house import Balancer, House, free_port, wait
 from logs_cases import cases, get
+from logs_secure import check_secure
 
 IDLE = 2
 LINE = 33
@@ -193,7 +194,7 @@ Outcome = collections.namedtuple("Outcome", "port status received began ended")
 
 def perform(stage, case):
     """Sends the case's bytes and reads what comes."""
-    began = time.time()
+    began, before = time.time(), len(stage.target.heads)
     with socket.create_connection(("127.0.0.1", stage.port), timeout=30) as stream:
         port = stream.getsockname()[1]
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -211,7 +212,7 @@ def perform(stage, case):
         if case.manner == "half":
             stream.shutdown(socket.SHUT_WR)
         if case.manner == "leave":
-            time.sleep(0.6)
+            wait(lambda: len(stage.target.heads) > before, "the target has the request", 10)
             stream.close()
             return Outcome(port, None, 0, began, time.time() + 1)
         data = b""
@@ -497,6 +498,12 @@ def main():
         failures += check_health(stage, collector)
         house.stop()
         failures += check_files(stage, house, collector)
+    collector = Collector(pathlib.Path(folder.name) / "secure")
+    sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection"])
+    with House(workers=2, live_log=sinks) as house:
+        more, secure = check_secure(house, collector)
+        failures, count = failures + more, count + secure
+        house.stop()
     if not os.environ.get("FOREBAY_LOGS_CASES_ONLY"):
         failures += check_load(folder.name)
         failures += check_trouble()

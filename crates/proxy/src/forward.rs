@@ -3,8 +3,8 @@
 use crate::accept::Visit;
 use crate::answer::{says_close, write_answer_head};
 use crate::buffers::Desk;
-use crate::cookies;
 use crate::choose::{self, Connection, Missing};
+use crate::cookies;
 use crate::framing::{self, Framing};
 use crate::h2;
 use crate::head::{AnswerHead, RequestHead};
@@ -269,10 +269,19 @@ impl<W: Wire> Passage<'_, W> {
         } = &*self.desk;
         let head = &body[HEADROOM..*body_end];
         let sets = |name: &str| {
-            let mut set = fields.iter().filter(|field| route::is(field.name(head), b"set-cookie"));
+            let mut set = fields
+                .iter()
+                .filter(|field| route::is(field.name(head), b"set-cookie"));
             set.any(|field| cookies::sets(field.value(head), name))
         };
-        cookies::of_answer(self.worker, self.visit, self.listener, exchange, note.crosses_sites, sets)
+        cookies::of_answer(
+            self.worker,
+            self.visit,
+            self.listener,
+            exchange,
+            note.crosses_sites,
+            sets,
+        )
     }
 
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
@@ -289,6 +298,7 @@ impl<W: Wire> Passage<'_, W> {
             body,
             body_end,
             answer_fields: fields,
+            note,
             ..
         } = &mut *self.desk;
         let bytes = &body[HEADROOM..*body_end];
@@ -296,6 +306,7 @@ impl<W: Wire> Passage<'_, W> {
         if W::FRAMED {
             let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings, cookies);
             out.clear();
+            note.sent += h2::head_bytes(&answer);
             let ends = matches!(framing, Framing::None | Framing::Length(0));
             // A client that is gone is found out by the body's first byte, or does not matter any more.
             let _ = self.client.send_head(answer, ends);

@@ -149,6 +149,7 @@ pub(crate) async fn send<W: Wire>(
         desk.out.clear();
         let grpc = desk.note.kind == Some(Kind::Grpcs);
         let head = h2::own_head(worker, answer, settings, grpc);
+        desk.note.sent += h2::head_bytes(&head);
         if client.send_head(head, body.is_none_or(<[u8]>::is_empty)).is_err() {
             return false;
         }

@@ -262,6 +262,7 @@ impl<W: Wire> Passage<'_, W> {
         let crosses = self.desk.note.crosses_sites;
         let cookies = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
         h2::add_cookies(headers, &cookies);
+        self.desk.note.sent += h2::head_bytes(&head);
         let mut down = Body {
             done: ends,
             ..Body::default()

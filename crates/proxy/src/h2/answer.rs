@@ -29,9 +29,23 @@ fn set(headers: &mut HeaderMap, settings: &ListenerSettings) {
 
 /// Adds cookies of our own.
 pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &[String]) {
-    for cookie in cookies.iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()) {
+    for cookie in cookies
+        .iter()
+        .filter_map(|cookie| HeaderValue::try_from(cookie).ok())
+    {
         headers.append(SET_COOKIE, cookie);
     }
+}
+
+/// Bytes of a head as HTTP/1.1 would write it, without a reason phrase: that is how logs count heads of requests too. What
+/// goes over the wire is packed by what went before it on other streams.
+pub(crate) fn head_bytes(head: &Response<()>) -> u64 {
+    let lines: usize = head
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    ("HTTP/1.1 200 \r\n\r\n".len() + lines) as u64
 }
 
 /// A target's head, less what is of its own connection.
