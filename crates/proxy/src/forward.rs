@@ -139,8 +139,10 @@ impl<W: Wire> Passage<'_, W> {
     /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
     fn deadline(&self, upload: &mut Upload) -> forebay_units::Mono {
         let now = self.worker.recent();
-        let waits = upload.waits_for_client(self.desk.out.len());
-        upload.owed.note(now, upload.pump.taken, waits);
+        if upload.owed.is_asked() {
+            let waits = upload.waits_for_client(self.desk.out.len());
+            upload.owed.note(now, upload.pump.taken, waits);
+        }
         upload.owed.due().min(now + self.idle_timeout)
     }
 

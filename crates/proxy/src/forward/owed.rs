@@ -47,6 +47,11 @@ impl Owed {
         (self.waited, self.came) = (waits, came);
     }
 
+    /// Whether a rate is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.rate > 0
+    }
+
     /// When the wait for the client ends; never if there is none.
     pub(super) fn due(&self) -> Mono {
         self.due
@@ -76,7 +81,6 @@ mod tests {
 
     #[test]
     fn whoever_keeps_the_rate_is_never_late() {
-        assert_eq!(late_after(0, 0, 1000), None);
         assert_eq!(late_after(100, 100, 1000), None);
         assert_eq!(late_after(100, 400, 4000), None);
         assert_eq!(late_after(100, 1, 10), None);

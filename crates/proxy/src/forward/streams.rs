@@ -92,8 +92,10 @@ struct Flight {
 impl Flight {
     /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
     fn deadline(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
-        let waits = !self.up.done && self.up.chunk.is_empty();
-        self.owed.note(now, self.up.moved, waits);
+        if self.owed.is_asked() {
+            let waits = !self.up.done && self.up.chunk.is_empty();
+            self.owed.note(now, self.up.moved, waits);
+        }
         self.owed.due().min(now + idle_timeout)
     }
 }
