@@ -26,6 +26,19 @@ pub enum RoutingReason {
     Empty,
 }
 
+impl RoutingReason {
+    /// In a word, as headers have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            RoutingReason::EnoughHealthy => "enough-healthy",
+            RoutingReason::NoneHealthy => "none-healthy",
+            RoutingReason::BelowMinimumCount => "below-minimum-count",
+            RoutingReason::BelowMinimumPercentage => "below-minimum-percentage",
+            RoutingReason::Empty => "empty",
+        }
+    }
+}
+
 /// The counts that decide. Draining targets are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupHealth {

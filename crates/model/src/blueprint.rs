@@ -235,6 +235,12 @@ pub struct GroupSettings {
     pub stickiness: Stickiness,
     /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
     pub sticky_ceiling_percent: u32,
+    /// How often a request that its target failed may be sent to another one.
+    pub retries: u8,
+    /// 429 and 503 of a target mean that it had no slot and did nothing.
+    pub push_back: bool,
+    /// Answers say so when the group fails open.
+    pub fail_open_header: bool,
 }
 
 impl Default for GroupSettings {
@@ -251,6 +257,9 @@ impl Default for GroupSettings {
             anomaly_latency: false,
             stickiness: Stickiness::Off,
             sticky_ceiling_percent: 0,
+            retries: 0,
+            push_back: false,
+            fail_open_header: false,
         }
     }
 }

@@ -12,16 +12,19 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::RoutingReason;
-use forebay_model::{ProtocolVersion, limits};
-use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, Route, TransformError, Transforms};
+use forebay_model::ProtocolVersion;
+use forebay_routing::{Facts, Route};
 use forebay_units::{Mono, Wall};
 use std::sync::Arc;
 
+mod again;
 mod outcome;
+mod own;
 mod record;
-mod sticky;
 mod refusal;
+mod sticky;
 
+pub use again::Candidate;
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
 pub use sticky::{CookieValue, Cookies, cookie};
@@ -115,6 +118,12 @@ pub struct Exchange {
     in_flight: Option<InFlight>,
     /// Allocates only where its rule or its group is sticky.
     sticky: Option<Box<sticky::Sticky>>,
+    /// What its group allows it beyond one target.
+    leave: again::Leave,
+    /// For how long its target wants to be left alone, if it said so.
+    wait: Option<Duration>,
+    /// Why all targets of its group get traffic, if its client is to be told.
+    open: Option<RoutingReason>,
 }
 
 /// Adds one to a counter that only this worker writes.
@@ -145,6 +154,9 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
+            leave: again::Leave::default(),
+            wait: None,
+            open: None,
         };
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
@@ -180,7 +192,7 @@ impl Exchange {
             Relaxed,
         );
         if let Some(transforms) = won.transforms {
-            let rewritten = rewrite(transforms, &request.facts);
+            let rewritten = own::rewrite(transforms, &request.facts);
             self.record.transform = Some(rewritten.as_ref().map(|_| ()).map_err(|&error| error));
             match rewritten {
                 Ok(rewritten) => self.record.rewritten = rewritten,
@@ -206,47 +218,9 @@ impl Exchange {
                 self.choose(now, picture, mind, stats)
             }
             Route::Redirect(template) => self.redirect(template, request, listener.port),
-            Route::Fixed(fixed) => {
-                let kind = fixed
-                    .content_type
-                    .clone()
-                    .unwrap_or_else(|| "text/plain".to_owned());
-                let body = fixed.body.clone().unwrap_or_default().into_bytes();
-                let content = (!body.is_empty()).then_some((kind, body));
-                self.record.reason = Some(Reason::FixedResponse);
-                let reason = Reason::FixedResponse;
-                Step::Answer(Box::new(Answer {
-                    status: fixed.status,
-                    reason,
-                    content,
-                    location: None,
-                }))
-            }
+            Route::Fixed(fixed) => self.fixed(fixed),
             Route::Unsupported(_) => self.answer(Reason::NotServed),
         }
-    }
-
-    fn redirect(&mut self, template: &RedirectTemplate, request: &Request<'_>, port: u16) -> Step {
-        let text = String::from_utf8_lossy;
-        let location = template.location(&RedirectFacts {
-            protocol: request.protocol,
-            host: &text(request.facts.host),
-            port,
-            path: &text(request.facts.path),
-            query: &text(request.facts.query),
-        });
-        if location.len() > limits::LOCATION_BYTES {
-            return self.answer(Reason::RedirectTooLong);
-        }
-        let status = template.status();
-        let content = Some(("text/html".to_owned(), crate::answer::page(status).into_bytes()));
-        self.record.reason = Some(Reason::Redirect);
-        Step::Answer(Box::new(Answer {
-            status,
-            reason: Reason::Redirect,
-            content,
-            location: Some(location),
-        }))
     }
 
     /// Picks a target of the chosen group that was not tried yet.
@@ -275,8 +249,15 @@ impl Exchange {
             };
             return self.answer(reason);
         };
+        if self.attempts == 0 {
+            self.leave = again::Leave::of(group);
+            if self.leave.earns() {
+                mind.earn(group.id);
+            }
+        }
         if self.attempts == 0 && fails_open {
             count(&stats.fail_open);
+            self.open = group.fail_open_header.then(|| group.eligible(self.zone).reason);
         }
         if self.attempts == 0 && self.is_astray(slot.target()) {
             count(&stats.non_sticky);
@@ -358,6 +339,11 @@ impl Exchange {
                         if let Some(target) = target {
                             count(&target.stats.totals.of(mind.worker).died);
                         }
+                        let harmless = death.replayable && (unsent || self.safe);
+                        if let Some(step) = harmless.then(|| self.again(now, picture, mind)).flatten() {
+                            count(&stats.answer_retries);
+                            return step;
+                        }
                         self.lose(now, mind);
                         self.answer(Reason::TargetClosed)
                     }
@@ -405,8 +391,14 @@ impl Exchange {
     /// The target has failed the request: its slot counts on as long as a success would have kept it.
     fn lose(&mut self, now: Mono, mind: &mut Mind) {
         if let (Some(slot), Some(group)) = (self.in_flight.take(), self.record.group) {
-            mind.failed(now, group, slot, self.record.sent.unwrap_or(now));
+            let start = self.record.sent.unwrap_or(now);
+            mind.failed(now, group, slot, start, self.wait.take());
         }
+    }
+
+    /// Why all targets of its group get traffic, if its client is to be told.
+    pub fn fail_open(&self) -> Option<&'static str> {
+        self.open.map(RoutingReason::word)
     }
 
     fn answer(&mut self, reason: Reason) -> Step {
@@ -476,19 +468,6 @@ impl Exchange {
 
 fn count_own(stats: &BalancerStats, status: u16) {
     count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
-}
-
-fn rewrite(transforms: &Transforms, facts: &Facts<'_>) -> Result<Option<Box<Rewritten>>, TransformError> {
-    let mut url = facts.path.to_vec();
-    if !facts.query.is_empty() {
-        url.push(b'?');
-        url.extend_from_slice(facts.query);
-    }
-    let rewritten = Rewritten {
-        host: transforms.host(facts.host)?,
-        url: transforms.url(&url)?,
-    };
-    Ok((rewritten != Rewritten::default()).then(|| Box::new(rewritten)))
 }
 
 #[cfg(test)]

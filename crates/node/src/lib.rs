@@ -9,6 +9,7 @@ mod exchange;
 pub mod fuzzing;
 pub mod journal;
 mod load;
+mod marks;
 mod mind;
 mod picture;
 mod reason;
@@ -20,13 +21,13 @@ mod trace;
 
 pub use answer::{Answer, page, phrase};
 pub use exchange::{
-    ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Request, Rewritten, Sent, Speaks, Step,
-    Taken, cookie,
+    Candidate, ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Request, Rewritten,
+    Sent, Speaks, Step, Taken, cookie,
 };
+pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
-pub use forebay_balance::COOKIE_LENGTH;
 pub use load::InFlight;
 pub use mind::Mind;
 pub use picture::{

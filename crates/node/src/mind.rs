@@ -4,9 +4,12 @@
 use crate::load::{Held, InFlight};
 use crate::picture::{GroupId, GroupView, Picture, TargetId, ZoneId};
 use crate::roster::Side;
+use crate::stats::TargetStats;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use forebay_balance::{Choose as _, Chooser, Keys, MedianLatency, PeakLatency, Seats, Service, Weight, load_class};
+use forebay_balance::{
+    Choose as _, Chooser, Keys, MedianLatency, PeakLatency, RetryBudget, Seats, Service, Weight, load_class,
+};
 use forebay_units::{Mono, Stream};
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -22,6 +25,7 @@ pub struct Mind {
     pub(crate) keys: Keys,
     choosers: BTreeMap<(GroupId, Side), Chooser>,
     services: BTreeMap<GroupId, Service>,
+    budgets: BTreeMap<GroupId, RetryBudget>,
     holds: BinaryHeap<Held>,
     held: u64,
 }
@@ -35,6 +39,7 @@ impl Mind {
             keys: Keys::default(),
             choosers: BTreeMap::new(),
             services: BTreeMap::new(),
+            budgets: BTreeMap::new(),
             holds: BinaryHeap::new(),
             held: 0,
         }
@@ -88,20 +93,37 @@ impl Mind {
     }
 
     /// A request that this target took at `start` has failed through its fault: the slot stays counted as long as a success
-    /// would have kept it (the black-hole guard).
-    pub(crate) fn failed(&mut self, now: Mono, group: GroupId, slot: InFlight, start: Mono) {
-        let Some(service) = self.services.get(&group) else {
-            return;
-        };
+    /// would have kept it (the black-hole guard), or as long as the target asks to be left alone: `wait`.
+    pub(crate) fn failed(
+        &mut self,
+        now: Mono,
+        group: GroupId,
+        slot: InFlight,
+        start: Mono,
+        wait: Option<Duration>,
+    ) {
+        let service = self.services.get(&group).copied().unwrap_or_default();
         let latency = service.failure_latency(now.since(start));
         slot.target().stats.measure(now, slot.load(), latency);
-        if let Some(until) = service.busy_until(start).filter(|&until| until > now) {
+        let asked = wait.map(|wait| now + wait);
+        let until = service.busy_until(start).max(asked);
+        if let Some(until) = until.filter(|&until| until > now) {
             if self.holds.len() >= HOLDS {
                 self.holds.pop();
             }
             self.held += 1;
             self.holds.push(Held::new(slot, until, self.held));
         }
+    }
+
+    /// A request came to a group that allows retries.
+    pub(crate) fn earn(&mut self, group: GroupId) {
+        self.budgets.entry(group).or_default().earn();
+    }
+
+    /// Whether the group's budget has a retry left; if so, it is spent.
+    pub(crate) fn may_retry(&mut self, now: Mono, group: GroupId) -> bool {
+        self.budgets.entry(group).or_default().spend(now)
     }
 
     /// Ends the holds that are due. Called with each pick; call it now and then while no request comes.
@@ -119,6 +141,7 @@ impl Mind {
         self.choosers
             .retain(|&(group, _), _| picture.group(group).is_some());
         self.services.retain(|&group, _| picture.group(group).is_some());
+        self.budgets.retain(|&group, _| picture.group(group).is_some());
     }
 }
 
@@ -131,6 +154,10 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    fn stats(&self, seat: usize) -> &TargetStats {
+        &self.group.stats[self.eligible[seat] as usize]
+    }
+
     fn view(&self, seat: usize) -> &std::sync::Arc<crate::picture::TargetView> {
         &self.group.targets[self.eligible[seat] as usize]
     }
@@ -152,19 +179,19 @@ impl Seats for Table<'_> {
     }
 
     fn weight(&self, seat: usize) -> Weight {
-        self.view(seat).stats.weight()
+        self.stats(seat).weight()
     }
 
     fn load(&self, seat: usize) -> u32 {
-        self.view(seat).stats.load()
+        self.stats(seat).load()
     }
 
     fn peak_latency(&self, seat: usize, now: Mono) -> Option<f32> {
-        PeakLatency(self.view(seat).stats.peak.load(Relaxed)).nanos(now)
+        PeakLatency(self.stats(seat).peak.load(Relaxed)).nanos(now)
     }
 
     fn median_latency(&self, seat: usize, load: u32, now: Mono) -> Option<f32> {
-        let medians = &self.view(seat).stats.medians;
+        let medians = &self.stats(seat).medians;
         MedianLatency(medians[load_class(load)].load(Relaxed)).nanos(now)
     }
 

@@ -6,7 +6,9 @@ use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use core::net::{IpAddr, SocketAddr};
 use forebay_health::RoutingReason;
 use forebay_model::{
-    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, TargetTls, TlsBlueprint, Secret, Stickiness};
+    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, Secret, Stickiness, TargetTls,
+    TlsBlueprint,
+};
 use forebay_routing::Rules;
 use std::sync::Arc;
 
@@ -130,12 +132,20 @@ pub struct GroupView {
     pub roster: Arc<Roster>,
     /// Registered targets, draining ones too.
     pub targets: Vec<Arc<TargetView>>,
+    /// Their counters: one step nearer for who looks at many.
+    pub(crate) stats: Vec<Arc<TargetStats>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,
     /// Whether a client's requests go on to the same target.
     pub stickiness: Stickiness,
     /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
     pub sticky_ceiling_percent: u32,
+    /// How often a request that its target failed may be sent to another one.
+    pub retries: u8,
+    /// 429 and 503 of a target mean that it had no slot and did nothing.
+    pub push_back: bool,
+    /// Answers say so when the group fails open.
+    pub fail_open_header: bool,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }

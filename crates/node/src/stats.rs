@@ -55,6 +55,8 @@ pub struct BalancerStats {
     pub stale_retries: AtomicU64,
     /// Requests sent to another target because a connection failed.
     pub connect_retries: AtomicU64,
+    /// Requests sent to another target because one failed them.
+    pub answer_retries: AtomicU64,
     /// Requests sent to a group whose targets all get traffic because too few are healthy.
     pub fail_open: AtomicU64,
     /// Requests to sticky groups whose client was not known, or could not stay with its target.
@@ -104,8 +106,9 @@ impl Default for LatencyTotals {
 /// A target that stands on no board.
 pub(crate) const NO_SEAT: u32 = u32::MAX;
 
-/// What is known of a target by all workers. Outlives pictures.
+/// What is known of a target by all workers. Outlives pictures. What algorithms read comes first, on one cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct TargetStats {
     /// Requests picked for it and not yet ended. Changed by [`crate::InFlight`] only.
     pub in_flight: AtomicU32,
@@ -115,14 +118,14 @@ pub struct TargetStats {
     pub(crate) weight: AtomicU32,
     /// Where it stands in its group's order; changed under the order's lock.
     pub(crate) seat: AtomicU32,
+    /// What it shares with its group.
+    pub(crate) roster: Arc<Roster>,
     /// [`PeakLatency`].
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
     pub(crate) medians: [AtomicU64; LOADS],
     /// Latencies per worker, once someone has asked for them.
     pub(crate) latencies: OnceLock<Shards<LatencyTotals>>,
-    /// What it shares with its group.
-    pub(crate) roster: Arc<Roster>,
     /// Its deregistration delay is over: what is still in flight ends now.
     pub cut: AtomicBool,
     /// Totals per worker.

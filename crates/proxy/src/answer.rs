@@ -1,6 +1,7 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
 use crate::buffers::Field;
+use crate::cookies::Extra;
 use crate::framing::Framing;
 use crate::head::{AnswerHead, has_word};
 use forebay_model::ListenerSettings;
@@ -89,7 +90,7 @@ pub(crate) fn write_upgrade_head(
     fields: &[Field],
     head: &AnswerHead,
     settings: &ListenerSettings,
-    cookies: &[String],
+    extras: &[Extra],
 ) {
     out.clear();
     out.extend_from_slice(
@@ -100,13 +101,13 @@ pub(crate) fn write_upgrade_head(
         field.write(bytes, out);
     }
     write_set(out, settings);
-    write_cookies(out, cookies);
+    write_extras(out, extras);
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_cookies(out: &mut Vec<u8>, cookies: &[String]) {
-    for cookie in cookies {
-        let _ = write!(out, "Set-Cookie: {cookie}\r\n");
+fn write_extras(out: &mut Vec<u8>, extras: &[Extra]) {
+    for (name, value) in extras {
+        let _ = write!(out, "{name}: {value}\r\n");
     }
 }
 
@@ -127,7 +128,7 @@ pub(crate) fn write_answer_head(
     to_chunks: bool,
     keep: bool,
     settings: &ListenerSettings,
-    cookies: &[String],
+    extras: &[Extra],
 ) {
     out.clear();
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -145,7 +146,7 @@ pub(crate) fn write_answer_head(
         field.write(bytes, out);
     }
     write_set(out, settings);
-    write_cookies(out, cookies);
+    write_extras(out, extras);
     if to_chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Framing::Length(length) = framing {

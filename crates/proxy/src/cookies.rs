@@ -1,4 +1,5 @@
-//! The cookies that keep a client with its target or its group, as answers carry them.
+//! Header lines of ours on targets' answers: the cookies that keep a client with its target or its group, and the word that
+//! the group fails open.
 
 use crate::accept::Visit;
 use crate::buffers::Field;
@@ -39,7 +40,13 @@ pub(crate) fn sets(value: &[u8], name: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
-/// Values of Set-Cookie for an answer of the exchange's target. `sets`: whether the answer sets a cookie of this name;
+/// A header line: name and value.
+pub(crate) type Extra = (&'static str, String);
+
+/// The header that says why all targets get traffic; see the tag `forebay:fail-open-header`.
+const FAIL_OPEN: &str = "X-Forebay-Fail-Open";
+
+/// What an answer of the exchange's target carries beyond its own. `sets`: whether the answer sets a cookie of this name;
 /// `crosses`: see [`crosses_sites`].
 pub(crate) fn of_answer(
     worker: &Worker,
@@ -48,9 +55,13 @@ pub(crate) fn of_answer(
     exchange: &Exchange,
     crosses: bool,
     sets: impl Fn(&str) -> bool,
-) -> Vec<String> {
+) -> Vec<Extra> {
+    let mut extras: Vec<Extra> = Vec::new();
+    if let Some(reason) = exchange.fail_open() {
+        extras.push((FAIL_OPEN, reason.to_owned()));
+    }
     if !exchange.is_sticky() {
-        return Vec::new();
+        return extras;
     }
     let wall = worker.recent_wall();
     let cookies = exchange.cookies(
@@ -62,7 +73,9 @@ pub(crate) fn of_answer(
     );
     let since_epoch = Duration::from_secs(u64::try_from(wall.seconds()).unwrap_or(0));
     let expires = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch + EXPIRES);
-    lines(&cookies, &expires, visit.place.secure, crosses)
+    let cookies = lines(&cookies, &expires, visit.place.secure, crosses);
+    extras.extend(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)));
+    extras
 }
 
 fn lines(cookies: &Cookies, expires: &str, secure: bool, crosses: bool) -> Vec<String> {

@@ -4,7 +4,7 @@ use crate::accept::Visit;
 use crate::answer::{says_close, write_answer_head};
 use crate::buffers::Desk;
 use crate::choose::{self, Connection, Missing};
-use crate::cookies;
+use crate::cookies::Extra;
 use crate::framing::{self, Framing};
 use crate::h2;
 use crate::head::{AnswerHead, RequestHead};
@@ -25,11 +25,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 mod attempt;
+mod extras;
 mod owed;
 mod streams;
 mod tunnel;
 
 use attempt::{Attempt, Upload};
+use streams::Instead;
 
 /// Answers up to this size are copied behind their head and sent in one write; larger ones go out as two pieces.
 const COPIED_BYTES: usize = 8 * 1024;
@@ -95,7 +97,8 @@ pub(crate) async fn forward<W: Wire>(
         if target.version != ProtocolVersion::Http1 {
             match Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await {
                 Ok(next) => return next,
-                Err(outcome) => step = passage.decide(exchange, outcome),
+                Err(Instead::Outcome(outcome)) => step = passage.decide(exchange, outcome),
+                Err(Instead::Step(instead)) => step = instead,
             }
             continue;
         }
@@ -106,6 +109,10 @@ pub(crate) async fn forward<W: Wire>(
                 }
                 match passage.attempt(&mut connection, &mut upload).await {
                     Attempt::Answered(head) => {
+                        if let Some(instead) = passage.reconsider(exchange, &head, &upload) {
+                            step = instead;
+                            continue;
+                        }
                         return passage
                             .relay(connection, &target, &mut upload, exchange, head, keep)
                             .await;
@@ -215,8 +222,8 @@ impl<W: Wire> Passage<'_, W> {
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
         let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
-        let cookies = self.cookies(exchange);
-        self.begin_answer(&head, framing, to_chunks, keep, &cookies);
+        let extras = self.extras(exchange);
+        self.begin_answer(&head, framing, to_chunks, keep, &extras);
         let mut pump = Pump::new(framing, to_chunks);
         if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
             self.decide(exchange, Outcome::Failed(reason));
@@ -260,32 +267,6 @@ impl<W: Wire> Passage<'_, W> {
         Next::Close
     }
 
-    /// Cookies that the answer whose head stands in `body` brings.
-    fn cookies(&self, exchange: &Exchange) -> Vec<String> {
-        let Desk {
-            body,
-            body_end,
-            answer_fields: fields,
-            note,
-            ..
-        } = &*self.desk;
-        let head = &body[HEADROOM..*body_end];
-        let sets = |name: &str| {
-            let mut set = fields
-                .iter()
-                .filter(|field| route::is(field.name(head), b"set-cookie"));
-            set.any(|field| cookies::sets(field.value(head), name))
-        };
-        cookies::of_answer(
-            self.worker,
-            self.visit,
-            self.listener,
-            exchange,
-            note.crosses_sites,
-            sets,
-        )
-    }
-
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
     fn begin_answer(
         &mut self,
@@ -293,7 +274,7 @@ impl<W: Wire> Passage<'_, W> {
         framing: Framing,
         to_chunks: bool,
         keep: bool,
-        cookies: &[String],
+        extras: &[Extra],
     ) {
         let Desk {
             out,
@@ -306,7 +287,7 @@ impl<W: Wire> Passage<'_, W> {
         let bytes = &body[HEADROOM..*body_end];
         let (to_head, settings) = (self.incoming.to_head, &self.listener.settings);
         if W::FRAMED {
-            let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings, cookies);
+            let answer = h2::relayed_head(bytes, fields, head, framing, to_head, settings, extras);
             out.clear();
             note.sent += h2::head_bytes(&answer);
             let ends = matches!(framing, Framing::None | Framing::Length(0));
@@ -314,7 +295,7 @@ impl<W: Wire> Passage<'_, W> {
             let _ = self.client.send_head(answer, ends);
         } else {
             write_answer_head(
-                out, bytes, fields, head, framing, to_head, to_chunks, keep, settings, cookies,
+                out, bytes, fields, head, framing, to_head, to_chunks, keep, settings, extras,
             );
         }
     }

@@ -21,6 +21,7 @@ struct BalancerLabels {
 enum RetryCause {
     Stale,
     Refused,
+    Failed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -174,6 +175,7 @@ fn answers_and_retries(node: &Node, registry: &mut Registry) {
         };
         retried(RetryCause::Stale, sum(shards, |stats| &stats.stale_retries));
         retried(RetryCause::Refused, sum(shards, |stats| &stats.connect_retries));
+        retried(RetryCause::Failed, sum(shards, |stats| &stats.answer_retries));
     }
 }
 

@@ -373,7 +373,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
         anomaly_latency: false,
         stickiness: stickiness(set),
-        sticky_ceiling_percent: 0,
+        ..GroupSettings::default()
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
     let targets = with_prefix(&region.targets, &format!("{}|", group.arn));

@@ -21,6 +21,15 @@ const ANOMALY_LATENCY: &str = "forebay:anomaly-latency";
 /// A sticky target that holds more than this many times the mean of its group is left for another.
 const STICKY_CEILING: &str = "forebay:sticky-load-ceiling";
 
+/// A request that its target failed is sent to so many others, one after the other, if that is safe.
+const RETRIES: &str = "forebay:retries";
+/// `on`: 429 and 503 of a target mean that it had no slot and did nothing.
+const PUSH_BACK: &str = "forebay:push-back";
+/// `on`: answers say so when the group fails open.
+const FAIL_OPEN_HEADER: &str = "forebay:fail-open-header";
+
+/// The most retries of a request.
+const MOST_RETRIES: u8 = 5;
 /// The longest slow start, as the attribute's.
 const LONGEST_START: u64 = 900;
 
@@ -47,6 +56,10 @@ fn sticky_ceiling(value: &str) -> Option<u32> {
         .then_some((times * 100.0).round() as u32)
 }
 
+fn retries(value: &str) -> Option<u8> {
+    value.parse().ok().filter(|retries| *retries <= MOST_RETRIES)
+}
+
 fn switch(value: &str) -> Option<bool> {
     match value {
         "on" => Some(true),
@@ -63,6 +76,8 @@ pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
             "one of [power_of_two, peak_ewma, prequal]",
         ),
         SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
+        RETRIES => (retries(value).is_some(), "a number from 0 to 5"),
+        PUSH_BACK | FAIL_OPEN_HEADER => (switch(value).is_some(), "'on' or 'off'"),
         ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
         STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
         _ => match balancer_tags::wanted(key, value) {
@@ -91,6 +106,9 @@ pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
         settings.slow_start = duration;
     }
     settings.sticky_ceiling_percent = tag(STICKY_CEILING).and_then(sticky_ceiling).unwrap_or(0);
+    settings.retries = tag(RETRIES).and_then(retries).unwrap_or(0);
+    settings.push_back = tag(PUSH_BACK).and_then(switch).unwrap_or(false);
+    settings.fail_open_header = tag(FAIL_OPEN_HEADER).and_then(switch).unwrap_or(false);
     settings.anomaly_latency = tag(ANOMALY_LATENCY).and_then(switch).unwrap_or(false);
 }
 
@@ -118,6 +136,8 @@ mod tests {
             ("forebay:slow-start", "901"),
             ("forebay:slow-start", "30s"),
             ("forebay:anomaly-latency", "true"),
+            ("forebay:retries", "6"),
+            ("forebay:push-back", "yes"),
             ("forebay:sticky-load-ceiling", "0.5"),
             ("forebay:sticky-load-ceiling", "NaN"),
         ] {

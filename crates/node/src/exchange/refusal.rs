@@ -37,6 +37,9 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
+            leave: super::again::Leave::default(),
+            wait: None,
+            open: None,
         };
         (exchange, Box::new(Answer::page(reason)))
     }

@@ -3,7 +3,7 @@ use crate::{Event, Node, Output, ProbeResult};
 use forebay_model::*;
 use forebay_routing::Headers;
 
-struct NoHeaders;
+pub(super) struct NoHeaders;
 
 impl Headers for NoHeaders {
     fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {

@@ -137,10 +137,14 @@ impl Node {
             version: group.blueprint.version,
             algorithm: settings.algorithm,
             roster: Arc::clone(&group.roster),
+            stats: targets.iter().map(|target| Arc::clone(&target.stats)).collect(),
             targets,
             eligible,
             stickiness: group.blueprint.settings.stickiness.clone(),
             sticky_ceiling_percent: group.blueprint.settings.sticky_ceiling_percent,
+            retries: group.blueprint.settings.retries,
+            push_back: group.blueprint.settings.push_back,
+            fail_open_header: group.blueprint.settings.fail_open_header,
             zones,
         };
         arrange(&view);

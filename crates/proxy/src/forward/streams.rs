@@ -1,5 +1,6 @@
 //! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
 
+use super::extras::retry_after;
 use super::owed::Owed;
 use super::{Passage, reason};
 use crate::buffers::{Field, Span};
@@ -17,9 +18,9 @@ use crate::sweep::Ended;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::Bytes;
-use forebay_node::{Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, TargetView};
+use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
 use forebay_units::Mono;
-use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
 use http::{Method, Request, Response, Uri, Version};
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -107,6 +108,20 @@ enum Waited {
     ClientGone,
 }
 
+/// How a try to get an answer ended without one that goes on.
+pub(super) enum Instead {
+    /// This came of it.
+    Outcome(Outcome),
+    /// An answer came and is dropped: this is done instead.
+    Step(Step),
+}
+
+impl From<Outcome> for Instead {
+    fn from(outcome: Outcome) -> Instead {
+        Instead::Outcome(outcome)
+    }
+}
+
 impl<W: Wire> Passage<'_, W> {
     /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
     /// answer has begun.
@@ -116,11 +131,11 @@ impl<W: Wire> Passage<'_, W> {
         target: &TargetView,
         reuse: Reuse,
         moved: &mut bool,
-    ) -> Result<Next, Outcome> {
+    ) -> Result<Next, Instead> {
         let pass = match passport(self.worker, self.slot, target, reuse, &self.desk.out).await {
             Ok(pass) => pass,
-            Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error)),
-            Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended))),
+            Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error).into()),
+            Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended)).into()),
         };
         if !pass.reused {
             self.connected(exchange);
@@ -129,7 +144,7 @@ impl<W: Wire> Passage<'_, W> {
         if self.incoming.framing != Framing::None && !self.desk.streams {
             self.desk.streams = self.worker.desks.borrow().promise(self.desk, SEND_BUFFER);
             if !self.desk.streams {
-                return Err(Outcome::Failed(Reason::MemoryCeiling));
+                return Err(Outcome::Failed(Reason::MemoryCeiling).into());
             }
         }
         let reused = pass.reused;
@@ -140,7 +155,8 @@ impl<W: Wire> Passage<'_, W> {
                     reused,
                     sent,
                     replayable: !*moved,
-                }));
+                })
+                .into());
             }
         };
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
@@ -158,7 +174,13 @@ impl<W: Wire> Passage<'_, W> {
         };
         *moved |= flight.up.moved > 0;
         match waited {
-            Ok(Waited::Head(response)) => Ok(self.pass_on(exchange, flight, response).await),
+            Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*moved) {
+                Some(step) => {
+                    flight.sink.send_reset(Code::CANCEL);
+                    Err(Instead::Step(step))
+                }
+                None => Ok(self.pass_on(exchange, flight, response).await),
+            },
             Ok(Waited::Dead(error)) => Err(Outcome::Died(Death {
                 reused: flight.reused,
                 sent: if was_not_processed(&error) {
@@ -167,16 +189,32 @@ impl<W: Wire> Passage<'_, W> {
                     Sent::Some
                 },
                 replayable: !*moved,
-            })),
+            })
+            .into()),
             Ok(Waited::ClientGone) => {
                 flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(Reason::ClientGone))
+                Err(Outcome::Failed(Reason::ClientGone).into())
             }
             Err(ended) => {
                 flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(self.blame(&flight, ended)))
+                Err(Outcome::Failed(self.blame(&flight, ended)).into())
             }
         }
+    }
+
+    /// What to do instead of passing this answer on.
+    fn instead<B>(&self, exchange: &mut Exchange, response: &Response<B>, replayable: bool) -> Option<Step> {
+        let status = response.status().as_u16();
+        if !exchange.may_reconsider(status) {
+            return None;
+        }
+        let asked = response.headers().get(RETRY_AFTER);
+        let candidate = Candidate {
+            status,
+            retry_after: asked.and_then(|value| retry_after(value.as_bytes())),
+            replayable,
+        };
+        self.ask_again(exchange, candidate)
     }
 
     /// Whose silence ended a wait.
@@ -262,8 +300,8 @@ impl<W: Wire> Passage<'_, W> {
             set.any(|value| cookies::sets(value.as_bytes(), name))
         };
         let crosses = self.desk.note.crosses_sites;
-        let cookies = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
-        h2::add_cookies(headers, &cookies);
+        let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
+        h2::add_extras(headers, &extras);
         self.desk.note.sent += h2::head_bytes(&head);
         let mut down = Body {
             done: ends,

@@ -83,7 +83,7 @@ impl<W: Wire> Passage<'_, W> {
         } else {
             Kind::Ws
         });
-        let cookies = self.cookies(exchange);
+        let extras = self.extras(exchange);
         let Desk {
             input,
             start,
@@ -97,7 +97,7 @@ impl<W: Wire> Passage<'_, W> {
         } = &mut *self.desk;
         note.keep(&input[*start..*start + self.head.length]);
         let bytes = &body[HEADROOM..*body_end];
-        write_upgrade_head(out, bytes, answer_fields, head, &self.listener.settings, &cookies);
+        write_upgrade_head(out, bytes, answer_fields, head, &self.listener.settings, &extras);
         // What either side sent already: frames of the new protocol.
         out.extend_from_slice(&bytes[head.length..]);
         let mut up = Way {

@@ -2,13 +2,14 @@
 
 use crate::answer::Kept;
 use crate::buffers::Field;
+use crate::cookies::Extra;
 use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::{Answer, Reason};
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER, SET_COOKIE,
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
 };
 use http::{Response, StatusCode};
 
@@ -27,13 +28,12 @@ fn set(headers: &mut HeaderMap, settings: &ListenerSettings) {
     }
 }
 
-/// Adds cookies of our own.
-pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &[String]) {
-    for cookie in cookies
-        .iter()
-        .filter_map(|cookie| HeaderValue::try_from(cookie).ok())
-    {
-        headers.append(SET_COOKIE, cookie);
+/// Adds lines of our own.
+pub(crate) fn add_extras(headers: &mut HeaderMap, extras: &[Extra]) {
+    for (name, value) in extras {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn relayed_head(
     framing: Framing,
     to_head: bool,
     settings: &ListenerSettings,
-    cookies: &[String],
+    extras: &[Extra],
 ) -> Response<()> {
     let mut response = with(head.status);
     let headers = response.headers_mut();
@@ -68,7 +68,7 @@ pub(crate) fn relayed_head(
         }
     }
     set(headers, settings);
-    add_cookies(headers, cookies);
+    add_extras(headers, extras);
     if let Framing::Length(length) = framing {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }

@@ -7,7 +7,7 @@ pub(crate) mod request;
 mod stream;
 pub(crate) mod target;
 
-pub(crate) use answer::{add_cookies, head_bytes, own_head, relayed_head};
+pub(crate) use answer::{add_extras, head_bytes, own_head, relayed_head};
 pub(crate) use stream::{Stream, poll_room};
 
 use crate::accept::{Visit, idle_deadline};

@@ -1,0 +1,99 @@
+//! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
+
+use super::{Exchange, count};
+use crate::mind::Mind;
+use crate::picture::{GroupView, ListenerView, Picture};
+use crate::{Reuse, Step};
+use core::time::Duration;
+use forebay_units::Mono;
+
+/// The longest time for which a target's Retry-After keeps a slot from being used.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What its group allows a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Leave {
+    /// Times it may still be sent to another target.
+    retries: u8,
+    /// 429 and 503 mean that the target had no slot and did nothing.
+    push_back: bool,
+}
+
+/// An answer whose head came, and nothing of which has gone on.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Its status.
+    pub status: u16,
+    /// What its Retry-After says.
+    pub retry_after: Option<Duration>,
+    /// The whole request is still at hand and can be sent again.
+    pub replayable: bool,
+}
+
+impl Leave {
+    pub(super) fn of(group: &GroupView) -> Leave {
+        Leave {
+            retries: group.retries,
+            push_back: group.push_back,
+        }
+    }
+
+    pub(super) fn earns(self) -> bool {
+        self.retries > 0
+    }
+
+    fn is_push_back(self, status: u16) -> bool {
+        self.push_back && matches!(status, 429 | 503)
+    }
+}
+
+impl Exchange {
+    /// Whether an answer with this status may be kept from the client and the request be sent again: then ask
+    /// [`Exchange::reconsider`] before anything of it goes on.
+    pub fn may_reconsider(&self, status: u16) -> bool {
+        self.leave.is_push_back(status) || (self.leave.retries > 0 && matches!(status, 502..=504))
+    }
+
+    /// What to do instead of passing this answer on; none to pass it on.
+    pub fn reconsider(
+        &mut self,
+        now: Mono,
+        answer: Candidate,
+        listener: &ListenerView,
+        picture: &Picture,
+        mind: &mut Mind,
+    ) -> Option<Step> {
+        let pushed = self.leave.is_push_back(answer.status);
+        if pushed {
+            self.wait = answer.retry_after.map(|wait| wait.min(LONGEST_WAIT));
+        }
+        if !(answer.replayable && (self.safe || pushed)) {
+            return None;
+        }
+        let step = self.again(now, picture, mind)?;
+        let stats = listener.balancer.stats.of(mind.worker);
+        count(&stats.answer_retries);
+        Some(step)
+    }
+
+    /// Sends the request, which its target failed, to another one: if there is one, and it may.
+    pub(super) fn again(&mut self, now: Mono, picture: &Picture, mind: &mut Mind) -> Option<Step> {
+        let group = picture.group(self.record.group?)?;
+        let failed = self.record.target.as_ref()?.id;
+        if self.leave.retries == 0 {
+            return None;
+        }
+        self.refused.push(failed);
+        let slot = mind.choose(now, group, self.zone, &self.refused)?;
+        if !mind.may_retry(now, group.id) {
+            return None;
+        }
+        self.leave.retries -= 1;
+        self.lose(now, mind);
+        let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
+        Some(self.send(now, slot, reuse, mind))
+    }
+}
+
+#[cfg(test)]
+mod tests;
