@@ -106,7 +106,11 @@ impl Crew {
             crew.commands.push(sender);
             crew.threads.push(thread);
         }
-        let commands: Vec<_> = crew.commands.iter().map(mpsc::UnboundedSender::downgrade).collect();
+        let commands: Vec<_> = crew
+            .commands
+            .iter()
+            .map(mpsc::UnboundedSender::downgrade)
+            .collect();
         essential("sweeps".into(), move || tell_of_sweeps(&commands))?;
         Ok(crew)
     }

@@ -146,7 +146,16 @@ pub fn answer_head(data: &[u8]) {
     let mut out = Vec::new();
     let settings = ListenerSettings::default();
     write_answer_head(
-        &mut out, whole, &fields, &head, framing, to_head, to_chunks, keep, &settings, &[],
+        &mut out,
+        whole,
+        &fields,
+        &head,
+        framing,
+        to_head,
+        to_chunks,
+        keep,
+        &settings,
+        &[],
     );
     let mut fields = Vec::new();
     let again = match AnswerHead::parse(&out, &mut fields) {
@@ -349,7 +358,9 @@ pub fn h2_request(data: &[u8]) {
     }
     let Ok(request) = request.body(()) else { return };
     let (parts, ()) = request.into_parts();
-    let Some(mut desk) = Desks::default().take() else { return };
+    let Some(mut desk) = Desks::default().take() else {
+        return;
+    };
     let Ok(incoming) = request::write(&parts, mode & 1 != 0, &mut desk) else {
         return;
     };
