@@ -134,7 +134,7 @@ class Sample:
     def start(self, listen):
         command = [BINARY, "sample-target", "--name", self.name, "--listen", listen]
         for name, value in self.flags.items():
-            command += ["--" + name.replace("_", "-"), str(value)]
+            command += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         match = re.match(r"sample-target ready http://([\d.]+):(\d+) ", line)

@@ -45,8 +45,8 @@ class Client:
 class Rate:
     """Requests at a fixed rate over a pool of connections, until stopped."""
 
-    def __init__(self, nodes, port, rate):
-        self.nodes, self.port, self.rate = nodes, port, rate
+    def __init__(self, nodes, port, rate, path="/"):
+        self.nodes, self.port, self.rate, self.path = nodes, port, rate, path
         self.idle, self.outcomes, self.failures = [], collections.Counter(), []
         self.stopping, self.tasks, self.turn = False, set(), 0
 
@@ -58,7 +58,7 @@ class Rate:
             self.turn += 1
         began = time.monotonic()
         try:
-            status, headers, _ = await client.request()
+            status, headers, _ = await client.request(path=self.path)
             if status == 200:
                 self.outcomes[headers.get("x-target", "?")] += 1
                 self.idle.append(client)

@@ -1,8 +1,10 @@
 //! `forebay experiment algorithms`: round robin against least outstanding requests, and all the others.
 
+use super::peers::Peer;
 use super::plot::{self, Curve};
-use super::scene::{Actor, Scene};
+use super::scene::{Actor, Scene, Stage};
 use super::users::{self, Arrivals, Crowd, Seen};
+use crate::made::free_port;
 use crate::up::runtime;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -10,6 +12,7 @@ use forebay_model::Algorithm;
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -83,6 +86,9 @@ pub(crate) struct AlgorithmsArgs {
     /// Mitigation of anomalies with weighted_random
     #[arg(long)]
     mitigation: bool,
+    /// nginx (least_conn) and HAProxy (leastconn) in front of the same targets, too; both must be installed
+    #[arg(long, conflicts_with = "joining")]
+    peers: bool,
     /// The trap: four targets, one user every 100 ms
     #[arg(long, conflicts_with_all = ["rate", "utilisation", "targets", "arrivals"])]
     phase_lock: bool,
@@ -108,14 +114,38 @@ struct Round {
     arrivals: Arrivals,
 }
 
-/// What an algorithm's turns came to.
+/// Who balances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    Forebay(Algorithm),
+    Other(Peer),
+}
+
+impl Contender {
+    fn word(self) -> &'static str {
+        match self {
+            Contender::Forebay(algorithm) => algorithm.word(),
+            Contender::Other(peer) => peer.word(),
+        }
+    }
+}
+
+/// What a contender's turns came to.
 struct Turn {
-    algorithm: Algorithm,
+    contender: Contender,
     /// Of each run.
     runs: Vec<Vec<Seen>>,
 }
 
 impl AlgorithmsArgs {
+    fn contenders(&self) -> anyhow::Result<Vec<Contender>> {
+        let mut contenders: Vec<_> = self.chosen()?.into_iter().map(Contender::Forebay).collect();
+        if self.peers {
+            contenders.extend(Peer::ALL.map(Contender::Other));
+        }
+        Ok(contenders)
+    }
+
     fn chosen(&self) -> anyhow::Result<Vec<Algorithm>> {
         if self.algorithms == ["all"] {
             return Ok(Algorithm::ALL.to_vec());
@@ -227,13 +257,13 @@ fn longer(post: &str) -> String {
 }
 
 pub(crate) fn run(args: &AlgorithmsArgs) -> anyhow::Result<ExitCode> {
-    let (algorithms, rounds) = (args.chosen()?, args.rounds()?);
+    let (contenders, rounds) = (args.contenders()?, args.rounds()?);
     runtime()?.block_on(async {
-        let turns = algorithms.len() * rounds.len() * usize::from(args.runs);
+        let turns = contenders.len() * rounds.len() * usize::from(args.runs);
         println!("{turns} turns of {} s each.", args.seconds);
         let mut figures = Vec::new();
         for round in &rounds {
-            let played = play(args, &algorithms, round).await?;
+            let played = play(args, &contenders, round).await?;
             println!("\n{}", round.title);
             print_table(&played);
             figures.push(serde_json::json!({"round": round.title, "algorithms": played.iter().map(figures_of).collect::<Vec<_>>()}));
@@ -266,18 +296,18 @@ fn numbered(file: &std::path::Path, rounds: &[Round], round: &Round) -> PathBuf 
     file.with_file_name(format!("{stem}-{number}.svg"))
 }
 
-async fn play(args: &AlgorithmsArgs, algorithms: &[Algorithm], round: &Round) -> anyhow::Result<Vec<Turn>> {
-    let mut turns: Vec<Turn> = algorithms
+async fn play(args: &AlgorithmsArgs, contenders: &[Contender], round: &Round) -> anyhow::Result<Vec<Turn>> {
+    let mut turns: Vec<Turn> = contenders
         .iter()
-        .map(|&algorithm| Turn {
-            algorithm,
+        .map(|&contender| Turn {
+            contender,
             runs: Vec::new(),
         })
         .collect();
     for run in 0..args.runs {
         // Algorithms take turns, so that a disturbance of the machine meets none of them alone.
         for turn in &mut turns {
-            let seen = one_turn(args, turn.algorithm, round, args.seed + u64::from(run)).await?;
+            let seen = one_turn(args, turn.contender, round, args.seed + u64::from(run)).await?;
             turn.runs.push(seen);
         }
     }
@@ -287,39 +317,56 @@ async fn play(args: &AlgorithmsArgs, algorithms: &[Algorithm], round: &Round) ->
 /// A fresh scene for each turn: nobody inherits another's connections, warmth or backlog.
 async fn one_turn(
     args: &AlgorithmsArgs,
-    algorithm: Algorithm,
+    contender: Contender,
     round: &Round,
     seed: u64,
 ) -> anyhow::Result<Vec<Seen>> {
+    let crowd = Crowd {
+        rate: round.rate,
+        arrivals: round.arrivals,
+        time: Duration::from_secs(args.seconds),
+        seed,
+    };
+    match contender {
+        Contender::Forebay(algorithm) => ours(args, algorithm, crowd).await,
+        Contender::Other(peer) => {
+            let stage = Stage::open(&args.actors()?)?;
+            let peer = peer.start(stage.dir(), free_port(0)?, &stage.addresses())?;
+            Ok(sent(args, contender.word(), peer.listen, crowd).await)
+        }
+    }
+}
+
+async fn sent(args: &AlgorithmsArgs, word: &'static str, address: SocketAddr, crowd: Crowd) -> Vec<Seen> {
+    let bar = ProgressBar::new(args.seconds * 10);
+    if let Ok(style) = ProgressStyle::with_template("{msg:28} {bar:40} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(word);
+    let seen = users::send(address, crowd, |passed| {
+        bar.set_position(u64::try_from(passed.as_millis() / 100).unwrap_or(0));
+    })
+    .await;
+    bar.finish_and_clear();
+    seen
+}
+
+async fn ours(args: &AlgorithmsArgs, algorithm: Algorithm, crowd: Crowd) -> anyhow::Result<Vec<Seen>> {
     let scene = Scene::open(args.address_pool, &args.actors()?).await?;
     scene.balance(algorithm, args.mitigation).await?;
     if let Some(seconds) = args.slow_start {
         scene.tag("forebay:slow-start", &seconds.to_string()).await?;
     }
-    let time = Duration::from_secs(args.seconds);
-    let crowd = Crowd {
-        rate: round.rate,
-        arrivals: round.arrivals,
-        time,
-        seed,
-    };
-    let bar = ProgressBar::new(args.seconds * 10);
-    bar.set_style(ProgressStyle::with_template("{msg:28} {bar:40} {eta}")?);
-    bar.set_message(algorithm.word());
-    let sent = users::send(scene.address(), crowd, |passed| {
-        bar.set_position(u64::try_from(passed.as_millis() / 100).unwrap_or(0));
-    });
     let joins = async {
         if args.joining {
-            tokio::time::sleep(time / 2).await;
+            tokio::time::sleep(crowd.time / 2).await;
             let mut actor = args.actor(args.targets());
             actor.name = JOINS.to_owned();
             scene.join(&actor).await?;
         }
         anyhow::Ok(())
     };
-    let (seen, joined) = tokio::join!(sent, joins);
-    bar.finish_and_clear();
+    let (seen, joined) = tokio::join!(sent(args, algorithm.word(), scene.address(), crowd), joins);
     joined?;
     scene.close().await?;
     Ok(seen)
@@ -359,7 +406,7 @@ fn bad(turn: &Turn) -> usize {
 fn figures_of(turn: &Turn) -> serde_json::Value {
     let millis = |share| quantile(turn, share).as_secs_f64() * 1000.0;
     serde_json::json!({
-        "algorithm": turn.algorithm.word(),
+        "algorithm": turn.contender.word(),
         "requests": turn.runs.iter().map(Vec::len).sum::<usize>(),
         "failed": bad(turn),
         "p50_ms": millis(0.5), "p95_ms": millis(0.95), "p99_ms": millis(0.99),
@@ -370,7 +417,7 @@ fn figures_of(turn: &Turn) -> serde_json::Value {
 
 fn curve(turn: &Turn) -> Curve {
     Curve {
-        name: turn.algorithm.word().to_owned(),
+        name: turn.contender.word().to_owned(),
         latencies: turn.runs.iter().flatten().map(|one| one.took).collect(),
     }
 }
@@ -395,7 +442,7 @@ fn print_table(turns: &[Turn]) {
             .collect();
         println!(
             "  {:<27} {:>9} {:>7} {:>9.1} {:>9.1} {:>9.1}  {:>12.2}  {least:.2} to {most:.2}{}{}",
-            turn.algorithm.word(),
+            turn.contender.word(),
             turn.runs.iter().map(Vec::len).sum::<usize>(),
             bad(turn),
             millis(0.5),

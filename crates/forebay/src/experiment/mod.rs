@@ -1,6 +1,7 @@
 //! `forebay experiment`: published claims, tried on this machine with real sockets.
 
 mod algorithms;
+mod peers;
 mod plot;
 mod scene;
 mod users;

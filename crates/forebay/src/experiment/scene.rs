@@ -11,6 +11,7 @@ use forebay_awswire::Service;
 use forebay_model::Algorithm;
 use ipnet::Ipv4Net;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use tokio::sync::watch;
 
 /// A target busy for longer than this would be taken out, and the experiment would be another.
@@ -33,19 +34,48 @@ pub(crate) struct Actor {
     pub(crate) flags: Vec<String>,
 }
 
+/// Running targets, and a directory. The targets' threads end with it.
+pub(crate) struct Stage {
+    targets: Vec<(String, SocketAddr)>,
+    over: watch::Sender<()>,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Starts these actors.
+    pub(crate) fn open(actors: &[Actor]) -> anyhow::Result<Stage> {
+        let dir = tempfile::Builder::new()
+            .prefix("forebay-experiment-")
+            .tempdir()
+            .context("cannot make a fresh directory")?;
+        let over = watch::Sender::new(());
+        let targets = actors
+            .iter()
+            .map(|actor| Ok((actor.name.clone(), start(actor, &over)?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Stage { targets, over, dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.targets.iter().map(|target| target.1).collect()
+    }
+}
+
 /// A running scene.
 pub(crate) struct Scene {
     house: House,
     caller: Caller,
     made: Made,
-    /// The targets' threads end when it is dropped.
-    stage: watch::Sender<()>,
-    _dir: tempfile::TempDir,
+    stage: Stage,
 }
 
-/// Starts an actor on a thread of its own, which ends with `scene`.
-fn start(actor: &Actor, scene: &watch::Sender<()>) -> anyhow::Result<SocketAddr> {
-    let mut over = scene.subscribe();
+/// Starts an actor on a thread of its own, which ends with `over`.
+fn start(actor: &Actor, over: &watch::Sender<()>) -> anyhow::Result<SocketAddr> {
+    let mut over = over.subscribe();
     let stop = async move { while over.changed().await.is_ok() {} };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot start a target")?;
     let address = listener.local_addr()?;
@@ -66,21 +96,18 @@ fn start(actor: &Actor, scene: &watch::Sender<()>) -> anyhow::Result<SocketAddr>
 impl Scene {
     /// Starts these actors behind a fresh load balancer, and waits until all are healthy.
     pub(crate) async fn open(pool: Ipv4Net, actors: &[Actor]) -> anyhow::Result<Scene> {
-        let dir = tempfile::Builder::new()
-            .prefix("forebay-experiment-")
-            .tempdir()
-            .context("cannot make a fresh directory")?;
+        let stage = Stage::open(actors)?;
         let house = House::start(UpArgs {
             workers: Some(1),
-            ..UpArgs::scratch(dir.path(), pool)
+            ..UpArgs::scratch(stage.dir(), pool)
         })
         .await?;
         let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
-        let stage = watch::Sender::new(());
-        let targets = actors
+        let targets: Vec<_> = stage
+            .targets
             .iter()
-            .map(|actor| Ok((actor.name.as_str(), start(actor, &stage)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+            .map(|(name, address)| (name.as_str(), *address))
+            .collect();
         let port = free_port(0)?;
         let made = make(&caller, "experiment", port, &targets, &PATIENT_CHECKS).await?;
         Ok(Scene {
@@ -88,7 +115,6 @@ impl Scene {
             caller,
             made,
             stage,
-            _dir: dir,
         })
     }
 
@@ -151,7 +177,7 @@ impl Scene {
 
     /// Starts an actor and registers it.
     pub(crate) async fn join(&self, actor: &Actor) -> anyhow::Result<()> {
-        let address = start(actor, &self.stage)?;
+        let address = start(actor, &self.stage.over)?;
         register(&self.caller, &self.made.group, &[(&actor.name, address)]).await
     }
 
