@@ -1,11 +1,13 @@
 //! What all workers share about a group's targets beyond their counters: whether the order of loads is kept, and the order.
 //!
 //! The truth is each target's own counters. A group that is balanced by least outstanding requests keeps a `Board` besides
-//! (one for each zone with cross-zone off): whoever changes a count sets the target's seat to the count as it is then, under a
-//! short lock. Setting is idempotent, so the board cannot drift; and since the flag and the counts are sequentially
-//! consistent, switching the order on misses no change: either the changer sees the flag, or the seeder sees the count.
+//! (one for each zone with cross-zone off), under a short lock that only picks take. Whoever else changes a count marks the
+//! target's seat as changed, without a lock; a pick first sets what is marked to the counts as they are then. Setting is
+//! idempotent, so the board cannot drift; and since marks, the flag and the counts are sequentially consistent, switching
+//! the order on misses no change: either the changer sees the flag, or the seeder sees the count.
 
 use crate::load::InFlight;
+use crate::marks::Marks;
 use crate::picture::{TargetId, TargetView, ZoneId};
 use crate::stats::{NO_SEAT, TargetStats};
 use core::sync::atomic::AtomicBool;
@@ -25,6 +27,7 @@ pub struct Roster {
     ordered: AtomicBool,
     weighted: AtomicBool,
     timed: AtomicBool,
+    marks: Marks,
     order: Mutex<Order>,
     /// Who stands where, as the slow path last said. Locked by the slow path only.
     arranged: Mutex<BTreeMap<Side, Members>>,
@@ -33,29 +36,34 @@ pub struct Roster {
 #[derive(Debug, Default)]
 struct Order {
     boards: Vec<(Side, Board)>,
-    /// By seat.
-    views: Vec<Option<Arc<TargetView>>>,
+    /// By seat; the counters beside the view, so that both are fetched at once.
+    views: Vec<Option<(Arc<TargetView>, Arc<TargetStats>)>>,
     free: Vec<u32>,
 }
 
-/// What workers leave in an inconsistent state if they panic is at worst an order, which the next change mends.
+/// The order is inconsistent after a panic at worst until the next change of a picture mends it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep.
-    for _ in 0..100 {
+    // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep. Looking less and less
+    // often lets the other core keep the board's cache lines for a few picks, instead of both fetching them for each.
+    let mut pause = 8;
+    while pause < 4096 {
         if let Ok(guard) = mutex.try_lock() {
             return guard;
         }
-        core::hint::spin_loop();
+        for _ in 0..pause {
+            core::hint::spin_loop();
+        }
+        pause *= 2;
     }
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Order {
-    fn set(&mut self, stats: &TargetStats) {
-        let seat = stats.seat.load(Relaxed);
-        if seat == NO_SEAT {
+    /// Sets a seat to its target's count and weight as they are now.
+    fn set(&mut self, seat: u32) {
+        let Some(Some((_, stats))) = self.views.get(seat as usize) else {
             return;
-        }
+        };
         for (_, board) in &mut self.boards {
             if board.contains(seat) {
                 board.set(seat, stats.load(), stats.weight());
@@ -74,7 +82,7 @@ impl Order {
             board.remove(seat);
         }
         if seat != NO_SEAT && !self.boards.iter().any(|entry| entry.1.contains(seat)) {
-            view.stats.seat.store(NO_SEAT, Relaxed);
+            view.stats.seat.store(NO_SEAT, SeqCst);
             self.views[seat as usize] = None;
             self.free.push(seat);
         }
@@ -87,10 +95,10 @@ impl Order {
                 self.views.push(None);
                 u32::try_from(self.views.len() - 1).unwrap_or(NO_SEAT)
             });
-            stats.seat.store(seat, Relaxed);
+            stats.seat.store(seat, SeqCst);
         }
         let seat = stats.seat.load(Relaxed);
-        self.views[seat as usize] = Some(Arc::clone(view));
+        self.views[seat as usize] = Some((Arc::clone(view), Arc::clone(stats)));
         if let Some(board) = self.board(side) {
             board.set(seat, stats.load(), stats.weight());
         }
@@ -119,7 +127,10 @@ impl Roster {
     /// A target's count or weight was changed: the order must know.
     pub(crate) fn changed(&self, stats: &TargetStats) {
         if self.ordered.load(SeqCst) {
-            lock(&self.order).set(stats);
+            let seat = stats.seat.load(SeqCst);
+            if seat != NO_SEAT {
+                self.marks.set(seat);
+            }
         }
     }
 
@@ -134,6 +145,7 @@ impl Roster {
             return None;
         }
         let mut order = lock(&self.order);
+        self.marks.take(|seat| order.set(seat));
         let mut besides = Vec::new();
         loop {
             let board = order.board(side)?;
@@ -142,15 +154,16 @@ impl Roster {
             } else {
                 board.least_besides(&besides, draws)?
             };
-            let view = order.views.get(seat as usize)?.as_ref()?;
-            if !refused.is_empty() && refused.contains(&view.id) {
+            let (view, stats) = order.views.get(seat as usize)?.as_ref()?;
+            // Read before anything is written: a write with a lock prefix would wait for the first miss, then the next.
+            let (before, id) = (stats.load(), view.id);
+            if !refused.is_empty() && refused.contains(&id) {
                 besides.push(seat);
                 continue;
             }
             let view = Arc::clone(view);
-            let before = view.stats.load();
-            view.stats.in_flight.fetch_add(1, SeqCst);
-            order.set(&view.stats);
+            stats.in_flight.fetch_add(1, SeqCst);
+            order.set(seat);
             return Some(InFlight::counted(view, before));
         }
     }
@@ -180,8 +193,8 @@ impl Roster {
         self.ordered.store(false, SeqCst);
         lock(&self.arranged).clear();
         let mut order = lock(&self.order);
-        for view in order.views.iter().flatten() {
-            view.stats.seat.store(NO_SEAT, Relaxed);
+        for (_, stats) in order.views.iter().flatten() {
+            stats.seat.store(NO_SEAT, SeqCst);
         }
         *order = Order::default();
     }
