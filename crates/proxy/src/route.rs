@@ -83,19 +83,8 @@ pub(crate) async fn request<W: Wire>(
         let room = no_memory(worker, client, visit, slot, desk, incoming, listener, keep);
         return Box::pin(room).await;
     }
-    let begun = judge(worker, listener, desk).and_then(|()| {
-        let head = &desk.input[desk.start..desk.start + incoming.head.length];
-        begin(
-            worker,
-            visit,
-            listener,
-            &picture,
-            head,
-            &desk.fields,
-            incoming,
-            now,
-        )
-    });
+    let begun = judge(worker, listener, desk)
+        .and_then(|()| begin(worker, visit, listener, &picture, desk, incoming, now));
     let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
     let (mut exchange, step, wanted) = match begun {
         Ok(begun) => begun,
@@ -270,17 +259,17 @@ fn body_at_hand(desk: &Desk, incoming: &Incoming) -> Option<usize> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 fn begin(
     worker: &Worker,
     visit: &Visit,
     listener: &ListenerView,
     picture: &forebay_node::Picture,
-    head: &[u8],
-    fields: &[Field],
+    desk: &Desk,
     incoming: &Incoming,
     now: forebay_units::Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
+    let head = &desk.input[desk.start..desk.start + incoming.head.length];
+    let fields = &desk.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
     if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES {
         return Err(Reason::TooManyForwarded);

@@ -140,24 +140,13 @@ impl<W: Wire> Passage<'_, W> {
         if !pass.reused {
             self.connected(exchange);
         }
-        // What the stream to the target may come to hold of the body.
-        if self.incoming.framing != Framing::None && !self.desk.streams {
-            self.desk.streams = self.worker.desks.borrow().promise(self.desk, SEND_BUFFER);
-            if !self.desk.streams {
-                return Err(Outcome::Failed(Reason::MemoryCeiling).into());
-            }
+        if !self.has_memory() {
+            return Err(Outcome::Failed(Reason::MemoryCeiling).into());
         }
         let reused = pass.reused;
         let mut flight = match self.send(pass, target).await {
             Ok(flight) => flight,
-            Err(sent) => {
-                return Err(Outcome::Died(Death {
-                    reused,
-                    sent,
-                    replayable: !*moved,
-                })
-                .into());
-            }
+            Err(sent) => return Err(died(reused, sent, *moved)),
         };
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
         slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
@@ -181,16 +170,11 @@ impl<W: Wire> Passage<'_, W> {
                 }
                 None => Ok(self.pass_on(exchange, flight, response).await),
             },
-            Ok(Waited::Dead(error)) => Err(Outcome::Died(Death {
-                reused: flight.reused,
-                sent: if was_not_processed(&error) {
-                    Sent::Nothing
-                } else {
-                    Sent::Some
-                },
-                replayable: !*moved,
-            })
-            .into()),
+            Ok(Waited::Dead(error)) => {
+                let unsent = was_not_processed(&error);
+                let sent = if unsent { Sent::Nothing } else { Sent::Some };
+                Err(died(flight.reused, sent, *moved))
+            }
             Ok(Waited::ClientGone) => {
                 flight.sink.send_reset(Code::CANCEL);
                 Err(Outcome::Failed(Reason::ClientGone).into())
@@ -215,6 +199,15 @@ impl<W: Wire> Passage<'_, W> {
             replayable,
         };
         self.ask_again(exchange, candidate)
+    }
+
+    /// Counts what the stream to the target may come to hold of the body. False if there is no memory for that.
+    fn has_memory(&mut self) -> bool {
+        if self.incoming.framing != Framing::None && !self.desk.streams {
+            self.desk.streams = self.worker.desks.borrow().promise(self.desk, SEND_BUFFER);
+            return self.desk.streams;
+        }
+        true
     }
 
     /// Whose silence ended a wait.
@@ -372,6 +365,16 @@ impl<W: Wire> Passage<'_, W> {
             Err(ended) => Some(self.blame(flight, ended)),
         }
     }
+}
+
+/// The stream died before an answer. `moved`: bytes of the body went out that can't be sent again.
+fn died(reused: bool, sent: Sent, moved: bool) -> Instead {
+    let death = Death {
+        reused,
+        sent,
+        replayable: !moved,
+    };
+    Outcome::Died(death).into()
 }
 
 /// The target said itself that it did nothing with the request (RFC 9113 section 8.7): it may be sent again, whatever
