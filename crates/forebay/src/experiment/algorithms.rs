@@ -388,15 +388,18 @@ fn quantile(turn: &Turn, share: f64) -> Duration {
     runs.get(runs.len() / 2).copied().unwrap_or_default()
 }
 
-/// Requests by target, of all runs.
-fn shares(turn: &Turn) -> BTreeMap<&str, f64> {
-    let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
-    let all = || turn.runs.iter().flatten().filter(|one| !one.target.is_empty());
+/// Each target's share of the requests for which `counts` holds, of all runs.
+fn shares(turn: &Turn, counts: impl Fn(&Seen) -> bool) -> BTreeMap<&str, f64> {
+    let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
+    let all = || {
+        let answered = turn.runs.iter().flatten().filter(|one| !one.target.is_empty());
+        answered.filter(|one| counts(one))
+    };
     let total = all().count() as f64;
     for one in all() {
-        *counts.entry(one.target.as_str()).or_default() += 1.0 / total;
+        *shares.entry(one.target.as_str()).or_default() += 1.0 / total;
     }
-    counts
+    shares
 }
 
 fn bad(turn: &Turn) -> usize {
@@ -410,7 +413,7 @@ fn figures_of(turn: &Turn) -> serde_json::Value {
         "requests": turn.runs.iter().map(Vec::len).sum::<usize>(),
         "failed": bad(turn),
         "p50_ms": millis(0.5), "p95_ms": millis(0.95), "p99_ms": millis(0.99),
-        "shares": shares(turn),
+        "shares": shares(turn, |_| true), "shares_of_posts": shares(turn, |one| one.blocks),
         "last_failing_s": turn.runs.iter().flatten().filter(|one| one.target.starts_with("failing")).map(|one| one.at.as_secs_f64()).fold(0.0, f64::max),
     })
 }
@@ -426,12 +429,13 @@ fn print_table(turns: &[Turn]) {
     let Some(first) = turns.first() else { return };
     let base = quantile(first, 0.99).as_secs_f64();
     println!(
-        "  {:<27} {:>9} {:>7} {:>9} {:>9} {:>9}  {:>12}  share of a target (of the fair one)",
-        "algorithm", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "p99, first/x"
+        "  {:<27} {:>9} {:>7} {:>9} {:>9} {:>9} {:>12} {:>13}  share of a target (of the fair one)",
+        "algorithm", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "p99, first/x", "POSTs, most"
     );
     for turn in turns {
         let millis = |share| quantile(turn, share).as_secs_f64() * 1000.0;
-        let shares = shares(turn);
+        let busiest = shares(turn, |one| one.blocks).into_values().fold(0.0, f64::max);
+        let shares = shares(turn, |_| true);
         let fair = 1.0 / shares.len().max(1) as f64;
         let least = shares.values().copied().fold(f64::MAX, f64::min) / fair;
         let most = shares.values().copied().fold(0.0, f64::max) / fair;
@@ -441,7 +445,7 @@ fn print_table(turns: &[Turn]) {
             .map(|(name, share)| format!("{name} {:.2}", share / fair))
             .collect();
         println!(
-            "  {:<27} {:>9} {:>7} {:>9.1} {:>9.1} {:>9.1}  {:>12.2}  {least:.2} to {most:.2}{}{}",
+            "  {:<27} {:>9} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>12.2} {:>11.0} %  {least:.2} to {most:.2}{}{}",
             turn.contender.word(),
             turn.runs.iter().map(Vec::len).sum::<usize>(),
             bad(turn),
@@ -449,6 +453,7 @@ fn print_table(turns: &[Turn]) {
             millis(0.95),
             millis(0.99),
             base / quantile(turn, 0.99).as_secs_f64().max(1e-6),
+            busiest * 100.0,
             if odd.is_empty() { "" } else { "; " },
             odd.join(", "),
         );

@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) took: Duration,
     /// The target's name; empty if none answered.
     pub(crate) target: String,
+    /// It holds the target's thread.
+    pub(crate) blocks: bool,
     /// The status; none if there was no answer.
     pub(crate) status: Option<u16>,
 }
@@ -100,7 +102,7 @@ pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut
 async fn visit(address: SocketAddr, began: Instant, seen: mpsc::UnboundedSender<Seen>) {
     let mut connection = None;
     for method in VISIT {
-        let sent = Instant::now();
+        let (sent, blocks) = (Instant::now(), method == Method::POST);
         let answer = tokio::time::timeout(PATIENCE, ask(address, method, &mut connection)).await;
         let (status, target) = match answer {
             Ok(Ok((status, target))) => (Some(status), target),
@@ -113,6 +115,7 @@ async fn visit(address: SocketAddr, began: Instant, seen: mpsc::UnboundedSender<
             at: sent - began,
             took: sent.elapsed(),
             target,
+            blocks,
             status,
         });
     }
