@@ -29,6 +29,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
         install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         run(&mut install)?;
     }
+    // It reads the manifests of all platforms' crates, and is told not to fetch them itself.
+    run(&mut cargo(&["fetch", "--locked", "--quiet"])?)?;
     let mut deny = Command::new(&tool);
     run(deny.current_dir(&root).args([
         "--offline",
