@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("forebay-gateway", 3),
     ("forebay-store", 3),
     ("forebay-telemetry", 3),
+    ("forebay-sim", 3),
     ("forebay", 4),
     ("xtask", 4),
 ];

@@ -1,0 +1,15 @@
+//! Simulates targets and their users in virtual time, in front of the very code that decides in the data plane.
+//! Never waits, never draws but from its seed: the same scene gives the same figures, to the last digit.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod crowd;
+mod figures;
+mod scene;
+mod target;
+mod world;
+
+pub use crowd::{Arrivals, Crowd, Kind, PAUSE, VISIT};
+pub use figures::{Figures, Seen, quantile};
+pub use scene::{Act, Scene};
+pub use target::{Manner, Span};
+pub use world::{Told, World};

@@ -1,0 +1,158 @@
+//! A target: threads and a queue before them, first come first served.
+
+use crate::crowd::{Kind, uniform};
+use core::time::Duration;
+use forebay_node::Exchange;
+use forebay_units::Stream;
+use std::collections::VecDeque;
+
+/// How long a request holds a thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Span {
+    /// Always as long.
+    Fixed(Duration),
+    /// Anything between the two alike.
+    Uniform(Duration, Duration),
+    /// Exponential with this mean.
+    Exponential(Duration),
+}
+
+impl Span {
+    fn draw(self, draws: &mut Stream) -> f64 {
+        match self {
+            Span::Fixed(span) => span.as_nanos() as f64,
+            Span::Uniform(low, high) => {
+                let (low, high) = (low.as_nanos() as f64, high.as_nanos() as f64);
+                low + (high - low) * uniform(draws)
+            }
+            Span::Exponential(mean) => -(mean.as_nanos() as f64) * (1.0 - uniform(draws)).ln(),
+        }
+    }
+}
+
+/// How a target behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Manner {
+    /// Requests at work at once; others wait.
+    pub threads: u32,
+    /// How long a GET takes.
+    pub get: Span,
+    /// How long a POST takes.
+    pub post: Span,
+    /// Times as long.
+    pub slower: f64,
+    /// Answers 500, after this time and without a thread; none if it serves.
+    pub failing: Option<Duration>,
+    /// Times as long as well for this many requests after it began (a cold target).
+    pub cold: (u32, f64),
+}
+
+impl Manner {
+    /// The published experiment's: one thread; GETs are answered at once, POSTs hold it for 0 to 200 ms.
+    pub fn single_threaded() -> Manner {
+        Manner {
+            threads: 1,
+            get: Span::Fixed(Duration::ZERO),
+            post: Span::Uniform(Duration::ZERO, Duration::from_millis(200)),
+            slower: 1.0,
+            failing: None,
+            cold: (0, 1.0),
+        }
+    }
+
+    /// Any request takes an exponential time of this mean, with so many threads.
+    pub fn serving(mean: Duration, threads: u32) -> Manner {
+        Manner {
+            threads,
+            get: Span::Exponential(mean),
+            post: Span::Exponential(mean),
+            ..Manner::single_threaded()
+        }
+    }
+
+    /// Answers 500 after this time, whatever else is going on.
+    pub fn failing(after: Duration) -> Manner {
+        Manner {
+            failing: Some(after),
+            ..Manner::single_threaded()
+        }
+    }
+
+    /// The same, so many times as long.
+    #[must_use]
+    pub fn slower(self, times: f64) -> Manner {
+        Manner {
+            slower: times,
+            ..self
+        }
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub(crate) struct Trip {
+    pub(crate) exchange: Exchange,
+    pub(crate) worker: usize,
+    pub(crate) user: usize,
+    pub(crate) kind: Kind,
+    pub(crate) began: u64,
+    pub(crate) target: u16,
+    pub(crate) status: u16,
+}
+
+/// A target in the simulation.
+#[derive(Debug)]
+pub(crate) struct Actor {
+    pub(crate) manner: Manner,
+    busy: u32,
+    waiting: VecDeque<usize>,
+    served: u32,
+}
+
+impl Actor {
+    pub(crate) fn new(manner: Manner) -> Actor {
+        Actor {
+            manner,
+            busy: 0,
+            waiting: VecDeque::new(),
+            served: 0,
+        }
+    }
+
+    /// Takes a request; returns how long it takes if it begins now.
+    pub(crate) fn take(&mut self, trip: usize, kind: Kind, draws: &mut Stream) -> Option<u64> {
+        if self.busy >= self.manner.threads {
+            self.waiting.push_back(trip);
+            return None;
+        }
+        self.busy += 1;
+        Some(self.work(kind, draws))
+    }
+
+    fn work(&mut self, kind: Kind, draws: &mut Stream) -> u64 {
+        let manner = &self.manner;
+        let span = match kind {
+            Kind::Get => manner.get,
+            Kind::Post => manner.post,
+        };
+        let cold = if self.served < manner.cold.0 {
+            manner.cold.1
+        } else {
+            1.0
+        };
+        self.served += 1;
+        (span.draw(draws) * manner.slower * cold) as u64
+    }
+
+    /// A request is done: the next one, and how long it takes.
+    pub(crate) fn done(&mut self, kind: impl Fn(usize) -> Kind, draws: &mut Stream) -> Option<(usize, u64)> {
+        let next = self.waiting.pop_front();
+        match next {
+            Some(trip) => Some((trip, self.work(kind(trip), draws))),
+            None => {
+                self.busy -= 1;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The simulation itself: one queue of events, and the data plane's own `Node`, `Mind` and `Exchange`.
+
+use crate::crowd::Crowd;
+use crate::figures::{Seen, counts};
+use crate::scene::{Act, Scene, blueprint, target_at};
+use crate::target::{Actor, Trip};
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_model::GroupSettings;
+use forebay_node::{
+    Event, Exchange, Facts, Headers, Mind, Node, Outcome, Output, Picture, ProbeResult, Request, Speaks,
+    Step, TargetId,
+};
+use forebay_units::{Mono, Stream, Wall};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+/// What is called after every pick: with the time and each target's requests in flight.
+pub(crate) type Watch<'a> = dyn FnMut(Duration, &[u32]) + 'a;
+
+/// A probe's time.
+const PROBE: u64 = 1_000_000;
+
+struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    Act(usize),
+    Probed(TargetId),
+    Deadline,
+    /// The next user of a crowd.
+    User(usize),
+    /// A user's next request.
+    Request(usize),
+    /// A request is done at its target; whether it held a thread.
+    Done(usize, bool),
+    /// Workers look for what is due.
+    Sweep,
+}
+
+/// The target registered by this address.
+fn number(id: &str) -> u16 {
+    let ip: Result<core::net::IpAddr, _> = id.parse();
+    ip.map_or(u16::MAX, |ip| target_at((ip, 80).into()))
+}
+
+struct User {
+    crowd: usize,
+    asked: usize,
+    worker: usize,
+}
+
+/// A weight's change as the data plane tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: Duration,
+    /// Of which target.
+    pub target: u16,
+    /// What it says.
+    pub text: String,
+}
+
+/// A simulation, and what came of it.
+pub struct World {
+    node: Node,
+    minds: Vec<Mind>,
+    picture: Arc<Picture>,
+    actors: BTreeMap<u16, Actor>,
+    registered: BTreeMap<u16, bool>,
+    sick: BTreeSet<u16>,
+    zones: u16,
+    settings: GroupSettings,
+    crowds: Vec<Crowd>,
+    acts: Vec<(Duration, Act)>,
+    queue: BinaryHeap<Reverse<(u64, u64, Next)>>,
+    sequence: u64,
+    deadline: Option<Mono>,
+    draws: [Stream; 2],
+    users: Vec<User>,
+    trips: Vec<Option<Trip>>,
+    free: Vec<usize>,
+    now: u64,
+    /// All requests, in the order in which they ended.
+    pub seen: Vec<Seen>,
+    /// What the data plane told of targets unlike their peers.
+    pub told: Vec<Told>,
+}
+
+impl World {
+    pub(crate) fn new(scene: &Scene) -> World {
+        let targets = || (0_u16..).zip(&scene.targets);
+        let mut world = World {
+            node: Node::new(scene.workers),
+            minds: (0..scene.workers)
+                .map(|worker| Mind::new(worker, scene.seed))
+                .collect(),
+            picture: Arc::default(),
+            actors: targets()
+                .map(|(target, manner)| (target, Actor::new(*manner)))
+                .collect(),
+            registered: targets().map(|(target, _)| (target, false)).collect(),
+            sick: BTreeSet::new(),
+            zones: scene.zones.max(1),
+            settings: scene.settings.clone(),
+            crowds: scene.crowds.clone(),
+            acts: scene.acts.clone(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            deadline: None,
+            draws: [
+                Stream::named(scene.seed, "crowd"),
+                Stream::named(scene.seed, "targets"),
+            ],
+            users: Vec::new(),
+            trips: Vec::new(),
+            free: Vec::new(),
+            now: 0,
+            seen: Vec::new(),
+            told: Vec::new(),
+        };
+        for (number, (at, _)) in scene.acts.iter().enumerate() {
+            world.at(at.as_nanos() as u64, Next::Act(number));
+        }
+        for (number, crowd) in scene.crowds.iter().enumerate() {
+            // Not before the first probes have passed.
+            let from = (crowd.from.as_nanos() as u64).max(2 * PROBE);
+            world.at(from, Next::User(number));
+        }
+        world.at(0, Next::Sweep);
+        world.apply();
+        world
+    }
+
+    fn at(&mut self, time: u64, next: Next) {
+        self.sequence += 1;
+        self.queue.push(Reverse((time, self.sequence, next)));
+    }
+
+    fn apply(&mut self) {
+        let targets: Vec<(u16, bool)> = self
+            .registered
+            .iter()
+            .map(|(&target, &leaves)| (target, leaves))
+            .collect();
+        let blueprint = blueprint(&targets, self.zones, &self.settings);
+        self.node.apply(Mono(self.now), &blueprint);
+        self.obey();
+    }
+
+    fn obey(&mut self) {
+        let mut drained = Vec::new();
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Publish(picture) => {
+                    self.minds.iter_mut().for_each(|mind| mind.forget(&picture));
+                    self.picture = picture;
+                }
+                Output::Probe(order) => self.at(self.now + PROBE, Next::Probed(order.target)),
+                Output::Weighed { target, change, .. } => {
+                    let at = Duration::from_nanos(self.now);
+                    self.told.push(Told {
+                        at,
+                        target: number(&target),
+                        text: change.to_string(),
+                    });
+                }
+                Output::Drained { target, .. } => drained.push(number(&target)),
+            }
+        }
+        if !drained.is_empty() {
+            drained.iter().for_each(|target| {
+                self.registered.remove(target);
+            });
+            self.apply();
+        }
+        let deadline = self.node.next_deadline();
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            if let Some(deadline) = deadline {
+                self.at(deadline.0.max(self.now), Next::Deadline);
+            }
+        }
+    }
+
+    /// Whether someone is still to come or under way.
+    fn is_going(&self) -> bool {
+        self.free.len() < self.trips.len()
+            || self.queue.iter().any(|Reverse((_, _, next))| {
+                matches!(
+                    next,
+                    Next::User(_) | Next::Request(_) | Next::Done(..) | Next::Act(_)
+                )
+            })
+    }
+
+    pub(crate) fn run(&mut self, mut watch: Option<&mut Watch<'_>>) {
+        while let Some(Reverse((now, _, next))) = self.queue.pop() {
+            self.now = now;
+            match next {
+                Next::Act(number) => self.act(number),
+                Next::Probed(target) => self.probed(target),
+                Next::Deadline => {
+                    if self.deadline.is_some_and(|due| due.0 <= now) {
+                        self.deadline = None;
+                        self.node.handle_deadline(Mono(now));
+                        self.obey();
+                    }
+                }
+                Next::User(crowd) => self.user(crowd),
+                Next::Request(user) => {
+                    self.request(user);
+                    if let Some(watch) = &mut watch {
+                        self.tell(watch);
+                    }
+                }
+                Next::Done(trip, held) => self.done(trip, held),
+                Next::Sweep => {
+                    self.minds.iter_mut().for_each(|mind| mind.expire(Mono(now)));
+                    if !self.is_going() {
+                        break;
+                    }
+                    self.at(now + 250_000_000, Next::Sweep);
+                }
+            }
+        }
+        // Whatever is still held is let go within a minute.
+        let end = Mono(self.now + 61_000_000_000);
+        self.minds.iter_mut().for_each(|mind| mind.expire(end));
+    }
+
+    fn tell(&self, watch: &mut Watch<'_>) {
+        let mut loads = vec![0; self.actors.len()];
+        for target in self.picture.groups.iter().flat_map(|group| &group.targets) {
+            if let Some(load) = loads.get_mut(usize::from(target_at(target.address))) {
+                *load = target.stats.in_flight.load(Relaxed);
+            }
+        }
+        watch(Duration::from_nanos(self.now), &loads);
+    }
+
+    fn act(&mut self, number: usize) {
+        match self.acts[number].1.clone() {
+            Act::Behave(target, manner) => {
+                if let Some(actor) = self.actors.get_mut(&target) {
+                    actor.manner = manner;
+                }
+            }
+            Act::Join(target, manner) => {
+                // One that was here before may still be at work.
+                let actor = self.actors.entry(target).or_insert_with(|| Actor::new(manner));
+                actor.manner = manner;
+                self.registered.insert(target, false);
+                self.apply();
+            }
+            Act::Leave(target) => {
+                if let Some(leaves) = self.registered.get_mut(&target) {
+                    *leaves = true;
+                    self.apply();
+                }
+            }
+            Act::Settings(settings) => {
+                self.settings = settings;
+                self.apply();
+            }
+            Act::Healthy(target, healthy) => {
+                if healthy {
+                    self.sick.remove(&target);
+                } else {
+                    self.sick.insert(target);
+                }
+            }
+        }
+    }
+
+    fn probed(&mut self, id: TargetId) {
+        let views = self.picture.groups.iter().flat_map(|group| &group.targets);
+        let sick = views
+            .filter(|view| view.id == id)
+            .any(|view| self.sick.contains(&target_at(view.address)));
+        let result = if sick {
+            ProbeResult::Failed
+        } else {
+            ProbeResult::Answered(200)
+        };
+        self.node
+            .handle(Mono(self.now), Event::Probed { target: id, result });
+        self.obey();
+    }
+
+    fn user(&mut self, number: usize) {
+        let crowd = self.crowds[number];
+        let worker = self.users.len() % self.minds.len();
+        self.users.push(User {
+            crowd: number,
+            asked: 0,
+            worker,
+        });
+        self.at(self.now, Next::Request(self.users.len() - 1));
+        let next = self.now + crowd.gap(&mut self.draws[0]);
+        if next < crowd.until.as_nanos() as u64 {
+            self.at(next, Next::User(number));
+        }
+    }
+
+    fn request(&mut self, user: usize) {
+        let User { crowd, asked, worker } = self.users[user];
+        let Some(&kind) = self.crowds[crowd].visit.get(asked) else {
+            return;
+        };
+        self.users[user].asked += 1;
+        let picture = Arc::clone(&self.picture);
+        let listener = &picture.listeners[0];
+        let nodes = usize::from(self.zones).min(listener.nodes.len());
+        let request = Request {
+            facts: Facts {
+                method: match kind {
+                    crate::Kind::Get => b"GET",
+                    crate::Kind::Post => b"POST",
+                },
+                host: b"balancer",
+                path: b"/",
+                query: b"",
+                source: [127, 0, 0, 1].into(),
+                headers: &NoHeaders,
+            },
+            protocol: "http",
+            zone: listener.nodes[user % nodes].zone,
+            speaks: Speaks::Http1,
+            wall: Wall::from_seconds(1_800_000_000),
+        };
+        let now = Mono(self.now);
+        let (exchange, step) = Exchange::begin(now, &request, listener, &picture, &mut self.minds[worker]);
+        let trip = Trip {
+            exchange,
+            worker,
+            user,
+            kind,
+            began: self.now,
+            target: 0,
+            status: 0,
+        };
+        self.follow(trip, step);
+    }
+
+    fn follow(&mut self, mut trip: Trip, step: Step) {
+        match step {
+            Step::Send { target, .. } => {
+                trip.target = target_at(target.address);
+                let (target, kind) = (trip.target, trip.kind);
+                let place = self.keep(trip);
+                let Some(actor) = self.actors.get_mut(&target) else {
+                    return;
+                };
+                if let Some(after) = actor.manner.failing {
+                    self.at(self.now + after.as_nanos() as u64, Next::Done(place, false));
+                } else if let Some(takes) = actor.take(place, kind, &mut self.draws[1]) {
+                    self.at(self.now + takes, Next::Done(place, true));
+                }
+            }
+            Step::Answer(answer) => {
+                trip.status = answer.status;
+                self.settle(trip, Some(answer.status));
+            }
+            Step::Relay | Step::Abort => self.settle(trip, None),
+        }
+    }
+
+    fn keep(&mut self, trip: Trip) -> usize {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.trips.push(None);
+            self.trips.len() - 1
+        });
+        self.trips[place] = Some(trip);
+        place
+    }
+
+    fn done(&mut self, place: usize, held: bool) {
+        let Some(mut trip) = self.trips[place].take() else {
+            return;
+        };
+        self.free.push(place);
+        if held && let Some(actor) = self.actors.get_mut(&trip.target) {
+            let trips = &self.trips;
+            let kind = |other: usize| trips[other].as_ref().map_or(crate::Kind::Get, |trip| trip.kind);
+            if let Some((next, takes)) = actor.done(kind, &mut self.draws[1]) {
+                self.at(self.now + takes, Next::Done(next, true));
+            }
+        }
+        trip.status = if held { 200 } else { 500 };
+        let picture = Arc::clone(&self.picture);
+        let outcome = Outcome::Answered(trip.status);
+        let mind = &mut self.minds[trip.worker];
+        let step = trip
+            .exchange
+            .on(Mono(self.now), outcome, &picture.listeners[0], &picture, mind);
+        self.follow(trip, step);
+    }
+
+    fn settle(&mut self, mut trip: Trip, own: Option<u16>) {
+        let mind = &mut self.minds[trip.worker];
+        trip.exchange
+            .settle(Mono(self.now), own, &self.picture.listeners[0], mind);
+        self.seen.push(Seen {
+            at: Duration::from_nanos(trip.began),
+            kind: trip.kind,
+            took: Duration::from_nanos(self.now - trip.began),
+            target: own.is_none().then_some(trip.target),
+            status: trip.status,
+        });
+        let crowd = self.crowds[self.users[trip.user].crowd];
+        if self.users[trip.user].asked < crowd.visit.len() {
+            let turn = crowd.turn(&mut self.draws[0]);
+            self.at(self.now + turn, Next::Request(trip.user));
+        }
+    }
+
+    /// How many requests each target answered of those sent between two moments.
+    pub fn counts(&self, from: Duration, to: Duration) -> BTreeMap<u16, u64> {
+        counts(&self.seen, from, to)
+    }
+
+    /// What a target got of the requests sent between two moments, times what an equal share would have been.
+    pub fn share(&self, target: u16, from: Duration, to: Duration) -> f64 {
+        let counts = self.counts(from, to);
+        let all: u64 = counts.values().sum();
+        let own = counts.get(&target).copied().unwrap_or(0);
+        own as f64 * self.registered.len() as f64 / all.max(1) as f64
+    }
+
+    /// Each target's load as algorithms see it; all zero when everything is over.
+    pub fn loads(&self) -> Vec<u32> {
+        let targets = self.picture.groups.iter().flat_map(|group| &group.targets);
+        targets.map(|target| target.stats.load()).collect()
+    }
+}
