@@ -20,6 +20,9 @@ const QUANTILE: f32 = 0.84;
 /// A median older than this says nothing: the target counts as fast until it is measured again, so a target that was slow
 /// once is not shunned for ever.
 const FRESH_NANOS: f32 = 10e9;
+/// Latencies that differ by less than this factor are alike: a median is known to within a tenth, and targets that are as
+/// fast as each other should get as much.
+const ALIKE: f32 = 1.25;
 /// Classes of load.
 pub const LOADS: usize = 8;
 
@@ -41,10 +44,30 @@ impl Prequal {
     }
 }
 
+/// A drawn target beside others.
+#[derive(Clone, Copy, Debug)]
+struct Rank {
+    hot: bool,
+    latency: f32,
+    load: f32,
+}
+
+impl Rank {
+    /// Cold before hot, then the clearly faster if cold, then the one with less load; the one drawn first among equals.
+    fn is_before(self, other: Rank) -> bool {
+        if self.hot != other.hot {
+            return other.hot;
+        }
+        if self.latency * ALIKE < other.latency || other.latency * ALIKE < self.latency {
+            return self.latency < other.latency;
+        }
+        self.load < other.load
+    }
+}
+
 impl Choose for Prequal {
     fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        // Hot or not, then latency if cold, then load.
-        let mut best: Option<(usize, (bool, f32, f32))> = None;
+        let mut best: Option<(usize, Rank)> = None;
         for _ in 0..DRAWN {
             let Some(seat) = sample(seats, draws, best.map(|best| best.0)) else {
                 break;
@@ -59,8 +82,12 @@ impl Choose for Prequal {
                 seats.median_latency(seat, load, now).unwrap_or(0.0)
             };
             self.see(weighed);
-            let rank = (hot, latency, weighed);
-            if best.is_none_or(|(_, other)| rank.partial_cmp(&other) == Some(core::cmp::Ordering::Less)) {
+            let rank = Rank {
+                hot,
+                latency,
+                load: weighed,
+            };
+            if best.is_none_or(|(_, other)| rank.is_before(other)) {
                 best = Some((seat, rank));
             }
         }
