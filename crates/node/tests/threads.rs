@@ -1,0 +1,149 @@
+//! Workers on threads of their own pick and release while the slow path changes algorithms and members: afterwards every count
+//! is zero and the order is exact.
+
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
+use forebay_model::*;
+use forebay_node::*;
+use forebay_units::{Mono, Stream};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const WORKERS: usize = 4;
+const PICKS: usize = 100_000;
+const TARGETS: u8 = 9;
+
+fn blueprint(algorithm: Algorithm, away: u8, cross_zone: bool) -> Blueprint {
+    let targets = (0..TARGETS).filter(|&target| target != away);
+    let group = GroupBlueprint {
+        arn: "group".into(),
+        protocol: Protocol::Http,
+        version: ProtocolVersion::Http1,
+        health: HealthCheck {
+            enabled: true,
+            https: false,
+            port: HealthPort::Traffic,
+            path: "/".into(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+            matcher: Matcher::parse("200").unwrap(),
+        },
+        settings: GroupSettings {
+            algorithm,
+            cross_zone,
+            ..GroupSettings::default()
+        },
+        targets: targets
+            .map(|last| TargetBlueprint {
+                id: format!("10.0.0.{last}"),
+                port: 80,
+                address: Some(([10, 0, 0, last], 80).into()),
+                zone: Some("a".into()),
+                draining: false,
+            })
+            .collect(),
+        in_use: true,
+        zones: vec!["a".into()],
+    };
+    Blueprint {
+        generation: 1,
+        groups: vec![Arc::new(group)],
+        ..Blueprint::default()
+    }
+}
+
+/// Applies, answers all probes, and returns the latest picture.
+fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Picture>>) {
+    node.apply(Mono::ZERO, blueprint);
+    node.handle_deadline(Mono::ZERO);
+    while let Some(output) = node.poll_output() {
+        match output {
+            Output::Publish(picture) => *shown.lock().unwrap() = picture,
+            Output::Probe(order) => {
+                let result = ProbeResult::Answered(200);
+                let target = order.target;
+                node.handle(Mono::ZERO, Event::Probed { target, result });
+            }
+            Output::Drained { .. } | Output::Weighed { .. } => {}
+        }
+    }
+}
+
+fn work(worker: usize, shown: &Mutex<Arc<Picture>>) {
+    let mut mind = Mind::new(worker, 7);
+    let mut draws = Stream::named(worker as u64, "work");
+    let mut flying = VecDeque::new();
+    for number in 0..PICKS {
+        // Workers adopt pictures late, as they do.
+        let picture = Arc::clone(&shown.lock().unwrap());
+        for _ in 0..draws.below(4) {
+            let group = &picture.groups[0];
+            let zone = group.zones.as_ref().map_or(ZoneId(0), |zones| zones[0].0);
+            flying.extend(mind.choose(Mono(number as u64), group, zone, &[]));
+        }
+        while flying.len() > 40 || (draws.below(2) == 0 && !flying.is_empty()) {
+            let at = draws.below(flying.len() as u64) as usize;
+            flying.swap_remove_back(at);
+        }
+    }
+}
+
+#[test]
+fn counts_and_order_survive_threads_and_switches() {
+    let mut node = Node::new(WORKERS);
+    let shown = Mutex::new(Arc::default());
+    let least = Algorithm::LeastOutstandingRequests;
+    apply(&mut node, &blueprint(least, TARGETS, true), &shown);
+    let kept: Vec<Arc<TargetView>> = shown.lock().unwrap().groups[0].targets.clone();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|worker| {
+                let shown = &shown;
+                scope.spawn(move || work(worker, shown))
+            })
+            .collect();
+        scope.spawn(|| {
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            over.store(true, Ordering::SeqCst);
+        });
+        let mut draws = Stream::named(1, "switches");
+        while !over.load(Ordering::SeqCst) {
+            let algorithm = if draws.below(3) == 0 {
+                Algorithm::ALL[draws.below(6) as usize]
+            } else {
+                least
+            };
+            let away = draws.below(u64::from(TARGETS) * 2) as u8;
+            apply(&mut node, &blueprint(algorithm, away, draws.below(3) > 0), &shown);
+        }
+    });
+    apply(&mut node, &blueprint(least, TARGETS, true), &shown);
+    // Once more with nothing switched, which would set the order anew.
+    std::thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            let shown = &shown;
+            scope.spawn(move || work(worker, shown));
+        }
+    });
+    let picture = Arc::clone(&shown.lock().unwrap());
+    let group = &picture.groups[0];
+    for target in kept.iter().chain(&group.targets) {
+        assert_eq!(target.stats.load(), 0, "{}", target.name);
+    }
+    let mut mind = Mind::new(0, 1);
+    let mut flying = Vec::new();
+    for _ in 0..100 {
+        flying.extend(mind.choose(Mono::ZERO, group, ZoneId(0), &[]));
+        let loads = || group.targets.iter().map(|target| target.stats.load());
+        let spread = loads().max().unwrap() - loads().min().unwrap();
+        assert!(spread <= 1, "{:?}", loads().collect::<Vec<_>>());
+    }
+    assert_eq!(flying.len(), 100);
+}
