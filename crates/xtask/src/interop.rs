@@ -20,6 +20,7 @@ const SUITES: &[(&str, &str)] = &[
     ("logs", "logs.py"),
     ("otel", "otel.py"),
     ("sticky", "sticky.py"),
+    ("choosing", "choosing.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
