@@ -3,6 +3,7 @@
 use super::peers::Peer;
 use super::plot::{self, Curve};
 use super::scene::{Actor, Scene, Stage};
+use super::simulated;
 use super::users::{self, Arrivals, Crowd, Seen};
 use crate::made::free_port;
 use crate::up::runtime;
@@ -20,9 +21,9 @@ use std::time::Duration;
 /// Requests of a user that block, of four.
 const POSTS: f64 = 1.0;
 /// What a slow target takes, times what the others do.
-const SLOWER: u64 = 3;
+pub(crate) const SLOWER: u64 = 3;
 /// Name of the target that joins.
-const JOINS: &str = "joining";
+pub(crate) const JOINS: &str = "joining";
 
 /// Flags of `forebay experiment algorithms`.
 #[derive(Args, Debug, Clone)]
@@ -36,7 +37,8 @@ Examples:
   forebay experiment algorithms --phase-lock                      four targets, evenly spaced users: round robin's trap
   forebay experiment algorithms --algorithms all --slow 2 --targets 20 --utilisation 75
   forebay experiment algorithms --algorithms all --failing 1      a target that fails at once: who is drawn to it?
-  forebay experiment algorithms --joining --slow-start 30         a target that joins half way")]
+  forebay experiment algorithms --joining --slow-start 30         a target that joins half way
+  forebay experiment algorithms --simulated --targets 1000 --utilisation 85 --runs 5       in virtual time")]
 pub(crate) struct AlgorithmsArgs {
     /// Targets
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
@@ -79,13 +81,16 @@ pub(crate) struct AlgorithmsArgs {
     cold: u16,
     /// One target more joins half way through each turn
     #[arg(long)]
-    joining: bool,
+    pub(crate) joining: bool,
     /// Slow start in seconds, with every algorithm (tag `forebay:slow-start`)
     #[arg(long, value_name = "SECONDS")]
     slow_start: Option<u16>,
     /// Mitigation of anomalies with weighted_random
     #[arg(long)]
-    mitigation: bool,
+    pub(crate) mitigation: bool,
+    /// In virtual time, by the very code that decides here; --runs gives the number of seeds
+    #[arg(long, conflicts_with = "peers")]
+    simulated: bool,
     /// nginx (least_conn) and HAProxy (leastconn) in front of the same targets, too; both must be installed
     #[arg(long, conflicts_with = "joining")]
     peers: bool,
@@ -160,14 +165,12 @@ impl AlgorithmsArgs {
             .collect()
     }
 
-    /// Seconds for which a POST holds a thread, on average.
-    fn mean_post(&self) -> anyhow::Result<f64> {
+    /// Milliseconds for which a POST holds a thread, least and most.
+    fn span(&self) -> anyhow::Result<(u64, u64)> {
         let (low, high) = self.post.split_once('-').unwrap_or((&self.post, &self.post));
         let read = |text: &str| text.trim().parse::<u64>().ok();
         match (read(low), read(high)) {
-            (Some(low), Some(high)) if low <= high && (1..=10_000).contains(&high) => {
-                Ok((low + high) as f64 / 2000.0)
-            }
+            (Some(low), Some(high)) if low <= high && (1..=10_000).contains(&high) => Ok((low, high)),
             _ => bail!(
                 "--post {} is no range of milliseconds up to 10000, such as 0-200",
                 self.post
@@ -175,14 +178,33 @@ impl AlgorithmsArgs {
         }
     }
 
-    fn targets(&self) -> u16 {
+    /// How many targets are slow, fail, are cold: in this order they come first.
+    pub(crate) fn odd(&self) -> (u16, u16, u16) {
+        (self.slow, self.failing, self.cold)
+    }
+
+    /// Seconds; zero for none.
+    pub(crate) fn slow_start(&self) -> u64 {
+        u64::from(self.slow_start.unwrap_or(0))
+    }
+
+    /// What the targets can do together, in targets: a slow one does less.
+    fn capacity(&self) -> f64 {
+        f64::from(self.targets() - self.slow) + f64::from(self.slow) / SLOWER as f64
+    }
+
+    pub(crate) fn targets(&self) -> u16 {
         if self.phase_lock { 4 } else { self.targets }
     }
 
     fn rounds(&self) -> anyhow::Result<Vec<Round>> {
         let targets = self.targets();
-        let mean = self.mean_post()?;
-        let busy = |rate: f64| 100.0 * rate * POSTS * mean / f64::from(targets);
+        if self.slow + self.failing + self.cold > targets {
+            bail!("--slow, --failing and --cold ask for more than {targets} targets");
+        }
+        let (low, high) = self.span()?;
+        let mean = (low + high) as f64 / 2000.0;
+        let busy = |rate: f64| 100.0 * rate * POSTS * mean / self.capacity();
         let round = |rate: f64, arrivals: Arrivals| Round {
             title: format!(
                 "{targets} targets, {rate:.1} users a second, {} arrivals, {:.0} % busy",
@@ -204,7 +226,7 @@ impl AlgorithmsArgs {
             }
             return Ok(vec![round(rate, self.arrivals)]);
         }
-        let rate = |percent: &u8| f64::from(*percent) / 100.0 * f64::from(targets) / (POSTS * mean);
+        let rate = |percent: &u8| f64::from(*percent) / 100.0 * self.capacity() / (POSTS * mean);
         Ok(self
             .utilisation
             .iter()
@@ -212,15 +234,11 @@ impl AlgorithmsArgs {
             .collect())
     }
 
-    fn actors(&self) -> anyhow::Result<Vec<Actor>> {
-        let targets = self.targets();
-        if self.slow + self.failing + self.cold > targets {
-            bail!("--slow, --failing and --cold ask for more than {targets} targets");
-        }
-        Ok((0..targets).map(|index| self.actor(index)).collect())
+    fn actors(&self) -> Vec<Actor> {
+        (0..self.targets()).map(|index| self.actor(index)).collect()
     }
 
-    fn actor(&self, index: u16) -> Actor {
+    pub(crate) fn actor(&self, index: u16) -> Actor {
         let mut flags = vec![
             "--spare-probes".to_owned(),
             "--block-method".to_owned(),
@@ -328,9 +346,12 @@ async fn one_turn(
         seed,
     };
     match contender {
+        Contender::Forebay(algorithm) if args.simulated => {
+            Ok(simulated::turn(args, algorithm, crowd, args.span()?))
+        }
         Contender::Forebay(algorithm) => ours(args, algorithm, crowd).await,
         Contender::Other(peer) => {
-            let stage = Stage::open(&args.actors()?)?;
+            let stage = Stage::open(&args.actors())?;
             let peer = peer.start(stage.dir(), free_port(0)?, &stage.addresses())?;
             Ok(sent(args, contender.word(), peer.listen, crowd).await)
         }
@@ -352,7 +373,7 @@ async fn sent(args: &AlgorithmsArgs, word: &'static str, address: SocketAddr, cr
 }
 
 async fn ours(args: &AlgorithmsArgs, algorithm: Algorithm, crowd: Crowd) -> anyhow::Result<Vec<Seen>> {
-    let scene = Scene::open(args.address_pool, &args.actors()?).await?;
+    let scene = Scene::open(args.address_pool, &args.actors()).await?;
     scene.balance(algorithm, args.mitigation).await?;
     if let Some(seconds) = args.slow_start {
         scene.tag("forebay:slow-start", &seconds.to_string()).await?;

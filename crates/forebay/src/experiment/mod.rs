@@ -4,6 +4,7 @@ mod algorithms;
 mod peers;
 mod plot;
 mod scene;
+mod simulated;
 mod users;
 
 use clap::Subcommand;
