@@ -22,6 +22,8 @@ use std::time::Duration;
 const POSTS: f64 = 1.0;
 /// What a slow target takes, times what the others do.
 pub(crate) const SLOWER: u64 = 3;
+/// Each target has a thread of its own.
+const LIVE_TARGETS: u16 = 200;
 /// Name of the target that joins.
 pub(crate) const JOINS: &str = "joining";
 
@@ -41,7 +43,7 @@ Examples:
   forebay experiment algorithms --simulated --targets 1000 --utilisation 85 --runs 5       in virtual time")]
 pub(crate) struct AlgorithmsArgs {
     /// Targets
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     targets: u16,
     /// How busy the targets are on average, in percent; several make several rounds
     #[arg(long, value_delimiter = ',', default_value = "70", value_name = "PERCENT,...",
@@ -201,6 +203,9 @@ impl AlgorithmsArgs {
         let targets = self.targets();
         if self.slow + self.failing + self.cold > targets {
             bail!("--slow, --failing and --cold ask for more than {targets} targets");
+        }
+        if targets > LIVE_TARGETS && !self.simulated {
+            bail!("more than {LIVE_TARGETS} targets with real sockets are too many threads: add --simulated");
         }
         let (low, high) = self.span()?;
         let mean = (low + high) as f64 / 2000.0;
