@@ -298,57 +298,8 @@ impl Exchange {
                 self.record.target_status = Some(status);
                 Step::Relay
             }
-            Outcome::NotConnected(error) => {
-                if let Some(target) = &self.record.target {
-                    let totals = target.stats.totals.of(mind.worker);
-                    count(match error {
-                        ConnectError::Handshake => &totals.tls_errors,
-                        _ => &totals.connect_errors,
-                    });
-                    self.refused.push(target.id);
-                }
-                if error != ConnectError::OutOfResources {
-                    self.lose(now, mind);
-                }
-                match error {
-                    // Not a byte was sent: any request may go to another target.
-                    ConnectError::Refused => {
-                        count(&stats.connect_retries);
-                        self.choose(now, picture, mind, stats)
-                    }
-                    ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
-                    // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
-                    // for would make us shake hands with all of them.
-                    ConnectError::Handshake => self.answer(Reason::TargetHandshake),
-                    ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
-                }
-            }
-            Outcome::Died(death) => {
-                let unsent = death.sent == Sent::Nothing;
-                let quick = self
-                    .record
-                    .sent
-                    .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
-                let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
-                match self.record.target.clone() {
-                    Some(target) if stale && self.attempts < ATTEMPTS => {
-                        count(&stats.stale_retries);
-                        self.resend(now, target, picture, mind, stats)
-                    }
-                    target => {
-                        if let Some(target) = target {
-                            count(&target.stats.totals.of(mind.worker).died);
-                        }
-                        let harmless = death.replayable && (unsent || self.safe);
-                        if let Some(step) = harmless.then(|| self.again(now, picture, mind)).flatten() {
-                            count(&stats.answer_retries);
-                            return step;
-                        }
-                        self.lose(now, mind);
-                        self.answer(Reason::TargetClosed)
-                    }
-                }
-            }
+            Outcome::NotConnected(error) => self.not_connected(now, error, picture, mind, stats),
+            Outcome::Died(death) => self.died(now, death, picture, mind, stats),
             Outcome::Failed(reason) => {
                 self.record.reason = Some(reason);
                 if reason.blames_target() {
@@ -359,6 +310,73 @@ impl Exchange {
                 } else {
                     self.answer(reason)
                 }
+            }
+        }
+    }
+
+    fn not_connected(
+        &mut self,
+        now: Mono,
+        error: ConnectError,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        if let Some(target) = &self.record.target {
+            let totals = target.stats.totals.of(mind.worker);
+            count(match error {
+                ConnectError::Handshake => &totals.tls_errors,
+                _ => &totals.connect_errors,
+            });
+            self.refused.push(target.id);
+        }
+        if error != ConnectError::OutOfResources {
+            self.lose(now, mind);
+        }
+        match error {
+            // Not a byte was sent: any request may go to another target.
+            ConnectError::Refused => {
+                count(&stats.connect_retries);
+                self.choose(now, picture, mind, stats)
+            }
+            ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
+            // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
+            // for would make us shake hands with all of them.
+            ConnectError::Handshake => self.answer(Reason::TargetHandshake),
+            ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
+        }
+    }
+
+    fn died(
+        &mut self,
+        now: Mono,
+        death: Death,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        let unsent = death.sent == Sent::Nothing;
+        let quick = self
+            .record
+            .sent
+            .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
+        let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
+        match self.record.target.clone() {
+            Some(target) if stale && self.attempts < ATTEMPTS => {
+                count(&stats.stale_retries);
+                self.resend(now, target, picture, mind, stats)
+            }
+            target => {
+                if let Some(target) = target {
+                    count(&target.stats.totals.of(mind.worker).died);
+                }
+                let harmless = death.replayable && (unsent || self.safe);
+                if let Some(step) = harmless.then(|| self.again(now, picture, mind)).flatten() {
+                    count(&stats.answer_retries);
+                    return step;
+                }
+                self.lose(now, mind);
+                self.answer(Reason::TargetClosed)
             }
         }
     }

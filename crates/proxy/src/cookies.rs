@@ -2,7 +2,8 @@
 //! the group fails open.
 
 use crate::accept::Visit;
-use crate::buffers::Field;
+use crate::buffers::Desk;
+use crate::read::Incoming;
 use crate::route::is;
 use crate::worker::Worker;
 use forebay_node::{CookieValue, Cookies, Exchange, ListenerView, cookie};
@@ -15,9 +16,10 @@ const NO_SHARD: &str = "_remove_";
 
 /// Whether the application must see to it that its cookie comes along to other sites: the request is from another one,
 /// and its browser wants to be told (Chromium since 80).
-pub(crate) fn crosses_sites(fields: &[Field], head: &[u8]) -> bool {
+pub(crate) fn crosses_sites(desk: &Desk, incoming: &Incoming) -> bool {
+    let head = &desk.input[desk.start..desk.start + incoming.head.length];
     let value = |name: &[u8]| {
-        let mut found = fields.iter().filter(|field| is(field.name(head), name));
+        let mut found = desk.fields.iter().filter(|field| is(field.name(head), name));
         found.next().map(|field| field.value(head))
     };
     let chromium = |agent: &[u8]| {

@@ -82,16 +82,9 @@ pub(crate) async fn forward<W: Wire>(
         }
     };
     loop {
-        let (target, reuse) = match step {
-            Step::Send { target, reuse } => (target, reuse),
-            Step::Answer(answer) => {
-                let keep = keep && !upload.streamed && upload.is_whole();
-                return passage.answer(exchange, &answer, keep).await;
-            }
-            Step::Relay | Step::Abort => {
-                passage.log(exchange, worker.now());
-                return Next::Close;
-            }
+        let Step::Send { target, reuse } = step else {
+            let keep = keep && !upload.streamed && upload.is_whole();
+            return passage.end(exchange, &step, keep).await;
         };
         slot.watch(Some(Arc::clone(&target.stats)));
         if target.version != ProtocolVersion::Http1 {
@@ -192,6 +185,16 @@ impl<W: Wire> Passage<'_, W> {
             keep,
         ))
         .await
+    }
+
+    /// Ends a request that no target answers.
+    async fn end(&mut self, exchange: &mut Exchange, step: &Step, keep: bool) -> Next {
+        if let Step::Answer(answer) = step {
+            return self.answer(exchange, answer, keep).await;
+        }
+        let now = self.now();
+        self.log(exchange, now);
+        Next::Close
     }
 
     /// Passes the answer on, and settles.

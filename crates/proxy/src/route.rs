@@ -92,10 +92,7 @@ pub(crate) async fn request<W: Wire>(
     };
     match step {
         Step::Send { .. } => {
-            if exchange.is_sticky() {
-                let head = &desk.input[desk.start..desk.start + incoming.head.length];
-                desk.note.crosses_sites = cookies::crosses_sites(&desk.fields, head);
-            }
+            desk.note.crosses_sites = exchange.is_sticky() && cookies::crosses_sites(desk, incoming);
             let rewritten = exchange.rewritten();
             write_head(worker, visit, listener, desk, incoming, &wanted, rewritten);
             forward::forward(

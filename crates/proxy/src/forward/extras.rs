@@ -35,7 +35,9 @@ impl<W: Wire> Passage<'_, W> {
             ..
         } = &*self.desk;
         let bytes = &body[HEADROOM..*body_end];
-        let mut asked = fields.iter().filter(|field| is(field.name(bytes), b"retry-after"));
+        let mut asked = fields
+            .iter()
+            .filter(|field| is(field.name(bytes), b"retry-after"));
         let candidate = Candidate {
             status: head.status,
             retry_after: asked.next().and_then(|field| retry_after(field.value(bytes))),
@@ -62,9 +64,7 @@ impl<W: Wire> Passage<'_, W> {
         } = &*self.desk;
         let head = &body[HEADROOM..*body_end];
         let sets = |name: &str| {
-            let mut set = fields
-                .iter()
-                .filter(|field| is(field.name(head), b"set-cookie"));
+            let mut set = fields.iter().filter(|field| is(field.name(head), b"set-cookie"));
             set.any(|field| cookies::sets(field.value(head), name))
         };
         let crosses = note.crosses_sites;
