@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which targets stand on a board together: those of a zone, or all.
 pub(crate) type Side = Option<ZoneId>;
-type Members = BTreeMap<TargetId, Arc<TargetView>>;
+/// Who stands on each board, by id, ascending.
+pub(crate) type Sides = BTreeMap<Side, Vec<Arc<TargetView>>>;
 
 /// One per group; outlives pictures.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ pub struct Roster {
     marks: Marks,
     order: Mutex<Order>,
     /// Who stands where, as the slow path last said. Locked by the slow path only.
-    arranged: Mutex<BTreeMap<Side, Members>>,
+    arranged: Mutex<Sides>,
 }
 
 #[derive(Debug, Default)]
@@ -170,7 +171,7 @@ impl Roster {
 
     /// Says who may be picked from each side: at once for all workers, whatever picture they decide by. Costs a
     /// comparison of all members, outside the lock; the lock is held for what has changed.
-    pub(crate) fn arrange(&self, wanted: BTreeMap<Side, Members>) {
+    pub(crate) fn arrange(&self, wanted: Sides) {
         self.ordered.store(true, SeqCst);
         let mut arranged = lock(&self.arranged);
         let gone = missing(&arranged, &wanted);
@@ -200,13 +201,14 @@ impl Roster {
     }
 }
 
-/// What is in `these` and not in `those`.
-fn missing(these: &BTreeMap<Side, Members>, those: &BTreeMap<Side, Members>) -> Vec<(Side, Arc<TargetView>)> {
+/// What is in `these` and not in `those`. O(members).
+fn missing(these: &Sides, those: &Sides) -> Vec<(Side, Arc<TargetView>)> {
     let mut found = Vec::new();
     for (side, members) in these {
-        let others = those.get(side);
-        for (id, view) in members {
-            if others.is_none_or(|others| !others.contains_key(id)) {
+        let mut others = those.get(side).into_iter().flatten().peekable();
+        for view in members {
+            while others.next_if(|other| other.id < view.id).is_some() {}
+            if others.next_if(|other| other.id == view.id).is_none() {
                 found.push((*side, Arc::clone(view)));
             }
         }

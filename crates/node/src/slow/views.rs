@@ -1,7 +1,7 @@
 //! From what the node knows to the picture that workers see.
 
 use super::{Node, zone_enabled};
-use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, ZoneId};
+use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, TargetView, ZoneId};
 use crate::slow::Output;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing};
@@ -162,10 +162,11 @@ fn arrange(view: &GroupView) {
     }
     let members = |eligible: &Eligible| {
         let targets = eligible.targets.iter();
-        targets
-            .filter_map(|&index| view.targets.get(index as usize))
-            .map(|target| (target.id, Arc::clone(target)))
-            .collect()
+        let mut members: Vec<Arc<TargetView>> = targets
+            .filter_map(|&index| view.targets.get(index as usize).cloned())
+            .collect();
+        members.sort_unstable_by_key(|member| member.id);
+        members
     };
     let sides = match &view.zones {
         None => vec![(None, members(&view.eligible))],
