@@ -12,12 +12,14 @@ use forebay_balance::anomaly::{Change, Counts, LOOK, Latencies, Watch as Peers};
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
     BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
-    ProtocolVersion, TargetBlueprint, TargetHealth, TargetTls, Secret};
+    ProtocolVersion, Secret, TargetBlueprint, TargetHealth, TargetTls,
+};
 use forebay_routing::Rules;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+mod balancers;
 mod peers;
 mod users;
 mod views;
@@ -377,81 +379,6 @@ impl Node {
         } else if target.draining_since.is_none() {
             target.draining_since = Some(now);
             self.drain_look = Some(now);
-        }
-    }
-
-    fn take_balancers(&mut self, blueprint: &Blueprint) {
-        let mut listeners = BTreeMap::new();
-        let mut balancers = BTreeMap::new();
-        let mut order = Vec::new();
-        for balancer in &blueprint.balancers {
-            let known = self.balancers.remove(&balancer.arn);
-            let stats = known
-                .as_ref()
-                .map_or_else(|| Arc::new(Shards::new(self.workers)), |k| Arc::clone(&k.stats));
-            let view = match known {
-                Some(known)
-                    if known.view.settings == balancer.settings
-                        && known.view.dns_name == balancer.dns_name =>
-                {
-                    known.view
-                }
-                _ => Arc::new(BalancerView {
-                    arn: balancer.arn.clone(),
-                    dns_name: balancer.dns_name.clone(),
-                    settings: balancer.settings.clone(),
-                    stats: Arc::clone(&stats),
-                }),
-            };
-            for listener in &balancer.listeners {
-                let taken = self.take_listener(listener, Arc::clone(&view));
-                listeners.insert(listener.arn.clone(), taken);
-            }
-            let arns = balancer
-                .listeners
-                .iter()
-                .map(|listener| listener.arn.clone())
-                .collect();
-            order.push((Arc::clone(balancer), arns));
-            balancers.insert(balancer.arn.clone(), Balancer { view, stats });
-        }
-        self.listeners = listeners;
-        self.balancers = balancers;
-        self.order = order;
-    }
-
-    fn take_listener(&mut self, blueprint: &Arc<ListenerBlueprint>, balancer: Arc<BalancerView>) -> Listener {
-        let known = self.listeners.remove(&blueprint.arn);
-        let id = known
-            .as_ref()
-            .map_or_else(|| ListenerId(self.id()), |known| known.id);
-        let stats = known.as_ref().map_or_else(
-            || Arc::new(Shards::new(self.workers)),
-            |known| Arc::clone(&known.stats),
-        );
-        let groups = &self.groups;
-        let rules = match known {
-            // A deleted group's id never comes back, so rules stay right as long as their text does; a group that
-            // was made anew under the same ARN can't be: ARNs end in random ids.
-            Some(known)
-                if known.rules.is_some()
-                    && (Arc::ptr_eq(&known.blueprint, blueprint)
-                        || known.blueprint.rules == blueprint.rules) =>
-            {
-                known.rules
-            }
-            _ => Rules::compile(&blueprint.rules, |arn| {
-                groups.get(arn).map_or(GroupId(0), |group| group.id)
-            })
-            .ok()
-            .map(Arc::new),
-        };
-        Listener {
-            id,
-            blueprint: Arc::clone(blueprint),
-            balancer,
-            rules,
-            stats,
         }
     }
 

@@ -95,6 +95,24 @@ fn zone(number: u16) -> String {
     format!("zone-{number}")
 }
 
+/// The default rule: all to the group.
+fn forward() -> RuleBlueprint {
+    let share = WeightedGroup {
+        group_arn: "group".to_owned(),
+        weight: 1,
+    };
+    RuleBlueprint {
+        arn: String::new(),
+        priority: Priority::Default,
+        conditions: Vec::new(),
+        action: Action::Forward(Forward {
+            groups: vec![share],
+            stickiness: ForwardStickiness::default(),
+        }),
+        transforms: Vec::new(),
+    }
+}
+
 /// What the node is to serve: these targets (and whether each is draining), by these settings.
 pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSettings) -> Blueprint {
     let group = GroupBlueprint {
@@ -126,25 +144,11 @@ pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSet
         in_use: true,
         zones: (0..zones).map(zone).collect(),
     };
-    let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".to_owned(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    });
-    let rule = RuleBlueprint {
-        arn: String::new(),
-        priority: Priority::Default,
-        conditions: Vec::new(),
-        action: forward,
-        transforms: Vec::new(),
-    };
     let listener = ListenerBlueprint {
         arn: "listener".to_owned(),
         protocol: Protocol::Http,
         port: 80,
-        rules: vec![rule],
+        rules: vec![forward()],
         tls: None,
         settings: ListenerSettings::default(),
     };
