@@ -440,7 +440,6 @@ fn figures_of(turn: &Turn) -> serde_json::Value {
         "failed": bad(turn),
         "p50_ms": millis(0.5), "p95_ms": millis(0.95), "p99_ms": millis(0.99),
         "shares": shares(turn, |_| true), "shares_of_posts": shares(turn, |one| one.blocks),
-        "last_failing_s": turn.runs.iter().flatten().filter(|one| one.target.starts_with("failing")).map(|one| one.at.as_secs_f64()).fold(0.0, f64::max),
     })
 }
 

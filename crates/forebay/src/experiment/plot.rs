@@ -1,21 +1,11 @@
-//! Latencies as a picture: how long all but the slowest so many requests took.
+//! Latencies as a picture: how long all but the slowest so many requests took. The axis has one unit for each nine.
 
 use plotters::prelude::*;
 use std::path::Path;
 use std::time::Duration;
 
-/// Where shares of requests stand on the axis: one unit for each nine.
-fn nines(share: f64) -> f64 {
-    -(1.0 - share).log10()
-}
-
-const TICKS: [(f64, &str); 5] = [
-    (0.0, "0 %"),
-    (0.9, "90 %"),
-    (0.99, "99 %"),
-    (0.999, "99.9 %"),
-    (0.5, "50 %"),
-];
+/// What stands at each whole unit.
+const TICKS: [&str; 5] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"];
 
 fn colour(index: usize) -> RGBColor {
     // Told apart by those who see colours differently (Okabe and Ito's set).
@@ -56,12 +46,9 @@ pub(crate) fn draw(file: &Path, title: &str, curves: &[Curve]) -> anyhow::Result
         .build_cartesian_2d(0.0..right, (fastest..slowest * 1.2).log_scale())
         .map_err(|error| failed(&error))?;
     let share = |at: &f64| {
-        let near = |tick: &&(f64, &str)| (nines(tick.0) - at).abs() < 1e-6;
-        let found = TICKS.iter().find(near);
-        found.map_or_else(
-            || format!("{:.4} %", 100.0 * (1.0 - 10_f64.powf(-at))),
-            |tick| tick.1.to_owned(),
-        )
+        let whole = (at - at.round()).abs() < 1e-6;
+        let tick = whole.then(|| TICKS.get(at.round() as usize)).flatten();
+        tick.copied().unwrap_or_default().to_owned()
     };
     chart
         .configure_mesh()

@@ -56,7 +56,6 @@ pub(crate) fn turn(args: &AlgorithmsArgs, algorithm: Algorithm, crowd: Crowd, po
     let seen = scene.play().seen;
     seen.into_iter()
         .map(|seen| Seen {
-            at: seen.at,
             took: seen.took,
             target: seen.target.map(name).unwrap_or_default(),
             blocks: seen.kind == Kind::Post,

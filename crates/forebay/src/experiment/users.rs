@@ -41,9 +41,7 @@ impl Arrivals {
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    /// From the experiment's beginning to when it was sent.
-    pub(crate) at: Duration,
-    /// From then to the answer's end.
+    /// From when it was sent to the answer's end.
     pub(crate) took: Duration,
     /// The target's name; empty if none answered.
     pub(crate) target: String,
@@ -84,7 +82,7 @@ pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut
         }
         // Whoever is late because this loop was is sent at once: the rate holds on average.
         tokio::time::sleep_until((began + due).into()).await;
-        tokio::spawn(visit(address, began, sender.clone()));
+        tokio::spawn(visit(address, sender.clone()));
         if due - told >= Duration::from_millis(100) {
             told = due;
             tick(due);
@@ -99,7 +97,7 @@ pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut
     seen
 }
 
-async fn visit(address: SocketAddr, began: Instant, seen: mpsc::UnboundedSender<Seen>) {
+async fn visit(address: SocketAddr, seen: mpsc::UnboundedSender<Seen>) {
     let mut connection = None;
     for method in VISIT {
         let (sent, blocks) = (Instant::now(), method == Method::POST);
@@ -112,7 +110,6 @@ async fn visit(address: SocketAddr, began: Instant, seen: mpsc::UnboundedSender<
             }
         };
         let _ = seen.send(Seen {
-            at: sent - began,
             took: sent.elapsed(),
             target,
             blocks,
