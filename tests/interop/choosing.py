@@ -216,7 +216,10 @@ def fail_open(house, balancer, samples):
     dns = "target_group_health.dns_failover.minimum_healthy_targets.count"
     header = "X-Forebay-Fail-Open"
     assert header not in get(node, port)[1]
+    state = r"healthy_state_%s\{.*zone=\"all\""
+    assert house.metric(state % "dns") == 1 and house.metric(state % "routing") == 1
     attributes(elb, group, {minimum: "6", dns: "6"})
+    assert house.metric(state % "dns") == 0 and house.metric(state % "routing") == 0
     before = house.metric(r"fail_open_requests")
     assert header not in get(node, port)[1], "only when asked for"
     assert house.metric(r"fail_open_requests") == before + 1

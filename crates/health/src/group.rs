@@ -53,6 +53,12 @@ pub struct GroupHealth {
 }
 
 impl GroupHealth {
+    /// Whether enough targets are healthy for the zone's node to stay in DNS, by these minima; zero asks for none.
+    pub fn stays_in_dns(self, minimum_count: u32, minimum_percent: u32) -> bool {
+        let share = u64::from(self.healthy) * 100;
+        self.healthy >= minimum_count && share >= u64::from(minimum_percent) * u64::from(self.registered)
+    }
+
     /// Which targets get traffic, and why. Either threshold is enough to fail open.
     pub fn routing(self) -> (Routing, RoutingReason) {
         let share = u64::from(self.healthy) * 100;
@@ -70,6 +76,22 @@ impl GroupHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_stays_in_dns_while_both_minima_are_met() {
+        let stays = |registered, healthy, count, percent| {
+            GroupHealth {
+                registered,
+                healthy,
+                minimum_count: 1,
+                minimum_percent: 0,
+            }
+            .stays_in_dns(count, percent)
+        };
+        assert!(stays(3, 1, 1, 0) && !stays(3, 0, 1, 0) && !stays(0, 0, 1, 0));
+        assert!(stays(3, 0, 0, 0), "off and off");
+        assert!(stays(4, 2, 1, 50) && !stays(4, 1, 1, 50) && !stays(4, 3, 4, 0));
+    }
 
     #[test]
     fn either_threshold_fails_open() {

@@ -221,6 +221,10 @@ pub struct GroupSettings {
     pub routing_minimum_count: u32,
     /// A smaller share of healthy targets than this (percent), and all get traffic; 0 asks for none.
     pub routing_minimum_percent: u32,
+    /// With fewer healthy targets than this, names no longer lead to the zone's node; zero asks for none.
+    pub dns_minimum_count: u32,
+    /// The same as a share, in percent.
+    pub dns_minimum_percent: u32,
     /// The name that certificates of targets must be for; none if any certificate will do.
     pub verified_name: Option<Arc<str>>,
     /// How targets are chosen.
@@ -250,6 +254,8 @@ impl Default for GroupSettings {
             cross_zone: true,
             routing_minimum_count: 1,
             routing_minimum_percent: 0,
+            dns_minimum_count: 1,
+            dns_minimum_percent: 0,
             verified_name: None,
             algorithm: Algorithm::RoundRobin,
             slow_start: Duration::ZERO,

@@ -157,6 +157,8 @@ pub struct Eligible {
     pub targets: Vec<u32>,
     /// Why these.
     pub reason: RoutingReason,
+    /// Enough are healthy for names to lead here (DNS failover).
+    pub in_dns: bool,
 }
 
 impl GroupView {
@@ -165,6 +167,7 @@ impl GroupView {
         const NONE: &Eligible = &Eligible {
             targets: Vec::new(),
             reason: RoutingReason::Empty,
+            in_dns: false,
         };
         match &self.zones {
             None => &self.eligible,

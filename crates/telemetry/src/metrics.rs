@@ -42,6 +42,12 @@ struct GroupLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ZoneLabels {
+    target_group: String,
+    zone: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TargetLabels {
     target_group: String,
     target: String,
@@ -293,6 +299,26 @@ fn standings(node: &Node, registry: &mut Registry) {
         "Share of an equal share that a target gets: slow start, mitigation",
         weights.clone(),
     );
+    let in_dns = Family::<ZoneLabels, Gauge>::default();
+    let routed = Family::<ZoneLabels, Gauge>::default();
+    registry.register(
+        "healthy_state_dns",
+        "1 while enough targets are healthy for names to lead here (HealthyStateDNS)",
+        in_dns.clone(),
+    );
+    registry.register(
+        "healthy_state_routing",
+        "1 while healthy targets alone get the traffic (HealthyStateRouting); 0: fail open",
+        routed.clone(),
+    );
+    for (arn, zone, stays, healthy) in node.states() {
+        let labels = ZoneLabels {
+            target_group: dimension(arn),
+            zone: zone.to_owned(),
+        };
+        in_dns.get_or_create(&labels).set(i64::from(stays));
+        routed.get_or_create(&labels).set(i64::from(healthy));
+    }
     for (arn, id, port, is_anomalous, is_mitigated, weight) in node.standings() {
         let target_group = dimension(arn);
         let group = GroupLabels {

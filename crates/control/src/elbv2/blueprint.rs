@@ -361,12 +361,16 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         .collect();
     let set = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let routing = "target_group_health.unhealthy_state_routing.minimum_healthy_targets";
+    let dns = "target_group_health.dns_failover.minimum_healthy_targets";
     let seconds = |key: &str| Duration::from_secs(set(key).parse().unwrap_or(0));
     let mut settings = GroupSettings {
         deregistration_delay: group.deregistration_delay(),
         cross_zone: set("load_balancing.cross_zone.enabled") != "false",
         routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
         routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
+        // `off` is no number.
+        dns_minimum_count: set(&format!("{dns}.count")).parse().unwrap_or(0),
+        dns_minimum_percent: set(&format!("{dns}.percentage")).parse().unwrap_or(0),
         verified_name: None,
         algorithm: Algorithm::parse(set("load_balancing.algorithm.type")).unwrap_or_default(),
         slow_start: seconds("slow_start.duration_seconds"),

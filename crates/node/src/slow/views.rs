@@ -4,7 +4,7 @@ use super::{Node, zone_enabled};
 use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, TargetView, ZoneId};
 use crate::slow::Output;
 use core::net::{IpAddr, Ipv4Addr};
-use forebay_health::{GroupHealth, Routing};
+use forebay_health::{GroupHealth, Routing, RoutingReason};
 use forebay_model::Algorithm;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,18 +110,22 @@ impl Node {
                     .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
             };
             let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            let (routing, reason) = GroupHealth {
+            let health = GroupHealth {
                 registered: count(of_zone().count()),
                 healthy: count(of_zone().filter(|entry| entry.2).count()),
                 minimum_count: settings.routing_minimum_count,
                 minimum_percent: settings.routing_minimum_percent,
-            }
-            .routing();
+            };
+            let (routing, reason) = health.routing();
             let targets = of_zone()
                 .filter(|entry| routing == Routing::All || entry.2)
                 .map(|entry| entry.0)
                 .collect();
-            Eligible { targets, reason }
+            Eligible {
+                targets,
+                reason,
+                in_dns: health.stays_in_dns(settings.dns_minimum_count, settings.dns_minimum_percent),
+            }
         };
         let zones = (!settings.cross_zone).then(|| {
             zone_names
@@ -176,4 +180,23 @@ fn arrange(view: &GroupView) {
             .collect(),
     };
     view.roster.arrange(sides.into_iter().collect());
+}
+
+impl Node {
+    /// Of each group, or each of its zones with cross-zone off: the group's ARN, the zone, whether names lead there, and
+    /// whether healthy targets alone get its traffic; for metrics.
+    pub fn states(&self) -> impl Iterator<Item = (&str, &str, bool, bool)> {
+        self.groups.iter().flat_map(|(arn, group)| {
+            let view = group.view.as_deref();
+            let whole = view
+                .filter(|view| view.zones.is_none())
+                .map(|view| ("all", &view.eligible));
+            let zones = view.and_then(|view| view.zones.as_ref()).into_iter().flatten();
+            let zones = zones.map(|(zone, eligible)| (self.zones[zone.0 as usize].as_str(), eligible));
+            whole.into_iter().chain(zones).map(move |(zone, eligible)| {
+                let routed = eligible.reason == RoutingReason::EnoughHealthy;
+                (arn.as_str(), zone, eligible.in_dns, routed)
+            })
+        })
+    }
 }
