@@ -54,10 +54,12 @@ impl Weight {
     /// whatever its weight: whether a light one takes part at all was drawn before, and if its weight counted again
     /// it would get nothing while others are idle too.
     pub fn cost(self, load: u32) -> f64 {
-        if load == 0 {
-            1.0
+        let after = f64::from(load) + 1.0;
+        // Nearly all targets nearly always: not worth a division.
+        if load == 0 || self == Weight::FULL {
+            after
         } else {
-            (f64::from(load) + 1.0) / self.share()
+            after / self.share()
         }
     }
 }
