@@ -31,10 +31,16 @@ impl Service {
         (self.seen > 0.0).then(|| start + Duration::from_nanos(self.mean_nanos as u64))
     }
 
-    /// What a failure's latency counts as: no less than the last success's. The last, not the mean: so failures have the
-    /// same peaks as successes, and an algorithm that looks at peaks sees no difference.
-    pub fn failure_latency(&self, measured: Duration) -> Duration {
+    /// What a failure's latency counts as where peaks are looked at: no less than the last success's. The last, not the
+    /// mean: so failures have the same peaks as successes, and no difference is seen.
+    pub fn failure_peak(&self, measured: Duration) -> Duration {
         measured.max(self.latency)
+    }
+
+    /// What it counts as where medians are looked at: no less than the mean time of successes. Where most successes are
+    /// quick and some are not, failures that took as long as a quick one would make the fastest target of all.
+    pub fn failure_time(&self, measured: Duration) -> Duration {
+        measured.max(Duration::from_nanos(self.mean_nanos as u64))
     }
 }
 
@@ -53,8 +59,10 @@ mod tests {
             service.busy_until(Mono::from_millis(100)),
             Some(Mono::from_millis(120))
         );
-        assert_eq!(service.failure_latency(ms(1)), ms(7));
-        assert_eq!(service.failure_latency(ms(9)), ms(9));
+        assert_eq!(service.failure_peak(ms(1)), ms(7));
+        assert_eq!(service.failure_peak(ms(9)), ms(9));
+        assert_eq!(service.failure_time(ms(1)), ms(20));
+        assert_eq!(service.failure_time(ms(30)), ms(30));
         for _ in 0..2_000 {
             service.succeeded(Duration::from_secs(3600), ms(1));
         }

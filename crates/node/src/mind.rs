@@ -89,7 +89,7 @@ impl Mind {
         let service = self.services.entry(group).or_default();
         service.succeeded(now.since(start), latency);
         slot.target().stats.tally(self.worker, latency);
-        slot.target().stats.measure(now, slot.load(), latency);
+        slot.target().stats.measure(now, slot.load(), latency, latency);
     }
 
     /// A request that this target took at `start` has failed through its fault: the slot stays counted as long as a success
@@ -103,8 +103,9 @@ impl Mind {
         wait: Option<Duration>,
     ) {
         let service = self.services.get(&group).copied().unwrap_or_default();
-        let latency = service.failure_latency(now.since(start));
-        slot.target().stats.measure(now, slot.load(), latency);
+        let took = now.since(start);
+        let (peak, typical) = (service.failure_peak(took), service.failure_time(took));
+        slot.target().stats.measure(now, slot.load(), peak, typical);
         let asked = wait.map(|wait| now + wait);
         let until = service.busy_until(start).max(asked);
         if let Some(until) = until.filter(|&until| until > now) {

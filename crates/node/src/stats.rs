@@ -185,15 +185,15 @@ impl TargetStats {
     }
 
     /// Takes the latency of a request that was picked when the load was `load`, if someone asks for latencies. Two workers
-    /// that write at once lose one of the two, which an average bears.
-    pub(crate) fn measure(&self, now: Mono, load: u32, latency: Duration) {
+    /// that write at once lose one of the two, which an average bears. `peak` and `typical` differ for failures only.
+    pub(crate) fn measure(&self, now: Mono, load: u32, peak: Duration, typical: Duration) {
         if !self.roster.is_timed() {
             return;
         }
-        let peak = PeakLatency(self.peak.load(Relaxed)).with(now, latency);
+        let peak = PeakLatency(self.peak.load(Relaxed)).with(now, peak);
         self.peak.store(peak.0, Relaxed);
         let median = &self.medians[load_class(load)];
-        median.store(MedianLatency(median.load(Relaxed)).with(now, latency).0, Relaxed);
+        median.store(MedianLatency(median.load(Relaxed)).with(now, typical).0, Relaxed);
     }
 
     /// Takes the latency of a success, if someone watches for slow targets.
