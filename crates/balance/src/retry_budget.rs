@@ -1,6 +1,7 @@
 //! How many requests may be sent again: a share of all requests and a floor, so that retries help while few targets fail and
 //! do not double the load when all do.
 
+use core::time::Duration;
 use forebay_units::Mono;
 
 /// Thousandths of a retry that each request earns: one in five.
@@ -44,7 +45,7 @@ impl RetryBudget {
         let earned = millis.saturating_mul(PER_SECOND);
         if earned > 0 {
             self.saved = self.saved.saturating_add(earned).min(SAVED * RETRY);
-            self.earned = Some(now);
+            self.earned = Some(since + Duration::from_millis(millis));
         }
         let affordable = self.saved >= RETRY;
         if affordable {

@@ -445,7 +445,9 @@ impl Exchange {
     /// The target's part ends here; what became of it says how long its slot counts on.
     fn part(&mut self, now: Mono, mind: &mut Mind) {
         let record = &self.record;
-        let failed = record.target_status.is_some_and(|status| status >= 500)
+        let failed = record
+            .target_status
+            .is_some_and(|status| status >= 500 || self.leave.is_push_back(status))
             || record.reason.is_some_and(Reason::blames_target);
         if failed {
             self.lose(now, mind);
@@ -477,11 +479,15 @@ impl Exchange {
             refusal::count_memory(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
-            let answers = &target.stats.totals.of(mind.worker).answers;
-            count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
+            count_answer(target, status, mind);
         }
         &self.record
     }
+}
+
+fn count_answer(target: &TargetView, status: u16, mind: &Mind) {
+    let answers = &target.stats.totals.of(mind.worker).answers;
+    count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
 }
 
 fn count_own(stats: &BalancerStats, status: u16) {

@@ -1,6 +1,6 @@
 //! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
 
-use super::{Exchange, count};
+use super::{Exchange, count, count_answer};
 use crate::mind::Mind;
 use crate::picture::{GroupView, ListenerView, Picture};
 use crate::{Reuse, Step};
@@ -42,7 +42,7 @@ impl Leave {
         self.retries > 0
     }
 
-    fn is_push_back(self, status: u16) -> bool {
+    pub(super) fn is_push_back(self, status: u16) -> bool {
         self.push_back && matches!(status, 429 | 503)
     }
 }
@@ -70,7 +70,11 @@ impl Exchange {
         if !(answer.replayable && (self.safe || pushed)) {
             return None;
         }
+        let failed = self.record.target.clone();
         let step = self.again(now, picture, mind)?;
+        if let Some(failed) = failed {
+            count_answer(&failed, answer.status, mind);
+        }
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.answer_retries);
         Some(step)

@@ -34,6 +34,8 @@ struct Body {
     chunk: Bytes,
     done: bool,
     moved: u64,
+    /// Something was received that the source will not give again, whether or not it was sent.
+    taken: bool,
 }
 
 /// Why a body broke off.
@@ -61,10 +63,14 @@ impl Body {
                 *progress = true;
             }
             match ready!(source.poll_data(cx)) {
-                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Ok(chunk)) => {
+                    self.taken |= !chunk.is_empty();
+                    self.chunk = chunk;
+                }
                 Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
                 None => {
                     let trailers = ready!(source.poll_trailers(cx)).map_err(|_| Broken::Source)?;
+                    self.taken |= trailers.is_some();
                     match trailers {
                         Some(trailers) => sink.send_trailers(trailers),
                         None => sink.send_data(Bytes::new(), true),
@@ -130,7 +136,7 @@ impl<W: Wire> Passage<'_, W> {
         exchange: &mut Exchange,
         target: &TargetView,
         reuse: Reuse,
-        moved: &mut bool,
+        taken: &mut bool,
     ) -> Result<Next, Instead> {
         let pass = match passport(self.worker, self.slot, target, reuse, &self.desk.out).await {
             Ok(pass) => pass,
@@ -146,7 +152,7 @@ impl<W: Wire> Passage<'_, W> {
         let reused = pass.reused;
         let mut flight = match self.send(pass, target).await {
             Ok(flight) => flight,
-            Err(sent) => return Err(died(reused, sent, *moved)),
+            Err(sent) => return Err(died(reused, sent, *taken)),
         };
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
         slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
@@ -161,9 +167,9 @@ impl<W: Wire> Passage<'_, W> {
             });
             slot.until(wait).await
         };
-        *moved |= flight.up.moved > 0;
+        *taken |= flight.up.taken;
         match waited {
-            Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*moved) {
+            Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*taken) {
                 Some(step) => {
                     flight.sink.send_reset(Code::CANCEL);
                     Err(Instead::Step(step))
@@ -173,7 +179,7 @@ impl<W: Wire> Passage<'_, W> {
             Ok(Waited::Dead(error)) => {
                 let unsent = was_not_processed(&error);
                 let sent = if unsent { Sent::Nothing } else { Sent::Some };
-                Err(died(flight.reused, sent, *moved))
+                Err(died(flight.reused, sent, *taken))
             }
             Ok(Waited::ClientGone) => {
                 flight.sink.send_reset(Code::CANCEL);
@@ -234,6 +240,7 @@ impl<W: Wire> Passage<'_, W> {
                 .insert(TE, HeaderValue::from_static("trailers"));
         }
         let ends = self.incoming.framing == Framing::None;
+        self.touch();
         let ready = self.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
         if !matches!(ready, Ok(Ok(()))) {
             return Err(Sent::Nothing);
@@ -368,11 +375,11 @@ impl<W: Wire> Passage<'_, W> {
 }
 
 /// The stream died before an answer. `moved`: bytes of the body went out that can't be sent again.
-fn died(reused: bool, sent: Sent, moved: bool) -> Instead {
+fn died(reused: bool, sent: Sent, taken: bool) -> Instead {
     let death = Death {
         reused,
         sent,
-        replayable: !moved,
+        replayable: !taken,
     };
     Outcome::Died(death).into()
 }

@@ -177,6 +177,35 @@ fn a_slot_that_was_pushed_back_counts_as_long_as_the_target_asks() {
 }
 
 #[test]
+fn answers_that_are_replaced_count_for_the_target_that_gave_them() {
+    let mut world = World::new(2, 1, false);
+    let (mut exchange, first) = world.begin(b"GET");
+    world.reconsider(&mut exchange, 503, true).unwrap();
+    world.settle(exchange, 200);
+    for target in &world.picture.groups[0].targets {
+        let answers = &target.stats.totals.of(0).answers;
+        let seen = (answers[2].load(Relaxed), answers[5].load(Relaxed));
+        assert_eq!(seen, if target.id == first { (0, 1) } else { (1, 0) });
+    }
+}
+
+#[test]
+fn a_push_back_that_goes_on_keeps_its_slot_busy() {
+    let mut world = World::new(1, 1, true);
+    let (mut exchange, _) = world.begin(b"GET");
+    assert_eq!(
+        world.reconsider(&mut exchange, 429, true),
+        None,
+        "there is no other"
+    );
+    world.settle(exchange, 429);
+    let load = |world: &World| world.picture.groups[0].targets[0].stats.load();
+    assert_eq!((load(&world), world.in_flight()), (1, 0));
+    world.mind.expire(Mono::from_millis(5_000));
+    assert_eq!(load(&world), 0);
+}
+
+#[test]
 fn retries_have_a_budget() {
     let mut world = World::new(4, 5, false);
     let mut again = 0;
