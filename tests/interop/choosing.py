@@ -91,7 +91,7 @@ def black_hole(house, balancer, samples):
         attributes(elb, group, {"load_balancing.algorithm.type": "round_robin" if ours else algorithm})
         if ours:
             tags(elb, group, algorithm=algorithm)
-        load = Rate(balancer.nodes[:1], balancer.port, 400)
+        load = Rate(balancer.nodes[:1], balancer.port, 1000)
 
         async def work():
             # What is known of successes must settle first.
@@ -100,15 +100,12 @@ def black_hole(house, balancer, samples):
                 await loaded(load, 5)
             return counted
 
-        counted = run(load, work)
-        shares = counted.shares()
-        fair = sum(counted.by.values()) / len(counted.by)
+        shares = run(load, work).shares()
         others = max(share for name, share in shares.items() if name != BAD)
         print(f"  {algorithm}: {BAD} {shares[BAD]:.2f} of its share, the most of another {others:.2f}")
-        # The bound, and what the lot alone may add to it.
-        assert counted.by[BAD] <= 1.2 * fair + 3 * math.sqrt(1.2 * fair), (algorithm, shares)
+        assert shares[BAD] <= 1.2, (algorithm, shares)
         # Those two prefer whoever was faster lately, and on a busy machine one target always was.
-        assert others <= (2.0 if algorithm in ("peak_ewma", "prequal") else 1.4), (algorithm, shares)
+        assert others <= (2.0 if algorithm in ("peak_ewma", "prequal") else 1.3), (algorithm, shares)
         assert balancer.states()[bad.address] == "healthy", "health checks pass all the while"
         if ours:
             untag(elb, group, "algorithm")
@@ -122,7 +119,7 @@ def mitigation(house, balancer, samples):
     become(bad, "failure-rate=0")
     pairs = {"load_balancing.algorithm.type": "weighted_random", "load_balancing.algorithm.anomaly_mitigation": "on"}
     attributes(elb, group, pairs)
-    load = Rate(balancer.nodes[:1], balancer.port, 400)
+    load = Rate(balancer.nodes[:1], balancer.port, 1000)
 
     async def until(condition, what, seconds):
         deadline = time.monotonic() + seconds
@@ -138,7 +135,7 @@ def mitigation(house, balancer, samples):
         found = time.monotonic() - began
         await loaded(load, max(0.0, 15 - found))
         with Counted(samples) as during:
-            await loaded(load, 6)
+            await loaded(load, 20)
         become(bad, "failure-rate=0")
         began = time.monotonic()
         await until(lambda: anomalies(balancer)[bad.address] == ("normal", "no"), "it is taken back", 60)
@@ -146,16 +143,13 @@ def mitigation(house, balancer, samples):
         await loaded(load, max(0.0, 60 - back) if back > 54 else 1)
         with Counted(samples) as after:
             await loaded(load, 6)
-        return found, back, during, after.shares()
+        return found, back, during.shares(), after.shares()
 
     found, back, during, after = run(load, work)
-    counts, during = during.by, during.shares()
     print(f"  found and given less after {found:.1f} s; then {during[BAD]:.2f} of its share; taken back {back:.1f} s after its recovery: {after[BAD]:.2f}")
     assert during[BAD] <= 0.2, during
-    # Four that take over a fifth have 1.22 each; the lot alone makes some have a little more.
-    fair = sum(counts.values()) / len(counts)
-    most = max(count for name, count in counts.items() if name != BAD)
-    assert most <= 1.3 * fair + 3 * math.sqrt(1.3 * fair), counts
+    # Four that take over the fifth's have 1.22 each: so many requests that the lot does not make it 1.3.
+    assert max(share for name, share in during.items() if name != BAD) <= 1.3, during
     assert 0.8 <= after[BAD] <= 1.2, after
     assert house.metric(r"forebay_\w*mitigat") >= 0
     attributes(elb, group, {"load_balancing.algorithm.anomaly_mitigation": "off", "load_balancing.algorithm.type": "round_robin"})
