@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("forebay-routing", 1),
     ("forebay-health", 1),
     ("forebay-balance", 1),
+    ("forebay-admission", 1),
     ("forebay-awswire", 1),
     ("forebay-node", 2),
     ("forebay-control", 2),

@@ -1,0 +1,499 @@
+//! The agent's side of permits: who may start a request at this target now.
+
+use super::WorkId;
+use super::line::{Held, Line};
+use core::time::Duration;
+use forebay_units::Mono;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How long a node may take to give a recalled permit back before it is revoked. A live node answers at once.
+pub const GRACE: Duration = Duration::from_millis(20);
+
+/// What the grace may grow to for a node whose requests keep arriving late (a way of 160 ms each direction).
+const LONGEST_GRACE: Duration = Duration::from_millis(320);
+
+/// A node that waits uses a permit at once: one that is out for longer than this is asked back.
+const YOUNG: Duration = Duration::from_millis(5);
+
+/// Revoked ids remembered, to know a late request from a made-up one.
+const REMEMBERED: usize = 1024;
+
+/// One node's channel, from its welcome to its end. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Session(pub u64);
+
+/// A request in flight: the slot is busy until `Turnstile::end` gets it back.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the slot stays busy until it is given to `end`"]
+pub struct Work(());
+
+/// Why a request may not start. The application sees nothing of it, so it may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Never granted by this incarnation, used already, given back, or void with its session.
+    Unknown,
+    /// Revoked because it was recalled and neither used nor given back in time.
+    Revoked,
+    /// The limit was lowered meanwhile and as many are in flight.
+    AboveLimit,
+}
+
+/// What to tell nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// These permits are the session's now.
+    Grant {
+        /// To whom.
+        session: Session,
+        /// At least one.
+        ids: Vec<WorkId>,
+    },
+    /// The session shall give back as many unused permits as it can, at once; an answer is owed even if it has none.
+    Recall {
+        /// From whom.
+        session: Session,
+        /// At least one.
+        count: u32,
+    },
+    /// How many requests may be in flight at this target: at the session's start and after each change.
+    Limit {
+        /// To whom.
+        session: Session,
+        /// 0 to 1,000; 0 while it drains.
+        limit: u32,
+    },
+}
+
+/// Counts since the start, and how things are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Requests that may be in flight.
+    pub limit: u32,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Permits that are out.
+    pub outstanding: u32,
+    /// Nodes with a channel.
+    pub sessions: u32,
+    /// Requests that wait for a permit at any node, as last told.
+    pub waiting: u64,
+    /// Permits granted, ever.
+    pub granted: u64,
+    /// Permits used, ever.
+    pub used: u64,
+    /// Permits given back, ever.
+    pub returned: u64,
+    /// Permits revoked, ever.
+    pub revoked: u64,
+    /// Requests refused because their id was revoked, ever.
+    pub refused_revoked: u64,
+    /// Requests refused for an id that never was or is no more, ever.
+    pub refused_unknown: u64,
+    /// Requests refused because the limit had been lowered, ever.
+    pub refused_above_limit: u64,
+}
+
+/// Where a permit is.
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    session: Session,
+    order: u64,
+}
+
+/// Grants permits so that permits out and requests in flight together never exceed the limit.
+///
+/// After any event: take outputs until `poll_output` has none, then ask for `next_deadline`. Costs O(log permits) per
+/// request and O(sessions) per decision.
+///
+/// After the limit was lowered, what is out may exceed it for the grace, and what is in flight until it ends; nothing
+/// starts meanwhile.
+#[derive(Debug)]
+pub struct Turnstile {
+    limit: u32,
+    incarnation: u64,
+    draining: bool,
+    now: Mono,
+    in_flight: u32,
+    sessions: BTreeMap<Session, Line>,
+    permits: BTreeMap<WorkId, Granted>,
+    revoked: BTreeMap<WorkId, Session>,
+    revoked_in_order: VecDeque<WorkId>,
+    outbox: VecDeque<Output>,
+    unsettled: bool,
+    /// When a permit of a waiting line will be old enough to be asked back.
+    ripe: Mono,
+    last_session: u64,
+    turns: u64,
+    figures: Figures,
+}
+
+impl Turnstile {
+    /// A turnstile that lets at most `limit` requests in at a time. `incarnation` tells this run of the agent from others.
+    pub fn new(limit: u32, incarnation: u64) -> Turnstile {
+        Turnstile {
+            limit,
+            incarnation,
+            draining: false,
+            now: Mono::ZERO,
+            in_flight: 0,
+            sessions: BTreeMap::new(),
+            permits: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            revoked_in_order: VecDeque::new(),
+            outbox: VecDeque::new(),
+            unsettled: false,
+            ripe: Mono::NEVER,
+            last_session: 0,
+            turns: 0,
+            figures: Figures::default(),
+        }
+    }
+
+    /// Which run of the agent this is.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// A node has opened a channel.
+    pub fn join(&mut self, now: Mono) -> Session {
+        self.at(now);
+        self.last_session += 1;
+        let session = Session(self.last_session);
+        self.sessions.insert(session, Line::new(GRACE));
+        self.outbox.push_back(Output::Limit {
+            session,
+            limit: self.effective_limit(),
+        });
+        session
+    }
+
+    /// The node's line is `waiting` long now that it has seen `seen` of the permits ever granted to this session
+    /// (what is still on its way to it counts against the line).
+    pub fn demand(&mut self, now: Mono, session: Session, waiting: u64, seen: u64) {
+        self.at(now);
+        if let Some(line) = self.sessions.get_mut(&session) {
+            line.speaks();
+            line.wants = waiting.saturating_sub(line.granted.saturating_sub(seen));
+        }
+    }
+
+    /// The node gives permits back: recalled ones, and those whose request perhaps never got here. Ids that are
+    /// unknown, used, or another session's change nothing. Also the answer to a recall, with no id at all.
+    pub fn returned(&mut self, now: Mono, session: Session, ids: &[WorkId]) {
+        self.at(now);
+        let Some(line) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        line.speaks();
+        for id in ids {
+            let Some(granted) = self.permits.get(id).filter(|granted| granted.session == session) else {
+                continue;
+            };
+            line.give_back(granted.order);
+            self.permits.remove(id);
+            self.figures.returned += 1;
+        }
+    }
+
+    /// The node's channel has ended: its permits are void; its requests in flight keep their slots.
+    pub fn part(&mut self, now: Mono, session: Session) {
+        self.at(now);
+        let Some(line) = self.sessions.remove(&session) else {
+            return;
+        };
+        for id in line.ids() {
+            self.permits.remove(&id);
+        }
+        self.outbox.retain(|output| output.session() != session);
+    }
+
+    /// A request has come with this id; it may start, and then `end` must be called when it is over in whatever way.
+    pub fn begin(&mut self, now: Mono, id: WorkId) -> Result<Work, Refused> {
+        self.at(now);
+        let Some(granted) = self.permits.remove(&id) else {
+            return Err(self.refuse(id));
+        };
+        self.turns += 1;
+        if let Some(line) = self.sessions.get_mut(&granted.session) {
+            line.spend(granted.order);
+            line.used = self.turns;
+            line.was_in_time(GRACE);
+        }
+        if self.in_flight >= self.limit {
+            self.figures.refused_above_limit += 1;
+            return Err(Refused::AboveLimit);
+        }
+        self.in_flight += 1;
+        self.figures.used += 1;
+        Ok(Work(()))
+    }
+
+    fn refuse(&mut self, id: WorkId) -> Refused {
+        let Some(session) = self.revoked.remove(&id) else {
+            self.figures.refused_unknown += 1;
+            return Refused::Unknown;
+        };
+        if let Some(line) = self.sessions.get_mut(&session) {
+            line.was_late(LONGEST_GRACE);
+        }
+        self.figures.refused_revoked += 1;
+        Refused::Revoked
+    }
+
+    /// How many permits the session was ever granted: what a node that has seen them all says in its demand.
+    pub fn granted_to(&self, session: Session) -> u64 {
+        self.sessions.get(&session).map_or(0, |line| line.granted)
+    }
+
+    /// A request is over: its slot is free.
+    pub fn end(&mut self, now: Mono, work: Work) {
+        let Work(()) = work;
+        self.at(now);
+        self.in_flight -= 1;
+    }
+
+    /// From now on at most `limit` requests at a time; 0 lets what is in flight finish and starts nothing.
+    pub fn set_limit(&mut self, now: Mono, limit: u32) {
+        self.at(now);
+        self.limit = limit;
+        self.tell_limit();
+    }
+
+    /// Grants nothing from now on; what is on its way may still start within the grace.
+    pub fn drain(&mut self, now: Mono) {
+        self.at(now);
+        self.draining = true;
+        self.tell_limit();
+    }
+
+    /// Whether nothing is in flight and no permit is out.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.permits.is_empty()
+    }
+
+    fn tell_limit(&mut self) {
+        let limit = self.effective_limit();
+        for &session in self.sessions.keys() {
+            self.outbox.push_back(Output::Limit { session, limit });
+        }
+    }
+
+    fn effective_limit(&self) -> u32 {
+        if self.draining { 0 } else { self.limit }
+    }
+
+    /// When `handle_deadline` wants to be called; never, if nothing is recalled. A late call does no harm but waiting.
+    pub fn next_deadline(&self) -> Mono {
+        let revoke = self.sessions.values().map(Line::due).min();
+        revoke.unwrap_or(Mono::NEVER).min(self.ripe)
+    }
+
+    /// Revokes what was recalled and has neither been used nor given back in time.
+    pub fn handle_deadline(&mut self, now: Mono) {
+        self.at(now);
+        let mut ids = Vec::new();
+        for (&session, line) in &mut self.sessions {
+            line.overdue(now, &mut ids);
+            for id in ids.drain(..) {
+                self.permits.remove(&id);
+                self.figures.revoked += 1;
+                if self.revoked_in_order.len() == REMEMBERED
+                    && let Some(oldest) = self.revoked_in_order.pop_front()
+                {
+                    self.revoked.remove(&oldest);
+                }
+                self.revoked_in_order.push_back(id);
+                self.revoked.insert(id, session);
+            }
+        }
+    }
+
+    /// The next thing to tell a node. `draw` gives 128 bits that nobody can guess.
+    pub fn poll_output(&mut self, draw: &mut dyn FnMut() -> u128) -> Option<Output> {
+        if self.unsettled {
+            self.unsettled = false;
+            self.grant(draw);
+            self.recall();
+        }
+        self.outbox.pop_front()
+    }
+
+    /// Counts, and how things are.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            limit: self.effective_limit(),
+            in_flight: self.in_flight,
+            outstanding: self.permits.len() as u32,
+            sessions: self.sessions.len() as u32,
+            waiting: self.sessions.values().map(|line| line.wants).sum(),
+            ..self.figures
+        }
+    }
+
+    fn at(&mut self, now: Mono) {
+        self.now = self.now.max(now);
+        self.unsettled = true;
+    }
+
+    fn free(&self) -> u32 {
+        let busy = self.in_flight + self.permits.len() as u32;
+        self.effective_limit().saturating_sub(busy)
+    }
+
+    /// Gives what is free to whoever waits most, and what nobody waits for to whoever has least.
+    fn grant(&mut self, draw: &mut dyn FnMut() -> u128) {
+        let mut free = self.free();
+        while free > 0
+            && let Some(line) = next_taker(&mut self.sessions)
+        {
+            self.turns += 1;
+            line.turn = self.turns;
+            line.planned += 1;
+            free -= 1;
+        }
+        for (&session, line) in &mut self.sessions {
+            let mut ids = Vec::new();
+            for _ in 0..std::mem::take(&mut line.planned) {
+                let id = WorkId(draw());
+                self.turns += 1;
+                let order = self.turns;
+                // 128 bits never meet twice unless the source is broken; the slot then stays free until the next event.
+                if let std::collections::btree_map::Entry::Vacant(entry) = self.permits.entry(id) {
+                    entry.insert(Granted { session, order });
+                    line.put(order, Held { id, since: self.now });
+                    ids.push(id);
+                }
+            }
+            if !ids.is_empty() {
+                self.figures.granted += ids.len() as u64;
+                self.outbox.push_back(Output::Grant { session, ids });
+            }
+        }
+    }
+
+    /// Asks permits back: those above the limit, those that others wait for, and, softly, to spread idle ones.
+    fn recall(&mut self) {
+        let now = self.now;
+        let held = self.permits.len() as u32;
+        let limit = self.effective_limit();
+        let excess = (self.in_flight + held).saturating_sub(limit).min(held);
+        let waiting: u64 = self
+            .sessions
+            .values()
+            .filter(|line| line.waits())
+            .map(|line| line.wants)
+            .sum();
+        let owed: u32 = self.sessions.values().map(Line::owes).sum();
+        let wanted = excess + waiting.min(u64::from(limit)) as u32;
+        let mut need = wanted.saturating_sub(owed);
+        self.ripe = Mono::NEVER;
+        if need == 0 {
+            if wanted == 0 {
+                self.spread();
+            }
+            return;
+        }
+        let mut richest: Vec<(u32, Session)> = self
+            .sessions
+            .iter()
+            .map(|(&session, line)| (line.takeable(now, YOUNG, excess > 0), session))
+            .filter(|&(takeable, _)| takeable > 0)
+            .collect();
+        let mut asked: BTreeMap<Session, u32> = BTreeMap::new();
+        while need > 0
+            && let Some((takeable, session)) = richest.iter_mut().max_by_key(|(takeable, _)| *takeable)
+            && *takeable > 0
+        {
+            *takeable -= 1;
+            need -= 1;
+            *asked.entry(*session).or_default() += 1;
+        }
+        for (session, count) in asked {
+            self.ask(session, count);
+        }
+        if need > 0 {
+            let waiting = self.sessions.values().filter(|line| line.waits());
+            self.ripe = waiting
+                .map(|line| line.ripens(YOUNG))
+                .min()
+                .unwrap_or(Mono::NEVER)
+                .max(now + Duration::from_nanos(1));
+        }
+    }
+
+    fn ask(&mut self, session: Session, count: u32) {
+        let Some(line) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let count = line.ask(self.now, count);
+        if count > 0 {
+            self.outbox.push_back(Output::Recall { session, count });
+        }
+    }
+
+    /// Nobody waits: moves half the difference between the richest and the poorest, if it is two or more.
+    fn spread(&mut self) {
+        let speaking = || self.sessions.iter().filter(|(_, line)| !line.mute);
+        let rich = speaking().max_by_key(|(_, line)| line.held());
+        let poor = speaking().map(|(_, line)| line.held()).min();
+        let (Some((&session, line)), Some(poorest)) = (rich, poor) else {
+            return;
+        };
+        let count = (line.held() - poorest) / 2;
+        if count == 0 || line.soft > 0 || line.owes() > 0 {
+            return;
+        }
+        if let Some(line) = self.sessions.get_mut(&session) {
+            line.soft = count;
+            self.outbox.push_back(Output::Recall { session, count });
+        }
+    }
+
+    /// Panics if its parts disagree. For tests; O(permits).
+    pub fn check_invariants(&self) {
+        let mut held = 0;
+        for (session, line) in &self.sessions {
+            line.check_invariants();
+            for id in line.ids() {
+                held += 1;
+                assert_eq!(
+                    self.permits.get(&id).map(|granted| granted.session),
+                    Some(*session),
+                    "a line holds what the book does not know"
+                );
+            }
+        }
+        assert_eq!(held, self.permits.len(), "a permit without a line");
+        assert!(self.revoked.len() <= REMEMBERED && self.revoked_in_order.len() <= REMEMBERED);
+    }
+}
+
+impl Output {
+    /// Whom it is for.
+    pub fn session(&self) -> Session {
+        match *self {
+            Output::Grant { session, .. }
+            | Output::Recall { session, .. }
+            | Output::Limit { session, .. } => session,
+        }
+    }
+}
+
+/// Who gets the next permit: the longest line, ties by turns; if nobody waits, who has least, and of those the one that
+/// used one last (so that a busy node among idle ones keeps its own). O(sessions).
+fn next_taker(sessions: &mut BTreeMap<Session, Line>) -> Option<&mut Line> {
+    let left = |line: &Line| line.wants.saturating_sub(u64::from(line.planned));
+    let longest = sessions
+        .iter()
+        .filter(|(_, line)| line.waits() && left(line) > 0)
+        .max_by_key(|(_, line)| (left(line), core::cmp::Reverse(line.turn)))
+        .map(|(&session, _)| session);
+    let chosen = longest.or_else(|| {
+        sessions
+            .iter()
+            .filter(|(_, line)| !line.mute)
+            .min_by_key(|(_, line)| (line.held(), core::cmp::Reverse(line.used), line.turn))
+            .map(|(&session, _)| session)
+    });
+    sessions.get_mut(&chosen?)
+}
