@@ -3,6 +3,7 @@
 use crate::algorithm::Algorithm;
 use crate::health::HealthCheck;
 use crate::logs::{DesyncMode, LogPlace};
+use crate::queue::QueueSettings;
 use crate::rule::{Action, Condition, Priority, Transform};
 use crate::stickiness::{Secret, Stickiness};
 use crate::tls::TlsBlueprint;
@@ -159,6 +160,8 @@ pub struct ListenerSettings {
     pub response_headers: Vec<(String, String)>,
     /// Names of the headers that tell targets the TLS version and cipher.
     pub tls_header_names: [String; 2],
+    /// Rules that say of which class their requests are, ascending.
+    pub classes: Vec<(Priority, Arc<str>)>,
 }
 
 impl Default for ListenerSettings {
@@ -170,6 +173,7 @@ impl Default for ListenerSettings {
                 "X-Amzn-Tls-Version".to_owned(),
                 "X-Amzn-Tls-Cipher-Suite".to_owned(),
             ],
+            classes: Vec::new(),
         }
     }
 }
@@ -245,6 +249,10 @@ pub struct GroupSettings {
     pub push_back: bool,
     /// Answers say so when the group fails open.
     pub fail_open_header: bool,
+    /// Limits of its targets and who waits for a place; none if requests go out at once.
+    pub queue: Option<Arc<QueueSettings>>,
+    /// The port on which the agents beside its targets are told of requests.
+    pub control_port: Option<u16>,
 }
 
 impl Default for GroupSettings {
@@ -266,6 +274,8 @@ impl Default for GroupSettings {
             retries: 0,
             push_back: false,
             fail_open_header: false,
+            queue: None,
+            control_port: None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod blueprint;
 mod health;
 pub mod limits;
 mod logs;
+mod queue;
 mod rule;
 mod stickiness;
 mod tls;
@@ -21,6 +22,7 @@ pub use health::{
     Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth,
 };
 pub use logs::{DesyncMode, LogPlace};
+pub use queue::{Concurrency, QueueSettings};
 pub use rule::{
     Action, Condition, FixedResponse, Forward, ForwardStickiness, Priority, QueryMatch, Redirect, Rewrite,
     TextMatch, Transform, WeightedGroup,

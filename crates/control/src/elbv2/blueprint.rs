@@ -6,6 +6,7 @@ use crate::elbv2::balancer_tags::extend_balancer;
 use crate::elbv2::extensions::extend;
 use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
+use crate::elbv2::queue_tags::class_of;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
 use crate::state::State;
@@ -153,6 +154,14 @@ impl Touched {
             }
         });
         for arn in tags {
+            // A rule's tags say of which class its requests are.
+            let rule = [new, old].into_iter().find_map(|region| {
+                let rule = region.rules.get(&arn)?;
+                region.listeners.get(&rule.listener_arn)
+            });
+            touched
+                .balancers
+                .extend(rule.map(|listener| listener.balancer_arn.clone()));
             touched.balancers.insert(arn.clone());
             touched.groups.insert(arn);
         }
@@ -276,12 +285,12 @@ fn listener_blueprint(
             .into_iter()
             .map(|rule| rule_blueprint(rule))
             .collect(),
-        settings: listener_settings(listener),
+        settings: listener_settings(region, listener),
     })
 }
 
 /// `routing.http.response.x_frame_options.header_value` sets `X-Frame-Options`.
-fn listener_settings(listener: &Listener) -> ListenerSettings {
+fn listener_settings(region: &Region, listener: &Listener) -> ListenerSettings {
     let response = |(key, value): (&String, &String)| {
         let name = key
             .strip_prefix("routing.http.response.")?
@@ -306,6 +315,14 @@ fn listener_settings(listener: &Listener) -> ListenerSettings {
             request("x_amzn_tls_version", version),
             request("x_amzn_tls_cipher_suite", cipher),
         ],
+        classes: region
+            .rules_of(&listener.arn)
+            .into_iter()
+            .filter_map(|rule| {
+                let tags = region.tags.get(&rule.arn).map(|tags| &**tags);
+                Some((rule.priority, class_of(tags)?))
+            })
+            .collect(),
     }
 }
 
@@ -377,6 +394,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
         anomaly_latency: false,
         stickiness: stickiness(set),
+        control_port: group.control_port,
         ..GroupSettings::default()
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));

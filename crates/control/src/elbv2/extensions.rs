@@ -2,6 +2,7 @@
 
 use crate::elbv2::balancer_tags;
 use crate::elbv2::errors::validation;
+use crate::elbv2::queue_tags::{self, queue_of};
 use crate::elbv2::records::Tags;
 use core::time::Duration;
 use forebay_awswire::ApiError;
@@ -80,7 +81,7 @@ pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
         PUSH_BACK | FAIL_OPEN_HEADER => (switch(value).is_some(), "'on' or 'off'"),
         ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
         STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
-        _ => match balancer_tags::wanted(key, value) {
+        _ => match balancer_tags::wanted(key, value).or_else(|| queue_tags::wanted(key, value)) {
             Some(wanted) => (false, wanted),
             None => (true, ""),
         },
@@ -96,6 +97,7 @@ pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
 /// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says
 /// nothing.
 pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
+    settings.queue = queue_of(settings.control_port.is_some(), tags).map(Arc::new);
     let Some(tags) = tags else { return };
     let tag = |key: &str| tags.get(key).map(String::as_str);
     settings.verified_name = tag(VERIFY).filter(|&name| name != "off").map(Arc::from);

@@ -25,6 +25,7 @@ mod paging;
 mod placement;
 mod policies;
 mod probes;
+mod queue_tags;
 pub mod records;
 mod redirects;
 mod rules;
