@@ -2,6 +2,21 @@
 //! Never reads a clock, never draws ambient randomness, never touches a socket.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod drain;
+mod figures;
+mod gate;
+mod gradient;
+mod ladder;
 pub mod permits;
+mod queue;
+mod ring;
+mod seats;
+mod words;
 
+pub use figures::{Figures, Waits};
+pub use gate::Gate;
+pub use gradient::GradientSettings;
 pub use permits::WorkId;
+pub use words::{
+    Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slot, Slots, Verdict, Why,
+};

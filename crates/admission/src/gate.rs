@@ -1,0 +1,301 @@
+//! The gate of a target group: who may start now, who waits, who is refused.
+
+use crate::drain::Drain;
+use crate::figures::Figures;
+use crate::permits::WorkId;
+use crate::queue::{Comer, Entry, Queue};
+use crate::seats::Seats;
+use crate::words::{
+    Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slots, Verdict, Why,
+};
+use core::time::Duration;
+use forebay_units::{Mono, Stream};
+use std::collections::VecDeque;
+
+/// What a refusal promises at least and at most.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(300);
+
+/// Slots and queue of one group in one node process. After anything that may free a slot or end a wait, ask `poll` until
+/// it has nothing more: only then does no slot stay free while someone waits for it.
+#[derive(Debug)]
+pub struct Gate<T, W> {
+    rules: Rules,
+    seats: Seats<T>,
+    queue: Queue<W>,
+    /// Those whose places others got.
+    displaced: VecDeque<Released<T, W>>,
+    drain: Drain,
+    figures: Figures,
+    /// Something has changed since `poll` had nothing more.
+    stirred: bool,
+}
+
+impl<T: Clone, W> Gate<T, W> {
+    /// A gate without targets.
+    pub fn new(rules: Rules) -> Self {
+        Gate {
+            seats: Seats::new(rules.limit, rules.balanced),
+            rules,
+            queue: Queue::default(),
+            displaced: VecDeque::new(),
+            drain: Drain::default(),
+            figures: Figures::default(),
+            stirred: false,
+        }
+    }
+
+    /// Goes by these rules from now on. Whoever waits stays, even if fewer may wait now. O(targets log targets).
+    pub fn set_rules(&mut self, now: Mono, rules: Rules) {
+        self.stir(now);
+        self.seats.set_limit(rules.limit, rules.balanced);
+        self.rules = rules;
+    }
+
+    /// Says who may be picked now. Counts, permits and pauses of those that stay are kept, and of those that leave until
+    /// they are nothing, so also of those that leave and come back. O(targets log targets).
+    pub fn arrange(&mut self, now: Mono, members: Vec<Member<T>>) {
+        self.stir(now);
+        self.seats.arrange(members);
+    }
+
+    /// A request wants a slot. `draws` is not used by the orders there are now.
+    pub fn arrive(
+        &mut self,
+        now: Mono,
+        arrival: &Arrival<'_>,
+        _draws: &mut Stream,
+        waiter: impl FnOnce() -> W,
+    ) -> Verdict<T> {
+        if self.seats.next_resume() <= now {
+            self.stir(now);
+        }
+        // Whoever waits has been served as far as possible, so a slot that is free now is of no use to them.
+        if (!self.stirred || self.queue.is_empty())
+            && let Some(slot) = self.seats.take(arrival.zone, arrival.avoid, arrival.prefers)
+        {
+            self.figures.admitted += 1;
+            return Verdict::Admitted(slot);
+        }
+        self.drain.advance(now, !self.queue.is_empty());
+        if let Some(refusal) = self.refusal(now, arrival) {
+            self.figures.refused[refusal.why as usize] += 1;
+            return Verdict::Refused(refusal);
+        }
+        let comer = Comer {
+            zone: arrival.zone,
+            class: arrival.class,
+            weight: arrival.weight,
+            since: arrival.since,
+            deadline: arrival.deadline,
+            front: arrival.front,
+            prefers: arrival.prefers,
+        };
+        Verdict::Waits(self.queue.join(&comer, waiter()))
+    }
+
+    /// Whether this request must not wait. Makes room for it if its class is owed some.
+    fn refusal(&mut self, now: Mono, arrival: &Arrival<'_>) -> Option<Refusal> {
+        let refusal = |why, wait: Option<Duration>| {
+            let retry_after = wait.unwrap_or(SOONEST).clamp(SOONEST, LATEST);
+            Some(Refusal { why, retry_after })
+        };
+        if arrival.deadline <= now {
+            return refusal(Why::Late, self.predicted(arrival));
+        }
+        if arrival.front {
+            return None;
+        }
+        let predicted = self.predicted(arrival);
+        if self.rules.length == 0 {
+            return refusal(Why::NoSlot, predicted);
+        }
+        if predicted.is_some_and(|wait| wait > arrival.deadline.since(now)) {
+            return refusal(Why::TooLong, predicted);
+        }
+        if self.queue.len() < self.rules.length {
+            return None;
+        }
+        let place = self
+            .queue
+            .to_displace(arrival.class, arrival.weight, self.rules.length);
+        let Some(entry) = place.and_then(|place| self.queue.leave(place)) else {
+            return refusal(Why::Full, predicted);
+        };
+        self.figures.refused[Why::Displaced as usize] += 1;
+        self.displaced.push_back(Released {
+            waited: now.since(entry.since),
+            waiter: entry.waiter,
+            outcome: Err(Refusal {
+                why: Why::Displaced,
+                retry_after: predicted.unwrap_or(SOONEST).clamp(SOONEST, LATEST),
+            }),
+        });
+        None
+    }
+
+    /// How long an arrival would wait. None if nothing tells, as with no target or before the first drained slot.
+    fn predicted(&self, arrival: &Arrival<'_>) -> Option<Duration> {
+        if self.rules.limit == Limit::Open || self.seats.members() == 0 {
+            return None;
+        }
+        let rate = self.drain.rate(self.seats.busy() + self.seats.free())?;
+        let (ahead, share) = self.queue.ahead(arrival.class, arrival.weight, arrival.deadline);
+        // The class gets its share of what is drained, or more while others want less; it never waits for more than all.
+        let own = (ahead + 1) as f64 / (rate * share);
+        let all = (self.queue.len() + 1) as f64 / rate;
+        Duration::try_from_secs_f64(own.min(all)).ok()
+    }
+
+    /// A waiter leaves by itself. None if it was released already: then it has, or had, a slot or a refusal.
+    pub fn leave(&mut self, now: Mono, place: Place, why: Leaving) -> Option<(W, Refusal)> {
+        self.drain.advance(now, !self.queue.is_empty());
+        let entry = self.queue.leave(place)?;
+        match why {
+            Leaving::Gone => self.figures.gone += 1,
+            Leaving::Late => self.figures.refused[Why::Late as usize] += 1,
+        }
+        let refusal = self.late(&entry);
+        Some((entry.waiter, refusal))
+    }
+
+    fn late(&self, _entry: &Entry<W>) -> Refusal {
+        let slots = self.seats.busy() + self.seats.free();
+        let rate = if self.seats.members() == 0 {
+            None
+        } else {
+            self.drain.rate(slots)
+        };
+        let wait =
+            rate.and_then(|rate| Duration::try_from_secs_f64((self.queue.len() + 1) as f64 / rate).ok());
+        Refusal {
+            why: Why::Late,
+            retry_after: wait.unwrap_or(SOONEST).clamp(SOONEST, LATEST),
+        }
+    }
+
+    /// A request that had a slot is over. `took`, of a success, tells how long slots are held, and feeds `Limit::Auto`.
+    /// With `Limit::Permits` it frees nothing here: the agent grants anew.
+    pub fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
+        if !self.queue.is_empty() {
+            self.stir(now);
+        }
+        if let Some(took) = took {
+            self.drain.held(took);
+        }
+        self.seats.release(now, key, took);
+    }
+
+    /// Permits came. Those beyond 4,096 unused ones of a target are not kept.
+    pub fn grant(&mut self, now: Mono, key: Key, ids: &[WorkId]) {
+        self.stir(now);
+        self.seats.grant(key, ids);
+    }
+
+    /// Takes back at most so many unused permits.
+    pub fn take_back(&mut self, _now: Mono, key: Key, count: usize) -> Vec<WorkId> {
+        self.seats.take_back(key, count)
+    }
+
+    /// The channel to a target's agent is gone: its unused permits are void.
+    pub fn lost(&mut self, now: Mono, key: Key) {
+        self.take_back(now, key, usize::MAX);
+    }
+
+    /// The target pushed back: it has a slot less until then. An open gate has no slots to lose.
+    pub fn pause(&mut self, now: Mono, key: Key, until: Mono) {
+        self.seats.pause(now, key, until);
+    }
+
+    /// When `poll` must be asked again though nothing else has happened; `Mono::NEVER` if not at all.
+    pub fn next_deadline(&self) -> Mono {
+        self.seats.next_resume()
+    }
+
+    /// The next one whose wait is over: it gets a slot, or was displaced, or its deadline has come.
+    pub fn poll(&mut self, now: Mono) -> Option<Released<T, W>> {
+        if let Some(released) = self.displaced.pop_front() {
+            return Some(released);
+        }
+        if self.seats.next_resume() <= now {
+            self.stir(now);
+        }
+        if !self.stirred {
+            return None;
+        }
+        let released = self.serve(now);
+        self.stirred = released.is_some() && !self.queue.is_empty();
+        released
+    }
+
+    fn serve(&mut self, now: Mono) -> Option<Released<T, W>> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let place = self.queue.head(|zone| self.seats.has_free(zone))?;
+        let entry = self.queue.entry(place)?;
+        if entry.deadline <= now {
+            let entry = self.queue.leave(place)?;
+            self.figures.refused[Why::Late as usize] += 1;
+            return Some(Released {
+                waited: now.since(entry.since),
+                outcome: Err(self.late(&entry)),
+                waiter: entry.waiter,
+            });
+        }
+        let slot = self.seats.take(entry.zone, &[], entry.prefers)?;
+        let entry = self.queue.serve(place)?;
+        let waited = now.since(entry.since);
+        self.drain.drained();
+        self.figures.admitted += 1;
+        self.figures.queued += 1;
+        self.figures.waits.record(waited);
+        Some(Released {
+            waiter: entry.waiter,
+            waited,
+            outcome: Ok(slot),
+        })
+    }
+
+    /// Something changes: whoever waits may have to be served.
+    fn stir(&mut self, now: Mono) {
+        self.drain.advance(now, !self.queue.is_empty());
+        self.seats.resume(now);
+        self.stirred = true;
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Slots of one target; all zero if it is not known.
+    pub fn slots(&self, key: Key) -> Slots {
+        self.seats.slots(key)
+    }
+
+    /// What it goes by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Counts, and how things stand.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            waiting: self.queue.len(),
+            busy: self.seats.busy(),
+            free: self.seats.free(),
+            ..self.figures.clone()
+        }
+    }
+
+    /// Panics if what it keeps does not agree with itself, or if a slot is free that someone waits for.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        self.seats.check_invariants();
+        self.queue.check_invariants();
+        if !self.stirred {
+            assert_eq!(self.queue.head(|zone| self.seats.has_free(zone)), None);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! How many requests a target takes at once, learned from how long its answers take.
+//!
+//! The gradient of Envoy's adaptive concurrency filter, after Netflix's concurrency-limits: limit' = limit x gradient + head
+//! room, with gradient = baseline x tolerance / latency of late, between 1/2 and 1 (above 1 the head room grows the limit),
+//! and head room = the square root of the limit. The baseline is what an answer takes when the target has little to do: it
+//! is measured again each minute by letting only few requests at a time through for some answers. With a queue in front
+//! that costs a short wait, not refusals. Latencies are medians: one slow answer says nothing.
+
+use core::time::Duration;
+use forebay_units::Mono;
+
+/// Settings of `Limit::Auto`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GradientSettings {
+    /// Where it begins.
+    pub initial: u32,
+    /// Never less, and so many at a time while the baseline is measured.
+    pub least: u32,
+    /// Never more.
+    pub most: u32,
+    /// Latency of late may be this many times the baseline before the limit shrinks.
+    pub tolerance: f64,
+    /// Answers in a window: the limit changes once each.
+    pub window: usize,
+    /// Answers that make a baseline.
+    pub baseline: usize,
+    /// The baseline is measured again after so long.
+    pub again: Duration,
+}
+
+impl Default for GradientSettings {
+    fn default() -> Self {
+        GradientSettings {
+            initial: 4,
+            least: 1,
+            most: 1000,
+            tolerance: 1.25,
+            window: 20,
+            baseline: 7,
+            again: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What one target's answers have taught.
+#[derive(Debug)]
+pub(crate) struct Gradient {
+    settings: GradientSettings,
+    limit: f64,
+    /// Seconds; none until measured.
+    baseline: Option<f64>,
+    measured: Mono,
+    measuring: bool,
+    /// Answers of requests that began before the limit was lowered for the measurement are left out: so many still come.
+    older: u32,
+    window: Vec<f64>,
+    /// Some request of this window met a target that was more than half full.
+    used: bool,
+}
+
+impl Gradient {
+    pub(crate) fn new(settings: GradientSettings) -> Gradient {
+        Gradient {
+            settings,
+            limit: f64::from(settings.initial.max(1)),
+            baseline: None,
+            measured: Mono::ZERO,
+            measuring: false,
+            older: 0,
+            window: Vec::new(),
+            used: false,
+        }
+    }
+
+    /// Slots now.
+    pub(crate) fn limit(&self) -> u32 {
+        let least = self.settings.least.max(1);
+        if self.measuring {
+            return least;
+        }
+        (self.limit as u32).clamp(least, self.settings.most.max(least))
+    }
+
+    /// A success took so long; `busy` requests were at the target, this one with them.
+    pub(crate) fn sample(&mut self, now: Mono, took: Duration, busy: u32) {
+        let due = self.baseline.is_none() || now.since(self.measured) >= self.settings.again;
+        if due && !self.measuring {
+            self.measuring = true;
+            self.older = busy.saturating_sub(1);
+            self.window.clear();
+            return;
+        }
+        if self.older > 0 {
+            self.older -= 1;
+            return;
+        }
+        self.window.push(took.as_secs_f64());
+        self.used |= f64::from(busy) * 2.0 >= self.limit;
+        let enough = if self.measuring {
+            self.settings.baseline
+        } else {
+            self.settings.window
+        };
+        if self.window.len() < enough.max(1) {
+            return;
+        }
+        let middle = self.window.len() / 2;
+        let (_, &mut median, _) = self.window.select_nth_unstable_by(middle, f64::total_cmp);
+        self.window.clear();
+        if self.measuring {
+            (self.baseline, self.measured, self.measuring) = (Some(median), now, false);
+        } else {
+            self.learn(median);
+        }
+        self.used = false;
+    }
+
+    fn learn(&mut self, median: f64) {
+        let Some(baseline) = self.baseline else {
+            return;
+        };
+        let gradient = (baseline * self.settings.tolerance / median.max(1e-9)).clamp(0.5, 1.0);
+        // A target that nobody fills says nothing about how much it could take.
+        if self.used || gradient < 1.0 {
+            self.limit = self.limit * gradient + self.limit.sqrt();
+        }
+        self.limit = self.limit.clamp(
+            f64::from(self.settings.least.max(1)),
+            f64::from(self.settings.most),
+        );
+    }
+
+    /// The target said that it has too much to do.
+    pub(crate) fn pushed_back(&mut self) {
+        self.limit = (self.limit * 0.9).max(f64::from(self.settings.least.max(1)));
+    }
+}
