@@ -60,7 +60,7 @@ fn picture(targets: u16) -> Arc<Picture> {
         match output {
             Output::Publish(picture) => latest = Some(picture),
             Output::Probe(order) => probed.push(order.target),
-            Output::Drained { .. } | Output::Weighed { .. } => {}
+            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
         }
     }
     for target in probed {

@@ -83,6 +83,8 @@ pub struct BalancerSettings {
     pub desync: DesyncMode,
     /// Where a line per request goes.
     pub access_log: Option<LogPlace>,
+    /// Whether lines of the access log end with fields that ALB does not have.
+    pub log_extensions: bool,
     /// Where a line per connection goes.
     pub connection_log: Option<LogPlace>,
     /// Where a line per probe of its targets goes.
@@ -106,6 +108,7 @@ impl Default for BalancerSettings {
             drop_invalid_headers: false,
             desync: DesyncMode::default(),
             access_log: None,
+            log_extensions: false,
             connection_log: None,
             health_log: None,
             http2: true,

@@ -13,6 +13,10 @@ pub struct Answer {
     pub content: Option<(String, Vec<u8>)>,
     /// Where a redirect leads.
     pub location: Option<String>,
+    /// Seconds after which to try again.
+    pub retry_after: Option<u64>,
+    /// ALB's own refusal where agents count: it names no server and ends its connection.
+    pub bare: bool,
 }
 
 impl Answer {
@@ -24,6 +28,38 @@ impl Answer {
             reason,
             content: Some(("text/html".to_owned(), page(status).into_bytes())),
             location: None,
+            retry_after: None,
+            bare: false,
+        }
+    }
+
+    /// What ALB answers when no target with an agent has a slot: 157 bytes, seen on ALB.
+    pub fn no_slot() -> Answer {
+        Answer {
+            content: Some(("text/plain".to_owned(), b"Service Unavailable".to_vec())),
+            bare: true,
+            ..Answer::page(Reason::NoSlot)
+        }
+    }
+
+    /// What an agent answers in place of its application, in the words of AWS's.
+    pub fn work_refused(reason: Reason) -> Answer {
+        let said = match reason {
+            Reason::WorkIdMissing => "missing x-amzn-target-control-work-id",
+            _ => "Unexpected value for x-amzn-target-control-work-id",
+        };
+        Answer {
+            content: Some(("text/plain".to_owned(), said.as_bytes().to_vec())),
+            ..Answer::page(reason)
+        }
+    }
+
+    /// The reason phrase that goes with its status.
+    pub fn phrase(&self) -> &'static str {
+        if self.bare {
+            "Service Unavailable"
+        } else {
+            phrase(self.status)
         }
     }
 }

@@ -2,22 +2,27 @@
 //! what came of it.
 
 use crate::answer::Answer;
+use crate::gate::Ticket;
 use crate::load::InFlight;
 use crate::mind::Mind;
-use crate::picture::{ListenerView, Picture, TargetId, TargetView, ZoneId};
+use crate::picture::{GroupView, ListenerView, Picture, TargetId, TargetView, ZoneId};
 use crate::reason::Reason;
 use crate::reuse::Reuse;
 use crate::stats::BalancerStats;
+use crate::turnstile::Working;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_health::RoutingReason;
-use forebay_model::ProtocolVersion;
+use forebay_model::{Concurrency, ProtocolVersion};
 use forebay_routing::{Facts, Route};
 use forebay_units::{Mono, Wall};
+use line::Line;
 use std::sync::Arc;
 
 mod again;
+mod failure;
+mod line;
 mod outcome;
 mod own;
 mod record;
@@ -34,9 +39,6 @@ pub use sticky::{CookieValue, Cookies, cookie};
 const ATTEMPTS: usize = 64;
 /// The same when the group fails open: all targets may be dead, and each request would knock at each of them.
 const ATTEMPTS_FAIL_OPEN: usize = 4;
-/// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies
-/// after this time died of something else, and its request may have been at work all the while.
-const STALE_WINDOW: Duration = Duration::from_secs(1);
 
 /// A request, as far as decisions go.
 pub struct Request<'a> {
@@ -50,6 +52,8 @@ pub struct Request<'a> {
     pub speaks: Speaks,
     /// When it came, as clocks on walls have it.
     pub wall: Wall,
+    /// It asks for a WebSocket.
+    pub upgrade: bool,
 }
 
 /// What a client speaks.
@@ -99,6 +103,13 @@ pub enum Step {
         /// Over which connections.
         reuse: Reuse,
     },
+    /// Wait until the ticket is ready, then report [`Outcome::Released`]; past the deadline, [`Outcome::Late`].
+    Wait {
+        /// Tells when the wait is over.
+        ticket: Arc<Ticket>,
+        /// The deadline.
+        until: Mono,
+    },
     /// Pass the target's answer on.
     Relay,
     /// The answer has begun and can't be completed: close the client's connection, so that it sees the cut.
@@ -124,6 +135,10 @@ pub struct Exchange {
     wait: Option<Duration>,
     /// Why all targets of its group get traffic, if its client is to be told.
     open: Option<RoutingReason>,
+    /// How it waits for a slot. Allocates only in groups that have a gate.
+    line: Option<Box<Line>>,
+    /// At an agent: the slot it holds.
+    working: Option<Working>,
 }
 
 /// Adds one to a counter that only this worker writes.
@@ -157,9 +172,20 @@ impl Exchange {
             leave: again::Leave::default(),
             wait: None,
             open: None,
+            line: None,
+            working: None,
         };
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
+        if let Some(turnstile) = &listener.turnstile {
+            match turnstile.admit(now, request.facts.headers) {
+                Ok(working) => exchange.working = working,
+                Err(reason) => {
+                    exchange.record.reason = Some(reason);
+                    return (exchange, Step::Answer(Box::new(Answer::work_refused(reason))));
+                }
+            }
+        }
         let step = exchange.route(now, request, listener, picture, mind, stats);
         (exchange, step)
     }
@@ -214,6 +240,12 @@ impl Exchange {
                 self.record.group = Some(group);
                 if let Some(group) = picture.group(group) {
                     self.note_target(request, group, mind);
+                    if let Some(queue) = &group.queue {
+                        if queue.concurrency == Concurrency::Agent && request.upgrade {
+                            return self.answer(Reason::WebSocketNotServed);
+                        }
+                        self.line = Some(Box::new(Line::of(now, request, queue, listener, won.priority)));
+                    }
                 }
                 self.choose(now, picture, mind, stats)
             }
@@ -235,6 +267,14 @@ impl Exchange {
         }
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
         let limit = if fails_open { ATTEMPTS_FAIL_OPEN } else { ATTEMPTS };
+        if self.attempts < limit
+            && let Some(gate) = group
+                .gate
+                .as_ref()
+                .filter(|_| self.line.is_some() && group.is_limited())
+        {
+            return self.admit(now, gate, group, mind, stats);
+        }
         let slot = (self.attempts < limit)
             .then(|| {
                 self.sticky_target(group)
@@ -242,6 +282,11 @@ impl Exchange {
             })
             .flatten();
         let Some(slot) = slot else {
+            if self.attempts == 0
+                && let Some(gate) = group.gate.as_ref().filter(|_| self.line.is_some())
+            {
+                return self.admit(now, gate, group, mind, stats);
+            }
             let reason = if self.attempts == 0 {
                 Reason::NoTarget
             } else {
@@ -250,23 +295,36 @@ impl Exchange {
             return self.answer(reason);
         };
         if self.attempts == 0 {
-            self.leave = again::Leave::of(group);
-            if self.leave.earns() {
-                mind.earn(group.id);
-            }
+            self.first(group, &slot, mind, stats);
         }
-        if self.attempts == 0 && fails_open {
-            count(&stats.fail_open);
-            self.open = group.fail_open_header.then(|| group.eligible(self.zone).reason);
-        }
-        if self.attempts == 0 && self.is_astray(slot.target()) {
-            count(&stats.non_sticky);
-        }
-        let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
+        let reuse = self.reuse();
         self.send(now, slot, reuse, mind)
     }
 
-    fn send(&mut self, now: Mono, slot: InFlight, reuse: Reuse, mind: &Mind) -> Step {
+    /// Notes what only the first target of a request changes.
+    fn first(&mut self, group: &GroupView, slot: &InFlight, mind: &mut Mind, stats: &BalancerStats) {
+        self.leave = again::Leave::of(group);
+        if self.leave.earns() {
+            mind.earn(group.id);
+        }
+        let reason = group.eligible(self.zone).reason;
+        if reason != RoutingReason::EnoughHealthy {
+            count(&stats.fail_open);
+            self.open = group.fail_open_header.then_some(reason);
+        }
+        if self.is_astray(slot.target()) {
+            count(&stats.non_sticky);
+        }
+    }
+
+    fn reuse(&self) -> Reuse {
+        if self.safe { Reuse::Any } else { Reuse::Careful }
+    }
+
+    fn send(&mut self, now: Mono, mut slot: InFlight, reuse: Reuse, mind: &Mind) -> Step {
+        if let Some(pass) = slot.pass() {
+            pass.sending();
+        }
         let target = Arc::clone(slot.target());
         self.attempts += 1;
         self.record.sent = Some(now);
@@ -293,7 +351,12 @@ impl Exchange {
                 self.record.reason = Some(Reason::TargetClosed);
                 Step::Abort
             }
+            Outcome::Released => self.released(now, picture, mind, stats),
+            Outcome::Late => self.late(now, picture, mind, stats),
             Outcome::Answered(status) => {
+                if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
+                    pass.seen();
+                }
                 self.record.answered = Some(now);
                 self.record.target_status = Some(status);
                 Step::Relay
@@ -311,98 +374,6 @@ impl Exchange {
                     self.answer(reason)
                 }
             }
-        }
-    }
-
-    fn not_connected(
-        &mut self,
-        now: Mono,
-        error: ConnectError,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        if let Some(target) = &self.record.target {
-            let totals = target.stats.totals.of(mind.worker);
-            count(match error {
-                ConnectError::Handshake => &totals.tls_errors,
-                _ => &totals.connect_errors,
-            });
-            self.refused.push(target.id);
-        }
-        if error != ConnectError::OutOfResources {
-            self.lose(now, mind);
-        }
-        match error {
-            // Not a byte was sent: any request may go to another target.
-            ConnectError::Refused => {
-                count(&stats.connect_retries);
-                self.choose(now, picture, mind, stats)
-            }
-            ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
-            // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
-            // for would make us shake hands with all of them.
-            ConnectError::Handshake => self.answer(Reason::TargetHandshake),
-            ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
-        }
-    }
-
-    fn died(
-        &mut self,
-        now: Mono,
-        death: Death,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        let unsent = death.sent == Sent::Nothing;
-        let quick = self
-            .record
-            .sent
-            .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
-        let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
-        match self.record.target.clone() {
-            Some(target) if stale && self.attempts < ATTEMPTS => {
-                count(&stats.stale_retries);
-                self.resend(now, target, picture, mind, stats)
-            }
-            target => {
-                if let Some(target) = target {
-                    count(&target.stats.totals.of(mind.worker).died);
-                }
-                let harmless = death.replayable && (unsent || self.safe);
-                if let Some(step) = harmless.then(|| self.again(now, picture, mind)).flatten() {
-                    count(&stats.answer_retries);
-                    return step;
-                }
-                self.lose(now, mind);
-                self.answer(Reason::TargetClosed)
-            }
-        }
-    }
-
-    /// Sends anew over a fresh connection: to the same target if it still gets traffic, else to another.
-    fn resend(
-        &mut self,
-        now: Mono,
-        target: Arc<TargetView>,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
-        let still = group.is_some_and(|group| {
-            group
-                .eligible(self.zone)
-                .targets
-                .iter()
-                .any(|&index| group.targets[index as usize].id == target.id)
-        });
-        if still {
-            let slot = self.in_flight.take().unwrap_or_else(|| InFlight::new(target));
-            self.send(now, slot, Reuse::Never, mind)
-        } else {
-            self.choose(now, picture, mind, stats)
         }
     }
 
@@ -452,15 +423,25 @@ impl Exchange {
         if failed {
             self.lose(now, mind);
         } else if let (Some(slot), Some(group), Some(sent), Some(answered), None) = (
-            &self.in_flight,
+            &mut self.in_flight,
             record.group,
             record.sent,
             record.answered,
             record.reason,
         ) {
             mind.succeeded(now, group, slot, sent, answered.since(sent));
+            if let Some(pass) = slot.pass() {
+                pass.ends(now, Some(now.since(sent)));
+            }
+        } else if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
+            pass.ends(now, None);
         }
         self.in_flight = None;
+    }
+
+    /// At an agent: the slot it holds, to be kept while its target may still be at work for a client that is gone.
+    pub fn take_working(&mut self) -> Option<Working> {
+        self.working.take()
     }
 
     /// Ends it; `own` is the status of an answer made here. Counts.
@@ -472,6 +453,8 @@ impl Exchange {
         mind: &mut Mind,
     ) -> &Record {
         self.part(now, mind);
+        // Before the client's connection is let go, which may take its time.
+        self.working = None;
         self.record.ended = now;
         if let Some(status) = own {
             let stats = listener.balancer.stats.of(mind.worker);

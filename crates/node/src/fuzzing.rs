@@ -142,7 +142,7 @@ impl World {
                     let target = order.target;
                     self.node.handle(Mono::ZERO, Event::Probed { target, result });
                 }
-                Output::Drained { .. } | Output::Weighed { .. } => {}
+                Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
             }
         }
         for target in self.picture.groups.iter().flat_map(|group| &group.targets) {
@@ -206,7 +206,8 @@ impl Seen {
                 self.own = Some(answer.status);
                 false
             }
-            Step::Abort => {
+            // No group here has a queue.
+            Step::Abort | Step::Wait { .. } => {
                 self.aborted = true;
                 false
             }
@@ -302,6 +303,7 @@ impl Ask {
             zone: ZoneId(0),
             speaks: self.speaks,
             wall: Wall::from_seconds(1_800_000_000),
+            upgrade: false,
         }
     }
 }

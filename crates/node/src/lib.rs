@@ -7,6 +7,7 @@ mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 pub mod journal;
 mod load;
 mod marks;
@@ -18,16 +19,20 @@ mod roster;
 mod slow;
 mod stats;
 mod trace;
+mod turnstile;
 
 pub use answer::{Answer, page, phrase};
 pub use exchange::{
     Candidate, ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Request, Rewritten,
     Sent, Speaks, Step, Taken, cookie,
 };
+pub use forebay_admission::permits::WorkId;
+pub use forebay_admission::{Figures, Why};
 pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError};
+pub use gate::{ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
 pub use load::InFlight;
 pub use mind::Mind;
 pub use picture::{
@@ -40,3 +45,4 @@ pub use roster::Roster;
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};
 pub use trace::{Sampling, SpanContext, TraceParent};
+pub use turnstile::{Turnstile, WORK_ID, Working};

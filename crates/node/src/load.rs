@@ -1,7 +1,9 @@
 //! What counts as load at a target, for as long as it exists.
 
+use crate::gate::Pass;
 use crate::picture::TargetView;
 use core::sync::atomic::Ordering::SeqCst;
+use forebay_admission::permits::WorkId;
 use forebay_units::Mono;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ pub struct InFlight {
     target: Arc<TargetView>,
     /// What the target's load was before.
     load: u32,
+    /// Its slot, where those are counted. Free again when this is dropped.
+    pass: Option<Box<Pass>>,
 }
 
 impl InFlight {
@@ -19,12 +23,37 @@ impl InFlight {
         let load = target.stats.load();
         target.stats.in_flight.fetch_add(1, SeqCst);
         target.stats.roster.changed(&target.stats);
-        InFlight { target, load }
+        InFlight {
+            target,
+            load,
+            pass: None,
+        }
+    }
+
+    /// Counts a request that has a slot there.
+    pub(crate) fn passed(target: Arc<TargetView>, pass: Box<Pass>) -> InFlight {
+        let mut slot = InFlight::new(target);
+        slot.pass = Some(pass);
+        slot
+    }
+
+    /// Its slot, where those are counted.
+    pub(crate) fn pass(&mut self) -> Option<&mut Pass> {
+        self.pass.as_deref_mut()
+    }
+
+    /// The permit that its target's agent has granted for it.
+    pub(crate) fn permit(&self) -> Option<WorkId> {
+        self.pass.as_ref()?.permit()
     }
 
     /// One that was counted already.
     pub(crate) fn counted(target: Arc<TargetView>, load: u32) -> InFlight {
-        InFlight { target, load }
+        InFlight {
+            target,
+            load,
+            pass: None,
+        }
     }
 
     /// Where.
@@ -52,11 +81,15 @@ pub(crate) struct Held {
     until: Mono,
     /// Tells holds that end together apart, so that they end in one order.
     number: u64,
+    /// The slot goes on being taken.
+    _pass: Option<Box<Pass>>,
 }
 
 impl Held {
     /// Takes over from a request in flight: the target's load never falls in between.
-    pub(crate) fn new(slot: InFlight, until: Mono, number: u64) -> Held {
+    pub(crate) fn new(mut slot: InFlight, until: Mono, number: u64) -> Held {
+        // What an agent counts is not ours to hold.
+        let pass = slot.pass.take().filter(|pass| pass.permit().is_none());
         let target = Arc::clone(&slot.target);
         target.stats.held.fetch_add(1, SeqCst);
         drop(slot);
@@ -64,6 +97,7 @@ impl Held {
             target,
             until,
             number,
+            _pass: pass,
         }
     }
 

@@ -1,13 +1,15 @@
 //! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
 //! whole; only counters behind it change.
 
+use crate::gate::GroupGate;
 use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::turnstile::Turnstile;
 use core::net::{IpAddr, SocketAddr};
 use forebay_health::RoutingReason;
 use forebay_model::{
-    Algorithm, BalancerSettings, ListenerSettings, Protocol, ProtocolVersion, Secret, Stickiness, TargetTls,
-    TlsBlueprint,
+    Algorithm, BalancerSettings, Concurrency, ListenerSettings, Protocol, ProtocolVersion, QueueSettings,
+    Secret, Stickiness, TargetTls, TlsBlueprint,
 };
 use forebay_routing::Rules;
 use std::sync::Arc;
@@ -115,6 +117,8 @@ pub struct ListenerView {
     pub settings: ListenerSettings,
     /// Its rules; none if they do not compile, and then it answers 500.
     pub rules: Option<Arc<Rules<GroupId>>>,
+    /// Who may start, at an agent. Requests go on as they came then, but for their permits.
+    pub turnstile: Option<Arc<Turnstile>>,
 }
 
 /// A target group.
@@ -146,6 +150,10 @@ pub struct GroupView {
     pub push_back: bool,
     /// Answers say so when the group fails open.
     pub fail_open_header: bool,
+    /// Limits of its targets and who waits for a place; none if requests go out at once.
+    pub queue: Option<Arc<QueueSettings>>,
+    /// Who comes in, where there are limits or a queue.
+    pub gate: Option<Arc<GroupGate>>,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }
@@ -162,6 +170,13 @@ pub struct Eligible {
 }
 
 impl GroupView {
+    /// Whether its targets are limited, so that a request needs a slot.
+    pub fn is_limited(&self) -> bool {
+        self.queue
+            .as_ref()
+            .is_some_and(|queue| queue.concurrency != Concurrency::Open)
+    }
+
     /// The targets that get traffic from a node in this zone.
     pub fn eligible(&self, zone: ZoneId) -> &Eligible {
         const NONE: &Eligible = &Eligible {

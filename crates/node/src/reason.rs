@@ -55,6 +55,24 @@ pub enum Reason {
     MemoryCeiling,
     /// No file descriptor or address was left for a connection.
     OutOfResources,
+    /// No target had a slot, and the group has no queue.
+    NoSlot,
+    /// As many requests waited for a slot as may.
+    QueueFull,
+    /// The wait for a slot would have been longer than allowed.
+    PredictedWait,
+    /// The wait for a slot was as long as allowed.
+    QueueWait,
+    /// A class that waited with less than its share needed the place in the queue.
+    Displaced,
+    /// Groups with a target control port do not carry WebSockets.
+    WebSocketNotServed,
+    /// The agents of all targets that were tried refused the request's permit.
+    PermitRefused,
+    /// Beside an agent: the request carries no permit.
+    WorkIdMissing,
+    /// Beside an agent: the request's permit is none of this agent's, or was used or revoked.
+    WorkIdUnknown,
 }
 
 impl Reason {
@@ -87,6 +105,15 @@ impl Reason {
             Reason::TooManyConnections => "too-many-connections",
             Reason::MemoryCeiling => "memory-ceiling",
             Reason::OutOfResources => "out-of-resources",
+            Reason::NoSlot => "no-slot",
+            Reason::QueueFull => "queue-full",
+            Reason::PredictedWait => "predicted-wait",
+            Reason::QueueWait => "queue-wait",
+            Reason::Displaced => "displaced",
+            Reason::WebSocketNotServed => "websocket-not-served",
+            Reason::PermitRefused => "permit-refused",
+            Reason::WorkIdMissing => "work-id-missing",
+            Reason::WorkIdUnknown => "work-id-unknown",
         }
     }
 
@@ -103,25 +130,41 @@ impl Reason {
         )
     }
 
+    /// What an agent says of a request's permit, so that its node can send the request anew: the application saw nothing of it.
+    pub const fn work_refused(self) -> Option<&'static str> {
+        match self {
+            Reason::WorkIdMissing => Some("missing"),
+            Reason::WorkIdUnknown => Some("unknown"),
+            _ => None,
+        }
+    }
+
     /// The status the client gets for it; 460 and 000 are only ever logged.
     pub const fn status(self) -> u16 {
         match self {
             Reason::FixedResponse => 200,
             Reason::Redirect => 302,
             Reason::RedirectTooLong => 507,
-            Reason::Malformed | Reason::BodyBroken => 400,
+            Reason::Malformed | Reason::BodyBroken | Reason::WorkIdMissing => 400,
+            Reason::WorkIdUnknown => 403,
             Reason::UriTooLong => 414,
             Reason::TraceNotAllowed => 405,
             Reason::TooManyForwarded => 463,
             Reason::ProtocolMismatch => 464,
-            Reason::TransferEncoding => 501,
+            Reason::TransferEncoding | Reason::WebSocketNotServed => 501,
             Reason::Version => 505,
             Reason::ClientSilent => 408,
             Reason::ClientGone => 460,
             Reason::NoTarget
             | Reason::TooManyConnections
             | Reason::MemoryCeiling
-            | Reason::OutOfResources => 503,
+            | Reason::OutOfResources
+            | Reason::NoSlot
+            | Reason::QueueFull
+            | Reason::PredictedWait
+            | Reason::QueueWait
+            | Reason::Displaced
+            | Reason::PermitRefused => 503,
             Reason::NotServed | Reason::TransformFailed => 500,
             Reason::Refused
             | Reason::TargetHandshake

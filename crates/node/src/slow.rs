@@ -1,9 +1,11 @@
 //! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
 
+use crate::gate::{ChannelOrder, GroupGate};
 use crate::journal::Watch;
 use crate::picture::{BalancerView, GroupId, GroupView, ListenerId, Picture, TargetId, TargetView, ZoneId};
 use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::turnstile::Turnstile;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
@@ -20,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 mod balancers;
+mod gates;
 mod peers;
 mod users;
 mod views;
@@ -68,6 +71,8 @@ pub enum Output {
         /// What has changed and why.
         change: Change,
     },
+    /// Keep these channels to agents and no others.
+    Channels(Vec<ChannelOrder>),
     /// A deregistered target is idle or its delay is over: take it out of the group.
     Drained {
         /// The group's ARN.
@@ -130,6 +135,7 @@ struct Group {
     targets: BTreeMap<TargetKey, Target>,
     view: Option<Arc<GroupView>>,
     roster: Arc<Roster>,
+    gate: Option<Arc<GroupGate>>,
 }
 
 impl Group {
@@ -187,6 +193,11 @@ pub struct Node {
     drain_look: Option<Mono>,
     ramp_look: Option<Mono>,
     peers_look: Option<Mono>,
+    gate_look: Option<Mono>,
+    /// The channels that were last asked for.
+    channels: Vec<ChannelOrder>,
+    /// Who may start, if this is an agent's.
+    turnstile: Option<Arc<Turnstile>>,
 }
 
 impl Node {
@@ -210,7 +221,17 @@ impl Node {
             drain_look: None,
             ramp_look: None,
             peers_look: None,
+            gate_look: None,
+            channels: Vec::new(),
+            turnstile: None,
         }
+    }
+
+    /// The same beside a target: requests need a permit of this turnstile.
+    #[must_use]
+    pub fn guarded(mut self, turnstile: Option<Arc<Turnstile>>) -> Node {
+        self.turnstile = turnstile;
+        self
     }
 
     fn id(&mut self) -> u64 {
@@ -238,7 +259,9 @@ impl Node {
         self.secret = blueprint.secret;
         self.watches.clear();
         self.stale = true;
-        self.publish();
+        self.publish(now);
+        self.order_channels();
+        self.look_at_gates(now);
     }
 
     fn take_groups(&mut self, now: Mono, blueprint: &Blueprint) {
@@ -252,6 +275,9 @@ impl Node {
         for arn in gone {
             if let Some(group) = self.groups.remove(&arn) {
                 group.roster.dissolve();
+                if let Some(gate) = &group.gate {
+                    gate.dissolve(now);
+                }
                 group.targets.into_values().for_each(|target| self.forget(target));
             }
         }
@@ -283,9 +309,11 @@ impl Node {
                 targets: BTreeMap::new(),
                 view: None,
                 roster: Arc::default(),
+                gate: None,
             },
         };
         group.view = None;
+        group.take_gate(now);
         let founders = !group.has_steady(now);
         let tls = blueprint.target_tls();
         let mut before = core::mem::take(&mut group.targets);

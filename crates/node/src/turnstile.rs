@@ -114,7 +114,10 @@ mod tests {
 
     impl Headers for Lines {
         fn any(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-            self.0.iter().filter(|line| line.0 == name).any(|line| visit(&line.1))
+            self.0
+                .iter()
+                .filter(|line| line.0 == name)
+                .any(|line| visit(&line.1))
         }
     }
 

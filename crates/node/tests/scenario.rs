@@ -191,7 +191,7 @@ impl World {
                     self.picture = picture;
                 }
                 Output::Probe(order) => self.at(now + 1_000_000, Next::Probe(order.target)),
-                Output::Weighed { .. } => {}
+                Output::Weighed { .. } | Output::Channels(_) => {}
                 Output::Drained { target, .. } => {
                     let address: std::net::SocketAddr =
                         (target.parse::<std::net::IpAddr>().unwrap(), 80).into();
@@ -230,6 +230,7 @@ impl World {
             zone: listener.nodes[0].zone,
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
+            upgrade: false,
         };
         let (exchange, step) =
             Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);
@@ -278,7 +279,7 @@ impl World {
                 self.at(now + after, Next::Outcome(place));
             }
             Step::Answer(answer) => self.settle(now, flying, Some(answer.status)),
-            Step::Relay | Step::Abort => self.settle(now, flying, None),
+            Step::Relay | Step::Abort | Step::Wait { .. } => self.settle(now, flying, None),
         }
     }
 

@@ -68,7 +68,7 @@ fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Picture>>) {
                 let target = order.target;
                 node.handle(Mono::ZERO, Event::Probed { target, result });
             }
-            Output::Drained { .. } | Output::Weighed { .. } => {}
+            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
         }
     }
 }

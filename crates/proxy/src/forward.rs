@@ -8,6 +8,7 @@ use crate::cookies::Extra;
 use crate::framing::{self, Framing};
 use crate::h2;
 use crate::head::{AnswerHead, RequestHead};
+use crate::line;
 use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
 use crate::read::{Incoming, Next};
 use crate::route;
@@ -82,11 +83,22 @@ pub(crate) async fn forward<W: Wire>(
         }
     };
     loop {
+        if let Step::Wait { ticket, until } = step {
+            let (client, slot) = (&mut *passage.client, passage.slot);
+            step = Box::pin(line::wait(
+                worker, client, slot, exchange, listener, ticket, until,
+            ))
+            .await;
+            continue;
+        }
         let Step::Send { target, reuse } = step else {
             let keep = keep && !upload.streamed && upload.is_whole();
             return passage.end(exchange, &step, keep).await;
         };
         slot.watch(Some(Arc::clone(&target.stats)));
+        if let Some(permit) = exchange.permit() {
+            line::stamp(passage.desk, permit);
+        }
         if target.version != ProtocolVersion::Http1 {
             match Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await {
                 Ok(next) => return next,

@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod h2;
 mod head;
 mod ledger;
+mod line;
 mod memory;
 mod note;
 mod outgoing;

@@ -27,6 +27,8 @@ pub(crate) struct Note {
     pub(crate) body: u64,
     /// Bytes of the answer that went out.
     pub(crate) sent: u64,
+    /// Where in the head for the target its permit stands, if it has one.
+    pub(crate) permit: Option<usize>,
     /// When the answer's first byte went out, if that took its time.
     pub(crate) responded: Option<Mono>,
     /// What it was decided by: its group may be gone when it ends.

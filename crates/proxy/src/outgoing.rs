@@ -58,6 +58,7 @@ fn kind(name: &[u8]) -> Kind {
         16 => drop(b"x-forwarded-port"),
         17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Kind::Drop,
         17 => drop(b"transfer-encoding"),
+        29 => drop(b"x-amzn-target-control-work-id"),
         _ => Kind::Keep,
     }
 }

@@ -6,6 +6,7 @@ use crate::cookies;
 use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
+use crate::line;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
@@ -90,11 +91,30 @@ pub(crate) async fn request<W: Wire>(
         Ok(begun) => begun,
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
+    let step = match step {
+        // Boxed: what only a few requests need must not make the future of all requests larger.
+        Step::Wait { ticket, until } => {
+            Box::pin(line::wait(
+                worker,
+                client,
+                slot,
+                &mut exchange,
+                listener,
+                ticket,
+                until,
+            ))
+            .await
+        }
+        step => step,
+    };
     match step {
         Step::Send { .. } => {
             desk.note.crosses_sites = exchange.is_sticky() && cookies::crosses_sites(desk, incoming);
             let rewritten = exchange.rewritten();
             write_head(worker, visit, listener, desk, incoming, &wanted, rewritten);
+            if exchange.permit().is_some() {
+                line::leave_room(desk);
+            }
             forward::forward(
                 worker,
                 client,
@@ -124,8 +144,22 @@ pub(crate) async fn request<W: Wire>(
             ))
             .await
         }
-        Step::Relay | Step::Abort => Next::Close,
+        Step::Relay | Step::Abort | Step::Wait { .. } => gone(worker, visit, listener, desk, &mut exchange),
     }
+}
+
+/// Ends a request whose client left before it was sent anywhere.
+fn gone(
+    worker: &Worker,
+    visit: &Visit,
+    listener: &ListenerView,
+    desk: &mut Desk,
+    exchange: &mut Exchange,
+) -> Next {
+    let record = exchange.settle(worker.now(), None, listener, &mut worker.mind.borrow_mut());
+    let closing = Closing::relayed(record);
+    settle::log(worker, visit, listener, desk, record, closing);
+    Next::Close
 }
 
 /// Answers a request for which there is no memory, and keeps its connection.
@@ -288,6 +322,7 @@ fn begin(
         zone: visit.place.zone,
         speaks: incoming.speaks,
         wall: worker.wall_at(now),
+        upgrade: incoming.upgrade,
     };
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);

@@ -7,14 +7,14 @@ use crate::tls::{self, End, Failed, ListenerTls, Shaken, TlsStream};
 use crate::worker::Worker;
 use http::Response;
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 /// From accept to the end of the TLS handshake, whatever the client does meanwhile. ALB's is not published; HAProxy's
@@ -31,6 +31,12 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
 
     /// Ready when the client has closed; pending forever once it has sent more bytes instead.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the client's end has come, perhaps behind bytes that were not read: asked of requests that wait for a slot with
+    /// their bodies unread.
+    fn has_left(&self) -> bool {
+        false
+    }
 
     /// Says that nothing more comes, if that can be said at once. Only for a connection that owes nothing: after a cut
     /// body it would make a part look like the whole.
@@ -65,6 +71,17 @@ impl Wire for TcpStream {
             Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
         }
     }
+
+    fn has_left(&self) -> bool {
+        has_ended(self)
+    }
+}
+
+/// Whether the peer's end has come, perhaps behind bytes that were not read.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let ready = std::pin::pin!(stream.ready(Interest::READABLE)).poll(&mut cx);
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }
 
 impl<E: End> Wire for TlsStream<E> {
@@ -74,6 +91,10 @@ impl<E: End> Wire for TlsStream<E> {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_gone(self, cx)
+    }
+
+    fn has_left(&self) -> bool {
+        has_ended(self.socket())
     }
 
     fn farewell(&mut self) {
@@ -89,6 +110,10 @@ impl<W: Wire> Wire for Box<W> {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_gone(cx)
+    }
+
+    fn has_left(&self) -> bool {
+        (**self).has_left()
     }
 
     fn farewell(&mut self) {

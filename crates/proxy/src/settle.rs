@@ -15,11 +15,12 @@ use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::journal::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
-use forebay_node::{Answer, Exchange, ListenerView, Reason, Record, phrase};
+use forebay_node::{Answer, Exchange, ListenerView, Reason, Record};
 use std::future::poll_fn;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
@@ -175,8 +176,8 @@ fn write_answer(
     keep: bool,
 ) {
     out.clear();
-    let _ = write!(out, "HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status));
-    if settings.server_header {
+    let _ = write!(out, "HTTP/1.1 {} {}\r\n", answer.status, answer.phrase());
+    if settings.server_header && !answer.bare {
         out.extend_from_slice(b"Server: awselb/2.0\r\n");
     }
     out.extend_from_slice(b"Date: ");
@@ -194,6 +195,9 @@ fn write_answer(
     } else {
         b"Connection: close\r\n"
     });
+    if let Some(seconds) = answer.retry_after {
+        let _ = write!(out, "Retry-After: {seconds}\r\n");
+    }
     if let Some(location) = &answer.location {
         let _ = write!(out, "Location: {location}\r\n");
     }
@@ -275,6 +279,16 @@ pub(crate) fn log(
             retries = record.retries,
             "request ended by the balancer"
         );
+    }
+    if record.waited.is_some() {
+        let picture = desk.note.picture.clone().unwrap_or_else(|| worker.picture());
+        let group = record.group.and_then(|group| picture.group(group));
+        if let Some(gate) = group.and_then(|group| group.gate.as_ref()) {
+            let head = desk.note.head.map_or(0, |head| head.length as u64);
+            gate.channels
+                .bytes
+                .fetch_add(head + desk.note.body + desk.note.sent, Relaxed);
+        }
     }
     if worker.ledger.wants_access(&listener.balancer.settings) || desk.note.span.is_some() {
         write_line(worker, visit, listener, desk, record, closing);

@@ -7,7 +7,7 @@ use crate::probe::probe;
 use crate::thread::essential;
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::journal::{Journal, ProbeFacts};
-use forebay_node::{Event, Node, Output, Picture, ProbeOrder, ProbeResult};
+use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,8 @@ pub struct Options {
     pub seed: u64,
     /// Where lines about requests, connections and probes are written, if anywhere.
     pub journal: Option<Arc<dyn Journal>>,
+    /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
+    pub channels: Option<Arc<dyn Channels>>,
 }
 
 /// A deregistered target that is idle, or whose delay is over.
@@ -97,6 +99,7 @@ impl DataPlane {
             events,
             drained,
             journal: options.journal,
+            channels: options.channels,
         };
         let thread =
             essential(
@@ -163,6 +166,7 @@ struct Slow {
     events: mpsc::Sender<Event>,
     drained: mpsc::UnboundedSender<Drained>,
     journal: Option<Arc<dyn Journal>>,
+    channels: Option<Arc<dyn Channels>>,
 }
 
 /// A probe as its log line needs it.
@@ -250,6 +254,10 @@ impl Slow {
                     let anomalous = change.anomalous;
                     tracing::info!(group, target, port, anomalous, reason = %change, "compared with its peers");
                 }
+                Some(Output::Channels(wanted)) => match &self.channels {
+                    Some(channels) => channels.keep(wanted),
+                    None => tracing::warn!("no channels to agents can be kept"),
+                },
                 Some(Output::Drained { group, target, port }) => {
                     let _ = self.drained.send(Drained { group, target, port });
                 }

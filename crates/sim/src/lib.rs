@@ -6,6 +6,7 @@ mod crowd;
 mod figures;
 mod scene;
 mod target;
+mod waits;
 mod world;
 
 pub use crowd::{Arrivals, Crowd, Kind, PAUSE, VISIT};

@@ -4,6 +4,7 @@ use crate::crowd::Crowd;
 use crate::figures::{Seen, counts};
 use crate::scene::{Act, Scene, blueprint, target_at};
 use crate::target::{Actor, Trip};
+use crate::waits::Waits;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_model::GroupSettings;
@@ -41,6 +42,8 @@ enum Next {
     Request(usize),
     /// A request is done at its target; whether it held a thread.
     Done(usize, bool),
+    /// A request has waited for a slot as long as it may.
+    Late(u64),
     /// Workers look for what is due.
     Sweep,
 }
@@ -87,6 +90,7 @@ pub struct World {
     users: Vec<User>,
     trips: Vec<Option<Trip>>,
     free: Vec<usize>,
+    waits: Waits<Trip>,
     now: u64,
     /// All requests, in the order in which they ended.
     pub seen: Vec<Seen>,
@@ -122,6 +126,7 @@ impl World {
             users: Vec::new(),
             trips: Vec::new(),
             free: Vec::new(),
+            waits: Waits::default(),
             now: 0,
             seen: Vec::new(),
             told: Vec::new(),
@@ -172,6 +177,7 @@ impl World {
                         text: change.to_string(),
                     });
                 }
+                Output::Channels(_) => {}
                 Output::Drained { target, .. } => drained.push(number(&target)),
             }
         }
@@ -222,6 +228,11 @@ impl World {
                     }
                 }
                 Next::Done(trip, held) => self.done(trip, held),
+                Next::Late(wait) => {
+                    if let Some(trip) = self.waits.take(wait) {
+                        self.report(trip, Outcome::Late);
+                    }
+                }
                 Next::Sweep => {
                     self.minds.iter_mut().for_each(|mind| mind.expire(Mono(now)));
                     if !self.is_going() {
@@ -229,6 +240,9 @@ impl World {
                     }
                     self.at(now + 250_000_000, Next::Sweep);
                 }
+            }
+            while let Some(trip) = self.waits.called() {
+                self.report(trip, Outcome::Released);
             }
         }
         // Whatever is still held is let go within a minute.
@@ -335,6 +349,7 @@ impl World {
             zone: listener.nodes[user % nodes].zone,
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
+            upgrade: false,
         };
         let now = Mono(self.now);
         let (exchange, step) = Exchange::begin(now, &request, listener, &picture, &mut self.minds[worker]);
@@ -364,6 +379,10 @@ impl World {
                 } else if let Some(takes) = actor.take(place, kind, &mut self.draws[1]) {
                     self.at(self.now + takes, Next::Done(place, true));
                 }
+            }
+            Step::Wait { ticket, until } => {
+                let wait = self.waits.keep(trip, &ticket);
+                self.at(until.0, Next::Late(wait));
             }
             Step::Answer(answer) => {
                 trip.status = answer.status;
@@ -395,8 +414,13 @@ impl World {
             }
         }
         trip.status = if held { 200 } else { 500 };
-        let picture = Arc::clone(&self.picture);
         let outcome = Outcome::Answered(trip.status);
+        self.report(trip, outcome);
+    }
+
+    /// Tells a request's exchange what came of its step, and does the next.
+    fn report(&mut self, mut trip: Trip, outcome: Outcome) {
+        let picture = Arc::clone(&self.picture);
         let mind = &mut self.minds[trip.worker];
         let step = trip
             .exchange

@@ -6,6 +6,7 @@ mod admin;
 mod handshakes;
 pub mod logs;
 mod metrics;
+mod queues;
 pub mod spans;
 
 pub use admin::{Source, serve};

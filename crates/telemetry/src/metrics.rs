@@ -2,6 +2,7 @@
 
 use crate::handshakes::handshakes;
 use crate::logs::{Log, Sink, Tally};
+use crate::queues::queues;
 use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -82,6 +83,7 @@ pub fn render(node: &Node, tally: &Tally) -> String {
     targets(node, &mut registry);
     standings(node, &mut registry);
     handshakes(node, &mut registry);
+    queues(node, &mut registry);
     logs(tally, &mut registry);
     let mut text = String::new();
     // Writing into a String can't fail; a metric without its line would show at the first scrape.

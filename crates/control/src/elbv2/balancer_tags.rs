@@ -1,5 +1,6 @@
 //! Tags by which a load balancer asks for what ALB does not have.
 
+use crate::elbv2::extensions::switch;
 use crate::elbv2::records::Tags;
 use core::time::Duration;
 use forebay_model::BalancerSettings;
@@ -8,6 +9,9 @@ use forebay_model::BalancerSettings;
 const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
 /// Bytes of its body that a client must send in a second, averaged over five.
 const REQUEST_RATE: &str = "forebay:minimum-request-rate";
+
+/// `on`: lines of the access log end with two more fields, the wait for a slot and the reason of an answer of ours.
+const LOG_EXTENSIONS: &str = "forebay:access-log-extensions";
 
 /// The longest head timeout, as the idle timeout's.
 const LONGEST_HEAD: u64 = 4000;
@@ -31,6 +35,7 @@ pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
         REQUEST_RATE if request_rate(value).is_none() => {
             Some("a number of bytes per second from 0 to 4294967295")
         }
+        LOG_EXTENSIONS if switch(value).is_none() => Some("'on' or 'off'"),
         _ => None,
     }
 }
@@ -44,6 +49,7 @@ pub(crate) fn extend_balancer(settings: &mut BalancerSettings, tags: Option<&Tag
     if let Some(rate) = tag(REQUEST_RATE).and_then(request_rate) {
         settings.minimum_request_rate = rate;
     }
+    settings.log_extensions = tag(LOG_EXTENSIONS).and_then(switch).unwrap_or(false);
 }
 
 #[cfg(test)]
@@ -62,6 +68,8 @@ mod tests {
             (REQUEST_RATE, "240", true),
             (REQUEST_RATE, "-1", false),
             (REQUEST_RATE, "", false),
+            (LOG_EXTENSIONS, "on", true),
+            (LOG_EXTENSIONS, "yes", false),
             ("team", "", true),
         ] {
             assert_eq!(wanted(key, value).is_none(), good, "{key}={value}");

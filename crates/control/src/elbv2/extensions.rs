@@ -61,7 +61,7 @@ fn retries(value: &str) -> Option<u8> {
     value.parse().ok().filter(|retries| *retries <= MOST_RETRIES)
 }
 
-fn switch(value: &str) -> Option<bool> {
+pub(crate) fn switch(value: &str) -> Option<bool> {
     match value {
         "on" => Some(true),
         "off" => Some(false),

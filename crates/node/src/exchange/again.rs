@@ -1,9 +1,11 @@
 //! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
 
 use super::{Exchange, count, count_answer};
+use crate::Step;
+use crate::load::InFlight;
 use crate::mind::Mind;
 use crate::picture::{GroupView, ListenerView, Picture};
-use crate::{Reuse, Step};
+use crate::stats::BalancerStats;
 use core::time::Duration;
 use forebay_units::Mono;
 
@@ -28,6 +30,8 @@ pub struct Candidate {
     pub retry_after: Option<Duration>,
     /// The whole request is still at hand and can be sent again.
     pub replayable: bool,
+    /// An agent says that it does not know the request's permit, so that its application never saw the request.
+    pub permit_refused: bool,
 }
 
 impl Leave {
@@ -51,7 +55,9 @@ impl Exchange {
     /// Whether an answer with this status may be kept from the client and the request be sent again: then ask
     /// [`Exchange::reconsider`] before anything of it goes on.
     pub fn may_reconsider(&self, status: u16) -> bool {
-        self.leave.is_push_back(status) || (self.leave.retries > 0 && matches!(status, 502..=504))
+        self.leave.is_push_back(status)
+            || (self.leave.retries > 0 && matches!(status, 502..=504))
+            || (matches!(status, 400 | 403) && self.permit().is_some())
     }
 
     /// What to do instead of passing this answer on; none to pass it on.
@@ -63,6 +69,14 @@ impl Exchange {
         picture: &Picture,
         mind: &mut Mind,
     ) -> Option<Step> {
+        let stats = listener.balancer.stats.of(mind.worker);
+        if answer.permit_refused && self.permit().is_some() {
+            if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
+                pass.seen();
+            }
+            let again = answer.replayable.then(|| self.requeue(now, picture, mind, stats));
+            return Some(again.flatten().unwrap_or_else(|| self.permit_refused()));
+        }
         let pushed = self.leave.is_push_back(answer.status);
         if pushed {
             self.wait = answer.retry_after.map(|wait| wait.min(LONGEST_WAIT));
@@ -71,30 +85,48 @@ impl Exchange {
             return None;
         }
         let failed = self.record.target.clone();
-        let step = self.again(now, picture, mind)?;
+        let step = if pushed && self.line.is_some() {
+            self.push_back(now, picture);
+            self.requeue(now, picture, mind, stats)?
+        } else {
+            self.again(now, picture, mind, stats)?
+        };
         if let Some(failed) = failed {
             count_answer(&failed, answer.status, mind);
         }
-        let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.answer_retries);
         Some(step)
     }
 
     /// Sends the request, which its target failed, to another one: if there is one, and it may.
-    pub(super) fn again(&mut self, now: Mono, picture: &Picture, mind: &mut Mind) -> Option<Step> {
+    pub(super) fn again(
+        &mut self,
+        now: Mono,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Option<Step> {
         let group = picture.group(self.record.group?)?;
         let failed = self.record.target.as_ref()?.id;
         if self.leave.retries == 0 {
             return None;
         }
         self.refused.push(failed);
+        if self.line.is_some() && group.is_limited() {
+            if !mind.may_retry(now, group.id) {
+                return None;
+            }
+            self.leave.retries -= 1;
+            self.lose(now, mind);
+            return self.requeue(now, picture, mind, stats);
+        }
         let slot = mind.choose(now, group, self.zone, &self.refused)?;
         if !mind.may_retry(now, group.id) {
             return None;
         }
         self.leave.retries -= 1;
         self.lose(now, mind);
-        let reuse = if self.safe { Reuse::Any } else { Reuse::Careful };
+        let reuse = self.reuse();
         Some(self.send(now, slot, reuse, mind))
     }
 }

@@ -46,4 +46,8 @@ pub enum Outcome {
     Answered(u16),
     /// Something ended the exchange; the reason says what.
     Failed(Reason),
+    /// The wait for a slot is over.
+    Released,
+    /// The wait for a slot has reached its deadline.
+    Late,
 }

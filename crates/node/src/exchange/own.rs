@@ -21,6 +21,8 @@ impl Exchange {
             reason,
             content,
             location: None,
+            retry_after: None,
+            bare: false,
         }))
     }
 
@@ -44,6 +46,8 @@ impl Exchange {
             reason: Reason::Redirect,
             content,
             location: Some(location),
+            retry_after: None,
+            bare: false,
         }))
     }
 }

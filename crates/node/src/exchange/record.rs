@@ -3,6 +3,7 @@
 use super::Rewritten;
 use crate::picture::{GroupId, TargetView};
 use crate::reason::Reason;
+use core::time::Duration;
 use forebay_model::Priority;
 use forebay_routing::TransformError;
 use forebay_units::Mono;
@@ -50,6 +51,8 @@ pub struct Record {
     pub reason: Option<Reason>,
     /// Connections beyond the first.
     pub retries: u32,
+    /// How long it waited for slots, where those are counted.
+    pub waited: Option<Duration>,
 }
 
 impl Record {
@@ -69,6 +72,7 @@ impl Record {
             target_status: None,
             reason,
             retries: 0,
+            waited: None,
         }
     }
 }

@@ -40,6 +40,8 @@ impl Exchange {
             leave: super::again::Leave::default(),
             wait: None,
             open: None,
+            line: None,
+            working: None,
         };
         (exchange, Box::new(Answer::page(reason)))
     }

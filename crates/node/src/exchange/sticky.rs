@@ -8,6 +8,7 @@ use forebay_balance::{COOKIE_LENGTH, Mark, Scope};
 use forebay_model::Stickiness;
 use forebay_routing::{Headers, Split};
 use forebay_units::Wall;
+use std::sync::Arc;
 
 /// A cookie's value.
 pub type CookieValue = [u8; COOKIE_LENGTH];
@@ -137,6 +138,12 @@ impl Exchange {
 
     /// The target its client stays with: while that gets traffic, did not refuse the request, and is not overloaded.
     pub(super) fn sticky_target(&self, group: &GroupView) -> Option<InFlight> {
+        self.sticky_choice(group)
+            .map(|target| InFlight::new(Arc::clone(target)))
+    }
+
+    /// Which that is.
+    pub(super) fn sticky_choice<'a>(&self, group: &'a GroupView) -> Option<&'a Arc<TargetView>> {
         let mark = self.sticky.as_ref()?.wanted?;
         let eligible = &group.eligible(self.zone).targets;
         let target = eligible
@@ -154,7 +161,7 @@ impl Exchange {
                 && own > 0
                 && own * 100 * eligible.len() as u64 > percent * sum.max(eligible.len() as u64)
         };
-        (!self.refused.contains(&target.id) && !overloaded()).then(|| InFlight::new(target.clone()))
+        (!self.refused.contains(&target.id) && !overloaded()).then_some(target)
     }
 
     /// Whether its answer may bring cookies. If not, [`Exchange::cookies`] need not be asked.

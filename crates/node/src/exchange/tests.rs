@@ -124,7 +124,7 @@ pub(super) fn pictured(
                     },
                 );
             }
-            Output::Drained { .. } | Output::Weighed { .. } => {}
+            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
         }
     }
     latest.unwrap()
@@ -153,6 +153,7 @@ impl Case {
             zone: ZoneId(0),
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
+            upgrade: false,
         };
         let (exchange, step) =
             Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);

@@ -1,17 +1,18 @@
 //! From what the node knows to the picture that workers see.
 
-use super::{Node, zone_enabled};
+use super::{Node, gates, zone_enabled};
 use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, TargetView, ZoneId};
 use crate::slow::Output;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing, RoutingReason};
 use forebay_model::Algorithm;
+use forebay_units::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Node {
     /// Puts out a picture, if anything in it has changed.
-    pub(super) fn publish(&mut self) {
+    pub(super) fn publish(&mut self, now: Mono) {
         if !self.stale {
             return;
         }
@@ -25,6 +26,9 @@ impl Node {
             .collect();
         for arn in groups {
             let view = self.group_view(&arn);
+            if let Some(view) = &view {
+                gates::arrange(now, view);
+            }
             if let Some(group) = self.groups.get_mut(&arn) {
                 group.view = view.map(Arc::new);
             }
@@ -79,6 +83,7 @@ impl Node {
                     stats: Arc::clone(&listener.stats),
                     settings: listener.blueprint.settings.clone(),
                     rules: listener.rules.clone(),
+                    turnstile: self.turnstile.clone(),
                 }));
             }
         }
@@ -149,6 +154,8 @@ impl Node {
             retries: group.blueprint.settings.retries,
             push_back: group.blueprint.settings.push_back,
             fail_open_header: group.blueprint.settings.fail_open_header,
+            queue: settings.queue.clone(),
+            gate: group.gate.clone(),
             zones,
         };
         arrange(&view);

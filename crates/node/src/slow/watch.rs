@@ -38,17 +38,23 @@ impl Node {
             self.stale = true;
             let (arn, key) = (arn.clone(), key.clone());
             self.ramp(now, &arn, &key);
-            self.publish();
+            self.publish(now);
         }
     }
 
     /// When `handle_deadline` wants to be called next.
     pub fn next_deadline(&self) -> Option<Mono> {
         let probe = self.probes.first().map(|probe| probe.0);
-        [probe, self.drain_look, self.ramp_look, self.peers_look]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            probe,
+            self.drain_look,
+            self.ramp_look,
+            self.peers_look,
+            self.gate_look,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due; late calls are fine.
@@ -68,6 +74,9 @@ impl Node {
         }
         if self.peers_look.is_some_and(|look| look <= now) {
             self.look_at_peers(now);
+        }
+        if self.gate_look.is_some_and(|look| look <= now) {
+            self.look_at_gates(now);
         }
     }
 

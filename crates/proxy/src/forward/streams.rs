@@ -1,6 +1,6 @@
 //! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
 
-use super::extras::retry_after;
+use super::extras::{WORK_REFUSED, retry_after};
 use super::owed::Owed;
 use super::{Passage, reason};
 use crate::buffers::{Field, Span};
@@ -203,6 +203,10 @@ impl<W: Wire> Passage<'_, W> {
             status,
             retry_after: asked.and_then(|value| retry_after(value.as_bytes())),
             replayable,
+            permit_refused: response
+                .headers()
+                .keys()
+                .any(|name| name.as_str().as_bytes() == WORK_REFUSED),
         };
         self.ask_again(exchange, candidate)
     }

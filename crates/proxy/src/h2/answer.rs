@@ -9,7 +9,7 @@ use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::{Answer, Reason};
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER,
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SERVER,
 };
 use http::{Response, StatusCode};
 
@@ -84,7 +84,7 @@ pub(crate) fn own_head(
 ) -> Response<()> {
     let mut response = with(answer.status);
     let headers = response.headers_mut();
-    if settings.server_header {
+    if settings.server_header && !answer.bare {
         headers.insert(SERVER, HeaderValue::from_static("awselb/2.0"));
     }
     let mut date = Vec::with_capacity(32);
@@ -100,6 +100,9 @@ pub(crate) fn own_head(
     }
     if let Some(Ok(location)) = answer.location.as_deref().map(HeaderValue::try_from) {
         headers.insert(LOCATION, location);
+    }
+    if let Some(seconds) = answer.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if grpc && !matches!(answer.reason, Reason::FixedResponse | Reason::Redirect) {
         let (code, message) = grpc_status(answer.status);

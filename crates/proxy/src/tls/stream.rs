@@ -367,6 +367,11 @@ impl<E: End> TlsStream<E> {
         Poll::Pending
     }
 
+    /// What carries it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Ready when the peer has closed; pending once it has sent more bytes instead.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {

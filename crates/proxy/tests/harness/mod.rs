@@ -199,6 +199,7 @@ impl Balancer {
                 buffer_bytes,
                 seed: 1,
                 journal,
+                channels: None,
             },
             Clock::start(),
             sender,

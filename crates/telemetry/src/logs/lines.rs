@@ -206,7 +206,20 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.push(b' ');
     connection_id(out, facts.connection);
     transforms(out, facts);
+    if facts.balancer.settings.log_extensions {
+        extensions(out, record);
+    }
     out.push(b'\n');
+}
+
+/// Fields that ALB does not have: seconds spent waiting for a slot, and why the answer is not the target's.
+fn extensions(out: &mut Vec<u8>, record: &forebay_node::Record) {
+    out.push(b' ');
+    match record.waited {
+        Some(waited) => seconds(out, waited),
+        None => out.push(b'-'),
+    }
+    quoted(out, record.reason.map(|reason| reason.word().as_bytes()));
 }
 
 /// Appends a line of the connection log (13 fields). Fields 8 to 10 are of client certificates, which are not asked for.

@@ -50,6 +50,7 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         stats: Arc::new(Shards::new(1)),
         settings: forebay_model::ListenerSettings::default(),
         rules: None,
+        turnstile: None,
     };
     Exchange::refused(
         Mono::from_millis(5),

@@ -41,6 +41,7 @@ impl World {
             zone: ZoneId::default(),
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
+            upgrade: false,
         };
         let listener = &self.picture.listeners[0];
         let (exchange, step) = Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind);
@@ -56,6 +57,7 @@ impl World {
             status,
             retry_after: Some(Duration::from_secs(5)),
             replayable,
+            permit_refused: false,
         };
         let listener = &self.picture.listeners[0];
         sent_to(exchange.reconsider(self.now, answer, listener, &self.picture, &mut self.mind))

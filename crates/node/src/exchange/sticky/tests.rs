@@ -58,6 +58,7 @@ impl World {
             zone: ZoneId::default(),
             speaks: Speaks::Http1,
             wall: self.wall,
+            upgrade: false,
         };
         let listener = &self.picture.listeners[0];
         Exchange::begin(Mono::ZERO, &request, listener, &self.picture, &mut self.mind)

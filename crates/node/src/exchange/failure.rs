@@ -1,0 +1,110 @@
+//! Connections that fail: what may be sent again, over which connection and to whom.
+
+use super::{ATTEMPTS, ConnectError, Death, Exchange, Sent, Step, count};
+use crate::load::InFlight;
+use crate::mind::Mind;
+use crate::picture::{Picture, TargetView};
+use crate::reason::Reason;
+use crate::reuse::Reuse;
+use crate::stats::BalancerStats;
+use core::time::Duration;
+use forebay_units::Mono;
+use std::sync::Arc;
+
+/// A pooled connection that was closing when the request was sent dies about one round trip later. One that dies
+/// after this time died of something else, and its request may have been at work all the while.
+const STALE_WINDOW: Duration = Duration::from_secs(1);
+
+impl Exchange {
+    pub(super) fn not_connected(
+        &mut self,
+        now: Mono,
+        error: ConnectError,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        if let Some(target) = &self.record.target {
+            let totals = target.stats.totals.of(mind.worker);
+            count(match error {
+                ConnectError::Handshake => &totals.tls_errors,
+                _ => &totals.connect_errors,
+            });
+            self.refused.push(target.id);
+        }
+        if error != ConnectError::OutOfResources {
+            self.lose(now, mind);
+        }
+        match error {
+            // Not a byte was sent: any request may go to another target.
+            ConnectError::Refused => {
+                count(&stats.connect_retries);
+                self.choose(now, picture, mind, stats)
+            }
+            ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
+            // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
+            // for would make us shake hands with all of them.
+            ConnectError::Handshake => self.answer(Reason::TargetHandshake),
+            ConnectError::OutOfResources => self.answer(Reason::OutOfResources),
+        }
+    }
+
+    pub(super) fn died(
+        &mut self,
+        now: Mono,
+        death: Death,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        let unsent = death.sent == Sent::Nothing;
+        let quick = self
+            .record
+            .sent
+            .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
+        let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
+        match self.record.target.clone() {
+            Some(target) if stale && self.attempts < ATTEMPTS => {
+                count(&stats.stale_retries);
+                self.resend(now, target, picture, mind, stats)
+            }
+            target => {
+                if let Some(target) = target {
+                    count(&target.stats.totals.of(mind.worker).died);
+                }
+                let harmless = death.replayable && (unsent || self.safe);
+                if let Some(step) = harmless.then(|| self.again(now, picture, mind, stats)).flatten() {
+                    count(&stats.answer_retries);
+                    return step;
+                }
+                self.lose(now, mind);
+                self.answer(Reason::TargetClosed)
+            }
+        }
+    }
+
+    /// Sends anew over a fresh connection: to the same target if it still gets traffic, else to another.
+    fn resend(
+        &mut self,
+        now: Mono,
+        target: Arc<TargetView>,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        let group = self.record.group.and_then(|group| picture.group(group));
+        let still = group.is_some_and(|group| {
+            group
+                .eligible(self.zone)
+                .targets
+                .iter()
+                .any(|&index| group.targets[index as usize].id == target.id)
+        });
+        if still {
+            let slot = self.in_flight.take().unwrap_or_else(|| InFlight::new(target));
+            self.send(now, slot, Reuse::Never, mind)
+        } else {
+            self.choose(now, picture, mind, stats)
+        }
+    }
+}

@@ -1,0 +1,316 @@
+use super::*;
+use crate::exchange::tests::{NoHeaders, pictured};
+use crate::picture::ZoneId;
+use crate::{Candidate, Outcome, Speaks};
+use core::task::{Context, Waker};
+use forebay_model::{ForwardStickiness, GroupSettings};
+use forebay_routing::{Facts, Headers};
+use forebay_units::Wall;
+
+struct World {
+    picture: Arc<Picture>,
+    mind: Mind,
+    now: Mono,
+}
+
+/// One header.
+struct One(&'static str, &'static [u8]);
+
+impl Headers for One {
+    fn any(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        name == self.0 && visit(self.1)
+    }
+}
+
+impl World {
+    /// A group of this many targets with this queue.
+    fn new(targets: u8, queue: QueueSettings) -> World {
+        let settings = GroupSettings {
+            control_port: (queue.concurrency == Concurrency::Agent).then_some(90),
+            queue: Some(Arc::new(queue)),
+            push_back: true,
+            ..GroupSettings::default()
+        };
+        World {
+            picture: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
+            mind: Mind::new(0, 1),
+            now: Mono::from_millis(1),
+        }
+    }
+
+    fn fixed(targets: u8, limit: u32, length: u32) -> World {
+        World::new(
+            targets,
+            QueueSettings {
+                length,
+                wait: Duration::from_secs(2),
+                ..QueueSettings::of(Concurrency::Fixed(limit))
+            },
+        )
+    }
+
+    fn begin_with(&mut self, headers: &dyn Headers, upgrade: bool) -> (Exchange, Step) {
+        let request = Request {
+            facts: Facts {
+                method: b"POST",
+                host: b"a",
+                path: b"/",
+                query: b"",
+                source: [127, 0, 0, 1].into(),
+                headers,
+            },
+            protocol: "http",
+            zone: ZoneId(0),
+            speaks: Speaks::Http1,
+            wall: Wall::from_seconds(1_800_000_000),
+            upgrade,
+        };
+        let listener = &self.picture.listeners[0];
+        Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind)
+    }
+
+    fn begin(&mut self) -> (Exchange, Step) {
+        self.begin_with(&NoHeaders, false)
+    }
+
+    fn on(&mut self, exchange: &mut Exchange, outcome: Outcome) -> Step {
+        let listener = &self.picture.listeners[0];
+        exchange.on(self.now, outcome, listener, &self.picture, &mut self.mind)
+    }
+
+    fn settle(&mut self, mut exchange: Exchange) {
+        assert!(matches!(
+            self.on(&mut exchange, Outcome::Answered(200)),
+            Step::Relay
+        ));
+        exchange.settle(self.now, None, &self.picture.listeners[0], &mut self.mind);
+    }
+
+    fn gate(&self) -> Arc<GroupGate> {
+        Arc::clone(self.picture.groups[0].gate.as_ref().unwrap())
+    }
+
+    fn in_flight(&self) -> u32 {
+        let targets = self.picture.groups[0].targets.iter();
+        targets.map(|target| target.stats.load()).sum()
+    }
+}
+
+fn is_ready(step: &Step) -> bool {
+    let Step::Wait { ticket, .. } = step else {
+        panic!("{step:?}")
+    };
+    ticket.poll(&Context::from_waker(Waker::noop())).is_ready()
+}
+
+fn refusal(step: Step) -> (u16, Reason, Option<u64>) {
+    let Step::Answer(answer) = step else {
+        panic!("{step:?}")
+    };
+    (answer.status, answer.reason, answer.retry_after)
+}
+
+#[test]
+fn whoever_waits_gets_the_slot_that_is_let_go_of_in_order() {
+    let mut world = World::fixed(2, 1, 10);
+    let (first, step) = world.begin();
+    assert!(matches!(step, Step::Send { .. }));
+    let (second, _) = world.begin();
+    let (mut third, step) = world.begin();
+    let (fourth, later) = world.begin();
+    assert!(!is_ready(&step) && !is_ready(&later));
+    assert_eq!((world.gate().waiting(), world.in_flight()), (2, 2));
+    world.now = Mono::from_millis(500);
+    world.settle(first);
+    assert!(is_ready(&step) && !is_ready(&later));
+    assert!(matches!(
+        world.on(&mut third, Outcome::Released),
+        Step::Send { .. }
+    ));
+    assert_eq!(third.record.waited, Some(Duration::from_millis(499)));
+    // Whoever leaves frees its place; a slot that was handed out meanwhile goes on to the next.
+    drop((second, fourth));
+    assert_eq!(world.gate().waiting(), 0);
+    let (fifth, step) = world.begin();
+    assert!(matches!(step, Step::Send { .. }));
+    let (sixth, step) = world.begin();
+    drop((third, fifth));
+    assert!(is_ready(&step));
+    drop(sixth);
+    assert_eq!((world.gate().figures().busy, world.in_flight()), (0, 0));
+    assert_eq!(world.gate().figures().free, 2);
+}
+
+#[test]
+fn a_full_queue_refuses_and_a_late_wait_ends() {
+    let mut world = World::fixed(1, 1, 1);
+    let (_busy, _) = world.begin();
+    let (mut waits, step) = world.begin();
+    assert!(matches!(step, Step::Wait { until, .. } if until == Mono::from_millis(2001)));
+    let (status, reason, after) = refusal(world.begin().1);
+    assert_eq!((status, reason), (503, Reason::QueueFull));
+    assert!(after.is_some_and(|seconds| seconds >= 1));
+    world.now = Mono::from_millis(2100);
+    let (status, reason, _) = refusal(world.on(&mut waits, Outcome::Late));
+    assert_eq!((status, reason), (503, Reason::QueueWait));
+    assert_eq!(world.gate().waiting(), 0);
+}
+
+#[test]
+fn a_slot_that_comes_with_the_deadline_is_used() {
+    let mut world = World::fixed(1, 1, 1);
+    let (busy, _) = world.begin();
+    let (mut waits, _) = world.begin();
+    drop(busy);
+    assert!(matches!(world.on(&mut waits, Outcome::Late), Step::Send { .. }));
+}
+
+#[test]
+fn without_a_queue_alb_answers() {
+    let queue = QueueSettings {
+        length: 0,
+        ..QueueSettings::of(Concurrency::Agent)
+    };
+    let mut world = World::new(2, queue);
+    let Step::Answer(answer) = world.begin().1 else {
+        panic!("no answer")
+    };
+    assert_eq!(*answer, Answer::no_slot());
+    // A permit is used once, and told.
+    let target = world.picture.groups[0].targets[1].id;
+    world.gate().grant(world.now, target, &[WorkId(7)]);
+    let (exchange, step) = world.begin();
+    assert!(matches!(step, Step::Send { target: sent, .. } if sent.id == target));
+    assert_eq!(exchange.permit(), Some(WorkId(7)));
+    assert!(matches!(world.begin().1, Step::Answer(_)));
+    world.settle(exchange);
+    assert!(world.gate().take_unused(target).is_empty());
+    let step = world.begin_with(&NoHeaders, true).1;
+    assert_eq!(refusal(step).1, Reason::WebSocketNotServed);
+}
+
+#[test]
+fn permits_go_back_when_their_requests_did_not_arrive() {
+    let mut world = World::new(1, QueueSettings::of(Concurrency::Agent));
+    let target = world.picture.groups[0].targets[0].id;
+    world.gate().grant(world.now, target, &[WorkId(1)]);
+    let (mut exchange, _) = world.begin();
+    let refused = world.on(&mut exchange, Outcome::NotConnected(crate::ConnectError::Refused));
+    assert!(matches!(refused, Step::Wait { .. }));
+    assert_eq!(world.gate().take_unused(target), [WorkId(1)]);
+    // Its agent knows another.
+    world.gate().grant(world.now, target, &[WorkId(2)]);
+    assert!(matches!(
+        world.on(&mut exchange, Outcome::Released),
+        Step::Send { .. }
+    ));
+    let answer = Candidate {
+        status: 403,
+        retry_after: None,
+        replayable: true,
+        permit_refused: true,
+    };
+    assert!(exchange.may_reconsider(403));
+    let listener = &world.picture.listeners[0];
+    let step = exchange.reconsider(world.now, answer, listener, &world.picture, &mut world.mind);
+    assert!(matches!(step, Some(Step::Wait { .. })));
+    assert!(
+        world.gate().take_unused(target).is_empty(),
+        "its agent has spoken"
+    );
+    world.gate().grant(world.now, target, &[WorkId(3)]);
+    world.on(&mut exchange, Outcome::Released);
+    let answer = Candidate {
+        replayable: false,
+        ..answer
+    };
+    let step = exchange.reconsider(
+        world.now,
+        answer,
+        &world.picture.listeners[0],
+        &world.picture,
+        &mut world.mind,
+    );
+    assert_eq!(refusal(step.unwrap()).1, Reason::PermitRefused);
+}
+
+#[test]
+fn a_request_that_is_pushed_back_goes_to_the_front_and_its_slot_rests() {
+    let mut world = World::fixed(1, 2, 10);
+    let (mut pushed, _) = world.begin();
+    let (busy, _) = world.begin();
+    let (_waits, step) = world.begin();
+    let answer = Candidate {
+        status: 429,
+        retry_after: Some(Duration::from_millis(300)),
+        replayable: true,
+        permit_refused: false,
+    };
+    let again = pushed.reconsider(
+        world.now,
+        answer,
+        &world.picture.listeners[0],
+        &world.picture,
+        &mut world.mind,
+    );
+    let again = again.unwrap();
+    assert!(!is_ready(&again) && !is_ready(&step), "its slot is taken away");
+    world.settle(busy);
+    assert!(is_ready(&again) && !is_ready(&step), "the front goes first");
+    world.now = Mono::from_millis(400);
+    world.gate().tick(world.now);
+    assert!(is_ready(&step), "the slot is back");
+}
+
+#[test]
+fn scale_from_zero_waits_for_the_first_target() {
+    let queue = QueueSettings::of(Concurrency::Open);
+    let mut world = World::new(0, queue);
+    let (mut exchange, step) = world.begin();
+    assert!(!is_ready(&step));
+    let target = Arc::clone(&pictured(
+        &[("group", 1)],
+        &GroupSettings::default(),
+        ForwardStickiness::default(),
+    ))
+    .groups[0]
+        .targets[0]
+        .clone();
+    let member = forebay_admission::Member {
+        key: target.id.0,
+        zone: None,
+        target,
+    };
+    world.gate().arrange(world.now, vec![member]);
+    assert!(is_ready(&step));
+    assert!(matches!(
+        world.on(&mut exchange, Outcome::Released),
+        Step::Send { .. }
+    ));
+}
+
+#[test]
+fn deadlines_and_classes_come_from_headers() {
+    let mut world = World::new(
+        1,
+        QueueSettings {
+            class_header: Some("x-tenant".into()),
+            weights: Arc::new([("gold".into(), 4)]),
+            ..QueueSettings::of(Concurrency::Agent)
+        },
+    );
+    let line = |world: &mut World, name, value| {
+        let (exchange, _) = world.begin_with(&One(name, value), false);
+        let line = exchange.line.as_ref().unwrap();
+        (line.class, line.weight, line.deadline.since(line.since))
+    };
+    let ten = Duration::from_secs(10);
+    assert_eq!(line(&mut world, "x-tenant", b"gold"), (number(b"gold"), 4, ten));
+    assert_eq!(line(&mut world, "x-tenant", b"tin"), (number(b"tin"), 1, ten));
+    assert_eq!(line(&mut world, "x-other", b"gold"), (0, 1, ten));
+    let second = Duration::from_secs(1);
+    assert_eq!(line(&mut world, "grpc-timeout", b"1000m").2, second);
+    assert_eq!(line(&mut world, "grpc-timeout", b"99H").2, ten);
+    assert_eq!(line(&mut world, "grpc-timeout", "1\u{e4}".as_bytes()).2, ten);
+    assert_eq!(line(&mut world, "grpc-timeout", b"").2, ten);
+}
