@@ -3,7 +3,7 @@
 use crate::drain::Drain;
 use crate::figures::Figures;
 use crate::permits::WorkId;
-use crate::queue::{Comer, Entry, Queue};
+use crate::queue::{Comer, Queue};
 use crate::seats::Seats;
 use crate::words::{
     Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slots, Verdict, Why,
@@ -23,8 +23,8 @@ pub struct Gate<T, W> {
     rules: Rules,
     seats: Seats<T>,
     queue: Queue<W>,
-    /// Those whose places others got.
-    displaced: VecDeque<Released<T, W>>,
+    /// Those whose wait is over and who were not yet told.
+    dismissed: VecDeque<Released<T, W>>,
     drain: Drain,
     figures: Figures,
     /// Something has changed since `poll` had nothing more.
@@ -38,18 +38,46 @@ impl<T: Clone, W> Gate<T, W> {
             seats: Seats::new(rules.limit, rules.balanced),
             rules,
             queue: Queue::default(),
-            displaced: VecDeque::new(),
+            dismissed: VecDeque::new(),
             drain: Drain::default(),
             figures: Figures::default(),
             stirred: false,
         }
     }
 
-    /// Goes by these rules from now on. Whoever waits stays, even if fewer may wait now. O(targets log targets).
+    /// Goes by these rules from now on. If fewer may wait than do, `poll` returns the newest refused: with `NoSlot` if none
+    /// may wait, else with `Full`. O(targets log targets + waiters log waiters).
     pub fn set_rules(&mut self, now: Mono, rules: Rules) {
         self.stir(now);
         self.seats.set_limit(rules.limit, rules.balanced);
+        let shorter = rules.length < self.rules.length;
         self.rules = rules;
+        // Slots that are free now, as with a larger limit, go before.
+        while let Some(released) = self.serve(now) {
+            self.dismissed.push_back(released);
+        }
+        if shorter {
+            self.shorten(now);
+        }
+    }
+
+    fn shorten(&mut self, now: Mono) {
+        let why = if self.rules.length == 0 {
+            Why::NoSlot
+        } else {
+            Why::Full
+        };
+        for place in self.queue.beyond(self.rules.length) {
+            let Some(entry) = self.queue.leave(place) else {
+                continue;
+            };
+            self.figures.refused[why as usize] += 1;
+            self.dismissed.push_back(Released {
+                waited: now.since(entry.since),
+                outcome: Err(Refusal { why, ..self.late() }),
+                waiter: entry.waiter,
+            });
+        }
     }
 
     /// Says who may be picked now. Counts, permits and pauses of those that stay are kept, and of those that leave until
@@ -123,7 +151,7 @@ impl<T: Clone, W> Gate<T, W> {
             return refusal(Why::Full, predicted);
         };
         self.figures.refused[Why::Displaced as usize] += 1;
-        self.displaced.push_back(Released {
+        self.dismissed.push_back(Released {
             waited: now.since(entry.since),
             waiter: entry.waiter,
             outcome: Err(Refusal {
@@ -155,11 +183,11 @@ impl<T: Clone, W> Gate<T, W> {
             Leaving::Gone => self.figures.gone += 1,
             Leaving::Late => self.figures.refused[Why::Late as usize] += 1,
         }
-        let refusal = self.late(&entry);
+        let refusal = self.late();
         Some((entry.waiter, refusal))
     }
 
-    fn late(&self, _entry: &Entry<W>) -> Refusal {
+    fn late(&self) -> Refusal {
         let slots = self.seats.busy() + self.seats.free();
         let rate = if self.seats.members() == 0 {
             None
@@ -192,7 +220,7 @@ impl<T: Clone, W> Gate<T, W> {
         self.seats.grant(key, ids);
     }
 
-    /// Takes back at most so many unused permits.
+    /// Takes back at most so many unused permits, the oldest; requests take the newest.
     pub fn take_back(&mut self, _now: Mono, key: Key, count: usize) -> Vec<WorkId> {
         self.seats.take_back(key, count)
     }
@@ -214,7 +242,7 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// The next one whose wait is over: it gets a slot, or was displaced, or its deadline has come.
     pub fn poll(&mut self, now: Mono) -> Option<Released<T, W>> {
-        if let Some(released) = self.displaced.pop_front() {
+        if let Some(released) = self.dismissed.pop_front() {
             return Some(released);
         }
         if self.seats.next_resume() <= now {
@@ -239,7 +267,7 @@ impl<T: Clone, W> Gate<T, W> {
             self.figures.refused[Why::Late as usize] += 1;
             return Some(Released {
                 waited: now.since(entry.since),
-                outcome: Err(self.late(&entry)),
+                outcome: Err(self.late()),
                 waiter: entry.waiter,
             });
         }
@@ -267,6 +295,11 @@ impl<T: Clone, W> Gate<T, W> {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many wait that may use this target: what to tell its agent.
+    pub fn waiting_for(&self, key: Key) -> usize {
+        self.queue.waiting_for(self.seats.zone_of(key))
     }
 
     /// Slots of one target; all zero if it is not known.
@@ -299,3 +332,6 @@ impl<T: Clone, W> Gate<T, W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

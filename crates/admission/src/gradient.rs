@@ -1,8 +1,9 @@
 //! How many requests a target takes at once, learned from how long its answers take.
 //!
 //! The gradient of Envoy's adaptive concurrency filter, after Netflix's concurrency-limits: limit' = limit x gradient + head
-//! room, with gradient = baseline x tolerance / latency of late, between 1/2 and 1 (above 1 the head room grows the limit),
-//! and head room = the square root of the limit. The baseline is what an answer takes when the target has little to do: it
+//! room, with gradient = baseline x tolerance / latency of late, between 1/2 and 1 (above 1 the head room grows the limit).
+//! Head room is half the square root of the limit (theirs is all of it, which doubles the latency of a target with one or
+//! two slots). The baseline is what an answer takes when the target has little to do: it
 //! is measured again each minute by letting only few requests at a time through for some answers. With a queue in front
 //! that costs a short wait, not refusals. Latencies are medians: one slow answer says nothing.
 
@@ -20,7 +21,7 @@ pub struct GradientSettings {
     pub most: u32,
     /// Latency of late may be this many times the baseline before the limit shrinks.
     pub tolerance: f64,
-    /// Answers in a window: the limit changes once each.
+    /// Answers in a window at least: the limit changes once each.
     pub window: usize,
     /// Answers that make a baseline.
     pub baseline: usize,
@@ -96,10 +97,11 @@ impl Gradient {
         }
         self.window.push(took.as_secs_f64());
         self.used |= f64::from(busy) * 2.0 >= self.limit;
+        // A change shows only in requests that begin after it: no window is shorter than what is in flight.
         let enough = if self.measuring {
             self.settings.baseline
         } else {
-            self.settings.window
+            self.settings.window.max(busy as usize)
         };
         if self.window.len() < enough.max(1) {
             return;
@@ -122,7 +124,7 @@ impl Gradient {
         let gradient = (baseline * self.settings.tolerance / median.max(1e-9)).clamp(0.5, 1.0);
         // A target that nobody fills says nothing about how much it could take.
         if self.used || gradient < 1.0 {
-            self.limit = self.limit * gradient + self.limit.sqrt();
+            self.limit = self.limit * gradient + self.limit.sqrt() / 2.0;
         }
         self.limit = self.limit.clamp(
             f64::from(self.settings.least.max(1)),
@@ -133,5 +135,125 @@ impl Gradient {
     /// The target said that it has too much to do.
     pub(crate) fn pushed_back(&mut self) {
         self.limit = (self.limit * 0.9).max(f64::from(self.settings.least.max(1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_units::Stream;
+    use std::collections::{BTreeSet, VecDeque};
+
+    /// A target with `servers` servers of 100 ms each, give or take a fifth, always offered as much as its limit lets in.
+    struct Target {
+        gradient: Gradient,
+        servers: usize,
+        now: Mono,
+        /// When it ends, when it came.
+        served: BTreeSet<(Mono, Mono, u64)>,
+        queued: VecDeque<Mono>,
+        draws: Stream,
+        done: u64,
+    }
+
+    impl Target {
+        fn new(servers: usize) -> Target {
+            Target {
+                gradient: Gradient::new(GradientSettings::default()),
+                servers,
+                now: Mono::ZERO,
+                served: BTreeSet::new(),
+                queued: VecDeque::new(),
+                draws: Stream::named(5, "target"),
+                done: 0,
+            }
+        }
+
+        fn busy(&self) -> usize {
+            self.served.len() + self.queued.len()
+        }
+
+        /// Runs on; returns requests a second. At most `offered` are offered at a time.
+        fn run(&mut self, seconds: u64, offered: usize) -> f64 {
+            let (begin, done) = (self.now, self.done);
+            while self.now.since(begin) < Duration::from_secs(seconds) {
+                while self.busy() < (self.gradient.limit() as usize).min(offered) {
+                    self.queued.push_back(self.now);
+                }
+                while self.served.len() < self.servers
+                    && let Some(came) = self.queued.pop_front()
+                {
+                    let took = Duration::from_micros(80_000 + self.draws.below(40_000));
+                    self.done += 1;
+                    self.served.insert((self.now + took, came, self.done));
+                }
+                let busy = self.busy() as u32;
+                if let Some((end, came, _)) = self.served.pop_first() {
+                    self.now = end;
+                    self.gradient.sample(end, end.since(came), busy);
+                }
+            }
+            (self.done - done) as f64 / self.now.since(begin).as_secs_f64()
+        }
+    }
+
+    #[test]
+    fn finds_what_a_target_takes_and_keeps_it() {
+        for servers in [1, 2, 8, 32, 100] {
+            let mut target = Target::new(servers);
+            target.run(120, usize::MAX);
+            for minute in 0..10 {
+                let rate = target.run(60, usize::MAX) / (servers as f64 * 10.0);
+                let limit = target.gradient.limit() as f64 / servers as f64;
+                // A little more than there are servers keeps them busy; the baseline's measurement costs a few per cent.
+                assert!(
+                    (0.9..=2.0).contains(&limit),
+                    "{servers} servers, minute {minute}: {limit}"
+                );
+                assert!(
+                    rate > 0.88,
+                    "{servers} servers, minute {minute}: {rate} of what they could"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn follows_a_target_that_shrinks_and_grows() {
+        let mut target = Target::new(20);
+        target.run(120, usize::MAX);
+        target.servers = 5;
+        target.run(120, usize::MAX);
+        assert!(
+            (5..=10).contains(&target.gradient.limit()),
+            "{}",
+            target.gradient.limit()
+        );
+        target.servers = 20;
+        target.run(120, usize::MAX);
+        assert!(
+            (20..=40).contains(&target.gradient.limit()),
+            "{}",
+            target.gradient.limit()
+        );
+    }
+
+    #[test]
+    fn does_not_grow_by_what_it_has_not_seen() {
+        let mut target = Target::new(50);
+        target.run(300, 2);
+        assert!(target.gradient.limit() <= 6, "{}", target.gradient.limit());
+    }
+
+    #[test]
+    fn push_back_lowers_it() {
+        let mut gradient = Gradient::new(GradientSettings {
+            initial: 100,
+            ..GradientSettings::default()
+        });
+        (0..7).for_each(|_| gradient.pushed_back());
+        assert!((45..50).contains(&gradient.limit()));
+        (0..100).for_each(|_| gradient.pushed_back());
+        assert_eq!(gradient.limit(), 1);
     }
 }

@@ -78,6 +78,7 @@ impl Class {
 #[derive(Debug)]
 struct Zone {
     zone: u64,
+    waiting: usize,
     front: BTreeMap<Rank, u32>,
     /// Classes of which someone waits here: tag, turn, class.
     classes: BTreeSet<(u64, u64, u32)>,
@@ -130,6 +131,32 @@ impl<W> Queue<W> {
         self.waiting == 0
     }
 
+    /// How many wait that may use targets of this zone; all, for targets of no zone.
+    pub(crate) fn waiting_for(&self, zone: Option<u64>) -> usize {
+        let Some(zone) = zone else {
+            return self.waiting;
+        };
+        let found = self.zones.iter().find(|one| one.zone == zone);
+        found.map_or(0, |zone| zone.waiting)
+    }
+
+    /// Those who must go so that only so many wait: who came last, those at the front not counted. O(n log n).
+    pub(crate) fn beyond(&self, length: usize) -> Vec<Place> {
+        let entries = (0..)
+            .zip(&self.slab)
+            .filter_map(|(index, entry)| Some((index, entry.as_ref()?)));
+        let comers = entries.filter(|(_, entry)| !entry.front);
+        let mut places: Vec<Place> = comers
+            .map(|(index, entry)| Place {
+                index,
+                number: entry.number,
+            })
+            .collect();
+        places.sort_by_key(|place| core::cmp::Reverse(place.number));
+        places.truncate(self.waiting.saturating_sub(length));
+        places
+    }
+
     /// Someone comes to wait.
     pub(crate) fn join(&mut self, comer: &Comer, waiter: W) -> Place {
         self.numbers += 1;
@@ -157,6 +184,7 @@ impl<W> Queue<W> {
         };
         self.waiting += 1;
         let zone = self.zone(comer.zone);
+        self.zones[zone].waiting += 1;
         if comer.front {
             self.zones[zone].front.insert((comer.deadline, number), index);
         } else {
@@ -191,6 +219,7 @@ impl<W> Queue<W> {
         found.unwrap_or_else(|| {
             self.zones.push(Zone {
                 zone,
+                waiting: 0,
                 front: BTreeMap::new(),
                 classes: BTreeSet::new(),
             });
@@ -304,6 +333,7 @@ impl<W> Queue<W> {
         self.waiting -= 1;
         let rank = (entry.deadline, entry.number);
         let zone = self.zone(entry.zone);
+        self.zones[zone].waiting -= 1;
         if entry.front {
             self.zones[zone].front.remove(&rank);
         } else {
@@ -434,5 +464,9 @@ impl<W> Queue<W> {
             }
         }
         assert_eq!(self.weights, weights);
+        for zone in &self.zones {
+            let waiting = entries().filter(|entry| entry.zone == zone.zone).count();
+            assert_eq!(zone.waiting, waiting);
+        }
     }
 }

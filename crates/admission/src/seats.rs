@@ -213,7 +213,7 @@ impl<T: Clone> Seats<T> {
         let seat = self.seats[number as usize].as_mut()?;
         let target = seat.target.clone()?;
         let permit = if limit == Limit::Permits {
-            seat.permits.pop_front()
+            seat.permits.pop_back()
         } else {
             None
         };
@@ -304,13 +304,12 @@ impl<T: Clone> Seats<T> {
         self.refresh(number);
     }
 
-    /// Takes back at most so many unused permits, those that would have been used last.
+    /// Takes back at most so many unused permits, the oldest: those that the agent will revoke first.
     pub(crate) fn take_back(&mut self, key: Key, count: usize) -> Vec<WorkId> {
         let Some((number, seat)) = self.find(key) else {
             return Vec::new();
         };
-        let left = seat.permits.len().saturating_sub(count);
-        let ids = seat.permits.split_off(left).into();
+        let ids = seat.permits.drain(..count.min(seat.permits.len())).collect();
         self.refresh(number);
         ids
     }
@@ -364,6 +363,12 @@ impl<T: Clone> Seats<T> {
             free: if self.limit == Limit::Open { 0 } else { seat.free },
             paused: seat.paused,
         })
+    }
+
+    /// The zone that a target is of; none if it is of no zone, or not known.
+    pub(crate) fn zone_of(&self, key: Key) -> Option<u64> {
+        let number = *self.by_key.get(&key)?;
+        self.sides.get(self.seats[number as usize].as_ref()?.side)?.zone
     }
 
     /// How many may be picked.

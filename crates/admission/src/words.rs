@@ -78,9 +78,10 @@ pub struct Slot<T> {
 }
 
 /// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// No slot is free, and none may wait.
+    #[default]
     NoSlot,
     /// The queue is full.
     Full,
@@ -109,7 +110,7 @@ impl Why {
 }
 
 /// A refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// Its reason.
     pub why: Why,

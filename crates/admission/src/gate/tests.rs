@@ -1,0 +1,819 @@
+//! The gate against a model that keeps everything in plain lists, and its promises one by one.
+
+use super::*;
+use crate::gradient::GradientSettings;
+use crate::queue::Entry;
+use crate::words::Slot;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const MS: fn(u64) -> Mono = Mono::from_millis;
+
+fn rules(limit: Limit, length: usize) -> Rules {
+    Rules {
+        limit,
+        length,
+        wait: Duration::from_secs(10),
+        balanced: false,
+    }
+}
+
+fn members(keys: core::ops::Range<Key>) -> Vec<Member<Key>> {
+    let member = |key| Member {
+        key,
+        zone: None,
+        target: key,
+    };
+    keys.map(member).collect()
+}
+
+fn arrival(now: Mono, class: u64, wait_ms: u64) -> Arrival<'static> {
+    Arrival {
+        zone: 0,
+        class,
+        weight: 1,
+        since: now,
+        deadline: now + Duration::from_millis(wait_ms),
+        front: false,
+        avoid: &[],
+        prefers: None,
+    }
+}
+
+/// A gate with `targets` targets, and a stream to draw from.
+fn gate(limit: Limit, length: usize, targets: Key) -> (Gate<Key, u32>, Stream) {
+    let mut gate = Gate::new(rules(limit, length));
+    gate.arrange(Mono::ZERO, members(0..targets));
+    (gate, Stream::named(1, "gate"))
+}
+
+fn key_of(verdict: &Verdict<Key>) -> Option<Key> {
+    match verdict {
+        Verdict::Admitted(slot) => Some(slot.key),
+        _ => None,
+    }
+}
+
+fn refused(verdict: &Verdict<Key>) -> Option<Refusal> {
+    match verdict {
+        Verdict::Refused(refusal) => Some(*refusal),
+        _ => None,
+    }
+}
+
+#[test]
+fn free_targets_take_turns_and_a_queue_of_none_refuses() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 0, 3);
+    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut draws, || 0);
+    let got: Vec<_> = (0..3).map(|_| key_of(&ask(&mut gate)).unwrap()).collect();
+    assert_eq!(got, [0, 1, 2]);
+    assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::NoSlot);
+    gate.release(MS(2), 2, None);
+    gate.release(MS(2), 1, None);
+    assert_eq!(
+        (key_of(&ask(&mut gate)), key_of(&ask(&mut gate))),
+        (Some(1), Some(2))
+    );
+    assert_eq!(gate.figures().refused_for(Why::NoSlot), 1);
+    assert_eq!(gate.figures().slots(), 3);
+}
+
+#[test]
+fn balanced_takes_the_least_full() {
+    let mut gate = Gate::<Key, u32>::new(Rules {
+        balanced: true,
+        ..rules(Limit::Fixed(2), 8)
+    });
+    let mut draws = Stream::named(1, "gate");
+    gate.arrange(Mono::ZERO, members(0..3));
+    let mut ask =
+        |gate: &mut Gate<Key, u32>| key_of(&gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut draws, || 0));
+    let got: Vec<_> = (0..4).map(|_| ask(&mut gate).unwrap()).collect();
+    assert_eq!(got, [0, 1, 2, 0]);
+    gate.release(MS(2), 0, None);
+    gate.release(MS(2), 0, None);
+    assert_eq!(ask(&mut gate), Some(0));
+    // All have one now: who was taken longest ago goes first.
+    assert_eq!(ask(&mut gate), Some(1));
+}
+
+#[test]
+fn avoided_and_preferred_count_while_there_is_a_choice() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 2);
+    let avoids = Arrival {
+        avoid: &[0],
+        ..arrival(MS(1), 0, 100)
+    };
+    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut draws, || 0)), Some(1));
+    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut draws, || 0)), Some(0));
+    (0..2).for_each(|key| gate.release(MS(1), key, None));
+    let prefers = Arrival {
+        prefers: Some(1),
+        ..arrival(MS(1), 0, 100)
+    };
+    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut draws, || 0)), Some(1));
+    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut draws, || 0)), Some(0));
+}
+
+#[test]
+fn zones_are_apart() {
+    let mut gate = Gate::<Key, u32>::new(rules(Limit::Fixed(1), 8));
+    let mut draws = Stream::named(1, "gate");
+    let member = |key, zone| Member {
+        key,
+        zone: Some(zone),
+        target: key,
+    };
+    gate.arrange(Mono::ZERO, vec![member(10, 1), member(20, 2)]);
+    let from = |zone| Arrival {
+        zone,
+        ..arrival(MS(1), 0, 100)
+    };
+    assert_eq!(key_of(&gate.arrive(MS(1), &from(1), &mut draws, || 0)), Some(10));
+    assert!(matches!(
+        gate.arrive(MS(1), &from(1), &mut draws, || 1),
+        Verdict::Waits(_)
+    ));
+    assert_eq!(gate.poll(MS(1)), None);
+    assert_eq!(key_of(&gate.arrive(MS(1), &from(2), &mut draws, || 2)), Some(20));
+    gate.release(MS(2), 20, None);
+    assert_eq!(gate.poll(MS(2)), None);
+    gate.release(MS(2), 10, None);
+    assert_eq!(gate.poll(MS(2)).unwrap().waiter, 1);
+}
+
+#[test]
+fn deadline_comes_first_and_arrival_among_equals() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 0);
+    for (waiter, wait) in [(1, 500), (2, 300), (3, 500), (4, 300)] {
+        gate.arrive(MS(0), &arrival(MS(0), 0, wait), &mut draws, || waiter);
+    }
+    let back = Arrival {
+        front: true,
+        ..arrival(MS(0), 9, 900)
+    };
+    gate.arrive(MS(0), &back, &mut draws, || 5);
+    let order: Vec<u32> = (0..5)
+        .map(|_| {
+            gate.release(MS(1), 0, None);
+            gate.poll(MS(1)).unwrap().waiter
+        })
+        .collect();
+    assert_eq!(order, [5, 2, 4, 1, 3]);
+}
+
+#[test]
+fn full_queue_refuses_and_says_when_to_come_again() {
+    // One slot, a second each: with 20 waiting, the next would wait 21 s.
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 20, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut draws, || 0);
+    gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
+    for waiter in 0..21 {
+        let verdict = gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut draws, || waiter);
+        assert!(refused(&verdict).is_none());
+    }
+    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut draws, || 99)).unwrap();
+    assert_eq!(
+        (refusal.why, refusal.retry_after),
+        (Why::Full, Duration::from_secs(21))
+    );
+    // Who comes back is not refused for that, and has its turn first.
+    let back = Arrival {
+        front: true,
+        ..arrival(MS(1000), 0, 1)
+    };
+    assert!(matches!(
+        gate.arrive(MS(1000), &back, &mut draws, || 98),
+        Verdict::Waits(_)
+    ));
+    assert_eq!(gate.waiting(), 21);
+}
+
+#[test]
+fn hopeless_is_refused_at_the_door_unless_its_deadline_puts_it_first() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 1000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut draws, || 0);
+    // Nothing was drained yet: no prediction, so all may wait.
+    for waiter in 0..10 {
+        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 5000), &mut draws, || waiter);
+        assert!(matches!(verdict, Verdict::Waits(_)));
+    }
+    gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
+    assert!(gate.poll(MS(1000)).unwrap().outcome.is_ok());
+    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 5000), &mut draws, || 50)).unwrap();
+    assert_eq!(refusal.why, Why::TooLong);
+    assert!((9..=10).contains(&refusal.retry_after.as_secs()), "{refusal:?}");
+    assert!(matches!(
+        gate.arrive(MS(1000), &arrival(MS(1000), 0, 2000), &mut draws, || 51),
+        Verdict::Waits(_)
+    ));
+    // Alone in its class it would get every other slot.
+    assert!(matches!(
+        gate.arrive(MS(1000), &arrival(MS(1000), 7, 5000), &mut draws, || 52),
+        Verdict::Waits(_)
+    ));
+}
+
+#[test]
+fn class_that_holds_less_than_its_share_displaces_the_last_of_the_largest() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(0), 10, 1);
+    let mut ask = |gate: &mut Gate<Key, u32>, class, waiter| {
+        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut draws, || waiter)
+    };
+    for waiter in 0..10 {
+        ask(&mut gate, 1, waiter);
+    }
+    assert_eq!(refused(&ask(&mut gate, 1, 10)).unwrap().why, Why::Full);
+    for waiter in 20..25 {
+        assert!(matches!(ask(&mut gate, 2, waiter), Verdict::Waits(_)));
+        let released = gate.poll(MS(0)).unwrap();
+        assert_eq!(released.waiter, 9 - (waiter - 20));
+        assert_eq!(released.outcome.unwrap_err().why, Why::Displaced);
+    }
+    // Both hold half now.
+    assert_eq!(refused(&ask(&mut gate, 2, 25)).unwrap().why, Why::Full);
+    assert_eq!(refused(&ask(&mut gate, 1, 10)).unwrap().why, Why::Full);
+    assert_eq!(gate.figures().refused_for(Why::Displaced), 5);
+}
+
+#[test]
+fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
+    let (mut gate, mut draws) = gate(Limit::Permits, 8, 2);
+    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 7);
+    gate.grant(MS(0), 1, &[WorkId(1), WorkId(2), WorkId(3)]);
+    let Verdict::Admitted(slot) = ask(&mut gate) else {
+        panic!("has permits")
+    };
+    assert_eq!((slot.key, slot.permit), (1, Some(WorkId(3))));
+    assert_eq!(gate.take_back(MS(0), 1, 1), [WorkId(1)]);
+    assert_eq!(
+        gate.slots(1),
+        Slots {
+            busy: 1,
+            free: 1,
+            paused: 0
+        }
+    );
+    gate.lost(MS(0), 1);
+    gate.release(MS(1), 1, None);
+    assert_eq!(gate.slots(1), Slots::default());
+    let Verdict::Waits(place) = ask(&mut gate) else {
+        panic!("has no permit")
+    };
+    gate.grant(MS(1), 0, &[WorkId(4)]);
+    let released = gate.poll(MS(1)).unwrap();
+    assert_eq!(released.outcome.unwrap().permit, Some(WorkId(4)));
+    assert_eq!(gate.leave(MS(1), place, Leaving::Gone), None);
+}
+
+#[test]
+fn shorter_queue_refuses_the_newest() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(0), 8, 1);
+    for waiter in 0..6 {
+        gate.arrive(
+            MS(0),
+            &arrival(MS(0), u64::from(waiter) % 2, 100),
+            &mut draws,
+            || waiter,
+        );
+    }
+    for (length, expected, why) in [(4, &[5, 4][..], Why::Full), (0, &[3, 2, 1, 0][..], Why::NoSlot)] {
+        gate.set_rules(MS(0), rules(Limit::Fixed(0), length));
+        let refused: Vec<_> = core::iter::from_fn(|| gate.poll(MS(0))).collect();
+        assert!(
+            refused
+                .iter()
+                .all(|one| one.outcome.as_ref().unwrap_err().why == why)
+        );
+        assert_eq!(refused.iter().map(|one| one.waiter).collect::<Vec<_>>(), expected);
+        assert_eq!(gate.waiting(), length);
+    }
+}
+
+#[test]
+fn demand_for_a_target_is_that_of_its_zone() {
+    let mut gate = Gate::<Key, u32>::new(rules(Limit::Permits, 8));
+    let member = |key, zone| Member {
+        key,
+        zone,
+        target: key,
+    };
+    gate.arrange(
+        MS(0),
+        vec![member(1, Some(1)), member(2, Some(2)), member(3, None)],
+    );
+    for zone in [1, 1, 2] {
+        let comer = Arrival {
+            zone,
+            ..arrival(MS(0), 0, 100)
+        };
+        gate.arrive(MS(0), &comer, &mut Stream::named(1, "gate"), || 0);
+    }
+    assert_eq!([1, 2, 3, 4].map(|key| gate.waiting_for(key)), [2, 1, 3, 3]);
+}
+
+#[test]
+fn push_back_takes_a_slot_for_a_while() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 1);
+    gate.pause(MS(0), 0, MS(50));
+    assert_eq!(
+        gate.slots(0),
+        Slots {
+            busy: 0,
+            free: 0,
+            paused: 1
+        }
+    );
+    assert!(matches!(
+        gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 3),
+        Verdict::Waits(_)
+    ));
+    assert_eq!((gate.poll(MS(49)), gate.next_deadline()), (None, MS(50)));
+    assert_eq!(gate.poll(MS(50)).unwrap().waiter, 3);
+    assert_eq!(gate.next_deadline(), Mono::NEVER);
+}
+
+#[test]
+fn nobody_is_there_at_first() {
+    let mut gate = Gate::<Key, u32>::new(rules(Limit::Open, 8));
+    let mut draws = Stream::named(1, "gate");
+    for waiter in 0..5 {
+        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 9000), &mut draws, || waiter);
+        assert!(matches!(verdict, Verdict::Waits(_)));
+    }
+    assert_eq!(gate.poll(MS(1)), None);
+    gate.arrange(MS(5000), members(0..2));
+    let released: Vec<_> = core::iter::from_fn(|| gate.poll(MS(5000)))
+        .map(|one| one.waiter)
+        .collect();
+    assert_eq!(released, [0, 1, 2, 3, 4]);
+    assert_eq!(gate.figures().waits.quantile(1.0).as_secs(), 5);
+}
+
+#[test]
+fn waits_are_those_of_the_fluid() {
+    // Two targets with one slot each, a second of service, ten requests a second for 10 s, 60 s of patience.
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 200, 2);
+    let mut busy: BTreeMap<(Mono, Key), ()> = BTreeMap::new();
+    let mut waits = Vec::new();
+    let mut comes = 0;
+    let mut now = Mono::ZERO;
+    while comes < 100 || !busy.is_empty() {
+        let next_come = if comes < 100 { MS(comes * 100) } else { Mono::NEVER };
+        let next_end = busy.first_key_value().map_or(Mono::NEVER, |entry| entry.0.0);
+        now = next_come.min(next_end);
+        if next_end <= next_come {
+            let ((_, key), ()) = busy.pop_first().unwrap();
+            gate.release(now, key, Some(Duration::from_secs(1)));
+        } else {
+            match gate.arrive(now, &arrival(now, 0, 60_000), &mut draws, || comes as u32) {
+                Verdict::Admitted(slot) => {
+                    waits.push((comes as u32, Duration::ZERO));
+                    busy.insert((now + Duration::from_secs(1), slot.key), ());
+                }
+                Verdict::Waits(_) => {}
+                Verdict::Refused(refusal) => panic!("{refusal:?}"),
+            }
+            comes += 1;
+        }
+        while let Some(released) = gate.poll(now) {
+            waits.push((released.waiter, released.waited));
+            busy.insert((now + Duration::from_secs(1), released.outcome.unwrap().key), ());
+        }
+        assert!(busy.len() <= 2);
+        gate.check_invariants();
+    }
+    assert!(
+        waits.iter().zip(0..).all(|(&(waiter, _), turn)| waiter == turn),
+        "not in order of arrival"
+    );
+    for (waiter, waited) in &waits[20..] {
+        let fluid = f64::from(*waiter) / 2.0 - f64::from(*waiter) / 10.0;
+        assert!(
+            (waited.as_secs_f64() / fluid - 1.0).abs() < 0.1,
+            "{waiter}: {waited:?}, fluid {fluid}"
+        );
+    }
+    // The second target began with the second request.
+    assert_eq!(now, MS(50_100));
+}
+
+/// Serves one by one while all classes wait; what each has got after each service.
+fn shares(weights: &[u32]) -> Vec<Vec<u32>> {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 100_000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 99, 1000), &mut draws, || 0);
+    for (class, &weight) in (0..).zip(weights) {
+        for _ in 0..300 {
+            let comer = Arrival {
+                weight,
+                ..arrival(MS(0), class, 1000)
+            };
+            gate.arrive(MS(0), &comer, &mut draws, || class as u32);
+        }
+    }
+    let mut got = vec![0; weights.len()];
+    let mut all = Vec::new();
+    while got.iter().all(|&got| got < 300) {
+        gate.release(MS(1), 0, None);
+        got[gate.poll(MS(1)).unwrap().waiter as usize] += 1;
+        all.push(got.clone());
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The bound of the paper: normalised service of any two classes that both wait differs by at most one request each.
+    #[test]
+    fn nothing_starves_and_shares_are_the_weights(weights in prop::collection::vec(1_u32..50, 2..8)) {
+        let all = shares(&weights);
+        // Tags are whole numbers: each service may be off by a millionth.
+        let slack = all.len() as f64 * 1e-4;
+        for got in &all {
+            for (a, &weight_a) in weights.iter().enumerate() {
+                for (b, &weight_b) in weights.iter().enumerate() {
+                    let (weight_a, weight_b) = (f64::from(weight_a), f64::from(weight_b));
+                    let apart = f64::from(got[a]) / weight_a - f64::from(got[b]) / weight_b;
+                    prop_assert!(apart.abs() <= 1.0 / weight_a + 1.0 / weight_b + slack, "{got:?} for {weights:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn flood_of_one_class_leaves_another_its_share() {
+    // One slot, 10 ms each: 100 a second. A offers fifty times its half, B half of its half.
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 1000, 1);
+    let mut busy_until = None;
+    let mut waits = Vec::new();
+    let mut lost = 0;
+    for us in (0..20_000_000_u64).step_by(400) {
+        let now = Mono(us * 1000);
+        if busy_until.is_some_and(|until| until <= now) {
+            gate.release(now, 0, Some(Duration::from_millis(10)));
+            busy_until = None;
+        }
+        let b = us % 40_000 == 0;
+        for class in [Some(1), b.then_some(2)].into_iter().flatten() {
+            match gate.arrive(now, &arrival(now, class, 10_000), &mut draws, || class as u32) {
+                Verdict::Admitted(_) => busy_until = Some(now + Duration::from_millis(10)),
+                Verdict::Waits(_) => {}
+                Verdict::Refused(_) => lost += u32::from(class == 2),
+            }
+        }
+        while let Some(released) = gate.poll(now) {
+            match (released.outcome, released.waiter) {
+                (Ok(_), class) => {
+                    busy_until = Some(now + Duration::from_millis(10));
+                    if class == 2 {
+                        waits.push(released.waited);
+                    }
+                }
+                (Err(_), class) => lost += u32::from(class == 2),
+            }
+        }
+    }
+    assert_eq!(lost, 0);
+    assert!(waits.len() >= 490);
+    assert!(
+        waits.iter().all(|wait| *wait <= Duration::from_millis(21)),
+        "{:?}",
+        waits.iter().max()
+    );
+}
+
+#[test]
+fn classes_beyond_the_most_share_and_all_are_served() {
+    let (mut gate, mut draws) = gate(Limit::Fixed(1), 100_000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 1000), &mut draws, || 0);
+    for class in 0..3000 {
+        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut draws, || class as u32);
+    }
+    gate.check_invariants();
+    for _ in 0..3000 {
+        gate.release(MS(1), 0, None);
+        assert!(gate.poll(MS(1)).unwrap().outcome.is_ok());
+    }
+    assert_eq!(gate.waiting(), 0);
+    gate.check_invariants();
+}
+
+#[test]
+fn waiter_costs_little() {
+    use core::mem::size_of;
+    // A place in the slab and one in the order of its class, whose leaves are half full at worst.
+    assert!(
+        size_of::<Option<Entry<[u64; 2]>>>() + 2 * 24 <= 160,
+        "{}",
+        size_of::<Option<Entry<[u64; 2]>>>()
+    );
+}
+
+mod model {
+    use super::*;
+
+    /// What is done to the gate.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Arrive {
+            zone: u64,
+            class: u64,
+            weight: u32,
+            wait_ms: u64,
+            front: bool,
+            avoid: Vec<Key>,
+            prefers: Option<Key>,
+        },
+        Release(usize),
+        Leave(usize, bool),
+        Pass(u64),
+        Arrange(u8, bool),
+        Pause(Key, u64),
+        Grant(Key, u8),
+        TakeBack(Key, usize),
+        Lost(Key),
+        Length(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let arrive = (
+            0_u64..2,
+            0_u64..4,
+            1_u32..5,
+            0_u64..200,
+            0_u8..10,
+            prop::collection::vec(0_u64..6, 0..3),
+            prop::option::of(0_u64..6),
+        )
+            .prop_map(
+                |(zone, class, weight, wait_ms, front, avoid, prefers)| Step::Arrive {
+                    zone,
+                    class,
+                    weight,
+                    wait_ms,
+                    front: front == 0,
+                    avoid,
+                    prefers,
+                },
+            );
+        prop_oneof![
+            10 => arrive,
+            6 => (0_usize..20).prop_map(Step::Release),
+            2 => (0_usize..20, prop::bool::ANY).prop_map(|(at, late)| Step::Leave(at, late)),
+            3 => (0_u64..60).prop_map(Step::Pass),
+            1 => (0_u8..64, prop::bool::ANY).prop_map(|(bits, zoned)| Step::Arrange(bits, zoned)),
+            1 => (0_u64..6, 0_u64..50).prop_map(|(key, ms)| Step::Pause(key, ms)),
+            4 => (0_u64..6, 1_u8..4).prop_map(|(key, ids)| Step::Grant(key, ids)),
+            1 => (0_u64..6, 0_usize..3).prop_map(|(key, count)| Step::TakeBack(key, count)),
+            1 => (0_u64..6).prop_map(Step::Lost),
+            1 => (0_usize..12).prop_map(Step::Length),
+        ]
+    }
+
+    #[derive(Clone, Debug)]
+    struct Waiter {
+        id: u32,
+        place: Place,
+        class: u64,
+        zone: u64,
+        deadline: Mono,
+        front: bool,
+    }
+
+    /// The gate, and what must be true of it.
+    struct Play {
+        gate: Gate<Key, u32>,
+        limit: Limit,
+        draws: Stream,
+        now: Mono,
+        waiting: Vec<Waiter>,
+        busy: Vec<Key>,
+        members: BTreeMap<Key, Option<u64>>,
+        /// Unused permits by target.
+        permits: BTreeMap<Key, Vec<WorkId>>,
+        ids: u32,
+        ended: BTreeMap<u32, u32>,
+    }
+
+    impl Play {
+        fn end(&mut self, id: u32) {
+            *self.ended.entry(id).or_insert(0) += 1;
+        }
+
+        fn got(&mut self, slot: &Slot<Key>, zone: u64) {
+            assert_eq!(slot.target, slot.key);
+            assert!(
+                self.members[&slot.key].is_none_or(|of| of == zone),
+                "a target of another zone"
+            );
+            self.busy.push(slot.key);
+            let there = self.busy.iter().filter(|key| **key == slot.key).count();
+            match self.limit {
+                Limit::Fixed(limit) => assert!(there <= limit as usize, "{there} at {}", slot.key),
+                Limit::Permits => {
+                    let held = self.permits.get_mut(&slot.key).unwrap();
+                    assert_eq!(slot.permit, held.pop());
+                }
+                Limit::Auto(_) | Limit::Open => {}
+            }
+        }
+
+        fn drain(&mut self) {
+            while let Some(released) = self.gate.poll(self.now) {
+                let at = self
+                    .waiting
+                    .iter()
+                    .position(|one| one.id == released.waiter)
+                    .unwrap();
+                let one = self.waiting.remove(at);
+                self.end(one.id);
+                match released.outcome {
+                    Ok(slot) => {
+                        assert!(one.deadline > self.now, "a slot for one that is late");
+                        self.got(&slot, one.zone);
+                        // Nobody of its class and zone had a better claim: waiting is in order of arrival.
+                        let before = |other: &Waiter| {
+                            other.class == one.class
+                                && other.zone == one.zone
+                                && other.front == one.front
+                                && (other.deadline, other.id) < (one.deadline, one.id)
+                        };
+                        assert!(!self.waiting.iter().any(before), "overtaken");
+                        let comes_back = self
+                            .waiting
+                            .iter()
+                            .any(|other| other.front && other.zone == one.zone);
+                        assert!(one.front || !comes_back, "before one that came back");
+                    }
+                    Err(refusal) => {
+                        assert!(refusal.why != Why::Late || one.deadline <= self.now);
+                        assert!(!one.front || refusal.why == Why::Late);
+                    }
+                }
+            }
+            self.gate.check_invariants();
+            assert_eq!(self.gate.waiting(), self.waiting.len());
+            assert_eq!(self.gate.figures().busy, self.busy.len() as u64);
+        }
+
+        fn arrive(&mut self, arrival: &Arrival<'_>) {
+            self.ids += 1;
+            let (id, full) = (self.ids, self.waiting.len() >= self.gate.rules().length);
+            match self.gate.arrive(self.now, arrival, &mut self.draws, || id) {
+                Verdict::Admitted(slot) => {
+                    self.end(id);
+                    self.got(&slot, arrival.zone);
+                }
+                Verdict::Waits(place) => self.waiting.push(Waiter {
+                    id,
+                    place,
+                    class: arrival.class,
+                    zone: arrival.zone,
+                    deadline: arrival.deadline,
+                    front: arrival.front,
+                }),
+                Verdict::Refused(refusal) => {
+                    self.end(id);
+                    assert!(!arrival.front || refusal.why == Why::Late);
+                    assert!(refusal.why != Why::Full || full);
+                    assert!(refusal.retry_after >= Duration::from_secs(1));
+                }
+            }
+        }
+
+        fn take(&mut self, step: Step) {
+            match step {
+                Step::Arrive {
+                    zone,
+                    class,
+                    weight,
+                    wait_ms,
+                    front,
+                    avoid,
+                    prefers,
+                } => {
+                    let before = self.waiting.len();
+                    self.arrive(&Arrival {
+                        zone,
+                        class,
+                        weight,
+                        front,
+                        prefers,
+                        since: self.now,
+                        deadline: self.now + Duration::from_millis(wait_ms),
+                        avoid: &avoid,
+                    });
+                    self.drain();
+                    // Only whoever comes back may make the queue longer than it may be.
+                    assert!(front || self.waiting.len() <= before.max(self.gate.rules().length));
+                }
+                Step::Release(at) if !self.busy.is_empty() => {
+                    let key = self.busy.swap_remove(at % self.busy.len());
+                    self.gate.release(
+                        self.now,
+                        key,
+                        (at % 2 == 0).then_some(Duration::from_millis(at as u64)),
+                    );
+                }
+                Step::Leave(at, late) if !self.waiting.is_empty() => {
+                    let one = self.waiting.remove(at % self.waiting.len());
+                    let why = if late { Leaving::Late } else { Leaving::Gone };
+                    assert_eq!(self.gate.leave(self.now, one.place, why).unwrap().0, one.id);
+                    assert_eq!(self.gate.leave(self.now, one.place, why), None);
+                    assert_eq!(
+                        self.gate.waiting(),
+                        self.waiting.len(),
+                        "its place is free at once"
+                    );
+                    self.end(one.id);
+                }
+                Step::Pass(ms) => self.now = self.now + Duration::from_millis(ms),
+                Step::Arrange(bits, zoned) => {
+                    let keys = (0..6_u64).filter(|key| bits >> key & 1 == 1);
+                    self.members = keys.map(|key| (key, zoned.then_some(key % 2))).collect();
+                    let member = |(&key, &zone): (&Key, &Option<u64>)| Member {
+                        key,
+                        zone,
+                        target: key,
+                    };
+                    self.gate
+                        .arrange(self.now, self.members.iter().map(member).collect());
+                }
+                Step::Pause(key, ms) => self
+                    .gate
+                    .pause(self.now, key, self.now + Duration::from_millis(ms)),
+                Step::Grant(key, count) if self.limit == Limit::Permits => {
+                    let ids: Vec<WorkId> = (0..count)
+                        .map(|_| WorkId(u128::from(self.draws.next_u64())))
+                        .collect();
+                    self.permits.entry(key).or_default().extend(&ids);
+                    self.gate.grant(self.now, key, &ids);
+                }
+                Step::TakeBack(key, count) => {
+                    let back = self.gate.take_back(self.now, key, count);
+                    let held = self.permits.entry(key).or_default();
+                    assert_eq!(back, held.drain(..count.min(held.len())).collect::<Vec<_>>());
+                }
+                Step::Lost(key) => {
+                    self.gate.lost(self.now, key);
+                    self.permits.remove(&key);
+                }
+                Step::Length(length) => {
+                    let rules = Rules {
+                        length,
+                        ..self.gate.rules().clone()
+                    };
+                    self.gate.set_rules(self.now, rules);
+                }
+                _ => {}
+            }
+            self.drain();
+        }
+    }
+
+    fn limits() -> impl Strategy<Value = Limit> {
+        prop_oneof![
+            Just(Limit::Permits),
+            (0_u32..4).prop_map(Limit::Fixed),
+            Just(Limit::Auto(GradientSettings::default())),
+            Just(Limit::Open),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn promises_hold(limit in limits(), balanced: bool, length in 0_usize..12, steps in prop::collection::vec(step(), 1..150)) {
+            let mut play = Play {
+                gate: Gate::new(Rules { balanced, ..rules(limit, length) }),
+                limit,
+                draws: Stream::named(3, "model"),
+                now: Mono::ZERO,
+                waiting: Vec::new(),
+                busy: Vec::new(),
+                members: BTreeMap::new(),
+                permits: BTreeMap::new(),
+                ids: 0,
+                ended: BTreeMap::new(),
+            };
+            play.take(Step::Arrange(0b1011, false));
+            for step in steps {
+                play.take(step);
+            }
+            let places: Vec<Waiter> = play.waiting.drain(..).collect();
+            for one in places {
+                play.gate.leave(play.now, one.place, Leaving::Gone).unwrap();
+                play.end(one.id);
+            }
+            // Each arrival ended once, and each end was counted.
+            prop_assert_eq!(play.ended.len(), play.ids as usize);
+            prop_assert!(play.ended.values().all(|&times| times == 1));
+            let figures = play.gate.figures();
+            prop_assert_eq!(figures.admitted + figures.refused.iter().sum::<u64>() + figures.gone, u64::from(play.ids));
+        }
+    }
+}
