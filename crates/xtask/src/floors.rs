@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("forebay-store", 3),
     ("forebay-telemetry", 3),
     ("forebay-sim", 3),
+    ("forebay-agent", 3),
     ("forebay", 4),
     ("xtask", 4),
 ];

@@ -1,0 +1,395 @@
+//! The node's end: keeps a channel to each agent that its targets have, and passes permits between it and the group's
+//! gate.
+
+use crate::proto::{Demand, FromAgent, FromNode, Hello, Return, from_agent, from_node};
+use crate::thread::Thread;
+use crate::wire::{self, Broken, METHOD, Messages, ids_in, ids_out};
+use crate::{Now, VERSION, tls};
+use bytes::Bytes;
+use forebay_admission::WorkId;
+use forebay_node::{ChannelOrder, Channels, GroupGate, TargetId};
+use forebay_units::Stream;
+use h2::SendStream;
+use http::Request;
+use rustls::pki_types::ServerName;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// From the first SYN to Welcome.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// The first wait before a channel is tried again, and the longest: an agent that comes back has its channel within a
+/// second.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_millis(800);
+/// Changes of the demand within this time are told as one.
+const COALESCE: Duration = Duration::from_millis(1);
+
+/// Keeps channels on a thread of its own until it is dropped.
+#[derive(Debug)]
+pub struct Keeper {
+    orders: mpsc::UnboundedSender<Vec<ChannelOrder>>,
+    _thread: Thread,
+}
+
+impl Keeper {
+    /// Starts with no channel. `node` names this node in the logs of agents, `seed` is for the jitter of waits, and `now`
+    /// must be the clock that the gates go by.
+    pub fn start(node: String, seed: u64, now: Now) -> io::Result<Keeper> {
+        let tls = TlsConnector::from(tls::client().map_err(io::Error::other)?);
+        let (orders, received) = mpsc::unbounded_channel();
+        let shared = move || Shared { node, seed, now, tls };
+        let thread = Thread::start("channels", move || keep(Rc::new(shared()), received))?;
+        Ok(Keeper {
+            orders,
+            _thread: thread,
+        })
+    }
+}
+
+impl Channels for Keeper {
+    fn keep(&self, wanted: Vec<ChannelOrder>) {
+        let _ = self.orders.send(wanted);
+    }
+}
+
+struct Shared {
+    node: String,
+    seed: u64,
+    now: Now,
+    tls: TlsConnector,
+}
+
+/// A channel that is kept; given up when dropped.
+struct Kept {
+    order: ChannelOrder,
+    task: AbortHandle,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Tells of changes of one gate's demand. A gate takes one listener only, so it is kept for as long as the gate lives.
+struct Listened {
+    gate: Weak<GroupGate>,
+    changes: watch::Receiver<()>,
+}
+
+async fn keep(shared: Rc<Shared>, mut orders: mpsc::UnboundedReceiver<Vec<ChannelOrder>>) {
+    let mut kept: BTreeMap<TargetId, Kept> = BTreeMap::new();
+    let mut listened: Vec<Listened> = Vec::new();
+    while let Some(wanted) = orders.recv().await {
+        let same = |before: &Kept, order: &ChannelOrder| {
+            before.order.address == order.address && Arc::ptr_eq(&before.order.gate, &order.gate)
+        };
+        kept.retain(|target, before| {
+            wanted
+                .iter()
+                .any(|order| order.target == *target && same(before, order))
+        });
+        listened.retain(|entry| entry.gate.strong_count() > 0);
+        for order in wanted {
+            if kept.contains_key(&order.target) {
+                continue;
+            }
+            let changes = listen(&mut listened, &order.gate);
+            let task = tokio::task::spawn_local(channel(Rc::clone(&shared), order.clone(), changes));
+            kept.insert(
+                order.target,
+                Kept {
+                    order,
+                    task: task.abort_handle(),
+                },
+            );
+        }
+    }
+}
+
+fn listen(listened: &mut Vec<Listened>, gate: &Arc<GroupGate>) -> watch::Receiver<()> {
+    let known = listened
+        .iter()
+        .find(|entry| std::ptr::eq(entry.gate.as_ptr(), Arc::as_ptr(gate)));
+    if let Some(known) = known {
+        return known.changes.clone();
+    }
+    let (sender, changes) = watch::channel(());
+    gate.on_demand(Box::new(move || {
+        sender.send_replace(());
+    }));
+    listened.push(Listened {
+        gate: Arc::downgrade(gate),
+        changes: changes.clone(),
+    });
+    changes
+}
+
+/// Why a channel ended or did not come to be.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("it could not be reached: {0}")]
+    Unreached(#[from] io::Error),
+    #[error("HTTP/2 failed: {0}")]
+    Http2(#[from] h2::Error),
+    #[error("it is no agent: it answers {0}")]
+    NoAgent(http::StatusCode),
+    #[error("it refused: {0}")]
+    Refused(String),
+    #[error("it speaks version {0} of the control protocol, this node version {VERSION}")]
+    Version(u32),
+    #[error("it did not say Welcome")]
+    NoWelcome,
+    #[error("what it says is not understood: {0}")]
+    Broken(#[from] Broken),
+    #[error("it was silent")]
+    Silent,
+    #[error("it ended the channel")]
+    Closed,
+}
+
+/// Keeps one channel: makes it, and makes it again when it ends.
+async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Receiver<()>) {
+    let mut draws = Stream::named(shared.seed ^ order.target.0, "channel waits");
+    let (mut wait, mut told) = (FIRST_WAIT, false);
+    loop {
+        let mut stood = false;
+        let Err(ended) = attempt(&shared, &order, &mut changes, &mut stood).await;
+        order.gate.channels.errors.fetch_add(1, Relaxed);
+        if stood {
+            (wait, told) = (FIRST_WAIT, false);
+        }
+        let agent = order.address;
+        if told {
+            tracing::debug!(%agent, "no control channel: {ended}");
+        } else {
+            tracing::warn!(%agent, "no control channel: {ended}");
+        }
+        told = true;
+        // Between half of it and all of it, so that the nodes of a fleet do not come at once.
+        let half = wait / 2;
+        let jitter = Duration::from_nanos(draws.below(half.as_nanos() as u64));
+        tokio::time::sleep(half + jitter).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// A channel that stands: what its agent granted is void when this is dropped.
+struct Standing<'a> {
+    shared: &'a Shared,
+    order: &'a ChannelOrder,
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let now = (self.shared.now)();
+        self.order.gate.channel_lost(now, self.order.target);
+    }
+}
+
+/// The task that moves a connection's frames; ended when dropped.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A channel's two directions.
+struct Link {
+    stream: SendStream<Bytes>,
+    messages: Messages<FromAgent>,
+    pings: h2::PingPong,
+    _driver: Driver,
+}
+
+async fn attempt(
+    shared: &Shared,
+    order: &ChannelOrder,
+    changes: &mut watch::Receiver<()>,
+    stood: &mut bool,
+) -> Result<std::convert::Infallible, Ended> {
+    let opened = tokio::time::timeout(CONNECT_WITHIN, open(shared, order));
+    let Link {
+        stream,
+        messages,
+        pings,
+        _driver,
+    } = opened.await.map_err(|_| Ended::Silent)??;
+    *stood = true;
+    let (gate, agent) = (&order.gate, order.address);
+    gate.channel_up(order.target);
+    tracing::info!(%agent, "a control channel stands");
+    let _standing = Standing { shared, order };
+    let mut talk = Talk {
+        shared,
+        order,
+        stream,
+        seen: 0,
+        expected: 0,
+        told: Instant::now() - COALESCE,
+    };
+    tokio::select! {
+        ended = talk.run(messages, changes) => ended,
+        () = wire::silence(pings) => Err(Ended::Silent),
+    }
+}
+
+/// Dials and says Hello.
+async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
+    let tcp = TcpStream::connect(order.address).await?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::IpAddress(order.address.ip().into());
+    let tls = shared.tls.connect(name, tcp).await?;
+    let (mut client, mut connection) = h2::client::handshake(tls).await?;
+    let pings = connection.ping_pong().ok_or(Ended::Silent)?;
+    let driver = tokio::task::spawn_local(async move {
+        let _ = connection.await;
+    });
+    let driver = Driver(driver.abort_handle());
+    let request = Request::post(format!("https://{}{METHOD}", order.address))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .map_err(io::Error::other)?;
+    let (response, mut stream) = client.send_request(request, false)?;
+    let hello = Hello {
+        version: VERSION,
+        node: shared.node.clone(),
+    };
+    say(&mut stream, from_node::Message::Hello(hello))?;
+    let (head, body) = response.await?.into_parts();
+    if let Some(said) = wire::refusal(&head.headers) {
+        return Err(Ended::Refused(said));
+    }
+    if head.status != http::StatusCode::OK {
+        return Err(Ended::NoAgent(head.status));
+    }
+    let mut messages = Messages::<FromAgent>::new(body);
+    match messages.next().await?.and_then(|message| message.message) {
+        Some(from_agent::Message::Welcome(welcome)) if welcome.version == VERSION => Ok(Link {
+            stream,
+            messages,
+            pings,
+            _driver: driver,
+        }),
+        Some(from_agent::Message::Welcome(welcome)) => Err(Ended::Version(welcome.version)),
+        Some(_) => Err(Ended::NoWelcome),
+        None => Err(end(&mut messages).await),
+    }
+}
+
+/// Why the agent ended the call.
+async fn end(messages: &mut Messages<FromAgent>) -> Ended {
+    messages.refusal().await.map_or(Ended::Closed, Ended::Refused)
+}
+
+fn say(stream: &mut SendStream<Bytes>, message: from_node::Message) -> Result<(), Ended> {
+    let message = FromNode {
+        message: Some(message),
+    };
+    Ok(wire::send(stream, &message)?)
+}
+
+/// What is said on a channel that stands.
+struct Talk<'a> {
+    shared: &'a Shared,
+    order: &'a ChannelOrder,
+    stream: SendStream<Bytes>,
+    /// Permits seen granted.
+    seen: u64,
+    /// How long the agent takes the line to be.
+    expected: u64,
+    /// When it was last told.
+    told: Instant,
+}
+
+impl Talk<'_> {
+    async fn run(
+        &mut self,
+        mut messages: Messages<FromAgent>,
+        changes: &mut watch::Receiver<()>,
+    ) -> Result<std::convert::Infallible, Ended> {
+        let gate = &self.order.gate;
+        // The gate may have changed before anyone listened.
+        changes.mark_changed();
+        loop {
+            let waiting = gate.waiting() as u64;
+            if waiting != self.expected && self.told + COALESCE <= Instant::now() {
+                self.tell_demand(waiting)?;
+            }
+            let (behind, due) = (waiting != self.expected, self.told + COALESCE);
+            let later = async move {
+                if behind {
+                    tokio::time::sleep_until(due).await;
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                message = messages.next() => match message? {
+                    Some(message) => self.hear(message)?,
+                    None => return Err(end(&mut messages).await),
+                },
+                changed = changes.changed() => {
+                    // The gate lives as long as this order.
+                    changed.map_err(|_| Ended::Closed)?;
+                    let unused = gate.take_unused(self.order.target);
+                    if !unused.is_empty() {
+                        self.give_back(&unused)?;
+                    }
+                }
+                () = later => {}
+            }
+        }
+    }
+
+    fn tell_demand(&mut self, waiting: u64) -> Result<(), Ended> {
+        let demand = Demand {
+            waiting,
+            seen: self.seen,
+        };
+        say(&mut self.stream, from_node::Message::Demand(demand))?;
+        (self.expected, self.told) = (waiting, Instant::now());
+        Ok(())
+    }
+
+    fn give_back(&mut self, ids: &[WorkId]) -> Result<(), Ended> {
+        let returned = Return { ids: ids_out(ids) };
+        say(&mut self.stream, from_node::Message::Return(returned))
+    }
+
+    fn hear(&mut self, message: FromAgent) -> Result<(), Ended> {
+        let (gate, target) = (&self.order.gate, self.order.target);
+        let now = (self.shared.now)();
+        match message.message {
+            Some(from_agent::Message::Grant(grant)) => {
+                let ids = ids_in(&grant.ids)?;
+                gate.grant(now, target, &ids);
+                self.seen += ids.len() as u64;
+                self.expected = self.expected.saturating_sub(ids.len() as u64);
+            }
+            Some(from_agent::Message::Recall(recall)) => {
+                let ids = gate.recall(now, target, recall.count as usize);
+                self.give_back(&ids)?;
+            }
+            // For operators: nodes go by permits alone.
+            Some(from_agent::Message::Limit(limit)) => {
+                tracing::debug!(agent = %self.order.address, limit = limit.limit, "the agent's limit");
+            }
+            // What a later version says and this one does not know changes nothing.
+            Some(from_agent::Message::Welcome(_)) | None => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,373 @@
+//! The agent's end: takes channels from nodes, tells the turnstile what they say, and them what it decides.
+
+use crate::proto::{FromAgent, FromNode, Grant, Limit, Recall, Welcome, from_agent, from_node};
+use crate::thread::Thread;
+use crate::wire::{self, Broken, METHOD, Messages, Status, ids_in, ids_out};
+use crate::{Now, VERSION, tls};
+use bytes::Bytes;
+use forebay_admission::permits::{Output, Session};
+use forebay_node::Turnstile;
+use forebay_units::Mono;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::{Method, Request, Response, StatusCode};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpListener;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+
+/// Channels open at once; more wait in the kernel. A load balancer has at most 100 nodes.
+const CHANNELS: usize = 1024;
+/// From accept to the TLS handshake's end, and from a call to its Hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Calls on one connection.
+const CALLS: u32 = 4;
+/// Ids are drawn from the system this many bytes at a time.
+const DRAWN_BYTES: usize = 512;
+
+/// What the agent shows on its control port.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The certificate's key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Serves channels until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    _thread: Thread,
+}
+
+impl Server {
+    /// Serves on a thread of its own. `now` must be the clock that the turnstile's requests go by.
+    pub fn start(
+        listener: TcpListener,
+        identity: Identity,
+        turnstile: Arc<Turnstile>,
+        now: Now,
+    ) -> io::Result<Server> {
+        let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
+        listener.set_nonblocking(true)?;
+        let changed = Arc::new(Notify::new());
+        let tell = Arc::clone(&changed);
+        turnstile.on_change(Box::new(move || tell.notify_one()));
+        let thread = Thread::start("channels", move || async move {
+            let desk = Rc::new(Desk {
+                turnstile,
+                now,
+                changed,
+                outboxes: RefCell::default(),
+                drawn: RefCell::default(),
+            });
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    tokio::join!(
+                        serve(Rc::clone(&desk), listener, TlsAcceptor::from(config)),
+                        deadlines(desk)
+                    );
+                }
+                Err(error) => tracing::error!(%error, "the control address cannot be served"),
+            }
+        })?;
+        Ok(Server { _thread: thread })
+    }
+}
+
+/// What all channels share.
+struct Desk {
+    turnstile: Arc<Turnstile>,
+    now: Now,
+    /// Fires when a request has ended.
+    changed: Arc<Notify>,
+    outboxes: RefCell<BTreeMap<Session, mpsc::UnboundedSender<Output>>>,
+    drawn: RefCell<Vec<u8>>,
+}
+
+impl Desk {
+    fn now(&self) -> Mono {
+        (self.now)()
+    }
+
+    /// Passes on what the turnstile has decided.
+    fn settle(&self) {
+        let outputs: Vec<Output> = self.turnstile.with(|permits| {
+            std::iter::from_fn(|| permits.poll_output(&mut || draw(&mut self.drawn.borrow_mut()))).collect()
+        });
+        let outboxes = self.outboxes.borrow();
+        for output in outputs {
+            if let Some(outbox) = outboxes.get(&output.session()) {
+                let _ = outbox.send(output);
+            }
+        }
+    }
+}
+
+/// 128 bits from the system. An agent whose system has none must not grant what could be guessed.
+fn draw(drawn: &mut Vec<u8>) -> u128 {
+    if drawn.len() < 16 {
+        drawn.resize(DRAWN_BYTES, 0);
+        if let Err(error) = getrandom::fill(drawn) {
+            tracing::error!(%error, "the system has no random numbers: permits could be guessed");
+            std::process::abort();
+        }
+    }
+    let rest = drawn.len() - 16;
+    let mut id = [0; 16];
+    id.copy_from_slice(&drawn[rest..]);
+    drawn.truncate(rest);
+    u128::from_be_bytes(id)
+}
+
+/// Settles when requests end, and revokes in time.
+async fn deadlines(desk: Rc<Desk>) {
+    loop {
+        desk.settle();
+        let deadline = desk.turnstile.with(|permits| permits.next_deadline());
+        let due = async {
+            match deadline {
+                Mono::NEVER => std::future::pending().await,
+                at => tokio::time::sleep(at.since(desk.now())).await,
+            }
+        };
+        tokio::select! {
+            () = desk.changed.notified() => {}
+            () = due => desk.turnstile.with(|permits| permits.handle_deadline(desk.now())),
+        }
+    }
+}
+
+async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: TlsAcceptor) {
+    let places = Arc::new(Semaphore::new(CHANNELS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (desk, tls) = (Rc::clone(&desk), tls.clone());
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = connection(desk, stream, tls).await {
+                        tracing::debug!(%error, %peer, "a node's connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            // Out of descriptors, say: some will be free.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let shaken = tokio::time::timeout(HELLO_WITHIN, async {
+        let stream = tls.accept(stream).await?;
+        let mut builder = h2::server::Builder::new();
+        builder.max_concurrent_streams(CALLS);
+        builder.handshake(stream).await.map_err(io::Error::other)
+    });
+    let mut connection = shaken.await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let pings = connection
+        .ping_pong()
+        .ok_or_else(|| io::Error::other("pings are taken"))?;
+    let mut silent = pin!(wire::silence(pings));
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let desk = Rc::clone(&desk);
+                    tokio::task::spawn_local(async move {
+                        if let Err(error) = call(&desk, request, respond).await {
+                            tracing::debug!(%error, "a channel broke");
+                        }
+                    });
+                }
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                None => return Ok(()),
+            },
+            // What its streams hold is void with it.
+            () = &mut silent => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// One call, from its head to its trailers.
+async fn call(
+    desk: &Rc<Desk>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let (parts, body) = request.into_parts();
+    let kind = parts.headers.get("content-type");
+    let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let mut response = Response::new(());
+    if parts.method != Method::POST || !is_grpc {
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        respond.send_response(response, true)?;
+        return Ok(());
+    }
+    let headers = response.headers_mut();
+    headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    if parts.uri.path() != METHOD {
+        headers.extend(wire::trailers(Status::Unimplemented, "no such method"));
+        respond.send_response(response, true)?;
+        return Ok(());
+    }
+    let mut stream = respond.send_response(response, false)?;
+    let (status, said) = match channel(desk, Messages::new(body), &mut stream).await {
+        Ok(()) => (Status::Ok, String::new()),
+        Err(Refused::Node(status, said)) => (status, said),
+        Err(Refused::Broken(Broken::Stream(error))) => return Err(error),
+        Err(Refused::Broken(error)) => (Status::InvalidArgument, error.to_string()),
+    };
+    stream.send_trailers(wire::trailers(status, &said))
+}
+
+enum Refused {
+    Node(Status, String),
+    Broken(Broken),
+}
+
+impl<E: Into<Broken>> From<E> for Refused {
+    fn from(error: E) -> Refused {
+        Refused::Broken(error.into())
+    }
+}
+
+/// A node's session, ended when dropped.
+struct Joined {
+    desk: Rc<Desk>,
+    session: Session,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.desk.outboxes.borrow_mut().remove(&self.session);
+        let now = self.desk.now();
+        self.desk
+            .turnstile
+            .with(|permits| permits.part(now, self.session));
+        self.desk.settle();
+        self.desk.changed.notify_one();
+    }
+}
+
+async fn channel(
+    desk: &Rc<Desk>,
+    mut messages: Messages<FromNode>,
+    stream: &mut SendStream<Bytes>,
+) -> Result<(), Refused> {
+    let first = tokio::time::timeout(HELLO_WITHIN, messages.next()).await;
+    let hello = match first {
+        Ok(message) => message?.and_then(|message| message.message),
+        Err(_) => None,
+    };
+    let Some(from_node::Message::Hello(hello)) = hello else {
+        let said = "a channel begins with Hello";
+        return Err(Refused::Node(Status::InvalidArgument, said.to_owned()));
+    };
+    if hello.version != VERSION {
+        let said = format!(
+            "the agent speaks version {VERSION} of the control protocol, the node version {}",
+            hello.version
+        );
+        tracing::warn!(node = hello.node, "{said}");
+        return Err(Refused::Node(Status::FailedPrecondition, said));
+    }
+    let (outbox, mut outputs) = mpsc::unbounded_channel();
+    let (session, incarnation) = desk
+        .turnstile
+        .with(|permits| (permits.join(desk.now()), permits.incarnation()));
+    desk.outboxes.borrow_mut().insert(session, outbox);
+    let _joined = Joined {
+        desk: Rc::clone(desk),
+        session,
+    };
+    tracing::info!(node = hello.node, "a node has opened a channel");
+    let welcome = Welcome {
+        version: VERSION,
+        incarnation,
+    };
+    tell(stream, from_agent::Message::Welcome(welcome))?;
+    desk.settle();
+    loop {
+        tokio::select! {
+            message = messages.next() => match message? {
+                Some(message) => hear(desk, session, message)?,
+                None => return Ok(()),
+            },
+            Some(output) = outputs.recv() => {
+                let mut more = std::iter::once(output).chain(std::iter::from_fn(|| outputs.try_recv().ok()));
+                pass_on(stream, &mut more)?;
+            }
+        }
+    }
+}
+
+/// Tells the node these, grants that follow each other as one.
+fn pass_on(stream: &mut SendStream<Bytes>, outputs: &mut dyn Iterator<Item = Output>) -> Result<(), Broken> {
+    let mut granted = Vec::new();
+    for output in outputs {
+        let message = match output {
+            Output::Grant { ids, .. } => {
+                granted.extend(ids);
+                continue;
+            }
+            Output::Recall { count, .. } => from_agent::Message::Recall(Recall { count }),
+            Output::Limit { limit, .. } => from_agent::Message::Limit(Limit { limit }),
+        };
+        grant(stream, &mut granted)?;
+        tell(stream, message)?;
+    }
+    grant(stream, &mut granted)
+}
+
+fn grant(stream: &mut SendStream<Bytes>, granted: &mut Vec<forebay_admission::WorkId>) -> Result<(), Broken> {
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let ids = ids_out(granted);
+    granted.clear();
+    tell(stream, from_agent::Message::Grant(Grant { ids }))
+}
+
+fn tell(stream: &mut SendStream<Bytes>, message: from_agent::Message) -> Result<(), Broken> {
+    let message = FromAgent {
+        message: Some(message),
+    };
+    Ok(wire::send(stream, &message)?)
+}
+
+fn hear(desk: &Desk, session: Session, message: FromNode) -> Result<(), Refused> {
+    let now = desk.now();
+    match message.message {
+        Some(from_node::Message::Demand(demand)) => desk
+            .turnstile
+            .with(|permits| permits.demand(now, session, demand.waiting, demand.seen)),
+        Some(from_node::Message::Return(returned)) => {
+            let ids = ids_in(&returned.ids)?;
+            desk.turnstile
+                .with(|permits| permits.returned(now, session, &ids));
+        }
+        Some(from_node::Message::Hello(_)) => {
+            let said = "Hello is said once";
+            return Err(Refused::Node(Status::InvalidArgument, said.to_owned()));
+        }
+        // What a later version says and this one does not know changes nothing.
+        None => {}
+    }
+    desk.settle();
+    // A recall begins a deadline.
+    desk.changed.notify_one();
+    Ok(())
+}
