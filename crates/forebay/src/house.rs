@@ -208,6 +208,7 @@ fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
         seed,
         journal: Some(Arc::clone(logs) as Arc<dyn Journal>),
         channels: None,
+        turnstile: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     /// Connections are secured.
     pub(crate) secure: bool,
+    /// An agent's: whether a connection is secured, and speaks HTTP/2, shows with its first bytes.
+    pub(crate) sniffs: bool,
 }
 
 impl Place {
@@ -98,6 +100,8 @@ pub(crate) async fn listen(
                 let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &visit));
                 if visit.place.secure {
                     tokio::task::spawn_local(secure_connection(worker, stream, visit, open));
+                } else if visit.place.sniffs {
+                    tokio::task::spawn_local(sniffed(worker, stream, visit, open));
                 } else {
                     tokio::task::spawn_local(connection(worker, stream, visit, open));
                 }
@@ -150,6 +154,62 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: 
     let slot = worker.sweep.slot(visit.place);
     settle::log_connection(&worker, &visit, None);
     keep(&worker, stream, &visit, &slot).await;
+}
+
+/// What a connection begins with.
+enum First {
+    Tls,
+    Http1,
+    Http2,
+    /// It ended before it began.
+    Nothing,
+}
+
+/// One connection to an agent: in clear or over TLS, HTTP/1.1 or HTTP/2, as its first bytes say.
+async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, open: Open) {
+    let Some(deadline) = idle_deadline(&worker, &visit) else {
+        return;
+    };
+    let slot = worker.sweep.slot(visit.place);
+    slot.arm(deadline, true);
+    let first = slot.until(sniff(&worker, &stream)).await;
+    drop(slot);
+    // A handshake's time begins with its first byte.
+    visit.accepted = worker.now();
+    let http2 = {
+        let picture = worker.picture();
+        let listener = visit.listener(&picture);
+        listener.is_some_and(|listener| listener.balancer.settings.http2)
+    };
+    match first {
+        Ok(First::Tls) => Box::pin(secure_connection(worker, stream, visit, open)).await,
+        Ok(First::Http2) if http2 => {
+            let _ = stream.set_nodelay(true);
+            let slot = worker.sweep.slot(visit.place);
+            settle::log_connection(&worker, &visit, None);
+            Box::pin(h2::serve(&worker, stream, visit, slot)).await;
+        }
+        Ok(First::Http1 | First::Http2) => Box::pin(connection(worker, stream, visit, open)).await,
+        Ok(First::Nothing) | Err(_) => {}
+    }
+}
+
+async fn sniff(worker: &Worker, stream: &TcpStream) -> First {
+    /// A TLS record that holds handshake messages (RFC 8446 section 5.1).
+    const HANDSHAKE: u8 = 22;
+    /// RFC 9113 section 3.4.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+    loop {
+        let mut first = [0; PREFACE.len()];
+        match stream.peek(&mut first).await {
+            Ok(0) | Err(_) => return First::Nothing,
+            Ok(_) if first[0] == HANDSHAKE => return First::Tls,
+            Ok(read) if first[..read] != PREFACE[..read] => return First::Http1,
+            Ok(read) if read == PREFACE.len() => return First::Http2,
+            // It could still become either, and stays readable: looked at again with the next sweep.
+            Ok(_) => worker.swept.notified().await,
+        }
+    }
 }
 
 /// The same over TLS.

@@ -39,6 +39,8 @@ fn is_dropped(name: &[u8], keeps_length: bool) -> bool {
         14 => !keeps_length && name.eq_ignore_ascii_case(b"content-length"),
         16 => name.eq_ignore_ascii_case(b"proxy-connection"),
         17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
+        // An agent's word to its node. Applications may not say it in its place.
+        22 => name.eq_ignore_ascii_case(b"x-forebay-work-refused"),
         _ => false,
     }
 }

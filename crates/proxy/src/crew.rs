@@ -133,6 +133,7 @@ impl Crew {
                     zone: node.zone,
                     port: listener.port,
                     secure: listener.protocol == Protocol::Https,
+                    sniffs: listener.turnstile.is_some(),
                 };
                 if places.contains_key(&address) {
                     continue;

@@ -25,6 +25,8 @@ enum Kind {
     Connection,
     Host,
     ForwardedFor,
+    /// How the client came.
+    Forwarded,
     TraceId,
 }
 
@@ -55,8 +57,8 @@ fn kind(name: &[u8]) -> Kind {
         15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => Kind::ForwardedFor,
         15 => either(b"x-amzn-trace-id", Kind::TraceId),
         16 if name.eq_ignore_ascii_case(b"proxy-connection") => Kind::Drop,
-        16 => drop(b"x-forwarded-port"),
-        17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Kind::Drop,
+        16 => either(b"x-forwarded-port", Kind::Forwarded),
+        17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Kind::Forwarded,
         17 => drop(b"transfer-encoding"),
         29 => drop(b"x-amzn-target-control-work-id"),
         _ => Kind::Keep,
@@ -82,7 +84,6 @@ pub(crate) fn write_head(
         ..
     } = desk;
     let head = &input[*start..*start + incoming.head.length];
-    let settings = &listener.balancer.settings;
     out.clear();
     out.extend_from_slice(incoming.head.method(head));
     out.push(b' ');
@@ -97,29 +98,25 @@ pub(crate) fn write_head(
         }
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    if settings.xff_mode == XffMode::Append {
-        write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
-    }
-    out.extend_from_slice(b"X-Forwarded-Proto: ");
-    out.extend_from_slice(visit.protocol().as_bytes());
-    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    decimal(out, u64::from(visit.place.port));
-    out.extend_from_slice(b"\r\n");
-    if settings.tls_headers {
-        write_tls(out, visit, listener);
+    // An agent adds nothing: its node has said it.
+    let own = listener.turnstile.is_none();
+    if own {
+        write_forwarded(out, visit, listener, head, fields);
     }
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
     if own_host {
         write_host(out, wanted.authority(head, listener), new_host, visit.place.port);
     }
-    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
-    let trace = out.len();
-    write_trace_id(worker, out, head, fields);
-    if worker.ledger.wants_access(settings) {
-        note.trace.extend_from_slice(&out[trace..]);
+    if own {
+        out.extend_from_slice(b"X-Amzn-Trace-Id: ");
+        let trace = out.len();
+        write_trace_id(worker, out, head, fields);
+        if worker.ledger.wants_access(&listener.balancer.settings) {
+            note.trace.extend_from_slice(&out[trace..]);
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(b"\r\n");
     let span = note.span.as_deref();
     if let Some(span) = span {
         out.extend_from_slice(b"traceparent: ");
@@ -132,6 +129,22 @@ pub(crate) fn write_head(
     }
     write_framing(out, incoming.framing, head, fields);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Says how the client came.
+fn write_forwarded(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView, head: &[u8], fields: &[Field]) {
+    let settings = &listener.balancer.settings;
+    if settings.xff_mode == XffMode::Append {
+        write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
+    }
+    out.extend_from_slice(b"X-Forwarded-Proto: ");
+    out.extend_from_slice(visit.protocol().as_bytes());
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    decimal(out, u64::from(visit.place.port));
+    out.extend_from_slice(b"\r\n");
+    if settings.tls_headers {
+        write_tls(out, visit, listener);
+    }
 }
 
 /// Says where the body ends.
@@ -317,7 +330,8 @@ fn write_kept(
             }
             Kind::Host => !own_host,
             Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,
-            Kind::Drop | Kind::Connection | Kind::TraceId => false,
+            Kind::Forwarded | Kind::TraceId => listener.turnstile.is_some(),
+            Kind::Drop | Kind::Connection => false,
         };
         if keep {
             field.write(head, out);

@@ -228,7 +228,9 @@ pub(crate) async fn own_answer<W: Wire>(
     keep: bool,
 ) -> Next {
     // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
-    let at_hand = keep.then(|| body_at_hand(desk, incoming)).flatten();
+    let at_hand = (keep && !answer.bare)
+        .then(|| body_at_hand(desk, incoming))
+        .flatten();
     let keep = at_hand.is_some();
     if let Some(span) = &mut desk.note.span {
         span.answering = Some(worker.recent());
@@ -302,7 +304,8 @@ fn begin(
     let head = &desk.input[desk.start..desk.start + incoming.head.length];
     let fields = &desk.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
-    if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES {
+    // At an agent the last address is the one that its node has added.
+    if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES && listener.turnstile.is_none() {
         return Err(Reason::TooManyForwarded);
     }
     let (host, port) = split_port(wanted.authority(head, listener));

@@ -201,6 +201,9 @@ fn write_answer(
     if let Some(location) = &answer.location {
         let _ = write!(out, "Location: {location}\r\n");
     }
+    if let Some(word) = answer.reason.work_refused() {
+        let _ = write!(out, "X-Forebay-Work-Refused: {word}\r\n");
+    }
     for (name, value) in &settings.response_headers {
         let _ = write!(out, "{name}: {value}\r\n");
     }

@@ -7,7 +7,7 @@ use crate::probe::probe;
 use crate::thread::essential;
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::journal::{Journal, ProbeFacts};
-use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult};
+use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult, Turnstile};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,8 @@ pub struct Options {
     pub journal: Option<Arc<dyn Journal>>,
     /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
     pub channels: Option<Arc<dyn Channels>>,
+    /// Who may start, beside a target: all listeners are an agent's then.
+    pub turnstile: Option<Arc<Turnstile>>,
 }
 
 /// A deregistered target that is idle, or whose delay is over.
@@ -88,7 +90,7 @@ impl DataPlane {
         let (events, received) = mpsc::channel(EVENTS);
         let crew = Crew::start(&options, clock, &events)?;
         let shared = Arc::new(Shared {
-            node: Mutex::new(Node::new(options.workers)),
+            node: Mutex::new(Node::new(options.workers).guarded(options.turnstile.clone())),
             served: Mutex::default(),
         });
         let (commands, orders) = mpsc::unbounded_channel();

@@ -64,7 +64,8 @@ impl Node {
             for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
                 let mut nodes = zones.clone();
                 // The first load balancer to use a port is reached at 127.0.0.1 too.
-                if ports.insert(listener.blueprint.port)
+                if self.turnstile.is_none()
+                    && ports.insert(listener.blueprint.port)
                     && let Some(first) = zones.first()
                 {
                     nodes.push(NodeView {

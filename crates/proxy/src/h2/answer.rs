@@ -104,6 +104,9 @@ pub(crate) fn own_head(
     if let Some(seconds) = answer.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(word) = answer.reason.work_refused() {
+        headers.insert("x-forebay-work-refused", HeaderValue::from_static(word));
+    }
     if grpc && !matches!(answer.reason, Reason::FixedResponse | Reason::Redirect) {
         let (code, message) = grpc_status(answer.status);
         headers.insert("grpc-status", HeaderValue::from_static(code));

@@ -200,6 +200,7 @@ impl Balancer {
                 seed: 1,
                 journal,
                 channels: None,
+                turnstile: None,
             },
             Clock::start(),
             sender,
