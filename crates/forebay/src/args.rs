@@ -1,5 +1,6 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
+use crate::agent::AgentArgs;
 use crate::experiment::Experiment;
 use crate::sample::SampleArgs;
 use anyhow::{Context as _, bail};
@@ -25,23 +26,30 @@ Two minutes:
   aws elbv2 describe-load-balancers"
 )]
 pub(crate) struct Cli {
-    /// What to log, as `level` or `crate=level,...`
-    #[arg(
-        long,
-        env = "FOREBAY_LOG",
-        default_value = "warn",
-        global = true,
-        value_name = "FILTER"
-    )]
-    pub(crate) log: String,
+    /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]
+    #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What to log.
+    pub(crate) fn filter(&self) -> String {
+        let default = match self.command {
+            Command::Agent(_) => std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
+            _ => "warn".to_owned(),
+        };
+        self.log.clone().unwrap_or(default)
+    }
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Serve: the AWS APIs, and the load balancers made with them
     Up(Box<UpArgs>),
+    /// Stand beside an application and hold it to a number of concurrent requests
+    Agent(Box<AgentArgs>),
     /// Show it: a fresh load balancer, three targets, ten seconds of load, and a table
     Demo(DemoArgs),
     /// Run an application to balance to, which misbehaves on demand

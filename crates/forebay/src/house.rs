@@ -2,11 +2,12 @@
 
 use crate::args::{BufferMemory, UpArgs, make_data_dir};
 use anyhow::{Context as _, anyhow, bail};
+use forebay_agent::Keeper;
 use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
-use forebay_node::{Node, Sampling};
+use forebay_node::{Channels, Node, Sampling};
 use forebay_proxy::{Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
@@ -121,7 +122,10 @@ impl House {
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
         let logs = start_logs(&args, seed)?;
-        let options = plane_options(&args, seed, &logs);
+        let node = format!("forebay-{seed:016x}");
+        let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
+            .context("the control channels could not start")?;
+        let options = plane_options(&args, seed, &logs, Arc::new(channels));
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
         let publish = Publisher {
@@ -190,7 +194,7 @@ impl House {
 }
 
 /// How the data plane is to run.
-fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
+fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn Channels>) -> Options {
     Options {
         workers: args.workers.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),
@@ -207,7 +211,7 @@ fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>) -> Options {
         },
         seed,
         journal: Some(Arc::clone(logs) as Arc<dyn Journal>),
-        channels: None,
+        channels: Some(channels),
         turnstile: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The `forebay` program: its command line, and the wiring of the house. Decides nothing else.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod agent;
 mod args;
 mod demo;
 mod experiment;
@@ -19,9 +20,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(&cli.log);
+    start_log(&cli.filter());
     let done = match cli.command {
         Command::Up(args) => up::run(*args),
+        Command::Agent(args) => agent::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),

@@ -52,6 +52,19 @@ impl Turnstile {
         act(&mut self.lock())
     }
 
+    /// The same, for what may free slots or begin a recall: whoever tells nodes looks at once.
+    pub fn change<T>(&self, act: impl FnOnce(&mut permits::Turnstile) -> T) -> T {
+        let result = self.with(act);
+        self.tell();
+        result
+    }
+
+    fn tell(&self) {
+        if let Some(tell) = self.changed.get() {
+            tell();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, permits::Turnstile> {
         self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,9 +110,7 @@ impl Drop for Working {
         if let Some(work) = self.work.take() {
             // No clock at hand: the time that was told last will do, deadlines are not made here.
             self.turnstile.lock().end(Mono::ZERO, work);
-            if let Some(tell) = self.turnstile.changed.get() {
-                tell();
-            }
+            self.turnstile.tell();
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Line {
     pub(super) soft: u32,
     /// Messages heard from it.
     spoken: u64,
+    /// How many were heard when it was last asked for a sign of life.
+    probed: Option<u64>,
     /// It left a recall unanswered: gets nothing until it speaks.
     pub(super) mute: bool,
     /// How long it may take to give back, before the rest is revoked.
@@ -55,6 +57,7 @@ impl Line {
             asked: VecDeque::new(),
             soft: 0,
             spoken: 0,
+            probed: None,
             mute: false,
             grace,
             turn: 0,
@@ -76,6 +79,18 @@ impl Line {
     /// Whether it has a request that could start with a permit.
     pub(super) fn waits(&self) -> bool {
         self.wants > 0 && !self.mute
+    }
+
+    /// Whether it owes a sign of life: perhaps it is stalled or dead, so those who speak go before it.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.probed == Some(self.spoken)
+    }
+
+    /// Asks for a sign of life, unless it owes one: then there is nothing to send.
+    pub(super) fn probe(&mut self) -> bool {
+        let asks = !self.is_doubtful();
+        self.probed = Some(self.spoken);
+        asks
     }
 
     pub(super) fn speaks(&mut self) {

@@ -2,11 +2,13 @@
 
 mod line;
 mod turnstile;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use turnstile::{Figures, GRACE, Output, Refused, Session, Turnstile, Work};
+pub use turnstile::{GRACE, Turnstile, Work};
+pub use words::{Figures, Output, Refused, Session};
 
 use core::fmt;
 

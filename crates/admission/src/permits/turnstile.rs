@@ -2,6 +2,7 @@
 
 use super::WorkId;
 use super::line::{Held, Line};
+use super::words::{Figures, Output, Refused, Session};
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,80 +19,10 @@ const YOUNG: Duration = Duration::from_millis(5);
 /// Revoked ids remembered, to know a late request from a made-up one.
 const REMEMBERED: usize = 1024;
 
-/// One node's channel, from its welcome to its end. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Session(pub u64);
-
 /// A request in flight: the slot is busy until `Turnstile::end` gets it back.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the slot stays busy until it is given to `end`"]
 pub struct Work(());
-
-/// Why a request may not start. The application sees nothing of it, so it may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Never granted by this incarnation, used already, given back, or void with its session.
-    Unknown,
-    /// Revoked because it was recalled and neither used nor given back in time.
-    Revoked,
-    /// The limit was lowered meanwhile and as many are in flight.
-    AboveLimit,
-}
-
-/// What to tell nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// These permits are the session's now.
-    Grant {
-        /// To whom.
-        session: Session,
-        /// At least one.
-        ids: Vec<WorkId>,
-    },
-    /// The session shall give back as many unused permits as it can, at once; an answer is owed even if it has none.
-    Recall {
-        /// From whom.
-        session: Session,
-        /// At least one.
-        count: u32,
-    },
-    /// How many requests may be in flight at this target: at the session's start and after each change.
-    Limit {
-        /// To whom.
-        session: Session,
-        /// 0 to 1,000; 0 while it drains.
-        limit: u32,
-    },
-}
-
-/// Counts since the start, and how things are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Requests that may be in flight.
-    pub limit: u32,
-    /// Requests in flight.
-    pub in_flight: u32,
-    /// Permits that are out.
-    pub outstanding: u32,
-    /// Nodes with a channel.
-    pub sessions: u32,
-    /// Requests that wait for a permit at any node, as last told.
-    pub waiting: u64,
-    /// Permits granted, ever.
-    pub granted: u64,
-    /// Permits used, ever.
-    pub used: u64,
-    /// Permits given back, ever.
-    pub returned: u64,
-    /// Permits revoked, ever.
-    pub revoked: u64,
-    /// Requests refused because their id was revoked, ever.
-    pub refused_revoked: u64,
-    /// Requests refused for an id that never was or is no more, ever.
-    pub refused_unknown: u64,
-    /// Requests refused because the limit had been lowered, ever.
-    pub refused_above_limit: u64,
-}
 
 /// Where a permit is.
 #[derive(Clone, Copy, Debug)]
@@ -266,9 +197,19 @@ impl Turnstile {
         self.tell_limit();
     }
 
+    /// The limit that was set last.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Whether nothing is in flight and no permit is out.
     pub fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.permits.is_empty()
+    }
+
+    /// Whether this permit is out: granted, and neither used nor void.
+    pub fn is_out(&self, id: WorkId) -> bool {
+        self.permits.contains_key(&id)
     }
 
     fn tell_limit(&mut self) {
@@ -408,6 +349,9 @@ impl Turnstile {
             need -= 1;
             *asked.entry(*session).or_default() += 1;
         }
+        if !asked.is_empty() {
+            self.probe(&asked);
+        }
         for (session, count) in asked {
             self.ask(session, count);
         }
@@ -428,6 +372,16 @@ impl Turnstile {
         let count = line.ask(self.now, count);
         if count > 0 {
             self.outbox.push_back(Output::Recall { session, count });
+        }
+    }
+
+    /// Some of what was asked back will perhaps come only when the grace is over, because its holder is silent. Then it must
+    /// not go to another silent one: each would cost a grace. So all that wait are asked for a sign of life meanwhile.
+    fn probe(&mut self, besides: &BTreeMap<Session, u32>) {
+        for (&session, line) in &mut self.sessions {
+            if line.waits() && !besides.contains_key(&session) && line.probe() {
+                self.outbox.push_back(Output::Recall { session, count: 0 });
+            }
         }
     }
 
@@ -468,25 +422,14 @@ impl Turnstile {
     }
 }
 
-impl Output {
-    /// Whom it is for.
-    pub fn session(&self) -> Session {
-        match *self {
-            Output::Grant { session, .. }
-            | Output::Recall { session, .. }
-            | Output::Limit { session, .. } => session,
-        }
-    }
-}
-
-/// Who gets the next permit: the longest line, ties by turns; if nobody waits, who has least, and of those the one that
+/// Who gets the next permit: the longest line of those that speak, ties by turns, else the longest at all; if nobody waits, who has least, and of those the one that
 /// used one last (so that a busy node among idle ones keeps its own). O(sessions).
 fn next_taker(sessions: &mut BTreeMap<Session, Line>) -> Option<&mut Line> {
     let left = |line: &Line| line.wants.saturating_sub(u64::from(line.planned));
     let longest = sessions
         .iter()
         .filter(|(_, line)| line.waits() && left(line) > 0)
-        .max_by_key(|(_, line)| (left(line), core::cmp::Reverse(line.turn)))
+        .max_by_key(|(_, line)| (!line.is_doubtful(), left(line), core::cmp::Reverse(line.turn)))
         .map(|(&session, _)| session);
     let chosen = longest.or_else(|| {
         sessions

@@ -1,0 +1,177 @@
+//! `forebay agent`: stands beside an application and holds it to a number of concurrent requests.
+
+mod admin;
+mod args;
+mod identity;
+mod plan;
+
+pub(crate) use args::AgentArgs;
+
+use admin::Shown;
+use anyhow::{Context as _, bail};
+use forebay_agent::{Now, Server};
+use forebay_node::Turnstile;
+use forebay_proxy::{Clock, DataPlane, Options};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// What AWS documents as the most.
+pub(crate) const MOST_CONCURRENT: u32 = 1000;
+/// When it drains: how often it looks whether permits are still out, and for how long. Each is revoked within the
+/// longest grace.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+const DRAIN_LOOKS: u32 = 100;
+
+/// A running agent.
+struct Agent {
+    turnstile: Arc<Turnstile>,
+    plane: Arc<DataPlane>,
+    server: Server,
+    clock: Clock,
+    data: SocketAddr,
+    control: SocketAddr,
+}
+
+pub(crate) fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
+    let agent = Agent::start(&args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(agent.serve(&args))
+}
+
+impl Agent {
+    /// Starts everything. When it returns, requests and channels are served.
+    fn start(args: &AgentArgs) -> anyhow::Result<Agent> {
+        let destination = args.destination()?;
+        let identity = identity::load(args)?;
+        forebay_proxy::raise_descriptor_limit();
+        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let clock = Clock::start();
+        let turnstile = Arc::new(Turnstile::new(args.max_concurrency, getrandom::u64()?));
+        let control = TcpListener::bind(args.control_address)
+            .with_context(|| format!("cannot listen on {} (--control-address)", args.control_address))?;
+        let data = free_port(args.data_address)?;
+        let (drained, _) = mpsc::unbounded_channel();
+        let options = Options {
+            workers: usize::from(args.workers),
+            connections: forebay_proxy::affordable_connections(),
+            buffer_bytes: forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+                usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+            }),
+            seed,
+            journal: None,
+            channels: None,
+            turnstile: Some(Arc::clone(&turnstile)),
+        };
+        let plane = DataPlane::start(options, clock, drained)?;
+        plane.apply(plan::blueprint(
+            data,
+            destination,
+            args.protocol_version.version(),
+            identity.data,
+        )?);
+        if let Some(failure) = plane.served().failures.first() {
+            bail!("cannot listen on {} (--data-address): {}", data, failure.error);
+        }
+        let now: Now = Arc::new(move || clock.now());
+        let control_address = control.local_addr()?;
+        let server = Server::start(control, identity.control, Arc::clone(&turnstile), now)
+            .context("the control address cannot be served")?;
+        Ok(Agent {
+            turnstile,
+            plane: Arc::new(plane),
+            server,
+            clock,
+            data,
+            control: control_address,
+        })
+    }
+
+    async fn serve(self, args: &AgentArgs) -> anyhow::Result<ExitCode> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut raise = signal(SignalKind::user_defined1())?;
+        let mut lower = signal(SignalKind::user_defined2())?;
+        let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
+        if let Some(address) = args.admin {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address} (--admin)"))?;
+            line += &format!(" admin=http://{}", listener.local_addr()?);
+            let shown = Shown {
+                turnstile: Arc::clone(&self.turnstile),
+                plane: Arc::clone(&self.plane),
+                clock: self.clock,
+            };
+            tokio::spawn(admin::serve(listener, Arc::new(shown)));
+        }
+        println!("{line}");
+        std::io::stdout().flush()?;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = raise.recv() => self.shift(1),
+                _ = lower.recv() => self.shift(-1),
+            }
+        }
+        // Standard error may be closed: that must not stop the drain.
+        let _ = writeln!(
+            std::io::stderr(),
+            "forebay agent: finishing requests; once more to end at once"
+        );
+        let drain = Duration::from_secs(args.drain_seconds);
+        tokio::select! {
+            () = self.leave(drain) => Ok(ExitCode::SUCCESS),
+            () = second(&mut interrupt, &mut terminate) => std::process::exit(1),
+        }
+    }
+
+    fn shift(&self, by: i32) {
+        let now = self.clock.now();
+        let limit = self.turnstile.change(|permits| {
+            let limit = permits.limit().saturating_add_signed(by).min(MOST_CONCURRENT);
+            permits.set_limit(now, limit);
+            limit
+        });
+        tracing::info!(limit, "the limit has changed");
+    }
+
+    /// Grants nothing more, lets in what is on its way, finishes what is in flight.
+    async fn leave(self, within: Duration) {
+        let now = self.clock.now();
+        self.turnstile.change(|permits| permits.drain(now));
+        for _ in 0..DRAIN_LOOKS {
+            if self.turnstile.with(|permits| permits.figures().outstanding) == 0 {
+                break;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        let plane = self.plane;
+        let _ = tokio::task::spawn_blocking(move || plane.leave(within)).await;
+        drop(self.server);
+    }
+}
+
+async fn second(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Port 0 stands for a free one. The data plane binds by itself, so the port is found first.
+fn free_port(address: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    let found =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (--data-address)"))?;
+    Ok(found.local_addr()?)
+}
