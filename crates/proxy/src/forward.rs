@@ -27,6 +27,7 @@ use std::time::Duration;
 
 mod attempt;
 mod extras;
+mod outlive;
 mod owed;
 mod streams;
 mod tunnel;
@@ -122,7 +123,12 @@ pub(crate) async fn forward<W: Wire>(
                             .relay(connection, &target, &mut upload, exchange, head, keep)
                             .await;
                     }
-                    Attempt::Failed(outcome) => outcome,
+                    Attempt::Failed(outcome) => {
+                        if let Outcome::Failed(reason) = outcome {
+                            passage.outlive(exchange, connection.stream, reason);
+                        }
+                        outcome
+                    }
                 }
             }
             Err(Missing::Error(error)) => Outcome::NotConnected(error),
@@ -163,6 +169,14 @@ impl<W: Wire> Passage<'_, W> {
         let began = exchange.connected(self.worker.now());
         if let Some(span) = &mut self.desk.note.span {
             span.connecting = began;
+        }
+    }
+
+    /// The target's connection ends before its answer does.
+    fn outlive(&self, exchange: &mut Exchange, stream: TargetStream, reason: Reason) {
+        if self.listener.turnstile.is_some() {
+            let (worker, place) = (self.worker, self.visit.place);
+            outlive::outlive(worker, place, exchange, stream, reason, self.idle_timeout);
         }
     }
 
@@ -241,6 +255,7 @@ impl<W: Wire> Passage<'_, W> {
         self.begin_answer(&head, framing, to_chunks, keep, &extras);
         let mut pump = Pump::new(framing, to_chunks);
         if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
+            self.outlive(exchange, stream, reason);
             self.decide(exchange, Outcome::Failed(reason));
             self.slot.watch(None);
             let now = self.now();
