@@ -1,6 +1,7 @@
 //! What the agent knows about one node's session: its waiting line, the permits it holds, what was asked back.
 
 use super::WorkId;
+use super::turnstile::{GRACE, LONGEST_GRACE, YOUNG};
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +18,8 @@ pub(super) struct Held {
 struct Asked {
     due: Mono,
     count: u32,
+    /// The last permit granted before: a node that has answered can hold later ones unused without owing them.
+    upto: u64,
     /// How often the session had spoken by then.
     spoken: u64,
 }
@@ -39,8 +42,9 @@ pub(super) struct Line {
     probed: Option<u64>,
     /// It left a recall unanswered: gets nothing until it speaks.
     pub(super) mute: bool,
-    /// How long it may take to give back, before the rest is revoked.
-    grace: Duration,
+    /// When the oldest recall that is not answered was sent, and what the last three answers took.
+    awaited: Option<Mono>,
+    answers: [Duration; 3],
     /// When it last got a permit, and when one of its permits was last used; counted, not timed.
     pub(super) turn: u64,
     pub(super) used: u64,
@@ -49,7 +53,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(grace: Duration) -> Line {
+    pub(super) fn new() -> Line {
         Line {
             wants: 0,
             granted: 0,
@@ -59,7 +63,8 @@ impl Line {
             spoken: 0,
             probed: None,
             mute: false,
-            grace,
+            awaited: None,
+            answers: [Duration::ZERO; 3],
             turn: 0,
             used: 0,
             planned: 0,
@@ -86,6 +91,27 @@ impl Line {
         self.probed == Some(self.spoken)
     }
 
+    /// It answers a recall.
+    pub(super) fn answers(&mut self, now: Mono) {
+        self.speaks();
+        if let Some(sent) = self.awaited.take() {
+            self.answers.rotate_left(1);
+            self.answers[2] = now.since(sent);
+        }
+    }
+
+    /// A recall is sent.
+    pub(super) fn is_asked(&mut self, now: Mono) {
+        self.awaited.get_or_insert(now);
+    }
+
+    /// How long it may take to give back, before the rest is revoked. Over a long way every answer takes long; one that is
+    /// stalled takes long once.
+    fn grace(&self) -> Duration {
+        let quickest = self.answers.into_iter().min().unwrap_or_default();
+        (quickest * 3 / 2).clamp(GRACE, LONGEST_GRACE)
+    }
+
     /// Asks for a sign of life, unless it owes one: then there is nothing to send.
     pub(super) fn probe(&mut self) -> bool {
         let asks = !self.is_doubtful();
@@ -107,23 +133,20 @@ impl Line {
     /// Takes a permit out because it was used: an earlier recall can then ask for fewer.
     pub(super) fn spend(&mut self, order: u64) -> Option<Held> {
         let held = self.held.remove(&order)?;
-        let most = self.held.len() as u32;
-        self.soft = self.soft.min(most);
-        let mut over = (self.owes() + self.soft).saturating_sub(most);
-        let softly = over.min(self.soft);
-        self.soft -= softly;
-        over -= softly;
-        while over > 0
-            && let Some(last) = self.asked.back_mut()
-        {
-            let less = over.min(last.count);
-            last.count -= less;
-            over -= less;
-            if last.count == 0 {
-                self.asked.pop_back();
-            }
-        }
+        self.trim();
         Some(held)
+    }
+
+    /// No recall asks for more than is left of what it could mean. O(recalls x permits), and nothing without recalls.
+    fn trim(&mut self) {
+        let mut owed = 0;
+        for asked in &mut self.asked {
+            let most = self.held.range(..=asked.upto).count() as u32;
+            asked.count = asked.count.min(most.saturating_sub(owed));
+            owed += asked.count;
+        }
+        self.asked.retain(|asked| asked.count > 0);
+        self.soft = self.soft.min((self.held.len() as u32).saturating_sub(owed));
     }
 
     /// Takes a permit out because it came back: it answers the oldest recall.
@@ -137,6 +160,7 @@ impl Line {
         } else {
             self.soft = self.soft.saturating_sub(1);
         }
+        self.trim();
         Some(held)
     }
 
@@ -162,19 +186,20 @@ impl Line {
             .map_or(Mono::NEVER, |held| held.since + young)
     }
 
-    /// Asks `count` back, to be revoked after the grace; says how many of them it has not been asked for yet.
-    pub(super) fn ask(&mut self, now: Mono, count: u32) -> u32 {
-        if count == 0 {
-            return 0;
+    /// Asks `count` back, to be revoked after the grace. What was asked back softly does not count: the node must be told of
+    /// whatever may be revoked, and by the oldest that it then gives back, or has not, it can hold nothing that is void.
+    pub(super) fn ask(&mut self, now: Mono, count: u32) {
+        // Who waits would have used it when it came: that it did not began to count then.
+        let counted = if self.waits() { YOUNG } else { Duration::ZERO };
+        if count > 0 {
+            self.asked.push_back(Asked {
+                due: now + (self.grace() - counted),
+                count,
+                upto: self.held.last_key_value().map_or(0, |last| *last.0),
+                spoken: self.spoken,
+            });
         }
-        let softly = self.soft.min(count);
-        self.soft -= softly;
-        self.asked.push_back(Asked {
-            due: now + self.grace,
-            count,
-            spoken: self.spoken,
-        });
-        count - softly
+        self.trim();
     }
 
     /// When the next of what it owes is to be revoked.
@@ -190,25 +215,17 @@ impl Line {
             // Not a word since: it is stalled or dead, and what it says it wants is old news.
             self.mute |= asked.spoken == self.spoken;
             for _ in 0..asked.count {
-                if let Some((_, held)) = self.held.pop_first() {
-                    out.push(held.id);
+                if let Some(oldest) = self
+                    .held
+                    .first_entry()
+                    .filter(|oldest| *oldest.key() <= asked.upto)
+                {
+                    out.push(oldest.remove().id);
                 }
             }
             self.asked.pop_front();
         }
-        self.soft = self
-            .soft
-            .min((self.held.len() as u32).saturating_sub(self.owes()));
-    }
-
-    /// A request came with a permit that had been revoked: the way is longer than we thought.
-    pub(super) fn was_late(&mut self, most: Duration) {
-        self.grace = (self.grace * 2).min(most);
-    }
-
-    /// A request came in time.
-    pub(super) fn was_in_time(&mut self, least: Duration) {
-        self.grace -= self.grace.saturating_sub(least) / 16;
+        self.trim();
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkId> + '_ {
@@ -226,5 +243,26 @@ impl Line {
             "empty recall: {self:?}"
         );
         assert_eq!(self.planned, 0, "planned and not granted: {self:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_way_lengthens_the_grace_and_a_stall_does_not() {
+        let mut line = Line::new();
+        let mut now = Mono::ZERO;
+        let mut graces = [300, 2, 2, 300, 300, 2, 30, 40, 30, 900, 900, 900].map(|ms| {
+            line.is_asked(now);
+            line.is_asked(now + Duration::from_millis(1));
+            now = now + Duration::from_millis(ms);
+            line.answers(now);
+            line.grace().as_millis()
+        });
+        assert_eq!(graces[8..], [45, 45, 45, 320]);
+        graces[8..].fill(20);
+        assert_eq!(graces, [20; 12]);
     }
 }

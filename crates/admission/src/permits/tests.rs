@@ -92,6 +92,12 @@ impl World {
         self.settle();
     }
 
+    /// What was asked back; not the signs of life that were asked for.
+    fn asked(&self) -> Vec<(Session, u32)> {
+        let asked = self.recalls.iter().filter(|(_, count)| *count > 0);
+        asked.copied().collect()
+    }
+
     fn holds(&self, session: Session) -> usize {
         self.held[&session].len()
     }
@@ -173,12 +179,12 @@ fn recall_moves_a_permit_in_one_exchange_and_a_deadline_moves_it_from_the_silent
     let a = world.join();
     let b = world.join();
     world.demand(b, 1);
-    assert_eq!(world.recalls, [(a, 1)]);
+    assert_eq!(world.asked(), [(a, 1)]);
     world.answer_recalls();
     assert_eq!((world.holds(a), world.holds(b)), (0, 1));
 
     world.demand(a, 1);
-    assert_eq!(world.recalls, [(b, 1)]);
+    assert_eq!(world.asked(), [(b, 1)]);
     assert_eq!(world.turnstile.next_deadline(), world.now + GRACE);
     world.after(19);
     assert_eq!(world.holds(a), 0);
@@ -218,31 +224,12 @@ fn stuck_permit_of_the_only_node_comes_back_to_it() {
     let stuck = world.held.get_mut(&a).unwrap().remove(0);
     world.demand(a, 1);
     world.after(5);
-    assert_eq!(world.recalls, [(a, 1)]);
+    assert_eq!(world.asked(), [(a, 1)]);
     world.answer_recalls();
     world.after(20);
     assert_eq!(world.holds(a), 1);
     assert_eq!(world.turnstile.begin(world.now, stuck), Err(Refused::Revoked));
     world.begin(a);
-}
-
-#[test]
-fn late_requests_lengthen_the_grace() {
-    let mut world = World::new(1, 7);
-    let a = world.join();
-    let b = world.join();
-    world.demand(b, 1);
-    world.after(20);
-    let late = world.held.get_mut(&a).unwrap().remove(0);
-    assert_eq!(world.turnstile.begin(world.now, late), Err(Refused::Revoked));
-    world.begin(b);
-    world.demand(a, 1);
-    world.end();
-    world.demand(b, 1);
-    world.after(20);
-    assert_eq!(world.holds(b), 0, "40 ms now");
-    world.after(20);
-    assert_eq!(world.holds(b), 1);
 }
 
 #[test]
@@ -309,7 +296,7 @@ fn draining_lets_in_what_is_on_its_way() {
     let a = world.join();
     world.turnstile.drain(world.now);
     world.settle();
-    assert_eq!(world.recalls, [(a, 2)]);
+    assert_eq!(world.asked(), [(a, 2)]);
     world.begin(a);
     world.recalls = vec![(a, 1)];
     world.answer_recalls();

@@ -5,16 +5,16 @@ use super::line::{Held, Line};
 use super::words::{Figures, Output, Refused, Session};
 use core::time::Duration;
 use forebay_units::Mono;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How long a node may take to give a recalled permit back before it is revoked. A live node answers at once.
 pub const GRACE: Duration = Duration::from_millis(20);
 
-/// What the grace may grow to for a node whose requests keep arriving late (a way of 160 ms each direction).
-const LONGEST_GRACE: Duration = Duration::from_millis(320);
+/// What the grace may grow to for a node whose answers all take long (a way of 100 ms each direction).
+pub(super) const LONGEST_GRACE: Duration = Duration::from_millis(320);
 
 /// A node that waits uses a permit at once: one that is out for longer than this is asked back.
-const YOUNG: Duration = Duration::from_millis(5);
+pub(super) const YOUNG: Duration = Duration::from_millis(5);
 
 /// Revoked ids remembered, to know a late request from a made-up one.
 const REMEMBERED: usize = 1024;
@@ -47,7 +47,7 @@ pub struct Turnstile {
     in_flight: u32,
     sessions: BTreeMap<Session, Line>,
     permits: BTreeMap<WorkId, Granted>,
-    revoked: BTreeMap<WorkId, Session>,
+    revoked: BTreeSet<WorkId>,
     revoked_in_order: VecDeque<WorkId>,
     outbox: VecDeque<Output>,
     unsettled: bool,
@@ -69,7 +69,7 @@ impl Turnstile {
             in_flight: 0,
             sessions: BTreeMap::new(),
             permits: BTreeMap::new(),
-            revoked: BTreeMap::new(),
+            revoked: BTreeSet::new(),
             revoked_in_order: VecDeque::new(),
             outbox: VecDeque::new(),
             unsettled: false,
@@ -90,7 +90,7 @@ impl Turnstile {
         self.at(now);
         self.last_session += 1;
         let session = Session(self.last_session);
-        self.sessions.insert(session, Line::new(GRACE));
+        self.sessions.insert(session, Line::new());
         self.outbox.push_back(Output::Limit {
             session,
             limit: self.effective_limit(),
@@ -115,7 +115,7 @@ impl Turnstile {
         let Some(line) = self.sessions.get_mut(&session) else {
             return;
         };
-        line.speaks();
+        line.answers(now);
         for id in ids {
             let Some(granted) = self.permits.get(id).filter(|granted| granted.session == session) else {
                 continue;
@@ -124,6 +124,8 @@ impl Turnstile {
             self.permits.remove(id);
             self.figures.returned += 1;
         }
+        // What it was asked for softly it has given now, or it had no more.
+        line.soft = 0;
     }
 
     /// The node's channel has ended: its permits are void; its requests in flight keep their slots.
@@ -148,7 +150,6 @@ impl Turnstile {
         if let Some(line) = self.sessions.get_mut(&granted.session) {
             line.spend(granted.order);
             line.used = self.turns;
-            line.was_in_time(GRACE);
         }
         if self.in_flight >= self.limit {
             self.figures.refused_above_limit += 1;
@@ -160,12 +161,9 @@ impl Turnstile {
     }
 
     fn refuse(&mut self, id: WorkId) -> Refused {
-        let Some(session) = self.revoked.remove(&id) else {
+        if !self.revoked.remove(&id) {
             self.figures.refused_unknown += 1;
             return Refused::Unknown;
-        };
-        if let Some(line) = self.sessions.get_mut(&session) {
-            line.was_late(LONGEST_GRACE);
         }
         self.figures.refused_revoked += 1;
         Refused::Revoked
@@ -233,7 +231,7 @@ impl Turnstile {
     pub fn handle_deadline(&mut self, now: Mono) {
         self.at(now);
         let mut ids = Vec::new();
-        for (&session, line) in &mut self.sessions {
+        for line in self.sessions.values_mut() {
             line.overdue(now, &mut ids);
             for id in ids.drain(..) {
                 self.permits.remove(&id);
@@ -244,7 +242,7 @@ impl Turnstile {
                     self.revoked.remove(&oldest);
                 }
                 self.revoked_in_order.push_back(id);
-                self.revoked.insert(id, session);
+                self.revoked.insert(id);
             }
         }
     }
@@ -369,10 +367,9 @@ impl Turnstile {
         let Some(line) = self.sessions.get_mut(&session) else {
             return;
         };
-        let count = line.ask(self.now, count);
-        if count > 0 {
-            self.outbox.push_back(Output::Recall { session, count });
-        }
+        line.ask(self.now, count);
+        line.is_asked(self.now);
+        self.outbox.push_back(Output::Recall { session, count });
     }
 
     /// Some of what was asked back will perhaps come only when the grace is over, because its holder is silent. Then it must
@@ -380,6 +377,7 @@ impl Turnstile {
     fn probe(&mut self, besides: &BTreeMap<Session, u32>) {
         for (&session, line) in &mut self.sessions {
             if line.waits() && !besides.contains_key(&session) && line.probe() {
+                line.is_asked(self.now);
                 self.outbox.push_back(Output::Recall { session, count: 0 });
             }
         }
@@ -399,6 +397,7 @@ impl Turnstile {
         }
         if let Some(line) = self.sessions.get_mut(&session) {
             line.soft = count;
+            line.is_asked(self.now);
             self.outbox.push_back(Output::Recall { session, count });
         }
     }
