@@ -1,0 +1,82 @@
+//! The whole permit system in virtual time: nodes with their gates, agents with their turnstiles, and links between them that
+//! are slow, stall and break, while nodes and agents die and come back.
+//!
+//! What must hold: requests in flight at a target never exceed its limit; while a request waits at a live node that can reach
+//! a target, no slot of that target stays free for more than 50 ms (100 ms around a node's death); and once all is quiet,
+//! every slot is granted again and known to the node that has it.
+//!
+//! `FOREBAY_SEEDS=1000,20 cargo test --release -p forebay-sim --test permits` runs so many seeds of the small and of the
+//! large scene; without it a few of each.
+
+#[path = "permits/world.rs"]
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use world::{Scene, Seen, World};
+
+/// Seeds of the small and of the large scene.
+fn seeds() -> (u64, u64) {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how much to test is asked of whoever runs the tests"
+    )]
+    let asked = std::env::var("FOREBAY_SEEDS").unwrap_or_default();
+    let (small, large) = asked.split_once(',').unwrap_or((&asked, ""));
+    (small.parse().unwrap_or(24), large.parse().unwrap_or(1))
+}
+
+/// Plays all seeds, on two threads; the sum of what was seen.
+fn play(scene: Scene, seeds: u64) -> Seen {
+    let next = AtomicU64::new(0);
+    let one = || {
+        let mut sum = Seen::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return sum;
+            }
+            sum.add(&World::new(scene, seed).play());
+        }
+    };
+    let mut sum = Seen::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(one)).collect();
+        for thread in threads {
+            sum.add(&thread.join().expect("a seed failed"));
+        }
+    });
+    println!("{seeds} seeds: {sum:#?}");
+    sum
+}
+
+#[test]
+fn four_nodes_and_twenty_targets() {
+    let seeds = seeds().0;
+    let seen = play(Scene::small(), seeds);
+    // The test has met what it is for.
+    assert!(
+        seen.served > 1000 * seeds && seen.waited > 100 * seeds,
+        "{seen:?}"
+    );
+    assert!(
+        seen.node_deaths > 0 && seen.agent_deaths > 0 && seen.breaks > 0 && seen.stalls > 0,
+        "{seen:?}"
+    );
+    assert!(seen.revoked > 0 && seen.refused > 0, "{seen:?}");
+}
+
+#[test]
+fn many_nodes_and_thousands_of_targets() {
+    let (scene, seeds) = (Scene::large(), seeds().1);
+    // Unoptimised, the large scene would take minutes: a tenth of it shows the same.
+    let scene = if cfg!(debug_assertions) {
+        scene.tenth()
+    } else {
+        scene
+    };
+    let seen = play(scene, seeds);
+    assert!(
+        seen.served > 1000 * seeds && seen.waited > 100 * seeds,
+        "{seen:?}"
+    );
+}
