@@ -24,6 +24,7 @@ const SUITES: &[(&str, &str)] = &[
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
+    ("agent", "agent.py"),
     ("slow", "slow.py"),
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
