@@ -21,6 +21,7 @@ const SUITES: &[(&str, &str)] = &[
     ("otel", "otel.py"),
     ("sticky", "sticky.py"),
     ("choosing", "choosing.py"),
+    ("queueing", "queueing.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

@@ -1,0 +1,303 @@
+"""The surge queue through the front door: a hard limit at each target (counted by the target), waiting in order of arrival, refusals
+with their reasons, ALB's instant answers where no queue is wanted, scale from zero, clients that leave, tenants that flood.
+
+`queueing.py --full` runs the first case at the speed of a second per request."""
+
+import asyncio
+import collections
+import http.client
+import json
+import re
+import socket
+import statistics
+import sys
+import threading
+import time
+
+from house import Balancer, House, Sample, free_port, get, wait
+
+FULL = "--full" in sys.argv
+
+
+class Target:
+    """An application that counts how many requests it holds at once, and in which order they began."""
+
+    order = []
+
+    def __init__(self, seconds, ip="127.0.0.1"):
+        self.seconds, self.ip, self.port = seconds, ip, free_port(ip)
+        self.address = f"{ip}:{self.port}"
+        self.held = self.most = self.served = 0
+        ready = threading.Event()
+        threading.Thread(target=self.run, args=(ready,), daemon=True).start()
+        assert ready.wait(10)
+
+    def run(self, ready):
+        async def main():
+            server = await asyncio.start_server(self.serve, self.ip, self.port, backlog=1024)
+            ready.set()
+            await server.serve_forever()
+
+        asyncio.run(main())
+
+    async def serve(self, reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split(b" ", 2)[1].decode()
+                if b"ELB-HealthChecker" not in head:
+                    self.held += 1
+                    self.most = max(self.most, self.held)
+                    Target.order.append((time.monotonic(), path))
+                    length = re.search(rb"content-length: (\d+)", head.lower())
+                    if length:
+                        await reader.readexactly(int(length.group(1)))
+                    await asyncio.sleep(self.seconds)
+                    self.held -= 1
+                    self.served += 1
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def ask(ip, port, path, headers="", body=b""):
+    """Status, headers and seconds of one request on a connection of its own."""
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection(ip, port)
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    writer.write(f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{length}{headers}\r\n".encode() + body)
+    answer = (await reader.read()).decode()
+    writer.close()
+    head = answer.split("\r\n\r\n")[0]
+    fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in head.split("\r\n")[1:])}
+    return int(head.split(" ")[1]), fields, time.monotonic() - began
+
+
+def tag(balancer, **tags):
+    tags = [{"Key": "forebay:" + name.replace("_", "-"), "Value": str(value)} for name, value in tags.items()]
+    balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=tags)
+
+
+def queue_metric(house, name):
+    return house.metric(f"^forebay_{name}")
+
+
+async def paced(balancer, count, rate, path="/{}"):
+    """So many requests, evenly spaced; results in order."""
+    tasks, began = [], time.monotonic()
+    for number in range(count):
+        await asyncio.sleep(max(0, began + number / rate - time.monotonic()))
+        tasks.append(asyncio.create_task(ask(balancer.nodes[0], balancer.port, path.format(number))))
+    return began, await asyncio.gather(*tasks)
+
+
+def order_and_waits(house, balancer, scale=1.0 if FULL else 0.1):
+    """Two targets with a slot each, a second per request, ten requests a second for ten seconds."""
+    targets = [Target(scale), Target(scale)]
+    balancer.register(*targets)
+    balancer.wait_healthy(*targets)
+    tag(balancer, concurrency=1, queue_length=200, queue_wait=60)
+    Target.order.clear()
+    rate, count = 10 / scale, 100
+    began, results = asyncio.run(paced(balancer, count, rate))
+    assert {status for status, _, _ in results} == {200}, collections.Counter(status for status, _, _ in results)
+    assert [target.most for target in targets] == [1, 1], "never two at a target"
+    # Two targets that are free at the same moment may see theirs in either order.
+    served = [(int(path[1:]), began) for began, path in Target.order]
+    swapped = [(one, two) for one, two in zip(served, served[1:]) if one[0] > two[0]]
+    assert all(one[0] == two[0] + 1 and two[1] - one[1] < 0.02 for one, two in swapped), f"served in order of arrival: {swapped}"
+    # The fluid value: request k comes at k / rate and begins when k - 2 others are done, two at a time.
+    fluid = [max(0.0, (number / 2 - 0.5) * scale - number / rate) for number in range(count)]
+    waits = [took - scale for _, _, took in results]
+    far = [(number, waits[number], fluid[number]) for number in range(count) if abs(waits[number] - fluid[number]) > 0.1 * fluid[number] + scale / 2 + 0.1]
+    assert not far, far
+    print(f"order: 100 served, 0 refused, in order; last waited {waits[-1]:.2f} s, fluid value {fluid[-1]:.2f} s")
+    balancer.deregister(*targets)
+    return targets
+
+
+def full(house, balancer):
+    """As many as may wait do; one more is refused and told when to come again."""
+    targets = [Target(0.5), Target(0.5)]
+    balancer.register(*targets)
+    balancer.wait_healthy(*targets)
+    tag(balancer, concurrency=1, queue_length=5, queue_wait=20)
+
+    async def burst():
+        waiting = [asyncio.create_task(ask(balancer.nodes[0], balancer.port, f"/{number}")) for number in range(7)]
+        while queue_metric(house, "surge_queue_length") < 5:
+            await asyncio.sleep(0.005)
+        refused = await ask(balancer.nodes[0], balancer.port, "/over")
+        return refused, await asyncio.gather(*waiting)
+
+    (status, fields, _), others = asyncio.run(burst())
+    assert status == 503 and int(fields["retry-after"]) >= 1, (status, fields)
+    assert fields["connection"] == "close" and fields["server"] == "awselb/2.0"
+    assert {status for status, _, _ in others} == {200}
+    assert queue_metric(house, 'spillover_total.*why="full"') == 1
+    print("full: five waited and were served, the sixth got 503 with Retry-After", fields["retry-after"])
+    # Longer than allowed: refused at the deadline.
+    tag(balancer, queue_wait=0.3)
+
+    async def late():
+        tasks = [asyncio.create_task(ask(balancer.nodes[0], balancer.port, "/late")) for _ in range(5)]
+        return await asyncio.gather(*tasks)
+
+    results = asyncio.run(late())
+    served = [took for status, _, took in results if status == 200]
+    refused = [(fields, took) for status, fields, took in results if status == 503]
+    assert len(served) >= 2 and len(refused) >= 1 and len(served) + len(refused) == 5, results
+    assert all(took < 0.3 + 0.25 + 0.2 and int(fields["retry-after"]) >= 1 for fields, took in refused), refused
+    assert max(target.most for target in targets) == 1
+    balancer.deregister(*targets)
+
+
+def instant(house, balancer):
+    """With queue length 0, ALB's answer, byte for byte (its date aside)."""
+    tags = [{"Key": "forebay:queue-length", "Value": "0"}]
+    subnets = house.client("ec2").describe_subnets()["Subnets"]
+    made = balancer.elb.create_target_group(
+        Name="controlled", Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"], TargetType="ip", TargetControlPort=3000, Tags=tags)
+    group = made["TargetGroups"][0]
+    assert group["TargetControlPort"] == 3000
+    port = free_port()
+    balancer.elb.create_listener(
+        LoadBalancerArn=balancer.arn, Protocol="HTTP", Port=port,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}])
+    target = Target(0)
+    balancer.elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": target.ip, "Port": target.port}])
+
+    def healthy():
+        described = balancer.elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+        return described[0]["TargetHealth"]["State"] == "healthy"
+
+    wait(healthy, "the target is healthy")
+    with socket.create_connection((balancer.nodes[0], port), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b""
+        while got := client.recv(4096):
+            answer += got
+    without_date = re.sub(rb"Date: [^\r]{29}\r\n", b"Date: \r\n", answer)
+    assert without_date == (
+        b"HTTP/1.1 503 Service Unavailable\r\nDate: \r\nContent-Type: text/plain\r\nContent-Length: 19\r\nConnection: close\r\n\r\nService Unavailable"), answer
+    assert len(answer) == 157, len(answer)
+    status, _, _ = get(balancer.nodes[0], port, headers={"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"})
+    assert status == 501, status
+    print("instant: 157 bytes, as ALB; a WebSocket gets 501")
+
+
+def from_zero(house, balancer):
+    """No target, a request, a target some seconds later; twice more after it is gone again."""
+    tag(balancer, queue_length=10, queue_wait=30)
+    balancer.elb.remove_tags(ResourceArns=[balancer.group], TagKeys=["forebay:concurrency"])
+    for turn in range(3):
+        target = Target(0)
+        result = []
+        thread = threading.Thread(target=lambda: result.append(asyncio.run(ask(balancer.nodes[0], balancer.port, "/zero"))))
+        thread.start()
+        wait(lambda: queue_metric(house, "surge_queue_length") == 1, "the request waits")
+        # What a scaler would take to bring a target up; longer the first time.
+        time.sleep(5 if turn == 0 else 1)
+        assert not result
+        registered = time.monotonic()
+        balancer.register(target)
+        thread.join(30)
+        status, _, took = result[0]
+        assert status == 200, result
+        assert time.monotonic() - registered < 1, "answered right after"
+        balancer.deregister(target)
+        wait(lambda: not balancer.states(), "the target is gone", 90)
+    print("zero: three requests waited for their first target and were answered right after it came")
+
+
+def leaving(house, balancer):
+    """Clients that leave free their place at once, with their bodies unread too."""
+    target = Target(30)
+    balancer.register(target)
+    balancer.wait_healthy(target)
+    tag(balancer, concurrency=1, queue_length=2000, queue_wait=3600)
+    sockets = []
+    for number in range(1000):
+        client = socket.create_connection((balancer.nodes[number % len(balancer.nodes)], balancer.port), timeout=10)
+        body = b"x" * 10_000 if number % 2 else b""
+        client.sendall(f"POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        sockets.append(client)
+    wait(lambda: queue_metric(house, "surge_queue_length") == 999, "all but one wait")
+    for client in sockets:
+        client.close()
+    began = time.monotonic()
+    wait(lambda: queue_metric(house, "surge_queue_length") == 0, "none waits", 5)
+    print(f"leaving: 999 places were free {time.monotonic() - began:.2f} s after their clients had left")
+    # Those at the target leave, too, and the next in line takes their slot before it is found to have left.
+    assert queue_metric(house, "queue_left_total") >= 900
+    balancer.deregister(target)
+
+
+def tenants(house, balancer):
+    """A floods with fifty times what B sends; B's share is its own."""
+    scale = 0.05
+    targets = [Target(scale) for _ in range(4)]
+    balancer.register(*targets)
+    balancer.wait_healthy(*targets)
+    # 80 a second are served. B sends 20 a second, a quarter; A sends 1,000 a second.
+    tag(balancer, concurrency=1, queue_length=200, queue_wait=2, queue_class_header="X-Tenant")
+    stop = threading.Event()
+    answers = collections.Counter()
+
+    async def flood():
+        async def one():
+            status, _, _ = await ask(balancer.nodes[0], balancer.port, "/a", "X-Tenant: a\r\n")
+            answers[status] += 1
+
+        tasks = set()
+        while not stop.is_set():
+            for _ in range(10):
+                if len(tasks) < 2000:
+                    task = asyncio.create_task(one())
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+
+    async def steady(count):
+        tasks, began = [], time.monotonic()
+        for number in range(count):
+            await asyncio.sleep(max(0, began + number / 20 - time.monotonic()))
+            tasks.append(asyncio.create_task(ask(balancer.nodes[1], balancer.port, "/b", "X-Tenant: b\r\n")))
+        return await asyncio.gather(*tasks)
+
+    alone = asyncio.run(steady(100))
+    thread = threading.Thread(target=lambda: asyncio.run(flood()), daemon=True)
+    thread.start()
+    # Eighty a second, two seconds: no more than 160 are let in to wait.
+    wait(lambda: queue_metric(house, "surge_queue_length") >= 120, "the queue is long", 20)
+    with_flood = asyncio.run(steady(400))
+    stop.set()
+    thread.join(20)
+    good = [took for status, _, took in with_flood if status == 200]
+    assert len(good) >= 0.999 * len(with_flood), collections.Counter(status for status, _, _ in with_flood)
+    quantile = lambda results: sorted(results)[int(len(results) * 0.99) - 1]
+    unloaded, loaded = quantile([took for _, _, took in alone]), quantile(good)
+    assert answers[503] > 0, answers
+    assert [target.most for target in targets] == [1] * 4
+    print(f"tenants: B had {len(good)} of {len(with_flood)}, p99 {loaded * 1000:.0f} ms with A's flood and {unloaded * 1000:.0f} ms alone; A had {answers[200]} and {answers[503]} refused")
+    assert loaded < 2 * unloaded + 0.02, (loaded, unloaded)
+    balancer.deregister(*targets)
+
+
+def main():
+    with House(workers=2) as house:
+        balancer = Balancer(house, delay=1, interval=5)
+        cases = [order_and_waits, full, instant, from_zero, leaving, tenants]
+        named = [word for word in sys.argv[1:] if not word.startswith("-")]
+        for case in cases:
+            if not named or case.__name__ in named:
+                case(house, balancer)
+        house.stop()
+    print("queueing: passed")
+
+
+main()
