@@ -1,6 +1,8 @@
 """`forebay agent`, an application to stand beside, and a node's end of the control channel spoken by grpcio: nothing of ours
 decodes what the agent says."""
 
+import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -45,7 +47,7 @@ class Application:
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             rest = b""
             while True:
                 while b"\r\n\r\n" not in rest:
@@ -128,7 +130,6 @@ class Agent:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"forebay_agent_{name}[ {{]", line))
 
     def ask(self, method, path, body=None):
-        import http.client
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
         connection.request(method, path, body)
         answer = connection.getresponse()

@@ -26,6 +26,7 @@ const SUITES: &[(&str, &str)] = &[
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("agent", "agent.py"),
+    ("agent-kills", "agent_kills.py"),
     ("slow", "slow.py"),
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
