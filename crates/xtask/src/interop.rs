@@ -22,6 +22,7 @@ const SUITES: &[(&str, &str)] = &[
     ("sticky", "sticky.py"),
     ("choosing", "choosing.py"),
     ("queueing", "queueing.py"),
+    ("permits", "permits.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
