@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+mod agent;
 mod balancer;
 mod tls;
 
@@ -30,6 +31,15 @@ pub(crate) enum Bench {
         /// Idle connections opened to each proxy
         #[arg(long, default_value_t = 5000)]
         idle: usize,
+    },
+    /// Cost of the agent per request, beside the bare relay in its place
+    Agent {
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 2)]
+        seconds: u32,
+        /// Measurements of each, in turn
+        #[arg(long, default_value_t = 11)]
+        rounds: u32,
     },
     /// Cost per TLS handshake and per HTTPS request, beside nginx
     Tls {
@@ -52,6 +62,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
             rounds,
             idle,
         } => peers(*seconds, *rounds, *idle),
+        Bench::Agent { seconds, rounds } => agent::agent(*seconds, *rounds),
         Bench::Tls {
             seconds,
             rounds,
@@ -399,16 +410,16 @@ fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
 
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
 fn forebay(dir: &Path, backends: &[SocketAddr], logs: bool) -> anyhow::Result<Running> {
-    let mut running = forebay_alone(dir, if logs { "127.209.0.0/16" } else { "127.208.0.0/16" })?;
-    running.address = make_balancer(running.address, backends, None, logs)?;
+    let mut running = forebay_alone(dir, if logs { "127.209.0.0/16" } else { "127.208.0.0/16" }, "0")?;
+    running.address = make_balancer(running.address, backends, None, logs, None)?;
     Ok(running)
 }
 
 /// Forebay with nothing to serve yet; the address is its API's.
-fn forebay_alone(dir: &Path, pool: &str) -> anyhow::Result<Running> {
+fn forebay_alone(dir: &Path, pool: &str, cpu: &str) -> anyhow::Result<Running> {
     std::fs::create_dir_all(dir)?;
     let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(binary("forebay")?).args([
+    command.args(["-c", cpu]).arg(binary("forebay")?).args([
         "up",
         "--workers",
         "1",

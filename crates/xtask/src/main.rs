@@ -24,6 +24,7 @@ Examples:
   cargo xtask test               everything that must pass, strangers included
   cargo xtask interop cli        only the AWS CLI's script
   cargo xtask bench peers        cost per request beside the relay, nginx and HAProxy
+  cargo xtask bench agent        cost of the agent per request beside the relay, and its memory
   cargo xtask codegen --botocore PATH/botocore/data")]
 struct Cli {
     #[command(subcommand)]

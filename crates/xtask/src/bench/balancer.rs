@@ -17,12 +17,13 @@ fn element(xml: &str, name: &str, index: usize) -> anyhow::Result<String> {
 }
 
 /// Makes a load balancer with three rules before the default; returns the address of its first node. It speaks TLS if
-/// it is given a certificate and a key, in PEM.
+/// it is given a certificate and a key, in PEM; its targets have agents if it is given their control port.
 pub(super) fn make_balancer(
     api: SocketAddr,
     backends: &[SocketAddr],
     tls: Option<(&str, &str)>,
     logs: bool,
+    control: Option<u16>,
 ) -> anyhow::Result<SocketAddr> {
     let subnets = api_call(api, "ec2", "Action=DescribeSubnets&Version=2016-11-15")?;
     let (first, second) = (
@@ -46,8 +47,9 @@ pub(super) fn make_balancer(
             "Action=ModifyLoadBalancerAttributes&LoadBalancerArn={arn}&Attributes.member.1.Key=access_logs.s3.enabled&Attributes.member.1.Value=true&Attributes.member.2.Key=access_logs.s3.bucket&Attributes.member.2.Value=bench"
         ))?;
     }
+    let control = control.map_or_else(String::new, |port| format!("&TargetControlPort={port}"));
     let group = elb(&format!(
-        "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip"
+        "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip{control}"
     ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
     let mut register = format!("Action=RegisterTargets&TargetGroupArn={group}");

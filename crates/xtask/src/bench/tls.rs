@@ -57,7 +57,7 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
     std::fs::create_dir_all(&dir)?;
     let (certificate, key) = certificate(&dir)?;
     let backends = Backends::start(&dir)?;
-    let mut forebay = forebay_alone(&dir, "127.208.0.0/16")?;
+    let mut forebay = forebay_alone(&dir, "127.208.0.0/16", "0")?;
     let pem = (
         std::fs::read_to_string(&certificate)?,
         std::fs::read_to_string(&key)?,
@@ -67,6 +67,7 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
         &backends.addresses,
         Some((&pem.0, &pem.1)),
         false,
+        None,
     )?;
     let address = free()?;
     let listen = format!(
