@@ -1,0 +1,112 @@
+//! `cargo xtask bench agent`: what the agent costs per request, beside the bare relay in the same place: `wrk -> forebay ->
+//! (agent or relay) -> nginx`, work ids, grants and all. What is measured has CPU 0 to itself, the rest shares CPU 1.
+
+use super::balancer::make_balancer;
+use super::{
+    Backends, Running, binary, busy_micros, forebay_alone, free, load, median, relay, resident_kib, start,
+};
+use crate::run::{cargo, is_installed, run as run_command};
+use anyhow::{Context as _, ensure};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// As many as AWS's agent allows: nobody waits.
+const LIMIT: &str = "1000";
+/// The bounds.
+const COST: f64 = 1.25;
+const MEMORY_KIB: f64 = 8.0 * 1024.0;
+
+pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
+    for needed in ["wrk", "nginx", "taskset"] {
+        ensure!(
+            is_installed(needed),
+            "{needed} is missing: bench/install.sh installs what the bench needs"
+        );
+    }
+    run_command(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "forebay",
+        "--package",
+        "forebay-bench",
+    ])?)?;
+    let dir = crate::root()?.join("target/bench-agent");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    let backends = Backends::start(&dir)?;
+    let bare = relay(&backends.addresses[..1])?;
+    let (beside, control) = start_agent(backends.addresses[0])?;
+    std::thread::sleep(Duration::from_secs(1));
+    let idle = resident_kib(&beside)?;
+    let ways: [(&str, Running); 2] = [
+        (
+            "relay",
+            chain(&dir.join("a"), "127.208.0.0/16", bare.address, None)?,
+        ),
+        (
+            "agent",
+            chain(&dir.join("b"), "127.209.0.0/16", beside.address, Some(control))?,
+        ),
+    ];
+    let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for round in 1..=rounds {
+        for (name, front) in &ways {
+            load(front.address, "/", 1)?;
+            let before = busy_micros()?;
+            let requests = load(front.address, "/", seconds)?;
+            let cost = (busy_micros()? - before) / requests;
+            println!(
+                "round {round}: {name} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
+                requests / f64::from(seconds)
+            );
+            costs.entry(name).or_default().push(cost);
+        }
+    }
+    let of = |name: &str| costs.get(name).cloned().unwrap_or_default();
+    let pairs = of("agent").into_iter().zip(of("relay"));
+    let ratio = median(pairs.map(|(own, other)| own / other).collect()).context("nothing was measured")?;
+    println!("agent / relay: {ratio:.2} (bound {COST}) {}", word(ratio <= COST));
+    println!(
+        "agent, idle: {idle:.0} KiB resident (bound {MEMORY_KIB:.0}) {}",
+        word(idle <= MEMORY_KIB)
+    );
+    ensure!(ratio <= COST && idle <= MEMORY_KIB, "a bound is broken");
+    Ok(())
+}
+
+fn word(kept: bool) -> &'static str {
+    if kept { "kept" } else { "BROKEN" }
+}
+
+/// An agent in front of this backend, on CPU 0; and its control port.
+fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
+    let (data, control) = (free()?, free()?);
+    let args = ["agent", "--data-address", &data.to_string()].map(str::to_owned);
+    let more = [
+        "--control-address".to_owned(),
+        control.to_string(),
+        "--destination-address".to_owned(),
+        backend.to_string(),
+        "--max-concurrency".to_owned(),
+        LIMIT.to_owned(),
+    ];
+    let args: Vec<String> = args.into_iter().chain(more).collect();
+    Ok((start("0", &binary("forebay")?, &args, data)?, control.port()))
+}
+
+/// A load balancer on CPU 1 that sends to this address.
+fn chain(dir: &Path, pool: &str, target: SocketAddr, control: Option<u16>) -> anyhow::Result<Running> {
+    let mut running = forebay_alone(dir, pool, "1")?;
+    running.address = make_balancer(running.address, &[target], None, false, control)?;
+    let began = Instant::now();
+    while load(running.address, "/", 1).is_err() {
+        ensure!(
+            began.elapsed() < Duration::from_secs(20),
+            "no request gets through"
+        );
+    }
+    Ok(running)
+}
