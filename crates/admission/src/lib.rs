@@ -4,6 +4,9 @@
 
 mod drain;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod gradient;
 mod ladder;

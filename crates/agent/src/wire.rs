@@ -88,7 +88,7 @@ impl<M: Message + Default> Messages<M> {
 }
 
 /// Takes a whole message off the front, if one is there.
-fn decode<M: Message + Default>(read: &mut BytesMut) -> Result<Option<M>, Broken> {
+pub(crate) fn decode<M: Message + Default>(read: &mut BytesMut) -> Result<Option<M>, Broken> {
     let Some((&[compressed, a, b, c, d], _)) = read.split_first_chunk::<PREFIX_BYTES>() else {
         return Ok(None);
     };

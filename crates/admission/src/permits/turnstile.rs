@@ -104,7 +104,10 @@ impl Turnstile {
         self.at(now);
         if let Some(line) = self.sessions.get_mut(&session) {
             line.speaks();
-            line.wants = waiting.saturating_sub(line.granted.saturating_sub(seen));
+            // No line is longer; sums of what nodes say must not overflow.
+            line.wants = waiting
+                .saturating_sub(line.granted.saturating_sub(seen))
+                .min(u64::from(u32::MAX));
         }
     }
 
