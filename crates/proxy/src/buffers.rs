@@ -19,6 +19,8 @@ const KEPT: usize = 64;
 const DESK_BYTES: usize = 16 * 1024;
 /// What a head that is larger than its room takes of `out` and of the note, for each byte of the input: a copy each.
 const COPIES: usize = 3;
+/// What a packed desk holds besides its head.
+const PACKED_BYTES: usize = size_of::<Desk>() + 512;
 /// Desks a worker makes beyond the ceiling, to say so to clients.
 const SPARE: usize = 32;
 
@@ -123,6 +125,8 @@ pub(crate) struct Desk {
     promised: usize,
     /// What its stream to a target may hold of the body is counted.
     pub(crate) streams: bool,
+    /// Its request waits, and its room is elsewhere.
+    packed: bool,
     /// What stood in place of large buffers.
     small_input: Vec<u8>,
     small_body: Vec<u8>,
@@ -132,22 +136,35 @@ impl Desk {
     fn new() -> Box<Desk> {
         Box::new(Desk {
             input: vec![0; INPUT_BYTES],
-            start: 0,
-            end: 0,
             fields: Vec::with_capacity(32),
             out: Vec::with_capacity(2048),
+            answer_fields: Vec::with_capacity(32),
+            counted: DESK_BYTES,
+            ..Desk::bare()
+        })
+    }
+
+    /// One without room for anything.
+    fn bare() -> Desk {
+        Desk {
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            fields: Vec::new(),
+            out: Vec::new(),
             body: Vec::new(),
             body_end: 0,
-            answer_fields: Vec::with_capacity(32),
+            answer_fields: Vec::new(),
             note: Note::default(),
             refuses: false,
             spare: false,
-            counted: DESK_BYTES,
+            counted: 0,
             promised: 0,
             streams: false,
+            packed: false,
             small_input: Vec::new(),
             small_body: Vec::new(),
-        })
+        }
     }
 
     /// Makes sure that there is room for an answer.
@@ -234,6 +251,57 @@ impl Desks {
             desk.out = Vec::with_capacity(2048);
         }
         self.free.push(desk);
+    }
+
+    /// Leaves on the desk only what stands there, while its request waits for a slot: its room serves others meanwhile. Call
+    /// [`Desks::unpack`] before anything else is done with it.
+    pub(crate) fn pack(&mut self, desk: &mut Desk) {
+        if desk.spare || !desk.small_input.is_empty() || !desk.small_body.is_empty() {
+            return;
+        }
+        let unread = desk.unread().to_vec();
+        let mut room = Desk::bare();
+        room.input = core::mem::replace(&mut desk.input, unread);
+        (desk.start, desk.end) = (0, desk.input.len());
+        let fields = desk.fields.clone();
+        room.fields = core::mem::replace(&mut desk.fields, fields);
+        room.answer_fields = core::mem::take(&mut desk.answer_fields);
+        room.out = core::mem::take(&mut desk.out);
+        room.body = core::mem::take(&mut desk.body);
+        room.counted = desk.counted;
+        desk.counted = PACKED_BYTES + desk.input.len();
+        desk.packed = true;
+        self.meter.take(desk.counted);
+        self.give_back(Box::new(room));
+    }
+
+    /// Gives a packed desk its room again. False if there is no memory for that.
+    pub(crate) fn unpack(&mut self, desk: &mut Desk) -> bool {
+        if !core::mem::take(&mut desk.packed) {
+            return true;
+        }
+        let Some(mut room) = self.take() else {
+            return false;
+        };
+        let length = desk.input.len();
+        if room.refuses || !self.count_head(&mut room, length) {
+            self.give_back(room);
+            return false;
+        }
+        if room.input.len() < length {
+            room.input.resize(length, 0);
+        }
+        room.input[..length].copy_from_slice(&desk.input);
+        room.fields.clear();
+        room.fields.extend_from_slice(&desk.fields);
+        desk.input = core::mem::take(&mut room.input);
+        desk.fields = core::mem::take(&mut room.fields);
+        desk.answer_fields = core::mem::take(&mut room.answer_fields);
+        desk.out = core::mem::take(&mut room.out);
+        desk.body = core::mem::take(&mut room.body);
+        self.meter.give_back(desk.counted);
+        desk.counted = room.counted;
+        true
     }
 
     fn large(&mut self) -> Option<Vec<u8>> {

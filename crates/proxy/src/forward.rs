@@ -87,7 +87,7 @@ pub(crate) async fn forward<W: Wire>(
         if let Step::Wait { ticket, until } = step {
             let (client, slot) = (&mut *passage.client, passage.slot);
             step = Box::pin(line::wait(
-                worker, client, slot, exchange, listener, ticket, until,
+                worker, client, slot, None, exchange, listener, ticket, until,
             ))
             .await;
             continue;

@@ -16,11 +16,14 @@ const PERMIT: &[u8] = b"x-amzn-target-control-work-id: ";
 /// Digits of a permit.
 const DIGITS: usize = 32;
 
-/// Waits until the ticket is ready, its deadline comes or the client leaves; returns what to do then.
+/// Waits until the ticket is ready, its deadline comes or the client leaves; returns what to do then. The desk, if it is given,
+/// lends its room to others meanwhile.
+#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 pub(crate) async fn wait<W: Wire>(
     worker: &Worker,
     client: &mut W,
     slot: &Slot,
+    desk: Option<&mut Desk>,
     exchange: &mut Exchange,
     listener: &ListenerView,
     ticket: Arc<Ticket>,
@@ -28,6 +31,10 @@ pub(crate) async fn wait<W: Wire>(
 ) -> Step {
     slot.watch(None);
     slot.arm(until, false);
+    let mut desk = desk;
+    if let Some(desk) = &mut desk {
+        worker.desks.borrow_mut().pack(desk);
+    }
     let waited = slot
         .until(poll_fn(|cx| {
             if ticket.poll(cx).is_ready() {
@@ -46,7 +53,12 @@ pub(crate) async fn wait<W: Wire>(
             Poll::Pending
         }))
         .await;
-    let outcome = waited.unwrap_or(Outcome::Late);
+    let mut outcome = waited.unwrap_or(Outcome::Late);
+    if let Some(desk) = desk
+        && !worker.desks.borrow_mut().unpack(desk)
+    {
+        outcome = Outcome::Failed(Reason::MemoryCeiling);
+    }
     let picture = worker.picture();
     let mind = &mut worker.mind.borrow_mut();
     exchange.on(worker.now(), outcome, listener, &picture, mind)

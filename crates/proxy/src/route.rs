@@ -98,6 +98,7 @@ pub(crate) async fn request<W: Wire>(
                 worker,
                 client,
                 slot,
+                Some(&mut *desk),
                 &mut exchange,
                 listener,
                 ticket,
@@ -115,7 +116,7 @@ pub(crate) async fn request<W: Wire>(
             if exchange.permit().is_some() {
                 line::leave_room(desk);
             }
-            forward::forward(
+            W::hold(forward::forward(
                 worker,
                 client,
                 visit,
@@ -126,7 +127,7 @@ pub(crate) async fn request<W: Wire>(
                 &mut exchange,
                 step,
                 keep,
-            )
+            ))
             .await
         }
         Step::Answer(answer) => {

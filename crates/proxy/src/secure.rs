@@ -7,7 +7,7 @@ use crate::tls::{self, End, Failed, ListenerTls, Shaken, TlsStream};
 use crate::worker::Worker;
 use http::Response;
 use std::cell::Cell;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,6 +25,13 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
     const FRAMED: bool = false;
+
+    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
+    /// which must not cost each of them a passage's room.
+    type Passage<F: Future>: Future<Output = F::Output>;
+
+    /// Holds it so.
+    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
 
     /// Ready when a read would not wait. Holds no buffer meanwhile.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
@@ -59,6 +66,12 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
 }
 
 impl Wire for TcpStream {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(|_| ())
     }
@@ -85,6 +98,12 @@ pub(crate) fn has_ended(stream: &TcpStream) -> bool {
 }
 
 impl<E: End> Wire for TlsStream<E> {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_readable(self, cx)
     }
@@ -104,6 +123,12 @@ impl<E: End> Wire for TlsStream<E> {
 }
 
 impl<W: Wire> Wire for Box<W> {
+    type Passage<F: Future> = W::Passage<F>;
+
+    fn hold<F: Future>(passage: F) -> W::Passage<F> {
+        W::hold(passage)
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_readable(cx)
     }

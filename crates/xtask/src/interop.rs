@@ -23,6 +23,7 @@ const SUITES: &[(&str, &str)] = &[
     ("choosing", "choosing.py"),
     ("queueing", "queueing.py"),
     ("permits", "permits.py"),
+    ("crowd", "crowd.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

@@ -200,6 +200,8 @@ async fn serve_one(
     let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);
     let written = request::write(&parts, ends, desk);
+    // All of it stands on the desk now, and a request may wait for long.
+    drop(parts);
     let length = desk.end;
     desk.refuses |= !worker.desks.borrow().count_head(desk, length);
     match written {
