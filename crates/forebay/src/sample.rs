@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use forebay_units::Stream;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::service::service_fn;
@@ -19,6 +19,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use trickle::Trickle;
+
+mod trickle;
 
 /// Largest body it makes.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -63,6 +67,7 @@ impl Millis {
 Each flag but the first three can be set for one request by the query string:
   /?delay=20            answer after 20 ms; other requests go on meanwhile
   /?delay=0-200         a time drawn from that range
+  /?delay=500&stream=1  answer at once, and take the time for the body, bit by bit
   /?block=50            hold the only thread for 50 ms: everything waits
   /?failure-rate=0.5    fail half of these requests
   /?status=404          answer with this status
@@ -89,6 +94,12 @@ pub(crate) struct SampleArgs {
     /// Waits before it answers
     #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
     pub(crate) delay: Millis,
+    /// Answers at once, and takes the delay for the body, bit by bit
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Works on so many requests at a time, others wait inside; 0 for any number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) slots: usize,
     /// Blocks its only thread before it answers
     #[arg(long, default_value = "0", value_name = "MS|MS-MS")]
     pub(crate) block: Millis,
@@ -123,8 +134,31 @@ struct Sample {
     first: Cell<Option<Instant>>,
     draws: RefCell<Stream>,
     counts: RefCell<BTreeMap<String, u64>>,
+    /// Requests that it has, probes left out, and the most at a time.
     in_flight: Cell<u64>,
     peak: Cell<u64>,
+    /// What `--slots` allows.
+    slots: Semaphore,
+}
+
+/// An answer: all of it, or bit by bit.
+type Answer = Response<Either<Full<Bytes>, Trickle>>;
+
+/// A request that is being worked on, to the end of its answer.
+struct InFlight(Rc<Sample>);
+
+impl InFlight {
+    fn count(sample: &Rc<Sample>) -> InFlight {
+        sample.in_flight.set(sample.in_flight.get() + 1);
+        sample.peak.set(sample.peak.get().max(sample.in_flight.get()));
+        InFlight(Rc::clone(sample))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
 }
 
 /// How it behaves, unless a request asks otherwise.
@@ -169,7 +203,12 @@ pub(crate) fn serve(
             block: args.block,
             failure_rate: args.failure_rate,
         };
+        let slots = match args.slots {
+            0 => Semaphore::MAX_PERMITS,
+            slots => slots,
+        };
         let sample = Rc::new(Sample {
+            slots: Semaphore::new(slots),
             args,
             manners: Cell::new(manners),
             first: Cell::new(None),
@@ -219,7 +258,7 @@ fn wish<T: FromStr>(request: &Request<Incoming>, name: &str) -> Option<Result<T,
     )
 }
 
-async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(sample: &Rc<Sample>, request: Request<Incoming>) -> Answer {
     let probe = request
         .headers()
         .get("user-agent")
@@ -244,17 +283,14 @@ async fn answer(sample: &Sample, request: Request<Incoming>) -> Response<Full<By
             .entry(request.method().to_string())
             .or_default() += 1;
     }
-    sample.in_flight.set(sample.in_flight.get() + 1);
-    sample.peak.set(sample.peak.get().max(sample.in_flight.get()));
-    let answer = misbehave(sample, request, probe)
+    let counted = (!probe).then(|| InFlight::count(sample));
+    misbehave(sample, request, counted)
         .await
-        .unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()));
-    sample.in_flight.set(sample.in_flight.get() - 1);
-    answer
+        .unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()))
 }
 
 /// Changes how it behaves from now on.
-fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Answer, String> {
     let now = sample.manners.get();
     sample.manners.set(Manners {
         delay: wish(request, "delay").transpose()?.unwrap_or(now.delay),
@@ -266,12 +302,13 @@ fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Response<Full<By
     Ok(plain(StatusCode::OK, format!("{}\n", sample.args.name).into()))
 }
 
+/// `counted` is there unless it is a probe.
 async fn misbehave(
-    sample: &Sample,
+    sample: &Rc<Sample>,
     request: Request<Incoming>,
-    probe: bool,
-) -> Result<Response<Full<Bytes>>, String> {
-    let args = &sample.args;
+    counted: Option<InFlight>,
+) -> Result<Answer, String> {
+    let (args, probe) = (&sample.args, counted.is_none());
     let manners = sample.manners.get();
     let delay = wish(&request, "delay").transpose()?.unwrap_or(manners.delay);
     let blocks = args
@@ -288,6 +325,7 @@ async fn misbehave(
         .unwrap_or(manners.failure_rate);
     let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
     let status: Option<u16> = wish(&request, "status").transpose()?;
+    let stream = args.stream || wish::<u8>(&request, "stream").transpose()? == Some(1);
     if size > BODY_BYTES {
         return Err(format!("body-size={size} is more than {BODY_BYTES}\n"));
     }
@@ -297,12 +335,20 @@ async fn misbehave(
         return Err("the body broke off or is too large\n".to_owned());
     };
     let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
+    // Never closed, so there is always a slot in the end.
+    let slot = match probe {
+        false => sample.slots.acquire().await.ok(),
+        true => None,
+    };
+    let mut trickles = Duration::ZERO;
     if !probe {
         let warm_up = Duration::from_secs(args.warm_up);
         let cold = sample.first.get().is_some_and(|first| first.elapsed() < warm_up);
         let longer = if cold { COLD } else { 1 };
         let (delay, block) = (draw(delay) * longer, draw(block) * longer);
-        if delay > Duration::ZERO {
+        if stream {
+            trickles = delay;
+        } else if delay > Duration::ZERO {
             tokio::time::sleep(delay).await;
         }
         if block > Duration::ZERO {
@@ -330,11 +376,26 @@ async fn misbehave(
     if let Ok(name) = HeaderValue::from_str(&args.name) {
         answer.headers_mut().insert("x-target", name);
     }
+    if trickles > Duration::ZERO {
+        // The slot is given back, and the request no longer counted, at the body's end.
+        slot.into_iter().for_each(tokio::sync::SemaphorePermit::forget);
+        let held = counted.map(Held);
+        answer = answer.map(|_| Either::Right(Trickle::new(trickles, held)));
+    }
     Ok(answer)
 }
 
-fn plain(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(body));
+/// What a trickling answer holds until its end: its count, and its slot.
+struct Held(InFlight);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.slots.add_permits(1);
+    }
+}
+
+fn plain(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body)));
     *answer.status_mut() = status;
     answer
         .headers_mut()

@@ -15,6 +15,8 @@ const UP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) enum Peer {
     Nginx,
     Haproxy,
+    /// With so many connections to each target at most, and its own queue for the rest.
+    HaproxyQueue(u32),
 }
 
 impl Peer {
@@ -24,13 +26,14 @@ impl Peer {
         match self {
             Peer::Nginx => "nginx least_conn",
             Peer::Haproxy => "haproxy leastconn",
+            Peer::HaproxyQueue(_) => "haproxy maxconn, queue",
         }
     }
 
     fn program(self) -> &'static str {
         match self {
             Peer::Nginx => "nginx",
-            Peer::Haproxy => "haproxy",
+            Peer::Haproxy | Peer::HaproxyQueue(_) => "haproxy",
         }
     }
 
@@ -41,6 +44,7 @@ impl Peer {
             let _ = match self {
                 Peer::Nginx => writeln!(servers, "server {target};"),
                 Peer::Haproxy => writeln!(servers, "  server s{index} {target}"),
+                Peer::HaproxyQueue(most) => writeln!(servers, "  server s{index} {target} maxconn {most}"),
             };
         }
         let dir = dir.display();
@@ -49,19 +53,20 @@ impl Peer {
                 "daemon off; worker_processes 1; pid {dir}/pid; error_log stderr crit;
                  events {{ worker_connections 4096; }}
                  http {{
-                   access_log off; client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
+                   access_log off; proxy_read_timeout 300s; client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
                    uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
                    upstream t {{ least_conn; {servers} keepalive 64; }}
                    server {{ listen {listen}; location / {{
                      proxy_pass http://t; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}
                  }}"
             ),
-            Peer::Haproxy => format!(
+            Peer::Haproxy | Peer::HaproxyQueue(_) => format!(
                 "defaults
   mode http
   timeout connect 10s
-  timeout client 60s
-  timeout server 60s
+  timeout client 300s
+  timeout server 300s
+  timeout queue 300s
 frontend f
   bind {listen}
   default_backend t
@@ -80,7 +85,7 @@ backend t
         let mut command = Command::new(self.program());
         match self {
             Peer::Nginx => command.arg("-p").arg(dir).arg("-c").arg(&file),
-            Peer::Haproxy => command.arg("-f").arg(&file),
+            Peer::Haproxy | Peer::HaproxyQueue(_) => command.arg("-f").arg(&file),
         };
         let child = command
             .stdin(Stdio::null())

@@ -60,6 +60,11 @@ impl Stage {
         self.dir.path()
     }
 
+    /// Names and addresses.
+    pub(crate) fn targets(&self) -> &[(String, SocketAddr)] {
+        &self.targets
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.targets.iter().map(|target| target.1).collect()
     }
@@ -97,25 +102,42 @@ impl Scene {
     /// Starts these actors behind a fresh load balancer, and waits until all are healthy.
     pub(crate) async fn open(pool: Ipv4Net, actors: &[Actor]) -> anyhow::Result<Scene> {
         let stage = Stage::open(actors)?;
+        let targets = stage.targets.clone();
+        Scene::before(stage, pool, &targets, &[]).await
+    }
+
+    /// Puts a fresh load balancer in front of these targets, the stage's own or what stands before them, in a group made
+    /// with these parameters besides the usual; waits until all are healthy.
+    pub(crate) async fn before(
+        stage: Stage,
+        pool: Ipv4Net,
+        targets: &[(String, SocketAddr)],
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<Scene> {
         let house = House::start(UpArgs {
             workers: Some(1),
             ..UpArgs::scratch(stage.dir(), pool)
         })
         .await?;
         let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
-        let targets: Vec<_> = stage
-            .targets
+        let targets: Vec<_> = targets
             .iter()
             .map(|(name, address)| (name.as_str(), *address))
             .collect();
+        let parameters: Vec<_> = PATIENT_CHECKS.iter().chain(parameters).copied().collect();
         let port = free_port(0)?;
-        let made = make(&caller, "experiment", port, &targets, &PATIENT_CHECKS).await?;
+        let made = make(&caller, "experiment", port, &targets, &parameters).await?;
         Ok(Scene {
             house,
             caller,
             made,
             stage,
         })
+    }
+
+    /// Where requests go: each node.
+    pub(crate) fn nodes(&self) -> &[SocketAddr] {
+        &self.made.nodes
     }
 
     /// Where requests go.

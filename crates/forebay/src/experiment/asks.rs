@@ -1,0 +1,176 @@
+//! Single requests at planned times, each on a connection of its own, whatever becomes of those before it.
+
+use bytes::Bytes;
+use forebay_units::Stream;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// An answer that takes longer counts as failed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A request to come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ask {
+    /// Since the beginning.
+    pub(crate) at: Duration,
+    /// How long the target works on it.
+    pub(crate) service: Duration,
+}
+
+/// How long targets work: between `low` and `high`, most of it near `low` the larger `shape` is; the same if both are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Services {
+    pub(crate) low: Duration,
+    pub(crate) high: Duration,
+    /// Of a bounded Pareto distribution; not 1.
+    pub(crate) shape: f64,
+}
+
+fn uniform(draws: &mut Stream) -> f64 {
+    // 53 bits make every float from 0 to 1 that has them, 1 left out.
+    (draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+impl Services {
+    fn draw(self, draws: &mut Stream) -> Duration {
+        if self.low == self.high {
+            return self.low;
+        }
+        let (low, ratio) = (
+            self.low.as_secs_f64(),
+            self.low.as_secs_f64() / self.high.as_secs_f64(),
+        );
+        let rest = 1.0 - uniform(draws) * (1.0 - ratio.powf(self.shape));
+        Duration::from_secs_f64(low / rest.powf(1.0 / self.shape))
+    }
+
+    /// Seconds.
+    pub(crate) fn mean(self) -> f64 {
+        let (low, high, shape) = (self.low.as_secs_f64(), self.high.as_secs_f64(), self.shape);
+        if self.low == self.high {
+            return low;
+        }
+        let whole = low.powf(shape) / (1.0 - (low / high).powf(shape));
+        whole * shape / (shape - 1.0) * (low.powf(1.0 - shape) - high.powf(1.0 - shape))
+    }
+}
+
+/// Requests at random (Poisson) at this rate a second.
+pub(crate) fn plan(rate: f64, time: Duration, services: Services, seed: u64) -> Vec<Ask> {
+    let mut draws = Stream::named(seed, "asks");
+    let mut asks = Vec::new();
+    let mut at = Duration::ZERO;
+    loop {
+        at += Duration::from_secs_f64(-(1.0 - uniform(&mut draws)).ln() / rate);
+        if at >= time {
+            return asks;
+        }
+        let service = services.draw(&mut draws);
+        asks.push(Ask { at, service });
+    }
+}
+
+/// What one met.
+#[derive(Clone, Debug)]
+pub(crate) struct Met {
+    pub(crate) service: Duration,
+    /// To the answer's head: the targets answer at once and take their time for the body.
+    pub(crate) wait: Duration,
+    /// To the answer's end.
+    pub(crate) took: Duration,
+    /// None if there was no whole answer.
+    pub(crate) status: Option<u16>,
+}
+
+impl Met {
+    pub(crate) fn is_served(&self) -> bool {
+        self.status == Some(200)
+    }
+}
+
+/// Asks all, spread over the addresses; returns once the last has its answer. `tick` is called with the time that has passed.
+pub(crate) async fn ask_all(
+    addresses: &[SocketAddr],
+    asks: &[Ask],
+    mut tick: impl FnMut(Duration),
+) -> Vec<Met> {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let began = Instant::now();
+    for (ask, &address) in asks.iter().copied().zip(addresses.iter().cycle()) {
+        tokio::time::sleep_until((began + ask.at).into()).await;
+        tick(ask.at);
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let met = one(address, ask).await;
+            let _ = sender.send(met);
+        });
+    }
+    drop(sender);
+    let mut all = Vec::new();
+    while let Some(met) = receiver.recv().await {
+        all.push(met);
+    }
+    all
+}
+
+async fn one(address: SocketAddr, ask: Ask) -> Met {
+    let sent = Instant::now();
+    let mut met = Met {
+        service: ask.service,
+        wait: Duration::ZERO,
+        took: Duration::ZERO,
+        status: None,
+    };
+    let asked = async {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(driver);
+        let request = Request::builder()
+            .uri(format!("/?stream=1&delay={}", ask.service.as_millis()))
+            .header("host", "experiment.test")
+            .header("connection", "close");
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        met.wait = sent.elapsed();
+        let status = answer.status().as_u16();
+        answer.into_body().collect().await?;
+        anyhow::Ok(status)
+    };
+    met.status = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(status)) => Some(status),
+        _ => None,
+    };
+    met.took = sent.elapsed();
+    met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_have_their_range_and_mean() {
+        let services = Services {
+            low: Duration::from_millis(200),
+            high: Duration::from_secs(20),
+            shape: 1.1,
+        };
+        let asks = plan(100.0, Duration::from_secs(2000), services, 1);
+        assert!((asks.len() as f64 / 200_000.0 - 1.0).abs() < 0.02);
+        assert!(
+            asks.iter()
+                .all(|ask| services.low <= ask.service && ask.service <= services.high)
+        );
+        let sum: f64 = asks.iter().map(|ask| ask.service.as_secs_f64()).sum();
+        let mean = sum / asks.len() as f64;
+        assert!(
+            (mean / services.mean() - 1.0).abs() < 0.05,
+            "{mean} {}",
+            services.mean()
+        );
+    }
+}
