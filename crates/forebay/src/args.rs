@@ -3,6 +3,7 @@
 use crate::agent::AgentArgs;
 use crate::experiment::Experiment;
 use crate::sample::SampleArgs;
+use crate::top::TopArgs;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use forebay_control::Dialect;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         experiment: Experiment,
     },
+    /// Watch groups, targets, slots and queues of a running Forebay
+    Top(TopArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
 }

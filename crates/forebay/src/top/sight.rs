@@ -1,0 +1,269 @@
+//! What is shown: groups, their targets, slots and queues, from two readings of the metrics.
+
+use super::text::samples;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A target, as of one reading.
+#[derive(Clone, Debug, Default)]
+struct Target {
+    healthy: bool,
+    in_flight: f64,
+    requests: f64,
+    errors: f64,
+    weight: f64,
+}
+
+/// A group, as of one reading.
+#[derive(Clone, Debug, Default)]
+struct Group {
+    targets: BTreeMap<String, Target>,
+    waiting: f64,
+    busy: f64,
+    free: f64,
+    /// It has slots or a queue.
+    limited: bool,
+    queued: f64,
+    left: f64,
+    /// By reason.
+    refused: BTreeMap<String, f64>,
+    /// Waits: upper bound in seconds, and how many up to it, ascending.
+    waits: Vec<(f64, f64)>,
+    channels: Option<f64>,
+}
+
+/// One reading.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reading {
+    groups: BTreeMap<String, Group>,
+}
+
+impl Reading {
+    pub(super) fn of(text: &str) -> Reading {
+        let mut reading = Reading::default();
+        for sample in samples(text) {
+            let Some(name) = sample.name.strip_prefix("forebay_") else {
+                continue;
+            };
+            let value = sample.value;
+            let group = sample.label("target_group");
+            if group.is_empty() {
+                continue;
+            }
+            let group = reading.groups.entry(group.to_owned()).or_default();
+            let target = sample.label("target");
+            if !target.is_empty() {
+                let target = group.targets.entry(target.to_owned()).or_default();
+                match name {
+                    "target_healthy" => target.healthy = value > 0.0,
+                    "target_in_flight" => target.in_flight = value,
+                    "target_requests_total" => target.requests = value,
+                    "target_answers_total" if sample.label("code") == "5xx" => target.errors += value,
+                    "target_connection_errors_total" => target.errors += value,
+                    "target_weight" => target.weight = value,
+                    _ => {}
+                }
+                continue;
+            }
+            match name {
+                "surge_queue_length" => (group.waiting, group.limited) = (value, true),
+                "slots" if sample.label("state") == "busy" => group.busy = value,
+                "slots" => group.free = value,
+                "queued_total" => group.queued = value,
+                "queue_left_total" => group.left = value,
+                "spillover_total" => {
+                    *group.refused.entry(sample.label("why").to_owned()).or_default() += value
+                }
+                "queue_wait_seconds_bucket" => {
+                    let bound = sample.label("le").parse().unwrap_or(f64::INFINITY);
+                    group.waits.push((bound, value));
+                }
+                "target_control_active_channels" => group.channels = Some(value),
+                _ => {}
+            }
+        }
+        reading
+    }
+
+    /// Lines that show this reading, with rates since the one before, `past` ago. Groups that wait or refuse come first.
+    pub(super) fn lines(&self, before: &Reading, past: Duration) -> Vec<String> {
+        let mut lines = vec![format!(
+            "{:<34} {:>8} {:>6} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}  refused for",
+            "GROUP, target",
+            "req/s",
+            "slots",
+            "busy",
+            "free",
+            "used",
+            "WAITING",
+            "queued/s",
+            "p50 wait",
+            "p99 wait",
+            "refused/s",
+            "left/s"
+        )];
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by(|a, b| b.1.waiting.total_cmp(&a.1.waiting).then(a.0.cmp(b.0)));
+        let none = Group::default();
+        for (name, group) in groups {
+            let before = before.groups.get(name).unwrap_or(&none);
+            lines.push(group.line(name, before, past));
+            for (name, target) in &group.targets {
+                lines.push(target.line(name, before.targets.get(name), past));
+            }
+        }
+        if self.groups.is_empty() {
+            lines.push("no target groups".to_owned());
+        }
+        lines
+    }
+}
+
+/// A second, from a counter's two values. A counter that was begun anew has no rate.
+fn rate(now: f64, before: f64, past: Duration) -> f64 {
+    ((now - before) / past.as_secs_f64().max(1e-3)).max(0.0)
+}
+
+impl Group {
+    fn requests(&self) -> f64 {
+        self.targets.values().map(|target| target.requests).sum()
+    }
+
+    fn line(&self, name: &str, before: &Group, past: Duration) -> String {
+        let short = name.strip_prefix("targetgroup/").unwrap_or(name);
+        let requests = rate(self.requests(), before.requests(), past);
+        if !self.limited {
+            return format!("{short:<34} {requests:>8.1}   no limits");
+        }
+        let slots = self.busy + self.free;
+        let used = if slots > 0.0 {
+            format!("{:.0}%", 100.0 * self.busy / slots)
+        } else {
+            "-".to_owned()
+        };
+        let refused: Vec<(&str, f64)> = self
+            .refused
+            .iter()
+            .map(|(why, &now)| {
+                let before = before.refused.get(why).copied().unwrap_or_default();
+                (why.as_str(), rate(now, before, past))
+            })
+            .filter(|(_, rate)| *rate > 0.0)
+            .collect();
+        let whys: Vec<String> = refused
+            .iter()
+            .map(|(why, rate)| format!("{why} {rate:.1}"))
+            .collect();
+        let channels = self.channels.map(|channels| format!("  channels {channels}"));
+        format!(
+            "{short:<34} {requests:>8.1} {slots:>6} {:>5} {:>5} {used:>5} {:>8} {:>8.1} {:>9} {:>9} {:>9.1} {:>7.1}  {}{}",
+            self.busy,
+            self.free,
+            self.waiting,
+            rate(self.queued, before.queued, past),
+            self.wait(before, 0.5),
+            self.wait(before, 0.99),
+            refused.iter().map(|(_, rate)| rate).sum::<f64>(),
+            rate(self.left, before.left, past),
+            whys.join(", "),
+            channels.unwrap_or_default(),
+        )
+    }
+
+    /// The wait that this share of those released since then did not exceed, to the histogram's grain; if there were none,
+    /// of all.
+    fn wait(&self, before: &Group, share: f64) -> String {
+        let old = |at: usize| before.waits.get(at).map_or(0.0, |bucket| bucket.1);
+        let all = self.waits.last().map_or(0.0, |last| last.1);
+        let since = all - old(self.waits.len().saturating_sub(1));
+        let fresh = since > 0.0;
+        let wanted = share * if fresh { since } else { all };
+        if wanted <= 0.0 {
+            return "-".to_owned();
+        }
+        let up_to = |(at, bucket): (usize, &(f64, f64))| {
+            let count = if fresh { bucket.1 - old(at) } else { bucket.1 };
+            (count >= wanted).then_some(bucket.0)
+        };
+        match self.waits.iter().enumerate().find_map(up_to) {
+            Some(seconds) if seconds < 1.0 => format!("<{:.0} ms", seconds * 1000.0),
+            Some(seconds) if seconds < 1e6 => format!("<{seconds} s"),
+            _ => ">300 s".to_owned(),
+        }
+    }
+}
+
+impl Target {
+    fn line(&self, name: &str, before: Option<&Target>, past: Duration) -> String {
+        let requests = before.map_or(0.0, |before| before.requests);
+        let errors = before.map_or(0.0, |before| before.errors);
+        let weight = if self.weight < 1.0 {
+            format!(", weight {:.2}", self.weight)
+        } else {
+            String::new()
+        };
+        format!(
+            "  {name:<32} {:>8.1} {:>6} {:>5}   {}{weight}, {:.1} errors/s",
+            rate(self.requests, requests, past),
+            "",
+            self.in_flight,
+            if self.healthy { "healthy" } else { "not healthy" },
+            rate(self.errors, errors, past),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(waiting: u32, requests: u32, late: u32, fast: u32, slow: u32) -> String {
+        let group = "target_group=\"targetgroup/shop/12\"";
+        format!(
+            "# TYPE forebay_slots gauge
+forebay_surge_queue_length{{{group}}} {waiting}
+forebay_slots{{{group},state=\"busy\"}} 3
+forebay_slots{{{group},state=\"free\"}} 1
+forebay_queued_total{{{group}}} 7
+forebay_spillover_total{{{group},why=\"late\"}} {late}
+forebay_spillover_total{{{group},why=\"full\"}} 2
+forebay_queue_wait_seconds_bucket{{{group},le=\"0.25\"}} {fast}
+forebay_queue_wait_seconds_bucket{{{group},le=\"5.0\"}} {slow}
+forebay_queue_wait_seconds_bucket{{{group},le=\"+Inf\"}} {slow}
+forebay_target_healthy{{{group},target=\"10.0.0.1:80\"}} 1
+forebay_target_in_flight{{{group},target=\"10.0.0.1:80\"}} 3
+forebay_target_weight{{{group},target=\"10.0.0.1:80\"}} 1.0
+forebay_target_requests_total{{{group},target=\"10.0.0.1:80\"}} {requests}
+forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.0.0.2:80\"}} 5
+# EOF\n"
+        )
+    }
+
+    #[test]
+    fn table_has_rates_slots_and_reasons() {
+        let (before, now) = (
+            Reading::of(&text(0, 100, 0, 5, 5)),
+            Reading::of(&text(12, 140, 3, 8, 10)),
+        );
+        let lines = now.lines(&before, Duration::from_secs(2));
+        assert_eq!(lines.len(), 5);
+        assert!(lines[0].contains("WAITING"));
+        let words: Vec<&str> = lines[1].split_whitespace().collect();
+        assert_eq!(words[..7], ["shop/12", "20.0", "4", "3", "1", "75%", "12"]);
+        // Of the five released since, three waited less than a quarter of a second.
+        assert!(
+            lines[1].contains("<250 ms") && lines[1].contains("<5 s"),
+            "{}",
+            lines[1]
+        );
+        assert!(lines[1].ends_with("late 1.5"), "{}", lines[1]);
+        assert!(lines[2].starts_with("  10.0.0.1:80") && lines[2].contains("healthy"));
+        assert!(lines[3].starts_with("plain/3") && lines[3].contains("no limits"));
+    }
+
+    #[test]
+    fn nothing_to_show_is_said() {
+        let empty = Reading::of("# EOF\n");
+        assert_eq!(empty.lines(&empty, Duration::from_secs(1))[1], "no target groups");
+    }
+}
