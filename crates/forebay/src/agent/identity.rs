@@ -1,43 +1,73 @@
-//! What the agent shows to who speaks TLS to it: files, or a certificate made at start.
+//! What the agent shows to who speaks TLS to it: files, or a certificate made at start. The same at both addresses.
 
-use super::AgentArgs;
+use super::{AgentArgs, Settled};
 use anyhow::{Context as _, bail};
 use forebay_agent::Identity;
 use forebay_model::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TlsBlueprint};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The same certificate, for both addresses.
-pub(crate) struct Shown {
-    pub(crate) data: Arc<TlsBlueprint>,
-    pub(crate) control: Identity,
+/// A chain of certificates, and the key of the first of them.
+pub(super) struct Pair {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) form: KeyForm,
+    pub(super) key: Vec<u8>,
 }
 
-pub(crate) fn load(args: &AgentArgs) -> anyhow::Result<Shown> {
-    let (chain, key) = match (&args.tls_cert_path, &args.tls_key_path) {
-        (Some(chain), Some(key)) => read(chain, key)?,
-        _ => make()?,
-    };
+/// Reads the files, or makes a certificate: load balancers take any of a target.
+pub(super) fn load(args: &AgentArgs) -> anyhow::Result<Pair> {
     let policy = args.tls_security_policy.as_str();
     if forebay_model::policy(policy).is_none() {
         bail!(
             "'{policy}' is no security policy (--tls-security-policy); ELBSecurityPolicy-TLS13-1-2-2021-06 is one"
         );
     }
-    let (form, der) = match &key {
-        PrivateKeyDer::Pkcs8(key) => (KeyForm::Pkcs8, key.secret_pkcs8_der()),
-        PrivateKeyDer::Pkcs1(key) => (KeyForm::Pkcs1, key.secret_pkcs1_der()),
-        PrivateKeyDer::Sec1(key) => (KeyForm::Sec1, key.secret_sec1_der()),
+    let (Some(chain), Some(key)) = (&args.tls_cert_path, &args.tls_key_path) else {
+        let made = rcgen::generate_simple_self_signed(vec!["forebay-agent".to_owned()])
+            .context("no certificate could be made")?;
+        return Ok(Pair {
+            chain: vec![made.cert.der().to_vec()],
+            form: KeyForm::Pkcs8,
+            key: made.signing_key.serialize_der(),
+        });
+    };
+    read(chain, key)
+}
+
+fn read(chain: &Path, key: &Path) -> anyhow::Result<Pair> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("cannot read the certificate {}", chain.display()))?;
+    if certificates.is_empty() {
+        bail!("there is no certificate in {}", chain.display());
+    }
+    let key = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("cannot read the key {}", key.display()))?;
+    let form = match &key {
+        PrivateKeyDer::Pkcs8(_) => KeyForm::Pkcs8,
+        PrivateKeyDer::Pkcs1(_) => KeyForm::Pkcs1,
+        PrivateKeyDer::Sec1(_) => KeyForm::Sec1,
         _ => bail!("the key is in no form that is known here: use PKCS #8"),
     };
+    Ok(Pair {
+        chain: certificates.iter().map(|part| part.to_vec()).collect(),
+        form,
+        key: key.secret_der().to_vec(),
+    })
+}
+
+/// For the data address.
+pub(super) fn data(settled: &Settled) -> TlsBlueprint {
     let certificate = CertificateBlueprint {
         arn: "agent".to_owned(),
-        chain: chain.iter().map(|part| part.to_vec()).collect(),
+        chain: settled.chain.clone(),
         key: PrivateKey {
-            form,
-            der: der.to_vec(),
+            form: settled.form,
+            der: settled.key.clone(),
         },
         // What follows is for choosing among several; there is one.
         names: Vec::new(),
@@ -47,32 +77,22 @@ pub(crate) fn load(args: &AgentArgs) -> anyhow::Result<Shown> {
         key_bits: 256,
         hash_bits: 256,
     };
-    Ok(Shown {
-        data: Arc::new(TlsBlueprint {
-            policy: policy.to_owned(),
-            certificates: vec![Arc::new(certificate)],
-            has_default: true,
-        }),
-        control: Identity { chain, key },
-    })
-}
-
-fn read(chain: &Path, key: &Path) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("cannot read the certificate {}", chain.display()))?;
-    if certificates.is_empty() {
-        bail!("there is no certificate in {}", chain.display());
+    TlsBlueprint {
+        policy: settled.policy.clone(),
+        certificates: vec![Arc::new(certificate)],
+        has_default: true,
     }
-    let key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("cannot read the key {}", key.display()))?;
-    Ok((certificates, key))
 }
 
-/// Load balancers take any certificate of a target.
-fn make() -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let made = rcgen::generate_simple_self_signed(vec!["forebay-agent".to_owned()])
-        .context("no certificate could be made")?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    Ok((vec![made.cert.der().clone()], key.into()))
+/// For the control address.
+pub(super) fn control(settled: &Settled) -> Identity {
+    let der = settled.key.clone();
+    Identity {
+        chain: settled.chain.iter().cloned().map(CertificateDer::from).collect(),
+        key: match settled.form {
+            KeyForm::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
+            KeyForm::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
+            KeyForm::Sec1 => PrivateSec1KeyDer::from(der).into(),
+        },
+    }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod handover;
 mod identity;
 mod plan;
 
@@ -10,6 +11,7 @@ pub(crate) use args::AgentArgs;
 use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_agent::{Now, Server};
+use forebay_model::{KeyForm, ProtocolVersion};
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane, Options};
 use std::io::Write as _;
@@ -37,29 +39,78 @@ struct Agent {
     control: SocketAddr,
 }
 
-pub(crate) fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
-    let agent = Agent::start(&args)?;
+/// All that an agent is to do: nothing is left to be looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settled {
+    data: SocketAddr,
+    control: SocketAddr,
+    destination: SocketAddr,
+    limit: u32,
+    version: ProtocolVersion,
+    policy: String,
+    workers: u8,
+    drain_seconds: u64,
+    log: String,
+    admin: Option<SocketAddr>,
+    chain: Vec<Vec<u8>>,
+    form: KeyForm,
+    key: Vec<u8>,
+}
+
+/// The first run: `log` is what to log.
+pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
+    let identity = identity::load(args)?;
+    let settled = Settled {
+        data: args.data_address,
+        control: args.control_address,
+        destination: args.destination()?,
+        limit: args.max_concurrency,
+        version: args.protocol_version.version(),
+        policy: args.tls_security_policy.clone(),
+        workers: args.workers,
+        drain_seconds: args.drain_seconds,
+        log,
+        admin: args.admin,
+        chain: identity.chain,
+        form: identity.form,
+        key: identity.key,
+    };
+    let error = handover::hand_over(&settled);
+    // Without /proc, say: it costs memory.
+    tracing::debug!(%error, "the agent is not executed anew");
+    serve(settled)
+}
+
+/// The second run: what it came to; none if this is a first one. `start_log` is told what to log.
+pub(crate) fn resumed(start_log: impl FnOnce(&str)) -> Option<anyhow::Result<ExitCode>> {
+    let settled = handover::taken()?;
+    Some(settled.and_then(|settled| {
+        start_log(&settled.log);
+        serve(settled)
+    }))
+}
+
+fn serve(settled: Settled) -> anyhow::Result<ExitCode> {
+    let agent = Agent::start(&settled)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(agent.serve(&args))
+    runtime.block_on(agent.serve(&settled))
 }
 
 impl Agent {
     /// Starts everything. When it returns, requests and channels are served.
-    fn start(args: &AgentArgs) -> anyhow::Result<Agent> {
-        let destination = args.destination()?;
-        let identity = identity::load(args)?;
+    fn start(settled: &Settled) -> anyhow::Result<Agent> {
         forebay_proxy::raise_descriptor_limit();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let clock = Clock::start();
-        let turnstile = Arc::new(Turnstile::new(args.max_concurrency, getrandom::u64()?));
-        let control = TcpListener::bind(args.control_address)
-            .with_context(|| format!("cannot listen on {} (--control-address)", args.control_address))?;
-        let data = free_port(args.data_address)?;
+        let turnstile = Arc::new(Turnstile::new(settled.limit, getrandom::u64()?));
+        let control = TcpListener::bind(settled.control)
+            .with_context(|| format!("cannot listen on {} (--control-address)", settled.control))?;
+        let data = free_port(settled.data)?;
         let (drained, _) = mpsc::unbounded_channel();
         let options = Options {
-            workers: usize::from(args.workers),
+            workers: usize::from(settled.workers),
             connections: forebay_proxy::affordable_connections(),
             buffer_bytes: forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
                 usize::try_from(bytes / 2).unwrap_or(usize::MAX)
@@ -72,16 +123,17 @@ impl Agent {
         let plane = DataPlane::start(options, clock, drained)?;
         plane.apply(plan::blueprint(
             data,
-            destination,
-            args.protocol_version.version(),
-            identity.data,
+            settled.destination,
+            settled.version,
+            Arc::new(identity::data(settled)),
         )?);
         if let Some(failure) = plane.served().failures.first() {
             bail!("cannot listen on {} (--data-address): {}", data, failure.error);
         }
         let now: Now = Arc::new(move || clock.now());
         let control_address = control.local_addr()?;
-        let server = Server::start(control, identity.control, Arc::clone(&turnstile), now)
+        let identity = identity::control(settled);
+        let server = Server::start(control, identity, Arc::clone(&turnstile), now)
             .context("the control address cannot be served")?;
         Ok(Agent {
             turnstile,
@@ -93,13 +145,13 @@ impl Agent {
         })
     }
 
-    async fn serve(self, args: &AgentArgs) -> anyhow::Result<ExitCode> {
+    async fn serve(self, settled: &Settled) -> anyhow::Result<ExitCode> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut raise = signal(SignalKind::user_defined1())?;
         let mut lower = signal(SignalKind::user_defined2())?;
         let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
-        if let Some(address) = args.admin {
+        if let Some(address) = settled.admin {
             let listener = tokio::net::TcpListener::bind(address)
                 .await
                 .with_context(|| format!("cannot listen on {address} (--admin)"))?;
@@ -126,7 +178,7 @@ impl Agent {
             std::io::stderr(),
             "forebay agent: finishing requests; once more to end at once"
         );
-        let drain = Duration::from_secs(args.drain_seconds);
+        let drain = Duration::from_secs(settled.drain_seconds);
         tokio::select! {
             () = self.leave(drain) => Ok(ExitCode::SUCCESS),
             () = second(&mut interrupt, &mut terminate) => std::process::exit(1),
