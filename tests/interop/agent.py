@@ -2,17 +2,15 @@
 in time, what goes on is as it came, and nothing ends what is under way."""
 
 import concurrent.futures
-import http.client
 import json
 import pathlib
+import queue
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 
 import grpc
@@ -190,6 +188,67 @@ def secured(agent):
             return client.version()
 
 
+class Echo(grpc.GenericRpcHandler):
+    """Turns messages round; `Both` does so for each of a stream."""
+
+    def __init__(self):
+        self.saw = []
+
+    def service(self, call):
+        self.saw.append(dict(call.invocation_metadata))
+        if call.method.endswith("/Both"):
+            return grpc.stream_stream_rpc_method_handler(lambda messages, _: (message[::-1] for message in messages))
+        return grpc.unary_unary_rpc_method_handler(lambda message, _: message[::-1])
+
+
+def streams(directory):
+    """gRPC through the agent, in clear and over TLS on one port: a stream holds its slot to its end."""
+    echo = Echo()
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), handlers=(echo,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with Agent(f"127.0.0.1:{port}", directory, PROTOCOL_VERSION="GRPC") as agent, Node(agent) as node:
+        local = [("grpc.use_local_subchannel_pool", 1)]
+        secure = grpc.ssl_channel_credentials(agent.pem), [("grpc.ssl_target_name_override", NAME), *local]
+        address = f"127.0.0.1:{agent.port}"
+        for channel in [grpc.insecure_channel(address, local), grpc.secure_channel(address, *secure)]:
+            with channel:
+                unary, both = channel.unary_unary("/test.Echo/Unary"), channel.stream_stream("/test.Echo/Both")
+                for metadata in [[], [(WORK_ID, "0" * 32)]]:
+                    try:
+                        unary(b"abc", metadata=metadata, timeout=10)
+                        raise AssertionError("a call without a permit went through")
+                    except grpc.RpcError:
+                        pass
+                assert unary(b"abc", metadata=[(WORK_ID, node.take())], timeout=10) == b"cba"
+                assert WORK_ID not in echo.saw[-1]
+                said = queue.Queue()
+                answers = both(iter(said.get, None), metadata=[(WORK_ID, node.take())], timeout=30)
+                for message in [b"ab", b"cd"]:
+                    said.put(message)
+                    assert next(answers) == message[::-1]
+                assert agent.metric("in_flight") == 1 and not node.ids
+                said.put(None)
+                assert list(answers) == []
+                wait(lambda: node.ids, "the slot is free")
+        assert len(echo.saw) == 4, echo.saw
+    server.stop(0)
+
+
+def one_by_one(agent):
+    """With HTTP1 there is no HTTP/2, not by prior knowledge either; and a preface in pieces is waited for."""
+    with socket.create_connection(("127.0.0.1", agent.port), timeout=10) as client:
+        client.sendall(b"PRI * HTT")
+        time.sleep(0.05)
+        client.sendall(b"P/2.0\r\n\r\nSM\r\n\r\n")
+        assert b" 505 " in client.makefile("rb").readline()
+    with socket.create_connection(("127.0.0.1", agent.port), timeout=10) as client:
+        client.sendall(b"P")
+        time.sleep(0.05)
+        client.sendall(b"UT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        assert b" 400 " in client.makefile("rb").readline()
+
+
 def leaves(application, directory):
     """SIGTERM: no more grants, what is in flight finishes, 0."""
     application.release.clear()
@@ -279,9 +338,11 @@ def main():
             limits(agent, application)
             departed(agent, application)
             spoken = secured(agent)
+            one_by_one(agent)
             assert application.most == 1, "the limit holds"
             assert agent.stop() == 0
         leaves(application, directory)
+        streams(directory)
         application.close()
         with Agent(f"127.0.0.1:{free_port()}", directory) as agent:
             down(agent)
