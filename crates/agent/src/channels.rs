@@ -324,7 +324,7 @@ impl Talk<'_> {
         // The gate may have changed before anyone listened.
         changes.mark_changed();
         loop {
-            let waiting = gate.waiting() as u64;
+            let waiting = gate.waiting_for(self.order.target) as u64;
             if waiting != self.expected && self.told + COALESCE <= Instant::now() {
                 self.tell_demand(waiting)?;
             }

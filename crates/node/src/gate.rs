@@ -247,6 +247,14 @@ impl GroupGate {
         self.waiting.load(SeqCst)
     }
 
+    /// Requests that wait and may go to this target: with cross-zone off, those of its zone.
+    pub fn waiting_for(&self, target: TargetId) -> usize {
+        if self.waiting() == 0 {
+            return 0;
+        }
+        lock(&self.timed).gate.waiting_for(target.0)
+    }
+
     /// Permits of this target to return: their requests did not reach its agent, or perhaps not.
     pub fn take_unused(&self, target: TargetId) -> Vec<WorkId> {
         lock(&self.unused).remove(&target).unwrap_or_default()
