@@ -24,6 +24,7 @@ const SUITES: &[(&str, &str)] = &[
     ("queueing", "queueing.py"),
     ("permits", "permits.py"),
     ("crowd", "crowd.py"),
+    ("top", "top.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

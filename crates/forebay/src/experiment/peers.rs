@@ -63,6 +63,7 @@ impl Peer {
             Peer::Haproxy | Peer::HaproxyQueue(_) => format!(
                 "defaults
   mode http
+  option http-no-delay
   timeout connect 10s
   timeout client 300s
   timeout server 300s
