@@ -52,8 +52,8 @@ def main():
         length = lambda: house.metric("^forebay_surge_queue_length")
         first, each = crowd(house, front, length)
         assert each <= 4096, each
-        second, _ = crowd(house, front, length)
-        assert second <= first * 1.05, (first, second)
+        later = [crowd(house, front, length)[0] for _ in range(3)]
+        assert later[-1] <= later[0] * 1.03, (first, later)
         house.stop()
     print("crowd: passed")
 

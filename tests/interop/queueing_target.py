@@ -1,6 +1,7 @@
 """An application for suites about queues: it counts what it holds."""
 
 import asyncio
+import random
 import re
 import threading
 import time
@@ -13,8 +14,8 @@ class Target:
 
     order = []
 
-    def __init__(self, seconds, ip="127.0.0.1"):
-        self.seconds, self.ip, self.port = seconds, ip, free_port(ip)
+    def __init__(self, seconds, ip="127.0.0.1", spread=0.0):
+        self.seconds, self.spread, self.ip, self.port = seconds, spread, ip, free_port(ip)
         self.address = f"{ip}:{self.port}"
         self.held = self.most = self.served = 0
         ready = threading.Event()
@@ -41,7 +42,7 @@ class Target:
                     length = re.search(rb"content-length: (\d+)", head.lower())
                     if length:
                         await reader.readexactly(int(length.group(1)))
-                    await asyncio.sleep(self.seconds)
+                    await asyncio.sleep(self.seconds * random.uniform(1 - self.spread, 1 + self.spread))
                     self.held -= 1
                     self.served += 1
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
