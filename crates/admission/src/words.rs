@@ -101,9 +101,9 @@ impl Why {
     pub const fn word(self) -> &'static str {
         match self {
             Why::NoSlot => "no-slot",
-            Why::Full => "full",
-            Why::TooLong => "too-long",
-            Why::Late => "late",
+            Why::Full => "queue-full",
+            Why::TooLong => "predicted-wait",
+            Why::Late => "queue-wait",
             Why::Displaced => "displaced",
         }
     }
