@@ -92,7 +92,7 @@ def full(house, balancer):
     assert status == 503 and int(fields["retry-after"]) >= 1, (status, fields)
     assert fields["connection"] == "close" and fields["server"] == "awselb/2.0"
     assert {status for status, _, _ in others} == {200}
-    assert queue_metric(house, 'spillover_total.*why="full"') == 1
+    assert queue_metric(house, 'spillover_total.*why="queue-full"') == 1
     print("full: five waited and were served, the sixth got 503 with Retry-After", fields["retry-after"])
     # Longer than allowed: refused at the deadline.
     tag(balancer, queue_wait=0.3)
