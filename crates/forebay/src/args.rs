@@ -38,7 +38,7 @@ impl Cli {
     /// What to log.
     pub(crate) fn filter(&self) -> String {
         let default = match self.command {
-            Command::Agent(_) => std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
+            Command::Agent(_) => crate::agent::default_filter(),
             _ => "warn".to_owned(),
         };
         self.log.clone().unwrap_or(default)

@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Names the file in the second run's environment.
@@ -35,7 +36,7 @@ pub(super) fn hand_over(settled: &Settled) -> anyhow::Error {
         file.write_all(write(settled).as_bytes())?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let arguments: Vec<_> = std::env::args_os().collect();
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(program());
         if let Some(name) = arguments.first() {
             command.arg0(name);
         }
@@ -49,6 +50,15 @@ pub(super) fn hand_over(settled: &Settled) -> anyhow::Error {
         Ok(never) => match never {},
         Err(error) => error,
     }
+}
+
+/// The agent alone, if it stands beside this program; else this program.
+fn program() -> PathBuf {
+    let alone = std::env::current_exe().map(|own| own.with_file_name("forebay-agent"));
+    alone
+        .ok()
+        .filter(|alone| alone.is_file())
+        .unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 
 /// What was handed over; none in a first run.

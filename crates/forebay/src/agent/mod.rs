@@ -57,6 +57,11 @@ struct Settled {
     key: Vec<u8>,
 }
 
+/// What to log if nothing is said.
+pub(crate) fn default_filter() -> String {
+    std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+}
+
 /// The first run: `log` is what to log.
 pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
     let identity = identity::load(args)?;
