@@ -30,6 +30,7 @@ class Target:
         self.free_since = time.monotonic()
         self.seen = set()
         self.agent = None
+        self.troubled = False
 
     async def listen(self):
         self.server = await asyncio.start_server(self.serve, self.ip, 9000, backlog=1024)
@@ -42,8 +43,9 @@ class Target:
         line = self.agent.stdout.readline()
         assert line.startswith("forebay agent ready"), line
 
-    def disturbed(self):
-        """What nodes know of it may be old: it counts again once they have used it again."""
+    def disturb(self, troubled):
+        """What nodes know of it may be old: it counts again once they have used it again after that."""
+        self.troubled = troubled
         self.seen.clear()
 
     async def serve(self, reader, writer):
@@ -65,7 +67,8 @@ class Target:
         self.most = max(self.most, self.held)
         assert self.held <= self.limit, f"{self.held} at {self.address}, limit {self.limit}"
         Load.pending.pop((int(node), int(number)), None)
-        self.seen.add(int(node))
+        if not self.troubled:
+            self.seen.add(int(node))
         try:
             # Whoever was killed between us and the node has let go of its connection: then the work ends, too.
             gone = asyncio.ensure_future(reader.read(1))
@@ -189,12 +192,12 @@ async def trouble(draws, nodes, targets, watch, until, counts):
         target, node = draws.choice(targets), draws.choice(nodes)
         counts[what] += 1
         if what == "agent":
-            target.disturbed()
+            target.disturb(True)
             target.agent.kill()
             await call(target.agent.wait)
             await asyncio.sleep(draws.uniform(0, 0.5))
             await call(target.start_agent)
-            target.disturbed()
+            target.disturb(False)
         elif what == "node" and len(nodes) > 1:
             node.alive = False
             watch.died = time.monotonic()
@@ -210,11 +213,11 @@ async def trouble(draws, nodes, targets, watch, until, counts):
             await asyncio.sleep(draws.uniform(0, 2))
             await call(register, node, target)
         elif what == "still agent":
-            target.disturbed()
+            target.disturb(True)
             target.agent.send_signal(signal.SIGSTOP)
             await asyncio.sleep(draws.uniform(0.1, 1))
             target.agent.send_signal(signal.SIGCONT)
-            target.disturbed()
+            target.disturb(False)
         elif what == "still node":
             node.calm = float("inf")
             watch.died = time.monotonic() + 2

@@ -168,7 +168,8 @@ impl Exchange {
         let (Some(group), Some((waited, outcome))) = (group, over) else {
             return self.answer(Reason::NoTarget);
         };
-        *self.record.waited.get_or_insert_default() += waited;
+        // Counted from the arrival, however often it came back.
+        self.record.waited = self.record.waited.max(Some(waited));
         match outcome {
             Ok(slot) => self.go(now, slot, group, mind, stats),
             Err(refusal) => self.turn_away(&refusal, group),
@@ -187,7 +188,7 @@ impl Exchange {
         let refusal = self.line.as_mut().and_then(|line| {
             let refusal = line.waiting.as_mut()?.late(now)?;
             line.waiting = None;
-            *self.record.waited.get_or_insert_default() += now.since(line.since);
+            self.record.waited = Some(now.since(line.since));
             Some(refusal)
         });
         match (refusal, group) {
