@@ -7,6 +7,7 @@ use forebay_units::Stream;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -334,45 +335,22 @@ async fn misbehave(
     let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
         return Err("the body broke off or is too large\n".to_owned());
     };
-    let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
     // Never closed, so there is always a slot in the end.
     let slot = match probe {
         false => sample.slots.acquire().await.ok(),
         true => None,
     };
-    let mut trickles = Duration::ZERO;
-    if !probe {
-        let warm_up = Duration::from_secs(args.warm_up);
-        let cold = sample.first.get().is_some_and(|first| first.elapsed() < warm_up);
-        let longer = if cold { COLD } else { 1 };
-        let (delay, block) = (draw(delay) * longer, draw(block) * longer);
-        if stream {
-            trickles = delay;
-        } else if delay > Duration::ZERO {
-            tokio::time::sleep(delay).await;
-        }
-        if block > Duration::ZERO {
-            std::thread::sleep(block);
-        }
-    }
+    let trickles = match probe {
+        false => take_time(sample, delay, block, stream).await,
+        true => Duration::ZERO,
+    };
     let spared = probe && args.spare_probes;
     let fails = !spared
         && failure_rate > 0.0
         && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
     let code = status.unwrap_or(if fails { args.failure_status } else { 200 });
     let code = StatusCode::from_u16(code).map_err(|_| format!("{code} is no status\n"))?;
-    let mut answer = match (head.method, head.uri.path()) {
-        (Method::POST, "/echo") => plain(code, body),
-        (_, "/headers") => {
-            let lines = head
-                .headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
-            plain(code, lines.collect::<String>().into())
-        }
-        _ if size > 0 => plain(code, vec![b'x'; size].into()),
-        _ => plain(code, format!("{}\n", args.name).into()),
-    };
+    let mut answer = plain(code, content(sample, &head, body, size));
     if let Ok(name) = HeaderValue::from_str(&args.name) {
         answer.headers_mut().insert("x-target", name);
     }
@@ -383,6 +361,38 @@ async fn misbehave(
         answer = answer.map(|_| Either::Right(Trickle::new(trickles, held)));
     }
     Ok(answer)
+}
+
+/// Waits and blocks before an answer; returns how long its body is to take.
+async fn take_time(sample: &Sample, delay: Millis, block: Millis, stream: bool) -> Duration {
+    let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
+    let warm_up = Duration::from_secs(sample.args.warm_up);
+    let cold = sample.first.get().is_some_and(|first| first.elapsed() < warm_up);
+    let longer = if cold { COLD } else { 1 };
+    let (delay, block) = (draw(delay) * longer, draw(block) * longer);
+    if delay > Duration::ZERO && !stream {
+        tokio::time::sleep(delay).await;
+    }
+    if block > Duration::ZERO {
+        std::thread::sleep(block);
+    }
+    if stream { delay } else { Duration::ZERO }
+}
+
+/// What it answers with.
+fn content(sample: &Sample, head: &Parts, body: Bytes, size: usize) -> Bytes {
+    match (&head.method, head.uri.path()) {
+        (&Method::POST, "/echo") => body,
+        (_, "/headers") => {
+            let lines = head
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+            lines.collect::<String>().into()
+        }
+        _ if size > 0 => vec![b'x'; size].into(),
+        _ => format!("{}\n", sample.args.name).into(),
+    }
 }
 
 /// What a trickling answer holds until its end: its count, and its slot.
