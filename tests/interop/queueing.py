@@ -8,11 +8,12 @@ import collections
 import multiprocessing
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
 
-from house import Balancer, House, free_port, get, wait
+from house import BINARY, Balancer, House, free_port, get, wait
 from queueing_target import Target
 
 FULL = "--full" in sys.argv
@@ -144,6 +145,56 @@ def instant(house, balancer):
     print("instant: 157 bytes, as ALB; a WebSocket gets 501")
 
 
+def controlled(house, balancer):
+    """Agents beside two targets: the limit holds by permits, and ALB's seven metrics say what happened."""
+    applications = [Target(0.05) for _ in range(2)]
+    control, data = free_port("127.92.0.1"), free_port("127.92.0.1")
+    agents = []
+    for number, application in enumerate(applications):
+        ip = f"127.92.0.{number + 1}"
+        agents.append(subprocess.Popen(
+            [BINARY, "agent", "--data-address", f"{ip}:{data}", "--control-address", f"{ip}:{control}", "--destination-address", application.address],
+            stdout=subprocess.PIPE, text=True))
+        assert agents[-1].stdout.readline().startswith("forebay agent ready")
+    subnets = house.client("ec2").describe_subnets()["Subnets"]
+    made = balancer.elb.create_target_group(
+        Name="agents", Protocol="HTTP", Port=data, VpcId=subnets[0]["VpcId"], TargetType="ip", TargetControlPort=control,
+        HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2)
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    port = free_port()
+    balancer.elb.create_listener(
+        LoadBalancerArn=balancer.arn, Protocol="HTTP", Port=port, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
+    balancer.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": f"127.92.0.{number + 1}"} for number in range(2)])
+    metric = lambda name: house.metric(f"^forebay_target_control_{name}.*targetgroup/agents/")
+    wait(lambda: metric("work_queue_length") == 2, "both agents have granted their slot")
+    described = lambda: balancer.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    wait(lambda: all(entry["TargetHealth"]["State"] == "healthy" for entry in described()), "both are healthy")
+
+    async def many(count, body=b""):
+        return await asyncio.gather(*(ask(balancer.nodes[number % 3], port, f"/{number}", body=body) for number in range(count)))
+
+    results = asyncio.run(many(100)) + asyncio.run(many(20, b"x" * 1000))
+    assert {status for status, _, _ in results} == {200}
+    assert [application.most for application in applications] == [1, 1]
+    assert metric("requests_total") == 120 and metric("request_rejects_total") == 0
+    assert metric("active_channels") == 2 and metric("new_channels_total") == 2 and metric("channel_errors_total") == 0
+    wait(lambda: metric("work_queue_length") == 2, "both slots are free again")
+    assert 120 * 90 + 20_000 < metric("processed_bytes_total") < 120 * 300 + 20_000, metric("processed_bytes_total")
+    # ALB's way: refused at once.
+    balancer.elb.add_tags(ResourceArns=[group], Tags=[{"Key": "forebay:queue-length", "Value": "0"}])
+    results = asyncio.run(many(10))
+    refused = sum(status == 503 for status, _, _ in results)
+    assert 0 < refused <= 8 and metric("request_rejects_total") == refused and metric("requests_total") == 130 - refused
+    # An agent that ends takes its channel and its permit along; one that comes back brings them.
+    agents[0].terminate()
+    assert agents[0].wait(20) == 0
+    wait(lambda: metric("active_channels") == 1 and metric("work_queue_length") == 1, "one agent is gone")
+    assert metric("channel_errors_total") >= 1
+    agents[1].terminate()
+    assert agents[1].wait(20) == 0
+    print(f"controlled: 120 of 120 by permits, one at a time; as ALB {refused} of 10 refused; all seven metrics")
+
+
 def from_zero(house, balancer):
     """No target, a request, a target some seconds later; twice more after it is gone again."""
     tag(balancer, queue_length=10, queue_wait=30)
@@ -257,7 +308,7 @@ def tenants(house, balancer):
 def main():
     with House(workers=2) as house:
         balancer = Balancer(house, delay=1, interval=5)
-        cases = [order_and_waits, full, instant, from_zero, leaving, tenants]
+        cases = [order_and_waits, full, instant, controlled, from_zero, leaving, tenants]
         named = [word for word in sys.argv[1:] if not word.startswith("-")]
         for case in cases:
             if not named or case.__name__ in named:
