@@ -79,6 +79,7 @@ pub(crate) struct Seen {
     pub(crate) agent_deaths: u64,
     pub(crate) breaks: u64,
     pub(crate) stalls: u64,
+    pub(crate) limits: u64,
     pub(crate) left: u64,
     pub(crate) events: u64,
     /// Longest time that a slot was free while someone waited who could use it: usually, and around a node's death.
@@ -98,6 +99,7 @@ impl Seen {
         self.agent_deaths += other.agent_deaths;
         self.breaks += other.breaks;
         self.stalls += other.stalls;
+        self.limits += other.limits;
         self.left += other.left;
         self.events += other.events;
         self.idle = self.idle.max(other.idle);
@@ -243,6 +245,8 @@ struct Agent {
     out: BTreeMap<WorkId, (Mono, bool)>,
     /// Slots that no permit stands for, since when they are free.
     bare: VecDeque<Mono>,
+    /// Slots that are still used or granted though the limit was lowered: what comes free first pays for them.
+    owed: u32,
     ids: Stream,
 }
 
@@ -308,6 +312,7 @@ impl World {
                 running: BTreeMap::new(),
                 out: BTreeMap::new(),
                 bare: (0..limit).map(|_| Mono::ZERO).collect(),
+                owed: 0,
                 ids: Stream::named(seed * 10_000 + target as u64, "ids"),
             }
         });
@@ -640,7 +645,7 @@ impl World {
             return;
         };
         agent.turnstile.end(self.now, work);
-        agent.bare.push_back(self.now);
+        agent.freed(self.now);
         self.settle(target);
         let delay = self.delay();
         self.after(
@@ -770,7 +775,7 @@ impl World {
         let channel = &mut self.channels[at];
         match message {
             ToNode::Welcome => {
-                (channel.up, channel.usable) = (true, self.now);
+                (channel.up, channel.usable) = (true, self.now.max(channel.stalled));
                 (channel.seen, channel.expected) = (0, 0);
                 let restored = self.now.since(self.agents[target].since);
                 if self.agents[target].life > 0 && channel.stalled < self.agents[target].since {
@@ -818,15 +823,17 @@ impl World {
             return;
         }
         // What is void: its slot has been free all along.
-        let turnstile = &agent.turnstile;
-        let bare = &mut agent.bare;
-        agent.out.retain(|id, (free, _)| {
-            let out = turnstile.is_out(*id);
-            if !out {
-                bare.push_back(*free);
+        let void: Vec<WorkId> = agent
+            .out
+            .keys()
+            .copied()
+            .filter(|id| !agent.turnstile.is_out(*id))
+            .collect();
+        for id in void {
+            if let Some((free, _)) = agent.out.remove(&id) {
+                agent.freed(free);
             }
-            out
-        });
+        }
         loop {
             let agent = &mut self.agents[target];
             let ids = &mut agent.ids;
@@ -852,10 +859,11 @@ impl World {
             }
         }
         let agent = &mut self.agents[target];
-        let in_flight = agent.running.len() + agent.out.len();
-        assert!(
-            in_flight <= agent.limit as usize,
-            "seed {}: more out than there are slots",
+        let taken = agent.running.len() + agent.out.len() + agent.bare.len();
+        assert_eq!(
+            taken,
+            (agent.limit + agent.owed) as usize,
+            "seed {}: more out than there are slots, or fewer",
             self.seed
         );
         let deadline = agent.turnstile.next_deadline();
@@ -876,10 +884,29 @@ impl World {
         let target = self.draws.below(self.scene.targets as u64) as usize;
         match self.draws.below(20) {
             0 if self.nodes[node].alive => self.node_dies(node),
+            3 if self.agents[target].alive => self.limit_changes(target),
             1 | 2 if self.agents[target].alive => self.agent_dies(target),
-            3..=10 => self.breaks(node, target),
+            4..=10 => self.breaks(node, target),
             _ => self.stalls(node, target),
         }
+    }
+
+    /// Mostly to another one; sometimes to none, which drains it.
+    fn limit_changes(&mut self, target: usize) {
+        self.seen.limits += 1;
+        let limit = [0, 1, 2, 8][self.draws.below(4) as usize];
+        let agent = &mut self.agents[target];
+        for _ in agent.limit..limit {
+            agent.freed(self.now);
+        }
+        for _ in limit..agent.limit {
+            if agent.bare.pop_back().is_none() {
+                agent.owed += 1;
+            }
+        }
+        agent.limit = limit;
+        agent.turnstile.set_limit(self.now, limit);
+        self.settle(target);
     }
 
     fn stalls(&mut self, node: usize, target: usize) {
@@ -1067,6 +1094,7 @@ impl World {
         agent.sessions.clear();
         agent.out.clear();
         agent.bare = (0..agent.limit).map(|_| self.now).collect();
+        agent.owed = 0;
     }
 
     // Checks.
@@ -1160,6 +1188,17 @@ impl World {
                 ups, self.scene.nodes,
                 "seed {seed}: target {target} has lost a channel"
             );
+        }
+    }
+}
+
+impl Agent {
+    /// A slot has been free since then.
+    fn freed(&mut self, since: Mono) {
+        if self.owed > 0 {
+            self.owed -= 1;
+        } else {
+            self.bare.push_back(since);
         }
     }
 }
