@@ -25,6 +25,7 @@ const SUITES: &[(&str, &str)] = &[
     ("permits", "permits.py"),
     ("crowd", "crowd.py"),
     ("top", "top.py"),
+    ("experiments", "experiments.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

@@ -1,0 +1,53 @@
+"""The published experiment of Target Optimizer, live: ALB's mode refuses, the queue refuses none, and no target ever has two at a time.
+
+`experiments.py --full` runs it as long as docs/experiments.md says."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from house import BINARY
+
+FULL = "--full" in sys.argv
+SECONDS = "20" if FULL else "5"
+
+
+def play(*flags):
+    """Rounds, each with the runs of ALB's mode and of ours."""
+    with tempfile.TemporaryDirectory() as directory:
+        figures, plot = pathlib.Path(directory) / "figures.json", pathlib.Path(directory) / "plot.svg"
+        command = [BINARY, "experiment", "target-optimizer", "--seconds", SECONDS, "--json", str(figures), "--plot", str(plot), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        drawn = [name for name in os.listdir(directory) if name.endswith(".svg")]
+        rounds = json.loads(figures.read_text())
+        assert len(drawn) == len(rounds), drawn
+        return rounds
+
+
+def agents():
+    for told in play("--load", "70,150"):
+        refusing, queueing = told["runs"]
+        print(f"{told['round']}: ALB's mode refuses {refusing['refused']} of {refusing['requests']}, the queue {queueing['refused']}; "
+              f"waits up to {queueing['wait_longest_ms']:.0f} ms")
+        assert refusing["refused"] > 0 and refusing["served"] + refusing["refused"] == refusing["requests"], refusing
+        # Below capacity over the time that requests may wait.
+        assert queueing["served"] == queueing["requests"], queueing
+        for run in (refusing, queueing):
+            assert run["at_a_time"] == [1, 1, 1], run
+
+
+def limits():
+    (told,) = play("--load", "150", "--without-agents", "--targets", "2", "--limit", "2", "--service", "100")
+    refusing, queueing = told["runs"]
+    assert refusing["refused"] > 0 and queueing["served"] == queueing["requests"], told
+    assert refusing["at_a_time"] == queueing["at_a_time"] == [2, 2], told
+
+
+if __name__ == "__main__":
+    agents()
+    limits()
+    print("experiments: the queue refused none")
