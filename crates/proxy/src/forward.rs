@@ -18,7 +18,7 @@ use crate::sweep::{Ended, Slot};
 use crate::tls::TargetStream;
 use crate::worker::Worker;
 use forebay_model::ProtocolVersion;
-use forebay_node::{Answer, Exchange, ListenerView, Outcome, Reason, Step, TargetView};
+use forebay_node::{Answer, Exchange, ListenerView, Outcome, Reason, Reuse, Step, TargetView};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,16 +65,17 @@ pub(crate) async fn forward<W: Wire>(
     mut step: Step,
     keep: bool,
 ) -> Next {
+    let (head, idle_timeout) = (incoming.head, listener.balancer.settings.idle_timeout);
     let mut passage = Passage {
         worker,
         client,
         visit,
         slot,
         desk,
-        head: incoming.head,
+        head,
         incoming,
         listener,
-        idle_timeout: listener.balancer.settings.idle_timeout,
+        idle_timeout,
     };
     let mut upload = match passage.prepare().await {
         Ok(upload) => upload,
@@ -85,56 +86,26 @@ pub(crate) async fn forward<W: Wire>(
     };
     loop {
         if let Step::Wait { ticket, until } = step {
-            let (client, slot) = (&mut *passage.client, passage.slot);
-            step = Box::pin(line::wait(
-                worker, client, slot, None, exchange, listener, ticket, until,
-            ))
-            .await;
+            let client = &mut *passage.client;
+            let wait = line::wait(worker, client, slot, None, exchange, listener, ticket, until);
+            step = Box::pin(wait).await;
             continue;
         }
         let Step::Send { target, reuse } = step else {
             let keep = keep && !upload.streamed && upload.is_whole();
             return passage.end(exchange, &step, keep).await;
         };
-        slot.watch(Some(Arc::clone(&target.stats)));
-        if let Some(permit) = exchange.permit() {
-            line::stamp(passage.desk, permit);
-        }
-        if target.version != ProtocolVersion::Http1 {
-            match Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await {
-                Ok(next) => return next,
-                Err(Instead::Outcome(outcome)) => step = passage.decide(exchange, outcome),
-                Err(Instead::Step(instead)) => step = instead,
-            }
-            continue;
-        }
-        let outcome = match choose::connection(worker, slot, &target, reuse, &passage.desk.out).await {
-            Ok(mut connection) => {
-                if !connection.reused {
-                    passage.connected(exchange);
-                }
-                match passage.attempt(&mut connection, &mut upload).await {
-                    Attempt::Answered(head) => {
-                        if let Some(instead) = passage.reconsider(exchange, &head, &upload) {
-                            step = instead;
-                            continue;
-                        }
-                        return passage
-                            .relay(connection, &target, &mut upload, exchange, head, keep)
-                            .await;
-                    }
-                    Attempt::Failed(outcome) => {
-                        if let Outcome::Failed(reason) = outcome {
-                            passage.outlive(exchange, connection.stream, reason);
-                        }
-                        outcome
-                    }
-                }
-            }
-            Err(Missing::Error(error)) => Outcome::NotConnected(error),
-            Err(Missing::Ended(ended)) => Outcome::Failed(reason(ended)),
+        passage.aim(exchange, &target);
+        let passed = if target.version == ProtocolVersion::Http1 {
+            passage.http1(exchange, &target, reuse, &mut upload, keep).await
+        } else {
+            Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await
         };
-        step = passage.decide(exchange, outcome);
+        step = match passed {
+            Ok(next) => return next,
+            Err(Instead::Outcome(outcome)) => passage.decide(exchange, outcome),
+            Err(Instead::Step(instead)) => instead,
+        };
     }
 }
 
@@ -162,6 +133,46 @@ impl<W: Wire> Passage<'_, W> {
             upload.owed.note(now, upload.pump.taken, waits);
         }
         upload.owed.due().min(now + self.idle_timeout)
+    }
+
+    /// The request goes to this target next.
+    fn aim(&mut self, exchange: &Exchange, target: &TargetView) {
+        self.slot.watch(Some(Arc::clone(&target.stats)));
+        if let Some(permit) = exchange.permit() {
+            line::stamp(self.desk, permit);
+        }
+    }
+
+    /// Sends the request to a target that speaks HTTP/1.1 and passes the answer on.
+    async fn http1(
+        &mut self,
+        exchange: &mut Exchange,
+        target: &Arc<TargetView>,
+        reuse: Reuse,
+        upload: &mut Upload,
+        keep: bool,
+    ) -> Result<Next, Instead> {
+        let made = choose::connection(self.worker, self.slot, target, reuse, &self.desk.out).await;
+        let mut connection = match made {
+            Ok(connection) => connection,
+            Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error).into()),
+            Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended)).into()),
+        };
+        if !connection.reused {
+            self.connected(exchange);
+        }
+        match self.attempt(&mut connection, upload).await {
+            Attempt::Answered(head) => match self.reconsider(exchange, &head, upload) {
+                Some(instead) => Err(Instead::Step(instead)),
+                None => Ok(self.relay(connection, target, upload, exchange, head, keep).await),
+            },
+            Attempt::Failed(outcome) => {
+                if let Outcome::Failed(reason) = outcome {
+                    self.outlive(exchange, connection.stream, reason);
+                }
+                Err(outcome.into())
+            }
+        }
     }
 
     /// A fresh connection to the target stands.

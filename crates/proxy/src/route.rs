@@ -75,14 +75,13 @@ pub(crate) async fn request<W: Wire>(
     let now = worker.now();
     let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     desk.note.picture = Some(Rc::clone(&picture));
-    if worker.ledger.sampling.is_some() {
-        let head = &desk.input[desk.start..desk.start + incoming.head.length];
-        desk.note.span = spans::begin(worker, visit, head, &desk.fields);
-    }
+    spans::open(worker, visit, desk, incoming);
     if desk.refuses {
         let keep = incoming.keep && !old && desk.note.classified.is_none();
-        let room = no_memory(worker, client, visit, slot, desk, incoming, listener, keep);
-        return Box::pin(room).await;
+        return Box::pin(no_memory(
+            worker, client, visit, slot, desk, incoming, listener, keep,
+        ))
+        .await;
     }
     let begun = judge(worker, listener, desk)
         .and_then(|()| begin(worker, visit, listener, &picture, desk, incoming, now));
@@ -92,30 +91,17 @@ pub(crate) async fn request<W: Wire>(
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
     let step = match step {
-        // Boxed: what only a few requests need must not make the future of all requests larger.
         Step::Wait { ticket, until } => {
-            Box::pin(line::wait(
-                worker,
-                client,
-                slot,
-                Some(&mut *desk),
-                &mut exchange,
-                listener,
-                ticket,
-                until,
-            ))
-            .await
+            let room = Some(&mut *desk);
+            let wait = line::wait(worker, client, slot, room, &mut exchange, listener, ticket, until);
+            // Boxed: what only a few requests need must not make the future of all requests larger.
+            Box::pin(wait).await
         }
         step => step,
     };
     match step {
         Step::Send { .. } => {
-            desk.note.crosses_sites = exchange.is_sticky() && cookies::crosses_sites(desk, incoming);
-            let rewritten = exchange.rewritten();
-            write_head(worker, visit, listener, desk, incoming, &wanted, rewritten);
-            if exchange.permit().is_some() {
-                line::leave_room(desk);
-            }
+            write(worker, visit, listener, desk, incoming, &wanted, &exchange);
             W::hold(forward::forward(
                 worker,
                 client,
@@ -146,6 +132,31 @@ pub(crate) async fn request<W: Wire>(
             .await
         }
         Step::Relay | Step::Abort | Step::Wait { .. } => gone(worker, visit, listener, desk, &mut exchange),
+    }
+}
+
+/// Writes the head that the request's target will see.
+fn write(
+    worker: &Worker,
+    visit: &Visit,
+    listener: &ListenerView,
+    desk: &mut Desk,
+    incoming: &Incoming,
+    wanted: &Wanted,
+    exchange: &Exchange,
+) {
+    desk.note.crosses_sites = exchange.is_sticky() && cookies::crosses_sites(desk, incoming);
+    write_head(
+        worker,
+        visit,
+        listener,
+        desk,
+        incoming,
+        wanted,
+        exchange.rewritten(),
+    );
+    if exchange.permit().is_some() {
+        line::leave_room(desk);
     }
 }
 

@@ -2,7 +2,8 @@
 //! unless somebody takes spans.
 
 use crate::accept::Visit;
-use crate::buffers::Field;
+use crate::buffers::{Desk, Field};
+use crate::read::Incoming;
 use crate::route::is;
 use crate::worker::Worker;
 use forebay_node::journal::{LogFacts, SpanFacts};
@@ -21,6 +22,14 @@ pub(crate) struct Span {
     pub(crate) connecting: Option<Mono>,
     /// When an answer made here began.
     pub(crate) answering: Option<Mono>,
+}
+
+/// Begins the span of the request whose head stands on the desk, if spans are taken.
+pub(crate) fn open(worker: &Worker, visit: &Visit, desk: &mut Desk, incoming: &Incoming) {
+    if worker.ledger.sampling.is_some() {
+        let head = &desk.input[desk.start..desk.start + incoming.head.length];
+        desk.note.span = begin(worker, visit, head, &desk.fields);
+    }
 }
 
 /// Begins the span of the request with these header lines. None if nobody takes spans, or its client says that the trace is
