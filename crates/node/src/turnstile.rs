@@ -3,8 +3,8 @@
 //! A listener that has one stands beside its target: requests need a permit, and what goes on is as it came.
 
 use crate::reason::Reason;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU64};
 use forebay_admission::permits::{self, Work, WorkId};
 use forebay_routing::Headers;
 use forebay_units::Mono;
@@ -15,10 +15,21 @@ pub const WORK_ID: &str = "x-amzn-target-control-work-id";
 /// The User-Agent of health checks: they pass without a permit and hold no slot.
 const PROBE: &[u8] = b"ELB-HealthChecker/2.0";
 
+/// When nodes want to be told of what has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody waits.
+    Now,
+    /// Nobody is in need: together with what follows within a moment.
+    Soon,
+}
+
 /// Who may start now, behind one short lock.
 pub struct Turnstile {
     permits: Mutex<permits::Turnstile>,
-    changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    changed: OnceLock<Box<dyn Fn(Urgency) + Send + Sync>>,
+    /// Whoever tells nodes knows that it shall look some time.
+    told: AtomicBool,
     /// Requests refused for want of an id.
     pub missing: AtomicU64,
     /// Health checks let through.
@@ -37,14 +48,21 @@ impl Turnstile {
         Turnstile {
             permits: Mutex::new(permits::Turnstile::new(limit, incarnation)),
             changed: OnceLock::new(),
+            told: AtomicBool::new(false),
             missing: AtomicU64::new(0),
             probes: AtomicU64::new(0),
         }
     }
 
-    /// Calls this whenever a slot has become free. Once only. It must not come back here from the same call.
-    pub fn on_change(&self, tell: Box<dyn Fn() + Send + Sync>) {
+    /// Calls this whenever a slot has become free; of those that are not urgent, for the first since [`Turnstile::settles`].
+    /// Once only. It must not come back here from the same call.
+    pub fn on_change(&self, tell: Box<dyn Fn(Urgency) + Send + Sync>) {
         let _ = self.changed.set(tell);
+    }
+
+    /// Nodes are about to be told of all that has changed.
+    pub fn settles(&self) {
+        self.told.store(false, SeqCst);
     }
 
     /// Does something with the permits.
@@ -55,13 +73,16 @@ impl Turnstile {
     /// The same, for what may free slots or begin a recall: whoever tells nodes looks at once.
     pub fn change<T>(&self, act: impl FnOnce(&mut permits::Turnstile) -> T) -> T {
         let result = self.with(act);
-        self.tell();
+        self.tell(Urgency::Now);
         result
     }
 
-    fn tell(&self) {
+    fn tell(&self, urgency: Urgency) {
+        if urgency == Urgency::Soon && self.told.swap(true, SeqCst) {
+            return;
+        }
         if let Some(tell) = self.changed.get() {
-            tell();
+            tell(urgency);
         }
     }
 
@@ -109,8 +130,10 @@ impl Drop for Working {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             // No clock at hand: the time that was told last will do, deadlines are not made here.
-            self.turnstile.lock().end(Mono::ZERO, work);
-            self.turnstile.tell();
+            let urgent = self.turnstile.lock().end(Mono::ZERO, work);
+            // A message for each request would cost as much as half of the request.
+            self.turnstile
+                .tell(if urgent { Urgency::Now } else { Urgency::Soon });
         }
     }
 }
@@ -154,8 +177,8 @@ mod tests {
         let turnstile = Arc::new(Turnstile::new(2, 7));
         let told = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&told);
-        turnstile.on_change(Box::new(move || {
-            counted.fetch_add(1, Relaxed);
+        turnstile.on_change(Box::new(move |urgency| {
+            counted.fetch_add(if urgency == Urgency::Soon { 1 } else { 10 }, Relaxed);
         }));
         let ids = granted(&turnstile);
         let with = |ids: &[WorkId]| {
@@ -178,7 +201,12 @@ mod tests {
         assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 1);
         drop(working);
         assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 0);
-        assert_eq!(told.load(Relaxed), 1);
+        assert_eq!(told.load(Relaxed), 1, "another permit is left: no hurry");
+        // The node's last one is used, and then there is none.
+        drop(turnstile.admit(Mono(4), &with(&ids[1..])).unwrap());
+        assert_eq!(told.load(Relaxed), 11);
+        turnstile.settles();
+        assert!(turnstile.admit(Mono(5), &with(&ids[1..])).is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ const REMEMBERED: usize = 1024;
 /// A request in flight: the slot is busy until `Turnstile::end` gets it back.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the slot stays busy until it is given to `end`"]
-pub struct Work(());
+pub struct Work(Session);
 
 /// Where a permit is.
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +160,7 @@ impl Turnstile {
         }
         self.in_flight += 1;
         self.figures.used += 1;
-        Ok(Work(()))
+        Ok(Work(granted.session))
     }
 
     fn refuse(&mut self, id: WorkId) -> Refused {
@@ -177,11 +177,14 @@ impl Turnstile {
         self.sessions.get(&session).map_or(0, |line| line.granted)
     }
 
-    /// A request is over: its slot is free.
-    pub fn end(&mut self, now: Mono, work: Work) {
-        let Work(()) = work;
+    /// A request is over: its slot is free. True if somebody is in need of it: outputs should be taken now, and not some time
+    /// later with those of other requests.
+    pub fn end(&mut self, now: Mono, work: Work) -> bool {
+        let Work(session) = work;
         self.at(now);
         self.in_flight -= 1;
+        let is_dry = self.sessions.get(&session).is_some_and(|line| line.held() == 0);
+        is_dry || self.sessions.values().any(Line::waits)
     }
 
     /// From now on at most `limit` requests at a time; 0 lets what is in flight finish and starts nothing.
