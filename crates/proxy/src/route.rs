@@ -83,22 +83,18 @@ pub(crate) async fn request<W: Wire>(
         ))
         .await;
     }
-    let begun = judge(worker, listener, desk)
-        .and_then(|()| begin(worker, visit, listener, &picture, desk, incoming, now));
+    let begun = begin(worker, visit, listener, &picture, desk, incoming, now);
     let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
-    let (mut exchange, step, wanted) = match begun {
+    let (mut exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
-    let step = match step {
-        Step::Wait { ticket, until } => {
-            let room = Some(&mut *desk);
-            let wait = line::wait(worker, client, slot, room, &mut exchange, listener, ticket, until);
-            // Boxed: what only a few requests need must not make the future of all requests larger.
-            Box::pin(wait).await
-        }
-        step => step,
-    };
+    if let Step::Wait { ticket, until } = step {
+        let (room, waits) = (Some(&mut *desk), &mut exchange);
+        let wait = line::wait(worker, client, slot, room, waits, listener, ticket, until);
+        // Boxed: what only a few requests need must not make the future of all requests larger.
+        step = Box::pin(wait).await;
+    }
     match step {
         Step::Send { .. } => {
             write(worker, visit, listener, desk, incoming, &wanted, &exchange);
@@ -309,10 +305,11 @@ fn begin(
     visit: &Visit,
     listener: &ListenerView,
     picture: &forebay_node::Picture,
-    desk: &Desk,
+    desk: &mut Desk,
     incoming: &Incoming,
     now: forebay_units::Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
+    judge(worker, listener, desk)?;
     let head = &desk.input[desk.start..desk.start + incoming.head.length];
     let fields = &desk.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
