@@ -100,7 +100,7 @@ fn write(settled: &Settled) -> String {
     let form = |form| FORMS.iter().find(|known| known.1 == form);
     let _ = write!(
         text,
-        "data {}\ncontrol {}\ndestination {}\nlimit {}\nversion {}\npolicy {}\nworkers {}\ndrain {}\nlog {}\n",
+        "data {}\ncontrol {}\ndestination {}\nlimit {}\nversion {}\npolicy {}\nworkers {}\nbuffers {}\ndrain {}\nlog {}\n",
         settled.data,
         settled.control,
         settled.destination,
@@ -108,6 +108,7 @@ fn write(settled: &Settled) -> String {
         name(settled.version).map_or("", |known| known.0),
         settled.policy,
         settled.workers,
+        settled.buffer_bytes,
         settled.drain_seconds,
         settled.log,
     );
@@ -151,6 +152,7 @@ fn read(text: &str) -> anyhow::Result<Settled> {
             .1,
         policy: one("policy")?.to_owned(),
         workers: one("workers")?.parse()?,
+        buffer_bytes: one("buffers")?.parse()?,
         drain_seconds: one("drain")?.parse()?,
         log: one("log")?.to_owned(),
         admin: of("admin").next().map(str::parse).transpose()?,
@@ -174,6 +176,7 @@ mod tests {
             version: ProtocolVersion::Grpc,
             policy: "ELBSecurityPolicy-2016-08".to_owned(),
             workers: 2,
+            buffer_bytes: 1 << 30,
             drain_seconds: 5,
             log: "info,h2=debug".to_owned(),
             admin: Some("127.0.0.1:1".parse().unwrap()),

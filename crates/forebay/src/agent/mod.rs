@@ -49,6 +49,7 @@ struct Settled {
     version: ProtocolVersion,
     policy: String,
     workers: u8,
+    buffer_bytes: usize,
     drain_seconds: u64,
     log: String,
     admin: Option<SocketAddr>,
@@ -73,6 +74,9 @@ pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
         version: args.protocol_version.version(),
         policy: args.tls_security_policy.clone(),
         workers: args.workers,
+        buffer_bytes: forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+            usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+        }),
         drain_seconds: args.drain_seconds,
         log,
         admin: args.admin,
@@ -117,9 +121,7 @@ impl Agent {
         let options = Options {
             workers: usize::from(settled.workers),
             connections: forebay_proxy::affordable_connections(),
-            buffer_bytes: forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
-                usize::try_from(bytes / 2).unwrap_or(usize::MAX)
-            }),
+            buffer_bytes: settled.buffer_bytes,
             seed,
             journal: None,
             channels: None,
