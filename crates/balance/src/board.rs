@@ -141,6 +141,23 @@ impl Board {
             .is_some_and(|place| place.level != 0)
     }
 
+    /// Says that a seat is about to be set to a higher load: what that will touch is fetched now, while the caller fetches
+    /// what it needs itself. Changes nothing.
+    pub fn foresee(&self, seat: u32) {
+        let Some(place) = self.places.get(seat as usize).filter(|place| place.level != 0) else {
+            return;
+        };
+        let row = &self.rows[usize::from(place.level) - 1];
+        let last = row
+            .buckets
+            .get(place.load as usize)
+            .and_then(|bucket| bucket.last());
+        core::hint::black_box(
+            last.and_then(|&last| self.places.get(last as usize))
+                .map(|place| place.at),
+        );
+    }
+
     /// Seats on the board.
     pub fn len(&self) -> usize {
         self.rows.iter().map(|row| row.seats).sum()

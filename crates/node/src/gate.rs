@@ -5,6 +5,7 @@
 //! stays free while a request that may use it waits; wakers are called after that.
 
 use crate::load::InFlight;
+use crate::lock::lock;
 use crate::picture::{TargetId, TargetView};
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -17,16 +18,12 @@ use forebay_admission::{
 };
 use forebay_units::{Mono, Stream};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 
 /// What came of waiting: a slot, or a refusal.
 pub(crate) type Released = Result<Slot<Arc<TargetView>>, Refusal>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A waiting request's hold on its verdict. Poll it until it is ready.
 #[derive(Debug, Default)]

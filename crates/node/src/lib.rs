@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod gate;
 pub mod journal;
 mod load;
+mod lock;
 mod marks;
 mod mind;
 mod picture;

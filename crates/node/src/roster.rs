@@ -7,6 +7,7 @@
 //! the order on misses no change: either the changer sees the flag, or the seeder sees the count.
 
 use crate::load::InFlight;
+use crate::lock::lock;
 use crate::marks::Marks;
 use crate::picture::{TargetId, TargetView, ZoneId};
 use crate::stats::{NO_SEAT, TargetStats};
@@ -15,7 +16,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use forebay_balance::Board;
 use forebay_units::Stream;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Which targets stand on a board together: those of a zone, or all.
 pub(crate) type Side = Option<ZoneId>;
@@ -40,23 +41,6 @@ struct Order {
     /// By seat; the counters beside the view, so that both are fetched at once.
     views: Vec<Option<(Arc<TargetView>, Arc<TargetStats>)>>,
     free: Vec<u32>,
-}
-
-/// The order is inconsistent after a panic at worst until the next change of a picture mends it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep. Looking less and less
-    // often lets the other core keep the board's cache lines for a few picks, instead of both fetching them for each.
-    let mut pause = 8;
-    while pause < 4096 {
-        if let Ok(guard) = mutex.try_lock() {
-            return guard;
-        }
-        for _ in 0..pause {
-            core::hint::spin_loop();
-        }
-        pause *= 2;
-    }
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Order {
@@ -155,6 +139,7 @@ impl Roster {
             } else {
                 board.least_besides(&besides, draws)?
             };
+            board.foresee(seat);
             let (view, stats) = order.views.get(seat as usize)?.as_ref()?;
             // Read before anything is written: a write with a lock prefix would wait for the first miss, then the next.
             let (before, id) = (stats.load(), view.id);
