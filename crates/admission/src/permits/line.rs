@@ -6,6 +6,9 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, VecDeque};
 
+/// A way is as long as the quickest of so many answers.
+const ANSWERS: usize = 8;
+
 /// A permit of a line: who and since when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
@@ -42,9 +45,9 @@ pub(super) struct Line {
     probed: Option<u64>,
     /// It left a recall unanswered: gets nothing until it speaks.
     pub(super) mute: bool,
-    /// When the oldest recall that is not answered was sent, and what the last three answers took.
+    /// When the oldest recall that is not answered was sent, and what the last answers took.
     awaited: Option<Mono>,
-    answers: [Duration; 3],
+    answers: [Duration; ANSWERS],
     /// When it last got a permit, and when one of its permits was last used; counted, not timed.
     pub(super) turn: u64,
     pub(super) used: u64,
@@ -64,7 +67,7 @@ impl Line {
             probed: None,
             mute: false,
             awaited: None,
-            answers: [Duration::ZERO; 3],
+            answers: [Duration::ZERO; ANSWERS],
             turn: 0,
             used: 0,
             planned: 0,
@@ -96,7 +99,7 @@ impl Line {
         self.speaks();
         if let Some(sent) = self.awaited.take() {
             self.answers.rotate_left(1);
-            self.answers[2] = now.since(sent);
+            self.answers[ANSWERS - 1] = now.since(sent);
         }
     }
 
@@ -207,25 +210,31 @@ impl Line {
         self.asked.front().map_or(Mono::NEVER, |asked| asked.due)
     }
 
-    /// Takes out what it still owes at `now`, the oldest first, into `out`.
-    pub(super) fn overdue(&mut self, now: Mono, out: &mut Vec<WorkId>) {
-        while let Some(asked) = self.asked.front()
+    /// Takes out what it still owes at `now`, the oldest first, into `out`. If it has not said a word since it was asked, it
+    /// is stalled or dead: then all that it holds is taken, or each would cost others a grace. Returns how many of those it
+    /// was not asked for.
+    pub(super) fn overdue(&mut self, now: Mono, out: &mut Vec<WorkId>) -> u32 {
+        let mut unasked = 0;
+        while let Some(&asked) = self.asked.front()
             && asked.due <= now
         {
-            // Not a word since: it is stalled or dead, and what it says it wants is old news.
-            self.mute |= asked.spoken == self.spoken;
+            self.asked.pop_front();
             for _ in 0..asked.count {
-                if let Some(oldest) = self
-                    .held
-                    .first_entry()
-                    .filter(|oldest| *oldest.key() <= asked.upto)
-                {
+                let oldest = self.held.first_entry();
+                if let Some(oldest) = oldest.filter(|oldest| *oldest.key() <= asked.upto) {
                     out.push(oldest.remove().id);
                 }
             }
-            self.asked.pop_front();
+            if asked.spoken == self.spoken {
+                // What it says it wants is old news, too.
+                self.mute = true;
+                unasked += (self.held.len() as u32).saturating_sub(self.owes());
+                out.extend(std::mem::take(&mut self.held).into_values().map(|held| held.id));
+                self.asked.clear();
+            }
         }
         self.trim();
+        unasked
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkId> + '_ {
@@ -254,15 +263,18 @@ mod tests {
     fn long_way_lengthens_the_grace_and_a_stall_does_not() {
         let mut line = Line::new();
         let mut now = Mono::ZERO;
-        let mut graces = [300, 2, 2, 300, 300, 2, 30, 40, 30, 900, 900, 900].map(|ms| {
+        let mut grace = |ms: u64| {
             line.is_asked(now);
             line.is_asked(now + Duration::from_millis(1));
             now = now + Duration::from_millis(ms);
             line.answers(now);
             line.grace().as_millis()
-        });
-        assert_eq!(graces[8..], [45, 45, 45, 320]);
-        graces[8..].fill(20);
-        assert_eq!(graces, [20; 12]);
+        };
+        for ms in [300, 300, 2, 300, 300, 300, 300, 300, 300, 300, 2] {
+            assert_eq!(grace(ms), 20);
+        }
+        let graces = [30, 40, 30, 40, 30, 40, 30, 40, 900, 900].map(&mut grace);
+        assert_eq!(graces, [20, 20, 20, 20, 20, 20, 20, 45, 45, 45]);
+        assert_eq!([900; 8].map(&mut grace)[7], 320);
     }
 }

@@ -237,8 +237,13 @@ impl Turnstile {
     pub fn handle_deadline(&mut self, now: Mono) {
         self.at(now);
         let mut ids = Vec::new();
-        for line in self.sessions.values_mut() {
-            line.overdue(now, &mut ids);
+        for (&session, line) in &mut self.sessions {
+            let count = line.overdue(now, &mut ids);
+            if count > 0 {
+                // So that it knows, should it come back.
+                self.outbox.push_back(Output::Recall { session, count });
+                line.is_asked(now);
+            }
             for id in ids.drain(..) {
                 self.permits.remove(&id);
                 self.figures.revoked += 1;
