@@ -392,6 +392,9 @@ impl Exchange {
 
     fn answer(&mut self, reason: Reason) -> Step {
         self.in_flight = None;
+        if let Some(line) = &mut self.line {
+            line.leave();
+        }
         self.record.reason = Some(reason);
         Step::Answer(Box::new(Answer::page(reason)))
     }

@@ -123,6 +123,46 @@ def test_target_group_attributes(shop):
     shop.elb.delete_load_balancer(LoadBalancerArn=balancer)
 
 
+def test_what_excludes_what(shop):
+    """The matrix of reference features, each refusal with its words and with nothing changed."""
+    describe, modify = shop.elb.describe_target_group_attributes, shop.elb.modify_target_group_attributes
+    pair = lambda key, value: {"Key": key, "Value": value}
+    slow, sticky = pair("slow_start.duration_seconds", "30"), pair("stickiness.enabled", "true")
+    least, random = (pair("load_balancing.algorithm.type", name) for name in ("least_outstanding_requests", "weighted_random"))
+    mitigation, zonal = pair("load_balancing.algorithm.anomaly_mitigation", "on"), pair("load_balancing.cross_zone.enabled", "false")
+    control = shop.group(TargetControlPort=3000)
+    dns = lambda part, value: pair(f"{THRESHOLD}.dns_failover.minimum_healthy_targets.{part}", value)
+    routing = lambda part, value: pair(f"{THRESHOLD}.unhealthy_state_routing.minimum_healthy_targets.{part}", value)
+    everywhere = shop.group(TargetType="ip")
+    shop.elb.register_targets(TargetGroupArn=everywhere, Targets=[{"Id": "10.255.0.1", "AvailabilityZone": "all"}])
+    for text, group, pairs in [
+        ("You cannot enable both slow start and least outstanding requests algorithm on a target group", shop.group(), [slow, least]),
+        ("You can enable anomaly mitigation only on target groups with the weighted random algorithm", shop.group(), [mitigation]),
+        ("You can enable anomaly mitigation only on target groups with the weighted random algorithm", shop.group(), [mitigation, least]),
+        ("You cannot enable stickiness on target groups for which cross-zone load balancing is off", shop.group(), [sticky, zonal]),
+        ("Target groups with a target control port support only the round robin algorithm", control, [least]),
+        ("Target groups with a target control port support only the round robin algorithm", control, [random]),
+        ("Target groups with a target control port do not support stickiness", control, [sticky]),
+        ("You cannot turn off cross-zone load balancing while a target is registered for Availability Zone 'all'", everywhere, [zonal]),
+        ("The DNS failover threshold (count) must be greater than or equal to the routing failover threshold", shop.group(), [routing("count", "3"), dns("count", "2")]),
+        ("The DNS failover threshold (percentage) must be greater than or equal to the routing failover threshold", shop.group(), [routing("percentage", "50"), dns("percentage", "49")]),
+    ]:
+        before = describe(TargetGroupArn=group)["Attributes"]
+        refused("InvalidConfigurationRequest", text, modify, TargetGroupArn=group, Attributes=pairs)
+        assert describe(TargetGroupArn=group)["Attributes"] == before, text
+    # What goes together, does.
+    for pairs in [[slow, sticky], [sticky, least], [random, mitigation], [least, zonal], [routing("count", "2"), dns("count", "2")]]:
+        modify(TargetGroupArn=shop.group(), Attributes=pairs)
+    modify(TargetGroupArn=control, Attributes=[slow, zonal])
+    function = shop.elb.create_target_group(Name=shop.name(), TargetType="lambda")["TargetGroups"][0]["TargetGroupArn"]
+    for wrong in [slow, least, zonal, dns("count", "1"), mitigation]:
+        refused("InvalidConfigurationRequest", f"A target group with target type 'lambda' does not support the attribute {wrong['Key']}",
+                modify, TargetGroupArn=function, Attributes=[wrong])
+    refused("ValidationError", "A target control port needs target type 'instance' or 'ip'", shop.elb.create_target_group,
+            Name=shop.name(), TargetType="lambda", TargetControlPort=3000)
+    refused("TargetGroupNotFound", "One or more target groups not found", shop.elb.describe_target_groups, Names=["no-such-group"])
+
+
 def test_listener_attributes(shop):
     balancer = shop.balancer()["LoadBalancerArn"]
     listener = shop.listener(balancer)

@@ -32,7 +32,9 @@ impl Exchange {
             });
             self.refused.push(target.id);
         }
-        if error != ConnectError::OutOfResources {
+        // A slot at a target that refuses is not held: its health says when it is back, and the slot is free from then on.
+        let free = error == ConnectError::Refused && self.line.is_some();
+        if error != ConnectError::OutOfResources && !free {
             self.lose(now, mind);
         }
         match error {

@@ -96,6 +96,13 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Gives up the place in the queue, if it has one.
+    pub(super) fn leave(&mut self) {
+        self.waiting = None;
+    }
+}
+
 impl Exchange {
     /// Asks for a slot.
     pub(super) fn admit(
