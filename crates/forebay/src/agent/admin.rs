@@ -106,32 +106,23 @@ impl Shown {
     fn metrics(&self) -> String {
         let figures = self.turnstile.with(|permits| permits.figures());
         let mut page = Page::default();
-        let gauges: [(&str, &str, u64); 5] = [
-            (
-                "limit",
-                "Requests that may be at the application at once.",
-                u64::from(figures.limit),
-            ),
+        let count = u64::from;
+        let at_once = "Requests that may be at the application at once.";
+        let waiting = "Requests that wait at nodes, as they last told.";
+        let gauges = [
+            ("limit", at_once, count(figures.limit)),
             (
                 "in_flight",
                 "Requests at the application.",
-                u64::from(figures.in_flight),
+                count(figures.in_flight),
             ),
-            (
-                "permits",
-                "Permits that nodes hold.",
-                u64::from(figures.outstanding),
-            ),
+            ("permits", "Permits that nodes hold.", count(figures.outstanding)),
             (
                 "channels",
                 "Nodes with a control channel.",
-                u64::from(figures.sessions),
+                count(figures.sessions),
             ),
-            (
-                "waiting",
-                "Requests that wait at nodes, as they last told.",
-                figures.waiting,
-            ),
+            ("waiting", waiting, figures.waiting),
         ];
         for (name, help, value) in gauges {
             page.write(name, "gauge", help, &[("", value)]);
