@@ -63,6 +63,7 @@ impl Scene {
         Scene {
             nodes: self.nodes / 4,
             targets: self.targets / 10,
+            trouble: self.trouble * 10,
             ..self
         }
     }
