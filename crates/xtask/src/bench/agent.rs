@@ -33,14 +33,22 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
         "--package",
         "forebay-bench",
     ])?)?;
+    // As images of it are built (docs/target-control.md).
+    run_command(&mut cargo(&[
+        "build",
+        "--profile",
+        "agent",
+        "--package",
+        "forebay",
+        "--bin",
+        "forebay-agent",
+    ])?)?;
     let dir = crate::root()?.join("target/bench-agent");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;
     let bare = relay(&backends.addresses[..1])?;
     let (beside, control) = start_agent(backends.addresses[0])?;
-    std::thread::sleep(Duration::from_secs(1));
-    let idle = resident_kib(&beside)?;
     let ways: [(&str, Running); 2] = [
         (
             "relay",
@@ -51,6 +59,9 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
             chain(&dir.join("b"), "127.209.0.0/16", beside.address, Some(control))?,
         ),
     ];
+    // Its node is connected and has sent requests.
+    std::thread::sleep(Duration::from_secs(1));
+    let idle = resident_kib(&beside)?;
     let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for round in 1..=rounds {
         for (name, front) in &ways {
@@ -84,7 +95,7 @@ fn word(kept: bool) -> &'static str {
 /// An agent in front of this backend, on CPU 0; and its control port.
 fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
     let (data, control) = (free()?, free()?);
-    let args = ["agent", "--data-address", &data.to_string()].map(str::to_owned);
+    let args = ["--data-address", &data.to_string()].map(str::to_owned);
     let more = [
         "--control-address".to_owned(),
         control.to_string(),
@@ -94,7 +105,8 @@ fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
         LIMIT.to_owned(),
     ];
     let args: Vec<String> = args.into_iter().chain(more).collect();
-    Ok((start("0", &binary("forebay")?, &args, data)?, control.port()))
+    let built = binary("forebay")?.with_file_name("../agent/forebay-agent");
+    Ok((start("0", &built, &args, data)?, control.port()))
 }
 
 /// A load balancer on CPU 1 that sends to this address.
