@@ -29,6 +29,8 @@ pub struct Gate<T, W> {
     figures: Figures,
     /// Something has changed since `poll` had nothing more.
     stirred: bool,
+    /// Nobody comes in any more.
+    closed: bool,
 }
 
 impl<T: Clone, W> Gate<T, W> {
@@ -42,6 +44,7 @@ impl<T: Clone, W> Gate<T, W> {
             drain: Drain::default(),
             figures: Figures::default(),
             stirred: false,
+            closed: false,
         }
     }
 
@@ -67,7 +70,20 @@ impl<T: Clone, W> Gate<T, W> {
         } else {
             Why::Full
         };
-        for place in self.queue.beyond(self.rules.length) {
+        let places = self.queue.beyond(self.rules.length);
+        self.dismiss(now, &places, why);
+    }
+
+    /// Refuses whoever waits, and whoever comes from now on.
+    pub fn close(&mut self, now: Mono) {
+        self.stir(now);
+        self.closed = true;
+        let places = self.queue.places();
+        self.dismiss(now, &places, Why::NoSlot);
+    }
+
+    fn dismiss(&mut self, now: Mono, places: &[Place], why: Why) {
+        for &place in places {
             let Some(entry) = self.queue.leave(place) else {
                 continue;
             };
@@ -128,6 +144,9 @@ impl<T: Clone, W> Gate<T, W> {
             let retry_after = wait.unwrap_or(SOONEST).clamp(SOONEST, LATEST);
             Some(Refusal { why, retry_after })
         };
+        if self.closed {
+            return refusal(Why::NoSlot, None);
+        }
         if arrival.deadline <= now {
             return refusal(Why::Late, self.predicted(arrival));
         }
@@ -299,6 +318,9 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// How many wait that may use this target: what to tell its agent.
     pub fn waiting_for(&self, key: Key) -> usize {
+        if !self.seats.is_member(key) {
+            return 0;
+        }
         self.queue.waiting_for(self.seats.zone_of(key))
     }
 

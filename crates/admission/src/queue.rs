@@ -157,11 +157,27 @@ impl<W> Queue<W> {
         places
     }
 
+    /// Everyone who waits.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let entries = (0..).zip(&self.slab);
+        entries
+            .filter_map(|(index, entry)| {
+                let number = entry.as_ref()?.number;
+                Some(Place { index, number })
+            })
+            .collect()
+    }
+
     /// Someone comes to wait.
     pub(crate) fn join(&mut self, comer: &Comer, waiter: W) -> Place {
         self.numbers += 1;
         let number = self.numbers;
-        let class = self.class_of(comer.class);
+        // Whoever waits at the front waits before all classes, and is of none.
+        let class = if comer.front {
+            SHARED
+        } else {
+            self.class_of(comer.class)
+        };
         let entry = Entry {
             waiter,
             deadline: comer.deadline,

@@ -371,6 +371,15 @@ impl<T: Clone> Seats<T> {
         self.sides.get(self.seats[number as usize].as_ref()?.side)?.zone
     }
 
+    /// Whether this target may be picked.
+    pub(crate) fn is_member(&self, key: Key) -> bool {
+        let seat = self
+            .by_key
+            .get(&key)
+            .and_then(|&number| self.seats[number as usize].as_ref());
+        seat.is_some_and(|seat| seat.target.is_some())
+    }
+
     /// How many may be picked.
     pub(crate) fn members(&self) -> usize {
         self.members

@@ -354,7 +354,10 @@ impl Exchange {
             Outcome::Released => self.released(now, picture, mind, stats),
             Outcome::Late => self.late(now, picture, mind, stats),
             Outcome::Answered(status) => {
-                if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
+                // An answer that refuses may have been made before the permit was looked at: it is returned, which an agent
+                // that has seen it takes for nothing.
+                let pass = self.in_flight.as_mut().and_then(InFlight::pass);
+                if let Some(pass) = pass.filter(|_| status < 400) {
                     pass.seen();
                 }
                 self.record.answered = Some(now);

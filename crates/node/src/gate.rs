@@ -168,22 +168,15 @@ impl GroupGate {
         self.with(Some(now), |gate, now| gate.set_rules(now, rules));
     }
 
-    /// The group is gone: whoever waits is refused.
+    /// It is asked for no longer, or its group is gone: whoever waits is refused, and whoever comes.
     pub(crate) fn dissolve(&self, now: Mono) {
-        self.arrange(now, Vec::new());
-        self.with(Some(now), |gate, now| {
-            gate.set_rules(
-                now,
-                Rules {
-                    length: 0,
-                    ..gate.rules().clone()
-                },
-            );
-        });
+        self.with(Some(now), |gate, now| gate.close(now));
     }
 
     pub(crate) fn arrange(&self, now: Mono, members: Vec<Member<Arc<TargetView>>>) {
         self.with(Some(now), |gate, now| gate.arrange(now, members));
+        // For whom requests wait may have changed, though their number has not.
+        self.tell();
     }
 
     /// A request has come.
@@ -376,13 +369,9 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let (target, took) = (self.target.0, self.took);
-        let unused = self.permit.filter(|_| !self.sent);
-        self.gate.with(self.ended, |gate, now| {
-            gate.release(now, target, took);
-            // Good for another request.
-            gate.grant(now, target, unused.as_slice());
-        });
-        if let Some(id) = self.permit.filter(|_| self.sent && !self.seen) {
+        self.gate
+            .with(self.ended, |gate, now| gate.release(now, target, took));
+        if let Some(id) = self.permit.filter(|_| !self.seen) {
             lock(&self.gate.unused).entry(self.target).or_default().push(id);
             self.gate.tell();
         }

@@ -240,7 +240,11 @@ impl Desks {
             self.meter.give_back(core::mem::take(&mut desk.promised));
         }
         self.spare -= usize::from(desk.spare);
-        if self.free.len() >= KEPT || frugal || desk.spare || desk.input.len() > INPUT_KEPT {
+        if self.free.len() >= KEPT
+            || frugal
+            || desk.spare
+            || !(INPUT_BYTES..=INPUT_KEPT).contains(&desk.input.len())
+        {
             self.meter.give_back(desk.counted);
             return;
         }
@@ -269,7 +273,7 @@ impl Desks {
         room.out = core::mem::take(&mut desk.out);
         room.body = core::mem::take(&mut desk.body);
         room.counted = desk.counted;
-        desk.counted = PACKED_BYTES + desk.input.len();
+        desk.counted = PACKED_BYTES + desk.input.len() + desk.fields.len() * size_of::<Field>();
         desk.packed = true;
         self.meter.take(desk.counted);
         self.give_back(Box::new(room));

@@ -81,12 +81,13 @@ impl Exchange {
         if pushed {
             self.wait = answer.retry_after.map(|wait| wait.min(LONGEST_WAIT));
         }
-        if !(answer.replayable && (self.safe || pushed)) {
+        let failed = self.leave.retries > 0 && matches!(answer.status, 502..=504);
+        if !(answer.replayable && (pushed || (self.safe && failed))) {
             return None;
         }
         let failed = self.record.target.clone();
         let step = if pushed && self.line.is_some() {
-            self.push_back(now, picture);
+            self.push_back(now, picture)?;
             self.requeue(now, picture, mind, stats)?
         } else {
             self.again(now, picture, mind, stats)?

@@ -32,8 +32,12 @@ impl Exchange {
             });
             self.refused.push(target.id);
         }
-        // A slot at a target that refuses is not held: its health says when it is back, and the slot is free from then on.
+        // A slot at a target that refuses is not held for as long as a success would take: its health says when it is back.
         let free = error == ConnectError::Refused && self.line.is_some();
+        if free && self.permit().is_none() {
+            // Else the next in line would be sent there, too, while a slot elsewhere will come.
+            self.rest(now, picture);
+        }
         if error != ConnectError::OutOfResources && !free {
             self.lose(now, mind);
         }

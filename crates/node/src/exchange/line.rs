@@ -18,6 +18,11 @@ use std::sync::Arc;
 /// How long a target that pushes a request back without saying for how long is left with one slot less.
 const PUSHED: Duration = Duration::from_secs(1);
 
+/// The least time for which it is.
+const LEAST_REST: Duration = Duration::from_millis(100);
+/// Push-backs of one request.
+const MOST_PUSHED: u8 = 5;
+
 /// One request's claim to a slot, from its arrival on.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -28,6 +33,8 @@ pub(super) struct Line {
     waiting: Option<Waiting>,
     /// It had a slot before: it goes to the front.
     front: bool,
+    /// Targets that said they had no slot for it.
+    pushed: u8,
 }
 
 /// A class's number: FNV-1a of its name. Two names that meet share their share, no more.
@@ -92,6 +99,7 @@ impl Line {
             deadline: now + wait,
             waiting: None,
             front: false,
+            pushed: 0,
         }
     }
 }
@@ -244,13 +252,27 @@ impl Exchange {
         Some(self.admit(now, gate, group, mind, stats))
     }
 
-    /// Its target said that it has no slot: it is given one less for a while.
-    pub(super) fn push_back(&mut self, now: Mono, picture: &Picture) {
+    /// Its target said that it has no slot: it is given one less for a while, and others go before it. None if too many have
+    /// said so of this request: then it is the request.
+    pub(super) fn push_back(&mut self, now: Mono, picture: &Picture) -> Option<()> {
+        let line = self.line.as_mut()?;
+        line.pushed = line
+            .pushed
+            .checked_add(1)
+            .filter(|&pushed| pushed <= MOST_PUSHED)?;
+        self.rest(now, picture);
+        self.refused
+            .extend(self.record.target.as_ref().map(|target| target.id));
+        Some(())
+    }
+
+    /// Gives its target one slot less for a while.
+    pub(super) fn rest(&mut self, now: Mono, picture: &Picture) {
         let group = self.record.group.and_then(|group| picture.group(group));
         if let (Some(gate), Some(target)) = (group.and_then(|group| group.gate.as_ref()), &self.record.target)
         {
-            let until = now + self.wait.take().unwrap_or(PUSHED);
-            gate.pause(now, target.id, until);
+            let asked = self.wait.take().unwrap_or(PUSHED);
+            gate.pause(now, target.id, now + asked.max(LEAST_REST));
         }
     }
 

@@ -49,6 +49,7 @@ impl Group {
             }
             (None, Some(gate)) => {
                 gate.set_rules(now, open());
+                gate.dissolve(now);
                 self.gate = None;
             }
             (None, None) => {}

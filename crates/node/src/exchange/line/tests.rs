@@ -314,3 +314,110 @@ fn deadlines_and_classes_come_from_headers() {
     assert_eq!(line(&mut world, "grpc-timeout", "1\u{e4}".as_bytes()).2, ten);
     assert_eq!(line(&mut world, "grpc-timeout", b"").2, ten);
 }
+
+#[test]
+fn a_permit_whose_request_was_refused_before_it_was_looked_at_goes_back() {
+    let mut world = World::new(1, QueueSettings::of(Concurrency::Agent));
+    let target = world.picture.groups[0].targets[0].id;
+    for (status, back) in [(400, true), (503, true), (200, false)] {
+        world.gate().grant(world.now, target, &[WorkId(9)]);
+        let (mut exchange, _) = world.begin();
+        world.on(&mut exchange, Outcome::Answered(status));
+        exchange.settle(world.now, None, &world.picture.listeners[0], &mut world.mind);
+        assert_eq!(!world.gate().take_unused(target).is_empty(), back, "{status}");
+    }
+}
+
+#[test]
+fn what_an_application_refuses_is_not_sent_again() {
+    let settings = GroupSettings {
+        queue: Some(Arc::new(QueueSettings::of(Concurrency::Agent))),
+        retries: 2,
+        ..GroupSettings::default()
+    };
+    let mut world = World::new(2, QueueSettings::of(Concurrency::Agent));
+    world.picture = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
+    let target = world.picture.groups[0].targets[0].id;
+    world.gate().grant(world.now, target, &[WorkId(1), WorkId(2)]);
+    let (mut exchange, _) = world.begin();
+    exchange.safe = true;
+    let mut answer = Candidate {
+        status: 403,
+        retry_after: None,
+        replayable: true,
+        permit_refused: false,
+    };
+    let listener = &world.picture.listeners[0];
+    assert!(
+        exchange
+            .reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+            .is_none()
+    );
+    answer.status = 503;
+    assert!(
+        exchange
+            .reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+            .is_some()
+    );
+}
+
+#[test]
+fn a_target_that_refuses_does_not_draw_those_who_wait() {
+    let mut world = World::fixed(2, 1, 10);
+    let (mut refused, step) = world.begin();
+    let Step::Send { target: dead, .. } = step else {
+        panic!("{step:?}")
+    };
+    let (busy, _) = world.begin();
+    let (_waits, step) = world.begin();
+    let again = world.on(&mut refused, Outcome::NotConnected(crate::ConnectError::Refused));
+    assert!(
+        !is_ready(&again) && !is_ready(&step),
+        "the dead target's slot rests"
+    );
+    world.settle(busy);
+    assert!(is_ready(&again));
+    let Step::Send { target, .. } = world.on(&mut refused, Outcome::Released) else {
+        panic!("not sent")
+    };
+    assert_ne!(target.id, dead.id);
+}
+
+#[test]
+fn one_request_does_not_rest_all_slots() {
+    let mut world = World::fixed(1, 20, 10);
+    let (mut exchange, _) = world.begin();
+    let answer = Candidate {
+        status: 503,
+        retry_after: Some(Duration::ZERO),
+        replayable: true,
+        permit_refused: false,
+    };
+    let again = |world: &mut World, exchange: &mut Exchange| {
+        let listener = &world.picture.listeners[0];
+        exchange.reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+    };
+    for _ in 0..MOST_PUSHED {
+        assert!(matches!(
+            again(&mut world, &mut exchange),
+            Some(Step::Send { .. })
+        ));
+    }
+    assert!(
+        again(&mut world, &mut exchange).is_none(),
+        "then its client sees it"
+    );
+    assert_eq!(world.gate().figures().free, 20 - 1 - u64::from(MOST_PUSHED));
+}
+
+#[test]
+fn nobody_waits_at_a_gate_that_is_closed() {
+    let mut world = World::fixed(1, 1, 10);
+    let (mut back, _) = world.begin();
+    let (_waits, step) = world.begin();
+    let at_front = world.on(&mut back, Outcome::NotConnected(crate::ConnectError::Refused));
+    assert!(!is_ready(&at_front) && !is_ready(&step));
+    world.gate().dissolve(world.now);
+    assert!(is_ready(&at_front) && is_ready(&step));
+    assert!(matches!(world.begin().1, Step::Answer(_)));
+}
