@@ -30,7 +30,7 @@ class Target:
         self.free_since = time.monotonic()
         self.seen = set()
         self.agent = None
-        self.troubled = False
+        self.troubled, self.calm = False, 0.0
 
     async def listen(self):
         self.server = await asyncio.start_server(self.serve, self.ip, 9000, backlog=1024)
@@ -46,6 +46,7 @@ class Target:
     def disturb(self, troubled):
         """What nodes know of it may be old: it counts again once they have used it again after that."""
         self.troubled = troubled
+        self.calm = time.monotonic()
         self.seen.clear()
 
     async def serve(self, reader, writer):
@@ -110,6 +111,13 @@ class Node:
             TargetGroupArn=balancer.group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}])
         return balancer
 
+    def waits(self):
+        """How many wait in its queue; none if it does not say."""
+        try:
+            return self.house.metric("^forebay_surge_queue_length")
+        except OSError:
+            return 0
+
     def restart(self):
         self.house.start()
         self.balancer.elb = self.house.client("elbv2")
@@ -172,23 +180,28 @@ class Watch:
                     key = (node, target.address, target.served)
                     # Each look counts for its interval: what this process itself missed is nobody's fault.
                     strands[key] = self.strand.get(key, 0) + 1
+        # Whoever was sent to an agent that stands still does not wait for a slot: it has one. The node knows who waits.
+        for node in {key[0] for key, looks in strands.items() if looks * SAMPLE >= 0.04}:
+            if not self.nodes[node].waits():
+                strands = {key: looks for key, looks in strands.items() if key[0] != node}
         self.strand = strands
         for key, looks in strands.items():
             span = looks * SAMPLE
             allowed = 0.1 if now - self.died < 0.5 else 0.05
             self.worst = max(self.worst, span)
-            if span > allowed and (not self.over or self.over[-1][0] != key):
-                self.over.append((key, round(now, 3)))
+            if span > allowed and key not in {entry[0] for entry in self.over}:
+                target = next(target for target in self.targets if target.address == key[1])
+                self.over.append((key, f"{now - target.calm:.2f} s after its last trouble"))
 
 
 async def call(work, *arguments):
     return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
-async def trouble(draws, nodes, targets, watch, until, counts):
+async def trouble(draws, kinds, nodes, targets, watch, until, counts):
     while time.monotonic() < until - 3:
         await asyncio.sleep(draws.uniform(0.2, 1.0))
-        what = draws.choice(["agent", "agent", "node", "leave", "still agent", "still node"])
+        what = draws.choice(kinds)
         target, node = draws.choice(targets), draws.choice(nodes)
         counts[what] += 1
         if what == "agent":
@@ -259,7 +272,7 @@ async def run(options):
     tasks = [
         asyncio.create_task(node.client(random.Random(f"{options.seed}-{node.number}-{number}"), number, until, busy if number else lambda: True))
         for node in nodes for number in range(clients)]
-    tasks += [asyncio.create_task(watch.run(until)), asyncio.create_task(trouble(draws, nodes, targets, watch, until, counts))]
+    tasks += [asyncio.create_task(watch.run(until)), asyncio.create_task(trouble(draws, options.kinds.split(","), nodes, targets, watch, until, counts))]
     done = await asyncio.wait_for(asyncio.gather(*tasks), options.seconds + 90)
     assert done is not None
     # When all is calm, every slot is to be had again.
@@ -283,6 +296,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name, default in [("seconds", 25), ("nodes", 3), ("targets", 4), ("limit", 2), ("seed", 1)]:
         parser.add_argument("--" + name, type=int, default=default)
+    parser.add_argument("--kinds", default="agent,agent,node,leave,still agent,still node", help="what happens, at random")
     parser.add_argument("--strict", action="store_true", help="fail if a slot was free for longer than the bound")
     options = parser.parse_args()
     watch = asyncio.run(run(options))
