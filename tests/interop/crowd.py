@@ -52,8 +52,9 @@ def main():
         length = lambda: house.metric("^forebay_surge_queue_length")
         first, each = crowd(house, front, length)
         assert each <= 4096, each
-        later = [crowd(house, front, length)[0] for _ in range(3)]
-        assert later[-1] <= later[0] * 1.03, (first, later)
+        # An allocator's free pieces settle within a few rounds. What leaks, even a tenth of each stream, adds up to half as much again.
+        later = [crowd(house, front, length)[0] for _ in range(5)]
+        assert later[-1] <= first * 1.2, (first, later)
         house.stop()
     print("crowd: passed")
 
