@@ -1,6 +1,7 @@
 //! Room one: takes connections and keeps each for its lifetime.
 
 use crate::h2;
+use crate::head::Bounds;
 use crate::read::{self, Next};
 use crate::secure::{Wire, readable, secure};
 use crate::settle;
@@ -14,6 +15,7 @@ use forebay_units::Mono;
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -63,6 +65,15 @@ impl Visit {
     /// The listener it came to, while that is there and speaks the protocol that the connection came by.
     pub(crate) fn listener<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
         self.place.find(picture)
+    }
+
+    /// How long a request's head may be.
+    pub(crate) fn bounds(&self) -> &'static Bounds {
+        if self.place.sniffs {
+            &Bounds::NODE
+        } else {
+            &Bounds::CLIENT
+        }
     }
 
     /// `http` or `https`: how it came, whatever its listener has become since.
@@ -262,8 +273,17 @@ fn serve<'a, W: Wire + 'a>(
     visit: &'a Visit,
     slot: &'a Slot,
     first: bool,
-) -> std::pin::Pin<Box<dyn Future<Output = Next> + 'a>> {
-    Box::pin(read::serve(worker, stream, visit, slot, first))
+) -> Pin<Box<dyn Future<Output = Next> + 'a>> {
+    boxed(|| read::serve(worker, stream, visit, slot, first))
+}
+
+/// A future made in its box: moving it there costs as much as it is large, some kilobytes.
+fn boxed<'a, F: Future<Output = Next> + 'a>(
+    make: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = Next> + 'a>> {
+    let room = Box::<F>::new_uninit();
+    let made: Box<F> = Box::write(room, make());
+    Box::into_pin(made)
 }
 
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.

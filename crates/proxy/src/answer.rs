@@ -1,9 +1,10 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
-use crate::buffers::Field;
+use crate::buffers::{Field, write_lines};
 use crate::cookies::Extra;
 use crate::framing::Framing;
 use crate::head::{AnswerHead, has_word};
+use crate::names::Known;
 use forebay_model::ListenerSettings;
 use forebay_node::phrase;
 use forebay_units::digits::decimal;
@@ -13,10 +14,7 @@ use std::io::Write as _;
 fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     fields
         .iter()
-        .filter(|field| {
-            let name = field.name(head);
-            name.len() == 10 && name.eq_ignore_ascii_case(b"connection")
-        })
+        .filter(|field| field.is(Known::Connection))
         .map(|field| field.value(head))
 }
 
@@ -26,21 +24,23 @@ pub(crate) fn says_close(fields: &[Field], head: &[u8]) -> bool {
 
 /// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
 /// or 304 leave out cannot be called away.
-fn is_named(fields: &[Field], head: &[u8], name: &[u8]) -> bool {
-    !name.eq_ignore_ascii_case(b"content-length")
-        && connection_words(fields, head).any(|value| has_word(value, name))
+fn is_named(fields: &[Field], head: &[u8], field: &Field) -> bool {
+    !field.is(Known::ContentLength)
+        && connection_words(fields, head).any(|value| has_word(value, field.name(head)))
 }
 
 /// Header lines of an answer that are of the target's connection only, or written anew.
-fn is_dropped(name: &[u8], keeps_length: bool) -> bool {
-    match name.len() {
-        7 => name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"trailer"),
-        10 => name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"keep-alive"),
-        14 => !keeps_length && name.eq_ignore_ascii_case(b"content-length"),
-        16 => name.eq_ignore_ascii_case(b"proxy-connection"),
-        17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
-        // An agent's word to its node. Applications may not say it in its place.
-        22 => name.eq_ignore_ascii_case(b"x-forebay-work-refused"),
+fn is_dropped(known: Known, keeps_length: bool) -> bool {
+    match known {
+        Known::Connection
+        | Known::KeepAlive
+        | Known::ProxyConnection
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade
+        // Applications may not say it in an agent's place.
+        | Known::WorkRefused => true,
+        Known::ContentLength => !keeps_length,
         _ => false,
     }
 }
@@ -76,12 +76,14 @@ impl<'a> Kept<'a> {
     }
 
     pub(crate) fn keeps(&self, field: &Field) -> bool {
-        let name = field.name(self.bytes);
         let set = &self.settings.response_headers;
-        let overridden = || set.iter().any(|set| set.0.as_bytes().eq_ignore_ascii_case(name));
-        !(is_dropped(name, self.keeps_length)
+        let overridden = || {
+            let name = field.name(self.bytes);
+            set.iter().any(|set| set.0.as_bytes().eq_ignore_ascii_case(name))
+        };
+        !(is_dropped(field.known, self.keeps_length)
             || (!set.is_empty() && overridden())
-            || (self.names_others && is_named(self.fields, self.bytes, name)))
+            || (self.names_others && is_named(self.fields, self.bytes, field)))
     }
 }
 
@@ -99,9 +101,7 @@ pub(crate) fn write_upgrade_head(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
     );
     let kept = Kept::new(bytes, fields, head, false, settings);
-    for field in fields.iter().filter(|field| kept.keeps(field)) {
-        field.write(bytes, out);
-    }
+    write_lines(out, bytes, fields, |field| kept.keeps(field));
     write_set(out, settings);
     write_extras(out, extras);
     out.extend_from_slice(b"\r\n");
@@ -144,9 +144,7 @@ pub(crate) fn write_answer_head(
     });
     out.extend_from_slice(b"\r\n");
     let kept = Kept::new(bytes, fields, head, to_head, settings);
-    for field in fields.iter().filter(|field| kept.keeps(field)) {
-        field.write(bytes, out);
-    }
+    write_lines(out, bytes, fields, |field| kept.keeps(field));
     write_set(out, settings);
     write_extras(out, extras);
     if to_chunks {

@@ -1,6 +1,7 @@
 //! Buffers that active requests borrow from their worker, so that idle connections hold none.
 
 use crate::memory::Meter;
+use crate::names::Known;
 use crate::note::Note;
 use std::rc::Rc;
 
@@ -41,6 +42,14 @@ impl Span {
         }
     }
 
+    /// From one offset to another. Heads are far shorter than 4 GiB.
+    pub(crate) fn between(start: usize, end: usize) -> Span {
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
     pub(crate) fn of<'a>(&self, head: &'a [u8]) -> &'a [u8] {
         &head[self.start as usize..self.end as usize]
     }
@@ -65,34 +74,52 @@ impl Span {
 }
 
 /// One header line of a parsed head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: Span,
     pub(crate) value: Span,
+    /// Which name it is.
+    pub(crate) known: Known,
 }
 
 impl Field {
-    pub(crate) fn name<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.name.of(head)
+    pub(crate) fn is(&self, known: Known) -> bool {
+        self.known == known
     }
 
-    /// Appends the line as `name: value`: in one piece where it stands so in the head already.
-    pub(crate) fn write(&self, head: &[u8], out: &mut Vec<u8>) {
-        let (start, end) = (self.name.start as usize, self.value.end as usize);
-        let gap = head.get(self.name.end as usize..self.value.start as usize);
-        if gap == Some(b": ") && head.get(end..end + 2) == Some(b"\r\n") {
-            out.extend_from_slice(&head[start..end + 2]);
-        } else {
-            out.extend_from_slice(self.name(head));
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(self.value(head));
-            out.extend_from_slice(b"\r\n");
-        }
+    pub(crate) fn name<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        self.name.of(head)
     }
 
     pub(crate) fn value<'a>(&self, head: &'a [u8]) -> &'a [u8] {
         self.value.of(head)
     }
+}
+
+/// Appends the header lines that `keeps` picks, as `name: value`. Lines that stand so in the head already go in one piece with
+/// their neighbours.
+pub(crate) fn write_lines(out: &mut Vec<u8>, head: &[u8], fields: &[Field], keeps: impl Fn(&Field) -> bool) {
+    let mut run = 0..0;
+    for field in fields.iter().filter(|field| keeps(field)) {
+        let (start, end) = (field.name.start as usize, field.value.end as usize);
+        let gap = head.get(field.name.end as usize..field.value.start as usize);
+        let stands = gap == Some(b": ") && head.get(end..end + 2) == Some(b"\r\n");
+        if stands && run.end == start {
+            run.end = end + 2;
+            continue;
+        }
+        out.extend_from_slice(&head[run]);
+        run = 0..0;
+        if stands {
+            run = start..end + 2;
+        } else {
+            out.extend_from_slice(field.name(head));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(field.value(head));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    out.extend_from_slice(&head[run]);
 }
 
 /// All memory that an active request works with.

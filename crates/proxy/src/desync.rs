@@ -4,6 +4,7 @@
 
 use crate::buffers::Field;
 use crate::head::RequestHead;
+use crate::names::Known;
 use forebay_model::DesyncMode;
 use forebay_node::journal::{Classified, Tier};
 use http_desync_guardian::request_analyzer::HttpRequestData;
@@ -135,7 +136,7 @@ fn is_plain(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> bool {
         if name.len() < SHORTEST_FRAMING_NAME {
             continue;
         }
-        if name.eq_ignore_ascii_case(b"content-length") {
+        if field.is(Known::ContentLength) {
             lengths += 1;
             let value = field.value(bytes);
             if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {

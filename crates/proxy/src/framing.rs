@@ -1,6 +1,7 @@
 //! Where a body ends: decided once per message, here, and nowhere else (RFC 9112 section 6.3).
 
 use crate::buffers::Field;
+use crate::names::Known;
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +35,14 @@ struct Claims {
 fn claims(fields: &[Field], head: &[u8]) -> Result<Claims, Unclear> {
     let mut claims = Claims::default();
     for field in fields {
-        let name = field.name(head);
-        if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
+        if field.is(Known::ContentLength) {
             let length = digits(field.value(head)).ok_or(Unclear::Malformed)?;
             // RFC 9112 section 6.3, item 5: differing lengths are an unrecoverable error.
             if claims.length.is_some_and(|known| known != length) {
                 return Err(Unclear::Malformed);
             }
             claims.length = Some(length);
-        } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if field.is(Known::TransferEncoding) {
             claims.codings += 1;
             let value = field.value(head);
             if value.eq_ignore_ascii_case(b"chunked") {

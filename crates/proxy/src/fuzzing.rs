@@ -2,12 +2,12 @@
 //! them as ordinary tests.
 
 use crate::answer::write_answer_head;
-use crate::buffers::{Desks, Field};
+use crate::buffers::{Desks, Field, write_lines};
 use crate::chunked::Decoder;
 use crate::desync;
 use crate::framing::{self, Framing, Unclear};
 use crate::h2::request;
-use crate::head::{AnswerHead, RequestHead};
+use crate::head::{AnswerHead, Bounds, RequestHead, agree};
 use crate::pump::{HEADROOM, Pump, TAILROOM};
 use forebay_model::ListenerSettings;
 use http::uri::PathAndQuery;
@@ -51,6 +51,7 @@ fn values<'a>(lines: &[(&[u8], &'a [u8])], name: &[u8]) -> Vec<&'a [u8]> {
 /// A request's head and its framing: parsed alike however it comes, understood in one way, and unchanged when written.
 pub fn request_head(data: &[u8]) {
     let bytes = without_empty_lines(data);
+    agree(bytes);
     let mut fields = Vec::new();
     let Ok(Some(head)) = RequestHead::parse(bytes, &mut fields) else {
         return;
@@ -74,7 +75,7 @@ pub fn request_head(data: &[u8]) {
     } else {
         b" HTTP/1.1\r\n"
     });
-    fields.iter().for_each(|field| field.write(whole, &mut again));
+    write_lines(&mut again, whole, &fields, |_| true);
     again.extend_from_slice(b"\r\n");
     let mut fields = Vec::new();
     match RequestHead::parse(&again, &mut fields) {
@@ -131,6 +132,7 @@ fn judge_framing(seen: &[(&[u8], &[u8])], http_10: bool, framing: Result<(Framin
 pub fn answer_head(data: &[u8]) {
     let [mode, bytes @ ..] = data else { return };
     let (to_head, keep) = (mode & 1 != 0, mode & 2 != 0);
+    agree(bytes);
     let mut fields = Vec::new();
     let Ok(Some(head)) = AnswerHead::parse(bytes, &mut fields) else {
         return;
@@ -361,7 +363,7 @@ pub fn h2_request(data: &[u8]) {
     let Some(mut desk) = Desks::default().take() else {
         return;
     };
-    let Ok(incoming) = request::write(&parts, mode & 1 != 0, &mut desk) else {
+    let Ok(incoming) = request::write(&parts, mode & 1 != 0, &mut desk, &Bounds::CLIENT) else {
         return;
     };
     let whole = &desk.input[desk.start..desk.end];

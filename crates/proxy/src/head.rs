@@ -1,15 +1,44 @@
 //! Heads of requests and answers, parsed once into offsets.
 
 use crate::buffers::{Field, Span};
+use crate::names::Known;
 use forebay_model::limits;
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
 
+mod plain;
+
 /// Header lines a head may have. ALB publishes only a limit in bytes; this bounds the parser's memory.
 const LINES: usize = 256;
 
-/// A request's head: offsets are relative to its first byte.
+/// How long a request's head may be, in bytes and lines.
 #[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) line: usize,
+    pub(crate) header: usize,
+    pub(crate) head: usize,
+    lines: usize,
+}
+
+impl Bounds {
+    /// ALB's quotas.
+    pub(crate) const CLIENT: Bounds = Bounds {
+        line: limits::REQUEST_LINE_BYTES,
+        header: limits::HEADER_BYTES,
+        head: limits::REQUEST_HEAD_BYTES,
+        lines: LINES,
+    };
+    /// At an agent, whose client is a node: what that has let in, with its own lines and a rewritten URL on top.
+    pub(crate) const NODE: Bounds = Bounds {
+        line: limits::REQUEST_LINE_BYTES * 3 / 2,
+        header: limits::HEADER_BYTES * 3 / 2,
+        head: limits::REQUEST_HEAD_BYTES * 3 / 2,
+        lines: LINES + 32,
+    };
+}
+
+/// A request's head: offsets are relative to its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestHead {
     pub(crate) method: Span,
     pub(crate) target: Span,
@@ -38,6 +67,7 @@ fn keep(headers: &[httparse::Header<'_>], bytes: &[u8], fields: &mut Vec<Field>)
         fields.push(Field {
             name: Span::within(bytes, header.name.as_bytes()),
             value: Span::within(bytes, header.value),
+            known: Known::of(header.name.as_bytes()),
         });
     }
 }
@@ -51,18 +81,52 @@ fn names_version(bytes: &[u8]) -> bool {
 }
 
 impl RequestHead {
-    /// Parses a head at the beginning of `bytes`; none while it is incomplete.
+    /// [`RequestHead::parse_within`] a client's bounds.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn parse(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<RequestHead>, HeadError> {
-        let mut headers = [const { MaybeUninit::uninit() }; LINES];
+        RequestHead::parse_within(bytes, fields, &Bounds::CLIENT)
+    }
+
+    /// Parses a head at the beginning of `bytes`; none while it is incomplete.
+    pub(crate) fn parse_within(
+        bytes: &[u8],
+        fields: &mut Vec<Field>,
+        bounds: &Bounds,
+    ) -> Result<Option<RequestHead>, HeadError> {
+        let head = match plain::request(bytes, fields, bounds.lines) {
+            Some(head) => head,
+            None => match RequestHead::parse_any(bytes, fields, bounds)? {
+                Some(head) => head,
+                None => return Ok(None),
+            },
+        };
+        let length = |span: Span| (span.end - span.start) as usize;
+        if length(head.method) + length(head.target) + 12 > bounds.line {
+            return Err(HeadError::LineTooLong);
+        }
+        let long = |field: &Field| length(field.name) + length(field.value) > bounds.header;
+        if head.length > bounds.head || fields.iter().any(long) {
+            return Err(HeadError::TooLong);
+        }
+        Ok(Some(head))
+    }
+
+    /// A head of any form, as long as it is.
+    fn parse_any(
+        bytes: &[u8],
+        fields: &mut Vec<Field>,
+        bounds: &Bounds,
+    ) -> Result<Option<RequestHead>, HeadError> {
+        let mut headers = [const { MaybeUninit::uninit() }; Bounds::NODE.lines];
+        let headers = &mut headers[..bounds.lines];
         let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(bytes, &mut headers) {
+        match request.parse_with_uninit_headers(bytes, headers) {
             Ok(Status::Partial) => {
-                let line_ended =
-                    memchr::memchr(b'\n', &bytes[..bytes.len().min(limits::REQUEST_LINE_BYTES)]).is_some();
-                if !line_ended && bytes.len() >= limits::REQUEST_LINE_BYTES {
+                let line_ended = memchr::memchr(b'\n', &bytes[..bytes.len().min(bounds.line)]).is_some();
+                if !line_ended && bytes.len() >= bounds.line {
                     return Err(HeadError::LineTooLong);
                 }
-                if bytes.len() >= limits::REQUEST_HEAD_BYTES {
+                if bytes.len() >= bounds.head {
                     Err(HeadError::TooLong)
                 } else {
                     Ok(None)
@@ -74,18 +138,6 @@ impl RequestHead {
                 else {
                     return Err(HeadError::Malformed);
                 };
-                if method.len() + target.len() + 12 > limits::REQUEST_LINE_BYTES {
-                    return Err(HeadError::LineTooLong);
-                }
-                if length > limits::REQUEST_HEAD_BYTES {
-                    return Err(HeadError::TooLong);
-                }
-                let long = |header: &httparse::Header<'_>| {
-                    header.name.len() + header.value.len() > limits::HEADER_BYTES
-                };
-                if request.headers.iter().any(long) {
-                    return Err(HeadError::TooLong);
-                }
                 keep(request.headers, bytes, fields);
                 Ok(Some(RequestHead {
                     method: Span::within(bytes, method.as_bytes()),
@@ -122,7 +174,7 @@ pub(crate) fn host_of(head: &[u8]) -> Option<&str> {
 }
 
 /// An answer's head: offsets are relative to its first byte.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AnswerHead {
     pub(crate) status: u16,
     pub(crate) phrase: Span,
@@ -133,15 +185,26 @@ pub(crate) struct AnswerHead {
 impl AnswerHead {
     /// Parses a head at the beginning of `bytes`; none while it is incomplete.
     pub(crate) fn parse(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<AnswerHead>, HeadError> {
+        let head = match plain::answer(bytes, fields, LINES) {
+            Some(head) => Some(head),
+            None => AnswerHead::parse_any(bytes, fields)?,
+        };
+        // What is longer may not be complete yet.
+        if head.map_or(bytes.len() >= limits::RESPONSE_HEAD_BYTES, |head| {
+            head.length > limits::RESPONSE_HEAD_BYTES
+        }) {
+            return Err(HeadError::TooLong);
+        }
+        Ok(head)
+    }
+
+    /// A head of any form.
+    fn parse_any(bytes: &[u8], fields: &mut Vec<Field>) -> Result<Option<AnswerHead>, HeadError> {
         let mut headers = [const { MaybeUninit::uninit() }; LINES];
         let mut answer = httparse::Response::new(&mut []);
         match ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers) {
-            Ok(Status::Partial) if bytes.len() >= limits::RESPONSE_HEAD_BYTES => Err(HeadError::TooLong),
             Ok(Status::Partial) => Ok(None),
             Ok(Status::Complete(length)) => {
-                if length > limits::RESPONSE_HEAD_BYTES {
-                    return Err(HeadError::TooLong);
-                }
                 let status = answer
                     .code
                     .filter(|code| (100..=999).contains(code))
@@ -168,6 +231,33 @@ pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
     value
         .split(|&byte| byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+}
+
+/// What the quick way takes for a head is what the general one makes of it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn agree(bytes: &[u8]) -> (bool, bool) {
+    let (mut quick, mut general) = (Vec::new(), Vec::new());
+    let request = plain::request(bytes, &mut quick, LINES);
+    if request.is_some() {
+        let parsed = RequestHead::parse_any(bytes, &mut general, &Bounds::CLIENT);
+        assert_eq!(
+            (Ok(request), &quick),
+            (parsed, &general),
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
+    let answer = plain::answer(bytes, &mut quick, LINES);
+    if answer.is_some() {
+        let parsed = AnswerHead::parse_any(bytes, &mut general);
+        assert_eq!(
+            (Ok(answer), &quick),
+            (parsed, &general),
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
+    (request.is_some(), answer.is_some())
 }
 
 #[cfg(test)]
@@ -216,7 +306,91 @@ mod tests {
         assert_eq!(parse(header.as_bytes()), Err(HeadError::TooLong));
     }
 
+    #[test]
+    fn a_node_may_have_added_to_what_a_client_sent() {
+        let mut fields = Vec::new();
+        let lines = |count: usize, length: usize| {
+            let line = format!("A: {}\r\n", "a".repeat(length));
+            format!("GET / HTTP/1.1\r\n{}\r\n", line.repeat(count))
+        };
+        for (head, by_node) in [
+            (lines(257, 1), true),
+            (lines(1, 17_000), true),
+            (lines(5, 14_000), true),
+            (lines(300, 1), false),
+            (lines(1, 30_000), false),
+            (lines(8, 14_000), false),
+        ] {
+            let head = head.as_bytes();
+            assert_eq!(
+                RequestHead::parse(head, &mut fields).err(),
+                Some(HeadError::TooLong)
+            );
+            let parsed = RequestHead::parse_within(head, &mut fields, &Bounds::NODE);
+            assert_eq!(parsed.is_ok(), by_node, "{}", head.len());
+        }
+    }
+
+    #[test]
+    fn usual_heads_are_read_the_quick_way() {
+        let lines = "Host: a.example:80\r\nUser-Agent: curl/8.5.0 (x; y)\r\nAccept: */*\r\nContent-Length: 63\r\nX: \u{e4}\r\n\r\nbody";
+        assert_eq!(
+            agree(format!("GET /a?b=[c]{{d}} HTTP/1.1\r\n{lines}").as_bytes()),
+            (true, false)
+        );
+        assert_eq!(
+            agree(format!("HTTP/1.1 404 Not Found\r\n{lines}").as_bytes()),
+            (false, true)
+        );
+        assert_eq!(agree(b"GET / HTTP/1.0\r\n\r\n"), (true, false));
+        for odd in [
+            "GET / HTTP/1.1\r\nA: b\n\r\n",
+            "GET / HTTP/1.1\r\nA:b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b",
+            "GET /\u{e4} HTTP/1.1\r\n\r\n",
+            "HTTP/1.1 200\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\x7f\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b \r\n\r\n",
+        ] {
+            assert_eq!(agree(odd.as_bytes()), (false, false), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_everywhere() {
+        for head in [
+            &b"POST /some/path?query=1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 12345678\r\nA: b\r\n\r\n"[..],
+            b"HTTP/1.1 200 All is well\r\nServer: nginx/1.22.1\r\nConnection: keep-alive\r\nA: b\r\n\r\n",
+        ] {
+            for at in 0..head.len() {
+                agree(&head[..at]);
+                for byte in 0..=255 {
+                    let mut odd = head.to_vec();
+                    odd[at] = byte;
+                    agree(&odd);
+                    odd.insert(at, byte);
+                    agree(&odd);
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn quick_and_general_agree(
+            start in prop_oneof![Just("GET / HTTP/1.1"), Just("HTTP/1.1 200 OK"), Just("HTTP/1.0 302 Found"), Just("A /b HTTP/1.0")],
+            lines in proptest::collection::vec("[A-Za-z!-~]{0,9}:[ \t]{0,2}[ -~\t\r\u{80}-\u{ff}]{0,20}", 0..6),
+            end in prop_oneof![Just("\r\n"), Just("\n")],
+        ) {
+            let mut head = format!("{start}{end}");
+            for line in &lines {
+                head.push_str(line);
+                head.push_str(end);
+            }
+            head.push_str(end);
+            agree(head.as_bytes());
+        }
+
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut fields = Vec::new();

@@ -23,6 +23,7 @@ mod head;
 mod ledger;
 mod line;
 mod memory;
+mod names;
 mod note;
 mod outgoing;
 mod pool;

@@ -1,9 +1,10 @@
 //! A request's head as its target will see it: what we understood, written anew.
 
 use crate::accept::Visit;
-use crate::buffers::{Desk, Field};
+use crate::buffers::{Desk, Field, write_lines};
 use crate::framing::Framing;
 use crate::head::has_word;
+use crate::names::Known;
 use crate::read::Incoming;
 use crate::route::{Wanted, is, preserves_host, split_port};
 use crate::spans;
@@ -11,59 +12,9 @@ use crate::worker::Worker;
 use forebay_model::XffMode;
 use forebay_node::{ListenerView, Rewritten};
 use forebay_units::Wall;
-use forebay_units::digits::{decimal, hexadecimal};
+use forebay_units::digits::{address, decimal, hexadecimal};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-
-/// Which headers of the client do not go on as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// As it is.
-    Keep,
-    /// Of this connection only (RFC 9110 section 7.6.1), or written anew.
-    Drop,
-    Connection,
-    Host,
-    ForwardedFor,
-    /// How the client came.
-    Forwarded,
-    TraceId,
-}
-
-fn kind(name: &[u8]) -> Kind {
-    let drop = |lower: &[u8]| {
-        if name.eq_ignore_ascii_case(lower) {
-            Kind::Drop
-        } else {
-            Kind::Keep
-        }
-    };
-    let either = |lower: &[u8], kind| {
-        if name.eq_ignore_ascii_case(lower) {
-            kind
-        } else {
-            Kind::Keep
-        }
-    };
-    match name.len() {
-        2 => drop(b"te"),
-        4 => either(b"host", Kind::Host),
-        6 => drop(b"expect"),
-        7 if name.eq_ignore_ascii_case(b"upgrade") => Kind::Drop,
-        7 => drop(b"trailer"),
-        10 if name.eq_ignore_ascii_case(b"connection") => Kind::Connection,
-        10 => drop(b"keep-alive"),
-        14 => drop(b"content-length"),
-        15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => Kind::ForwardedFor,
-        15 => either(b"x-amzn-trace-id", Kind::TraceId),
-        16 if name.eq_ignore_ascii_case(b"proxy-connection") => Kind::Drop,
-        16 => either(b"x-forwarded-port", Kind::Forwarded),
-        17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Kind::Forwarded,
-        17 => drop(b"transfer-encoding"),
-        29 => drop(b"x-amzn-target-control-work-id"),
-        _ => Kind::Keep,
-    }
-}
 
 /// Writes the request's head, as its target will see it, into `desk.out`.
 pub(crate) fn write_head(
@@ -127,7 +78,7 @@ pub(crate) fn write_head(
     if incoming.upgrade {
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     }
-    write_framing(out, incoming.framing, head, fields);
+    write_framing(out, incoming.framing, fields);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -148,9 +99,9 @@ fn write_forwarded(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView, he
 }
 
 /// Says where the body ends.
-fn write_framing(out: &mut Vec<u8>, framing: Framing, head: &[u8], fields: &[Field]) {
+fn write_framing(out: &mut Vec<u8>, framing: Framing, fields: &[Field]) {
     match framing {
-        Framing::None if has_length(head, fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
+        Framing::None if has_length(fields) => out.extend_from_slice(b"Content-Length: 0\r\n"),
         Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");
@@ -163,30 +114,20 @@ fn write_framing(out: &mut Vec<u8>, framing: Framing, head: &[u8], fields: &[Fie
     }
 }
 
-fn has_length(head: &[u8], fields: &[Field]) -> bool {
-    fields.iter().any(|field| is(field.name(head), b"content-length"))
+fn has_length(fields: &[Field]) -> bool {
+    fields.iter().any(|field| field.is(Known::ContentLength))
 }
 
 fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: SocketAddr, port: bool) {
     out.extend_from_slice(b"X-Forwarded-For: ");
-    for field in fields
-        .iter()
-        .filter(|field| kind(field.name(head)) == Kind::ForwardedFor)
-    {
+    for field in fields.iter().filter(|field| field.is(Known::ForwardedFor)) {
         if !field.value(head).is_empty() {
             out.extend_from_slice(field.value(head));
             out.extend_from_slice(b", ");
         }
     }
     match peer.ip() {
-        IpAddr::V4(address) if !port => {
-            for (index, &part) in address.octets().iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                decimal(out, u64::from(part));
-            }
-        }
+        IpAddr::V4(peer) if !port => address(out, peer),
         address => {
             let _ = if port {
                 write!(out, "{peer}")
@@ -238,7 +179,7 @@ const TRACED_HEAD_BYTES: usize = 7 * 1024;
 pub(crate) fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fields: &[Field]) {
     let incoming = fields
         .iter()
-        .find(|field| kind(field.name(head)) == Kind::TraceId)
+        .find(|field| field.is(Known::TraceId))
         .map(|field| field.value(head))
         .filter(|value| !value.is_empty() && head.len() <= TRACED_HEAD_BYTES);
     let draw = || worker.mind.borrow_mut().draw();
@@ -297,24 +238,17 @@ fn write_kept(
     span: Option<&spans::Span>,
 ) {
     let settings = &listener.balancer.settings;
-    let named = |name: &[u8]| {
-        fields
-            .iter()
-            .filter(|field| kind(field.name(head)) == Kind::Connection)
-            .any(|field| has_word(field.value(head), name))
-    };
+    let connection = || fields.iter().filter(|field| field.is(Known::Connection));
+    let named = |name: &[u8]| connection().any(|field| has_word(field.value(head), name));
     // Most requests name nothing but keep-alive or close there, and need no search per header.
-    let names_others = fields
-        .iter()
-        .filter(|field| kind(field.name(head)) == Kind::Connection)
-        .any(|field| {
-            let value = field.value(head).trim_ascii();
-            !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
-        });
-    for field in fields {
+    let names_others = connection().any(|field| {
+        let value = field.value(head).trim_ascii();
+        !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
+    });
+    write_lines(out, head, fields, |field| {
         let name = field.name(head);
-        let keep = match kind(name) {
-            Kind::Keep => {
+        match field.known {
+            Known::Other | Known::WorkRefused => {
                 let odd = || {
                     name.iter()
                         .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
@@ -328,15 +262,22 @@ fn write_kept(
                     || settings.tls_headers && spoofed()
                     || spans::replaces(span, name))
             }
-            Kind::Host => !own_host,
-            Kind::ForwardedFor => settings.xff_mode == XffMode::Preserve,
-            Kind::Forwarded | Kind::TraceId => listener.turnstile.is_some(),
-            Kind::Drop | Kind::Connection => false,
-        };
-        if keep {
-            field.write(head, out);
+            Known::Host => !own_host,
+            Known::ForwardedFor => settings.xff_mode == XffMode::Preserve,
+            Known::ForwardedPort | Known::ForwardedProto | Known::TraceId => listener.turnstile.is_some(),
+            // Of this connection only (RFC 9110 section 7.6.1), or written anew.
+            Known::Connection
+            | Known::ContentLength
+            | Known::Expect
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::Te
+            | Known::Trailer
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::WorkId => false,
         }
-    }
+    });
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
 use crate::desync;
 use crate::framing::{self, Framing, Unclear};
-use crate::head::{HeadError, RequestHead, has_word};
+use crate::head::{Bounds, HeadError, RequestHead, has_word};
+use crate::names::Known;
 use crate::route;
 use crate::secure::Wire;
 use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
-use forebay_model::limits;
 use forebay_node::{Reason, Speaks};
 use forebay_units::Mono;
 use std::future::poll_fn;
@@ -106,14 +106,16 @@ async fn head<W: Wire>(
 ) -> Result<Option<Incoming>, Reason> {
     let mut pace = Pace::default();
     let mut wait: Option<(Mono, bool)> = None;
+    let bounds = visit.bounds();
     loop {
         // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
         // offsets must begin at the head.
         while matches!(desk.unread().first(), Some(b'\r' | b'\n')) {
             desk.start += 1;
         }
-        if pace.is_worth_parsing(desk.unread()) {
-            let parsed = RequestHead::parse(&desk.input[desk.start..desk.end], &mut desk.fields);
+        if pace.is_worth_parsing(desk.unread(), bounds) {
+            let bytes = &desk.input[desk.start..desk.end];
+            let parsed = RequestHead::parse_within(bytes, &mut desk.fields, bounds);
             match parsed {
                 Ok(Some(head)) => {
                     let bytes = &desk.input[desk.start..desk.end];
@@ -130,7 +132,7 @@ async fn head<W: Wire>(
                 }
             }
         }
-        if !make_room(worker, desk) {
+        if !make_room(worker, desk, bounds) {
             return Err(Reason::MemoryCeiling);
         }
         // Until a byte of the head is there the connection is idle still: empty lines are no request.
@@ -173,7 +175,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn is_worth_parsing(&mut self, unread: &[u8]) -> bool {
+    fn is_worth_parsing(&mut self, unread: &[u8], bounds: &Bounds) -> bool {
         if unread.is_empty() {
             return false;
         }
@@ -185,7 +187,7 @@ impl Pace {
         });
         let worth = ends || unread.len() >= self.parse_at;
         if worth {
-            self.parse_at = (unread.len() * 2).min(limits::REQUEST_HEAD_BYTES);
+            self.parse_at = (unread.len() * 2).min(bounds.head);
         }
         worth
     }
@@ -201,14 +203,14 @@ fn refusal(error: HeadError) -> Reason {
 
 /// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head. False if there is no
 /// memory for that.
-fn make_room(worker: &Worker, desk: &mut Desk) -> bool {
+fn make_room(worker: &Worker, desk: &mut Desk, bounds: &Bounds) -> bool {
     if desk.start == desk.end {
         (desk.start, desk.end) = (0, 0);
     } else if desk.end == desk.input.len() {
         desk.input.copy_within(desk.start..desk.end, 0);
         (desk.start, desk.end) = (0, desk.end - desk.start);
         if desk.end == desk.input.len() {
-            let larger = (desk.input.len() * 2).min(limits::REQUEST_HEAD_BYTES + 1024);
+            let larger = (desk.input.len() * 2).min(bounds.head + 1024);
             let larger = larger.max(desk.end + 1);
             if !worker.desks.borrow().count_head(desk, larger) {
                 return false;
@@ -246,17 +248,16 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
     let (mut close, mut keep_alive, mut expects) = (false, false, false);
     let (mut upgrades, mut websocket) = (false, false);
     for field in fields {
-        let name = field.name(bytes);
-        match name.len() {
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+        match field.known {
+            Known::Connection => {
                 close |= has_word(field.value(bytes), b"close");
                 keep_alive |= has_word(field.value(bytes), b"keep-alive");
                 upgrades |= has_word(field.value(bytes), b"upgrade");
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            Known::Upgrade => {
                 websocket |= has_word(field.value(bytes), b"websocket");
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+            Known::Expect => {
                 expects |= field.value(bytes).eq_ignore_ascii_case(b"100-continue");
             }
             _ => {}
@@ -290,7 +291,7 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nA: {}{end}", "a\r\nB:".repeat(2_000));
             let mut pace = Pace::default();
             let parsed: Vec<usize> = (1..=head.len())
-                .filter(|&length| pace.is_worth_parsing(&head.as_bytes()[..length]))
+                .filter(|&length| pace.is_worth_parsing(&head.as_bytes()[..length], &Bounds::CLIENT))
                 .collect();
             assert!(parsed.len() < 20, "{parsed:?}");
             assert_eq!(parsed.last(), Some(&head.len()), "{end:?}");
@@ -303,8 +304,8 @@ mod tests {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         for cut in 1..head.len() {
             let mut pace = Pace::default();
-            assert!(pace.is_worth_parsing(&head[..cut]));
-            assert!(pace.is_worth_parsing(head), "{cut}");
+            assert!(pace.is_worth_parsing(&head[..cut], &Bounds::CLIENT));
+            assert!(pace.is_worth_parsing(head, &Bounds::CLIENT), "{cut}");
         }
     }
 }

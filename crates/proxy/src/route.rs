@@ -7,6 +7,7 @@ use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
 use crate::line;
+use crate::names::Known;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
@@ -73,18 +74,17 @@ pub(crate) async fn request<W: Wire>(
         return Next::Close;
     };
     let now = worker.now();
-    let old = now.since(visit.accepted) >= listener.balancer.settings.client_keep_alive;
     desk.note.picture = Some(Rc::clone(&picture));
     spans::open(worker, visit, desk, incoming);
     if desk.refuses {
-        let keep = incoming.keep && !old && desk.note.classified.is_none();
+        let keep = keeps(worker, visit, listener, incoming) && desk.note.classified.is_none();
         return Box::pin(no_memory(
             worker, client, visit, slot, desk, incoming, listener, keep,
         ))
         .await;
     }
     let begun = begin(worker, visit, listener, &picture, desk, incoming, now);
-    let keep = incoming.keep && !old && !worker.leaving.get() && !desk.note.suspect;
+    let mut keep = keeps(worker, visit, listener, incoming) && !desk.note.suspect;
     let (mut exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
         Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
@@ -94,6 +94,7 @@ pub(crate) async fn request<W: Wire>(
         let wait = line::wait(worker, client, slot, room, waits, listener, ticket, until);
         // Boxed: what only a few requests need must not make the future of all requests larger.
         step = Box::pin(wait).await;
+        keep = keep && still_keeps(worker, visit, incoming);
     }
     match step {
         Step::Send { .. } => {
@@ -129,6 +130,19 @@ pub(crate) async fn request<W: Wire>(
         }
         Step::Relay | Step::Abort | Step::Wait { .. } => gone(worker, visit, listener, desk, &mut exchange),
     }
+}
+
+/// Whether the connection may carry another request.
+fn keeps(worker: &Worker, visit: &Visit, listener: &ListenerView, incoming: &Incoming) -> bool {
+    let age = worker.recent().since(visit.accepted);
+    incoming.keep && age < listener.balancer.settings.client_keep_alive && !worker.leaving.get()
+}
+
+/// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
+pub(crate) fn still_keeps(worker: &Worker, visit: &Visit, incoming: &Incoming) -> bool {
+    let picture = worker.picture();
+    let listener = visit.listener(&picture);
+    listener.is_some_and(|listener| keeps(worker, visit, listener, incoming))
 }
 
 /// Writes the head that the request's target will see.
@@ -349,7 +363,7 @@ fn wanted(
     listener: &ListenerView,
 ) -> Result<Wanted, Reason> {
     let target = incoming.head.target(head);
-    let mut hosts = fields.iter().filter(|field| is(field.name(head), b"host"));
+    let mut hosts = fields.iter().filter(|field| field.is(Known::Host));
     let host = hosts.next().map(|field| field.value);
     if hosts.next().is_some() && !listener.balancer.settings.preserve_host {
         return Err(Reason::Malformed);
@@ -398,7 +412,7 @@ pub(crate) fn preserves_host(
 ) -> bool {
     listener.balancer.settings.preserve_host
         && matches!(incoming.head.target(head).first(), Some(b'/' | b'*'))
-        && fields.iter().any(|field| is(field.name(head), b"host"))
+        && fields.iter().any(|field| field.is(Known::Host))
 }
 
 /// Authority and the rest of `http://authority/rest`.
@@ -448,7 +462,7 @@ pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
 fn forwarded_addresses(head: &[u8], fields: &[Field]) -> usize {
     let values = fields
         .iter()
-        .filter(|field| is(field.name(head), b"x-forwarded-for"))
+        .filter(|field| field.is(Known::ForwardedFor))
         .map(|field| field.value(head));
     values
         .map(|value| value.iter().filter(|&&byte| byte == b',').count() + 1)

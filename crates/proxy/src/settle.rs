@@ -3,6 +3,7 @@
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
 use crate::h2;
+use crate::names::Known;
 use crate::note::Note;
 use crate::outgoing::write_trace_id;
 use crate::pump::poll_write_pair;
@@ -372,10 +373,10 @@ fn asked<'a>(
         let bytes = note.bytes(input);
         let mut host = None;
         for field in fields {
-            match field.name(bytes).len() {
-                4 if host.is_none() && is(field.name(bytes), b"host") => host = Some(field.value(bytes)),
-                10 if is(field.name(bytes), b"user-agent") => agent = Some(field.value(bytes)),
-                _ => {}
+            if host.is_none() && field.is(Known::Host) {
+                host = Some(field.value(bytes));
+            } else if is(field.name(bytes), b"user-agent") {
+                agent = Some(field.value(bytes));
             }
         }
         let sent = head.target(bytes);

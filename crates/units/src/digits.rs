@@ -1,16 +1,13 @@
 //! Numbers as text, on the path of every request: the formatting machinery costs several times as much.
 
+use std::net::Ipv4Addr;
+
 /// Appends a number in decimal.
 pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    // Parts of addresses, statuses, short lengths.
+    // Statuses, short lengths.
     if number < 1000 {
-        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
-        let skip = if number >= 100 {
-            0
-        } else {
-            2 - usize::from(number >= 10)
-        };
-        out.extend_from_slice(&digits[skip..]);
+        let (digits, length) = short(number as u16);
+        out.extend_from_slice(&digits[..length]);
         return;
     }
     let mut digits = [0; 20];
@@ -26,11 +23,47 @@ pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Appends the low `width` hexadecimal digits of a number, 16 at most.
-pub fn hexadecimal(out: &mut Vec<u8>, number: u64, width: u32) {
-    for place in (0..width.min(16)).rev() {
-        out.push(b"0123456789abcdef"[(number >> (4 * place) & 0xf) as usize]);
+/// The digits of a number below 1000, and how many they are.
+fn short(number: u16) -> ([u8; 3], usize) {
+    let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+    match number {
+        100.. => (digits, 3),
+        10.. => ([digits[1], digits[2], 0], 2),
+        _ => ([digits[2], 0, 0], 1),
     }
+}
+
+/// Appends an address in dotted decimal.
+pub fn address(out: &mut Vec<u8>, address: Ipv4Addr) {
+    let mut text = [0; 16];
+    let mut at = 0;
+    for part in address.octets() {
+        let (digits, length) = short(u16::from(part));
+        text[at..at + 3].copy_from_slice(&digits);
+        at += length;
+        text[at] = b'.';
+        at += 1;
+    }
+    out.extend_from_slice(&text[..at - 1]);
+}
+
+/// Appends the low `width` hexadecimal digits of a number, 16 at most.
+pub fn hexadecimal(out: &mut Vec<u8>, number: u64, width: usize) {
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&eight((number >> 32) as u32));
+    digits[8..].copy_from_slice(&eight(number as u32));
+    out.extend_from_slice(&digits[16 - width.min(16)..]);
+}
+
+/// Eight hexadecimal digits at once: each nibble moves to a byte of its own and becomes its digit there.
+fn eight(number: u32) -> [u8; 8] {
+    let mut wide = u64::from(number);
+    wide = (wide << 16 | wide) & 0x0000_ffff_0000_ffff;
+    wide = (wide << 8 | wide) & 0x00ff_00ff_00ff_00ff;
+    wide = (wide << 4 | wide) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One in the bytes that hold ten or more.
+    let letters = (wide + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (wide + 0x3030_3030_3030_3030 + letters * 0x27).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -45,7 +78,12 @@ mod tests {
             decimal(&mut out, number);
             out.push(b' ');
             hexadecimal(&mut out, number, 16);
-            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{number} {number:016x}"));
+            out.push(b' ');
+            decimal(&mut out, number % 1000);
+            out.push(b' ');
+            let peer = Ipv4Addr::from(number as u32);
+            address(&mut out, peer);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{number} {number:016x} {} {peer}", number % 1000));
         }
     }
 

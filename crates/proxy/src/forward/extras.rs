@@ -5,14 +5,12 @@ use super::attempt::Upload;
 use crate::buffers::Desk;
 use crate::cookies::{self, Extra};
 use crate::head::AnswerHead;
+use crate::names::Known;
 use crate::pump::HEADROOM;
 use crate::route::is;
 use crate::secure::Wire;
 use forebay_node::{Candidate, Exchange, Step};
 use std::time::Duration;
-
-/// With this header an agent says that a request's permit is not one of its own, and its application saw nothing.
-pub(super) const WORK_REFUSED: &[u8] = b"x-forebay-work-refused";
 
 /// Seconds that Retry-After asks for. A date is not looked at: clocks differ by more than such waits are long.
 pub(super) fn retry_after(value: &[u8]) -> Option<Duration> {
@@ -45,7 +43,7 @@ impl<W: Wire> Passage<'_, W> {
             status: head.status,
             retry_after: asked.next().and_then(|field| retry_after(field.value(bytes))),
             replayable: !upload.streamed,
-            permit_refused: fields.iter().any(|field| is(field.name(bytes), WORK_REFUSED)),
+            permit_refused: fields.iter().any(|field| field.is(Known::WorkRefused)),
         };
         self.ask_again(exchange, candidate)
     }

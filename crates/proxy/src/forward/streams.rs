@@ -1,6 +1,6 @@
 //! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
 
-use super::extras::{WORK_REFUSED, retry_after};
+use super::extras::retry_after;
 use super::owed::Owed;
 use super::{Passage, reason};
 use crate::buffers::{Field, Span};
@@ -10,7 +10,8 @@ use crate::framing::Framing;
 use crate::h2;
 use crate::h2::poll_room;
 use crate::h2::target::{Passport, SEND_BUFFER, passport};
-use crate::head::RequestHead;
+use crate::head::{Bounds, RequestHead};
+use crate::names::Known;
 use crate::read::Next;
 use crate::secure::Wire;
 use crate::settle;
@@ -206,7 +207,7 @@ impl<W: Wire> Passage<'_, W> {
             permit_refused: response
                 .headers()
                 .keys()
-                .any(|name| name.as_str().as_bytes() == WORK_REFUSED),
+                .any(|name| Known::of(name.as_str().as_bytes()) == Known::WorkRefused),
         };
         self.ask_again(exchange, candidate)
     }
@@ -396,7 +397,7 @@ fn was_not_processed(error: &::h2::Error) -> bool {
 
 /// The head in `out`, which is written as HTTP/1.1 has it, as HTTP/2 has it.
 fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Request<()>> {
-    let head = RequestHead::parse(out, fields).ok()??;
+    let head = RequestHead::parse_within(out, fields, &Bounds::NODE).ok()??;
     let mut headers = HeaderMap::with_capacity(fields.len());
     let mut authority = Span::default();
     for field in &*fields {

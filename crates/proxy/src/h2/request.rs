@@ -4,9 +4,9 @@
 use crate::buffers::{Desk, Field, Span};
 use crate::desync;
 use crate::framing::{self, Framing, Unclear};
-use crate::head::RequestHead;
+use crate::head::{Bounds, RequestHead};
+use crate::names::Known;
 use crate::read::Incoming;
-use forebay_model::limits;
 use forebay_node::journal::Kind;
 use forebay_node::{Reason, Speaks};
 use http::Method;
@@ -21,12 +21,17 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Writes the head into the desk's input, with its places, and says what the request is. `ends`: it has no body.
-pub(crate) fn write(parts: &Parts, ends: bool, desk: &mut Desk) -> Result<Incoming, Reason> {
+pub(crate) fn write(
+    parts: &Parts,
+    ends: bool,
+    desk: &mut Desk,
+    bounds: &'static Bounds,
+) -> Result<Incoming, Reason> {
     let grpc = is_grpc(&parts.headers);
     desk.note.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
     let authority = authority(parts)?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    if parts.method.as_str().len() + path.len() + 12 > limits::REQUEST_LINE_BYTES {
+    if parts.method.as_str().len() + path.len() + 12 > bounds.line {
         return Err(Reason::UriTooLong);
     }
     desk.fields.clear();
@@ -34,6 +39,7 @@ pub(crate) fn write(parts: &Parts, ends: bool, desk: &mut Desk) -> Result<Incomi
     let mut pen = Pen {
         bytes: &mut desk.input,
         fields: &mut desk.fields,
+        bounds,
     };
     let method = pen.text(parts.method.as_str().as_bytes());
     pen.bytes.push(b' ');
@@ -45,7 +51,7 @@ pub(crate) fn write(parts: &Parts, ends: bool, desk: &mut Desk) -> Result<Incomi
     pen.lines(&parts.headers)?;
     pen.bytes.extend_from_slice(b"\r\n");
     let length = desk.input.len();
-    if length > limits::REQUEST_HEAD_BYTES {
+    if length > bounds.head {
         return Err(Reason::Malformed);
     }
     // Room for a body behind it, as an input has always.
@@ -110,6 +116,7 @@ fn authority(parts: &Parts) -> Result<Option<&str>, Reason> {
 struct Pen<'a> {
     bytes: &'a mut Vec<u8>,
     fields: &'a mut Vec<Field>,
+    bounds: &'static Bounds,
 }
 
 impl Pen<'_> {
@@ -130,14 +137,15 @@ impl Pen<'_> {
     fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
         // RFC 9113 section 8.2.1; the parts of HTTP/1.1 behind us would cut the spaces off.
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        if blank(value.first()) || blank(value.last()) || name.len() + value.len() > limits::HEADER_BYTES {
+        if blank(value.first()) || blank(value.last()) || name.len() + value.len() > self.bounds.header {
             return Err(Reason::Malformed);
         }
+        let known = Known::of(name);
         let name = self.text(name);
         self.bytes.extend_from_slice(b": ");
         let value = self.text(value);
         self.bytes.extend_from_slice(b"\r\n");
-        self.fields.push(Field { name, value });
+        self.fields.push(Field { name, value, known });
         Ok(())
     }
 
@@ -189,7 +197,7 @@ mod tests {
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         let mut desk = Desks::default().take().unwrap();
         let one = parts("GET", "https://a.test/x?y", &headers).unwrap();
-        let incoming = write(&one, true, &mut desk).unwrap();
+        let incoming = write(&one, true, &mut desk, &Bounds::CLIENT).unwrap();
         let head = std::str::from_utf8(&desk.input[..incoming.head.length]).unwrap();
         assert_eq!(
             head,
@@ -197,7 +205,7 @@ mod tests {
         );
         let other = [("host".to_owned(), b"b.test".to_vec())];
         let two = parts("GET", "https://a.test/", &other).unwrap();
-        assert_eq!(write(&two, true, &mut desk).err(), Some(Reason::Malformed));
+        assert_eq!(write(&two, true, &mut desk, &Bounds::CLIENT).err(), Some(Reason::Malformed));
     }
 
     proptest! {
@@ -212,7 +220,7 @@ mod tests {
                 return Ok(());
             };
             let mut desk = Desks::default().take().unwrap();
-            let Ok(incoming) = write(&parts, false, &mut desk) else {
+            let Ok(incoming) = write(&parts, false, &mut desk, &Bounds::CLIENT) else {
                 return Ok(());
             };
             let mut fields = Vec::new();
