@@ -1,10 +1,10 @@
 //! Strangers judge: real clients against the real program. `cargo xtask test` runs all of them after our own tests.
 
 use crate::run::{cargo, is_installed, output, run as run_command};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A suite: its name, and the script that is it.
 const SUITES: &[(&str, &str)] = &[
@@ -21,6 +21,7 @@ const SUITES: &[(&str, &str)] = &[
     ("otel", "otel.py"),
     ("sticky", "sticky.py"),
     ("choosing", "choosing.py"),
+    ("replay", "replay.py"),
     ("queueing", "queueing.py"),
     ("permits", "permits.py"),
     ("crowd", "crowd.py"),
@@ -39,8 +40,24 @@ const SUITES: &[(&str, &str)] = &[
     ("moto", "moto/run.py"),
 ];
 
+/// Suites that wait most of their time: they run beside all others, and say what they have to say at the end.
+const BESIDE: &[&str] = &["terraform"];
+
 /// Everything that must pass.
 pub(crate) fn test() -> anyhow::Result<()> {
+    // The last step of the program's build keeps one processor busy for minutes: meanwhile our own tests are built.
+    let build = std::thread::spawn(build);
+    own_tests()?;
+    build.join().map_err(|_| anyhow!("the build did not end"))??;
+    run(&[])
+}
+
+/// Builds the program that strangers meet.
+fn build() -> anyhow::Result<()> {
+    run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)
+}
+
+fn own_tests() -> anyhow::Result<()> {
     let nextest = output(&mut cargo(&["nextest", "--version"])?).is_ok_and(|output| output.status.success());
     if nextest {
         run_command(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])?)?;
@@ -53,8 +70,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
             "--tests",
         ])?)?;
     }
-    run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)?;
-    run(&[])
+    run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)
 }
 
 /// Runs these suites, or all.
@@ -66,34 +82,71 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
         let names: Vec<&str> = SUITES.iter().map(|suite| suite.0).collect();
         bail!("there is no suite {unknown}; there are {}", names.join(", "));
     }
-    run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)?;
+    build()?;
     let root = crate::root()?;
     let venv = venv(&root)?;
-    let (mut passed, mut failed) = (Vec::new(), Vec::new());
-    for &(name, script) in SUITES
+    let wanted = SUITES
         .iter()
-        .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0))
-    {
-        eprintln!("==> interop {name}");
-        let began = Instant::now();
-        let good = suite(&root, &venv, script)?;
-        eprintln!(
-            "<== interop {name}: {} in {:.0?}",
-            if good { "passed" } else { "FAILED" },
-            began.elapsed()
-        );
+        .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0));
+    let (beside, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| BESIDE.contains(&suite.0));
+    let mut verdicts = Verdicts::default();
+    std::thread::scope(|scope| {
+        let mut started = Vec::new();
+        for &&(name, script) in &beside {
+            let mut suite = suite(&root, &venv, script)?;
+            let began = Instant::now();
+            let run = move || suite.output().map(|output| (output, began.elapsed()));
+            started.push((name, scope.spawn(run)));
+        }
+        for &&(name, script) in &others {
+            eprintln!("==> interop {name}");
+            let began = Instant::now();
+            let status = suite(&root, &venv, script)?.status();
+            let status = status.with_context(|| format!("cannot run {script}"))?;
+            verdicts.add(name, status.success(), began.elapsed());
+        }
+        for (name, running) in started {
+            let ran = running.join().map_err(|_| anyhow!("{name} did not end"))?;
+            let (output, took) = ran.with_context(|| format!("cannot run {name}"))?;
+            eprintln!("==> interop {name}");
+            eprint!("{}", String::from_utf8_lossy(&output.stdout));
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            verdicts.add(name, output.status.success(), took);
+        }
+        verdicts.tell()
+    })
+}
+
+/// How suites ended.
+#[derive(Default)]
+struct Verdicts {
+    passed: Vec<&'static str>,
+    failed: Vec<&'static str>,
+}
+
+impl Verdicts {
+    fn add(&mut self, name: &'static str, good: bool, took: Duration) {
+        let verdict = if good { "passed" } else { "FAILED" };
+        eprintln!("<== interop {name}: {verdict} in {took:.0?}");
         if good {
-            passed.push(name)
+            self.passed.push(name);
         } else {
-            failed.push(name)
+            self.failed.push(name);
         }
     }
-    println!("interop: passed {}; failed {}", list(&passed), list(&failed));
-    println!("{} passed, {} failed", passed.len(), failed.len());
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        bail!("interop failed: {}", failed.join(", "))
+
+    fn tell(&self) -> anyhow::Result<()> {
+        println!(
+            "interop: passed {}; failed {}",
+            list(&self.passed),
+            list(&self.failed)
+        );
+        println!("{} passed, {} failed", self.passed.len(), self.failed.len());
+        if self.failed.is_empty() {
+            Ok(())
+        } else {
+            bail!("interop failed: {}", self.failed.join(", "))
+        }
     }
 }
 
@@ -105,7 +158,8 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<bool> {
+/// The command that runs a suite.
+fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<Command> {
     let script = root.join("tests/interop").join(script);
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let interpreter = if script.extension().is_some_and(|extension| extension == "py") {
@@ -128,10 +182,7 @@ fn suite(root: &Path, venv: &Path, script: &str) -> anyhow::Result<bool> {
         .env_remove("AWS_PROFILE")
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY");
-    Ok(command
-        .status()
-        .with_context(|| format!("cannot run {}", script.display()))?
-        .success())
+    Ok(command)
 }
 
 /// The clients' virtual environment under target/, made from the lock file; made anew when the lock changes.
