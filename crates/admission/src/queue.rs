@@ -293,13 +293,11 @@ impl<W> Queue<W> {
                 number: rank.1,
             });
         }
-        let best = zones()
-            .filter_map(|zone| Some((zone.classes.first()?, zone.zone)))
-            .min();
-        let (&(_, _, class), zone) = best?;
+        let &(_, _, class) = zones().filter_map(|zone| zone.classes.first()).min()?;
+        // Of its class the first in any of these zones: they may all use the slot, if it is of no zone.
         let lines = &self.classes[class as usize].lines;
-        let line = lines.iter().find(|line| line.0 == zone)?;
-        let (rank, &index) = line.1.first_key_value()?;
+        let lines = lines.iter().filter(|line| has_free(line.0));
+        let (rank, &index) = lines.filter_map(|line| line.1.first_key_value()).min()?;
         Some(Place {
             index,
             number: rank.1,

@@ -143,6 +143,44 @@ fn zones_are_apart() {
 }
 
 #[test]
+fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
+    let mut gate = Gate::<Key, u32>::new(rules(Limit::Fixed(1), 8));
+    let mut draws = Stream::named(1, "gate");
+    let both = |zones: [Option<u64>; 2]| {
+        let member = |(key, zone)| Member {
+            key,
+            zone,
+            target: key,
+        };
+        [10, 20].into_iter().zip(zones).map(member).collect::<Vec<_>>()
+    };
+    gate.arrange(Mono::ZERO, both([None, None]));
+    let mut ask = |gate: &mut Gate<Key, u32>, zone, waiter| {
+        let arrival = Arrival {
+            zone,
+            ..arrival(MS(1), 0, 100)
+        };
+        gate.arrive(MS(1), &arrival, &mut draws, || waiter)
+    };
+    for (zone, waiter) in [(1, 0), (1, 1), (2, 2), (1, 3), (2, 4), (1, 5)] {
+        ask(&mut gate, zone, waiter);
+    }
+    // Of any zone: in order of arrival.
+    gate.release(MS(2), 10, None);
+    assert_eq!(gate.poll(MS(2)).unwrap().waiter, 2);
+    gate.arrange(MS(3), both([Some(1), Some(2)]));
+    gate.release(MS(4), 20, None);
+    assert_eq!(gate.poll(MS(4)).unwrap().waiter, 4);
+    gate.release(MS(5), 20, None);
+    assert_eq!(gate.poll(MS(5)), None);
+    gate.release(MS(6), 10, None);
+    assert_eq!(gate.poll(MS(6)).unwrap().waiter, 3);
+    // And of any zone again.
+    gate.arrange(MS(7), both([None, None]));
+    assert_eq!(gate.poll(MS(7)).unwrap().waiter, 5);
+}
+
+#[test]
 fn deadline_comes_first_and_arrival_among_equals() {
     let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 1);
     gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 0);
@@ -634,18 +672,17 @@ mod model {
                     Ok(slot) => {
                         assert!(one.deadline > self.now, "a slot for one that is late");
                         self.got(&slot, one.zone);
-                        // Nobody of its class and zone had a better claim: waiting is in order of arrival.
+                        // Nobody of its class who may use the slot had a better claim: waiting is in order of arrival.
+                        let of = self.members[&slot.key];
+                        let may = |other: &Waiter| of.is_none_or(|of| of == other.zone);
                         let before = |other: &Waiter| {
                             other.class == one.class
-                                && other.zone == one.zone
+                                && may(other)
                                 && other.front == one.front
                                 && (other.deadline, other.id) < (one.deadline, one.id)
                         };
                         assert!(!self.waiting.iter().any(before), "overtaken");
-                        let comes_back = self
-                            .waiting
-                            .iter()
-                            .any(|other| other.front && other.zone == one.zone);
+                        let comes_back = self.waiting.iter().any(|other| other.front && may(other));
                         assert!(one.front || !comes_back, "before one that came back");
                     }
                     Err(refusal) => {

@@ -129,7 +129,8 @@ impl Exchange {
         };
         let avoid: Vec<u64> = self.refused.iter().map(|target| target.0).collect();
         let arrival = Arrival {
-            zone: group.zones.as_ref().map_or(0, |_| self.zone.0),
+            // Whether or not it matters now: cross-zone may be switched off while it waits.
+            zone: self.zone.0,
             class: line.class,
             weight: line.weight,
             since: line.since,

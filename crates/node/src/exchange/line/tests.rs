@@ -11,6 +11,8 @@ struct World {
     picture: Arc<Picture>,
     mind: Mind,
     now: Mono,
+    /// Of the node that requests come to.
+    zone: ZoneId,
 }
 
 /// One header.
@@ -35,6 +37,7 @@ impl World {
             picture: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
             mind: Mind::new(0, 1),
             now: Mono::from_millis(1),
+            zone: ZoneId(0),
         }
     }
 
@@ -60,7 +63,7 @@ impl World {
                 headers,
             },
             protocol: "http",
-            zone: ZoneId(0),
+            zone: self.zone,
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade,
@@ -139,6 +142,28 @@ fn whoever_waits_gets_the_slot_that_is_let_go_of_in_order() {
     drop(sixth);
     assert_eq!((world.gate().figures().busy, world.in_flight()), (0, 0));
     assert_eq!(world.gate().figures().free, 2);
+}
+
+#[test]
+fn cross_zone_may_be_switched_off_while_requests_wait() {
+    let mut world = World::fixed(2, 1, 10);
+    let (_busy, other) = (world.begin(), world.begin());
+    world.zone = ZoneId(1);
+    let (mut waits, step) = world.begin();
+    let targets = world.picture.groups[0].targets.iter();
+    let members = targets.zip(0..).map(|(target, zone)| forebay_admission::Member {
+        key: target.id.0,
+        zone: Some(zone),
+        target: Arc::clone(target),
+    });
+    world.gate().arrange(world.now, members.collect());
+    assert!(!is_ready(&step));
+    drop(other);
+    assert!(is_ready(&step), "its zone has a free slot");
+    assert!(matches!(
+        world.on(&mut waits, Outcome::Released),
+        Step::Send { .. }
+    ));
 }
 
 #[test]
