@@ -13,17 +13,15 @@ use core::sync::atomic::{AtomicU64, AtomicUsize};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
-use forebay_admission::{
-    Arrival, Figures, Gate, Leaving, Limit, Member, Place, Refusal, Rules, Slot, Verdict,
-};
+use forebay_admission::{Arrival, Figures, Gate, Leaving, Limit, Member, Place, Refusal, Rules, Verdict};
 use forebay_units::{Mono, Stream};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 
-/// What came of waiting: a slot, or a refusal.
-pub(crate) type Released = Result<Slot<Arc<TargetView>>, Refusal>;
+/// What came of waiting: a slot with its permit, or a refusal.
+type Released = Result<(InFlight, Option<WorkId>), Refusal>;
 
 /// A waiting request's hold on its verdict. Poll it until it is ready.
 #[derive(Debug, Default)]
@@ -146,7 +144,12 @@ impl GroupGate {
         let Timed { gate, now } = &mut *timed;
         let result = act(gate, *now);
         while let Some(released) = gate.poll(*now) {
-            wakers.extend(released.waiter.deliver(released.waited, released.outcome));
+            // In flight before the lock is let go: whoever takes a target out after this sees that it is not idle, though its
+            // worker has yet to fetch the slot.
+            let outcome = released
+                .outcome
+                .map(|slot| (InFlight::new(slot.target), slot.permit));
+            wakers.extend(released.waiter.deliver(released.waited, outcome));
         }
         let waiting = gate.waiting();
         let changed = self.waiting.swap(waiting, SeqCst) != waiting;
@@ -188,7 +191,9 @@ impl GroupGate {
             })
         });
         match verdict {
-            Verdict::Admitted(slot) => Arrived::Admitted(Pass::admit(self, slot)),
+            Verdict::Admitted(slot) => {
+                Arrived::Admitted(Pass::admit(self, InFlight::new(slot.target), slot.permit))
+            }
             Verdict::Waits(place) => Arrived::Waits(Waiting {
                 gate: Arc::clone(self),
                 place: Some(place),
@@ -290,7 +295,8 @@ impl Waiting {
     pub(crate) fn over(&mut self) -> Option<(Duration, Result<InFlight, Refusal>)> {
         let (waited, released) = self.ticket.take()?;
         self.place = None;
-        Some((waited, released.map(|slot| Pass::admit(&self.gate, slot))))
+        let admit = |(slot, permit)| Pass::admit(&self.gate, slot, permit);
+        Some((waited, released.map(admit)))
     }
 
     /// The deadline has come. None if the wait was over before.
@@ -329,17 +335,17 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    fn admit(gate: &Arc<GroupGate>, slot: Slot<Arc<TargetView>>) -> InFlight {
+    fn admit(gate: &Arc<GroupGate>, slot: InFlight, permit: Option<WorkId>) -> InFlight {
         let pass = Pass {
             gate: Arc::clone(gate),
-            target: slot.target.id,
-            permit: slot.permit,
+            target: slot.target().id,
+            permit,
             sent: false,
             seen: false,
             took: None,
             ended: None,
         };
-        InFlight::passed(slot.target, Box::new(pass))
+        slot.with_pass(Box::new(pass))
     }
 
     pub(crate) fn permit(&self) -> Option<WorkId> {

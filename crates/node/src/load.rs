@@ -30,11 +30,10 @@ impl InFlight {
         }
     }
 
-    /// Counts a request that has a slot there.
-    pub(crate) fn passed(target: Arc<TargetView>, pass: Box<Pass>) -> InFlight {
-        let mut slot = InFlight::new(target);
-        slot.pass = Some(pass);
-        slot
+    /// The same with its slot.
+    pub(crate) fn with_pass(mut self, pass: Box<Pass>) -> InFlight {
+        self.pass = Some(pass);
+        self
     }
 
     /// Its slot, where those are counted.

@@ -167,6 +167,24 @@ fn cross_zone_may_be_switched_off_while_requests_wait() {
 }
 
 #[test]
+fn a_request_is_in_flight_from_when_its_slot_is_handed_out() {
+    let mut world = World::fixed(1, 1, 10);
+    let (busy, _) = world.begin();
+    let (mut waits, step) = world.begin();
+    let (late, _) = world.begin();
+    drop(busy);
+    // Nobody has fetched it, and its target is not idle all the same.
+    assert!(is_ready(&step));
+    assert_eq!(world.in_flight(), 1);
+    world.on(&mut waits, Outcome::Released);
+    assert_eq!(world.in_flight(), 1);
+    world.settle(waits);
+    assert_eq!(world.in_flight(), 1, "the next has it");
+    drop(late);
+    assert_eq!((world.gate().figures().busy, world.in_flight()), (0, 0));
+}
+
+#[test]
 fn a_full_queue_refuses_and_a_late_wait_ends() {
     let mut world = World::fixed(1, 1, 1);
     let (_busy, _) = world.begin();
