@@ -368,6 +368,7 @@ impl Exchange {
             Outcome::Died(death) => self.died(now, death, picture, mind, stats),
             Outcome::Failed(reason) => {
                 self.record.reason = Some(reason);
+                self.leave_line(now);
                 if reason.blames_target() {
                     self.lose(now, mind);
                 }

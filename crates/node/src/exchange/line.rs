@@ -214,6 +214,15 @@ impl Exchange {
         }
     }
 
+    /// Its client leaves, or there is no memory to go on: if it waits, it has waited until now.
+    pub(super) fn leave_line(&mut self, now: Mono) {
+        if let Some(line) = &mut self.line
+            && line.waiting.take().is_some()
+        {
+            self.record.waited = self.record.waited.max(Some(now.since(line.since)));
+        }
+    }
+
     fn turn_away(&mut self, refusal: &Refusal, group: &GroupView) -> Step {
         let reason = match refusal.why {
             Why::NoSlot if group.eligible(self.zone).targets.is_empty() => Reason::NoTarget,

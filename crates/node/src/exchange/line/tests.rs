@@ -185,6 +185,18 @@ fn a_request_is_in_flight_from_when_its_slot_is_handed_out() {
 }
 
 #[test]
+fn who_leaves_while_it_waits_has_waited() {
+    let mut world = World::fixed(1, 1, 10);
+    let (_busy, _) = world.begin();
+    let (mut waits, _) = world.begin();
+    world.now = Mono::from_millis(301);
+    let step = world.on(&mut waits, Outcome::Failed(Reason::ClientGone));
+    assert!(matches!(step, Step::Abort));
+    assert_eq!(waits.record.waited, Some(Duration::from_millis(300)));
+    assert_eq!(world.gate().waiting(), 0, "its place is free at once");
+}
+
+#[test]
 fn a_full_queue_refuses_and_a_late_wait_ends() {
     let mut world = World::fixed(1, 1, 1);
     let (_busy, _) = world.begin();
