@@ -18,8 +18,26 @@ fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<It
         .map(|field| field.value(head))
 }
 
-pub(crate) fn says_close(fields: &[Field], head: &[u8]) -> bool {
-    connection_words(fields, head).any(|value| has_word(value, b"close"))
+/// What an answer's Connection headers say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Says {
+    /// The target closes its connection behind this answer.
+    pub(crate) close: bool,
+    /// They name other headers as their connection's own. Most answers do not, and need no search per header.
+    names_others: bool,
+}
+
+impl Says {
+    pub(crate) fn of(fields: &[Field], head: &[u8]) -> Says {
+        let mut says = Says::default();
+        for value in connection_words(fields, head) {
+            if !value.eq_ignore_ascii_case(b"keep-alive") {
+                says.close |= has_word(value, b"close");
+                says.names_others |= !value.eq_ignore_ascii_case(b"close");
+            }
+        }
+        says
+    }
 }
 
 /// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
@@ -50,7 +68,6 @@ pub(crate) struct Kept<'a> {
     bytes: &'a [u8],
     fields: &'a [Field],
     keeps_length: bool,
-    /// Most answers name nothing but keep-alive or close as their connection's own, and need no search per header.
     names_others: bool,
     settings: &'a ListenerSettings,
 }
@@ -63,14 +80,12 @@ impl<'a> Kept<'a> {
         to_head: bool,
         settings: &'a ListenerSettings,
     ) -> Kept<'a> {
-        let names_others = connection_words(fields, bytes)
-            .any(|value| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close"));
         Kept {
             bytes,
             fields,
             // HEAD and 304 say how long the body would be; they have none.
             keeps_length: to_head || head.status == 304,
-            names_others,
+            names_others: head.says.names_others,
             settings,
         }
     }

@@ -1,7 +1,7 @@
 //! Room six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
 use crate::accept::Visit;
-use crate::answer::{says_close, write_answer_head};
+use crate::answer::write_answer_head;
 use crate::buffers::Desk;
 use crate::choose::{self, Connection, Missing};
 use crate::cookies::Extra;
@@ -63,7 +63,7 @@ pub(crate) async fn forward<W: Wire>(
     listener: &ListenerView,
     exchange: &mut Exchange,
     mut step: Step,
-    keep: bool,
+    mut keep: bool,
 ) -> Next {
     let (head, idle_timeout) = (incoming.head, listener.balancer.settings.idle_timeout);
     let mut passage = Passage {
@@ -89,6 +89,7 @@ pub(crate) async fn forward<W: Wire>(
             let client = &mut *passage.client;
             let wait = line::wait(worker, client, slot, None, exchange, listener, ticket, until);
             step = Box::pin(wait).await;
+            keep = keep && route::still_keeps(worker, visit, incoming);
             continue;
         }
         let Step::Send { target, reuse } = step else {
@@ -261,7 +262,7 @@ impl<W: Wire> Passage<'_, W> {
             !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let keep = keep && !ends_with_close && upload.is_whole();
-        let target_keeps = !head.http_10 && !says_close(&self.desk.answer_fields, bytes);
+        let target_keeps = !head.http_10 && !head.says.close;
         let extras = self.extras(exchange);
         self.begin_answer(&head, framing, to_chunks, keep, &extras);
         let mut pump = Pump::new(framing, to_chunks);

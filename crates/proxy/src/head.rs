@@ -1,5 +1,6 @@
 //! Heads of requests and answers, parsed once into offsets.
 
+use crate::answer::Says;
 use crate::buffers::{Field, Span};
 use crate::names::Known;
 use forebay_model::limits;
@@ -179,6 +180,7 @@ pub(crate) struct AnswerHead {
     pub(crate) status: u16,
     pub(crate) phrase: Span,
     pub(crate) http_10: bool,
+    pub(crate) says: Says,
     pub(crate) length: usize,
 }
 
@@ -218,6 +220,7 @@ impl AnswerHead {
                     status,
                     phrase,
                     http_10,
+                    says: Says::of(fields, bytes),
                     length,
                 }))
             }

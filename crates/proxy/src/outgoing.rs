@@ -6,7 +6,7 @@ use crate::framing::Framing;
 use crate::head::has_word;
 use crate::names::Known;
 use crate::read::Incoming;
-use crate::route::{Wanted, is, preserves_host, split_port};
+use crate::route::{Wanted, is, preserves_host};
 use crate::spans;
 use crate::worker::Worker;
 use forebay_model::XffMode;
@@ -57,7 +57,13 @@ pub(crate) fn write_head(
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
     if own_host {
-        write_host(out, wanted.authority(head, listener), new_host, visit.place.port);
+        write_host(
+            out,
+            wanted.host(head, listener),
+            wanted.port(head),
+            new_host,
+            visit.place.port,
+        );
     }
     if own {
         out.extend_from_slice(b"X-Amzn-Trace-Id: ");
@@ -152,8 +158,7 @@ fn write_tls(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView) {
 }
 
 /// The Host a target sees: no port on a listener at 80 or 443, the listener's port elsewhere if the client named none.
-fn write_host(out: &mut Vec<u8>, authority: &[u8], new_host: Option<&[u8]>, port: u16) {
-    let (host, named) = split_port(authority);
+fn write_host(out: &mut Vec<u8>, host: &[u8], named: Option<&[u8]>, new_host: Option<&[u8]>, port: u16) {
     let host = new_host.unwrap_or(host);
     out.extend_from_slice(b"Host: ");
     out.extend_from_slice(host);
@@ -283,7 +288,7 @@ fn write_kept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::absolute;
+    use crate::route::{absolute, split_port};
 
     #[test]
     fn trace_ids_keep_the_root() {
@@ -317,7 +322,8 @@ mod tests {
         assert_eq!(split_port(b"[::1]"), (&b"[::1]"[..], None));
         let host = |authority: &[u8], new: Option<&[u8]>, port| {
             let mut out = Vec::new();
-            write_host(&mut out, authority, new, port);
+            let (name, named) = split_port(authority);
+            write_host(&mut out, name, named, new, port);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(host(b"a.b:80", None, 80), "Host: a.b\r\n");

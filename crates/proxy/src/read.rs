@@ -179,6 +179,12 @@ impl Pace {
         if unread.is_empty() {
             return false;
         }
+        if self.parse_at == 0 {
+            // Most heads are whole when they are first looked at.
+            self.searched = unread.len();
+            self.parse_at = (unread.len() * 2).min(bounds.head);
+            return true;
+        }
         let from = self.searched.saturating_sub(2);
         self.searched = unread.len();
         let ends = memchr::memchr_iter(b'\n', &unread[from..]).any(|at| {

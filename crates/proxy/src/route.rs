@@ -38,17 +38,23 @@ impl Headers for Lines<'_> {
 /// Where a request wants to go, as places in its head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    /// Host, with its port if it has one; none if the request names none.
-    authority: Option<Span>,
+    /// Host without its port; none if the request names none.
+    host: Option<Span>,
+    /// The port's text.
+    port: Option<Span>,
     /// None stands for `/`.
     path: Option<Span>,
     query: Option<Span>,
 }
 
 impl Wanted {
-    pub(crate) fn authority<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> &'a [u8] {
-        self.authority
+    pub(crate) fn host<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> &'a [u8] {
+        self.host
             .map_or(listener.balancer.dns_name.as_bytes(), |span| span.of(head))
+    }
+
+    pub(crate) fn port<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
+        self.port.map(|span| span.of(head))
     }
 
     pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
@@ -331,8 +337,9 @@ fn begin(
     if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES && listener.turnstile.is_none() {
         return Err(Reason::TooManyForwarded);
     }
-    let (host, port) = split_port(wanted.authority(head, listener));
-    if !preserves_host(listener, head, fields, incoming) && !is_authority(host, port.unwrap_or_default()) {
+    let host = wanted.host(head, listener);
+    let port = wanted.port(head).unwrap_or_default();
+    if !preserves_host(listener, head, fields, incoming) && !is_authority(host, port) {
         return Err(Reason::Malformed);
     }
     let request = Request {
@@ -381,8 +388,17 @@ fn wanted(
         return Err(Reason::Malformed);
     }
     let (path, query) = parts(head, rest)?;
+    let authority = authority.or(host.filter(|host| !host.is_empty()));
+    let (host, port) = match authority.map(|span| (span, split_port(span.of(head)))) {
+        Some((span, (host, Some(_)))) => {
+            let (host, port) = span.split(host.len());
+            (Some(host), port)
+        }
+        _ => (authority, None),
+    };
     Ok(Wanted {
-        authority: authority.or(host.filter(|host| !host.is_empty())),
+        host,
+        port,
         path,
         query,
     })
@@ -440,17 +456,23 @@ pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether a target will read this host and port as rules did. What ends an authority or begins one anew for its reader must
 /// not be within (RFC 3986 section 3.2, RFC 9112 section 3.2): rules would take `a:x@b` for a, and its target for b.
 fn is_authority(host: &[u8], port: &[u8]) -> bool {
-    let part = |&byte: &u8| byte > b' ' && !matches!(byte, 0x7f | b'/' | b'@' | b'?' | b'#' | b'\\');
-    host.iter().all(part) && port.iter().all(u8::is_ascii_digit)
+    /// Bytes that may not be within.
+    const OUTSIDE: [bool; 256] = {
+        let mut outside = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            outside[byte] = byte <= 0x20 || matches!(byte as u8, 0x7f | b'/' | b'@' | b'?' | b'#' | b'\\');
+            byte += 1;
+        }
+        outside
+    };
+    !host.iter().any(|&byte| OUTSIDE[usize::from(byte)]) && port.iter().all(u8::is_ascii_digit)
 }
 
-/// Host without its port, and the port's text.
+/// Host without its port, and the port's text. Addresses in brackets keep their colons.
 pub(crate) fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let bracket = memchr::memrchr(b']', authority).unwrap_or(0);
-    match memchr::memrchr(b':', authority) {
-        Some(colon) if colon > bracket || bracket == 0 => {
-            (&authority[..colon], Some(&authority[colon + 1..]))
-        }
+    match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(at) if authority[at] == b':' => (&authority[..at], Some(&authority[at + 1..])),
         _ => (authority, None),
     }
 }

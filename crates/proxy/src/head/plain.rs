@@ -3,6 +3,7 @@
 //! the time.
 
 use super::{AnswerHead, RequestHead};
+use crate::answer::Says;
 use crate::buffers::{Field, Span};
 use crate::names::Known;
 
@@ -157,6 +158,7 @@ pub(super) fn answer(bytes: &[u8], fields: &mut Vec<Field>, most: usize) -> Opti
         status: digit(a) * 100 + digit(b) * 10 + digit(c),
         phrase: Span::between(LINE, LINE + end),
         http_10: minor == b'0',
+        says: Says::of(fields, bytes),
         length,
     })
 }

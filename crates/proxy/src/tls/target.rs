@@ -14,8 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Sessions kept for one target by one worker: one per name asked for.
@@ -39,9 +39,8 @@ impl TargetStream {
     /// Whether an idle connection can't be used any more: closed by the target, or it sends what nobody asked for.
     pub(crate) fn is_dead(&mut self) -> bool {
         match self {
-            TargetStream::Clear(stream) => stream
-                .poll_read_ready(&mut Context::from_waker(Waker::noop()))
-                .is_ready(),
+            // Asks what the last wait for events has shown, not the kernel.
+            TargetStream::Clear(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
             TargetStream::Secure(secure) => secure.stream.is_dead(),
         }
     }
