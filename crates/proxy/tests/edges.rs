@@ -368,3 +368,42 @@ fn one_connection_too_many_is_told_so() {
         answer.starts_with("HTTP/1.1 200")
     });
 }
+
+#[test]
+fn who_has_waited_is_told_how_things_stand_after_the_wait() {
+    let (go, may) = std::sync::mpsc::channel::<()>();
+    let may = std::sync::Mutex::new(may);
+    let target = answering(move |head, _| {
+        if head.contains("/held") {
+            may.lock().unwrap().recv().unwrap();
+        }
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    let balancer = Balancer::simple(&target);
+    balancer.edit_group(|group| {
+        group.settings.queue = Some(Arc::new(QueueSettings::of(Concurrency::Fixed(1))));
+    });
+    let ask = |path: &str| {
+        let mut client = balancer.connect();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        BufReader::new(client)
+    };
+    let mut held = ask("/held");
+    wait(|| balancer.open().0 == 1);
+    let mut waits = ask("/");
+    wait(|| balancer.waiting() == 1);
+    // From now on connections end with their request.
+    balancer.edit(|blueprint| {
+        let mut changed = (*blueprint.balancers[0]).clone();
+        changed.settings.client_keep_alive = Duration::ZERO;
+        blueprint.balancers[0] = Arc::new(changed);
+    });
+    go.send(()).unwrap();
+    assert!(read_answer(&mut held).0.contains("200 OK"));
+    let (head, _) = read_answer(&mut waits);
+    assert!(
+        head.contains("200 OK") && head.contains("Connection: close"),
+        "{head}"
+    );
+    assert_eq!(waits.read(&mut [0]).unwrap(), 0, "closed");
+}

@@ -314,6 +314,12 @@ impl Balancer {
         })
     }
 
+    /// Requests that wait at gates.
+    pub(crate) fn waiting(&self) -> usize {
+        self.plane
+            .with_node(|node| node.gates().map(|(_, gate)| gate.waiting()).sum())
+    }
+
     /// Requests that found no memory.
     pub(crate) fn refusals(&self) -> u64 {
         self.plane.with_node(|node| {
