@@ -69,6 +69,12 @@ def transparent(agent, application):
     got = dict(line.split(": ", 1) for line in saw[1:])
     got.pop("Accept-Encoding")
     assert got == lines, got
+    # A node's own lines come on top of as much as it lets in.
+    long = {f"X-Long-{at}": "x" * 14_000 for at in range(5)}
+    with Node(agent) as node:
+        status, _, body = work(agent, node, headers=long)
+    assert status == 200, status
+    assert sum(len(line) for line in json.loads(body)) > 65536
 
 
 def several_nodes(agent, application):

@@ -18,7 +18,6 @@ use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
 use bytes::Bytes;
-use forebay_model::limits;
 use guard::{Fault, Guarded};
 use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
@@ -68,7 +67,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         .max_concurrent_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(limits::REQUEST_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(shared.visit.bounds().head).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_concurrent_reset_streams(REMEMBERED_RESETS);
@@ -199,7 +198,7 @@ async fn serve_one(
     let (parts, body) = request.into_parts();
     let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);
-    let written = request::write(&parts, ends, desk);
+    let written = request::write(&parts, ends, desk, shared.visit.bounds());
     // All of it stands on the desk now, and a request may wait for long.
     drop(parts);
     let length = desk.end;

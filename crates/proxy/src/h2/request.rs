@@ -205,7 +205,10 @@ mod tests {
         );
         let other = [("host".to_owned(), b"b.test".to_vec())];
         let two = parts("GET", "https://a.test/", &other).unwrap();
-        assert_eq!(write(&two, true, &mut desk, &Bounds::CLIENT).err(), Some(Reason::Malformed));
+        assert_eq!(
+            write(&two, true, &mut desk, &Bounds::CLIENT).err(),
+            Some(Reason::Malformed)
+        );
     }
 
     proptest! {
