@@ -1,5 +1,5 @@
 //! `cargo xtask bench peers`: CPU time per proxied request (63 bytes, 64 KiB, with an access log) and memory per idle
-//! connection, beside the bare relay, nginx and HAProxy in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
+//! connection, beside the bare relay, nginx, HAProxy, Envoy and Pingora in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
 //! over requests, so it holds when the load is the bottleneck, and its ratio holds from run to run.
 
 use crate::run::{cargo, is_installed, run as run_command};
@@ -14,9 +14,13 @@ use std::time::{Duration, Instant};
 
 mod agent;
 mod balancer;
+mod proxies;
 mod tls;
+mod train;
 
 use balancer::make_balancer;
+use proxies::{envoy, haproxy, nginx, nginx_with, pingora, relay};
+pub(crate) use train::train;
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
@@ -120,12 +124,16 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
         (LOGGING, forebay(&dir.join("logging"), &backends.addresses, true)?),
         ("nginx", nginx(&dir, &backends.addresses)?),
     ];
-    if is_installed("haproxy") {
-        proxies.push(("haproxy", haproxy(&dir, &backends.addresses)?));
-    } else {
-        println!("haproxy is missing: bench/install.sh installs it; measured without");
+    for (name, peer) in [
+        ("haproxy", haproxy(&dir, &backends.addresses)?),
+        ("envoy", envoy(&dir, &backends.addresses)?),
+        ("pingora", pingora(&backends.addresses)?),
+    ] {
+        match peer {
+            Some(peer) => proxies.push((name, peer)),
+            None => println!("{name} is missing: bench/install.sh installs it; measured without"),
+        }
     }
-    println!("Envoy and Pingora are in no package of this system: measured without");
     let mut costs = Costs::new();
     for round in 1..=rounds {
         for (shape, path) in SHAPES {
@@ -346,13 +354,9 @@ fn start_nginx(
     start(cpu, Path::new("nginx"), &args, address)
 }
 
-fn relay(backends: &[SocketAddr]) -> anyhow::Result<Running> {
-    let address = free()?;
-    let args: Vec<String> = std::iter::once(&address)
-        .chain(backends)
-        .map(ToString::to_string)
-        .collect();
-    start("0", &binary("relay")?, &args, address)
+/// The program to measure: what `FOREBAY_BIN` says, else the ordinary release build.
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::var_os("FOREBAY_BIN").map_or_else(|| binary("forebay"), |program| Ok(program.into()))
 }
 
 fn binary(name: &str) -> anyhow::Result<PathBuf> {
@@ -363,63 +367,23 @@ fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(target.join("release").join(name))
 }
 
-fn nginx(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
-    let address = free()?;
-    nginx_with(dir, address, &format!("listen {address} backlog=4096;"), backends)
-}
-
-/// nginx as a proxy, listening as `listen` says.
-fn nginx_with(
-    dir: &Path,
-    address: SocketAddr,
-    listen: &str,
-    backends: &[SocketAddr],
-) -> anyhow::Result<Running> {
-    let servers: String = backends
-        .iter()
-        .map(|backend| format!("server {backend};\n"))
-        .collect();
-    let inside = format!(
-        "upstream targets {{\n{servers}keepalive 512;\nkeepalive_requests 1000000000;\n}}\nserver {{ {listen} location / {{\nproxy_pass http://targets;\nproxy_http_version 1.1;\nproxy_set_header Connection '';\nproxy_set_header Host $host;\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\nproxy_set_header X-Forwarded-Port $server_port;\n}} }}\n"
-    );
-    start_nginx(dir, "proxy", "0", &inside, address)
-}
-
-fn haproxy(dir: &Path, backends: &[SocketAddr]) -> anyhow::Result<Running> {
-    let address = free()?;
-    let config = dir.join("haproxy.cfg");
-    let servers: String = backends
-        .iter()
-        .enumerate()
-        .map(|(index, backend)| format!("  server t{index} {backend}\n"))
-        .collect();
-    std::fs::write(
-        &config,
-        format!(
-            "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  timeout client 3600s\n  timeout server 60s\n  timeout connect 10s\n  timeout http-keep-alive 3600s\n  option forwardfor\n  http-reuse always\nfrontend in\n  bind {address}\n  http-request set-header X-Forwarded-Proto http\n  http-request set-header X-Forwarded-Port {}\n  default_backend targets\nbackend targets\n  balance roundrobin\n{servers}",
-            address.port()
-        ),
-    )?;
-    start(
-        "0",
-        Path::new("haproxy"),
-        &["-f".to_owned(), config.display().to_string()],
-        address,
-    )
-}
-
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.
 fn forebay(dir: &Path, backends: &[SocketAddr], logs: bool) -> anyhow::Result<Running> {
-    let mut running = forebay_alone(dir, if logs { "127.209.0.0/16" } else { "127.208.0.0/16" }, "0")?;
+    let mut running = forebay_alone(
+        &program()?,
+        dir,
+        if logs { "127.209.0.0/16" } else { "127.208.0.0/16" },
+        "0",
+    )?;
     running.address = make_balancer(running.address, backends, None, logs, None)?;
     Ok(running)
 }
 
 /// Forebay with nothing to serve yet; the address is its API's.
-fn forebay_alone(dir: &Path, pool: &str, cpu: &str) -> anyhow::Result<Running> {
+fn forebay_alone(program: &Path, dir: &Path, pool: &str, cpu: &str) -> anyhow::Result<Running> {
     std::fs::create_dir_all(dir)?;
     let mut command = Command::new("taskset");
-    command.args(["-c", cpu]).arg(binary("forebay")?).args([
+    command.args(["-c", cpu]).arg(program).args([
         "up",
         "--workers",
         "1",

@@ -8,6 +8,7 @@ mod deny;
 mod docs;
 mod floors;
 mod interop;
+mod release;
 mod run;
 mod tidy;
 
@@ -47,6 +48,8 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// The programs as they are released, optimised by the profile of a run, into target/dist
+    Release,
     /// Strip botocore's models to what awswire needs
     Codegen {
         /// botocore's `data` directory
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Test => interop::test(),
         Chore::Interop { suites } => interop::run(&suites),
         Chore::Bench { bench } => bench::run(&bench),
+        Chore::Release => release::release(),
         Chore::Codegen { botocore } => codegen::run(&botocore),
         Chore::Docs => docs::write(),
     };

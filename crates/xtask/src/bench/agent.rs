@@ -3,7 +3,8 @@
 
 use super::balancer::make_balancer;
 use super::{
-    Backends, Running, binary, busy_micros, forebay_alone, free, load, median, relay, resident_kib, start,
+    Backends, Running, binary, busy_micros, forebay_alone, free, load, median, program, relay, resident_kib,
+    start,
 };
 use crate::run::{cargo, is_installed, run as run_command};
 use anyhow::{Context as _, ensure};
@@ -111,7 +112,7 @@ fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
 
 /// A load balancer on CPU 1 that sends to this address.
 fn chain(dir: &Path, pool: &str, target: SocketAddr, control: Option<u16>) -> anyhow::Result<Running> {
-    let mut running = forebay_alone(dir, pool, "1")?;
+    let mut running = forebay_alone(&program()?, dir, pool, "1")?;
     running.address = make_balancer(running.address, &[target], None, false, control)?;
     let began = Instant::now();
     while load(running.address, "/", 1).is_err() {

@@ -2,7 +2,7 @@
 //! certificate, version, cipher and session settings.
 
 use super::balancer::make_balancer;
-use super::{Backends, Running, busy_micros, forebay_alone, free, median, nginx_with, resident_kib};
+use super::{Backends, Running, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib};
 use crate::run::{cargo, is_installed, output, run as run_command};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const SUITE: &str = "TLS_AES_128_GCM_SHA256";
 
 /// What makes a load.
 #[derive(Clone, Copy)]
-enum Load {
+pub(super) enum Load {
     /// `openssl s_time` with these options.
     Handshakes(&'static [&'static str]),
     /// `wrk` over kept connections.
@@ -24,7 +24,7 @@ enum Load {
 }
 
 /// What is measured, and how much less than nginx Forebay may do of it.
-const LOADS: &[(&str, Load, f64)] = &[
+pub(super) const LOADS: &[(&str, Load, f64)] = &[
     (
         "full TLS 1.3 handshake",
         Load::Handshakes(&["-new", "-tls1_3", "-ciphersuites", SUITE]),
@@ -57,7 +57,7 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
     std::fs::create_dir_all(&dir)?;
     let (certificate, key) = certificate(&dir)?;
     let backends = Backends::start(&dir)?;
-    let mut forebay = forebay_alone(&dir, "127.208.0.0/16", "0")?;
+    let mut forebay = forebay_alone(&program()?, &dir, "127.208.0.0/16", "0")?;
     let pem = (
         std::fs::read_to_string(&certificate)?,
         std::fs::read_to_string(&key)?,
@@ -129,7 +129,7 @@ fn report(
 }
 
 /// Handshakes or requests made in this time; fails if one fails.
-fn load(address: SocketAddr, seconds: u32, kind: Load) -> anyhow::Result<f64> {
+pub(super) fn load(address: SocketAddr, seconds: u32, kind: Load) -> anyhow::Result<f64> {
     let (address, time) = (address.to_string(), seconds.to_string());
     let mut command = Command::new("taskset");
     command.args(["-c", "1"]);
@@ -183,7 +183,7 @@ fn streams(said: &str) -> anyhow::Result<f64> {
 }
 
 /// An ECDSA certificate and its key, as files.
-fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std::path::PathBuf)> {
+pub(super) fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std::path::PathBuf)> {
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
     let made = output(
         Command::new("openssl")

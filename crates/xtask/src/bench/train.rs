@@ -1,0 +1,64 @@
+//! Loads that show the compiler which way requests take: those of the benches.
+
+use super::balancer::make_balancer;
+use super::tls::{self, Load};
+use super::{Backends, Running, forebay_alone, is_installed, load};
+use anyhow::ensure;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Seconds of each load.
+const SECONDS: u32 = 5;
+
+/// Puts `program`, a Forebay that notes what it does and writes it down when it ends, under load.
+pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
+    for needed in ["wrk", "h2load", "nginx", "taskset", "openssl"] {
+        ensure!(
+            is_installed(needed),
+            "{needed} is missing: bench/install.sh installs what the loads need"
+        );
+    }
+    let dir = crate::root()?.join("target/training/run");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    let backends = Backends::start(&dir)?;
+    for logs in [false, true] {
+        let mut running = forebay_alone(program, &dir.join(format!("logs-{logs}")), "127.208.0.0/16", "0")?;
+        running.address = make_balancer(running.address, &backends.addresses, None, logs, None)?;
+        for path in ["/", "/large"] {
+            load(running.address, path, SECONDS)?;
+        }
+        end(running)?;
+    }
+    let (certificate, key) = tls::certificate(&dir)?;
+    let pair = (
+        std::fs::read_to_string(certificate)?,
+        std::fs::read_to_string(key)?,
+    );
+    let mut running = forebay_alone(program, &dir.join("tls"), "127.208.0.0/16", "0")?;
+    let pair = Some((pair.0.as_str(), pair.1.as_str()));
+    running.address = make_balancer(running.address, &backends.addresses, pair, false, None)?;
+    for kind in [Load::Requests, Load::Streams] {
+        tls::load(running.address, SECONDS, kind)?;
+    }
+    for (_, kind, _) in tls::LOADS {
+        tls::load(running.address, 1, *kind)?;
+    }
+    end(running)
+}
+
+/// Asks a program to end, and waits until it has.
+fn end(mut running: Running) -> anyhow::Result<()> {
+    let id = running.child.id().to_string();
+    ensure!(
+        Command::new("kill").arg(id).status()?.success(),
+        "it has ended already"
+    );
+    let began = Instant::now();
+    while running.child.try_wait()?.is_none() {
+        ensure!(began.elapsed() < Duration::from_secs(60), "it does not end");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
