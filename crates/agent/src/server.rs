@@ -6,7 +6,7 @@ use crate::wire::{self, Broken, METHOD, Messages, Status, ids_in, ids_out};
 use crate::{Now, VERSION, tls};
 use bytes::Bytes;
 use forebay_admission::permits::{Output, Session};
-use forebay_node::{Turnstile, Urgency};
+use forebay_node::Turnstile;
 use forebay_units::Mono;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
@@ -30,8 +30,6 @@ const CHANNELS: usize = 1024;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// Calls on one connection.
 const CALLS: u32 = 4;
-/// Slots that nobody waits for are granted anew together, this long after the first of them became free.
-const SOON: Duration = Duration::from_millis(2);
 /// Ids are drawn from the system this many bytes at a time.
 const DRAWN_BYTES: usize = 512;
 
@@ -60,18 +58,14 @@ impl Server {
     ) -> io::Result<Server> {
         let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
         listener.set_nonblocking(true)?;
-        let (changed, later) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (now_told, soon_told) = (Arc::clone(&changed), Arc::clone(&later));
-        turnstile.on_change(Box::new(move |urgency| match urgency {
-            Urgency::Now => now_told.notify_one(),
-            Urgency::Soon => soon_told.notify_one(),
-        }));
+        let changed = Arc::new(Notify::new());
+        let told = Arc::clone(&changed);
+        turnstile.on_change(Box::new(move || told.notify_one()));
         let thread = Thread::start("channels", move || async move {
             let desk = Rc::new(Desk {
                 turnstile,
                 now,
                 changed,
-                later,
                 outboxes: RefCell::default(),
                 drawn: RefCell::default(),
             });
@@ -93,10 +87,8 @@ impl Server {
 struct Desk {
     turnstile: Arc<Turnstile>,
     now: Now,
-    /// Fires when a request has ended that somebody has waited for, or a deadline has begun.
+    /// Fires when there is something to tell, or a deadline has come nearer.
     changed: Arc<Notify>,
-    /// Fires when one has ended that nobody has waited for.
-    later: Arc<Notify>,
     outboxes: RefCell<BTreeMap<Session, mpsc::UnboundedSender<Output>>>,
     drawn: RefCell<Vec<u8>>,
 }
@@ -108,7 +100,6 @@ impl Desk {
 
     /// Passes on what the turnstile has decided.
     fn settle(&self) {
-        self.turnstile.settles();
         let outputs: Vec<Output> = self.turnstile.with(|permits| {
             std::iter::from_fn(|| permits.poll_output(&mut || draw(&mut self.drawn.borrow_mut()))).collect()
         });
@@ -137,24 +128,19 @@ fn draw(drawn: &mut Vec<u8>) -> u128 {
     u128::from_be_bytes(id)
 }
 
-/// Settles when requests end, and revokes in time.
+/// Tells nodes what is due, and revokes in time.
 async fn deadlines(desk: Rc<Desk>) {
     loop {
         desk.settle();
-        let deadline = desk.turnstile.with(|permits| permits.next_deadline());
+        let deadline = desk.turnstile.next_deadline();
         let due = async {
             match deadline {
                 Mono::NEVER => std::future::pending().await,
                 at => tokio::time::sleep(at.since(desk.now())).await,
             }
         };
-        let soon = async {
-            desk.later.notified().await;
-            tokio::time::sleep(SOON).await;
-        };
         tokio::select! {
             () = desk.changed.notified() => {}
-            () = soon => {}
             () = due => desk.turnstile.with(|permits| permits.handle_deadline(desk.now())),
         }
     }

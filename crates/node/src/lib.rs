@@ -46,4 +46,4 @@ pub use roster::Roster;
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};
 pub use trace::{Sampling, SpanContext, TraceParent};
-pub use turnstile::{Turnstile, Urgency, WORK_ID, Working};
+pub use turnstile::{Turnstile, WORK_ID, Working};

@@ -3,8 +3,8 @@
 //! A listener that has one stands beside its target: requests need a permit, and what goes on is as it came.
 
 use crate::reason::Reason;
-use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::{AtomicBool, AtomicU64};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 use forebay_admission::permits::{self, Work, WorkId};
 use forebay_routing::Headers;
 use forebay_units::Mono;
@@ -15,21 +15,16 @@ pub const WORK_ID: &str = "x-amzn-target-control-work-id";
 /// The User-Agent of health checks: they pass without a permit and hold no slot.
 const PROBE: &[u8] = b"ELB-HealthChecker/2.0";
 
-/// When nodes want to be told of what has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody waits.
-    Now,
-    /// Nobody is in need: together with what follows within a moment.
-    Soon,
+struct Timed {
+    permits: permits::Turnstile,
+    /// When whoever tells nodes will look by itself for what is to be granted.
+    looks: Mono,
 }
 
 /// Who may start now, behind one short lock.
 pub struct Turnstile {
-    permits: Mutex<permits::Turnstile>,
-    changed: OnceLock<Box<dyn Fn(Urgency) + Send + Sync>>,
-    /// Whoever tells nodes knows that it shall look some time.
-    told: AtomicBool,
+    timed: Mutex<Timed>,
+    changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Requests refused for want of an id.
     pub missing: AtomicU64,
     /// Health checks let through.
@@ -46,48 +41,63 @@ impl Turnstile {
     /// One that lets at most `limit` requests in at a time; `incarnation` tells this run of the agent from others.
     pub fn new(limit: u32, incarnation: u64) -> Turnstile {
         Turnstile {
-            permits: Mutex::new(permits::Turnstile::new(limit, incarnation)),
+            timed: Mutex::new(Timed {
+                permits: permits::Turnstile::new(limit, incarnation),
+                looks: Mono::NEVER,
+            }),
             changed: OnceLock::new(),
-            told: AtomicBool::new(false),
             missing: AtomicU64::new(0),
             probes: AtomicU64::new(0),
         }
     }
 
-    /// Calls this whenever a slot has become free; of those that are not urgent, for the first since [`Turnstile::settles`].
-    /// Once only. It must not come back here from the same call.
-    pub fn on_change(&self, tell: Box<dyn Fn(Urgency) + Send + Sync>) {
+    /// Calls this whenever nodes are to be told of something earlier than [`Turnstile::next_deadline`] has said. Once only.
+    /// It must not come back here from the same call.
+    pub fn on_change(&self, tell: Box<dyn Fn() + Send + Sync>) {
         let _ = self.changed.set(tell);
     }
 
-    /// Nodes are about to be told of all that has changed.
-    pub fn settles(&self) {
-        self.told.store(false, SeqCst);
+    /// When `handle_deadline` wants to be called. Whoever tells nodes asks for it when it has told them all there is; from
+    /// then on it is woken for what is earlier.
+    pub fn next_deadline(&self) -> Mono {
+        let mut timed = self.lock();
+        timed.looks = timed.permits.grants_at();
+        timed.permits.next_deadline()
     }
 
     /// Does something with the permits.
     pub fn with<T>(&self, act: impl FnOnce(&mut permits::Turnstile) -> T) -> T {
-        act(&mut self.lock())
+        act(&mut self.lock().permits)
     }
 
     /// The same, for what may free slots or begin a recall: whoever tells nodes looks at once.
     pub fn change<T>(&self, act: impl FnOnce(&mut permits::Turnstile) -> T) -> T {
         let result = self.with(act);
-        self.tell(Urgency::Now);
+        self.tell();
         result
     }
 
-    fn tell(&self, urgency: Urgency) {
-        if urgency == Urgency::Soon && self.told.swap(true, SeqCst) {
-            return;
+    /// The same for a request that begins or ends: a message for each would cost half as much as the request.
+    fn pass<T>(&self, act: impl FnOnce(&mut permits::Turnstile) -> T) -> T {
+        let mut timed = self.lock();
+        let result = act(&mut timed.permits);
+        let grants = timed.permits.grants_at();
+        if grants < timed.looks {
+            timed.looks = grants;
+            drop(timed);
+            self.tell();
         }
+        result
+    }
+
+    fn tell(&self) {
         if let Some(tell) = self.changed.get() {
-            tell(urgency);
+            tell();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, permits::Turnstile> {
-        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Timed> {
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request with these headers may start; none holds no slot.
@@ -111,7 +121,8 @@ impl Turnstile {
         }
         // Two ids are one too many: a second one could be hidden behind a good one.
         let id = id.filter(|_| ids == 1).ok_or(Reason::WorkIdUnknown)?;
-        let work = self.lock().begin(now, id).map_err(|_| Reason::WorkIdUnknown)?;
+        let begun = self.pass(|permits| permits.begin(now, id));
+        let work = begun.map_err(|_| Reason::WorkIdUnknown)?;
         Ok(Some(Working {
             turnstile: Arc::clone(self),
             work: Some(work),
@@ -129,11 +140,8 @@ pub struct Working {
 impl Drop for Working {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            // No clock at hand: the time that was told last will do, deadlines are not made here.
-            let urgent = self.turnstile.lock().end(Mono::ZERO, work);
-            // A message for each request would cost as much as half of the request.
-            self.turnstile
-                .tell(if urgent { Urgency::Now } else { Urgency::Soon });
+            // No clock at hand: the time that was told last will do, at worst nodes are told early.
+            self.turnstile.pass(|permits| permits.end(Mono::ZERO, work));
         }
     }
 }
@@ -177,8 +185,8 @@ mod tests {
         let turnstile = Arc::new(Turnstile::new(2, 7));
         let told = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&told);
-        turnstile.on_change(Box::new(move |urgency| {
-            counted.fetch_add(if urgency == Urgency::Soon { 1 } else { 10 }, Relaxed);
+        turnstile.on_change(Box::new(move || {
+            counted.fetch_add(1, Relaxed);
         }));
         let ids = granted(&turnstile);
         let with = |ids: &[WorkId]| {
@@ -201,11 +209,17 @@ mod tests {
         assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 1);
         drop(working);
         assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 0);
-        assert_eq!(told.load(Relaxed), 1, "another permit is left: no hurry");
-        // The node's last one is used, and then there is none.
-        drop(turnstile.admit(Mono(4), &with(&ids[1..])).unwrap());
-        assert_eq!(told.load(Relaxed), 11);
-        turnstile.settles();
+        assert_eq!(told.load(Relaxed), 1);
+        let soon = turnstile.next_deadline();
+        assert!(
+            soon > Mono(3) && soon < Mono::NEVER,
+            "another permit is left: no hurry"
+        );
+        // The node's last one is used, and a slot is free: now.
+        let working = turnstile.admit(Mono(4), &with(&ids[1..])).unwrap();
+        assert_eq!((told.load(Relaxed), turnstile.next_deadline()), (2, Mono(4)));
+        drop(working);
+        assert_eq!(told.load(Relaxed), 2, "it looks now anyway");
         assert!(turnstile.admit(Mono(5), &with(&ids[1..])).is_err());
     }
 

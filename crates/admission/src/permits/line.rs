@@ -4,14 +4,15 @@ use super::WorkId;
 use super::turnstile::{GRACE, LONGEST_GRACE, YOUNG};
 use core::time::Duration;
 use forebay_units::Mono;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// A way is as long as the quickest of so many answers.
 const ANSWERS: usize = 8;
 
-/// A permit of a line: who and since when.
+/// A permit of a line: which, in what order it was granted, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
+    pub(super) order: u64,
     pub(super) id: WorkId,
     pub(super) since: Mono,
 }
@@ -27,15 +28,16 @@ struct Asked {
     spoken: u64,
 }
 
-/// One session. All operations cost O(log permits) unless they say otherwise.
+/// One session. All operations cost O(log permits) unless they say otherwise; to take a permit out costs O(permits granted
+/// after it, or before it): few, because nodes use the newest and give back the oldest.
 #[derive(Debug)]
 pub(super) struct Line {
     /// Requests that waited when it last told, less what it was granted since.
     pub(super) wants: u64,
     /// Permits ever granted.
     pub(super) granted: u64,
-    /// Permits that are out, by the order in which they were granted.
-    held: BTreeMap<u64, Held>,
+    /// Permits that are out, in the order in which they were granted.
+    held: VecDeque<Held>,
     asked: VecDeque<Asked>,
     /// Asked back only to spread idle permits: never revoked for it.
     pub(super) soft: u32,
@@ -60,7 +62,7 @@ impl Line {
         Line {
             wants: 0,
             granted: 0,
-            held: BTreeMap::new(),
+            held: VecDeque::new(),
             asked: VecDeque::new(),
             soft: 0,
             spoken: 0,
@@ -127,34 +129,46 @@ impl Line {
         self.mute = false;
     }
 
-    pub(super) fn put(&mut self, order: u64, held: Held) {
-        self.held.insert(order, held);
+    /// It gets a permit, later than all that it has.
+    pub(super) fn put(&mut self, held: Held) {
+        self.held.push_back(held);
         self.granted += 1;
         self.wants = self.wants.saturating_sub(1);
     }
 
     /// Takes a permit out because it was used: an earlier recall can then ask for fewer.
     pub(super) fn spend(&mut self, order: u64) -> Option<Held> {
-        let held = self.held.remove(&order)?;
+        let held = self.take(order)?;
         self.trim();
         Some(held)
     }
 
-    /// No recall asks for more than is left of what it could mean. O(recalls x permits), and nothing without recalls.
+    fn take(&mut self, order: u64) -> Option<Held> {
+        let at = self.held.binary_search_by_key(&order, |held| held.order).ok()?;
+        self.held.remove(at)
+    }
+
+    /// How many were granted no later than this one.
+    fn upto(&self, order: u64) -> u32 {
+        self.held.partition_point(|held| held.order <= order) as u32
+    }
+
+    /// No recall asks for more than is left of what it could mean. O(recalls x log permits), and nothing without recalls.
     fn trim(&mut self) {
         let mut owed = 0;
-        for asked in &mut self.asked {
-            let most = self.held.range(..=asked.upto).count() as u32;
-            asked.count = asked.count.min(most.saturating_sub(owed));
+        let mut recalls = core::mem::take(&mut self.asked);
+        for asked in &mut recalls {
+            asked.count = asked.count.min(self.upto(asked.upto).saturating_sub(owed));
             owed += asked.count;
         }
-        self.asked.retain(|asked| asked.count > 0);
+        recalls.retain(|asked| asked.count > 0);
+        self.asked = recalls;
         self.soft = self.soft.min((self.held.len() as u32).saturating_sub(owed));
     }
 
     /// Takes a permit out because it came back: it answers the oldest recall.
     pub(super) fn give_back(&mut self, order: u64) -> Option<Held> {
-        let held = self.held.remove(&order)?;
+        let held = self.take(order)?;
         if let Some(first) = self.asked.front_mut() {
             first.count -= 1;
             if first.count == 0 {
@@ -172,7 +186,7 @@ impl Line {
     pub(super) fn takeable(&self, now: Mono, young: Duration, regardless: bool) -> u32 {
         let all = if self.waits() && !regardless {
             self.held
-                .values()
+                .iter()
                 .take_while(|held| held.since + young <= now)
                 .count() as u32
         } else {
@@ -184,8 +198,7 @@ impl Line {
     /// When `takeable` will next grow by itself. O(permits asked back).
     pub(super) fn ripens(&self, young: Duration) -> Mono {
         self.held
-            .values()
-            .nth(self.owes() as usize)
+            .get(self.owes() as usize)
             .map_or(Mono::NEVER, |held| held.since + young)
     }
 
@@ -198,7 +211,7 @@ impl Line {
             self.asked.push_back(Asked {
                 due: now + (self.grace() - counted),
                 count,
-                upto: self.held.last_key_value().map_or(0, |last| *last.0),
+                upto: self.held.back().map_or(0, |last| last.order),
                 spoken: self.spoken,
             });
         }
@@ -220,16 +233,14 @@ impl Line {
         {
             self.asked.pop_front();
             for _ in 0..asked.count {
-                let oldest = self.held.first_entry();
-                if let Some(oldest) = oldest.filter(|oldest| *oldest.key() <= asked.upto) {
-                    out.push(oldest.remove().id);
-                }
+                let oldest = self.held.pop_front_if(|oldest| oldest.order <= asked.upto);
+                out.extend(oldest.map(|oldest| oldest.id));
             }
             if asked.spoken == self.spoken {
                 // What it says it wants is old news, too.
                 self.mute = true;
                 unasked += (self.held.len() as u32).saturating_sub(self.owes());
-                out.extend(std::mem::take(&mut self.held).into_values().map(|held| held.id));
+                out.extend(self.held.drain(..).map(|held| held.id));
                 self.asked.clear();
             }
         }
@@ -238,7 +249,7 @@ impl Line {
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkId> + '_ {
-        self.held.values().map(|held| held.id)
+        self.held.iter().map(|held| held.id)
     }
 
     /// Panics if its parts disagree.
@@ -251,6 +262,7 @@ impl Line {
             self.asked.iter().all(|asked| asked.count > 0),
             "empty recall: {self:?}"
         );
+        assert!(self.held.iter().is_sorted_by(|one, next| one.order < next.order));
         assert_eq!(self.planned, 0, "planned and not granted: {self:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Permits: an agent beside a target grants them, nodes spend them, and never more than the limit are out or in flight.
 
 mod line;
+mod need;
 mod turnstile;
 mod words;
 
@@ -18,16 +19,31 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkId(pub u128);
 
+/// What each byte is worth as a hexadecimal digit; 255 if it is none.
+const VALUES: [u8; 256] = {
+    let (mut values, mut digit) = ([255; 256], 0);
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
 impl WorkId {
     /// Reads 32 hexadecimal digits, of either case; anything else is no id.
     pub fn parse(text: &[u8]) -> Option<WorkId> {
-        if text.len() != 32 {
-            return None;
-        }
-        let digit = |byte: u8| (byte as char).to_digit(16);
-        text.iter()
-            .try_fold(0_u128, |id, &byte| Some(id << 4 | u128::from(digit(byte)?)))
-            .map(WorkId)
+        let half = |digits: &[u8; 16]| {
+            let values = digits.map(|byte| VALUES[usize::from(byte)]);
+            let all = values.iter().fold(0, |all, value| all | value);
+            let half = values
+                .iter()
+                .fold(0_u64, |half, &value| half << 4 | u64::from(value));
+            (all < 16).then_some(half)
+        };
+        let (high, rest) = text.split_first_chunk()?;
+        let low = half(rest.try_into().ok()?)?;
+        Some(WorkId(u128::from(half(high)?) << 64 | u128::from(low)))
     }
 
     /// Its 32 digits.

@@ -2,6 +2,7 @@
 
 use super::WorkId;
 use super::line::{Held, Line};
+use super::need::{Need, next_taker};
 use super::words::{Figures, Output, Refused, Session};
 use core::time::Duration;
 use forebay_units::Mono;
@@ -15,6 +16,12 @@ pub(super) const LONGEST_GRACE: Duration = Duration::from_millis(320);
 
 /// A node that waits uses a permit at once: one that is out for longer than this is asked back.
 pub(super) const YOUNG: Duration = Duration::from_millis(5);
+
+/// What became free is granted within this time if its node is short of permits, so that what ends together goes together.
+pub(super) const SOON: Duration = Duration::from_millis(2);
+
+/// And within this time if no node is short of any: telling nodes of each slot would cost as much as half of a request.
+pub(super) const LATER: Duration = Duration::from_millis(250);
 
 /// Revoked ids remembered, to know a late request from a made-up one.
 const REMEMBERED: usize = 1024;
@@ -51,6 +58,10 @@ pub struct Turnstile {
     revoked_in_order: VecDeque<WorkId>,
     outbox: VecDeque<Output>,
     unsettled: bool,
+    /// As it was when nodes were last told: nothing but what they say and are told changes it for long.
+    need: Need,
+    /// When what is free is to be granted though nobody waits for it; never, if nothing is.
+    due: Mono,
     /// When a permit of a waiting line will be old enough to be asked back.
     ripe: Mono,
     last_session: u64,
@@ -73,6 +84,8 @@ impl Turnstile {
             revoked_in_order: VecDeque::new(),
             outbox: VecDeque::new(),
             unsettled: false,
+            need: Need::default(),
+            due: Mono::NEVER,
             ripe: Mono::NEVER,
             last_session: 0,
             turns: 0,
@@ -87,7 +100,7 @@ impl Turnstile {
 
     /// A node has opened a channel.
     pub fn join(&mut self, now: Mono) -> Session {
-        self.at(now);
+        self.promptly(now);
         self.last_session += 1;
         let session = Session(self.last_session);
         self.sessions.insert(session, Line::new());
@@ -103,6 +116,9 @@ impl Turnstile {
     pub fn demand(&mut self, now: Mono, session: Session, waiting: u64, seen: u64) {
         self.at(now);
         if let Some(line) = self.sessions.get_mut(&session) {
+            if line.mute {
+                self.due = self.now;
+            }
             line.speaks();
             // No line is longer; sums of what nodes say must not overflow.
             line.wants = waiting
@@ -114,7 +130,7 @@ impl Turnstile {
     /// The node gives permits back: recalled ones, and those whose request perhaps never got here. Ids that are
     /// unknown, used, or another session's change nothing. Also the answer to a recall, with no id at all.
     pub fn returned(&mut self, now: Mono, session: Session, ids: &[WorkId]) {
-        self.at(now);
+        self.promptly(now);
         let Some(line) = self.sessions.get_mut(&session) else {
             return;
         };
@@ -133,7 +149,7 @@ impl Turnstile {
 
     /// The node's channel has ended: its permits are void; its requests in flight keep their slots.
     pub fn part(&mut self, now: Mono, session: Session) {
-        self.at(now);
+        self.promptly(now);
         let Some(line) = self.sessions.remove(&session) else {
             return;
         };
@@ -160,6 +176,7 @@ impl Turnstile {
         }
         self.in_flight += 1;
         self.figures.used += 1;
+        self.hurry(granted.session);
         Ok(Work(granted.session))
     }
 
@@ -177,26 +194,40 @@ impl Turnstile {
         self.sessions.get(&session).map_or(0, |line| line.granted)
     }
 
-    /// A request is over: its slot is free. True if somebody is in need of it: outputs should be taken now, and not some time
-    /// later with those of other requests.
-    pub fn end(&mut self, now: Mono, work: Work) -> bool {
+    /// A request is over: its slot is free. Nodes are told of it at `next_deadline`, which may be now.
+    pub fn end(&mut self, now: Mono, work: Work) {
         let Work(session) = work;
         self.at(now);
         self.in_flight -= 1;
-        let is_dry = self.sessions.get(&session).is_some_and(|line| line.held() == 0);
-        is_dry || self.sessions.values().any(Line::waits)
+        self.hurry(session);
+    }
+
+    /// Says when what is free must be granted, after this session used a permit or freed a slot: at once if somebody waits
+    /// or the session has no permit left, soon if it is short of them, else with what follows within a while.
+    fn hurry(&mut self, session: Session) {
+        if self.free() == 0 {
+            return;
+        }
+        let enough = self.need.enough(self.idle());
+        let within = match self.sessions.get(&session).map(Line::held) {
+            _ if self.need.waits => Duration::ZERO,
+            Some(0) => Duration::ZERO,
+            Some(held) if held < enough => SOON,
+            _ => LATER,
+        };
+        self.due = self.due.min(self.now + within);
     }
 
     /// From now on at most `limit` requests at a time; 0 lets what is in flight finish and starts nothing.
     pub fn set_limit(&mut self, now: Mono, limit: u32) {
-        self.at(now);
+        self.promptly(now);
         self.limit = limit;
         self.tell_limit();
     }
 
     /// Grants nothing from now on; what is on its way may still start within the grace.
     pub fn drain(&mut self, now: Mono) {
-        self.at(now);
+        self.promptly(now);
         self.draining = true;
         self.tell_limit();
     }
@@ -227,16 +258,23 @@ impl Turnstile {
         if self.draining { 0 } else { self.limit }
     }
 
-    /// When `handle_deadline` wants to be called; never, if nothing is recalled. A late call does no harm but waiting.
+    /// When `handle_deadline` wants to be called; never, if nothing is recalled and nothing is free. A late call does no harm
+    /// but waiting.
     pub fn next_deadline(&self) -> Mono {
         let revoke = self.sessions.values().map(Line::due).min();
-        revoke.unwrap_or(Mono::NEVER).min(self.ripe)
+        revoke.unwrap_or(Mono::NEVER).min(self.ripe).min(self.due)
     }
 
-    /// Revokes what was recalled and has neither been used nor given back in time.
+    /// When what is free is to be granted: the part of `next_deadline` that `begin` and `end` bring nearer. O(1).
+    pub fn grants_at(&self) -> Mono {
+        self.due
+    }
+
+    /// Grants what is due, and revokes what was recalled and has neither been used nor given back in time.
     pub fn handle_deadline(&mut self, now: Mono) {
         self.at(now);
         let mut ids = Vec::new();
+        let before = self.permits.len();
         for (&session, line) in &mut self.sessions {
             let count = line.overdue(now, &mut ids);
             if count > 0 {
@@ -256,14 +294,24 @@ impl Turnstile {
                 self.revoked.insert(id);
             }
         }
+        if self.permits.len() < before {
+            self.due = self.now;
+        }
     }
 
     /// The next thing to tell a node. `draw` gives 128 bits that nobody can guess.
     pub fn poll_output(&mut self, draw: &mut dyn FnMut() -> u128) -> Option<Output> {
         if self.unsettled {
             self.unsettled = false;
-            self.grant(draw);
-            self.recall();
+            let need = Need::of(&self.sessions);
+            // What nobody waits for goes when it is due, all together.
+            let settles = self.due <= self.now;
+            if need.waits || settles {
+                self.due = Mono::NEVER;
+                self.grant(draw);
+            }
+            self.recall(settles || self.free() == 0 && need.is_short(self.idle()));
+            self.need = Need::of(&self.sessions);
         }
         self.outbox.pop_front()
     }
@@ -285,9 +333,20 @@ impl Turnstile {
         self.unsettled = true;
     }
 
+    /// The same, and what is free is granted at once.
+    fn promptly(&mut self, now: Mono) {
+        self.at(now);
+        self.due = self.now;
+    }
+
+    /// Slots that no request holds.
+    fn idle(&self) -> u32 {
+        self.effective_limit().saturating_sub(self.in_flight)
+    }
+
+    /// Those that no permit stands for, either.
     fn free(&self) -> u32 {
-        let busy = self.in_flight + self.permits.len() as u32;
-        self.effective_limit().saturating_sub(busy)
+        self.idle().saturating_sub(self.permits.len() as u32)
     }
 
     /// Gives what is free to whoever waits most, and what nobody waits for to whoever has least.
@@ -307,10 +366,11 @@ impl Turnstile {
                 let id = WorkId(draw());
                 self.turns += 1;
                 let order = self.turns;
+                let since = self.now;
                 // 128 bits never meet twice unless the source is broken; the slot then stays free until the next event.
                 if let std::collections::btree_map::Entry::Vacant(entry) = self.permits.entry(id) {
                     entry.insert(Granted { session, order });
-                    line.put(order, Held { id, since: self.now });
+                    line.put(Held { order, id, since });
                     ids.push(id);
                 }
             }
@@ -321,8 +381,8 @@ impl Turnstile {
         }
     }
 
-    /// Asks permits back: those above the limit, those that others wait for, and, softly, to spread idle ones.
-    fn recall(&mut self) {
+    /// Asks permits back: those above the limit, those that others wait for, and, softly and if `spreads`, to spread idle ones.
+    fn recall(&mut self, spreads: bool) {
         let now = self.now;
         let held = self.permits.len() as u32;
         let limit = self.effective_limit();
@@ -338,7 +398,7 @@ impl Turnstile {
         let mut need = wanted.saturating_sub(owed);
         self.ripe = Mono::NEVER;
         if need == 0 {
-            if wanted == 0 {
+            if wanted == 0 && spreads {
                 self.spread();
             }
             return;
@@ -430,23 +490,4 @@ impl Turnstile {
         assert_eq!(held, self.permits.len(), "a permit without a line");
         assert!(self.revoked.len() <= REMEMBERED && self.revoked_in_order.len() <= REMEMBERED);
     }
-}
-
-/// Who gets the next permit: the longest line of those that speak, ties by turns, else the longest at all; if nobody waits, who has least, and of those the one that
-/// used one last (so that a busy node among idle ones keeps its own). O(sessions).
-fn next_taker(sessions: &mut BTreeMap<Session, Line>) -> Option<&mut Line> {
-    let left = |line: &Line| line.wants.saturating_sub(u64::from(line.planned));
-    let longest = sessions
-        .iter()
-        .filter(|(_, line)| line.waits() && left(line) > 0)
-        .max_by_key(|(_, line)| (!line.is_doubtful(), left(line), core::cmp::Reverse(line.turn)))
-        .map(|(&session, _)| session);
-    let chosen = longest.or_else(|| {
-        sessions
-            .iter()
-            .filter(|(_, line)| !line.mute)
-            .min_by_key(|(_, line)| (line.held(), core::cmp::Reverse(line.used), line.turn))
-            .map(|(&session, _)| session)
-    });
-    sessions.get_mut(&chosen?)
 }
