@@ -47,6 +47,13 @@ class Front:
     def get(self, path="/"):
         return get(self.ip, self.port, path)
 
+    def errors(self):
+        """Channels that broke or could not be made, so far."""
+        return self.house.metric("^forebay_target_control_channel_errors_total")
+
+    def waiting(self):
+        return self.house.metric("^forebay_surge_queue_length")
+
 
 class Later:
     """A request under way on a thread of its own."""
@@ -113,9 +120,11 @@ def agent_dies(agent, front, application):
     assert [other.result() for other in others] == [200] * 5, [other.status for other in others]
 
     # Dialling: nothing listens. Requests wait until the agent is back.
+    errors = front.errors()
     agent.kill()
     others = [Later(front, "/") for _ in range(3)]
-    time.sleep(2)
+    # The channel broke, and four tries were in vain: from then on each wait is as long as it gets.
+    wait(lambda: front.errors() >= errors + 5 and front.waiting() == 3, "three wait, and nobody listens", 10)
     took["refused"] = back(agent, front, 1)
     assert [other.result() for other in others] == [200] * 3, [other.status for other in others]
 
@@ -129,9 +138,11 @@ def agent_dies(agent, front, application):
     took["greeting"] = back(agent, front, 1)
 
     # Stalled: not a word, and connections still open.
+    errors = front.errors()
     agent.signal(signal.SIGSTOP)
     others = [Later(front, "/") for _ in range(2)]
-    time.sleep(4)
+    # The channel was given up, and so was one try.
+    wait(lambda: front.errors() >= errors + 2, "nobody answers", 10)
     agent.signal(signal.SIGCONT)
     began = time.monotonic()
     wait(lambda: agent.metric("channels") == 1 and front.get()[0] == 200, "the channel stands", 5)
