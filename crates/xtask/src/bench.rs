@@ -106,14 +106,7 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
             "{needed} is missing: bench/install.sh installs what the bench needs"
         );
     }
-    run_command(&mut cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "forebay",
-        "--package",
-        "forebay-bench",
-    ])?)?;
+    build(&["--package", "forebay-bench"])?;
     let dir = crate::root()?.join("target/bench");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
@@ -354,9 +347,24 @@ fn start_nginx(
     start(cpu, Path::new("nginx"), &args, address)
 }
 
-/// The program to measure: what `FOREBAY_BIN` says, else the ordinary release build.
+/// Names the program to measure; without it, it is the ordinary release build.
+const PROGRAM: &str = "FOREBAY_BIN";
+
 fn program() -> anyhow::Result<PathBuf> {
-    std::env::var_os("FOREBAY_BIN").map_or_else(|| binary("forebay"), |program| Ok(program.into()))
+    std::env::var_os(PROGRAM).map_or_else(|| binary("forebay"), |program| Ok(program.into()))
+}
+
+/// Builds what is measured, and these.
+fn build(others: &[&str]) -> anyhow::Result<()> {
+    let mut wanted = others.to_vec();
+    if std::env::var_os(PROGRAM).is_none() {
+        wanted.extend(["--package", "forebay"]);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut command = cargo(&["build", "--release"])?;
+    run_command(command.args(wanted))
 }
 
 fn binary(name: &str) -> anyhow::Result<PathBuf> {

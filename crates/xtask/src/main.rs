@@ -25,6 +25,9 @@ Examples:
   cargo xtask test               everything that must pass, strangers included
   cargo xtask interop cli        only the AWS CLI's script
   cargo xtask bench peers        cost per request beside the relay, nginx and HAProxy
+  cargo xtask release            the programs as they are released, into target/dist
+  FOREBAY_BIN=$PWD/target/dist/forebay cargo xtask bench peers
+                                 the same of the program as it is released
   cargo xtask bench agent        cost of the agent per request beside the relay, and its memory
   cargo xtask codegen --botocore PATH/botocore/data")]
 struct Cli {

@@ -2,8 +2,8 @@
 //! certificate, version, cipher and session settings.
 
 use super::balancer::make_balancer;
-use super::{Backends, Running, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib};
-use crate::run::{cargo, is_installed, output, run as run_command};
+use super::{Backends, Running, build, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib};
+use crate::run::{is_installed, output};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
             "{needed} is missing: bench/install.sh installs what the bench needs"
         );
     }
-    run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)?;
+    build(&[])?;
     let dir = crate::root()?.join("target/bench-tls");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
