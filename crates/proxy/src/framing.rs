@@ -2,6 +2,7 @@
 
 use crate::buffers::Field;
 use crate::names::Known;
+use forebay_node::Reason;
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub(crate) enum Unclear {
     Malformed,
     /// A transfer coding that is not spoken here.
     UnknownCoding,
+}
+
+impl From<Unclear> for Reason {
+    fn from(unclear: Unclear) -> Reason {
+        match unclear {
+            Unclear::Malformed => Reason::Malformed,
+            Unclear::UnknownCoding => Reason::TransferEncoding,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]

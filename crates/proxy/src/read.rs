@@ -3,7 +3,7 @@
 use crate::accept::Visit;
 use crate::buffers::{Desk, Field};
 use crate::desync;
-use crate::framing::{self, Framing, Unclear};
+use crate::framing::{self, Framing};
 use crate::head::{Bounds, HeadError, RequestHead, has_word};
 use crate::names::Known;
 use crate::route;
@@ -246,11 +246,7 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         b"TRACE" | b"CONNECT" => return Err(Reason::TraceNotAllowed),
         _ => {}
     }
-    let (framing, doubtful) =
-        framing::of_request(fields, bytes, head.http_10).map_err(|unclear| match unclear {
-            Unclear::Malformed => Reason::Malformed,
-            Unclear::UnknownCoding => Reason::TransferEncoding,
-        })?;
+    let (framing, doubtful) = framing::of_request(fields, bytes, head.http_10)?;
     let (mut close, mut keep_alive, mut expects) = (false, false, false);
     let (mut upgrades, mut websocket) = (false, false);
     for field in fields {

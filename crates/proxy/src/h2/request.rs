@@ -3,7 +3,7 @@
 
 use crate::buffers::{Desk, Field, Span};
 use crate::desync;
-use crate::framing::{self, Framing, Unclear};
+use crate::framing::{self, Framing};
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::read::Incoming;
@@ -70,10 +70,7 @@ pub(crate) fn write(
     }
     let bytes = &desk.input[..length];
     desk.note.classified = desync::classify(&head, bytes, &desk.fields);
-    let framing = framing::of_request(&desk.fields, bytes, false).map_err(|unclear| match unclear {
-        Unclear::Malformed => Reason::Malformed,
-        Unclear::UnknownCoding => Reason::TransferEncoding,
-    })?;
+    let framing = framing::of_request(&desk.fields, bytes, false)?;
     Ok(Incoming {
         head,
         framing: match framing.0 {

@@ -2,7 +2,9 @@
 //! certificate, version, cipher and session settings.
 
 use super::balancer::make_balancer;
-use super::{Backends, Running, build, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib};
+use super::{
+    Backends, Running, build, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib,
+};
 use crate::run::{is_installed, output};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
