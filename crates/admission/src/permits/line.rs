@@ -6,6 +6,10 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
+/// For so long after a node has said that requests wait there, everything goes as quickly as if they still did: what is on
+/// its way to that node may be too little.
+const RECENT: Duration = Duration::from_millis(50);
+
 /// A way is as long as the quickest of so many answers.
 const ANSWERS: usize = 8;
 
@@ -34,6 +38,8 @@ struct Asked {
 pub(super) struct Line {
     /// Requests that waited when it last told, less what it was granted since.
     pub(super) wants: u64,
+    /// Some time after it last told that any waited.
+    pub(super) lined_until: Mono,
     /// Permits ever granted.
     pub(super) granted: u64,
     /// Permits that are out, in the order in which they were granted.
@@ -61,6 +67,7 @@ impl Line {
     pub(super) fn new() -> Line {
         Line {
             wants: 0,
+            lined_until: Mono::ZERO,
             granted: 0,
             held: VecDeque::new(),
             asked: VecDeque::new(),
@@ -94,6 +101,17 @@ impl Line {
     /// Whether it owes a sign of life: perhaps it is stalled or dead, so those who speak go before it.
     pub(super) fn is_doubtful(&self) -> bool {
         self.probed == Some(self.spoken)
+    }
+
+    /// So many requests wait there, it says, now that it has seen so many permits.
+    pub(super) fn waiting(&mut self, now: Mono, waiting: u64, seen: u64) {
+        self.speaks();
+        if waiting > 0 {
+            self.lined_until = now + RECENT;
+        }
+        let under_way = self.granted.saturating_sub(seen);
+        // No line is longer; sums of what nodes say must not overflow.
+        self.wants = waiting.saturating_sub(under_way).min(u64::from(u32::MAX));
     }
 
     /// It answers a recall.
@@ -144,6 +162,10 @@ impl Line {
     }
 
     fn take(&mut self, order: u64) -> Option<Held> {
+        // Nodes use the newest first.
+        if let Some(newest) = self.held.pop_back_if(|newest| newest.order == order) {
+            return Some(newest);
+        }
         let at = self.held.binary_search_by_key(&order, |held| held.order).ok()?;
         self.held.remove(at)
     }

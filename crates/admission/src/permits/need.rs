@@ -2,6 +2,7 @@
 
 use super::line::Line;
 use super::words::Session;
+use forebay_units::Mono;
 use std::collections::BTreeMap;
 
 /// A node with so many idle permits, and with half of an even share, is not short of any.
@@ -12,6 +13,8 @@ const ENOUGH: u32 = 8;
 pub(super) struct Need {
     /// Somebody waits for a permit.
     pub(super) waits: bool,
+    /// Until when somebody counts as having waited just now.
+    pub(super) lined_until: Mono,
     /// Nodes that are not mute.
     speaking: u32,
     /// What the poorest of them holds.
@@ -27,6 +30,7 @@ impl Need {
         };
         for line in sessions.values().filter(|line| !line.mute) {
             need.waits |= line.wants > 0;
+            need.lined_until = need.lined_until.max(line.lined_until);
             need.speaking += 1;
             need.least = need.least.min(line.held());
         }

@@ -119,11 +119,7 @@ impl Turnstile {
             if line.mute {
                 self.due = self.now;
             }
-            line.speaks();
-            // No line is longer; sums of what nodes say must not overflow.
-            line.wants = waiting
-                .saturating_sub(line.granted.saturating_sub(seen))
-                .min(u64::from(u32::MAX));
+            line.waiting(self.now, waiting, seen);
         }
     }
 
@@ -203,7 +199,8 @@ impl Turnstile {
     }
 
     /// Says when what is free must be granted, after this session used a permit or freed a slot: at once if somebody waits
-    /// or the session has no permit left, soon if it is short of them, else with what follows within a while.
+    /// or the session has no permit left, soon if it is short of them or somebody waited just now, else with what follows
+    /// within a while.
     fn hurry(&mut self, session: Session) {
         if self.free() == 0 {
             return;
@@ -213,6 +210,7 @@ impl Turnstile {
             _ if self.need.waits => Duration::ZERO,
             Some(0) => Duration::ZERO,
             Some(held) if held < enough => SOON,
+            _ if self.now < self.need.lined_until => SOON,
             _ => LATER,
         };
         self.due = self.due.min(self.now + within);
@@ -310,7 +308,8 @@ impl Turnstile {
                 self.due = Mono::NEVER;
                 self.grant(draw);
             }
-            self.recall(settles || self.free() == 0 && need.is_short(self.idle()));
+            let is_lined = self.now < need.lined_until;
+            self.recall(settles || is_lined || self.free() == 0 && need.is_short(self.idle()));
             self.need = Need::of(&self.sessions);
         }
         self.outbox.pop_front()

@@ -75,10 +75,7 @@ fn wide_targets() {
     // A quarter: their many slots are many events.
     let seeds = seeds().0.div_ceil(4);
     let seen = play(Scene::wide(), seeds);
-    assert!(
-        seen.served > 1000 * seeds && seen.waited > 100 * seeds,
-        "{seen:?}"
-    );
+    assert!(seen.served > 1000 * seeds && seen.waited > 10 * seeds, "{seen:?}");
 }
 
 #[test]

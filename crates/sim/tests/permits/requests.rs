@@ -34,7 +34,8 @@ impl World {
         if self.is_over() {
             return;
         }
-        let slots: u64 = self.agents.iter().map(|agent| u64::from(agent.limit)).sum();
+        // All of them may be drained.
+        let slots = 1.max(self.agents.iter().map(|agent| u64::from(agent.limit)).sum());
         let (low, high) = self.scene.load;
         let load = low + (self.seed * 37) % (high - low + 1);
         let per_second = slots as f64 * load as f64 / 100.0 / self.scene.service.as_secs_f64();
