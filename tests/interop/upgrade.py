@@ -141,7 +141,7 @@ async def long_lived(front, changed):
     return tasks
 
 
-def upload(front, path_port, changed, results):
+def upload(front, path_port, begun, changed, results):
     """A body of which a piece goes out every half second, until the changes are over."""
     connection = http.client.HTTPConnection(front.ip, path_port, timeout=60)
     piece, total = b"x" * 1000, 400_000
@@ -152,6 +152,8 @@ def upload(front, path_port, changed, results):
     while not changed.is_set() and sent + 2000 < total:
         connection.send(piece)
         sent += len(piece)
+        if sent == 2 * len(piece):
+            begun.append(True)
         changed.wait(0.5)
     connection.send(b"x" * (total - sent))
     answer = connection.getresponse()
@@ -189,11 +191,12 @@ def changes(house_, front, spare, start, counts, index, stop):
 
 
 async def hold(running, front, sink_port, spare):
-    changed, results = threading.Event(), []
+    changed, begun, results = threading.Event(), [], []
     sockets = await long_lived(front, changed)
-    uploads = [threading.Thread(target=upload, args=(front, front.balancer.port, changed, results)) for _ in range(UPLOADS)]
+    uploads = [threading.Thread(target=upload, args=(front, front.balancer.port, begun, changed, results)) for _ in range(UPLOADS)]
     for thread in uploads:
         thread.start()
+    wait(lambda: len(begun) == UPLOADS, "all uploads have begun")
     held = running.memory_kib()
     counts, start = [0] * WRITERS, time.monotonic()
     writers = [

@@ -18,7 +18,7 @@ pub(crate) struct Bounds {
     pub(crate) line: usize,
     pub(crate) header: usize,
     pub(crate) head: usize,
-    lines: usize,
+    pub(crate) lines: usize,
 }
 
 impl Bounds {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod answer;
+mod authority;
 mod buffers;
 mod choose;
 mod chunked;

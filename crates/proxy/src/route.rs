@@ -1,6 +1,7 @@
 //! Room four: what the request asks for, which rule it meets, and the head its target will see.
 
 use crate::accept::Visit;
+use crate::authority::{absolute, is_authority, split_port};
 use crate::buffers::{Desk, Field, Span};
 use crate::cookies;
 use crate::desync::{self, Course};
@@ -50,11 +51,14 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn host<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> &'a [u8] {
         self.host
-            .map_or(listener.balancer.dns_name.as_bytes(), |span| span.of(head))
+            .map_or_else(|| own_name(listener).0, |span| span.of(head))
     }
 
-    pub(crate) fn port<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
-        self.port.map(|span| span.of(head))
+    pub(crate) fn port<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> Option<&'a [u8]> {
+        match self.host {
+            Some(_) => self.port.map(|span| span.of(head)),
+            None => own_name(listener).1,
+        }
     }
 
     pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
@@ -64,6 +68,11 @@ impl Wanted {
     pub(crate) fn query<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
         self.query.map(|span| span.of(head))
     }
+}
+
+/// What a request is for that names no host: a load balancer's name, or an agent's application with its port.
+fn own_name(listener: &ListenerView) -> (&[u8], Option<&[u8]>) {
+    split_port(listener.balancer.dns_name.as_bytes())
 }
 
 /// Serves one request whose head is complete.
@@ -334,11 +343,20 @@ fn begin(
     let fields = &desk.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
     // At an agent the last address is the one that its node has added.
-    if forwarded_addresses(head, fields) > limits::FORWARDED_ADDRESSES && listener.turnstile.is_none() {
-        return Err(Reason::TooManyForwarded);
+    // Several lines become one, which must not be longer than any other.
+    let (addresses, length) = forwarded(head, fields);
+    if listener.turnstile.is_none()
+        && (addresses > limits::FORWARDED_ADDRESSES || length > limits::HEADER_BYTES)
+    {
+        let many = addresses > limits::FORWARDED_ADDRESSES;
+        return Err(if many {
+            Reason::TooManyForwarded
+        } else {
+            Reason::Malformed
+        });
     }
     let host = wanted.host(head, listener);
-    let port = wanted.port(head).unwrap_or_default();
+    let port = wanted.port(head, listener).unwrap_or_default();
     if !preserves_host(listener, head, fields, incoming) && !is_authority(host, port) {
         return Err(Reason::Malformed);
     }
@@ -431,62 +449,18 @@ pub(crate) fn preserves_host(
         && fields.iter().any(|field| field.is(Known::Host))
 }
 
-/// Authority and the rest of `http://authority/rest`.
-pub(crate) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
-    let lower = |prefix: &[u8]| {
-        target
-            .get(..prefix.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-    };
-    let after = if lower(b"http://") {
-        &target[7..]
-    } else if lower(b"https://") {
-        &target[8..]
-    } else {
-        return None;
-    };
-    let end = after
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
-        .unwrap_or(after.len());
-    let (authority, rest) = after.split_at(end);
-    (!authority.is_empty() && !authority.contains(&b'@')).then_some((authority, rest))
-}
-
-/// Whether a target will read this host and port as rules did. What ends an authority or begins one anew for its reader must
-/// not be within (RFC 3986 section 3.2, RFC 9112 section 3.2): rules would take `a:x@b` for a, and its target for b.
-fn is_authority(host: &[u8], port: &[u8]) -> bool {
-    /// Bytes that may not be within.
-    const OUTSIDE: [bool; 256] = {
-        let mut outside = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            outside[byte] = byte <= 0x20 || matches!(byte as u8, 0x7f | b'/' | b'@' | b'?' | b'#' | b'\\');
-            byte += 1;
-        }
-        outside
-    };
-    !host.iter().any(|&byte| OUTSIDE[usize::from(byte)]) && port.iter().all(u8::is_ascii_digit)
-}
-
-/// Host without its port, and the port's text. Addresses in brackets keep their colons.
-pub(crate) fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
-        Some(at) if authority[at] == b':' => (&authority[..at], Some(&authority[at + 1..])),
-        _ => (authority, None),
-    }
-}
-
 pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
     name.len() == lower.len() && name.eq_ignore_ascii_case(lower)
 }
 
-fn forwarded_addresses(head: &[u8], fields: &[Field]) -> usize {
+/// Addresses that X-Forwarded-For names, and the bytes of all its lines.
+fn forwarded(head: &[u8], fields: &[Field]) -> (usize, usize) {
     let values = fields
         .iter()
         .filter(|field| field.is(Known::ForwardedFor))
         .map(|field| field.value(head));
-    values
-        .map(|value| value.iter().filter(|&&byte| byte == b',').count() + 1)
-        .sum()
+    values.fold((0, 0), |(addresses, bytes), value| {
+        let commas = value.iter().filter(|&&byte| byte == b',').count();
+        (addresses + commas + 1, bytes + value.len() + ", ".len())
+    })
 }

@@ -1,6 +1,7 @@
 //! Room seven: answers made here, connections kept or closed, what happened counted.
 
 use crate::accept::Visit;
+use crate::authority::absolute;
 use crate::buffers::{Desk, Field};
 use crate::h2;
 use crate::names::Known;
@@ -8,7 +9,7 @@ use crate::note::Note;
 use crate::outgoing::write_trace_id;
 use crate::pump::poll_write_pair;
 use crate::read::Next;
-use crate::route::{absolute, is};
+use crate::route::is;
 use crate::secure::Wire;
 use crate::spans;
 use crate::sweep::Slot;

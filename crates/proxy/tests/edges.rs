@@ -228,6 +228,24 @@ fn a_target_always_gets_a_host() {
 }
 
 #[test]
+fn lines_of_forwarded_addresses_that_are_too_long_together_are_refused() {
+    let target = ok();
+    let balancer = Balancer::start(&[&target], vec![], BalancerSettings::default());
+    let line = format!("X-Forwarded-For: {}\r\n", "a".repeat(10_000));
+    let ask = |lines: &str| {
+        balancer.exchange(format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}Connection: close\r\n\r\n").as_bytes())
+    };
+    assert!(
+        ask(&line).starts_with("HTTP/1.1 200"),
+        "one is as long as it may be"
+    );
+    assert!(
+        ask(&line.repeat(2)).starts_with("HTTP/1.1 400"),
+        "as one line they would be too long for targets"
+    );
+}
+
+#[test]
 fn a_listener_may_be_deleted_and_made_anew_at_once() {
     let target = ok();
     let balancer = Balancer::simple(&target);

@@ -47,8 +47,10 @@ const BESIDE: &[&str] = &["terraform"];
 pub(crate) fn test() -> anyhow::Result<()> {
     // The last step of the program's build keeps one processor busy for minutes: meanwhile our own tests are built.
     let build = std::thread::spawn(build);
-    own_tests()?;
+    let own = run_command(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"])?);
     build.join().map_err(|_| anyhow!("the build did not end"))??;
+    own?;
+    own_tests()?;
     run(&[])
 }
 

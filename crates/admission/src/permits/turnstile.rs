@@ -120,6 +120,9 @@ impl Turnstile {
                 self.due = self.now;
             }
             line.waiting(self.now, waiting, seen);
+            if waiting > 0 && self.due != Mono::NEVER {
+                self.due = self.due.min(self.now + SOON);
+            }
         }
     }
 
@@ -209,6 +212,7 @@ impl Turnstile {
         let within = match self.sessions.get(&session).map(Line::held) {
             _ if self.need.waits => Duration::ZERO,
             Some(0) => Duration::ZERO,
+            None => SOON,
             Some(held) if held < enough => SOON,
             _ if self.now < self.need.lined_until => SOON,
             _ => LATER,

@@ -151,7 +151,11 @@ impl<W: Wire> Passage<'_, W> {
             return Err(Outcome::Failed(Reason::MemoryCeiling).into());
         }
         let reused = pass.reused;
-        let mut flight = match self.send(pass, target).await {
+        // What we wrote ourselves is no fault of the target.
+        let Some(request) = spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
+            return Err(Outcome::Failed(Reason::Malformed).into());
+        };
+        let mut flight = match self.send(pass, request).await {
             Ok(flight) => flight,
             Err(sent) => return Err(died(reused, sent, *taken)),
         };
@@ -230,14 +234,13 @@ impl<W: Wire> Passage<'_, W> {
         }
     }
 
-    /// Sends the head that stands in `out`.
-    async fn send(&mut self, pass: Passport, target: &TargetView) -> Result<Flight, Sent> {
+    /// Sends a request's head.
+    async fn send(&mut self, pass: Passport, mut request: Request<()>) -> Result<Flight, Sent> {
         let Passport {
             mut sender,
             share,
             reused,
         } = pass;
-        let mut request = spell(&self.desk.out, &mut self.desk.answer_fields, target).ok_or(Sent::Some)?;
         if matches!(self.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
             // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
             request

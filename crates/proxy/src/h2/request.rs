@@ -134,7 +134,8 @@ impl Pen<'_> {
     fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
         // RFC 9113 section 8.2.1; the parts of HTTP/1.1 behind us would cut the spaces off.
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        if blank(value.first()) || blank(value.last()) || name.len() + value.len() > self.bounds.header {
+        let long = name.len() + value.len() > self.bounds.header || self.fields.len() == self.bounds.lines;
+        if blank(value.first()) || blank(value.last()) || long {
             return Err(Reason::Malformed);
         }
         let known = Known::of(name);
@@ -199,6 +200,16 @@ mod tests {
         assert_eq!(
             head,
             "GET /x?y HTTP/1.1\r\nHost: a.test\r\ncookie: a=1; b=2\r\n\r\n"
+        );
+        let many: Vec<_> = (0..Bounds::CLIENT.lines)
+            .map(|line| (format!("x-{line}"), vec![]))
+            .collect();
+        let crowd = parts("GET", "https://a.test/", &many).unwrap();
+        let written = write(&crowd, true, &mut desk, &Bounds::CLIENT);
+        assert_eq!(
+            written.err(),
+            Some(Reason::Malformed),
+            "its host makes one line too many"
         );
         let other = [("host".to_owned(), b"b.test".to_vec())];
         let two = parts("GET", "https://a.test/", &other).unwrap();

@@ -56,9 +56,14 @@ fn end(mut running: Running) -> anyhow::Result<()> {
         "it has ended already"
     );
     let began = Instant::now();
-    while running.child.try_wait()?.is_none() {
+    // It writes its profile meanwhile.
+    let status = loop {
+        if let Some(status) = running.child.try_wait()? {
+            break status;
+        }
         ensure!(began.elapsed() < Duration::from_secs(60), "it does not end");
-        std::thread::yield_now();
-    }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    ensure!(status.success(), "it ended with {status}, and wrote no profile");
     Ok(())
 }
