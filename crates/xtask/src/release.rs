@@ -38,7 +38,11 @@ fn build(target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
     let host = rustc(&["--print", "host-tuple"])?;
     // Naming the target keeps the flags from build scripts and macros, which would leave profiles of their own.
     let mut command = cargo(&["build", "--release", "--package", "forebay", "--target", &host])?;
-    run_command(command.env("CARGO_TARGET_DIR", target).env("CARGO_ENCODED_RUSTFLAGS", flags))?;
+    run_command(
+        command
+            .env("CARGO_TARGET_DIR", target)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags),
+    )?;
     Ok(target.join(host).join("release"))
 }
 
