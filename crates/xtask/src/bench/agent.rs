@@ -36,13 +36,16 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
     ])?)?;
     // As images of it are built (docs/target-control.md).
     run_command(&mut cargo(&[
-        "build",
+        "rustc",
         "--profile",
         "agent",
         "--package",
         "forebay",
         "--bin",
         "forebay-agent",
+        "--",
+        "-C",
+        "target-feature=+crt-static",
     ])?)?;
     let dir = crate::root()?.join("target/bench-agent");
     let _ = std::fs::remove_dir_all(&dir);
