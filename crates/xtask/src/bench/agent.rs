@@ -3,8 +3,8 @@
 
 use super::balancer::make_balancer;
 use super::{
-    Backends, Running, binary, busy_micros, forebay_alone, free, load, median, program, relay, resident_kib,
-    start,
+    Backends, Running, binary, build, busy_micros, forebay_alone, free, load, median, program, relay,
+    resident_kib, start,
 };
 use crate::run::{cargo, is_installed, run as run_command};
 use anyhow::{Context as _, ensure};
@@ -26,27 +26,11 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
             "{needed} is missing: bench/install.sh installs what the bench needs"
         );
     }
-    run_command(&mut cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "forebay",
-        "--package",
-        "forebay-bench",
-    ])?)?;
+    build(&["--package", "forebay-bench"])?;
     // As images of it are built (docs/target-control.md).
-    run_command(&mut cargo(&[
-        "rustc",
-        "--profile",
-        "agent",
-        "--package",
-        "forebay",
-        "--bin",
-        "forebay-agent",
-        "--",
-        "-C",
-        "target-feature=+crt-static",
-    ])?)?;
+    let image =
+        "rustc --profile agent --package forebay --bin forebay-agent -- -C target-feature=+crt-static";
+    run_command(&mut cargo(&image.split(' ').collect::<Vec<_>>())?)?;
     let dir = crate::root()?.join("target/bench-agent");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
