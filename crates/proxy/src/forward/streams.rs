@@ -405,9 +405,9 @@ fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Req
     let mut authority = Span::default();
     for field in &*fields {
         let name = field.name(out);
-        if name.eq_ignore_ascii_case(b"host") {
+        if field.is(Known::Host) {
             authority = field.value;
-        } else if !name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if !field.is(Known::TransferEncoding) {
             headers.append(
                 HeaderName::from_bytes(name).ok()?,
                 HeaderValue::from_bytes(field.value(out)).ok()?,

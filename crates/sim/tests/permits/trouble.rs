@@ -5,6 +5,7 @@ use crate::scene::MS;
 use crate::world::{Event, Node, World};
 use forebay_admission::permits::Turnstile;
 use forebay_units::Mono;
+use std::time::Duration;
 
 impl World {
     pub(crate) fn trouble(&mut self) {
@@ -118,16 +119,22 @@ impl World {
             self.channels[at].epoch += 1;
             (self.channels[at].stalled, self.channels[at].expected) = (self.now, 0);
             let (soon, epoch) = (self.between(0, 5000), self.channels[at].epoch);
-            self.after(
-                soon,
-                Event::Dial {
-                    node,
-                    target,
-                    epoch,
-                    waited: 25 * MS,
-                },
-            );
+            self.dial_after(soon, node, target, epoch);
         }
+    }
+
+    /// The node dials the agent then, for the first time since it lost it.
+    fn dial_after(&mut self, delay: Duration, node: usize, target: usize, epoch: u32) {
+        let waited = 25 * MS;
+        self.after(
+            delay,
+            Event::Dial {
+                node,
+                target,
+                epoch,
+                waited,
+            },
+        );
     }
 
     fn agent_dies(&mut self, target: usize) {
@@ -158,15 +165,7 @@ impl World {
             if had {
                 self.after(soon, Event::NodeLearns { node, target, epoch });
             } else if self.nodes[node].alive {
-                self.after(
-                    soon,
-                    Event::Dial {
-                        node,
-                        target,
-                        epoch,
-                        waited: 25 * MS,
-                    },
-                );
+                self.dial_after(soon, node, target, epoch);
             }
         }
         let back = self.between(10_000, 300_000);
