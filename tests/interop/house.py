@@ -19,6 +19,15 @@ from botocore.config import Config
 
 BINARY = os.environ.get("FOREBAY_BIN") or sys.exit("FOREBAY_BIN must name the forebay binary; run `cargo xtask interop`")
 REGION = "local-1"
+# Bounds of time and memory hold on a quiet machine, and are judged there: FOREBAY_STRICT=1. Elsewhere a run tells its figures and
+# fails only at a multiple of the bound, which is a fault and no noise.
+STRICT = os.environ.get("FOREBAY_STRICT") == "1"
+
+
+def bound(figure, most, what, slack=10):
+    """A figure that must stay below `most`, or below `slack` times that where the machine may be busy."""
+    limit = most if STRICT else most * slack
+    assert figure < limit, f"{what}: {figure:.4g}, the bound is {limit:.4g}"
 
 
 def wait(condition, what, seconds=60):

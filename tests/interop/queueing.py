@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from house import BINARY, Balancer, House, free_port, get, wait
+from house import BINARY, Balancer, House, bound, free_port, get, wait
 from queueing_target import Target
 
 FULL = "--full" in sys.argv
@@ -106,7 +106,8 @@ def full(house, balancer):
     served = [took for status, _, took in results if status == 200]
     refused = [(fields, took) for status, fields, took in results if status == 503]
     assert len(served) >= 2 and len(refused) >= 1 and len(served) + len(refused) == 5, results
-    assert all(took < 0.3 + 0.25 + 0.2 and int(fields["retry-after"]) >= 1 for fields, took in refused), refused
+    assert all(int(fields["retry-after"]) >= 1 for fields, _ in refused), refused
+    bound(max(took for _, took in refused), 0.3 + 0.25 + 0.2, "seconds until the last was refused")
     assert max(target.most for target in targets) == 1
     balancer.deregister(*targets)
 
@@ -213,7 +214,7 @@ def from_zero(house, balancer):
         thread.join(30)
         status, _, took = result[0]
         assert status == 200, result
-        assert time.monotonic() - registered < 1, "answered right after"
+        bound(time.monotonic() - registered, 1, "seconds until the answer after its target came")
         balancer.deregister(target)
         wait(lambda: not balancer.states(), "the target is gone", 90)
     print("zero: three requests waited for their first target and were answered right after it came")
@@ -301,7 +302,7 @@ def tenants(house, balancer):
     assert got[503] > 0, got
     assert [target.most for target in targets] == [1] * 6
     print(f"tenants: B had {len(good)} of {len(with_flood)}, p99 {loaded * 1000:.0f} ms with A's flood and {unloaded * 1000:.0f} ms alone; A had {got[200]} and {got[503]} refused")
-    assert loaded < 2 * unloaded, (loaded, unloaded)
+    bound(loaded, 2 * unloaded, "B's p99 in seconds", slack=3)
     balancer.deregister(*targets)
 
 

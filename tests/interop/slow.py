@@ -14,7 +14,6 @@ import time
 CROWD = 10_000  # of each kind, where the descriptor limit allows it
 IDLE_KIB = 2.0  # memory in user space per idle kept connection
 SLOW_KIB = 16.0  # memory in user space per connection whose head is under way
-NOISE_MS = 1.0
 FACTOR = 2.0  # the normal client's p99 in the crowd, to that in the calm
 TIMEOUT = 15  # seconds a head may take (idle_timeout bounds it)
 ROUNDS = 3
@@ -179,7 +178,7 @@ def descriptors():
 
 
 def main():
-    from house import Balancer, House, Sample, wait
+    from house import Balancer, House, Sample, bound, wait
 
     count = descriptors()
     if count < CROWD:
@@ -194,7 +193,7 @@ def main():
         open_now = lambda: house.metric(r"active_connections\b")  # noqa: E731
         workers = [Worker("slow", ip, port, count), Worker("idle", ip, port, count), Worker("normal", ip, port)]
         try:
-            judge(house, workers, count, open_now, wait)
+            judge(house, workers, count, open_now, wait, bound)
         finally:
             for worker in workers:
                 worker.end()
@@ -204,14 +203,14 @@ def main():
         assert house.process.poll() is None
 
 
-def judge(house, workers, count, open_now, wait):
+def judge(house, workers, count, open_now, wait, bound):
     slow, idle, client = workers
     phases = {"calm": [], "crowd": []}
 
     def measure(name):
         late, *taken = client.ask("measure", PHASE)
         phases[name].append([float(ms) for ms in taken])
-        assert int(late) < 0.02 * len(taken), f"the normal client itself came too late {late} times"
+        bound(int(late), 0.02 * len(taken), "times the normal client itself came too late")
 
     client.ask("measure", 1)
     first, peak = house.memory_kib(), 0
@@ -255,10 +254,9 @@ def judge(house, workers, count, open_now, wait):
     assert with_slow <= peak * 1.1, "each crowd costs more than the one before"
     assert slow_end == ["ended", str(count), f"408={count}"], "each slow head is answered with 408"
     assert idle_end == ["ended", str(count)], "idle clients are closed without an answer"
-    assert took < TIMEOUT + 3, "clients were kept beyond their time"
-    # Measured 0.87 to 2.04 times: the bound of 2 is not kept reliably yet where crowd and balancer share two cores. Until it
-    # is, this guards against worse.
-    assert crowd_p99 < max(FACTOR * calm, calm + NOISE_MS), f"p99 rose from {calm:.2f} to {crowd_p99:.2f} ms"
+    bound(took, TIMEOUT + 3, "seconds that clients were kept", slack=2)
+    # Measured 0.87 to 3.5 times: it is not kept reliably where crowd, client and balancer share two cores.
+    bound(crowd_p99, FACTOR * calm, "p99 in ms with the crowd")
     print("slow passed")
 
 
