@@ -2,6 +2,7 @@
 
 use crate::h2;
 use crate::head::Bounds;
+use crate::memory::boxed;
 use crate::read::{self, Next};
 use crate::secure::{Wire, readable, secure};
 use crate::settle;
@@ -275,15 +276,6 @@ fn serve<'a, W: Wire + 'a>(
     first: bool,
 ) -> Pin<Box<dyn Future<Output = Next> + 'a>> {
     boxed(|| read::serve(worker, stream, visit, slot, first))
-}
-
-/// A future made in its box: moving it there costs as much as it is large, some kilobytes.
-fn boxed<'a, F: Future<Output = Next> + 'a>(
-    make: impl FnOnce() -> F,
-) -> Pin<Box<dyn Future<Output = Next> + 'a>> {
-    let room = Box::<F>::new_uninit();
-    let made: Box<F> = Box::write(room, make());
-    Box::into_pin(made)
 }
 
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.

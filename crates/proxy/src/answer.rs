@@ -116,7 +116,7 @@ pub(crate) fn write_upgrade_head(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
     );
     let kept = Kept::new(bytes, fields, head, false, settings);
-    write_lines(out, bytes, fields, |field| kept.keeps(field));
+    write_lines(out, bytes, 0, fields, |field| kept.keeps(field));
     write_set(out, settings);
     write_extras(out, extras);
     out.extend_from_slice(b"\r\n");
@@ -134,6 +134,37 @@ fn write_set(out: &mut Vec<u8>, settings: &ListenerSettings) {
     }
 }
 
+/// The length of a status line that may go on as it is; 0 if it has to be written anew.
+fn status_line(bytes: &[u8], head: &AnswerHead) -> usize {
+    const BEFORE: &[u8] = b"HTTP/1.1 200 ";
+    let end = head.phrase.end as usize;
+    let plain = head.phrase.start as usize == BEFORE.len()
+        && !head.phrase.is_empty()
+        && bytes.starts_with(&BEFORE[..9])
+        && bytes.get(end..end + 2) == Some(b"\r\n");
+    if plain { end + 2 } else { 0 }
+}
+
+fn write_status(out: &mut Vec<u8>, bytes: &[u8], head: &AnswerHead) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(out, u64::from(head.status));
+    out.push(b' ');
+    let text = head.phrase.of(bytes);
+    out.extend_from_slice(if text.is_empty() {
+        phrase(head.status).as_bytes()
+    } else {
+        text
+    });
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether one line says the length as we would write it.
+fn has_plain_length(fields: &[Field], bytes: &[u8]) -> bool {
+    let mut lines = fields.iter().filter(|field| field.is(Known::ContentLength));
+    let plain = |field: &Field| matches!(field.value(bytes), [b'0'] | [b'1'..=b'9', ..]);
+    lines.next().is_some_and(plain) && lines.next().is_none()
+}
+
 #[expect(clippy::too_many_arguments, reason = "all that a head says")]
 pub(crate) fn write_answer_head(
     out: &mut Vec<u8>,
@@ -148,23 +179,23 @@ pub(crate) fn write_answer_head(
     extras: &[Extra],
 ) {
     out.clear();
-    out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, u64::from(head.status));
-    out.push(b' ');
-    let text = head.phrase.of(bytes);
-    out.extend_from_slice(if text.is_empty() {
-        phrase(head.status).as_bytes()
-    } else {
-        text
-    });
-    out.extend_from_slice(b"\r\n");
-    let kept = Kept::new(bytes, fields, head, to_head, settings);
-    write_lines(out, bytes, fields, |field| kept.keeps(field));
+    let line = status_line(bytes, head);
+    if line == 0 {
+        write_status(out, bytes, head);
+    }
+    let mut kept = Kept::new(bytes, fields, head, to_head, settings);
+    let length = match framing {
+        Framing::Length(length) if !to_chunks => Some(length),
+        _ => None,
+    };
+    let stands = length.is_some() && has_plain_length(fields, bytes);
+    kept.keeps_length |= stands;
+    write_lines(out, bytes, line, fields, |field| kept.keeps(field));
     write_set(out, settings);
     write_extras(out, extras);
     if to_chunks {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    } else if let Framing::Length(length) = framing {
+    } else if let Some(length) = length.filter(|_| !stands) {
         out.extend_from_slice(b"Content-Length: ");
         decimal(out, length);
         out.extend_from_slice(b"\r\n");

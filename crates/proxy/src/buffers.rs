@@ -96,10 +96,16 @@ impl Field {
     }
 }
 
-/// Appends the header lines that `keeps` picks, as `name: value`. Lines that stand so in the head already go in one piece with
-/// their neighbours.
-pub(crate) fn write_lines(out: &mut Vec<u8>, head: &[u8], fields: &[Field], keeps: impl Fn(&Field) -> bool) {
-    let mut run = 0..0;
+/// Appends the first bytes of a head, `before` the others, and the header lines that `keeps` picks, as `name: value`. What stands
+/// so in the head already goes in one piece with its neighbours.
+pub(crate) fn write_lines(
+    out: &mut Vec<u8>,
+    head: &[u8],
+    before: usize,
+    fields: &[Field],
+    keeps: impl Fn(&Field) -> bool,
+) {
+    let mut run = 0..before;
     for field in fields.iter().filter(|field| keeps(field)) {
         let (start, end) = (field.name.start as usize, field.value.end as usize);
         let gap = head.get(field.name.end as usize..field.value.start as usize);

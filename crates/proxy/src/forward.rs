@@ -3,7 +3,7 @@
 use crate::accept::Visit;
 use crate::answer::write_answer_head;
 use crate::buffers::Desk;
-use crate::choose::{self, Connection, Missing};
+use crate::choose::{self, Missing};
 use crate::cookies::Extra;
 use crate::framing::{self, Framing};
 use crate::h2;
@@ -53,18 +53,18 @@ struct Passage<'a, W> {
 
 /// Sends the request (its head is in `desk.out`) and passes the answer on.
 #[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
-pub(crate) async fn forward<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    listener: &ListenerView,
-    exchange: &mut Exchange,
+pub(crate) fn forward<'a, W: Wire>(
+    worker: &'a Rc<Worker>,
+    client: &'a mut W,
+    visit: &'a Visit,
+    slot: &'a Slot,
+    desk: &'a mut Desk,
+    incoming: &'a Incoming,
+    listener: &'a ListenerView,
+    exchange: &'a mut Exchange,
     mut step: Step,
     mut keep: bool,
-) -> Next {
+) -> impl Future<Output = Next> + 'a {
     let (head, idle_timeout) = (incoming.head, listener.balancer.settings.idle_timeout);
     let mut passage = Passage {
         worker,
@@ -77,36 +77,45 @@ pub(crate) async fn forward<W: Wire>(
         listener,
         idle_timeout,
     };
-    let mut upload = match passage.prepare().await {
-        Ok(upload) => upload,
-        Err(reason) => {
-            exchange.withdraw();
-            return passage.fail(reason, exchange, false).await;
+    // What an asynchronous function is given, its future holds twice; what a block takes along, once.
+    async move {
+        let mut upload = match passage.prepare().await {
+            Ok(upload) => upload,
+            Err(reason) => {
+                exchange.withdraw();
+                return passage.fail(reason, exchange, false).await;
+            }
+        };
+        loop {
+            if let Step::Wait { ticket, until } = step {
+                let Passage {
+                    worker,
+                    client,
+                    slot,
+                    listener,
+                    ..
+                } = &mut passage;
+                let wait = line::wait(worker, *client, slot, None, exchange, listener, ticket, until);
+                step = Box::pin(wait).await;
+                keep = keep && route::still_keeps(passage.worker, passage.visit, passage.incoming);
+                continue;
+            }
+            let Step::Send { target, reuse } = step else {
+                let keep = keep && !upload.streamed && upload.is_whole();
+                return passage.end(exchange, &step, keep).await;
+            };
+            passage.aim(exchange, &target);
+            let passed = if target.version == ProtocolVersion::Http1 {
+                passage.http1(exchange, &target, reuse, &mut upload, keep).await
+            } else {
+                Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await
+            };
+            step = match passed {
+                Ok(next) => return next,
+                Err(Instead::Outcome(outcome)) => passage.decide(exchange, outcome),
+                Err(Instead::Step(instead)) => instead,
+            };
         }
-    };
-    loop {
-        if let Step::Wait { ticket, until } = step {
-            let client = &mut *passage.client;
-            let wait = line::wait(worker, client, slot, None, exchange, listener, ticket, until);
-            step = Box::pin(wait).await;
-            keep = keep && route::still_keeps(worker, visit, incoming);
-            continue;
-        }
-        let Step::Send { target, reuse } = step else {
-            let keep = keep && !upload.streamed && upload.is_whole();
-            return passage.end(exchange, &step, keep).await;
-        };
-        passage.aim(exchange, &target);
-        let passed = if target.version == ProtocolVersion::Http1 {
-            passage.http1(exchange, &target, reuse, &mut upload, keep).await
-        } else {
-            Box::pin(passage.streams(exchange, &target, reuse, &mut upload.streamed)).await
-        };
-        step = match passed {
-            Ok(next) => return next,
-            Err(Instead::Outcome(outcome)) => passage.decide(exchange, outcome),
-            Err(Instead::Step(instead)) => instead,
-        };
     }
 }
 
@@ -165,7 +174,9 @@ impl<W: Wire> Passage<'_, W> {
         match self.attempt(&mut connection, upload).await {
             Attempt::Answered(head) => match self.reconsider(exchange, &head, upload) {
                 Some(instead) => Err(Instead::Step(instead)),
-                None => Ok(self.relay(connection, target, upload, exchange, head, keep).await),
+                None => Ok(self
+                    .relay(connection.stream, target, upload, exchange, head, keep)
+                    .await),
             },
             Attempt::Failed(outcome) => {
                 if let Outcome::Failed(reason) = outcome {
@@ -236,66 +247,69 @@ impl<W: Wire> Passage<'_, W> {
     }
 
     /// Passes the answer on, and settles.
-    async fn relay(
-        &mut self,
-        connection: Connection,
-        target: &Arc<TargetView>,
-        upload: &mut Upload,
-        exchange: &mut Exchange,
+    fn relay<'s>(
+        &'s mut self,
+        mut stream: TargetStream,
+        target: &'s TargetView,
+        upload: &'s mut Upload,
+        exchange: &'s mut Exchange,
         head: AnswerHead,
         keep: bool,
-    ) -> Next {
-        let mut stream = connection.stream;
-        if head.status == 101 {
-            return Box::pin(self.tunnel(stream, exchange, &head, upload.next)).await;
-        }
-        let to_head = self.incoming.to_head;
-        // An answer that came before the request was sent: the rest of it has no use any more.
-        upload.stopped |= upload.written < self.desk.out.len();
-        let bytes = &self.desk.body[HEADROOM..self.desk.body_end];
-        let Ok(framing) = framing::of_answer(&self.desk.answer_fields, bytes, head.status, to_head) else {
-            let keep = keep && !upload.streamed && upload.is_whole();
-            return self.fail(Reason::BadAnswer, exchange, keep).await;
-        };
-        self.decide(exchange, Outcome::Answered(head.status));
-        let to_chunks =
-            !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-        let ends_with_close = self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-        let keep = keep && !ends_with_close && upload.is_whole();
-        let target_keeps = !head.http_10 && !head.says.close;
-        let extras = self.extras(exchange);
-        self.begin_answer(&head, framing, to_chunks, keep, &extras);
-        let mut pump = Pump::new(framing, to_chunks);
-        if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
-            self.outlive(exchange, stream, reason);
-            self.decide(exchange, Outcome::Failed(reason));
+    ) -> impl Future<Output = Next> + 's {
+        async move {
+            if head.status == 101 {
+                return Box::pin(self.tunnel(stream, exchange, &head, upload.next)).await;
+            }
+            let to_head = self.incoming.to_head;
+            // An answer that came before the request was sent: the rest of it has no use any more.
+            upload.stopped |= upload.written < self.desk.out.len();
+            let bytes = &self.desk.body[HEADROOM..self.desk.body_end];
+            let Ok(framing) = framing::of_answer(&self.desk.answer_fields, bytes, head.status, to_head)
+            else {
+                let keep = keep && !upload.streamed && upload.is_whole();
+                return self.fail(Reason::BadAnswer, exchange, keep).await;
+            };
+            self.decide(exchange, Outcome::Answered(head.status));
+            let to_chunks =
+                !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+            let ends_with_close =
+                self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+            let keep = keep && !ends_with_close && upload.is_whole();
+            let target_keeps = !head.http_10 && !head.says.close;
+            let extras = self.extras(exchange);
+            self.begin_answer(&head, framing, to_chunks, keep, &extras);
+            let mut pump = Pump::new(framing, to_chunks);
+            if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
+                self.outlive(exchange, stream, reason);
+                self.decide(exchange, Outcome::Failed(reason));
+                self.slot.watch(None);
+                let now = self.now();
+                self.log(exchange, now);
+                return self.cut(reason, ends_with_close).await;
+            }
             self.slot.watch(None);
-            let now = self.now();
+            // A short answer went out at once, when its head came: the clock was read a moment ago.
+            let now = if pump.moved <= COPIED_BYTES as u64 {
+                self.worker.recent()
+            } else {
+                self.now()
+            };
+            let (from, to) = pump.leftover();
+            let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
+            if target_keeps && clean && !self.desk.note.suspect {
+                self.worker
+                    .pools
+                    .borrow_mut()
+                    .put(target.id, stream, now, self.idle_timeout);
+            }
             self.log(exchange, now);
-            return self.cut(reason, ends_with_close).await;
-        }
-        self.slot.watch(None);
-        // A short answer went out at once, when its head came: the clock was read a moment ago.
-        let now = if pump.moved <= COPIED_BYTES as u64 {
-            self.worker.recent()
-        } else {
-            self.now()
-        };
-        let (from, to) = pump.leftover();
-        let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
-        if target_keeps && clean && !self.desk.note.suspect {
-            self.worker
-                .pools
-                .borrow_mut()
-                .put(target.id, stream, now, self.idle_timeout);
-        }
-        self.log(exchange, now);
-        if keep {
-            self.desk.start = upload.next;
-            Next::Idle
-        } else {
-            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
-            Next::Close
+            if keep {
+                self.desk.start = upload.next;
+                Next::Idle
+            } else {
+                Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
+                Next::Close
+            }
         }
     }
 

@@ -75,7 +75,7 @@ pub fn request_head(data: &[u8]) {
     } else {
         b" HTTP/1.1\r\n"
     });
-    write_lines(&mut again, whole, &fields, |_| true);
+    write_lines(&mut again, whole, 0, &fields, |_| true);
     again.extend_from_slice(b"\r\n");
     let mut fields = Vec::new();
     match RequestHead::parse(&again, &mut fields) {

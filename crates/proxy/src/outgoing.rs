@@ -250,7 +250,7 @@ fn write_kept(
         let value = field.value(head).trim_ascii();
         !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
     });
-    write_lines(out, head, fields, |field| {
+    write_lines(out, head, 0, fields, |field| {
         let name = field.name(head);
         match field.known {
             Known::Other | Known::WorkRefused => {

@@ -4,14 +4,15 @@
 use crate::accept::Place;
 use forebay_node::{Picture, TargetStats};
 use forebay_units::Mono;
+use pin_project_lite::pin_project;
 use slab::Slab;
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Time between two sweeps.
@@ -149,27 +150,46 @@ impl Slot {
     }
 
     /// Waits for `future`, but not past the deadline.
-    pub(crate) async fn until<F: Future>(&self, future: F) -> Result<F::Output, Ended> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            self.with(|entry| match entry.ended {
-                Some(ended) => Poll::Ready(Err(ended)),
-                None => {
-                    if !entry
-                        .waker
-                        .as_ref()
-                        .is_some_and(|waker| waker.will_wake(cx.waker()))
-                    {
-                        entry.waker = Some(cx.waker().clone());
-                    }
-                    Poll::Pending
+    pub(crate) fn until<F: Future>(&self, future: F) -> Until<'_, F> {
+        Until { slot: self, future }
+    }
+
+    /// Why the wait was ended; if it was not, who waits is woken when it is.
+    fn poll_ended(&self, cx: &Context<'_>) -> Poll<Ended> {
+        self.with(|entry| match entry.ended {
+            Some(ended) => Poll::Ready(ended),
+            None => {
+                if !entry
+                    .waker
+                    .as_ref()
+                    .is_some_and(|waker| waker.will_wake(cx.waker()))
+                {
+                    entry.waker = Some(cx.waker().clone());
                 }
-            })
+                Poll::Pending
+            }
         })
-        .await
+    }
+}
+
+pin_project! {
+    /// A wait with a deadline. An asynchronous function would hold the future twice, and copy it on the way.
+    pub(crate) struct Until<'a, F> {
+        slot: &'a Slot,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Until<'_, F> {
+    type Output = Result<F::Output, Ended>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => this.slot.poll_ended(cx).map(Err),
+        }
     }
 }
 
