@@ -6,6 +6,7 @@ use crate::memory::boxed;
 use crate::read::{self, Next};
 use crate::secure::{Wire, readable, secure};
 use crate::settle;
+use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
 use crate::tls::TlsFacts;
 use crate::worker::{Places, Worker};
@@ -165,7 +166,7 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: 
     let _ = stream.set_nodelay(true);
     let slot = worker.sweep.slot(visit.place);
     settle::log_connection(&worker, &visit, None);
-    keep(&worker, stream, &visit, &slot).await;
+    keep(&worker, Socket(stream), &visit, &slot).await;
 }
 
 /// What a connection begins with.
@@ -199,7 +200,7 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, open: 
             let _ = stream.set_nodelay(true);
             let slot = worker.sweep.slot(visit.place);
             settle::log_connection(&worker, &visit, None);
-            Box::pin(h2::serve(&worker, stream, visit, slot)).await;
+            Box::pin(h2::serve(&worker, Socket(stream), visit, slot)).await;
         }
         Ok(First::Http1 | First::Http2) => Box::pin(connection(worker, stream, visit, open)).await,
         Ok(First::Nothing) | Err(_) => {}

@@ -1,6 +1,7 @@
 //! Room five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
 use crate::head::host_of;
+use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
@@ -47,7 +48,7 @@ pub(crate) async fn connection(
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
-                TargetTls::Clear => TargetStream::Clear(stream),
+                TargetTls::Clear => TargetStream::Clear(Socket(stream)),
                 // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
                 _ => Box::pin(secure(worker, slot, target, stream, name)).await?,
             };

@@ -35,6 +35,7 @@ mod route;
 mod secure;
 mod settle;
 mod slow;
+mod socket;
 mod spans;
 mod sweep;
 mod thread;

@@ -2,6 +2,7 @@
 
 use crate::accept::Visit;
 use crate::h2;
+use crate::socket::Socket;
 use crate::sweep::Slot;
 use crate::tls::{self, End, Failed, ListenerTls, Shaken, TlsStream};
 use crate::worker::Worker;
@@ -58,22 +59,22 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
-impl Wire for TcpStream {
+impl Wire for Socket {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_read_ready(cx).map(|_| ())
+        self.0.poll_read_ready(cx).map(|_| ())
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut byte = [0];
         let mut peeked = tokio::io::ReadBuf::new(&mut byte);
-        match self.poll_peek(cx, &mut peeked) {
+        match self.0.poll_peek(cx, &mut peeked) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Poll::Ready(()),
             Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
         }
     }
 
     fn has_left(&self) -> bool {
-        has_ended(self)
+        has_ended(&self.0)
     }
 }
 

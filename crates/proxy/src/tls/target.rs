@@ -3,6 +3,7 @@
 use super::end::Client;
 use super::stream::TlsStream;
 use super::verify;
+use crate::socket::Socket;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{Picture, TargetId, TargetView};
 use rustls::ClientConfig;
@@ -24,7 +25,7 @@ const SESSIONS: usize = 32;
 /// A stream of clear bytes to a target.
 pub(crate) enum TargetStream {
     /// As it is.
-    Clear(TcpStream),
+    Clear(Socket),
     /// Over TLS. Boxed: requests to targets in clear do not carry its size along.
     Secure(Box<Secure>),
 }
@@ -40,7 +41,7 @@ impl TargetStream {
     pub(crate) fn is_dead(&mut self) -> bool {
         match self {
             // Asks what the last wait for events has shown, not the kernel.
-            TargetStream::Clear(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            TargetStream::Clear(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
             TargetStream::Secure(secure) => secure.stream.is_dead(),
         }
     }
