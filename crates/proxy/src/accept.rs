@@ -2,9 +2,9 @@
 
 use crate::h2;
 use crate::head::Bounds;
-use crate::memory::boxed;
 use crate::read::{self, Next};
-use crate::secure::{Wire, readable, secure};
+use crate::rooms::{self, Guest, Lodger};
+use crate::secure::{readable, secure};
 use crate::settle;
 use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
@@ -17,7 +17,6 @@ use forebay_units::Mono;
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -166,7 +165,7 @@ async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: 
     let _ = stream.set_nodelay(true);
     let slot = worker.sweep.slot(visit.place);
     settle::log_connection(&worker, &visit, None);
-    keep(&worker, Socket(stream), &visit, &slot).await;
+    keep(&worker, Socket(stream), visit, slot).await;
 }
 
 /// What a connection begins with.
@@ -244,39 +243,39 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
     if visit.tls.as_ref().is_some_and(|tls| tls.http2) {
         Box::pin(h2::serve(&worker, shaken.stream, visit, slot)).await;
     } else {
-        keep(&worker, shaken.stream, &visit, &slot).await;
+        keep(&worker, shaken.stream, visit, slot).await;
     }
 }
 
 /// Serves a connection's requests until it ends.
-async fn keep<W: Wire>(worker: &Rc<Worker>, mut stream: W, visit: &Visit, slot: &Slot) {
+async fn keep<W: Lodger>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot: Slot) {
+    let (visit, slot) = (Rc::new(visit), Rc::new(slot));
     let mut first = true;
-    while let Some(deadline) = idle_deadline(worker, visit) {
+    while let Some(deadline) = idle_deadline(worker, &visit) {
         slot.arm(deadline, true);
         match slot.until(readable(&mut stream)).await {
             Ok(()) => {}
             Err(Ended::Late) if first => {
-                Box::pin(read::silent(worker, &mut stream, visit, slot)).await;
+                Box::pin(read::silent(worker, &mut stream, &visit, &slot)).await;
                 return;
             }
             Err(_) => return stream.farewell(),
         }
-        match serve(worker, &mut stream, visit, slot, first).await {
+        let guest = Guest {
+            worker: Rc::clone(worker),
+            stream,
+            visit: Rc::clone(&visit),
+            slot: Rc::clone(&slot),
+            first,
+        };
+        let next;
+        (stream, next) = rooms::serve(guest).await;
+        match next {
             Next::Idle if !worker.leaving.get() => first = false,
             Next::Idle => return stream.farewell(),
             Next::Close => return,
         }
     }
-}
-
-fn serve<'a, W: Wire + 'a>(
-    worker: &'a Rc<Worker>,
-    stream: &'a mut W,
-    visit: &'a Visit,
-    slot: &'a Slot,
-    first: bool,
-) -> Pin<Box<dyn Future<Output = Next> + 'a>> {
-    boxed(|| read::serve(worker, stream, visit, slot, first))
 }
 
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.

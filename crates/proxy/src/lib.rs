@@ -31,6 +31,7 @@ mod pool;
 mod probe;
 mod pump;
 mod read;
+mod rooms;
 mod route;
 mod secure;
 mod settle;

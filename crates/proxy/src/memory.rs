@@ -3,7 +3,6 @@
 
 use forebay_node::Shards;
 use std::cell::Cell;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -116,12 +115,6 @@ pub fn affordable_memory() -> Option<u64> {
         .filter_map(|path| number(&path))
         .chain(machine)
         .min()
-}
-
-/// A future made in its box: moving it there costs as much as it is large.
-pub(crate) fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
-    let room = Box::<F>::new_uninit();
-    Box::into_pin(Box::write(room, make()))
 }
 
 #[cfg(test)]

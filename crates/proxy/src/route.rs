@@ -8,7 +8,6 @@ use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
 use crate::line;
-use crate::memory::boxed;
 use crate::names::Known;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
@@ -115,22 +114,18 @@ pub(crate) async fn request<W: Wire>(
     match step {
         Step::Send { .. } => {
             write(worker, visit, listener, desk, incoming, &wanted, &exchange);
-            // Boxed apart: a request that waits for a slot needs no room for its passage yet, and an allocator hands out two
-            // rooms of a kilobyte sooner than one of two.
-            boxed(|| {
-                forward::forward(
-                    worker,
-                    client,
-                    visit,
-                    slot,
-                    desk,
-                    incoming,
-                    listener,
-                    &mut exchange,
-                    step,
-                    keep,
-                )
-            })
+            W::hold(forward::forward(
+                worker,
+                client,
+                visit,
+                slot,
+                desk,
+                incoming,
+                listener,
+                &mut exchange,
+                step,
+                keep,
+            ))
             .await
         }
         Step::Answer(answer) => {

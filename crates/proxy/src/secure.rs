@@ -27,6 +27,13 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
     const FRAMED: bool = false;
 
+    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
+    /// which must not cost each of them a passage's room.
+    type Passage<F: Future>: Future<Output = F::Output>;
+
+    /// Holds it so.
+    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
+
     /// Ready when a read would not wait. Holds no buffer meanwhile.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -60,6 +67,12 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
 }
 
 impl Wire for Socket {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_read_ready(cx).map(|_| ())
     }
@@ -86,6 +99,12 @@ pub(crate) fn has_ended(stream: &TcpStream) -> bool {
 }
 
 impl<E: End> Wire for TlsStream<E> {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_readable(self, cx)
     }
@@ -105,6 +124,12 @@ impl<E: End> Wire for TlsStream<E> {
 }
 
 impl<W: Wire> Wire for Box<W> {
+    type Passage<F: Future> = W::Passage<F>;
+
+    fn hold<F: Future>(passage: F) -> W::Passage<F> {
+        W::hold(passage)
+    }
+
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_readable(cx)
     }

@@ -6,8 +6,10 @@ use crate::h2::target::Links;
 use crate::ledger::Ledger;
 use crate::memory::Meter;
 use crate::pool::Pools;
+use crate::rooms::{Lodger, Rooms};
+use crate::socket::Socket;
 use crate::sweep::Sweep;
-use crate::tls::{Listeners, TargetConfigs};
+use crate::tls::{Listeners, Secured, TargetConfigs};
 use forebay_node::{Event, Mind, Picture};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -68,6 +70,9 @@ pub(crate) struct Worker {
     /// How targets are spoken to over TLS.
     pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) desks: RefCell<Desks>,
+    /// Where requests of connections in clear are served, and of those over TLS.
+    rooms: Rooms<Socket>,
+    secure_rooms: Rooms<Secured>,
     /// What buffers hold.
     pub(crate) meter: Rc<Meter>,
     pub(crate) sweep: Rc<Sweep>,
@@ -84,6 +89,18 @@ pub(crate) struct Worker {
     pub(crate) swept: Notify,
     /// When a shortage was last told.
     told: Cell<Option<Mono>>,
+}
+
+impl Lodger for Socket {
+    fn rooms(worker: &Worker) -> &Rooms<Socket> {
+        &worker.rooms
+    }
+}
+
+impl Lodger for Secured {
+    fn rooms(worker: &Worker) -> &Rooms<Secured> {
+        &worker.secure_rooms
+    }
 }
 
 /// A shortage is told at most this often: it comes with each connection while it lasts.
@@ -111,6 +128,8 @@ impl Worker {
             tls: RefCell::default(),
             target_tls: RefCell::default(),
             desks: RefCell::new(Desks::new(Rc::clone(&meter))),
+            rooms: Rooms::default(),
+            secure_rooms: Rooms::default(),
             meter,
             sweep: Rc::default(),
             events,

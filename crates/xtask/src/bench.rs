@@ -18,6 +18,7 @@ mod proxies;
 mod tls;
 mod train;
 
+pub(crate) use agent::IMAGE as AGENT_IMAGE;
 use balancer::make_balancer;
 use proxies::{envoy, haproxy, nginx, nginx_with, pingora, relay};
 pub(crate) use train::train;
@@ -350,6 +351,11 @@ fn start_nginx(
 /// Names the program to measure; without it, it is the ordinary release build.
 const PROGRAM: &str = "FOREBAY_BIN";
 
+/// Whether the program to measure was named. Its agent is beside it.
+fn named() -> bool {
+    std::env::var_os(PROGRAM).is_some()
+}
+
 fn program() -> anyhow::Result<PathBuf> {
     std::env::var_os(PROGRAM).map_or_else(|| binary("forebay"), |program| Ok(program.into()))
 }
@@ -357,7 +363,7 @@ fn program() -> anyhow::Result<PathBuf> {
 /// Builds what is measured, and these.
 fn build(others: &[&str]) -> anyhow::Result<()> {
     let mut wanted = others.to_vec();
-    if std::env::var_os(PROGRAM).is_none() {
+    if !named() {
         wanted.extend(["--package", "forebay"]);
     }
     if wanted.is_empty() {

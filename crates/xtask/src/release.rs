@@ -1,49 +1,64 @@
 //! `cargo xtask release`: the programs as they are released, optimised by the profile of a run (PGO). Built twice: once to see
 //! which way requests take, under the loads of the benches, and once with what was seen.
 
-use crate::bench::train;
+use crate::bench::{AGENT_IMAGE, train};
 use crate::run::{cargo, output, run as run_command};
 use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: [&str; 2] = ["forebay", "forebay-agent"];
-
-/// Builds the programs into `target/dist`.
+/// Builds the programs into `target/dist`: `forebay`, and `forebay-agent` as images of it want it.
 pub(crate) fn release() -> anyhow::Result<()> {
     let target = crate::root()?.join("target");
     let (training, raw) = (target.join("training"), target.join("training/raw"));
     let merged = training.join("forebay.profdata");
     let _ = std::fs::remove_dir_all(&raw);
     let merge = profdata()?;
-    let built = build(&training, &format!("-Cprofile-generate={}", raw.display()))?;
-    train(&built.join("forebay"))?;
-    run_command(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&raw))?;
     let built = build(
-        &target.join("trained"),
-        &format!("-Cprofile-use={}", merged.display()),
+        &PROGRAM,
+        &training,
+        &format!("-Cprofile-generate={}", raw.display()),
     )?;
+    // `forebay agent` becomes the program beside it, which would be one of another time.
+    let _ = std::fs::remove_file(built.join("release/forebay-agent"));
+    train(&built.join("release/forebay"))?;
+    run_command(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&raw))?;
+    let (trained, by_profile) = (
+        target.join("trained"),
+        format!("-Cprofile-use={}", merged.display()),
+    );
     let dist = target.join("dist");
     std::fs::create_dir_all(&dist)?;
-    for program in PROGRAMS {
-        std::fs::copy(built.join(program), dist.join(program))
-            .with_context(|| format!("cannot copy {program}"))?;
+    for (args, program) in [
+        (&PROGRAM[..], "release/forebay"),
+        (&AGENT_IMAGE, "agent/forebay-agent"),
+    ] {
+        let built = build(args, &trained, &by_profile)?.join(program);
+        let name = built.file_name().context("a program has a name")?;
+        std::fs::copy(&built, dist.join(name)).with_context(|| format!("cannot copy {program}"))?;
     }
-    println!("release: {} in target/dist", PROGRAMS.join(" and "));
+    println!("release: forebay and forebay-agent in target/dist");
     Ok(())
 }
 
-/// Builds with these flags; returns where the programs are.
-fn build(target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
+const PROGRAM: [&str; 6] = ["build", "--release", "--package", "forebay", "--bin", "forebay"];
+
+/// Builds with these flags; returns where the programs are, by their profiles.
+fn build(args: &[&str], target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
     let host = rustc(&["--print", "host-tuple"])?;
     // Naming the target keeps the flags from build scripts and macros, which would leave profiles of their own.
-    let mut command = cargo(&["build", "--release", "--package", "forebay", "--target", &host])?;
+    let (command, rest) = args.split_first().context("a command has a name")?;
+    let args: Vec<&str> = [*command, "--target", &host]
+        .iter()
+        .chain(rest)
+        .copied()
+        .collect();
     run_command(
-        command
+        cargo(&args)?
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags),
     )?;
-    Ok(target.join(host).join("release"))
+    Ok(target.join(host))
 }
 
 fn rustc(args: &[&str]) -> anyhow::Result<String> {

@@ -79,6 +79,12 @@ pub(crate) fn poll_room(
 impl Wire for Stream {
     const FRAMED: bool = true;
 
+    type Passage<F: Future> = Pin<Box<F>>;
+
+    fn hold<F: Future>(passage: F) -> Pin<Box<F>> {
+        Box::pin(passage)
+    }
+
     fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }

@@ -13,10 +13,12 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
+/// A client's connection over TLS. Boxed: it is large, and a future that passes it on holds a copy for each step.
+pub(crate) type Secured = Box<TlsStream<Server>>;
+
 /// A client's stream, secured.
 pub(crate) struct Shaken {
-    /// Boxed: it is large, and a future that passes it on holds a copy for each step.
-    pub(crate) stream: Box<TlsStream<Server>>,
+    pub(crate) stream: Secured,
     pub(crate) facts: TlsFacts,
 }
 

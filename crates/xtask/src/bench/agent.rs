@@ -2,8 +2,9 @@
 //! (agent or relay) -> nginx`, work ids, grants and all. What is measured has CPU 0 to itself, the rest shares CPU 1.
 
 use super::balancer::make_balancer;
+use super::train::{SECONDS, end};
 use super::{
-    Backends, Running, binary, build, busy_micros, forebay_alone, free, load, median, program, relay,
+    Backends, Running, binary, build, busy_micros, forebay_alone, free, load, median, named, program, relay,
     resident_kib, start,
 };
 use crate::run::{cargo, is_installed, run as run_command};
@@ -13,6 +14,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// How images of the agent are built.
+pub(crate) const IMAGE: [&str; 9] = [
+    "rustc",
+    "--profile",
+    "agent",
+    "--package",
+    "forebay",
+    "--bin",
+    "forebay-agent",
+    "--",
+    "-Ctarget-feature=+crt-static",
+];
 /// As many as AWS's agent allows: nobody waits.
 const LIMIT: &str = "1000";
 /// The bounds.
@@ -27,24 +40,33 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
         );
     }
     build(&["--package", "forebay-bench"])?;
-    // As images of it are built (docs/target-control.md).
-    let image =
-        "rustc --profile agent --package forebay --bin forebay-agent -- -C target-feature=+crt-static";
-    run_command(&mut cargo(&image.split(' ').collect::<Vec<_>>())?)?;
+    let built = if named() {
+        program()?.with_file_name("forebay-agent")
+    } else {
+        // As images of it are built (docs/target-control.md).
+        run_command(&mut cargo(&IMAGE)?)?;
+        binary("forebay")?.with_file_name("../agent/forebay-agent")
+    };
     let dir = crate::root()?.join("target/bench-agent");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;
     let bare = relay(&backends.addresses[..1])?;
-    let (beside, control) = start_agent(backends.addresses[0])?;
+    let (beside, control) = start_agent(&built, &[], backends.addresses[0])?;
     let ways: [(&str, Running); 2] = [
         (
             "relay",
-            chain(&dir.join("a"), "127.208.0.0/16", bare.address, None)?,
+            chain(&program()?, &dir.join("a"), "127.208.0.0/16", bare.address, None)?,
         ),
         (
             "agent",
-            chain(&dir.join("b"), "127.209.0.0/16", beside.address, Some(control))?,
+            chain(
+                &program()?,
+                &dir.join("b"),
+                "127.209.0.0/16",
+                beside.address,
+                Some(control),
+            )?,
         ),
     ];
     // Its node is connected and has sent requests.
@@ -80,11 +102,13 @@ fn word(kept: bool) -> &'static str {
     if kept { "kept" } else { "BROKEN" }
 }
 
-/// An agent in front of this backend, on CPU 0; and its control port.
-fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
+/// An agent in front of this backend, on CPU 0, by a program that is one or becomes one by `words`; and its control port.
+fn start_agent(program: &Path, words: &[&str], backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
     let (data, control) = (free()?, free()?);
-    let args = ["--data-address", &data.to_string()].map(str::to_owned);
+    let words = words.iter().map(|&word| word.to_owned());
     let more = [
+        "--data-address".to_owned(),
+        data.to_string(),
         "--control-address".to_owned(),
         control.to_string(),
         "--destination-address".to_owned(),
@@ -92,14 +116,28 @@ fn start_agent(backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
         "--max-concurrency".to_owned(),
         LIMIT.to_owned(),
     ];
-    let args: Vec<String> = args.into_iter().chain(more).collect();
-    let built = binary("forebay")?.with_file_name("../agent/forebay-agent");
-    Ok((start("0", &built, &args, data)?, control.port()))
+    let args: Vec<String> = words.chain(more).collect();
+    Ok((start("0", program, &args, data)?, control.port()))
+}
+
+/// Puts `forebay agent` by this program under load.
+pub(super) fn train(program: &Path, dir: &Path, backend: SocketAddr) -> anyhow::Result<()> {
+    let (beside, control) = start_agent(program, &["agent"], backend)?;
+    let front = chain(program, dir, "127.208.0.0/16", beside.address, Some(control))?;
+    load(front.address, "/", SECONDS)?;
+    end(front)?;
+    end(beside)
 }
 
 /// A load balancer on CPU 1 that sends to this address.
-fn chain(dir: &Path, pool: &str, target: SocketAddr, control: Option<u16>) -> anyhow::Result<Running> {
-    let mut running = forebay_alone(&program()?, dir, pool, "1")?;
+fn chain(
+    program: &Path,
+    dir: &Path,
+    pool: &str,
+    target: SocketAddr,
+    control: Option<u16>,
+) -> anyhow::Result<Running> {
+    let mut running = forebay_alone(program, dir, pool, "1")?;
     running.address = make_balancer(running.address, &[target], None, false, control)?;
     let began = Instant::now();
     while load(running.address, "/", 1).is_err() {

@@ -2,14 +2,14 @@
 
 use super::balancer::make_balancer;
 use super::tls::{self, Load};
-use super::{Backends, Running, forebay_alone, is_installed, load};
+use super::{Backends, Running, agent, forebay_alone, is_installed, load};
 use anyhow::ensure;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Seconds of each load.
-const SECONDS: u32 = 5;
+pub(super) const SECONDS: u32 = 5;
 
 /// Puts `program`, a Forebay that notes what it does and writes it down when it ends, under load.
 pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
@@ -31,6 +31,7 @@ pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
         }
         end(running)?;
     }
+    agent::train(program, &dir.join("agent"), backends.addresses[0])?;
     let (certificate, key) = tls::certificate(&dir)?;
     let pair = (
         std::fs::read_to_string(certificate)?,
@@ -49,7 +50,7 @@ pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
 }
 
 /// Asks a program to end, and waits until it has.
-fn end(mut running: Running) -> anyhow::Result<()> {
+pub(super) fn end(mut running: Running) -> anyhow::Result<()> {
     let id = running.child.id().to_string();
     ensure!(
         Command::new("kill").arg(id).status()?.success(),
