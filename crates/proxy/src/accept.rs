@@ -1,9 +1,9 @@
 //! Room one: takes connections and keeps each for its lifetime.
 
+use crate::clerk::{self, Attended, Guest};
 use crate::h2;
 use crate::head::Bounds;
 use crate::read::{self, Next};
-use crate::rooms::{self, Guest, Lodger};
 use crate::secure::{readable, secure};
 use crate::settle;
 use crate::socket::Socket;
@@ -248,7 +248,7 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
 }
 
 /// Serves a connection's requests until it ends.
-async fn keep<W: Lodger>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot: Slot) {
+async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot: Slot) {
     let (visit, slot) = (Rc::new(visit), Rc::new(slot));
     let mut first = true;
     while let Some(deadline) = idle_deadline(worker, &visit) {
@@ -269,7 +269,7 @@ async fn keep<W: Lodger>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot:
             first,
         };
         let next;
-        (stream, next) = rooms::serve(guest).await;
+        (stream, next) = clerk::serve(guest).await;
         match next {
             Next::Idle if !worker.leaving.get() => first = false,
             Next::Idle => return stream.farewell(),

@@ -10,6 +10,7 @@ mod authority;
 mod buffers;
 mod choose;
 mod chunked;
+mod clerk;
 mod clock;
 mod cookies;
 mod crew;
@@ -31,7 +32,7 @@ mod pool;
 mod probe;
 mod pump;
 mod read;
-mod rooms;
+
 mod route;
 mod secure;
 mod settle;

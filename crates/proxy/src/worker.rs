@@ -1,12 +1,12 @@
 //! What the rooms of one worker share. One thread, so no locks.
 
 use crate::buffers::Desks;
+use crate::clerk::{Attended, Clerks};
 use crate::clock::Clock;
 use crate::h2::target::Links;
 use crate::ledger::Ledger;
 use crate::memory::Meter;
 use crate::pool::Pools;
-use crate::rooms::{Lodger, Rooms};
 use crate::socket::Socket;
 use crate::sweep::Sweep;
 use crate::tls::{Listeners, Secured, TargetConfigs};
@@ -70,9 +70,9 @@ pub(crate) struct Worker {
     /// How targets are spoken to over TLS.
     pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) desks: RefCell<Desks>,
-    /// Where requests of connections in clear are served, and of those over TLS.
-    rooms: Rooms<Socket>,
-    secure_rooms: Rooms<Secured>,
+    /// Who serves requests of connections in clear, and of those over TLS.
+    clerks: Clerks<Socket>,
+    secure_clerks: Clerks<Secured>,
     /// What buffers hold.
     pub(crate) meter: Rc<Meter>,
     pub(crate) sweep: Rc<Sweep>,
@@ -91,15 +91,15 @@ pub(crate) struct Worker {
     told: Cell<Option<Mono>>,
 }
 
-impl Lodger for Socket {
-    fn rooms(worker: &Worker) -> &Rooms<Socket> {
-        &worker.rooms
+impl Attended for Socket {
+    fn clerks(worker: &Worker) -> &Clerks<Socket> {
+        &worker.clerks
     }
 }
 
-impl Lodger for Secured {
-    fn rooms(worker: &Worker) -> &Rooms<Secured> {
-        &worker.secure_rooms
+impl Attended for Secured {
+    fn clerks(worker: &Worker) -> &Clerks<Secured> {
+        &worker.secure_clerks
     }
 }
 
@@ -128,8 +128,8 @@ impl Worker {
             tls: RefCell::default(),
             target_tls: RefCell::default(),
             desks: RefCell::new(Desks::new(Rc::clone(&meter))),
-            rooms: Rooms::default(),
-            secure_rooms: Rooms::default(),
+            clerks: Clerks::default(),
+            secure_clerks: Clerks::default(),
             meter,
             sweep: Rc::default(),
             events,

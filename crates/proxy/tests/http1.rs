@@ -36,7 +36,7 @@ fn forwards_with_albs_headers() {
     );
     assert!(
         answer
-            .starts_with("HTTP/1.1 200 OK\r\nX-Own: yes\r\nContent-Length: 20\r\nConnection: close\r\n\r\n"),
+            .starts_with("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nX-Own: yes\r\nConnection: close\r\n\r\n"),
         "{answer}"
     );
     assert!(answer.ends_with("GET /a?b=1 HTTP/1.1|"), "{answer}");
