@@ -77,7 +77,7 @@ pub(crate) fn forward<'a, W: Wire>(
         listener,
         idle_timeout,
     };
-    // What an asynchronous function is given, its future holds twice; what a block takes along, once.
+    // An asynchronous function would hold what it is given twice.
     async move {
         let mut upload = match passage.prepare().await {
             Ok(upload) => upload,
@@ -247,6 +247,10 @@ impl<W: Wire> Passage<'_, W> {
     }
 
     /// Passes the answer on, and settles.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an asynchronous function holds what it is given twice"
+    )]
     fn relay<'s>(
         &'s mut self,
         mut stream: TargetStream,

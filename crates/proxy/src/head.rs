@@ -213,6 +213,8 @@ impl AnswerHead {
                     .ok_or(HeadError::Malformed)?;
                 let phrase = answer
                     .reason
+                    // Without one the parser names an empty text that is no part of the head.
+                    .filter(|reason| !reason.is_empty())
                     .map_or_else(Span::default, |reason| Span::within(bytes, reason.as_bytes()));
                 let http_10 = answer.version == Some(0);
                 keep(answer.headers, bytes, fields);

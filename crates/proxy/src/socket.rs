@@ -53,6 +53,10 @@ fn unless_blocked(done: io::Result<usize>) -> Option<io::Result<usize>> {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
+        // Room that is not filled with anything yet would have to be filled first, each time.
+        if room.initialized().len() < room.capacity() {
+            return Pin::new(&mut socket.0).poll_read(cx, room);
+        }
         // Who never has to wait must let others run all the same.
         let turn = ready!(coop::poll_proceed(cx));
         if let Some(read) = socket.read(room.initialize_unfilled()) {
@@ -68,10 +72,13 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        match socket.write(bytes) {
-            Some(written) => Poll::Ready(written),
-            None => Pin::new(&mut socket.0).poll_write(cx, bytes),
+        let turn = ready!(coop::poll_proceed(cx));
+        if let Some(written) = socket.write(bytes) {
+            turn.made_progress();
+            return Poll::Ready(written);
         }
+        drop(turn);
+        Pin::new(&mut socket.0).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(

@@ -57,7 +57,7 @@ fn token(bytes: &[u8]) -> usize {
 /// The top bits of those bytes that are letters or `-`: what most names are made of.
 fn word_letters(word: u64) -> u64 {
     // Sums of seven bits each do not reach into the next byte.
-    let lower = (word | ONES * 0x20) & !TOPS;
+    let lower = (word | (ONES * 0x20)) & !TOPS;
     let letters = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b)) & !word;
     let other = word ^ (ONES * 0x2d);
     let dashes = !(((other & !TOPS) + !TOPS) | other);
