@@ -18,7 +18,7 @@ mod proxies;
 mod tls;
 mod train;
 
-pub(crate) use agent::IMAGE as AGENT_IMAGE;
+pub(crate) use agent::{IMAGE as AGENT_IMAGE, TOGETHER};
 use balancer::make_balancer;
 use proxies::{envoy, haproxy, nginx, nginx_with, pingora, relay};
 pub(crate) use train::train;

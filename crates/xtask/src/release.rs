@@ -1,7 +1,7 @@
 //! `cargo xtask release`: the programs as they are released, optimised by the profile of a run (PGO). Built twice: once to see
 //! which way requests take, under the loads of the benches, and once with what was seen.
 
-use crate::bench::{AGENT_IMAGE, train};
+use crate::bench::{AGENT_IMAGE, TOGETHER, train};
 use crate::run::{cargo, output, run as run_command};
 use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,16 @@ pub(crate) fn release() -> anyhow::Result<()> {
     Ok(())
 }
 
-const PROGRAM: [&str; 6] = ["build", "--release", "--package", "forebay", "--bin", "forebay"];
+const PROGRAM: [&str; 8] = [
+    "rustc",
+    "--release",
+    "--package",
+    "forebay",
+    "--bin",
+    "forebay",
+    "--",
+    TOGETHER,
+];
 
 /// Builds with these flags; returns where the programs are, by their profiles.
 fn build(args: &[&str], target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
