@@ -14,25 +14,21 @@ pub(crate) fn release() -> anyhow::Result<()> {
     let merged = training.join("forebay.profdata");
     let _ = std::fs::remove_dir_all(&raw);
     let merge = profdata()?;
-    let built = build(
-        &PROGRAM,
-        &training,
-        &format!("-Cprofile-generate={}", raw.display()),
-    )?;
-    // `forebay agent` becomes the program beside it, which would be one of another time.
-    let _ = std::fs::remove_file(built.join("release/forebay-agent"));
-    train(&built.join("release/forebay"))?;
+    let generate = format!("-Cprofile-generate={}", raw.display());
+    let forebay = build(&PROGRAM, &training, &generate)?.join(FOREBAY);
+    // A profile knows functions by names that differ from one way of building to the other: each program has its own training.
+    let agent = build(&AGENT_IMAGE, &training, &generate)?.join(AGENT);
+    train(&forebay, &agent)?;
     run_command(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&raw))?;
     let (trained, by_profile) = (
         target.join("trained"),
         format!("-Cprofile-use={}", merged.display()),
     );
+    // What was built by another profile of this name would be taken for good.
+    let _ = std::fs::remove_dir_all(&trained);
     let dist = target.join("dist");
     std::fs::create_dir_all(&dist)?;
-    for (args, program) in [
-        (&PROGRAM[..], "release/forebay"),
-        (&AGENT_IMAGE, "agent/forebay-agent"),
-    ] {
+    for (args, program) in [(&PROGRAM[..], FOREBAY), (&AGENT_IMAGE, AGENT)] {
         let built = build(args, &trained, &by_profile)?.join(program);
         let name = built.file_name().context("a program has a name")?;
         std::fs::copy(&built, dist.join(name)).with_context(|| format!("cannot copy {program}"))?;
@@ -41,6 +37,9 @@ pub(crate) fn release() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where builds put the programs.
+const FOREBAY: &str = "release/forebay";
+const AGENT: &str = "agent/forebay-agent";
 const PROGRAM: [&str; 8] = [
     "rustc",
     "--release",

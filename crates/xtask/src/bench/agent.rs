@@ -55,7 +55,7 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;
     let bare = relay(&backends.addresses[..1])?;
-    let (beside, control) = start_agent(&built, &[], backends.addresses[0])?;
+    let (beside, control) = start_agent(&built, backends.addresses[0])?;
     let ways: [(&str, Running); 2] = [
         (
             "relay",
@@ -105,11 +105,10 @@ fn word(kept: bool) -> &'static str {
     if kept { "kept" } else { "BROKEN" }
 }
 
-/// An agent in front of this backend, on CPU 0, by a program that is one or becomes one by `words`; and its control port.
-fn start_agent(program: &Path, words: &[&str], backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
+/// An agent in front of this backend, on CPU 0; and its control port.
+fn start_agent(program: &Path, backend: SocketAddr) -> anyhow::Result<(Running, u16)> {
     let (data, control) = (free()?, free()?);
-    let words = words.iter().map(|&word| word.to_owned());
-    let more = [
+    let args = [
         "--data-address".to_owned(),
         data.to_string(),
         "--control-address".to_owned(),
@@ -119,14 +118,13 @@ fn start_agent(program: &Path, words: &[&str], backend: SocketAddr) -> anyhow::R
         "--max-concurrency".to_owned(),
         LIMIT.to_owned(),
     ];
-    let args: Vec<String> = words.chain(more).collect();
     Ok((start("0", program, &args, data)?, control.port()))
 }
 
-/// Puts `forebay agent` by this program under load.
-pub(super) fn train(program: &Path, dir: &Path, backend: SocketAddr) -> anyhow::Result<()> {
-    let (beside, control) = start_agent(program, &["agent"], backend)?;
-    let front = chain(program, dir, "127.208.0.0/16", beside.address, Some(control))?;
+/// Puts this agent under load, behind a Forebay.
+pub(super) fn train(forebay: &Path, program: &Path, dir: &Path, backend: SocketAddr) -> anyhow::Result<()> {
+    let (beside, control) = start_agent(program, backend)?;
+    let front = chain(forebay, dir, "127.208.0.0/16", beside.address, Some(control))?;
     load(front.address, "/", SECONDS)?;
     end(front)?;
     end(beside)

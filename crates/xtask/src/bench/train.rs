@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// Seconds of each load.
 pub(super) const SECONDS: u32 = 5;
 
-/// Puts `program`, a Forebay that notes what it does and writes it down when it ends, under load.
-pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
+/// Puts a Forebay and an agent under load that note what they do and write it down when they end.
+pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
     for needed in ["wrk", "h2load", "nginx", "taskset", "openssl"] {
         ensure!(
             is_installed(needed),
@@ -31,7 +31,7 @@ pub(crate) fn train(program: &Path) -> anyhow::Result<()> {
         }
         end(running)?;
     }
-    agent::train(program, &dir.join("agent"), backends.addresses[0])?;
+    agent::train(program, beside, &dir.join("agent"), backends.addresses[0])?;
     let (certificate, key) = tls::certificate(&dir)?;
     let pair = (
         std::fs::read_to_string(certificate)?,
