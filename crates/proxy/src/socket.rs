@@ -16,7 +16,7 @@ pub(crate) struct Socket(pub(crate) TcpStream);
 
 impl Socket {
     /// Reads if something may be there; none if not.
-    fn read(&self, room: &mut [u8]) -> Option<io::Result<usize>> {
+    fn try_read(&self, room: &mut [u8]) -> Option<io::Result<usize>> {
         let most = room.len();
         let mut short = 0;
         let read = self.0.try_io(Interest::READABLE, || {
@@ -36,7 +36,7 @@ impl Socket {
     }
 
     /// Writes if there may be room; none if not.
-    fn write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+    fn try_write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         unless_blocked(self.0.try_io(Interest::WRITABLE, || {
             Ok(retry_on_intr(|| send(&self.0, bytes, SendFlags::NOSIGNAL))?)
         }))
@@ -59,7 +59,7 @@ impl AsyncRead for Socket {
         }
         // Who never has to wait must let others run all the same.
         let turn = ready!(coop::poll_proceed(cx));
-        if let Some(read) = socket.read(room.initialize_unfilled()) {
+        if let Some(read) = socket.try_read(room.initialize_unfilled()) {
             turn.made_progress();
             room.advance(read?);
             return Poll::Ready(Ok(()));
@@ -73,7 +73,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let turn = ready!(coop::poll_proceed(cx));
-        if let Some(written) = socket.write(bytes) {
+        if let Some(written) = socket.try_write(bytes) {
             turn.made_progress();
             return Poll::Ready(written);
         }
@@ -99,5 +99,79 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Socket(listener.accept().await.unwrap().0), peer)
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        runtime.unwrap().block_on(test);
+    }
+
+    #[test]
+    fn short_reads_lose_nothing() {
+        run(async {
+            let (mut socket, mut peer) = pair().await;
+            let mut room = [0; 64];
+            for text in [&b"one"[..], b"two", b"a longer one"] {
+                peer.write_all(text).await.unwrap();
+                let mut read = 0;
+                while read < text.len() {
+                    read += socket.read(&mut room[read..]).await.unwrap();
+                }
+                assert_eq!(&room[..read], text);
+            }
+            peer.write_all(b"last").await.unwrap();
+            drop(peer);
+            let mut rest = Vec::new();
+            socket.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, b"last");
+        });
+    }
+
+    #[test]
+    fn who_never_waits_lets_others_run() {
+        const ENOUGH: usize = 1_000;
+        run(async {
+            let (mut socket, mut peer) = pair().await;
+            peer.write_all(&[b'x'; ENOUGH]).await.unwrap();
+            socket.0.readable().await.unwrap();
+            let read = poll_fn(|cx| {
+                let mut byte = [0];
+                let mut count = 0;
+                while count < ENOUGH
+                    && Pin::new(&mut socket)
+                        .poll_read(cx, &mut ReadBuf::new(&mut byte))
+                        .is_ready()
+                {
+                    count += 1;
+                }
+                Poll::Ready(count)
+            });
+            let read = read.await;
+            tokio::task::yield_now().await;
+            let written = poll_fn(|cx| {
+                let mut count = 0;
+                while count < ENOUGH && Pin::new(&mut socket).poll_write(cx, b"x").is_ready() {
+                    count += 1;
+                }
+                Poll::Ready(count)
+            });
+            assert!((1..ENOUGH / 2).contains(&read), "{read}");
+            let written = written.await;
+            assert!((1..ENOUGH / 2).contains(&written), "{written}");
+        });
     }
 }
