@@ -93,7 +93,7 @@ def full(house, balancer):
     assert status == 503 and int(fields["retry-after"]) >= 1, (status, fields)
     assert fields["connection"] == "close" and fields["server"] == "awselb/2.0"
     assert {status for status, _, _ in others} == {200}
-    assert queue_metric(house, 'spillover_total.*why="queue-full"') == 1
+    wait(lambda: queue_metric(house, 'spillover_total.*why="queue-full"') == 1, "the refusal is counted", 10)
     print("full: five waited and were served, the sixth got 503 with Retry-After", fields["retry-after"])
     # Longer than allowed: refused at the deadline.
     tag(balancer, queue_wait=0.3)
@@ -177,15 +177,18 @@ def controlled(house, balancer):
     results = asyncio.run(many(100)) + asyncio.run(many(20, b"x" * 1000))
     assert {status for status, _, _ in results} == {200}
     assert [application.most for application in applications] == [1, 1]
-    assert metric("requests_total") == 120 and metric("request_rejects_total") == 0
+    wait(lambda: metric("requests_total") == 120, "each request is counted", 10)
+    assert metric("request_rejects_total") == 0
     assert metric("active_channels") == 2 and metric("new_channels_total") == 2 and metric("channel_errors_total") == 0
     wait(lambda: metric("work_queue_length") == 2, "both slots are free again")
-    assert 120 * 90 + 20_000 < metric("processed_bytes_total") < 120 * 300 + 20_000, metric("processed_bytes_total")
+    wait(lambda: metric("processed_bytes_total") > 120 * 90 + 20_000, "each byte is counted", 10)
+    assert metric("processed_bytes_total") < 120 * 300 + 20_000, metric("processed_bytes_total")
     # ALB's way: refused at once.
     balancer.elb.add_tags(ResourceArns=[group], Tags=[{"Key": "forebay:queue-length", "Value": "0"}])
     results = asyncio.run(many(10))
     refused = sum(status == 503 for status, _, _ in results)
-    assert 0 < refused <= 8 and metric("request_rejects_total") == refused and metric("requests_total") == 130 - refused
+    assert 0 < refused <= 8
+    wait(lambda: metric("request_rejects_total") == refused and metric("requests_total") == 130 - refused, "each is counted", 10)
     # An agent that ends takes its channel and its permit along; one that comes back brings them.
     agents[0].terminate()
     assert agents[0].wait(20) == 0

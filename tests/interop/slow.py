@@ -198,7 +198,7 @@ def main():
             for worker in workers:
                 worker.end()
         wait(lambda: open_now() == 0, "no client connection is open", 10)
-        assert house.metric(r"target_in_flight\b") == 0
+        wait(lambda: house.metric(r"target_in_flight\b") == 0, "nothing is in flight", 10)
         assert "panicked" not in house.stderr()
         assert house.process.poll() is None
 

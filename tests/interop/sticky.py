@@ -166,7 +166,7 @@ def replayed(house, balancer, value):
         before = house.metric(r"forebay_\w*non_sticky_requests")
         bodies = {ask(other.nodes[0], other.port, [("AWSALB", value)])[0] for _ in range(6)}
         assert bodies == {"four", "five"}, bodies
-        assert house.metric(r"forebay_\w*non_sticky_requests") == before + 6
+        wait(lambda: house.metric(r"forebay_\w*non_sticky_requests") == before + 6, "each is counted", 10)
     finally:
         for sample in samples:
             sample.kill()
