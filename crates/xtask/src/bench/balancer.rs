@@ -52,6 +52,10 @@ pub(super) fn make_balancer(
         "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip{control}"
     ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
+    // All of ALB's ways are on, this one too.
+    elb(&format!(
+        "Action=ModifyTargetGroupAttributes&TargetGroupArn={group}&Attributes.member.1.Key=load_balancing.algorithm.type&Attributes.member.1.Value=least_outstanding_requests"
+    ))?;
     let mut register = format!("Action=RegisterTargets&TargetGroupArn={group}");
     for (index, backend) in (1..).zip(backends) {
         write!(
