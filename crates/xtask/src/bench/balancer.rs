@@ -56,16 +56,7 @@ pub(super) fn make_balancer(
     elb(&format!(
         "Action=ModifyTargetGroupAttributes&TargetGroupArn={group}&Attributes.member.1.Key=load_balancing.algorithm.type&Attributes.member.1.Value=least_outstanding_requests"
     ))?;
-    let mut register = format!("Action=RegisterTargets&TargetGroupArn={group}");
-    for (index, backend) in (1..).zip(backends) {
-        write!(
-            register,
-            "&Targets.member.{index}.Id={}&Targets.member.{index}.Port={}",
-            backend.ip(),
-            backend.port()
-        )?;
-    }
-    elb(&register)?;
+    elb(&registration(&group, backends)?)?;
     let port = free()?.port();
     let forward =
         format!("DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}");
@@ -89,6 +80,19 @@ pub(super) fn make_balancer(
         std::thread::yield_now();
     }
     Ok(SocketAddr::new(address.parse()?, port))
+}
+
+/// The call that registers these with a group.
+fn registration(group: &str, backends: &[SocketAddr]) -> anyhow::Result<String> {
+    let mut call = format!("Action=RegisterTargets&TargetGroupArn={group}");
+    for (index, backend) in (1..).zip(backends) {
+        let (ip, port) = (backend.ip(), backend.port());
+        write!(
+            call,
+            "&Targets.member.{index}.Id={ip}&Targets.member.{index}.Port={port}"
+        )?;
+    }
+    Ok(call)
 }
 
 /// Three rules that no request meets.
