@@ -41,12 +41,9 @@ impl Ticket {
         if waits.over.is_some() || waits.taken {
             return Poll::Ready(());
         }
-        if !waits
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            waits.waker = Some(cx.waker().clone());
+        match &mut waits.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
         }
         Poll::Pending
     }

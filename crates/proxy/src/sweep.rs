@@ -159,12 +159,9 @@ impl Slot {
         self.with(|entry| match entry.ended {
             Some(ended) => Poll::Ready(ended),
             None => {
-                if !entry
-                    .waker
-                    .as_ref()
-                    .is_some_and(|waker| waker.will_wake(cx.waker()))
-                {
-                    entry.waker = Some(cx.waker().clone());
+                match &mut entry.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
                 }
                 Poll::Pending
             }

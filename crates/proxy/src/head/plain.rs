@@ -35,37 +35,15 @@ const TOKEN: [bool; 256] = {
     token
 };
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOPS: u64 = ONES << 7;
-
 /// Bytes of the token that these begin with.
 fn token(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    let mut count = 0;
-    for &word in words {
-        let missing = word_letters(u64::from_le_bytes(word)) ^ TOPS;
-        if missing != 0 {
-            count += missing.trailing_zeros() as usize / 8;
-            break;
-        }
-        count += 8;
-    }
-    let rest = bytes[count..].iter();
-    count + rest.take_while(|&&byte| TOKEN[usize::from(byte)]).count()
-}
-
-/// The top bits of those bytes that are letters or `-`: what most names are made of.
-fn word_letters(word: u64) -> u64 {
-    // Sums of seven bits each do not reach into the next byte.
-    let lower = (word | (ONES * 0x20)) & !TOPS;
-    let letters = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b)) & !word;
-    let other = word ^ (ONES * 0x2d);
-    let dashes = !(((other & !TOPS) + !TOPS) | other);
-    (letters | dashes) & TOPS
+    bytes.iter().take_while(|&&byte| TOKEN[usize::from(byte)]).count()
 }
 
 /// Bytes before the first control byte (DEL is one).
 fn printable(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
     let (words, rest) = bytes.as_chunks::<8>();
     let mut count = 0;
     for &word in words {
