@@ -430,7 +430,7 @@ def check_load(folder):
     stuck = socket.socket(socket.AF_UNIX)
     stuck.bind(str(path))
     stuck.listen(1)
-    with House(pool="127.96.0.0/14", workers=2, live_log=f"unix:{path}") as house:
+    with House(pool="127.68.0.0/14", workers=2, live_log=f"unix:{path}") as house:
         balancer = Balancer(house, name="load")
         fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "load", "ContentType": "text/plain"}}
         balancer.elb.modify_listener(ListenerArn=balancer.listener, DefaultActions=[fixed])
@@ -466,7 +466,7 @@ def check_load(folder):
 
 def check_trouble():
     """A folder that can't be made: one warning, counted lines, and requests go on."""
-    with House(pool="127.96.0.0/14", workers=1) as house:
+    with House(pool="127.68.0.0/14", workers=1) as house:
         (house.directory / "logs").write_text("not a folder")
         balancer = Balancer(house, name="trouble")
         balancer.elb.modify_load_balancer_attributes(

@@ -40,8 +40,9 @@ const SUITES: &[(&str, &str)] = &[
     ("moto", "moto/run.py"),
 ];
 
-/// Suites that wait most of their time: they run beside all others, and say what they have to say at the end.
-const BESIDE: &[&str] = &["terraform"];
+/// Suites that wait most of their time: they run one after another beside all others, with address pools that no other
+/// suite has, and say what they have to say at the end.
+const BESIDE: &[&str] = &["terraform", "choosing", "logs"];
 
 /// Everything that must pass.
 pub(crate) fn test() -> anyhow::Result<()> {
@@ -93,13 +94,17 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     let (beside, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| BESIDE.contains(&suite.0));
     let mut verdicts = Verdicts::default();
     std::thread::scope(|scope| {
-        let mut started = Vec::new();
-        for &&(name, script) in &beside {
-            let mut suite = suite(&root, &venv, script)?;
-            let began = Instant::now();
-            let run = move || suite.output().map(|output| (output, began.elapsed()));
-            started.push((name, scope.spawn(run)));
-        }
+        let beside: Vec<(&'static str, Command)> = beside
+            .iter()
+            .map(|&&(name, script)| Ok((name, suite(&root, &venv, script)?)))
+            .collect::<anyhow::Result<_>>()?;
+        let beside = scope.spawn(move || {
+            let run = |(name, mut suite): (&'static str, Command)| {
+                let began = Instant::now();
+                (name, suite.output(), began.elapsed())
+            };
+            beside.into_iter().map(run).collect::<Vec<_>>()
+        });
         for &&(name, script) in &others {
             eprintln!("==> interop {name}");
             let began = Instant::now();
@@ -107,9 +112,11 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
             let status = status.with_context(|| format!("cannot run {script}"))?;
             verdicts.add(name, status.success(), began.elapsed());
         }
-        for (name, running) in started {
-            let ran = running.join().map_err(|_| anyhow!("{name} did not end"))?;
-            let (output, took) = ran.with_context(|| format!("cannot run {name}"))?;
+        let ran = beside
+            .join()
+            .map_err(|_| anyhow!("the suites beside did not end"))?;
+        for (name, output, took) in ran {
+            let output = output.with_context(|| format!("cannot run {name}"))?;
             eprintln!("==> interop {name}");
             eprint!("{}", String::from_utf8_lossy(&output.stdout));
             eprint!("{}", String::from_utf8_lossy(&output.stderr));

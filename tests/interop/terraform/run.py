@@ -412,7 +412,7 @@ def main():
             "second": [stack.enter_context(Sample(f"second-{n}", f"127.0.11.{n}:0")) for n in (1, 2)],
             "third": [stack.enter_context(Sample("third-1", "127.0.12.1:0"))],
         }
-        house = stack.enter_context(House(pool="127.104.0.0/14"))
+        house = stack.enter_context(House(pool="127.124.0.0/14"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
         suite(house, samples, directory, free_port(), plugins)
     print("terraform: good")
