@@ -47,14 +47,19 @@ pub(super) fn make_balancer(
             "Action=ModifyLoadBalancerAttributes&LoadBalancerArn={arn}&Attributes.member.1.Key=access_logs.s3.enabled&Attributes.member.1.Value=true&Attributes.member.2.Key=access_logs.s3.bucket&Attributes.member.2.Value=bench"
         ))?;
     }
+    let algorithm = if control.is_some() {
+        "round_robin"
+    } else {
+        "least_outstanding_requests"
+    };
     let control = control.map_or_else(String::new, |port| format!("&TargetControlPort={port}"));
     let group = elb(&format!(
         "Action=CreateTargetGroup&Name=bench&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip{control}"
     ))?;
     let group = element(&group, "TargetGroupArn", 1)?;
-    // All of ALB's ways are on, this one too.
+    // All of ALB's ways are on, this one too; with agents ALB allows only round robin.
     elb(&format!(
-        "Action=ModifyTargetGroupAttributes&TargetGroupArn={group}&Attributes.member.1.Key=load_balancing.algorithm.type&Attributes.member.1.Value=least_outstanding_requests"
+        "Action=ModifyTargetGroupAttributes&TargetGroupArn={group}&Attributes.member.1.Key=load_balancing.algorithm.type&Attributes.member.1.Value={algorithm}"
     ))?;
     elb(&registration(&group, backends)?)?;
     let port = free()?.port();
