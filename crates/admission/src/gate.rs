@@ -254,6 +254,13 @@ impl<T: Clone, W> Gate<T, W> {
         self.seats.pause(now, key, until);
     }
 
+    /// Lets targets' limits that are being learned go on, now and then; then `poll` must be asked.
+    pub fn measure(&mut self, now: Mono) {
+        if self.seats.measure(now) {
+            self.stir(now);
+        }
+    }
+
     /// When `poll` must be asked again though nothing else has happened; `Mono::NEVER` if not at all.
     pub fn next_deadline(&self) -> Mono {
         self.seats.next_resume()

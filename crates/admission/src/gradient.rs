@@ -51,13 +51,26 @@ pub(crate) struct Gradient {
     /// Seconds; none until measured.
     baseline: Option<f64>,
     measured: Mono,
-    measuring: bool,
-    /// Answers of requests that began before the limit was lowered for the measurement are left out: so many still come.
-    older: u32,
+    measuring: Option<Measuring>,
     window: Vec<f64>,
     /// Some request of this window met a target that was more than half full.
     used: bool,
 }
+
+/// The baseline's measurement under way. Answers of requests that began before the limit was lowered are left out.
+#[derive(Clone, Copy, Debug)]
+struct Measuring {
+    since: Mono,
+    /// When an answer came last.
+    moved: Mono,
+    /// Without an answer for so long, what is in flight (a WebSocket, say) is not waited for.
+    patience: Duration,
+    /// Requests in flight that are not waited for.
+    beside: u32,
+}
+
+/// The least of [`Measuring::patience`].
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Gradient {
     pub(crate) fn new(settings: GradientSettings) -> Gradient {
@@ -66,8 +79,7 @@ impl Gradient {
             limit: f64::from(settings.initial.max(1)),
             baseline: None,
             measured: Mono::ZERO,
-            measuring: false,
-            older: 0,
+            measuring: None,
             window: Vec::new(),
             used: false,
         }
@@ -76,29 +88,39 @@ impl Gradient {
     /// Slots now.
     pub(crate) fn limit(&self) -> u32 {
         let least = self.settings.least.max(1);
-        if self.measuring {
-            return least;
+        let most = self.settings.most.max(least);
+        if let Some(measuring) = self.measuring {
+            return least.saturating_add(measuring.beside).min(most);
         }
-        (self.limit as u32).clamp(least, self.settings.most.max(least))
+        (self.limit as u32).clamp(least, most)
     }
 
     /// A success took so long; `busy` requests were at the target, this one with them.
     pub(crate) fn sample(&mut self, now: Mono, took: Duration, busy: u32) {
         let due = self.baseline.is_none() || now.since(self.measured) >= self.settings.again;
-        if due && !self.measuring {
-            self.measuring = true;
-            self.older = busy.saturating_sub(1);
-            self.window.clear();
-            return;
-        }
-        if self.older > 0 {
-            self.older -= 1;
-            return;
+        match &mut self.measuring {
+            Some(measuring) => {
+                measuring.moved = now;
+                if took > now.since(measuring.since) {
+                    return;
+                }
+            }
+            None if due => {
+                self.measuring = Some(Measuring {
+                    since: now,
+                    moved: now,
+                    patience: (took * 2).max(LEAST_PATIENCE),
+                    beside: 0,
+                });
+                self.window.clear();
+                return;
+            }
+            None => {}
         }
         self.window.push(took.as_secs_f64());
         self.used |= f64::from(busy) * 2.0 >= self.limit;
         // A change shows only in requests that begin after it: no window is shorter than what is in flight.
-        let enough = if self.measuring {
+        let enough = if self.measuring.is_some() {
             self.settings.baseline
         } else {
             self.settings.window.max(busy as usize)
@@ -109,8 +131,8 @@ impl Gradient {
         let middle = self.window.len() / 2;
         let (_, &mut median, _) = self.window.select_nth_unstable_by(middle, f64::total_cmp);
         self.window.clear();
-        if self.measuring {
-            (self.baseline, self.measured, self.measuring) = (Some(median), now, false);
+        if self.measuring.take().is_some() {
+            (self.baseline, self.measured) = (Some(median), now);
         } else {
             self.learn(median);
         }
@@ -130,6 +152,18 @@ impl Gradient {
             f64::from(self.settings.least.max(1)),
             f64::from(self.settings.most),
         );
+    }
+
+    /// Lets a measurement go on that waits for an answer which does not come; whether the limit has changed.
+    pub(crate) fn tick(&mut self, now: Mono, busy: u32) -> bool {
+        let limit = self.limit();
+        match &mut self.measuring {
+            Some(measuring) if busy >= limit && now.since(measuring.moved) >= measuring.patience => {
+                (measuring.beside, measuring.moved) = (busy, now);
+                self.limit() != limit
+            }
+            _ => false,
+        }
     }
 
     /// The target said that it has too much to do.
@@ -243,6 +277,25 @@ mod tests {
         let mut target = Target::new(50);
         target.run(300, 2);
         assert!(target.gradient.limit() <= 6, "{}", target.gradient.limit());
+    }
+
+    #[test]
+    fn a_request_that_stays_does_not_stop_the_measurement() {
+        let mut gradient = Gradient::new(GradientSettings::default());
+        let at = Mono::from_millis;
+        let took = Duration::from_millis(100);
+        // A WebSocket is open, and another request has come and gone.
+        gradient.sample(at(100), took, 2);
+        assert_eq!(gradient.limit(), 1);
+        assert!(!gradient.tick(at(1_000), 1));
+        assert!(gradient.tick(at(1_100), 1));
+        assert_eq!(gradient.limit(), 2);
+        for answer in 2..9 {
+            assert_eq!(gradient.limit(), 2, "one at a time beside it");
+            gradient.sample(at(1_000 + answer * 100), took, 2);
+        }
+        assert_eq!(gradient.limit(), 4);
+        assert_eq!(gradient.baseline, Some(0.1));
     }
 
     #[test]

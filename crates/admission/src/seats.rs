@@ -350,6 +350,26 @@ impl<T: Clone> Seats<T> {
         any
     }
 
+    /// Lets measurements of targets' limits go on; whether a limit has changed.
+    pub(crate) fn measure(&mut self, now: Mono) -> bool {
+        let mut any = false;
+        if !matches!(self.limit, Limit::Auto(_)) {
+            return any;
+        }
+        for number in 0..self.seats.len() {
+            let Some(seat) = self.seats[number].as_mut() else {
+                continue;
+            };
+            let busy = seat.busy;
+            let changed = seat.learner.as_mut().is_some_and(|learner| learner.tick(now, busy));
+            if changed {
+                any = true;
+                self.refresh(number as u32);
+            }
+        }
+        any
+    }
+
     /// When the next pause is over.
     pub(crate) fn next_resume(&self) -> Mono {
         self.pauses.peek().map_or(Mono::NEVER, |pause| pause.0.0)

@@ -28,6 +28,8 @@ use tokio_rustls::TlsAcceptor;
 const CHANNELS: usize = 1024;
 /// From accept to the TLS handshake's end, and from a call to its Hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of a call's headers.
+const HEADERS: u32 = 16 * 1024;
 /// Calls on one connection.
 const CALLS: u32 = 4;
 /// Ids are drawn from the system this many bytes at a time.
@@ -173,7 +175,7 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::
     let shaken = tokio::time::timeout(HELLO_WITHIN, async {
         let stream = tls.accept(stream).await?;
         let mut builder = h2::server::Builder::new();
-        builder.max_concurrent_streams(CALLS);
+        builder.max_concurrent_streams(CALLS).max_header_list_size(HEADERS);
         builder.handshake(stream).await.map_err(io::Error::other)
     });
     let mut connection = shaken.await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -181,12 +183,15 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::
         .ping_pong()
         .ok_or_else(|| io::Error::other("pings are taken"))?;
     let mut silent = pin!(wire::silence(pings));
+    let calls = Rc::new(());
+    let mut idle = pin!(idle(&calls));
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    let desk = Rc::clone(&desk);
+                    let (desk, counted) = (Rc::clone(&desk), Rc::clone(&calls));
                     tokio::task::spawn_local(async move {
+                        let _counted = counted;
                         if let Err(error) = call(&desk, request, respond).await {
                             tracing::debug!(%error, "a channel broke");
                         }
@@ -195,9 +200,24 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None => return Ok(()),
             },
+            // It would keep a place that a node may want.
+            () = &mut idle => return Err(io::ErrorKind::TimedOut.into()),
             // What its streams hold is void with it.
             () = &mut silent => return Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+}
+
+/// Ends when a connection had no call at two looks.
+async fn idle(calls: &Rc<()>) {
+    let mut before = false;
+    loop {
+        tokio::time::sleep(HELLO_WITHIN).await;
+        let none = Rc::strong_count(calls) == 1;
+        if none && before {
+            return;
+        }
+        before = none;
     }
 }
 

@@ -208,7 +208,7 @@ impl GroupGate {
 
     /// Looks at what is due by itself: slots that were paused, limits that are learned.
     pub(crate) fn tick(&self, now: Mono) {
-        self.with(Some(now), |_, _| ());
+        self.with(Some(now), |gate, now| gate.measure(now));
     }
 
     /// An agent lets these requests come.

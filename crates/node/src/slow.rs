@@ -300,6 +300,10 @@ impl Node {
     fn take_group(&mut self, now: Mono, blueprint: &Arc<GroupBlueprint>) {
         let mut group = match self.groups.remove(&blueprint.arn) {
             Some(mut known) => {
+                // Who is healthy when slow start is switched on has no ramp to climb, nor one left from when it was on before.
+                if blueprint.settings.slow_start.is_zero() {
+                    known.targets.values_mut().for_each(|target| target.ramp = None);
+                }
                 known.blueprint = Arc::clone(blueprint);
                 known
             }
@@ -324,8 +328,11 @@ impl Node {
                 Some(known) if known.blueprint.draining && !wanted.draining => {
                     let stats = Arc::clone(&known.stats);
                     stats.cut.store(false, Relaxed);
+                    // Its id as well, where it is the same server: what is in flight there still has its slots.
+                    let same = known.blueprint.address == wanted.address && known.tls == tls;
+                    let id = if same { known.id } else { self.target_id() };
                     self.forget(known);
-                    self.new_target(wanted, stats, &tls, blueprint.version)
+                    new_target(id, wanted, stats, &tls, blueprint.version)
                 }
                 Some(known) if known.blueprint.address == wanted.address && known.tls == tls => Target {
                     blueprint: wanted.clone(),
@@ -333,11 +340,12 @@ impl Node {
                 },
                 Some(known) => {
                     self.forget(known);
-                    self.new_target(wanted, group.new_stats(self.workers), &tls, blueprint.version)
+                    let stats = group.new_stats(self.workers);
+                    new_target(self.target_id(), wanted, stats, &tls, blueprint.version)
                 }
                 None => {
                     let stats = group.new_stats(self.workers);
-                    let mut target = self.new_target(wanted, stats, &tls, blueprint.version);
+                    let mut target = new_target(self.target_id(), wanted, stats, &tls, blueprint.version);
                     target.founder = founders;
                     target
                 }
@@ -351,41 +359,8 @@ impl Node {
         self.reweigh(now, &blueprint.arn);
     }
 
-    fn new_target(
-        &mut self,
-        blueprint: &TargetBlueprint,
-        stats: Arc<TargetStats>,
-        tls: &TargetTls,
-        version: ProtocolVersion,
-    ) -> Target {
-        let id = TargetId(self.id());
-        let view = blueprint.address.map(|address| {
-            Arc::new(TargetView {
-                id,
-                name: blueprint.id.clone(),
-                port: blueprint.port,
-                address,
-                tls: tls.clone(),
-                version,
-                stats: Arc::clone(&stats),
-            })
-        });
-        Target {
-            blueprint: blueprint.clone(),
-            tls: tls.clone(),
-            view,
-            id,
-            stats,
-            tracker: Tracker::default(),
-            due: None,
-            draining_since: None,
-            drained: None,
-            ramp: None,
-            founder: false,
-            peers: Peers::default(),
-            counted: None,
-            timed: None,
-        }
+    fn target_id(&mut self) -> TargetId {
+        TargetId(self.id())
     }
 
     /// Starts or stops a target's probes and its drain, as its blueprint says.
@@ -482,3 +457,40 @@ impl Drop for Node {
 
 #[cfg(test)]
 mod tests;
+
+/// A target of which nothing is known yet.
+fn new_target(
+    id: TargetId,
+    blueprint: &TargetBlueprint,
+    stats: Arc<TargetStats>,
+    tls: &TargetTls,
+    version: ProtocolVersion,
+) -> Target {
+    let view = blueprint.address.map(|address| {
+        Arc::new(TargetView {
+            id,
+            name: blueprint.id.clone(),
+            port: blueprint.port,
+            address,
+            tls: tls.clone(),
+            version,
+            stats: Arc::clone(&stats),
+        })
+    });
+    Target {
+        blueprint: blueprint.clone(),
+        tls: tls.clone(),
+        view,
+        id,
+        stats,
+        tracker: Tracker::default(),
+        due: None,
+        draining_since: None,
+        drained: None,
+        ramp: None,
+        founder: false,
+        peers: Peers::default(),
+        counted: None,
+        timed: None,
+    }
+}

@@ -139,7 +139,7 @@ impl<W: Wire> Passage<'_, W> {
     fn deadline(&self, upload: &mut Upload) -> forebay_units::Mono {
         let now = self.worker.recent();
         if upload.owed.is_asked() {
-            let waits = upload.waits_for_client(self.desk.out.len());
+            let waits = upload.waits_for_client();
             upload.owed.note(now, upload.pump.taken, waits);
         }
         upload.owed.due().min(now + self.idle_timeout)

@@ -240,6 +240,9 @@ pub(crate) async fn fill<W: Wire>(client: &mut W, desk: &mut Desk) -> std::io::R
     Ok(count)
 }
 
+/// Words that a request's Connection headers may have.
+const CONNECTION_WORDS: usize = 64;
+
 /// Checks what every request must have, and decides where its body ends.
 fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incoming, Reason> {
     match head.method(bytes) {
@@ -249,9 +252,11 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
     let (framing, doubtful) = framing::of_request(fields, bytes, head.http_10)?;
     let (mut close, mut keep_alive, mut expects) = (false, false, false);
     let (mut upgrades, mut websocket) = (false, false);
+    let mut words = 0;
     for field in fields {
         match field.known {
             Known::Connection => {
+                words += 1 + memchr::memchr_iter(b',', field.value(bytes)).count();
                 close |= has_word(field.value(bytes), b"close");
                 keep_alive |= has_word(field.value(bytes), b"keep-alive");
                 upgrades |= has_word(field.value(bytes), b"upgrade");
@@ -264,6 +269,10 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
             }
             _ => {}
         }
+    }
+    // Every header is looked for among them.
+    if words > CONNECTION_WORDS {
+        return Err(Reason::Malformed);
     }
     let keep = !doubtful && !close && (!head.http_10 || keep_alive);
     let expects = expects && framing != Framing::None && !head.http_10;
@@ -309,5 +318,20 @@ mod tests {
             assert!(pace.is_worth_parsing(&head[..cut], &Bounds::CLIENT));
             assert!(pace.is_worth_parsing(head, &Bounds::CLIENT), "{cut}");
         }
+    }
+
+    #[test]
+    fn connection_headers_name_a_few_others_only() {
+        let read = |words: usize| {
+            let head = format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: {}\r\nConnection: x\r\n\r\n",
+                ",".repeat(words - 2)
+            );
+            let mut fields = Vec::new();
+            let parsed = RequestHead::parse_within(head.as_bytes(), &mut fields, &Bounds::CLIENT);
+            incoming(parsed.unwrap().unwrap(), head.as_bytes(), &fields).map(|_| ())
+        };
+        assert_eq!(read(CONNECTION_WORDS), Ok(()));
+        assert_eq!(read(CONNECTION_WORDS + 1), Err(Reason::Malformed));
     }
 }

@@ -118,6 +118,23 @@ fn mitigation_cuts_within_15_seconds_and_returns_within_60() {
     }
 }
 
+/// Two cannot be compared: what was found among three is forgotten.
+#[test]
+fn a_verdict_ends_with_the_last_peer() {
+    let mut scene = Scene::new(2, 3, Manner::serving(ms(50), 1000), Algorithm::WeightedRandom);
+    scene.settings.anomaly_mitigation = true;
+    scene.crowds = requests(150.0, seconds(100));
+    scene.acts = vec![
+        (seconds(21), Act::Behave(0, Manner::failing(ms(1)))),
+        (seconds(41), Act::Behave(0, Manner::serving(ms(50), 1000))),
+        (seconds(41), Act::Leave(1)),
+    ];
+    let world = scene.play();
+    let back = world.share(0, seconds(50), seconds(100));
+    assert!((0.9..1.1).contains(&back), "{back:.2} x beside one other");
+    check_ended(&world);
+}
+
 #[test]
 fn slow_targets_are_cut_where_a_tag_asks_for_it() {
     let mut scene = Scene::new(3, 6, Manner::serving(ms(40), 1000), Algorithm::WeightedRandom);
@@ -260,4 +277,14 @@ fn who_starts_slowly() {
         early < 0.3 && (0.9..1.1).contains(&after),
         "{early:.2}, then {after:.2}"
     );
+    // Switched on while all are at work it changes nothing for them, however short a time that is.
+    let mut scene = base();
+    let settings = scene.settings.clone();
+    scene.settings.slow_start = Duration::ZERO;
+    scene.acts = vec![
+        (seconds(20), Act::Join(4, Manner::serving(ms(20), 1000))),
+        (seconds(50), Act::Settings(settings)),
+    ];
+    let after = scene.play().share(4, seconds(51), seconds(80));
+    assert!((0.9..1.1).contains(&after), "{after:.2}");
 }

@@ -46,7 +46,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
     entry("access_logs.s3.prefix", ALL_LB, "", Text(1024), BUILT),
     entry("idle_timeout.timeout_seconds", APP, "60", Range(1, 4000), BUILT),
     entry("deletion_protection.enabled", ALL_LB, "false", Bool, BUILT),
-    entry("routing.http2.enabled", APP, "true", Bool, STORED),
+    entry("routing.http2.enabled", APP, "true", Bool, BUILT),
     entry(
         "routing.http.drop_invalid_header_fields.enabled",
         APP,

@@ -86,7 +86,9 @@ impl Exchange {
             return None;
         }
         let failed = self.record.target.clone();
-        let step = if pushed && self.line.is_some() {
+        // An open gate has no slots, so nothing to push back to.
+        let limited = picture.group(self.record.group?).is_some_and(|group| group.is_limited());
+        let step = if pushed && limited && self.line.is_some() {
             self.push_back(now, picture)?;
             self.requeue(now, picture, mind, stats)?
         } else {

@@ -1,6 +1,6 @@
 //! Requests that need a slot: asking for one, waiting for one, and what came of it.
 
-use super::{Exchange, Request, Step};
+use super::{Exchange, Request, Speaks, Step};
 use crate::answer::Answer;
 use crate::gate::{Arrived, GroupGate, Waiting};
 use crate::load::InFlight;
@@ -88,10 +88,12 @@ impl Line {
             request.facts.headers.any(header, &mut join);
         }
         let mut wait = queue.wait;
-        request.facts.headers.any("grpc-timeout", &mut |value| {
-            wait = grpc_timeout(value).map_or(wait, |timeout| timeout.min(wait));
-            true
-        });
+        if matches!(request.speaks, Speaks::Http2 { grpc: true, .. }) {
+            request.facts.headers.any("grpc-timeout", &mut |value| {
+                wait = grpc_timeout(value).map_or(wait, |timeout| timeout.min(wait));
+                true
+            });
+        }
         Line {
             class: class.0,
             weight: class.1,

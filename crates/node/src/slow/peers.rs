@@ -78,10 +78,13 @@ impl Target {
 }
 
 impl Node {
-    /// Whether some group has targets enough to compare.
+    /// Whether some group has targets enough to compare, or one whose verdict is to be forgotten since it has not.
     pub(super) fn has_peers(&self) -> bool {
+        let judged = |target: &Target| target.peers.is_anomalous() || target.peers.is_mitigated();
         let mut groups = self.groups.values();
-        groups.any(|group| group.blueprint.in_use && group.targets.len() >= FEWEST_HEALTHY)
+        groups.any(|group| {
+            (group.blueprint.in_use && group.targets.len() >= FEWEST_HEALTHY) || group.targets.values().any(judged)
+        })
     }
 
     pub(super) fn look_at_peers(&mut self, now: Mono) {

@@ -279,6 +279,37 @@ fn a_draining_target_is_out_at_once_and_reported_when_idle() {
 }
 
 #[test]
+fn who_is_registered_again_while_it_drains_keeps_its_slots() {
+    let mut node = Node::new(1);
+    node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
+    // Slots are counted by id.
+    let ids = |node: &mut Node| {
+        let picture = picture(node).unwrap();
+        let targets = picture.groups[0].targets.iter();
+        targets.map(|target| target.id).collect::<Vec<_>>()
+    };
+    let before = ids(&mut node);
+    let draining = TargetBlueprint {
+        draining: true,
+        ..target(1)
+    };
+    node.apply(at(1), &blueprint(group(vec![draining, target(2)])));
+    assert_eq!(ids(&mut node), before);
+    let moved = TargetBlueprint {
+        address: Some(([10, 0, 0, 9], 80).into()),
+        ..target(2)
+    };
+    node.apply(at(2), &blueprint(group(vec![target(1), moved])));
+    let after = ids(&mut node);
+    assert_eq!(after[0], before[0]);
+    assert_ne!(after[1], before[1], "another server");
+    assert_eq!(
+        node.health("group", "10.0.0.1", 80).unwrap().state,
+        HealthState::Initial
+    );
+}
+
+#[test]
 fn without_cross_zone_a_node_keeps_to_its_zone() {
     let in_zone = |last, zone: &str| TargetBlueprint {
         zone: Some(zone.into()),

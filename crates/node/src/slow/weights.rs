@@ -30,7 +30,8 @@ impl Node {
             return;
         };
         let healthy = target.tracker.is_healthy();
-        let begins = healthy && !target.founder && group.has_steady(now);
+        let starts_slowly = !group.blueprint.settings.slow_start.is_zero();
+        let begins = healthy && starts_slowly && !target.founder && group.has_steady(now);
         target.ramp = begins.then_some(Ramp { began: now });
         if healthy {
             target.founder = false;

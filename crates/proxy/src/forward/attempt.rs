@@ -30,6 +30,8 @@ pub(super) struct Upload {
     pub(super) pump: Pump,
     /// Bytes of `desk.out` written: the head and what was at hand of the body.
     pub(super) written: usize,
+    /// All of it was. What `desk.out` holds changes once the answer begins.
+    pub(super) sent: bool,
     /// The target takes no more.
     pub(super) stopped: bool,
     /// The client broke off or sent no body.
@@ -54,8 +56,8 @@ impl Upload {
     }
 
     /// What is missing must come from the client: the target took all there is.
-    pub(super) fn waits_for_client(&self, out: usize) -> bool {
-        self.written == out && !self.stopped && !self.pump.is_read() && self.pump.is_written()
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.sent && !self.stopped && !self.pump.is_read() && self.pump.is_written()
     }
 }
 
@@ -94,6 +96,7 @@ impl<W: Wire> Passage<'_, W> {
         let upload = Upload {
             pump,
             written: 0,
+            sent: false,
             stopped: false,
             broken: false,
             streamed: false,
@@ -124,6 +127,7 @@ impl<W: Wire> Passage<'_, W> {
     /// Sends the request over this connection and waits for an answer's head.
     pub(super) async fn attempt(&mut self, connection: &mut Connection, upload: &mut Upload) -> Attempt {
         upload.written = 0;
+        upload.sent = false;
         upload.stopped = false;
         self.desk.open_body();
         let mut filled = HEADROOM;
@@ -174,7 +178,7 @@ impl<W: Wire> Passage<'_, W> {
                 Ok(Waited::Read(read)) => Some(read),
                 Ok(Waited::ClientGone) => return Attempt::Failed(Outcome::Failed(Reason::ClientGone)),
                 Ok(Waited::ClientBroken) => return Attempt::Failed(Outcome::Failed(Reason::BodyBroken)),
-                Err(Ended::Late) if upload.waits_for_client(self.desk.out.len()) => {
+                Err(Ended::Late) if upload.waits_for_client() => {
                     return Attempt::Failed(Outcome::Failed(Reason::ClientSilent));
                 }
                 Err(ended) => return Attempt::Failed(Outcome::Failed(reason(ended))),
@@ -226,7 +230,10 @@ impl<W: Wire> Passage<'_, W> {
             let wrote = poll_write_pair(cx, target, &self.desk.out, &[], &mut upload.written);
             *progress |= upload.written > before;
             let waited = match wrote {
-                Poll::Ready(Ok(())) => self.poll_upload(cx, target, upload, progress),
+                Poll::Ready(Ok(())) => {
+                    upload.sent = true;
+                    self.poll_upload(cx, target, upload, progress)
+                }
                 // It may have answered before it stopped reading: what it sent is still to be read.
                 Poll::Ready(Err(_)) => {
                     upload.stopped = true;
@@ -310,13 +317,14 @@ mod tests {
         let mut upload = Upload {
             pump,
             written: 0,
+            sent: false,
             stopped: false,
             broken: false,
             streamed: true,
             next: 0,
             owed: Owed::new(0),
         };
-        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client(0));
+        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client());
         upload.pump.take_ready();
         assert!(upload.is_whole());
     }

@@ -240,6 +240,7 @@ impl<W: Wire> Passage<'_, W> {
             mut sender,
             share,
             reused,
+            alive,
         } = pass;
         if matches!(self.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
             // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
@@ -251,6 +252,10 @@ impl<W: Wire> Passage<'_, W> {
         self.touch();
         let ready = self.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
         if !matches!(ready, Ok(Ok(()))) {
+            // After GOAWAY it stands for as long as the last of its streams lives: until then each request would try it first.
+            if matches!(ready, Ok(Err(_))) {
+                alive.set(false);
+            }
             return Err(Sent::Nothing);
         }
         let (response, sink) = sender.send_request(request, ends).map_err(|_| Sent::Nothing)?;
@@ -297,6 +302,8 @@ impl<W: Wire> Passage<'_, W> {
         let mut head = Response::new(());
         *head.status_mut() = parts.status;
         *head.headers_mut() = parts.headers;
+        // Applications may not say it in an agent's place.
+        head.headers_mut().remove("x-forebay-work-refused");
         for (name, value) in &self.listener.settings.response_headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 head.headers_mut().insert(name, value);

@@ -44,6 +44,8 @@ pub(crate) struct Passport {
     pub(crate) share: Share,
     /// The connection had carried requests before.
     pub(crate) reused: bool,
+    /// False once the connection takes no more requests.
+    pub(crate) alive: Rc<Cell<bool>>,
 }
 
 /// All HTTP/2 connections of a worker.
@@ -91,6 +93,7 @@ impl Link {
                 streams: Rc::clone(&self.streams),
             },
             reused,
+            alive: Rc::clone(&self.alive),
         }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::exchange::tests::{NoHeaders, pictured};
 use crate::{Death, Outcome, Request, Sent, Speaks, TargetId, ZoneId};
 use core::sync::atomic::Ordering::Relaxed;
-use forebay_model::{ForwardStickiness, GroupSettings};
+use forebay_model::{Concurrency, ForwardStickiness, GroupSettings, QueueSettings};
 use forebay_routing::Facts;
 use forebay_units::Wall;
 use std::sync::Arc;
@@ -205,6 +205,22 @@ fn a_push_back_that_goes_on_keeps_its_slot_busy() {
     assert_eq!((load(&world), world.in_flight()), (1, 0));
     world.mind.expire(Mono::from_millis(5_000));
     assert_eq!(load(&world), 0);
+}
+
+#[test]
+fn where_there_are_no_slots_a_push_back_is_a_retry() {
+    let mut world = World::new(2, 1, true);
+    let settings = GroupSettings {
+        retries: 1,
+        push_back: true,
+        queue: Some(Arc::new(QueueSettings::of(Concurrency::Open))),
+        ..GroupSettings::default()
+    };
+    world.picture = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
+    let (mut exchange, first) = world.begin(b"GET");
+    let again = world.reconsider(&mut exchange, 503, true);
+    assert!(again.is_some_and(|target| target != first));
+    world.settle(exchange, 200);
 }
 
 #[test]

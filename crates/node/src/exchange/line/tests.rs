@@ -13,6 +13,7 @@ struct World {
     now: Mono,
     /// Of the node that requests come to.
     zone: ZoneId,
+    speaks: Speaks,
 }
 
 /// One header.
@@ -38,6 +39,7 @@ impl World {
             mind: Mind::new(0, 1),
             now: Mono::from_millis(1),
             zone: ZoneId(0),
+            speaks: Speaks::Http1,
         }
     }
 
@@ -64,7 +66,7 @@ impl World {
             },
             protocol: "http",
             zone: self.zone,
-            speaks: Speaks::Http1,
+            speaks: self.speaks,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade,
         };
@@ -364,6 +366,16 @@ fn deadlines_and_classes_come_from_headers() {
     assert_eq!(line(&mut world, "x-tenant", b"tin"), (number(b"tin"), 1, ten));
     assert_eq!(line(&mut world, "x-other", b"gold"), (0, 1, ten));
     let second = Duration::from_secs(1);
+    assert_eq!(
+        line(&mut world, "grpc-timeout", b"1000m").2,
+        ten,
+        "this is no gRPC call"
+    );
+    let mut world = World::new(1, QueueSettings::of(Concurrency::Open));
+    world.speaks = Speaks::Http2 {
+        grpc: true,
+        post: true,
+    };
     assert_eq!(line(&mut world, "grpc-timeout", b"1000m").2, second);
     assert_eq!(line(&mut world, "grpc-timeout", b"99H").2, ten);
     assert_eq!(line(&mut world, "grpc-timeout", "1\u{e4}".as_bytes()).2, ten);
