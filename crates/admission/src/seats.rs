@@ -361,7 +361,10 @@ impl<T: Clone> Seats<T> {
                 continue;
             };
             let busy = seat.busy;
-            let changed = seat.learner.as_mut().is_some_and(|learner| learner.tick(now, busy));
+            let changed = seat
+                .learner
+                .as_mut()
+                .is_some_and(|learner| learner.tick(now, busy));
             if changed {
                 any = true;
                 self.refresh(number as u32);

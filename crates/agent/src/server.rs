@@ -175,7 +175,9 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::
     let shaken = tokio::time::timeout(HELLO_WITHIN, async {
         let stream = tls.accept(stream).await?;
         let mut builder = h2::server::Builder::new();
-        builder.max_concurrent_streams(CALLS).max_header_list_size(HEADERS);
+        builder
+            .max_concurrent_streams(CALLS)
+            .max_header_list_size(HEADERS);
         builder.handshake(stream).await.map_err(io::Error::other)
     });
     let mut connection = shaken.await.map_err(|_| io::ErrorKind::TimedOut)??;

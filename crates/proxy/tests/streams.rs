@@ -6,8 +6,9 @@ mod harness;
 
 use bytes::Bytes;
 use forebay_model::*;
+use harness::secure::*;
 use harness::*;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -47,6 +48,34 @@ async fn serve(stream: tokio::net::TcpStream) {
     }
 }
 
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Asks for this over a connection of its own and waits for the answer's first bytes.
+fn get(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, path: &str) -> Client {
+    let mut stream = balancer.shake(config, "a").unwrap();
+    let mut head = vec![0x82, 0x87, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
+    head.extend_from_slice(path.as_bytes());
+    let sent = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &[]),
+        frame(1, 5, 1, &head),
+    ];
+    stream.write_all(&sent.concat()).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == 0 && !payload.is_empty() {
+            assert_eq!(payload.escape_ascii().to_string(), "ok");
+            return stream;
+        }
+    }
+}
+
 #[test]
 fn a_connection_that_takes_no_more_is_not_tried_again() {
     let first = answering(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
@@ -59,19 +88,15 @@ fn a_connection_that_takes_no_more_is_not_tried_again() {
         group.targets[0].address = Some(address);
         group.targets[0].port = address.port();
     });
-    let mut long = BufReader::new(balancer.connect());
-    long.get_mut()
-        .write_all(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
-    let mut line = String::new();
-    while line != "ok\r\n" {
-        line.clear();
-        assert!(long.read_line(&mut line).unwrap() > 0, "the answer begins");
-    }
-    let get = || {
-        let answer = balancer.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    };
+    balancer.secure(
+        "TLS13-1-2-2021-06",
+        &[&certificate("own", &["a"], KeyKind::Ecdsa)],
+    );
+    let mut config = (*client(rustls::ALL_VERSIONS, BOTH).0).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = Arc::new(config);
+    let _long = get(&balancer, &config, "/long");
+    let get = || drop(get(&balancer, &config, "/"));
     wait(|| {
         get();
         connections.load(SeqCst) > 1

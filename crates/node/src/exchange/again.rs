@@ -87,7 +87,9 @@ impl Exchange {
         }
         let failed = self.record.target.clone();
         // An open gate has no slots, so nothing to push back to.
-        let limited = picture.group(self.record.group?).is_some_and(|group| group.is_limited());
+        let limited = picture
+            .group(self.record.group?)
+            .is_some_and(|group| group.is_limited());
         let step = if pushed && limited && self.line.is_some() {
             self.push_back(now, picture)?;
             self.requeue(now, picture, mind, stats)?

@@ -83,7 +83,8 @@ impl Node {
         let judged = |target: &Target| target.peers.is_anomalous() || target.peers.is_mitigated();
         let mut groups = self.groups.values();
         groups.any(|group| {
-            (group.blueprint.in_use && group.targets.len() >= FEWEST_HEALTHY) || group.targets.values().any(judged)
+            (group.blueprint.in_use && group.targets.len() >= FEWEST_HEALTHY)
+                || group.targets.values().any(judged)
         })
     }
 
