@@ -12,12 +12,14 @@ import ssl
 import subprocess
 import tempfile
 import time
+import types
 
 import grpc
 
 from agent_end import PROBE, REFUSED, WORK_ID, Agent, Application, Node, field
 from frames import NAME
 from house import BINARY, bound, free_port, get, wait
+from http2_wire import ACK, PING, Wire, frame
 
 
 def work(agent, node, path="/", headers=None, id=None):
@@ -137,6 +139,20 @@ def handshake(agent):
             client.sendall(junk)
 
 
+def uncalled(agent):
+    """A connection without a call does not keep its place, though it answers every PING."""
+    with Wire(types.SimpleNamespace(ip="127.0.0.1", port=agent.control)) as wire:
+        began, pings = time.monotonic(), 0
+        while (found := wire.read()) is not None:
+            kind, flags, _, payload = found
+            if kind == PING and not flags & ACK:
+                pings += 1
+                wire.send(frame(PING, ACK, 0, payload))
+        took = time.monotonic() - began
+    assert took > 4.9 and pings > 5, (took, pings)
+    bound(took, 11, "seconds until a connection without a call is closed")
+
+
 def limits(agent, application):
     """Changed by POST and by signals; 0 drains."""
     with Node(agent) as node:
@@ -205,7 +221,13 @@ class Echo(grpc.GenericRpcHandler):
         self.saw.append(dict(call.invocation_metadata))
         if call.method.endswith("/Both"):
             return grpc.stream_stream_rpc_method_handler(lambda messages, _: (message[::-1] for message in messages))
-        return grpc.unary_unary_rpc_method_handler(lambda message, _: message[::-1])
+
+        def turn(message, context):
+            # What an agent says, an application may not.
+            context.send_initial_metadata([(REFUSED, "unknown"), ("x-own", "1")])
+            return message[::-1]
+
+        return grpc.unary_unary_rpc_method_handler(turn)
 
 
 def streams(directory):
@@ -227,7 +249,9 @@ def streams(directory):
                         raise AssertionError("a call without a permit went through")
                     except grpc.RpcError:
                         pass
-                assert unary(b"abc", metadata=[(WORK_ID, node.take())], timeout=10) == b"cba"
+                answer, call = unary.with_call(b"abc", metadata=[(WORK_ID, node.take())], timeout=10)
+                said = dict(call.initial_metadata())
+                assert answer == b"cba" and said["x-own"] == "1" and REFUSED not in said, said
                 assert WORK_ID not in echo.saw[-1]
                 said = queue.Queue()
                 answers = both(iter(said.get, None), metadata=[(WORK_ID, node.take())], timeout=30)
@@ -350,6 +374,8 @@ def main():
             assert agent.stop() == 0
         leaves(application, directory)
         streams(directory)
+        with Agent(application.address, directory) as agent:
+            uncalled(agent)
         application.close()
         with Agent(f"127.0.0.1:{free_port()}", directory) as agent:
             down(agent)
