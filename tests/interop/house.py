@@ -167,10 +167,18 @@ class Sample:
         self.kill()
 
 
+NAMED = set()
+
+
 def free_port(ip="127.0.0.1"):
-    with socket.socket() as sock:
-        sock.bind((ip, 0))
-        return sock.getsockname()[1]
+    """A port that is free, and that was not named before: the system may name one twice while nobody listens."""
+    while True:
+        with socket.socket() as sock:
+            sock.bind((ip, 0))
+            port = sock.getsockname()[1]
+        if port not in NAMED:
+            NAMED.add(port)
+            return port
 
 
 class Balancer:

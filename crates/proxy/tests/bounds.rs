@@ -112,6 +112,51 @@ fn a_body_below_the_least_rate_gets_408_and_the_rest_is_left_alone() {
 }
 
 #[test]
+fn a_body_below_the_least_rate_ends_an_answer_that_has_begun() {
+    // It answers at once and would go on answering to the body's end.
+    let target = target(|stream, _| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
+        if head.contains("ELB-HealthChecker") {
+            let _ = writer.write_all(OK);
+            return;
+        }
+        let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    let balancer = Balancer::start(&[&target], vec![], rated());
+    let mut stream = balancer.connect();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        .unwrap();
+    let began = Instant::now();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (mut answer, mut bytes) = (Vec::new(), [0; 4096]);
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(15), "it goes on");
+        let _ = stream.write(b"0123456789");
+        match stream.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    let (answer, took) = (String::from_utf8_lossy(&answer).into_owned(), began.elapsed());
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\r\n"),
+        "{answer}"
+    );
+    assert!(
+        took > Duration::from_secs(4) && took < Duration::from_secs(12),
+        "{took:?}"
+    );
+    wait(|| balancer.open() == (0, 0));
+}
+
+#[test]
 fn a_target_that_reads_slowly_is_not_the_clients_fault() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();

@@ -152,7 +152,14 @@ impl Play {
 
     /// An agent before each target, each at an address of its own, as they share the control port.
     fn agents(&self, stage: &Stage) -> anyhow::Result<(Vec<Agent>, u16)> {
-        let (control, data) = (free_port(0)?, free_port(0)?);
+        let control = free_port(0)?;
+        let data = loop {
+            let port = free_port(0)?;
+            // What is free may be named twice.
+            if port != control {
+                break port;
+            }
+        };
         let mut agents = Vec::new();
         for (index, destination) in (0_u16..).zip(stage.addresses()) {
             let [high, low] = (index + 2).to_be_bytes();
