@@ -18,11 +18,18 @@ fn ok() -> Target {
 }
 
 /// Sends `piece` each tenth of a second until an answer's head comes; returns it, and how long it took.
-fn trickle(mut stream: TcpStream, piece: &[u8]) -> (String, Duration) {
+fn trickle(stream: TcpStream, piece: &[u8]) -> (String, Duration) {
+    trickle_until(stream, piece, |answer| {
+        answer.windows(4).any(|window| window == b"\r\n\r\n")
+    })
+}
+
+/// The same until what came is enough, or the connection is closed.
+fn trickle_until(mut stream: TcpStream, piece: &[u8], enough: fn(&[u8]) -> bool) -> (String, Duration) {
     let began = Instant::now();
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let mut answer = Vec::new();
-    while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
+    while !enough(&answer) {
         assert!(
             began.elapsed() < Duration::from_secs(15),
             "no answer: {:?}",
@@ -131,20 +138,7 @@ fn a_body_below_the_least_rate_ends_an_answer_that_has_begun() {
     stream
         .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
         .unwrap();
-    let began = Instant::now();
-    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let (mut answer, mut bytes) = (Vec::new(), [0; 4096]);
-    loop {
-        assert!(began.elapsed() < Duration::from_secs(15), "it goes on");
-        let _ = stream.write(b"0123456789");
-        match stream.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(count) => answer.extend_from_slice(&bytes[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => break,
-        }
-    }
-    let (answer, took) = (String::from_utf8_lossy(&answer).into_owned(), began.elapsed());
+    let (answer, took) = trickle_until(stream, b"0123456789", |_| false);
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\r\n"),
         "{answer}"
