@@ -89,10 +89,12 @@ impl Gradient {
     pub(crate) fn limit(&self) -> u32 {
         let least = self.settings.least.max(1);
         let most = self.settings.most.max(least);
-        if let Some(measuring) = self.measuring {
-            return least.saturating_add(measuring.beside).min(most);
+        let usual = (self.limit as u32).clamp(least, most);
+        match self.measuring {
+            // Never more than it would be else, whatever stays.
+            Some(measuring) => least.saturating_add(measuring.beside).min(usual),
+            None => usual,
         }
-        (self.limit as u32).clamp(least, most)
     }
 
     /// A success took so long; `busy` requests were at the target, this one with them.
@@ -296,6 +298,13 @@ mod tests {
         }
         assert_eq!(gradient.limit(), 4);
         assert_eq!(gradient.baseline, Some(0.1));
+        // Where nothing but such requests come, it lets in no more than it would without measuring.
+        gradient.sample(at(70_000), took, 1);
+        for second in 71..100 {
+            let busy = gradient.limit();
+            gradient.tick(at(second * 1_000), busy);
+        }
+        assert_eq!(gradient.limit(), 4);
     }
 
     #[test]
