@@ -321,6 +321,7 @@ fn sweep(worker: &Worker) {
     let now = worker.tick();
     worker.sweep.sweep(now);
     worker.pools.borrow_mut().sweep(now);
+    worker.links.borrow_mut().sweep(now);
     worker.mind.borrow_mut().expire(now);
     worker.ledger.flush();
     worker.swept.notify_waiters();

@@ -57,6 +57,13 @@ fn classify_raw(bytes: &[u8]) -> Option<Classified> {
     })
 }
 
+/// What the classifier says of a GET or HEAD in chunks. HTTP/2 needs no coding for a body whose length is not told; the head that
+/// goes to the target does.
+pub(crate) const CHUNKS_OF_GET: Classified = Classified {
+    tier: Tier::Ambiguous,
+    reason: "UndefinedTransferEncodingSemantics",
+};
+
 /// What the load balancer's mode makes of it (ALB's page on desync mitigation modes).
 pub(crate) fn course(mode: DesyncMode, classified: Option<Classified>) -> Course {
     let Some(classified) = classified else {

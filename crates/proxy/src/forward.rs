@@ -321,7 +321,9 @@ impl<W: Wire> Passage<'_, W> {
     /// earlier answers along that are still on their way (RFC 9112 section 9.6); so what it sends is read for a moment.
     /// Not where only the reset tells that the answer is not whole: where it ends with its connection or stream.
     async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
-        if !W::FRAMED && !ends_with_close && reason != Reason::ClientGone {
+        if ends_with_close {
+            self.client.break_off();
+        } else if !W::FRAMED && reason != Reason::ClientGone {
             Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
         }
         Next::Close
@@ -410,8 +412,13 @@ impl<W: Wire> Passage<'_, W> {
                     responded = Some(worker.now());
                 }
                 tried = true;
-                if progress && polled.is_pending() {
-                    slot.arm(self.deadline(upload), false);
+                if polled.is_pending() {
+                    if progress {
+                        slot.arm(self.deadline(upload), false);
+                    }
+                    if self.has_left(cx, upload) {
+                        return Poll::Ready(Err(Reason::ClientGone));
+                    }
                 }
                 polled
             }))
@@ -420,7 +427,12 @@ impl<W: Wire> Passage<'_, W> {
         self.desk.note.responded = responded;
         match moved {
             Ok(result) => result.err(),
-            Err(Ended::Late) if upload.owed.is_late(worker.recent()) => Some(Reason::ClientSilent),
+            // The client's silence: it sends too slowly, or does not take what has come.
+            Err(Ended::Late)
+                if upload.owed.is_late(worker.recent()) || written < total || !pump.is_written() =>
+            {
+                Some(Reason::ClientSilent)
+            }
             Err(ended) => Some(reason(ended)),
         }
     }

@@ -40,6 +40,7 @@ pub(crate) async fn wait<W: Wire>(
             if ticket.poll(cx).is_ready() {
                 return Poll::Ready(Outcome::Released);
             }
+            client.gather(cx);
             if client.poll_gone(cx).is_ready() {
                 return Poll::Ready(Outcome::Failed(Reason::ClientGone));
             }

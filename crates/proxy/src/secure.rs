@@ -50,6 +50,9 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// body it would make a part look like the whole.
     fn farewell(&mut self) {}
 
+    /// Lets the connection's end be seen as one that came too early, where nothing else tells that from the end of an answer.
+    fn break_off(&mut self) {}
+
     /// Sends an answer's head; `ends`: there is no body. Only where answers are framed.
     fn send_head(&mut self, _head: Response<()>, _ends: bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
@@ -59,6 +62,9 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Puts together what came of the request's body in frames, while nobody takes it.
+    fn gather(&mut self, _cx: &mut Context<'_>) {}
 
     /// The stream of frames, where it is one.
     fn stream(&mut self) -> Option<&mut h2::Stream> {
@@ -88,6 +94,10 @@ impl Wire for Socket {
 
     fn has_left(&self) -> bool {
         has_ended(&self.0)
+    }
+
+    fn break_off(&mut self) {
+        let _ = self.0.set_zero_linger();
     }
 }
 

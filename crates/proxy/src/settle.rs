@@ -32,7 +32,7 @@ use tokio::io::ReadBuf;
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// Refuses a request whose head could not be taken, and closes.
+/// Refuses a request whose head could not be taken, and closes. `to_head`: it is known to be HEAD.
 pub(crate) async fn refuse<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
@@ -40,6 +40,7 @@ pub(crate) async fn refuse<W: Wire>(
     slot: &Slot,
     desk: &mut Desk,
     reason: Reason,
+    to_head: bool,
 ) -> Next {
     let picture = worker.picture();
     let Some(listener) = visit.listener(&picture) else {
@@ -60,7 +61,7 @@ pub(crate) async fn refuse<W: Wire>(
         &answer,
         &listener.settings,
         false,
-        false,
+        to_head,
     )
     .await;
     record.ended = worker.now();

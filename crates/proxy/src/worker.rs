@@ -73,8 +73,6 @@ pub(crate) struct Worker {
     /// Who serves requests of connections in clear, and of those over TLS.
     clerks: Clerks<Socket>,
     secure_clerks: Clerks<Secured>,
-    /// What buffers hold.
-    pub(crate) meter: Rc<Meter>,
     pub(crate) sweep: Rc<Sweep>,
     /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
     pub(crate) events: mpsc::Sender<Event>,
@@ -115,7 +113,6 @@ impl Worker {
         places: Arc<Places>,
         meter: Meter,
     ) -> Worker {
-        let meter = Rc::new(meter);
         Worker {
             clock,
             recent: Cell::new(clock.now()),
@@ -127,10 +124,9 @@ impl Worker {
             links: RefCell::default(),
             tls: RefCell::default(),
             target_tls: RefCell::default(),
-            desks: RefCell::new(Desks::new(Rc::clone(&meter))),
+            desks: RefCell::new(Desks::new(Rc::new(meter))),
             clerks: Clerks::default(),
             secure_clerks: Clerks::default(),
-            meter,
             sweep: Rc::default(),
             events,
             ledger,

@@ -425,3 +425,51 @@ fn who_has_waited_is_told_how_things_stand_after_the_wait() {
     );
     assert_eq!(waits.read(&mut [0]).unwrap(), 0, "closed");
 }
+
+#[test]
+fn what_may_have_no_body_has_none() {
+    let fixed = |status| {
+        let fixed = FixedResponse {
+            status,
+            content_type: None,
+            body: Some("HTTP/1.1 500 not an answer\r\n\r\n".into()),
+        };
+        let rules = vec![rule(Priority::At(1), vec![], Action::FixedResponse(fixed))];
+        Balancer::start(&[], rules, BalancerSettings::default())
+    };
+    for status in [204, 205] {
+        let answers = fixed(status).exchange(&[GET, GET_AND_CLOSE].concat());
+        assert!(
+            answers.ends_with("\r\n\r\n") && !answers.contains("500"),
+            "{answers}"
+        );
+        assert_eq!(answers.matches("HTTP/1.1 20").count(), 2, "{answers}");
+    }
+    // Refused for its forwarded addresses, of which there may be 30.
+    let target = ok();
+    let balancer = Balancer::simple(&target);
+    let addresses = ["192.0.2.1"; 31].join(", ");
+    for (method, is_empty) in [("HEAD", true), ("GET", false)] {
+        let ask = format!("{method} / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {addresses}\r\n\r\n");
+        let answer = balancer.exchange(ask.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 463"), "{answer}");
+        assert_eq!(answer.ends_with("\r\n\r\n"), is_empty, "{answer}");
+    }
+}
+
+#[test]
+fn an_answer_whose_end_is_the_connections_does_not_look_whole_when_it_is_cut() {
+    let dying = target(|stream, _| {
+        let mut writer = stream.try_clone().unwrap();
+        let Some((head, _)) = read_request(&mut BufReader::new(stream)) else {
+            return;
+        };
+        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        let _ = writer.write_all(if is_probe(&head) { OK } else { cut });
+    });
+    let balancer = Balancer::simple(&dying);
+    let mut stream = balancer.connect();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let ended = stream.read_to_end(&mut Vec::new());
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}

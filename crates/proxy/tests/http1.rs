@@ -537,11 +537,10 @@ fn deadlines_hold_on_both_sides() {
     assert!(half.starts_with("HTTP/1.1 408 "), "{half}");
 }
 
-#[test]
-fn a_client_that_leaves_frees_its_target() {
-    let left = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&left);
-    let waiting = target(move |stream, heads| {
+/// Sends this and then waits for its client to leave, which `left` counts.
+fn says_and_waits(said: &'static [u8], left: &Arc<AtomicU32>) -> Target {
+    let seen = Arc::clone(left);
+    target(move |stream, heads| {
         let mut writer = stream.try_clone().unwrap();
         let mut reader = BufReader::new(stream);
         let Some((head, _)) = read_request(&mut reader) else {
@@ -551,16 +550,40 @@ fn a_client_that_leaves_frees_its_target() {
             let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             return;
         }
+        writer.write_all(said).unwrap();
         heads.lock().unwrap().push(head);
         let mut byte = [0];
         if matches!(reader.read(&mut byte), Ok(0) | Err(_)) {
             seen.fetch_add(1, SeqCst);
         }
-    });
+    })
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_target() {
+    let left = Arc::new(AtomicU32::new(0));
+    let waiting = says_and_waits(b"", &left);
     let balancer = Balancer::simple(&waiting);
     let mut stream = balancer.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     wait(|| !waiting.heads.lock().unwrap().is_empty());
     drop(stream);
     wait(|| left.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_client_that_leaves_amid_its_answer_frees_its_target() {
+    let left = Arc::new(AtomicU32::new(0));
+    let streaming = says_and_waits(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", &left);
+    let balancer = Balancer::simple(&streaming);
+    let mut stream = balancer.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"part") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    drop(stream);
+    wait(|| left.load(SeqCst) == 1 && balancer.open() == (0, 0));
 }

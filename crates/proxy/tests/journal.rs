@@ -5,8 +5,8 @@
 mod harness;
 
 use forebay_model::*;
-use forebay_node::Taken;
 use forebay_node::journal::{Always, ConnectionFacts, ConnectionId, Journal, LogFacts, Pen, ProbeFacts};
+use forebay_node::{Reason, Taken};
 use harness::*;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -24,6 +24,7 @@ struct Told {
     trace: Option<String>,
     action: Option<Taken>,
     class: Option<&'static str>,
+    reason: Option<Reason>,
     connection: ConnectionId,
 }
 
@@ -64,6 +65,7 @@ impl Pen for Reader {
             trace: facts.trace.map(text),
             action: facts.record.action,
             class: facts.classified.map(|classified| classified.reason),
+            reason: facts.record.reason,
             connection: facts.connection,
         });
     }
@@ -245,4 +247,51 @@ fn after_an_ambiguous_request_both_connections_end() {
         (told.status, told.class),
         (400, Some("UndefinedContentLengthSemantics"))
     );
+}
+
+/// A target that answers the next request with this and keeps the connection.
+fn says(said: Vec<u8>) -> Target {
+    target(move |stream, _| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some((head, _)) = read_request(&mut reader) {
+            if head.contains("ELB-HealthChecker") {
+                let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                return;
+            }
+            let _ = (&stream).write_all(&said);
+        }
+    })
+}
+
+const SWITCH: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+const SWITCHED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[test]
+fn targets_are_not_blamed_for_their_clients() {
+    // It leaves with a reset.
+    let (balancer, reader) = logged(&says(SWITCHED.to_vec()), vec![]);
+    let stream = balancer.connect();
+    (&stream).write_all(SWITCH).unwrap();
+    read_answer(&mut BufReader::new(&stream));
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(stream);
+    assert_eq!(reader.told(1)[0].reason, Some(Reason::ClientGone));
+    // Neither side says anything.
+    let stream = balancer.connect();
+    (&stream).write_all(SWITCH).unwrap();
+    assert_eq!(reader.told(1)[0].reason, Some(Reason::ClientSilent));
+    drop(stream);
+    // It does not read its answer.
+    let length = 64 * 1024 * 1024;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let answer = [head.as_bytes(), &vec![b'a'; length]].concat();
+    let (balancer, reader) = logged(&says(answer), vec![]);
+    let stream = balancer.connect();
+    (&stream).write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let told = reader.told(1).remove(0);
+    assert_eq!((told.status, told.reason), (200, Some(Reason::ClientSilent)));
 }

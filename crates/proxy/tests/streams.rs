@@ -6,18 +6,32 @@ mod harness;
 
 use bytes::Bytes;
 use forebay_model::*;
+use h2::server::SendResponse;
 use harness::secure::*;
 use harness::*;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
-/// Answers "ok". After a request for /long, whose answer never ends, its connection takes no more. Counts connections.
-fn ends_connections(connections: Arc<AtomicUsize>) -> SocketAddr {
+/// What a target of these tests has seen.
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    ended: AtomicUsize,
+    /// Answers to /slow end now.
+    release: AtomicBool,
+    /// The first connection is cut off without a word: what comes on it is lost.
+    cut: AtomicBool,
+}
+
+/// Answers "ok", but for paths that [`answer`] knows.
+fn start(seen: &Arc<Seen>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
+    let seen = Arc::clone(seen);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -26,81 +40,357 @@ fn ends_connections(connections: Arc<AtomicUsize>) -> SocketAddr {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, SeqCst);
-                tokio::spawn(serve(stream));
+                let is_first = seen.connections.fetch_add(1, SeqCst) == 0;
+                tokio::spawn(serve(stream, Arc::clone(&seen), is_first));
             }
         });
     });
     address
 }
 
-async fn serve(stream: tokio::net::TcpStream) {
+async fn serve(stream: tokio::net::TcpStream, seen: Arc<Seen>, is_first: bool) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    let mut open = Vec::new();
-    while let Some(Ok((request, mut respond))) = connection.accept().await {
-        let is_long = request.uri().path() == "/long";
-        let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-        body.send_data(Bytes::from_static(b"ok"), !is_long).unwrap();
-        if is_long {
-            open.push(body);
+    let mut lost = Vec::new();
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        if is_first && seen.cut.load(SeqCst) {
+            lost.push(respond);
+            continue;
+        }
+        let path = request.uri().path().to_owned();
+        tokio::spawn(answer(path.clone(), respond, Arc::clone(&seen)));
+        if path == "/long" {
             connection.graceful_shutdown();
         }
     }
+    seen.ended.fetch_add(1, SeqCst);
 }
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+async fn answer(path: String, mut respond: SendResponse<Bytes>, seen: Arc<Seen>) {
+    let mut head = http::Response::new(());
+    if path == "/head" {
+        for line in 0..40 {
+            let name = http::HeaderName::try_from(format!("x-{line}")).unwrap();
+            let value = "a".repeat(1000).try_into().unwrap();
+            head.headers_mut().append(name, value);
+        }
+    }
+    let Ok(mut body) = respond.send_response(head, false) else {
+        return;
+    };
+    match path.as_str() {
+        "/large" => drop(body.send_data(vec![b'a'; 256 * 1024].into(), true)),
+        "/small" => {
+            (0..3_000).for_each(|_| drop(body.send_data(Bytes::from_static(b"a small frame..."), false)))
+        }
+        "/slow" => {
+            body.send_data(Bytes::from_static(b"ok"), false).unwrap();
+            while !seen.release.load(SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            let _ = body.send_data(Bytes::from_static(b"end"), true);
+            return;
+        }
+        _ => drop(body.send_data(Bytes::from_static(b"ok"), path != "/long")),
+    }
+    // What has not ended goes on until it is reset.
+    let _ = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
 }
 
-/// Asks for this over a connection of its own and waits for the answer's first bytes.
-fn get(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, path: &str) -> Client {
-    let mut stream = balancer.shake(config, "a").unwrap();
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn get(stream: u32, path: &str, ends: bool) -> Vec<u8> {
     let mut head = vec![0x82, 0x87, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
     head.extend_from_slice(path.as_bytes());
-    let sent = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        frame(4, 0, 0, &[]),
-        frame(1, 5, 1, &head),
-    ];
-    stream.write_all(&sent.concat()).unwrap();
-    loop {
+    frame(
+        HEADERS,
+        END_HEADERS | if ends { END_STREAM } else { 0 },
+        stream,
+        &head,
+    )
+}
+
+/// The status in a head that says nothing before it.
+fn status(head: &Frame) -> u16 {
+    assert_eq!(head.kind, HEADERS);
+    match &head.payload[..] {
+        [0x88, ..] => 200,
+        [0x8c, ..] => 400,
+        [0x48, 0x82, 0x6c, 0x02, ..] => 502,
+        [0x48, 0x83, 0x6c, 0x0d, 0x7f, ..] => 504,
+        other => panic!("{}", other.escape_ascii()),
+    }
+}
+
+/// A client that speaks in frames.
+struct Frames(Client);
+
+impl Frames {
+    /// `window`: what may be sent ahead on each of its streams.
+    fn open(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, window: u32) -> Frames {
+        let mut frames = Frames(balancer.shake(config, "a").unwrap());
+        let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+        frames.send(&[
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(SETTINGS, 0, 0, &settings),
+        ]);
+        frames
+    }
+
+    fn send(&mut self, frames: &[Vec<u8>]) {
+        self.0.write_all(&frames.concat()).unwrap();
+    }
+
+    /// The next frame of a stream.
+    fn next(&mut self) -> Frame {
+        loop {
+            let frame = self.any();
+            if frame.stream != 0 {
+                return frame;
+            }
+        }
+    }
+
+    fn any(&mut self) -> Frame {
         let mut head = [0; 9];
-        stream.read_exact(&mut head).unwrap();
-        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
-        stream.read_exact(&mut payload).unwrap();
-        if head[3] == 0 && !payload.is_empty() {
-            assert_eq!(payload.escape_ascii().to_string(), "ok");
-            return stream;
+        self.0.read_exact(&mut head).unwrap();
+        let [_, high, low, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        self.0.read_exact(&mut payload).unwrap();
+        Frame {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream),
+            payload,
+        }
+    }
+
+    /// Waits until the balancer has read all that was sent.
+    fn settle(&mut self) {
+        self.send(&[frame(PING, 0, 0, &[0; 8])]);
+        loop {
+            let frame = self.any();
+            if (frame.kind, frame.flags) == (PING, ACK) {
+                return;
+            }
         }
     }
 }
 
-#[test]
-fn a_connection_that_takes_no_more_is_not_tried_again() {
-    let first = answering(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
-    let balancer = Balancer::simple(&first);
-    let connections = Arc::new(AtomicUsize::new(0));
-    let address = ends_connections(Arc::clone(&connections));
-    balancer.edit_group(|group| {
-        group.version = ProtocolVersion::Http2;
-        group.health.enabled = false;
-        group.targets[0].address = Some(address);
-        group.targets[0].port = address.port();
-    });
+/// A balancer that speaks HTTP/2 over TLS.
+fn front(balancer: &Balancer) -> Arc<rustls::ClientConfig> {
     balancer.secure(
         "TLS13-1-2-2021-06",
         &[&certificate("own", &["a"], KeyKind::Ecdsa)],
     );
     let mut config = (*client(rustls::ALL_VERSIONS, BOTH).0).clone();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let config = Arc::new(config);
-    let _long = get(&balancer, &config, "/long");
-    let get = || drop(get(&balancer, &config, "/"));
-    wait(|| {
-        get();
-        connections.load(SeqCst) > 1
+    Arc::new(config)
+}
+
+/// One before a target that speaks HTTP/2, too.
+fn both(settings: BalancerSettings) -> (Balancer, Arc<rustls::ClientConfig>, Arc<Seen>) {
+    let first = answering(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let balancer = Balancer::start(&[&first], vec![], settings);
+    let seen = Arc::new(Seen::default());
+    let address = start(&seen);
+    balancer.edit_group(|group| {
+        group.version = ProtocolVersion::Http2;
+        group.health.enabled = false;
+        group.targets[0].address = Some(address);
+        group.targets[0].port = address.port();
     });
-    (0..5).for_each(|_| get());
-    assert_eq!(connections.load(SeqCst), 2, "one more for all that follow");
+    let config = front(&balancer);
+    (balancer, config, seen)
+}
+
+/// Asks over a connection of its own and waits for the answer's first bytes.
+fn ask(balancer: &Balancer, config: &Arc<rustls::ClientConfig>, path: &str) -> Frames {
+    let mut frames = Frames::open(balancer, config, 65_535);
+    frames.send(&[get(1, path, true)]);
+    assert_eq!(status(&frames.next()), 200);
+    assert_eq!(frames.next().payload.escape_ascii().to_string(), "ok");
+    frames
+}
+
+fn within(idle_timeout: u64) -> BalancerSettings {
+    BalancerSettings {
+        idle_timeout: Duration::from_secs(idle_timeout),
+        ..BalancerSettings::default()
+    }
+}
+
+#[test]
+fn a_connection_that_takes_no_more_is_not_tried_again() {
+    let (balancer, config, seen) = both(BalancerSettings::default());
+    let _long = ask(&balancer, &config, "/long");
+    wait(|| {
+        drop(ask(&balancer, &config, "/"));
+        seen.connections.load(SeqCst) > 1
+    });
+    (0..5).for_each(|_| drop(ask(&balancer, &config, "/")));
+    assert_eq!(seen.connections.load(SeqCst), 2, "one more for all that follow");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_nobody_else_up() {
+    for (path, streams) in [("/large", 60), ("/small", 3)] {
+        let (balancer, config, seen) = both(BalancerSettings::default());
+        // So that there is a connection for all of them.
+        drop(ask(&balancer, &config, "/"));
+        let mut unread = Frames::open(&balancer, &config, 0);
+        let asked = (0..streams).map(|at| get(2 * at + 1, path, true));
+        unread.send(&asked.collect::<Vec<_>>());
+        for _ in 0..streams {
+            assert_eq!(status(&unread.next()), 200);
+        }
+        (0..50).for_each(|_| drop(ask(&balancer, &config, "/")));
+        assert_eq!(seen.connections.load(SeqCst), 1, "{path}");
+    }
+}
+
+#[test]
+fn streams_that_are_reset_and_opened_anew_are_bounded() {
+    let silent = target(|stream, _| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        while let Some((head, _)) = read_request(&mut reader) {
+            if head.contains("ELB-HealthChecker") {
+                let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                return;
+            }
+        }
+    });
+    let balancer = Balancer::simple(&silent);
+    let config = front(&balancer);
+    let mut client = Frames::open(&balancer, &config, 65_535);
+    let mut next = 1;
+    for _ in 0..6 {
+        let streams: Vec<u32> = (0..128).map(|at| next + 2 * at).collect();
+        next += 2 * 128;
+        client.send(
+            &streams
+                .iter()
+                .map(|&stream| get(stream, "/", true))
+                .collect::<Vec<_>>(),
+        );
+        client.settle();
+        wait(|| balancer.open().0 >= 128);
+        assert!(balancer.open().0 <= 256, "{}", balancer.open().0);
+        let resets = streams
+            .iter()
+            .map(|&stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+        client.send(&resets.collect::<Vec<_>>());
+        client.settle();
+    }
+    wait(|| balancer.open().0 == 0);
+    client.send(&[get(next, "/", true)]);
+    wait(|| balancer.open().0 == 1);
+}
+
+#[test]
+fn a_connection_that_is_cut_off_without_a_word_is_left() {
+    let (balancer, config, seen) = both(within(1));
+    drop(ask(&balancer, &config, "/"));
+    seen.cut.store(true, SeqCst);
+    let mut client = Frames::open(&balancer, &config, 65_535);
+    client.send(&[get(1, "/", true)]);
+    assert_eq!(status(&client.next()), 504);
+    drop(ask(&balancer, &config, "/"));
+    assert_eq!(seen.connections.load(SeqCst), 2);
+}
+
+#[test]
+fn a_connection_without_streams_is_closed_after_the_idle_timeout() {
+    let (balancer, config, seen) = both(within(1));
+    drop(ask(&balancer, &config, "/"));
+    wait(|| seen.ended.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_targets_head_has_the_same_bound_as_over_http_1() {
+    let (balancer, config, _) = both(BalancerSettings::default());
+    let mut client = Frames::open(&balancer, &config, 65_535);
+    client.send(&[get(1, "/head", true)]);
+    assert_eq!(status(&client.next()), 502);
+}
+
+#[test]
+fn open_streams_outlive_their_listener() {
+    let (balancer, config, seen) = both(BalancerSettings::default());
+    let mut client = ask(&balancer, &config, "/slow");
+    balancer.edit(|blueprint| {
+        let mut gone = (*blueprint.balancers[0]).clone();
+        gone.listeners.clear();
+        blueprint.balancers[0] = Arc::new(gone);
+    });
+    client.send(&[get(3, "/", true)]);
+    let refused = client.next();
+    assert_eq!(
+        (refused.kind, refused.stream, refused.payload[3]),
+        (RST_STREAM, 3, 7),
+        "REFUSED_STREAM"
+    );
+    seen.release.store(true, SeqCst);
+    let end = client.next();
+    assert_eq!((end.stream, &end.payload[..]), (1, &b"end"[..]));
+    // And then the connection ends: after what is left of the stream, GOAWAY, the end.
+    let _ = std::io::copy(&mut client.0, &mut std::io::sink());
+    wait(|| balancer.open() == (0, 0));
+}
+
+#[test]
+fn a_get_whose_body_has_no_length_is_judged_as_one_in_chunks() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let target = target(move |stream, _| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut is_counted = false;
+        while let Some((head, _)) = read_request(&mut reader) {
+            if !is_counted && !head.contains("ELB-HealthChecker") {
+                is_counted = true;
+                count.fetch_add(1, SeqCst);
+            }
+            let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    for (desync, statuses, fresh) in [
+        (DesyncMode::Monitor, 200, 1),
+        (DesyncMode::Defensive, 200, 3),
+        (DesyncMode::Strictest, 400, 0),
+    ] {
+        let settings = BalancerSettings {
+            desync,
+            ..BalancerSettings::default()
+        };
+        let balancer = Balancer::start(&[&target], vec![], settings);
+        let config = front(&balancer);
+        connections.store(0, SeqCst);
+        for _ in 0..3 {
+            let mut client = Frames::open(&balancer, &config, 65_535);
+            client.send(&[get(1, "/", false), frame(DATA, END_STREAM, 1, b"body")]);
+            assert_eq!(status(&client.next()), statuses, "{desync:?}");
+            while client.next().flags & END_STREAM == 0 {}
+        }
+        assert_eq!(connections.load(SeqCst), fresh, "{desync:?}");
+    }
 }

@@ -13,7 +13,9 @@ impl Exchange {
             .clone()
             .unwrap_or_else(|| "text/plain".to_owned());
         let body = fixed.body.clone().unwrap_or_default().into_bytes();
-        let content = (!body.is_empty()).then_some((kind, body));
+        // Where there must be none, clients would take it for their next answer (RFC 9110 sections 15.3.5 and 15.3.6).
+        let empty = body.is_empty() || matches!(fixed.status, 204 | 205);
+        let content = (!empty).then_some((kind, body));
         self.record.reason = Some(Reason::FixedResponse);
         let reason = Reason::FixedResponse;
         Step::Answer(Box::new(Answer {

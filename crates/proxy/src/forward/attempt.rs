@@ -257,16 +257,19 @@ impl<W: Wire> Passage<'_, W> {
             Poll::Ready(Err(_)) => return Poll::Ready(Waited::Read(0)),
             Poll::Pending => {}
         }
-        // While the body is read, its pump sees the client leave. Pipelined bytes say that it is there.
-        // A wait shorter than a sweep does not pay for watching the client.
-        if self.slot.waits_long()
-            && upload.pump.is_done()
-            && upload.next == self.desk.end
-            && self.client.poll_gone(cx).is_ready()
-        {
+        if self.has_left(cx, upload) {
             return Poll::Ready(Waited::ClientGone);
         }
         Poll::Pending
+    }
+
+    /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
+    /// that the client is there. A wait shorter than a sweep does not pay for watching it.
+    pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
+        self.slot.waits_long()
+            && upload.pump.is_done()
+            && upload.next == self.desk.end
+            && self.client.poll_gone(cx).is_ready()
     }
 
     /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
@@ -288,7 +291,10 @@ impl<W: Wire> Passage<'_, W> {
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
         self.desk.note.body = upload.pump.taken;
         match polled {
-            Poll::Pending => None,
+            Poll::Pending => {
+                self.client.gather(cx);
+                None
+            }
             Poll::Ready(Ok(())) => {
                 (upload.next, self.desk.end) = upload.pump.leftover();
                 None

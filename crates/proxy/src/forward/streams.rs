@@ -8,8 +8,8 @@ use crate::choose::Missing;
 use crate::cookies;
 use crate::framing::Framing;
 use crate::h2;
-use crate::h2::poll_room;
-use crate::h2::target::{Passport, SEND_BUFFER, passport};
+use crate::h2::target::{Passport, SEND_BUFFER, STREAM_WINDOW, passport};
+use crate::h2::{Inflow, poll_room};
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::read::Next;
@@ -23,19 +23,21 @@ use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Spe
 use forebay_units::Mono;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
 use http::{Method, Request, Response, Uri, Version};
+use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// One body on its way from stream to stream.
 #[derive(Default)]
 struct Body {
-    /// Received, and not sent yet.
-    chunk: Bytes,
     done: bool,
     moved: u64,
-    /// Something was received that the source will not give again, whether or not it was sent.
+    /// What it waits for is the sink's room, not its source.
+    held_up: bool,
+    /// Something was taken from the source that it will not give again, whether or not it was sent.
     taken: bool,
 }
 
@@ -50,23 +52,26 @@ impl Body {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut RecvStream,
+        source: &mut Inflow,
         sink: &mut SendStream<Bytes>,
         progress: &mut bool,
     ) -> Poll<Result<(), Broken>> {
         while !self.done {
-            while !self.chunk.is_empty() {
-                let room = ready!(poll_room(cx, sink, self.chunk.len())).ok_or(Broken::Sink)?;
-                let piece = self.chunk.split_to(room);
-                sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
-                let _ = source.flow_control().release_capacity(room);
-                self.moved += room as u64;
-                *progress = true;
-            }
-            match ready!(source.poll_data(cx)) {
-                Some(Ok(chunk)) => {
-                    self.taken |= !chunk.is_empty();
-                    self.chunk = chunk;
+            self.held_up = false;
+            match ready!(source.poll_bytes(cx)) {
+                Some(Ok(bytes)) => {
+                    let Poll::Ready(room) = poll_room(cx, sink, bytes.len()) else {
+                        self.held_up = true;
+                        source.gather(cx);
+                        return Poll::Pending;
+                    };
+                    let piece = bytes.split_to(room.ok_or(Broken::Sink)?);
+                    let room = piece.len();
+                    sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
+                    source.release(room);
+                    self.taken = true;
+                    self.moved += room as u64;
+                    *progress = true;
                 }
                 Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
                 None => {
@@ -94,6 +99,8 @@ struct Flight {
     reused: bool,
     /// How fast the client must send the body.
     owed: Owed,
+    /// False once its connection takes no more requests.
+    alive: Rc<Cell<bool>>,
     _share: h2::target::Share,
 }
 
@@ -101,7 +108,7 @@ impl Flight {
     /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
     fn deadline(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
         if self.owed.is_asked() {
-            let waits = !self.up.done && self.up.chunk.is_empty();
+            let waits = !self.up.done && !self.up.held_up;
             self.owed.note(now, self.up.moved, waits);
         }
         self.owed.due().min(now + idle_timeout)
@@ -139,7 +146,16 @@ impl<W: Wire> Passage<'_, W> {
         reuse: Reuse,
         taken: &mut bool,
     ) -> Result<Next, Instead> {
-        let pass = match passport(self.worker, self.slot, target, reuse, &self.desk.out).await {
+        let pass = match passport(
+            self.worker,
+            self.slot,
+            target,
+            reuse,
+            &self.desk.out,
+            self.idle_timeout,
+        )
+        .await
+        {
             Ok(pass) => pass,
             Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error).into()),
             Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended)).into()),
@@ -174,6 +190,10 @@ impl<W: Wire> Passage<'_, W> {
         };
         *taken |= flight.up.taken;
         match waited {
+            Ok(Waited::Head(response)) if h2::is_too_long(&response) => {
+                flight.sink.send_reset(Code::CANCEL);
+                Err(Outcome::Failed(Reason::BadAnswer).into())
+            }
             Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*taken) {
                 Some(step) => {
                     flight.sink.send_reset(Code::CANCEL);
@@ -192,7 +212,7 @@ impl<W: Wire> Passage<'_, W> {
             }
             Err(ended) => {
                 flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(self.blame(&flight, ended)).into())
+                Err(Outcome::Failed(self.blame(&flight, ended, false)).into())
             }
         }
     }
@@ -216,22 +236,30 @@ impl<W: Wire> Passage<'_, W> {
         self.ask_again(exchange, candidate)
     }
 
-    /// Counts what the stream to the target may come to hold of the body. False if there is no memory for that.
+    /// Counts what the stream to the target may come to hold of both bodies. False if there is no memory for that.
     fn has_memory(&mut self) -> bool {
-        if self.incoming.framing != Framing::None && !self.desk.streams {
-            self.desk.streams = self.worker.desks.borrow().promise(self.desk, SEND_BUFFER);
-            return self.desk.streams;
+        if !self.desk.streams {
+            let up = if self.incoming.framing == Framing::None {
+                0
+            } else {
+                SEND_BUFFER
+            };
+            let bytes = STREAM_WINDOW as usize + up;
+            self.desk.streams = self.worker.desks.borrow().promise(self.desk, bytes);
         }
-        true
+        self.desk.streams
     }
 
-    /// Whose silence ended a wait.
-    fn blame(&self, flight: &Flight, ended: Ended) -> Reason {
-        if ended == Ended::Late && flight.owed.is_late(self.worker.recent()) {
-            Reason::ClientSilent
-        } else {
-            reason(ended)
+    /// Whose silence ended a wait. `unread`: an answer waits for the client to take it.
+    fn blame(&self, flight: &Flight, ended: Ended, unread: bool) -> Reason {
+        if ended == Ended::Late && (unread || flight.owed.is_late(self.worker.recent())) {
+            return Reason::ClientSilent;
         }
+        if ended == Ended::Late {
+            // The way to it may be cut without a word: others must not wait on this connection in vain.
+            flight.alive.set(false);
+        }
+        reason(ended)
     }
 
     /// Sends a request's head.
@@ -268,6 +296,7 @@ impl<W: Wire> Passage<'_, W> {
             },
             reused,
             owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
+            alive,
             _share: share,
         })
     }
@@ -296,7 +325,7 @@ impl<W: Wire> Passage<'_, W> {
         mut flight: Flight,
         response: Response<RecvStream>,
     ) -> Next {
-        let (parts, mut body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         self.decide(exchange, Outcome::Answered(parts.status.as_u16()));
         let ends = body.is_end_stream();
         let mut head = Response::new(());
@@ -325,7 +354,8 @@ impl<W: Wire> Passage<'_, W> {
         let failed = if self.client.send_head(head, ends).is_err() {
             Some(Reason::ClientGone)
         } else {
-            self.both_bodies(&mut flight, &mut body, &mut down).await
+            self.both_bodies(&mut flight, &mut Inflow::new(body), &mut down)
+                .await
         };
         self.slot.watch(None);
         self.desk.note.body += flight.up.moved;
@@ -348,7 +378,7 @@ impl<W: Wire> Passage<'_, W> {
     async fn both_bodies(
         &mut self,
         flight: &mut Flight,
-        body: &mut RecvStream,
+        body: &mut Inflow,
         down: &mut Body,
     ) -> Option<Reason> {
         let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
@@ -384,7 +414,7 @@ impl<W: Wire> Passage<'_, W> {
             .await;
         match moved {
             Ok(failed) => failed,
-            Err(ended) => Some(self.blame(flight, ended)),
+            Err(ended) => Some(self.blame(flight, ended, down.held_up)),
         }
     }
 }

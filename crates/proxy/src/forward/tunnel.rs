@@ -7,6 +7,7 @@ use crate::head::AnswerHead;
 use crate::pump::HEADROOM;
 use crate::read::Next;
 use crate::secure::Wire;
+use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use forebay_node::journal::Kind;
 use forebay_node::{Exchange, Outcome, Reason};
@@ -28,8 +29,12 @@ struct Way {
     full: bool,
 }
 
-/// One side broke off.
-struct Broken;
+/// Which side of a way broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    Source,
+    Sink,
+}
 
 impl Way {
     fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
@@ -48,19 +53,19 @@ impl Way {
                         self.moved += count as u64;
                         *progress = true;
                     }
-                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken)),
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Sink)),
                 }
             }
-            ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken)?;
+            ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken::Sink)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
             let mut room = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut *source).poll_read(cx, &mut room)).map_err(|_| Broken)?;
+            ready!(Pin::new(&mut *source).poll_read(cx, &mut room)).map_err(|_| Broken::Source)?;
             (self.from, self.to) = (0, room.filled().len());
             self.full |= room.remaining() == 0;
             if self.to == 0 {
-                ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Broken)?;
+                ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Broken::Sink)?;
                 self.ended = true;
                 *progress = true;
             }
@@ -144,7 +149,9 @@ impl<W: Wire> Passage<'_, W> {
                     }
                 }
                 Ok(Ok(false)) => return None,
-                Ok(Err(Broken)) => return Some(Reason::TargetClosed),
+                Ok(Err(reason)) => return Some(reason),
+                // Neither side owed the other a word.
+                Err(Ended::Late) => return Some(Reason::ClientSilent),
                 Err(ended) => return Some(super::reason(ended)),
             }
         }
@@ -159,17 +166,21 @@ impl<W: Wire> Passage<'_, W> {
         down: &mut Way,
         written: &mut usize,
         progress: &mut bool,
-    ) -> Poll<Result<bool, Broken>> {
+    ) -> Poll<Result<bool, Reason>> {
         let Desk { input, out, body, .. } = &mut *self.desk;
         let sent = crate::pump::poll_write_pair(cx, self.client, out, &[], written);
         let rising = up.poll(cx, self.client, target, input, progress);
         if let Poll::Ready(Err(broken)) = rising {
-            return Poll::Ready(Err(broken));
+            return Poll::Ready(Err(match broken {
+                Broken::Source => Reason::ClientGone,
+                Broken::Sink => Reason::TargetClosed,
+            }));
         }
-        ready!(sent).map_err(|_| Broken)?;
+        ready!(sent).map_err(|_| Reason::ClientGone)?;
         let falling = down.poll(cx, target, self.client, body, progress);
         match (rising, falling) {
-            (_, Poll::Ready(Err(broken))) => Poll::Ready(Err(broken)),
+            (_, Poll::Ready(Err(Broken::Source))) => Poll::Ready(Err(Reason::TargetClosed)),
+            (_, Poll::Ready(Err(Broken::Sink))) => Poll::Ready(Err(Reason::ClientGone)),
             (Poll::Ready(_), Poll::Ready(_)) => Poll::Ready(Ok(false)),
             _ if up.full && up.from == up.to && input.len() < LARGE => Poll::Ready(Ok(true)),
             _ if down.full && down.from == down.to && body.len() < LARGE => Poll::Ready(Ok(true)),

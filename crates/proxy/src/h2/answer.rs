@@ -39,13 +39,18 @@ pub(crate) fn add_extras(headers: &mut HeaderMap, extras: &[Extra]) {
 
 /// Bytes of a head as HTTP/1.1 would write it, without a reason phrase: that is how logs count heads of requests too. What
 /// goes over the wire is packed by what went before it on other streams.
-pub(crate) fn head_bytes(head: &Response<()>) -> u64 {
+pub(crate) fn head_bytes<B>(head: &Response<B>) -> u64 {
     let lines: usize = head
         .headers()
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
         .sum();
     ("HTTP/1.1 200 \r\n\r\n".len() + lines) as u64
+}
+
+/// Whether a target's head is larger than it may be, as HTTP/1.1 would write it: the bound is the same for both.
+pub(crate) fn is_too_long<B>(head: &Response<B>) -> bool {
+    head_bytes(head) > forebay_model::limits::RESPONSE_HEAD_BYTES as u64
 }
 
 /// A target's head, less what is of its own connection.

@@ -3,11 +3,13 @@
 
 mod answer;
 mod guard;
+mod inflow;
 pub(crate) mod request;
 mod stream;
 pub(crate) mod target;
 
-pub(crate) use answer::{add_extras, head_bytes, own_head, relayed_head};
+pub(crate) use answer::{add_extras, head_bytes, is_too_long, own_head, relayed_head};
+pub(crate) use inflow::Inflow;
 pub(crate) use stream::{Stream, poll_room};
 
 use crate::accept::{Visit, idle_deadline};
@@ -34,10 +36,16 @@ const STREAMS: u32 = 128;
 const REQUESTS: u64 = 10_000;
 /// Requests that a client may begin beyond that, because it had not heard of the GOAWAY yet.
 const GRACE: u64 = 2 * STREAMS as u64;
+/// Requests at work for one connection. A client that resets streams may open others at once, while what it left is still
+/// being ended; one that goes beyond this is told to try again later.
+const AT_WORK: u32 = 2 * STREAMS;
 /// What a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// What a client may send ahead on all streams of a connection: bounds what slow targets make us hold.
 const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// What small frames may cost beside their bytes until they are put together, which is soon: a stream that sends all it may
+/// at once in frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond.
+const FRAME_BUDGET: usize = 1024 * 1024;
 /// Bytes of an answer held for a stream whose client does not take them.
 const SEND_BUFFER: usize = 32 * 1024;
 /// Streams reset before anything was done for them; one more, and the connection ends (CVE-2023-44487).
@@ -69,6 +77,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(shared.visit.bounds().head).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_concurrent_reset_streams(REMEMBERED_RESETS);
     let Some(deadline) = idle_deadline(worker, &shared.visit) else {
@@ -98,8 +107,12 @@ async fn streams<W: Wire>(
 ) {
     let mut begun = 0;
     let mut leaving = false;
-    while let Some(deadline) = idle_deadline(worker, &shared.visit) {
+    loop {
         if shared.open.get() == 0 {
+            // Its listener is gone. What is under way ends as it would.
+            let Some(deadline) = idle_deadline(worker, &shared.visit) else {
+                break;
+            };
             shared.slot.arm(deadline, true);
         }
         let next = poll_fn(|cx| {
@@ -111,6 +124,12 @@ async fn streams<W: Wire>(
             }
         });
         match shared.slot.until(next).await {
+            Ok(Some(Ok((_, mut respond))))
+                if shared.open.get() >= AT_WORK || shared.visit.listener(&worker.picture()).is_none() =>
+            {
+                begun += 1;
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
             Ok(Some(Ok((request, respond)))) => {
                 begun += 1;
                 shared.open.set(shared.open.get() + 1);
@@ -165,10 +184,9 @@ async fn one(
     }
     let open = shared.open.get() - 1;
     shared.open.set(open);
-    if open == 0
-        && let Some(deadline) = idle_deadline(&worker, &shared.visit)
-    {
-        shared.slot.arm(deadline, true);
+    if open == 0 {
+        let deadline = idle_deadline(&worker, &shared.visit);
+        shared.slot.arm(deadline.unwrap_or(worker.recent()), true);
     }
 }
 
@@ -198,6 +216,7 @@ async fn serve_one(
     let (parts, body) = request.into_parts();
     let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);
+    let to_head = parts.method == http::Method::HEAD;
     let written = request::write(&parts, ends, desk, shared.visit.bounds());
     // All of it stands on the desk now, and a request may wait for long.
     drop(parts);
@@ -208,7 +227,7 @@ async fn serve_one(
             route::request(worker, &mut stream, &shared.visit, slot, desk, &incoming).await;
         }
         Err(reason) => {
-            settle::refuse(worker, &mut stream, &shared.visit, slot, desk, reason).await;
+            settle::refuse(worker, &mut stream, &shared.visit, slot, desk, reason, to_head).await;
         }
     }
 }

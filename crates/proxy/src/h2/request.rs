@@ -71,6 +71,13 @@ pub(crate) fn write(
     let bytes = &desk.input[..length];
     desk.note.classified = desync::classify(&head, bytes, &desk.fields);
     let framing = framing::of_request(&desk.fields, bytes, false)?;
+    if !ends && framing.0 == Framing::None && matches!(parts.method, Method::GET | Method::HEAD) {
+        let found = desk
+            .note
+            .classified
+            .filter(|found| found.tier >= desync::CHUNKS_OF_GET.tier);
+        desk.note.classified = Some(found.unwrap_or(desync::CHUNKS_OF_GET));
+    }
     Ok(Incoming {
         head,
         framing: match framing.0 {

@@ -1,6 +1,7 @@
 //! One stream of a client, as the rooms see a connection: bytes of the request's body come out, bytes of the answer's
 //! body go in, and its head goes out as a head.
 
+use super::Inflow;
 use crate::secure::Wire;
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -24,9 +25,7 @@ enum Answer {
 /// A client's stream.
 pub(crate) struct Stream {
     /// The request's body.
-    pub(crate) body: RecvStream,
-    /// What was received and not read yet.
-    chunk: Bytes,
+    pub(crate) body: Inflow,
     answer: Answer,
 }
 
@@ -37,14 +36,13 @@ fn broken() -> io::Error {
 impl Stream {
     pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Stream {
         Stream {
-            body,
-            chunk: Bytes::new(),
+            body: Inflow::new(body),
             answer: Answer::None(respond),
         }
     }
 
     /// Both directions, once the answer's head is out.
-    pub(crate) fn both(&mut self) -> Option<(&mut RecvStream, &mut SendStream<Bytes>)> {
+    pub(crate) fn both(&mut self) -> Option<(&mut Inflow, &mut SendStream<Bytes>)> {
         match &mut self.answer {
             Answer::Begun(sink) => Some((&mut self.body, sink)),
             Answer::None(_) | Answer::Ended => None,
@@ -117,6 +115,10 @@ impl Wire for Stream {
     fn stream(&mut self) -> Option<&mut Stream> {
         Some(self)
     }
+
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        self.body.gather(cx);
+    }
 }
 
 impl Drop for Stream {
@@ -136,17 +138,15 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.chunk.is_empty() {
-            match ready!(self.body.poll_data(cx)) {
-                Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let count = room.remaining().min(self.chunk.len());
-        room.put_slice(&self.chunk.split_to(count));
+        let bytes = match ready!(self.body.poll_bytes(cx)) {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            None => return Poll::Ready(Ok(())),
+        };
+        let count = room.remaining().min(bytes.len());
+        room.put_slice(&bytes.split_to(count));
         // Only what was taken on makes room for more: so the client feels the target's pace.
-        let _ = self.body.flow_control().release_capacity(count);
+        self.body.release(count);
         Poll::Ready(Ok(()))
     }
 }

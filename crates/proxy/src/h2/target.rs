@@ -6,14 +6,17 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use forebay_node::{ConnectError, Picture, Reuse, TargetId, TargetView};
+use forebay_units::Mono;
 use h2::client::SendRequest;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-/// What a target may send ahead on one stream, and on all of a connection.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a target may send ahead on one stream.
+pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
+/// And on all of a connection: clients that do not read their answers must not use up what others need.
+const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
 /// Bytes of a request held for a stream whose target does not take them.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 /// Connections to one target, by one worker: more are opened only while all have as many streams as the target allows.
@@ -25,6 +28,10 @@ struct Link {
     sender: SendRequest<Bytes>,
     streams: Rc<Cell<usize>>,
     alive: Rc<Cell<bool>>,
+    /// How long it may be without a stream.
+    timeout: Duration,
+    /// Since when a sweep has found it without one.
+    idle: Option<Mono>,
 }
 
 /// A stream's share of a connection, until dropped.
@@ -58,14 +65,14 @@ impl Links {
     fn take(&mut self, target: TargetId) -> Option<Passport> {
         let links = self.by_target.get_mut(&target)?;
         links.retain(|link| link.alive.get());
-        let link = links.iter().find(|link| {
+        let link = links.iter_mut().find(|link| {
             let allowed = link.sender.current_max_send_streams().min(STREAMS);
             link.streams.get() < allowed
         })?;
         Some(link.share(true))
     }
 
-    fn put(&mut self, target: TargetId, link: Link) -> Passport {
+    fn put(&mut self, target: TargetId, mut link: Link) -> Passport {
         let passport = link.share(false);
         let links = self.by_target.entry(target).or_default();
         // One more than that serves this request only.
@@ -73,6 +80,13 @@ impl Links {
             links.push(link);
         }
         passport
+    }
+
+    /// Closes what carried nothing for too long: behind a firewall such a connection may be dead without a sign.
+    pub(crate) fn sweep(&mut self, now: Mono) {
+        for links in self.by_target.values_mut() {
+            links.retain_mut(|link| link.is_kept(now));
+        }
     }
 
     /// Lets connections to targets that are gone end with their last stream.
@@ -85,7 +99,17 @@ impl Links {
 }
 
 impl Link {
-    fn share(&self, reused: bool) -> Passport {
+    fn is_kept(&mut self, now: Mono) -> bool {
+        if self.streams.get() > 0 {
+            self.idle = None;
+            return self.alive.get();
+        }
+        let since = *self.idle.get_or_insert(now);
+        self.alive.get() && now.since(since) < self.timeout
+    }
+
+    fn share(&mut self, reused: bool) -> Passport {
+        self.idle = None;
         self.streams.set(self.streams.get() + 1);
         Passport {
             sender: self.sender.clone(),
@@ -105,6 +129,7 @@ pub(crate) async fn passport(
     target: &TargetView,
     reuse: Reuse,
     head: &[u8],
+    idle_timeout: Duration,
 ) -> Result<Passport, Missing> {
     if reuse != Reuse::Never {
         let standing = worker.links.borrow_mut().take(target.id);
@@ -126,18 +151,17 @@ pub(crate) async fn passport(
         Err(ended) => return Err(Missing::Ended(ended)),
     };
     let alive = Rc::new(Cell::new(true));
-    let (lives, meter) = (Rc::clone(&alive), Rc::clone(&worker.meter));
+    let lives = Rc::clone(&alive);
     tokio::task::spawn_local(async move {
-        // What its target may send ahead, on all streams.
-        meter.take(CONNECTION_WINDOW as usize);
         let _ = connection.await;
-        meter.give_back(CONNECTION_WINDOW as usize);
         lives.set(false);
     });
     let link = Link {
         sender,
         streams: Rc::new(Cell::new(0)),
         alive,
+        timeout: idle_timeout,
+        idle: None,
     };
     Ok(worker.links.borrow_mut().put(target.id, link))
 }
