@@ -121,10 +121,10 @@ impl Call {
 
 /// The query string's and the body's parameters in one tree.
 fn read_form(request: &HttpRequest<'_>) -> Result<Node, ApiError> {
-    let mut form = Node::default();
-    form.add_form(request.query.as_bytes())?;
+    let (mut form, mut nodes) = (Node::default(), 0);
+    form.add_form(request.query.as_bytes(), &mut nodes)?;
     if request.method == "POST" {
-        form.add_form(request.body)?;
+        form.add_form(request.body, &mut nodes)?;
     }
     Ok(form)
 }

@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use forebay_units::Wall;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq as _;
 
@@ -348,6 +349,13 @@ fn build_claim(
         Problem::Incomplete("Date must be in ISO-8601 'basic format', e.g. 20240102T030405Z.".to_owned())
     })?;
     let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
+    // Each name stands for all its lines, so that repeated names would multiply them.
+    let mut names = HashSet::new();
+    if !signed_headers.iter().all(|name| names.insert(name)) {
+        return Err(Problem::Incomplete(
+            "SignedHeaders must name each header once.".to_owned(),
+        ));
+    }
     if !signed_headers.iter().any(|name| name == "host") {
         return Err(Problem::Mismatch(Some(
             "'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),

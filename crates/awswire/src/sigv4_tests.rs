@@ -146,6 +146,34 @@ fn own_signature_verifies() {
     assert_eq!(verify(&request, now, known).unwrap_err(), Problem::UnknownKey);
 }
 
+/// Nothing is multiplied before a signature is known to be right.
+#[test]
+fn headers_are_signed_once() {
+    let names = format!("host{}", ";a".repeat(5_000));
+    let credential = format!("Credential={KEY}/20150830/us-east-1/iam/aws4_request");
+    let signed = format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature=0");
+    let headers = headers(&[
+        ("host", "iam.amazonaws.com"),
+        ("x-amz-date", "20150830T123600Z"),
+        ("a", "1"),
+        ("a", "2"),
+        ("a", "3"),
+        ("a", "4"),
+        ("a", "5"),
+        ("authorization", &signed),
+    ]);
+    let request = HttpRequest {
+        method: "GET",
+        path: "/",
+        query: "",
+        headers: &headers,
+        body: b"",
+    };
+    let at = Wall::from_seconds(parse_stamp("20150830T123600Z").unwrap());
+    let problem = verify(&request, at, known).unwrap_err();
+    assert!(matches!(problem, Problem::Incomplete(_)), "{problem}");
+}
+
 #[test]
 fn missing_and_incomplete_signatures() {
     let judge = |pairs: &[(&str, &str)], query: &str| {

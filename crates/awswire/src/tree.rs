@@ -4,11 +4,15 @@ use crate::ApiError;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Steps in one name. The deepest name of any operation has ten.
 const DEPTH_LIMIT: usize = 24;
 /// Pairs in one form. The largest call (1,000 targets with three fields each) has about 3,000.
 const PAIR_LIMIT: usize = 20_000;
+/// Steps of all names together, each counted once. A step costs some 800 bytes, and is made before anybody is asked for a
+/// signature. The largest call makes about 5,000.
+const NODE_LIMIT: usize = 20_000;
 
 /// One step: the value given for it, and what lies below. Lists are sparse: an index costs one node, however large it is.
 #[derive(Debug, Default)]
@@ -18,8 +22,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Adds one form to the tree. The first value of a repeated name counts.
-    pub(crate) fn add_form(&mut self, form: &[u8]) -> Result<(), ApiError> {
+    /// Adds one form to the tree, of which `nodes` counts the steps. The first value of a repeated name counts.
+    pub(crate) fn add_form(&mut self, form: &[u8], nodes: &mut usize) -> Result<(), ApiError> {
         let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         for (count, pair) in pairs.enumerate() {
             if count >= PAIR_LIMIT {
@@ -28,7 +32,7 @@ impl Node {
             let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
             let name = decode(&pair[..split])?;
             let value = decode(pair.get(split + 1..).unwrap_or_default())?;
-            self.insert(&name, value)?;
+            self.insert(&name, value, nodes)?;
         }
         Ok(())
     }
@@ -38,13 +42,22 @@ impl Node {
         self.below.get(name)?.text.as_deref()
     }
 
-    fn insert(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+    fn insert(&mut self, name: &str, value: String, nodes: &mut usize) -> Result<(), ApiError> {
         let mut node = self;
         for (depth, step) in name.split('.').enumerate() {
             if depth >= DEPTH_LIMIT {
                 return Err(malformed("A parameter name has too many parts."));
             }
-            node = node.below.entry(step.to_owned()).or_default();
+            node = match node.below.entry(step.to_owned()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(_) if *nodes == NODE_LIMIT => {
+                    return Err(malformed("The request has too many parameters."));
+                }
+                Entry::Vacant(place) => {
+                    *nodes += 1;
+                    place.insert(Node::default())
+                }
+            };
         }
         node.text.get_or_insert(value);
         Ok(())
@@ -78,8 +91,11 @@ mod tests {
     #[test]
     fn names_become_steps() {
         let mut root = Node::default();
-        root.add_form(b"Action=Do&Tags.member.1.Key=a+b&Tags.member.1.Key=second&Empty=")
-            .unwrap();
+        root.add_form(
+            b"Action=Do&Tags.member.1.Key=a+b&Tags.member.1.Key=second&Empty=",
+            &mut 0,
+        )
+        .unwrap();
         assert_eq!(root.text_of("Action"), Some("Do"));
         assert_eq!(
             root.below["Tags"].below["member"].below["1"].text_of("Key"),
@@ -90,12 +106,19 @@ mod tests {
 
     #[test]
     fn bad_forms_are_refused() {
-        let refused = |form: &[u8]| Node::default().add_form(form).unwrap_err().code;
+        let refused = |form: &[u8]| Node::default().add_form(form, &mut 0).unwrap_err().code;
         assert_eq!(refused(b"Name=%ff"), "MalformedQueryString");
         assert_eq!(refused("a.".repeat(40).as_bytes()), "MalformedQueryString");
         assert_eq!(
             refused("a&".repeat(PAIR_LIMIT + 1).as_bytes()),
             "MalformedQueryString"
         );
+        let deep = |pairs: usize| {
+            (0..pairs)
+                .map(|pair| format!("{pair}{}=&", ".a".repeat(20)))
+                .collect::<String>()
+        };
+        assert!(Node::default().add_form(deep(900).as_bytes(), &mut 0).is_ok());
+        assert_eq!(refused(deep(1_000).as_bytes()), "MalformedQueryString");
     }
 }

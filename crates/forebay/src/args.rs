@@ -134,7 +134,7 @@ pub(crate) struct UpArgs {
     /// Do not check signatures. Anyone who reaches the port may do anything: loopback only
     #[arg(long, env = "FOREBAY_NO_AUTH")]
     pub(crate) no_auth: bool,
-    /// Let `POST /moto-api/reset` delete everything, for test suites that need it
+    /// Let `POST /moto-api/reset` delete everything, for test suites that need it. It asks for no signature: loopback only
     #[arg(long, env = "FOREBAY_ENABLE_RESET")]
     pub(crate) enable_reset: bool,
     /// Whose habits API answers follow: `moto` accepts and echoes what suites written against that mock expect, and AWS
@@ -226,11 +226,13 @@ impl UpArgs {
         if self.stack.is_some() {
             bail!("--stack is not built yet: leave it out, and use the AWS CLI, Terraform or any AWS client");
         }
-        if self.no_auth && !self.api.ip().is_loopback() {
-            bail!(
-                "--no-auth is for loopback only, and {} is not: anyone who reaches it could do anything",
-                self.api.ip()
-            );
+        for (flag, is_set) in [("--no-auth", self.no_auth), ("--enable-reset", self.enable_reset)] {
+            if is_set && !self.api.ip().is_loopback() {
+                bail!(
+                    "{flag} is for loopback only, and {} is not: anyone who reaches it could do anything",
+                    self.api.ip()
+                );
+            }
         }
         if let Some(pool) = self.address_pool
             && pool.prefix_len() > 24

@@ -129,6 +129,12 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
     }
 }
 
+/// Whether a browser makes this call on behalf of a page. Programs send none of these headers.
+fn comes_from_a_page(parts: &http::request::Parts) -> bool {
+    let fetched = parts.headers.get("sec-fetch-site");
+    parts.headers.contains_key("origin") || fetched.is_some_and(|site| site != "none")
+}
+
 /// Where test suites ask for a clean slate.
 const RESET: &str = "/moto-api/reset";
 
@@ -138,11 +144,17 @@ async fn answer(
     incoming: Incoming,
     request_id: &str,
 ) -> Response<Full<Bytes>> {
+    let is_reset = parts.uri.path() == RESET;
+    if (is_reset || !desk.manners.check_signatures) && comes_from_a_page(parts) {
+        let text = "Calls without a signature are not taken from web pages: any page could make them.";
+        let refusal = decode::refusal(parts, ApiError::sender("AccessDenied", text).with_status(403));
+        return encode::response(refusal.protocol, None, request_id, Err(&refusal.error));
+    }
     let body = match decode::body(parts, incoming).await {
         Ok(body) => body,
         Err(refusal) => return encode::response(refusal.protocol, None, request_id, Err(&refusal.error)),
     };
-    if parts.uri.path() == RESET {
+    if is_reset {
         return match operate::reset(desk).await {
             Ok(()) => encode::json(StatusCode::OK, &json!({"status": "ok"})),
             Err(error) => {

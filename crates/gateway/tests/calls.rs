@@ -283,6 +283,21 @@ async fn reset_needs_leave() {
     assert!(reply.body.contains("--enable-reset"));
     let house = House::open("reset-yes", false, true, Disk::default());
     assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+    for (name, value) in [("origin", "http://example.com"), ("sec-fetch-site", "cross-site")] {
+        for path in [
+            "moto-api/reset",
+            "?Action=DescribeTargetGroups&Version=2015-12-01",
+        ] {
+            let page = Request::post(format!("http://{}/{path}", house.address))
+                .header(name, value)
+                .body(Full::default())
+                .unwrap();
+            let reply = house.send(page).await;
+            assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}: {}", reply.body);
+        }
+    }
+    let listed = house.call("Action=DescribeTargetGroups").await;
+    assert!(listed.body.contains("<TargetGroupName>"));
     let reset = Request::post(format!("http://{}/moto-api/reset", house.address))
         .body(Full::default())
         .unwrap();

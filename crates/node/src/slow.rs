@@ -151,6 +151,12 @@ impl Group {
             && !target.blueprint.draining
             && zone_enabled(blueprint, &target.blueprint)
     }
+
+    /// Whether it counts for HealthyHostCount: one that drains, or that nobody sends to, does not.
+    fn counts_as_healthy(&self, target: &Target) -> bool {
+        let unchecked = !self.blueprint.health.enabled && self.blueprint.in_use && !target.blueprint.draining;
+        (self.is_probed(target) || unchecked) && target.tracker.is_healthy()
+    }
 }
 
 fn zone_enabled(group: &GroupBlueprint, target: &TargetBlueprint) -> bool {
@@ -426,7 +432,7 @@ impl Node {
                     arn.as_str(),
                     name.as_str(),
                     *port,
-                    target.tracker.is_healthy(),
+                    group.counts_as_healthy(target),
                     &target.stats,
                 )
             })

@@ -3,7 +3,7 @@
 use crate::Region;
 use crate::acm::pem;
 use crate::acm::records::{Bundle, Certificate, Facts};
-use crate::elbv2::records::Tags;
+use crate::elbv2::records::{Listener, Tags};
 use crate::operate::Work;
 use base64::Engine as _;
 use forebay_awswire::ApiError;
@@ -96,13 +96,16 @@ fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
 
 /// ARNs of the load balancers whose listeners use a certificate.
 pub(crate) fn users(region: &Region, arn: &str) -> Vec<String> {
-    let listeners = region.listeners.values().filter(|listener| {
-        listener.certificate.as_deref() == Some(arn) || listener.certificates.iter().any(|other| other == arn)
-    });
+    let listeners = region.listeners.values().filter(|listener| uses(listener, arn));
     let mut users: Vec<String> = listeners.map(|listener| listener.balancer_arn.clone()).collect();
     users.sort();
     users.dedup();
     users
+}
+
+/// Whether the listener serves the certificate.
+pub(crate) fn uses(listener: &Listener, arn: &str) -> bool {
+    listener.certificate.as_deref() == Some(arn) || listener.certificates.iter().any(|other| other == arn)
 }
 
 #[derive(Deserialize)]

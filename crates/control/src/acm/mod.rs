@@ -8,7 +8,7 @@ pub mod records;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use certificates::users;
+pub(crate) use certificates::{users, uses};
 
 use crate::operate::{Entry, Work};
 

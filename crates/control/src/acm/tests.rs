@@ -185,6 +185,35 @@ fn server_certificates() {
 }
 
 #[test]
+fn a_renamed_certificate_goes_on_being_served() {
+    let caller = &mut Caller::new();
+    let (body, key) = certificate_texts("example.com");
+    let upload = json!({"ServerCertificateName": "one", "CertificateBody": body, "PrivateKey": key});
+    let made = iam(caller, "UploadServerCertificate", upload).unwrap();
+    let arn = text(&made["ServerCertificateMetadata"]["Arn"]);
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [{"CertificateArn": arn}],
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    let listener = text(&caller.ok("CreateListener", input)["Listeners"][0]["ListenerArn"]);
+    let renamed =
+        json!({"ServerCertificateName": "one", "NewServerCertificateName": "two", "NewPath": "/web/"});
+    iam(caller, "UpdateServerCertificate", renamed).unwrap();
+    caller.state.check_invariants();
+    let shown = caller.ok("DescribeListeners", json!({"ListenerArns": [listener]}));
+    assert_eq!(
+        shown["Listeners"][0]["Certificates"][0]["CertificateArn"],
+        "arn:aws:iam::123456789012:server-certificate/web/two"
+    );
+    let used = iam(
+        caller,
+        "DeleteServerCertificate",
+        json!({"ServerCertificateName": "two"}),
+    );
+    assert_eq!(used.unwrap_err(), "DeleteConflict");
+}
+
+#[test]
 fn callers_are_told_who_they_are() {
     let answer = Caller::new()
         .call_of(Service::Sts, "GetCallerIdentity", json!({}))

@@ -75,6 +75,15 @@ fn bury(work: &mut Work<'_>) {
         let region = work.region_mut();
         region.instances.remove(&id);
         region.tags.remove(&id);
+        let targets: Vec<String> = region
+            .targets
+            .values()
+            .filter(|target| target.id == id)
+            .map(|target| target.key())
+            .collect();
+        for key in targets {
+            region.targets.remove(&key);
+        }
     }
 }
 

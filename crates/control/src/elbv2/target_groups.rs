@@ -131,6 +131,11 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> 
             "A target control port needs target type 'instance' or 'ip'",
         ));
     }
+    if input.target_control_port.is_some() && input.target_control_port == input.port {
+        return Err(validation(
+            "The target control port must be different from the target group's port",
+        ));
+    }
     let (health, health_protocol) = new_health(
         &input.health,
         input.protocol.as_deref(),

@@ -269,47 +269,34 @@ fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
 pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = work.input()?;
     let group = Arc::clone(work.region().group(&input.target_group_arn)?);
-    let drains = work.region().is_served(&group.arn);
+    // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
+    let is_served = group.speaks_http() && work.region().is_served(&group.arn);
     for given in input.targets {
-        for target in meant(work.region(), &group, &given) {
-            if target.deregistered_at.is_some() {
-                continue;
-            }
-            let region = work.region_mut();
-            if drains {
-                let target = Target {
-                    deregistered_at: Some(work.request.now),
-                    ..(*target).clone()
-                };
-                work.region_mut().targets.insert(target.key(), Arc::new(target));
-            } else {
-                // Nothing sends to it: there is nothing to wait for.
-                region.targets.remove(&target.key());
-            }
+        let Some(target) = meant(work.region(), &group, &given) else {
+            continue;
+        };
+        if target.deregistered_at.is_some() {
+            continue;
+        }
+        if is_served && instance_state(work.region(), &target) != Some("terminated") {
+            let target = Target {
+                deregistered_at: Some(work.request.now),
+                ..(*target).clone()
+            };
+            work.region_mut().targets.insert(target.key(), Arc::new(target));
+        } else {
+            // Nothing sends to it: there is nothing to wait for.
+            work.region_mut().targets.remove(&target.key());
         }
     }
     Ok(json!({}))
 }
 
-/// The targets that a call means: at the port it gives; without one at the group's port, or else wherever the id is registered.
-fn meant(region: &Region, group: &TargetGroup, given: &TargetInput) -> Vec<Arc<Target>> {
-    let at = |port: u16| {
-        region
-            .targets
-            .get(&target_key(&group.arn, &given.id, port))
-            .cloned()
-    };
-    match given.port {
-        Some(port) => at(port).into_iter().collect(),
-        None => match at(group.port.unwrap_or(0)) {
-            Some(target) => vec![target],
-            None => region
-                .targets_of(&group.arn)
-                .filter(|target| target.id == given.id)
-                .cloned()
-                .collect(),
-        },
-    }
+/// The target that a call means: at the port it gives, or else at the group's port (alb reference, section 1.4).
+fn meant(region: &Region, group: &TargetGroup, given: &TargetInput) -> Option<Arc<Target>> {
+    let port = given.port.or(group.port).unwrap_or(0);
+    let key = target_key(&group.arn, &given.id, port);
+    region.targets.get(&key).cloned()
 }
 
 pub(crate) fn describe_target_health(work: &mut Work<'_>) -> Result<Value, ApiError> {

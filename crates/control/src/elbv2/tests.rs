@@ -480,8 +480,63 @@ fn target_drains_while_its_group_is_served() {
         health["TargetHealthDescriptions"][0]["TargetHealth"]["Reason"],
         "Target.NotRegistered"
     );
-    // Unknown targets are no error.
+    // Unknown targets are no error; without its port a target with a port of its own is one.
     caller.ok("DeregisterTargets", targets(&["127.0.0.9"]));
+    let without_port = json!({"TargetGroupArn": group, "Targets": [{"Id": "127.0.0.3"}]});
+    caller.ok("DeregisterTargets", without_port);
+    assert_ne!(state(&mut caller, 0)["State"], "draining");
+}
+
+#[test]
+fn what_the_data_plane_does_not_know_is_gone_at_once() {
+    let mut caller = Caller::new();
+    let input = json!({"Name": "f", "TargetType": "lambda"});
+    let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
+    let balancer = caller.balancer("web");
+    caller.listener(&balancer, 80, &group);
+    let function = "arn:aws:lambda:local-1:123456789012:function:f";
+    let targets = json!({"TargetGroupArn": group, "Targets": [{"Id": function}]});
+    caller.ok("RegisterTargets", targets.clone());
+    caller.ok("DeregisterTargets", targets);
+    let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
+    assert_eq!(health["TargetHealthDescriptions"], json!([]));
+}
+
+#[test]
+fn terminated_instances_leave_their_groups() {
+    let mut caller = Caller::new();
+    let run = |caller: &mut Caller| {
+        let input = json!({"ImageId": "ami-12345678", "MinCount": 1, "MaxCount": 1});
+        let made = caller.call_of(Service::Ec2, "RunInstances", input).unwrap();
+        text(&made["Instances"][0]["InstanceId"])
+    };
+    let id = run(&mut caller);
+    let input = json!({"Name": "g", "Protocol": "HTTP", "Port": 80, "VpcId": caller.vpc()});
+    let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
+    caller.ok(
+        "RegisterTargets",
+        json!({"TargetGroupArn": group, "Targets": [{"Id": id}]}),
+    );
+    let ended = json!({"InstanceIds": [id]});
+    caller.call_of(Service::Ec2, "TerminateInstances", ended).unwrap();
+    let listed = |caller: &mut Caller| {
+        caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}))["TargetHealthDescriptions"]
+            .clone()
+    };
+    assert_eq!(listed(&mut caller), json!([]));
+    // Long after that it is forgotten, with what it was registered for.
+    caller.now = caller.now + Duration::from_secs(2 * 3600);
+    run(&mut caller);
+    assert_eq!(listed(&mut caller), json!([]));
+}
+
+#[test]
+fn the_control_port_is_another_one() {
+    let mut caller = Caller::new();
+    let input = |port: u16| json!({"Name": "g", "Protocol": "HTTP", "Port": 80, "VpcId": caller.vpc(), "TargetType": "ip", "TargetControlPort": port});
+    let (same, other) = (input(80), input(81));
+    assert_eq!(caller.fails("CreateTargetGroup", same).0, "ValidationError");
+    caller.ok("CreateTargetGroup", other);
 }
 
 #[test]

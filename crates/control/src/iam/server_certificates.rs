@@ -1,8 +1,9 @@
 //! Server certificates.
 
+use crate::Region;
 use crate::acm::pem::{self, Refused};
-use crate::acm::users;
-use crate::elbv2::records::Tags;
+use crate::acm::{users, uses};
+use crate::elbv2::records::{Listener, Tags};
 use crate::iam::records::ServerCertificate;
 use crate::operate::Work;
 use forebay_awswire::ApiError;
@@ -197,10 +198,33 @@ pub(crate) fn update(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let tags = stored_tags(work, &old.arn);
     put_tags(work, &old.arn, Tags::new());
     put_tags(work, &new.arn, tags);
+    // Who uses it goes on using it.
+    let regions: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
+    for region in regions {
+        rename(work.state.region_mut(&region), &old.arn, &new.arn);
+    }
     let home = work.home_mut();
     home.server_certificates.remove(&old.name);
     home.server_certificates.insert(new.name.clone(), Arc::new(new));
     Ok(json!({}))
+}
+
+fn rename(region: &mut Region, old: &str, new: &str) {
+    let users: Vec<Arc<Listener>> = region
+        .listeners
+        .values()
+        .filter(|listener| uses(listener, old))
+        .cloned()
+        .collect();
+    for mut listener in users {
+        let changed = Arc::make_mut(&mut listener);
+        for arn in changed.certificate.iter_mut().chain(&mut changed.certificates) {
+            if arn == old {
+                new.clone_into(arn);
+            }
+        }
+        region.listeners.insert(changed.arn.clone(), listener);
+    }
 }
 
 pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {

@@ -279,6 +279,38 @@ fn a_draining_target_is_out_at_once_and_reported_when_idle() {
 }
 
 #[test]
+fn who_drains_or_gets_no_traffic_does_not_count_as_healthy() {
+    let mut node = Node::new(1);
+    node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
+    node.handle_deadline(at(0));
+    for order in probes(&mut node) {
+        let result = ProbeResult::Answered(200);
+        node.handle(
+            at(0),
+            Event::Probed {
+                target: order.target,
+                result,
+            },
+        );
+    }
+    let healthy = |node: &Node| node.targets().filter(|target| target.3).count();
+    assert_eq!(healthy(&node), 2);
+    let draining = TargetBlueprint {
+        draining: true,
+        ..target(1)
+    };
+    let drains = group(vec![draining, target(2)]);
+    node.apply(at(1), &blueprint(drains.clone()));
+    assert_eq!(healthy(&node), 1);
+    let unused = GroupBlueprint {
+        in_use: false,
+        ..drains
+    };
+    node.apply(at(2), &blueprint(unused));
+    assert_eq!(healthy(&node), 0);
+}
+
+#[test]
 fn who_is_registered_again_while_it_drains_keeps_its_slots() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));

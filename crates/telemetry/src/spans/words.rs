@@ -11,6 +11,8 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 /// Texts of clients are cut after this, so that a batch stays small whatever they send.
 const TEXT_BYTES: usize = 1024;
+/// Bytes of a `tracestate` in a span: as much as must be passed on at least (W3C Trace Context, section 3.3.1.5).
+const STATE_BYTES: usize = 512;
 /// Bits of a span's flags beyond the trace's own (OTLP): whether the parent is elsewhere is known, and is so.
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
@@ -73,9 +75,22 @@ impl Course<'_> {
         }
     }
 
+    /// The first members of the client's `tracestate`: each of a request's spans waits with a copy of its own.
     fn state(&self) -> String {
-        let lines: Vec<String> = self.span.state.iter().map(|line| short(line)).collect();
-        lines.join(",")
+        let mut state = String::new();
+        let lines = self.span.state.iter().map(|line| String::from_utf8_lossy(line));
+        for line in lines {
+            for member in line.split(',') {
+                if state.len() + 1 + member.len() > STATE_BYTES {
+                    return state;
+                }
+                if !state.is_empty() {
+                    state.push(',');
+                }
+                state.push_str(member);
+            }
+        }
+        state
     }
 }
 
