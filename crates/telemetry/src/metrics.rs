@@ -104,7 +104,7 @@ fn balancers(node: &Node, registry: &mut Registry) {
             family.get_or_create(&labels).inc_by(sum(shards, read));
         }
     };
-    counter("requests", "Requests begun (RequestCount)", |stats| {
+    counter("requests", "Requests begun, whoever answers them", |stats| {
         &stats.requests
     });
     counter(
