@@ -76,11 +76,7 @@ async fn requests<W: Wire>(
         let next = match head(worker, client, visit, slot, desk, first).await {
             Ok(Some(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
             Ok(None) => return Next::Close,
-            Err(reason) => {
-                let method = desk.note.head.map(|head| head.method(desk.unread()));
-                let to_head = method == Some(b"HEAD");
-                Box::pin(settle::refuse(worker, client, visit, slot, desk, reason, to_head)).await
-            }
+            Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
         };
         first = false;
         if next == Next::Close || desk.unread().is_empty() {
@@ -95,16 +91,7 @@ async fn requests<W: Wire>(
 pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else { return };
-    settle::refuse(
-        worker,
-        client,
-        visit,
-        slot,
-        &mut desk,
-        Reason::ClientSilent,
-        false,
-    )
-    .await;
+    settle::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
     worker.desks.borrow_mut().give_back(desk);
 }
 

@@ -102,18 +102,7 @@ pub(crate) async fn request<W: Wire>(
     let mut keep = keeps(worker, visit, listener, incoming) && !desk.note.suspect;
     let (mut exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
-        Err(reason) => {
-            return Box::pin(settle::refuse(
-                worker,
-                client,
-                visit,
-                slot,
-                desk,
-                reason,
-                incoming.to_head,
-            ))
-            .await;
-        }
+        Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
     };
     if let Step::Wait { ticket, until } = step {
         let (room, waits) = (Some(&mut *desk), &mut exchange);

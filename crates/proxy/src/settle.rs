@@ -32,7 +32,7 @@ use tokio::io::ReadBuf;
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// Refuses a request whose head could not be taken, and closes. `to_head`: it is known to be HEAD.
+/// Refuses a request whose head could not be taken, and closes.
 pub(crate) async fn refuse<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
@@ -40,7 +40,6 @@ pub(crate) async fn refuse<W: Wire>(
     slot: &Slot,
     desk: &mut Desk,
     reason: Reason,
-    to_head: bool,
 ) -> Next {
     let picture = worker.picture();
     let Some(listener) = visit.listener(&picture) else {
@@ -53,6 +52,8 @@ pub(crate) async fn refuse<W: Wire>(
     }
     slot.arm(now + listener.balancer.settings.idle_timeout, false);
     let answer = Answer::page(reason);
+    let method = desk.note.head.map(|head| head.method(&desk.input[desk.start..]));
+    let to_head = method == Some(b"HEAD");
     let _ = send(
         worker,
         client,

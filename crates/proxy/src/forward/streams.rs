@@ -119,7 +119,7 @@ impl Flight {
 enum Waited {
     Head(Response<RecvStream>),
     Dead(::h2::Error),
-    ClientGone,
+    Failed(Reason),
 }
 
 /// How a try to get an answer ended without one that goes on.
@@ -146,16 +146,8 @@ impl<W: Wire> Passage<'_, W> {
         reuse: Reuse,
         taken: &mut bool,
     ) -> Result<Next, Instead> {
-        let pass = match passport(
-            self.worker,
-            self.slot,
-            target,
-            reuse,
-            &self.desk.out,
-            self.idle_timeout,
-        )
-        .await
-        {
+        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        let pass = match passport(worker, slot, target, reuse, &self.desk.out, idle_timeout).await {
             Ok(pass) => pass,
             Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error).into()),
             Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended)).into()),
@@ -175,7 +167,6 @@ impl<W: Wire> Passage<'_, W> {
             Ok(flight) => flight,
             Err(sent) => return Err(died(reused, sent, *taken)),
         };
-        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
         slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
         let waited = {
             let wait = poll_fn(|cx| {
@@ -190,10 +181,6 @@ impl<W: Wire> Passage<'_, W> {
         };
         *taken |= flight.up.taken;
         match waited {
-            Ok(Waited::Head(response)) if h2::is_too_long(&response) => {
-                flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(Reason::BadAnswer).into())
-            }
             Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*taken) {
                 Some(step) => {
                     flight.sink.send_reset(Code::CANCEL);
@@ -206,9 +193,9 @@ impl<W: Wire> Passage<'_, W> {
                 let sent = if unsent { Sent::Nothing } else { Sent::Some };
                 Err(died(flight.reused, sent, *taken))
             }
-            Ok(Waited::ClientGone) => {
+            Ok(Waited::Failed(reason)) => {
                 flight.sink.send_reset(Code::CANCEL);
-                Err(Outcome::Failed(Reason::ClientGone).into())
+                Err(Outcome::Failed(reason).into())
             }
             Err(ended) => {
                 flight.sink.send_reset(Code::CANCEL);
@@ -304,18 +291,23 @@ impl<W: Wire> Passage<'_, W> {
     fn poll_head(&mut self, cx: &mut Context<'_>, flight: &mut Flight, progress: &mut bool) -> Poll<Waited> {
         if let Some(stream) = self.client.stream() {
             match flight.up.poll(cx, &mut stream.body, &mut flight.sink, progress) {
-                Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Waited::ClientGone),
+                Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Waited::Failed(Reason::ClientGone)),
                 // It may have answered before it stopped reading.
                 Poll::Ready(Err(Broken::Sink)) => flight.up.done = true,
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
         }
         match Pin::new(&mut flight.response).poll(cx) {
+            Poll::Ready(Ok(response)) if h2::is_too_long(&response) => {
+                return Poll::Ready(Waited::Failed(Reason::BadAnswer));
+            }
             Poll::Ready(Ok(response)) => return Poll::Ready(Waited::Head(response)),
             Poll::Ready(Err(error)) => return Poll::Ready(Waited::Dead(error)),
             Poll::Pending => {}
         }
-        self.client.poll_gone(cx).map(|()| Waited::ClientGone)
+        self.client
+            .poll_gone(cx)
+            .map(|()| Waited::Failed(Reason::ClientGone))
     }
 
     /// Passes the answer on and settles.

@@ -216,7 +216,6 @@ async fn serve_one(
     let (parts, body) = request.into_parts();
     let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);
-    let to_head = parts.method == http::Method::HEAD;
     let written = request::write(&parts, ends, desk, shared.visit.bounds());
     // All of it stands on the desk now, and a request may wait for long.
     drop(parts);
@@ -227,7 +226,7 @@ async fn serve_one(
             route::request(worker, &mut stream, &shared.visit, slot, desk, &incoming).await;
         }
         Err(reason) => {
-            settle::refuse(worker, &mut stream, &shared.visit, slot, desk, reason, to_head).await;
+            settle::refuse(worker, &mut stream, &shared.visit, slot, desk, reason).await;
         }
     }
 }

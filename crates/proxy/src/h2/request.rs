@@ -7,7 +7,7 @@ use crate::framing::{self, Framing};
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::read::Incoming;
-use forebay_node::journal::Kind;
+use forebay_node::journal::{Classified, Kind};
 use forebay_node::{Reason, Speaks};
 use http::Method;
 use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName};
@@ -69,23 +69,12 @@ pub(crate) fn write(
         return Err(Reason::TraceNotAllowed);
     }
     let bytes = &desk.input[..length];
-    desk.note.classified = desync::classify(&head, bytes, &desk.fields);
-    let framing = framing::of_request(&desk.fields, bytes, false)?;
-    if !ends && framing.0 == Framing::None && matches!(parts.method, Method::GET | Method::HEAD) {
-        let found = desk
-            .note
-            .classified
-            .filter(|found| found.tier >= desync::CHUNKS_OF_GET.tier);
-        desk.note.classified = Some(found.unwrap_or(desync::CHUNKS_OF_GET));
-    }
+    let found = desync::classify(&head, bytes, &desk.fields);
+    let framing = body(&desk.fields, bytes, ends);
+    desk.note.classified = judged(&parts.method, framing, found);
     Ok(Incoming {
         head,
-        framing: match framing.0 {
-            _ if ends => Framing::None,
-            Framing::Length(length) => Framing::Length(length),
-            // Ends with its stream.
-            _ => Framing::UntilClose,
-        },
+        framing: framing?,
         keep: false,
         expects: false,
         to_head: parts.method == Method::HEAD,
@@ -95,6 +84,25 @@ pub(crate) fn write(
         },
         upgrade: false,
     })
+}
+
+/// Where the body ends: at its length or with its stream.
+fn body(fields: &[Field], head: &[u8], ends: bool) -> Result<Framing, Reason> {
+    Ok(match framing::of_request(fields, head, false)?.0 {
+        _ if ends => Framing::None,
+        Framing::Length(length) => Framing::Length(length),
+        _ => Framing::UntilClose,
+    })
+}
+
+/// What the classifier found, or would find in the head that goes to a target of HTTP/1.1: a body without a length needs chunks
+/// there.
+fn judged(method: &Method, body: Result<Framing, Reason>, found: Option<Classified>) -> Option<Classified> {
+    let chunked = desync::CHUNKS_OF_GET;
+    if body != Ok(Framing::UntilClose) || !matches!(*method, Method::GET | Method::HEAD) {
+        return found;
+    }
+    found.filter(|found| found.tier >= chunked.tier).or(Some(chunked))
 }
 
 /// Who the request is for. `Host` may stand in for `:authority` or repeat it, not contradict it: a target would see one
