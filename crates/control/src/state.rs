@@ -44,8 +44,8 @@ pub enum Dialect {
     #[default]
     Aws,
     /// The mock library moto's, for suites written against it: it accepts much that AWS refuses (one zone, rules without
-    /// conditions or actions, authentication without TLS, security groups and targets of other VPCs) and echoes
-    /// conditions and actions as they were given.
+    /// conditions or actions, authentication without TLS, security groups and targets of other VPCs), echoes
+    /// conditions and actions as they were given, and deregisters an id without a port wherever it is registered.
     Moto,
 }
 

@@ -271,10 +271,10 @@ pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError>
     let group = Arc::clone(work.region().group(&input.target_group_arn)?);
     // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
     let is_served = group.speaks_http() && work.region().is_served(&group.arn);
-    for given in input.targets {
-        let Some(target) = meant(work.region(), &group, &given) else {
-            continue;
-        };
+    let dialect = work.dialect();
+    let meant = |given: &TargetInput| meant(work.region(), &group, given, dialect);
+    let targets: Vec<Arc<Target>> = input.targets.iter().flat_map(meant).collect();
+    for target in targets {
         if target.deregistered_at.is_some() {
             continue;
         }
@@ -292,11 +292,19 @@ pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError>
     Ok(json!({}))
 }
 
-/// The target that a call means: at the port it gives, or else at the group's port (alb reference, section 1.4).
-fn meant(region: &Region, group: &TargetGroup, given: &TargetInput) -> Option<Arc<Target>> {
+/// The target that a call means: at the port it gives, or else at the group's port (alb reference, section 1.4). To moto an id
+/// without a port is that target wherever it is registered.
+fn meant(region: &Region, group: &TargetGroup, given: &TargetInput, dialect: Dialect) -> Vec<Arc<Target>> {
     let port = given.port.or(group.port).unwrap_or(0);
-    let key = target_key(&group.arn, &given.id, port);
-    region.targets.get(&key).cloned()
+    let found = region.targets.get(&target_key(&group.arn, &given.id, port));
+    if found.is_none() && given.port.is_none() && dialect == Dialect::Moto {
+        let everywhere = region.targets_of(&group.arn);
+        return everywhere
+            .filter(|target| target.id == given.id)
+            .cloned()
+            .collect();
+    }
+    found.into_iter().cloned().collect()
 }
 
 pub(crate) fn describe_target_health(work: &mut Work<'_>) -> Result<Value, ApiError> {

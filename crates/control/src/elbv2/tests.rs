@@ -758,6 +758,13 @@ fn moto_dialect_takes_and_echoes_what_moto_does() {
         json!({"TargetGroupArn": group, "Targets": targets}),
     );
     assert_eq!(code, "TooManyTargets");
+    // An id without a port is that target wherever it is registered.
+    let mut call = |operation: &str, target: Value| {
+        caller.ok(operation, json!({"TargetGroupArn": group, "Targets": [target]}));
+    };
+    call("RegisterTargets", json!({"Id": "127.0.0.1", "Port": 8080}));
+    call("DeregisterTargets", json!({"Id": "127.0.0.1"}));
+    assert_eq!(drains(&caller.state).len(), 1);
 }
 
 #[test]
