@@ -15,12 +15,12 @@ from http2_wire import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Wire, 
 
 
 class Target(threading.Thread):
-    """Speaks HTTP/2 in clear and keeps the bodies that it got. One that is `full` takes not a byte of a body, and answers 503
-    once `say` is set."""
+    """Speaks HTTP/2 in clear and keeps the bodies that it got. One that is `full` takes no more of a body than its window, and
+    answers 503 once `say` is set."""
 
-    def __init__(self, full=False):
+    def __init__(self, full=False, window=0):
         super().__init__(daemon=True)
-        self.full, self.say = full, threading.Event()
+        self.full, self.window, self.say = full, window, threading.Event()
         self.asked, self.bodies = 0, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -34,7 +34,7 @@ class Target(threading.Thread):
     def serve(self, raw):
         wire = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         if self.full:
-            settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+            settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self.window}
             wire.local_settings = h2.settings.Settings(client=False, initial_values=settings)
         wire.initiate_connection()
         raw.sendall(wire.data_to_send())
@@ -67,13 +67,13 @@ class Target(threading.Thread):
             wire.send_data(stream, body, end_stream=True)
 
 
-def send(front, full, other, head_flags, begun, rest):
+def send(front, full, other, head_flags, begun, rest, path="/r"):
     """One request: its head and what is `begun` of its body, then, once the balancer has read that and a target was asked, the
     rest. Returns its verdict, and whether the full target was asked."""
     full.say.clear()
     before = full.asked, other.asked
     with Wire(front) as w:
-        head = frame(HEADERS, head_flags, 1, w.block(w.fields("GET" if head_flags & END_STREAM else "POST", "/r")))
+        head = frame(HEADERS, head_flags, 1, w.block(w.fields("GET" if head_flags & END_STREAM else "POST", path)))
         w.send(head + (frame(DATA, 0, 1, begun) if begun else b"") + frame(PING, payload=b"12345678"))
         # Frames of a connection are read in order: what came before the ping was read.
         w.until(lambda kind, flags, stream, payload: kind == PING and flags & ACK)
@@ -107,11 +107,20 @@ def main():
         assert until_full(front, full, other, END_HEADERS | END_STREAM, b"", None) == "status 200"
         assert until_full(front, full, other, END_HEADERS, b"", b"whole") == "status 200"
         assert other.bodies[-1] == b"whole", other.bodies
-        # Begun, on a connection whose settings are known by now: the balancer holds a piece that it could not pass on. The other must not get the rest alone.
-        asked = other.asked
-        verdict = until_full(front, full, other, END_HEADERS, b"begun, ", b"and ended")
-        assert verdict == "status 503", verdict
-        assert set(other.bodies[asked:]) <= {b"begun, and ended"}, other.bodies
+        # Begun, on a connection whose settings are known by now: the balancer holds a piece that it could not pass on. The
+        # other gets all of it.
+        assert until_full(front, full, other, END_HEADERS, b"begun, ", b"and ended") == "status 200"
+        assert other.bodies[-1] == b"begun, and ended", other.bodies
+        # A piece was passed on: the other must not get the rest alone.
+        partial, other = Target(full=True, window=4), Target()
+        group = front.group("HTTP2", "/p", [("127.0.0.1", partial.port), ("127.0.0.1", other.port)])
+        tags(front.elb, group, retries="2", push_back="on")
+        # So that its window is known.
+        assert until_full(front, partial, other, END_HEADERS | END_STREAM, b"", None, "/p") == "status 200"
+        for _ in range(3):
+            verdict = until_full(front, partial, other, END_HEADERS, b"begun, ", b"and ended", "/p")
+            assert verdict == "status 503", verdict
+        assert set(other.bodies) <= {b"", b"begun, and ended"}, other.bodies
         house.stop()
     print("pushed back over HTTP/2: sent elsewhere whole, or answered")
 
