@@ -170,17 +170,25 @@ impl Frames {
     }
 
     fn any(&mut self) -> Frame {
+        self.read().unwrap()
+    }
+
+    /// The next frame of any kind. Pings are answered.
+    fn read(&mut self) -> std::io::Result<Frame> {
         let mut head = [0; 9];
-        self.0.read_exact(&mut head).unwrap();
+        self.0.read_exact(&mut head)?;
         let [_, high, low, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
-        self.0.read_exact(&mut payload).unwrap();
-        Frame {
+        self.0.read_exact(&mut payload)?;
+        if (kind, flags & ACK) == (PING, 0) {
+            self.0.write_all(&frame(PING, ACK, 0, &payload))?;
+        }
+        Ok(Frame {
             kind,
             flags,
             stream: u32::from_be_bytes(stream),
             payload,
-        }
+        })
     }
 
     /// Waits until the balancer has read all that was sent.
@@ -252,15 +260,15 @@ fn a_connection_that_takes_no_more_is_not_tried_again() {
 
 #[test]
 fn a_client_that_does_not_read_holds_nobody_else_up() {
-    for (path, streams) in [("/large", 60), ("/small", 3)] {
+    for (path, streams) in [("/large", 60), ("/small", 8)] {
         let (balancer, config, seen) = both(BalancerSettings::default());
         // So that there is a connection for all of them.
         drop(ask(&balancer, &config, "/"));
         let mut unread = Frames::open(&balancer, &config, 0);
-        let asked = (0..streams).map(|at| get(2 * at + 1, path, true));
-        unread.send(&asked.collect::<Vec<_>>());
-        for _ in 0..streams {
+        for at in 0..streams {
+            unread.send(&[get(2 * at + 1, path, true)]);
             assert_eq!(status(&unread.next()), 200);
+            drop(ask(&balancer, &config, "/"));
         }
         (0..50).for_each(|_| drop(ask(&balancer, &config, "/")));
         assert_eq!(seen.connections.load(SeqCst), 1, "{path}");
@@ -293,7 +301,9 @@ fn streams_that_are_reset_and_opened_anew_are_bounded() {
                 .collect::<Vec<_>>(),
         );
         client.settle();
-        wait(|| balancer.open().0 >= 128);
+        if next == 1 + 2 * 128 {
+            wait(|| balancer.open().0 == 128);
+        }
         assert!(balancer.open().0 <= 256, "{}", balancer.open().0);
         let resets = streams
             .iter()
@@ -353,7 +363,7 @@ fn open_streams_outlive_their_listener() {
     let end = client.next();
     assert_eq!((end.stream, &end.payload[..]), (1, &b"end"[..]));
     // And then the connection ends: after what is left of the stream, GOAWAY, the end.
-    let _ = std::io::copy(&mut client.0, &mut std::io::sink());
+    while client.read().is_ok() {}
     wait(|| balancer.open() == (0, 0));
 }
 
@@ -392,5 +402,9 @@ fn a_get_whose_body_has_no_length_is_judged_as_one_in_chunks() {
             while client.next().flags & END_STREAM == 0 {}
         }
         assert_eq!(connections.load(SeqCst), fresh, "{desync:?}");
+        // Its end in a frame of its own makes no body.
+        let mut client = Frames::open(&balancer, &config, 65_535);
+        client.send(&[get(1, "/", false), frame(DATA, END_STREAM, 1, b"")]);
+        assert_eq!(status(&client.next()), 200, "{desync:?}");
     }
 }

@@ -275,10 +275,11 @@ pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError>
     let meant = |given: &TargetInput| meant(work.region(), &group, given, dialect);
     let targets: Vec<Arc<Target>> = input.targets.iter().flat_map(meant).collect();
     for target in targets {
-        if target.deregistered_at.is_some() {
+        let drains = is_served && instance_state(work.region(), &target) != Some("terminated");
+        if drains && target.deregistered_at.is_some() {
             continue;
         }
-        if is_served && instance_state(work.region(), &target) != Some("terminated") {
+        if drains {
             let target = Target {
                 deregistered_at: Some(work.request.now),
                 ..(*target).clone()

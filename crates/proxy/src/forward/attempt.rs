@@ -239,7 +239,10 @@ impl<W: Wire> Passage<'_, W> {
                     upload.stopped = true;
                     None
                 }
-                Poll::Pending => None,
+                Poll::Pending => {
+                    self.client.gather(cx);
+                    None
+                }
             };
             if let Some(waited) = waited {
                 return Poll::Ready(waited);
@@ -282,6 +285,7 @@ impl<W: Wire> Passage<'_, W> {
         progress: &mut bool,
     ) -> Option<Waited> {
         if upload.stopped || upload.pump.is_done() {
+            self.client.gather(cx);
             return None;
         }
         let before = upload.pump.moved;

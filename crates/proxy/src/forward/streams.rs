@@ -56,6 +56,10 @@ impl Body {
         sink: &mut SendStream<Bytes>,
         progress: &mut bool,
     ) -> Poll<Result<(), Broken>> {
+        if self.done {
+            // What its target does not want is put together, too.
+            source.gather(cx);
+        }
         while !self.done {
             self.held_up = false;
             match ready!(source.poll_bytes(cx)) {
@@ -242,7 +246,8 @@ impl<W: Wire> Passage<'_, W> {
         if ended == Ended::Late && (unread || flight.owed.is_late(self.worker.recent())) {
             return Reason::ClientSilent;
         }
-        if ended == Ended::Late {
+        let waits_for_client = !flight.up.done && !flight.up.held_up;
+        if ended == Ended::Late && !waits_for_client {
             // The way to it may be cut without a word: others must not wait on this connection in vain.
             flight.alive.set(false);
         }

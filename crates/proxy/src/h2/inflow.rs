@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use h2::{Error, RecvStream};
 use http::HeaderMap;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// The frames of one body, as bytes. Its sender may send more only when what was taken is released.
 pub(crate) struct Inflow {
@@ -53,6 +53,13 @@ impl Inflow {
     /// Nothing has come that was not taken, as far as was looked.
     fn is_empty(&self) -> bool {
         self.next.is_empty() && self.behind.is_empty()
+    }
+
+    /// The body is empty, as far as is known: its end came with the head, or right behind it in a frame of its own.
+    pub(crate) fn is_nothing(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.frames.is_end_stream()
+            || matches!(self.poll_bytes(&mut cx), Poll::Ready(None)) && self.frames.is_end_stream()
     }
 
     /// Lets the sender send so many bytes more. One that reset the stream needs no room.

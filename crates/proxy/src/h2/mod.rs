@@ -29,6 +29,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Streams a client may have open at once (ALB's figure).
 const STREAMS: u32 = 128;
@@ -39,12 +40,15 @@ const GRACE: u64 = 2 * STREAMS as u64;
 /// Requests at work for one connection. A client that resets streams may open others at once, while what it left is still
 /// being ended; one that goes beyond this is told to try again later.
 const AT_WORK: u32 = 2 * STREAMS;
+/// For what is written when the last stream of a connection without a listener has ended.
+const LAST: Duration = Duration::from_secs(10);
 /// What a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// What a client may send ahead on all streams of a connection: bounds what slow targets make us hold.
 const CONNECTION_WINDOW: u32 = 512 * 1024;
-/// What small frames may cost beside their bytes until they are put together, which is soon: a stream that sends all it may
-/// at once in frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond.
+/// What small frames may cost beside their bytes until they are put together: a stream that sends all it may at once in
+/// frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond. (While a connection to a target is
+/// made, nobody puts them together.)
 const FRAME_BUDGET: usize = 1024 * 1024;
 /// Bytes of an answer held for a stream whose client does not take them.
 const SEND_BUFFER: usize = 32 * 1024;
@@ -107,13 +111,19 @@ async fn streams<W: Wire>(
 ) {
     let mut begun = 0;
     let mut leaving = false;
+    // Its listener is gone and its streams have ended: only what was written is still to go out.
+    let mut last = false;
     loop {
         if shared.open.get() == 0 {
-            // Its listener is gone. What is under way ends as it would.
-            let Some(deadline) = idle_deadline(worker, &shared.visit) else {
-                break;
-            };
-            shared.slot.arm(deadline, true);
+            if let Some(deadline) = idle_deadline(worker, &shared.visit) {
+                shared.slot.arm(deadline, true);
+            } else {
+                last = true;
+                if !core::mem::replace(&mut leaving, true) {
+                    connection.graceful_shutdown();
+                }
+                shared.slot.arm(worker.now() + LAST, false);
+            }
         }
         let next = poll_fn(|cx| {
             let polled = connection.poll_accept(cx);
@@ -125,7 +135,7 @@ async fn streams<W: Wire>(
         });
         match shared.slot.until(next).await {
             Ok(Some(Ok((_, mut respond))))
-                if shared.open.get() >= AT_WORK || shared.visit.listener(&worker.picture()).is_none() =>
+                if shared.open.get() >= AT_WORK || !has_listener(worker, shared) =>
             {
                 begun += 1;
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
@@ -139,14 +149,14 @@ async fn streams<W: Wire>(
             }
             Ok(None) if fault.get().is_some() => break,
             Ok(Some(Err(_)) | None) => return,
-            Err(Ended::Late | Ended::Closing) if shared.open.get() == 0 => break,
+            Err(Ended::Late | Ended::Closing)
+                if shared.open.get() == 0 && (last || has_listener(worker, shared)) =>
+            {
+                break;
+            }
             Err(_) => {}
         }
-        let picture = worker.picture();
-        let old = shared.visit.listener(&picture).is_none_or(|listener| {
-            let age = worker.now().since(shared.visit.accepted);
-            age >= listener.balancer.settings.client_keep_alive
-        });
+        let old = is_old(worker, shared);
         if !leaving && (begun >= REQUESTS || old || worker.leaving.get()) {
             leaving = true;
             // Streams that are open end as they would; the client begins no others here.
@@ -161,6 +171,19 @@ async fn streams<W: Wire>(
     connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
     shared.slot.arm(worker.now() + settle::LINGER, false);
     let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
+}
+
+/// Whether the connection takes no further streams: for its age, or because its listener is gone.
+fn is_old(worker: &Worker, shared: &Shared) -> bool {
+    let picture = worker.picture();
+    shared.visit.listener(&picture).is_none_or(|listener| {
+        let age = worker.now().since(shared.visit.accepted);
+        age >= listener.balancer.settings.client_keep_alive
+    })
+}
+
+fn has_listener(worker: &Worker, shared: &Shared) -> bool {
+    shared.visit.listener(&worker.picture()).is_some()
 }
 
 /// One stream, from its head to its end.
@@ -185,6 +208,7 @@ async fn one(
     let open = shared.open.get() - 1;
     shared.open.set(open);
     if open == 0 {
+        // Without a listener the next sweep wakes the connection, so that it ends.
         let deadline = idle_deadline(&worker, &shared.visit);
         shared.slot.arm(deadline.unwrap_or(worker.recent()), true);
     }
@@ -214,8 +238,8 @@ async fn serve_one(
     respond: SendResponse<Bytes>,
 ) {
     let (parts, body) = request.into_parts();
-    let ends = body.is_end_stream();
     let mut stream = Stream::new(body, respond);
+    let ends = stream.body.is_nothing();
     let written = request::write(&parts, ends, desk, shared.visit.bounds());
     // All of it stands on the desk now, and a request may wait for long.
     drop(parts);

@@ -23,7 +23,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 80 * 1024;
 /// Ciphertext of our own making that may wait (tickets, answers to key updates). A peer that makes us produce more
 /// without taking any is cut off.
-const WAITING_BYTES: usize = 64 * 1024;
+const WAITING_BYTES: usize = WRITE_BYTES + 16 * 1024;
 
 struct Scratch {
     incoming: Vec<u8>,
