@@ -249,20 +249,6 @@ fn after_an_ambiguous_request_both_connections_end() {
     );
 }
 
-/// A target that answers the next request with this and keeps the connection.
-fn says(said: Vec<u8>) -> Target {
-    target(move |stream, _| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        while let Some((head, _)) = read_request(&mut reader) {
-            if head.contains("ELB-HealthChecker") {
-                let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-                return;
-            }
-            let _ = (&stream).write_all(&said);
-        }
-    })
-}
-
 const SWITCH: &[u8] =
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 const SWITCHED: &[u8] =

@@ -97,6 +97,11 @@ pub(crate) fn answering(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 
     })
 }
 
+/// A target that says this to every request, perhaps nothing, and keeps the connection. Probes get 200.
+pub(crate) fn says(said: Vec<u8>) -> Target {
+    answering(move |_, _| said.clone())
+}
+
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     plane: DataPlane,
