@@ -114,10 +114,15 @@ class House:
 
     def metric(self, pattern):
         """Sum of all samples whose line matches."""
-        connection = http.client.HTTPConnection(self.admin.removeprefix("http://"), timeout=10)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#") and re.search(pattern, line))
+        return metric(self.admin.removeprefix("http://"), pattern)
+
+
+def metric(admin, pattern):
+    """Sum of all samples at this admin address whose line matches."""
+    connection = http.client.HTTPConnection(admin, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#") and re.search(pattern, line))
 
 
 def read_keys(path, profile):
