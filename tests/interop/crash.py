@@ -69,7 +69,7 @@ def main():
     # Quotas bound what one store holds, so each few rounds begin afresh.
     with Sample("steady", listen="127.0.0.1:0") as sample:
         acknowledged, deleted = {}, set()
-        house = House(pool="127.88.0.0/14")
+        house = House(pool="127.128.0.0/14")
         with house:
             vpc = house.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
             balancer = Balancer(house, name="crash")

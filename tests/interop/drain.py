@@ -65,7 +65,7 @@ async def killed(house, balancer, samples):
 
 
 def main():
-    with House(pool="127.92.0.0/14") as house:
+    with House(pool="127.136.0.0/14") as house:
         samples = [Sample(name, delay=50) for name in ("one", "two", "three")]
         try:
             balancer = Balancer(house, name="drain", delay=30)

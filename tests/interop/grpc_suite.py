@@ -236,7 +236,7 @@ def mismatches(front):
 
 
 def main():
-    with House(workers=2) as running, Sample("plain") as sample:
+    with House(pool="127.140.0.0/14", workers=2) as running, Sample("plain") as sample:
         front = Secure(running, name="grpc")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)

@@ -162,7 +162,7 @@ def main():
     streams = wire.expressible(vectors)
     names = ONLY or list(servers.STARTS)
     wrong, began = [], time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, House(workers=1) as house:
+    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, House(pool="127.160.0.0/14", workers=1) as house:
         origins = []
         try:
             for name in names:

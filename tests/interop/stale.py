@@ -41,7 +41,7 @@ async def run(balancer):
 
 def main():
     random.seed(os.environ.get("FOREBAY_SEED", "1"))
-    with House(pool="127.96.0.0/14") as house, Sample("brief", keep_alive=1000) as sample:
+    with House(pool="127.132.0.0/14") as house, Sample("brief", keep_alive=1000) as sample:
         balancer = Balancer(house, name="stale")
         balancer.register(sample)
         balancer.wait_healthy(sample)

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 
 mod agent;
 mod balancer;
+mod meter;
 mod proxies;
 mod tls;
 mod train;
 
 pub(crate) use agent::{IMAGE as AGENT_IMAGE, TOGETHER};
 use balancer::make_balancer;
+use meter::Meter;
 use proxies::{envoy, haproxy, nginx, nginx_with, pingora, relay};
 pub(crate) use train::train;
 
@@ -129,6 +131,7 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
         }
     }
     let mut costs = Costs::new();
+    let mut meter = Meter::new(rounds.saturating_mul((proxies.len() * SHAPES.len()) as u32));
     for round in 1..=rounds {
         for (shape, path) in SHAPES {
             for (name, proxy) in proxies
@@ -137,9 +140,7 @@ fn peers(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> {
             {
                 // The first second warms connections and caches.
                 load(proxy.address, path, 1)?;
-                let before = busy_micros()?;
-                let requests = load(proxy.address, path, seconds)?;
-                let cost = (busy_micros()? - before) / requests;
+                let (cost, requests) = meter.cost(|| load(proxy.address, path, seconds))?;
                 println!(
                     "round {round}: {name:<11} {shape:<6} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
                     requests / f64::from(seconds)
@@ -211,23 +212,6 @@ fn report(costs: &Costs, proxies: &[(&'static str, Running)], idle: usize) -> an
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
-}
-
-/// CPU 0's busy time since boot in microseconds: user, nice, system, irq and softirq.
-fn busy_micros() -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string("/proc/stat")?;
-    let line = stat
-        .lines()
-        .find(|line| line.starts_with("cpu0 "))
-        .context("/proc/stat has no cpu0")?;
-    let ticks: Vec<f64> = line
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    let busy: f64 = [0, 1, 2, 5, 6].iter().filter_map(|&field| ticks.get(field)).sum();
-    // USER_HZ is 100 on every Linux that Rust runs on.
-    Ok(busy * 10_000.0)
 }
 
 /// Runs wrk on CPU 1; returns the requests that were answered, and fails if one was not.

@@ -40,9 +40,12 @@ const SUITES: &[(&str, &str)] = &[
     ("moto", "moto/run.py"),
 ];
 
-/// Suites that wait most of their time: they run one after another beside all others, with address pools that no other
-/// suite has, and say what they have to say at the end.
-const BESIDE: &[&str] = &["terraform", "choosing", "logs"];
+/// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
+/// lanes beside all others, and say what they have to say at the end.
+const BESIDE: [&[&str]; 2] = [
+    &["terraform", "choosing", "logs"],
+    &["crash", "moto", "grpc", "tls", "drain", "stale", "origins"],
+];
 
 /// Everything that must pass.
 pub(crate) fn test() -> anyhow::Result<()> {
@@ -91,19 +94,22 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     let wanted = SUITES
         .iter()
         .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.0));
-    let (beside, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| BESIDE.contains(&suite.0));
+    let lane = |name: &str| BESIDE.iter().position(|lane| lane.contains(&name));
+    let (beside, others): (Vec<_>, Vec<_>) = wanted.partition(|suite| lane(suite.0).is_some());
     let mut verdicts = Verdicts::default();
     std::thread::scope(|scope| {
-        let beside: Vec<(&'static str, Command)> = beside
-            .iter()
-            .map(|&&(name, script)| Ok((name, suite(&root, &venv, script)?)))
-            .collect::<anyhow::Result<_>>()?;
-        let beside = scope.spawn(move || {
-            let run = |(name, mut suite): (&'static str, Command)| {
-                let began = Instant::now();
-                (name, suite.output(), began.elapsed())
-            };
-            beside.into_iter().map(run).collect::<Vec<_>>()
+        let mut lanes: [Vec<(&'static str, Command)>; BESIDE.len()] = Default::default();
+        for &&(name, script) in &beside {
+            lanes[lane(name).unwrap_or_default()].push((name, suite(&root, &venv, script)?));
+        }
+        let lanes = lanes.map(|suites| {
+            scope.spawn(move || {
+                let run = |(name, mut suite): (&'static str, Command)| {
+                    let began = Instant::now();
+                    (name, suite.output(), began.elapsed())
+                };
+                suites.into_iter().map(run).collect::<Vec<_>>()
+            })
         });
         for &&(name, script) in &others {
             eprintln!("==> interop {name}");
@@ -112,15 +118,15 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
             let status = status.with_context(|| format!("cannot run {script}"))?;
             verdicts.add(name, status.success(), began.elapsed());
         }
-        let ran = beside
-            .join()
-            .map_err(|_| anyhow!("the suites beside did not end"))?;
-        for (name, output, took) in ran {
-            let output = output.with_context(|| format!("cannot run {name}"))?;
-            eprintln!("==> interop {name}");
-            eprint!("{}", String::from_utf8_lossy(&output.stdout));
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
-            verdicts.add(name, output.status.success(), took);
+        for ran in lanes {
+            let ran = ran.join().map_err(|_| anyhow!("the suites beside did not end"))?;
+            for (name, output, took) in ran {
+                let output = output.with_context(|| format!("cannot run {name}"))?;
+                eprintln!("==> interop {name}");
+                eprint!("{}", String::from_utf8_lossy(&output.stdout));
+                eprint!("{}", String::from_utf8_lossy(&output.stderr));
+                verdicts.add(name, output.status.success(), took);
+            }
         }
         verdicts.tell()
     })

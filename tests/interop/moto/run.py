@@ -71,7 +71,7 @@ def start(binary: str, data: pathlib.Path) -> tuple[subprocess.Popen, str]:
     keys.touch(mode=0o600)
     keys.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     command = [binary, "up", "--enable-reset", "--account-id", ACCOUNT, "--data-dir", str(data)]
-    command += ["--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--address-pool", "127.96.0.0/12"]
+    command += ["--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--address-pool", "127.144.0.0/12"]
     # --enable-reset also turns on moto's dialect: docs/decisions/0005-two-dialects.md.
     command += ["--quota", "application-load-balancers=100"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -2,10 +2,11 @@
 //! (agent or relay) -> nginx`, work ids, grants and all. What is measured has CPU 0 to itself, the rest shares CPU 1.
 
 use super::balancer::make_balancer;
+use super::meter::Meter;
 use super::train::{SECONDS, end};
 use super::{
-    Backends, Running, binary, build, busy_micros, forebay_alone, free, load, median, named, program, relay,
-    resident_kib, start,
+    Backends, Running, binary, build, forebay_alone, free, load, median, named, program, relay, resident_kib,
+    start,
 };
 use crate::run::{cargo, is_installed, run as run_command};
 use anyhow::{Context as _, ensure};
@@ -76,12 +77,11 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let idle = resident_kib(&beside)?;
     let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut meter = Meter::new(rounds.saturating_mul(ways.len() as u32));
     for round in 1..=rounds {
         for (name, front) in &ways {
             load(front.address, "/", 1)?;
-            let before = busy_micros()?;
-            let requests = load(front.address, "/", seconds)?;
-            let cost = (busy_micros()? - before) / requests;
+            let (cost, requests) = meter.cost(|| load(front.address, "/", seconds))?;
             println!(
                 "round {round}: {name} {cost:>6.2} us CPU a request, {:>7.0} requests a second",
                 requests / f64::from(seconds)

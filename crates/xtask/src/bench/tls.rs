@@ -2,9 +2,8 @@
 //! certificate, version, cipher and session settings.
 
 use super::balancer::make_balancer;
-use super::{
-    Backends, Running, build, busy_micros, forebay_alone, free, median, nginx_with, program, resident_kib,
-};
+use super::meter::Meter;
+use super::{Backends, Running, build, forebay_alone, free, median, nginx_with, program, resident_kib};
 use crate::run::{is_installed, output};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
@@ -80,14 +79,13 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
     let nginx = nginx_with(&dir, address, &listen, &backends.addresses)?;
     let proxies = [("forebay", forebay), ("nginx", nginx)];
     let mut costs: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+    let mut meter = Meter::new(rounds.saturating_mul((LOADS.len() * proxies.len()) as u32));
     for round in 1..=rounds {
         for (what, kind, _) in LOADS {
             for (name, proxy) in &proxies {
                 // The first second warms connections, sessions and caches.
                 load(proxy.address, 1, *kind)?;
-                let before = busy_micros()?;
-                let count = load(proxy.address, seconds, *kind)?;
-                let cost = (busy_micros()? - before) / count;
+                let (cost, count) = meter.cost(|| load(proxy.address, seconds, *kind))?;
                 println!(
                     "round {round}: {name:<8} {cost:>7.1} us CPU a {what}, {:>6.0} a second",
                     count / f64::from(seconds)
