@@ -4,6 +4,7 @@ with their reasons, ALB's instant answers where no queue is wanted, scale from z
 `queueing.py --full` runs the first case at the speed of a second per request."""
 
 import asyncio
+import atexit
 import collections
 import multiprocessing
 import re
@@ -158,6 +159,7 @@ def controlled(house, balancer):
             [BINARY, "agent", "--data-address", f"{ip}:{data}", "--control-address", f"{ip}:{control}", "--destination-address", application.address,
              "--admin", "127.0.0.1:0"],
             stdout=subprocess.PIPE, text=True))
+        atexit.register(agents[-1].kill)
         ready = re.match(r"forebay agent ready .* admin=http://(\S+)\n", agents[-1].stdout.readline())
         admins.append(ready.group(1))
     subnets = house.client("ec2").describe_subnets()["Subnets"]
