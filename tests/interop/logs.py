@@ -491,7 +491,7 @@ def main():
     folder = tempfile.TemporaryDirectory(prefix="forebay-logs-")
     collector = Collector(pathlib.Path(folder.name) / "collector")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection", "health"])
-    with House(workers=2, live_log=sinks) as house:
+    with House(pool="127.72.0.0/14", workers=2, live_log=sinks) as house:
         stage = Stage(house)
         collector.wait(lambda line: f"{stage.target.address} logs PASS" in line)
         failures, connections, count = run_cases(stage, collector)
@@ -502,7 +502,7 @@ def main():
         failures += check_files(stage, house, collector)
     collector = Collector(pathlib.Path(folder.name) / "secure")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection"])
-    with House(workers=2, live_log=sinks) as house:
+    with House(pool="127.72.0.0/14", workers=2, live_log=sinks) as house:
         more, secure = check_secure(house, collector)
         failures, count = failures + more, count + secure
         house.stop()
