@@ -218,7 +218,11 @@ impl Seen {
 fn death(byte: u8) -> Death {
     Death {
         reused: byte & 1 != 0,
-        sent: if byte & 2 != 0 { Sent::Nothing } else { Sent::Some },
+        sent: match byte & 10 {
+            0 => Sent::Some,
+            2 => Sent::Nothing,
+            _ => Sent::Unprocessed,
+        },
         replayable: byte & 4 != 0,
     }
 }
@@ -241,8 +245,9 @@ fn outcome(operation: u8, detail: u8, safe: bool, age: Duration) -> (Outcome, bo
         }
         1 => {
             let death = death(detail);
-            let unharmed = death.sent == Sent::Nothing || (safe && age < Duration::from_secs(1));
-            (Outcome::Died(death), death.reused && death.replayable && unharmed)
+            let unharmed = death.sent != Sent::Some || (safe && age < Duration::from_secs(1));
+            let anew = death.reused || death.sent == Sent::Unprocessed;
+            (Outcome::Died(death), anew && death.replayable && unharmed)
         }
         2 => (Outcome::Answered(100 + u16::from(detail) * 4 % 900), false),
         _ => {

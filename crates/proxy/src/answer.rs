@@ -25,6 +25,8 @@ pub(crate) struct Says {
     pub(crate) close: bool,
     /// They name other headers as their connection's own. Most answers do not, and need no search per header.
     names_others: bool,
+    /// It has a date.
+    pub(crate) dated: bool,
 }
 
 impl Says {

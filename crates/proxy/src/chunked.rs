@@ -1,15 +1,36 @@
-//! The chunked coding, decoded in place. Extensions and trailers are read over (RFC 9112 section 7.1 allows it).
+//! The chunked coding, decoded in place. Extensions and trailers are read over (RFC 9112 section 7.1 allows it), but must have
+//! their form: what one reader takes for an extension must not be a line's end for the next.
 
-/// Bytes of chunk extensions and trailers allowed per body. They carry nothing here, so a sender that needs more is
-/// wasting our time on purpose.
-const OVERHEAD_BYTES: u32 = 64 * 1024;
+use crate::head::is_token;
+
+/// Bytes that may follow a chunk's size on its line, zeros that lead it included. Per chunk: a long body in signed chunks
+/// (`;chunk-signature=...`) is as good as a short one.
+const LINE_BYTES: u32 = 4 * 1024;
+/// Bytes of trailers allowed. They carry nothing here, so a sender that needs more is wasting our time on purpose.
+const TRAILER_BYTES: u32 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Reading a size's digits; how many so far.
-    Size(u8),
-    /// After the size, up to the line's end.
-    Extension,
+    /// At the first digit of a size.
+    SizeStart,
+    /// Reading a size's digits.
+    Size,
+    /// In blanks behind a size, an extension's name or its value.
+    Blank(Behind),
+    /// Behind a semicolon: an extension's name comes.
+    NameStart,
+    /// Inside an extension's name.
+    Name,
+    /// Behind an equals sign: an extension's value comes.
+    ValueStart,
+    /// Inside a value that is a token.
+    Value,
+    /// Inside a value in quotes.
+    Quoted,
+    /// Behind a backslash in quotes.
+    Escaped,
+    /// Behind the closing quotes.
+    QuotedEnd,
     /// The line feed that ends a size line.
     SizeEnd,
     /// Inside a chunk.
@@ -20,14 +41,24 @@ enum State {
     DataEnd,
     /// At the beginning of a trailer line.
     TrailerStart,
-    /// Inside a trailer line.
-    Trailer,
+    /// Inside a trailer's name.
+    TrailerName,
+    /// Inside a trailer's value.
+    TrailerValue,
     /// The line feed that ends a trailer line.
     TrailerEnd,
     /// The line feed that ends the body.
     End,
     /// All read.
     Done,
+}
+
+/// What blanks on a size line come behind, which says what may follow them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Size,
+    Name,
+    Value,
 }
 
 /// A body that breaks the coding.
@@ -39,15 +70,28 @@ pub(crate) struct BadChunk;
 pub(crate) struct Decoder {
     state: State,
     left: u64,
-    overhead: u32,
+    /// Bytes of this line, or of the trailers, that carry nothing.
+    idle: u32,
+    /// Sizes may be padded with blanks, as some old servers write them.
+    padded: bool,
 }
 
 impl Decoder {
+    /// A decoder of a request's body.
     pub(crate) const fn new() -> Decoder {
         Decoder {
-            state: State::Size(0),
+            state: State::SizeStart,
             left: 0,
-            overhead: 0,
+            idle: 0,
+            padded: false,
+        }
+    }
+
+    /// A decoder of an answer's body. What a target says is written anew for one client only: padding can't mislead anybody.
+    pub(crate) const fn of_answer() -> Decoder {
+        Decoder {
+            padded: true,
+            ..Decoder::new()
         }
     }
 
@@ -85,47 +129,81 @@ impl Decoder {
     }
 
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
+        use State::{DataEnd, DataReturn, Done, End, SizeEnd, SizeStart, TrailerEnd, TrailerName, TrailerStart};
         Ok(match (self.state, byte) {
-            (State::Size(digits), byte) if byte.is_ascii_hexdigit() => {
-                // 15 digits fit 60 bits; leading zeros beyond that are a way to stall.
-                if digits >= 15 {
+            (SizeStart | State::Size, byte) if byte.is_ascii_hexdigit() => {
+                let digit = u64::from(char::from(byte).to_digit(16).ok_or(BadChunk)?);
+                if self.left == 0 {
+                    // Zeros that lead are legal, as many as a line may have.
+                    self.spend(LINE_BYTES)?;
+                }
+                // 60 bits are enough for any body.
+                if self.left >> 56 != 0 {
                     return Err(BadChunk);
                 }
-                self.left = self.left * 16 + u64::from(char::from(byte).to_digit(16).ok_or(BadChunk)?);
-                State::Size(digits + 1)
+                self.left = self.left * 16 + digit;
+                State::Size
             }
-            (State::Size(0), _) => return Err(BadChunk),
-            (State::Size(_), b'\r') | (State::Extension, b'\r') => State::SizeEnd,
-            (State::Size(_), b';' | b' ' | b'\t') => State::Extension,
-            // A bare line feed here is how extensions smuggle requests past lenient parsers.
-            (State::Extension, byte) if byte != b'\n' => {
-                self.spend()?;
-                State::Extension
+            (SizeEnd, b'\n') => {
+                self.idle = 0;
+                if self.left == 0 { TrailerStart } else { State::Data }
             }
-            (State::SizeEnd, b'\n') if self.left == 0 => State::TrailerStart,
-            (State::SizeEnd, b'\n') => State::Data,
-            (State::DataReturn, b'\r') => State::DataEnd,
-            (State::DataEnd, b'\n') => State::Size(0),
-            (State::TrailerStart, b'\r') => State::End,
-            (State::TrailerStart | State::Trailer, byte) if byte != b'\n' && byte != b'\r' => {
-                self.spend()?;
-                State::Trailer
+            (DataReturn, b'\r') => DataEnd,
+            (DataEnd, b'\n') => SizeStart,
+            (TrailerStart, b'\r') => End,
+            (TrailerStart | TrailerName, byte) if is_token(byte) => {
+                self.spend(TRAILER_BYTES)?;
+                TrailerName
             }
-            (State::Trailer, b'\r') => State::TrailerEnd,
-            (State::TrailerEnd, b'\n') => State::TrailerStart,
-            (State::End, b'\n') => State::Done,
+            (TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => TrailerEnd,
+            (State::TrailerValue, byte) if is_text(byte) => {
+                self.spend(TRAILER_BYTES)?;
+                State::TrailerValue
+            }
+            (TrailerEnd, b'\n') => TrailerStart,
+            (End, b'\n') => Done,
+            (SizeStart | DataReturn | DataEnd | TrailerStart | TrailerName | State::TrailerValue, _)
+            | (TrailerEnd | End | SizeEnd | State::Data | Done, _) => return Err(BadChunk),
+            (state, byte) => {
+                self.spend(LINE_BYTES)?;
+                self.extension(state, byte)?
+            }
+        })
+    }
+
+    /// The rest of a size line (RFC 9112 section 7.1.1). A bare line feed in it is how extensions smuggle requests past lenient
+    /// parsers; so is whatever else has not quite their form.
+    fn extension(&self, state: State, byte: u8) -> Result<State, BadChunk> {
+        use State::{Blank, Escaped, Name, NameStart, Quoted, QuotedEnd, Size, SizeEnd, Value, ValueStart};
+        Ok(match (state, byte) {
+            (Size | Name | Value | QuotedEnd, b'\r') => SizeEnd,
+            (Blank(Behind::Size), b'\r') if self.padded => SizeEnd,
+            (Size | Name | Value | QuotedEnd | Blank(_), b';') => NameStart,
+            (Size, b' ' | b'\t') => Blank(Behind::Size),
+            (Name, b' ' | b'\t') => Blank(Behind::Name),
+            (Value | QuotedEnd, b' ' | b'\t') => Blank(Behind::Value),
+            (Blank(_) | NameStart | ValueStart, b' ' | b'\t') => state,
+            (Name | Blank(Behind::Name), b'=') => ValueStart,
+            (NameStart | Name, byte) if is_token(byte) => Name,
+            (ValueStart, b'"') => Quoted,
+            (ValueStart | Value, byte) if is_token(byte) => Value,
+            (Quoted, b'"') => QuotedEnd,
+            (Quoted, b'\\') => Escaped,
+            (Quoted | Escaped, byte) if is_text(byte) => Quoted,
             _ => return Err(BadChunk),
         })
     }
 
-    fn spend(&mut self) -> Result<(), BadChunk> {
-        self.overhead += 1;
-        if self.overhead > OVERHEAD_BYTES {
-            Err(BadChunk)
-        } else {
-            Ok(())
-        }
+    fn spend(&mut self, bound: u32) -> Result<(), BadChunk> {
+        self.idle += 1;
+        if self.idle > bound { Err(BadChunk) } else { Ok(()) }
     }
+}
+
+/// Bytes that values may have: no control byte but the tab (RFC 9110 section 5.5).
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 #[cfg(test)]
@@ -161,10 +239,61 @@ mod tests {
             "0\r\n\n",
             "-1\r\n",
             "5;\nhello\r\n",
-            "00000000000000005\r\n",
+            "10000000000000000\r\n",
+            "ffffffffffffffff\r\n",
         ] {
             assert_eq!(decode(bad.as_bytes()), Err(BadChunk), "{bad:?}");
         }
+    }
+
+    /// All of these were taken for chunks.
+    #[test]
+    fn size_lines_and_trailers_have_their_form() {
+        for bad in ["5;", "5 ", "5 garbage", "5 5", "5;a=", "5;a b", "5;=b", "5;a=\"b", "5;a=\"b\"c", "5;a\0", "5;a=\"\0\"", "5;;", "5;a ", "5;a=b "] {
+            let body = format!("{bad}\r\nhello\r\n0\r\n\r\n");
+            assert_eq!(decode(body.as_bytes()), Err(BadChunk), "{bad:?}");
+        }
+        for bad in ["0 x\r\n\r\n", "0\r\nno colon\r\n\r\n", "0\r\n: b\r\n\r\n", "0\r\na: b\r\n folded\r\n\r\n", "0\r\na: \0\r\n\r\n", "0\r\na : b\r\n\r\n"] {
+            assert_eq!(decode(bad.as_bytes()), Err(BadChunk), "{bad:?}");
+        }
+        for good in ["5;a", "5;a=b", "5 ; a = b", "5;a=\"b;\\\"\"", "5;a=\"\";b", "5\t;a;b=c"] {
+            let body = format!("{good}\r\nhello\r\n0\r\nA:\r\nB: c\td\r\n\r\n");
+            assert_eq!(decode(body.as_bytes()), Ok((b"hello".to_vec(), vec![], true)), "{good:?}");
+        }
+    }
+
+    /// More than 15 digits were refused, however small the number.
+    #[test]
+    fn zeros_may_lead_a_size() {
+        for zeros in [15, 16, 1_000] {
+            let body = format!("{0}5\r\nhello\r\n{0}0\r\n\r\n", "0".repeat(zeros));
+            assert_eq!(decode(body.as_bytes()), Ok((b"hello".to_vec(), vec![], true)), "{zeros}");
+        }
+        let endless = "0".repeat(LINE_BYTES as usize + 1);
+        assert_eq!(decode(endless.as_bytes()), Err(BadChunk));
+    }
+
+    /// The bound was one of the whole body: signed chunks of a large file broke off after 64 KiB of signatures.
+    #[test]
+    fn extensions_are_bounded_by_chunk() {
+        let signature = "a".repeat(64);
+        let body = format!("1;chunk-signature={signature}\r\nx\r\n").repeat(5_000) + "0\r\n\r\n";
+        let (data, _, done) = decode(body.as_bytes()).unwrap();
+        assert_eq!((data.len(), done), (5_000, true));
+        let long = format!("1;{}\r\n", "a".repeat(LINE_BYTES as usize + 1));
+        assert_eq!(decode(long.as_bytes()), Err(BadChunk));
+        let trailers = format!("0\r\n{}\r\n", "a: b\r\n".repeat(TRAILER_BYTES as usize));
+        assert_eq!(decode(trailers.as_bytes()), Err(BadChunk));
+    }
+
+    #[test]
+    fn old_servers_pad_their_sizes() {
+        let mut bytes = b"5   \r\nhello\r\n0  \r\n\r\n".to_vec();
+        let length = bytes.len();
+        let mut decoder = Decoder::of_answer();
+        assert_eq!(decoder.decode(&mut bytes, 0, length), Ok((5, length)));
+        assert!(decoder.is_done());
+        assert_eq!(Decoder::of_answer().decode(&mut b"5 x\r\n".to_vec(), 0, 5), Err(BadChunk));
     }
 
     proptest! {

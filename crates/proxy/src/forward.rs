@@ -13,7 +13,7 @@ use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
 use crate::read::{Incoming, Next};
 use crate::route;
 use crate::secure::Wire;
-use crate::settle::{self, Closing};
+use crate::settle::{self, Closing, Owes};
 use crate::sweep::{Ended, Slot};
 use crate::tls::TargetStream;
 use crate::worker::Worker;
@@ -273,17 +273,23 @@ impl<W: Wire> Passage<'_, W> {
                 let keep = keep && !upload.streamed && upload.is_whole();
                 return self.fail(Reason::BadAnswer, exchange, keep).await;
             };
-            self.decide(exchange, Outcome::Answered(head.status));
             let to_chunks =
                 !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+            let mut pump = Pump::of_answer(framing, to_chunks);
+            let (from, to) = (HEADROOM + head.length, self.desk.body_end);
+            if pump.decode(&mut self.desk.body, from, to).is_err() {
+                // Nothing of it has gone out, so the client can be told.
+                let keep = keep && !upload.streamed && upload.is_whole();
+                return self.fail(Reason::BadAnswer, exchange, keep).await;
+            }
+            self.decide(exchange, Outcome::Answered(head.status));
             let ends_with_close =
                 self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
             let keep = keep && !ends_with_close && upload.is_whole();
             let target_keeps = !head.http_10 && !head.says.close;
             let extras = self.extras(exchange);
             self.begin_answer(&head, framing, to_chunks, keep, &extras);
-            let mut pump = Pump::new(framing, to_chunks);
-            if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump, head.length).await {
+            if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump).await {
                 self.outlive(exchange, stream, reason);
                 self.decide(exchange, Outcome::Failed(reason));
                 self.slot.watch(None);
@@ -311,7 +317,8 @@ impl<W: Wire> Passage<'_, W> {
                 self.desk.start = upload.next;
                 Next::Idle
             } else {
-                Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
+                let owes = Owes::of(!upload.pump.is_read(), self.idle_timeout);
+                Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk, owes)).await;
                 Next::Close
             }
         }
@@ -324,7 +331,8 @@ impl<W: Wire> Passage<'_, W> {
         if ends_with_close {
             self.client.break_off();
         } else if !W::FRAMED && reason != Reason::ClientGone {
-            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk)).await;
+            let owes = Owes::of(false, self.idle_timeout);
+            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk, owes)).await;
         }
         Next::Close
     }
@@ -372,18 +380,15 @@ impl<W: Wire> Passage<'_, W> {
         self.answer(exchange, &answer, keep).await
     }
 
-    /// Passes the answer's head and body on, while the request's body may still go up. None when all is through.
+    /// Passes the answer's head on and its body, whose first part was decoded, while the request's body may still go up. None when
+    /// all is through.
     async fn pass_body(
         &mut self,
         target: &mut TargetStream,
         upload: &mut Upload,
         pump: &mut Pump,
-        head_length: usize,
     ) -> Option<Reason> {
-        let (from, to) = (HEADROOM + head_length, self.desk.body_end);
-        if pump.feed(&mut self.desk.body, from, to).is_err() {
-            return Some(Reason::BadAnswer);
-        }
+        pump.frame(&mut self.desk.body);
         if !pump.is_read() {
             self.worker.desks.borrow_mut().enlarge_body(self.desk);
         }

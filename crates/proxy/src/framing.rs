@@ -39,6 +39,8 @@ impl From<Unclear> for Reason {
 struct Claims {
     length: Option<u64>,
     chunked: bool,
+    /// Identity was named as a coding, which it no longer is (RFC 9112 section 7).
+    identity: bool,
     codings: u32,
 }
 
@@ -53,19 +55,32 @@ fn claims(fields: &[Field], head: &[u8]) -> Result<Claims, Unclear> {
             }
             claims.length = Some(length);
         } else if field.is(Known::TransferEncoding) {
-            claims.codings += 1;
-            let value = field.value(head);
-            if value.eq_ignore_ascii_case(b"chunked") {
-                claims.chunked = true;
-            } else if !value.eq_ignore_ascii_case(b"identity") {
-                return Err(Unclear::UnknownCoding);
-            }
+            codings(field.value(head), &mut claims)?;
         }
     }
     if claims.codings > 1 {
         return Err(Unclear::Malformed);
     }
     Ok(claims)
+}
+
+/// A list of codings, of whose elements some may be empty (RFC 9110 section 5.6.1.2). One without any coding is none.
+fn codings(value: &[u8], claims: &mut Claims) -> Result<(), Unclear> {
+    let before = claims.codings;
+    for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+        if coding.is_empty() {
+            continue;
+        }
+        claims.codings += 1;
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            claims.chunked = true;
+        } else if coding.eq_ignore_ascii_case(b"identity") {
+            claims.identity = true;
+        } else {
+            return Err(Unclear::UnknownCoding);
+        }
+    }
+    if claims.codings == before { Err(Unclear::Malformed) } else { Ok(()) }
 }
 
 fn digits(value: &[u8]) -> Option<u64> {
@@ -81,12 +96,16 @@ fn digits(value: &[u8]) -> Option<u64> {
 /// request: RFC 9112 section 6.1).
 pub(crate) fn of_request(fields: &[Field], head: &[u8], http_10: bool) -> Result<(Framing, bool), Unclear> {
     let claims = claims(fields, head)?;
+    // Beside a length it is passed over; alone it says nothing of where the body ends.
+    if claims.identity && claims.length.is_none() {
+        return Err(Unclear::Malformed);
+    }
     match (claims.chunked, claims.length) {
         // A coding in HTTP/1.0 is a sign of faulty framing (RFC 9112 section 6.1).
         (true, _) if http_10 => Err(Unclear::Malformed),
         (true, length) => Ok((Framing::Chunked, length.is_some())),
-        (false, Some(length)) if length > 0 => Ok((Framing::Length(length), claims.codings > 0)),
-        (false, _) => Ok((Framing::None, false)),
+        (false, Some(length)) if length > 0 => Ok((Framing::Length(length), claims.identity)),
+        (false, _) => Ok((Framing::None, claims.identity)),
     }
 }
 
@@ -162,6 +181,19 @@ mod tests {
                 Err(Unclear::UnknownCoding),
             ),
             ("Transfer-Encoding: xchunked\r\n", Err(Unclear::UnknownCoding)),
+            // These were a coding that is not spoken here: 501.
+            ("Transfer-Encoding: , chunked\r\n", Ok((Framing::Chunked, false))),
+            ("Transfer-Encoding: chunked,\r\n", Ok((Framing::Chunked, false))),
+            ("Transfer-Encoding: chunked, ,\r\n", Ok((Framing::Chunked, false))),
+            ("Transfer-Encoding: chunked, chunked\r\n", Err(Unclear::Malformed)),
+            ("Transfer-Encoding: ,\r\n", Err(Unclear::Malformed)),
+            // These passed as requests without a body.
+            ("Transfer-Encoding: identity\r\n", Err(Unclear::Malformed)),
+            ("Transfer-Encoding: \r\n", Err(Unclear::Malformed)),
+            (
+                "Transfer-Encoding: identity\r\nContent-Length: 0\r\n",
+                Ok((Framing::None, true)),
+            ),
         ];
         for (lines, expected) in cases {
             assert_eq!(framing(lines), expected, "{lines:?}");

@@ -81,6 +81,15 @@ impl Pump {
         }
     }
 
+    /// The body of an answer.
+    pub(crate) fn of_answer(framing: Framing, to_chunks: bool) -> Pump {
+        let mut pump = Pump::new(framing, to_chunks);
+        if let Source::Chunked(decoder) = &mut pump.source {
+            *decoder = Decoder::of_answer();
+        }
+        pump
+    }
+
     /// Whether the whole body was read.
     pub(crate) fn is_read(&self) -> bool {
         self.complete
@@ -109,6 +118,13 @@ impl Pump {
     /// Makes `buffer[from..to]`, fresh from the source, ready to be written. The buffer must have HEADROOM (or bytes
     /// nobody needs) before `from` and TAILROOM behind `to`, when the body goes out in chunks.
     pub(crate) fn feed(&mut self, buffer: &mut [u8], from: usize, to: usize) -> Result<(), PumpError> {
+        self.decode(buffer, from, to)?;
+        self.frame(buffer);
+        Ok(())
+    }
+
+    /// The first half of [`Pump::feed`]: what of `buffer[from..to]` is the body. Touches nothing before `from`.
+    pub(crate) fn decode(&mut self, buffer: &mut [u8], from: usize, to: usize) -> Result<(), PumpError> {
         let (end, read) = match &mut self.source {
             Source::Done => (from, from),
             Source::UntilClose => (to, to),
@@ -132,15 +148,19 @@ impl Pump {
         self.taken += (read - from) as u64;
         self.leftover = (read, to);
         self.complete = matches!(self.source, Source::Done);
-        self.ready = if self.to_chunks {
+        self.ready = (from, end);
+        Ok(())
+    }
+
+    /// The second half: puts what was decoded in the form in which it is written.
+    pub(crate) fn frame(&mut self, buffer: &mut [u8]) {
+        if self.to_chunks {
+            let (from, end) = self.ready;
             if self.complete {
                 self.move_leftover(buffer, from, end);
             }
-            enchunk(buffer, from, end, self.complete)
-        } else {
-            (from, end)
-        };
-        Ok(())
+            self.ready = enchunk(buffer, from, end, self.complete);
+        }
     }
 
     /// The last chunk is written behind the data. Where less than that was read there (the rest of the source's own
@@ -156,11 +176,9 @@ impl Pump {
 
     /// Appends what `raw` holds of the body to `out`, as it is to be written; returns how much of `raw` it was.
     pub(crate) fn feed_into(&mut self, raw: &mut [u8], out: &mut Vec<u8>) -> Result<usize, PumpError> {
-        let to_chunks = core::mem::replace(&mut self.to_chunks, false);
+        let to_chunks = self.to_chunks;
         let length = raw.len();
-        let fed = self.feed(raw, 0, length);
-        self.to_chunks = to_chunks;
-        fed?;
+        self.decode(raw, 0, length)?;
         let (from, to) = self.take_ready();
         if to_chunks && to > from {
             use std::io::Write as _;
@@ -220,6 +238,35 @@ impl Pump {
                 Err(_) => return Poll::Ready(Err(PumpError::Source)),
             }
         }
+    }
+
+    /// Reads on and drops what comes, to the body's end: its sink takes no more, and its sender may listen only once it has
+    /// sent everything.
+    pub(crate) fn poll_discard<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        buffer: &mut [u8],
+        progress: &mut bool,
+    ) -> Poll<Result<(), PumpError>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+    {
+        self.ready = (0, 0);
+        while !self.complete {
+            let mut room = ReadBuf::new(buffer);
+            match ready!(Pin::new(&mut *source).poll_read(cx, &mut room)) {
+                Ok(()) if room.filled().is_empty() => self.close(buffer)?,
+                Ok(()) => {
+                    *progress = true;
+                    let to = room.filled().len();
+                    self.decode(buffer, 0, to)?;
+                }
+                Err(_) => return Poll::Ready(Err(PumpError::Source)),
+            }
+            self.ready = (0, 0);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what is ready; true when more is to be read, false when the body is through.

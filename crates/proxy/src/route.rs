@@ -12,7 +12,7 @@ use crate::names::Known;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
-use crate::settle::{self, Closing};
+use crate::settle::{self, Closing, Owes};
 use crate::spans;
 use crate::sweep::Slot;
 use crate::worker::Worker;
@@ -301,7 +301,11 @@ pub(crate) async fn own_answer<W: Wire>(
             Next::Idle
         }
         _ => {
-            Box::pin(settle::linger(worker, client, slot, desk)).await;
+            let owes = Owes::of(
+                incoming.framing != Framing::None,
+                listener.balancer.settings.idle_timeout,
+            );
+            Box::pin(settle::linger(worker, client, slot, desk, owes)).await;
             Next::Close
         }
     }

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// after this time died of something else, and its request may have been at work all the while.
 const STALE_WINDOW: Duration = Duration::from_secs(1);
 
+/// Times a request is sent that no target processes: each may cost a fresh connection.
+const UNPROCESSED_ATTEMPTS: usize = 5;
+
 impl Exchange {
     pub(super) fn not_connected(
         &mut self,
@@ -63,13 +66,18 @@ impl Exchange {
         mind: &mut Mind,
         stats: &BalancerStats,
     ) -> Step {
+        let unprocessed = death.sent == Sent::Unprocessed;
         let unsent = death.sent == Sent::Nothing;
         let quick = self
             .record
             .sent
             .is_some_and(|sent| now.since(sent) < STALE_WINDOW);
-        let stale = death.reused && death.replayable && (unsent || (self.safe && quick));
+        let stale = death.reused && death.replayable && !unprocessed && (unsent || (self.safe && quick));
         match self.record.target.clone() {
+            Some(target) if unprocessed && death.replayable && self.attempts < UNPROCESSED_ATTEMPTS => {
+                count(&stats.stale_retries);
+                self.elsewhere(now, target, picture, mind, stats)
+            }
             Some(target) if stale && self.attempts < ATTEMPTS => {
                 count(&stats.stale_retries);
                 self.resend(now, target, picture, mind, stats)
@@ -78,7 +86,7 @@ impl Exchange {
                 if let Some(target) = target {
                     count(&target.stats.totals.of(mind.worker).died);
                 }
-                let harmless = death.replayable && (unsent || self.safe);
+                let harmless = death.replayable && (unsent || unprocessed || self.safe);
                 if let Some(step) = harmless.then(|| self.again(now, picture, mind, stats)).flatten() {
                     count(&stats.answer_retries);
                     return step;
@@ -86,6 +94,30 @@ impl Exchange {
                 self.lose(now, mind);
                 self.answer(Reason::TargetClosed)
             }
+        }
+    }
+
+    /// Sends what this target did not process to another one; to the same over a fresh connection if there is none, or if a slot
+    /// is held there.
+    fn elsewhere(
+        &mut self,
+        now: Mono,
+        target: Arc<TargetView>,
+        picture: &Picture,
+        mind: &mut Mind,
+        stats: &BalancerStats,
+    ) -> Step {
+        self.refused.push(target.id);
+        let group = self.record.group.and_then(|group| picture.group(group));
+        let other = group
+            .filter(|group| self.line.is_none() || !group.is_limited())
+            .and_then(|group| mind.choose(now, group, self.zone, &self.refused));
+        match other {
+            Some(slot) => {
+                let reuse = self.reuse();
+                self.send(now, slot, reuse, mind)
+            }
+            None => self.resend(now, target, picture, mind, stats),
         }
     }
 

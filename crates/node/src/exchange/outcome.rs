@@ -20,6 +20,8 @@ pub enum ConnectError {
 pub enum Sent {
     /// Not a byte.
     Nothing,
+    /// Some or all, and the target says itself that it did nothing with it (RFC 9113 section 8.7).
+    Unprocessed,
     /// Some or all.
     Some,
 }

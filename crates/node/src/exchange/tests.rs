@@ -237,6 +237,34 @@ fn who_may_be_sent_again() {
     }
 }
 
+/// A first request of a connection, and any with a body, was answered 502.
+#[test]
+fn what_was_not_processed_goes_elsewhere_whatever_it_asks_for() {
+    for reused in [true, false] {
+        let (mut run, first) = Case::begin(2, "POST", "/");
+        let Step::Send { target: first, .. } = first else {
+            panic!("{first:?}")
+        };
+        let mut seen = vec![first.id];
+        for attempt in 2..=5 {
+            let step = run.on(5, died(reused, Sent::Unprocessed, true));
+            let Step::Send { target, .. } = step else {
+                panic!("{step:?} after {attempt}")
+            };
+            seen.push(target.id);
+            assert_eq!(run.in_flight(), 1);
+        }
+        assert_ne!(seen[0], seen[1], "another target, if there is one");
+        assert_eq!(status(run.on(5, died(reused, Sent::Unprocessed, true))), Some(502));
+        let (mut run, _) = Case::begin(2, "POST", "/");
+        assert_eq!(
+            status(run.on(5, died(reused, Sent::Unprocessed, false))),
+            Some(502),
+            "not at hand any more"
+        );
+    }
+}
+
 #[test]
 fn a_refused_request_tries_each_target_once() {
     let (mut run, step) = Case::begin(3, "POST", "/");

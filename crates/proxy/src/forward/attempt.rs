@@ -11,13 +11,32 @@ use crate::secure::Wire;
 use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use forebay_node::{Death, Outcome, Reason, Sent};
+use forebay_units::Mono;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Interim answers (1xx) a target may send before its final one.
-const INTERIM_ANSWERS: u32 = 16;
+/// Interim answers (1xx) a target may send at once before its final one, and the time that buys it one more: a target may tell
+/// of its progress for as long as it works, and not keep us busy with nothing else.
+const INTERIM_ANSWERS: u32 = 128;
+const INTERIM_PACE: Duration = Duration::from_millis(250);
+
+/// Interim answers of one attempt.
+struct Interim {
+    count: u32,
+    since: Mono,
+}
+
+impl Interim {
+    /// Counts one. False if it is one too many.
+    fn take(&mut self, now: Mono) -> bool {
+        self.count = self.count.saturating_add(1);
+        let bought = now.since(self.since).as_millis() / INTERIM_PACE.as_millis();
+        u128::from(self.count) <= u128::from(INTERIM_ANSWERS) + bought
+    }
+}
 
 /// How an attempt to get an answer's head ended.
 pub(super) enum Attempt {
@@ -131,7 +150,10 @@ impl<W: Wire> Passage<'_, W> {
         upload.stopped = false;
         self.desk.open_body();
         let mut filled = HEADROOM;
-        let mut interim = 0;
+        let mut interim = Interim {
+            count: 0,
+            since: self.worker.recent(),
+        };
         let mut read = None;
         loop {
             match self.answer_head(&mut filled, &mut interim) {
@@ -140,7 +162,7 @@ impl<W: Wire> Passage<'_, W> {
                 Err(()) => return Attempt::Failed(Outcome::Failed(Reason::BadAnswer)),
             }
             match read {
-                Some(0) if filled == HEADROOM && interim == 0 => {
+                Some(0) if filled == HEADROOM && interim.count == 0 => {
                     return Attempt::Failed(Outcome::Died(Death {
                         reused: connection.reused,
                         sent: if upload.written == 0 {
@@ -187,7 +209,7 @@ impl<W: Wire> Passage<'_, W> {
     }
 
     /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many.
-    fn answer_head(&mut self, filled: &mut usize, interim: &mut u32) -> Result<Option<AnswerHead>, ()> {
+    fn answer_head(&mut self, filled: &mut usize, interim: &mut Interim) -> Result<Option<AnswerHead>, ()> {
         while *filled > HEADROOM {
             let head = &self.desk.body[HEADROOM..*filled];
             match AnswerHead::parse(head, &mut self.desk.answer_fields) {
@@ -195,8 +217,7 @@ impl<W: Wire> Passage<'_, W> {
                 // What nobody asked for.
                 Ok(Some(answer)) if answer.status == 101 => return Err(()),
                 Ok(Some(answer)) if answer.status < 200 => {
-                    *interim += 1;
-                    if *interim > INTERIM_ANSWERS {
+                    if !interim.take(self.worker.recent()) {
                         return Err(());
                     }
                     let rest = HEADROOM + answer.length;
@@ -284,6 +305,14 @@ impl<W: Wire> Passage<'_, W> {
         upload: &mut Upload,
         progress: &mut bool,
     ) -> Option<Waited> {
+        if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
+            // What broke off is of no use to anybody any more: it shows when the connection is closed.
+            let dropped = upload.pump.poll_discard(cx, self.client, &mut self.desk.input, progress);
+            upload.streamed = true;
+            upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
+            self.desk.note.body = upload.pump.taken;
+            return None;
+        }
         if upload.stopped || upload.pump.is_done() {
             self.client.gather(cx);
             return None;
@@ -319,6 +348,22 @@ impl<W: Wire> Passage<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_may_be_told_for_long() {
+        // The 17th was one too many, whenever it came.
+        let mut interim = Interim {
+            count: 0,
+            since: Mono::ZERO,
+        };
+        for _ in 0..INTERIM_ANSWERS {
+            assert!(interim.take(Mono::ZERO));
+        }
+        assert!(!interim.take(Mono::ZERO));
+        for second in 1..=1_000 {
+            assert!(interim.take(Mono::from_millis(second * 1_000)), "{second}");
+        }
+    }
 
     #[test]
     fn a_body_that_was_read_and_not_written_is_not_whole() {

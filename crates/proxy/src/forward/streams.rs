@@ -14,11 +14,11 @@ use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::read::Next;
 use crate::secure::Wire;
-use crate::settle;
+use crate::settle::{self, Owes};
 use crate::sweep::Ended;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
 use forebay_units::Mono;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
@@ -30,14 +30,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+/// Bytes of a request's body that are kept until an answer comes, so that a target that did not process the request is no harm.
+const REPLAY_BYTES: usize = 64 * 1024;
+
 /// One body on its way from stream to stream.
 #[derive(Default)]
 struct Body {
     done: bool,
+    /// Its sink takes no more: it is done, and was not sent to its end.
+    stopped: bool,
     moved: u64,
     /// What it waits for is the sink's room, not its source.
     held_up: bool,
-    /// Something was taken from the source that it will not give again, whether or not it was sent.
+    /// What was taken from the source, as long as that is not much.
+    kept: BytesMut,
+    /// Something was taken from the source that was not kept.
     taken: bool,
 }
 
@@ -48,6 +55,20 @@ enum Broken {
 }
 
 impl Body {
+    /// A body that is not kept: it can be sent once only.
+    fn once(done: bool) -> Body {
+        Body {
+            done,
+            taken: true,
+            ..Body::default()
+        }
+    }
+
+    /// The sink takes no more.
+    fn stop(&mut self) {
+        (self.done, self.stopped) = (true, true);
+    }
+
     /// Moves on as far as both streams allow. The source is given room again only for what the sink took.
     fn poll(
         &mut self,
@@ -71,9 +92,14 @@ impl Body {
                     };
                     let piece = bytes.split_to(room.ok_or(Broken::Sink)?);
                     let room = piece.len();
-                    sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
+                    if self.taken || self.kept.len() + room > REPLAY_BYTES {
+                        (self.taken, self.kept) = (true, BytesMut::new());
+                    } else {
+                        self.kept.extend_from_slice(&piece);
+                    }
+                    // Taken is taken: what can't be sent is kept all the same.
                     source.release(room);
-                    self.taken = true;
+                    sink.send_data(piece, false).map_err(|_| Broken::Sink)?;
                     self.moved += room as u64;
                     *progress = true;
                 }
@@ -184,17 +210,33 @@ impl<W: Wire> Passage<'_, W> {
             slot.until(wait).await
         };
         *taken |= flight.up.taken;
+        let mut kept = core::mem::take(&mut flight.up.kept);
+        if !matches!(waited, Ok(Waited::Head(_))) {
+            self.put_back(core::mem::take(&mut kept), *taken);
+        }
         match waited {
             Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*taken) {
                 Some(step) => {
                     flight.sink.send_reset(Code::CANCEL);
+                    self.put_back(kept, *taken);
                     Err(Instead::Step(step))
                 }
-                None => Ok(self.pass_on(exchange, flight, response).await),
+                None => {
+                    drop(kept);
+                    flight.up.taken = true;
+                    Ok(self.pass_on(exchange, flight, response).await)
+                }
             },
             Ok(Waited::Dead(error)) => {
-                let unsent = was_not_processed(&error);
-                let sent = if unsent { Sent::Nothing } else { Sent::Some };
+                if error.is_go_away() {
+                    // It stands for as long as the last of its streams lives, and takes no new ones.
+                    flight.alive.set(false);
+                }
+                let sent = if was_not_processed(&error) {
+                    Sent::Unprocessed
+                } else {
+                    Sent::Some
+                };
                 Err(died(flight.reused, sent, *taken))
             }
             Ok(Waited::Failed(reason)) => {
@@ -205,6 +247,13 @@ impl<W: Wire> Passage<'_, W> {
                 flight.sink.send_reset(Code::CANCEL);
                 Err(Outcome::Failed(self.blame(&flight, ended, false)).into())
             }
+        }
+    }
+
+    /// Gives the source back what was taken of it, if that was kept.
+    fn put_back(&mut self, kept: BytesMut, taken: bool) {
+        if !taken && !kept.is_empty() && let Some(stream) = self.client.stream() {
+            stream.body.put_back(kept);
         }
     }
 
@@ -233,7 +282,7 @@ impl<W: Wire> Passage<'_, W> {
             let up = if self.incoming.framing == Framing::None {
                 0
             } else {
-                SEND_BUFFER
+                SEND_BUFFER + REPLAY_BYTES
             };
             let bytes = STREAM_WINDOW as usize + up;
             self.desk.streams = self.worker.desks.borrow().promise(self.desk, bytes);
@@ -298,7 +347,7 @@ impl<W: Wire> Passage<'_, W> {
             match flight.up.poll(cx, &mut stream.body, &mut flight.sink, progress) {
                 Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Waited::Failed(Reason::ClientGone)),
                 // It may have answered before it stopped reading.
-                Poll::Ready(Err(Broken::Sink)) => flight.up.done = true,
+                Poll::Ready(Err(Broken::Sink)) => flight.up.stop(),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
         }
@@ -344,10 +393,7 @@ impl<W: Wire> Passage<'_, W> {
         let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
         h2::add_extras(headers, &extras);
         self.desk.note.sent += h2::head_bytes(&head);
-        let mut down = Body {
-            done: ends,
-            ..Body::default()
-        };
+        let mut down = Body::once(ends);
         let failed = if self.client.send_head(head, ends).is_err() {
             Some(Reason::ClientGone)
         } else {
@@ -365,8 +411,9 @@ impl<W: Wire> Passage<'_, W> {
         }
         let now = self.now();
         self.log(exchange, now);
-        if failed.is_none() && !flight.up.done {
-            settle::linger(self.worker, self.client, self.slot, self.desk).await;
+        if failed.is_none() && (flight.up.stopped || !flight.up.done) {
+            let owes = Owes::of(true, self.idle_timeout);
+            settle::linger(self.worker, self.client, self.slot, self.desk, owes).await;
         }
         Next::Close
     }
@@ -390,7 +437,7 @@ impl<W: Wire> Passage<'_, W> {
                 {
                     match broken {
                         Broken::Source => return Poll::Ready(Some(Reason::ClientGone)),
-                        Broken::Sink => flight.up.done = true,
+                        Broken::Sink => flight.up.stop(),
                     }
                 }
                 let polled = down.poll(cx, body, sink, &mut progress).map(|done| match done {

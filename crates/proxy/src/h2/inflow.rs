@@ -11,6 +11,8 @@ pub(crate) struct Inflow {
     next: Bytes,
     /// What came behind it.
     behind: BytesMut,
+    /// Bytes at the front for which the sender has its room again: they were taken, and put back.
+    released: usize,
 }
 
 impl Inflow {
@@ -19,7 +21,15 @@ impl Inflow {
             frames,
             next: Bytes::new(),
             behind: BytesMut::new(),
+            released: 0,
         }
+    }
+
+    /// Puts bytes back that were taken from the front, and released.
+    pub(crate) fn put_back(&mut self, mut bytes: BytesMut) {
+        self.released += bytes.len();
+        bytes.extend_from_slice(&self.next);
+        self.next = bytes.freeze();
     }
 
     /// Bytes to take from the front, at least one; none at the body's end.
@@ -64,7 +74,11 @@ impl Inflow {
 
     /// Lets the sender send so many bytes more. One that reset the stream needs no room.
     pub(crate) fn release(&mut self, count: usize) {
-        let _ = self.frames.flow_control().release_capacity(count);
+        let again = count.min(self.released);
+        self.released -= again;
+        if count > again {
+            let _ = self.frames.flow_control().release_capacity(count - again);
+        }
     }
 
     /// What came behind the body.

@@ -35,6 +35,11 @@ const TOKEN: [bool; 256] = {
     token
 };
 
+/// Whether a token may have this byte.
+pub(crate) fn is_token(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
 /// Bytes of the token that these begin with.
 fn token(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|&&byte| TOKEN[usize::from(byte)]).count()
