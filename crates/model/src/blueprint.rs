@@ -77,6 +77,10 @@ pub struct BalancerSettings {
     pub xff_client_port: bool,
     /// Whether the Host header goes on untouched.
     pub preserve_host: bool,
+    /// Whether a Host header that goes on untouched must be one host, as any other must. ALB does not ask for that.
+    pub check_host: bool,
+    /// How far the path that rules see goes in resembling what targets may make of it.
+    pub paths: PathMode,
     /// Whether headers with names outside `[-A-Za-z0-9]+` are dropped.
     pub drop_invalid_headers: bool,
     /// What becomes of requests that servers may read differently.
@@ -105,6 +109,8 @@ impl Default for BalancerSettings {
             xff_mode: XffMode::Append,
             xff_client_port: false,
             preserve_host: false,
+            check_host: true,
+            paths: PathMode::Normal,
             drop_invalid_headers: false,
             desync: DesyncMode::default(),
             access_log: None,
@@ -115,6 +121,15 @@ impl Default for BalancerSettings {
             tls_headers: false,
         }
     }
+}
+
+/// The form of a path that rules see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathMode {
+    /// Escaped unreserved characters are decoded and dot segments removed (RFC 3986).
+    Normal,
+    /// Escaped slashes are slashes, too, and runs of them are one; what servers may still read differently is refused.
+    Strict,
 }
 
 /// A listener's or a group's protocol.

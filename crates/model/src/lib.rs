@@ -16,7 +16,8 @@ mod tls_policy;
 pub use algorithm::Algorithm;
 pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
-    ListenerSettings, NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, XffMode,
+    ListenerSettings, NodeBlueprint, PathMode, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
+    XffMode,
 };
 pub use health::{
     Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth,

@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub wall: Wall,
     /// It asks for a WebSocket.
     pub upgrade: bool,
+    /// The path that rules see, if it is not the facts' own (whose normal form they see otherwise).
+    pub rule_path: Option<&'a [u8]>,
 }
 
 /// What a client speaks.
@@ -204,11 +206,11 @@ impl Exchange {
         mind: &mut Mind,
         stats: &BalancerStats,
     ) -> Step {
-        let Some(won) = listener
-            .rules
-            .as_ref()
-            .and_then(|rules| rules.decide(&request.facts))
-        else {
+        let facts = Facts {
+            path: request.rule_path.unwrap_or(request.facts.path),
+            ..request.facts
+        };
+        let Some(won) = listener.rules.as_ref().and_then(|rules| rules.decide(&facts)) else {
             self.record.rule_error = true;
             return self.answer(Reason::NotServed);
         };

@@ -309,6 +309,7 @@ impl Ask {
             speaks: self.speaks,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade: false,
+            rule_path: None,
         }
     }
 }

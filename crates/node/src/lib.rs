@@ -32,7 +32,7 @@ pub use forebay_admission::{Figures, Why};
 pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
-pub use forebay_routing::{Facts, Headers, TransformError};
+pub use forebay_routing::{Facts, Headers, TransformError, strict_path};
 pub use gate::{ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
 pub use load::InFlight;
 pub use mind::Mind;

@@ -11,6 +11,8 @@ pub enum Reason {
     RedirectTooLong,
     /// The request is no HTTP, or breaks a limit.
     Malformed,
+    /// Servers differ on what the path names, and its load balancer asks for paths that are beyond doubt.
+    AmbiguousPath,
     /// The request line is longer than 16 KiB.
     UriTooLong,
     /// TRACE is not allowed.
@@ -83,6 +85,7 @@ impl Reason {
             Reason::Redirect => "redirect",
             Reason::RedirectTooLong => "redirect-too-long",
             Reason::Malformed => "malformed",
+            Reason::AmbiguousPath => "ambiguous-path",
             Reason::UriTooLong => "uri-too-long",
             Reason::TraceNotAllowed => "trace-not-allowed",
             Reason::TooManyForwarded => "too-many-forwarded",
@@ -145,7 +148,7 @@ impl Reason {
             Reason::FixedResponse => 200,
             Reason::Redirect => 302,
             Reason::RedirectTooLong => 507,
-            Reason::Malformed | Reason::BodyBroken | Reason::WorkIdMissing => 400,
+            Reason::Malformed | Reason::AmbiguousPath | Reason::BodyBroken | Reason::WorkIdMissing => 400,
             Reason::WorkIdUnknown => 403,
             Reason::UriTooLong => 414,
             Reason::TraceNotAllowed => 405,

@@ -231,6 +231,7 @@ impl World {
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade: false,
+            rule_path: None,
         };
         let (exchange, step) =
             Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);

@@ -31,7 +31,10 @@ pub(crate) struct Says {
 
 impl Says {
     pub(crate) fn of(fields: &[Field], head: &[u8]) -> Says {
-        let mut says = Says::default();
+        let mut says = Says {
+            dated: fields.iter().any(|field| field.is(Known::Date)),
+            ..Says::default()
+        };
         for value in connection_words(fields, head) {
             if !value.eq_ignore_ascii_case(b"keep-alive") {
                 says.close |= has_word(value, b"close");
@@ -70,6 +73,8 @@ pub(crate) struct Kept<'a> {
     bytes: &'a [u8],
     fields: &'a [Field],
     keeps_length: bool,
+    /// It says what a client that asks again must speak, which HTTP/1.1 does in a header of the connection.
+    keeps_upgrade: bool,
     names_others: bool,
     settings: &'a ListenerSettings,
 }
@@ -87,6 +92,7 @@ impl<'a> Kept<'a> {
             fields,
             // HEAD and 304 say how long the body would be; they have none.
             keeps_length: to_head || head.status == 304,
+            keeps_upgrade: false,
             names_others: head.says.names_others,
             settings,
         }
@@ -98,6 +104,9 @@ impl<'a> Kept<'a> {
             let name = field.name(self.bytes);
             set.iter().any(|set| set.0.as_bytes().eq_ignore_ascii_case(name))
         };
+        if self.keeps_upgrade && field.is(Known::Upgrade) {
+            return true;
+        }
         !(is_dropped(field.known, self.keeps_length)
             || (!set.is_empty() && overridden())
             || (self.names_others && is_named(self.fields, self.bytes, field)))
@@ -192,6 +201,7 @@ pub(crate) fn write_answer_head(
     };
     let stands = length.is_some() && has_plain_length(fields, bytes);
     kept.keeps_length |= stands;
+    kept.keeps_upgrade = head.status == 426 && fields.iter().any(|field| field.is(Known::Upgrade));
     write_lines(out, bytes, line, fields, |field| kept.keeps(field));
     write_set(out, settings);
     write_extras(out, extras);
@@ -202,9 +212,11 @@ pub(crate) fn write_answer_head(
         decimal(out, length);
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(if keep {
-        b"Connection: keep-alive\r\n\r\n"
-    } else {
-        b"Connection: close\r\n\r\n"
+    // RFC 9110 section 7.8: who sends Upgrade says so here, too.
+    out.extend_from_slice(match (keep, kept.keeps_upgrade) {
+        (true, false) => &b"Connection: keep-alive\r\n\r\n"[..],
+        (false, false) => b"Connection: close\r\n\r\n",
+        (true, true) => b"Connection: keep-alive, Upgrade\r\n\r\n",
+        (false, true) => b"Connection: close, Upgrade\r\n\r\n",
     });
 }

@@ -35,7 +35,9 @@ pub(crate) fn is_authority(host: &[u8], port: &[u8]) -> bool {
         }
         outside
     };
-    !host.iter().any(|&byte| OUTSIDE[usize::from(byte)]) && port.iter().all(u8::is_ascii_digit)
+    !host.is_empty()
+        && !host.iter().any(|&byte| OUTSIDE[usize::from(byte)])
+        && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Host without its port, and the port's text. Addresses in brackets keep their colons.
@@ -59,6 +61,7 @@ mod tests {
         assert_eq!(absolute(b"http://u@a.b/"), None);
         assert_eq!(absolute(b"ftp://a/"), None);
         assert!(is_authority(b"a.b", b"80") && is_authority(b"[::1]", b""));
+        assert!(!is_authority(b"", b"80") && !is_authority(b"", b""));
         assert!(!is_authority(b"a:x@b", b"") && !is_authority(b"a b", b"") && !is_authority(b"a", b"8o"));
     }
 }

@@ -129,7 +129,9 @@ impl Decoder {
     }
 
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
-        use State::{DataEnd, DataReturn, Done, End, SizeEnd, SizeStart, TrailerEnd, TrailerName, TrailerStart};
+        use State::{
+            DataEnd, DataReturn, Done, End, SizeEnd, SizeStart, TrailerEnd, TrailerName, TrailerStart,
+        };
         Ok(match (self.state, byte) {
             (SizeStart | State::Size, byte) if byte.is_ascii_hexdigit() => {
                 let digit = u64::from(char::from(byte).to_digit(16).ok_or(BadChunk)?);
@@ -249,16 +251,49 @@ mod tests {
     /// All of these were taken for chunks.
     #[test]
     fn size_lines_and_trailers_have_their_form() {
-        for bad in ["5;", "5 ", "5 garbage", "5 5", "5;a=", "5;a b", "5;=b", "5;a=\"b", "5;a=\"b\"c", "5;a\0", "5;a=\"\0\"", "5;;", "5;a ", "5;a=b "] {
+        for bad in [
+            "5;",
+            "5 ",
+            "5 garbage",
+            "5 5",
+            "5;a=",
+            "5;a b",
+            "5;=b",
+            "5;a=\"b",
+            "5;a=\"b\"c",
+            "5;a\0",
+            "5;a=\"\0\"",
+            "5;;",
+            "5;a ",
+            "5;a=b ",
+        ] {
             let body = format!("{bad}\r\nhello\r\n0\r\n\r\n");
             assert_eq!(decode(body.as_bytes()), Err(BadChunk), "{bad:?}");
         }
-        for bad in ["0 x\r\n\r\n", "0\r\nno colon\r\n\r\n", "0\r\n: b\r\n\r\n", "0\r\na: b\r\n folded\r\n\r\n", "0\r\na: \0\r\n\r\n", "0\r\na : b\r\n\r\n"] {
+        for bad in [
+            "0 x\r\n\r\n",
+            "0\r\nno colon\r\n\r\n",
+            "0\r\n: b\r\n\r\n",
+            "0\r\na: b\r\n folded\r\n\r\n",
+            "0\r\na: \0\r\n\r\n",
+            "0\r\na : b\r\n\r\n",
+        ] {
             assert_eq!(decode(bad.as_bytes()), Err(BadChunk), "{bad:?}");
         }
-        for good in ["5;a", "5;a=b", "5 ; a = b", "5;a=\"b;\\\"\"", "5;a=\"\";b", "5\t;a;b=c"] {
+        for good in [
+            "5;a",
+            "5;a=b",
+            "5 ; a = b",
+            "5;a=\"b;\\\"\"",
+            "5;a=\"\";b",
+            "5\t;a;b=c",
+        ] {
             let body = format!("{good}\r\nhello\r\n0\r\nA:\r\nB: c\td\r\n\r\n");
-            assert_eq!(decode(body.as_bytes()), Ok((b"hello".to_vec(), vec![], true)), "{good:?}");
+            assert_eq!(
+                decode(body.as_bytes()),
+                Ok((b"hello".to_vec(), vec![], true)),
+                "{good:?}"
+            );
         }
     }
 
@@ -267,7 +302,11 @@ mod tests {
     fn zeros_may_lead_a_size() {
         for zeros in [15, 16, 1_000] {
             let body = format!("{0}5\r\nhello\r\n{0}0\r\n\r\n", "0".repeat(zeros));
-            assert_eq!(decode(body.as_bytes()), Ok((b"hello".to_vec(), vec![], true)), "{zeros}");
+            assert_eq!(
+                decode(body.as_bytes()),
+                Ok((b"hello".to_vec(), vec![], true)),
+                "{zeros}"
+            );
         }
         let endless = "0".repeat(LINE_BYTES as usize + 1);
         assert_eq!(decode(endless.as_bytes()), Err(BadChunk));
@@ -293,7 +332,10 @@ mod tests {
         let mut decoder = Decoder::of_answer();
         assert_eq!(decoder.decode(&mut bytes, 0, length), Ok((5, length)));
         assert!(decoder.is_done());
-        assert_eq!(Decoder::of_answer().decode(&mut b"5 x\r\n".to_vec(), 0, 5), Err(BadChunk));
+        assert_eq!(
+            Decoder::of_answer().decode(&mut b"5 x\r\n".to_vec(), 0, 5),
+            Err(BadChunk)
+        );
     }
 
     proptest! {

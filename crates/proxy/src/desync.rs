@@ -27,7 +27,41 @@ pub(crate) fn classify(head: &RequestHead, bytes: &[u8], fields: &[Field]) -> Op
     if is_plain(head, bytes, fields) {
         return None;
     }
-    classify_raw(bytes)
+    match without_list(bytes, fields) {
+        Some(plain) => classify_raw(&plain)
+            .filter(|found| found.tier > LIST.tier)
+            .or(Some(LIST)),
+        None => classify_raw(bytes),
+    }
+}
+
+/// A list of codings with empty elements is legal (RFC 9110 section 5.6.1.2), and read so here. Others may read it differently, which
+/// the classifier calls worse than that.
+const LIST: Classified = Classified {
+    tier: Tier::Ambiguous,
+    reason: "BadTransferEncoding",
+};
+
+/// The head with `chunked` in the place of a list that comes to the same; none if it has no such list.
+fn without_list(bytes: &[u8], fields: &[Field]) -> Option<Vec<u8>> {
+    let mut codings = fields.iter().filter(|field| field.is(Known::TransferEncoding));
+    let (field, None) = (codings.next()?, codings.next()) else {
+        return None;
+    };
+    let value = field.value(bytes);
+    let mut named = value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|part| !part.is_empty());
+    let is_chunked = named
+        .next()
+        .is_some_and(|part| part.eq_ignore_ascii_case(b"chunked"))
+        && named.next().is_none();
+    if !is_chunked || !value.contains(&b',') {
+        return None;
+    }
+    let (start, end) = (field.value.start as usize, field.value.end as usize);
+    Some([&bytes[..start], b"chunked", &bytes[end..]].concat())
 }
 
 /// How bytes that are no head we understand are judged, as far as they are there.
@@ -192,6 +226,31 @@ mod tests {
         "HEAD / HTTP/1.1\nHost: a\n\n",
         "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\nT-------------------: 1\r\n\r\n",
     ];
+
+    /// These were refused as a coding that is not spoken here.
+    #[test]
+    fn a_list_of_one_coding_is_that_coding() {
+        let judged = |value: &str, more: &str| {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {value}\r\n{more}\r\n");
+            let mut fields = Vec::new();
+            let parsed = RequestHead::parse(head.as_bytes(), &mut fields).unwrap().unwrap();
+            classify(&parsed, head.as_bytes(), &fields).map(|found| found.tier)
+        };
+        assert_eq!(judged("chunked", ""), None);
+        for list in [", chunked", "chunked,", " ,chunked , ,"] {
+            assert_eq!(judged(list, ""), Some(Tier::Ambiguous), "{list:?}");
+            assert_eq!(
+                judged(list, "Transfer-Encoding: x\r\n"),
+                Some(Tier::Severe),
+                "{list:?}"
+            );
+        }
+        assert_eq!(
+            judged("gzip, chunked", ""),
+            None,
+            "no list of one: left to the classifier"
+        );
+    }
 
     fn judged(bytes: &[u8]) -> Option<(bool, Option<Classified>)> {
         let mut fields = Vec::new();

@@ -287,7 +287,10 @@ impl<W: Wire> Passage<'_, W> {
                 self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
             let keep = keep && !ends_with_close && upload.is_whole();
             let target_keeps = !head.http_10 && !head.says.close;
-            let extras = self.extras(exchange);
+            let mut extras = self.extras(exchange);
+            if !head.says.dated {
+                extras.push(self.worker.date_line());
+            }
             self.begin_answer(&head, framing, to_chunks, keep, &extras);
             if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump).await {
                 self.outlive(exchange, stream, reason);
@@ -317,8 +320,15 @@ impl<W: Wire> Passage<'_, W> {
                 self.desk.start = upload.next;
                 Next::Idle
             } else {
-                let owes = Owes::of(!upload.pump.is_read(), self.idle_timeout);
-                Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk, owes)).await;
+                let owes = Owes::of(upload.pump.left(), self.idle_timeout);
+                Box::pin(settle::linger(
+                    self.worker,
+                    self.client,
+                    self.slot,
+                    self.desk,
+                    owes,
+                ))
+                .await;
                 Next::Close
             }
         }
@@ -331,8 +341,15 @@ impl<W: Wire> Passage<'_, W> {
         if ends_with_close {
             self.client.break_off();
         } else if !W::FRAMED && reason != Reason::ClientGone {
-            let owes = Owes::of(false, self.idle_timeout);
-            Box::pin(settle::linger(self.worker, self.client, self.slot, self.desk, owes)).await;
+            let owes = Owes::of(0, self.idle_timeout);
+            Box::pin(settle::linger(
+                self.worker,
+                self.client,
+                self.slot,
+                self.desk,
+                owes,
+            ))
+            .await;
         }
         Next::Close
     }

@@ -80,7 +80,11 @@ fn codings(value: &[u8], claims: &mut Claims) -> Result<(), Unclear> {
             return Err(Unclear::UnknownCoding);
         }
     }
-    if claims.codings == before { Err(Unclear::Malformed) } else { Ok(()) }
+    if claims.codings == before {
+        Err(Unclear::Malformed)
+    } else {
+        Ok(())
+    }
 }
 
 fn digits(value: &[u8]) -> Option<u64> {

@@ -82,12 +82,17 @@ fn other_version(bytes: &[u8]) -> Option<(usize, u8, u8)> {
     let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
     let (before, version) = line.split_at_checked(line.len().checked_sub(VERSION.len())?)?;
-    let (Some((b' ', request)), [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]) = (before.split_last(), version)
+    let (Some((b' ', request)), [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]) =
+        (before.split_last(), version)
     else {
         return None;
     };
     let spaces = request.iter().filter(|&&byte| byte == b' ').count();
-    (spaces == 1 && major.is_ascii_digit() && minor.is_ascii_digit()).then_some((before.len(), *major, *minor))
+    (spaces == 1 && major.is_ascii_digit() && minor.is_ascii_digit()).then_some((
+        before.len(),
+        *major,
+        *minor,
+    ))
 }
 
 const VERSION: &[u8] = b"HTTP/1.1";
@@ -322,11 +327,23 @@ mod tests {
         // 505 was the answer to HTTP/1.2, which any server of HTTP/1.1 can serve, and to what is no version.
         assert_eq!(parse(b"GET / HTTP/1.2\r\n\r\n"), Ok(true));
         assert_eq!(parse(b"GET / HTTP/1.9\r\nHost: a\r\n"), Ok(false));
-        for version in ["HTTP/1", "HTTP/01.01", "HTTP/1.10", "HTTP/1.", "HTTP/ 1.2", "HTTP/a.b"] {
+        for version in [
+            "HTTP/1",
+            "HTTP/01.01",
+            "HTTP/1.10",
+            "HTTP/1.",
+            "HTTP/ 1.2",
+            "HTTP/a.b",
+        ] {
             let head = format!("GET / {version}\r\n\r\n");
             assert_eq!(parse(head.as_bytes()), Err(HeadError::Malformed), "{version}");
         }
-        for line in ["GET /a b HTTP/1.1", "GET /a b HTTP/1.2", "GET / http/1.1", "GET / HTTP/1.1 "] {
+        for line in [
+            "GET /a b HTTP/1.1",
+            "GET /a b HTTP/1.2",
+            "GET / http/1.1",
+            "GET / HTTP/1.1 ",
+        ] {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(parse(head.as_bytes()), Err(HeadError::Malformed), "{line}");
         }

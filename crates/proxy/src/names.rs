@@ -7,6 +7,7 @@ pub(crate) enum Known {
     Other,
     Connection,
     ContentLength,
+    Date,
     Expect,
     ForwardedFor,
     ForwardedPort,
@@ -33,6 +34,7 @@ impl Known {
         let (candidate, text): (Known, &[u8]) = match (name.len(), first) {
             (2, b't') => (Known::Te, b"te"),
             (4, b'h') => (Known::Host, b"host"),
+            (4, b'd') => (Known::Date, b"date"),
             (6, b'e') => (Known::Expect, b"expect"),
             (7, b'u') => (Known::Upgrade, b"upgrade"),
             (7, b't') => (Known::Trailer, b"trailer"),
@@ -84,7 +86,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [(&str, Known); 16] = [
+    const NAMES: [(&str, Known); 17] = [
+        ("Date", Known::Date),
         ("Connection", Known::Connection),
         ("Content-Length", Known::ContentLength),
         ("Expect", Known::Expect),

@@ -253,7 +253,7 @@ fn write_kept(
     write_lines(out, head, 0, fields, |field| {
         let name = field.name(head);
         match field.known {
-            Known::Other | Known::WorkRefused => {
+            Known::Other | Known::Date | Known::WorkRefused => {
                 let odd = || {
                     name.iter()
                         .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')

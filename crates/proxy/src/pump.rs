@@ -95,6 +95,15 @@ impl Pump {
         self.complete
     }
 
+    /// Bytes of the body that are still to be read; [`u64::MAX`] if that is not known.
+    pub(crate) fn left(&self) -> u64 {
+        match self.source {
+            Source::Done => 0,
+            Source::Length(left) => left,
+            Source::Chunked(_) | Source::UntilClose => u64::MAX,
+        }
+    }
+
     /// Whether all that was read was written.
     pub(crate) fn is_written(&self) -> bool {
         self.ready.0 == self.ready.1

@@ -35,6 +35,8 @@ pub(crate) struct Incoming {
     pub(crate) framing: Framing,
     /// The client wants the connection kept.
     pub(crate) keep: bool,
+    /// Its framing was claimed in two ways: others may read it differently, so both its connections end with it.
+    pub(crate) doubtful: bool,
     /// The client waits for 100 before it sends its body.
     pub(crate) expects: bool,
     /// The method is HEAD: answers have no body.
@@ -280,6 +282,7 @@ fn incoming(head: RequestHead, bytes: &[u8], fields: &[Field]) -> Result<Incomin
         head,
         framing,
         keep,
+        doubtful,
         expects,
         to_head: head.method(bytes) == b"HEAD",
         speaks: Speaks::Http1,

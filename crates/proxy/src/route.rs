@@ -16,8 +16,8 @@ use crate::settle::{self, Closing, Owes};
 use crate::spans;
 use crate::sweep::Slot;
 use crate::worker::Worker;
-use forebay_model::limits;
-use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step};
+use forebay_model::{PathMode, limits};
+use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step, strict_path};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -46,6 +46,8 @@ pub(crate) struct Wanted {
     /// None stands for `/`.
     path: Option<Span>,
     query: Option<Span>,
+    /// It asks of the server as a whole: `*` stands in the path's place.
+    of_server: bool,
 }
 
 impl Wanted {
@@ -62,7 +64,11 @@ impl Wanted {
     }
 
     pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.path.map_or(b"/", |span| span.of(head))
+        match self.path {
+            Some(span) => span.of(head),
+            None if self.of_server => b"*",
+            None => b"/",
+        }
     }
 
     pub(crate) fn query<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
@@ -301,10 +307,12 @@ pub(crate) async fn own_answer<W: Wire>(
             Next::Idle
         }
         _ => {
-            let owes = Owes::of(
-                incoming.framing != Framing::None,
-                listener.balancer.settings.idle_timeout,
-            );
+            let left = match incoming.framing {
+                Framing::None => 0,
+                Framing::Length(length) => length.saturating_sub(desk.note.body),
+                Framing::Chunked | Framing::UntilClose => u64::MAX,
+            };
+            let owes = Owes::of(left, listener.balancer.settings.idle_timeout);
             Box::pin(settle::linger(worker, client, slot, desk, owes)).await;
             Next::Close
         }
@@ -343,6 +351,7 @@ fn begin(
     now: forebay_units::Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
     judge(worker, listener, desk)?;
+    desk.note.suspect |= incoming.doubtful;
     let head = &desk.input[desk.start..desk.start + incoming.head.length];
     let fields = &desk.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
@@ -361,14 +370,24 @@ fn begin(
     }
     let host = wanted.host(head, listener);
     let port = wanted.port(head, listener).unwrap_or_default();
-    if !preserves_host(listener, head, fields, incoming) && !is_authority(host, port) {
+    let unchecked = takes_any_host(listener) && preserves_host(listener, head, fields, incoming);
+    if !unchecked && !is_authority(host, port) {
         return Err(Reason::Malformed);
     }
+    // The root's dot is no part of the name that rules ask for.
+    let host = host
+        .strip_suffix(b".")
+        .filter(|name| !name.is_empty())
+        .unwrap_or(host);
+    let path = wanted.path(head);
+    let strict = (listener.balancer.settings.paths == PathMode::Strict)
+        .then(|| strict_path(path).map_err(|_| Reason::AmbiguousPath))
+        .transpose()?;
     let request = Request {
         facts: Facts {
             method: incoming.head.method(head),
             host,
-            path: wanted.path(head),
+            path,
             query: wanted.query(head).unwrap_or_default(),
             source: visit.peer.ip(),
             headers: &Lines { fields, head },
@@ -378,6 +397,7 @@ fn begin(
         speaks: incoming.speaks,
         wall: worker.wall_at(now),
         upgrade: incoming.upgrade,
+        rule_path: strict.as_deref(),
     };
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
@@ -394,7 +414,7 @@ fn wanted(
     let target = incoming.head.target(head);
     let mut hosts = fields.iter().filter(|field| field.is(Known::Host));
     let host = hosts.next().map(|field| field.value);
-    if hosts.next().is_some() && !listener.balancer.settings.preserve_host {
+    if hosts.next().is_some() && !takes_any_host(listener) {
         return Err(Reason::Malformed);
     }
     let (authority, rest) = match target {
@@ -410,7 +430,13 @@ fn wanted(
         return Err(Reason::Malformed);
     }
     let (path, query) = parts(head, rest)?;
-    let authority = authority.or(host.filter(|host| !host.is_empty()));
+    // Of all servers (RFC 9112 section 3.2.4).
+    let of_server = authority.is_some() && rest.is_empty() && incoming.head.method(head) == b"OPTIONS";
+    let authority = authority.or(host);
+    if authority.is_some_and(|authority| authority.is_empty()) && !takes_any_host(listener) {
+        return Err(Reason::Malformed);
+    }
+    let authority = authority.filter(|authority| !authority.is_empty());
     let (host, port) = match authority.map(|span| (span, split_port(span.of(head)))) {
         Some((span, (host, Some(_)))) => {
             let (host, port) = span.split(host.len());
@@ -423,7 +449,14 @@ fn wanted(
         port,
         path,
         query,
+        of_server,
     })
+}
+
+/// Whether a Host that is none goes on, as ALB lets it: the tag says so, and Host headers go on untouched.
+fn takes_any_host(listener: &ListenerView) -> bool {
+    let settings = &listener.balancer.settings;
+    settings.preserve_host && !settings.check_host
 }
 
 /// Path and query of what follows the authority.

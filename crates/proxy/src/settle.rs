@@ -41,22 +41,25 @@ const OWED_RATE: u64 = 1024;
 /// What a client still owes when its answer is out and its connection is to close.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owes {
-    /// The rest of its request's body. Many clients read nothing before they have written all of that: their answer would be
-    /// lost to a reset.
-    body: bool,
+    /// Bytes of the rest of its request's body; [`u64::MAX`] if that is not known. Many clients read nothing before they have written
+    /// all of that: their answer would be lost to a reset.
+    body: u64,
     /// How long it may take for it, in all.
     within: Duration,
 }
 
 impl Owes {
-    pub(crate) fn of(body: bool, within: Duration) -> Owes {
+    pub(crate) fn of(body: u64, within: Duration) -> Owes {
         Owes { body, within }
     }
 
     /// When the wait for more ends, so much having come since it began.
     fn deadline(self, began: Mono, now: Mono, read: u64) -> Mono {
-        if !self.body {
+        if self.body == 0 {
             return began + LINGER;
+        }
+        if read >= self.body {
+            return now + LINGER;
         }
         let paid = Duration::from_secs(read / OWED_RATE);
         (now + OWED_SILENCE)
@@ -101,7 +104,14 @@ pub(crate) async fn refuse<W: Wire>(
     record.ended = worker.now();
     log(worker, visit, listener, desk, &record, Closing::of(&answer));
     // Where the body of a head ends that was not understood, or whether there is one, is not known.
-    let owes = Owes::of(true, listener.balancer.settings.idle_timeout);
+    let owes = Owes::of(
+        if reason == Reason::ClientSilent {
+            0
+        } else {
+            u64::MAX
+        },
+        listener.balancer.settings.idle_timeout,
+    );
     Box::pin(linger(worker, client, slot, desk, owes)).await;
     Next::Close
 }
@@ -151,7 +161,9 @@ pub(crate) async fn turn_away<W: Wire>(worker: &Worker, client: &mut W, visit: &
         loop {
             let mut room = ReadBuf::new(&mut rest);
             match ready!(Pin::new(&mut *client).poll_read(cx, &mut room)) {
-                Ok(()) if !room.filled().is_empty() && read < TURNED_AWAY_BYTES => read += room.filled().len(),
+                Ok(()) if !room.filled().is_empty() && read < TURNED_AWAY_BYTES => {
+                    read += room.filled().len()
+                }
                 _ => return Poll::Ready(()),
             }
         }
@@ -180,14 +192,15 @@ pub(crate) async fn send<W: Wire>(
     keep: bool,
     to_head: bool,
 ) -> bool {
+    let grpc = W::FRAMED && desk.note.kind == Some(Kind::Grpcs);
+    let bodiless = to_head || h2::is_trailers_only(answer, grpc);
     let body = answer
         .content
         .as_ref()
-        .filter(|_| !to_head)
+        .filter(|_| !bodiless)
         .map(|content| &content.1[..]);
     if W::FRAMED {
         desk.out.clear();
-        let grpc = desk.note.kind == Some(Kind::Grpcs);
         let head = h2::own_head(worker, answer, settings, grpc);
         desk.note.sent += h2::head_bytes(&head);
         if client.send_head(head, body.is_none_or(<[u8]>::is_empty)).is_err() {
@@ -275,7 +288,7 @@ pub(crate) async fn linger<W: Wire>(
                 return Poll::Ready(std::io::Result::Ok(()));
             }
             read += count as u64;
-            if owes.body {
+            if owes.body > 0 && read - (count as u64) < owes.body {
                 slot.arm(owes.deadline(began, worker.recent(), read), false);
             }
         }

@@ -196,6 +196,13 @@ impl Worker {
         }
     }
 
+    /// The current date as a header line, for answers whose target said none (RFC 9110 section 6.6.1).
+    pub(crate) fn date_line(&self) -> (&'static str, String) {
+        let mut date = Vec::with_capacity(32);
+        self.write_date(&mut date);
+        ("Date", String::from_utf8(date).unwrap_or_default())
+    }
+
     /// Appends the current date as HTTP writes it; formatted once a second.
     pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
         let seconds = self.recent_wall().seconds();

@@ -206,6 +206,7 @@ fn a_target_always_gets_a_host() {
     let target = ok();
     let settings = BalancerSettings {
         preserve_host: true,
+        check_host: false,
         ..BalancerSettings::default()
     };
     let balancer = Balancer::start(&[&target], vec![], settings);

@@ -11,6 +11,7 @@ mod normal;
 mod pattern;
 mod redirect;
 mod rules;
+mod strict;
 mod transform;
 
 pub use facts::{Facts, Headers};
@@ -18,6 +19,7 @@ pub use normal::normal_path;
 pub use pattern::Pattern;
 pub use redirect::{RedirectFacts, RedirectTemplate};
 pub use rules::{CompileError, Match, Route, Rules, Split};
+pub use strict::{Ambiguous, strict_path};
 pub use transform::{TransformError, Transforms};
 
 /// A compiled regular expression may take this much memory; the API's 128 characters never need more.

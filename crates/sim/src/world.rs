@@ -350,6 +350,7 @@ impl World {
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade: false,
+            rule_path: None,
         };
         let now = Mono(self.now);
         let (exchange, step) = Exchange::begin(now, &request, listener, &picture, &mut self.minds[worker]);

@@ -3,7 +3,7 @@
 use crate::elbv2::extensions::switch;
 use crate::elbv2::records::Tags;
 use core::time::Duration;
-use forebay_model::BalancerSettings;
+use forebay_model::{BalancerSettings, DesyncMode, PathMode};
 
 /// Seconds for a request's head, from its first byte; the idle timeout bounds it too.
 const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
@@ -12,6 +12,12 @@ const REQUEST_RATE: &str = "forebay:minimum-request-rate";
 
 /// `on`: lines of the access log end with two more fields, the wait for a slot and the reason of an answer of ours.
 const LOG_EXTENSIONS: &str = "forebay:access-log-extensions";
+
+/// `off`: where Host headers go on untouched, those that are none do, too, as with ALB.
+const CHECK_HOST: &str = "forebay:check-host";
+/// `on`: rules see slashes that are escaped or doubled as targets may, and what stays ambiguous is refused. `off`: they don't. Without
+/// the tag it is on where the desync mitigation mode is strictest.
+const STRICT_PATHS: &str = "forebay:strict-paths";
 
 /// The longest head timeout, as the idle timeout's.
 const LONGEST_HEAD: u64 = 4000;
@@ -35,7 +41,7 @@ pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
         REQUEST_RATE if request_rate(value).is_none() => {
             Some("a number of bytes per second from 0 to 4294967295")
         }
-        LOG_EXTENSIONS if switch(value).is_none() => Some("'on' or 'off'"),
+        LOG_EXTENSIONS | CHECK_HOST | STRICT_PATHS if switch(value).is_none() => Some("'on' or 'off'"),
         _ => None,
     }
 }
@@ -49,6 +55,13 @@ pub(crate) fn extend_balancer(settings: &mut BalancerSettings, tags: Option<&Tag
     if let Some(rate) = tag(REQUEST_RATE).and_then(request_rate) {
         settings.minimum_request_rate = rate;
     }
+    settings.check_host = tag(CHECK_HOST).and_then(switch).unwrap_or(true);
+    let strictest = settings.desync == DesyncMode::Strictest;
+    settings.paths = if tag(STRICT_PATHS).and_then(switch).unwrap_or(strictest) {
+        PathMode::Strict
+    } else {
+        PathMode::Normal
+    };
     settings.log_extensions = tag(LOG_EXTENSIONS).and_then(switch).unwrap_or(false);
 }
 
@@ -68,6 +81,10 @@ mod tests {
             (REQUEST_RATE, "240", true),
             (REQUEST_RATE, "-1", false),
             (REQUEST_RATE, "", false),
+            (CHECK_HOST, "off", true),
+            (CHECK_HOST, "no", false),
+            (STRICT_PATHS, "on", true),
+            (STRICT_PATHS, "", false),
             (LOG_EXTENSIONS, "on", true),
             (LOG_EXTENSIONS, "yes", false),
             ("team", "", true),
@@ -83,5 +100,23 @@ mod tests {
             ..BalancerSettings::default()
         };
         assert_eq!(settings, expected);
+        let tags = |value: &str| {
+            [(STRICT_PATHS.to_owned(), value.to_owned())]
+                .into_iter()
+                .collect::<Tags>()
+        };
+        for (desync, tag, paths) in [
+            (DesyncMode::Defensive, None, PathMode::Normal),
+            (DesyncMode::Strictest, None, PathMode::Strict),
+            (DesyncMode::Strictest, Some("off"), PathMode::Normal),
+            (DesyncMode::Monitor, Some("on"), PathMode::Strict),
+        ] {
+            let mut settings = BalancerSettings {
+                desync,
+                ..BalancerSettings::default()
+            };
+            extend_balancer(&mut settings, tag.map(tags).as_ref());
+            assert_eq!(settings.paths, paths, "{desync:?} {tag:?}");
+        }
     }
 }

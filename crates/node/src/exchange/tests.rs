@@ -154,6 +154,7 @@ impl Case {
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade: false,
+            rule_path: None,
         };
         let (exchange, step) =
             Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
@@ -255,7 +256,10 @@ fn what_was_not_processed_goes_elsewhere_whatever_it_asks_for() {
             assert_eq!(run.in_flight(), 1);
         }
         assert_ne!(seen[0], seen[1], "another target, if there is one");
-        assert_eq!(status(run.on(5, died(reused, Sent::Unprocessed, true))), Some(502));
+        assert_eq!(
+            status(run.on(5, died(reused, Sent::Unprocessed, true))),
+            Some(502)
+        );
         let (mut run, _) = Case::begin(2, "POST", "/");
         assert_eq!(
             status(run.on(5, died(reused, Sent::Unprocessed, false))),

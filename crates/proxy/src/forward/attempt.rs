@@ -307,7 +307,9 @@ impl<W: Wire> Passage<'_, W> {
     ) -> Option<Waited> {
         if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
             // What broke off is of no use to anybody any more: it shows when the connection is closed.
-            let dropped = upload.pump.poll_discard(cx, self.client, &mut self.desk.input, progress);
+            let dropped = upload
+                .pump
+                .poll_discard(cx, self.client, &mut self.desk.input, progress);
             upload.streamed = true;
             upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
             self.desk.note.body = upload.pump.taken;

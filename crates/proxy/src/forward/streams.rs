@@ -21,8 +21,10 @@ use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
 use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
 use forebay_units::Mono;
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
+use http::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -252,7 +254,10 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Gives the source back what was taken of it, if that was kept.
     fn put_back(&mut self, kept: BytesMut, taken: bool) {
-        if !taken && !kept.is_empty() && let Some(stream) = self.client.stream() {
+        if !taken
+            && !kept.is_empty()
+            && let Some(stream) = self.client.stream()
+        {
             stream.body.put_back(kept);
         }
     }
@@ -392,6 +397,10 @@ impl<W: Wire> Passage<'_, W> {
         let crosses = self.desk.note.crosses_sites;
         let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
         h2::add_extras(headers, &extras);
+        if !headers.contains_key(DATE) {
+            // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
+            h2::add_extras(headers, &[self.worker.date_line()]);
+        }
         self.desk.note.sent += h2::head_bytes(&head);
         let mut down = Body::once(ends);
         let failed = if self.client.send_head(head, ends).is_err() {
@@ -412,7 +421,7 @@ impl<W: Wire> Passage<'_, W> {
         let now = self.now();
         self.log(exchange, now);
         if failed.is_none() && (flight.up.stopped || !flight.up.done) {
-            let owes = Owes::of(true, self.idle_timeout);
+            let owes = Owes::of(u64::MAX, self.idle_timeout);
             settle::linger(self.worker, self.client, self.slot, self.desk, owes).await;
         }
         Next::Close
@@ -479,6 +488,24 @@ fn was_not_processed(error: &::h2::Error) -> bool {
     error.reason() == Some(Code::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
 }
 
+/// A target as HTTP/2 may have it: bytes that have no place in a path of HTTP/2 but pass over HTTP/1.1 are escaped, which is how they
+/// are meant.
+fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
+    if PathAndQuery::try_from(target).is_ok() {
+        return Cow::Borrowed(target);
+    }
+    let mut out = Vec::with_capacity(target.len() + 16);
+    for &byte in target {
+        if byte.is_ascii_alphanumeric() || b"/-_.~%=&?+:,;@!$'()*[]|".contains(&byte) {
+            out.push(byte);
+        } else {
+            let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// The head in `out`, which is written as HTTP/1.1 has it, as HTTP/2 has it.
 fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Request<()>> {
     let head = RequestHead::parse_within(out, fields, &Bounds::NODE).ok()??;
@@ -503,7 +530,7 @@ fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Req
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority.of(out))
-        .path_and_query(head.target(out))
+        .path_and_query(&*escaped(head.target(out)))
         .build()
         .ok()?;
     let mut request = Request::new(());

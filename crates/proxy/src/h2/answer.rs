@@ -80,6 +80,12 @@ pub(crate) fn relayed_head(
     response
 }
 
+/// Whether an answer made here goes out as gRPC has it: without a body, all in its head. Only what says that all is well may be
+/// something else, by a rule's own wish.
+pub(crate) fn is_trailers_only(answer: &Answer, grpc: bool) -> bool {
+    grpc && answer.status >= 300
+}
+
 /// The head of an answer made here. `grpc`: its client looks for gRPC's own status.
 pub(crate) fn own_head(
     worker: &Worker,
@@ -97,7 +103,13 @@ pub(crate) fn own_head(
     if let Ok(date) = HeaderValue::from_bytes(&date) {
         headers.insert(DATE, date);
     }
-    if let Some((kind, body)) = &answer.content {
+    if is_trailers_only(answer, grpc) {
+        let (code, message) = grpc_status(answer.status);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from_static(code));
+        let said = said(answer).and_then(|said| HeaderValue::try_from(said).ok());
+        headers.insert("grpc-message", said.unwrap_or(HeaderValue::from_static(message)));
+    } else if let Some((kind, body)) = &answer.content {
         if let Ok(kind) = HeaderValue::try_from(kind) {
             headers.insert(CONTENT_TYPE, kind);
         }
@@ -112,13 +124,22 @@ pub(crate) fn own_head(
     if let Some(word) = answer.reason.work_refused() {
         headers.insert("x-forebay-work-refused", HeaderValue::from_static(word));
     }
-    if grpc && !matches!(answer.reason, Reason::FixedResponse | Reason::Redirect) {
-        let (code, message) = grpc_status(answer.status);
-        headers.insert("grpc-status", HeaderValue::from_static(code));
-        headers.insert("grpc-message", HeaderValue::from_static(message));
-    }
     set(headers, settings);
     response
+}
+
+/// What a fixed response has to say, as far as a header holds it: percent-encoded, as gRPC has it.
+fn said(answer: &Answer) -> Option<String> {
+    const BYTES: usize = 1024;
+    let (_, body) = answer
+        .content
+        .as_ref()
+        .filter(|_| answer.reason == Reason::FixedResponse)?;
+    let said = body.iter().take(BYTES).map(|&byte| match byte {
+        b' '..=b'~' if byte != b'%' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    Some(said.collect()).filter(|said: &String| !said.is_empty())
 }
 
 /// What gRPC calls an answer that no target gave. 14 `unavailable` was seen on ALB with 502; the others are the mapping

@@ -3,12 +3,13 @@
 
 mod answer;
 mod guard;
+pub(crate) mod hpack;
 mod inflow;
 pub(crate) mod request;
 mod stream;
 pub(crate) mod target;
 
-pub(crate) use answer::{add_extras, head_bytes, is_too_long, own_head, relayed_head};
+pub(crate) use answer::{add_extras, head_bytes, is_too_long, is_trailers_only, own_head, relayed_head};
 pub(crate) use inflow::Inflow;
 pub(crate) use stream::{Stream, poll_room};
 
@@ -20,9 +21,10 @@ use crate::settle;
 use crate::sweep::{Ended, Slot};
 use crate::worker::Worker;
 use bytes::Bytes;
-use guard::{Fault, Guarded};
+use guard::{Fault, Guarded, Oddities};
 use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
+use hpack::Odd;
 use http::Request;
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
@@ -44,8 +46,9 @@ const AT_WORK: u32 = 2 * STREAMS;
 const LAST: Duration = Duration::from_secs(10);
 /// What a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What a client may send ahead on all streams of a connection: bounds what slow targets make us hold.
-const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// What a client may send ahead on all streams of a connection: as much as all that may be at work, so that streams whose targets
+/// read nothing hold up no other. What they hold is counted by stream, see [`promise`].
+const CONNECTION_WINDOW: u32 = AT_WORK * STREAM_WINDOW;
 /// What small frames may cost beside their bytes until they are put together: a stream that sends all it may at once in
 /// frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond. (While a connection to a target is
 /// made, nobody puts them together.)
@@ -62,8 +65,6 @@ struct Shared {
     visit: Visit,
     slot: Slot,
     open: Cell<u32>,
-    /// Bytes that its streams may send ahead, as far as they are counted.
-    promised: Cell<usize>,
 }
 
 /// Serves one client's connection until it ends.
@@ -72,7 +73,6 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         visit,
         slot,
         open: Cell::new(0),
-        promised: Cell::new(0),
     });
     let mut builder = h2::server::Builder::new();
     builder
@@ -88,7 +88,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         return;
     };
     shared.slot.arm(deadline, true);
-    let (guarded, fault) = Guarded::new(stream);
+    let (guarded, fault, oddities) = Guarded::new(stream);
     let mut handshake = pin!(builder.handshake(guarded));
     let shaken = poll_fn(|cx| {
         let polled = handshake.as_mut().poll(cx);
@@ -99,7 +99,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         }
     });
     if let Ok(Some(mut connection)) = shared.slot.until(shaken).await {
-        streams(worker, &mut connection, &fault, &shared).await;
+        streams(worker, &mut connection, &fault, &oddities, &shared).await;
     }
 }
 
@@ -107,6 +107,7 @@ async fn streams<W: Wire>(
     worker: &Rc<Worker>,
     connection: &mut Connection<Guarded<W>, Bytes>,
     fault: &Fault,
+    oddities: &Oddities,
     shared: &Rc<Shared>,
 ) {
     let mut begun = 0;
@@ -145,7 +146,8 @@ async fn streams<W: Wire>(
                 shared.open.set(shared.open.get() + 1);
                 // While a stream is open its own deadline counts.
                 shared.slot.arm(forebay_units::Mono::NEVER, false);
-                tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, respond));
+                let odd = oddities.take(respond.stream_id().as_u32());
+                tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, odd, respond));
             }
             Ok(None) if fault.get().is_some() => break,
             Ok(Some(Err(_)) | None) => return,
@@ -191,14 +193,14 @@ async fn one(
     worker: Rc<Worker>,
     shared: Rc<Shared>,
     request: Request<RecvStream>,
+    odd: Odd,
     mut respond: SendResponse<Bytes>,
 ) {
     let slot = worker.sweep.slot(shared.visit.place);
     let desk = worker.desks.borrow_mut().take();
     if let Some(mut desk) = desk {
-        let promised = promise(&worker, &shared, &mut desk, request.body().is_end_stream());
-        serve_one(&worker, &shared, &slot, &mut desk, request, respond).await;
-        shared.promised.set(shared.promised.get() - promised);
+        promise(&worker, &mut desk, request.body().is_end_stream());
+        serve_one(&worker, &shared, &slot, &mut desk, request, odd, respond).await;
         worker.desks.borrow_mut().give_back(desk);
     } else {
         settle::count_turned_away(&worker, &shared.visit);
@@ -214,19 +216,11 @@ async fn one(
     }
 }
 
-/// Counts what the client may send ahead on a stream, up to what it may on all of them. Returns how much that is.
-fn promise(worker: &Worker, shared: &Shared, desk: &mut Desk, ends: bool) -> usize {
-    let left = CONNECTION_WINDOW as usize - shared.promised.get();
-    let window = (STREAM_WINDOW as usize).min(left);
-    if ends || window == 0 {
-        return 0;
-    }
-    if !worker.desks.borrow().promise(desk, window) {
+/// Counts what the client may send ahead on a stream with a body.
+fn promise(worker: &Worker, desk: &mut Desk, ends: bool) {
+    if !ends && !worker.desks.borrow().promise(desk, STREAM_WINDOW as usize) {
         desk.refuses = true;
-        return 0;
     }
-    shared.promised.set(shared.promised.get() + window);
-    window
 }
 
 async fn serve_one(
@@ -235,14 +229,15 @@ async fn serve_one(
     slot: &Slot,
     desk: &mut Desk,
     request: Request<RecvStream>,
+    odd: Odd,
     respond: SendResponse<Bytes>,
 ) {
     let (parts, body) = request.into_parts();
     let mut stream = Stream::new(body, respond);
     let ends = stream.body.is_nothing();
-    let written = request::write(&parts, ends, desk, shared.visit.bounds());
+    let written = request::write(&parts, &odd, ends, desk, shared.visit.bounds());
     // All of it stands on the desk now, and a request may wait for long.
-    drop(parts);
+    drop((parts, odd));
     let length = desk.end;
     desk.refuses |= !worker.desks.borrow().count_head(desk, length);
     match written {

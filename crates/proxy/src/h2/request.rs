@@ -4,13 +4,14 @@
 use crate::buffers::{Desk, Field, Span};
 use crate::desync;
 use crate::framing::{self, Framing};
+use crate::h2::hpack::Odd;
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::read::Incoming;
 use forebay_node::journal::{Classified, Kind};
 use forebay_node::{Reason, Speaks};
 use http::Method;
-use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName};
+use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 /// A content type of gRPC: `application/grpc`, `application/grpc+proto`, ...
@@ -20,17 +21,28 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Writes the head into the desk's input, with its places, and says what the request is. `ends`: it has no body.
+/// Writes the head into the desk's input, with its places, and says what the request is. `odd`: what stands in the parts' place;
+/// `ends`: it has no body.
 pub(crate) fn write(
     parts: &Parts,
+    odd: &Odd,
     ends: bool,
     desk: &mut Desk,
     bounds: &'static Bounds,
 ) -> Result<Incoming, Reason> {
     let grpc = is_grpc(&parts.headers);
     desk.note.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
-    let authority = authority(parts)?;
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = authority(parts, odd)?;
+    let path = match &odd.path {
+        // What no target of HTTP/1.1 may have would end its line in our own words.
+        Some(path) if !path.iter().all(|&byte| byte > b' ' && byte != 0x7f) => return Err(Reason::Malformed),
+        Some(path) => path,
+        None => parts
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .as_bytes(),
+    };
     if parts.method.as_str().len() + path.len() + 12 > bounds.line {
         return Err(Reason::UriTooLong);
     }
@@ -43,10 +55,10 @@ pub(crate) fn write(
     };
     let method = pen.text(parts.method.as_str().as_bytes());
     pen.bytes.push(b' ');
-    let target = pen.text(path.as_bytes());
+    let target = pen.text(path);
     pen.bytes.extend_from_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
-        pen.line(b"Host", authority.to_ascii_lowercase().as_bytes())?;
+        pen.line(b"Host", &authority.to_ascii_lowercase())?;
     }
     pen.lines(&parts.headers)?;
     pen.bytes.extend_from_slice(b"\r\n");
@@ -76,6 +88,7 @@ pub(crate) fn write(
         head,
         framing: framing?,
         keep: false,
+        doubtful: false,
         expects: false,
         to_head: parts.method == Method::HEAD,
         speaks: Speaks::Http2 {
@@ -107,22 +120,32 @@ fn judged(method: &Method, body: Result<Framing, Reason>, found: Option<Classifi
 
 /// Who the request is for. `Host` may stand in for `:authority` or repeat it, not contradict it: a target would see one
 /// and rules the other (RFC 9113 section 8.3.1).
-fn authority(parts: &Parts) -> Result<Option<&str>, Reason> {
+fn authority<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<Option<&'p [u8]>, Reason> {
     let mut hosts = parts.headers.get_all(HOST).iter();
-    let host = match hosts.next() {
-        Some(host) => Some(host.to_str().map_err(|_| Reason::Malformed)?),
-        None => None,
-    };
+    let host = hosts.next().map(HeaderValue::as_bytes);
     if hosts.next().is_some() {
         return Err(Reason::Malformed);
     }
-    match (parts.uri.authority(), host) {
-        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => {
-            Err(Reason::Malformed)
-        }
-        (Some(authority), _) => Ok(Some(authority.as_str())),
-        (None, host) => Ok(host),
+    let said = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let said = odd.authority.as_deref().or(said);
+    if said.is_some_and(|said| !said.iter().all(|&byte| byte > b' ' && byte != 0x7f)) {
+        return Err(Reason::Malformed);
     }
+    if let (Some(said), Some(host)) = (said, host) {
+        // The scheme's own port may be named or not (RFC 9110 section 4.2.3).
+        let port = match parts.uri.scheme_str() {
+            Some("http") => ":80",
+            _ => ":443",
+        };
+        let bare = |authority: &'p [u8]| authority.strip_suffix(port.as_bytes()).unwrap_or(authority);
+        if !bare(said).eq_ignore_ascii_case(bare(host)) {
+            return Err(Reason::Malformed);
+        }
+    }
+    Ok(said.or(host))
 }
 
 struct Pen<'a> {
@@ -146,11 +169,27 @@ impl Pen<'_> {
         }
     }
 
+    /// A crumb of a cookie, if it is no longer than a header may be.
+    fn within<'v>(&self, crumb: &'v HeaderValue) -> Result<&'v [u8], Reason> {
+        let crumb = crumb.as_bytes();
+        if "cookie".len() + crumb.len() > self.bounds.header {
+            return Err(Reason::Malformed);
+        }
+        Ok(crumb)
+    }
+
     fn line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
+        if name.len() + value.len() > self.bounds.header {
+            return Err(Reason::Malformed);
+        }
+        self.any_line(name, value)
+    }
+
+    /// The same, however long it is.
+    fn any_line(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reason> {
         // RFC 9113 section 8.2.1; the parts of HTTP/1.1 behind us would cut the spaces off.
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        let long = name.len() + value.len() > self.bounds.header || self.fields.len() == self.bounds.lines;
-        if blank(value.first()) || blank(value.last()) || long {
+        if blank(value.first()) || blank(value.last()) || self.fields.len() == self.bounds.lines {
             return Err(Reason::Malformed);
         }
         let known = Known::of(name);
@@ -173,12 +212,13 @@ impl Pen<'_> {
         // Cookies may come in crumbs; HTTP/1.1 knows one line only (RFC 9113 section 8.2.3).
         let mut crumbs = headers.get_all(COOKIE).iter();
         if let Some(first) = crumbs.next() {
-            let mut cookie = first.as_bytes().to_vec();
+            // Each is a header of its own where it comes from, and bounded so; all of them by the head.
+            let mut cookie = self.within(first)?.to_vec();
             for crumb in crumbs {
                 cookie.extend_from_slice(b"; ");
-                cookie.extend_from_slice(crumb.as_bytes());
+                cookie.extend_from_slice(self.within(crumb)?);
             }
-            self.line(b"cookie", &cookie)?;
+            self.any_line(b"cookie", &cookie)?;
         }
         Ok(())
     }
@@ -210,7 +250,7 @@ mod tests {
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         let mut desk = Desks::default().take().unwrap();
         let one = parts("GET", "https://a.test/x?y", &headers).unwrap();
-        let incoming = write(&one, true, &mut desk, &Bounds::CLIENT).unwrap();
+        let incoming = write(&one, &Odd::default(), true, &mut desk, &Bounds::CLIENT).unwrap();
         let head = std::str::from_utf8(&desk.input[..incoming.head.length]).unwrap();
         assert_eq!(
             head,
@@ -220,16 +260,53 @@ mod tests {
             .map(|line| (format!("x-{line}"), vec![]))
             .collect();
         let crowd = parts("GET", "https://a.test/", &many).unwrap();
-        let written = write(&crowd, true, &mut desk, &Bounds::CLIENT);
+        let written = write(&crowd, &Odd::default(), true, &mut desk, &Bounds::CLIENT);
         assert_eq!(
             written.err(),
             Some(Reason::Malformed),
             "its host makes one line too many"
         );
+        // They differed by a port that goes without saying: 400.
+        for (uri, host) in [
+            ("https://a.test/", "A.test:443"),
+            ("https://a.test:443/", "a.test"),
+            ("http://a.test:80/", "a.test"),
+        ] {
+            let same = [("host".to_owned(), host.as_bytes().to_vec())];
+            let parts = parts("GET", uri, &same).unwrap();
+            assert!(
+                write(&parts, &Odd::default(), true, &mut desk, &Bounds::CLIENT).is_ok(),
+                "{uri} {host}"
+            );
+        }
+        for (uri, host) in [("https://a.test/", "a.test:80"), ("http://a.test/", "a.test:443")] {
+            let other = [("host".to_owned(), host.as_bytes().to_vec())];
+            let parts = parts("GET", uri, &other).unwrap();
+            let written = write(&parts, &Odd::default(), true, &mut desk, &Bounds::CLIENT);
+            assert_eq!(written.err(), Some(Reason::Malformed), "{uri} {host}");
+        }
+        // 18 KB of crumbs were one header too long.
+        let crumbs: Vec<_> = (0..300)
+            .map(|at| {
+                (
+                    "cookie".to_owned(),
+                    format!("c{at}={}", "v".repeat(56)).into_bytes(),
+                )
+            })
+            .collect();
+        let many = parts("GET", "https://a.test/", &crumbs).unwrap();
+        let incoming = write(&many, &Odd::default(), true, &mut desk, &Bounds::CLIENT).unwrap();
+        assert!(incoming.head.length > 18_000 && desk.fields.len() == 2);
+        let long = [("cookie".to_owned(), vec![b'c'; 17_000])];
+        let long = parts("GET", "https://a.test/", &long).unwrap();
+        assert!(
+            write(&long, &Odd::default(), true, &mut desk, &Bounds::CLIENT).is_err(),
+            "one crumb is bounded"
+        );
         let other = [("host".to_owned(), b"b.test".to_vec())];
         let two = parts("GET", "https://a.test/", &other).unwrap();
         assert_eq!(
-            write(&two, true, &mut desk, &Bounds::CLIENT).err(),
+            write(&two, &Odd::default(), true, &mut desk, &Bounds::CLIENT).err(),
             Some(Reason::Malformed)
         );
     }
@@ -246,7 +323,7 @@ mod tests {
                 return Ok(());
             };
             let mut desk = Desks::default().take().unwrap();
-            let Ok(incoming) = write(&parts, false, &mut desk, &Bounds::CLIENT) else {
+            let Ok(incoming) = write(&parts, &Odd::default(), false, &mut desk, &Bounds::CLIENT) else {
                 return Ok(());
             };
             let mut fields = Vec::new();

@@ -42,6 +42,7 @@ impl World {
             speaks: Speaks::Http1,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade: false,
+            rule_path: None,
         };
         let listener = &self.picture.listeners[0];
         let (exchange, step) = Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind);

@@ -69,6 +69,7 @@ impl World {
             speaks: self.speaks,
             wall: Wall::from_seconds(1_800_000_000),
             upgrade,
+            rule_path: None,
         };
         let listener = &self.picture.listeners[0];
         Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind)

@@ -59,6 +59,7 @@ impl World {
             speaks: Speaks::Http1,
             wall: self.wall,
             upgrade: false,
+            rule_path: None,
         };
         let listener = &self.picture.listeners[0];
         Exchange::begin(Mono::ZERO, &request, listener, &self.picture, &mut self.mind)
