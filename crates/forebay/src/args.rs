@@ -147,7 +147,8 @@ pub(crate) struct UpArgs {
     /// Threads that carry traffic [default: one per core]
     #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
-    /// Client connections open at once; one more is answered 503 and closed [default: the limit on open files less 256]
+    /// Client connections open at once; one more is answered 503 and closed [default: what the limit on open files allows, of which a
+    /// part is kept for connections to targets, the API, probes and logs]
     #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
     /// Bytes that buffers of requests may hold, windows of HTTP/2 included; K, M and G are understood. A request that finds no

@@ -8,7 +8,7 @@ use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
 use forebay_node::{Channels, Node, Sampling};
-use forebay_proxy::{Clock, DataPlane, Drained, Options};
+use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
 use forebay_telemetry::logs::{Logs, Tally};
@@ -195,14 +195,15 @@ impl House {
 
 /// How the data plane is to run.
 fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn Channels>) -> Options {
+    let affordable = Affordable::now();
     Options {
         workers: args.workers.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),
             usize::from,
         ),
-        connections: args
-            .max_connections
-            .unwrap_or_else(forebay_proxy::affordable_connections),
+        connections: args.max_connections.unwrap_or(usize::MAX),
+        descriptors: affordable.traffic,
+        probes: affordable.probes,
         buffer_bytes: match args.max_buffer_memory {
             BufferMemory::Bytes(bytes) => bytes,
             BufferMemory::Auto => forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {

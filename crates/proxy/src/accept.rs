@@ -1,15 +1,16 @@
 //! Room one: takes connections and keeps each for its lifetime.
 
 use crate::clerk::{self, Attended, Guest};
+use crate::descriptors::Held;
 use crate::h2;
 use crate::head::Bounds;
 use crate::read::{self, Next};
-use crate::secure::{readable, secure};
+use crate::secure::{HANDSHAKE_TIMEOUT, readable, secure};
 use crate::settle;
 use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
 use crate::tls::TlsFacts;
-use crate::worker::{Places, Worker};
+use crate::worker::Worker;
 use forebay_model::Protocol;
 use forebay_node::journal::ConnectionId;
 use forebay_node::{ListenerId, ListenerView, Picture, Reason, ZoneId};
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -58,6 +60,8 @@ pub(crate) struct Visit {
     pub(crate) id: ConnectionId,
     /// What its TLS handshake came to; none in clear.
     pub(crate) tls: Option<Rc<TlsFacts>>,
+    /// It is one too many, let in only to be told so.
+    pub(crate) spare: bool,
     /// A span was begun on it (kept only if spans are taken).
     pub(crate) spoke: Cell<bool>,
 }
@@ -97,19 +101,19 @@ pub(crate) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let visit = Visit {
+                let mut visit = Visit {
                     place: place.get(),
                     peer,
                     accepted: worker.now(),
                     id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
                     tls: None,
+                    spare: false,
                     spoke: Cell::new(false),
                 };
-                if !worker.places.has_room() {
-                    refuse(&worker, &stream, &visit);
+                let Some(held) = take_in(&worker, &stream, &mut visit) else {
                     continue;
-                }
-                let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &visit));
+                };
+                let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &visit, held));
                 if visit.place.secure {
                     tokio::task::spawn_local(secure_connection(worker, stream, visit, open));
                 } else if visit.place.sniffs {
@@ -132,8 +136,21 @@ pub(crate) async fn listen(
     }
 }
 
-/// One connection too many: told so in clear, if it is in clear, and closed. What is open keeps its memory and
-/// descriptors.
+/// A descriptor for a client's connection. One connection too many is told so and closed: at once if it is in clear, else once it
+/// can be told. What is open keeps its memory and descriptors.
+fn take_in(worker: &Worker, stream: &TcpStream, visit: &mut Visit) -> Option<Held> {
+    let descriptors = &worker.descriptors;
+    if descriptors.has_room() || (worker.pools.borrow_mut().close_one() && descriptors.has_room()) {
+        return Some(descriptors.take_client());
+    }
+    let spare = visit.place.secure.then(|| descriptors.take_spare()).flatten();
+    if spare.is_none() {
+        refuse(worker, stream, visit);
+    }
+    visit.spare = spare.is_some();
+    spare
+}
+
 fn refuse(worker: &Worker, stream: &TcpStream, visit: &Visit) {
     let picture = worker.picture();
     if let Some(listener) = picture.listener(visit.place.listener) {
@@ -228,6 +245,13 @@ async fn sniff(worker: &Worker, stream: &TcpStream) -> First {
 async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, _open: Open) {
     let _ = stream.set_nodelay(true);
     let slot = worker.sweep.slot(visit.place);
+    // Who says nothing costs no more than in clear.
+    slot.arm(visit.accepted + HANDSHAKE_TIMEOUT, true);
+    let spoke = slot.until(stream.peek(&mut [0])).await;
+    if !matches!(spoke, Ok(Ok(1..))) {
+        settle::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        return;
+    }
     let Some(tls) = worker.tls.borrow().get(visit.place.listener).cloned() else {
         return;
     };
@@ -250,8 +274,10 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
 /// Serves a connection's requests until it ends.
 async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot: Slot) {
     let (visit, slot) = (Rc::new(visit), Rc::new(slot));
-    let mut first = true;
-    while let Some(deadline) = idle_deadline(worker, &visit) {
+    let (mut first, mut left) = (true, None);
+    while let Some(fresh) = idle_deadline(worker, &visit) {
+        // Who sent nothing that counts has not begun anew.
+        let deadline = left.take().unwrap_or(fresh);
         slot.arm(deadline, true);
         match slot.until(readable(&mut stream)).await {
             Ok(()) => {}
@@ -266,13 +292,13 @@ async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slo
             stream,
             visit: Rc::clone(&visit),
             slot: Rc::clone(&slot),
-            first,
         };
         let next;
         (stream, next) = clerk::serve(guest).await;
         match next {
             Next::Idle if !worker.leaving.get() => first = false,
-            Next::Idle => return stream.farewell(),
+            Next::Nothing if !worker.leaving.get() => left = Some(deadline),
+            Next::Idle | Next::Nothing => return stream.farewell(),
             Next::Close => return,
         }
     }
@@ -282,30 +308,35 @@ async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slo
 pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
     let picture = worker.picture();
     let settings = &visit.listener(&picture)?.balancer.settings;
+    if visit.spare {
+        return Some(visit.accepted + SPARE_TIME);
+    }
     Some(
         (worker.recent() + settings.idle_timeout)
             .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
     )
 }
 
+/// How long a connection may stay that is one too many.
+const SPARE_TIME: Duration = Duration::from_secs(2);
+
 /// Counts a connection as open until dropped.
 struct Open {
     stats: Option<Arc<forebay_node::Shards<forebay_node::BalancerStats>>>,
     worker: usize,
-    places: Arc<Places>,
+    _held: Held,
 }
 
 impl Open {
-    fn new(worker: &Worker, visit: &Visit) -> Open {
+    fn new(worker: &Worker, visit: &Visit, held: Held) -> Open {
         let picture = worker.picture();
         let stats = picture
             .listener(visit.place.listener)
             .map(|view| Arc::clone(&view.balancer.stats));
-        worker.places.take();
         let open = Open {
             stats,
             worker: worker.mind.borrow().worker,
-            places: Arc::clone(&worker.places),
+            _held: held,
         };
         if let Some(stats) = &open.stats {
             let shard = stats.of(open.worker);
@@ -318,7 +349,6 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.places.give_back();
         if let Some(stats) = &self.stats {
             stats.of(self.worker).open.fetch_sub(1, Relaxed);
         }

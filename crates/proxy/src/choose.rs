@@ -1,7 +1,6 @@
 //! Room five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
 use crate::head::host_of;
-use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
@@ -43,17 +42,28 @@ pub(crate) async fn connection(
     if let Some(stream) = pooled {
         return Ok(Connection { stream, reused: true });
     }
+    let descriptors = &worker.descriptors;
+    let held = descriptors.try_take_target();
+    let Some(held) = held.or_else(|| {
+        let closed = worker.pools.borrow_mut().close_one();
+        closed.then(|| descriptors.try_take_target()).flatten()
+    }) else {
+        worker.tell_of_shortage(&io::Error::other(
+            "as many connections are open as the limit on open files allows",
+        ));
+        return Err(Missing::Error(ConnectError::OutOfResources));
+    };
     slot.arm(now + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
     match slot.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
-                TargetTls::Clear => TargetStream::Clear(Socket(stream)),
+                TargetTls::Clear => TargetStream::clear(stream),
                 // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
                 _ => Box::pin(secure(worker, slot, target, stream, name)).await?,
             };
             Ok(Connection {
-                stream,
+                stream: stream.holding(held),
                 reused: false,
             })
         }

@@ -37,8 +37,6 @@ pub(crate) struct Guest<W> {
     pub(crate) stream: W,
     pub(crate) visit: Rc<Visit>,
     pub(crate) slot: Rc<Slot>,
-    /// The client has not sent anything yet.
-    pub(crate) first: bool,
 }
 
 /// A future that serves guest after guest. Their own tasks poll it, so nobody has to be woken when one comes or goes.
@@ -74,9 +72,8 @@ async fn work<W: Attended>(counter: Rc<Counter<W>>) -> Infallible {
             mut stream,
             visit,
             slot,
-            first,
         } = guest.await;
-        let next = read::serve(&worker, &mut stream, &visit, &slot, first).await;
+        let next = read::serve(&worker, &mut stream, &visit, &slot).await;
         counter.done.set(Some((stream, next)));
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::accept::{self, Place};
 use crate::clock::Clock;
+use crate::descriptors::Descriptors;
 use crate::ledger::Ledger;
 use crate::memory::{Memory, Meter};
 use crate::slow::Options;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
 use crate::tls::Listeners;
-use crate::worker::{Places, Worker};
+use crate::worker::Worker;
 use forebay_model::Protocol;
 use forebay_node::{Event, Mind, Picture};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
@@ -61,6 +62,9 @@ pub(crate) struct Crew {
     bound: BTreeMap<SocketAddr, Place>,
     /// What the workers speak TLS by: the next picture's is made from it.
     tls: Arc<Listeners>,
+    descriptors: Arc<Descriptors>,
+    /// Channels to agents.
+    channels: usize,
     clock: Clock,
 }
 
@@ -68,20 +72,22 @@ impl Crew {
     /// Starts the workers, each on a thread of its own.
     pub(crate) fn start(options: &Options, clock: Clock, events: &mpsc::Sender<Event>) -> io::Result<Crew> {
         let (count, seed) = (options.workers, options.seed);
-        let places = Arc::new(Places::new(options.connections));
+        let descriptors = Arc::new(Descriptors::new(options.connections, options.descriptors));
         let memory = Arc::new(Memory::new(options.buffer_bytes, count));
         let mut crew = Crew {
             commands: Vec::new(),
             threads: Vec::new(),
             bound: BTreeMap::new(),
             tls: Arc::default(),
+            descriptors: Arc::clone(&descriptors),
+            channels: 0,
             clock,
         };
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
             let journal = options.journal.clone();
-            let places = Arc::clone(&places);
+            let own = Arc::clone(&descriptors);
             let meter = Meter::new(Arc::clone(&memory), index);
             let thread = essential(format!("worker-{index}"), move || {
                 // Without timers: tokio would read the clock twice each time it waits, and a worker waits twice a request.
@@ -95,7 +101,7 @@ impl Crew {
                             Mind::new(index, seed),
                             events,
                             Ledger::new(journal.as_deref()),
-                            places,
+                            own,
                             meter,
                         ));
                         runtime.block_on(run(worker, receiver));
@@ -156,6 +162,7 @@ impl Crew {
             }
         }
         self.bound.clone_from(&places);
+        self.count_fixed();
         let places = Arc::new(places);
         let mut waits = Vec::new();
         for command in &self.commands {
@@ -179,6 +186,17 @@ impl Crew {
             let _ = wait.await;
         }
         failures
+    }
+
+    /// Notes how many channels to agents stand.
+    pub(crate) fn set_channels(&mut self, channels: usize) {
+        self.channels = channels;
+        self.count_fixed();
+    }
+
+    fn count_fixed(&self) {
+        let listening = self.bound.len() * self.commands.len();
+        self.descriptors.set_fixed(listening + self.channels);
     }
 
     /// Lets every worker finish what is under way, at most `within`, and ends them.
@@ -246,18 +264,6 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// Descriptors for what is no client connection. Connections to targets are not counted on: most clients are idle, and a
-/// request for which no descriptor is left is answered 503.
-const OTHER_DESCRIPTORS: usize = 256;
-
-/// Client connections that the limit on open files allows.
-pub fn affordable_connections() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub(OTHER_DESCRIPTORS).max(16)
-}
-
 /// Raises the soft limit on open files to the hard one: each proxied connection takes two descriptors.
 pub fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -320,7 +326,10 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
 fn sweep(worker: &Worker) {
     let now = worker.tick();
     worker.sweep.sweep(now);
-    worker.pools.borrow_mut().sweep(now);
+    worker
+        .pools
+        .borrow_mut()
+        .sweep(now, worker.descriptors.is_scarce());
     worker.links.borrow_mut().sweep(now);
     worker.mind.borrow_mut().expire(now);
     worker.ledger.flush();

@@ -14,6 +14,7 @@ mod clerk;
 mod clock;
 mod cookies;
 mod crew;
+mod descriptors;
 mod desync;
 mod forward;
 mod framing;
@@ -45,6 +46,7 @@ mod tls;
 mod worker;
 
 pub use clock::Clock;
-pub use crew::{BindFailure, affordable_connections, raise_descriptor_limit};
+pub use crew::{BindFailure, raise_descriptor_limit};
+pub use descriptors::Affordable;
 pub use memory::affordable_memory;
 pub use slow::{DataPlane, Drained, Options, Served};

@@ -70,8 +70,15 @@ impl Pools {
         });
     }
 
-    /// Closes what targets closed and what waited too long, and learns from it.
-    pub(crate) fn sweep(&mut self, now: Mono) {
+    /// Closes an idle connection, whose descriptor is needed elsewhere. False if there is none.
+    pub(crate) fn close_one(&mut self) -> bool {
+        self.by_target
+            .values_mut()
+            .any(|pool| pool.idle.pop_where(|_| true).is_some())
+    }
+
+    /// Closes what targets closed and what waited too long, and learns from it. `scarce`: descriptors are, so all that is idle goes.
+    pub(crate) fn sweep(&mut self, now: Mono, scarce: bool) {
         for pool in self.by_target.values_mut() {
             let TargetPool { idle, keep_alive } = pool;
             idle.retain(|idle| {
@@ -79,7 +86,7 @@ impl Pools {
                 if dead {
                     keep_alive.closed_after(now.since(idle.since), now);
                 }
-                !dead && now < idle.until
+                !dead && !scarce && now < idle.until
             });
         }
     }

@@ -1,7 +1,6 @@
 //! One health probe: connect, ask, read the status, close.
 
 use crate::choose::connect_error;
-use crate::socket::Socket;
 use crate::tls::{self, TargetStream};
 use bytes::Bytes;
 use forebay_model::{ProtocolVersion, TargetTls};
@@ -34,7 +33,7 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     } = order;
     let stream = TcpStream::connect(address).await?;
     let mut stream = match tls {
-        TargetTls::Clear => TargetStream::Clear(Socket(stream)),
+        TargetTls::Clear => TargetStream::clear(stream),
         tls => {
             let config = tls::probe_config(tls, *version).ok_or(std::io::ErrorKind::PermissionDenied)?;
             // The Host of a probe is an address, which is not asked for as a name.

@@ -9,14 +9,13 @@ use crate::names::Known;
 use crate::route;
 use crate::secure::Wire;
 use crate::settle;
-use crate::sweep::{Ended, Slot};
+use crate::sweep::Slot;
 use crate::worker::Worker;
 use forebay_node::{Reason, Speaks};
-use forebay_units::Mono;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
 /// What becomes of a connection after a request.
@@ -24,6 +23,8 @@ use tokio::io::ReadBuf;
 pub(crate) enum Next {
     /// It waits for another request.
     Idle,
+    /// Nothing had come, though it looked so: it waits on, without buffers, for as long as it had.
+    Nothing,
     /// It ends.
     Close,
 }
@@ -48,20 +49,13 @@ pub(crate) struct Incoming {
 }
 
 /// Serves requests until the client pauses.
-/// `first`: the client has not sent anything yet.
-pub(crate) async fn serve<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    first: bool,
-) -> Next {
+pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else {
         settle::turn_away(worker, client, visit, slot).await;
         return Next::Close;
     };
-    let next = requests(worker, client, visit, slot, &mut desk, first).await;
+    let next = requests(worker, client, visit, slot, &mut desk).await;
     worker.desks.borrow_mut().give_back(desk);
     next
 }
@@ -72,15 +66,14 @@ async fn requests<W: Wire>(
     visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
-    mut first: bool,
 ) -> Next {
     loop {
-        let next = match head(worker, client, visit, slot, desk, first).await {
-            Ok(Some(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
-            Ok(None) => return Next::Close,
+        let next = match head(worker, client, visit, slot, desk).await {
+            Ok(Head::Whole(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
+            Ok(Head::Nothing) => return Next::Nothing,
+            Ok(Head::Closed) => return Next::Close,
             Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
         };
-        first = false;
         if next == Next::Close || desk.unread().is_empty() {
             return next;
         }
@@ -97,17 +90,26 @@ pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: 
     worker.desks.borrow_mut().give_back(desk);
 }
 
-/// Reads until a head is complete; none if the client closed before it sent one.
+/// What came where a head may.
+enum Head {
+    Whole(Incoming),
+    /// Not a byte of one. A fresh socket looks readable once, an empty line is nothing, and of a TLS record a part may have come:
+    /// none of that is worth a desk.
+    Nothing,
+    /// The client closed before it sent one.
+    Closed,
+}
+
+/// Reads until a head is complete.
 async fn head<W: Wire>(
     worker: &Rc<Worker>,
     client: &mut W,
     visit: &Visit,
     slot: &Slot,
     desk: &mut Desk,
-    first: bool,
-) -> Result<Option<Incoming>, Reason> {
+) -> Result<Head, Reason> {
     let mut pace = Pace::default();
-    let mut wait: Option<(Mono, bool)> = None;
+    let mut armed = false;
     let bounds = visit.bounds();
     loop {
         // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
@@ -123,7 +125,7 @@ async fn head<W: Wire>(
                     let bytes = &desk.input[desk.start..desk.end];
                     desk.note.classified = desync::classify(&head, bytes, &desk.fields);
                     desk.note.head = Some(head);
-                    return incoming(head, &desk.input[desk.start..desk.end], &desk.fields).map(Some);
+                    return incoming(head, &desk.input[desk.start..desk.end], &desk.fields).map(Head::Whole);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -137,30 +139,28 @@ async fn head<W: Wire>(
         if !make_room(worker, desk, bounds) {
             return Err(Reason::MemoryCeiling);
         }
-        // Until a byte of the head is there the connection is idle still: empty lines are no request.
-        let idle = desk.unread().is_empty();
-        if wait.is_none_or(|(_, before)| before != idle) {
+        if desk.unread().is_empty() {
+            // Until a byte of the head is there the connection is idle still.
+            match poll_fn(|cx| Poll::Ready(poll_fill(client, desk, cx))).await {
+                Poll::Pending => return Ok(Head::Nothing),
+                Poll::Ready(Ok(1..)) => continue,
+                Poll::Ready(Ok(0) | Err(_)) => return Ok(Head::Closed),
+            }
+        }
+        if !core::mem::replace(&mut armed, true) {
             // One deadline for the whole head: a client that sends a byte now and then does not extend it.
             let picture = worker.picture();
             let Some(listener) = visit.listener(&picture) else {
-                return Ok(None);
+                return Ok(Head::Closed);
             };
             let settings = &listener.balancer.settings;
-            let mut deadline = wait.map_or_else(|| worker.recent() + settings.idle_timeout, |wait| wait.0);
-            if !idle {
-                deadline = deadline.min(worker.recent() + settings.head_timeout);
-            }
-            slot.arm(deadline, idle);
-            wait = Some((deadline, idle));
+            let within = settings.idle_timeout.min(settings.head_timeout);
+            slot.arm(worker.recent() + within, false);
         }
-        match slot.until(fill(client, desk)).await {
-            Ok(Ok(0)) if desk.unread().is_empty() => return Ok(None),
+        match slot.until(poll_fn(|cx| poll_fill(client, desk, cx))).await {
             Ok(Ok(0)) => return Err(Reason::Malformed),
             Ok(Ok(_)) => {}
-            Ok(Err(_)) => return Ok(None),
-            // A connection may look readable when it is new, and not be: the wait for its first byte goes on here.
-            Err(Ended::Late) if idle && first => return Err(Reason::ClientSilent),
-            Err(_) if idle => return Ok(None),
+            Ok(Err(_)) => return Ok(Head::Closed),
             Err(_) => return Err(Reason::ClientSilent),
         }
     }
@@ -230,16 +230,13 @@ fn make_room(worker: &Worker, desk: &mut Desk, bounds: &Bounds) -> bool {
 }
 
 /// Reads once into the free part of the input.
-pub(crate) async fn fill<W: Wire>(client: &mut W, desk: &mut Desk) -> std::io::Result<usize> {
+fn poll_fill<W: Wire>(client: &mut W, desk: &mut Desk, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
     let end = desk.end;
-    let count = poll_fn(|cx| {
-        let mut room = ReadBuf::new(&mut desk.input[end..]);
-        ready!(Pin::new(&mut *client).poll_read(cx, &mut room))?;
-        std::task::Poll::Ready(std::io::Result::Ok(room.filled().len()))
-    })
-    .await?;
+    let mut room = ReadBuf::new(&mut desk.input[end..]);
+    ready!(Pin::new(&mut *client).poll_read(cx, &mut room))?;
+    let count = room.filled().len();
     desk.end += count;
-    Ok(count)
+    Poll::Ready(Ok(count))
 }
 
 /// Words that a request's Connection headers may have.

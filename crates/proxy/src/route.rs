@@ -97,7 +97,7 @@ pub(crate) async fn request<W: Wire>(
     let now = worker.now();
     desk.note.picture = Some(Rc::clone(&picture));
     spans::open(worker, visit, desk, incoming);
-    if desk.refuses {
+    if desk.refuses || visit.spare {
         let keep = keeps(worker, visit, listener, incoming) && desk.note.classified.is_none();
         return Box::pin(no_memory(
             worker, client, visit, slot, desk, incoming, listener, keep,
@@ -156,7 +156,10 @@ pub(crate) async fn request<W: Wire>(
 /// Whether the connection may carry another request.
 fn keeps(worker: &Worker, visit: &Visit, listener: &ListenerView, incoming: &Incoming) -> bool {
     let age = worker.recent().since(visit.accepted);
-    incoming.keep && age < listener.balancer.settings.client_keep_alive && !worker.leaving.get()
+    incoming.keep
+        && !visit.spare
+        && age < listener.balancer.settings.client_keep_alive
+        && !worker.leaving.get()
 }
 
 /// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
@@ -205,7 +208,7 @@ fn gone(
     Next::Close
 }
 
-/// Answers a request for which there is no memory, and keeps its connection.
+/// Answers a request for which there is no memory, and keeps its connection; or one over a connection that is one too many.
 #[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 async fn no_memory<W: Wire>(
     worker: &Rc<Worker>,
@@ -217,7 +220,11 @@ async fn no_memory<W: Wire>(
     listener: &ListenerView,
     keep: bool,
 ) -> Next {
-    let reason = Reason::MemoryCeiling;
+    let reason = if visit.spare {
+        Reason::TooManyConnections
+    } else {
+        Reason::MemoryCeiling
+    };
     let (mut exchange, answer) = Exchange::turned_away(
         worker.recent(),
         incoming.speaks,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 /// From accept to the end of the TLS handshake, whatever the client does meanwhile. ALB's is not published; HAProxy's
 /// advice is 10 s.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client's stream of clear bytes.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Events on their way from workers.
 const EVENTS: usize = 1024;
@@ -27,6 +27,11 @@ pub struct Options {
     pub workers: usize,
     /// Client connections open at once, of all workers; one more is refused.
     pub connections: usize,
+    /// Descriptors for connections of clients and to targets, and for listening sockets, of all workers. Who finds none is answered
+    /// 503.
+    pub descriptors: usize,
+    /// Probes under way at once; others wait.
+    pub probes: usize,
     /// Bytes that buffers of requests may hold, of all workers; a request that finds no more is answered 503.
     pub buffer_bytes: usize,
     /// Seed of the workers' random streams.
@@ -102,6 +107,7 @@ impl DataPlane {
             drained,
             journal: options.journal,
             channels: options.channels,
+            probes: Arc::new(Semaphore::new(options.probes.clamp(1, Semaphore::MAX_PERMITS))),
         };
         let thread =
             essential(
@@ -169,6 +175,7 @@ struct Slow {
     drained: mpsc::UnboundedSender<Drained>,
     journal: Option<Arc<dyn Journal>>,
     channels: Option<Arc<dyn Channels>>,
+    probes: Arc<Semaphore>,
 }
 
 /// A probe as its log line needs it.
@@ -232,7 +239,9 @@ impl Slow {
                 Some(Output::Probe(order)) => {
                     let (events, clock) = (self.events.clone(), self.clock);
                     let (shared, ledger) = (Arc::clone(&self.shared), Rc::clone(ledger));
+                    let probes = Arc::clone(&self.probes);
                     tokio::task::spawn_local(async move {
+                        let _turn = probes.acquire().await;
                         let target = order.target;
                         let began = clock.now();
                         if let Some(result) = probe(&order).await {
@@ -257,7 +266,10 @@ impl Slow {
                     tracing::info!(group, target, port, anomalous, reason = %change, "compared with its peers");
                 }
                 Some(Output::Channels(wanted)) => match &self.channels {
-                    Some(channels) => channels.keep(wanted),
+                    Some(channels) => {
+                        self.crew.set_channels(wanted.len());
+                        channels.keep(wanted);
+                    }
                     None => tracing::warn!("no channels to agents can be kept"),
                 },
                 Some(Output::Drained { group, target, port }) => {

@@ -3,6 +3,7 @@
 use crate::buffers::Desks;
 use crate::clerk::{Attended, Clerks};
 use crate::clock::Clock;
+use crate::descriptors::Descriptors;
 use crate::h2::target::Links;
 use crate::ledger::Ledger;
 use crate::memory::Meter;
@@ -16,42 +17,12 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 /// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
 /// shared by all workers, and would travel between their cores with each request.
 pub(crate) type Current = Rc<Arc<Picture>>;
-
-/// Client connections of all workers.
-#[derive(Debug)]
-pub(crate) struct Places {
-    taken: AtomicUsize,
-    ceiling: usize,
-}
-
-impl Places {
-    pub(crate) fn new(ceiling: usize) -> Places {
-        Places {
-            taken: AtomicUsize::new(0),
-            ceiling,
-        }
-    }
-
-    /// Whether one more may be taken. Workers that ask at once may exceed the ceiling by one each.
-    pub(crate) fn has_room(&self) -> bool {
-        self.taken.load(Relaxed) < self.ceiling
-    }
-
-    pub(crate) fn take(&self) {
-        self.taken.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn give_back(&self) {
-        self.taken.fetch_sub(1, Relaxed);
-    }
-}
 
 /// A worker's things.
 pub(crate) struct Worker {
@@ -80,8 +51,8 @@ pub(crate) struct Worker {
     pub(crate) ledger: Ledger,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
-    /// How many client connections are open, of all workers.
-    pub(crate) places: Arc<Places>,
+    /// How many connections are open, of all workers.
+    pub(crate) descriptors: Arc<Descriptors>,
     date: RefCell<(i64, String)>,
     /// Tells of each sweep.
     pub(crate) swept: Notify,
@@ -110,7 +81,7 @@ impl Worker {
         mind: Mind,
         events: mpsc::Sender<Event>,
         ledger: Ledger,
-        places: Arc<Places>,
+        descriptors: Arc<Descriptors>,
         meter: Meter,
     ) -> Worker {
         Worker {
@@ -130,7 +101,7 @@ impl Worker {
             sweep: Rc::default(),
             events,
             ledger,
-            places,
+            descriptors,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
             swept: Notify::new(),

@@ -118,9 +118,12 @@ impl Agent {
             .with_context(|| format!("cannot listen on {} (--control-address)", settled.control))?;
         let data = free_port(settled.data)?;
         let (drained, _) = mpsc::unbounded_channel();
+        let affordable = forebay_proxy::Affordable::now();
         let options = Options {
             workers: usize::from(settled.workers),
-            connections: forebay_proxy::affordable_connections(),
+            connections: usize::MAX,
+            descriptors: affordable.traffic,
+            probes: affordable.probes,
             buffer_bytes: settled.buffer_bytes,
             seed,
             journal: None,

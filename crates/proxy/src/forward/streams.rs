@@ -33,7 +33,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Bytes of a request's body that are kept until an answer comes, so that a target that did not process the request is no harm.
-const REPLAY_BYTES: usize = 64 * 1024;
+const REPLAY_BYTES: usize = 16 * 1024;
 
 /// One body on its way from stream to stream.
 #[derive(Default)]

@@ -362,6 +362,8 @@ impl<E: End> TlsStream<E> {
         }
         // Before a wait, tickets go out.
         if self.has_waiting() && self.poll_send(cx).is_ready() && self.has_waiting() {
+            // It could not be sent: the next read says so, instead of waiting for what can't come.
+            self.failed = true;
             return Poll::Ready(());
         }
         Poll::Pending

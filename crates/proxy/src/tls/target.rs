@@ -3,6 +3,7 @@
 use super::end::Client;
 use super::stream::TlsStream;
 use super::verify;
+use crate::descriptors::Held;
 use crate::socket::Socket;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{Picture, TargetId, TargetView};
@@ -23,7 +24,13 @@ use tokio::net::TcpStream;
 const SESSIONS: usize = 32;
 
 /// A stream of clear bytes to a target.
-pub(crate) enum TargetStream {
+pub(crate) struct TargetStream {
+    transport: Transport,
+    /// Its descriptor, where those are counted. (Those of probes are not.)
+    held: Option<Held>,
+}
+
+enum Transport {
     /// As it is.
     Clear(Socket),
     /// Over TLS. Boxed: requests to targets in clear do not carry its size along.
@@ -37,21 +44,35 @@ pub(crate) struct Secure {
 }
 
 impl TargetStream {
+    /// One in clear.
+    pub(crate) fn clear(stream: TcpStream) -> TargetStream {
+        TargetStream {
+            transport: Transport::Clear(Socket(stream)),
+            held: None,
+        }
+    }
+
+    /// Counts its descriptor for as long as it is open.
+    pub(crate) fn holding(mut self, held: Held) -> TargetStream {
+        self.held = Some(held);
+        self
+    }
+
     /// Whether an idle connection can't be used any more: closed by the target, or it sends what nobody asked for.
     pub(crate) fn is_dead(&mut self) -> bool {
-        match self {
+        match &mut self.transport {
             // Asks what the last wait for events has shown, not the kernel.
-            TargetStream::Clear(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
-            TargetStream::Secure(secure) => secure.stream.is_dead(),
+            Transport::Clear(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Transport::Secure(secure) => secure.stream.is_dead(),
         }
     }
 
     /// Whether a request for `name` may use this connection: a target that has several certificates may answer it with
     /// 421 (RFC 9110 section 15.5.20) over a connection that was made for another.
     pub(crate) fn is_for(&self, name: Option<&str>) -> bool {
-        match self {
-            TargetStream::Clear(_) => true,
-            TargetStream::Secure(secure) => secure.name.as_deref() == name,
+        match &self.transport {
+            Transport::Clear(_) => true,
+            Transport::Secure(secure) => secure.name.as_deref() == name,
         }
     }
 }
@@ -132,10 +153,14 @@ pub(crate) async fn connect(
         Poll::Ready(io::Result::Ok(()))
     })
     .await?;
-    Ok(TargetStream::Secure(Box::new(Secure {
+    let secure = Secure {
         stream,
         name: name.map(Box::from),
-    })))
+    };
+    Ok(TargetStream {
+        transport: Transport::Secure(Box::new(secure)),
+        held: None,
+    })
 }
 
 impl AsyncRead for TargetStream {
@@ -144,18 +169,18 @@ impl AsyncRead for TargetStream {
         cx: &mut Context<'_>,
         reader: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            TargetStream::Clear(stream) => Pin::new(stream).poll_read(cx, reader),
-            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_read(cx, reader),
+        match &mut self.get_mut().transport {
+            Transport::Clear(stream) => Pin::new(stream).poll_read(cx, reader),
+            Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_read(cx, reader),
         }
     }
 }
 
 impl AsyncWrite for TargetStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            TargetStream::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
-            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_write(cx, bytes),
+        match &mut self.get_mut().transport {
+            Transport::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_write(cx, bytes),
         }
     }
 
@@ -164,9 +189,9 @@ impl AsyncWrite for TargetStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            TargetStream::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_write_vectored(cx, slices),
+        match &mut self.get_mut().transport {
+            Transport::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -175,16 +200,16 @@ impl AsyncWrite for TargetStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            TargetStream::Clear(stream) => Pin::new(stream).poll_flush(cx),
-            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_flush(cx),
+        match &mut self.get_mut().transport {
+            Transport::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            TargetStream::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
-            TargetStream::Secure(secure) => Pin::new(&mut secure.stream).poll_shutdown(cx),
+        match &mut self.get_mut().transport {
+            Transport::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_shutdown(cx),
         }
     }
 }

@@ -201,6 +201,8 @@ impl Balancer {
             Options {
                 workers: 1,
                 connections: 300,
+                descriptors: usize::MAX,
+                probes: 64,
                 buffer_bytes,
                 seed: 1,
                 journal,

@@ -1,0 +1,215 @@
+//! The file descriptors of connections: one budget for clients and targets of all workers, so that neither side can take what the
+//! other needs, nor what the API, probes, logs and the store do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// One part of so many is out of reach for either side alone: clients that are there can always be answered, and whoever asks can
+/// always come in.
+const SHARE: usize = 8;
+
+/// Descriptors for what is no connection of a client or to a target, at most: calls of the API, probes, logs, the store.
+const RESERVE: usize = 1536;
+/// And at least: what starts at all needs some.
+const LEAST_RESERVE: usize = 64;
+
+/// How the limit on open files is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Affordable {
+    /// For connections of clients and to targets, listening sockets included.
+    pub traffic: usize,
+    /// For connections of callers of the API.
+    pub api: usize,
+    /// For probes under way at once.
+    pub probes: usize,
+}
+
+impl Affordable {
+    /// What this process's limit on open files allows.
+    pub fn now() -> Affordable {
+        use rustix::process::{Resource, getrlimit};
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Affordable::of(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// What a limit of so many open files allows: a quarter is kept back, within bounds; half of that is the API's, a quarter the
+    /// probes'.
+    pub fn of(limit: usize) -> Affordable {
+        let reserve = (limit / 4).clamp(LEAST_RESERVE, RESERVE);
+        Affordable {
+            traffic: limit.saturating_sub(reserve).max(16),
+            api: reserve / 2,
+            probes: reserve / 4,
+        }
+    }
+}
+
+/// Connections of all workers, and how many there may be.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    clients: AtomicUsize,
+    targets: AtomicUsize,
+    /// Clients that are told that there is no room, see [`Descriptors::take_spare`].
+    spare: AtomicUsize,
+    /// Sockets that listen, and channels to agents.
+    fixed: AtomicUsize,
+    /// Clients that may be there at once.
+    most_clients: usize,
+    /// Descriptors for both sides and what is fixed.
+    traffic: usize,
+}
+
+/// Clients beyond all bounds that are let in at once to be told so: over TLS a refusal takes a handshake.
+const SPARE: usize = 32;
+
+impl Descriptors {
+    pub(crate) fn new(most_clients: usize, traffic: usize) -> Descriptors {
+        Descriptors {
+            clients: AtomicUsize::new(0),
+            targets: AtomicUsize::new(0),
+            spare: AtomicUsize::new(0),
+            fixed: AtomicUsize::new(0),
+            most_clients,
+            traffic,
+        }
+    }
+
+    /// What both sides may hold together.
+    fn budget(&self) -> usize {
+        self.traffic.saturating_sub(self.fixed.load(Relaxed))
+    }
+
+    fn held(&self) -> usize {
+        self.clients.load(Relaxed) + self.targets.load(Relaxed)
+    }
+
+    /// Notes how many sockets listen, and channels stand.
+    pub(crate) fn set_fixed(&self, fixed: usize) {
+        self.fixed.store(fixed, Relaxed);
+    }
+
+    /// Whether one more client may come. Workers that ask at once may exceed the bound by one each.
+    pub(crate) fn has_room(&self) -> bool {
+        let (clients, budget) = (self.clients.load(Relaxed), self.budget());
+        clients < self.most_clients && clients < budget - budget / SHARE && self.held() < budget
+    }
+
+    pub(crate) fn take_client(self: &Arc<Self>) -> Held {
+        self.clients.fetch_add(1, Relaxed);
+        Held {
+            of: Arc::clone(self),
+            side: Side::Clients,
+        }
+    }
+
+    /// A place for a client that is only told that there is no room; none if all are taken.
+    pub(crate) fn take_spare(self: &Arc<Self>) -> Option<Held> {
+        if self.spare.load(Relaxed) >= SPARE {
+            return None;
+        }
+        self.spare.fetch_add(1, Relaxed);
+        Some(Held {
+            of: Arc::clone(self),
+            side: Side::Spare,
+        })
+    }
+
+    /// A place for a connection to a target; none if there is none.
+    pub(crate) fn try_take_target(self: &Arc<Self>) -> Option<Held> {
+        let (targets, budget) = (self.targets.load(Relaxed), self.budget());
+        if targets >= budget - budget / SHARE || self.held() >= budget {
+            return None;
+        }
+        self.targets.fetch_add(1, Relaxed);
+        Some(Held {
+            of: Arc::clone(self),
+            side: Side::Targets,
+        })
+    }
+
+    /// Whether connections that carry nothing are better closed: others may need their descriptors.
+    pub(crate) fn is_scarce(&self) -> bool {
+        let budget = self.budget();
+        self.held() >= budget - budget / 4
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Clients,
+    Targets,
+    Spare,
+}
+
+/// A descriptor that is counted until dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    of: Arc<Descriptors>,
+    side: Side,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let count = match self.side {
+            Side::Clients => &self.of.clients,
+            Side::Targets => &self.of.targets,
+            Side::Spare => &self.of.spare,
+        };
+        count.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_side_takes_all() {
+        let descriptors = Arc::new(Descriptors::new(usize::MAX, 90));
+        descriptors.set_fixed(10);
+        let mut clients = Vec::new();
+        while descriptors.has_room() {
+            clients.push(descriptors.take_client());
+        }
+        assert_eq!(clients.len(), 70);
+        let mut targets = Vec::new();
+        targets.extend(std::iter::from_fn(|| descriptors.try_take_target()));
+        assert_eq!(targets.len(), 10);
+        assert!(descriptors.is_scarce());
+        clients.clear();
+        targets.extend(std::iter::from_fn(|| descriptors.try_take_target()));
+        assert_eq!(targets.len(), 70);
+        while descriptors.has_room() {
+            clients.push(descriptors.take_client());
+        }
+        assert_eq!(clients.len(), 10);
+        let spare: Vec<_> = std::iter::from_fn(|| descriptors.take_spare()).collect();
+        assert_eq!(spare.len(), SPARE);
+        drop((clients, targets, spare));
+        assert!(descriptors.has_room() && !descriptors.is_scarce());
+        assert_eq!(descriptors.held() + descriptors.spare.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_limit_is_divided() {
+        let of = |limit| Affordable::of(limit);
+        assert_eq!(
+            of(1024),
+            Affordable {
+                traffic: 768,
+                api: 128,
+                probes: 64
+            }
+        );
+        assert_eq!(
+            of(1 << 20),
+            Affordable {
+                traffic: (1 << 20) - 1536,
+                api: 768,
+                probes: 384
+            }
+        );
+        assert_eq!(of(64).traffic, 16);
+        assert!(of(usize::MAX).traffic > 1 << 40);
+    }
+}
