@@ -67,13 +67,16 @@ async fn requests<W: Wire>(
     slot: &Slot,
     desk: &mut Desk,
 ) -> Next {
+    let mut served = false;
     loop {
         let next = match head(worker, client, visit, slot, desk).await {
             Ok(Head::Whole(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
+            Ok(Head::Nothing) if served => return Next::Idle,
             Ok(Head::Nothing) => return Next::Nothing,
             Ok(Head::Closed) => return Next::Close,
             Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
         };
+        served = true;
         if next == Next::Close || desk.unread().is_empty() {
             return next;
         }

@@ -309,6 +309,11 @@ fn hasty(answer: &'static [u8], body: usize) -> Target {
         let _ = stream.read_exact(&mut read);
         let _ = stream.write_all(answer);
         let _ = stream.write_all(&vec![b'x'; body]);
+        // A reset would take the end of a longer answer along.
+        if body > 4 {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            while let Ok(1..) = stream.read(&mut read) {}
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 // Each file of tests is a program of its own and uses its part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
+pub(crate) mod frames;
 pub(crate) mod secure;
 
 use forebay_model::*;
@@ -167,6 +168,21 @@ pub(crate) fn rule(priority: Priority, conditions: Vec<Condition>, action: Actio
     }
 }
 
+/// How the data plane of a test runs if nothing else is said.
+fn options() -> Options {
+    Options {
+        workers: 1,
+        connections: 300,
+        descriptors: usize::MAX,
+        probes: 64,
+        buffer_bytes: usize::MAX,
+        seed: 1,
+        journal: None,
+        channels: None,
+        turnstile: None,
+    }
+}
+
 impl Balancer {
     /// Serves these targets, with extra rules before the default forward, on a port of its own.
     pub(crate) fn start(
@@ -195,24 +211,32 @@ impl Balancer {
         journal: Option<Arc<dyn forebay_node::journal::Journal>>,
         buffer_bytes: usize,
     ) -> Balancer {
+        let options = Options {
+            journal,
+            buffer_bytes,
+            ..options()
+        };
+        Balancer::with(targets, rules, settings, options)
+    }
+
+    /// One with so many descriptors for both sides.
+    pub(crate) fn limited(targets: &[&Target], descriptors: usize) -> Balancer {
+        let options = Options {
+            descriptors,
+            ..options()
+        };
+        Balancer::with(targets, vec![], BalancerSettings::default(), options)
+    }
+
+    fn with(
+        targets: &[&Target],
+        rules: Vec<RuleBlueprint>,
+        settings: BalancerSettings,
+        options: Options,
+    ) -> Balancer {
         let addresses: Vec<SocketAddr> = targets.iter().map(|target| target.address).collect();
         let (sender, drained) = tokio::sync::mpsc::unbounded_channel();
-        let plane = DataPlane::start(
-            Options {
-                workers: 1,
-                connections: 300,
-                descriptors: usize::MAX,
-                probes: 64,
-                buffer_bytes,
-                seed: 1,
-                journal,
-                channels: None,
-                turnstile: None,
-            },
-            Clock::start(),
-            sender,
-        )
-        .unwrap();
+        let plane = DataPlane::start(options, Clock::start(), sender).unwrap();
         // The plane takes ports from listeners, which have no port 0: find a free one.
         let port = TcpListener::bind("127.77.0.1:0")
             .unwrap()
