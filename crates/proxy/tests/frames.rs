@@ -280,19 +280,20 @@ fn uploads_that_nobody_reads_hold_nobody_else_up() {
         }],
         stickiness: ForwardStickiness::default(),
     });
-    let rules = vec![rule(
+    let quickly = rule(
         Priority::at(1).unwrap(),
         vec![Condition::PathPattern(TextMatch::Wildcards(vec![
             "/quick".into(),
         ]))],
         other,
-    )];
-    let balancer = Balancer::start(&[&stuck], rules, BalancerSettings::default());
+    );
+    let balancer = Balancer::simple(&stuck);
     balancer.edit(|blueprint| {
         let mut group = group(&[quick.address]);
         group.arn = "quick".into();
         blueprint.groups.push(Arc::new(group));
     });
+    balancer.edit_listener(|listener| listener.rules.insert(0, quickly));
     let ask = b"GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     wait(|| balancer.exchange(ask).starts_with("HTTP/1.1 200"));
     let mut client = client(&balancer);
