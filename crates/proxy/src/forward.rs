@@ -9,11 +9,12 @@ use crate::framing::{self, Framing};
 use crate::h2;
 use crate::head::{AnswerHead, RequestHead};
 use crate::line;
+use crate::linger::{self, Owes};
 use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
 use crate::read::{Incoming, Next};
 use crate::route;
 use crate::secure::Wire;
-use crate::settle::{self, Closing, Owes};
+use crate::settle::{self, Closing};
 use crate::sweep::{Ended, Slot};
 use crate::tls::TargetStream;
 use crate::worker::Worker;
@@ -321,7 +322,7 @@ impl<W: Wire> Passage<'_, W> {
                 Next::Idle
             } else {
                 let owes = Owes::of(upload.pump.left(), self.idle_timeout);
-                Box::pin(settle::linger(
+                Box::pin(linger::linger(
                     self.worker,
                     self.client,
                     self.slot,
@@ -342,7 +343,7 @@ impl<W: Wire> Passage<'_, W> {
             self.client.break_off();
         } else if !W::FRAMED && reason != Reason::ClientGone {
             let owes = Owes::of(0, self.idle_timeout);
-            Box::pin(settle::linger(
+            Box::pin(linger::linger(
                 self.worker,
                 self.client,
                 self.slot,

@@ -25,6 +25,7 @@ mod h2;
 mod head;
 mod ledger;
 mod line;
+mod linger;
 mod memory;
 mod names;
 mod note;
@@ -43,6 +44,7 @@ mod spans;
 mod sweep;
 mod thread;
 mod tls;
+mod wanted;
 mod worker;
 
 pub use clock::Clock;

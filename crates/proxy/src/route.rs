@@ -1,20 +1,22 @@
 //! Room four: what the request asks for, which rule it meets, and the head its target will see.
 
 use crate::accept::Visit;
-use crate::authority::{absolute, is_authority, split_port};
-use crate::buffers::{Desk, Field, Span};
+use crate::authority::is_authority;
+use crate::buffers::{Desk, Field};
 use crate::cookies;
 use crate::desync::{self, Course};
 use crate::forward;
 use crate::framing::Framing;
 use crate::line;
+use crate::linger::{self, Owes};
 use crate::names::Known;
 use crate::outgoing::write_head;
 use crate::read::{Incoming, Next};
 use crate::secure::Wire;
-use crate::settle::{self, Closing, Owes};
+use crate::settle::{self, Closing};
 use crate::spans;
 use crate::sweep::Slot;
+use crate::wanted::{Wanted, preserves_host, takes_any_host, wanted};
 use crate::worker::Worker;
 use forebay_model::{PathMode, limits};
 use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step, strict_path};
@@ -34,51 +36,6 @@ impl Headers for Lines<'_> {
             .filter(|field| field.name(self.head).eq_ignore_ascii_case(name.as_bytes()))
             .any(|field| visit(field.value(self.head)))
     }
-}
-
-/// Where a request wants to go, as places in its head.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    /// Host without its port; none if the request names none.
-    host: Option<Span>,
-    /// The port's text.
-    port: Option<Span>,
-    /// None stands for `/`.
-    path: Option<Span>,
-    query: Option<Span>,
-    /// It asks of the server as a whole: `*` stands in the path's place.
-    of_server: bool,
-}
-
-impl Wanted {
-    pub(crate) fn host<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> &'a [u8] {
-        self.host
-            .map_or_else(|| own_name(listener).0, |span| span.of(head))
-    }
-
-    pub(crate) fn port<'a>(&self, head: &'a [u8], listener: &'a ListenerView) -> Option<&'a [u8]> {
-        match self.host {
-            Some(_) => self.port.map(|span| span.of(head)),
-            None => own_name(listener).1,
-        }
-    }
-
-    pub(crate) fn path<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        match self.path {
-            Some(span) => span.of(head),
-            None if self.of_server => b"*",
-            None => b"/",
-        }
-    }
-
-    pub(crate) fn query<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
-        self.query.map(|span| span.of(head))
-    }
-}
-
-/// What a request is for that names no host: a load balancer's name, or an agent's application with its port.
-fn own_name(listener: &ListenerView) -> (&[u8], Option<&[u8]>) {
-    split_port(listener.balancer.dns_name.as_bytes())
 }
 
 /// Serves one request whose head is complete.
@@ -320,7 +277,7 @@ pub(crate) async fn own_answer<W: Wire>(
                 Framing::Chunked | Framing::UntilClose => u64::MAX,
             };
             let owes = Owes::of(left, listener.balancer.settings.idle_timeout);
-            Box::pin(settle::linger(worker, client, slot, desk, owes)).await;
+            Box::pin(linger::linger(worker, client, slot, desk, owes)).await;
             Next::Close
         }
     }
@@ -409,88 +366,6 @@ fn begin(
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
     Ok((exchange, step, wanted))
-}
-
-/// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
-fn wanted(
-    head: &[u8],
-    fields: &[Field],
-    incoming: &Incoming,
-    listener: &ListenerView,
-) -> Result<Wanted, Reason> {
-    let target = incoming.head.target(head);
-    let mut hosts = fields.iter().filter(|field| field.is(Known::Host));
-    let host = hosts.next().map(|field| field.value);
-    if hosts.next().is_some() && !takes_any_host(listener) {
-        return Err(Reason::Malformed);
-    }
-    let (authority, rest) = match target {
-        [b'/', ..] => (None, incoming.head.target),
-        b"*" if incoming.head.method(head) == b"OPTIONS" => (None, incoming.head.target),
-        _ => {
-            let (authority, rest) = absolute(target).ok_or(Reason::Malformed)?;
-            (Some(Span::within(head, authority)), Span::within(head, rest))
-        }
-    };
-    // HTTP/1.1 must name its host, even beside an absolute target (RFC 9112 section 3.2).
-    if host.is_none() && !incoming.head.http_10 {
-        return Err(Reason::Malformed);
-    }
-    let (path, query) = parts(head, rest)?;
-    // Of all servers (RFC 9112 section 3.2.4).
-    let of_server = authority.is_some() && rest.is_empty() && incoming.head.method(head) == b"OPTIONS";
-    let authority = authority.or(host);
-    if authority.is_some_and(|authority| authority.is_empty()) && !takes_any_host(listener) {
-        return Err(Reason::Malformed);
-    }
-    let authority = authority.filter(|authority| !authority.is_empty());
-    let (host, port) = match authority.map(|span| (span, split_port(span.of(head)))) {
-        Some((span, (host, Some(_)))) => {
-            let (host, port) = span.split(host.len());
-            (Some(host), port)
-        }
-        _ => (authority, None),
-    };
-    Ok(Wanted {
-        host,
-        port,
-        path,
-        query,
-        of_server,
-    })
-}
-
-/// Whether a Host that is none goes on, as ALB lets it: the tag says so, and Host headers go on untouched.
-fn takes_any_host(listener: &ListenerView) -> bool {
-    let settings = &listener.balancer.settings;
-    settings.preserve_host && !settings.check_host
-}
-
-/// Path and query of what follows the authority.
-fn parts(head: &[u8], rest: Span) -> Result<(Option<Span>, Option<Span>), Reason> {
-    let bytes = rest.of(head);
-    // A fragment never belongs into a request; what follows it would be cut off by some targets.
-    if memchr::memchr(b'#', bytes).is_some() {
-        return Err(Reason::Malformed);
-    }
-    let (path, query) = match memchr::memchr(b'?', bytes) {
-        Some(cut) => rest.split(cut),
-        None => (rest, None),
-    };
-    Ok(((!path.is_empty()).then_some(path), query))
-}
-
-/// Whether the client's Host goes on untouched: the attribute says so, there is one, and no absolute target names
-/// another (that replaces it: RFC 9112 section 3.2.2; else a target could be told another host than rules saw).
-pub(crate) fn preserves_host(
-    listener: &ListenerView,
-    head: &[u8],
-    fields: &[Field],
-    incoming: &Incoming,
-) -> bool {
-    listener.balancer.settings.preserve_host
-        && matches!(incoming.head.target(head).first(), Some(b'/' | b'*'))
-        && fields.iter().any(|field| field.is(Known::Host))
 }
 
 pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {

@@ -3,28 +3,24 @@
 use super::extras::retry_after;
 use super::owed::Owed;
 use super::{Passage, reason};
-use crate::buffers::{Field, Span};
 use crate::choose::Missing;
 use crate::cookies;
 use crate::framing::Framing;
 use crate::h2;
 use crate::h2::target::{Passport, SEND_BUFFER, STREAM_WINDOW, passport};
 use crate::h2::{Inflow, poll_room};
-use crate::head::{Bounds, RequestHead};
+use crate::linger::{self, Owes};
 use crate::names::Known;
 use crate::read::Next;
 use crate::secure::Wire;
-use crate::settle::{self, Owes};
 use crate::sweep::Ended;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
 use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
 use forebay_units::Mono;
-use http::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
-use std::borrow::Cow;
+use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
+use http::{Request, Response};
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -192,7 +188,7 @@ impl<W: Wire> Passage<'_, W> {
         }
         let reused = pass.reused;
         // What we wrote ourselves is no fault of the target.
-        let Some(request) = spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
+        let Some(request) = h2::spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
             return Err(Outcome::Failed(Reason::Malformed).into());
         };
         let mut flight = match self.send(pass, request).await {
@@ -422,7 +418,7 @@ impl<W: Wire> Passage<'_, W> {
         self.log(exchange, now);
         if failed.is_none() && (flight.up.stopped || !flight.up.done) {
             let owes = Owes::of(u64::MAX, self.idle_timeout);
-            settle::linger(self.worker, self.client, self.slot, self.desk, owes).await;
+            linger::linger(self.worker, self.client, self.slot, self.desk, owes).await;
         }
         Next::Close
     }
@@ -486,57 +482,4 @@ fn died(reused: bool, sent: Sent, taken: bool) -> Instead {
 /// it asks for.
 fn was_not_processed(error: &::h2::Error) -> bool {
     error.reason() == Some(Code::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
-}
-
-/// A target as HTTP/2 may have it: bytes that have no place in a path of HTTP/2 but pass over HTTP/1.1 are escaped, which is how they
-/// are meant.
-fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
-    if PathAndQuery::try_from(target).is_ok() {
-        return Cow::Borrowed(target);
-    }
-    let mut out = Vec::with_capacity(target.len() + 16);
-    for &byte in target {
-        if byte.is_ascii_alphanumeric() || b"/-_.~%=&?+:,;@!$'()*[]|".contains(&byte) {
-            out.push(byte);
-        } else {
-            let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
-            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// The head in `out`, which is written as HTTP/1.1 has it, as HTTP/2 has it.
-fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) -> Option<Request<()>> {
-    let head = RequestHead::parse_within(out, fields, &Bounds::NODE).ok()??;
-    let mut headers = HeaderMap::with_capacity(fields.len());
-    let mut authority = Span::default();
-    for field in &*fields {
-        let name = field.name(out);
-        if field.is(Known::Host) {
-            authority = field.value;
-        } else if !field.is(Known::TransferEncoding) {
-            headers.append(
-                HeaderName::from_bytes(name).ok()?,
-                HeaderValue::from_bytes(field.value(out)).ok()?,
-            );
-        }
-    }
-    let scheme = if target.tls == forebay_model::TargetTls::Clear {
-        "http"
-    } else {
-        "https"
-    };
-    let uri = Uri::builder()
-        .scheme(scheme)
-        .authority(authority.of(out))
-        .path_and_query(&*escaped(head.target(out)))
-        .build()
-        .ok()?;
-    let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(head.method(out)).ok()?;
-    *request.uri_mut() = uri;
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = headers;
-    Some(request)
 }

@@ -6,15 +6,18 @@ mod guard;
 pub(crate) mod hpack;
 mod inflow;
 pub(crate) mod request;
+mod spell;
 mod stream;
 pub(crate) mod target;
 
 pub(crate) use answer::{add_extras, head_bytes, is_too_long, is_trailers_only, own_head, relayed_head};
 pub(crate) use inflow::Inflow;
+pub(crate) use spell::spell;
 pub(crate) use stream::{Stream, poll_room};
 
 use crate::accept::{Visit, idle_deadline};
 use crate::buffers::Desk;
+use crate::linger;
 use crate::route;
 use crate::secure::Wire;
 use crate::settle;
@@ -171,7 +174,7 @@ async fn streams<W: Wire>(
     // Idle for too long, or its listener is gone, or its frames are broken, or the client does not hear
     // GOAWAY: GOAWAY again, then the end.
     connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
-    shared.slot.arm(worker.now() + settle::LINGER, false);
+    shared.slot.arm(worker.now() + linger::LINGER, false);
     let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
