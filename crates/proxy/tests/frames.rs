@@ -339,12 +339,15 @@ impl Credit<'_> {
     }
 }
 
+/// What came of bodies at a scripted target: its connection's number, the stream's, the bytes.
+type Bodies = Mutex<Vec<(usize, u32, Vec<u8>)>>;
+
 /// What a scripted target of HTTP/2 does with each of its connections' streams.
 type Script = dyn Fn(&mut TcpStream, usize, u32, bool) -> bool + Send + Sync;
 
 /// A target that answers heads of streams as `script` says (its connection's number, the stream's, whether the request ended): true
 /// to go on. `bodies` holds what came of bodies, by connection and stream.
-fn scripted(bodies: &Arc<Mutex<Vec<(usize, u32, Vec<u8>)>>>, script: Arc<Script>) -> SocketAddr {
+fn scripted(bodies: &Arc<Bodies>, script: Arc<Script>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let bodies = Arc::clone(bodies);
@@ -357,12 +360,7 @@ fn scripted(bodies: &Arc<Mutex<Vec<(usize, u32, Vec<u8>)>>>, script: Arc<Script>
     address
 }
 
-fn serve(
-    mut stream: TcpStream,
-    number: usize,
-    bodies: &Mutex<Vec<(usize, u32, Vec<u8>)>>,
-    script: &Script,
-) -> Option<()> {
+fn serve(mut stream: TcpStream, number: usize, bodies: &Bodies, script: &Script) -> Option<()> {
     let mut preface = [0; 24];
     stream.read_exact(&mut preface).ok()?;
     stream
