@@ -121,6 +121,8 @@ fn draw(drawn: &mut Vec<u8>) -> u128 {
         drawn.resize(DRAWN_BYTES, 0);
         if let Err(error) = getrandom::fill(drawn) {
             tracing::error!(%error, "the system has no random numbers: permits could be guessed");
+            // The log is written by a thread of its own.
+            std::thread::sleep(Duration::from_millis(100));
             std::process::abort();
         }
     }

@@ -81,6 +81,10 @@ impl Source for Shown {
         self.logs.tally()
     }
 
+    fn own_lines_dropped(&self) -> u64 {
+        crate::log::dropped()
+    }
+
     fn health(&self) -> serde_json::Value {
         let served = self.plane.served();
         let failures: Vec<_> = served

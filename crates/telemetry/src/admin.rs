@@ -25,6 +25,8 @@ pub trait Source: Send + Sync + 'static {
     fn read(&self, read: &mut dyn FnMut(&Node));
     /// What was logged and what was lost.
     fn tally(&self) -> &Tally;
+    /// Lines of the process's own log that were not written.
+    fn own_lines_dropped(&self) -> u64;
     /// Whether everything is served that should be, and what is worth knowing, as JSON.
     fn health(&self) -> serde_json::Value;
 }
@@ -79,7 +81,8 @@ fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Byt
         ),
         "/metrics" => {
             let mut metrics = String::new();
-            source.read(&mut |node| metrics = crate::render(node, source.tally()));
+            source
+                .read(&mut |node| metrics = crate::render(node, source.tally(), source.own_lines_dropped()));
             text(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -157,6 +157,9 @@ impl Shown {
             ("{reason=\"above-limit\"}", figures.refused_above_limit),
         ];
         page.write("refused_total", "counter", "Requests not let in.", &refused);
+        let dropped = [("", crate::log::dropped())];
+        let lost = "Lines of its own log that were left out: too many of a kind, or standard error did not take them.";
+        page.write("log_lines_dropped_total", "counter", lost, &dropped);
         let (connect, closed) = self.failures();
         page.write(
             "application_failures_total",
