@@ -1,11 +1,19 @@
-"""Who means ill at the ports beside traffic: agents and nodes that take nothing of what they are told, and connections that say
-nothing. None of them costs memory without a bound, and none keeps an honest one waiting.
+"""Who means ill at the ports beside traffic: agents and nodes that take nothing of what they are told, connections that say nothing,
+calls whose bodies never end, and a log that nobody reads. None of them costs memory without a bound, and none keeps an honest one
+waiting.
 
-Short unless told otherwise; `FOREBAY_STRICT=1 hostile.py --seconds 60` shows the claim. Parts can be named: agents nodes silence."""
+Short unless told otherwise; `FOREBAY_STRICT=1 hostile.py --seconds 60` shows the claims. Parts can be named: agents nodes silence
+calls log."""
 
 import argparse
+import concurrent.futures
 import contextlib
+import http.client
+import multiprocessing
+import os
 import pathlib
+import resource
+import selectors
 import shutil
 import socket
 import ssl
@@ -15,9 +23,13 @@ import threading
 import time
 import types
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+
 from agent_end import METHOD, Agent, Application, Node, field
 from frames import certificate
-from house import Balancer, House, bound, wait
+from house import REGION, Balancer, House, Sample, bound, read_keys, wait
 from http2_wire import ACK, CONTEXT, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, Wire, frame
 
 SECONDS = 3
@@ -245,7 +257,148 @@ def silence(directory, seconds):
     return f"{SILENT} silent connections at the control port: a node has a permit after {took * 1000:.0f} ms"
 
 
-PARTS = {"agents": agents, "nodes": nodes, "silence": silence}
+class Crowd:
+    """Connections that send this and then nothing; a new one comes for each that is closed."""
+
+    def __init__(self, address, count, sends):
+        self.address, self.sends, self.came = address, sends, multiprocessing.Value("q", 0)
+        self.selector = selectors.DefaultSelector()
+        for _ in range(count):
+            self.open()
+
+    def open(self):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(self.address)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.sends else 0)
+        self.selector.register(client, events, memoryview(self.sends))
+        self.came.value += 1
+
+    def work(self):
+        for key, events in self.selector.select(0.01):
+            try:
+                if events & selectors.EVENT_WRITE:
+                    rest = key.data[key.fileobj.send(key.data):]
+                    wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if rest else 0)
+                    self.selector.modify(key.fileobj, wanted, rest)
+                elif not key.fileobj.recv(65536):
+                    raise ConnectionResetError
+            except BlockingIOError:
+                continue
+            except OSError:
+                self.selector.unregister(key.fileobj)
+                key.fileobj.close()
+                self.open()
+
+    def close(self):
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+
+def endless(house, length):
+    """A call whose signature is its own, less the last byte of its body."""
+    host = house.api.removeprefix("http://")
+    request = botocore.awsrequest.AWSRequest("POST", house.api + "/", {"Host": host}, b"a" * length)
+    keys = botocore.credentials.Credentials(*read_keys(house.directory / "credentials", "default"))
+    botocore.auth.SigV4Auth(keys, "elasticloadbalancing", REGION).add_auth(request)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    return f"POST / HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n".encode() + b"a" * (length - 1)
+
+
+def calls(directory, seconds):
+    """The API with connections that say nothing, and with calls whose bodies never end; then signed calls beside them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
+    with House(pool="127.120.0.0/14", workers=1) as house:
+        host, port = house.api.removeprefix("http://").split(":")
+        elb = house.client("elbv2")
+        elb.describe_load_balancers()
+        before, most, slowest, made = house.memory_kib(), 0, 0.0, 0
+        crowds = [Crowd((host, int(port)), SILENT, b""), Crowd((host, int(port)), 1000, endless(house, 1 << 20))]
+
+        def crowd_in():
+            while True:
+                for crowd in crowds:
+                    crowd.work()
+
+        # A process of its own: what a call takes is not to be the time until this one finds a processor.
+        process = multiprocessing.get_context("fork").Process(target=crowd_in, daemon=True)
+        process.start()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # A client of its own: whoever comes anew is served.
+            elb = house.client("elbv2")
+            began = time.monotonic()
+            elb.describe_load_balancers()
+            slowest, made = max(slowest, time.monotonic() - began), made + 1
+            most = max(most, house.memory_kib() - before)
+        process.kill()
+        process.join(20)
+        came = [crowd.came.value for crowd in crowds]
+        # Those of the admin address cost nobody its figures.
+        admin = Crowd(tuple((house.admin.removeprefix("http://").split(":")[0], int(house.admin.rsplit(":", 1)[1]))), 500, b"")
+        began = time.monotonic()
+        house.metric("forebay_requests_total")
+        scraped = time.monotonic() - began
+        for crowd in [*crowds, admin]:
+            crowd.close()
+        assert "panicked" not in house.stderr()
+    bound(slowest, 1, "seconds that a signed call took beside silent and endless ones", 4)
+    bound(scraped, 1, "seconds that a scrape took beside silent connections", 4)
+    bound(most, 64 * 1024, "KiB that silent and endless calls cost", 2)
+    return (
+        f"{came[0]} silent connections and {came[1]} endless bodies: the slowest of {made} signed calls took {slowest * 1000:.0f} ms, "
+        f"+ {most} KiB; a scrape beside 500 silent ones {scraped * 1000:.0f} ms")
+
+
+class Unread(House):
+    """Its standard error is a pipe that nobody reads."""
+
+    def open_log(self, path):
+        os.mkfifo(path)
+        # Its reading end stays open.
+        return open(path, "r+b", buffering=0)
+
+
+def log(directory, seconds):
+    """A log that nobody reads, and much to log: traffic, calls and the end go on."""
+    # Each request has its line; and libraries speak when they are asked to.
+    with Unread(pool="127.120.0.0/14", workers=1, log="debug,hyper=trace") as house, Sample("a") as sample:
+        front = Balancer(house)
+        front.register(sample)
+        front.wait_healthy(sample)
+        deadline = time.monotonic() + seconds
+
+        def client(_):
+            slowest = count = 0
+            connection = http.client.HTTPConnection(front.nodes[0], front.port, timeout=20)
+            while count < 100 or time.monotonic() < deadline:
+                began = time.monotonic()
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 200, answer.status
+                slowest, count = max(slowest, time.monotonic() - began), count + 1
+            connection.close()
+            return slowest, count
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            clients = [pool.submit(client, number) for number in range(8)]
+            while not all(client.done() for client in clients):
+                front.elb.describe_load_balancers()
+                time.sleep(0.05)
+        figures = [client.result() for client in clients]
+        dropped = wait(lambda: house.metric("forebay_process_log_lines_dropped_total"), "lines are dropped and counted")
+        began = time.monotonic()
+        house.stop()
+        ended = time.monotonic() - began
+    slowest, made = max(figure[0] for figure in figures), sum(figure[1] for figure in figures)
+    bound(slowest, 1, "seconds that a request took beside a log that nobody reads")
+    return f"a log that nobody reads: {made} requests, the slowest in {slowest * 1000:.0f} ms; {dropped:.0f} lines dropped; ended in {ended:.1f} s"
+
+
+PARTS = {"agents": agents, "nodes": nodes, "silence": silence, "calls": calls, "log": log}
 
 
 def main():

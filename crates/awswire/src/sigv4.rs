@@ -116,12 +116,28 @@ pub fn scope(request: &HttpRequest<'_>) -> Option<Scope> {
     read_scope(&query_value(request, "X-Amz-Credential")?)
 }
 
+/// A signature of which the head was checked. Proves nothing yet.
+pub struct Claimed {
+    claim: Claim,
+    secret: String,
+}
+
 /// Checks a request's signature at `now`. `secret` finds the secret of an access key id.
 pub fn verify(
     request: &HttpRequest<'_>,
     now: Wall,
     secret: impl FnOnce(&str) -> Option<String>,
 ) -> Result<Scope, Problem> {
+    check_head(request, now, secret)?.verify(request)
+}
+
+/// Checks what a request's head tells of its signature at `now`: whether it is there and whole, whether there is such a key, and
+/// the time. The request's body does not matter.
+pub fn check_head(
+    request: &HttpRequest<'_>,
+    now: Wall,
+    secret: impl FnOnce(&str) -> Option<String>,
+) -> Result<Claimed, Problem> {
     let claim = claim(request)?;
     claim.check_scope()?;
     claim.check_time(now)?;
@@ -131,11 +147,18 @@ pub fn verify(
         return Err(Problem::UnknownKey);
     }
     let secret = secret(&claim.scope.access_key).ok_or(Problem::UnknownKey)?;
-    let expected = resign(request, &claim, &secret).ok_or(Problem::Mismatch(None))?;
-    if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
-        Ok(claim.scope)
-    } else {
-        Err(Problem::Mismatch(None))
+    Ok(Claimed { claim, secret })
+}
+
+impl Claimed {
+    /// Checks the signature of the whole request, whose head this is.
+    pub fn verify(self, request: &HttpRequest<'_>) -> Result<Scope, Problem> {
+        let expected = resign(request, &self.claim, &self.secret).ok_or(Problem::Mismatch(None))?;
+        if bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
+            Ok(self.claim.scope)
+        } else {
+            Err(Problem::Mismatch(None))
+        }
     }
 }
 
