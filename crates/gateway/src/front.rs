@@ -123,6 +123,12 @@ impl Front {
         self.drop_oldest(|place| place.doing == Doing::Body);
     }
 
+    /// Sends the one away that has kept us waiting for longest, if that is long enough.
+    fn drop_waiting(&self) {
+        let now = Instant::now();
+        self.drop_oldest(|place| place.doing.is_waiting() && place.since + GRACE <= now);
+    }
+
     /// Sends the one of these away that has kept us waiting for longest.
     fn drop_oldest(&self, may: impl Fn(&Place) -> bool) {
         let mut places = self.places();
@@ -146,8 +152,7 @@ impl Front {
                 return;
             }
             if leaving < over {
-                let now = Instant::now();
-                self.drop_oldest(|place| place.doing.is_waiting() && place.since + GRACE <= now);
+                self.drop_waiting();
             }
             // If all are at work, their answers make room.
             let _ = tokio::time::timeout(LOOK, left.as_mut()).await;
@@ -251,6 +256,8 @@ pub async fn serve<A: Answer>(
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
+                    // Perhaps for want of a descriptor, and those who say nothing have some.
+                    front.drop_waiting();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
