@@ -24,9 +24,9 @@ const FIRST_HEAD: Duration = Duration::from_secs(5);
 const NEXT_HEAD: Duration = Duration::from_secs(30);
 /// Nobody is sent away sooner: an honest client's head is here within a round trip, however many others come meanwhile. They wait
 /// in the kernel, and thousands of them a second pass through the places of those who say nothing.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(20);
 /// How often it is looked whether somebody's grace is over.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 /// For a body, should nobody have answered by then.
 const BODY: Duration = Duration::from_secs(35);
 /// How often somebody looks who is late.
