@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import pathlib
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -190,6 +191,32 @@ def departed(agent, application):
     assert application.most == 1
 
 
+def impostors(agent, application):
+    """50 requests at once that call themselves health checks: all 50 passed a limit of 1. A few do now, and what is more than a
+    question needs a permit."""
+    said = "".join(f"{name}: {value}\r\n" for name, value in PROBE.items())
+    application.release.clear()
+    clients = [socket.create_connection(("127.0.0.1", agent.port), timeout=10) for _ in range(50)]
+    try:
+        for client in clients:
+            client.sendall(f"GET /held HTTP/1.1\r\nHost: a\r\n{said}\r\n".encode())
+        wait(lambda: len(select.select(clients, [], [], 0)[0]) == 46, "46 are answered while four are at the application")
+        refused = select.select(clients, [], [], 0)[0]
+        application.release.set()
+        for client in clients:
+            assert client.recv(12) == (b"HTTP/1.1 400" if client in refused else b"HTTP/1.1 200")
+    finally:
+        application.release.clear()
+        for client in clients:
+            client.close()
+    for method, more, body in [("POST", "Content-Length: 1\r\n", "x"), ("GET", "Content-Length: 1\r\n", "x"), ("DELETE", "", "")]:
+        with socket.create_connection(("127.0.0.1", agent.port), timeout=10) as client:
+            client.sendall(f"{method} / HTTP/1.1\r\nHost: a\r\n{said}{more}\r\n{body}".encode())
+            assert b" 400 " in client.makefile("rb").readline(), method
+    # Their places come back.
+    wait(lambda: get("127.0.0.1", agent.port, headers=PROBE)[0] == 200, "a health check passes")
+
+
 def down(agent):
     """The application does not run: a page that says so, and the slot is free again."""
     with Node(agent) as node:
@@ -368,6 +395,7 @@ def main():
             handshake(agent)
             limits(agent, application)
             departed(agent, application)
+            impostors(agent, application)
             spoken = secured(agent)
             one_by_one(agent)
             assert application.most == 1, "the limit holds"

@@ -57,7 +57,7 @@ class House:
 
     def start(self, api="127.0.0.1:0"):
         command = [BINARY, "up", "--api", api, "--admin", "127.0.0.1:0", *self.arguments]
-        self.log = open(self.directory.parent / (self.directory.name + ".log"), "ab")
+        self.log = self.open_log(self.directory.parent / (self.directory.name + ".log"))
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         match = re.match(r"forebay ready api=(\S+) admin=(\S+) ", line)
@@ -65,6 +65,9 @@ class House:
             raise AssertionError(f"forebay did not become ready: {line!r}\n{self.stderr()}")
         self.api, self.admin = match.groups()
         return self
+
+    def open_log(self, path):
+        return open(path, "ab")
 
     def stderr(self):
         return pathlib.Path(self.log.name).read_text(errors="replace")

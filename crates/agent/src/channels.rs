@@ -3,20 +3,23 @@
 
 use crate::proto::{Demand, FromAgent, FromNode, Hello, Return, from_agent, from_node};
 use crate::thread::Thread;
-use crate::wire::{self, Broken, METHOD, Messages, ids_in, ids_out};
+use crate::wire::{self, Broken, HEADER_BYTES, METHOD, Messages, Outbox, UNSENT_BYTES, ids_in, ids_out};
 use crate::{Now, VERSION, tls};
-use bytes::Bytes;
 use forebay_admission::WorkId;
 use forebay_node::{ChannelOrder, Channels, GroupGate, TargetId};
 use forebay_units::Stream;
-use h2::SendStream;
-use http::Request;
+use h2::RecvStream;
+use h2::client::ResponseFuture;
+use http::{Request, Response};
 use rustls::pki_types::ServerName;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -32,6 +35,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
 /// Changes of the demand within this time are told as one.
 const COALESCE: Duration = Duration::from_millis(1);
+/// A channel that stood for so long is a good one: when it ends, that is news, and it is tried again at once. An agent that
+/// greets and hangs up earns neither.
+const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 /// Keeps channels on a thread of its own until it is dropped.
 #[derive(Debug)]
@@ -162,10 +168,10 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
     let mut draws = Stream::named(shared.seed ^ order.target.0, "channel waits");
     let (mut wait, mut told) = (FIRST_WAIT, false);
     loop {
-        let mut stood = false;
+        let mut stood = None;
         let Err(ended) = attempt(&shared, &order, &mut changes, &mut stood).await;
         order.gate.channels.errors.fetch_add(1, Relaxed);
-        if stood {
+        if stood.is_some_and(|since: Instant| since.elapsed() >= GOOD_AFTER) {
             (wait, told) = (FIRST_WAIT, false);
         }
         let agent = order.address;
@@ -207,7 +213,7 @@ impl Drop for Driver {
 
 /// A channel's two directions.
 struct Link {
-    stream: SendStream<Bytes>,
+    out: Outbox,
     messages: Messages<FromAgent>,
     pings: h2::PingPong,
     _driver: Driver,
@@ -217,16 +223,16 @@ async fn attempt(
     shared: &Shared,
     order: &ChannelOrder,
     changes: &mut watch::Receiver<()>,
-    stood: &mut bool,
+    stood: &mut Option<Instant>,
 ) -> Result<std::convert::Infallible, Ended> {
     let opened = tokio::time::timeout(CONNECT_WITHIN, open(shared, order));
     let Link {
-        stream,
+        out,
         messages,
         pings,
         _driver,
     } = opened.await.map_err(|_| Ended::Silent)??;
-    *stood = true;
+    *stood = Some(Instant::now());
     let (gate, agent) = (&order.gate, order.address);
     gate.channel_up(order.target);
     tracing::info!(%agent, "a control channel stands");
@@ -234,7 +240,7 @@ async fn attempt(
     let mut talk = Talk {
         shared,
         order,
-        stream,
+        out,
         seen: 0,
         expected: 0,
         told: Instant::now() - COALESCE,
@@ -251,7 +257,12 @@ async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
     tcp.set_nodelay(true)?;
     let name = ServerName::IpAddress(order.address.ip().into());
     let tls = shared.tls.connect(name, tcp).await?;
-    let (mut client, mut connection) = h2::client::handshake(tls).await?;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .enable_push(false)
+        .max_header_list_size(HEADER_BYTES)
+        .max_send_buffer_size(UNSENT_BYTES);
+    let (mut client, mut connection) = builder.handshake(tls).await?;
     let pings = connection.ping_pong().ok_or(Ended::Silent)?;
     let driver = tokio::task::spawn_local(async move {
         let _ = connection.await;
@@ -262,13 +273,20 @@ async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
         .header("te", "trailers")
         .body(())
         .map_err(io::Error::other)?;
-    let (response, mut stream) = client.send_request(request, false)?;
+    let (response, stream) = client.send_request(request, false)?;
+    let mut out = Outbox::new(stream);
     let hello = Hello {
         version: VERSION,
         node: shared.node.clone(),
     };
-    say(&mut stream, from_node::Message::Hello(hello))?;
-    let (head, body) = response.await?.into_parts();
+    say(&mut out, from_node::Message::Hello(hello))?;
+    let mut answered = pin!(head(response));
+    let (head, body) = loop {
+        tokio::select! {
+            response = &mut answered => break response?.into_parts(),
+            cleared = out.clear(), if !out.is_clear() => cleared?,
+        }
+    };
     if let Some(said) = wire::refusal(&head.headers) {
         return Err(Ended::Refused(said));
     }
@@ -278,7 +296,7 @@ async fn open(shared: &Shared, order: &ChannelOrder) -> Result<Link, Ended> {
     let mut messages = Messages::<FromAgent>::new(body);
     match messages.next().await?.and_then(|message| message.message) {
         Some(from_agent::Message::Welcome(welcome)) if welcome.version == VERSION => Ok(Link {
-            stream,
+            out,
             messages,
             pings,
             _driver: driver,
@@ -294,18 +312,28 @@ async fn end(messages: &mut Messages<FromAgent>) -> Ended {
     messages.refusal().await.map_or(Ended::Closed, Ended::Refused)
 }
 
-fn say(stream: &mut SendStream<Bytes>, message: from_node::Message) -> Result<(), Ended> {
+/// The answer's head. No agent says anything before it, and h2 would keep all that one does.
+async fn head(mut response: ResponseFuture) -> Result<Response<RecvStream>, Ended> {
+    poll_fn(|cx| match response.poll_informational(cx) {
+        Poll::Ready(Some(Ok(interim))) => Poll::Ready(Err(Ended::NoAgent(interim.status()))),
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error.into())),
+        Poll::Ready(None) | Poll::Pending => Pin::new(&mut response).poll(cx).map_err(Ended::from),
+    })
+    .await
+}
+
+fn say(out: &mut Outbox, message: from_node::Message) -> Result<(), Ended> {
     let message = FromNode {
         message: Some(message),
     };
-    Ok(wire::send(stream, &message)?)
+    Ok(out.say(&message)?)
 }
 
 /// What is said on a channel that stands.
 struct Talk<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
-    stream: SendStream<Bytes>,
+    out: Outbox,
     /// Permits seen granted.
     seen: u64,
     /// How long the agent takes the line to be.
@@ -325,10 +353,13 @@ impl Talk<'_> {
         changes.mark_changed();
         loop {
             let waiting = gate.waiting_for(self.order.target) as u64;
-            if waiting != self.expected && self.told + COALESCE <= Instant::now() {
+            // As long as the agent has not taken what it was told, only the last demand is of use.
+            let clear = self.out.is_clear();
+            if clear && waiting != self.expected && self.told + COALESCE <= Instant::now() {
                 self.tell_demand(waiting)?;
             }
-            let (behind, due) = (waiting != self.expected, self.told + COALESCE);
+            let behind = waiting != self.expected && self.out.is_clear();
+            let due = self.told + COALESCE;
             let later = async move {
                 if behind {
                     tokio::time::sleep_until(due).await;
@@ -350,6 +381,7 @@ impl Talk<'_> {
                     }
                 }
                 () = later => {}
+                cleared = self.out.clear(), if !self.out.is_clear() => cleared?,
             }
         }
     }
@@ -359,14 +391,14 @@ impl Talk<'_> {
             waiting,
             seen: self.seen,
         };
-        say(&mut self.stream, from_node::Message::Demand(demand))?;
+        say(&mut self.out, from_node::Message::Demand(demand))?;
         (self.expected, self.told) = (waiting, Instant::now());
         Ok(())
     }
 
     fn give_back(&mut self, ids: &[WorkId]) -> Result<(), Ended> {
         let returned = Return { ids: ids_out(ids) };
-        say(&mut self.stream, from_node::Message::Return(returned))
+        say(&mut self.out, from_node::Message::Return(returned))
     }
 
     fn hear(&mut self, message: FromAgent) -> Result<(), Ended> {

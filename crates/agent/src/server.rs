@@ -1,15 +1,18 @@
 //! The agent's end: takes channels from nodes, tells the turnstile what they say, and them what it decides.
 
+use crate::door::{Door, Guest, Standing};
 use crate::proto::{FromAgent, FromNode, Grant, Limit, Recall, Welcome, from_agent, from_node};
 use crate::thread::Thread;
-use crate::wire::{self, Broken, METHOD, Messages, Status, ids_in, ids_out};
+use crate::wire::{
+    self, Broken, HEADER_BYTES, METHOD, Messages, Outbox, Status, UNSENT_BYTES, ids_in, ids_out,
+};
 use crate::{Now, VERSION, tls};
 use bytes::Bytes;
 use forebay_admission::permits::{Output, Session};
 use forebay_node::Turnstile;
 use forebay_units::Mono;
+use h2::RecvStream;
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::cell::RefCell;
@@ -21,15 +24,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-/// Channels open at once; more wait in the kernel. A load balancer has at most 100 nodes.
-const CHANNELS: usize = 1024;
+/// Channels open at once; one more is refused. A load balancer has at most 100 nodes.
+const CHANNELS: usize = 256;
 /// From accept to the TLS handshake's end, and from a call to its Hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes of a call's headers.
-const HEADERS: u32 = 16 * 1024;
 /// Calls on one connection.
 const CALLS: u32 = 4;
 /// Ids are drawn from the system this many bytes at a time.
@@ -120,6 +121,8 @@ fn draw(drawn: &mut Vec<u8>) -> u128 {
         drawn.resize(DRAWN_BYTES, 0);
         if let Err(error) = getrandom::fill(drawn) {
             tracing::error!(%error, "the system has no random numbers: permits could be guessed");
+            // The log is written by a thread of its own.
+            std::thread::sleep(Duration::from_millis(100));
             std::process::abort();
         }
     }
@@ -149,35 +152,33 @@ async fn deadlines(desk: Rc<Desk>) {
 }
 
 async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: TlsAcceptor) {
-    let places = Arc::new(Semaphore::new(CHANNELS));
+    let door = Rc::new(Door::default());
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, peer)) => {
+            Ok((stream, peer)) => door.enter(|guest| {
                 let (desk, tls) = (Rc::clone(&desk), tls.clone());
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = connection(desk, stream, tls).await {
+                let task = tokio::task::spawn_local(async move {
+                    if let Err(error) = connection(desk, stream, tls, guest).await {
                         tracing::debug!(%error, %peer, "a node's connection ended");
                     }
-                    drop(place);
                 });
-            }
+                task.abort_handle()
+            }),
             // Out of descriptors, say: some will be free.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::Result<()> {
+async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor, guest: Rc<Guest>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let shaken = tokio::time::timeout(HELLO_WITHIN, async {
         let stream = tls.accept(stream).await?;
         let mut builder = h2::server::Builder::new();
         builder
             .max_concurrent_streams(CALLS)
-            .max_header_list_size(HEADERS);
+            .max_header_list_size(HEADER_BYTES)
+            .max_send_buffer_size(UNSENT_BYTES);
         builder.handshake(stream).await.map_err(io::Error::other)
     });
     let mut connection = shaken.await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -191,10 +192,10 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor) -> io::
         tokio::select! {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    let (desk, counted) = (Rc::clone(&desk), Rc::clone(&calls));
+                    let (desk, counted, guest) = (Rc::clone(&desk), Rc::clone(&calls), Rc::clone(&guest));
                     tokio::task::spawn_local(async move {
                         let _counted = counted;
-                        if let Err(error) = call(&desk, request, respond).await {
+                        if let Err(error) = call(&desk, &guest, request, respond).await {
                             tracing::debug!(%error, "a channel broke");
                         }
                     });
@@ -226,6 +227,7 @@ async fn idle(calls: &Rc<()>) {
 /// One call, from its head to its trailers.
 async fn call(
     desk: &Rc<Desk>,
+    guest: &Rc<Guest>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> Result<(), h2::Error> {
@@ -245,14 +247,15 @@ async fn call(
         respond.send_response(response, true)?;
         return Ok(());
     }
-    let mut stream = respond.send_response(response, false)?;
-    let (status, said) = match channel(desk, Messages::new(body), &mut stream).await {
+    let mut out = Outbox::new(respond.send_response(response, false)?);
+    let (status, said) = match channel(desk, guest, Messages::new(body), &mut out).await {
         Ok(()) => (Status::Ok, String::new()),
         Err(Refused::Node(status, said)) => (status, said),
         Err(Refused::Broken(Broken::Stream(error))) => return Err(error),
+        Err(Refused::Broken(error @ Broken::Unread)) => (Status::ResourceExhausted, error.to_string()),
         Err(Refused::Broken(error)) => (Status::InvalidArgument, error.to_string()),
     };
-    stream.send_trailers(wire::trailers(status, &said))
+    out.end(status, &said)
 }
 
 enum Refused {
@@ -270,6 +273,7 @@ impl<E: Into<Broken>> From<E> for Refused {
 struct Joined {
     desk: Rc<Desk>,
     session: Session,
+    _standing: Standing,
 }
 
 impl Drop for Joined {
@@ -286,8 +290,9 @@ impl Drop for Joined {
 
 async fn channel(
     desk: &Rc<Desk>,
+    guest: &Rc<Guest>,
     mut messages: Messages<FromNode>,
-    stream: &mut SendStream<Bytes>,
+    out: &mut Outbox,
 ) -> Result<(), Refused> {
     let first = tokio::time::timeout(HELLO_WITHIN, messages.next()).await;
     let hello = match first {
@@ -303,8 +308,12 @@ async fn channel(
             "the agent speaks version {VERSION} of the control protocol, the node version {}",
             hello.version
         );
-        tracing::warn!(node = hello.node, "{said}");
+        tracing::warn!(node = wire::shown(&hello.node), "{said}");
         return Err(Refused::Node(Status::FailedPrecondition, said));
+    }
+    if desk.outboxes.borrow().len() >= CHANNELS {
+        let said = format!("the agent has {CHANNELS} channels and takes no more");
+        return Err(Refused::Node(Status::ResourceExhausted, said));
     }
     let (outbox, mut outputs) = mpsc::unbounded_channel();
     let (session, incarnation) = desk
@@ -314,13 +323,14 @@ async fn channel(
     let _joined = Joined {
         desk: Rc::clone(desk),
         session,
+        _standing: guest.stands(),
     };
-    tracing::info!(node = hello.node, "a node has opened a channel");
+    tracing::info!(node = wire::shown(&hello.node), "a node has opened a channel");
     let welcome = Welcome {
         version: VERSION,
         incarnation,
     };
-    tell(stream, from_agent::Message::Welcome(welcome))?;
+    tell(out, from_agent::Message::Welcome(welcome))?;
     desk.settle();
     loop {
         tokio::select! {
@@ -330,14 +340,15 @@ async fn channel(
             },
             Some(output) = outputs.recv() => {
                 let mut more = std::iter::once(output).chain(std::iter::from_fn(|| outputs.try_recv().ok()));
-                pass_on(stream, &mut more)?;
+                pass_on(out, &mut more)?;
             }
+            cleared = out.clear(), if !out.is_clear() => cleared?,
         }
     }
 }
 
 /// Tells the node these, grants that follow each other as one.
-fn pass_on(stream: &mut SendStream<Bytes>, outputs: &mut dyn Iterator<Item = Output>) -> Result<(), Broken> {
+fn pass_on(out: &mut Outbox, outputs: &mut dyn Iterator<Item = Output>) -> Result<(), Broken> {
     let mut granted = Vec::new();
     for output in outputs {
         let message = match output {
@@ -348,26 +359,26 @@ fn pass_on(stream: &mut SendStream<Bytes>, outputs: &mut dyn Iterator<Item = Out
             Output::Recall { count, .. } => from_agent::Message::Recall(Recall { count }),
             Output::Limit { limit, .. } => from_agent::Message::Limit(Limit { limit }),
         };
-        grant(stream, &mut granted)?;
-        tell(stream, message)?;
+        grant(out, &mut granted)?;
+        tell(out, message)?;
     }
-    grant(stream, &mut granted)
+    grant(out, &mut granted)
 }
 
-fn grant(stream: &mut SendStream<Bytes>, granted: &mut Vec<forebay_admission::WorkId>) -> Result<(), Broken> {
+fn grant(out: &mut Outbox, granted: &mut Vec<forebay_admission::WorkId>) -> Result<(), Broken> {
     if granted.is_empty() {
         return Ok(());
     }
     let ids = ids_out(granted);
     granted.clear();
-    tell(stream, from_agent::Message::Grant(Grant { ids }))
+    tell(out, from_agent::Message::Grant(Grant { ids }))
 }
 
-fn tell(stream: &mut SendStream<Bytes>, message: from_agent::Message) -> Result<(), Broken> {
+fn tell(out: &mut Outbox, message: from_agent::Message) -> Result<(), Broken> {
     let message = FromAgent {
         message: Some(message),
     };
-    Ok(wire::send(stream, &message)?)
+    out.say(&message)
 }
 
 fn hear(desk: &Desk, session: Session, message: FromNode) -> Result<(), Refused> {

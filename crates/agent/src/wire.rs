@@ -2,10 +2,12 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use forebay_admission::WorkId;
-use h2::{Ping, PingPong, RecvStream, SendStream};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
+use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// The one method.
@@ -14,6 +16,14 @@ pub(crate) const METHOD: &str = "/forebay.targetcontrol.v1.TargetControl/Channel
 /// A longer message is none of ours: 1,000 ids take 18,000 bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
 const PREFIX_BYTES: usize = 5;
+
+/// What may wait here for the other end to take it: some thousand of the longest messages that are said often, more than a
+/// peer that was stalled for as long as it may be is ever owed.
+pub(crate) const UNSENT_BYTES: usize = 64 * 1024;
+/// Bytes of the other end's headers.
+pub(crate) const HEADER_BYTES: u32 = 16 * 1024;
+/// Characters of what the other end says that go to the log.
+const SHOWN: usize = 200;
 
 /// A peer that is silent is asked whether it lives this often.
 pub(crate) const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -25,6 +35,7 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) enum Status {
     Ok = 0,
     InvalidArgument = 3,
+    ResourceExhausted = 8,
     FailedPrecondition = 9,
     Unimplemented = 12,
 }
@@ -44,6 +55,10 @@ pub(crate) enum Broken {
     Id,
     #[error("the stream ended within a message")]
     Cut,
+    #[error("it does not take what it is told: {UNSENT_BYTES} bytes wait")]
+    Unread,
+    #[error("the stream takes nothing more")]
+    Closed,
 }
 
 /// Messages of the other end, as they come.
@@ -115,20 +130,26 @@ pub(crate) fn refusal(headers: &HeaderMap) -> Option<String> {
     let said = headers.get("grpc-message").and_then(|said| said.to_str().ok());
     Some(format!(
         "{} (status {})",
-        said.unwrap_or("no reason was given"),
+        said.map_or_else(|| "no reason was given".to_owned(), shown),
         status.to_str().unwrap_or("?")
     ))
 }
 
 /// A message as it goes out.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn encode(message: &impl Message) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_to(message, &mut out);
+    out.freeze()
+}
+
+fn encode_to(message: &impl Message, out: &mut BytesMut) {
     let length = message.encoded_len();
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + length);
+    out.reserve(PREFIX_BYTES + length);
     out.put_u8(0);
     out.put_u32(length as u32);
     // There is room for it.
-    let _ = message.encode(&mut out);
-    out.freeze()
+    let _ = message.encode(out);
 }
 
 /// What ends a call; the text is ASCII without `%`.
@@ -143,9 +164,82 @@ pub(crate) fn trailers(status: Status, said: &str) -> HeaderMap {
     headers
 }
 
-/// Sends a message. What the peer does not take waits in memory: both ends bound what they say to one that is silent.
-pub(crate) fn send(stream: &mut SendStream<Bytes>, message: &impl Message) -> Result<(), h2::Error> {
-    stream.send_data(encode(message), false)
+/// What goes to the other end. h2 is given what the other end has room for; the rest waits here, and is bounded.
+pub(crate) struct Outbox {
+    stream: SendStream<Bytes>,
+    unsent: BytesMut,
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: SendStream<Bytes>) -> Outbox {
+        Outbox {
+            stream,
+            unsent: BytesMut::new(),
+        }
+    }
+
+    /// Says this, at once if there is room for it. A peer that lets too much wait is none to talk to.
+    pub(crate) fn say(&mut self, message: &impl Message) -> Result<(), Broken> {
+        // There may be room since it was looked last.
+        self.push()?;
+        let room = UNSENT_BYTES.saturating_sub(self.unsent.len());
+        if PREFIX_BYTES + message.encoded_len() > room {
+            return Err(Broken::Unread);
+        }
+        encode_to(message, &mut self.unsent);
+        self.push()
+    }
+
+    /// Whether all that was said is on its way.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Ready once all is on its way. May be dropped and called again: nothing is lost.
+    pub(crate) async fn clear(&mut self) -> Result<(), Broken> {
+        poll_fn(|cx| self.poll_clear(cx)).await
+    }
+
+    fn poll_clear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            self.push()?;
+            if self.is_clear() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(room) => room?,
+                None => return Poll::Ready(Err(Broken::Closed)),
+            };
+        }
+    }
+
+    /// Gives h2 as much as the other end has room for. More would wait there without a bound.
+    fn push(&mut self) -> Result<(), Broken> {
+        while !self.is_clear() {
+            self.stream.reserve_capacity(self.unsent.len());
+            let room = self.stream.capacity().min(self.unsent.len());
+            if room == 0 {
+                break;
+            }
+            self.stream
+                .send_data(self.unsent.split_to(room).freeze(), false)?;
+        }
+        Ok(())
+    }
+
+    /// The end, in trailers. Of a stream whose other end takes nothing, that all which waits is forgotten.
+    pub(crate) fn end(mut self, status: Status, said: &str) -> Result<(), h2::Error> {
+        if self.is_clear() {
+            return self.stream.send_trailers(trailers(status, said));
+        }
+        self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+        Ok(())
+    }
+}
+
+/// What a peer says of itself, as it may stand in a log.
+pub(crate) fn shown(said: &str) -> String {
+    said.chars().take(SHOWN).collect()
 }
 
 /// Ends when the other end has not answered in time.

@@ -3,16 +3,19 @@
 //! A signature is checked by signing the same request again with the `aws-sigv4` crate and comparing in constant time.
 //! Only the headers that the caller lists as signed take part.
 
-use crate::{ApiError, HttpRequest, Protocol, Service};
+use crate::{ApiError, HttpRequest, Protocol};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
 use forebay_units::Wall;
+pub use sign::{SignError, Signer, sign};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq as _;
+
+mod sign;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How far the caller's clock may be from ours (AWS: 5 minutes for signed headers).
@@ -116,12 +119,28 @@ pub fn scope(request: &HttpRequest<'_>) -> Option<Scope> {
     read_scope(&query_value(request, "X-Amz-Credential")?)
 }
 
+/// A signature of which the head was checked. Proves nothing yet.
+pub struct Claimed {
+    claim: Claim,
+    secret: String,
+}
+
 /// Checks a request's signature at `now`. `secret` finds the secret of an access key id.
 pub fn verify(
     request: &HttpRequest<'_>,
     now: Wall,
     secret: impl FnOnce(&str) -> Option<String>,
 ) -> Result<Scope, Problem> {
+    check_head(request, now, secret)?.verify(request)
+}
+
+/// Checks what a request's head tells of its signature at `now`: whether it is there and whole, whether there is such a key, and
+/// the time. The request's body does not matter.
+pub fn check_head(
+    request: &HttpRequest<'_>,
+    now: Wall,
+    secret: impl FnOnce(&str) -> Option<String>,
+) -> Result<Claimed, Problem> {
     let claim = claim(request)?;
     claim.check_scope()?;
     claim.check_time(now)?;
@@ -131,58 +150,19 @@ pub fn verify(
         return Err(Problem::UnknownKey);
     }
     let secret = secret(&claim.scope.access_key).ok_or(Problem::UnknownKey)?;
-    let expected = resign(request, &claim, &secret).ok_or(Problem::Mismatch(None))?;
-    if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
-        Ok(claim.scope)
-    } else {
-        Err(Problem::Mismatch(None))
+    Ok(Claimed { claim, secret })
+}
+
+impl Claimed {
+    /// Checks the signature of the whole request, whose head this is.
+    pub fn verify(self, request: &HttpRequest<'_>) -> Result<Scope, Problem> {
+        let expected = resign(request, &self.claim, &self.secret).ok_or(Problem::Mismatch(None))?;
+        if bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
+            Ok(self.claim.scope)
+        } else {
+            Err(Problem::Mismatch(None))
+        }
     }
-}
-
-/// A request cannot be signed: its URL or headers are not valid HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request cannot be signed: its URL or a header is not valid")]
-pub struct SignError;
-
-/// Who signs: an access key id and its secret.
-#[derive(Clone, Copy)]
-pub struct Signer<'a> {
-    /// The access key id.
-    pub access_key: &'a str,
-    /// The secret access key.
-    pub secret: &'a str,
-    /// The region to sign for.
-    pub region: &'a str,
-    /// The service to sign for.
-    pub service: Service,
-}
-
-/// Signs a request as an AWS client would: gives the headers to add. `url` is absolute; `headers` are signed too.
-pub fn sign(
-    signer: Signer<'_>,
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-    now: Wall,
-) -> Result<Vec<(String, String)>, SignError> {
-    let identity = Credentials::from_keys(signer.access_key, signer.secret, None).into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(signer.region)
-        .name(signer.service.scope())
-        .time(system_time(now.seconds()))
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|_| SignError)?;
-    let signable = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body))
-        .map_err(|_| SignError)?;
-    let signed = aws_sigv4::http_request::sign(signable, &params.into()).map_err(|_| SignError)?;
-    let (instructions, _) = signed.into_parts();
-    Ok(instructions
-        .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
 }
 
 /// What a signed request claims.

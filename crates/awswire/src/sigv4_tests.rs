@@ -1,4 +1,5 @@
 use super::*;
+use crate::Service;
 use http::HeaderMap;
 
 const KEY: &str = "AKIDEXAMPLE";

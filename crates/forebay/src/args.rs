@@ -27,7 +27,8 @@ Two minutes:
   aws elbv2 describe-load-balancers"
 )]
 pub(crate) struct Cli {
-    /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]
+    /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]. A level alone is for
+    /// Forebay's own lines; libraries speak where they are named, as in `warn,h2=debug`
     #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
     #[command(subcommand)]

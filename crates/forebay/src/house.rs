@@ -2,9 +2,11 @@
 
 use crate::args::{BufferMemory, UpArgs, make_data_dir};
 use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
 use forebay_agent::Keeper;
 use forebay_control::{Publish, Seen, State, finish_deregistration};
-use forebay_gateway::{Credentials, Desk, Manners, Writer, credentials};
+use forebay_gateway::front::{self, Answer, Visit};
+use forebay_gateway::{Bounds, Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
 use forebay_node::{Channels, Node, Sampling};
@@ -12,14 +14,22 @@ use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::Source;
 use forebay_telemetry::logs::{Logs, Tally};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 
 /// Where addresses come from, unless told otherwise.
 const ADDRESS_POOL: &str = "127.64.0.0/10";
+/// Connections that may wait in the kernel until they are taken (it may allow fewer).
+const QUEUED: u32 = 4096;
+/// Connections to the admin address at once: a few who scrape.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// A running Forebay.
 pub(crate) struct House {
@@ -81,6 +91,10 @@ impl Source for Shown {
         self.logs.tally()
     }
 
+    fn own_lines_dropped(&self) -> u64 {
+        crate::log::dropped()
+    }
+
     fn health(&self) -> serde_json::Value {
         let served = self.plane.served();
         let failures: Vec<_> = served
@@ -99,6 +113,12 @@ impl Source for Shown {
             "target_groups": served.picture.groups.len(),
             "listeners_not_bound": failures,
         })
+    }
+}
+
+impl Answer for Shown {
+    async fn answer(&self, _: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        forebay_telemetry::answer(&request, self)
     }
 }
 
@@ -146,7 +166,14 @@ impl House {
         let desk = Arc::new(Desk::new(manners, Credentials::new(&keys), writer, seed));
         let (stop, stopped) = watch::channel(false);
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
-        let serving = tokio::spawn(forebay_gateway::serve(api, desk, until(stopped.clone())));
+        let serving = tokio::spawn(forebay_gateway::serve(
+            api,
+            Bounds {
+                connections: Affordable::now().api,
+            },
+            desk,
+            until(stopped.clone()),
+        ));
         admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let shown = Arc::new(Shown {
@@ -154,7 +181,7 @@ impl House {
             logs: Arc::clone(&logs),
             began: std::time::Instant::now(),
         });
-        tokio::spawn(forebay_telemetry::serve(admin, shown, until(stopped)));
+        tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, shown, until(stopped)));
         Ok(House {
             api: api_address,
             admin: admin_address,
@@ -230,8 +257,17 @@ fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
 }
 
 fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // Who comes among thousands must find a place in the kernel's queue: else its client knocks again after a second.
+        socket.listen(QUEUED)?.into_std()
+    };
+    bind().with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
 }
 
 fn drawn_secret() -> anyhow::Result<[u8; 32]> {

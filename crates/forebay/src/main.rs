@@ -17,11 +17,10 @@ mod up;
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(done) = agent::resumed(log::start_small) {
+    if let Some(done) = agent::resumed(log::start) {
         return ended(done);
     }
     let cli = Cli::parse();
@@ -39,8 +38,10 @@ fn main() -> ExitCode {
 }
 
 fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
-    done.unwrap_or_else(|error| {
-        let _ = writeln!(std::io::stderr(), "forebay: {error:#}");
+    let code = done.unwrap_or_else(|error| {
+        log::say(format_args!("forebay: {error:#}"));
         ExitCode::FAILURE
-    })
+    });
+    log::finish();
+    code
 }

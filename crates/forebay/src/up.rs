@@ -2,6 +2,7 @@
 
 use crate::args::UpArgs;
 use crate::house::House;
+use crate::log;
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,17 +28,21 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        // Standard error may be closed: that must not stop the drain.
-        let _ = writeln!(
-            std::io::stderr(),
+        // Standard error may be closed, or full: that must not stop the drain.
+        log::say(format_args!(
             "forebay: finishing requests; once more to end at once"
-        );
+        ));
         tokio::select! {
             stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
-            _ = interrupt.recv() => std::process::exit(1),
-            _ = terminate.recv() => std::process::exit(1),
+            _ = interrupt.recv() => at_once(),
+            _ = terminate.recv() => at_once(),
         }
     })
+}
+
+fn at_once() -> ! {
+    log::finish();
+    std::process::exit(1)
 }
 
 /// The runtime of everything but traffic, which has threads of its own.

@@ -1,7 +1,7 @@
 //! The authenticate room: whose call it is, proven by its signature.
 
 use crate::desk::{Desk, now};
-use forebay_awswire::sigv4;
+use forebay_awswire::sigv4::{self, Claimed, Problem};
 use forebay_awswire::{ApiError, Call, HttpRequest};
 
 /// Who calls, and for which region.
@@ -10,11 +10,25 @@ pub(crate) struct Caller {
     pub(crate) region: String,
 }
 
-/// Checks the signature, unless the desk takes everyone at their word.
-pub(crate) fn caller(desk: &Desk, request: &HttpRequest<'_>, call: &Call) -> Result<Caller, ApiError> {
-    if desk.manners.check_signatures {
-        let secret = |access_key: &str| desk.credentials.secret(access_key);
-        let scope = sigv4::verify(request, now(), secret).map_err(|problem| problem.error(call.protocol))?;
+/// What is wrong with the signature as far as the head tells: key, date and scope. Before that is asked, no body is read.
+pub(crate) fn early(desk: &Desk, request: &HttpRequest<'_>) -> Result<Option<Claimed>, Problem> {
+    if !desk.manners.check_signatures {
+        return Ok(None);
+    }
+    let secret = |access_key: &str| desk.credentials.secret(access_key);
+    sigv4::check_head(request, now(), secret).map(Some)
+}
+
+/// Checks the signature of the whole, unless the desk takes everyone at their word.
+pub(crate) fn caller(
+    desk: &Desk,
+    claimed: Result<Option<Claimed>, Problem>,
+    request: &HttpRequest<'_>,
+    call: &Call,
+) -> Result<Caller, ApiError> {
+    let refused = |problem: Problem| problem.error(call.protocol);
+    if let Some(claimed) = claimed.map_err(refused)? {
+        let scope = claimed.verify(request).map_err(refused)?;
         return Ok(Caller {
             access_key: scope.access_key,
             region: scope.region,

@@ -1,36 +1,169 @@
 //! The decode room: reads the body within its bounds and opens the envelope.
 
-use bytes::Bytes;
+use crate::front::Visit;
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal};
+use http::header::EXPECT;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The largest body of a call.
-const BODY_LIMIT: usize = 1 << 20;
+pub(crate) const BODY_LIMIT: usize = 1 << 20;
+/// The largest body of a call whose head shows that it will be refused, but not in which words.
+pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
+/// Bytes that all bodies under way may hold at once.
+const BODIES: usize = 32 << 20;
+/// They are counted in pieces of so many.
+const PIECE: usize = 16 << 10;
+/// How long a body that nobody wants may take: a client that is still sending would not see the answer.
+const UNWANTED: Duration = Duration::from_secs(1);
+/// How long it is waited until somebody who was sent away has left.
+const LEAVING: Duration = Duration::from_millis(20);
 
-/// The whole body, or the answer to one that is too large or breaks off.
-pub(crate) async fn body(parts: &Parts, incoming: Incoming) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        refusal(
-            parts,
-            ApiError::sender("RequestEntityTooLarge", TOO_LARGE).with_status(413),
-        )
-    };
-    if incoming.size_hint().lower() > BODY_LIMIT as u64 {
-        return Err(too_large());
-    }
-    match Limited::new(incoming, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(refusal(
-            parts,
-            ApiError::sender("MalformedInput", "The request body ended too early."),
-        )),
+/// What bodies may hold, all together. Pieces are kept for the next ones: freed, they would stay with whichever of the
+/// allocator's arenas they came from, and there is one for each thread.
+pub(crate) struct Bodies {
+    room: Semaphore,
+    free: Mutex<Vec<Box<[u8]>>>,
+}
+
+impl Default for Bodies {
+    fn default() -> Bodies {
+        Bodies {
+            room: Semaphore::new(BODIES / PIECE),
+            free: Mutex::default(),
+        }
     }
 }
 
-const TOO_LARGE: &str = "The request body is larger than 1048576 bytes.";
+impl Bodies {
+    /// A piece. If there is none, callers whose bodies have been under way for longest make room.
+    async fn take(&self, visit: &Visit) -> Piece<'_> {
+        let room = loop {
+            if let Ok(room) = self.room.try_acquire() {
+                break Some(room);
+            }
+            visit.front().drop_body();
+            if let Ok(room) = tokio::time::timeout(LEAVING, self.room.acquire()).await {
+                // It is never closed.
+                break room.ok();
+            }
+        };
+        let free = self.free().pop();
+        Piece {
+            bytes: free.unwrap_or_else(|| vec![0; PIECE].into_boxed_slice()),
+            bodies: self,
+            _room: room,
+        }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A part of what bodies may hold.
+struct Piece<'a> {
+    bytes: Box<[u8]>,
+    bodies: &'a Bodies,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+impl Drop for Piece<'_> {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bodies.free().push(bytes);
+    }
+}
+
+/// A body under way.
+#[derive(Default)]
+struct Held<'a> {
+    pieces: Vec<Piece<'a>>,
+    length: usize,
+}
+
+impl<'a> Held<'a> {
+    async fn extend(&mut self, mut data: &[u8], bodies: &'a Bodies, visit: &Visit) {
+        while !data.is_empty() {
+            let at = self.length % PIECE;
+            if at == 0 {
+                self.pieces.push(bodies.take(visit).await);
+            }
+            let Some(last) = self.pieces.last_mut() else {
+                return;
+            };
+            let (now, later) = data.split_at(data.len().min(PIECE - at));
+            last.bytes[at..at + now.len()].copy_from_slice(now);
+            self.length += now.len();
+            data = later;
+        }
+    }
+
+    /// The whole of it.
+    fn whole(self) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(self.length);
+        for piece in self.pieces {
+            let rest = self.length - whole.len();
+            whole.extend_from_slice(&piece.bytes[..rest.min(PIECE)]);
+        }
+        whole
+    }
+}
+
+/// The whole body, or the answer to one that is larger than `most` or breaks off.
+pub(crate) async fn body(
+    parts: &Parts,
+    mut incoming: Incoming,
+    most: usize,
+    bodies: &Bodies,
+    visit: &Visit,
+) -> Result<Vec<u8>, Refusal> {
+    let too_large = || {
+        let text = format!("The request body is larger than {most} bytes.");
+        let error = ApiError::sender("RequestEntityTooLarge", text);
+        refusal(parts, error.with_status(413))
+    };
+    if incoming.size_hint().lower() > most as u64 {
+        discard(parts, incoming, visit).await;
+        return Err(too_large());
+    }
+    let waits = visit.body();
+    let mut held = Held::default();
+    while let Some(frame) = incoming.frame().await {
+        let cut = |_| {
+            refusal(
+                parts,
+                ApiError::sender("MalformedInput", "The request body ended too early."),
+            )
+        };
+        let Ok(data) = frame.map_err(cut)?.into_data() else {
+            continue;
+        };
+        if held.length + data.len() > most {
+            drop((waits, held));
+            discard(parts, incoming, visit).await;
+            return Err(too_large());
+        }
+        held.extend(&data, bodies, visit).await;
+    }
+    drop(waits);
+    Ok(held.whole())
+}
+
+/// Reads what nobody wants, for a while: if the connection were closed on it, the client might not see its answer.
+pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, visit: &Visit) {
+    if parts.headers.contains_key(EXPECT) {
+        // It waits until it is asked.
+        return;
+    }
+    let _waits = visit.body();
+    let all = async { while let Some(Ok(_)) = incoming.frame().await {} };
+    let _ = tokio::time::timeout(UNWANTED, all).await;
+}
 
 /// The request as `awswire` sees it.
 pub(crate) fn view<'a>(parts: &'a Parts, body: &'a [u8]) -> HttpRequest<'a> {

@@ -1,5 +1,6 @@
 //! What every API call needs at hand.
 
+use crate::decode::Bodies;
 use crate::{Credentials, Writer};
 use forebay_units::{Stream, Wall};
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,7 @@ pub struct Desk {
     pub(crate) manners: Manners,
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
+    pub(crate) bodies: Bodies,
     ids: Mutex<Stream>,
 }
 
@@ -33,6 +35,7 @@ impl Desk {
             manners,
             credentials,
             writer,
+            bodies: Bodies::default(),
             ids: Mutex::new(Stream::named(seed, "request-ids")),
         }
     }

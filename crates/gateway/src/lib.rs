@@ -8,10 +8,11 @@ pub mod credentials;
 mod decode;
 mod desk;
 mod encode;
+pub mod front;
 mod operate;
 mod serve;
 
 pub use commit::{Change, Writer};
 pub use credentials::Credentials;
 pub use desk::{Desk, Manners};
-pub use serve::serve;
+pub use serve::{Bounds, serve};

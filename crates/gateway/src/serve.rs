@@ -1,99 +1,62 @@
-//! The front: accepts connections, bounds them, and leads each request through the rooms.
+//! Leads each request of the API through the rooms.
 
 use crate::desk::Desk;
+use crate::front::{self, Answer, Visit};
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
-use forebay_awswire::ApiError;
+use forebay_awswire::{ApiError, HttpRequest, Protocol, Refusal, Service, sigv4};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
 
-/// Connections at once; more wait in the kernel's queue.
-const CONNECTION_LIMIT: usize = 1024;
-/// The largest head of a request, give or take one read of the socket (hyper answers 431 beyond).
-const HEAD_LIMIT: usize = 64 << 10;
-/// From a request's head to its answer; also how long a connection may idle.
+/// From a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
-/// How long open calls may take to finish once we stop.
-const STOP_TIME: Duration = Duration::from_secs(10);
-/// After accept fails (no file descriptors, mostly), so that it does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What callers may take of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections at once. When one more comes, the one that has kept us waiting for longest goes.
+    pub connections: usize,
+}
+
+impl Default for Bounds {
+    /// Clients keep ten connections, or a few dozen; and a descriptor each must be left by those who carry traffic.
+    fn default() -> Bounds {
+        Bounds { connections: 192 }
+    }
+}
 
 /// Serves the APIs on `listener` until `shutdown` completes; open calls are answered first.
 pub async fn serve(
     listener: std::net::TcpListener,
+    bounds: Bounds,
     desk: Arc<Desk>,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let slots = Arc::new(Semaphore::new(CONNECTION_LIMIT));
-    let (stop, stopping) = watch::channel(false);
-    let accepting = async {
-        loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
-            };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let (desk, stopping) = (Arc::clone(&desk), stopping.clone());
-                    tokio::spawn(async move {
-                        connection(stream, desk, stopping).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "an API connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = shutdown => {}
-    }
-    stop.send_replace(true);
-    // All slots free: no connection is left.
-    let _ = tokio::time::timeout(STOP_TIME, slots.acquire_many(CONNECTION_LIMIT as u32)).await;
+    front::serve(listener, bounds.connections, desk, shutdown).await;
     Ok(())
 }
 
-async fn connection(stream: TcpStream, desk: Arc<Desk>, mut stopping: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(bounded(&desk, request).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_TIME)
-        .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopping.wait_for(|stop| *stop) => {}
+impl Answer for Desk {
+    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        bounded(self, visit, request).await
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }
 
-async fn bounded(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn bounded(desk: &Desk, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let request_id = desk.request_id();
     let (parts, incoming) = request.into_parts();
     if let Some(response) = not_an_api(&parts) {
         return response;
     }
-    match tokio::time::timeout(REQUEST_TIME, answer(desk, &parts, incoming, &request_id)).await {
+    let answered = answer(desk, visit, &parts, incoming, &request_id);
+    match tokio::time::timeout(REQUEST_TIME, answered).await {
         Ok(response) => response,
         Err(_) => {
             let refusal = decode::refusal(
@@ -140,41 +103,48 @@ const RESET: &str = "/moto-api/reset";
 
 async fn answer(
     desk: &Desk,
+    visit: &Visit,
     parts: &http::request::Parts,
     incoming: Incoming,
     request_id: &str,
 ) -> Response<Full<Bytes>> {
+    let refused = |refusal: Refusal| {
+        tracing::info!(request_id, code = refusal.error.code, "refused");
+        encode::response(refusal.protocol, None, request_id, Err(&refusal.error))
+    };
     let is_reset = parts.uri.path() == RESET;
     if (is_reset || !desk.manners.check_signatures) && comes_from_a_page(parts) {
         let text = "Calls without a signature are not taken from web pages: any page could make them.";
-        let refusal = decode::refusal(parts, ApiError::sender("AccessDenied", text).with_status(403));
-        return encode::response(refusal.protocol, None, request_id, Err(&refusal.error));
+        let error = ApiError::sender("AccessDenied", text).with_status(403);
+        return refused(decode::refusal(parts, error));
     }
-    let body = match decode::body(parts, incoming).await {
-        Ok(body) => body,
-        Err(refusal) => return encode::response(refusal.protocol, None, request_id, Err(&refusal.error)),
-    };
     if is_reset {
-        return match operate::reset(desk).await {
-            Ok(()) => encode::json(StatusCode::OK, &json!({"status": "ok"})),
-            Err(error) => {
-                let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                encode::json(
-                    status,
-                    &json!({"status": "refused", "code": error.code, "message": error.message}),
-                )
-            }
-        };
+        decode::discard(parts, incoming, visit).await;
+        return reset(desk).await;
     }
+    let claimed = authenticate::early(desk, &decode::view(parts, &[]));
+    let most = match &claimed {
+        Ok(_) => decode::BODY_LIMIT,
+        Err(problem) => match protocol(&decode::view(parts, &[])) {
+            Some(protocol) => {
+                let error = problem.error(protocol);
+                decode::discard(parts, incoming, visit).await;
+                return refused(Refusal { protocol, error });
+            }
+            // In which words, only the body tells.
+            None => decode::UNSIGNED_LIMIT,
+        },
+    };
+    let body = match decode::body(parts, incoming, most, &desk.bodies, visit).await {
+        Ok(body) => body,
+        Err(refusal) => return refused(refusal),
+    };
     let request = decode::view(parts, &body);
     let call = match decode::open(&request) {
         Ok(call) => call,
-        Err(refusal) => {
-            tracing::info!(request_id, code = refusal.error.code, "refused");
-            return encode::response(refusal.protocol, None, request_id, Err(&refusal.error));
-        }
+        Err(refusal) => return refused(refusal),
     };
-    let result = match authenticate::caller(desk, &request, &call) {
+    let result = match authenticate::caller(desk, claimed, &request, &call) {
         Ok(caller) => operate::operate(desk, &request, &call, caller).await,
         Err(error) => Err(error),
     };
@@ -191,4 +161,23 @@ async fn answer(
         encode::response(call.protocol, named, request_id, result.as_ref())
     });
     answered.unwrap_or_else(|error| encode::response(call.protocol, named, request_id, Err(&error)))
+}
+
+/// In which protocol a request must be answered, if its head tells: each service has its own.
+fn protocol(head: &HttpRequest<'_>) -> Option<Protocol> {
+    let scope = sigv4::scope(head)?;
+    Service::from_scope(&scope.service).map(Service::protocol)
+}
+
+async fn reset(desk: &Desk) -> Response<Full<Bytes>> {
+    match operate::reset(desk).await {
+        Ok(()) => encode::json(StatusCode::OK, &json!({"status": "ok"})),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            encode::json(
+                status,
+                &json!({"status": "refused", "code": error.code, "message": error.message}),
+            )
+        }
+    }
 }

@@ -139,7 +139,7 @@ pub struct Exchange {
     open: Option<RoutingReason>,
     /// How it waits for a slot. Allocates only in groups that have a gate.
     line: Option<Box<Line>>,
-    /// At an agent: the slot it holds.
+    /// At an agent: what it holds there.
     working: Option<Working>,
 }
 
@@ -180,8 +180,8 @@ impl Exchange {
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
         if let Some(turnstile) = &listener.turnstile {
-            match turnstile.admit(now, request.facts.headers) {
-                Ok(working) => exchange.working = working,
+            match turnstile.admit(now, request) {
+                Ok(working) => exchange.working = Some(working),
                 Err(reason) => {
                     exchange.record.reason = Some(reason);
                     return (exchange, Step::Answer(Box::new(Answer::work_refused(reason))));

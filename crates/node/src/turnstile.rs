@@ -2,11 +2,11 @@
 //!
 //! A listener that has one stands beside its target: requests need a permit, and what goes on is as it came.
 
+use crate::exchange::{Request, Speaks};
 use crate::reason::Reason;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use forebay_admission::permits::{self, Work, WorkId};
-use forebay_routing::Headers;
 use forebay_units::Mono;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub const WORK_ID: &str = "x-amzn-target-control-work-id";
 /// The User-Agent of health checks: they pass without a permit and hold no slot.
 const PROBE: &[u8] = b"ELB-HealthChecker/2.0";
+/// Health checks at the target at once: anybody can send that User-Agent, so more of them need permits like everybody else.
+/// Each node sends one at a time, at intervals of seconds.
+pub(crate) const PROBES_AT_ONCE: u32 = 4;
 
 struct Timed {
     permits: permits::Turnstile,
@@ -29,6 +32,8 @@ pub struct Turnstile {
     pub missing: AtomicU64,
     /// Health checks let through.
     pub probes: AtomicU64,
+    /// Those that are at the target now.
+    probing: AtomicU32,
 }
 
 impl core::fmt::Debug for Turnstile {
@@ -48,6 +53,7 @@ impl Turnstile {
             changed: OnceLock::new(),
             missing: AtomicU64::new(0),
             probes: AtomicU64::new(0),
+            probing: AtomicU32::new(0),
         }
     }
 
@@ -100,48 +106,78 @@ impl Turnstile {
         self.timed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request with these headers may start; none holds no slot.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        now: Mono,
-        headers: &dyn Headers,
-    ) -> Result<Option<Working>, Reason> {
+    /// Whether this request may start. What it holds at the target is free again when that is dropped.
+    pub(crate) fn admit(self: &Arc<Self>, now: Mono, request: &Request<'_>) -> Result<Working, Reason> {
         let (mut ids, mut id) = (0, None);
-        headers.any(WORK_ID, &mut |value| {
+        request.facts.headers.any(WORK_ID, &mut |value| {
             (ids, id) = (ids + 1, WorkId::parse(value));
             false
         });
-        if ids == 0 {
-            if headers.any("user-agent", &mut |value| value == PROBE) {
-                self.probes.fetch_add(1, Relaxed);
-                return Ok(None);
+        let holds = if ids == 0 {
+            if !(is_probe(request) && self.takes_probe()) {
+                self.missing.fetch_add(1, Relaxed);
+                return Err(Reason::WorkIdMissing);
             }
-            self.missing.fetch_add(1, Relaxed);
-            return Err(Reason::WorkIdMissing);
-        }
-        // Two ids are one too many: a second one could be hidden behind a good one.
-        let id = id.filter(|_| ids == 1).ok_or(Reason::WorkIdUnknown)?;
-        let begun = self.pass(|permits| permits.begin(now, id));
-        let work = begun.map_err(|_| Reason::WorkIdUnknown)?;
-        Ok(Some(Working {
+            self.probes.fetch_add(1, Relaxed);
+            Holds::Probe
+        } else {
+            // Two ids are one too many: a second one could be hidden behind a good one.
+            let id = id.filter(|_| ids == 1).ok_or(Reason::WorkIdUnknown)?;
+            let begun = self.pass(|permits| permits.begin(now, id));
+            Holds::Slot(begun.map_err(|_| Reason::WorkIdUnknown)?)
+        };
+        Ok(Working {
             turnstile: Arc::clone(self),
-            work: Some(work),
-        }))
+            holds: Some(holds),
+        })
+    }
+
+    /// Counts one more health check at the target, if it may go there.
+    fn takes_probe(&self) -> bool {
+        let more = |now: u32| (now < PROBES_AT_ONCE).then_some(now + 1);
+        self.probing.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 }
 
-/// A request in flight at the target: its slot is free again when this is dropped.
+/// Whether this is a health check as load balancers send it: it asks and brings nothing. gRPC has no method but POST, and its
+/// health checks bring an empty message.
+fn is_probe(request: &Request<'_>) -> bool {
+    let (facts, headers) = (&request.facts, request.facts.headers);
+    let asks = matches!(facts.method, b"GET" | b"HEAD")
+        && !headers.any("transfer-encoding", &mut |_| true)
+        && !headers.any("content-length", &mut |length| length != b"0");
+    let grpc = Speaks::Http2 {
+        grpc: true,
+        post: true,
+    };
+    (asks || request.speaks == grpc)
+        && !request.upgrade
+        && headers.any("user-agent", &mut |value| value == PROBE)
+}
+
+/// What a request holds at the target.
+#[derive(Debug)]
+enum Holds {
+    Slot(Work),
+    Probe,
+}
+
+/// A request in flight at the target: what it holds there is free again when this is dropped.
 #[derive(Debug)]
 pub struct Working {
     turnstile: Arc<Turnstile>,
-    work: Option<Work>,
+    holds: Option<Holds>,
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
+        match self.holds.take() {
             // No clock at hand: the time that was told last will do, at worst nodes are told early.
-            self.turnstile.pass(|permits| permits.end(Mono::ZERO, work));
+            Some(Holds::Slot(work)) => self.turnstile.pass(|permits| permits.end(Mono::ZERO, work)),
+            Some(Holds::Probe) => {
+                self.turnstile.probing.fetch_sub(1, Relaxed);
+            }
+            None => {}
         }
     }
 }
@@ -149,7 +185,11 @@ impl Drop for Working {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::ZoneId;
     use forebay_admission::permits::Output;
+    use forebay_routing::{Facts, Headers};
+    use forebay_units::Wall;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::sync::atomic::AtomicUsize;
 
     struct Lines(Vec<(&'static str, Vec<u8>)>);
@@ -161,6 +201,29 @@ mod tests {
                 .filter(|line| line.0 == name)
                 .any(|line| visit(&line.1))
         }
+    }
+
+    fn request<'a>(method: &'a str, headers: &'a Lines) -> Request<'a> {
+        Request {
+            rule_path: None,
+            facts: Facts {
+                method: method.as_bytes(),
+                host: b"a",
+                path: b"/",
+                query: b"",
+                source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                headers,
+            },
+            protocol: "http",
+            zone: ZoneId(0),
+            speaks: Speaks::Http1,
+            wall: Wall(0),
+            upgrade: false,
+        }
+    }
+
+    fn get(turnstile: &Arc<Turnstile>, now: u64, headers: &Lines) -> Result<Working, Reason> {
+        turnstile.admit(Mono(now), &request("GET", headers))
     }
 
     fn granted(turnstile: &Turnstile) -> Vec<WorkId> {
@@ -197,13 +260,12 @@ mod tests {
             )
         };
         assert!(matches!(
-            turnstile.admit(Mono(2), &with(&ids)),
+            get(&turnstile, 2, &with(&ids)),
             Err(Reason::WorkIdUnknown)
         ));
-        let working = turnstile.admit(Mono(2), &with(&ids[..1])).unwrap();
-        assert!(working.is_some());
+        let working = get(&turnstile, 2, &with(&ids[..1])).unwrap();
         assert!(matches!(
-            turnstile.admit(Mono(3), &with(&ids[..1])),
+            get(&turnstile, 3, &with(&ids[..1])),
             Err(Reason::WorkIdUnknown)
         ));
         assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 1);
@@ -216,26 +278,99 @@ mod tests {
             "another permit is left: no hurry"
         );
         // The node's last one is used, and a slot is free: now.
-        let working = turnstile.admit(Mono(4), &with(&ids[1..])).unwrap();
+        let working = get(&turnstile, 4, &with(&ids[1..])).unwrap();
         assert_eq!((told.load(Relaxed), turnstile.next_deadline()), (2, Mono(4)));
         drop(working);
         assert_eq!(told.load(Relaxed), 2, "it looks now anyway");
-        assert!(turnstile.admit(Mono(5), &with(&ids[1..])).is_err());
+        assert!(get(&turnstile, 5, &with(&ids[1..])).is_err());
     }
 
     #[test]
     fn probes_pass_and_others_need_an_id() {
         let turnstile = Arc::new(Turnstile::new(1, 7));
         let probe = Lines(vec![("user-agent", PROBE.to_vec())]);
-        assert!(turnstile.admit(Mono(1), &probe).unwrap().is_none());
+        assert!(get(&turnstile, 1, &probe).is_ok());
         assert!(matches!(
-            turnstile.admit(Mono(1), &Lines(vec![])),
+            get(&turnstile, 1, &Lines(vec![])),
             Err(Reason::WorkIdMissing)
         ));
         let wrong = Lines(vec![(WORK_ID, b"no".to_vec())]);
-        assert!(matches!(
-            turnstile.admit(Mono(1), &wrong),
-            Err(Reason::WorkIdUnknown)
-        ));
+        assert!(matches!(get(&turnstile, 1, &wrong), Err(Reason::WorkIdUnknown)));
+    }
+
+    /// 50 requests at once with the User-Agent of health checks passed a limit of 4: each was let in, whatever it was.
+    #[test]
+    fn few_probes_pass_at_once() {
+        let turnstile = Arc::new(Turnstile::new(4, 7));
+        let probe = Lines(vec![("user-agent", PROBE.to_vec())]);
+        let all: Vec<_> = (0..50).map(|_| get(&turnstile, 1, &probe)).collect();
+        let let_in = all.iter().filter(|one| one.is_ok()).count();
+        assert_eq!(let_in, PROBES_AT_ONCE as usize);
+        assert!(matches!(all[49], Err(Reason::WorkIdMissing)));
+        assert_eq!(
+            (turnstile.probes.load(Relaxed), turnstile.missing.load(Relaxed)),
+            (4, 46)
+        );
+        // They hold no slots, and their places come back.
+        assert_eq!(turnstile.with(|permits| permits.figures().in_flight), 0);
+        drop(all);
+        assert!(get(&turnstile, 2, &probe).is_ok());
+        // Somebody else's request with a permit is not in their way.
+        let ids = granted(&turnstile);
+        let with = Lines(vec![
+            (WORK_ID, ids[0].to_string().into_bytes()),
+            ("user-agent", PROBE.to_vec()),
+        ]);
+        let full: Vec<_> = (0..4).map(|_| get(&turnstile, 3, &probe)).collect();
+        assert!(full.iter().all(Result::is_ok));
+        assert!(turnstile.admit(Mono(3), &request("POST", &with)).is_ok());
+    }
+
+    /// A POST, a GET with a body and a WebSocket passed without a permit if they named themselves a health check.
+    #[test]
+    fn only_what_asks_and_brings_nothing_is_a_probe() {
+        let turnstile = Arc::new(Turnstile::new(1, 7));
+        let named = |name, value: &str| {
+            Lines(vec![
+                ("user-agent", PROBE.to_vec()),
+                (name, value.as_bytes().to_vec()),
+            ])
+        };
+        let plain = named("accept", "*/*");
+        let passes = |request: &Request<'_>| turnstile.admit(Mono(1), request).is_ok();
+        for (method, is_let_in) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("POST", false),
+            ("OPTIONS", false),
+            ("get", false),
+        ] {
+            assert_eq!(passes(&request(method, &plain)), is_let_in, "{method}");
+        }
+        for (name, value, is_let_in) in [
+            ("content-length", "0", true),
+            ("content-length", "5", false),
+            ("content-length", "", false),
+            ("transfer-encoding", "chunked", false),
+        ] {
+            let lines = named(name, value);
+            assert_eq!(passes(&request("GET", &lines)), is_let_in, "{name}: {value}");
+        }
+        let mut socket = request("GET", &plain);
+        socket.upgrade = true;
+        assert!(!passes(&socket));
+        let mut grpc = request("POST", &plain);
+        grpc.speaks = Speaks::Http2 {
+            grpc: true,
+            post: true,
+        };
+        assert!(passes(&grpc), "a health check of gRPC is a POST");
+        grpc.speaks = Speaks::Http2 {
+            grpc: false,
+            post: true,
+        };
+        assert!(!passes(&grpc));
+        let other = Lines(vec![("user-agent", b"ELB-HealthChecker/2.0 x".to_vec())]);
+        assert!(!passes(&request("GET", &other)));
     }
 }

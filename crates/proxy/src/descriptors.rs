@@ -12,6 +12,8 @@ const SHARE: usize = 8;
 const RESERVE: usize = 1536;
 /// And at least: what starts at all needs some.
 const LEAST_RESERVE: usize = 64;
+/// Connections of callers of the API, at most.
+const API: usize = 192;
 
 /// How the limit on open files is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +34,14 @@ impl Affordable {
         Affordable::of(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// What a limit of so many open files allows: a quarter is kept back, within bounds; half of that is the API's, a quarter the
-    /// probes'.
+    /// What a limit of so many open files allows: a quarter is kept back, within bounds; three eighths of that are the API's, an
+    /// eighth the probes', the rest is for admin addresses, logs and the store.
     pub fn of(limit: usize) -> Affordable {
         let reserve = (limit / 4).clamp(LEAST_RESERVE, RESERVE);
         Affordable {
             traffic: limit.saturating_sub(reserve).max(16),
-            api: reserve / 2,
-            probes: reserve / 4,
+            api: (reserve * 3 / 8).min(API),
+            probes: reserve / 8,
         }
     }
 }
@@ -197,7 +199,7 @@ mod tests {
             of(1024),
             Affordable {
                 traffic: 768,
-                api: 128,
+                api: 96,
                 probes: 64
             }
         );
@@ -205,8 +207,8 @@ mod tests {
             of(1 << 20),
             Affordable {
                 traffic: (1 << 20) - 1536,
-                api: 768,
-                probes: 384
+                api: 192,
+                probes: 192
             }
         );
         assert_eq!(of(64).traffic, 16);

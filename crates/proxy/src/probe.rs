@@ -6,11 +6,18 @@ use bytes::Bytes;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
 use http::{HeaderMap, Request};
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Bytes of an answer read while looking for its status line.
 const STATUS_BYTES: usize = 4096;
+/// Bytes of an answer's head over HTTP/2.
+const HEAD_BYTES: u32 = 64 * 1024;
+/// Interim answers (1xx) that are read over.
+const INTERIM_ANSWERS: u32 = 128;
 
 /// Makes a probe. ALB's form: GET, HTTP/1.1, its user agent, the address as Host, closed afterwards. None if this
 /// process lacks what a connection needs: that says nothing of the target.
@@ -70,7 +77,9 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
 
 /// The same over HTTP/2: GET and its status, or a gRPC call with an empty message and gRPC's status.
 async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> std::io::Result<Option<u16>> {
-    let (mut sender, connection) = h2::client::handshake(stream).await.map_err(io_error)?;
+    let mut builder = h2::client::Builder::new();
+    builder.enable_push(false).max_header_list_size(HEAD_BYTES);
+    let (mut sender, connection) = builder.handshake(stream).await.map_err(io_error)?;
     let grpc = order.version == ProtocolVersion::Grpc;
     let scheme = if order.tls == TargetTls::Clear {
         "http"
@@ -94,7 +103,22 @@ async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> 
             // No compression, no bytes: an empty message.
             sink.send_data(Bytes::from_static(&[0; 5]), true)?;
         }
-        let response = response.await?;
+        let mut response = response;
+        let mut interim = 0;
+        let response = poll_fn(|cx| {
+            // Kept by `h2` until somebody asks for them, as many as come.
+            while let Poll::Ready(Some(_)) = response.poll_informational(cx) {
+                interim += 1;
+                if interim > INTERIM_ANSWERS {
+                    return Poll::Ready(None);
+                }
+            }
+            Pin::new(&mut response).poll(cx).map(Some)
+        });
+        let Some(response) = response.await else {
+            return Ok(None);
+        };
+        let response = response?;
         if !grpc {
             return Ok(Some(response.status().as_u16()));
         }

@@ -1,19 +1,15 @@
 //! Threads without which the process must not go on.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread whose panic ends the process. Half a data plane is worse than none: changes would be acknowledged
 /// and not served, and nothing would start it anew. (A panic in one connection's task ends that connection only.)
 pub(crate) fn essential(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.clone()).spawn(move || {
+    Builder::new().name(name).spawn(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            // Not through the log: that may be what panicked.
-            let _ = writeln!(
-                io::stderr(),
-                "forebay: the thread {name} panicked; the process ends"
-            );
+            // The panic itself was told by the hook. Nothing may be written here: whoever should read it may not.
             std::process::abort();
         }
     })

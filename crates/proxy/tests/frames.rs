@@ -571,6 +571,24 @@ fn interim_answers_of_a_target_are_read_over() {
 }
 
 #[test]
+fn interim_answers_without_end_are_ended() {
+    // They were kept, one by one, for as long as the target sent them.
+    let early = [&[0x08, 3][..], b"103"].concat();
+    let bodies = Arc::default();
+    let address = scripted(
+        &bodies,
+        Arc::new(move |stream: &mut TcpStream, _, id, _| {
+            let interim = frame(HEADERS, END_HEADERS, id, &early).repeat(1_000);
+            while stream.write_all(&interim).is_ok() {}
+            false
+        }),
+    );
+    let (_balancer, mut client) = before(address);
+    client.send(&[head(1, GET, "/", &[], true)]);
+    assert_eq!(answer(&mut client, 1).0, 502);
+}
+
+#[test]
 fn odd_paths_reach_targets_of_http_2_escaped() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

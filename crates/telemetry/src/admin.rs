@@ -5,19 +5,7 @@ use bytes::Bytes;
 use forebay_node::Node;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-
-/// Connections served at once; more wait in the kernel.
-const CONNECTIONS: usize = 256;
-/// Time for a request's head, and for idling between requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whose state is shown.
 pub trait Source: Send + Sync + 'static {
@@ -25,46 +13,14 @@ pub trait Source: Send + Sync + 'static {
     fn read(&self, read: &mut dyn FnMut(&Node));
     /// What was logged and what was lost.
     fn tally(&self) -> &Tally;
+    /// Lines of the process's own log that were not written.
+    fn own_lines_dropped(&self) -> u64;
     /// Whether everything is served that should be, and what is worth knowing, as JSON.
     fn health(&self) -> serde_json::Value;
 }
 
-/// Serves until `stop` ends.
-pub async fn serve(listener: TcpListener, source: Arc<dyn Source>, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::pin!(stop);
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let source = Arc::clone(&source);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let answer = answer(&request, &*source);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "an admin connection ended early");
-            }
-            drop(place);
-        });
-    }
-}
-
-fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Bytes>> {
+/// What is answered there.
+pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Bytes>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
         _ if !reads => text(
@@ -79,7 +35,8 @@ fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full<Byt
         ),
         "/metrics" => {
             let mut metrics = String::new();
-            source.read(&mut |node| metrics = crate::render(node, source.tally()));
+            source
+                .read(&mut |node| metrics = crate::render(node, source.tally(), source.own_lines_dropped()));
             text(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -9,5 +9,5 @@ mod metrics;
 mod queues;
 pub mod spans;
 
-pub use admin::{Source, serve};
+pub use admin::{Source, answer};
 pub use metrics::render;

@@ -76,7 +76,7 @@ pub(crate) fn dimension(arn: &str) -> String {
 }
 
 /// All counters as Prometheus reads them.
-pub fn render(node: &Node, tally: &Tally) -> String {
+pub fn render(node: &Node, tally: &Tally, own_lines_dropped: u64) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
@@ -85,6 +85,13 @@ pub fn render(node: &Node, tally: &Tally) -> String {
     handshakes(node, &mut registry);
     queues(node, &mut registry);
     logs(tally, &mut registry);
+    let dropped = Counter::<u64>::default();
+    dropped.inc_by(own_lines_dropped);
+    registry.register(
+        "process_log_lines_dropped",
+        "Lines of the process's own log left out: too many of a kind, or standard error did not take them",
+        dropped,
+    );
     let mut text = String::new();
     // Writing into a String can't fail; a metric without its line would show at the first scrape.
     if encode(&mut text, &registry).is_err() {
@@ -349,6 +356,6 @@ mod tests {
             dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
             "targetgroup/t/2"
         );
-        assert!(render(&Node::new(1), &Tally::default()).ends_with("# EOF\n"));
+        assert!(render(&Node::new(1), &Tally::default(), 0).ends_with("# EOF\n"));
     }
 }

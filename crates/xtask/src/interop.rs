@@ -32,6 +32,7 @@ const SUITES: &[(&str, &str)] = &[
     ("grpc", "grpc_suite.py"),
     ("agent", "agent.py"),
     ("agent-kills", "agent_kills.py"),
+    ("hostile", "hostile.py"),
     ("slow", "slow.py"),
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),

@@ -2,24 +2,19 @@
 
 use super::MOST_CONCURRENT;
 use bytes::Bytes;
+use forebay_gateway::front::{self, Answer, Visit};
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
-/// Connections served at once; more wait in the kernel.
-const CONNECTIONS: usize = 64;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections served at once.
+const CONNECTIONS: usize = 16;
 /// A limit has four digits at most.
 const LIMIT_BYTES: usize = 16;
 
@@ -31,29 +26,16 @@ pub(super) struct Shown {
 }
 
 pub(super) async fn serve(listener: TcpListener, shown: Arc<Shown>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let shown = Arc::clone(&shown);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let shown = Arc::clone(&shown);
-                async move { Ok::<_, Infallible>(answer(request, &shown).await) }
-            });
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            drop(place);
-        });
+    front::serve(listener, CONNECTIONS, shown, std::future::pending()).await;
+}
+
+impl Answer for Shown {
+    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        answer(request, visit, self).await
     }
 }
 
-async fn answer(request: Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match (method, path.as_str()) {
         (Method::GET | Method::HEAD, "/metrics") => text(StatusCode::OK, shown.metrics()),
@@ -62,7 +44,7 @@ async fn answer(request: Request<Incoming>, shown: &Shown) -> Response<Full<Byte
             let limit = shown.turnstile.with(|permits| permits.limit());
             text(StatusCode::OK, format!("{limit}\n"))
         }
-        (Method::POST | Method::PUT, "/limit") => set_limit(request, shown).await,
+        (Method::POST | Method::PUT, "/limit") => set_limit(request, visit, shown).await,
         (_, "/metrics" | "/health" | "/limit") => text(
             StatusCode::METHOD_NOT_ALLOWED,
             "Read it with GET; a limit is set with POST.\n".to_owned(),
@@ -74,8 +56,10 @@ async fn answer(request: Request<Incoming>, shown: &Shown) -> Response<Full<Byte
     }
 }
 
-async fn set_limit(request: Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
+async fn set_limit(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Response<Full<Bytes>> {
+    let waits = visit.body();
     let body = Limited::new(request.into_body(), LIMIT_BYTES).collect().await;
+    drop(waits);
     let said = body
         .ok()
         .and_then(|body| String::from_utf8(body.to_bytes().to_vec()).ok());
@@ -157,6 +141,9 @@ impl Shown {
             ("{reason=\"above-limit\"}", figures.refused_above_limit),
         ];
         page.write("refused_total", "counter", "Requests not let in.", &refused);
+        let dropped = [("", crate::log::dropped())];
+        let lost = "Lines of its own log that were left out: too many of a kind, or standard error did not take them.";
+        page.write("log_lines_dropped_total", "counter", lost, &dropped);
         let (connect, closed) = self.failures();
         page.write(
             "application_failures_total",

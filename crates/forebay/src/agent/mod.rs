@@ -8,6 +8,7 @@ mod plan;
 
 pub(crate) use args::AgentArgs;
 
+use crate::log;
 use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_agent::{Now, Server};
@@ -84,6 +85,8 @@ pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
         form: identity.form,
         key: identity.key,
     };
+    // What executes anew leaves its threads behind.
+    log::finish();
     let error = handover::hand_over(&settled);
     // Without /proc, say: it costs memory.
     tracing::debug!(%error, "the agent is not executed anew");
@@ -183,15 +186,17 @@ impl Agent {
                 _ = lower.recv() => self.shift(-1),
             }
         }
-        // Standard error may be closed: that must not stop the drain.
-        let _ = writeln!(
-            std::io::stderr(),
+        // Standard error may be closed, or full: that must not stop the drain.
+        log::say(format_args!(
             "forebay agent: finishing requests; once more to end at once"
-        );
+        ));
         let drain = Duration::from_secs(settled.drain_seconds);
         tokio::select! {
             () = self.leave(drain) => Ok(ExitCode::SUCCESS),
-            () = second(&mut interrupt, &mut terminate) => std::process::exit(1),
+            () = second(&mut interrupt, &mut terminate) => {
+                log::finish();
+                std::process::exit(1)
+            }
         }
     }
 

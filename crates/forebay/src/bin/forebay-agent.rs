@@ -10,14 +10,14 @@ mod log;
 
 use agent::AgentArgs;
 use clap::Parser;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Stand beside an application and hold it to a number of concurrent requests.
 #[derive(Parser, Debug)]
 #[command(name = "forebay-agent", version)]
 struct Cli {
-    /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info]
+    /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
+    /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`
     #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER")]
     log: Option<String>,
     #[command(flatten)]
@@ -25,14 +25,16 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let done = agent::resumed(log::start_small).unwrap_or_else(|| {
+    let done = agent::resumed(log::start).unwrap_or_else(|| {
         let Cli { log, args } = Cli::parse();
         let filter = log.unwrap_or_else(agent::default_filter);
         log::start(&filter);
         agent::run(&args, filter)
     });
-    done.unwrap_or_else(|error| {
-        let _ = writeln!(std::io::stderr(), "forebay-agent: {error:#}");
+    let code = done.unwrap_or_else(|error| {
+        log::say(format_args!("forebay-agent: {error:#}"));
         ExitCode::FAILURE
-    })
+    });
+    log::finish();
+    code
 }

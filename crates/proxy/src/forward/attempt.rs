@@ -24,14 +24,18 @@ const INTERIM_ANSWERS: u32 = 128;
 const INTERIM_PACE: Duration = Duration::from_millis(250);
 
 /// Interim answers of one attempt.
-struct Interim {
+pub(super) struct Interim {
     count: u32,
     since: Mono,
 }
 
 impl Interim {
+    pub(super) fn begin(now: Mono) -> Interim {
+        Interim { count: 0, since: now }
+    }
+
     /// Counts one. False if it is one too many.
-    fn take(&mut self, now: Mono) -> bool {
+    pub(super) fn take(&mut self, now: Mono) -> bool {
         self.count = self.count.saturating_add(1);
         let bought = now.since(self.since).as_millis() / INTERIM_PACE.as_millis();
         u128::from(self.count) <= u128::from(INTERIM_ANSWERS) + bought
@@ -150,10 +154,7 @@ impl<W: Wire> Passage<'_, W> {
         upload.stopped = false;
         self.desk.open_body();
         let mut filled = HEADROOM;
-        let mut interim = Interim {
-            count: 0,
-            since: self.worker.recent(),
-        };
+        let mut interim = Interim::begin(self.worker.recent());
         let mut read = None;
         loop {
             match self.answer_head(&mut filled, &mut interim) {
@@ -354,10 +355,7 @@ mod tests {
     #[test]
     fn progress_may_be_told_for_long() {
         // The 17th was one too many, whenever it came.
-        let mut interim = Interim {
-            count: 0,
-            since: Mono::ZERO,
-        };
+        let mut interim = Interim::begin(Mono::ZERO);
         for _ in 0..INTERIM_ANSWERS {
             assert!(interim.take(Mono::ZERO));
         }

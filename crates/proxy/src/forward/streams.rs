@@ -1,5 +1,6 @@
 //! The same passage to targets that speak HTTP/2: frames in, frames out, trailers included.
 
+use super::attempt::Interim;
 use super::extras::retry_after;
 use super::owed::Owed;
 use super::{Passage, reason};
@@ -127,6 +128,7 @@ struct Flight {
     reused: bool,
     /// How fast the client must send the body.
     owed: Owed,
+    interim: Interim,
     /// False once its connection takes no more requests.
     alive: Rc<Cell<bool>>,
     _share: h2::target::Share,
@@ -338,6 +340,7 @@ impl<W: Wire> Passage<'_, W> {
             },
             reused,
             owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
+            interim: Interim::begin(self.worker.recent()),
             alive,
             _share: share,
         })
@@ -350,6 +353,12 @@ impl<W: Wire> Passage<'_, W> {
                 // It may have answered before it stopped reading.
                 Poll::Ready(Err(Broken::Sink)) => flight.up.stop(),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        // Kept by `h2` until somebody asks for them, as many as come.
+        while let Poll::Ready(Some(interim)) = flight.response.poll_informational(cx) {
+            if interim.is_err() || !flight.interim.take(self.worker.recent()) {
+                return Poll::Ready(Waited::Failed(Reason::BadAnswer));
             }
         }
         match Pin::new(&mut flight.response).poll(cx) {

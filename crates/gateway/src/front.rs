@@ -1,0 +1,312 @@
+//! Connections of callers, before anybody knows who they are: how many there may be, how long they may keep us waiting, and who
+//! goes when there are too many: the one that has kept us waiting for longest. The admin addresses stand behind the same front.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// The largest head of a request, give or take one read of the socket (hyper answers 431 beyond).
+const HEAD_LIMIT: usize = 32 << 10;
+/// From accept to the first head's end. Clients connect when they have something to say.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
+/// From an answer to the next head's end: how long a connection may idle, or leave its answer untaken.
+const NEXT_HEAD: Duration = Duration::from_secs(30);
+/// Nobody is sent away sooner: an honest client's head is here within a round trip, however many others come meanwhile. They wait
+/// in the kernel, and thousands of them a second pass through the places of those who say nothing.
+const GRACE: Duration = Duration::from_millis(20);
+/// How often it is looked whether somebody's grace is over.
+const LOOK: Duration = Duration::from_millis(2);
+/// For a body, should nobody have answered by then.
+const BODY: Duration = Duration::from_secs(35);
+/// How often somebody looks who is late.
+const SWEEP: Duration = Duration::from_millis(500);
+/// After accept fails (no file descriptors, mostly), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long open calls may take to finish once we stop.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// It has yet to send its first head.
+    First,
+    /// It was answered, and may send another one.
+    Next,
+    /// Its request's body is on its way.
+    Body,
+    /// Its request is being answered.
+    Call,
+    /// It was sent away and is about to be gone.
+    Leaves,
+}
+
+impl Doing {
+    /// Whether we wait for the client, who may be nobody.
+    fn is_waiting(self) -> bool {
+        matches!(self, Doing::First | Doing::Next | Doing::Body)
+    }
+}
+
+struct Place {
+    doing: Doing,
+    since: Instant,
+    task: Option<AbortHandle>,
+}
+
+/// All connections of one listener. A handle; clone costs O(1).
+#[derive(Clone)]
+pub struct Front(Arc<Shared>);
+
+struct Shared {
+    places: Mutex<BTreeMap<u64, Place>>,
+    /// Fires when a connection is gone.
+    left: Notify,
+    most: usize,
+}
+
+impl Front {
+    fn new(most: usize) -> Front {
+        Front(Arc::new(Shared {
+            places: Mutex::default(),
+            left: Notify::new(),
+            most: most.max(1),
+        }))
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<u64, Place>> {
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection has come, one more perhaps than there may be.
+    fn enter(&self, number: u64) -> Visit {
+        let place = Place {
+            doing: Doing::First,
+            since: Instant::now(),
+            task: None,
+        };
+        self.places().insert(number, place);
+        Visit {
+            front: self.clone(),
+            number,
+        }
+    }
+
+    /// Sends those away whose time is over.
+    fn sweep(&self, now: Instant) {
+        for place in self.places().values_mut() {
+            let most = match place.doing {
+                Doing::First => FIRST_HEAD,
+                Doing::Next => NEXT_HEAD,
+                Doing::Body => BODY,
+                // A call has its own deadline.
+                Doing::Call | Doing::Leaves => continue,
+            };
+            if now.saturating_duration_since(place.since) >= most {
+                place.leave();
+            }
+        }
+    }
+
+    /// Sends the one away whose body we have waited for longest.
+    pub(crate) fn drop_body(&self) {
+        self.drop_oldest(|place| place.doing == Doing::Body);
+    }
+
+    /// Sends the one away that has kept us waiting for longest, if that is long enough.
+    fn drop_waiting(&self) {
+        let now = Instant::now();
+        self.drop_oldest(|place| place.doing.is_waiting() && place.since + GRACE <= now);
+    }
+
+    /// Sends the one of these away that has kept us waiting for longest.
+    fn drop_oldest(&self, may: impl Fn(&Place) -> bool) {
+        let mut places = self.places();
+        let these = places.values_mut().filter(|place| may(place));
+        if let Some(oldest) = these.min_by_key(|place| place.since) {
+            oldest.leave();
+        }
+    }
+
+    /// Ready once no more are here than there may be. If too many are, somebody is sent away for it.
+    async fn has_room(&self) {
+        let mut left = std::pin::pin!(self.0.left.notified());
+        loop {
+            left.as_mut().enable();
+            let (over, leaving) = {
+                let places = self.places();
+                let leaving = places.values().filter(|place| place.doing == Doing::Leaves);
+                (places.len().saturating_sub(self.0.most), leaving.count())
+            };
+            if over == 0 {
+                return;
+            }
+            if leaving < over {
+                self.drop_waiting();
+            }
+            // If all are at work, their answers make room.
+            let _ = tokio::time::timeout(LOOK, left.as_mut()).await;
+            left.set(self.0.left.notified());
+        }
+    }
+
+    async fn is_empty(&self) {
+        loop {
+            let left = self.0.left.notified();
+            if self.places().is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Place {
+    fn leave(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+            self.doing = Doing::Leaves;
+        }
+    }
+}
+
+/// One connection, gone when dropped.
+pub struct Visit {
+    front: Front,
+    number: u64,
+}
+
+impl Visit {
+    fn does(&self, doing: Doing) {
+        if let Some(place) = self.front.places().get_mut(&self.number)
+            && place.doing != Doing::Leaves
+        {
+            place.doing = doing;
+            place.since = Instant::now();
+        }
+    }
+
+    /// From now on its body is waited for, until what is returned is dropped.
+    pub fn body(&self) -> BodyWait<'_> {
+        self.does(Doing::Body);
+        BodyWait(self)
+    }
+
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.front.places().remove(&self.number);
+        self.front.0.left.notify_waiters();
+    }
+}
+
+/// A body is under way.
+pub struct BodyWait<'a>(&'a Visit);
+
+impl Drop for BodyWait<'_> {
+    fn drop(&mut self) {
+        self.0.does(Doing::Call);
+    }
+}
+
+/// Answers requests.
+pub trait Answer: Send + Sync + 'static {
+    /// The answer to this one, which came over that connection.
+    fn answer(
+        &self,
+        visit: &Visit,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+}
+
+/// Serves `listener` with at most so many connections at once until `shutdown` completes; open calls are answered first.
+pub async fn serve<A: Answer>(
+    listener: TcpListener,
+    connections: usize,
+    answer: Arc<A>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let front = Front::new(connections);
+    let (stop, stopping) = watch::channel(false);
+    let accepting = async {
+        let mut number = 0;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    number += 1;
+                    let visit = front.enter(number);
+                    let task = tokio::spawn(connection(stream, visit, Arc::clone(&answer), stopping.clone()));
+                    if let Some(place) = front.places().get_mut(&number) {
+                        place.task = Some(task.abort_handle());
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Perhaps for want of a descriptor, and those who say nothing have some.
+                    front.drop_waiting();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            front.has_room().await;
+        }
+    };
+    let sweeping = async {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            front.sweep(Instant::now());
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = sweeping => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let _ = tokio::time::timeout(STOP_TIME, front.is_empty()).await;
+}
+
+async fn connection<A: Answer>(
+    stream: TcpStream,
+    visit: Visit,
+    answer: Arc<A>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let visit = Arc::new(visit);
+    let service = service_fn(move |request| {
+        let (visit, answer) = (Arc::clone(&visit), Arc::clone(&answer));
+        async move {
+            visit.does(Doing::Call);
+            let response = answer.answer(&visit, request).await;
+            visit.does(Doing::Next);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        // The sweep does it.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
