@@ -200,7 +200,7 @@ mod tests {
             Affordable {
                 traffic: 768,
                 api: 96,
-                probes: 64
+                probes: 32
             }
         );
         assert_eq!(
