@@ -175,7 +175,7 @@ def thousand(front, trouble):
                     assert call(message, timeout=20) == message
                 except grpc.RpcError as error:
                     failed.append((error.code(), error.details()))
-                time.sleep(0.02)
+                time.sleep(0.1)
             list(pool.map(one, range(CALLS)))
         stop.set()
         troubling.join()

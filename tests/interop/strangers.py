@@ -190,7 +190,7 @@ class Watch:
 
 def descriptors():
     """Slow requests hold more descriptors than there are."""
-    with Bounded(files=1024, workers=2) as running, Sample("a", workers=2) as target:
+    with Bounded(files=1024, workers=2) as running, Sample("a") as target:
         front = Secure(running)
         front.balancer.register(target)
         front.balancer.wait_healthy(target)

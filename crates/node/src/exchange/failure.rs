@@ -80,7 +80,7 @@ impl Exchange {
             }
             Some(target) if stale && self.attempts < ATTEMPTS => {
                 count(&stats.stale_retries);
-                self.resend(now, target, picture, mind, stats)
+                self.resend(now, target, Reuse::Never, picture, mind, stats)
             }
             target => {
                 if let Some(target) = target {
@@ -97,8 +97,9 @@ impl Exchange {
         }
     }
 
-    /// Sends what this target did not process to another one; to the same over a fresh connection if there is none, or if a slot
-    /// is held there.
+    /// Sends what this target did not process to another one, at last to one that was tried before; to the same if there is no
+    /// other, or if a slot is held there: in turns over a connection that stands and a fresh one, for who refuses on the one need not
+    /// on the other.
     fn elsewhere(
         &mut self,
         now: Mono,
@@ -111,21 +112,27 @@ impl Exchange {
         let group = self.record.group.and_then(|group| picture.group(group));
         let other = group
             .filter(|group| self.line.is_none() || !group.is_limited())
-            .and_then(|group| mind.choose(now, group, self.zone, &self.refused));
+            .and_then(|group| {
+                let fresh = mind.choose(now, group, self.zone, &self.refused);
+                fresh.or_else(|| mind.choose(now, group, self.zone, &[target.id]))
+            });
+        let reuse = if self.attempts.is_multiple_of(2) {
+            Reuse::Never
+        } else {
+            self.reuse()
+        };
         match other {
-            Some(slot) => {
-                let reuse = self.reuse();
-                self.send(now, slot, reuse, mind)
-            }
-            None => self.resend(now, target, picture, mind, stats),
+            Some(slot) => self.send(now, slot, reuse, mind),
+            None => self.resend(now, target, reuse, picture, mind, stats),
         }
     }
 
-    /// Sends anew over a fresh connection: to the same target if it still gets traffic, else to another.
+    /// Sends anew: to the same target if it still gets traffic, else to another.
     fn resend(
         &mut self,
         now: Mono,
         target: Arc<TargetView>,
+        reuse: Reuse,
         picture: &Picture,
         mind: &mut Mind,
         stats: &BalancerStats,
@@ -140,7 +147,7 @@ impl Exchange {
         });
         if still {
             let slot = self.in_flight.take().unwrap_or_else(|| InFlight::new(target));
-            self.send(now, slot, Reuse::Never, mind)
+            self.send(now, slot, reuse, mind)
         } else {
             self.choose(now, picture, mind, stats)
         }
