@@ -337,6 +337,10 @@ fn quotas(criterion: &mut Criterion) {
             bencher.iter(|| black_box(rules.decide(&facts(black_box(slowest)))).is_some());
         });
     }
+}
+
+/// The published listener, and one of regular expressions.
+fn listeners(criterion: &mut Criterion) {
     let sixty = listener((0..60).map(|_| path(TextMatch::Wildcards(vec!["*a*a*b".to_owned()]))));
     let runs = vec![b'a'; LONG];
     criterion.bench_function("60 rules with three wildcards", |bencher| {
@@ -361,5 +365,5 @@ fn settings() -> Criterion {
         .measurement_time(Duration::from_secs(1))
 }
 
-criterion_group!(name = benches; config = settings(); targets = quotas, conditions, transforms);
+criterion_group!(name = benches; config = settings(); targets = quotas, listeners, conditions, transforms);
 criterion_main!(benches);
