@@ -120,7 +120,7 @@ fn rules(count: u16, with_host: bool) -> Rules<String> {
         action: action(),
         transforms: vec![],
     });
-    Rules::compile(&rules, str::to_owned).expect("rules compile")
+    Rules::compile(&rules, str::to_owned)
 }
 
 fn decisions(criterion: &mut Criterion) {

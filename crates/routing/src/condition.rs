@@ -1,108 +1,151 @@
 //! Conditions, compiled.
 
-use crate::REGEX_BYTES;
-use crate::facts::Facts;
-use crate::pattern::Pattern;
+use crate::expression::{Expression, parse};
+use crate::lanes::{Lane, Lanes, Reading, Subject};
+use crate::pattern::{Ends, Pattern, pair};
 use crate::rules::CompileError;
-use forebay_model::{Condition, TextMatch};
+use crate::spots::Spots;
+use forebay_model::{Condition, QueryMatch, TextMatch};
 use ipnet::IpNet;
-use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
 
+/// A condition. They are listed by what they cost: the cheap ones of a rule are asked first.
 #[derive(Debug)]
-pub(crate) enum Texts {
-    Patterns(Box<[Pattern]>),
-    Regexes(Box<[Regex]>),
+pub(crate) enum Compiled {
+    Method(Box<[Box<[u8]>]>),
+    Source(Box<[IpNet]>),
+    /// One of these fits.
+    Texts(Texts),
+}
+
+/// What one of a request's texts may be; one of all these must fit.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    subject: Subject,
+    ends: Box<[Ends]>,
+    lanes: Box<[Lane]>,
+    spots: Box<[Spots]>,
 }
 
 impl Texts {
-    fn compile(texts: &TextMatch, any_case: bool) -> Result<Texts, CompileError> {
+    fn new(
+        subject: Subject,
+        texts: &TextMatch,
+        any_case: bool,
+        lanes: &mut Lanes,
+    ) -> Result<Texts, CompileError> {
         match texts {
-            TextMatch::Wildcards(values) => Ok(Texts::Patterns(
-                values.iter().map(|value| Pattern::new(value, any_case)).collect(),
-            )),
-            TextMatch::Regexes(values) => Ok(Texts::Regexes(
-                values
+            TextMatch::Wildcards(values) => {
+                let patterns = values.iter().map(|value| Pattern::new(value, any_case));
+                let mut ends = Vec::new();
+                let mut others = Vec::new();
+                for (pattern, value) in patterns.zip(values) {
+                    match pattern.ends() {
+                        Some(simple) => ends.push(simple),
+                        None => others.push((value.as_str(), pattern.whole())),
+                    }
+                }
+                Texts::of(subject, ends, others, lanes)
+            }
+            TextMatch::Regexes(values) => {
+                let parsed = values
                     .iter()
-                    .map(|value| regex(value, any_case))
-                    .collect::<Result<_, _>>()?,
-            )),
+                    .map(|value| Ok((value.as_str(), parse(value, any_case)?)));
+                let parsed = parsed.collect::<Result<_, CompileError>>()?;
+                Texts::of(subject, Vec::new(), parsed, lanes)
+            }
         }
     }
 
-    fn matches(&self, text: &[u8]) -> bool {
-        match self {
-            Texts::Patterns(patterns) => patterns.iter().any(|pattern| pattern.matches(text)),
-            Texts::Regexes(regexes) => regexes.iter().any(|regex| regex.is_match(text)),
-        }
+    fn query(pairs: &[QueryMatch], lanes: &mut Lanes) -> Result<Texts, CompileError> {
+        let pairs = pairs.iter().map(|wanted| {
+            let key = wanted.key.as_deref().filter(|key| !key.is_empty());
+            let key = key.map(|key| Pattern::escaped(key, true));
+            let value = Pattern::escaped(&wanted.value, true);
+            (wanted.value.as_str(), pair(key.as_ref(), &value))
+        });
+        Texts::of(Subject::Query, Vec::new(), pairs.collect(), lanes)
     }
-}
 
-pub(crate) fn regex(text: &str, any_case: bool) -> Result<Regex, CompileError> {
-    RegexBuilder::new(text)
-        .case_insensitive(any_case)
-        .size_limit(REGEX_BYTES)
-        .dfa_size_limit(REGEX_BYTES)
-        .unicode(false)
-        .build()
-        .map_err(|error| CompileError {
-            regex: text.to_owned(),
-            error: error.to_string(),
+    /// `others` are what the API was given, for errors, and what it means.
+    fn of(
+        subject: Subject,
+        ends: Vec<Ends>,
+        others: Vec<(&str, Hir)>,
+        lanes: &mut Lanes,
+    ) -> Result<Texts, CompileError> {
+        let (mut taken, mut spots) = (Vec::new(), Vec::new());
+        let (names, hirs): (Vec<&str>, Vec<Hir>) = others.into_iter().unzip();
+        let expressions = Expression::any_of(hirs).map_err(|at| CompileError::too_big(names[at]))?;
+        for expression in expressions {
+            match expression {
+                Expression::Table(table) => taken.push(lanes.add(&subject, table)),
+                Expression::Spots(some) => spots.push(*some),
+            }
+        }
+        Ok(Texts {
+            subject,
+            ends: ends.into(),
+            lanes: taken.into(),
+            spots: spots.into(),
         })
-}
+    }
 
-#[derive(Debug)]
-pub(crate) enum Compiled {
-    Host(Texts),
-    Path(Texts),
-    Header(Box<str>, Texts),
-    Method(Box<[Box<[u8]>]>),
-    Query(Box<[(Option<Pattern>, Pattern)]>),
-    Source(Box<[IpNet]>),
+    fn fit(&self, reading: &mut Reading<'_>, lanes: &Lanes) -> bool {
+        (!self.ends.is_empty()
+            && reading.any(&self.subject, |text| self.ends.iter().any(|ends| ends.fits(text))))
+            || self.lanes.iter().any(|&lane| lanes.fits(lane, reading))
+            || (!self.spots.is_empty()
+                && reading.any(&self.subject, |text| {
+                    self.spots.iter().any(|spots| spots.fits(text))
+                }))
+    }
 }
 
 impl Compiled {
-    pub(crate) fn new(condition: &Condition) -> Result<Compiled, CompileError> {
+    pub(crate) fn new(condition: &Condition, lanes: &mut Lanes) -> Result<Compiled, CompileError> {
         Ok(match condition {
-            Condition::HostHeader(texts) => Compiled::Host(Texts::compile(texts, true)?),
-            Condition::PathPattern(texts) => Compiled::Path(Texts::compile(texts, false)?),
+            Condition::HostHeader(texts) => Compiled::Texts(Texts::new(Subject::Host, texts, true, lanes)?),
+            Condition::PathPattern(texts) => Compiled::Texts(Texts::new(Subject::Path, texts, false, lanes)?),
             Condition::HttpHeader { name, values } => {
-                Compiled::Header(name.as_str().into(), Texts::compile(values, true)?)
+                let subject = Subject::Header(name.to_ascii_lowercase().into());
+                Compiled::Texts(Texts::new(subject, values, true, lanes)?)
             }
+            Condition::QueryString(pairs) => Compiled::Texts(Texts::query(pairs, lanes)?),
             Condition::Method(methods) => {
                 Compiled::Method(methods.iter().map(|method| method.as_bytes().into()).collect())
             }
-            Condition::QueryString(pairs) => Compiled::Query(
-                pairs
-                    .iter()
-                    .map(|pair| {
-                        let key = pair.key.as_deref().filter(|key| !key.is_empty());
-                        (
-                            key.map(|key| Pattern::escaped(key, true)),
-                            Pattern::escaped(&pair.value, true),
-                        )
-                    })
-                    .collect(),
-            ),
             Condition::SourceIp(networks) => Compiled::Source(networks.iter().copied().collect()),
         })
     }
 
-    /// Whether it holds; `path` is the normal form of the facts' path, made once for all rules.
-    pub(crate) fn holds(&self, facts: &Facts<'_>, path: &[u8]) -> bool {
+    /// How much it may cost, next to others.
+    pub(crate) fn cost(&self) -> u8 {
         match self {
-            Compiled::Host(texts) => texts.matches(facts.host),
-            Compiled::Path(texts) => texts.matches(path),
-            Compiled::Header(name, texts) => facts.headers.any(name, &mut |value| texts.matches(value)),
-            Compiled::Method(methods) => methods.iter().any(|method| **method == *facts.method),
-            Compiled::Query(pairs) => facts.query.split(|&byte| byte == b'&').any(|part| {
-                let cut = memchr::memchr(b'=', part).unwrap_or(part.len());
-                let (key, value) = (&part[..cut], part.get(cut + 1..).unwrap_or_default());
-                !part.is_empty()
-                    && pairs.iter().any(|(wanted, pattern)| {
-                        wanted.as_ref().is_none_or(|wanted| wanted.matches(key)) && pattern.matches(value)
-                    })
-            }),
-            Compiled::Source(networks) => networks.iter().any(|network| network.contains(&facts.source)),
+            Compiled::Method(_) | Compiled::Source(_) => 0,
+            Compiled::Texts(texts) if texts.lanes.is_empty() && texts.spots.is_empty() => 1,
+            Compiled::Texts(texts) if texts.spots.is_empty() => 2,
+            Compiled::Texts(_) => 3,
+        }
+    }
+
+    /// Spots of its expressions.
+    pub(crate) fn spots(&self) -> usize {
+        match self {
+            Compiled::Texts(texts) => texts.spots.iter().map(Spots::count).sum(),
+            Compiled::Method(_) | Compiled::Source(_) => 0,
+        }
+    }
+
+    /// Whether it holds; `lanes` are its listener's.
+    pub(crate) fn holds(&self, reading: &mut Reading<'_>, lanes: &Lanes) -> bool {
+        match self {
+            Compiled::Texts(texts) => texts.fit(reading, lanes),
+            Compiled::Method(methods) => methods.iter().any(|method| **method == *reading.facts.method),
+            Compiled::Source(networks) => {
+                let source = reading.facts.source;
+                networks.iter().any(|network| network.contains(&source))
+            }
         }
     }
 }

@@ -3,24 +3,24 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod condition;
+mod expression;
 mod facts;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lanes;
 mod normal;
 mod pattern;
 mod redirect;
 mod rules;
+mod spots;
 mod strict;
+mod table;
 mod transform;
 
 pub use facts::{Facts, Headers};
 pub use normal::normal_path;
-pub use pattern::Pattern;
 pub use redirect::{RedirectFacts, RedirectTemplate};
-pub use rules::{CompileError, Match, Route, Rules, Split};
+pub use rules::{CompileError, Flaw, Match, Route, Rules, Split, check};
 pub use strict::{Ambiguous, strict_path};
 pub use transform::{TransformError, Transforms};
-
-/// A compiled regular expression may take this much memory; the API's 128 characters never need more.
-const REGEX_BYTES: usize = 1 << 20;

@@ -1,27 +1,8 @@
 //! Wildcard patterns: `*` any run of bytes, `?` exactly one.
 
-use memchr::memmem;
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Look, Repetition};
 
-/// A compiled wildcard pattern. Matching costs O(text) for patterns with one `*`, O(text x pattern) at worst.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    form: Form,
-    /// Compare letters in any case; the pattern is then kept in lower case.
-    any_case: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Form {
-    Exact(Box<[u8]>),
-    /// Literal, then `*`.
-    Prefix(Box<[u8]>),
-    /// `*`, then literal.
-    Suffix(Box<[u8]>),
-    /// `*`, literal, `*`.
-    Contains(Box<[u8]>),
-    General(Box<[Token]>),
-}
-
+/// What a pattern asks for, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Byte(u8),
@@ -29,39 +10,53 @@ enum Token {
     Any,
 }
 
+/// A wildcard pattern's text, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    tokens: Vec<Token>,
+    /// Compare letters in any case; the pattern is then kept in lower case.
+    any_case: bool,
+}
+
+/// A pattern that asks only how a text begins and ends: at most one `*`, and no `?`. Costs O(pattern).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    head: Box<[u8]>,
+    /// What comes behind the `*`; none, if there is no `*`.
+    tail: Option<Box<[u8]>>,
+    any_case: bool,
+}
+
 impl Pattern {
     /// A pattern where `*` and `?` are always wildcards.
-    pub fn new(text: &str, any_case: bool) -> Pattern {
+    pub(crate) fn new(text: &str, any_case: bool) -> Pattern {
         let tokens = text.bytes().map(|byte| match byte {
             b'*' => Token::Any,
             b'?' => Token::One,
             byte => Token::Byte(byte),
         });
-        Pattern::from_tokens(tokens.collect(), any_case)
+        Pattern::of(tokens.collect(), any_case)
     }
 
     /// A pattern where a backslash makes the next `*`, `?` or backslash literal.
-    pub fn escaped(text: &str, any_case: bool) -> Pattern {
+    pub(crate) fn escaped(text: &str, any_case: bool) -> Pattern {
         let mut tokens = Vec::with_capacity(text.len());
         let mut bytes = text.bytes().peekable();
         while let Some(byte) = bytes.next() {
             tokens.push(match byte {
-                b'\\' => match bytes.peek() {
-                    Some(&next) if matches!(next, b'*' | b'?' | b'\\') => {
-                        bytes.next();
-                        Token::Byte(next)
-                    }
-                    _ => Token::Byte(b'\\'),
+                b'\\' => match bytes.next_if(|next| b"*?\\".contains(next)) {
+                    Some(next) => Token::Byte(next),
+                    None => Token::Byte(b'\\'),
                 },
                 b'*' => Token::Any,
                 b'?' => Token::One,
                 byte => Token::Byte(byte),
             });
         }
-        Pattern::from_tokens(tokens, any_case)
+        Pattern::of(tokens, any_case)
     }
 
-    fn from_tokens(mut tokens: Vec<Token>, any_case: bool) -> Pattern {
+    fn of(mut tokens: Vec<Token>, any_case: bool) -> Pattern {
         tokens.dedup_by(|a, b| *a == Token::Any && *b == Token::Any);
         if any_case {
             for token in &mut tokens {
@@ -70,51 +65,132 @@ impl Pattern {
                 }
             }
         }
-        let literal = |tokens: &[Token]| -> Option<Box<[u8]>> {
-            tokens
-                .iter()
-                .map(|token| {
-                    if let Token::Byte(byte) = token {
-                        Some(*byte)
-                    } else {
-                        None
-                    }
-                })
-                .collect()
-        };
-        let form = match tokens.as_slice() {
-            [Token::Any, middle @ .., Token::Any] if literal(middle).is_some() => {
-                literal(middle).map(Form::Contains)
-            }
-            [head @ .., Token::Any] if literal(head).is_some() => literal(head).map(Form::Prefix),
-            [Token::Any, tail @ ..] if literal(tail).is_some() => literal(tail).map(Form::Suffix),
-            all => literal(all).map(Form::Exact),
-        };
-        Pattern {
-            form: form.unwrap_or_else(|| Form::General(tokens.into())),
-            any_case,
-        }
+        Pattern { tokens, any_case }
     }
 
-    /// Whether the whole text fits the pattern.
-    pub fn matches(&self, text: &[u8]) -> bool {
-        match &self.form {
-            Form::Exact(literal) => self.same(text, literal),
-            Form::Prefix(literal) => text
-                .get(..literal.len())
-                .is_some_and(|head| self.same(head, literal)),
-            Form::Suffix(literal) => {
-                text.len() >= literal.len() && self.same(&text[text.len() - literal.len()..], literal)
+    /// The same, if it asks only how a text begins and ends.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        let literal = |tokens: &[Token]| -> Option<Box<[u8]>> {
+            let bytes = tokens.iter().map(|token| match token {
+                Token::Byte(byte) => Some(*byte),
+                Token::One | Token::Any => None,
+            });
+            bytes.collect()
+        };
+        let mut parts = self.tokens.splitn(2, |token| *token == Token::Any);
+        let head = literal(parts.next().unwrap_or_default())?;
+        let tail = match parts.next() {
+            Some(tail) => Some(literal(tail)?),
+            None => None,
+        };
+        Some(Ends {
+            head,
+            tail,
+            any_case: self.any_case,
+        })
+    }
+
+    /// As an expression for a whole text.
+    pub(crate) fn whole(&self) -> Hir {
+        // What begins or ends with `*` may begin or end anywhere; said so, less is to be made and to be read.
+        let tokens = self.tokens.strip_prefix(&[Token::Any]);
+        let start = if tokens.is_some() {
+            Hir::empty()
+        } else {
+            Hir::look(Look::Start)
+        };
+        let tokens = tokens.unwrap_or(&self.tokens);
+        let (tokens, end) = match tokens.strip_suffix(&[Token::Any]) {
+            Some(tokens) => (tokens, Hir::empty()),
+            None => (tokens, Hir::look(Look::End)),
+        };
+        let middle = expression(tokens, self.any_case, &class(0, 255));
+        Hir::concat(vec![start, middle, end])
+    }
+
+    /// Whether it asks for nothing at all.
+    fn is_any(&self) -> bool {
+        self.tokens.iter().all(|token| *token == Token::Any)
+    }
+}
+
+/// A pair of a query string, as an expression for the whole of it. A part without `=` is a key without a value; no part is empty.
+pub(crate) fn pair(key: Option<&Pattern>, value: &Pattern) -> Hir {
+    let in_value = without(b"&");
+    let in_key = without(b"&=");
+    let equals = Hir::literal(*b"=");
+    let wanted = key.map_or_else(
+        || many(&in_key, 0),
+        |key| expression(&key.tokens, key.any_case, &in_key),
+    );
+    let mut parts = vec![Hir::concat(vec![
+        wanted.clone(),
+        equals,
+        expression(&value.tokens, value.any_case, &in_value),
+    ])];
+    if value.is_any() {
+        parts.push(match key {
+            Some(key) if !key.is_any() => wanted,
+            _ => many(&in_key, 1),
+        });
+    }
+    let and = || Hir::literal(*b"&");
+    Hir::concat(vec![
+        Hir::alternation(vec![Hir::look(Look::Start), and()]),
+        Hir::alternation(parts),
+        Hir::alternation(vec![and(), Hir::look(Look::End)]),
+    ])
+}
+
+/// These tokens where only bytes of this class stand.
+fn expression(tokens: &[Token], any_case: bool, class: &ClassBytes) -> Hir {
+    let parts = tokens.iter().map(|token| match token {
+        Token::Any => many(class, 0),
+        Token::One => Hir::class(Class::Bytes(class.clone())),
+        Token::Byte(byte) => {
+            let mut bytes = ClassBytes::new([ClassBytesRange::new(*byte, *byte)]);
+            if any_case {
+                bytes.case_fold_simple();
             }
-            Form::Contains(literal) if self.any_case => {
-                literal.is_empty()
-                    || text
-                        .windows(literal.len())
-                        .any(|window| self.same(window, literal))
-            }
-            Form::Contains(literal) => memmem::find(text, literal).is_some(),
-            Form::General(tokens) => self.general(tokens, text),
+            bytes.intersect(class);
+            Hir::class(Class::Bytes(bytes))
         }
+    });
+    Hir::concat(parts.collect())
+}
+
+fn many(class: &ClassBytes, min: u32) -> Hir {
+    Hir::repetition(Repetition {
+        min,
+        max: None,
+        greedy: true,
+        sub: Box::new(Hir::class(Class::Bytes(class.clone()))),
+    })
+}
+
+fn class(low: u8, high: u8) -> ClassBytes {
+    ClassBytes::new([ClassBytesRange::new(low, high)])
+}
+
+fn without(bytes: &[u8]) -> ClassBytes {
+    let mut class = ClassBytes::new(bytes.iter().map(|&byte| ClassBytesRange::new(byte, byte)));
+    class.negate();
+    class
+}
+
+impl Ends {
+    /// Whether the whole text fits.
+    pub(crate) fn fits(&self, text: &[u8]) -> bool {
+        let Some(tail) = &self.tail else {
+            return self.same(text, &self.head);
+        };
+        let Some((head, rest)) = text.split_at_checked(self.head.len()) else {
+            return false;
+        };
+        let Some(before) = rest.len().checked_sub(tail.len()) else {
+            return false;
+        };
+        self.same(head, &self.head) && self.same(&rest[before..], tail)
     }
 
     fn same(&self, text: &[u8], literal: &[u8]) -> bool {
@@ -124,36 +200,16 @@ impl Pattern {
             text == literal
         }
     }
+}
 
-    /// Greedy match that, on a mismatch, lets the last `*` take one byte more.
-    fn general(&self, tokens: &[Token], text: &[u8]) -> bool {
-        let fits = |token: Token, byte: u8| match token {
-            Token::One => true,
-            Token::Byte(wanted) if self.any_case => wanted == byte.to_ascii_lowercase(),
-            Token::Byte(wanted) => wanted == byte,
-            Token::Any => false,
-        };
-        let (mut at, mut token, mut retry) = (0, 0, None);
-        while at < text.len() {
-            match tokens.get(token) {
-                Some(Token::Any) => {
-                    retry = Some((token + 1, at));
-                    token += 1;
-                }
-                Some(&wanted) if fits(wanted, text[at]) => {
-                    at += 1;
-                    token += 1;
-                }
-                _ => match retry {
-                    Some((after, from)) => {
-                        retry = Some((after, from + 1));
-                        (token, at) = (after, from + 1);
-                    }
-                    None => return false,
-                },
-            }
-        }
-        tokens[token..].iter().all(|token| *token == Token::Any)
+#[cfg(any(test, feature = "fuzzing"))]
+impl Pattern {
+    /// Whether the whole text fits: as an expression, and by its ends. None, if it is too big.
+    pub(crate) fn matches(&self, text: &[u8]) -> Option<bool> {
+        let whole = crate::expression::Expression::new(&self.whole()).ok()?.fits(text);
+        let ends = self.ends().is_none_or(|ends| ends.fits(text) == whole);
+        assert!(ends, "{self:?} {text:?}");
+        Some(whole)
     }
 }
 
@@ -172,23 +228,36 @@ mod tests {
             ("/a?c", "/abc", true),
             ("/a?c", "/ac", false),
             ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("?", "", false),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-c-b", false),
             ("/a*?", "/a", false),
             ("/a*?", "/ab", true),
             ("*x*", "axb", true),
+            ("*x*", "\n\u{e9}x\n", true),
         ];
         for (pattern, text, fits) in cases {
             assert_eq!(
                 Pattern::new(pattern, false).matches(text.as_bytes()),
-                fits,
+                Some(fits),
                 "{pattern} {text}"
             );
         }
-        assert!(Pattern::new("WWW.*", true).matches(b"www.Example.com"));
-        assert!(!Pattern::new("/A", false).matches(b"/a"));
-        assert!(Pattern::escaped(r"a\*b", false).matches(b"a*b"));
-        assert!(!Pattern::escaped(r"a\*b", false).matches(b"axb"));
+        assert_eq!(
+            Pattern::new("WWW.*", true).matches(b"www.Example.com"),
+            Some(true)
+        );
+        assert_eq!(
+            Pattern::new("*W?W.*", true).matches(b"www.Example.com"),
+            Some(true)
+        );
+        assert_eq!(Pattern::new("/A", false).matches(b"/a"), Some(false));
+        assert_eq!(Pattern::escaped(r"a\*b", false).matches(b"a*b"), Some(true));
+        assert_eq!(Pattern::escaped(r"a\*b", false).matches(b"axb"), Some(false));
     }
 
     /// The obvious recursive definition, to judge the fast one.
@@ -205,7 +274,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_the_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
-            prop_assert_eq!(Pattern::new(&pattern, false).matches(text.as_bytes()), naive(pattern.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(Pattern::new(&pattern, false).matches(text.as_bytes()), Some(naive(pattern.as_bytes(), text.as_bytes())));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::condition::Compiled;
 use crate::facts::Facts;
+use crate::lanes::{Lanes, Reading};
 use crate::normal::normal_path;
 use crate::redirect::RedirectTemplate;
 use crate::transform::Transforms;
@@ -11,22 +12,55 @@ use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
 /// have none.)
 const DEFAULT_STICKINESS: u32 = 3600;
 
-/// A rule whose regular expression does not compile.
+/// A rule whose regular expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
     /// The expression.
     pub regex: String,
     /// What is wrong with it.
-    pub error: String,
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a regular expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is none, or asks for what is not known here.
+    Syntax(String),
+    /// Some text would take too long.
+    TooBig,
+}
+
+impl CompileError {
+    pub(crate) fn syntax(regex: &str, error: String) -> CompileError {
+        let flaw = Flaw::Syntax(error);
+        CompileError {
+            regex: regex.to_owned(),
+            flaw,
+        }
+    }
+
+    pub(crate) fn too_big(regex: &str) -> CompileError {
+        CompileError {
+            regex: regex.to_owned(),
+            flaw: Flaw::TooBig,
+        }
+    }
 }
 
 impl core::fmt::Display for CompileError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "the regular expression '{}' cannot be used: {}",
-            self.regex, self.error
-        )
+        match &self.flaw {
+            Flaw::Syntax(error) => write!(
+                f,
+                "the regular expression '{}' cannot be used: {error}",
+                self.regex
+            ),
+            Flaw::TooBig => write!(
+                f,
+                "the condition value '{}' is too complex: it would have to be repeated less, or fewer times",
+                self.regex
+            ),
+        }
     }
 }
 
@@ -123,6 +157,7 @@ struct Rule<G> {
 #[derive(Debug)]
 pub struct Rules<G> {
     rules: Box<[Rule<G>]>,
+    lanes: Lanes,
 }
 
 /// The rule that won.
@@ -138,51 +173,41 @@ pub struct Match<'a, G> {
 }
 
 impl<G> Rules<G> {
-    /// Compiles rules given in ascending order; `group` names a target group by its ARN.
-    pub fn compile(
-        rules: &[RuleBlueprint],
-        mut group: impl FnMut(&str) -> G,
-    ) -> Result<Rules<G>, CompileError> {
+    /// Compiles rules given in ascending order; `group` names a target group by its ARN. A rule with an expression that cannot be
+    /// used (the API refuses those; one may be stored from before) lets nothing pass that meets its other conditions: perhaps it
+    /// was to keep somebody out.
+    pub fn compile(rules: &[RuleBlueprint], mut group: impl FnMut(&str) -> G) -> Rules<G> {
+        let mut lanes = Lanes::default();
         let compiled = rules.iter().map(|rule| {
-            let conditions = rule
-                .conditions
-                .iter()
-                .map(Compiled::new)
-                .collect::<Result<_, _>>()?;
-            let route = match &rule.action {
-                Action::Forward(forward) => {
-                    let shares = forward.groups.iter();
-                    let stickiness = &forward.stickiness;
-                    let seconds = u64::from(stickiness.duration_seconds.unwrap_or(DEFAULT_STICKINESS));
-                    Route::Forward(
-                        Split::new(shares.map(|share| (group(&share.group_arn), share.weight)))
-                            .sticky(stickiness.enabled.then_some(seconds)),
-                    )
-                }
-                Action::Redirect(redirect) => Route::Redirect(RedirectTemplate::new(redirect)),
-                Action::FixedResponse(fixed) => Route::Fixed(fixed.clone()),
-                Action::Unsupported { kind, .. } => Route::Unsupported(kind.clone()),
+            let mut flaw = None;
+            let conditions = rule.conditions.iter().filter_map(|condition| {
+                let compiled = Compiled::new(condition, &mut lanes);
+                compiled.map_err(|error| flaw = Some(error)).ok()
+            });
+            let mut conditions: Box<[Compiled]> = conditions.collect();
+            conditions.sort_by_key(Compiled::cost);
+            let route = match flaw {
+                Some(flaw) => Route::Unsupported(flaw.to_string()),
+                None => route(&rule.action, &mut group),
             };
-            let transforms = Transforms::compile(&rule.transforms)?.map(Box::new);
-            Ok(Rule {
+            Rule {
                 priority: rule.priority,
                 conditions,
                 route,
-                transforms,
-            })
+                transforms: Transforms::compile(&rule.transforms).map(Box::new),
+            }
         });
-        Ok(Rules {
-            rules: compiled.collect::<Result<_, _>>()?,
-        })
+        let rules = compiled.collect();
+        Rules { rules, lanes }
     }
 
     /// The first rule whose conditions all hold; none only if there is no default rule.
     pub fn decide(&self, facts: &Facts<'_>) -> Option<Match<'_, G>> {
         let path = normal_path(facts.path);
+        let mut reading = Reading::new(*facts, &path);
         let (at, rule) = self.rules.iter().enumerate().find(|(_, rule)| {
-            rule.conditions
-                .iter()
-                .all(|condition| condition.holds(facts, &path))
+            let mut conditions = rule.conditions.iter();
+            conditions.all(|condition| condition.holds(&mut reading, &self.lanes))
         })?;
         let evaluated = u32::try_from(at).unwrap_or(u32::MAX) + u32::from(rule.priority != Priority::Default);
         Some(Match {
@@ -196,6 +221,36 @@ impl<G> Rules<G> {
     /// What each rule says, in order.
     pub fn routes(&self) -> impl Iterator<Item = &Route<G>> {
         self.rules.iter().map(|rule| &rule.route)
+    }
+}
+
+/// How many spots the expressions of a rule's conditions have that cannot be made into tables; or the one that cannot be used, because
+/// it is none, or because some text would take too long.
+pub fn check(rule: &RuleBlueprint) -> Result<usize, CompileError> {
+    let mut lanes = Lanes::default();
+    let conditions = rule
+        .conditions
+        .iter()
+        .map(|condition| Compiled::new(condition, &mut lanes));
+    conditions
+        .map(|compiled| compiled.map(|compiled| compiled.spots()))
+        .sum()
+}
+
+fn route<G>(action: &Action, group: &mut impl FnMut(&str) -> G) -> Route<G> {
+    match action {
+        Action::Forward(forward) => {
+            let shares = forward.groups.iter();
+            let stickiness = &forward.stickiness;
+            let seconds = u64::from(stickiness.duration_seconds.unwrap_or(DEFAULT_STICKINESS));
+            Route::Forward(
+                Split::new(shares.map(|share| (group(&share.group_arn), share.weight)))
+                    .sticky(stickiness.enabled.then_some(seconds)),
+            )
+        }
+        Action::Redirect(redirect) => Route::Redirect(RedirectTemplate::new(redirect)),
+        Action::FixedResponse(fixed) => Route::Fixed(fixed.clone()),
+        Action::Unsupported { kind, .. } => Route::Unsupported(kind.clone()),
     }
 }
 

@@ -1,9 +1,19 @@
 //! Transforms: rewrites of Host and of path and query, made after the rule was chosen.
 
-use crate::condition::regex;
+use crate::expression::{parse, states};
 use crate::rules::CompileError;
-use forebay_model::{Rewrite, Transform};
-use regex::bytes::Regex;
+use crate::spots::width;
+use forebay_model::{Rewrite, Transform, limits};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::nfa::thompson::backtrack::{BoundedBacktracker, Config};
+use regex_automata::util::interpolate;
+
+/// States of an expression. What was looked at is remembered as a bit for each of them at each byte: 4 MiB for the longest text.
+const STATES: usize = 2048;
+/// What that many states take in memory, at most.
+const STATES_BYTES: usize = 256 << 10;
+/// How many states may be looked at for each byte. Each costs some 6 ns, so that the longest text takes less than 3 ms.
+const WIDTH: usize = 24;
 
 /// A rewrite gave something that cannot be sent. Named as in ALB's access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,39 +24,56 @@ pub enum TransformError {
     InvalidPath,
     /// The result is longer than a request line may be.
     BufferTooSmall,
+    /// Some text would take the expression too long. It is stored and told all the same, as ALB does.
+    CompileTooBig,
+    /// The expression is none. (The API refuses it; one may be stored from before.)
+    RegexSyntax,
 }
 
 /// A rule's transforms, compiled.
 #[derive(Debug)]
 pub struct Transforms {
-    host: Box<[(Regex, Box<[u8]>)]>,
-    url: Box<[(Regex, Box<[u8]>)]>,
+    host: Box<[Rewriter]>,
+    url: Box<[Rewriter]>,
+}
+
+/// One rewrite.
+#[derive(Debug)]
+struct Rewriter {
+    search: Result<BoundedBacktracker, TransformError>,
+    replace: Box<[u8]>,
 }
 
 impl Transforms {
-    pub(crate) fn compile(transforms: &[Transform]) -> Result<Option<Transforms>, CompileError> {
-        let compile = |rewrites: &[Rewrite]| {
-            let compiled = rewrites
-                .iter()
-                .map(|rewrite| Ok((regex(&rewrite.regex, false)?, rewrite.replace.as_bytes().into())));
-            compiled.collect::<Result<Box<[_]>, CompileError>>()
-        };
+    /// None, if there are none.
+    pub(crate) fn compile(transforms: &[Transform]) -> Option<Transforms> {
+        let compile = |rewrites: &[Rewrite]| rewrites.iter().map(Rewriter::new).collect();
         let mut out = Transforms {
             host: [].into(),
             url: [].into(),
         };
         for transform in transforms {
             match transform {
-                Transform::HostHeader(rewrites) => out.host = compile(rewrites)?,
-                Transform::Url(rewrites) => out.url = compile(rewrites)?,
+                Transform::HostHeader(rewrites) => out.host = compile(rewrites),
+                Transform::Url(rewrites) => out.url = compile(rewrites),
             }
         }
-        Ok((!out.host.is_empty() || !out.url.is_empty()).then_some(out))
+        (!out.host.is_empty() || !out.url.is_empty()).then_some(out)
+    }
+
+    /// Whether all their expressions can be read. What would take too long can.
+    pub fn check(transforms: &[Transform]) -> Result<(), CompileError> {
+        let rewrites = transforms.iter().flat_map(|transform| match transform {
+            Transform::HostHeader(rewrites) | Transform::Url(rewrites) => rewrites,
+        });
+        rewrites
+            .into_iter()
+            .try_for_each(|rewrite| parse(&rewrite.regex, false).map(|_| ()))
     }
 
     /// The new host; none if no rewrite applies.
     pub fn host(&self, host: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
-        let Some(new) = rewrite(&self.host, host) else {
+        let Some(new) = rewrite(&self.host, host)? else {
             return Ok(None);
         };
         let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte);
@@ -58,10 +85,10 @@ impl Transforms {
 
     /// The new path and query; none if no rewrite applies.
     pub fn url(&self, url: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
-        let Some(new) = rewrite(&self.url, url) else {
+        let Some(new) = rewrite(&self.url, url)? else {
             return Ok(None);
         };
-        if new.len() > forebay_model::limits::REQUEST_LINE_BYTES {
+        if new.len() > limits::REQUEST_LINE_BYTES {
             return Err(TransformError::BufferTooSmall);
         }
         if new.first() != Some(&b'/') || !new.iter().all(|&byte| byte > b' ' && byte != 0x7f) {
@@ -71,15 +98,65 @@ impl Transforms {
     }
 }
 
-fn rewrite(rewrites: &[(Regex, Box<[u8]>)], text: &[u8]) -> Option<Vec<u8>> {
-    let mut current: Option<Vec<u8>> = None;
-    for (regex, replace) in rewrites {
-        let from = current.as_deref().unwrap_or(text);
-        if regex.is_match(from) {
-            current = Some(regex.replace(from, &**replace).into_owned());
+impl Rewriter {
+    fn new(rewrite: &Rewrite) -> Rewriter {
+        Rewriter {
+            search: search(&rewrite.regex),
+            replace: rewrite.replace.as_bytes().into(),
         }
     }
-    current
+
+    /// The text with its first match replaced; none if there is no match.
+    fn apply(&self, text: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
+        let search = self.search.as_ref().map_err(|&error| error)?;
+        let mut found = search.create_captures();
+        // Its memory is that of this text, so a short one needs little.
+        let searched = search.try_captures(&mut search.create_cache(), text, &mut found);
+        searched.map_err(|_| TransformError::BufferTooSmall)?;
+        let Some(whole) = found.get_match() else {
+            return Ok(None);
+        };
+        let mut new = text[..whole.start()].to_vec();
+        let take = |group: usize, new: &mut Vec<u8>| {
+            // What is too long already need not become longer.
+            if let Some(span) = found.get_group(group)
+                && new.len() <= limits::REQUEST_LINE_BYTES
+            {
+                new.extend_from_slice(&text[span.range()]);
+            }
+        };
+        let named = |name: &str| {
+            let groups = found.group_info();
+            groups.to_index(whole.pattern(), name)
+        };
+        interpolate::bytes(&self.replace, take, named, &mut new);
+        new.extend_from_slice(&text[whole.end()..]);
+        Ok(Some(new))
+    }
+}
+
+fn search(regex: &str) -> Result<BoundedBacktracker, TransformError> {
+    let hir = parse(regex, false).map_err(|_| TransformError::RegexSyntax)?;
+    let states = states(&hir, STATES_BYTES, WhichCaptures::All).map_err(|_| TransformError::CompileTooBig)?;
+    let count = states.states().len();
+    if count > STATES || width(&states) > WIDTH {
+        return Err(TransformError::CompileTooBig);
+    }
+    let remembered = (count * (limits::REQUEST_LINE_BYTES + 1)).div_ceil(8) + 8;
+    BoundedBacktracker::builder()
+        .configure(Config::new().visited_capacity(remembered))
+        .build_from_nfa(states)
+        .map_err(|_| TransformError::CompileTooBig)
+}
+
+fn rewrite(rewrites: &[Rewriter], text: &[u8]) -> Result<Option<Vec<u8>>, TransformError> {
+    let mut current: Option<Vec<u8>> = None;
+    for rewriter in rewrites {
+        if let Some(new) = rewriter.apply(current.as_deref().unwrap_or(text))? {
+            current = Some(new);
+        }
+    }
+    Ok(current)
 }
 
 #[cfg(test)]
@@ -91,9 +168,7 @@ mod tests {
             regex: regex.into(),
             replace: replace.into(),
         };
-        Transforms::compile(&[Transform::Url(vec![rewrite])])
-            .unwrap()
-            .unwrap()
+        Transforms::compile(&[Transform::Url(vec![rewrite])]).unwrap()
     }
 
     #[test]
@@ -120,9 +195,66 @@ mod tests {
             regex: "^.*$".into(),
             replace: "a b".into(),
         };
-        let host = Transforms::compile(&[Transform::HostHeader(vec![rewrite])])
-            .unwrap()
-            .unwrap();
+        let host = Transforms::compile(&[Transform::HostHeader(vec![rewrite])]).unwrap();
         assert_eq!(host.host(b"x"), Err(TransformError::InvalidHost));
+    }
+
+    #[test]
+    fn says_500_to_what_would_take_too_long_and_to_what_is_no_expression() {
+        for (regex, error) in [
+            ("(.{0,90}){0,90}x", TransformError::CompileTooBig),
+            ("(a.{0,40}){0,9}x", TransformError::CompileTooBig),
+            ("(", TransformError::RegexSyntax),
+        ] {
+            assert_eq!(url(regex, "/").url(b"/any"), Err(error), "{regex}");
+        }
+        // What people write is taken, of whatever length.
+        let long = format!("^/{}/([^/]+)/(.*)$", "abcdefgh".repeat(100));
+        for regex in [
+            &long,
+            "^/(.*)/(.*)/(.*)$",
+            "(?i)^/api/v([0-9]+)/(users|groups)/([^/?]+)(/.*)?$",
+            r"/([a-z]{2})-([A-Z]{2})/(.*)\?(.*)lang=([a-z]+)(&.*)?$",
+            "^/dp/([A-Za-z0-9]{10})/?",
+            "(/+)",
+            "^/([^/]+)/([^/]+)/([^/]+)/([^/]+)/([^/]+)/([^/]+)/(.*)$",
+            "(.*)/index\\.(php|html?|aspx?)(.*)",
+        ] {
+            assert!(url(regex, "/$1").url(b"/nothing").is_ok(), "{regex}");
+        }
+    }
+
+    #[test]
+    fn result_that_grows_without_end_is_not_made() {
+        let transforms = url("^(.*)$", &"$1".repeat(512));
+        let text = format!("/{}", "a".repeat(16_000));
+        assert_eq!(
+            transforms.url(text.as_bytes()),
+            Err(TransformError::BufferTooSmall)
+        );
+        let text = format!("/{}", "a".repeat(20_000));
+        assert_eq!(
+            transforms.url(text.as_bytes()),
+            Err(TransformError::BufferTooSmall)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn replaces_as_the_library_does(
+            regex in r"\^?(([ab/.]|\((a|b)\*?\)|\(/([.a])\+\))(\*|\+|\?|\+\?)?){0,4}\$?",
+            replace in r"/(\$1|\$\{2\}|\$\$|x|\$n){0,3}",
+            text in "/[ab/]{0,10}",
+        ) {
+            let ours = url(&regex, &replace).url(text.as_bytes());
+            proptest::prop_assume!(ours != Err(TransformError::CompileTooBig));
+            let theirs = regex::bytes::RegexBuilder::new(&regex).unicode(false).build().unwrap();
+            let wanted = theirs.is_match(text.as_bytes()).then(|| theirs.replace(text.as_bytes(), replace.as_bytes()).into_owned());
+            if let Some(wanted) = &wanted && wanted.first() != Some(&b'/') {
+                proptest::prop_assert_eq!(ours, Err(TransformError::InvalidPath));
+            } else {
+                proptest::prop_assert_eq!(ours, Ok(wanted));
+            }
+        }
     }
 }

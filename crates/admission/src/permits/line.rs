@@ -217,6 +217,12 @@ impl Line {
         all.saturating_sub(self.owes())
     }
 
+    /// Permits that it has not needed for so long: nodes use the newest first. Those asked back do not count. O(log permits).
+    pub(super) fn unneeded(&self, now: Mono, unused: Duration) -> u32 {
+        let old = self.held.partition_point(|held| held.since + unused <= now) as u32;
+        old.saturating_sub(self.owes())
+    }
+
     /// When `takeable` will next grow by itself. O(permits asked back).
     pub(super) fn ripens(&self, young: Duration) -> Mono {
         self.held

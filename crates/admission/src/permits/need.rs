@@ -2,18 +2,30 @@
 
 use super::line::Line;
 use super::words::Session;
+use core::cmp::Reverse;
+use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 
 /// A node with so many idle permits, and with half of an even share, is not short of any.
 const ENOUGH: u32 = 8;
 
+/// A node can spare what it has not used for so long.
+const SPARE: Duration = Duration::from_millis(10);
+
+/// Nodes where somebody waited so much earlier than at another one are treated alike: each tells of it at times of its own.
+const NEARLY: Duration = Duration::from_millis(5);
+
 /// What nodes are in need of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Need {
     /// Somebody waits for a permit.
     pub(super) waits: bool,
-    /// Until when somebody counts as having waited just now.
+    /// How many wait at nodes that are not mute.
+    pub(super) waiting: u64,
+    /// How many permits are asked back and have not come.
+    pub(super) owed: u32,
+    /// Until when somebody counts as having waited just now; zero, if nobody does.
     pub(super) lined_until: Mono,
     /// Nodes that are not mute.
     speaking: u32,
@@ -23,18 +35,33 @@ pub(super) struct Need {
 
 impl Need {
     /// O(sessions).
-    pub(super) fn of(sessions: &BTreeMap<Session, Line>) -> Need {
+    pub(super) fn of(sessions: &BTreeMap<Session, Line>, now: Mono) -> Need {
         let mut need = Need {
             least: u32::MAX,
             ..Need::default()
         };
-        for line in sessions.values().filter(|line| !line.mute) {
+        for line in sessions.values() {
+            need.owed += line.owes();
+            if line.mute {
+                continue;
+            }
+            need.waiting += line.wants;
             need.waits |= line.wants > 0;
             need.lined_until = need.lined_until.max(line.lined_until);
             need.speaking += 1;
             need.least = need.least.min(line.held());
         }
+        if need.lined_until <= now {
+            need.lined_until = Mono::ZERO;
+        }
         need
+    }
+
+    /// Whether this is where somebody waited last, or nearly last; holds for all nodes, if nobody waited just now. What nobody
+    /// waits for at the moment is best kept there: where requests come as quickly as permits, some wait all the time, though
+    /// each of them is served as soon as its node has told of it.
+    pub(super) fn is_lately(self, line: &Line) -> bool {
+        line.lined_until + NEARLY >= self.lined_until
     }
 
     /// A node that holds fewer permits may run out of them before it is given more, when so many slots are `idle`: granted,
@@ -50,21 +77,45 @@ impl Need {
     }
 }
 
-/// Who gets the next permit: the longest line of those that speak, ties by turns, else the longest at all; if nobody waits, who
-/// has least, and of those the one that used one last (so that a busy node among idle ones keeps its own). O(sessions).
-pub(super) fn next_taker(sessions: &mut BTreeMap<Session, Line>) -> Option<&mut Line> {
+/// Who gets the next permit: the longest line of those that speak, ties by turns, else the longest at all; if nobody waits, of
+/// those where somebody waited last who has least, and of those the one that used one last (so that a busy node among idle ones
+/// keeps its own). O(sessions).
+pub(super) fn next_taker(sessions: &mut BTreeMap<Session, Line>, need: Need) -> Option<&mut Line> {
     let left = |line: &Line| line.wants.saturating_sub(u64::from(line.planned));
     let longest = sessions
         .iter()
         .filter(|(_, line)| line.waits() && left(line) > 0)
-        .max_by_key(|(_, line)| (!line.is_doubtful(), left(line), core::cmp::Reverse(line.turn)))
+        .max_by_key(|(_, line)| (!line.is_doubtful(), left(line), Reverse(line.turn)))
         .map(|(&session, _)| session);
     let chosen = longest.or_else(|| {
         sessions
             .iter()
-            .filter(|(_, line)| !line.mute)
-            .min_by_key(|(_, line)| (line.held(), core::cmp::Reverse(line.used), line.turn))
+            .filter(|(_, line)| !line.mute && need.is_lately(line))
+            .min_by_key(|(_, line)| (line.held(), Reverse(line.used), line.turn))
             .map(|(&session, _)| session)
     });
     sessions.get_mut(&chosen?)
+}
+
+/// What can be moved to where somebody waited last: whatever others have not needed for a while. O(sessions x log permits).
+pub(super) fn spare(sessions: &BTreeMap<Session, Line>, need: Need, now: Mono) -> Vec<(Session, u32)> {
+    let asks = |line: &Line| !line.mute && line.soft == 0 && !need.is_lately(line);
+    let others = sessions.iter().filter(|(_, line)| asks(line));
+    others
+        .map(|(&session, line)| (session, line.unneeded(now, SPARE)))
+        .filter(|&(_, count)| count > 0)
+        .collect()
+}
+
+/// Of those where somebody waited last, or of all: who has most, and half of what it has more than who has least, if they differ
+/// by two or more. O(sessions).
+pub(super) fn uneven(sessions: &BTreeMap<Session, Line>, need: Need) -> Option<(Session, u32)> {
+    let alike = || {
+        let speaking = sessions.iter().filter(|(_, line)| !line.mute);
+        speaking.filter(|(_, line)| need.is_lately(line))
+    };
+    let (&session, rich) = alike().max_by_key(|(_, line)| line.held())?;
+    let poorest = alike().map(|(_, line)| line.held()).min()?;
+    let count = (rich.held() - poorest) / 2;
+    (count > 0 && rich.soft == 0 && rich.owes() == 0).then_some((session, count))
 }

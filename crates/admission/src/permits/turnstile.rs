@@ -2,7 +2,7 @@
 
 use super::WorkId;
 use super::line::{Held, Line};
-use super::need::{Need, next_taker};
+use super::need::{Need, next_taker, spare, uneven};
 use super::words::{Figures, Output, Refused, Session};
 use core::time::Duration;
 use forebay_units::Mono;
@@ -305,16 +305,19 @@ impl Turnstile {
     pub fn poll_output(&mut self, draw: &mut dyn FnMut() -> u128) -> Option<Output> {
         if self.unsettled {
             self.unsettled = false;
-            let need = Need::of(&self.sessions);
+            self.need = Need::of(&self.sessions, self.now);
+            let is_lined = self.need.lined_until > Mono::ZERO;
             // What nobody waits for goes when it is due, all together.
             let settles = self.due <= self.now;
-            if need.waits || settles {
+            if self.need.waits || settles {
                 self.due = Mono::NEVER;
-                self.grant(draw);
+                if self.free() > 0 {
+                    self.grant(draw);
+                    self.need = Need::of(&self.sessions, self.now);
+                }
             }
-            let is_lined = self.now < need.lined_until;
-            self.recall(settles || is_lined || self.free() == 0 && need.is_short(self.idle()));
-            self.need = Need::of(&self.sessions);
+            let spreads = settles || is_lined || self.free() == 0 && self.need.is_short(self.idle());
+            self.recall(spreads);
         }
         self.outbox.pop_front()
     }
@@ -356,7 +359,7 @@ impl Turnstile {
     fn grant(&mut self, draw: &mut dyn FnMut() -> u128) {
         let mut free = self.free();
         while free > 0
-            && let Some(line) = next_taker(&mut self.sessions)
+            && let Some(line) = next_taker(&mut self.sessions, self.need)
         {
             self.turns += 1;
             line.turn = self.turns;
@@ -390,20 +393,11 @@ impl Turnstile {
         let held = self.permits.len() as u32;
         let limit = self.effective_limit();
         let excess = (self.in_flight + held).saturating_sub(limit).min(held);
-        let waiting: u64 = self
-            .sessions
-            .values()
-            .filter(|line| line.waits())
-            .map(|line| line.wants)
-            .sum();
-        let owed: u32 = self.sessions.values().map(Line::owes).sum();
-        let wanted = excess + waiting.min(u64::from(limit)) as u32;
-        let mut need = wanted.saturating_sub(owed);
+        let wanted = excess + self.need.waiting.min(u64::from(limit)) as u32;
+        let mut need = wanted.saturating_sub(self.need.owed);
         self.ripe = Mono::NEVER;
         if need == 0 {
-            if wanted == 0 && spreads {
-                self.spread();
-            }
+            self.spread(wanted == 0 && spreads);
             return;
         }
         let mut richest: Vec<(u32, Session)> = self
@@ -457,22 +451,17 @@ impl Turnstile {
         }
     }
 
-    /// Nobody waits: moves half the difference between the richest and the poorest, if it is two or more.
-    fn spread(&mut self) {
-        let speaking = || self.sessions.iter().filter(|(_, line)| !line.mute);
-        let rich = speaking().max_by_key(|(_, line)| line.held());
-        let poor = speaking().map(|(_, line)| line.held()).min();
-        let (Some((&session, line)), Some(poorest)) = (rich, poor) else {
-            return;
-        };
-        let count = (line.held() - poorest) / 2;
-        if count == 0 || line.soft > 0 || line.owes() > 0 {
-            return;
-        }
-        if let Some(line) = self.sessions.get_mut(&session) {
-            line.soft = count;
-            line.is_asked(self.now);
-            self.outbox.push_back(Output::Recall { session, count });
+    /// Nobody waits for more than is on its way: what is idle moves to where it will be needed, asked for softly. If somebody
+    /// waited just now, that is there; and `evenly`, it is spread among all.
+    fn spread(&mut self, evenly: bool) {
+        let uneven = uneven(&self.sessions, self.need).filter(|_| evenly);
+        let spare = spare(&self.sessions, self.need, self.now);
+        for (session, count) in spare.into_iter().chain(uneven) {
+            if let Some(line) = self.sessions.get_mut(&session) {
+                line.soft = count;
+                line.is_asked(self.now);
+                self.outbox.push_back(Output::Recall { session, count });
+            }
         }
     }
 

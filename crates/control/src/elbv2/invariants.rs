@@ -29,7 +29,12 @@ impl State {
         // What the data plane is given can be compiled.
         for balancer in &self.blueprint().balancers {
             for listener in &balancer.listeners {
-                assert!(forebay_routing::Rules::compile(&listener.rules, |_| ()).is_ok());
+                assert!(
+                    listener
+                        .rules
+                        .iter()
+                        .all(|rule| forebay_routing::check(rule).is_ok())
+                );
                 let secure = listener.protocol == forebay_model::Protocol::Https;
                 assert_eq!(listener.tls.is_some(), secure);
                 let tls = listener.tls.iter();

@@ -14,7 +14,7 @@ use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits};
-use forebay_routing::Rules;
+use forebay_routing::{Transforms, check};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -99,7 +99,7 @@ pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
         actions,
         transforms,
     };
-    check_compiles(&rule)?;
+    check_compiles(work, &rule)?;
     let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
     let region = work.region_mut();
     put_tags(region, &rule.arn, tags);
@@ -120,11 +120,28 @@ fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
     })
 }
 
-/// The data plane compiles what it serves; what it could not compile is refused here.
-fn check_compiles(rule: &Rule) -> Result<(), ApiError> {
-    Rules::compile(&[rule_blueprint(rule)], |_| ())
-        .map(|_| ())
-        .map_err(|error| validation(error.to_string()))
+/// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here, as are transforms
+/// that it cannot read. (Those that would take too long are stored, as ALB does, and answered with 500.)
+fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
+    let blueprint = rule_blueprint(rule);
+    Transforms::check(&blueprint.transforms)
+        .map_err(|_| validation("One or more provided transform rewrite Regex values are invalid"))?;
+    let own = check(&blueprint).map_err(|error| validation(error.to_string()))?;
+    if own == 0 {
+        return Ok(());
+    }
+    let rules = work.region().rules_of(&rule.listener_arn);
+    let others = rules.into_iter().filter(|other| other.arn != rule.arn);
+    // What was stored before there was a limit does not count.
+    let others: usize = others
+        .map(|other| check(&rule_blueprint(other)).unwrap_or(0))
+        .sum();
+    if own + others > limits::SPOTS_PER_LISTENER {
+        return Err(validation(
+            "The regular expressions in the conditions of this listener's rules are too complex together",
+        ));
+    }
+    Ok(())
 }
 
 fn setting<'a>(work: &Work<'_>, listener: &'a Listener) -> Setting<'a> {
@@ -182,7 +199,7 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     if input.reset_transforms {
         rule.transforms = Vec::new();
     }
-    check_compiles(&rule)?;
+    check_compiles(work, &rule)?;
     let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
     work.region_mut().rules.insert(rule.arn.clone(), Arc::new(rule));
     Ok(answer)

@@ -76,12 +76,22 @@ pub(super) fn pictured(
         transforms: vec![],
     };
     let login = Condition::PathPattern(TextMatch::Wildcards(vec!["/login".into()]));
+    let slow = Condition::PathPattern(TextMatch::Wildcards(vec!["/slow".into()]));
+    let rewrite = Rewrite {
+        regex: "(.{0,90}){0,90}x".into(),
+        replace: "/".into(),
+    };
+    let rewrites = RuleBlueprint {
+        transforms: vec![Transform::Url(vec![rewrite])],
+        ..rule(Priority::At(2), vec![slow], forward.clone())
+    };
     let listener = ListenerBlueprint {
         arn: "listener".into(),
         protocol: Protocol::Http,
         port: 80,
         rules: vec![
             rule(Priority::At(1), vec![login], refuses),
+            rewrites,
             rule(Priority::Default, vec![], forward),
         ],
         tls: None,
@@ -314,6 +324,14 @@ fn failures_have_albs_statuses() {
         status(Case::begin(1, "GET", "/login").1),
         Some(500),
         "what can't be carried out lets nothing through"
+    );
+    // A path of 16 KB took 2.75 s there.
+    let (slow, step) = Case::begin(1, "GET", "/slow");
+    assert_eq!(status(step), Some(500));
+    let transform = slow.exchange.record.transform;
+    assert_eq!(
+        transform,
+        Some(Err(forebay_routing::TransformError::CompileTooBig))
     );
 }
 

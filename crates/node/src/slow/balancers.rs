@@ -70,11 +70,9 @@ impl Node {
             {
                 known.rules
             }
-            _ => Rules::compile(&blueprint.rules, |arn| {
+            _ => Some(Arc::new(Rules::compile(&blueprint.rules, |arn| {
                 groups.get(arn).map_or(GroupId(0), |group| group.id)
-            })
-            .ok()
-            .map(Arc::new),
+            }))),
         };
         Listener {
             id,

@@ -1,6 +1,6 @@
 //! What must hold: no slot stays free for long while someone waits who could use it, and nothing is lost.
 
-use crate::scene::DEATH_BOUND;
+use crate::scene::{BOUND, DEATH_BOUND};
 use crate::world::World;
 use forebay_units::Mono;
 
@@ -24,7 +24,7 @@ impl World {
         let (bound, seen) = if around {
             (DEATH_BOUND, &mut self.seen.idle_around_death)
         } else {
-            (self.scene.bound, &mut self.seen.idle)
+            (BOUND, &mut self.seen.idle)
         };
         *seen = (*seen).max(idle);
         assert!(

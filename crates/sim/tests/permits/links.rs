@@ -103,6 +103,9 @@ impl World {
                 if let Some(session) = self.channels[at].session {
                     agent.turnstile.demand(self.now, session, waiting, seen);
                 }
+                // Most of what agents hear; it makes no permit void.
+                self.pass_on(target);
+                return;
             }
             ToAgent::Return(ids) => {
                 if let Some(session) = self.channels[at].session {
@@ -162,7 +165,7 @@ impl World {
         }
     }
 
-    /// Passes on what an agent has to say.
+    /// Sees what has become void at an agent, and passes on what it has to say.
     pub(crate) fn settle(&mut self, target: usize) {
         let agent = &mut self.agents[target];
         if !agent.alive {
@@ -180,6 +183,11 @@ impl World {
                 agent.freed(free);
             }
         }
+        self.pass_on(target);
+    }
+
+    /// Passes on what an agent has to say.
+    fn pass_on(&mut self, target: usize) {
         loop {
             let agent = &mut self.agents[target];
             let ids = &mut agent.ids;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
+/// No slot stays free for longer while someone waits who could use it.
+pub(crate) const BOUND: Duration = Duration::from_millis(50);
 /// As long may a slot be free around a node's death while someone waits who could use it, and how long "around" is.
 pub(crate) const DEATH_BOUND: Duration = Duration::from_millis(100);
 /// A node tells changes of its demand at most this often.
@@ -17,8 +19,6 @@ pub(crate) struct Scene {
     pub(crate) targets: usize,
     /// Limits of targets, drawn from these.
     pub(crate) limits: [u32; 3],
-    /// No slot stays free for longer while someone waits who could use it.
-    pub(crate) bound: Duration,
     /// Virtual time with traffic and trouble.
     pub(crate) time: Duration,
     /// Mean time between two troubles.
@@ -37,7 +37,6 @@ impl Scene {
             nodes: 4,
             targets: 20,
             limits: [1, 2, 8],
-            bound: 50 * MS,
             time: 2000 * MS,
             trouble: 25 * MS,
             load: (50, 200),
@@ -51,7 +50,6 @@ impl Scene {
             nodes: 32,
             targets: 2000,
             limits: [1, 2, 8],
-            bound: 50 * MS,
             time: 500 * MS,
             trouble: Duration::from_micros(500),
             load: (150, 200),
@@ -61,13 +59,11 @@ impl Scene {
     }
 
     /// Limits so large that nodes get permits in lots. Where requests come so fast, a line that is served all the time is
-    /// hardly ever seen empty; the check takes it for one that waits, so there is less load.
+    /// hardly ever empty though nobody stays in it; at full load it could not be, so there is less.
     pub(crate) fn wide() -> Scene {
         Scene {
             targets: 6,
             limits: [20, 60, 200],
-            // Of so many slots one is sometimes given to a second silent node after a first one.
-            bound: 75 * MS,
             time: 1000 * MS,
             load: (20, 70),
             ..Scene::small()

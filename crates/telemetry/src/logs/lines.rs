@@ -118,6 +118,8 @@ fn transforms(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
         Some(Err(TransformError::InvalidHost)) => Some("TransformInvalidHost"),
         Some(Err(TransformError::InvalidPath)) => Some("TransformInvalidPath"),
         Some(Err(TransformError::BufferTooSmall)) => Some("TransformBufferTooSmall"),
+        Some(Err(TransformError::CompileTooBig)) => Some("TransformCompileTooBig"),
+        Some(Err(TransformError::RegexSyntax)) => Some("TransformRegexSyntaxError"),
         _ if record.rewritten.is_some() => Some("TransformSuccess"),
         _ => None,
     };

@@ -214,6 +214,15 @@ fn what_ended_early_has_no_times_but_its_target() {
     assert!(text.contains(" - -1 -1 -1 000 - "), "{text}");
     assert!(text.contains(" \"rewrite\" "), "{text}");
     assert!(text.ends_with("\"-\" \"-\" \"TransformInvalidHost\"\n"), "{text}");
+    for (error, status) in [
+        (TransformError::CompileTooBig, "TransformCompileTooBig"),
+        (TransformError::RegexSyntax, "TransformRegexSyntaxError"),
+    ] {
+        record.transform = Some(Err(error));
+        let text = access(&facts(&balancer, &record));
+        assert!(text.ends_with(&format!("\"{status}\"\n")), "{text}");
+    }
+    record.transform = Some(Err(TransformError::InvalidHost));
     record.rule_error = true;
     assert!(access(&facts(&balancer, &record)).contains(" \"-\" \"-\" \"-\" -1 2018-"));
 }

@@ -1,0 +1,136 @@
+//! The tables of a listener's rules, by what they look at. A long text is read for eight of them at once, and once for each eight:
+//! what was read is kept until the request is decided.
+
+use crate::facts::Facts;
+use crate::table::{LANES, Table, fits_which};
+
+/// Shorter texts are read for one table at a time: most rules that are looked at are not the last.
+const LONG: usize = 256;
+
+/// What a table looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Host,
+    Path,
+    Query,
+    /// Each value of this header.
+    Header(Box<str>),
+}
+
+/// Which table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    subject: usize,
+    table: usize,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    subject: Subject,
+    tables: Vec<Table>,
+    /// Eights of tables on the shelves before.
+    before: usize,
+}
+
+/// All tables of a listener.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    shelves: Vec<Shelf>,
+}
+
+/// A request, and what was read of it for eights of tables.
+pub(crate) struct Reading<'a> {
+    pub(crate) facts: Facts<'a>,
+    /// The normal form of the path.
+    pub(crate) path: &'a [u8],
+    read: Vec<Option<u8>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(facts: Facts<'a>, path: &'a [u8]) -> Reading<'a> {
+        Reading {
+            facts,
+            path,
+            read: Vec::new(),
+        }
+    }
+
+    /// The text that is looked at, where there is exactly one.
+    fn text<'s>(&self, subject: &'s Subject) -> Result<&'a [u8], &'s str> {
+        match subject {
+            Subject::Host => Ok(self.facts.host),
+            Subject::Path => Ok(self.path),
+            Subject::Query => Ok(self.facts.query),
+            Subject::Header(name) => Err(name),
+        }
+    }
+
+    /// Whether one of the texts that are looked at fits.
+    pub(crate) fn any(&self, subject: &Subject, mut fits: impl FnMut(&[u8]) -> bool) -> bool {
+        match self.text(subject) {
+            Ok(text) => fits(text),
+            Err(name) => self.facts.headers.any(name, &mut fits),
+        }
+    }
+}
+
+impl Lanes {
+    /// Tables come in the order of the rules, so that those that lie together are asked for together.
+    pub(crate) fn add(&mut self, subject: &Subject, table: Table) -> Lane {
+        let shelf = match self.shelves.iter().position(|shelf| shelf.subject == *subject) {
+            Some(shelf) => shelf,
+            None => {
+                self.shelves.push(Shelf {
+                    subject: subject.clone(),
+                    tables: Vec::new(),
+                    before: 0,
+                });
+                self.shelves.len() - 1
+            }
+        };
+        let tables = &mut self.shelves[shelf].tables;
+        tables.push(table);
+        let lane = Lane {
+            subject: shelf,
+            table: tables.len() - 1,
+        };
+        let mut before = 0;
+        for shelf in &mut self.shelves {
+            shelf.before = before;
+            before += shelf.tables.len().div_ceil(LANES);
+        }
+        lane
+    }
+
+    fn eights(&self) -> usize {
+        self.shelves
+            .last()
+            .map_or(0, |last| last.before + last.tables.len().div_ceil(LANES))
+    }
+
+    /// Whether any text that it looks at fits this table.
+    pub(crate) fn fits(&self, lane: Lane, reading: &mut Reading<'_>) -> bool {
+        let shelf = &self.shelves[lane.subject];
+        if let Ok(text) = reading.text(&shelf.subject)
+            && text.len() < LONG
+        {
+            return shelf.tables[lane.table].fits(text);
+        }
+        let eight = lane.table / LANES;
+        let at = shelf.before + eight;
+        let known = reading.read.get(at).copied().flatten();
+        let bits = known.unwrap_or_else(|| {
+            let rest = &shelf.tables[eight * LANES..];
+            let tables = &rest[..rest.len().min(LANES)];
+            let mut bits = 0;
+            reading.any(&shelf.subject, |text| {
+                bits |= fits_which(tables, text);
+                false
+            });
+            reading.read.resize(self.eights().max(reading.read.len()), None);
+            reading.read[at] = Some(bits);
+            bits
+        });
+        bits >> (lane.table % LANES) & 1 == 1
+    }
+}
