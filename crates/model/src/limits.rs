@@ -50,7 +50,7 @@ pub const TAGS_PER_RESOURCE: usize = 50;
 /// Seconds allowed to connect to a target (ALB, fixed).
 pub const CONNECT_TIMEOUT_SECONDS: u64 = 10;
 /// Spots (places where a byte is taken) of all expressions of a listener's rules that cannot be made into tables: together they take
-/// no longer than the largest alone may, 5 ms on the longest path. Ours; docs/decisions/0023.
+/// some 6 ms on the longest path. Ours; docs/decisions/0023.
 pub const SPOTS_PER_LISTENER: usize = 1024;
 /// Bytes of a request's head (ALB quota, fixed).
 pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
 //! An expression as the spots where its bytes stand: which of them may be next is a set of bits. For expressions whose table would
-//! be too big; a byte costs some 60 ns at most, whatever the text.
+//! be too big; a byte costs some 80 ns at most, whatever the text.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::look::Look;
