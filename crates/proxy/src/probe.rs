@@ -107,7 +107,7 @@ async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> 
         let mut interim = 0;
         let response = poll_fn(|cx| {
             // Kept by `h2` until somebody asks for them, as many as come.
-            while let Poll::Ready(Some(_)) = response.poll_informational(cx) {
+            while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
                 interim += 1;
                 if interim > INTERIM_ANSWERS {
                     return Poll::Ready(None);

@@ -463,7 +463,10 @@ fn what_a_target_did_not_process_is_sent_again() {
                 .iter()
                 .map(|body: &(usize, u32, Vec<u8>)| body.2.clone())
                 .collect();
-            assert_eq!(seen, [body, body], "{name}: whole, both times");
+            assert!(
+                seen.len() >= 2 && seen.iter().all(|seen| seen == body),
+                "{name}: whole, each time: {seen:?}"
+            );
         }
     }
 }

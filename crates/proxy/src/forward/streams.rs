@@ -356,8 +356,8 @@ impl<W: Wire> Passage<'_, W> {
             }
         }
         // Kept by `h2` until somebody asks for them, as many as come.
-        while let Poll::Ready(Some(interim)) = flight.response.poll_informational(cx) {
-            if interim.is_err() || !flight.interim.take(self.worker.recent()) {
+        while let Poll::Ready(Some(Ok(_))) = flight.response.poll_informational(cx) {
+            if !flight.interim.take(self.worker.recent()) {
                 return Poll::Ready(Waited::Failed(Reason::BadAnswer));
             }
         }
