@@ -183,7 +183,7 @@ def thousand(front, trouble):
 
 
 def main():
-    with House(pool="127.160.0.0/15", workers=2) as running, Sample("plain") as sample:
+    with House(pool="127.172.0.0/15", workers=2) as running, Sample("plain") as sample:
         front = Secure(running, name="retries")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)

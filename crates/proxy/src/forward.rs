@@ -247,6 +247,23 @@ impl<W: Wire> Passage<'_, W> {
         Next::Close
     }
 
+    /// Where the answer's body ends, whether it goes out in chunks, and its first part, decoded; none if it is broken from the start.
+    fn answer_body(&mut self, head: &AnswerHead) -> Option<(Framing, bool, Pump)> {
+        let Desk {
+            body,
+            body_end,
+            answer_fields,
+            ..
+        } = &mut *self.desk;
+        let bytes = &body[HEADROOM..*body_end];
+        let framing = framing::of_answer(answer_fields, bytes, head.status, self.incoming.to_head).ok()?;
+        let to_chunks =
+            !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let mut pump = Pump::of_answer(framing, to_chunks);
+        pump.decode(body, HEADROOM + head.length, *body_end).ok()?;
+        Some((framing, to_chunks, pump))
+    }
+
     /// Passes the answer on, and settles.
     #[expect(
         clippy::manual_async_fn,
@@ -265,33 +282,19 @@ impl<W: Wire> Passage<'_, W> {
             if head.status == 101 {
                 return Box::pin(self.tunnel(stream, exchange, &head, upload.next)).await;
             }
-            let to_head = self.incoming.to_head;
             // An answer that came before the request was sent: the rest of it has no use any more.
             upload.stopped |= upload.written < self.desk.out.len();
-            let bytes = &self.desk.body[HEADROOM..self.desk.body_end];
-            let Ok(framing) = framing::of_answer(&self.desk.answer_fields, bytes, head.status, to_head)
-            else {
-                let keep = keep && !upload.streamed && upload.is_whole();
-                return self.fail(Reason::BadAnswer, exchange, keep).await;
-            };
-            let to_chunks =
-                !W::FRAMED && !self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-            let mut pump = Pump::of_answer(framing, to_chunks);
-            let (from, to) = (HEADROOM + head.length, self.desk.body_end);
-            if pump.decode(&mut self.desk.body, from, to).is_err() {
+            let Some((framing, to_chunks, mut pump)) = self.answer_body(&head) else {
                 // Nothing of it has gone out, so the client can be told.
                 let keep = keep && !upload.streamed && upload.is_whole();
                 return self.fail(Reason::BadAnswer, exchange, keep).await;
-            }
+            };
             self.decide(exchange, Outcome::Answered(head.status));
             let ends_with_close =
                 self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
             let keep = keep && !ends_with_close && upload.is_whole();
             let target_keeps = !head.http_10 && !head.says.close;
-            let mut extras = self.extras(exchange);
-            if !head.says.dated {
-                extras.push(self.worker.date_line());
-            }
+            let extras = self.extras(exchange, head.says.dated);
             self.begin_answer(&head, framing, to_chunks, keep, &extras);
             if let Some(reason) = self.pass_body(&mut stream, upload, &mut pump).await {
                 self.outlive(exchange, stream, reason);

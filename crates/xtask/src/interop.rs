@@ -30,9 +30,11 @@ const SUITES: &[(&str, &str)] = &[
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
+    ("grpc-retries", "grpc_retries.py"),
     ("agent", "agent.py"),
     ("agent-kills", "agent_kills.py"),
     ("hostile", "hostile.py"),
+    ("strangers", "strangers.py"),
     ("slow", "slow.py"),
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
@@ -45,7 +47,16 @@ const SUITES: &[(&str, &str)] = &[
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
     &["terraform", "choosing", "logs"],
-    &["crash", "moto", "grpc", "tls", "drain", "stale", "origins"],
+    &[
+        "crash",
+        "moto",
+        "grpc",
+        "grpc-retries",
+        "tls",
+        "drain",
+        "stale",
+        "origins",
+    ],
 ];
 
 /// Everything that must pass.

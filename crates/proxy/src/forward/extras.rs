@@ -55,8 +55,8 @@ impl<W: Wire> Passage<'_, W> {
         exchange.reconsider(self.now(), candidate, self.listener, &picture, mind)
     }
 
-    /// Lines of our own for the answer whose head stands in `body`.
-    pub(super) fn extras(&self, exchange: &Exchange) -> Vec<Extra> {
+    /// Lines of our own for the answer whose head stands in `body`. `dated`: it has a date, or needs none.
+    pub(super) fn extras(&self, exchange: &Exchange, dated: bool) -> Vec<Extra> {
         let Desk {
             body,
             body_end,
@@ -70,6 +70,10 @@ impl<W: Wire> Passage<'_, W> {
             set.any(|field| cookies::sets(field.value(head), name))
         };
         let crosses = note.crosses_sites;
-        cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets)
+        let mut extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
+        if !dated {
+            extras.push(self.worker.date_line());
+        }
+        extras
     }
 }

@@ -135,6 +135,19 @@ struct Flight {
 }
 
 impl Flight {
+    /// What became of the request whose stream died of this.
+    fn sent(&self, error: &::h2::Error) -> Sent {
+        if error.is_go_away() {
+            // It stands for as long as the last of its streams lives, and takes no new ones.
+            self.alive.set(false);
+        }
+        if was_not_processed(error) {
+            Sent::Unprocessed
+        } else {
+            Sent::Some
+        }
+    }
+
     /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
     fn deadline(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
         if self.owed.is_asked() {
@@ -227,18 +240,7 @@ impl<W: Wire> Passage<'_, W> {
                     Ok(self.pass_on(exchange, flight, response).await)
                 }
             },
-            Ok(Waited::Dead(error)) => {
-                if error.is_go_away() {
-                    // It stands for as long as the last of its streams lives, and takes no new ones.
-                    flight.alive.set(false);
-                }
-                let sent = if was_not_processed(&error) {
-                    Sent::Unprocessed
-                } else {
-                    Sent::Some
-                };
-                Err(died(flight.reused, sent, *taken))
-            }
+            Ok(Waited::Dead(error)) => Err(died(flight.reused, flight.sent(&error), *taken)),
             Ok(Waited::Failed(reason)) => {
                 flight.sink.send_reset(Code::CANCEL);
                 Err(Outcome::Failed(reason).into())

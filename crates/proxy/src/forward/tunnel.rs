@@ -88,7 +88,7 @@ impl<W: Wire> Passage<'_, W> {
         } else {
             Kind::Ws
         });
-        let extras = self.extras(exchange);
+        let extras = self.extras(exchange, true);
         let Desk {
             input,
             start,

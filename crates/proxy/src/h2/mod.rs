@@ -113,8 +113,7 @@ async fn streams<W: Wire>(
     oddities: &Oddities,
     shared: &Rc<Shared>,
 ) {
-    let mut begun = 0;
-    let mut leaving = false;
+    let (mut begun, mut leaving) = (0, false);
     // Its listener is gone and its streams have ended: only what was written is still to go out.
     let mut last = false;
     loop {

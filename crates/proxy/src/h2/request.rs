@@ -33,16 +33,7 @@ pub(crate) fn write(
     let grpc = is_grpc(&parts.headers);
     desk.note.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
     let authority = authority(parts, odd)?;
-    let path = match &odd.path {
-        // What no target of HTTP/1.1 may have would end its line in our own words.
-        Some(path) if !path.iter().all(|&byte| byte > b' ' && byte != 0x7f) => return Err(Reason::Malformed),
-        Some(path) => path,
-        None => parts
-            .uri
-            .path_and_query()
-            .map_or("/", |path| path.as_str())
-            .as_bytes(),
-    };
+    let path = path(parts, odd)?;
     if parts.method.as_str().len() + path.len() + 12 > bounds.line {
         return Err(Reason::UriTooLong);
     }
@@ -97,6 +88,20 @@ pub(crate) fn write(
         },
         upgrade: false,
     })
+}
+
+/// Path and query.
+fn path<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<&'p [u8], Reason> {
+    match &odd.path {
+        // What no target of HTTP/1.1 may have would end its line in our own words.
+        Some(path) if !path.iter().all(|&byte| byte > b' ' && byte != 0x7f) => Err(Reason::Malformed),
+        Some(path) => Ok(path),
+        None => Ok(parts
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .as_bytes()),
+    }
 }
 
 /// Where the body ends: at its length or with its stream.
