@@ -111,7 +111,7 @@ def main():
         # other gets all of it.
         assert until_full(front, full, other, END_HEADERS, b"begun, ", b"and ended") == "status 200"
         assert other.bodies[-1] == b"begun, and ended", other.bodies
-        # A piece was passed on: the other must not get the rest alone.
+        # A piece was passed on: the other gets all of it, or nothing if it was more than is kept (16 KiB).
         partial, other = Target(full=True, window=4), Target()
         group = front.group("HTTP2", "/p", [("127.0.0.1", partial.port), ("127.0.0.1", other.port)])
         tags(front.elb, group, retries="2", push_back="on")
@@ -119,7 +119,17 @@ def main():
         assert until_full(front, partial, other, END_HEADERS | END_STREAM, b"", None, "/p") == "status 200"
         for _ in range(3):
             verdict = until_full(front, partial, other, END_HEADERS, b"begun, ", b"and ended", "/p")
-            assert verdict == "status 503", verdict
+            assert verdict == "status 200", verdict
+            assert other.bodies[-1] == b"begun, and ended", other.bodies
+        large, other = Target(full=True, window=30_000), Target()
+        group = front.group("HTTP2", "/l", [("127.0.0.1", large.port), ("127.0.0.1", other.port)])
+        tags(front.elb, group, retries="2", push_back="on")
+        assert until_full(front, large, other, END_HEADERS | END_STREAM, b"", None, "/l") == "status 200"
+        served = len(other.bodies)
+        for _ in range(3):
+            verdict = until_full(front, large, other, END_HEADERS, b"b" * 16_000, b"r" * 4_000, "/l")
+            assert verdict in ("status 200", "status 503"), verdict
+        assert all(len(body) in (0, 20_000) for body in other.bodies[served:]), [len(body) for body in other.bodies]
         assert set(other.bodies) <= {b"", b"begun, and ended"}, other.bodies
         house.stop()
     print("pushed back over HTTP/2: sent elsewhere whole, or answered")

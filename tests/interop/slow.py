@@ -174,7 +174,8 @@ def descriptors():
         return CROWD
     except (ValueError, PermissionError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return min(CROWD, (hard - 500) // 2)
+        # Of what is not kept for others, clients may take seven eighths.
+        return min(CROWD, (hard - 1536) * 7 // 16 - 50)
 
 
 def main():

@@ -404,7 +404,8 @@ impl<W: Wire> Passage<'_, W> {
         let crosses = self.desk.note.crosses_sites;
         let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
         h2::add_extras(headers, &extras);
-        if !headers.contains_key(DATE) {
+        // What gRPC says in its head alone, its clients see behind the message: nothing may be added there.
+        if !headers.contains_key(DATE) && !h2::request::is_grpc(headers) {
             // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
             h2::add_extras(headers, &[self.worker.date_line()]);
         }
