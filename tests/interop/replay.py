@@ -63,8 +63,8 @@ class Target(threading.Thread):
 
     def answer(self, wire, stream, status, body):
         wire.send_headers(stream, [(":status", str(status))], end_stream=not body)
-        if body:
-            wire.send_data(stream, body, end_stream=True)
+        for at in range(0, len(body), 16_000):
+            wire.send_data(stream, body[at:at + 16_000], end_stream=at + 16_000 >= len(body))
 
 
 def send(front, full, other, head_flags, begun, rest, path="/r"):
