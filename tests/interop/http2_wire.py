@@ -106,7 +106,8 @@ class Wire:
             if kind == RST and on == stream:
                 return "stream " + code(struct.unpack(">I", payload[:4])[0])
             if kind == HEADERS:
-                headers = dict(self.decoder.decode(payload))
+                # Values may have any byte.
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.decoder.decode(payload, raw=True)}
                 if on == stream and ":status" in headers:
                     return "status " + headers[":status"]
 

@@ -5,6 +5,8 @@ set -eu
 
 packages=()
 command -v node >/dev/null || packages+=(nodejs)
+# What grpc_retries.py installs grpc-js with.
+command -v npm >/dev/null || packages+=(npm)
 command -v nginx >/dev/null || packages+=(nginx-light)
 # apache2-bin is the program without the service.
 command -v apache2 >/dev/null || packages+=(apache2-bin)

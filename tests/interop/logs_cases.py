@@ -195,7 +195,7 @@ def garbled():
     }
     for request, classified in judged.items():
         yield Case(f"garbled {request[:60]!r}", request, 400, classified=classified, **none)
-    for version, classified in {"HTTP/2.0": ("-", "-"), "HTTP/3.0": ("-", "-"), "HTTP/1.2": ("Acceptable", "NonCompliantVersion"), "HTTP/0.9": ("Acceptable", "NonCompliantVersion")}.items():
+    for version, classified in {"HTTP/2.0": ("-", "-"), "HTTP/3.0": ("-", "-"), "HTTP/0.9": ("Acceptable", "NonCompliantVersion")}.items():
         yield Case(f"version {version}", get("/", version=version), 505, classified=classified, **none)
     yield Case("HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, **none)
     yield Case("long line", get("/" + "a" * 17_000), 414, **none)

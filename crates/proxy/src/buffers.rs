@@ -250,14 +250,15 @@ impl Desks {
         desk
     }
 
-    pub(crate) fn give_back(&mut self, mut desk: Box<Desk>) {
+    /// Takes a desk's large buffers back. What stands in them is gone.
+    fn shrink(&mut self, desk: &mut Desk) {
         let Desk {
             input,
             body,
             small_input,
             small_body,
             ..
-        } = &mut *desk;
+        } = desk;
         let frugal = self.meter.is_frugal();
         for (buffer, small) in [(input, small_input), (body, small_body)] {
             if !small.is_empty() {
@@ -269,6 +270,18 @@ impl Desks {
                 }
             }
         }
+    }
+
+    /// Lends a desk's room to others, whose request is over but for what its client still sends.
+    pub(crate) fn clear(&mut self, desk: &mut Desk) {
+        (desk.start, desk.end) = (0, 0);
+        self.shrink(desk);
+        self.pack(desk);
+    }
+
+    pub(crate) fn give_back(&mut self, mut desk: Box<Desk>) {
+        self.shrink(&mut desk);
+        let frugal = self.meter.is_frugal();
         if desk.promised > 0 {
             self.meter.give_back(core::mem::take(&mut desk.promised));
         }

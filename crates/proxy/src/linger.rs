@@ -59,8 +59,7 @@ pub(crate) async fn linger<W: Wire>(
     desk: &mut Desk,
     owes: Owes,
 ) {
-    (desk.start, desk.end) = (0, 0);
-    worker.desks.borrow_mut().pack(desk);
+    worker.desks.borrow_mut().clear(desk);
     let (began, mut read) = (worker.now(), 0);
     slot.watch(None);
     slot.arm(owes.deadline(began, began, read), false);

@@ -351,6 +351,41 @@ fn an_early_answer_reaches_a_client_that_writes_all_of_its_body_first() {
 }
 
 #[test]
+fn who_owes_a_body_holds_no_buffers() {
+    let target = hasty(
+        b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        0,
+    );
+    let quick = mirror();
+    // Room for two large uploads, or some thirty desks.
+    let balancer = Balancer::bounded(&[&target], vec![], BalancerSettings::default(), None, 512 << 10);
+    let owing: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = balancer.connect();
+            client
+                .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+                .unwrap();
+            client.write_all(&vec![0; 2 << 20]).unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", answer.escape_ascii());
+            client
+        })
+        .collect();
+    balancer.edit_group(|group| {
+        group.targets[0].address = Some(quick.address);
+        group.targets[0].port = quick.address.port();
+    });
+    balancer.wait_for(&quick, HealthState::Healthy);
+    for _ in 0..10 {
+        let answer = balancer.exchange(&head("GET / HTTP/1.1\r\nHost: a"));
+        assert_eq!(status(&answer), "200", "{answer}");
+    }
+    assert_eq!(balancer.refusals(), 0);
+    drop(owing);
+}
+
+#[test]
 fn a_client_that_owes_its_body_has_its_time_for_it() {
     let settings = BalancerSettings {
         idle_timeout: Duration::from_secs(2),

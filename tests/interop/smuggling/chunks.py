@@ -106,7 +106,8 @@ for _name, _source, _end in [
     ("trailer with CR", "RFC 9112 7.1.2", b"0\r\nX: y\rz\r\n\r\n"),
     ("trailer, LF LF", "RFC 9112 7.1.2", b"0\r\nX: y\n\n"),
 ]:
-    chunked(f"last: {_name}", _source, b"5\r\nhello\r\n" + _end + HIDDEN)
+    # Zeros may lead a size, so sixteen of them are a last chunk, and what follows is a request of its own.
+    chunked(f"last: {_name}", _source, b"5\r\nhello\r\n" + _end + HIDDEN, exact=(1, 1) if _name == "sixteen zeros" else None)
 
 # The hidden request is a trailer, or the trailers say where a body ends: they end with the body, and go no further.
 for _name, _source, _trailers in [
