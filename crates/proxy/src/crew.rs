@@ -26,6 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 /// Connections the kernel holds until they are taken.
 const BACKLOG: i32 = 4096;
 
+/// How long a worker that leaves waits for the next request of an idle connection, to tell its client that it will be closed: who is
+/// not told may send one at the moment it is.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
 /// Turns of its tasks a worker that leaves waits for idle connections to end.
 const ENDING_TURNS: usize = 4;
 
@@ -307,8 +311,9 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
     };
     sockets.clear();
     worker.leaving.set(true);
-    worker.sweep.close_idle(None);
-    let deadline = worker.now() + within;
+    worker.sweep.wake_all();
+    let now = worker.now();
+    let (deadline, patience) = (now + within, now + IDLE_GRACE.min(within / 2));
     while worker.sweep.len() > 0 && worker.now() < deadline {
         // Most connections were idle and end now.
         for _ in 0..ENDING_TURNS {
@@ -319,7 +324,9 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
             let _ = commands.recv().await;
         }
         sweep(&worker);
-        worker.sweep.close_idle(None);
+        if worker.recent() >= patience {
+            worker.sweep.close_idle(None);
+        }
     }
 }
 

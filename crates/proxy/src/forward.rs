@@ -292,7 +292,8 @@ impl<W: Wire> Passage<'_, W> {
             self.decide(exchange, Outcome::Answered(head.status));
             let ends_with_close =
                 self.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
-            let keep = keep && !ends_with_close && upload.is_whole();
+            // It may be time to leave since the request came: its client is told now, or not at all.
+            let keep = keep && !ends_with_close && upload.is_whole() && !self.worker.leaving.get();
             let target_keeps = !head.http_10 && !head.says.close;
             let extras = self.extras(exchange, head.says.dated);
             self.begin_answer(&head, framing, to_chunks, keep, &extras);

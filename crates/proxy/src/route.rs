@@ -235,7 +235,7 @@ pub(crate) async fn own_answer<W: Wire>(
     keep: bool,
 ) -> Next {
     // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
-    let at_hand = (keep && !answer.bare)
+    let at_hand = (keep && !answer.bare && !worker.leaving.get())
         .then(|| body_at_hand(desk, incoming))
         .flatten();
     let keep = at_hand.is_some();

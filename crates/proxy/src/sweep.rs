@@ -85,6 +85,15 @@ impl Sweep {
         }
     }
 
+    /// Has every connection look around once.
+    pub(crate) fn wake_all(&self) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if let Some(waker) = &entry.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
     /// Ends the waits of idle connections whose listener is gone or speaks another protocol now, or of all idle ones.
     pub(crate) fn close_idle(&self, picture: Option<&Picture>) {
         for (_, entry) in self.entries.borrow_mut().iter_mut() {

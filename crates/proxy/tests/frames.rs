@@ -710,3 +710,60 @@ fn descriptors_are_one_budget() {
     let answer = balancer.exchange(b"GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
+
+#[test]
+fn whoever_is_left_is_told_before() {
+    let release = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let open = Arc::clone(&release);
+    let target = answering(move |head, _| {
+        if head.starts_with("GET /slow") {
+            wait(|| open.load(std::sync::atomic::Ordering::SeqCst));
+        }
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    let balancer = Balancer::simple(&target);
+    let get = |client: &mut TcpStream, path: &str| {
+        write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    };
+    // Kept alive: one that asks on, and one whose target is slow.
+    let (mut idle, mut slow) = (balancer.connect(), balancer.connect());
+    get(&mut idle, "/");
+    let mut idle = BufReader::new(idle);
+    assert!(read_answer(&mut idle).0.contains("Connection: keep-alive"));
+    get(&mut slow, "/slow");
+    wait(|| balancer.open().0 == 1);
+    let left = balancer.leave(Duration::from_secs(10));
+    // Its listener is gone once no other can come.
+    wait(|| TcpStream::connect(balancer.address).is_err());
+    // An idle connection was closed without a word: this request met a reset.
+    get(idle.get_mut(), "/");
+    let (told, body) = read_answer(&mut idle);
+    assert!(told.contains("Connection: close"), "{told}");
+    assert_eq!(body, b"ok");
+    // This one was told that its connection stays, and saw it closed.
+    release.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (told, _) = read_answer(&mut BufReader::new(slow));
+    assert!(told.contains("Connection: close"), "{told}");
+    left.join().unwrap();
+}
+
+#[test]
+fn streams_that_are_open_end_after_their_client_was_told_to_go() {
+    let release = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let open = Arc::clone(&release);
+    let target = answering(move |_, _| {
+        wait(|| open.load(std::sync::atomic::Ordering::SeqCst));
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    let balancer = Balancer::simple(&target);
+    let mut client = client(&balancer);
+    client.send(&[head(1, GET, "/", &[], true)]);
+    wait(|| balancer.open().0 == 1);
+    let left = balancer.leave(Duration::from_secs(10));
+    // GOAWAY came with the next stream only.
+    while client.any().kind != GOAWAY {}
+    release.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(answer(&mut client, 1), (200, b"ok".to_vec()));
+    while client.read().is_ok() {}
+    left.join().unwrap();
+}

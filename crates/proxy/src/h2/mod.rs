@@ -131,19 +131,23 @@ async fn streams<W: Wire>(
         let next = poll_fn(|cx| {
             let polled = connection.poll_accept(cx);
             if fault.get().is_some() {
-                Poll::Ready(None)
-            } else {
-                polled
+                return Poll::Ready(Some(None));
             }
+            if polled.is_pending() && !leaving && worker.leaving.get() {
+                // Its client is told at once.
+                return Poll::Ready(None);
+            }
+            polled.map(Some)
         });
         match shared.slot.until(next).await {
-            Ok(Some(Ok((_, mut respond))))
+            Ok(None) => {}
+            Ok(Some(Some(Ok((_, mut respond)))))
                 if shared.open.get() >= AT_WORK || !has_listener(worker, shared) =>
             {
                 begun += 1;
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
             }
-            Ok(Some(Ok((request, respond)))) => {
+            Ok(Some(Some(Ok((request, respond))))) => {
                 begun += 1;
                 shared.open.set(shared.open.get() + 1);
                 // While a stream is open its own deadline counts.
@@ -151,8 +155,8 @@ async fn streams<W: Wire>(
                 let odd = oddities.take(respond.stream_id().as_u32());
                 tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, odd, respond));
             }
-            Ok(None) if fault.get().is_some() => break,
-            Ok(Some(Err(_)) | None) => return,
+            Ok(Some(None)) if fault.get().is_some() => break,
+            Ok(Some(Some(Err(_)) | None)) => return,
             Err(Ended::Late | Ended::Closing)
                 if shared.open.get() == 0 && (last || has_listener(worker, shared)) =>
             {

@@ -105,7 +105,7 @@ pub(crate) fn says(said: Vec<u8>) -> Target {
 
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
-    plane: DataPlane,
+    plane: Arc<DataPlane>,
     blueprint: Mutex<Blueprint>,
     pub(crate) drained: Mutex<tokio::sync::mpsc::UnboundedReceiver<forebay_proxy::Drained>>,
 }
@@ -271,7 +271,7 @@ impl Balancer {
         plane.apply(blueprint.clone());
         let balancer = Balancer {
             address: SocketAddr::new("127.77.0.1".parse().unwrap(), port),
-            plane,
+            plane: Arc::new(plane),
             blueprint: Mutex::new(blueprint),
             drained: Mutex::new(drained),
         };
@@ -283,6 +283,12 @@ impl Balancer {
 
     pub(crate) fn simple(target: &Target) -> Balancer {
         Balancer::start(&[target], vec![], BalancerSettings::default())
+    }
+
+    /// Leaves, on a thread of its own: stops listening, and lets what is under way end within this time.
+    pub(crate) fn leave(&self, within: Duration) -> std::thread::JoinHandle<()> {
+        let plane = Arc::clone(&self.plane);
+        std::thread::spawn(move || plane.leave(within))
     }
 
     /// Waits until the target has this state.
