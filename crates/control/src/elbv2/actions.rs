@@ -151,7 +151,7 @@ fn read_action(value: &Value, path: &str, setting: &Setting<'_>) -> Result<State
         return Err(ApiError::sender("InvalidLoadBalancerAction", text));
     }
     let action = match given.r#type.as_str() {
-        "forward" => Action::Forward(read_forward(&given, &mut plain)?),
+        "forward" => Action::Forward(read_forward(&given, &mut plain, setting.dialect)?),
         "redirect" => read_redirect(value, path, given.redirect_config, setting)?,
         "fixed-response" => Action::FixedResponse(read_fixed(path, given.fixed_response_config)?),
         "authenticate-oidc" => read_authentication(value, path, "AuthenticateOidcConfig", setting)?,
@@ -166,7 +166,7 @@ fn read_action(value: &Value, path: &str, setting: &Setting<'_>) -> Result<State
     })
 }
 
-fn read_forward(given: &ActionInput, plain: &mut bool) -> Result<Forward, ApiError> {
+fn read_forward(given: &ActionInput, plain: &mut bool, dialect: Dialect) -> Result<Forward, ApiError> {
     let config = given
         .forward_config
         .clone()
@@ -218,20 +218,19 @@ fn read_forward(given: &ActionInput, plain: &mut bool) -> Result<Forward, ApiErr
         .collect::<Result<Vec<_>, ApiError>>()?;
     Ok(Forward {
         groups,
-        stickiness: read_stickiness(stickiness.unwrap_or_default())?,
+        stickiness: read_stickiness(stickiness.unwrap_or_default(), dialect)?,
     })
 }
 
-fn read_stickiness(given: StickinessInput) -> Result<ForwardStickiness, ApiError> {
+/// Who turns stickiness on says for how long; moto does not ask.
+fn read_stickiness(given: StickinessInput, dialect: Dialect) -> Result<ForwardStickiness, ApiError> {
+    let wrong = || validation("Target group stickiness duration must be between 1 and 604800 seconds");
     let duration_seconds = match given.duration_seconds {
+        None if given.enabled && dialect == Dialect::Aws => return Err(wrong()),
         None => None,
         Some(seconds) => match u32::try_from(seconds) {
             Ok(seconds @ 1..=604_800) => Some(seconds),
-            _ => {
-                return Err(validation(
-                    "Target group stickiness duration must be between 1 and 604800 seconds, inclusive",
-                ));
-            }
+            _ => return Err(wrong()),
         },
     };
     Ok(ForwardStickiness {
@@ -480,6 +479,28 @@ mod tests {
         let wrong = json!([{"Type": "redirect", "RedirectConfig":
             {"Host": "#{port}.x", "StatusCode": "HTTP_301"}}]);
         assert_eq!(read(wrong).unwrap_err().code, "ValidationError");
+    }
+
+    /// Stickiness was turned on without a duration, and then none was echoed.
+    #[test]
+    fn group_stickiness_says_for_how_long() {
+        let sticky = |config: Value| {
+            read(
+                json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "g"}],
+                "TargetGroupStickinessConfig": config}}]),
+            )
+        };
+        for wrong in [
+            json!({"Enabled": true}),
+            json!({"Enabled": true, "DurationSeconds": 0}),
+            json!({"Enabled": false, "DurationSeconds": 604_801}),
+        ] {
+            let error = sticky(wrong).unwrap_err();
+            let text = "Target group stickiness duration must be between 1 and 604800 seconds";
+            assert_eq!((&*error.code, &*error.message), ("ValidationError", text));
+        }
+        assert!(sticky(json!({"Enabled": false})).is_ok());
+        assert!(sticky(json!({"Enabled": true, "DurationSeconds": 604_800})).is_ok());
     }
 
     #[test]

@@ -202,9 +202,15 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
     }
     let secure = matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS"));
     if !secure {
-        if input.certificates.as_ref().is_some_and(|given| !given.is_empty()) || input.ssl_policy.is_some() {
+        if input.ssl_policy.is_some() {
+            // AWS's spelling.
+            let protocol = listener.protocol.as_deref().unwrap_or("GENEVE");
+            let text = format!("An SSL policy cannot be specifed for {protocol} listeners");
+            return Err(validation(text));
+        }
+        if input.certificates.as_ref().is_some_and(|given| !given.is_empty()) {
             return Err(configuration(
-                "Certificates and a security policy can be specified only if the listener protocol is HTTPS or TLS",
+                "Certificates can be specified only if the listener protocol is HTTPS or TLS",
             ));
         }
         (
@@ -443,7 +449,7 @@ pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError>
             .collect::<Result<_, _>>()?,
     };
     listeners.sort_by_key(|listener| page_key(listener));
-    let (held, next) = page(listeners, |listener| page_key(listener), &input.page, PAGE)?;
+    let (held, next) = page(work, listeners, |listener| page_key(listener), &input.page, PAGE)?;
     let values = held
         .into_iter()
         .map(|listener| listener_value(work, listener))

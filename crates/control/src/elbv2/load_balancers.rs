@@ -332,7 +332,13 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
         }
     }
     balancers.sort_by(|a, b| a.name.cmp(&b.name));
-    let (held, next) = page(balancers, |balancer| balancer.name.clone(), &input.page, PAGE)?;
+    let (held, next) = page(
+        work,
+        balancers,
+        |balancer| balancer.name.clone(),
+        &input.page,
+        PAGE,
+    )?;
     // Whoever can read it reads a state that has been committed and published: its nodes listen.
     let values = held
         .into_iter()

@@ -298,7 +298,7 @@ pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
             .collect::<Result<_, _>>()?,
     };
     rules.sort_by_key(|rule| page_key(rule));
-    let (held, next) = page(rules, |rule| page_key(rule), &input.page, PAGE)?;
+    let (held, next) = page(work, rules, |rule| page_key(rule), &input.page, PAGE)?;
     let values = held
         .into_iter()
         .map(|rule| rule_value(rule, work.dialect()))

@@ -145,13 +145,19 @@ fn fifty_balancers_fit_and_the_next_is_refused() {
         "TooManyLoadBalancers"
     );
     let first = caller.ok("DescribeLoadBalancers", json!({"PageSize": 49}));
-    assert_eq!(first["NextMarker"], "web-48");
-    let rest = caller.ok(
-        "DescribeLoadBalancers",
-        json!({"PageSize": 49, "Marker": "web-48"}),
-    );
+    let marker = text(&first["NextMarker"]);
+    let next = json!({"PageSize": 49, "Marker": marker});
+    let rest = caller.ok("DescribeLoadBalancers", next);
     assert_eq!(rest["LoadBalancers"].as_array().unwrap().len(), 1);
     assert!(rest.get("NextMarker").is_none());
+    // Any text was a marker: a page that began somewhere, or an empty one.
+    for wrong in ["web-48", "zzz", "bm90IG91cnM"] {
+        let (code, message) = caller.fails("DescribeLoadBalancers", json!({"Marker": wrong}));
+        let text = format!("The marker '{wrong}' is not valid");
+        assert_eq!((code, message), ("ValidationError".to_owned(), text));
+    }
+    let (code, _) = caller.fails("DescribeTargetGroups", json!({"Marker": marker}));
+    assert_eq!(code, "ValidationError");
 }
 
 #[test]
@@ -381,6 +387,52 @@ fn attributes_are_checked_all_or_nothing() {
     let settings = &caller.state.blueprint().balancers[0].settings;
     assert_eq!(settings.idle_timeout, Duration::from_secs(4000));
     assert_eq!(settings.xff_mode, forebay_model::XffMode::Remove);
+}
+
+/// All four were ValidationErrors `... is not recognized`, and an empty value one about its range.
+#[test]
+fn attributes_of_other_kinds_are_told_from_unknown_ones() {
+    let mut caller = Caller::new();
+    let subnets = caller.subnets();
+    let network = json!({"Name": "n", "Subnets": subnets, "Type": "network"});
+    let network = text(&caller.ok("CreateLoadBalancer", network)["LoadBalancers"][0]["LoadBalancerArn"]);
+    let pair = |key: &str, value: &str| json!([{"Key": key, "Value": value}]);
+    let input = json!({"LoadBalancerArn": network, "Attributes": pair("idle_timeout.timeout_seconds", "60")});
+    let refused = caller.fails("ModifyLoadBalancerAttributes", input);
+    let kind = "Load balancer attribute key 'idle_timeout.timeout_seconds' is not supported on load balancers with type 'network'";
+    assert_eq!(
+        refused,
+        ("InvalidConfigurationRequest".to_owned(), kind.to_owned())
+    );
+    let tcp = json!({"Name": "t", "Protocol": "TCP", "Port": 80, "VpcId": caller.vpc()});
+    let tcp = text(&caller.ok("CreateTargetGroup", tcp)["TargetGroups"][0]["TargetGroupArn"]);
+    let http = caller.group("h");
+    let mut modify = |group: &str, key: &str, value: &str| {
+        let input = json!({"TargetGroupArn": group, "Attributes": pair(key, value)});
+        caller.fails("ModifyTargetGroupAttributes", input)
+    };
+    let other = "The provided target group attribute is not supported";
+    let other = ("InvalidConfigurationRequest".to_owned(), other.to_owned());
+    assert_eq!(modify(&tcp, "slow_start.duration_seconds", "30"), other);
+    assert_eq!(modify(&http, "preserve_client_ip.enabled", "true"), other);
+    let unknown = modify(&http, "no.such", "1").1;
+    assert_eq!(unknown, "Target group attribute key 'no.such' is not recognized");
+    let empty = "A target group attribute value must be specified";
+    let empty = ("ValidationError".to_owned(), empty.to_owned());
+    assert_eq!(modify(&http, "slow_start.duration_seconds", ""), empty);
+    assert_eq!(modify(&http, "stickiness.app_cookie.cookie_name", ""), empty);
+}
+
+/// It was an InvalidConfigurationRequest in words of our own.
+#[test]
+fn plain_listener_has_no_tls_policy() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 80,
+        "SslPolicy": "ELBSecurityPolicy-2016-08", "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    let (code, message) = caller.fails("CreateListener", input);
+    let text = "An SSL policy cannot be specifed for HTTP listeners";
+    assert_eq!((&*code, &*message), ("ValidationError", text));
 }
 
 #[test]
