@@ -7,7 +7,7 @@ use crate::elbv2::errors::{configuration, listener_missing, not_in, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule};
+use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
 use crate::operate::Work;
 use crate::state::Dialect;
@@ -76,7 +76,7 @@ pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
         attributes: Default::default(),
     };
     let mut listener = changed(work, &empty, &input)?;
-    let setting = setting(work, &balancer, &listener);
+    let setting = setting(work, &balancer, &listener, &[]);
     let actions = read_actions(input.default_actions.as_deref().unwrap_or_default(), &setting)?;
     let same_port = work
         .region()
@@ -156,7 +156,7 @@ pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
     };
     let rearranged = input.default_actions.as_deref().filter(|given| !given.is_empty());
     if let Some(given) = rearranged {
-        rule.actions = read_actions(given, &setting(work, &balancer, &listener))?;
+        rule.actions = read_actions(given, &setting(work, &balancer, &listener, &rule.actions))?;
     }
     if rearranged.is_some() || listener.protocol != before.protocol {
         let protocol = listener.protocol.as_deref();
@@ -357,11 +357,17 @@ fn check_port_and_protocol(
     )))
 }
 
-fn setting<'a>(work: &Work<'_>, balancer: &LoadBalancer, listener: &'a Listener) -> Setting<'a> {
+fn setting<'a>(
+    work: &Work<'_>,
+    balancer: &LoadBalancer,
+    listener: &'a Listener,
+    before: &'a [StatedAction],
+) -> Setting<'a> {
     Setting {
         kind: balancer.kind,
         protocol: listener.protocol.as_deref(),
         dialect: work.dialect(),
+        before,
         list: "defaultActions",
     }
 }

@@ -7,7 +7,7 @@ use crate::elbv2::conditions::{ConditionInput, condition_value, read_conditions}
 use crate::elbv2::errors::{not_permitted, rule_missing, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::elbv2::records::{BalancerKind, Listener, Rule};
+use crate::elbv2::records::{BalancerKind, Listener, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, put_tags, read_tags};
 use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};
 use crate::operate::Work;
@@ -80,7 +80,7 @@ pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     if rules.iter().any(|rule| rule.priority == priority) {
         return Err(priority_in_use());
     }
-    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener))?;
+    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener, &[]))?;
     check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
     let of_balancer = work.region().rules_of_balancer(&balancer.arn);
     let count = of_balancer
@@ -144,12 +144,13 @@ fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn setting<'a>(work: &Work<'_>, listener: &'a Listener) -> Setting<'a> {
+fn setting<'a>(work: &Work<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
     let protocol = listener.protocol.as_deref();
     Setting {
         kind: BalancerKind::Application,
         protocol,
         dialect: work.dialect(),
+        before,
         list: "actions",
     }
 }
@@ -184,7 +185,7 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
         rule.conditions = read_conditions(given, work.dialect())?;
     }
     if let Some(given) = input.actions {
-        rule.actions = read_actions(&given, &setting(work, &listener))?;
+        rule.actions = read_actions(&given, &setting(work, &listener, &rule.actions))?;
         check_forwards(
             work,
             &balancer,
