@@ -23,6 +23,9 @@ const PAGE: usize = 50;
 /// The hosted zone of load balancers' names. One for all: there is no alias record to make from it.
 const HOSTED_ZONE: &str = "Z00FOREBAY0000000000";
 
+/// Whether the security groups of a network load balancer are asked about PrivateLink's traffic, too.
+const PRIVATE_LINK: &str = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreateInput {
@@ -62,6 +65,7 @@ struct SetInput {
     #[serde(default)]
     security_groups: Vec<String>,
     ip_address_type: Option<String>,
+    enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
 pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
@@ -153,6 +157,7 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError>
         ip_address_type,
         vpc_id,
         security_groups,
+        private_link_unchecked: false,
         zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
         customer_owned_pool: input.customer_owned_ipv4_pool,
         created: work.request.now,
@@ -241,7 +246,18 @@ pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dial
     if let Some(pool) = &balancer.customer_owned_pool {
         value["CustomerOwnedIpv4Pool"] = json!(pool);
     }
+    if dialect == Dialect::Aws && balancer.kind == BalancerKind::Network {
+        value[PRIVATE_LINK] = private_link(balancer);
+    }
     value
+}
+
+fn private_link(balancer: &LoadBalancer) -> Value {
+    json!(if balancer.private_link_unchecked {
+        "off"
+    } else {
+        "on"
+    })
 }
 
 /// Zones, with the addresses at which their nodes listen (AWS leaves these out for application load balancers).
@@ -402,7 +418,19 @@ pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError
     }
     balancer.security_groups =
         resolve_security_groups(work, input.security_groups, &balancer.vpc_id, balancer.kind)?;
-    let answer = json!({"SecurityGroupIds": balancer.security_groups});
+    let network = balancer.kind == BalancerKind::Network;
+    if let Some(enforce) = input.enforce_security_group_inbound_rules_on_private_link_traffic {
+        if !network {
+            return Err(configuration(format!(
+                "{PRIVATE_LINK} is supported only for network load balancers"
+            )));
+        }
+        balancer.private_link_unchecked = enforce == "off";
+    }
+    let mut answer = json!({"SecurityGroupIds": balancer.security_groups});
+    if network && work.dialect() == Dialect::Aws {
+        answer[PRIVATE_LINK] = private_link(&balancer);
+    }
     work.put_balancer(balancer);
     Ok(answer)
 }

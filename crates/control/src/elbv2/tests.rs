@@ -423,6 +423,41 @@ fn attributes_of_other_kinds_are_told_from_unknown_ones() {
     assert_eq!(modify(&http, "stickiness.app_cookie.cookie_name", ""), empty);
 }
 
+/// It was never told, and Terraform planned to set it again and again.
+#[test]
+fn network_balancer_tells_whether_private_link_is_checked() {
+    let mut caller = Caller::new();
+    let member = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
+    let group = json!({"GroupName": "n", "Description": "n", "VpcId": caller.vpc()});
+    let group = caller
+        .call_of(Service::Ec2, "CreateSecurityGroup", group)
+        .unwrap();
+    let groups = json!([group["GroupId"]]);
+    let mut make = |kind: &str| {
+        let input =
+            json!({"Name": kind, "Type": kind, "Subnets": caller.subnets(), "SecurityGroups": groups});
+        caller.ok("CreateLoadBalancer", input)["LoadBalancers"][0].clone()
+    };
+    let (network, plain) = (make("network"), make("application"));
+    assert_eq!(network[member], "on");
+    assert!(plain.get(member).is_none());
+    let set = |balancer: &Value, enforce: Value| {
+        let mut input = json!({"LoadBalancerArn": balancer["LoadBalancerArn"], "SecurityGroups": groups});
+        if enforce.is_string() {
+            input[member] = enforce;
+        }
+        input
+    };
+    for (enforce, told) in [(json!("off"), "off"), (Value::Null, "off"), (json!("on"), "on")] {
+        let answer = caller.ok("SetSecurityGroups", set(&network, enforce));
+        assert_eq!(answer[member], told);
+        let described = caller.ok("DescribeLoadBalancers", json!({"Names": ["network"]}));
+        assert_eq!(described["LoadBalancers"][0][member], told);
+    }
+    let (code, _) = caller.fails("SetSecurityGroups", set(&plain, json!("off")));
+    assert_eq!(code, "InvalidConfigurationRequest");
+}
+
 /// It was an InvalidConfigurationRequest in words of our own.
 #[test]
 fn plain_listener_has_no_tls_policy() {
