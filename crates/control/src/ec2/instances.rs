@@ -19,7 +19,7 @@ mod launch;
 pub(crate) use launch::run;
 
 /// The tag that says where an instance is reached instead of at its own address.
-const ADDRESS_TAG: &str = "forebay:address";
+pub(crate) const ADDRESS_TAG: &str = "forebay:address";
 /// How long a terminated instance is still described.
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 /// Instances in one launch.

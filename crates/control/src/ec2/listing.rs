@@ -2,6 +2,7 @@
 
 use crate::Region;
 use crate::ec2::errors::{bad, error};
+use crate::elbv2::own_tags::wrong_name;
 use crate::elbv2::records::Tags;
 use crate::operate::Work;
 use forebay_awswire::ApiError;
@@ -200,6 +201,9 @@ pub(crate) fn read_tag(tag: &Value, tags: &mut Tags) -> Result<(), ApiError> {
         return Err(bad(
             "Tag keys starting with 'aws:' are reserved for internal use".to_owned()
         ));
+    }
+    if let Some(wrong) = wrong_name(key) {
+        return Err(bad(wrong));
     }
     if tags.len() >= 50 && !tags.contains_key(key) {
         return Err(error(

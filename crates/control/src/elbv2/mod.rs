@@ -21,6 +21,7 @@ mod listener_tls;
 mod listeners;
 mod load_balancers;
 mod lookup;
+pub(crate) mod own_tags;
 mod paging;
 mod placement;
 mod policies;
