@@ -22,6 +22,9 @@ const PAGE: usize = 100;
 /// The policy of an HTTPS listener that names none (the API's default).
 const DEFAULT_POLICY: &str = "ELBSecurityPolicy-2016-08";
 
+const ONE_CERTIFICATE: &str =
+    "You must provide a list containing exactly one certificate if the listener protocol is HTTPS.";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct MutualInput {
@@ -228,7 +231,11 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
 fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
     if let Some(given) = &input.certificates {
         let [only] = &given[..] else {
-            return Err(one_certificate());
+            let code = match work.dialect() {
+                Dialect::Aws if given.len() > 1 => "TooManyCertificates",
+                _ => "InvalidConfigurationRequest",
+            };
+            return Err(ApiError::sender(code, ONE_CERTIFICATE));
         };
         if only.is_default.is_some() && work.dialect() == Dialect::Aws {
             return Err(validation(
@@ -239,7 +246,7 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
         listener.certificate = Some(only.certificate_arn.clone());
     }
     if listener.certificate.is_none() && work.dialect() == Dialect::Aws {
-        return Err(one_certificate());
+        return Err(configuration(ONE_CERTIFICATE));
     }
     if let Some(name) = &input.ssl_policy {
         if policy(name).is_none() {
@@ -253,15 +260,16 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
         .get_or_insert_with(|| DEFAULT_POLICY.to_owned());
     if let Some(given) = &input.mutual_authentication {
         let mode = given.mode.as_deref().unwrap_or("off");
-        if mode == "verify" || given.trust_store_arn.is_some() {
-            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
-            return Err(ApiError::sender("TrustStoreNotFound", text));
-        }
         // Said to be in force it would let anyone write the headers that targets trust.
         if mode == "passthrough" && work.dialect() == Dialect::Aws {
             return Err(configuration(
-                "Mutual authentication is not supported by Forebay yet: its mode can be 'off'",
+                "Mutual authentication 'passthrough' is not built yet in Forebay: the mode can be 'off'",
             ));
+        }
+        let store = given.trust_store_arn.as_deref().filter(|arn| !arn.is_empty());
+        if mode == "verify" || store.is_some() {
+            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
+            return Err(ApiError::sender("TrustStoreNotFound", text));
         }
         listener.mutual_authentication = Some(MutualAuthentication {
             mode: mode.to_owned(),
@@ -273,12 +281,6 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
             mode: "off".to_owned(),
         });
     Ok(())
-}
-
-fn one_certificate() -> ApiError {
-    configuration(
-        "You must provide a list containing exactly one certificate if the listener protocol is HTTPS.",
-    )
 }
 
 fn check_alpn(work: &Work<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {

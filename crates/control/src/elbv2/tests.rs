@@ -458,6 +458,25 @@ fn network_balancer_tells_whether_private_link_is_checked() {
     assert_eq!(code, "InvalidConfigurationRequest");
 }
 
+/// Two certificates were an InvalidConfigurationRequest; `passthrough` with a blank ARN was a TrustStoreNotFound.
+#[test]
+fn tls_that_is_not_to_be_had() {
+    let mut caller = Caller::new();
+    let (balancer, group, certificate) = (caller.balancer("web"), caller.group("g"), caller.certificate());
+    let one = json!({"CertificateArn": certificate});
+    let mut input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [one, one], "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(
+        caller.fails("CreateListener", input.clone()).0,
+        "TooManyCertificates"
+    );
+    input["Certificates"] = json!([one]);
+    input["MutualAuthentication"] = json!({"Mode": "passthrough", "TrustStoreArn": ""});
+    let (code, message) = caller.fails("CreateListener", input);
+    assert_eq!(code, "InvalidConfigurationRequest");
+    assert!(message.contains("'passthrough' is not built yet"), "{message}");
+}
+
 /// It was an InvalidConfigurationRequest in words of our own.
 #[test]
 fn plain_listener_has_no_tls_policy() {
