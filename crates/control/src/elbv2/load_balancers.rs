@@ -193,13 +193,18 @@ impl LoadBalancer {
     }
 }
 
+fn check_length(name: &str) -> Result<(), ApiError> {
+    if name.chars().count() <= 32 {
+        return Ok(());
+    }
+    Err(validation(format!(
+        "The load balancer name '{name}' cannot be longer than '32' characters"
+    )))
+}
+
 /// Up to 32 letters, digits and hyphens; no hyphen at the edges; not beginning with `internal-`.
 fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.chars().count() > 32 {
-        return Err(validation(format!(
-            "The load balancer name '{name}' cannot be longer than '32' characters"
-        )));
-    }
+    check_length(name)?;
     if name.is_empty()
         || !name
             .bytes()
@@ -323,6 +328,9 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     }
     if input.load_balancer_arns.len() > 20 {
         return Err(validation("Up to 20 load balancer ARNs can be specified"));
+    }
+    if work.dialect() == Dialect::Aws {
+        input.names.iter().try_for_each(|name| check_length(name))?;
     }
     let region = work.region();
     let mut balancers: Vec<&LoadBalancer> = region

@@ -29,6 +29,7 @@ mod probes;
 mod queue_tags;
 pub mod records;
 mod redirects;
+mod rewrite_syntax;
 mod rules;
 mod tags;
 mod target_groups;

@@ -255,7 +255,10 @@ fn rules_stand_in_order_and_priorities_swap_at_once() {
         "OperationNotPermitted"
     );
     let modify = caller.fails("ModifyRule", json!({"RuleArn": one}));
-    assert_eq!(modify.1, "Either conditions or actions must be specified");
+    assert_eq!(
+        modify.1,
+        "You must provide either conditions, actions, or transforms"
+    );
     caller.ok("DeleteRule", json!({"RuleArn": one}));
     assert_eq!(
         caller.fails("DeleteRule", json!({"RuleArn": one})).0,
@@ -458,6 +461,29 @@ fn network_balancer_tells_whether_private_link_is_checked() {
     assert_eq!(code, "InvalidConfigurationRequest");
 }
 
+/// Names were looked up however long, and ARNs whatever their service and region.
+#[test]
+fn names_and_arns_that_can_be_none_of_ours() {
+    let mut caller = Caller::new();
+    let balancer = caller.balancer("web");
+    let long = json!({"Names": ["a".repeat(33)]});
+    assert_eq!(caller.fails("DescribeLoadBalancers", long).0, "ValidationError");
+    for (arn, code) in [
+        (balancer.replace("local-1", "local-2"), "ValidationError"),
+        (balancer.replace("elasticloadbalancing", "ec2"), "ValidationError"),
+        (balancer.replace("/web/", "/wab/"), "LoadBalancerNotFound"),
+    ] {
+        let tags = json!([{"Key": "a", "Value": "b"}]);
+        for (operation, input) in [
+            ("DescribeTags", json!({"ResourceArns": [arn]})),
+            ("AddTags", json!({"ResourceArns": [arn], "Tags": tags})),
+            ("RemoveTags", json!({"ResourceArns": [arn], "TagKeys": ["a"]})),
+        ] {
+            assert_eq!(caller.fails(operation, input).0, code, "{operation} {arn}");
+        }
+    }
+}
+
 /// Two certificates were an InvalidConfigurationRequest; `passthrough` with a blank ARN was a TrustStoreNotFound.
 #[test]
 fn tls_that_is_not_to_be_had() {
@@ -475,6 +501,71 @@ fn tls_that_is_not_to_be_had() {
     let (code, message) = caller.fails("CreateListener", input);
     assert_eq!(code, "InvalidConfigurationRequest");
     assert!(message.contains("'passthrough' is not built yet"), "{message}");
+}
+
+/// Rules without transforms were told without the list, SetRulePriorities told those it has, an empty list counted as something to
+/// change, and a default rule was refused before its transforms were read.
+#[test]
+fn rules_are_told_and_refused_as_aws_does() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let transforms =
+        json!([{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a", "Replace": ""}]}}]);
+    let plain = caller.rule(&listener, 1, "/a");
+    let described = caller.ok("DescribeRules", json!({"ListenerArn": listener}));
+    assert_eq!(described["Rules"][0]["Transforms"], json!([]));
+    assert_eq!(described["Rules"][1]["Transforms"], json!([]));
+    let default = text(&described["Rules"][1]["RuleArn"]);
+    let set = caller.ok("ModifyRule", json!({"RuleArn": plain, "Transforms": transforms}));
+    assert_eq!(set["Rules"][0]["Transforms"], transforms);
+    let moved = json!({"RulePriorities": [{"RuleArn": plain, "Priority": 2}]});
+    assert!(
+        caller.ok("SetRulePriorities", moved)["Rules"][0]
+            .get("Transforms")
+            .is_none()
+    );
+    let both = json!({"RuleArn": plain, "Transforms": [], "ResetTransforms": true});
+    let text = "Transforms cannot be provided when resetting transforms";
+    assert_eq!(caller.fails("ModifyRule", both).1, text);
+    let nothing = json!({"RuleArn": plain, "Transforms": [], "Conditions": [], "Actions": [], "ResetTransforms": false});
+    let text = "You must provide either conditions, actions, or transforms";
+    assert_eq!(caller.fails("ModifyRule", nothing).1, text);
+    for _ in 0..2 {
+        let reset = caller.ok("ModifyRule", json!({"RuleArn": plain, "ResetTransforms": true}));
+        assert_eq!(reset["Rules"][0]["Transforms"], json!([]));
+    }
+    let wrong = json!([{"Type": "url-rewrite"}]);
+    for (rule, given, code) in [
+        (default.clone(), transforms.clone(), "OperationNotPermitted"),
+        (default.clone(), wrong.clone(), "ValidationError"),
+        (format!("{plain}0"), transforms.clone(), "RuleNotFound"),
+        (format!("{plain}0"), wrong.clone(), "ValidationError"),
+        (plain.replace("/web/", "/wab/"), wrong.clone(), "RuleNotFound"),
+        ("nonsense".to_owned(), wrong.clone(), "RuleNotFound"),
+    ] {
+        let input = json!({"RuleArn": rule, "Transforms": given});
+        assert_eq!(caller.fails("ModifyRule", input).0, code, "{rule}");
+    }
+    let reset = json!({"RuleArn": default, "ResetTransforms": true});
+    let text = format!("Default rule '{default}' cannot be modified");
+    assert_eq!(caller.fails("ModifyRule", reset).1, text);
+    let create = |listener: &str, transforms: &Value| {
+        json!({"ListenerArn": listener, "Priority": 9, "Transforms": transforms,
+            "Conditions": [{"Field": "path-pattern", "Values": ["/"]}],
+            "Actions": [{"Type": "forward", "TargetGroupArn": group}]})
+    };
+    for (listener, given, code) in [
+        (format!("{listener}0"), &transforms, "ListenerNotFound"),
+        (format!("{listener}0"), &wrong, "ValidationError"),
+        (listener.replace("/web/", "/wab/"), &wrong, "ListenerNotFound"),
+    ] {
+        assert_eq!(
+            caller.fails("CreateRule", create(&listener, given)).0,
+            code,
+            "{listener}"
+        );
+    }
 }
 
 /// It was an InvalidConfigurationRequest in words of our own.
