@@ -268,7 +268,7 @@ impl Xml {
                 self.close(element);
             }
             (Kind::Timestamp, Value::Number(seconds)) => {
-                self.leaf(element, &iso(seconds.as_f64().unwrap_or_default()));
+                self.leaf(element, &timestamp(seconds.as_f64().unwrap_or_default()));
             }
             (_, Value::String(text)) => self.leaf(element, text),
             (_, other) => self.leaf(element, &other.to_string()),
@@ -276,8 +276,8 @@ impl Xml {
     }
 }
 
-/// `2024-01-02T03:04:05.678Z`, the form that every XML service of AWS uses.
-fn iso(seconds: f64) -> String {
+/// `2024-01-02T03:04:05.678Z`, the form that every XML service of AWS uses, of seconds since 1970.
+pub fn timestamp(seconds: f64) -> String {
     let millis = (seconds * 1e3).round();
     match jiff::Timestamp::from_millisecond(millis as i64) {
         Ok(at) => format!("{at:.3}"),

@@ -16,7 +16,7 @@ pub mod sigv4;
 mod tree;
 mod validate;
 
-pub use encode::{Answer, encode, left_out};
+pub use encode::{Answer, encode, left_out, timestamp};
 pub use error::{ApiError, Blame};
 pub use request::{Call, HttpRequest, Refusal, open};
 pub use service::{Protocol, Service};

@@ -212,11 +212,21 @@ impl Model {
             operations,
             others,
             shapes: shapes
-                .values()
-                .map(|shape| reader.shape(shape))
+                .iter()
+                .map(|(name, shape)| Some(in_order(name, reader.shape(shape)?)))
                 .collect::<Option<_>>()?,
         })
     }
+}
+
+/// A shape in the order in which AWS goes through it, where it is known to be another than the data's.
+fn in_order(name: &str, mut shape: Shape) -> Shape {
+    match (name, &mut shape.kind) {
+        ("RuleTransform", Kind::Structure(members)) => members.sort_by_key(|member| member.required),
+        ("TransformTypeEnum", _) => shape.choices.reverse(),
+        _ => {}
+    }
+    shape
 }
 
 /// The code an error shape has on the wire, with its status. JSON services use the shape's own name.

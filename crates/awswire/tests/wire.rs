@@ -167,6 +167,23 @@ fn coral_texts_of_constraints() {
         "ValidationError: 1 validation error detected: Value '0' at 'pageSize' failed to satisfy constraint: Member must have \
          value greater than or equal to 1"
     );
+    // Of a transform AWS looks at the type last, and at the types in another order than the model has.
+    assert_eq!(
+        message(
+            "Action=CreateRule&ListenerArn=a&Priority=1&Conditions=&Actions=&Transforms.member.1.Unknown=x\
+             &Transforms.member.2.Type=path-rewrite&Transforms.member.2.UrlRewriteConfig.Rewrites.member.1.Unknown=x"
+        ),
+        "ValidationError: 4 validation errors detected: Value null at 'transforms.1.member.type' failed to satisfy constraint: \
+         Member must not be null; Value null at 'transforms.2.member.urlRewriteConfig.rewrites.1.member.regex' failed to satisfy \
+         constraint: Member must not be null; Value null at 'transforms.2.member.urlRewriteConfig.rewrites.1.member.replace' \
+         failed to satisfy constraint: Member must not be null; Value 'path-rewrite' at 'transforms.2.member.type' failed to \
+         satisfy constraint: Member must satisfy enum value set: [url-rewrite, host-header-rewrite]"
+    );
+    let many: String = (1..=12)
+        .map(|n| format!("&Transforms.member.{n}.Unknown=x"))
+        .collect();
+    let listed = message(&format!("Action=ModifyRule&RuleArn=a{many}"));
+    assert!(listed.contains("10 validation errors detected"), "{listed}");
     let long = "k".repeat(129);
     assert_eq!(
         message(&format!(

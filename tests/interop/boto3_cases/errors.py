@@ -137,7 +137,7 @@ def test_errors_of_rules(shop):
     default = next(rule for rule in shop.elb.describe_rules(ListenerArn=listener)["Rules"] if rule["IsDefault"])
     assert default["Priority"] == "default", default
     modify, delete, order = shop.elb.modify_rule, shop.elb.delete_rule, shop.elb.set_rule_priorities
-    refused("ValidationError", "Either conditions or actions must be specified", modify, RuleArn=rule)
+    refused("ValidationError", "You must provide either conditions, actions, or transforms", modify, RuleArn=rule)
     refused("OperationNotPermitted", "", modify, RuleArn=default["RuleArn"], Conditions=[path_is("/a")])
     refused("OperationNotPermitted", "", delete, RuleArn=default["RuleArn"])
     refused("OperationNotPermitted", "", order, RulePriorities=[{"RuleArn": default["RuleArn"], "Priority": 1}])

@@ -333,11 +333,9 @@ pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
         let text = format!("The certificate {arn} has not been issued yet.");
         return Err(error("RequestInProgressException", text));
     };
-    let mut answer = json!({"Certificate": certificate});
-    if let Some(chain) = chain {
-        answer["CertificateChain"] = json!(chain);
-    }
-    Ok(answer)
+    // Without a chain a certificate is its own, as AWS tells it.
+    let chain = chain.as_ref().unwrap_or(certificate);
+    Ok(json!({"Certificate": certificate, "CertificateChain": chain}))
 }
 
 #[derive(Deserialize)]

@@ -31,6 +31,8 @@ fn imported_certificates() {
     assert_eq!(detail["SignatureAlgorithm"], "SHA256WITHECDSA");
     let body = acm(caller, "GetCertificate", named.clone()).unwrap();
     assert!(text(&body["Certificate"]).starts_with("-----BEGIN CERTIFICATE-----"));
+    // A certificate without a chain had no CertificateChain, which Ansible's module indexes.
+    assert_eq!(body["CertificateChain"], body["Certificate"]);
     let listed = acm(
         caller,
         "ListCertificates",

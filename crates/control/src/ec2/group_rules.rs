@@ -24,7 +24,6 @@ const LISTING: Listing = Listing {
     member: "SecurityGroupRules",
     ids: "SecurityGroupRuleIds",
     missing: ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
-    filters: &["group-id", "security-group-rule-id"],
 };
 
 fn rules_of<'a>(
@@ -193,11 +192,7 @@ fn rule_value(work: &Work<'_>, rule: &GroupRule) -> Value {
 }
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |rule: &Arc<GroupRule>| {
-        Item::new(&rule.id, rule_value(work, rule))
-            .fact("group-id", &rule.group_id)
-            .fact("security-group-rule-id", &rule.id)
-    };
+    let item = |rule: &Arc<GroupRule>| Item::new(&rule.id, rule_value(work, rule));
     LISTING.list(work, work.region().group_rules.values().map(item).collect())
 }
 

@@ -138,7 +138,6 @@ const CREDITS: Listing = Listing {
     member: "InstanceCreditSpecifications",
     ids: "InstanceIds",
     missing: ("InvalidInstanceID.NotFound", "instance ID"),
-    filters: &["instance-id"],
 };
 
 /// Of burstable types only, as in AWS.
@@ -158,7 +157,6 @@ pub(crate) fn describe_credits(work: &mut Work<'_>) -> Result<Value, ApiError> {
             &instance.id,
             json!({"InstanceId": instance.id, "CpuCredits": credits}),
         )
-        .fact("instance-id", &instance.id)
     };
     CREDITS.list(work, instances.map(item).collect())
 }
@@ -167,12 +165,6 @@ const TYPES: Listing = Listing {
     member: "InstanceTypes",
     ids: "InstanceTypes",
     missing: ("InvalidInstanceType", "instance type"),
-    filters: &[
-        "burstable-performance-supported",
-        "current-generation",
-        "instance-type",
-        "processor-info.supported-architecture",
-    ],
 };
 
 /// Sizes with their processors and GiB of memory, in the common families. An instance has what its machine gives it: these are names.
@@ -218,10 +210,6 @@ pub(crate) fn describe_types(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "MemoryInfo": {"SizeInMiB": memory},
         });
         Item::new(&name, value)
-            .fact("burstable-performance-supported", burstable)
-            .fact("current-generation", true)
-            .fact("instance-type", &name)
-            .fact("processor-info.supported-architecture", "x86_64")
     });
     TYPES.list(work, items.collect())
 }
@@ -230,18 +218,6 @@ const IMAGES: Listing = Listing {
     member: "Images",
     ids: "ImageIds",
     missing: ("InvalidAMIID.NotFound", "image id"),
-    filters: &[
-        "architecture",
-        "image-id",
-        "image-type",
-        "is-public",
-        "name",
-        "owner-alias",
-        "owner-id",
-        "root-device-type",
-        "state",
-        "virtualization-type",
-    ],
 };
 
 /// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
@@ -272,15 +248,6 @@ pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "VirtualizationType": "hvm",
         });
         Item::new(id, value)
-            .fact("architecture", "x86_64")
-            .fact("image-id", id)
-            .fact("image-type", "machine")
-            .fact("is-public", true)
-            .fact("name", format!("forebay/{id}"))
-            .fact("owner-id", work.request.account)
-            .fact("root-device-type", "ebs")
-            .fact("state", "available")
-            .fact("virtualization-type", "hvm")
     });
     IMAGES.list(work, items.collect())
 }
@@ -289,12 +256,6 @@ const VOLUMES: Listing = Listing {
     member: "Volumes",
     ids: "VolumeIds",
     missing: ("InvalidVolume.NotFound", "volume"),
-    filters: &[
-        "attachment.device",
-        "attachment.instance-id",
-        "status",
-        "volume-id",
-    ],
 };
 
 /// There are no volumes: an instance has no disk of ours.

@@ -9,7 +9,7 @@ use crate::ec2::zones::zone_id;
 use crate::operate::Work;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use forebay_awswire::ApiError;
+use forebay_awswire::{ApiError, timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ mod launch;
 pub(crate) use launch::run;
 
 /// The tag that says where an instance is reached instead of at its own address.
-const ADDRESS_TAG: &str = "forebay:address";
+pub(crate) const ADDRESS_TAG: &str = "forebay:address";
 /// How long a terminated instance is still described.
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 /// Instances in one launch.
@@ -29,30 +29,6 @@ const LISTING: Listing = Listing {
     member: "Instances",
     ids: "InstanceIds",
     missing: ("InvalidInstanceID.NotFound", "instance ID"),
-    filters: &[
-        "availability-zone",
-        "client-token",
-        "dns-name",
-        "group-id",
-        "image-id",
-        "instance.group-id",
-        "instance-id",
-        "instance-lifecycle",
-        "instance-state-code",
-        "instance-state-name",
-        "instance-type",
-        "ip-address",
-        "key-name",
-        "network-interface.addresses.private-ip-address",
-        "network-interface.subnet-id",
-        "network-interface.vpc-id",
-        "owner-id",
-        "private-dns-name",
-        "private-ip-address",
-        "reservation-id",
-        "subnet-id",
-        "vpc-id",
-    ],
 };
 
 const STATUS_LISTING: Listing = Listing {
@@ -197,30 +173,10 @@ fn reservation(work: &Work<'_>, id: &str, instances: &[Arc<Instance>]) -> Value 
 }
 
 fn item(work: &Work<'_>, instance: &Arc<Instance>, value: Value) -> Item {
-    let mut item = Item::new(&instance.id, value)
-        .fact("availability-zone", &instance.zone)
-        .fact("image-id", &instance.image_id)
-        .fact("instance-id", &instance.id)
-        .fact("instance-state-code", &state_value(&instance.state)["Code"])
-        .fact("instance-state-name", &instance.state)
-        .fact("instance-type", &instance.instance_type)
+    Item::new(&instance.id, value)
+        .fact("launch-time", timestamp(instance.launched.0 as f64 / 1e6))
         .fact("owner-id", work.request.account)
         .fact("reservation-id", &instance.reservation_id)
-        .facts("client-token", instance.client_token.clone())
-        .facts("key-name", instance.key_name.clone());
-    if instance.state != "terminated" {
-        item = item
-            .fact("network-interface.addresses.private-ip-address", instance.address)
-            .fact("network-interface.subnet-id", &instance.subnet_id)
-            .fact("network-interface.vpc-id", &instance.vpc_id)
-            .fact("private-dns-name", private_name(work, instance))
-            .fact("private-ip-address", instance.address)
-            .fact("subnet-id", &instance.subnet_id)
-            .fact("vpc-id", &instance.vpc_id)
-            .facts("group-id", instance.security_groups.iter().cloned())
-            .facts("instance.group-id", instance.security_groups.iter().cloned());
-    }
-    item
 }
 
 /// Instances that are still described: those terminated a while ago are gone, though a later write removes them.

@@ -14,27 +14,6 @@ const LISTING: Listing = Listing {
     member: "NetworkInterfaces",
     ids: "NetworkInterfaceIds",
     missing: ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
-    filters: &[
-        "addresses.private-ip-address",
-        "association.public-ip",
-        "attachment.attachment-id",
-        "attachment.instance-id",
-        "attachment.instance-owner-id",
-        "attachment.status",
-        "availability-zone",
-        "description",
-        "group-id",
-        "group-name",
-        "interface-type",
-        "network-interface-id",
-        "owner-id",
-        "private-ip-address",
-        "requester-id",
-        "requester-managed",
-        "status",
-        "subnet-id",
-        "vpc-id",
-    ],
 };
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
@@ -193,41 +172,5 @@ fn mac(address: IpAddr) -> String {
 }
 
 fn item(work: &Work<'_>, interface: &Interface) -> Item {
-    let value = shown(work, interface);
-    let owner = value["Attachment"]["InstanceOwnerId"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let attachment = value["Attachment"]["AttachmentId"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let managed = value["RequesterManaged"] == true;
-    let names = interface
-        .groups
-        .iter()
-        .filter_map(|id| work.region().security_groups.get(id));
-    Item::new(&interface.id, value)
-        .fact("addresses.private-ip-address", interface.address)
-        .fact("attachment.attachment-id", attachment)
-        .fact("attachment.instance-owner-id", owner)
-        .fact("attachment.status", "attached")
-        .fact("availability-zone", &interface.zone)
-        .fact("description", &interface.description)
-        .fact("interface-type", "interface")
-        .fact("network-interface-id", &interface.id)
-        .fact("owner-id", work.request.account)
-        .fact("private-ip-address", interface.address)
-        .fact("requester-managed", managed)
-        .fact("status", "in-use")
-        .fact("subnet-id", &interface.subnet_id)
-        .fact("vpc-id", &interface.vpc_id)
-        .facts(
-            "association.public-ip",
-            interface.public.then(|| interface.address.to_string()),
-        )
-        .facts("attachment.instance-id", interface.instance_id.clone())
-        .facts("requester-id", managed.then(|| "amazon-elb".to_owned()))
-        .facts("group-id", interface.groups.iter().cloned())
-        .facts("group-name", names.map(|group| group.name.clone()))
+    Item::new(&interface.id, shown(work, interface))
 }

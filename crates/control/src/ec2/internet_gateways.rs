@@ -15,12 +15,6 @@ const LISTING: Listing = Listing {
     member: "InternetGateways",
     ids: "InternetGatewayIds",
     missing: ("InvalidInternetGatewayID.NotFound", "internetGateway ID"),
-    filters: &[
-        "attachment.state",
-        "attachment.vpc-id",
-        "internet-gateway-id",
-        "owner-id",
-    ],
 };
 
 #[derive(Deserialize)]
@@ -142,15 +136,6 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |gateway: &Arc<InternetGateway>| {
-        Item::new(&gateway.id, shown(work, gateway))
-            .facts(
-                "attachment.state",
-                gateway.vpc_id.iter().map(|_| "available".to_owned()),
-            )
-            .facts("attachment.vpc-id", gateway.vpc_id.clone())
-            .fact("internet-gateway-id", &gateway.id)
-            .fact("owner-id", work.request.account)
-    };
+    let item = |gateway: &Arc<InternetGateway>| Item::new(&gateway.id, shown(work, gateway));
     LISTING.list(work, work.region().internet_gateways.values().map(item).collect())
 }

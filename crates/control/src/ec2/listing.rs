@@ -2,17 +2,19 @@
 
 use crate::Region;
 use crate::ec2::errors::{bad, error};
+use crate::elbv2::own_tags::wrong_name;
 use crate::elbv2::records::Tags;
 use crate::operate::Work;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One thing that may be listed.
 pub(crate) struct Item {
     id: String,
     value: Value,
-    /// What filters see: filter name and value. A name may come more than once.
+    /// What filters see beyond the value: filter name and value. A name may come more than once.
     facts: Vec<(&'static str, String)>,
 }
 
@@ -37,11 +39,16 @@ impl Item {
 
     fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         let tags = self.value.get("Tags").or_else(|| self.value.get("TagSet"));
-        let tags = tags.and_then(Value::as_array).into_iter().flatten();
+        // DescribeTags lists tags themselves.
+        let tags = match tags.map(Value::as_array) {
+            Some(tags) => tags.map_or(&[][..], Vec::as_slice),
+            None => core::slice::from_ref(&self.value),
+        };
+        let tags = tags.iter();
         tags.filter_map(|tag| Some((tag["Key"].as_str()?, tag["Value"].as_str()?)))
     }
 
-    fn matches(&self, filter: &Filter) -> bool {
+    fn matches(&self, filter: &Filter, places: &BTreeMap<&str, &str>) -> bool {
         let wanted = |value: &str| {
             filter
                 .values
@@ -54,11 +61,49 @@ impl Item {
         match filter.name.as_str() {
             "tag-key" => self.tags().any(|(name, _)| wanted(name)),
             "tag-value" => self.tags().any(|(_, value)| wanted(value)),
-            name => self
-                .facts
-                .iter()
-                .any(|(fact, value)| *fact == name && wanted(value)),
+            name => match places.get(name).copied().unwrap_or_default() {
+                NOWHERE => false,
+                STATED => {
+                    let mut facts = self.facts.iter();
+                    facts.any(|(fact, value)| *fact == name && wanted(value))
+                }
+                place => texts(&self.value, place).iter().any(|text| wanted(text)),
+            },
         }
+    }
+}
+
+/// The filters of each Describe.
+const FILTERS: &str = include_str!("filters.txt");
+/// The place of a filter whose values items state.
+const STATED: &str = "=";
+/// The place of a filter that matches nothing.
+const NOWHERE: &str = "";
+
+/// A Describe's filters, by name, and where their values are. `member` is the output's.
+fn places(member: &str) -> BTreeMap<&'static str, &'static str> {
+    let lines = FILTERS.lines().skip_while(|line| {
+        let section = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        section != Some(member)
+    });
+    let own = lines.skip(1).take_while(|line| !line.is_empty());
+    own.map(|line| line.split_once(' ').unwrap_or((line, NOWHERE)))
+        .collect()
+}
+
+/// The texts at a place such as `Placement.Tenancy`; lists are looked through.
+fn texts(value: &Value, place: &str) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(|item| texts(item, place)).collect(),
+        Value::Object(members) => {
+            let (name, rest) = place.split_once('.').unwrap_or((place, ""));
+            members
+                .get(name)
+                .map_or_else(Vec::new, |below| texts(below, rest))
+        }
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        other => vec![other.to_string()],
     }
 }
 
@@ -90,8 +135,6 @@ pub(crate) struct Listing {
     pub(crate) ids: &'static str,
     /// Code and noun of the error for an id that is not there.
     pub(crate) missing: (&'static str, &'static str),
-    /// Filters besides those for tags.
-    pub(crate) filters: &'static [&'static str],
 }
 
 impl Listing {
@@ -109,10 +152,9 @@ impl Listing {
     fn select(&self, work: &Work<'_>, mut items: Vec<Item>) -> Result<(Vec<Item>, Option<String>), ApiError> {
         let asked: Asked = input(work)?;
         let ids = strings(&work.request.input[self.ids]);
+        let places = places(self.member);
         let known = |name: &str| {
-            name.starts_with("tag:")
-                || ["tag-key", "tag-value"].contains(&name)
-                || self.filters.contains(&name)
+            name.starts_with("tag:") || ["tag-key", "tag-value"].contains(&name) || places.contains_key(name)
         };
         if let Some(filter) = asked.filters.iter().find(|filter| !known(&filter.name)) {
             return Err(bad(format!("The filter '{}' is invalid", filter.name)));
@@ -123,7 +165,7 @@ impl Listing {
         }
         items.retain(|item| {
             (ids.is_empty() || ids.contains(&item.id))
-                && asked.filters.iter().all(|filter| item.matches(filter))
+                && asked.filters.iter().all(|filter| item.matches(filter, &places))
         });
         items.sort_by(|one, other| one.id.cmp(&other.id));
         if let Some(token) = asked.next_token.filter(|token| !token.is_empty()) {
@@ -200,6 +242,9 @@ pub(crate) fn read_tag(tag: &Value, tags: &mut Tags) -> Result<(), ApiError> {
         return Err(bad(
             "Tag keys starting with 'aws:' are reserved for internal use".to_owned()
         ));
+    }
+    if let Some(wrong) = wrong_name(key) {
+        return Err(bad(wrong));
     }
     if tags.len() >= 50 && !tags.contains_key(key) {
         return Err(error(

@@ -17,6 +17,8 @@ mod tests;
 mod vpcs;
 mod zones;
 
+pub(crate) use instances::ADDRESS_TAG;
+
 use crate::operate::{Entry, Work};
 
 /// A new id: the prefix and 17 hexadecimal digits.

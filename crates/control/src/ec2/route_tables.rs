@@ -16,18 +16,6 @@ const LISTING: Listing = Listing {
     member: "RouteTables",
     ids: "RouteTableIds",
     missing: ("InvalidRouteTableID.NotFound", "routeTable ID"),
-    filters: &[
-        "association.main",
-        "association.route-table-association-id",
-        "association.route-table-id",
-        "association.subnet-id",
-        "owner-id",
-        "route-table-id",
-        "route.destination-cidr-block",
-        "route.gateway-id",
-        "route.state",
-        "vpc-id",
-    ],
 };
 
 /// What a route may lead to, by the API's member names.
@@ -201,33 +189,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |table: &Arc<RouteTable>| {
-        let mut item = Item::new(&table.id, shown(work, table))
-            .fact("owner-id", work.request.account)
-            .fact("route-table-id", &table.id)
-            .fact("vpc-id", &table.vpc_id);
-        for association in &table.associations {
-            item = item
-                .fact("association.main", association.subnet_id.is_none())
-                .fact("association.route-table-association-id", &association.id)
-                .fact("association.route-table-id", &table.id)
-                .facts("association.subnet-id", association.subnet_id.clone());
-        }
-        for route in &table.routes {
-            item = item
-                .fact("route.destination-cidr-block", &route.destination)
-                .fact("route.gateway-id", &route.target)
-                .fact(
-                    "route.state",
-                    if is_active(work, table, route) {
-                        "active"
-                    } else {
-                        "blackhole"
-                    },
-                );
-        }
-        item
-    };
+    let item = |table: &Arc<RouteTable>| Item::new(&table.id, shown(work, table));
     LISTING.list(work, work.region().route_tables.values().map(item).collect())
 }
 

@@ -17,23 +17,6 @@ const LISTING: Listing = Listing {
     member: "SecurityGroups",
     ids: "GroupIds",
     missing: ("InvalidGroup.NotFound", "security group"),
-    filters: &[
-        "description",
-        "egress.ip-permission.cidr",
-        "egress.ip-permission.from-port",
-        "egress.ip-permission.group-id",
-        "egress.ip-permission.protocol",
-        "egress.ip-permission.to-port",
-        "group-id",
-        "group-name",
-        "ip-permission.cidr",
-        "ip-permission.from-port",
-        "ip-permission.group-id",
-        "ip-permission.protocol",
-        "ip-permission.to-port",
-        "owner-id",
-        "vpc-id",
-    ],
 };
 
 #[derive(Deserialize)]
@@ -235,44 +218,15 @@ fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
         "IpPermissionsEgress": permissions(work, &side(true)),
         "Tags": tags(region, &group.id),
     });
-    let mut item = Item::new(&group.id, value)
-        .fact("description", &group.description)
-        .fact("group-id", &group.id)
-        .fact("group-name", &group.name)
-        .fact("owner-id", work.request.account)
-        .fact("vpc-id", &group.vpc_id);
-    for (egress, names) in [
-        (
-            false,
-            [
-                "ip-permission.cidr",
-                "ip-permission.group-id",
-                "ip-permission.protocol",
-                "ip-permission.from-port",
-                "ip-permission.to-port",
-            ],
-        ),
-        (
-            true,
-            [
-                "egress.ip-permission.cidr",
-                "egress.ip-permission.group-id",
-                "egress.ip-permission.protocol",
-                "egress.ip-permission.from-port",
-                "egress.ip-permission.to-port",
-            ],
-        ),
-    ] {
-        for rule in side(egress) {
-            item = match &rule.peer {
-                Peer::Cidr4(cidr) => item.fact(names[0], cidr),
-                Peer::Group(id) => item.fact(names[1], id),
-                Peer::Cidr6(_) | Peer::PrefixList(_) => item,
-            };
-            item = item.fact(names[2], &rule.protocol);
-            item = item.facts(names[3], rule.from_port.map(|port| port.to_string()));
-            item = item.facts(names[4], rule.to_port.map(|port| port.to_string()));
-        }
-    }
-    item
+    let peers = |egress: bool| {
+        let names = side(egress).into_iter().filter_map(|rule| match &rule.peer {
+            Peer::Group(id) => region.security_groups.get(id),
+            Peer::Cidr4(_) | Peer::Cidr6(_) | Peer::PrefixList(_) => None,
+        });
+        names.map(|group| group.name.clone()).collect::<Vec<_>>()
+    };
+    let (inbound, outbound) = (peers(false), peers(true));
+    Item::new(&group.id, value)
+        .facts("ip-permission.group-name", inbound)
+        .facts("egress.ip-permission.group-name", outbound)
 }

@@ -18,25 +18,6 @@ const LISTING: Listing = Listing {
     member: "Subnets",
     ids: "SubnetIds",
     missing: ("InvalidSubnetID.NotFound", "subnet ID"),
-    filters: &[
-        "availability-zone",
-        "availabilityZone",
-        "availability-zone-id",
-        "cidr",
-        "cidr-block",
-        "cidrBlock",
-        "default-for-az",
-        "ipv6-cidr-block-association.association-id",
-        "ipv6-cidr-block-association.ipv6-cidr-block",
-        "ipv6-cidr-block-association.state",
-        "defaultForAz",
-        "map-public-ip-on-launch",
-        "owner-id",
-        "state",
-        "subnet-arn",
-        "subnet-id",
-        "vpc-id",
-    ],
 };
 
 /// Flags of a subnet that ModifySubnetAttribute sets, each to `{Value: bool}`.
@@ -235,35 +216,7 @@ fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
 }
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |subnet: &Arc<Subnet>| {
-        Item::new(&subnet.id, shown(work, subnet))
-            .fact("availability-zone", &subnet.zone)
-            .fact("availabilityZone", &subnet.zone)
-            .fact("availability-zone-id", zone_id(&subnet.zone))
-            .fact("cidr", subnet.cidr)
-            .fact("cidr-block", subnet.cidr)
-            .fact("cidrBlock", subnet.cidr)
-            .fact("default-for-az", subnet.is_default)
-            .fact("defaultForAz", subnet.is_default)
-            .fact("map-public-ip-on-launch", flag(subnet, "MapPublicIpOnLaunch"))
-            .facts(
-                "ipv6-cidr-block-association.association-id",
-                subnet.ipv6_cidr.map(|_| association_id(work, subnet)),
-            )
-            .facts(
-                "ipv6-cidr-block-association.ipv6-cidr-block",
-                subnet.ipv6_cidr.map(|cidr| cidr.to_string()),
-            )
-            .facts(
-                "ipv6-cidr-block-association.state",
-                subnet.ipv6_cidr.map(|_| "associated".to_owned()),
-            )
-            .fact("owner-id", work.request.account)
-            .fact("state", "available")
-            .fact("subnet-arn", arn(work, &subnet.id))
-            .fact("subnet-id", &subnet.id)
-            .fact("vpc-id", &subnet.vpc_id)
-    };
+    let item = |subnet: &Arc<Subnet>| Item::new(&subnet.id, shown(work, subnet));
     LISTING.list(work, work.region().subnets.values().map(item).collect())
 }
 

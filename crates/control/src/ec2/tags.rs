@@ -15,7 +15,6 @@ const LISTING: Listing = Listing {
     member: "Tags",
     ids: "",
     missing: ("InvalidID", "ID"),
-    filters: &["key", "resource-id", "resource-type", "value"],
 };
 
 /// Resource types by the prefix of their ids.
@@ -131,12 +130,7 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
         let Some(kind) = resource_type(id) else { continue };
         for (key, value) in tags.iter() {
             let shown = json!({"Key": key, "Value": value, "ResourceId": id, "ResourceType": kind});
-            let item = Item::new(&format!("{id}/{key}"), shown)
-                .fact("key", key)
-                .fact("value", value)
-                .fact("resource-id", id)
-                .fact("resource-type", kind);
-            items.push(item);
+            items.push(Item::new(&format!("{id}/{key}"), shown));
         }
     }
     LISTING.list(work, items)

@@ -19,21 +19,6 @@ const LISTING: Listing = Listing {
     member: "Vpcs",
     ids: "VpcIds",
     missing: ("InvalidVpcID.NotFound", "vpc ID"),
-    filters: &[
-        "cidr",
-        "cidr-block-association.association-id",
-        "cidr-block-association.cidr-block",
-        "cidr-block-association.state",
-        "ipv6-cidr-block-association.association-id",
-        "ipv6-cidr-block-association.ipv6-cidr-block",
-        "ipv6-cidr-block-association.state",
-        "dhcp-options-id",
-        "is-default",
-        "isDefault",
-        "owner-id",
-        "state",
-        "vpc-id",
-    ],
 };
 
 /// Attributes of a VPC: the API's name, the members' name, the default.
@@ -148,37 +133,7 @@ fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
 }
 
 pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |vpc: &Arc<Vpc>| {
-        Item::new(&vpc.id, shown(work, vpc))
-            .fact("cidr", vpc.cidr)
-            .fact(
-                "cidr-block-association.association-id",
-                association_id(work, vpc, 4),
-            )
-            .fact("cidr-block-association.cidr-block", vpc.cidr)
-            .fact("cidr-block-association.state", "associated")
-            .facts(
-                "ipv6-cidr-block-association.association-id",
-                vpc.ipv6_cidr.map(|_| association_id(work, vpc, 6)),
-            )
-            .facts(
-                "ipv6-cidr-block-association.ipv6-cidr-block",
-                vpc.ipv6_cidr.map(|cidr| cidr.to_string()),
-            )
-            .facts(
-                "ipv6-cidr-block-association.state",
-                vpc.ipv6_cidr.map(|_| "associated".to_owned()),
-            )
-            .fact(
-                "dhcp-options-id",
-                fixed_id(work.request.region, "dopt", "default"),
-            )
-            .fact("is-default", vpc.is_default)
-            .fact("isDefault", vpc.is_default)
-            .fact("owner-id", work.request.account)
-            .fact("state", "available")
-            .fact("vpc-id", &vpc.id)
-    };
+    let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(work, vpc));
     LISTING.list(work, work.region().vpcs.values().map(item).collect())
 }
 
@@ -268,15 +223,6 @@ const ACLS: Listing = Listing {
     member: "NetworkAcls",
     ids: "NetworkAclIds",
     missing: ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
-    filters: &[
-        "association.association-id",
-        "association.network-acl-id",
-        "association.subnet-id",
-        "default",
-        "network-acl-id",
-        "owner-id",
-        "vpc-id",
-    ],
 };
 
 /// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
@@ -309,16 +255,6 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
             "Tags": tags(region, &id),
         });
         Item::new(&id, value)
-            .fact("default", true)
-            .fact("network-acl-id", &id)
-            .fact("owner-id", work.request.account)
-            .fact("vpc-id", &vpc.id)
-            .fact("association.network-acl-id", &id)
-            .facts(
-                "association.association-id",
-                subnets.iter().map(|subnet| association(subnet)),
-            )
-            .facts("association.subnet-id", subnets.clone())
     };
     ACLS.list(work, region.vpcs.values().map(item).collect())
 }

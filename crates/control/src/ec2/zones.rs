@@ -11,15 +11,6 @@ const ZONES: Listing = Listing {
     member: "AvailabilityZones",
     ids: "ZoneNames",
     missing: ("InvalidParameterValue", "availability zone"),
-    filters: &[
-        "group-name",
-        "opt-in-status",
-        "region-name",
-        "state",
-        "zone-id",
-        "zone-name",
-        "zone-type",
-    ],
 };
 
 /// A zone's id: `local-1a` is `local-1-az1`.
@@ -56,13 +47,6 @@ pub(crate) fn describe_availability_zones(work: &mut Work<'_>) -> Result<Value, 
             "Messages": [],
         });
         Item::new(&zone, value)
-            .fact("group-name", region)
-            .fact("opt-in-status", "opt-in-not-required")
-            .fact("region-name", region)
-            .fact("state", "available")
-            .fact("zone-id", zone_id(&zone))
-            .fact("zone-name", &zone)
-            .fact("zone-type", "availability-zone")
     });
     ZONES.list(work, items.collect())
 }
@@ -71,7 +55,6 @@ const REGIONS: Listing = Listing {
     member: "Regions",
     ids: "",
     missing: ("InvalidParameterValue", "region"),
-    filters: &["endpoint", "opt-in-status", "region-name"],
 };
 
 /// The regions that somebody has used, the default one and the caller's. Any other name is a region too, once it is used.
@@ -90,9 +73,6 @@ pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
             let value =
                 json!({"RegionName": name, "Endpoint": endpoint, "OptInStatus": "opt-in-not-required"});
             Item::new(&name, value)
-                .fact("endpoint", endpoint)
-                .fact("opt-in-status", "opt-in-not-required")
-                .fact("region-name", &name)
         });
     REGIONS.list(work, items.collect())
 }
@@ -134,12 +114,6 @@ const PEERINGS: Listing = Listing {
         "InvalidVpcPeeringConnectionID.NotFound",
         "vpcPeeringConnection ID",
     ),
-    filters: &[
-        "accepter-vpc-info.vpc-id",
-        "requester-vpc-info.vpc-id",
-        "status-code",
-        "vpc-peering-connection-id",
-    ],
 };
 
 /// There are no peerings: none can be made.

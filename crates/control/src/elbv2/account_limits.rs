@@ -10,7 +10,7 @@ pub(crate) fn describe_account_limits(work: &mut Work<'_>) -> Result<Value, ApiE
     let input: PageInput = work.input()?;
     let mut quotas: Vec<_> = QUOTAS.iter().collect();
     quotas.sort_by_key(|quota| quota.name);
-    let (held, next) = page(quotas, |quota| quota.name.to_owned(), &input, 400)?;
+    let (held, next) = page(work, quotas, |quota| quota.name.to_owned(), &input, 400)?;
     let value = |quota: &forebay_model::limits::Quota| json!({"Name": quota.name, "Max": work.state.quota(*quota).to_string()});
     Ok(answer("Limits", held.into_iter().map(value).collect(), next))
 }

@@ -76,6 +76,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) kind: BalancerKind,
     pub(crate) protocol: Option<&'a str>,
     pub(crate) dialect: Dialect,
+    /// The actions that these replace; none of a new rule. A secret of theirs may be kept.
+    pub(crate) before: &'a [StatedAction],
     /// What the call calls the list.
     pub(crate) list: &'static str,
 }
@@ -151,7 +153,7 @@ fn read_action(value: &Value, path: &str, setting: &Setting<'_>) -> Result<State
         return Err(ApiError::sender("InvalidLoadBalancerAction", text));
     }
     let action = match given.r#type.as_str() {
-        "forward" => Action::Forward(read_forward(&given, &mut plain)?),
+        "forward" => Action::Forward(read_forward(&given, &mut plain, setting.dialect)?),
         "redirect" => read_redirect(value, path, given.redirect_config, setting)?,
         "fixed-response" => Action::FixedResponse(read_fixed(path, given.fixed_response_config)?),
         "authenticate-oidc" => read_authentication(value, path, "AuthenticateOidcConfig", setting)?,
@@ -166,7 +168,7 @@ fn read_action(value: &Value, path: &str, setting: &Setting<'_>) -> Result<State
     })
 }
 
-fn read_forward(given: &ActionInput, plain: &mut bool) -> Result<Forward, ApiError> {
+fn read_forward(given: &ActionInput, plain: &mut bool, dialect: Dialect) -> Result<Forward, ApiError> {
     let config = given
         .forward_config
         .clone()
@@ -218,20 +220,19 @@ fn read_forward(given: &ActionInput, plain: &mut bool) -> Result<Forward, ApiErr
         .collect::<Result<Vec<_>, ApiError>>()?;
     Ok(Forward {
         groups,
-        stickiness: read_stickiness(stickiness.unwrap_or_default())?,
+        stickiness: read_stickiness(stickiness.unwrap_or_default(), dialect)?,
     })
 }
 
-fn read_stickiness(given: StickinessInput) -> Result<ForwardStickiness, ApiError> {
+/// Who turns stickiness on says for how long; moto does not ask.
+fn read_stickiness(given: StickinessInput, dialect: Dialect) -> Result<ForwardStickiness, ApiError> {
+    let wrong = || validation("Target group stickiness duration must be between 1 and 604800 seconds");
     let duration_seconds = match given.duration_seconds {
+        None if given.enabled && dialect == Dialect::Aws => return Err(wrong()),
         None => None,
         Some(seconds) => match u32::try_from(seconds) {
             Ok(seconds @ 1..=604_800) => Some(seconds),
-            _ => {
-                return Err(validation(
-                    "Target group stickiness duration must be between 1 and 604800 seconds, inclusive",
-                ));
-            }
+            _ => return Err(wrong()),
         },
     };
     Ok(ForwardStickiness {
@@ -367,8 +368,33 @@ fn read_authentication(
                 )));
             }
         }
+        if kind == "authenticate-oidc" {
+            return unsupported(kind, &with_secret(value, setting.before)?);
+        }
     }
     unsupported(kind, value)
+}
+
+/// An action with its client's secret: what the call gives, or what was there before if the call says so.
+fn with_secret(value: &Value, before: &[StatedAction]) -> Result<Value, ApiError> {
+    let mut value = value.clone();
+    let config = &mut value["AuthenticateOidcConfig"];
+    if config["UseExistingClientSecret"] == true {
+        config["ClientSecret"] = before.iter().find_map(|stated| secret(&stated.action)).into();
+    }
+    if config["ClientSecret"].as_str().is_none_or(str::is_empty) {
+        let text = "A 'ClientSecret' must be specified with an 'authenticate-oidc' action";
+        return Err(validation(text));
+    }
+    Ok(value)
+}
+
+fn secret(action: &Action) -> Option<String> {
+    let Action::Unsupported { raw, .. } = action else {
+        return None;
+    };
+    let raw: Value = serde_json::from_str(raw).ok()?;
+    Some(raw["AuthenticateOidcConfig"]["ClientSecret"].as_str()?.to_owned())
 }
 
 fn unsupported(kind: &str, value: &Value) -> Result<Action, ApiError> {
@@ -401,14 +427,8 @@ pub(crate) fn action_value(stated: &StatedAction, dialect: Dialect) -> Value {
         }
         Action::Unsupported { raw, .. } => {
             let mut value: Value = serde_json::from_str(raw).unwrap_or_else(|_| Value::Object(Map::new()));
-            // A client's secret is never told (nor that one is to be kept).
-            if dialect == Dialect::Aws
-                && let Some(config) = value
-                    .get_mut("AuthenticateOidcConfig")
-                    .and_then(Value::as_object_mut)
-            {
-                config.remove("ClientSecret");
-                config.remove("UseExistingClientSecret");
+            if dialect == Dialect::Aws {
+                tell_authentication(&mut value);
             }
             value
         }
@@ -417,6 +437,25 @@ pub(crate) fn action_value(stated: &StatedAction, dialect: Dialect) -> Value {
         value["Order"] = json!(order);
     }
     value
+}
+
+/// As AWS tells it: with its defaults, without the client's secret (nor that one is to be kept).
+fn tell_authentication(action: &mut Value) {
+    for config in ["AuthenticateOidcConfig", "AuthenticateCognitoConfig"] {
+        let Some(config) = action.get_mut(config).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        config.remove("ClientSecret");
+        config.remove("UseExistingClientSecret");
+        for (name, default) in [
+            ("OnUnauthenticatedRequest", json!("authenticate")),
+            ("Scope", json!("openid")),
+            ("SessionCookieName", json!("AWSELBAuthSessionCookie")),
+            ("SessionTimeout", json!(604_800)),
+        ] {
+            config.entry(name).or_insert(default);
+        }
+    }
 }
 
 fn forward_value(forward: &Forward, plain: bool, dialect: Dialect) -> Value {
@@ -450,6 +489,7 @@ mod tests {
             kind: BalancerKind::Application,
             protocol: Some("HTTP"),
             dialect: Dialect::Aws,
+            before: &[],
             list: "actions",
         };
         read_actions(given.as_array().unwrap(), &setting)
@@ -482,6 +522,28 @@ mod tests {
         assert_eq!(read(wrong).unwrap_err().code, "ValidationError");
     }
 
+    /// Stickiness was turned on without a duration, and then none was echoed.
+    #[test]
+    fn group_stickiness_says_for_how_long() {
+        let sticky = |config: Value| {
+            read(
+                json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "g"}],
+                "TargetGroupStickinessConfig": config}}]),
+            )
+        };
+        for wrong in [
+            json!({"Enabled": true}),
+            json!({"Enabled": true, "DurationSeconds": 0}),
+            json!({"Enabled": false, "DurationSeconds": 604_801}),
+        ] {
+            let error = sticky(wrong).unwrap_err();
+            let text = "Target group stickiness duration must be between 1 and 604800 seconds";
+            assert_eq!((&*error.code, &*error.message), ("ValidationError", text));
+        }
+        assert!(sticky(json!({"Enabled": false})).is_ok());
+        assert!(sticky(json!({"Enabled": true, "DurationSeconds": 604_800})).is_ok());
+    }
+
     #[test]
     fn weights_have_bounds_and_authentication_needs_tls() {
         let heavy = json!([{"Type": "forward", "ForwardConfig":
@@ -498,15 +560,67 @@ mod tests {
             kind: BalancerKind::Application,
             protocol: Some("HTTPS"),
             dialect: Dialect::Aws,
+            before: &[],
             list: "actions",
         };
         let given = json!([{"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig":
             {"ClientId": "me", "ClientSecret": "s3cret"}}, {"Type": "forward", "TargetGroupArn": "g", "Order": 2}]);
         let actions = read_actions(given.as_array().unwrap(), &setting).unwrap();
         let echo = action_value(&actions[0], Dialect::Aws);
-        assert_eq!(echo["AuthenticateOidcConfig"], json!({"ClientId": "me"}));
+        let told = echo["AuthenticateOidcConfig"].as_object().unwrap();
+        assert!(
+            told.contains_key("ClientId") && !told.contains_key("ClientSecret"),
+            "{told:?}"
+        );
         assert!(
             matches!(&actions[0].action, Action::Unsupported { kind, .. } if kind == "authenticate-oidc")
         );
+    }
+
+    /// The defaults were left out, so that Ansible changed the rule for ever; a secret that was not given was not missed.
+    #[test]
+    fn authentication_has_defaults_and_wants_a_secret() {
+        let read = |before: &[StatedAction], kind: &str, config: &str, members: Value| {
+            let setting = Setting {
+                kind: BalancerKind::Application,
+                protocol: Some("HTTPS"),
+                dialect: Dialect::Aws,
+                before,
+                list: "actions",
+            };
+            let given = json!([{"Type": kind, "Order": 1, config: members},
+                {"Type": "forward", "TargetGroupArn": "g", "Order": 2}]);
+            read_actions(given.as_array().unwrap(), &setting)
+        };
+        let told =
+            |actions: &[StatedAction], config: &str| action_value(&actions[0], Dialect::Aws)[config].take();
+        let oidc = |before: &[StatedAction], members: Value| {
+            read(before, "authenticate-oidc", "AuthenticateOidcConfig", members)
+        };
+        let first = oidc(&[], json!({"ClientId": "me", "ClientSecret": "s3cret"})).unwrap();
+        let expected = json!({"ClientId": "me", "OnUnauthenticatedRequest": "authenticate", "Scope": "openid",
+            "SessionCookieName": "AWSELBAuthSessionCookie", "SessionTimeout": 604_800});
+        assert_eq!(told(&first, "AuthenticateOidcConfig"), expected);
+        let cognito = |members: Value| {
+            let actions = read(&[], "authenticate-cognito", "AuthenticateCognitoConfig", members).unwrap();
+            told(&actions, "AuthenticateCognitoConfig")
+        };
+        let set = json!({"OnUnauthenticatedRequest": "deny", "Scope": "openid email",
+            "SessionCookieName": "mine", "SessionTimeout": 5});
+        assert_eq!(cognito(set.clone()), set);
+        assert_eq!(cognito(json!({}))["Scope"], "openid");
+        let keep = json!({"ClientId": "me", "UseExistingClientSecret": true});
+        for (before, members) in [
+            (&first[..0], json!({"ClientId": "me"})),
+            (&first[..0], keep.clone()),
+            (&first[..], json!({"ClientId": "me"})),
+        ] {
+            assert_eq!(oidc(before, members).unwrap_err().code, "ValidationError");
+        }
+        // It is kept through two changes.
+        let second = oidc(&first, keep.clone()).unwrap();
+        let third = oidc(&second, keep).unwrap();
+        assert_eq!(secret(&third[0].action).as_deref(), Some("s3cret"));
+        assert_eq!(told(&third, "AuthenticateOidcConfig"), expected);
     }
 }

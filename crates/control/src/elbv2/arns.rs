@@ -64,6 +64,17 @@ pub(crate) fn listener_prefix(balancer_arn: &str) -> String {
     format!("{}/", balancer_arn.replacen(":loadbalancer/", ":listener/", 1))
 }
 
+/// The load balancer in the ARN of a listener or a rule.
+pub(crate) fn balancer_of(arn: &str) -> Option<String> {
+    let (below, ids) = match noun(arn)? {
+        Noun::Listener => (":listener/", 1),
+        Noun::Rule => (":listener-rule/", 2),
+        Noun::Balancer | Noun::Group => return None,
+    };
+    let stem = arn.rsplitn(ids + 1, '/').nth(ids)?;
+    Some(stem.replacen(below, ":loadbalancer/", 1))
+}
+
 /// What the ARNs of a listener's rules begin with.
 pub(crate) fn rule_prefix(listener_arn: &str) -> String {
     format!("{}/", listener_arn.replacen(":listener/", ":listener-rule/", 1))

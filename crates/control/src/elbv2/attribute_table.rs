@@ -76,6 +76,27 @@ pub fn attributes_of(holder: Holder) -> impl Iterator<Item = &'static Attribute>
         .filter(move |attribute| attribute.holders.contains(&holder))
 }
 
+/// What has an attribute of that key.
+pub(crate) fn holders_of(key: &str) -> Vec<Holder> {
+    let named = ATTRIBUTES.iter().filter(|attribute| attribute.key == key);
+    named.flat_map(|attribute| attribute.holders).copied().collect()
+}
+
+/// Whether it is a target group.
+pub(crate) fn is_group(holder: Holder) -> bool {
+    matches!(holder, HttpGroup | LambdaGroup | TcpGroup | GeneveGroup)
+}
+
+/// The API's word for a load balancer's type.
+pub(crate) fn balancer_word(holder: Holder) -> Option<&'static str> {
+    match holder {
+        Application => Some("application"),
+        Network => Some("network"),
+        Gateway => Some("gateway"),
+        _ => None,
+    }
+}
+
 impl Attribute {
     /// Which values it takes, for people.
     pub fn allowed(&self) -> String {

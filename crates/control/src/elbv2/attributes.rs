@@ -1,7 +1,8 @@
 //! Attributes of load balancers, listeners and target groups: read, check, set.
 
 use crate::elbv2::attribute_table::{
-    Attribute, Holder, Values, attributes_of, balancer_holder, group_holder,
+    Attribute, Holder, Values, attributes_of, balancer_holder, balancer_word, group_holder, holders_of,
+    is_group,
 };
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
@@ -95,6 +96,9 @@ fn merged(
                 pair.key
             )));
         }
+        if is_group(holder) && pair.value.is_empty() && dialect == Dialect::Aws {
+            return Err(validation("A target group attribute value must be specified"));
+        }
         found.push((attribute, pair));
     }
     let mut set = before.clone();
@@ -110,6 +114,17 @@ fn unknown_key(holder: Holder, noun: &str, key: &str) -> ApiError {
     {
         let text = format!("A target group with target type 'lambda' does not support the attribute {key}");
         return configuration(text);
+    }
+    let others = holders_of(key);
+    if is_group(holder) && others.iter().any(|&other| is_group(other)) {
+        return configuration("The provided target group attribute is not supported");
+    }
+    if let Some(kind) = balancer_word(holder)
+        && others.iter().any(|&other| balancer_word(other).is_some())
+    {
+        return configuration(format!(
+            "{noun} attribute key '{key}' is not supported on load balancers with type '{kind}'"
+        ));
     }
     validation(format!("{noun} attribute key '{key}' is not recognized"))
 }

@@ -19,6 +19,15 @@ const CHECK_HOST: &str = "forebay:check-host";
 /// the tag it is on where the desync mitigation mode is strictest.
 const STRICT_PATHS: &str = "forebay:strict-paths";
 
+/// The tags of a load balancer.
+pub(crate) const NAMES: &[&str] = &[
+    HEAD_TIMEOUT,
+    REQUEST_RATE,
+    LOG_EXTENSIONS,
+    CHECK_HOST,
+    STRICT_PATHS,
+];
+
 /// The longest head timeout, as the idle timeout's.
 const LONGEST_HEAD: u64 = 4000;
 

@@ -9,6 +9,7 @@ use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::queue_tags::class_of;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
+use crate::elbv2::transforms::served;
 use crate::state::State;
 use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
@@ -361,7 +362,7 @@ pub(crate) fn rule_blueprint(rule: &Rule) -> RuleBlueprint {
             .map(|stated| stated.condition.clone())
             .collect(),
         action,
-        transforms: rule.transforms.clone(),
+        transforms: served(&rule.transforms),
     }
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn describe_listener_certificates(work: &mut Work<'_>) -> Result<Valu
     let default = listener.certificate.iter().map(|arn| (arn, true));
     let all = default.chain(listener.certificates.iter().map(|arn| (arn, false)));
     let items: Vec<(usize, (&String, bool))> = all.enumerate().collect();
-    let (held, next) = page(items, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
+    let (held, next) = page(work, items, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
     let value =
         |(_, (arn, default)): (usize, (&String, bool))| json!({"CertificateArn": arn, "IsDefault": default});
     Ok(answer(

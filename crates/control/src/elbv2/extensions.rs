@@ -2,6 +2,7 @@
 
 use crate::elbv2::balancer_tags;
 use crate::elbv2::errors::validation;
+use crate::elbv2::own_tags::wrong_name;
 use crate::elbv2::queue_tags::{self, queue_of};
 use crate::elbv2::records::Tags;
 use core::time::Duration;
@@ -28,6 +29,18 @@ const RETRIES: &str = "forebay:retries";
 const PUSH_BACK: &str = "forebay:push-back";
 /// `on`: answers say so when the group fails open.
 const FAIL_OPEN_HEADER: &str = "forebay:fail-open-header";
+
+/// The tags of a target group.
+pub(crate) const NAMES: &[&str] = &[
+    VERIFY,
+    ALGORITHM,
+    SLOW_START,
+    ANOMALY_LATENCY,
+    STICKY_CEILING,
+    RETRIES,
+    PUSH_BACK,
+    FAIL_OPEN_HEADER,
+];
 
 /// The most retries of a request.
 const MOST_RETRIES: u8 = 5;
@@ -69,8 +82,11 @@ pub(crate) fn switch(value: &str) -> Option<bool> {
     }
 }
 
-/// Refuses a tag of ours whose value says nothing: better at the call than never noticed.
+/// Refuses a tag of ours whose name is none or whose value says nothing: better at the call than never noticed.
 pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
+    if let Some(wrong) = wrong_name(key) {
+        return Err(validation(wrong));
+    }
     let (good, wanted) = match key {
         ALGORITHM => (
             algorithm(value).is_some(),

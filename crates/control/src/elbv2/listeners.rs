@@ -7,7 +7,7 @@ use crate::elbv2::errors::{configuration, listener_missing, not_in, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule};
+use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
 use crate::operate::Work;
 use crate::state::Dialect;
@@ -21,6 +21,9 @@ use std::sync::Arc;
 const PAGE: usize = 100;
 /// The policy of an HTTPS listener that names none (the API's default).
 const DEFAULT_POLICY: &str = "ELBSecurityPolicy-2016-08";
+
+const ONE_CERTIFICATE: &str =
+    "You must provide a list containing exactly one certificate if the listener protocol is HTTPS.";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -76,7 +79,7 @@ pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
         attributes: Default::default(),
     };
     let mut listener = changed(work, &empty, &input)?;
-    let setting = setting(work, &balancer, &listener);
+    let setting = setting(work, &balancer, &listener, &[]);
     let actions = read_actions(input.default_actions.as_deref().unwrap_or_default(), &setting)?;
     let same_port = work
         .region()
@@ -156,7 +159,7 @@ pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
     };
     let rearranged = input.default_actions.as_deref().filter(|given| !given.is_empty());
     if let Some(given) = rearranged {
-        rule.actions = read_actions(given, &setting(work, &balancer, &listener))?;
+        rule.actions = read_actions(given, &setting(work, &balancer, &listener, &rule.actions))?;
     }
     if rearranged.is_some() || listener.protocol != before.protocol {
         let protocol = listener.protocol.as_deref();
@@ -202,9 +205,15 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
     }
     let secure = matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS"));
     if !secure {
-        if input.certificates.as_ref().is_some_and(|given| !given.is_empty()) || input.ssl_policy.is_some() {
+        if input.ssl_policy.is_some() {
+            // AWS's spelling.
+            let protocol = listener.protocol.as_deref().unwrap_or("GENEVE");
+            let text = format!("An SSL policy cannot be specifed for {protocol} listeners");
+            return Err(validation(text));
+        }
+        if input.certificates.as_ref().is_some_and(|given| !given.is_empty()) {
             return Err(configuration(
-                "Certificates and a security policy can be specified only if the listener protocol is HTTPS or TLS",
+                "Certificates can be specified only if the listener protocol is HTTPS or TLS",
             ));
         }
         (
@@ -222,7 +231,11 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
 fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
     if let Some(given) = &input.certificates {
         let [only] = &given[..] else {
-            return Err(one_certificate());
+            let code = match work.dialect() {
+                Dialect::Aws if given.len() > 1 => "TooManyCertificates",
+                _ => "InvalidConfigurationRequest",
+            };
+            return Err(ApiError::sender(code, ONE_CERTIFICATE));
         };
         if only.is_default.is_some() && work.dialect() == Dialect::Aws {
             return Err(validation(
@@ -233,7 +246,7 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
         listener.certificate = Some(only.certificate_arn.clone());
     }
     if listener.certificate.is_none() && work.dialect() == Dialect::Aws {
-        return Err(one_certificate());
+        return Err(configuration(ONE_CERTIFICATE));
     }
     if let Some(name) = &input.ssl_policy {
         if policy(name).is_none() {
@@ -247,15 +260,16 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
         .get_or_insert_with(|| DEFAULT_POLICY.to_owned());
     if let Some(given) = &input.mutual_authentication {
         let mode = given.mode.as_deref().unwrap_or("off");
-        if mode == "verify" || given.trust_store_arn.is_some() {
-            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
-            return Err(ApiError::sender("TrustStoreNotFound", text));
-        }
         // Said to be in force it would let anyone write the headers that targets trust.
         if mode == "passthrough" && work.dialect() == Dialect::Aws {
             return Err(configuration(
-                "Mutual authentication is not supported by Forebay yet: its mode can be 'off'",
+                "Mutual authentication 'passthrough' is not built yet in Forebay: the mode can be 'off'",
             ));
+        }
+        let store = given.trust_store_arn.as_deref().filter(|arn| !arn.is_empty());
+        if mode == "verify" || store.is_some() {
+            let text = "Trust stores are not supported by Forebay yet: mutual authentication can be 'off'";
+            return Err(ApiError::sender("TrustStoreNotFound", text));
         }
         listener.mutual_authentication = Some(MutualAuthentication {
             mode: mode.to_owned(),
@@ -267,12 +281,6 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
             mode: "off".to_owned(),
         });
     Ok(())
-}
-
-fn one_certificate() -> ApiError {
-    configuration(
-        "You must provide a list containing exactly one certificate if the listener protocol is HTTPS.",
-    )
 }
 
 fn check_alpn(work: &Work<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
@@ -351,11 +359,17 @@ fn check_port_and_protocol(
     )))
 }
 
-fn setting<'a>(work: &Work<'_>, balancer: &LoadBalancer, listener: &'a Listener) -> Setting<'a> {
+fn setting<'a>(
+    work: &Work<'_>,
+    balancer: &LoadBalancer,
+    listener: &'a Listener,
+    before: &'a [StatedAction],
+) -> Setting<'a> {
     Setting {
         kind: balancer.kind,
         protocol: listener.protocol.as_deref(),
         dialect: work.dialect(),
+        before,
         list: "defaultActions",
     }
 }
@@ -443,7 +457,7 @@ pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError>
             .collect::<Result<_, _>>()?,
     };
     listeners.sort_by_key(|listener| page_key(listener));
-    let (held, next) = page(listeners, |listener| page_key(listener), &input.page, PAGE)?;
+    let (held, next) = page(work, listeners, |listener| page_key(listener), &input.page, PAGE)?;
     let values = held
         .into_iter()
         .map(|listener| listener_value(work, listener))

@@ -23,6 +23,9 @@ const PAGE: usize = 50;
 /// The hosted zone of load balancers' names. One for all: there is no alias record to make from it.
 const HOSTED_ZONE: &str = "Z00FOREBAY0000000000";
 
+/// Whether the security groups of a network load balancer are asked about PrivateLink's traffic, too.
+const PRIVATE_LINK: &str = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreateInput {
@@ -62,6 +65,7 @@ struct SetInput {
     #[serde(default)]
     security_groups: Vec<String>,
     ip_address_type: Option<String>,
+    enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
 pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
@@ -153,6 +157,7 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError>
         ip_address_type,
         vpc_id,
         security_groups,
+        private_link_unchecked: false,
         zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
         customer_owned_pool: input.customer_owned_ipv4_pool,
         created: work.request.now,
@@ -188,13 +193,18 @@ impl LoadBalancer {
     }
 }
 
+fn check_length(name: &str) -> Result<(), ApiError> {
+    if name.chars().count() <= 32 {
+        return Ok(());
+    }
+    Err(validation(format!(
+        "The load balancer name '{name}' cannot be longer than '32' characters"
+    )))
+}
+
 /// Up to 32 letters, digits and hyphens; no hyphen at the edges; not beginning with `internal-`.
 fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.chars().count() > 32 {
-        return Err(validation(format!(
-            "The load balancer name '{name}' cannot be longer than '32' characters"
-        )));
-    }
+    check_length(name)?;
     if name.is_empty()
         || !name
             .bytes()
@@ -241,7 +251,18 @@ pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dial
     if let Some(pool) = &balancer.customer_owned_pool {
         value["CustomerOwnedIpv4Pool"] = json!(pool);
     }
+    if dialect == Dialect::Aws && balancer.kind == BalancerKind::Network {
+        value[PRIVATE_LINK] = private_link(balancer);
+    }
     value
+}
+
+fn private_link(balancer: &LoadBalancer) -> Value {
+    json!(if balancer.private_link_unchecked {
+        "off"
+    } else {
+        "on"
+    })
 }
 
 /// Zones, with the addresses at which their nodes listen (AWS leaves these out for application load balancers).
@@ -308,6 +329,9 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     if input.load_balancer_arns.len() > 20 {
         return Err(validation("Up to 20 load balancer ARNs can be specified"));
     }
+    if work.dialect() == Dialect::Aws {
+        input.names.iter().try_for_each(|name| check_length(name))?;
+    }
     let region = work.region();
     let mut balancers: Vec<&LoadBalancer> = region
         .load_balancers
@@ -332,7 +356,13 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
         }
     }
     balancers.sort_by(|a, b| a.name.cmp(&b.name));
-    let (held, next) = page(balancers, |balancer| balancer.name.clone(), &input.page, PAGE)?;
+    let (held, next) = page(
+        work,
+        balancers,
+        |balancer| balancer.name.clone(),
+        &input.page,
+        PAGE,
+    )?;
     // Whoever can read it reads a state that has been committed and published: its nodes listen.
     let values = held
         .into_iter()
@@ -396,7 +426,19 @@ pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError
     }
     balancer.security_groups =
         resolve_security_groups(work, input.security_groups, &balancer.vpc_id, balancer.kind)?;
-    let answer = json!({"SecurityGroupIds": balancer.security_groups});
+    let network = balancer.kind == BalancerKind::Network;
+    if let Some(enforce) = input.enforce_security_group_inbound_rules_on_private_link_traffic {
+        if !network {
+            return Err(configuration(format!(
+                "{PRIVATE_LINK} is supported only for network load balancers"
+            )));
+        }
+        balancer.private_link_unchecked = enforce == "off";
+    }
+    let mut answer = json!({"SecurityGroupIds": balancer.security_groups});
+    if network && work.dialect() == Dialect::Aws {
+        answer[PRIVATE_LINK] = private_link(&balancer);
+    }
     work.put_balancer(balancer);
     Ok(answer)
 }

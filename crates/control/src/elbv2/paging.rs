@@ -1,6 +1,10 @@
-//! Pages of a sorted list: a marker names the last item of the page before.
+//! Pages of a sorted list: a marker names the operation and the last item of the page before.
 
 use crate::elbv2::errors::validation;
+use crate::operate::Work;
+use crate::state::Dialect;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +21,7 @@ pub(crate) struct PageInput {
 
 /// The items of the page asked for, and the next page's marker. `items` ascend by `key`; without a size, `default_size` counts.
 pub(crate) fn page<T>(
+    work: &Work<'_>,
     items: Vec<T>,
     key: impl Fn(&T) -> String,
     asked: &PageInput,
@@ -31,13 +36,38 @@ pub(crate) fn page<T>(
     };
     // The item the marker names may be gone by now: the page begins after its place.
     let marker = asked.marker.as_deref().filter(|marker| !marker.is_empty());
+    let after = marker.map(|marker| key_of(work, marker)).transpose()?;
     let mut rest = items
         .into_iter()
-        .skip_while(|item| marker.is_some_and(|marker| key(item).as_str() <= marker));
+        .skip_while(|item| after.as_ref().is_some_and(|after| key(item) <= *after));
     let held: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.next().is_some();
-    let next = held.last().filter(|_| more).map(key);
+    let next = held
+        .last()
+        .filter(|_| more)
+        .map(|item| marker_of(work, &key(item)));
     Ok((held, next))
+}
+
+/// moto's markers are the names themselves.
+fn marker_of(work: &Work<'_>, key: &str) -> String {
+    match work.dialect() {
+        Dialect::Moto => key.to_owned(),
+        Dialect::Aws => URL_SAFE_NO_PAD.encode(format!("{}/{key}", work.request.operation)),
+    }
+}
+
+/// The key in a marker that an answer of the same operation gave.
+fn key_of(work: &Work<'_>, marker: &str) -> Result<String, ApiError> {
+    if work.dialect() == Dialect::Moto {
+        return Ok(marker.to_owned());
+    }
+    let read = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(marker).ok()?).ok()?;
+        let key = text.strip_prefix(work.request.operation)?.strip_prefix('/')?;
+        Some(key.to_owned())
+    };
+    read().ok_or_else(|| validation(format!("The marker '{marker}' is not valid")))
 }
 
 /// An answer with a list and perhaps a marker.

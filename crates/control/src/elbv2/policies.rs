@@ -67,7 +67,7 @@ pub(crate) fn describe_ssl_policies(work: &mut Work<'_>) -> Result<Value, ApiErr
         Some("gateway") => found.clear(),
         Some(other) => return Err(validation(format!("Load balancer type '{other}' is not known"))),
     }
-    let (held, next) = page(found, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
+    let (held, next) = page(work, found, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
     Ok(answer(
         "SslPolicies",
         held.into_iter()

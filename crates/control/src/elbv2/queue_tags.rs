@@ -18,6 +18,9 @@ const WEIGHTS: &str = "forebay:queue-weights";
 /// Of a rule: the class of its requests. Goes before the header.
 const CLASS: &str = "forebay:queue-class";
 
+/// The tags of a target group or a rule.
+pub(crate) const NAMES: &[&str] = &[CONCURRENCY, LENGTH, WAIT, CLASS_HEADER, WEIGHTS, CLASS];
+
 /// The most requests that may wait in a group.
 const LONGEST_LINE: u32 = 1_000_000;
 /// The longest wait, in seconds.

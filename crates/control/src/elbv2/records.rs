@@ -72,6 +72,9 @@ pub struct LoadBalancer {
     pub vpc_id: String,
     /// Its security groups.
     pub security_groups: Vec<String>,
+    /// Traffic from PrivateLink passes its security groups unchecked (network load balancers; told only).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub private_link_unchecked: bool,
     /// Its zones, by name.
     pub zones: Vec<BalancerZone>,
     /// Outposts' address pool, if named.

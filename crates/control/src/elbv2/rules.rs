@@ -1,20 +1,20 @@
 //! Rules: create, modify, delete, describe, and set priorities.
 
 use crate::elbv2::actions::{Setting, action_value, read_actions};
-use crate::elbv2::arns::new_rule_arn;
+use crate::elbv2::arns::{balancer_of, new_rule_arn};
 use crate::elbv2::blueprint::rule_blueprint;
 use crate::elbv2::conditions::{ConditionInput, condition_value, read_conditions};
-use crate::elbv2::errors::{not_permitted, rule_missing, validation};
+use crate::elbv2::errors::{listener_missing, not_permitted, rule_missing, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::elbv2::records::{BalancerKind, Listener, Rule};
+use crate::elbv2::records::{BalancerKind, Listener, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, put_tags, read_tags};
 use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};
 use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits};
-use forebay_routing::{Transforms, check};
+use forebay_routing::check;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -65,6 +65,8 @@ struct DescribeInput {
 
 pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: RuleInput = work.input()?;
+    check_balancer(work, &input.listener_arn, listener_missing)?;
+    let transforms = read_transforms(input.transforms.unwrap_or_default())?;
     let listener = Arc::clone(work.region().listener(&input.listener_arn)?);
     let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
     if balancer.kind != BalancerKind::Application {
@@ -75,12 +77,11 @@ pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     }
     let priority = read_priority(input.priority)?;
     let conditions = read_conditions(input.conditions.unwrap_or_default(), work.dialect())?;
-    let transforms = read_transforms(input.transforms.unwrap_or_default())?;
     let rules = work.region().rules_of(&listener.arn);
     if rules.iter().any(|rule| rule.priority == priority) {
         return Err(priority_in_use());
     }
-    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener))?;
+    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener, &[]))?;
     check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
     let of_balancer = work.region().rules_of_balancer(&balancer.arn);
     let count = of_balancer
@@ -100,7 +101,7 @@ pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
         transforms,
     };
     check_compiles(work, &rule)?;
-    let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
+    let answer = json!({"Rules": [rule_value(&rule, work.dialect(), Told::Whole)]});
     let region = work.region_mut();
     put_tags(region, &rule.arn, tags);
     region.rules.insert(rule.arn.clone(), Arc::new(rule));
@@ -120,12 +121,19 @@ fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
     })
 }
 
-/// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here, as are transforms
-/// that it cannot read. (Those that would take too long are stored, as ALB does, and answered with 500.)
+/// The load balancer in an ARN is looked up before anything else, and the listener or rule itself after the transforms.
+fn check_balancer(work: &Work<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
+    let balancer = balancer_of(arn).ok_or_else(missing)?;
+    work.region()
+        .balancer(&balancer)
+        .map(|_| ())
+        .map_err(|_| missing())
+}
+
+/// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here. (Transforms that
+/// would take too long are stored, as ALB does, and answered with 500.)
 fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
     let blueprint = rule_blueprint(rule);
-    Transforms::check(&blueprint.transforms)
-        .map_err(|_| validation("One or more provided transform rewrite Regex values are invalid"))?;
     let own = check(&blueprint).map_err(|error| validation(error.to_string()))?;
     if own == 0 {
         return Ok(());
@@ -144,27 +152,34 @@ fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn setting<'a>(work: &Work<'_>, listener: &'a Listener) -> Setting<'a> {
+fn setting<'a>(work: &Work<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
     let protocol = listener.protocol.as_deref();
     Setting {
         kind: BalancerKind::Application,
         protocol,
         dialect: work.dialect(),
+        before,
         list: "actions",
     }
 }
 
 pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: RuleInput = work.input()?;
-    let nothing = input.conditions.is_none() && input.actions.is_none();
-    if nothing && input.transforms.is_none() && !input.reset_transforms {
-        return Err(validation("Either conditions or actions must be specified"));
-    }
     if input.transforms.is_some() && input.reset_transforms {
         return Err(validation(
-            "Transforms and ResetTransforms cannot be specified at the same time",
+            "Transforms cannot be provided when resetting transforms",
         ));
     }
+    // An empty list changes nothing.
+    let conditions = input.conditions.filter(|given| !given.is_empty());
+    let actions = input.actions.filter(|given| !given.is_empty());
+    let transforms = input.transforms.filter(|given| !given.is_empty());
+    let only_actions = conditions.is_none() && transforms.is_none() && !input.reset_transforms;
+    if only_actions && actions.is_none() {
+        return Err(nothing_given(work));
+    }
+    check_balancer(work, &input.rule_arn, rule_missing)?;
+    let transforms = transforms.map(read_transforms).transpose()?;
     let before = work
         .region()
         .rules
@@ -172,19 +187,17 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
         .ok_or_else(rule_missing)?;
     let mut rule = (**before).clone();
     let is_default = rule.priority == Priority::Default;
-    let only_actions = input.conditions.is_none() && input.transforms.is_none() && !input.reset_transforms;
     if is_default && !(only_actions && work.dialect() == Dialect::Moto) {
-        return Err(not_permitted(
-            "Default rule cannot be modified: use ModifyListener to change its actions",
-        ));
+        let text = format!("Default rule '{}' cannot be modified", rule.arn);
+        return Err(not_permitted(text));
     }
     let listener = Arc::clone(work.region().listener(&rule.listener_arn)?);
     let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
-    if let Some(given) = input.conditions {
+    if let Some(given) = conditions {
         rule.conditions = read_conditions(given, work.dialect())?;
     }
-    if let Some(given) = input.actions {
-        rule.actions = read_actions(&given, &setting(work, &listener))?;
+    if let Some(given) = actions {
+        rule.actions = read_actions(&given, &setting(work, &listener, &rule.actions))?;
         check_forwards(
             work,
             &balancer,
@@ -193,16 +206,23 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
             Some(&rule.arn),
         )?;
     }
-    if let Some(given) = input.transforms {
-        rule.transforms = read_transforms(given)?;
+    if let Some(transforms) = transforms {
+        rule.transforms = transforms;
     }
     if input.reset_transforms {
         rule.transforms = Vec::new();
     }
     check_compiles(work, &rule)?;
-    let answer = json!({"Rules": [rule_value(&rule, work.dialect())]});
+    let answer = json!({"Rules": [rule_value(&rule, work.dialect(), Told::Whole)]});
     work.region_mut().rules.insert(rule.arn.clone(), Arc::new(rule));
     Ok(answer)
+}
+
+fn nothing_given(work: &Work<'_>) -> ApiError {
+    validation(match work.dialect() {
+        Dialect::Aws => "You must provide either conditions, actions, or transforms",
+        Dialect::Moto => "Either conditions or actions must be specified",
+    })
 }
 
 pub(crate) fn delete_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
@@ -264,7 +284,7 @@ pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError
     }
     let values: Vec<Value> = wanted
         .iter()
-        .map(|rule| rule_value(rule, work.dialect()))
+        .map(|rule| rule_value(rule, work.dialect(), Told::WithoutTransforms))
         .collect();
     let region = work.region_mut();
     for rule in wanted {
@@ -298,10 +318,10 @@ pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
             .collect::<Result<_, _>>()?,
     };
     rules.sort_by_key(|rule| page_key(rule));
-    let (held, next) = page(rules, |rule| page_key(rule), &input.page, PAGE)?;
+    let (held, next) = page(work, rules, |rule| page_key(rule), &input.page, PAGE)?;
     let values = held
         .into_iter()
-        .map(|rule| rule_value(rule, work.dialect()))
+        .map(|rule| rule_value(rule, work.dialect(), Told::Whole))
         .collect();
     Ok(answer("Rules", values, next))
 }
@@ -314,8 +334,16 @@ fn page_key(rule: &Rule) -> String {
     }
 }
 
-/// A rule in the API's words.
-pub(crate) fn rule_value(rule: &Rule, dialect: Dialect) -> Value {
+/// How much of a rule is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Whole,
+    /// As SetRulePriorities tells rules.
+    WithoutTransforms,
+}
+
+/// A rule in the API's words. AWS tells an empty list of transforms, too; moto does not.
+fn rule_value(rule: &Rule, dialect: Dialect, told: Told) -> Value {
     let conditions: Vec<Value> = rule
         .conditions
         .iter()
@@ -333,7 +361,8 @@ pub(crate) fn rule_value(rule: &Rule, dialect: Dialect) -> Value {
         "Actions": actions,
         "IsDefault": rule.priority == Priority::Default,
     });
-    if !rule.transforms.is_empty() {
+    let empty = rule.transforms.is_empty() && dialect == Dialect::Moto;
+    if told == Told::Whole && !empty {
         value["Transforms"] = rule.transforms.iter().map(transform_value).collect();
     }
     value

@@ -6,6 +6,7 @@ use crate::elbv2::errors::{groups_missing, validation};
 use crate::elbv2::extensions::check_tag;
 use crate::elbv2::records::Tags;
 use crate::operate::Work;
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::limits;
 use serde::Deserialize;
@@ -78,8 +79,12 @@ fn gone(code: &'static str, noun: &str) -> ApiError {
     ApiError::sender(code, format!("The specified {noun} does not exist."))
 }
 
-fn check_exists(region: &Region, arn: &str) -> Result<(), ApiError> {
-    match noun(arn) {
+/// An ARN of another service or region is none; one of ours that names nothing is missed.
+fn check_exists(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
+    let region = work.region();
+    let place = format!("arn:aws:elasticloadbalancing:{}:", work.request.region);
+    let ours = work.dialect() == Dialect::Moto || arn.starts_with(&place);
+    match noun(arn).filter(|_| ours) {
         Some(Noun::Balancer) => region.balancer(arn).map(|_| ()),
         Some(Noun::Listener) => region
             .listener(arn)
@@ -106,7 +111,7 @@ pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = work.input()?;
     let added = read_tags(input.tags.clone())?;
     for arn in arns(&input)? {
-        check_exists(work.region(), arn)?;
+        check_exists(work, arn)?;
         let mut tags = work
             .region()
             .tags
@@ -123,7 +128,7 @@ pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
 pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = work.input()?;
     for arn in arns(&input)? {
-        check_exists(work.region(), arn)?;
+        check_exists(work, arn)?;
         let Some(tags) = work.region().tags.get(arn) else {
             continue;
         };
@@ -141,7 +146,7 @@ pub(crate) fn describe_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let region = work.region();
     let mut described = Vec::new();
     for arn in arns(&input)? {
-        check_exists(region, arn)?;
+        check_exists(work, arn)?;
         let tags = region.tags.get(arn).map(|tags| &**tags).into_iter().flatten();
         let tags: Vec<Value> = tags
             .map(|(key, value)| json!({"Key": key, "Value": value}))

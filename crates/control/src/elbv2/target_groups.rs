@@ -367,7 +367,7 @@ pub(crate) fn describe_target_groups(work: &mut Work<'_>) -> Result<Value, ApiEr
         region.target_groups.values().collect()
     };
     groups.sort_by(|a, b| a.name.cmp(&b.name));
-    let (held, next) = page(groups, |group| group.name.clone(), &input.page, PAGE)?;
+    let (held, next) = page(work, groups, |group| group.name.clone(), &input.page, PAGE)?;
     let value = |group: &Arc<TargetGroup>| {
         let users = uses
             .get(group.arn.as_str())

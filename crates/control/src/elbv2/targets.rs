@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A tag `forebay:address/i-...` on a target group says where an instance is that was not launched here.
-const ADDRESS_TAG: &str = "forebay:address/";
+pub(crate) const ADDRESS_TAG: &str = "forebay:address/";
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -145,13 +145,19 @@ fn fifty_balancers_fit_and_the_next_is_refused() {
         "TooManyLoadBalancers"
     );
     let first = caller.ok("DescribeLoadBalancers", json!({"PageSize": 49}));
-    assert_eq!(first["NextMarker"], "web-48");
-    let rest = caller.ok(
-        "DescribeLoadBalancers",
-        json!({"PageSize": 49, "Marker": "web-48"}),
-    );
+    let marker = text(&first["NextMarker"]);
+    let next = json!({"PageSize": 49, "Marker": marker});
+    let rest = caller.ok("DescribeLoadBalancers", next);
     assert_eq!(rest["LoadBalancers"].as_array().unwrap().len(), 1);
     assert!(rest.get("NextMarker").is_none());
+    // Any text was a marker: a page that began somewhere, or an empty one.
+    for wrong in ["web-48", "zzz", "bm90IG91cnM"] {
+        let (code, message) = caller.fails("DescribeLoadBalancers", json!({"Marker": wrong}));
+        let text = format!("The marker '{wrong}' is not valid");
+        assert_eq!((code, message), ("ValidationError".to_owned(), text));
+    }
+    let (code, _) = caller.fails("DescribeTargetGroups", json!({"Marker": marker}));
+    assert_eq!(code, "ValidationError");
 }
 
 #[test]
@@ -249,7 +255,10 @@ fn rules_stand_in_order_and_priorities_swap_at_once() {
         "OperationNotPermitted"
     );
     let modify = caller.fails("ModifyRule", json!({"RuleArn": one}));
-    assert_eq!(modify.1, "Either conditions or actions must be specified");
+    assert_eq!(
+        modify.1,
+        "You must provide either conditions, actions, or transforms"
+    );
     caller.ok("DeleteRule", json!({"RuleArn": one}));
     assert_eq!(
         caller.fails("DeleteRule", json!({"RuleArn": one})).0,
@@ -381,6 +390,194 @@ fn attributes_are_checked_all_or_nothing() {
     let settings = &caller.state.blueprint().balancers[0].settings;
     assert_eq!(settings.idle_timeout, Duration::from_secs(4000));
     assert_eq!(settings.xff_mode, forebay_model::XffMode::Remove);
+}
+
+/// All four were ValidationErrors `... is not recognized`, and an empty value one about its range.
+#[test]
+fn attributes_of_other_kinds_are_told_from_unknown_ones() {
+    let mut caller = Caller::new();
+    let subnets = caller.subnets();
+    let network = json!({"Name": "n", "Subnets": subnets, "Type": "network"});
+    let network = text(&caller.ok("CreateLoadBalancer", network)["LoadBalancers"][0]["LoadBalancerArn"]);
+    let pair = |key: &str, value: &str| json!([{"Key": key, "Value": value}]);
+    let input = json!({"LoadBalancerArn": network, "Attributes": pair("idle_timeout.timeout_seconds", "60")});
+    let refused = caller.fails("ModifyLoadBalancerAttributes", input);
+    let kind = "Load balancer attribute key 'idle_timeout.timeout_seconds' is not supported on load balancers with type 'network'";
+    assert_eq!(
+        refused,
+        ("InvalidConfigurationRequest".to_owned(), kind.to_owned())
+    );
+    let tcp = json!({"Name": "t", "Protocol": "TCP", "Port": 80, "VpcId": caller.vpc()});
+    let tcp = text(&caller.ok("CreateTargetGroup", tcp)["TargetGroups"][0]["TargetGroupArn"]);
+    let http = caller.group("h");
+    let mut modify = |group: &str, key: &str, value: &str| {
+        let input = json!({"TargetGroupArn": group, "Attributes": pair(key, value)});
+        caller.fails("ModifyTargetGroupAttributes", input)
+    };
+    let other = "The provided target group attribute is not supported";
+    let other = ("InvalidConfigurationRequest".to_owned(), other.to_owned());
+    assert_eq!(modify(&tcp, "slow_start.duration_seconds", "30"), other);
+    assert_eq!(modify(&http, "preserve_client_ip.enabled", "true"), other);
+    let unknown = modify(&http, "no.such", "1").1;
+    assert_eq!(unknown, "Target group attribute key 'no.such' is not recognized");
+    let empty = "A target group attribute value must be specified";
+    let empty = ("ValidationError".to_owned(), empty.to_owned());
+    assert_eq!(modify(&http, "slow_start.duration_seconds", ""), empty);
+    assert_eq!(modify(&http, "stickiness.app_cookie.cookie_name", ""), empty);
+}
+
+/// It was never told, and Terraform planned to set it again and again.
+#[test]
+fn network_balancer_tells_whether_private_link_is_checked() {
+    let mut caller = Caller::new();
+    let member = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
+    let group = json!({"GroupName": "n", "Description": "n", "VpcId": caller.vpc()});
+    let group = caller
+        .call_of(Service::Ec2, "CreateSecurityGroup", group)
+        .unwrap();
+    let groups = json!([group["GroupId"]]);
+    let mut make = |kind: &str| {
+        let input =
+            json!({"Name": kind, "Type": kind, "Subnets": caller.subnets(), "SecurityGroups": groups});
+        caller.ok("CreateLoadBalancer", input)["LoadBalancers"][0].clone()
+    };
+    let (network, plain) = (make("network"), make("application"));
+    assert_eq!(network[member], "on");
+    assert!(plain.get(member).is_none());
+    let set = |balancer: &Value, enforce: Value| {
+        let mut input = json!({"LoadBalancerArn": balancer["LoadBalancerArn"], "SecurityGroups": groups});
+        if enforce.is_string() {
+            input[member] = enforce;
+        }
+        input
+    };
+    for (enforce, told) in [(json!("off"), "off"), (Value::Null, "off"), (json!("on"), "on")] {
+        let answer = caller.ok("SetSecurityGroups", set(&network, enforce));
+        assert_eq!(answer[member], told);
+        let described = caller.ok("DescribeLoadBalancers", json!({"Names": ["network"]}));
+        assert_eq!(described["LoadBalancers"][0][member], told);
+    }
+    let (code, _) = caller.fails("SetSecurityGroups", set(&plain, json!("off")));
+    assert_eq!(code, "InvalidConfigurationRequest");
+}
+
+/// Names were looked up however long, and ARNs whatever their service and region.
+#[test]
+fn names_and_arns_that_can_be_none_of_ours() {
+    let mut caller = Caller::new();
+    let balancer = caller.balancer("web");
+    let long = json!({"Names": ["a".repeat(33)]});
+    assert_eq!(caller.fails("DescribeLoadBalancers", long).0, "ValidationError");
+    for (arn, code) in [
+        (balancer.replace("local-1", "local-2"), "ValidationError"),
+        (balancer.replace("elasticloadbalancing", "ec2"), "ValidationError"),
+        (balancer.replace("/web/", "/wab/"), "LoadBalancerNotFound"),
+    ] {
+        let tags = json!([{"Key": "a", "Value": "b"}]);
+        for (operation, input) in [
+            ("DescribeTags", json!({"ResourceArns": [arn]})),
+            ("AddTags", json!({"ResourceArns": [arn], "Tags": tags})),
+            ("RemoveTags", json!({"ResourceArns": [arn], "TagKeys": ["a"]})),
+        ] {
+            assert_eq!(caller.fails(operation, input).0, code, "{operation} {arn}");
+        }
+    }
+}
+
+/// Two certificates were an InvalidConfigurationRequest; `passthrough` with a blank ARN was a TrustStoreNotFound.
+#[test]
+fn tls_that_is_not_to_be_had() {
+    let mut caller = Caller::new();
+    let (balancer, group, certificate) = (caller.balancer("web"), caller.group("g"), caller.certificate());
+    let one = json!({"CertificateArn": certificate});
+    let mut input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
+        "Certificates": [one, one], "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    assert_eq!(
+        caller.fails("CreateListener", input.clone()).0,
+        "TooManyCertificates"
+    );
+    input["Certificates"] = json!([one]);
+    input["MutualAuthentication"] = json!({"Mode": "passthrough", "TrustStoreArn": ""});
+    let (code, message) = caller.fails("CreateListener", input);
+    assert_eq!(code, "InvalidConfigurationRequest");
+    assert!(message.contains("'passthrough' is not built yet"), "{message}");
+}
+
+/// Rules without transforms were told without the list, SetRulePriorities told those it has, an empty list counted as something to
+/// change, and a default rule was refused before its transforms were read.
+#[test]
+fn rules_are_told_and_refused_as_aws_does() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let listener = caller.listener(&balancer, 80, &group);
+    let transforms =
+        json!([{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a", "Replace": ""}]}}]);
+    let plain = caller.rule(&listener, 1, "/a");
+    let described = caller.ok("DescribeRules", json!({"ListenerArn": listener}));
+    assert_eq!(described["Rules"][0]["Transforms"], json!([]));
+    assert_eq!(described["Rules"][1]["Transforms"], json!([]));
+    let default = text(&described["Rules"][1]["RuleArn"]);
+    let set = caller.ok("ModifyRule", json!({"RuleArn": plain, "Transforms": transforms}));
+    assert_eq!(set["Rules"][0]["Transforms"], transforms);
+    let moved = json!({"RulePriorities": [{"RuleArn": plain, "Priority": 2}]});
+    assert!(
+        caller.ok("SetRulePriorities", moved)["Rules"][0]
+            .get("Transforms")
+            .is_none()
+    );
+    let both = json!({"RuleArn": plain, "Transforms": [], "ResetTransforms": true});
+    let text = "Transforms cannot be provided when resetting transforms";
+    assert_eq!(caller.fails("ModifyRule", both).1, text);
+    let nothing = json!({"RuleArn": plain, "Transforms": [], "Conditions": [], "Actions": [], "ResetTransforms": false});
+    let text = "You must provide either conditions, actions, or transforms";
+    assert_eq!(caller.fails("ModifyRule", nothing).1, text);
+    for _ in 0..2 {
+        let reset = caller.ok("ModifyRule", json!({"RuleArn": plain, "ResetTransforms": true}));
+        assert_eq!(reset["Rules"][0]["Transforms"], json!([]));
+    }
+    let wrong = json!([{"Type": "url-rewrite"}]);
+    for (rule, given, code) in [
+        (default.clone(), transforms.clone(), "OperationNotPermitted"),
+        (default.clone(), wrong.clone(), "ValidationError"),
+        (format!("{plain}0"), transforms.clone(), "RuleNotFound"),
+        (format!("{plain}0"), wrong.clone(), "ValidationError"),
+        (plain.replace("/web/", "/wab/"), wrong.clone(), "RuleNotFound"),
+        ("nonsense".to_owned(), wrong.clone(), "RuleNotFound"),
+    ] {
+        let input = json!({"RuleArn": rule, "Transforms": given});
+        assert_eq!(caller.fails("ModifyRule", input).0, code, "{rule}");
+    }
+    let reset = json!({"RuleArn": default, "ResetTransforms": true});
+    let text = format!("Default rule '{default}' cannot be modified");
+    assert_eq!(caller.fails("ModifyRule", reset).1, text);
+    let create = |listener: &str, transforms: &Value| {
+        json!({"ListenerArn": listener, "Priority": 9, "Transforms": transforms,
+            "Conditions": [{"Field": "path-pattern", "Values": ["/"]}],
+            "Actions": [{"Type": "forward", "TargetGroupArn": group}]})
+    };
+    for (listener, given, code) in [
+        (format!("{listener}0"), &transforms, "ListenerNotFound"),
+        (format!("{listener}0"), &wrong, "ValidationError"),
+        (listener.replace("/web/", "/wab/"), &wrong, "ListenerNotFound"),
+    ] {
+        assert_eq!(
+            caller.fails("CreateRule", create(&listener, given)).0,
+            code,
+            "{listener}"
+        );
+    }
+}
+
+/// It was an InvalidConfigurationRequest in words of our own.
+#[test]
+fn plain_listener_has_no_tls_policy() {
+    let mut caller = Caller::new();
+    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+    let input = json!({"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 80,
+        "SslPolicy": "ELBSecurityPolicy-2016-08", "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}]});
+    let (code, message) = caller.fails("CreateListener", input);
+    let text = "An SSL policy cannot be specifed for HTTP listeners";
+    assert_eq!((&*code, &*message), ("ValidationError", text));
 }
 
 #[test]
