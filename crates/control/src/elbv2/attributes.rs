@@ -116,7 +116,8 @@ fn unknown_key(holder: Holder, noun: &str, key: &str) -> ApiError {
         return configuration(text);
     }
     let others = holders_of(key);
-    if is_group(holder) && others.iter().any(|&other| is_group(other)) {
+    // Of GENEVE groups the live service was seen not to recognize those of others.
+    if is_group(holder) && holder != Holder::GeneveGroup && others.iter().any(|&other| is_group(other)) {
         return configuration("The provided target group attribute is not supported");
     }
     if let Some(kind) = balancer_word(holder)

@@ -409,6 +409,8 @@ fn attributes_of_other_kinds_are_told_from_unknown_ones() {
     );
     let tcp = json!({"Name": "t", "Protocol": "TCP", "Port": 80, "VpcId": caller.vpc()});
     let tcp = text(&caller.ok("CreateTargetGroup", tcp)["TargetGroups"][0]["TargetGroupArn"]);
+    let geneve = json!({"Name": "v", "Protocol": "GENEVE", "Port": 6081, "VpcId": caller.vpc()});
+    let geneve = text(&caller.ok("CreateTargetGroup", geneve)["TargetGroups"][0]["TargetGroupArn"]);
     let http = caller.group("h");
     let mut modify = |group: &str, key: &str, value: &str| {
         let input = json!({"TargetGroupArn": group, "Attributes": pair(key, value)});
@@ -418,6 +420,11 @@ fn attributes_of_other_kinds_are_told_from_unknown_ones() {
     let other = ("InvalidConfigurationRequest".to_owned(), other.to_owned());
     assert_eq!(modify(&tcp, "slow_start.duration_seconds", "30"), other);
     assert_eq!(modify(&http, "preserve_client_ip.enabled", "true"), other);
+    let foreign = modify(&geneve, "slow_start.duration_seconds", "30").1;
+    assert_eq!(
+        foreign,
+        "Target group attribute key 'slow_start.duration_seconds' is not recognized"
+    );
     let unknown = modify(&http, "no.such", "1").1;
     assert_eq!(unknown, "Target group attribute key 'no.such' is not recognized");
     let empty = "A target group attribute value must be specified";
