@@ -391,18 +391,3 @@ pub(crate) enum CredentialsVerb {
         profile: String,
     },
 }
-
-/// The only error text that names the directory and what to do about it.
-pub(crate) fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| {
-            format!(
-                "cannot make the data directory {}: choose another --data-dir",
-                dir.display()
-            )
-        })
-}

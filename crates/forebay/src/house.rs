@@ -1,6 +1,7 @@
 //! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 
-use crate::args::{BufferMemory, UpArgs, make_data_dir};
+use crate::args::{BufferMemory, UpArgs};
+use crate::data_dir::make_data_dir;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use forebay_agent::Keeper;
@@ -129,8 +130,12 @@ impl House {
         forebay_proxy::raise_descriptor_limit();
         make_data_dir(&args.data.data_dir)?;
         let keys = args.data.data_dir.join("credentials");
+        credentials::tighten(&keys)?;
         if !keys.exists() {
             credentials::create(&keys, "default").context("cannot write the credentials file")?;
+        }
+        if !args.no_auth {
+            credentials::check(&keys)?;
         }
         let api = listen(args.api, "--api")?;
         let admin = listen(args.admin, "--admin")?;

@@ -1,6 +1,7 @@
 //! `forebay credentials`.
 
-use crate::args::{CredentialsArgs, CredentialsVerb, make_data_dir};
+use crate::args::{CredentialsArgs, CredentialsVerb};
+use crate::data_dir::make_data_dir;
 use forebay_gateway::credentials;
 
 pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {

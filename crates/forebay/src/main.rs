@@ -3,6 +3,7 @@
 
 mod agent;
 mod args;
+mod data_dir;
 mod demo;
 mod experiment;
 mod house;
