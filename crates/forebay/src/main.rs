@@ -11,25 +11,26 @@ mod keys;
 mod load;
 mod log;
 mod made;
+mod out;
+mod said;
 mod sample;
 mod signed;
 mod top;
 mod up;
 
 use args::{Cli, Command};
-use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(done) = agent::resumed(log::start) {
         return ended(done);
     }
-    let cli = Cli::parse();
+    let cli: Cli = said::parse();
     let filter = cli.filter();
-    log::start(&filter);
+    log::start(&filter, cli.log_format);
     ended(match cli.command {
         Command::Up(args) => up::run(*args),
-        Command::Agent(args) => agent::run(&args, filter),
+        Command::Agent(args) => agent::run(&args, filter, cli.log_format),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 
 fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     let code = done.unwrap_or_else(|error| {
-        log::say(format_args!("forebay: {error:#}"));
+        log::say(tracing::Level::ERROR, format_args!("forebay: {error:#}"));
         ExitCode::FAILURE
     });
     log::finish();

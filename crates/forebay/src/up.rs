@@ -2,8 +2,7 @@
 
 use crate::args::UpArgs;
 use crate::house::House;
-use crate::log;
-use std::io::Write as _;
+use crate::{log, out};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,22 +15,22 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
             _ = terminate.recv() => return Ok(ExitCode::FAILURE),
         };
-        println!(
+        out::line(format_args!(
             "forebay ready api=http://{} admin=http://{} dns=off data={}",
             house.api,
             house.admin,
             house.data_dir.display()
-        );
-        std::io::stdout().flush()?;
+        ))?;
         house.announced();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         // Standard error may be closed, or full: that must not stop the drain.
-        log::say(format_args!(
-            "forebay: finishing requests; once more to end at once"
-        ));
+        log::say(
+            tracing::Level::INFO,
+            format_args!("forebay: finishing requests; once more to end at once"),
+        );
         tokio::select! {
             stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
             _ = interrupt.recv() => at_once(),
