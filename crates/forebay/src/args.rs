@@ -1,6 +1,7 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
 use crate::agent::AgentArgs;
+use crate::ask::HealthArgs;
 use crate::experiment::Experiment;
 use crate::log::LogFormat;
 use crate::said::{self, address};
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     },
     /// Watch groups, targets, slots and queues of a running Forebay
     Top(TopArgs),
+    /// Tell whether a running Forebay serves, for probes: ends with 0 or 1
+    Health(HealthArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
 }

@@ -2,22 +2,18 @@
 
 use crate::args::{BufferMemory, UpArgs};
 use crate::data_dir::make_data_dir;
+use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use bytes::Bytes;
 use forebay_agent::Keeper;
 use forebay_control::{Publish, Seen, State, finish_deregistration};
-use forebay_gateway::front::{self, Answer, Visit};
+use forebay_gateway::front;
 use forebay_gateway::{Bounds, Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
-use forebay_node::{Channels, Node, Sampling};
+use forebay_node::{Channels, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
-use forebay_telemetry::Source;
-use forebay_telemetry::logs::{Logs, Tally};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use forebay_telemetry::logs::Logs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +36,10 @@ pub(crate) struct House {
     pub(crate) credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
+    shown: Arc<Shown>,
     stop: watch::Sender<bool>,
+    /// Ends the admin address, which is the last to go.
+    ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
 }
@@ -76,53 +75,6 @@ impl Seen for Plane {
     }
 }
 
-/// The data plane, as the admin address shows it.
-struct Shown {
-    plane: Arc<DataPlane>,
-    logs: Arc<Logs>,
-    began: std::time::Instant,
-}
-
-impl Source for Shown {
-    fn read(&self, read: &mut dyn FnMut(&Node)) {
-        self.plane.with_node(|node| read(node));
-    }
-
-    fn tally(&self) -> &Tally {
-        self.logs.tally()
-    }
-
-    fn own_lines_dropped(&self) -> u64 {
-        crate::log::dropped()
-    }
-
-    fn health(&self) -> serde_json::Value {
-        let served = self.plane.served();
-        let failures: Vec<_> = served
-            .failures
-            .iter()
-            .map(|failure| {
-                serde_json::json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
-            })
-            .collect();
-        serde_json::json!({
-            "status": if failures.is_empty() { "ok" } else { "impaired" },
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.began.elapsed().as_secs(),
-            "picture_version": served.picture.version,
-            "listeners": served.picture.listeners.len(),
-            "target_groups": served.picture.groups.len(),
-            "listeners_not_bound": failures,
-        })
-    }
-}
-
-impl Answer for Shown {
-    async fn answer(&self, _: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        forebay_telemetry::answer(&request, self)
-    }
-}
-
 impl House {
     /// Starts everything. When it returns, traffic is served and calls are answered.
     pub(crate) async fn start(args: UpArgs) -> anyhow::Result<House> {
@@ -139,6 +91,13 @@ impl House {
         }
         let api = listen(args.api, "--api")?;
         let admin = listen(args.admin, "--admin")?;
+        let shown = Arc::new(Shown::default());
+        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        admin.set_nonblocking(true)?;
+        let admin = tokio::net::TcpListener::from_std(admin)?;
+        // From now on, and to the very end: whoever probes must be told of the start and of the drain.
+        let (ended, end) = watch::channel(false);
+        tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, Arc::clone(&shown), until(end)));
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let quotas = args.quota.iter().cloned().collect();
         let state = state(&args, kept)?.configured(args.dialect(), quotas);
@@ -168,25 +127,22 @@ impl House {
             check_signatures: !args.no_auth,
             allow_reset: args.enable_reset,
         };
+        shown.serves(Served {
+            plane: Arc::clone(&plane),
+            logs: Arc::clone(&logs),
+            writer: writer.clone(),
+            began: std::time::Instant::now(),
+        });
         let desk = Arc::new(Desk::new(manners, Credentials::new(&keys), writer, seed));
         let (stop, stopped) = watch::channel(false);
-        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         let serving = tokio::spawn(forebay_gateway::serve(
             api,
             Bounds {
                 connections: Affordable::now().api,
             },
             desk,
-            until(stopped.clone()),
+            until(stopped),
         ));
-        admin.set_nonblocking(true)?;
-        let admin = tokio::net::TcpListener::from_std(admin)?;
-        let shown = Arc::new(Shown {
-            plane: Arc::clone(&plane),
-            logs: Arc::clone(&logs),
-            began: std::time::Instant::now(),
-        });
-        tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, shown, until(stopped)));
         Ok(House {
             api: api_address,
             admin: admin_address,
@@ -194,7 +150,9 @@ impl House {
             credentials: keys,
             plane,
             logs,
+            shown,
             stop,
+            ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
         })
@@ -207,6 +165,7 @@ impl House {
 
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
         let logs = self.logs;
@@ -221,6 +180,7 @@ impl House {
         if let Ok(served) = served {
             served??;
         }
+        self.ended.send_replace(true);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 mod agent;
 mod args;
+mod ask;
 mod data_dir;
 mod demo;
 mod experiment;
@@ -14,6 +15,7 @@ mod made;
 mod out;
 mod said;
 mod sample;
+mod shown;
 mod signed;
 mod top;
 mod up;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
+        Command::Health(args) => ask::run(&args),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
     })
 }

@@ -1,5 +1,6 @@
 //! The node's counters in Prometheus' text format, gathered anew for each scrape.
 
+use crate::admin::Standing;
 use crate::handshakes::handshakes;
 use crate::logs::{Log, Sink, Tally};
 use crate::queues::queues;
@@ -75,8 +76,22 @@ pub(crate) fn dimension(arn: &str) -> String {
     tail.strip_prefix("loadbalancer/").unwrap_or(tail).to_owned()
 }
 
-/// All counters as Prometheus reads them.
-pub fn render(node: &Node, tally: &Tally, own_lines_dropped: u64) -> String {
+/// What the process knows of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Lines of its own log that were not written.
+    pub lines_dropped: u64,
+    /// How it is.
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StandingLabels {
+    status: &'static str,
+}
+
+/// All counters in OpenMetrics' text.
+pub fn render(node: &Node, tally: &Tally, own: Own) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
@@ -86,12 +101,25 @@ pub fn render(node: &Node, tally: &Tally, own_lines_dropped: u64) -> String {
     queues(node, &mut registry);
     logs(tally, &mut registry);
     let dropped = Counter::<u64>::default();
-    dropped.inc_by(own_lines_dropped);
+    dropped.inc_by(own.lines_dropped);
     registry.register(
         "process_log_lines_dropped",
         "Lines of the process's own log left out: too many of a kind, or standard error did not take them",
         dropped,
     );
+    let standings = Family::<StandingLabels, Gauge>::default();
+    registry.register(
+        "health",
+        "1 for the status that the health page has, 0 for the others",
+        standings.clone(),
+    );
+    for standing in Standing::ALL {
+        let labels = StandingLabels {
+            status: standing.word(),
+        };
+        let is_it = i64::from(standing == own.standing);
+        standings.get_or_create(&labels).set(is_it);
+    }
     let mut text = String::new();
     // Writing into a String can't fail; a metric without its line would show at the first scrape.
     if encode(&mut text, &registry).is_err() {
@@ -356,6 +384,13 @@ mod tests {
             dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
             "targetgroup/t/2"
         );
-        assert!(render(&Node::new(1), &Tally::default(), 0).ends_with("# EOF\n"));
+        let own = Own {
+            lines_dropped: 0,
+            standing: Standing::Impaired,
+        };
+        let text = render(&Node::new(1), &Tally::default(), own);
+        assert!(text.ends_with("# EOF\n"));
+        assert!(text.contains("forebay_health{status=\"impaired\"} 1\n"), "{text}");
+        assert!(text.contains("forebay_health{status=\"ok\"} 0\n"), "{text}");
     }
 }
