@@ -96,7 +96,8 @@ pub(crate) struct DataDir {
 #[command(after_help = "\
 Once it serves, it prints one line to standard output:
   forebay ready api=http://127.0.0.1:4566 admin=http://127.0.0.1:4567 dns=off data=forebay-data
-SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once.
+SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once. SIGHUP begins new log files, connects anew to
+sockets of --live-log and reads the credentials again; SIGUSR1 and SIGUSR2 do nothing.
 
 Examples:
   forebay up

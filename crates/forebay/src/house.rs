@@ -36,6 +36,7 @@ pub(crate) struct House {
     pub(crate) credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
+    desk: Arc<Desk>,
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
     /// Ends the admin address, which is the last to go.
@@ -140,7 +141,7 @@ impl House {
             Bounds {
                 connections: Affordable::now().api,
             },
-            desk,
+            Arc::clone(&desk),
             until(stopped),
         ));
         Ok(House {
@@ -150,6 +151,7 @@ impl House {
             credentials: keys,
             plane,
             logs,
+            desk,
             shown,
             stop,
             ended,
@@ -161,6 +163,14 @@ impl House {
     /// What had to be said on standard output is said: log lines may follow there.
     pub(crate) fn announced(&self) {
         self.logs.go();
+    }
+
+    /// Opens logs anew and reads the credentials again; traffic does not notice.
+    pub(crate) fn look_again(&self) {
+        if !self.logs.reopen() {
+            tracing::warn!("a log's writer is far behind: its files were not opened anew");
+        }
+        self.desk.read_again();
     }
 
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.

@@ -10,6 +10,12 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut again = signal(SignalKind::hangup())?;
+        // Held, they are ignored: of old, tools that rotate logs send one of them, and each would end the process.
+        let _ignored = (
+            signal(SignalKind::user_defined1())?,
+            signal(SignalKind::user_defined2())?,
+        );
         let house = tokio::select! {
             house = House::start(args) => house?,
             _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
@@ -22,9 +28,16 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             house.data_dir.display()
         ))?;
         house.announced();
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = again.recv() => {
+                    house.look_again();
+                    let told = format_args!("forebay: logs are opened anew, and credentials read again");
+                    log::say(tracing::Level::INFO, told);
+                }
+            }
         }
         // Standard error may be closed, or full: that must not stop the drain.
         log::say(

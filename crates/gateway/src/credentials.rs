@@ -109,6 +109,11 @@ impl Credentials {
         }
     }
 
+    /// The next call reads the file again.
+    pub(crate) fn forget(&self) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).mark = None;
+    }
+
     /// The secret of an access key id. A file that is gone or cannot be read lets nobody in.
     pub fn secret(&self, access_key: &str) -> Option<String> {
         let mark = fs::metadata(&self.path)

@@ -21,7 +21,7 @@ more than --max-concurrency are there at once. See docs/target-control.md.
 Once it serves, it prints one line to standard output:
   forebay agent ready data=0.0.0.0:80 control=0.0.0.0:3000
 SIGTERM (or Ctrl-C) stops granting, finishes what is in flight and ends with 0; a second one ends at once.
-SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the admin address sets it.
+SIGHUP changes nothing: certificates are read at start. SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the admin address sets it.
 
 Examples:
   forebay agent --data-address 0.0.0.0:80 --control-address 0.0.0.0:3000 --destination-address 127.0.0.1:8080

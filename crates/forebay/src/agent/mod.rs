@@ -165,6 +165,7 @@ impl Agent {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut raise = signal(SignalKind::user_defined1())?;
         let mut lower = signal(SignalKind::user_defined2())?;
+        let mut again = signal(SignalKind::hangup())?;
         let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
         if let Some(address) = settled.admin {
             let listener = tokio::net::TcpListener::bind(address)
@@ -185,6 +186,10 @@ impl Agent {
                 _ = terminate.recv() => break,
                 _ = raise.recv() => self.shift(1),
                 _ = lower.recv() => self.shift(-1),
+                _ = again.recv() => {
+                    let told = format_args!("forebay agent: nothing to open or read again; a new certificate needs a new start");
+                    log::say(tracing::Level::INFO, told);
+                }
             }
         }
         // Standard error may be closed, or full: that must not stop the drain.
