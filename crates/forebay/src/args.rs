@@ -2,6 +2,7 @@
 
 use crate::agent::AgentArgs;
 use crate::ask::HealthArgs;
+use crate::env::EnvArgs;
 use crate::experiment::Experiment;
 use crate::log::LogFormat;
 use crate::said::{self, address};
@@ -26,8 +27,7 @@ use std::path::{Path, PathBuf};
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at
   forebay up                        serve the AWS APIs and the load balancers made with them
-  export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=local-1 \\
-         AWS_SHARED_CREDENTIALS_FILE=$PWD/forebay-data/credentials
+  eval \"$(forebay env)\"             have AWS's tools talk to it, in this shell
   aws elbv2 describe-load-balancers"
 )]
 pub(crate) struct Cli {
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Tell whether a running Forebay serves, for probes: ends with 0 or 1
     Health(HealthArgs),
+    /// Print what a shell needs for AWS's tools to talk to this Forebay: eval "$(forebay env)"
+    Env(EnvArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
 }
@@ -273,7 +275,8 @@ fn account(text: &str) -> anyhow::Result<String> {
     }
 }
 
-fn region(text: &str) -> anyhow::Result<String> {
+/// A region's name.
+pub(crate) fn region(text: &str) -> anyhow::Result<String> {
     let is_word = |word: &str| {
         !word.is_empty()
             && word
@@ -283,7 +286,9 @@ fn region(text: &str) -> anyhow::Result<String> {
     if text.len() <= 32 && text.split('-').all(is_word) {
         Ok(text.to_owned())
     } else {
-        bail!("a region is small letters and digits, in words with hyphens between them, such as local-1 or eu-west-3")
+        bail!(
+            "a region is small letters and digits, in words with hyphens between them, such as local-1 or eu-west-3"
+        )
     }
 }
 

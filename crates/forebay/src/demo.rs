@@ -3,8 +3,8 @@
 use crate::args::{DemoArgs, UpArgs};
 use crate::house::House;
 use crate::load::{self, Outcome};
-use crate::out;
 use crate::made::{Made, free_port, make};
+use crate::out;
 use crate::sample::{self, SampleArgs};
 use crate::signed::Caller;
 use crate::up::runtime;
@@ -51,7 +51,10 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         ..UpArgs::scratch(dir.path(), args.address_pool)
     })
     .await?;
-    out::line(format_args!("Forebay serves the AWS APIs at http://{}.", house.api))?;
+    out::line(format_args!(
+        "Forebay serves the AWS APIs at http://{}.",
+        house.api
+    ))?;
     let targets = start_targets()?;
     let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
     let port = free_port(8080)?;
@@ -159,7 +162,10 @@ fn print_table(outcome: &Outcome, seconds: u64) -> anyhow::Result<()> {
     out::line(format_args!("  p50        {:>10.2} ms", millis(0.5)))?;
     out::line(format_args!("  p99        {:>10.2} ms", millis(0.99)))?;
     out::line(format_args!(""))?;
-    out::line(format_args!("  {:<10} {:>10} {:>8}", "target", "requests", "share"))?;
+    out::line(format_args!(
+        "  {:<10} {:>10} {:>8}",
+        "target", "requests", "share"
+    ))?;
     for (name, &count) in &outcome.by_target {
         out::line(format_args!("  {name:<10} {count:>10} {:>7.1}%", share(count)))?;
     }
@@ -177,16 +183,17 @@ fn print_next(house: &House, made: &Made, port: u16) -> anyhow::Result<()> {
     out::line(format_args!("  curl http://{}:{port}/headers", made.dns_name))?;
     out::line(format_args!("  curl http://{}/metrics", house.admin))?;
     out::line(format_args!(""))?;
+    let program = std::env::args().next().unwrap_or_else(|| "forebay".to_owned());
     out::line(format_args!(
-        "  export AWS_ENDPOINT_URL=http://{} AWS_REGION=local-1 \\",
-        house.api
-    ))?;
-    out::line(format_args!(
-        "         AWS_SHARED_CREDENTIALS_FILE={}",
-        house.credentials.display()
+        "  eval \"$({program} env --api {} --data-dir {})\"",
+        house.api,
+        house.data_dir.display()
     ))?;
     out::line(format_args!("  aws elbv2 describe-load-balancers --names demo"))?;
-    out::line(format_args!("  aws elbv2 describe-listeners --load-balancer-arn {}", made.arn))?;
+    out::line(format_args!(
+        "  aws elbv2 describe-listeners --load-balancer-arn {}",
+        made.arn
+    ))?;
     out::line(format_args!(""))?;
     out::line(format_args!("Ctrl-C ends it and deletes its directory."))?;
     Ok(())

@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod data_dir;
 mod demo;
+mod env;
 mod experiment;
 mod house;
 mod keys;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
         Command::Health(args) => ask::run(&args),
+        Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
     })
 }

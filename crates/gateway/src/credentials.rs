@@ -207,6 +207,20 @@ pub fn list(path: &Path) -> Result<Vec<Listed>, CredentialsError> {
     Ok(keyed.collect())
 }
 
+/// A profile's key; none if there is no such profile, or it has none.
+pub fn find(path: &Path, profile: &str) -> Result<Option<Key>, CredentialsError> {
+    let text = read(path)?;
+    checked(path, &text)?;
+    let found = profiles(&text).into_iter().find(|(name, _)| name == profile);
+    Ok(found.and_then(|(profile, mut facts)| {
+        Some(Key {
+            profile,
+            access_key: facts.remove("aws_access_key_id")?,
+            secret: facts.remove("aws_secret_access_key")?,
+        })
+    }))
+}
+
 /// Takes a profile out of the file; everything else stays as it is.
 pub fn delete(path: &Path, profile: &str) -> Result<(), CredentialsError> {
     let _lock = lock(path)?;
@@ -276,7 +290,10 @@ fn checked(path: &Path, text: &str) -> Result<(), CredentialsError> {
             return damaged(number, "stands before any [PROFILE]");
         }
     }
-    let headers = text.lines().enumerate().filter(|(_, line)| header(line).is_some());
+    let headers = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| header(line).is_some());
     for ((number, _), (_, facts)) in headers.zip(profiles(text)) {
         let held = |name: &str| facts.get(name).is_some_and(|value| !value.is_empty());
         match (held("aws_access_key_id"), held("aws_secret_access_key")) {
@@ -405,6 +422,8 @@ mod tests {
             Err(CredentialsError::Exists(_))
         ));
         assert!(matches!(create(&path, "a]\nb"), Err(CredentialsError::Name(_))));
+        assert!(find(&path, "default").unwrap() == Some(first.clone()));
+        assert!(find(&path, "third").unwrap().is_none());
         let listed: Vec<String> = list(&path).unwrap().into_iter().map(|key| key.profile).collect();
         assert_eq!(listed, ["default", "second"]);
         delete(&path, "default").unwrap();

@@ -63,6 +63,8 @@ async fn unsigned_and_wrong_signatures_are_refused() {
     let reply = house.call("Action=DescribeTargetGroups").await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("<Code>InvalidClientTokenId</Code>"));
+    // It said that the token was invalid and no more: with a key of AWS in the environment nobody knew what to do.
+    assert!(reply.body.contains("forebay env"), "{}", reply.body);
 }
 
 #[tokio::test]
