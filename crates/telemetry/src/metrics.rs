@@ -96,6 +96,7 @@ pub fn render(node: &Node, tally: &Tally, own: Own) -> String {
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
     targets(node, &mut registry);
+    latencies(node, &mut registry);
     standings(node, &mut registry);
     handshakes(node, &mut registry);
     queues(node, &mut registry);
@@ -313,6 +314,36 @@ fn targets(node: &Node, registry: &mut Registry) {
                 .get_or_create(&labels)
                 .inc_by(sum(&|totals| &totals.answers[index]));
         }
+    }
+}
+
+/// How long targets take.
+fn latencies(node: &Node, registry: &mut Registry) {
+    let successes = Family::<TargetLabels, Counter>::default();
+    let latency = Family::<TargetLabels, Counter<f64, AtomicU64>>::default();
+    registry.register(
+        "target_successes",
+        "Requests that a target answered with success",
+        successes.clone(),
+    );
+    registry.register(
+        "target_latency_seconds",
+        "Their times to the answer's head together (TargetResponseTime is this over target_successes_total)",
+        latency.clone(),
+    );
+    for (arn, id, port, _, stats) in node.targets() {
+        let labels = TargetLabels {
+            target_group: dimension(arn),
+            target: format!("{id}:{port}"),
+        };
+        let sum = |read: fn(&TargetTotals) -> &AtomicU64| -> u64 {
+            stats.totals.iter().map(|shard| read(shard).load(Relaxed)).sum()
+        };
+        let us = sum(|totals| &totals.latency_us);
+        successes
+            .get_or_create(&labels)
+            .inc_by(sum(|totals| &totals.successes));
+        latency.get_or_create(&labels).inc_by(us as f64 / 1e6);
     }
 }
 
