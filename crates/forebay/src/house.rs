@@ -81,24 +81,12 @@ impl House {
     pub(crate) async fn start(args: UpArgs) -> anyhow::Result<House> {
         args.check()?;
         forebay_proxy::raise_descriptor_limit();
-        make_data_dir(&args.data.data_dir)?;
-        let keys = args.data.data_dir.join("credentials");
-        credentials::tighten(&keys)?;
-        if !keys.exists() {
-            credentials::create(&keys, "default").context("cannot write the credentials file")?;
-        }
-        if !args.no_auth {
-            credentials::check(&keys)?;
-        }
+        let keys = keys(&args)?;
         let api = listen(args.api, "--api")?;
         let admin = listen(args.admin, "--admin")?;
-        let shown = Arc::new(Shown::default());
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
-        admin.set_nonblocking(true)?;
-        let admin = tokio::net::TcpListener::from_std(admin)?;
         // From now on, and to the very end: whoever probes must be told of the start and of the drain.
-        let (ended, end) = watch::channel(false);
-        tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, Arc::clone(&shown), until(end)));
+        let (shown, ended) = show(admin)?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let quotas = args.quota.iter().cloned().collect();
         let state = state(&args, kept)?.configured(args.dialect(), quotas);
@@ -122,19 +110,13 @@ impl House {
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(end_drains(writer.clone(), drained));
-        let manners = Manners {
-            account: args.account_id.clone(),
-            region: args.region.clone(),
-            check_signatures: !args.no_auth,
-            allow_reset: args.enable_reset,
-        };
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
             writer: writer.clone(),
             began: std::time::Instant::now(),
         });
-        let desk = Arc::new(Desk::new(manners, Credentials::new(&keys), writer, seed));
+        let desk = Arc::new(Desk::new(manners(&args), Credentials::new(&keys), writer, seed));
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(forebay_gateway::serve(
             api,
@@ -193,6 +175,41 @@ impl House {
         self.ended.send_replace(true);
         Ok(())
     }
+}
+
+/// How calls are treated.
+fn manners(args: &UpArgs) -> Manners {
+    Manners {
+        account: args.account_id.clone(),
+        region: args.region.clone(),
+        check_signatures: !args.no_auth,
+        allow_reset: args.enable_reset,
+    }
+}
+
+/// The credentials file in its directory, both made if need be.
+fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
+    make_data_dir(&args.data.data_dir)?;
+    let keys = args.data.data_dir.join("credentials");
+    credentials::tighten(&keys)?;
+    if !keys.exists() {
+        credentials::create(&keys, "default").context("cannot write the credentials file")?;
+    }
+    if !args.no_auth {
+        credentials::check(&keys)?;
+    }
+    Ok(keys)
+}
+
+/// Serves the admin address until what comes back is told to end, or is gone.
+fn show(admin: TcpListener) -> anyhow::Result<(Arc<Shown>, watch::Sender<bool>)> {
+    let shown = Arc::new(Shown::default());
+    admin.set_nonblocking(true)?;
+    let admin = tokio::net::TcpListener::from_std(admin)?;
+    let (ended, end) = watch::channel(false);
+    let pages = Arc::clone(&shown);
+    tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, pages, until(end)));
+    Ok((shown, ended))
 }
 
 /// How the data plane is to run.
