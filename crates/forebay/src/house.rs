@@ -147,6 +147,11 @@ impl House {
         self.logs.go();
     }
 
+    /// Tells in the log what becomes of targets from now on.
+    pub(crate) fn watch(&self) {
+        crate::watch::start(&self.plane);
+    }
+
     /// Opens logs anew and reads the credentials again; traffic does not notice.
     pub(crate) fn look_again(&self) {
         if !self.logs.reopen() {

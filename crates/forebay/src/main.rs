@@ -20,6 +20,7 @@ mod shown;
 mod signed;
 mod top;
 mod up;
+mod watch;
 
 use args::{Cli, Command};
 use std::process::ExitCode;

@@ -28,6 +28,7 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             house.data_dir.display()
         ))?;
         house.announced();
+        house.watch();
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,

@@ -1,5 +1,6 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
+use crate::reason::Reason;
 use crate::roster::Roster;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -43,6 +44,8 @@ pub struct BalancerStats {
     pub requests: AtomicU64,
     /// Answers made here, by hundreds of their status (index 2 to 5).
     pub own: [AtomicU64; 6],
+    /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
+    pub failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
     /// Connections accepted.
     pub connections: AtomicU64,
     /// Connections refused because too many were open.
