@@ -14,7 +14,7 @@ from house import BINARY, Balancer, House, Sample, get, wait
 
 
 def once(house, *flags):
-    command = [BINARY, "top", "--once", "--interval", "0.3", "--admin", house.admin.removeprefix("http://"), *flags]
+    command = [BINARY, "top", "--once", "--interval", "0.3", "--admin", house.admin, *flags]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
 
 
@@ -57,8 +57,10 @@ def table(house, balancer):
     assert "\x1b" not in shown.stdout, "plain text"
     head, group, *targets = shown.stdout.splitlines()
     assert "WAITING" in head, head
-    # Name, requests a second, slots, busy, free, used, waiting.
-    assert group.split()[2:7] == ["2", "2", "0", "100%", "4"], group
+    # Name, requests a second, latency (of none: nothing was answered in between), slots, busy, free, used, waiting.
+    assert group.split()[2:8] == ["-", "2", "2", "0", "100%", "4"], group
+    assert all(len(line) <= 100 and "-0.0" not in line for line in shown.stdout.splitlines()), shown.stdout
+    targets = [line for line in targets if not line.startswith("  (")]
     assert len(targets) == 2 and all(line.startswith("  ") and " healthy" in line for line in targets), targets
 
 

@@ -1,10 +1,15 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
 use crate::agent::AgentArgs;
+use crate::ask::HealthArgs;
+use crate::env::EnvArgs;
 use crate::experiment::Experiment;
+use crate::log::LogFormat;
+use crate::said::{self, address};
 use crate::sample::SampleArgs;
 use crate::top::TopArgs;
 use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use forebay_control::Dialect;
 use forebay_telemetry::logs::{LiveSink, Log};
@@ -22,15 +27,17 @@ use std::path::{Path, PathBuf};
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at
   forebay up                        serve the AWS APIs and the load balancers made with them
-  export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=local-1 \\
-         AWS_SHARED_CREDENTIALS_FILE=$PWD/forebay-data/credentials
+  eval \"$(forebay env)\"             have AWS's tools talk to it, in this shell
   aws elbv2 describe-load-balancers"
 )]
 pub(crate) struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]. A level alone is for
     /// Forebay's own lines; libraries speak where they are named, as in `warn,h2=debug`
-    #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER")]
+    #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER", value_parser = said::filter)]
     pub(crate) log: Option<String>,
+    /// What log lines are
+    #[arg(long, env = "FOREBAY_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -64,6 +71,10 @@ pub(crate) enum Command {
     },
     /// Watch groups, targets, slots and queues of a running Forebay
     Top(TopArgs),
+    /// Tell whether a running Forebay serves, for probes: ends with 0 or 1
+    Health(HealthArgs),
+    /// Print what a shell needs for AWS's tools to talk to this Forebay: eval "$(forebay env)"
+    Env(EnvArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
 }
@@ -87,7 +98,8 @@ pub(crate) struct DataDir {
 #[command(after_help = "\
 Once it serves, it prints one line to standard output:
   forebay ready api=http://127.0.0.1:4566 admin=http://127.0.0.1:4567 dns=off data=forebay-data
-SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once.
+SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once. SIGHUP begins new log files, connects anew to
+sockets of --live-log and reads the credentials again; SIGUSR1 and SIGUSR2 do nothing.
 
 Examples:
   forebay up
@@ -104,7 +116,8 @@ pub(crate) struct UpArgs {
         long,
         env = "FOREBAY_API",
         default_value = "127.0.0.1:4566",
-        value_name = "ADDR:PORT"
+        value_name = "ADDR:PORT",
+        value_parser = address
     )]
     pub(crate) api: SocketAddr,
     /// Where metrics and health are served; port 0 takes a free one
@@ -112,19 +125,20 @@ pub(crate) struct UpArgs {
         long,
         env = "FOREBAY_ADMIN",
         default_value = "127.0.0.1:4567",
-        value_name = "ADDR:PORT"
+        value_name = "ADDR:PORT",
+        value_parser = address
     )]
     pub(crate) admin: SocketAddr,
     /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
     /// take to 127.0.0.1
-    #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT")]
+    #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
     pub(crate) dns: Option<SocketAddr>,
     /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another
     /// [default: 127.64.0.0/10, or what the data directory was made with]
     #[arg(long, env = "FOREBAY_ADDRESS_POOL", value_name = "CIDR")]
     pub(crate) address_pool: Option<Ipv4Net>,
     /// The region of callers that name none
-    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1")]
+    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
     pub(crate) region: String,
     /// The account of every caller: twelve digits
     #[arg(long, env = "FOREBAY_ACCOUNT_ID", default_value = "000000000000", value_parser = account)]
@@ -133,10 +147,10 @@ pub(crate) struct UpArgs {
     #[arg(long, env = "FOREBAY_STACK", value_name = "FILE")]
     pub(crate) stack: Option<PathBuf>,
     /// Do not check signatures. Anyone who reaches the port may do anything: loopback only
-    #[arg(long, env = "FOREBAY_NO_AUTH")]
+    #[arg(long, env = "FOREBAY_NO_AUTH", value_parser = BoolishValueParser::new())]
     pub(crate) no_auth: bool,
     /// Let `POST /moto-api/reset` delete everything, for test suites that need it. It asks for no signature: loopback only
-    #[arg(long, env = "FOREBAY_ENABLE_RESET")]
+    #[arg(long, env = "FOREBAY_ENABLE_RESET", value_parser = BoolishValueParser::new())]
     pub(crate) enable_reset: bool,
     /// Whose habits API answers follow: `moto` accepts and echoes what suites written against that mock expect, and AWS
     /// would refuse [default: aws; with --enable-reset, which only such suites use, moto]
@@ -150,7 +164,7 @@ pub(crate) struct UpArgs {
     pub(crate) workers: Option<u16>,
     /// Client connections open at once; one more is answered 503 and closed [default: what the limit on open files allows, of which a
     /// part is kept for connections to targets, the API, probes and logs]
-    #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N")]
+    #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N", value_parser = connections)]
     pub(crate) max_connections: Option<usize>,
     /// Bytes that buffers of requests may hold, windows of HTTP/2 included; K, M and G are understood. A request that finds no
     /// more is answered 503. What a connection costs by itself is bounded by --max-connections. `auto` is half of what the
@@ -236,6 +250,14 @@ impl UpArgs {
                 );
             }
         }
+        for log in Log::ALL {
+            if self.live_log.iter().filter(|(live, _)| *live == log).count() > 1 {
+                bail!(
+                    "--live-log is given twice for the {} log: its lines go to one place",
+                    log.word()
+                );
+            }
+        }
         if let Some(pool) = self.address_pool
             && pool.prefix_len() > 24
         {
@@ -251,6 +273,28 @@ fn account(text: &str) -> anyhow::Result<String> {
     } else {
         bail!("an account id is twelve digits, such as 123456789012")
     }
+}
+
+/// A region's name.
+pub(crate) fn region(text: &str) -> anyhow::Result<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    if text.len() <= 32 && text.split('-').all(is_word) {
+        Ok(text.to_owned())
+    } else {
+        bail!(
+            "a region is small letters and digits, in words with hyphens between them, such as local-1 or eu-west-3"
+        )
+    }
+}
+
+fn connections(text: &str) -> anyhow::Result<usize> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.context("connections are a number from 1 on; leave the flag out for as many as open files allow")
 }
 
 fn dialect(text: &str) -> anyhow::Result<Dialect> {
@@ -276,7 +320,8 @@ fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {
     }
 }
 
-fn ratio(text: &str) -> anyhow::Result<f64> {
+/// A number from 0 to 1.
+pub(crate) fn ratio(text: &str) -> anyhow::Result<f64> {
     let ratio: f64 = text.parse().context("a ratio is a number from 0 to 1")?;
     if (0.0..=1.0).contains(&ratio) {
         Ok(ratio)
@@ -390,19 +435,4 @@ pub(crate) enum CredentialsVerb {
         /// The profile's name
         profile: String,
     },
-}
-
-/// The only error text that names the directory and what to do about it.
-pub(crate) fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| {
-            format!(
-                "cannot make the data directory {}: choose another --data-dir",
-                dir.display()
-            )
-        })
 }

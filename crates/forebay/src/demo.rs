@@ -4,6 +4,7 @@ use crate::args::{DemoArgs, UpArgs};
 use crate::house::House;
 use crate::load::{self, Outcome};
 use crate::made::{Made, free_port, make};
+use crate::out;
 use crate::sample::{self, SampleArgs};
 use crate::signed::Caller;
 use crate::up::runtime;
@@ -50,7 +51,10 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         ..UpArgs::scratch(dir.path(), args.address_pool)
     })
     .await?;
-    println!("Forebay serves the AWS APIs at http://{}.", house.api);
+    out::line(format_args!(
+        "Forebay serves the AWS APIs at http://{}.",
+        house.api
+    ))?;
     let targets = start_targets()?;
     let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
     let port = free_port(8080)?;
@@ -59,18 +63,18 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
         _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
-    println!(
+    out::line(format_args!(
         "Load balancer demo has {} nodes, one per zone, and three healthy targets.",
         made.nodes.len()
-    );
+    ))?;
     let outcome = tokio::select! {
         outcome = load_with_bar(&made.nodes, &args) => outcome?,
         _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
         _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
-    print_table(&outcome, args.seconds);
+    print_table(&outcome, args.seconds)?;
     if !args.exit {
-        print_next(&house, &made, port);
+        print_next(&house, &made, port)?;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -109,7 +113,7 @@ fn start_targets() -> anyhow::Result<Vec<(&'static str, SocketAddr)>> {
                 tracing::error!(%error, "a sample target ended");
             }
         })?;
-        println!("Target {name} listens at {address}.");
+        out::line(format_args!("Target {name} listens at {address}."))?;
         started.push((name, address));
     }
     Ok(started)
@@ -139,7 +143,7 @@ async fn load_with_bar(nodes: &[SocketAddr], args: &DemoArgs) -> anyhow::Result<
     outcome
 }
 
-fn print_table(outcome: &Outcome, seconds: u64) {
+fn print_table(outcome: &Outcome, seconds: u64) -> anyhow::Result<()> {
     let total = outcome.answered() + outcome.failed();
     let share = |count: u64| {
         if total == 0 {
@@ -149,42 +153,48 @@ fn print_table(outcome: &Outcome, seconds: u64) {
         }
     };
     let millis = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
-    println!();
-    println!(
+    out::line(format_args!(""))?;
+    out::line(format_args!(
         "  requests   {total:>10}   ({:.0} a second for {seconds} s)",
         total as f64 / seconds as f64
-    );
-    println!("  errors     {:>10}", outcome.failed());
-    println!("  p50        {:>10.2} ms", millis(0.5));
-    println!("  p99        {:>10.2} ms", millis(0.99));
-    println!();
-    println!("  {:<10} {:>10} {:>8}", "target", "requests", "share");
+    ))?;
+    out::line(format_args!("  errors     {:>10}", outcome.failed()))?;
+    out::line(format_args!("  p50        {:>10.2} ms", millis(0.5)))?;
+    out::line(format_args!("  p99        {:>10.2} ms", millis(0.99)))?;
+    out::line(format_args!(""))?;
+    out::line(format_args!(
+        "  {:<10} {:>10} {:>8}",
+        "target", "requests", "share"
+    ))?;
     for (name, &count) in &outcome.by_target {
-        println!("  {name:<10} {count:>10} {:>7.1}%", share(count));
+        out::line(format_args!("  {name:<10} {count:>10} {:>7.1}%", share(count)))?;
     }
     for (what, count) in &outcome.errors {
-        println!("  error: {what}: {count}");
+        out::line(format_args!("  error: {what}: {count}"))?;
     }
-    println!();
+    out::line(format_args!(""))?;
+    Ok(())
 }
 
-fn print_next(house: &House, made: &Made, port: u16) {
-    println!("Try next, while this stays up:");
-    println!();
-    println!("  curl http://127.0.0.1:{port}/");
-    println!("  curl http://{}:{port}/headers", made.dns_name);
-    println!("  curl http://{}/metrics", house.admin);
-    println!();
-    println!(
-        "  export AWS_ENDPOINT_URL=http://{} AWS_REGION=local-1 \\",
-        house.api
-    );
-    println!(
-        "         AWS_SHARED_CREDENTIALS_FILE={}",
-        house.credentials.display()
-    );
-    println!("  aws elbv2 describe-load-balancers --names demo");
-    println!("  aws elbv2 describe-listeners --load-balancer-arn {}", made.arn);
-    println!();
-    println!("Ctrl-C ends it and deletes its directory.");
+fn print_next(house: &House, made: &Made, port: u16) -> anyhow::Result<()> {
+    out::line(format_args!("Try next, while this stays up:"))?;
+    out::line(format_args!(""))?;
+    out::line(format_args!("  curl http://127.0.0.1:{port}/"))?;
+    out::line(format_args!("  curl http://{}:{port}/headers", made.dns_name))?;
+    out::line(format_args!("  curl http://{}/metrics", house.admin))?;
+    out::line(format_args!(""))?;
+    let program = std::env::args().next().unwrap_or_else(|| "forebay".to_owned());
+    out::line(format_args!(
+        "  eval \"$({program} env --api {} --data-dir {})\"",
+        house.api,
+        house.data_dir.display()
+    ))?;
+    out::line(format_args!("  aws elbv2 describe-load-balancers --names demo"))?;
+    out::line(format_args!(
+        "  aws elbv2 describe-listeners --load-balancer-arn {}",
+        made.arn
+    ))?;
+    out::line(format_args!(""))?;
+    out::line(format_args!("Ctrl-C ends it and deletes its directory."))?;
+    Ok(())
 }

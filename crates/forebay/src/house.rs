@@ -1,22 +1,19 @@
 //! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 
-use crate::args::{BufferMemory, UpArgs, make_data_dir};
+use crate::args::{BufferMemory, UpArgs};
+use crate::data_dir::make_data_dir;
+use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use bytes::Bytes;
 use forebay_agent::Keeper;
 use forebay_control::{Publish, Seen, State, finish_deregistration};
-use forebay_gateway::front::{self, Answer, Visit};
+use forebay_gateway::front;
 use forebay_gateway::{Bounds, Credentials, Desk, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
-use forebay_node::{Channels, Node, Sampling};
+use forebay_node::{Channels, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
-use forebay_telemetry::Source;
-use forebay_telemetry::logs::{Logs, Tally};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use forebay_telemetry::logs::Logs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +36,11 @@ pub(crate) struct House {
     pub(crate) credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
+    desk: Arc<Desk>,
+    shown: Arc<Shown>,
     stop: watch::Sender<bool>,
+    /// Ends the admin address, which is the last to go.
+    ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
 }
@@ -75,65 +76,17 @@ impl Seen for Plane {
     }
 }
 
-/// The data plane, as the admin address shows it.
-struct Shown {
-    plane: Arc<DataPlane>,
-    logs: Arc<Logs>,
-    began: std::time::Instant,
-}
-
-impl Source for Shown {
-    fn read(&self, read: &mut dyn FnMut(&Node)) {
-        self.plane.with_node(|node| read(node));
-    }
-
-    fn tally(&self) -> &Tally {
-        self.logs.tally()
-    }
-
-    fn own_lines_dropped(&self) -> u64 {
-        crate::log::dropped()
-    }
-
-    fn health(&self) -> serde_json::Value {
-        let served = self.plane.served();
-        let failures: Vec<_> = served
-            .failures
-            .iter()
-            .map(|failure| {
-                serde_json::json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
-            })
-            .collect();
-        serde_json::json!({
-            "status": if failures.is_empty() { "ok" } else { "impaired" },
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.began.elapsed().as_secs(),
-            "picture_version": served.picture.version,
-            "listeners": served.picture.listeners.len(),
-            "target_groups": served.picture.groups.len(),
-            "listeners_not_bound": failures,
-        })
-    }
-}
-
-impl Answer for Shown {
-    async fn answer(&self, _: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        forebay_telemetry::answer(&request, self)
-    }
-}
-
 impl House {
     /// Starts everything. When it returns, traffic is served and calls are answered.
     pub(crate) async fn start(args: UpArgs) -> anyhow::Result<House> {
         args.check()?;
         forebay_proxy::raise_descriptor_limit();
-        make_data_dir(&args.data.data_dir)?;
-        let keys = args.data.data_dir.join("credentials");
-        if !keys.exists() {
-            credentials::create(&keys, "default").context("cannot write the credentials file")?;
-        }
+        let keys = keys(&args)?;
         let api = listen(args.api, "--api")?;
         let admin = listen(args.admin, "--admin")?;
+        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        // From now on, and to the very end: whoever probes must be told of the start and of the drain.
+        let (shown, ended) = show(admin)?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let quotas = args.quota.iter().cloned().collect();
         let state = state(&args, kept)?.configured(args.dialect(), quotas);
@@ -157,31 +110,22 @@ impl House {
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(end_drains(writer.clone(), drained));
-        let manners = Manners {
-            account: args.account_id.clone(),
-            region: args.region.clone(),
-            check_signatures: !args.no_auth,
-            allow_reset: args.enable_reset,
-        };
-        let desk = Arc::new(Desk::new(manners, Credentials::new(&keys), writer, seed));
+        shown.serves(Served {
+            plane: Arc::clone(&plane),
+            logs: Arc::clone(&logs),
+            writer: writer.clone(),
+            began: std::time::Instant::now(),
+        });
+        let desk = Arc::new(Desk::new(manners(&args), Credentials::new(&keys), writer, seed));
         let (stop, stopped) = watch::channel(false);
-        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         let serving = tokio::spawn(forebay_gateway::serve(
             api,
             Bounds {
                 connections: Affordable::now().api,
             },
-            desk,
-            until(stopped.clone()),
+            Arc::clone(&desk),
+            until(stopped),
         ));
-        admin.set_nonblocking(true)?;
-        let admin = tokio::net::TcpListener::from_std(admin)?;
-        let shown = Arc::new(Shown {
-            plane: Arc::clone(&plane),
-            logs: Arc::clone(&logs),
-            began: std::time::Instant::now(),
-        });
-        tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, shown, until(stopped)));
         Ok(House {
             api: api_address,
             admin: admin_address,
@@ -189,7 +133,10 @@ impl House {
             credentials: keys,
             plane,
             logs,
+            desk,
+            shown,
             stop,
+            ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
         })
@@ -200,8 +147,22 @@ impl House {
         self.logs.go();
     }
 
+    /// Tells in the log what becomes of targets from now on.
+    pub(crate) fn watch(&self) {
+        crate::watch::start(&self.plane);
+    }
+
+    /// Opens logs anew and reads the credentials again; traffic does not notice.
+    pub(crate) fn look_again(&self) {
+        if !self.logs.reopen() {
+            tracing::warn!("a log's writer is far behind: its files were not opened anew");
+        }
+        self.desk.read_again();
+    }
+
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
         let logs = self.logs;
@@ -216,8 +177,44 @@ impl House {
         if let Ok(served) = served {
             served??;
         }
+        self.ended.send_replace(true);
         Ok(())
     }
+}
+
+/// How calls are treated.
+fn manners(args: &UpArgs) -> Manners {
+    Manners {
+        account: args.account_id.clone(),
+        region: args.region.clone(),
+        check_signatures: !args.no_auth,
+        allow_reset: args.enable_reset,
+    }
+}
+
+/// The credentials file in its directory, both made if need be.
+fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
+    make_data_dir(&args.data.data_dir)?;
+    let keys = args.data.data_dir.join("credentials");
+    credentials::tighten(&keys)?;
+    if !keys.exists() {
+        credentials::create(&keys, "default").context("cannot write the credentials file")?;
+    }
+    if !args.no_auth {
+        credentials::check(&keys)?;
+    }
+    Ok(keys)
+}
+
+/// Serves the admin address until what comes back is told to end, or is gone.
+fn show(admin: TcpListener) -> anyhow::Result<(Arc<Shown>, watch::Sender<bool>)> {
+    let shown = Arc::new(Shown::default());
+    admin.set_nonblocking(true)?;
+    let admin = tokio::net::TcpListener::from_std(admin)?;
+    let (ended, end) = watch::channel(false);
+    let pages = Arc::clone(&shown);
+    tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, pages, until(end)));
+    Ok((shown, ended))
 }
 
 /// How the data plane is to run.

@@ -1,6 +1,8 @@
 //! `forebay credentials`.
 
-use crate::args::{CredentialsArgs, CredentialsVerb, make_data_dir};
+use crate::args::{CredentialsArgs, CredentialsVerb};
+use crate::data_dir::make_data_dir;
+use crate::out;
 use forebay_gateway::credentials;
 
 pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {
@@ -9,10 +11,10 @@ pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {
         CredentialsVerb::Create { profile } => {
             make_data_dir(&args.data.data_dir)?;
             let key = credentials::create(&path, &profile)?;
-            println!(
+            out::line(format_args!(
                 "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}",
                 key.profile, key.access_key, key.secret
-            );
+            ))?;
             eprintln!(
                 "Added to {}. Use it with AWS_PROFILE={}.",
                 path.display(),
@@ -21,7 +23,7 @@ pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {
         }
         CredentialsVerb::List => {
             for listed in credentials::list(&path)? {
-                println!("{:<24} {}", listed.profile, listed.access_key);
+                out::line(format_args!("{:<24} {}", listed.profile, listed.access_key))?;
             }
         }
         CredentialsVerb::Delete { profile } => {

@@ -1,5 +1,7 @@
 //! `forebay sample-target`: an application to put behind a load balancer. It says who it is, and misbehaves on demand.
 
+use crate::args::ratio;
+use crate::out;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
@@ -87,7 +89,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, default_value = "sample")]
     pub(crate) name: String,
     /// Where it listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT")]
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT", value_parser = crate::said::address)]
     pub(crate) listen: SocketAddr,
     /// Closes connections that were idle for this many milliseconds
     #[arg(long, default_value_t = 75_000, value_name = "MS")]
@@ -108,7 +110,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "METHOD")]
     pub(crate) block_method: Option<String>,
     /// Share of requests that fail, 0 to 1
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = ratio)]
     pub(crate) failure_rate: f64,
     /// Health checks never fail by the flags above
     #[arg(long)]
@@ -177,11 +179,11 @@ const COLD: u32 = 3;
 pub(crate) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let listener = std::net::TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another --listen", args.listen))?;
-    println!(
+    out::line(format_args!(
         "sample-target ready http://{} name={}",
         listener.local_addr()?,
         args.name
-    );
+    ))?;
     serve(args, listener, pending())
 }
 
@@ -290,15 +292,20 @@ async fn answer(sample: &Rc<Sample>, request: Request<Incoming>) -> Answer {
         .unwrap_or_else(|wrong| plain(StatusCode::BAD_REQUEST, wrong.into()))
 }
 
+/// The share of failures that a request asks for.
+fn failure_rate(request: &Request<Incoming>) -> Result<Option<f64>, String> {
+    let wished = wish::<String>(request, "failure-rate").transpose()?;
+    let rate = wished.map(|text| ratio(&text)).transpose();
+    rate.map_err(|error| format!("failure-rate: {error}\n"))
+}
+
 /// Changes how it behaves from now on.
 fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Answer, String> {
     let now = sample.manners.get();
     sample.manners.set(Manners {
         delay: wish(request, "delay").transpose()?.unwrap_or(now.delay),
         block: wish(request, "block").transpose()?.unwrap_or(now.block),
-        failure_rate: wish(request, "failure-rate")
-            .transpose()?
-            .unwrap_or(now.failure_rate),
+        failure_rate: failure_rate(request)?.unwrap_or(now.failure_rate),
     });
     Ok(plain(StatusCode::OK, format!("{}\n", sample.args.name).into()))
 }
@@ -321,9 +328,7 @@ async fn misbehave(
         None if blocks => manners.block,
         None => Millis::default(),
     };
-    let failure_rate: f64 = wish(&request, "failure-rate")
-        .transpose()?
-        .unwrap_or(manners.failure_rate);
+    let failure_rate = failure_rate(&request)?.unwrap_or(manners.failure_rate);
     let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
     let status: Option<u16> = wish(&request, "status").transpose()?;
     let stream = args.stream || wish::<u8>(&request, "stream").transpose()? == Some(1);

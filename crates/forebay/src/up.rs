@@ -2,8 +2,7 @@
 
 use crate::args::UpArgs;
 use crate::house::House;
-use crate::log;
-use std::io::Write as _;
+use crate::{log, out};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,27 +10,41 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut again = signal(SignalKind::hangup())?;
+        // Held, they are ignored: of old, tools that rotate logs send one of them, and each would end the process.
+        let _ignored = (
+            signal(SignalKind::user_defined1())?,
+            signal(SignalKind::user_defined2())?,
+        );
         let house = tokio::select! {
             house = House::start(args) => house?,
             _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
             _ = terminate.recv() => return Ok(ExitCode::FAILURE),
         };
-        println!(
+        out::line(format_args!(
             "forebay ready api=http://{} admin=http://{} dns=off data={}",
             house.api,
             house.admin,
             house.data_dir.display()
-        );
-        std::io::stdout().flush()?;
+        ))?;
         house.announced();
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        house.watch();
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = again.recv() => {
+                    house.look_again();
+                    let told = format_args!("forebay: logs are opened anew, and credentials read again");
+                    log::say(tracing::Level::INFO, told);
+                }
+            }
         }
         // Standard error may be closed, or full: that must not stop the drain.
-        log::say(format_args!(
-            "forebay: finishing requests; once more to end at once"
-        ));
+        log::say(
+            tracing::Level::INFO,
+            format_args!("forebay: finishing requests; once more to end at once"),
+        );
         tokio::select! {
             stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
             _ = interrupt.recv() => at_once(),

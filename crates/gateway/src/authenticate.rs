@@ -2,12 +2,21 @@
 
 use crate::desk::{Desk, now};
 use forebay_awswire::sigv4::{self, Claimed, Problem};
-use forebay_awswire::{ApiError, Call, HttpRequest};
+use forebay_awswire::{ApiError, Call, HttpRequest, Protocol};
 
 /// Who calls, and for which region.
 pub(crate) struct Caller {
     pub(crate) access_key: String,
     pub(crate) region: String,
+}
+
+/// AWS's error, and for a key that nobody has where to find one: mostly it is a key of AWS, in the caller's environment.
+pub(crate) fn refused(problem: &Problem, protocol: Protocol) -> ApiError {
+    let mut error = problem.error(protocol);
+    if matches!(problem, Problem::UnknownKey) {
+        error.message += " (Forebay has keys of its own: eval \"$(forebay env)\" sets one.)";
+    }
+    error
 }
 
 /// What is wrong with the signature as far as the head tells: key, date and scope. Before that is asked, no body is read.
@@ -26,7 +35,7 @@ pub(crate) fn caller(
     request: &HttpRequest<'_>,
     call: &Call,
 ) -> Result<Caller, ApiError> {
-    let refused = |problem: Problem| problem.error(call.protocol);
+    let refused = |problem: Problem| refused(&problem, call.protocol);
     if let Some(claimed) = claimed.map_err(refused)? {
         let scope = claimed.verify(request).map_err(refused)?;
         return Ok(Caller {

@@ -10,12 +10,16 @@ use forebay_units::{Stream, Wall};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Writes that may wait for the writer; more are refused.
 const QUEUE_LIMIT: usize = 1024;
+/// Time between two tries to write while nothing can be stored: nobody may call, and all the same it is told when it can again.
+const RETRY: Duration = Duration::from_secs(2);
 /// Writes in one commit.
 const BATCH_LIMIT: usize = 256;
 
@@ -72,6 +76,7 @@ struct Job {
 pub struct Writer {
     queue: SyncSender<Job>,
     state: Arc<ArcSwap<State>>,
+    stores: Arc<AtomicBool>,
     seen: Arc<dyn Seen>,
 }
 
@@ -87,9 +92,11 @@ impl Writer {
         let first = Arc::new(state);
         publish.publish(&first);
         let shared = Arc::new(ArcSwap::from(first));
+        let stores = Arc::new(AtomicBool::new(true));
         let (queue, jobs) = sync_channel(QUEUE_LIMIT);
         let mut desk = Committer {
             state: Arc::clone(&shared),
+            stores: Arc::clone(&stores),
             journal,
             publish,
             seen: Arc::clone(&seen),
@@ -102,6 +109,7 @@ impl Writer {
             Writer {
                 queue,
                 state: shared,
+                stores,
                 seen,
             },
             thread,
@@ -111,6 +119,11 @@ impl Writer {
     /// The state as last committed.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// Whether changes can be stored, as the last try found.
+    pub fn stores(&self) -> bool {
+        self.stores.load(Relaxed)
     }
 
     /// What the data plane has observed.
@@ -142,6 +155,7 @@ impl Writer {
 
 struct Committer<J, P> {
     state: Arc<ArcSwap<State>>,
+    stores: Arc<AtomicBool>,
     journal: J,
     publish: P,
     seen: Arc<dyn Seen>,
@@ -150,7 +164,20 @@ struct Committer<J, P> {
 
 impl<J: Journal, P: Publish> Committer<J, P> {
     fn run(&mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        loop {
+            let next = if self.stores.load(Relaxed) {
+                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                jobs.recv_timeout(RETRY)
+            };
+            let first = match next {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.try_again();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             let mut batch = vec![first];
             while batch.len() < BATCH_LIMIT
                 && let Ok(job) = jobs.try_recv()
@@ -199,8 +226,9 @@ impl<J: Journal, P: Publish> Committer<J, P> {
 
     fn keep(&mut self, old: &State, new: State) -> Result<(), ApiError> {
         let journal = &mut self.journal;
-        let written = guarded("journal", || journal.commit(old, &new))?;
-        if let Err(error) = written {
+        let written = guarded("journal", || journal.commit(old, &new));
+        self.stores.store(matches!(written, Ok(Ok(()))), Relaxed);
+        if let Err(error) = written? {
             let cause = &*error.cause;
             tracing::error!(%error, cause, "a change was refused: it cannot be kept");
             return Err(unavailable(
@@ -213,6 +241,18 @@ impl<J: Journal, P: Publish> Committer<J, P> {
         // The change is durable: if publishing fails that is a bug to log, not a reason to deny the change.
         let _ = guarded("publish", || publish.publish(&new));
         Ok(())
+    }
+}
+
+impl<J: Journal, P> Committer<J, P> {
+    /// Writes what is the state anyway.
+    fn try_again(&mut self) {
+        let (state, journal) = (self.state.load_full(), &mut self.journal);
+        let written = guarded("journal", || journal.commit(&state, &state));
+        if matches!(written, Ok(Ok(()))) {
+            self.stores.store(true, Relaxed);
+            tracing::warn!("changes can be stored again");
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 //! One profile is one key. The file is read again whenever it changes, so a new key counts with the next call.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -48,6 +48,31 @@ pub enum CredentialsError {
         #[source]
         cause: io::Error,
     },
+    /// Others may read the file, and that cannot be changed.
+    #[error(
+        "{} holds secret keys and is open to others (mode {mode:04o}), which cannot be changed; \
+         give it to the user that runs this, with mode 0600",
+        path.display()
+    )]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// The mode it has.
+        mode: u32,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A line in the file is none of the format.
+    #[error("{} is damaged: line {line} {what}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it, from 1.
+        line: usize,
+        /// What is there.
+        what: &'static str,
+    },
     /// The profile has a key already.
     #[error("profile '{0}' exists already")]
     Exists(String),
@@ -84,6 +109,11 @@ impl Credentials {
         }
     }
 
+    /// The next call reads the file again.
+    pub(crate) fn forget(&self) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).mark = None;
+    }
+
     /// The secret of an access key id. A file that is gone or cannot be read lets nobody in.
     pub fn secret(&self, access_key: &str) -> Option<String> {
         let mark = fs::metadata(&self.path)
@@ -91,10 +121,17 @@ impl Credentials {
             .map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if mark.is_none() || cache.mark != mark {
-            cache.secrets = match read(&self.path) {
-                Ok(text) => secrets(&text),
+            cache.secrets = match tighten(&self.path).and_then(|()| read(&self.path)) {
+                Ok(text) => {
+                    // Whole profiles count, whatever stands beside them: else one slip of a hand locks everyone out.
+                    if let Err(error) = checked(&self.path, &text) {
+                        tracing::warn!(%error, "some credentials may not count");
+                    }
+                    secrets(&text)
+                }
                 Err(error) => {
-                    tracing::warn!(path = %self.path.display(), %error, "credentials cannot be read");
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "credentials cannot be read: nobody is let in");
                     BTreeMap::new()
                 }
             };
@@ -130,14 +167,58 @@ pub fn create(path: &Path, profile: &str) -> Result<Key, CredentialsError> {
     Ok(key)
 }
 
+/// Takes from others what they may do with the file; says in the log if that was anything. One that does not exist is well.
+pub fn tighten(path: &Path) -> Result<(), CredentialsError> {
+    let Ok(found) = fs::metadata(path) else {
+        // Whoever reads it says why it can't be.
+        return Ok(());
+    };
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & !0o077)).map_err(|cause| {
+        CredentialsError::Open {
+            path: path.to_owned(),
+            mode,
+            cause,
+        }
+    })?;
+    tracing::warn!(
+        "{} was open to others (mode {mode:04o}); it is not any more, but its keys may be known",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Whether the file can be read and each of its lines makes sense; the first that does not is told.
+pub fn check(path: &Path) -> Result<(), CredentialsError> {
+    checked(path, &read(path)?)
+}
+
 /// All keys in the file, in its order, without their secrets. A file that does not exist has none.
 pub fn list(path: &Path) -> Result<Vec<Listed>, CredentialsError> {
     let text = read(path)?;
+    checked(path, &text)?;
     let keyed = profiles(&text).into_iter().filter_map(|(profile, facts)| {
         let access_key = facts.get("aws_access_key_id")?.clone();
         Some(Listed { profile, access_key })
     });
     Ok(keyed.collect())
+}
+
+/// A profile's key; none if there is no such profile, or it has none.
+pub fn find(path: &Path, profile: &str) -> Result<Option<Key>, CredentialsError> {
+    let text = read(path)?;
+    checked(path, &text)?;
+    let found = profiles(&text).into_iter().find(|(name, _)| name == profile);
+    Ok(found.and_then(|(profile, mut facts)| {
+        Some(Key {
+            profile,
+            access_key: facts.remove("aws_access_key_id")?,
+            secret: facts.remove("aws_secret_access_key")?,
+        })
+    }))
 }
 
 /// Takes a profile out of the file; everything else stays as it is.
@@ -184,6 +265,44 @@ fn profiles(text: &str) -> Vec<(String, BTreeMap<String, String>)> {
         }
     }
     profiles
+}
+
+/// Refuses what no reader of the format understands, and keys without their secrets.
+fn checked(path: &Path, text: &str) -> Result<(), CredentialsError> {
+    let damaged = |line: usize, what| {
+        Err(CredentialsError::Damaged {
+            path: path.to_owned(),
+            line: line + 1,
+            what,
+        })
+    };
+    let mut inside = None;
+    for (number, line) in text.lines().enumerate() {
+        let bare = line.trim();
+        if bare.is_empty() || bare.starts_with(['#', ';']) {
+        } else if header(line).is_some_and(|name| !name.is_empty()) {
+            inside = Some(number);
+        } else if bare.starts_with('[') {
+            return damaged(number, "opens a profile without naming it: write [NAME]");
+        } else if !bare.contains('=') {
+            return damaged(number, "is neither [PROFILE] nor NAME = VALUE");
+        } else if inside.is_none() {
+            return damaged(number, "stands before any [PROFILE]");
+        }
+    }
+    let headers = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| header(line).is_some());
+    for ((number, _), (_, facts)) in headers.zip(profiles(text)) {
+        let held = |name: &str| facts.get(name).is_some_and(|value| !value.is_empty());
+        match (held("aws_access_key_id"), held("aws_secret_access_key")) {
+            (true, false) => return damaged(number, "begins a profile that has a key id, but no secret"),
+            (false, true) => return damaged(number, "begins a profile that has a secret, but no key id"),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn secrets(text: &str) -> BTreeMap<String, String> {
@@ -279,7 +398,6 @@ fn draw(alphabet: &[u8], length: usize) -> Result<String, CredentialsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("forebay-credentials-{name}-{}", std::process::id()));
@@ -304,6 +422,8 @@ mod tests {
             Err(CredentialsError::Exists(_))
         ));
         assert!(matches!(create(&path, "a]\nb"), Err(CredentialsError::Name(_))));
+        assert!(find(&path, "default").unwrap() == Some(first.clone()));
+        assert!(find(&path, "third").unwrap().is_none());
         let listed: Vec<String> = list(&path).unwrap().into_iter().map(|key| key.profile).collect();
         assert_eq!(listed, ["default", "second"]);
         delete(&path, "default").unwrap();
@@ -332,6 +452,43 @@ mod tests {
             "{text}"
         );
         assert_eq!(Credentials::new(&path).secret("K").as_deref(), Some("S"));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    /// A file that everyone could read was used as it was.
+    #[test]
+    fn loose_files_are_tightened() {
+        let path = folder("loose").join("credentials");
+        fs::write(&path, "[a]\naws_access_key_id = K\naws_secret_access_key = S\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Credentials::new(&path).secret("K").as_deref(), Some("S"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    /// A damaged file listed no keys and exited 0, and a server began with nobody to let in and said nothing.
+    #[test]
+    fn damage_is_said_with_its_line() {
+        let path = folder("damaged").join("credentials");
+        let key = "aws_access_key_id = K\n";
+        for (text, line) in [
+            ("rubbish\n".to_owned(), 1),
+            (format!("# mine\n{key}"), 2),
+            (format!("[a\n{key}"), 1),
+            (format!("[a]\nregion = x\n\n[b]\n{key}"), 4),
+            ("[a]\naws_secret_access_key = S\n".to_owned(), 1),
+        ] {
+            fs::write(&path, &text).unwrap();
+            match check(&path) {
+                Err(CredentialsError::Damaged { line: told, .. }) => assert_eq!(told, line, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+            assert!(list(&path).is_err(), "{text}");
+        }
+        fs::write(&path, [0x80, 0xff]).unwrap();
+        assert!(matches!(check(&path), Err(CredentialsError::Io { .. })));
+        fs::write(&path, "; note\n[a]\nregion = x\n").unwrap();
+        check(&path).unwrap();
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 }

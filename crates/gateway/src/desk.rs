@@ -45,6 +45,11 @@ impl Desk {
         &self.writer
     }
 
+    /// Reads the credentials again with the next call, whatever their file looks like.
+    pub fn read_again(&self) {
+        self.credentials.forget();
+    }
+
     /// A request id in the form of a version 4 UUID.
     pub(crate) fn request_id(&self) -> String {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);

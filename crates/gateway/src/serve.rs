@@ -127,7 +127,7 @@ async fn answer(
         Ok(_) => decode::BODY_LIMIT,
         Err(problem) => match protocol(&decode::view(parts, &[])) {
             Some(protocol) => {
-                let error = problem.error(protocol);
+                let error = authenticate::refused(problem, protocol);
                 decode::discard(parts, incoming, visit).await;
                 return refused(Refusal { protocol, error });
             }

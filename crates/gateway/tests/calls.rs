@@ -63,6 +63,8 @@ async fn unsigned_and_wrong_signatures_are_refused() {
     let reply = house.call("Action=DescribeTargetGroups").await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("<Code>InvalidClientTokenId</Code>"));
+    // It said that the token was invalid and no more: with a key of AWS in the environment nobody knew what to do.
+    assert!(reply.body.contains("forebay env"), "{}", reply.body);
 }
 
 #[tokio::test]
@@ -78,8 +80,28 @@ async fn full_disk_refuses_and_recovers() {
     );
     let listed = house.call("Action=DescribeTargetGroups").await;
     assert!(!listed.body.contains("<TargetGroupName>"), "{}", listed.body);
+    assert!(!house.desk.writer().stores());
     house.disk.full.store(false, Ordering::SeqCst);
     assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+}
+
+/// The health page said all was well while no change could be stored; and it must not take a call to find that one can again.
+#[tokio::test]
+async fn a_disk_with_room_again_is_noticed_without_a_call() {
+    let house = House::open("again", true, false, Disk::default());
+    house.disk.full.store(true, Ordering::SeqCst);
+    assert!(house.desk.writer().stores());
+    house.call(&make("one")).await;
+    assert!(!house.desk.writer().stores());
+    house.disk.full.store(false, Ordering::SeqCst);
+    let noticed = async {
+        while !house.desk.writer().stores() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), noticed)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

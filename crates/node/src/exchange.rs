@@ -468,7 +468,7 @@ impl Exchange {
         if let Some(status) = own {
             let stats = listener.balancer.stats.of(mind.worker);
             count_own(stats, status);
-            refusal::count_memory(stats, self.record.reason);
+            refusal::count_reason(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
             count_answer(target, status, mind);

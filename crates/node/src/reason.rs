@@ -78,6 +78,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Those whose status is 502, 503 or 504: a target should have answered, and none did.
+    pub const IN_PLACE_OF_A_TARGET: [Reason; 17] = [
+        Reason::NoTarget,
+        Reason::Refused,
+        Reason::TargetHandshake,
+        Reason::ConnectTimeout,
+        Reason::TargetClosed,
+        Reason::BadAnswer,
+        Reason::TargetSilent,
+        Reason::DeregistrationOver,
+        Reason::TooManyConnections,
+        Reason::MemoryCeiling,
+        Reason::OutOfResources,
+        Reason::NoSlot,
+        Reason::QueueFull,
+        Reason::PredictedWait,
+        Reason::QueueWait,
+        Reason::Displaced,
+        Reason::PermitRefused,
+    ];
+
     /// Its name in logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {
@@ -175,6 +196,20 @@ impl Reason {
             | Reason::BadAnswer
             | Reason::DeregistrationOver => 502,
             Reason::ConnectTimeout | Reason::TargetSilent => 504,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_in_place_of_a_target_have_a_gateways_status() {
+        for (place, reason) in Reason::IN_PLACE_OF_A_TARGET.into_iter().enumerate() {
+            assert!((502..=504).contains(&reason.status()), "{}", reason.word());
+            let first = Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
+            assert_eq!(first, Some(place));
         }
     }
 }

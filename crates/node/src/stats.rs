@@ -1,5 +1,6 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
+use crate::reason::Reason;
 use crate::roster::Roster;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -43,6 +44,8 @@ pub struct BalancerStats {
     pub requests: AtomicU64,
     /// Answers made here, by hundreds of their status (index 2 to 5).
     pub own: [AtomicU64; 6],
+    /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
+    pub failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
     /// Connections accepted.
     pub connections: AtomicU64,
     /// Connections refused because too many were open.
@@ -91,6 +94,10 @@ pub struct TargetTotals {
     pub tls_errors: AtomicU64,
     /// Connections that died before an answer, stale ones of the pool not counted.
     pub died: AtomicU64,
+    /// Requests that were a success.
+    pub successes: AtomicU64,
+    /// Their latencies together, in microseconds: each the time to the answer's head.
+    pub latency_us: AtomicU64,
 }
 
 /// How many answers of a target one worker saw in each class of latency.
@@ -196,8 +203,14 @@ impl TargetStats {
         median.store(MedianLatency(median.load(Relaxed)).with(now, typical).0, Relaxed);
     }
 
-    /// Takes the latency of a success, if someone watches for slow targets.
+    /// Takes the latency of a success; its class, too, if someone watches for slow targets.
     pub(crate) fn tally(&self, worker: usize, latency: Duration) {
+        let totals = self.totals.of(worker);
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        // A worker writes its own alone: no locked addition.
+        for (count, more) in [(&totals.successes, 1), (&totals.latency_us, us)] {
+            count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
+        }
         if let Some(totals) = self.latencies.get() {
             let count = &totals.of(worker).0[latency_class(latency)];
             count.store(count.load(Relaxed).wrapping_add(1), Relaxed);

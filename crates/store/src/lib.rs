@@ -9,11 +9,16 @@ mod inspect;
 mod tests;
 
 use forebay_control::{Journal, JournalError, RowChange, State};
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, Durability, StorageError};
-use std::fs::File;
+use std::fs::{File, Metadata, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub use format::FORMAT;
+
+/// The mode of a store: whoever can read it has the private keys in it.
+const PRIVATE: u32 = 0o600;
 
 /// Why a store cannot be opened. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,20 @@ pub enum StoreError {
     Unreadable {
         /// Where.
         path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Others may read it, and that cannot be changed.
+    #[error(
+        "the store {} holds private keys and is open to others (mode {mode:04o}), which cannot be changed: {cause}; \
+         give it to the user that runs this, with mode 0600",
+        path.display()
+    )]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// The mode it has.
+        mode: u32,
         /// What the system said.
         cause: std::io::Error,
     },
@@ -99,7 +118,10 @@ impl Store {
                     text: "the file is empty; put a copy in its place, or delete it to begin anew".to_owned(),
                 });
             }
-            Ok(_) => false,
+            Ok(found) => {
+                tighten(path, &found)?;
+                false
+            }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => true,
             Err(cause) => return Err(unreadable(cause)),
         };
@@ -214,6 +236,25 @@ impl From<StorageErrorText> for redb::Error {
     }
 }
 
+/// Takes from others what they may do with a store that is there: an older version made it so, or a careless copy.
+fn tighten(path: &Path, found: &Metadata) -> Result<(), StoreError> {
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let private = Permissions::from_mode(mode & !0o077);
+    std::fs::set_permissions(path, private).map_err(|cause| StoreError::Open {
+        path: path.to_owned(),
+        mode,
+        cause,
+    })?;
+    tracing::warn!(
+        "the store {} was open to others (mode {mode:04o}); it is not any more, but its private keys may be known",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Makes an empty store beside `path` and moves it there: a crash never leaves half a file under the name.
 fn create(path: &Path) -> std::io::Result<()> {
     let beside = path.with_extension("new");
@@ -222,8 +263,16 @@ fn create(path: &Path) -> std::io::Result<()> {
         _ => {}
     }
     let other = |error: redb::Error| std::io::Error::other(error.to_string());
+    // Private keys will be in it. redb would make it with what the umask leaves: readable by everyone, mostly.
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(&beside)?;
+    let file = FileBackend::new(file).map_err(|error| other(error.into()))?;
     let database = Builder::new()
-        .create(&beside)
+        .create_with_backend(file)
         .map_err(|error| other(error.into()))?;
     format::begin(&database).map_err(other)?;
     database.close().map_err(|error| other(error.into()))?;

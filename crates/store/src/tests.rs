@@ -2,7 +2,6 @@ use super::*;
 use forebay_awswire::Service;
 use forebay_control::{NothingSeen, Request, operate};
 use forebay_units::{Stream, Wall};
-use redb::backends::FileBackend;
 use redb::{StorageBackend, TableDefinition};
 use serde_json::{Value, json};
 use std::io;
@@ -63,6 +62,22 @@ fn what_was_committed_is_there_again() {
     store.commit(&state, &reset).unwrap();
     drop(store);
     assert_eq!(Store::open(&path).unwrap().1, Some(reset));
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+/// It was made 0644, with the private keys of certificates in it.
+#[test]
+fn store_is_its_owners_alone() {
+    let (_directory, path) = place();
+    let state = filled(&path, 1);
+    assert_eq!(mode(&path), 0o600);
+    // As an older version made it.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+    assert_eq!(Store::open(&path).unwrap().1, Some(state));
+    assert_eq!(mode(&path), 0o600);
 }
 
 #[test]

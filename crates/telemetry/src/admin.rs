@@ -1,6 +1,7 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
 use crate::logs::Tally;
+use crate::metrics::Own;
 use bytes::Bytes;
 use forebay_node::Node;
 use http_body_util::Full;
@@ -8,15 +9,102 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
 /// Whose state is shown.
-pub trait Source: Send + Sync + 'static {
+pub trait Source {
     /// Calls `read` with the node.
     fn read(&self, read: &mut dyn FnMut(&Node));
     /// What was logged and what was lost.
     fn tally(&self) -> &Tally;
     /// Lines of the process's own log that were not written.
     fn own_lines_dropped(&self) -> u64;
-    /// Whether everything is served that should be, and what is worth knowing, as JSON.
-    fn health(&self) -> serde_json::Value;
+    /// Whether everything is served that should be.
+    fn health(&self) -> Health;
+}
+
+/// How it is, for people and probes.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// In a word.
+    pub standing: Standing,
+    /// Why it is not `Ok`, a sentence each.
+    pub reasons: Vec<String>,
+    /// What else is worth knowing.
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The words for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is served yet.
+    Starting,
+    /// Everything is served.
+    Ok,
+    /// Not everything is served; to send traffic elsewhere would not help what is.
+    Impaired,
+    /// No change can be stored.
+    CannotStore,
+    /// It finishes requests, and ends.
+    Draining,
+}
+
+impl Standing {
+    /// Each, in the order of a life.
+    pub const ALL: [Standing; 5] = [
+        Standing::Starting,
+        Standing::Ok,
+        Standing::Impaired,
+        Standing::CannotStore,
+        Standing::Draining,
+    ];
+
+    /// As the health page has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Starting => "starting",
+            Standing::Ok => "ok",
+            Standing::Impaired => "impaired",
+            Standing::CannotStore => "cannot-store",
+            Standing::Draining => "draining",
+        }
+    }
+
+    /// What a probe is told.
+    fn status(self) -> StatusCode {
+        match self {
+            Standing::Ok | Standing::Impaired => StatusCode::OK,
+            Standing::Starting | Standing::CannotStore | Standing::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
+/// The answer to whoever asks how it is.
+pub fn health(health: Health) -> Response<Full<Bytes>> {
+    let mut page = health.facts;
+    page.insert("status".to_owned(), health.standing.word().into());
+    page.insert("reasons".to_owned(), health.reasons.into());
+    let page = serde_json::Value::Object(page);
+    text(
+        health.standing.status(),
+        "application/json",
+        format!("{page:#}\n"),
+    )
+}
+
+/// Whether OpenMetrics is asked for: Prometheus does, and others may not understand it.
+fn wants_open_metrics(request: &Request<Incoming>) -> bool {
+    let accepts = request.headers().get_all("accept").iter();
+    accepts
+        .filter_map(|accepts| accepts.to_str().ok())
+        .flat_map(|accepts| accepts.split(','))
+        .any(|kind| {
+            let mut parts = kind.split(';').map(str::trim);
+            let is_it = parts
+                .next()
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"));
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            is_it && quality.is_none_or(|quality| quality.parse().is_ok_and(|quality: f64| quality > 0.0))
+        })
 }
 
 /// What is answered there.
@@ -28,20 +116,21 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
             "text/plain",
             "Only GET and HEAD are answered here.\n".into(),
         ),
-        "/health" => text(
-            StatusCode::OK,
-            "application/json",
-            format!("{:#}\n", source.health()),
-        ),
+        "/health" => health(source.health()),
         "/metrics" => {
             let mut metrics = String::new();
-            source
-                .read(&mut |node| metrics = crate::render(node, source.tally(), source.own_lines_dropped()));
-            text(
-                StatusCode::OK,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                metrics,
-            )
+            let own = Own {
+                lines_dropped: source.own_lines_dropped(),
+                standing: source.health().standing,
+            };
+            source.read(&mut |node| metrics = crate::render(node, source.tally(), own));
+            if wants_open_metrics(request) {
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                text(StatusCode::OK, kind, metrics)
+            } else {
+                let kind = "text/plain; version=0.0.4; charset=utf-8";
+                text(StatusCode::OK, kind, crate::plain::plain(&metrics))
+            }
         }
         "/" => text(
             StatusCode::OK,

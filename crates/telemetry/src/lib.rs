@@ -6,8 +6,9 @@ mod admin;
 mod handshakes;
 pub mod logs;
 mod metrics;
+mod plain;
 mod queues;
 pub mod spans;
 
-pub use admin::{Source, answer};
-pub use metrics::render;
+pub use admin::{Health, Source, Standing, answer, health};
+pub use metrics::{Own, render};

@@ -1,5 +1,6 @@
 //! The node's counters in Prometheus' text format, gathered anew for each scrape.
 
+use crate::admin::Standing;
 use crate::handshakes::handshakes;
 use crate::logs::{Log, Sink, Tally};
 use crate::queues::queues;
@@ -75,23 +76,51 @@ pub(crate) fn dimension(arn: &str) -> String {
     tail.strip_prefix("loadbalancer/").unwrap_or(tail).to_owned()
 }
 
-/// All counters as Prometheus reads them.
-pub fn render(node: &Node, tally: &Tally, own_lines_dropped: u64) -> String {
+/// What the process knows of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Lines of its own log that were not written.
+    pub lines_dropped: u64,
+    /// How it is.
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StandingLabels {
+    status: &'static str,
+}
+
+/// All counters in OpenMetrics' text.
+pub fn render(node: &Node, tally: &Tally, own: Own) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
     targets(node, &mut registry);
+    latencies(node, &mut registry);
     standings(node, &mut registry);
     handshakes(node, &mut registry);
     queues(node, &mut registry);
     logs(tally, &mut registry);
     let dropped = Counter::<u64>::default();
-    dropped.inc_by(own_lines_dropped);
+    dropped.inc_by(own.lines_dropped);
     registry.register(
         "process_log_lines_dropped",
         "Lines of the process's own log left out: too many of a kind, or standard error did not take them",
         dropped,
     );
+    let standings = Family::<StandingLabels, Gauge>::default();
+    registry.register(
+        "health",
+        "1 for the status that the health page has, 0 for the others",
+        standings.clone(),
+    );
+    for standing in Standing::ALL {
+        let labels = StandingLabels {
+            status: standing.word(),
+        };
+        let is_it = i64::from(standing == own.standing);
+        standings.get_or_create(&labels).set(is_it);
+    }
     let mut text = String::new();
     // Writing into a String can't fail; a metric without its line would show at the first scrape.
     if encode(&mut text, &registry).is_err() {
@@ -288,6 +317,36 @@ fn targets(node: &Node, registry: &mut Registry) {
     }
 }
 
+/// How long targets take.
+fn latencies(node: &Node, registry: &mut Registry) {
+    let successes = Family::<TargetLabels, Counter>::default();
+    let latency = Family::<TargetLabels, Counter<f64, AtomicU64>>::default();
+    registry.register(
+        "target_successes",
+        "Requests that a target answered with success",
+        successes.clone(),
+    );
+    registry.register(
+        "target_latency_seconds",
+        "Their times to the answer's head together (TargetResponseTime is this over target_successes_total)",
+        latency.clone(),
+    );
+    for (arn, id, port, _, stats) in node.targets() {
+        let labels = TargetLabels {
+            target_group: dimension(arn),
+            target: format!("{id}:{port}"),
+        };
+        let sum = |read: fn(&TargetTotals) -> &AtomicU64| -> u64 {
+            stats.totals.iter().map(|shard| read(shard).load(Relaxed)).sum()
+        };
+        let us = sum(|totals| &totals.latency_us);
+        successes
+            .get_or_create(&labels)
+            .inc_by(sum(|totals| &totals.successes));
+        latency.get_or_create(&labels).inc_by(us as f64 / 1e6);
+    }
+}
+
 /// How targets compare with their peers, and what weight that and slow start leave them.
 fn standings(node: &Node, registry: &mut Registry) {
     let anomalous = Family::<GroupLabels, Gauge>::default();
@@ -356,6 +415,13 @@ mod tests {
             dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
             "targetgroup/t/2"
         );
-        assert!(render(&Node::new(1), &Tally::default(), 0).ends_with("# EOF\n"));
+        let own = Own {
+            lines_dropped: 0,
+            standing: Standing::Impaired,
+        };
+        let text = render(&Node::new(1), &Tally::default(), own);
+        assert!(text.ends_with("# EOF\n"));
+        assert!(text.contains("forebay_health{status=\"impaired\"} 1\n"), "{text}");
+        assert!(text.contains("forebay_health{status=\"ok\"} 0\n"), "{text}");
     }
 }

@@ -57,7 +57,7 @@ impl EncodeMetric for WaitHistogram {
             *bound.map_or(&mut beyond, |bound| &mut counts[bound]) += count;
         }
         let bounds = BOUNDS.iter().map(|&bound| f64::from(bound) / 1000.0);
-        let buckets: Vec<(f64, u64)> = bounds.zip(counts).chain([(f64::MAX, beyond)]).collect();
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).chain([(f64::INFINITY, beyond)]).collect();
         encoder.encode_histogram::<NoLabelSet>(waits.sum().as_secs_f64(), waits.count(), &buckets, None)
     }
 

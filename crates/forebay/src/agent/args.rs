@@ -1,6 +1,7 @@
 //! The agent's command line: AWS's environment variables, and a flag for each.
 
 use super::MOST_CONCURRENT;
+use crate::said;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use forebay_model::ProtocolVersion;
@@ -20,7 +21,7 @@ more than --max-concurrency are there at once. See docs/target-control.md.
 Once it serves, it prints one line to standard output:
   forebay agent ready data=0.0.0.0:80 control=0.0.0.0:3000
 SIGTERM (or Ctrl-C) stops granting, finishes what is in flight and ends with 0; a second one ends at once.
-SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the admin address sets it.
+SIGHUP changes nothing: certificates are read at start. SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the admin address sets it.
 
 Examples:
   forebay agent --data-address 0.0.0.0:80 --control-address 0.0.0.0:3000 --destination-address 127.0.0.1:8080
@@ -30,10 +31,10 @@ Examples:
     TARGET_CONTROL_DESTINATION_ADDRESS=127.0.0.1:8080 forebay agent          as a container does it")]
 pub(crate) struct AgentArgs {
     /// Where requests come; in clear and over TLS on the same port. Port 0 takes a free one
-    #[arg(long, env = "TARGET_CONTROL_DATA_ADDRESS", value_name = "IP:PORT")]
+    #[arg(long, env = "TARGET_CONTROL_DATA_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
     pub(crate) data_address: SocketAddr,
     /// Where nodes of load balancers get permits. Port 0 takes a free one
-    #[arg(long, env = "TARGET_CONTROL_CONTROL_ADDRESS", value_name = "IP:PORT")]
+    #[arg(long, env = "TARGET_CONTROL_CONTROL_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
     pub(crate) control_address: SocketAddr,
     /// Where the application listens [env: TARGET_CONTROL_DESTINATION too]
     #[arg(
@@ -81,7 +82,7 @@ pub(crate) struct AgentArgs {
     pub(crate) protocol_version: Spoken,
     /// Where its metrics are and its limit can be set; nowhere if not given. Whoever reaches it may set the limit. Port 0 takes
     /// a free one
-    #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT")]
+    #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
     pub(crate) admin: Option<SocketAddr>,
     /// Threads that carry requests
     #[arg(long, env = "TARGET_CONTROL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -124,7 +125,7 @@ impl AgentArgs {
     /// Where the application is; names are looked up once.
     pub(crate) fn destination(&self) -> anyhow::Result<SocketAddr> {
         let given = self.destination_address.clone();
-        let Some(given) = given.or_else(|| std::env::var(OTHER_DESTINATION).ok()) else {
+        let Some(given) = given.or_else(|| said::variable(OTHER_DESTINATION)) else {
             bail!(
                 "where is the application? Give --destination-address, TARGET_CONTROL_DESTINATION_ADDRESS or {OTHER_DESTINATION}, such as 127.0.0.1:8080"
             );

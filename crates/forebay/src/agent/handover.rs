@@ -3,6 +3,7 @@
 //! idle agent had) is not resident then, and an agent may stand beside each of many small applications.
 
 use super::Settled;
+use crate::log::LogFormat;
 use anyhow::{Context as _, bail};
 use forebay_model::{KeyForm, ProtocolVersion};
 use std::fmt::Write as _;
@@ -100,7 +101,7 @@ fn write(settled: &Settled) -> String {
     let form = |form| FORMS.iter().find(|known| known.1 == form);
     let _ = write!(
         text,
-        "data {}\ncontrol {}\ndestination {}\nlimit {}\nversion {}\npolicy {}\nworkers {}\nbuffers {}\ndrain {}\nlog {}\n",
+        "data {}\ncontrol {}\ndestination {}\nlimit {}\nversion {}\npolicy {}\nworkers {}\nbuffers {}\ndrain {}\nlog {}\nformat {}\n",
         settled.data,
         settled.control,
         settled.destination,
@@ -111,6 +112,10 @@ fn write(settled: &Settled) -> String {
         settled.buffer_bytes,
         settled.drain_seconds,
         settled.log,
+        match settled.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        },
     );
     if let Some(admin) = settled.admin {
         let _ = writeln!(text, "admin {admin}");
@@ -155,6 +160,11 @@ fn read(text: &str) -> anyhow::Result<Settled> {
         buffer_bytes: one("buffers")?.parse()?,
         drain_seconds: one("drain")?.parse()?,
         log: one("log")?.to_owned(),
+        log_format: match one("format")? {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            other => bail!("no format: {other}"),
+        },
         admin: of("admin").next().map(str::parse).transpose()?,
         chain: of("certificate").map(unhex).collect::<Result<_, _>>()?,
         form,
@@ -179,6 +189,7 @@ mod tests {
             buffer_bytes: 1 << 30,
             drain_seconds: 5,
             log: "info,h2=debug".to_owned(),
+            log_format: LogFormat::Json,
             admin: Some("127.0.0.1:1".parse().unwrap()),
             chain: vec![vec![0, 255, 16], vec![1]],
             form: KeyForm::Sec1,

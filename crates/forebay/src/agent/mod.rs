@@ -8,14 +8,14 @@ mod plan;
 
 pub(crate) use args::AgentArgs;
 
-use crate::log;
+use crate::log::{self, LogFormat};
+use crate::{out, said};
 use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_agent::{Now, Server};
 use forebay_model::{KeyForm, ProtocolVersion};
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane, Options};
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ struct Settled {
     buffer_bytes: usize,
     drain_seconds: u64,
     log: String,
+    log_format: LogFormat,
     admin: Option<SocketAddr>,
     chain: Vec<Vec<u8>>,
     form: KeyForm,
@@ -61,11 +62,11 @@ struct Settled {
 
 /// What to log if nothing is said.
 pub(crate) fn default_filter() -> String {
-    std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
+    said::variable("RUST_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
-/// The first run: `log` is what to log.
-pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
+/// The first run: `log` is what to log, `log_format` how.
+pub(crate) fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyhow::Result<ExitCode> {
     let identity = identity::load(args)?;
     let settled = Settled {
         data: args.data_address,
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
         }),
         drain_seconds: args.drain_seconds,
         log,
+        log_format,
         admin: args.admin,
         chain: identity.chain,
         form: identity.form,
@@ -93,11 +95,11 @@ pub(crate) fn run(args: &AgentArgs, log: String) -> anyhow::Result<ExitCode> {
     serve(settled)
 }
 
-/// The second run: what it came to; none if this is a first one. `start_log` is told what to log.
-pub(crate) fn resumed(start_log: impl FnOnce(&str)) -> Option<anyhow::Result<ExitCode>> {
+/// The second run: what it came to; none if this is a first one. `start_log` is told what to log, and how.
+pub(crate) fn resumed(start_log: impl FnOnce(&str, LogFormat)) -> Option<anyhow::Result<ExitCode>> {
     let settled = handover::taken()?;
     Some(settled.and_then(|settled| {
-        start_log(&settled.log);
+        start_log(&settled.log, settled.log_format);
         serve(settled)
     }))
 }
@@ -163,6 +165,7 @@ impl Agent {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut raise = signal(SignalKind::user_defined1())?;
         let mut lower = signal(SignalKind::user_defined2())?;
+        let mut again = signal(SignalKind::hangup())?;
         let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
         if let Some(address) = settled.admin {
             let listener = tokio::net::TcpListener::bind(address)
@@ -176,20 +179,24 @@ impl Agent {
             };
             tokio::spawn(admin::serve(listener, Arc::new(shown)));
         }
-        println!("{line}");
-        std::io::stdout().flush()?;
+        out::line(format_args!("{line}"))?;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = raise.recv() => self.shift(1),
                 _ = lower.recv() => self.shift(-1),
+                _ = again.recv() => {
+                    let told = format_args!("forebay agent: nothing to open or read again; a new certificate needs a new start");
+                    log::say(tracing::Level::INFO, told);
+                }
             }
         }
         // Standard error may be closed, or full: that must not stop the drain.
-        log::say(format_args!(
-            "forebay agent: finishing requests; once more to end at once"
-        ));
+        log::say(
+            tracing::Level::INFO,
+            format_args!("forebay agent: finishing requests; once more to end at once"),
+        );
         let drain = Duration::from_secs(settled.drain_seconds);
         tokio::select! {
             () = self.leave(drain) => Ok(ExitCode::SUCCESS),

@@ -5,8 +5,12 @@
 
 #[path = "../agent/mod.rs"]
 mod agent;
-#[path = "../log.rs"]
+#[path = "../log/mod.rs"]
 mod log;
+#[path = "../out.rs"]
+mod out;
+#[path = "../said.rs"]
+mod said;
 
 use agent::AgentArgs;
 use clap::Parser;
@@ -18,21 +22,28 @@ use std::process::ExitCode;
 struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
     /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`
-    #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER")]
+    #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER", value_parser = said::filter)]
     log: Option<String>,
+    /// What log lines are
+    #[arg(long, env = "FOREBAY_LOG_FORMAT", value_enum, default_value_t = log::LogFormat::Text)]
+    log_format: log::LogFormat,
     #[command(flatten)]
     args: AgentArgs,
 }
 
 fn main() -> ExitCode {
     let done = agent::resumed(log::start).unwrap_or_else(|| {
-        let Cli { log, args } = Cli::parse();
+        let Cli {
+            log,
+            log_format,
+            args,
+        } = said::parse();
         let filter = log.unwrap_or_else(agent::default_filter);
-        log::start(&filter);
-        agent::run(&args, filter)
+        log::start(&filter, log_format);
+        agent::run(&args, filter, log_format)
     });
     let code = done.unwrap_or_else(|error| {
-        log::say(format_args!("forebay-agent: {error:#}"));
+        log::say(tracing::Level::ERROR, format_args!("forebay-agent: {error:#}"));
         ExitCode::FAILURE
     });
     log::finish();

@@ -6,6 +6,7 @@ use super::scene::{Actor, Scene, Stage};
 use super::simulated;
 use super::users::{self, Arrivals, Crowd, Seen};
 use crate::made::free_port;
+use crate::out;
 use crate::up::runtime;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -281,20 +282,25 @@ fn longer(post: &str) -> String {
 
 pub(crate) fn run(args: &AlgorithmsArgs) -> anyhow::Result<ExitCode> {
     let (contenders, rounds) = (args.contenders()?, args.rounds()?);
+    let plots = args.plot.iter();
+    let plots = plots.flat_map(|file| rounds.iter().map(|round| numbered(file, &rounds, round)));
+    for file in plots.chain(args.json.clone()) {
+        plot::try_file(&file)?;
+    }
     runtime()?.block_on(async {
         let turns = contenders.len() * rounds.len() * usize::from(args.runs);
-        println!("{turns} turns of {} s each.", args.seconds);
+        out::line(format_args!("{turns} turns of {} s each.", args.seconds))?;
         let mut figures = Vec::new();
         for round in &rounds {
             let played = play(args, &contenders, round).await?;
-            println!("\n{}", round.title);
-            print_table(&played);
+            out::line(format_args!("\n{}", round.title))?;
+            print_table(&played)?;
             figures.push(serde_json::json!({"round": round.title, "algorithms": played.iter().map(figures_of).collect::<Vec<_>>()}));
             if let Some(file) = &args.plot {
                 let file = numbered(file, &rounds, round);
                 let curves: Vec<Curve> = played.iter().map(curve).collect();
                 plot::draw(&file, &round.title, &curves)?;
-                println!("Drawn: {}", file.display());
+                out::line(format_args!("Drawn: {}", file.display()))?;
             }
         }
         if let Some(file) = &args.json {
@@ -450,13 +456,15 @@ fn curve(turn: &Turn) -> Curve {
     }
 }
 
-fn print_table(turns: &[Turn]) {
-    let Some(first) = turns.first() else { return };
+fn print_table(turns: &[Turn]) -> anyhow::Result<()> {
+    let Some(first) = turns.first() else {
+        return Ok(());
+    };
     let base = quantile(first, 0.99).as_secs_f64();
-    println!(
+    out::line(format_args!(
         "  {:<27} {:>9} {:>7} {:>9} {:>9} {:>9} {:>12} {:>13}  share of a target (of the fair one)",
         "algorithm", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "p99, first/x", "POSTs, most"
-    );
+    ))?;
     for turn in turns {
         let millis = |share| quantile(turn, share).as_secs_f64() * 1000.0;
         let busiest = shares(turn, |one| one.blocks).into_values().fold(0.0, f64::max);
@@ -469,7 +477,7 @@ fn print_table(turns: &[Turn]) {
             .filter(|(name, _)| !name.starts_with("target"))
             .map(|(name, share)| format!("{name} {:.2}", share / fair))
             .collect();
-        println!(
+        out::line(format_args!(
             "  {:<27} {:>9} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>12.2} {:>11.0} %  {least:.2} to {most:.2}{}{}",
             turn.contender.word(),
             turn.runs.iter().map(Vec::len).sum::<usize>(),
@@ -481,6 +489,7 @@ fn print_table(turns: &[Turn]) {
             busiest * 100.0,
             if odd.is_empty() { "" } else { "; " },
             odd.join(", "),
-        );
+        ))?;
     }
+    Ok(())
 }

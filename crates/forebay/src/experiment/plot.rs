@@ -1,5 +1,6 @@
 //! Latencies as a picture: how long all but the slowest so many requests took. The axis has one unit for each nine.
 
+use anyhow::Context as _;
 use plotters::prelude::*;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +27,17 @@ fn colour(index: usize) -> RGBColor {
 pub(crate) struct Curve {
     pub(crate) name: String,
     pub(crate) latencies: Vec<Duration>,
+}
+
+/// Sees to it that a file can be written, before minutes go by for what it is to hold. One that is there keeps its content.
+pub(crate) fn try_file(file: &Path) -> anyhow::Result<()> {
+    let is_new = !file.exists();
+    let tried = std::fs::File::options().create(true).append(true).open(file);
+    tried.with_context(|| format!("cannot write {}", file.display()))?;
+    if is_new {
+        std::fs::remove_file(file)?;
+    }
+    Ok(())
 }
 
 /// Draws the curves into an SVG file.
@@ -122,5 +134,18 @@ mod tests {
             })
             .is_empty()
         );
+    }
+
+    /// A run of minutes ended with "the plot could not be drawn": its directory was not there.
+    #[test]
+    fn places_for_plots_are_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(try_file(&dir.path().join("absent/plot.svg")).is_err());
+        let file = dir.path().join("plot.svg");
+        try_file(&file).unwrap();
+        assert!(!file.exists());
+        std::fs::write(&file, "old").unwrap();
+        try_file(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
     }
 }

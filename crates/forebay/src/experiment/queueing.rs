@@ -6,6 +6,7 @@ use super::peers::Peer;
 use super::plot::{self, Curve};
 use super::scene::{Actor, Scene, Stage};
 use crate::made::free_port;
+use crate::out;
 use anyhow::Context as _;
 use bytes::Bytes;
 use forebay_model::Algorithm;
@@ -258,9 +259,9 @@ impl Run {
 }
 
 /// Prints what the runs of one load came to.
-pub(crate) fn print_table(title: &str, runs: &[Run]) {
-    println!("\n{title}");
-    println!(
+pub(crate) fn print_table(title: &str, runs: &[Run]) -> anyhow::Result<()> {
+    out::line(format_args!("\n{title}"))?;
+    out::line(format_args!(
         "  {:<26} {:>8} {:>7} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>13}  at a time, at each target",
         "",
         "requests",
@@ -272,10 +273,10 @@ pub(crate) fn print_table(title: &str, runs: &[Run]) {
         "p99 ms",
         "longest",
         "p99 slowdown"
-    );
+    ))?;
     for run in runs {
         let failed = run.met.len() - run.served() - run.refused();
-        println!(
+        out::line(format_args!(
             "  {:<26} {:>8} {:>7} {:>8} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>13.1}  {}",
             run.contender.word(),
             run.met.len(),
@@ -288,8 +289,9 @@ pub(crate) fn print_table(title: &str, runs: &[Run]) {
             run.wait_ms(1.0),
             run.slowdown(),
             run.peaks(),
-        );
+        ))?;
     }
+    Ok(())
 }
 
 /// Draws the waits of those served.
@@ -303,7 +305,7 @@ pub(crate) fn draw(file: &Path, title: &str, runs: &[Run]) -> anyhow::Result<()>
     };
     let curves: Vec<Curve> = runs.iter().map(curve).collect();
     plot::draw(file, title, &curves)?;
-    println!("Drawn: {}", file.display());
+    out::line(format_args!("Drawn: {}", file.display()))?;
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 
 use super::asks::Services;
 use super::peers::Peer;
+use super::plot;
 use super::queueing::{Contender, Play, draw, print_table, write};
+use crate::out;
 use crate::up::runtime;
 use clap::Args;
 use ipnet::Ipv4Net;
@@ -118,12 +120,17 @@ impl Usual {
 
     /// Plays all loads.
     fn rounds(&self, play: &Play, contenders: &[Contender], loads: &[u16]) -> anyhow::Result<ExitCode> {
+        let plots = self.plot.iter();
+        let plots = plots.flat_map(|file| loads.iter().map(|&load| of_load(file, load, loads)));
+        for file in plots.chain(self.json.clone()) {
+            plot::try_file(&file)?;
+        }
         runtime()?.block_on(async {
-            println!(
+            out::line(format_args!(
                 "{} turns of {} s each.",
                 contenders.len() * loads.len(),
                 self.seconds
-            );
+            ))?;
             let mut rounds = Vec::new();
             for &load in loads {
                 let title = format!(
@@ -133,7 +140,7 @@ impl Usual {
                     play.rate(load)
                 );
                 let runs = play.runs(contenders, load).await?;
-                print_table(&title, &runs);
+                print_table(&title, &runs)?;
                 if let Some(file) = &self.plot {
                     draw(&of_load(file, load, loads), &title, &runs)?;
                 }

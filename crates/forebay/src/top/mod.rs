@@ -4,12 +4,10 @@ mod screen;
 mod sight;
 mod text;
 
+use crate::ask::{admin, ask};
 use crate::up::runtime;
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
+use anyhow::bail;
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use screen::Screen;
 use sight::Reading;
 use std::io::{IsTerminal as _, Write as _};
@@ -17,11 +15,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Metrics of the largest house there may be; more is not read.
-const MOST_BYTES: usize = 256 * 1024 * 1024;
-/// An answer that takes longer counts as none.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `forebay top`.
 #[derive(Args, Debug, Clone)]
@@ -39,7 +32,8 @@ pub(crate) struct TopArgs {
         long,
         env = "FOREBAY_ADMIN",
         default_value = "127.0.0.1:4567",
-        value_name = "ADDR:PORT"
+        value_name = "ADDR:PORT",
+        value_parser = admin
     )]
     admin: SocketAddr,
     /// Seconds between two readings
@@ -73,28 +67,11 @@ pub(crate) fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn read(admin: SocketAddr) -> anyhow::Result<Reading> {
-    let asked = async {
-        let stream = tokio::net::TcpStream::connect(admin).await?;
-        let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(driver);
-        let request = hyper::Request::builder()
-            .uri("/metrics")
-            .header("host", admin.to_string())
-            .header("connection", "close")
-            .body(Empty::<Bytes>::new())?;
-        let answer = sender.send_request(request).await?;
-        if answer.status() != hyper::StatusCode::OK {
-            bail!("it answers {}", answer.status());
-        }
-        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?;
-        Ok(Reading::of(&String::from_utf8_lossy(&body.to_bytes())))
-    };
-    let read = tokio::time::timeout(PATIENCE, asked).await;
-    read.unwrap_or_else(|_| bail!("no answer within {} s", PATIENCE.as_secs()))
-        .with_context(|| {
-            format!("cannot read http://{admin}/metrics: is `forebay up` running, with this --admin?")
-        })
+    let (status, body) = ask(admin, "/metrics").await?;
+    if status != hyper::StatusCode::OK {
+        bail!("http://{admin}/metrics answers {status}");
+    }
+    Ok(Reading::of(&String::from_utf8_lossy(&body)))
 }
 
 async fn once(args: &TopArgs) -> anyhow::Result<()> {

@@ -11,6 +11,9 @@ struct Target {
     in_flight: f64,
     requests: f64,
     errors: f64,
+    successes: f64,
+    /// Of its successes together, in seconds.
+    latency: f64,
     weight: f64,
 }
 
@@ -60,6 +63,8 @@ impl Reading {
                     "target_requests_total" => target.requests = value,
                     "target_answers_total" if sample.label("code") == "5xx" => target.errors += value,
                     "target_connection_errors_total" => target.errors += value,
+                    "target_successes_total" => target.successes = value,
+                    "target_latency_seconds_total" => target.latency = value,
                     "target_weight" => target.weight = value,
                     _ => {}
                 }
@@ -88,19 +93,18 @@ impl Reading {
     /// Lines that show this reading, with rates since the one before, `past` ago. Groups that wait or refuse come first.
     pub(super) fn lines(&self, before: &Reading, past: Duration) -> Vec<String> {
         let mut lines = vec![format!(
-            "{:<34} {:>8} {:>6} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}  refused for",
+            "{:<24} {:>8} {:>8} {:>5} {:>5} {:>5} {:>4} {:>7} {:>7} {:>8} {:>9}",
             "GROUP, target",
             "req/s",
+            "latency",
             "slots",
             "busy",
             "free",
             "used",
             "WAITING",
-            "queued/s",
-            "p50 wait",
+            "p50",
             "p99 wait",
             "refused/s",
-            "left/s"
         )];
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by(|a, b| b.1.waiting.total_cmp(&a.1.waiting).then(a.0.cmp(b.0)));
@@ -108,6 +112,7 @@ impl Reading {
         for (name, group) in groups {
             let before = before.groups.get(name).unwrap_or(&none);
             lines.push(group.line(name, before, past));
+            lines.extend(group.more(before, past));
             for (name, target) in &group.targets {
                 lines.push(target.line(name, before.targets.get(name), past));
             }
@@ -119,21 +124,50 @@ impl Reading {
     }
 }
 
-/// A second, from a counter's two values. A counter that was begun anew has no rate.
+/// A second, from a counter's two values. A counter that was begun anew has no rate; and nothing is 0, not -0.
 fn rate(now: f64, before: f64, past: Duration) -> f64 {
-    ((now - before) / past.as_secs_f64().max(1e-3)).max(0.0)
+    plain(((now - before) / past.as_secs_f64().max(1e-3)).max(0.0))
+}
+
+/// Without the sign of a zero, which an empty sum has.
+fn plain(value: f64) -> f64 {
+    if value == 0.0 { 0.0 } else { value }
+}
+
+/// A name that fits, with its end: that is where names differ.
+fn fit(name: &str, width: usize) -> String {
+    let length = name.chars().count();
+    if length <= width {
+        return name.to_owned();
+    }
+    let end: String = name.chars().skip(length - (width - 1)).collect();
+    format!("~{end}")
+}
+
+/// Seconds for each of so many, as people read them.
+fn mean(seconds: f64, count: f64) -> String {
+    if count <= 0.0 {
+        return "-".to_owned();
+    }
+    match seconds.max(0.0) / count {
+        each if each < 0.01 => format!("{:.2} ms", each * 1000.0),
+        each if each < 10.0 => format!("{:.0} ms", each * 1000.0),
+        each => format!("{each:.0} s"),
+    }
 }
 
 impl Group {
-    fn requests(&self) -> f64 {
-        self.targets.values().map(|target| target.requests).sum()
+    fn sum(&self, read: fn(&Target) -> f64) -> f64 {
+        plain(self.targets.values().map(read).sum())
     }
 
     fn line(&self, name: &str, before: &Group, past: Duration) -> String {
-        let short = name.strip_prefix("targetgroup/").unwrap_or(name);
-        let requests = rate(self.requests(), before.requests(), past);
+        let short = fit(name.strip_prefix("targetgroup/").unwrap_or(name), 24);
+        let since = |read: fn(&Target) -> f64| self.sum(read) - before.sum(read);
+        let requests = rate(since(|target| target.requests), 0.0, past);
+        let latency = mean(since(|target| target.latency), since(|target| target.successes));
         if !self.limited {
-            return format!("{short:<34} {requests:>8.1}   no limits");
+            return format!("{short:<24} {requests:>8.1} {latency:>8}  no limits");
         }
         let slots = self.busy + self.free;
         let used = if slots > 0.0 {
@@ -141,33 +175,50 @@ impl Group {
         } else {
             "-".to_owned()
         };
-        let refused: Vec<(&str, f64)> = self
-            .refused
-            .iter()
-            .map(|(why, &now)| {
-                let before = before.refused.get(why).copied().unwrap_or_default();
-                (why.as_str(), rate(now, before, past))
-            })
-            .filter(|(_, rate)| *rate > 0.0)
-            .collect();
-        let whys: Vec<String> = refused
-            .iter()
-            .map(|(why, rate)| format!("{why} {rate:.1}"))
-            .collect();
-        let channels = self.channels.map(|channels| format!("  channels {channels}"));
         format!(
-            "{short:<34} {requests:>8.1} {slots:>6} {:>5} {:>5} {used:>5} {:>8} {:>8.1} {:>9} {:>9} {:>9.1} {:>7.1}  {}{}",
+            "{short:<24} {requests:>8.1} {latency:>8} {slots:>5} {:>5} {:>5} {used:>4} {:>7} {:>7} {:>8} {:>9.1}",
             self.busy,
             self.free,
             self.waiting,
-            rate(self.queued, before.queued, past),
             self.wait(before, 0.5),
             self.wait(before, 0.99),
-            refused.iter().map(|(_, rate)| rate).sum::<f64>(),
-            rate(self.left, before.left, past),
-            whys.join(", "),
-            channels.unwrap_or_default(),
+            plain(
+                self.refusals(before, past)
+                    .iter()
+                    .map(|(_, rate)| rate)
+                    .sum::<f64>()
+            ),
         )
+    }
+
+    /// What refused requests since then, a second.
+    fn refusals(&self, before: &Group, past: Duration) -> Vec<(&str, f64)> {
+        let rates = self.refused.iter().map(|(why, &now)| {
+            let before = before.refused.get(why).copied().unwrap_or_default();
+            (why.as_str(), rate(now, before, past))
+        });
+        rates.filter(|(_, rate)| *rate > 0.0).collect()
+    }
+
+    /// What is said of a group only when there is something to say.
+    fn more(&self, before: &Group, past: Duration) -> Option<String> {
+        let mut said = Vec::new();
+        if let Some(channels) = self.channels {
+            said.push(format!("{channels} channels"));
+        }
+        for (what, now, before) in [
+            ("queued", self.queued, before.queued),
+            ("left", self.left, before.left),
+        ] {
+            let rate = rate(now, before, past);
+            if rate > 0.0 {
+                said.push(format!("{what} {rate:.1}/s"));
+            }
+        }
+        for (why, rate) in self.refusals(before, past) {
+            said.push(format!("refused: {why} {rate:.1}/s"));
+        }
+        (!said.is_empty()).then(|| format!("  ({})", said.join(", ")))
     }
 
     /// The wait that this share of those released since then did not exceed, to the histogram's grain; if there were none,
@@ -195,20 +246,22 @@ impl Group {
 
 impl Target {
     fn line(&self, name: &str, before: Option<&Target>, past: Duration) -> String {
-        let requests = before.map_or(0.0, |before| before.requests);
-        let errors = before.map_or(0.0, |before| before.errors);
+        let none = Target::default();
+        let before = before.unwrap_or(&none);
         let weight = if self.weight < 1.0 {
             format!(", weight {:.2}", self.weight)
         } else {
             String::new()
         };
         format!(
-            "  {name:<32} {:>8.1} {:>6} {:>5}   {}{weight}, {:.1} errors/s",
-            rate(self.requests, requests, past),
+            "  {:<22} {:>8.1} {:>8} {:>5} {:>5}  {}{weight}, {:.1} errors/s",
+            fit(name, 22),
+            rate(self.requests, before.requests, past),
+            mean(self.latency - before.latency, self.successes - before.successes),
             "",
             self.in_flight,
             if self.healthy { "healthy" } else { "not healthy" },
-            rate(self.errors, errors, past),
+            rate(self.errors, before.errors, past),
         )
     }
 }
@@ -234,8 +287,11 @@ forebay_target_healthy{{{group},target=\"10.0.0.1:80\"}} 1
 forebay_target_in_flight{{{group},target=\"10.0.0.1:80\"}} 3
 forebay_target_weight{{{group},target=\"10.0.0.1:80\"}} 1.0
 forebay_target_requests_total{{{group},target=\"10.0.0.1:80\"}} {requests}
+forebay_target_successes_total{{{group},target=\"10.0.0.1:80\"}} {requests}
+forebay_target_latency_seconds_total{{{group},target=\"10.0.0.1:80\"}} {}
 forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.0.0.2:80\"}} 5
-# EOF\n"
+# EOF\n",
+            f64::from(requests) * 0.25
         )
     }
 
@@ -246,24 +302,47 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
             Reading::of(&text(12, 140, 3, 8, 10)),
         );
         let lines = now.lines(&before, Duration::from_secs(2));
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 6);
         assert!(lines[0].contains("WAITING"));
         let words: Vec<&str> = lines[1].split_whitespace().collect();
-        assert_eq!(words[..7], ["shop/12", "20.0", "4", "3", "1", "75%", "12"]);
+        let wanted = ["shop/12", "20.0", "250", "ms", "4", "3", "1", "75%", "12"];
+        assert_eq!(words[..9], wanted);
         // Of the five released since, three waited less than a quarter of a second.
         assert!(
             lines[1].contains("<250 ms") && lines[1].contains("<5 s"),
             "{}",
             lines[1]
         );
-        assert!(lines[1].ends_with("late 1.5"), "{}", lines[1]);
-        assert!(lines[2].starts_with("  10.0.0.1:80") && lines[2].contains("healthy"));
-        assert!(lines[3].starts_with("plain/3") && lines[3].contains("no limits"));
+        assert_eq!(lines[2], "  (refused: late 1.5/s)");
+        assert!(lines[3].starts_with("  10.0.0.1:80") && lines[3].contains("healthy"));
+        assert!(lines[4].starts_with("plain/3") && lines[4].contains("no limits"));
     }
 
     #[test]
     fn nothing_to_show_is_said() {
         let empty = Reading::of("# EOF\n");
         assert_eq!(empty.lines(&empty, Duration::from_secs(1))[1], "no target groups");
+    }
+
+    /// It took 124 columns and more, showed no latency, and a group without requests had "-0.0" a second.
+    #[test]
+    fn a_table_fits_a_hundred_columns_and_has_no_minus_zero() {
+        let long = "a-name-of-thirty-two-letters-long";
+        let text = |count: u64| {
+            format!(
+                "forebay_surge_queue_length{{target_group=\"targetgroup/{long}/0123456789abcdef\"}} {count}
+forebay_slots{{target_group=\"targetgroup/{long}/0123456789abcdef\",state=\"busy\"}} 1000
+forebay_spillover_total{{target_group=\"targetgroup/{long}/0123456789abcdef\",why=\"late\"}} 0
+forebay_target_weight{{target_group=\"targetgroup/{long}/0123456789abcdef\",target=\"i-0123456789abcdef0:65535\"}} 0.5
+forebay_target_requests_total{{target_group=\"targetgroup/{long}/0123456789abcdef\",target=\"i-0123456789abcdef0:65535\"}} {count}
+forebay_surge_queue_length{{target_group=\"targetgroup/empty/1\"}} 0
+forebay_target_control_active_channels{{target_group=\"targetgroup/plain/1\"}} 0\n"
+            )
+        };
+        let (before, now) = (Reading::of(&text(0)), Reading::of(&text(99_999)));
+        for line in now.lines(&before, Duration::from_secs(1)) {
+            assert!(line.chars().count() <= 100, "{line}");
+            assert!(!line.contains("-0.0"), "{line}");
+        }
     }
 }

@@ -14,7 +14,7 @@ impl Exchange {
         let stats = listener.balancer.stats.of(mind.worker);
         count(&stats.requests);
         count_own(stats, reason.status());
-        count_memory(stats, Some(reason));
+        count_reason(stats, Some(reason));
         Record::begun(now, Some(reason))
     }
 
@@ -47,8 +47,12 @@ impl Exchange {
     }
 }
 
-/// Counts a request for which no memory was left.
-pub(super) fn count_memory(stats: &BalancerStats, reason: Option<Reason>) {
+/// Counts an answer made in place of a target's, and one for which no memory was left.
+pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
+    let place = |reason| Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
+    if let Some(place) = reason.and_then(place) {
+        count(&stats.failures[place]);
+    }
     if reason == Some(Reason::MemoryCeiling) {
         count(&stats.no_memory);
     }

@@ -116,19 +116,31 @@ impl Files {
                 });
                 self.look_around(&mut look);
             }
+            if matches!(order, Ok(Order::Reopen)) {
+                self.reopen();
+                continue;
+            }
             if matches!(order, Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected)) {
                 break;
             }
             self.look_around(&mut look);
         }
         // What was handed over before the order to finish is all there; this takes what came at the same time.
-        while let Ok(Order::Write(batch)) = orders.try_recv() {
-            self.take(batch);
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Write(batch) = order {
+                self.take(batch);
+            }
         }
+        self.reopen();
+    }
+
+    /// Finishes all files: lines that come yet begin new ones. Who moved or deleted files wants just that.
+    fn reopen(&mut self) {
         let keys: Vec<_> = self.open.keys().cloned().collect();
         for key in keys {
             self.press_out(&key);
         }
+        self.open.clear();
     }
 
     fn look_around(&mut self, look: &mut Instant) {

@@ -49,11 +49,18 @@ impl Live {
     /// Writes until told to finish. Begins when `go` fires: the ready line comes first.
     pub(super) fn run(mut self, go: &Receiver<()>, orders: &Receiver<Order>) {
         let _ = go.recv();
-        while let Ok(Order::Write(batch)) = orders.recv() {
-            self.take(&batch);
+        loop {
+            match orders.recv() {
+                Ok(Order::Write(batch)) => self.take(&batch),
+                // Somebody else may listen there now.
+                Ok(Order::Reopen) => (self.socket, self.tried) = (None, None),
+                Ok(Order::Finish) | Err(_) => break,
+            }
         }
-        while let Ok(Order::Write(batch)) = orders.try_recv() {
-            self.take(&batch);
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Write(batch) = order {
+                self.take(&batch);
+            }
         }
     }
 

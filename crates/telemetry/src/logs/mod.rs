@@ -110,6 +110,16 @@ impl Logs {
         lock(&self.go).clear();
     }
 
+    /// Finishes all files and connects anew to sockets. Waits for nobody: a writer that is far behind is left as it is, and false
+    /// comes back.
+    pub fn reopen(&self) -> bool {
+        let mut all = true;
+        for (orders, _) in lock(&self.threads).iter() {
+            all &= orders.try_send(Order::Reopen).is_ok();
+        }
+        all
+    }
+
     /// Writes what was handed over, finishes all files, and ends. Pens must have been flushed. Blocks, but not for
     /// ever: a sink that takes nothing is left behind.
     pub fn finish(&self) {

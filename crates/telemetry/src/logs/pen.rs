@@ -33,6 +33,8 @@ pub(super) struct Batch {
 pub(super) enum Order {
     /// Write this.
     Write(Batch),
+    /// Finish all files, connect anew, and go on.
+    Reopen,
     /// Finish all files and end.
     Finish,
 }

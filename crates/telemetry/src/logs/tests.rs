@@ -377,6 +377,25 @@ fn five_minutes_later_comes_another_file() {
     assert_eq!(lines, [1, 2, 1], "{found:?}");
 }
 
+/// SIGHUP ended the process; and a file that was moved away got lines for five minutes yet.
+#[test]
+fn lines_after_a_reopening_begin_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = Logs::start(folder.path().to_owned(), &[], 1).unwrap();
+    let balancer = balancer(Some("b"));
+    let record = record(&balancer);
+    for _ in 0..2 {
+        let mut pen = logs.pen();
+        pen.request(&facts(&balancer, &record));
+        drop(pen);
+        assert!(logs.reopen());
+    }
+    logs.finish();
+    let found = files(folder.path());
+    let lines: Vec<usize> = found.iter().map(|path| unpacked(path).lines().count()).collect();
+    assert_eq!(lines, [1, 1], "{found:?}");
+}
+
 #[test]
 fn what_cannot_be_written_is_counted() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,16 +4,17 @@
 //! dropped and counted, and of a kind of line only so many are told a second. `tracing-appender` was weighed: when its queue is
 //! full at the end it prints to standard output, which may be the same pipe, and it does not tell how many lines are missing.
 
+mod json;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::atomic::AtomicU64;
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tracing::Event;
-use tracing::Subscriber;
 use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -44,9 +45,22 @@ static QUEUE: Queue = Queue {
 /// Lines that were dropped or left out so far.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
+/// Lines are JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people, with colours where standard error is a terminal
+    Text,
+    /// An object: timestamp, level, message, target and fields
+    Json,
+}
+
 /// Tells what this filter lets through. A level alone is for what this house says; libraries speak where they are named, as in
 /// `info,h2=warn`.
-pub(crate) fn start(filter: &str) {
+pub(crate) fn start(filter: &str, format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Relaxed);
     if std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(|| QUEUE.serve())
@@ -57,15 +71,22 @@ pub(crate) fn start(filter: &str) {
     // The usual hook writes to standard error itself, and would wait for it.
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
-        say(format_args!("thread '{}' {panic}", thread.name().unwrap_or("?")));
+        say(
+            Level::ERROR,
+            format_args!("thread '{}' {panic}", thread.name().unwrap_or("?")),
+        );
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            say(format_args!("{trace}"));
+            say(Level::ERROR, format_args!("{trace}"));
         }
         QUEUE.wait(PANICKING);
     }));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines)
+        // Colour codes in a file or a journal are in the way of whoever searches it.
+        .with_ansi(
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+        )
         // A log that can't be written (a closed pipe, a full disk) must not panic the thread that logs.
         .log_internal_errors(false)
         .event_format(Bounded::new(tracing_subscriber::fmt::format().with_target(false)));
@@ -84,8 +105,17 @@ pub(crate) fn start(filter: &str) {
 }
 
 /// Tells this, whatever the filter.
-pub(crate) fn say(line: fmt::Arguments<'_>) {
-    QUEUE.take(format!("{line}\n").as_bytes());
+pub(crate) fn say(level: Level, line: fmt::Arguments<'_>) {
+    QUEUE.take(own(level, line).as_bytes());
+}
+
+/// A line that is no event.
+fn own(level: Level, line: fmt::Arguments<'_>) -> String {
+    if JSON.load(Relaxed) {
+        json::own(level, line)
+    } else {
+        format!("{line}\n")
+    }
 }
 
 /// Waits until all is written, but not for ever: whoever reads it may not.
@@ -141,10 +171,9 @@ impl Queue {
             waits.writing = true;
             drop(waits);
             if dropped > 0 {
-                let _ = writeln!(
-                    text,
-                    "{dropped} log lines were dropped here: standard error did not take them"
-                );
+                let told =
+                    format_args!("{dropped} log lines were dropped here: standard error did not take them");
+                text.extend_from_slice(own(Level::WARN, told).as_bytes());
             }
             // Closed, perhaps: nobody can be told.
             let _ = io::stderr().write_all(&text);
@@ -200,7 +229,7 @@ where
     fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let kind = event.metadata();
         let mut left_out = 0;
-        if *kind.level() <= tracing::Level::INFO {
+        if *kind.level() <= Level::INFO {
             let mut kinds = lock(&self.kinds);
             match kinds.entry(kind.callsite()).or_default().comes(Instant::now()) {
                 Some(before) => left_out = before,
@@ -211,7 +240,11 @@ where
             }
         }
         if left_out > 0 {
-            writeln!(out, "{left_out} lines like the next one were left out")?;
+            let told = format_args!("{left_out} lines like the next one were left out");
+            out.write_str(&own(Level::WARN, told))?;
+        }
+        if JSON.load(Relaxed) {
+            return out.write_str(&json::event(event));
         }
         self.format.format_event(cx, out, event)
     }

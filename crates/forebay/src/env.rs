@@ -1,0 +1,120 @@
+//! `forebay env`: what a shell needs, so that AWS's tools talk to this Forebay and to nothing else.
+
+use crate::args::{DataDir, region};
+use crate::ask::admin;
+use crate::out;
+use anyhow::Context as _;
+use clap::Args;
+use forebay_gateway::credentials;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Variables of the caller's own account that would lead elsewhere.
+const FOREIGN: [&str; 8] = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_CREDENTIAL_EXPIRATION",
+];
+
+/// Flags of `forebay env`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+It prints lines for a shell: the endpoint, the region under both its names, the keys of a profile; it unsets what leads to another
+account, and turns the AWS CLI's pager off.
+
+Examples:
+  eval \"$(forebay env)\"
+  eval \"$(forebay env --data-dir /var/lib/forebay --profile ci)\"")]
+pub(crate) struct EnvArgs {
+    #[command(flatten)]
+    data: DataDir,
+    /// The API's address, as `forebay up` prints it
+    #[arg(
+        long,
+        env = "FOREBAY_API",
+        default_value = "127.0.0.1:4566",
+        value_name = "ADDR:PORT",
+        value_parser = admin
+    )]
+    api: SocketAddr,
+    /// The region of calls
+    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
+    region: String,
+    /// Whose keys
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    profile: String,
+}
+
+pub(crate) fn run(args: &EnvArgs) -> anyhow::Result<()> {
+    let file = args.data.data_dir.join("credentials");
+    let key = credentials::find(&file, &args.profile)?.with_context(|| {
+        format!(
+            "there is no profile '{}' in {}: start `forebay up` first, or name its --data-dir",
+            args.profile,
+            file.display()
+        )
+    })?;
+    out::line(format_args!("{}", lines(args.api, &args.region, &key)))
+}
+
+/// The lines, without an end to the last.
+fn lines(api: SocketAddr, region: &str, key: &credentials::Key) -> String {
+    let mut api = api;
+    if api.ip().is_unspecified() {
+        // Every address of the machine: this one is always among them.
+        api.set_ip(match api {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let mut text = format!("unset {}\n", FOREIGN.join(" "));
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", format!("http://{api}").as_str()),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
+        ("AWS_ACCESS_KEY_ID", &key.access_key),
+        ("AWS_SECRET_ACCESS_KEY", &key.secret),
+        ("AWS_PAGER", ""),
+    ] {
+        // Nothing in a pair of single quotes means anything to a shell; a quote itself is written outside.
+        let _ = writeln!(text, "export {name}='{}'", value.replace('\'', "'\\''"));
+    }
+    text.push_str("# For a shell: eval \"$(forebay env)\"");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// The README set one of the region's two names and left a profile and keys of another account in place.
+    #[test]
+    fn a_shell_that_evaluates_it_talks_to_this_forebay_alone() {
+        let key = credentials::Key {
+            profile: "default".to_owned(),
+            access_key: "AKIAX".to_owned(),
+            secret: "a+/'$(b)".to_owned(),
+        };
+        let text = lines("0.0.0.0:4566".parse().unwrap(), "local-1", &key);
+        let show = "eval \"$1\"; echo $AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID \
+                    \"$AWS_SECRET_ACCESS_KEY\" \"${AWS_PROFILE-none} ${AWS_SESSION_TOKEN-none} [$AWS_PAGER]\"";
+        let shell = Command::new("sh")
+            .args(["-c", show, "sh", &text])
+            .env("AWS_PROFILE", "work")
+            .env("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+            .env("AWS_SESSION_TOKEN", "other")
+            .env("AWS_PAGER", "less")
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(shell.stdout).unwrap(),
+            "http://127.0.0.1:4566 local-1 local-1 AKIAX a+/'$(b) none none []\n"
+        );
+    }
+}

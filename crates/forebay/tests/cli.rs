@@ -1,0 +1,161 @@
+//! The program as a shell starts it: what it refuses, and what it says where.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+fn forebay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    command.env_clear();
+    command
+}
+
+/// What it says on standard error, and the code it ends with.
+fn ended(command: &mut Command) -> (String, i32) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    (
+        String::from_utf8(output.stderr).unwrap(),
+        output.status.code().unwrap(),
+    )
+}
+
+/// Each was taken, and meant nothing, something else, or that nobody was served.
+#[test]
+fn what_means_nothing_is_refused_with_what_would() {
+    for (flags, told) in [
+        (vec!["--log", "bogus", "up"], "'bogus' is no level"),
+        (vec!["up", "--region", "US East"], "such as local-1"),
+        (vec!["up", "--max-connections", "0"], "a number from 1 on"),
+        (vec!["up", "--api", "4566"], "such as 127.0.0.1:4566"),
+        (
+            vec!["up", "--live-log", "stdout", "--live-log", "access=unix:/tmp/a"],
+            "twice for the access log",
+        ),
+        (vec!["sample-target", "--failure-rate", "2"], "from 0 to 1"),
+        (
+            vec!["experiment", "algorithms", "--plot", "/absent/plot.svg"],
+            "cannot write /absent/plot.svg",
+        ),
+    ] {
+        let (said, code) = ended(forebay().args(&flags));
+        assert!(said.contains(told) && code > 0, "{flags:?}: {code} {said}");
+    }
+}
+
+/// `println!` panicked: "failed printing to stdout", with status 101.
+#[test]
+fn full_standard_output_is_an_error_and_no_panic() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut create = forebay();
+    create
+        .args(["credentials", "create", "a", "--data-dir"])
+        .arg(&data);
+    let mut sample = forebay();
+    sample.args(["sample-target", "--listen", "127.0.0.1:0"]);
+    let mut up = forebay();
+    up.args([
+        "up",
+        "--api",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--address-pool",
+    ])
+    .args(["127.201.0.0/16", "--data-dir"])
+    .arg(place.path().join("up"));
+    for mut command in [create, sample, up] {
+        command.stdin(Stdio::null()).stdout(full());
+        let output = command.stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("cannot write to standard output"), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+    }
+}
+
+/// `FOREBAY_NO_AUTH=1` was an error, as was every variable that is set to nothing.
+#[test]
+fn the_environment_is_understood_as_shells_write_it() {
+    let mut up = forebay();
+    up.arg("up");
+    for (name, value) in [
+        ("FOREBAY_NO_AUTH", "1"),
+        ("FOREBAY_API", "192.0.2.1:1"),
+        ("FOREBAY_ADMIN", ""),
+        ("FOREBAY_WORKERS", ""),
+        ("FOREBAY_LOG", ""),
+        ("FOREBAY_ENABLE_RESET", ""),
+    ] {
+        up.env(name, value);
+    }
+    let (said, _) = ended(&mut up);
+    assert!(said.contains("--no-auth is for loopback only"), "{said}");
+}
+
+/// A server began, let nobody in and said nothing.
+#[test]
+fn damaged_credentials_are_said_at_start() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("credentials"), "[a]\nrubbish\n").unwrap();
+    let flags = [
+        "up",
+        "--api",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--data-dir",
+    ];
+    let (said, code) = ended(forebay().args(flags).arg(place.path()));
+    assert!(said.contains("is damaged: line 2"), "{said}");
+    assert_eq!(code, 1);
+}
+
+/// Lines in files had colour codes in them, and no other form.
+#[test]
+fn lines_are_plain_or_json() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let warned = |format: &str, profile: &str| {
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+        let flags = [
+            "--log-format",
+            format,
+            "credentials",
+            "create",
+            profile,
+            "--data-dir",
+        ];
+        ended(forebay().args(flags).arg(&data)).0
+    };
+    let plain = warned("text", "a");
+    let line = plain.lines().find(|line| line.contains("was open to others"));
+    assert!(
+        line.unwrap().contains(" WARN ") && !plain.contains('\x1b'),
+        "{plain}"
+    );
+    let json = warned("json", "b");
+    let line = json.lines().find(|line| line.contains("was open to others"));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["level"], "WARN", "{line}");
+    let (said, _) = ended(
+        forebay()
+            .args([
+                "--log-format",
+                "json",
+                "credentials",
+                "delete",
+                "none",
+                "--data-dir",
+            ])
+            .arg(&data),
+    );
+    let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&line["level"], &line["message"]),
+        (&"ERROR".into(), &"forebay: there is no profile 'none'".into())
+    );
+}
