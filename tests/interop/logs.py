@@ -174,7 +174,7 @@ class Stage:
         host = lambda regex, replace: {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [{"Regex": regex, "Replace": replace}]}}
         self.rule(40, "/rewrite*", self.forward("main"), [rewrite("^/rewrite/(.*)$", "/plain/$1")])
         self.rule(41, "/hosted", self.forward("main"), [host("^old(.*)$", "new$1")])
-        self.rule(42, "/badhost", self.forward("main"), [host("^old(.*)$", "a b")])
+        self.rule(42, "/badhost", self.forward("main"), [host("^old(.*)$", "a/b")])
         self.rule(43, "/badpath/*", self.forward("main"), [rewrite("^/badpath/(.*)$", "$1")])
         for priority in [44, 45, 46]:
             self.rule(priority, f"/rule/{priority}", self.forward("main"))
