@@ -33,7 +33,7 @@ use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Streams a client may have open at once (ALB's figure).
@@ -128,17 +128,7 @@ async fn streams<W: Wire>(
                 shared.slot.arm(worker.now() + LAST, false);
             }
         }
-        let next = poll_fn(|cx| {
-            let polled = connection.poll_accept(cx);
-            if fault.get().is_some() {
-                return Poll::Ready(Some(None));
-            }
-            if polled.is_pending() && !leaving && worker.leaving.get() {
-                // Its client is told at once.
-                return Poll::Ready(None);
-            }
-            polled.map(Some)
-        });
+        let next = poll_fn(|cx| poll_stream(worker, connection, fault, leaving, cx));
         match shared.slot.until(next).await {
             Ok(None) => {}
             Ok(Some(Some(Ok((_, mut respond)))))
@@ -180,6 +170,27 @@ async fn streams<W: Wire>(
     shared.slot.arm(worker.now() + linger::LINGER, false);
     let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
 }
+
+/// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave.
+fn poll_stream<W: Wire>(
+    worker: &Worker,
+    connection: &mut Connection<Guarded<W>, Bytes>,
+    fault: &Fault,
+    told: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Option<Accepted>>> {
+    let polled = connection.poll_accept(cx);
+    if fault.get().is_some() {
+        return Poll::Ready(Some(None));
+    }
+    if polled.is_pending() && !told && worker.leaving.get() {
+        return Poll::Ready(None);
+    }
+    polled.map(Some)
+}
+
+/// A stream, or why there are no more.
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
 /// Whether the connection takes no further streams: for its age, or because its listener is gone.
 fn is_old(worker: &Worker, shared: &Shared) -> bool {
