@@ -185,6 +185,11 @@ class Watch:
         self.elb.describe_target_groups()
         self.calls.append(time.monotonic() - began)
 
+    def round(self, times, what):
+        """Waits until so many more requests and calls came to their end, or one failed."""
+        requests, calls = len(self.requests) + times, len(self.calls) + times
+        wait(lambda: self.failures or (len(self.requests) >= requests and len(self.calls) >= calls), what)
+
     def end(self):
         self.stop.set()
         for thread in self.threads:
@@ -205,7 +210,7 @@ def descriptors():
             with contextlib.suppress(OSError):
                 client.sendall(b"GET /?delay=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
             slow.append(client)
-        time.sleep(2)
+        watch.round(20, "requests and calls are answered beside slow clients")
         first = len(watch.requests)
         for client in slow:
             client.close()
@@ -220,7 +225,7 @@ def descriptors():
                 frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * number, wire.block(wire.fields(path="/?delay=60000")))
                 for number in range(128))
             wire.send(block)
-        time.sleep(2)
+        watch.round(20, "requests and calls are answered beside slow streams")
         watch.end()
         for wire in wires:
             wire.socket.close()

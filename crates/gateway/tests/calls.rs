@@ -96,7 +96,7 @@ async fn a_disk_with_room_again_is_noticed_without_a_call() {
     house.disk.full.store(false, Ordering::SeqCst);
     let noticed = async {
         while !house.desk.writer().stores() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), noticed)

@@ -6,6 +6,9 @@ use forebay_model::{Action, Priority};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+mod attributes;
+mod rules;
+
 #[test]
 fn supported_operations_are_all_but_trust_stores_pools_and_policies() {
     let count = supported()
@@ -213,112 +216,6 @@ fn listener_goes_to_https_and_back() {
 }
 
 #[test]
-fn rules_stand_in_order_and_priorities_swap_at_once() {
-    let mut caller = Caller::new();
-    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
-    let listener = caller.listener(&balancer, 80, &group);
-    let (two, one) = (caller.rule(&listener, 20, "/b"), caller.rule(&listener, 10, "/a"));
-    let priorities = |caller: &mut Caller| -> Vec<String> {
-        let rules = caller.ok("DescribeRules", json!({"ListenerArn": listener}));
-        rules["Rules"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|rule| text(&rule["Priority"]))
-            .collect()
-    };
-    assert_eq!(priorities(&mut caller), ["10", "20", "default"]);
-    let pair = |arn: &str, priority: u32| json!({"RuleArn": arn, "Priority": priority});
-    caller.ok(
-        "SetRulePriorities",
-        json!({"RulePriorities": [pair(&one, 20), pair(&two, 10)]}),
-    );
-    let first = caller.ok("DescribeRules", json!({"ListenerArn": listener, "PageSize": 1}));
-    assert_eq!(first["Rules"][0]["RuleArn"], two);
-    let rest = caller.ok(
-        "DescribeRules",
-        json!({"ListenerArn": listener, "Marker": first["NextMarker"]}),
-    );
-    assert_eq!(rest["Rules"].as_array().unwrap().len(), 2);
-    let twice = json!({"RulePriorities": [pair(&one, 5), pair(&two, 5)]});
-    let (_, message) = caller.fails("SetRulePriorities", twice);
-    assert_eq!(message, "Priority '5' was provided multiple times");
-    assert_eq!(
-        caller
-            .fails("SetRulePriorities", json!({"RulePriorities": [pair(&one, 10)]}))
-            .0,
-        "PriorityInUse"
-    );
-    let default = caller.ok("DescribeRules", json!({"ListenerArn": listener}))["Rules"][2]["RuleArn"].clone();
-    assert_eq!(
-        caller.fails("DeleteRule", json!({"RuleArn": default})).0,
-        "OperationNotPermitted"
-    );
-    let modify = caller.fails("ModifyRule", json!({"RuleArn": one}));
-    assert_eq!(
-        modify.1,
-        "You must provide either conditions, actions, or transforms"
-    );
-    caller.ok("DeleteRule", json!({"RuleArn": one}));
-    assert_eq!(
-        caller.fails("DeleteRule", json!({"RuleArn": one})).0,
-        "RuleNotFound"
-    );
-}
-
-/// `(.{0,90}){0,90}x` was taken, and a path of 16 KB then cost 2.75 s of a worker.
-#[test]
-fn condition_that_cannot_be_matched_in_bounded_time_is_refused_and_a_transform_stored() {
-    let mut caller = Caller::new();
-    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
-    let listener = caller.listener(&balancer, 80, &group);
-    let conditions =
-        |regex: &str| json!([{"Field": "path-pattern", "PathPatternConfig": {"RegexValues": [regex]}}]);
-    let rule = |priority: usize, conditions: Value| {
-        json!({"ListenerArn": listener, "Priority": priority, "Conditions": conditions,
-            "Actions": [{"Type": "forward", "TargetGroupArn": group}]})
-    };
-    let (code, _) = caller.fails("CreateRule", rule(1, conditions("(a")));
-    assert_eq!(code, "ValidationError");
-    let huge = "(.{0,90}){0,90}x";
-    let refused = "the condition value '(.{0,90}){0,90}x' is too complex: it would have to be repeated less, or fewer times";
-    let (code, message) = caller.fails("CreateRule", rule(1, conditions(huge)));
-    assert_eq!((&*code, &*message), ("ValidationError", refused));
-    let made = caller.ok("CreateRule", rule(1, conditions("^/a")));
-    let arn = text(&made["Rules"][0]["RuleArn"]);
-    let (code, _) = caller.fails(
-        "ModifyRule",
-        json!({"RuleArn": arn, "Conditions": conditions(huge)}),
-    );
-    assert_eq!(code, "ValidationError");
-    // Each may have 256 places where a byte is taken; a listener's have four times as many.
-    let large = "[ab].{0,250}c";
-    for priority in 2..6 {
-        caller.ok("CreateRule", rule(priority, conditions(large)));
-    }
-    let (_, message) = caller.fails("CreateRule", rule(6, conditions(large)));
-    assert_eq!(
-        message,
-        "The regular expressions in the conditions of this listener's rules are too complex together"
-    );
-    caller.ok("CreateRule", rule(6, conditions("^/orders/[0-9]+$")));
-    let transforms = |regex: &str| json!([{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": regex, "Replace": "/"}]}}]);
-    let stored = caller.ok(
-        "ModifyRule",
-        json!({"RuleArn": arn, "Transforms": transforms(huge)}),
-    );
-    assert_eq!(stored["Rules"][0]["Transforms"], transforms(huge));
-    let (_, message) = caller.fails(
-        "ModifyRule",
-        json!({"RuleArn": arn, "Transforms": transforms("(a")}),
-    );
-    assert_eq!(
-        message,
-        "One or more provided transform rewrite Regex values are invalid"
-    );
-}
-
-#[test]
 fn group_defaults_names_and_bounds() {
     let mut caller = Caller::new();
     let vpc = caller.vpc();
@@ -363,111 +260,6 @@ fn group_defaults_names_and_bounds() {
     assert!(message.contains("between 200 and 499"), "{message}");
 }
 
-#[test]
-fn attributes_are_checked_all_or_nothing() {
-    let mut caller = Caller::new();
-    let balancer = caller.balancer("web");
-    let modify = |pairs: Value| json!({"LoadBalancerArn": balancer, "Attributes": pairs});
-    let half = modify(json!([{"Key": "idle_timeout.timeout_seconds", "Value": "10"},
-        {"Key": "client_keep_alive.seconds", "Value": "1"}]));
-    assert_eq!(
-        caller.fails("ModifyLoadBalancerAttributes", half).0,
-        "ValidationError"
-    );
-    let unknown = modify(json!([{"Key": "no.such", "Value": "1"}]));
-    let (_, message) = caller.fails("ModifyLoadBalancerAttributes", unknown);
-    assert_eq!(message, "Load balancer attribute key 'no.such' is not recognized");
-    let cross = modify(json!([{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]));
-    assert_eq!(
-        caller.fails("ModifyLoadBalancerAttributes", cross).0,
-        "InvalidConfigurationRequest"
-    );
-    caller.ok(
-        "ModifyLoadBalancerAttributes",
-        modify(json!([{"Key": "idle_timeout.timeout_seconds", "Value": "4000"},
-            {"Key": "routing.http.xff_header_processing.mode", "Value": "remove"}])),
-    );
-    let settings = &caller.state.blueprint().balancers[0].settings;
-    assert_eq!(settings.idle_timeout, Duration::from_secs(4000));
-    assert_eq!(settings.xff_mode, forebay_model::XffMode::Remove);
-}
-
-/// All four were ValidationErrors `... is not recognized`, and an empty value one about its range.
-#[test]
-fn attributes_of_other_kinds_are_told_from_unknown_ones() {
-    let mut caller = Caller::new();
-    let subnets = caller.subnets();
-    let network = json!({"Name": "n", "Subnets": subnets, "Type": "network"});
-    let network = text(&caller.ok("CreateLoadBalancer", network)["LoadBalancers"][0]["LoadBalancerArn"]);
-    let pair = |key: &str, value: &str| json!([{"Key": key, "Value": value}]);
-    let input = json!({"LoadBalancerArn": network, "Attributes": pair("idle_timeout.timeout_seconds", "60")});
-    let refused = caller.fails("ModifyLoadBalancerAttributes", input);
-    let kind = "Load balancer attribute key 'idle_timeout.timeout_seconds' is not supported on load balancers with type 'network'";
-    assert_eq!(
-        refused,
-        ("InvalidConfigurationRequest".to_owned(), kind.to_owned())
-    );
-    let tcp = json!({"Name": "t", "Protocol": "TCP", "Port": 80, "VpcId": caller.vpc()});
-    let tcp = text(&caller.ok("CreateTargetGroup", tcp)["TargetGroups"][0]["TargetGroupArn"]);
-    let geneve = json!({"Name": "v", "Protocol": "GENEVE", "Port": 6081, "VpcId": caller.vpc()});
-    let geneve = text(&caller.ok("CreateTargetGroup", geneve)["TargetGroups"][0]["TargetGroupArn"]);
-    let http = caller.group("h");
-    let mut modify = |group: &str, key: &str, value: &str| {
-        let input = json!({"TargetGroupArn": group, "Attributes": pair(key, value)});
-        caller.fails("ModifyTargetGroupAttributes", input)
-    };
-    let other = "The provided target group attribute is not supported";
-    let other = ("InvalidConfigurationRequest".to_owned(), other.to_owned());
-    assert_eq!(modify(&tcp, "slow_start.duration_seconds", "30"), other);
-    assert_eq!(modify(&http, "preserve_client_ip.enabled", "true"), other);
-    let foreign = modify(&geneve, "slow_start.duration_seconds", "30").1;
-    assert_eq!(
-        foreign,
-        "Target group attribute key 'slow_start.duration_seconds' is not recognized"
-    );
-    let unknown = modify(&http, "no.such", "1").1;
-    assert_eq!(unknown, "Target group attribute key 'no.such' is not recognized");
-    let empty = "A target group attribute value must be specified";
-    let empty = ("ValidationError".to_owned(), empty.to_owned());
-    assert_eq!(modify(&http, "slow_start.duration_seconds", ""), empty);
-    assert_eq!(modify(&http, "stickiness.app_cookie.cookie_name", ""), empty);
-}
-
-/// It was never told, and Terraform planned to set it again and again.
-#[test]
-fn network_balancer_tells_whether_private_link_is_checked() {
-    let mut caller = Caller::new();
-    let member = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
-    let group = json!({"GroupName": "n", "Description": "n", "VpcId": caller.vpc()});
-    let group = caller
-        .call_of(Service::Ec2, "CreateSecurityGroup", group)
-        .unwrap();
-    let groups = json!([group["GroupId"]]);
-    let mut make = |kind: &str| {
-        let input =
-            json!({"Name": kind, "Type": kind, "Subnets": caller.subnets(), "SecurityGroups": groups});
-        caller.ok("CreateLoadBalancer", input)["LoadBalancers"][0].clone()
-    };
-    let (network, plain) = (make("network"), make("application"));
-    assert_eq!(network[member], "on");
-    assert!(plain.get(member).is_none());
-    let set = |balancer: &Value, enforce: Value| {
-        let mut input = json!({"LoadBalancerArn": balancer["LoadBalancerArn"], "SecurityGroups": groups});
-        if enforce.is_string() {
-            input[member] = enforce;
-        }
-        input
-    };
-    for (enforce, told) in [(json!("off"), "off"), (Value::Null, "off"), (json!("on"), "on")] {
-        let answer = caller.ok("SetSecurityGroups", set(&network, enforce));
-        assert_eq!(answer[member], told);
-        let described = caller.ok("DescribeLoadBalancers", json!({"Names": ["network"]}));
-        assert_eq!(described["LoadBalancers"][0][member], told);
-    }
-    let (code, _) = caller.fails("SetSecurityGroups", set(&plain, json!("off")));
-    assert_eq!(code, "InvalidConfigurationRequest");
-}
-
 /// Names were looked up however long, and ARNs whatever their service and region.
 #[test]
 fn names_and_arns_that_can_be_none_of_ours() {
@@ -510,71 +302,6 @@ fn tls_that_is_not_to_be_had() {
     assert!(message.contains("'passthrough' is not built yet"), "{message}");
 }
 
-/// Rules without transforms were told without the list, SetRulePriorities told those it has, an empty list counted as something to
-/// change, and a default rule was refused before its transforms were read.
-#[test]
-fn rules_are_told_and_refused_as_aws_does() {
-    let mut caller = Caller::new();
-    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
-    let listener = caller.listener(&balancer, 80, &group);
-    let transforms =
-        json!([{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a", "Replace": ""}]}}]);
-    let plain = caller.rule(&listener, 1, "/a");
-    let described = caller.ok("DescribeRules", json!({"ListenerArn": listener}));
-    assert_eq!(described["Rules"][0]["Transforms"], json!([]));
-    assert_eq!(described["Rules"][1]["Transforms"], json!([]));
-    let default = text(&described["Rules"][1]["RuleArn"]);
-    let set = caller.ok("ModifyRule", json!({"RuleArn": plain, "Transforms": transforms}));
-    assert_eq!(set["Rules"][0]["Transforms"], transforms);
-    let moved = json!({"RulePriorities": [{"RuleArn": plain, "Priority": 2}]});
-    assert!(
-        caller.ok("SetRulePriorities", moved)["Rules"][0]
-            .get("Transforms")
-            .is_none()
-    );
-    let both = json!({"RuleArn": plain, "Transforms": [], "ResetTransforms": true});
-    let text = "Transforms cannot be provided when resetting transforms";
-    assert_eq!(caller.fails("ModifyRule", both).1, text);
-    let nothing = json!({"RuleArn": plain, "Transforms": [], "Conditions": [], "Actions": [], "ResetTransforms": false});
-    let text = "You must provide either conditions, actions, or transforms";
-    assert_eq!(caller.fails("ModifyRule", nothing).1, text);
-    for _ in 0..2 {
-        let reset = caller.ok("ModifyRule", json!({"RuleArn": plain, "ResetTransforms": true}));
-        assert_eq!(reset["Rules"][0]["Transforms"], json!([]));
-    }
-    let wrong = json!([{"Type": "url-rewrite"}]);
-    for (rule, given, code) in [
-        (default.clone(), transforms.clone(), "OperationNotPermitted"),
-        (default.clone(), wrong.clone(), "ValidationError"),
-        (format!("{plain}0"), transforms.clone(), "RuleNotFound"),
-        (format!("{plain}0"), wrong.clone(), "ValidationError"),
-        (plain.replace("/web/", "/wab/"), wrong.clone(), "RuleNotFound"),
-        ("nonsense".to_owned(), wrong.clone(), "RuleNotFound"),
-    ] {
-        let input = json!({"RuleArn": rule, "Transforms": given});
-        assert_eq!(caller.fails("ModifyRule", input).0, code, "{rule}");
-    }
-    let reset = json!({"RuleArn": default, "ResetTransforms": true});
-    let text = format!("Default rule '{default}' cannot be modified");
-    assert_eq!(caller.fails("ModifyRule", reset).1, text);
-    let create = |listener: &str, transforms: &Value| {
-        json!({"ListenerArn": listener, "Priority": 9, "Transforms": transforms,
-            "Conditions": [{"Field": "path-pattern", "Values": ["/"]}],
-            "Actions": [{"Type": "forward", "TargetGroupArn": group}]})
-    };
-    for (listener, given, code) in [
-        (format!("{listener}0"), &transforms, "ListenerNotFound"),
-        (format!("{listener}0"), &wrong, "ValidationError"),
-        (listener.replace("/web/", "/wab/"), &wrong, "ListenerNotFound"),
-    ] {
-        assert_eq!(
-            caller.fails("CreateRule", create(&listener, given)).0,
-            code,
-            "{listener}"
-        );
-    }
-}
-
 /// It was an InvalidConfigurationRequest in words of our own.
 #[test]
 fn plain_listener_has_no_tls_policy() {
@@ -585,92 +312,6 @@ fn plain_listener_has_no_tls_policy() {
     let (code, message) = caller.fails("CreateListener", input);
     let text = "An SSL policy cannot be specifed for HTTP listeners";
     assert_eq!((&*code, &*message), ("ValidationError", text));
-}
-
-#[test]
-fn group_attributes_hold_the_compatibility_matrix() {
-    let mut caller = Caller::new();
-    let group = caller.group("g");
-    let algorithm = ("load_balancing.algorithm.type", "weighted_random");
-    let cases: &[(&[(&str, &str)], &str)] = &[
-        (
-            &[algorithm, ("slow_start.duration_seconds", "30")],
-            "You cannot enable both slow start and weighted random algorithm on a target group",
-        ),
-        (
-            &[algorithm, ("stickiness.enabled", "true")],
-            "You cannot have both stickiness and weighted random algorithm enabled on the same target group.",
-        ),
-        (
-            &[("load_balancing.algorithm.anomaly_mitigation", "on")],
-            "You can enable anomaly mitigation only",
-        ),
-        (
-            &[
-                ("stickiness.enabled", "true"),
-                ("load_balancing.cross_zone.enabled", "false"),
-            ],
-            "cross-zone",
-        ),
-        (
-            &[("stickiness.type", "app_cookie")],
-            "You must set an application cookie name",
-        ),
-        (
-            &[(
-                "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
-                "3",
-            )],
-            "The DNS failover threshold (count)",
-        ),
-    ];
-    for (pairs, expected) in cases {
-        let pairs: Vec<Value> = pairs
-            .iter()
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
-        let input = json!({"TargetGroupArn": group, "Attributes": pairs});
-        let (code, message) = caller.fails("ModifyTargetGroupAttributes", input);
-        assert_eq!(code, "InvalidConfigurationRequest");
-        assert!(
-            message.starts_with(expected) || message.contains(expected),
-            "{message}"
-        );
-    }
-    let (_, message) = caller.fails(
-        "ModifyTargetGroupAttributes",
-        json!({"TargetGroupArn": group,
-            "Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "3601"}]}),
-    );
-    assert_eq!(
-        message,
-        "'deregistration_delay.timeout_seconds' value '3601' must be between '0-3600' inclusive"
-    );
-}
-
-#[test]
-fn listener_attributes_reach_the_data_plane() {
-    let mut caller = Caller::new();
-    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
-    let listener = caller.listener(&balancer, 80, &group);
-    let pair =
-        |key: &str, value: &str| json!({"Key": format!("routing.http.response.{key}"), "Value": value});
-    let input = json!({"ListenerArn": listener, "Attributes": [pair("server.enabled", "false"),
-        pair("x_frame_options.header_value", "DENY"), pair("access_control_max_age.header_value", "")]});
-    caller.ok("ModifyListenerAttributes", input);
-    let blueprint = caller.state.blueprint();
-    let settings = &blueprint.balancers[0].listeners[0].settings;
-    assert!(!settings.server_header);
-    assert_eq!(
-        settings.response_headers,
-        [("X-Frame-Options".to_owned(), "DENY".to_owned())]
-    );
-    let mtls = json!({"ListenerArn": listener, "Attributes":
-        [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "a"}]});
-    assert_eq!(
-        caller.fails("ModifyListenerAttributes", mtls).0,
-        "ValidationError"
-    );
 }
 
 #[test]
@@ -913,29 +554,6 @@ fn tags_are_counted_and_unique() {
             .0,
         "ValidationError"
     );
-}
-
-#[test]
-fn rule_that_authenticates_lets_nothing_through() {
-    let mut caller = Caller::new();
-    let (balancer, group) = (caller.balancer("web"), caller.group("g"));
-    let certificate = caller.certificate();
-    let listener = caller.ok(
-        "CreateListener",
-        json!({"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443,
-        "Certificates": [{"CertificateArn": certificate}], "DefaultActions": [
-            {"Type": "authenticate-cognito", "Order": 1, "AuthenticateCognitoConfig":
-                {"UserPoolArn": "a", "UserPoolClientId": "b", "UserPoolDomain": "c"}},
-            {"Type": "forward", "Order": 2, "TargetGroupArn": group}]}),
-    );
-    assert_eq!(
-        listener["Listeners"][0]["DefaultActions"][0]["Type"],
-        "authenticate-cognito"
-    );
-    let blueprint = caller.state.blueprint();
-    let rule = &blueprint.balancers[0].listeners[0].rules[0];
-    assert_eq!(rule.priority, Priority::Default);
-    assert!(matches!(&rule.action, Action::Unsupported { kind, .. } if kind == "authenticate-cognito"));
 }
 
 #[test]
