@@ -62,10 +62,11 @@ def order_and_waits(house, balancer, scale=1.0 if FULL else 0.1):
     began, results = asyncio.run(paced(balancer, count, rate))
     assert {status for status, _, _ in results} == {200}, collections.Counter(status for status, _, _ in results)
     assert [target.most for target in targets] == [1, 1], "never two at a target"
-    # Two targets that are free at the same moment may see theirs in either order.
-    served = [(int(path[1:]), began) for began, path in Target.order]
-    swapped = [(one, two) for one, two in zip(served, served[1:]) if one[0] > two[0]]
-    assert all(one[0] == two[0] + 1 and two[1] - one[1] < 0.02 for one, two in swapped), f"served in order of arrival: {swapped}"
+    # Two targets that are free at the same moment may see theirs in either order, and a worker that is kept from running for a
+    # moment reads its request after one that was sent later. A queue that is none of first come, first served is off by dozens.
+    numbers = [int(path[1:]) for _, path in Target.order]
+    overtaken = max(sum(later > number for later in numbers[:place]) for place, number in enumerate(numbers))
+    bound(overtaken, 2, "requests sent later that were served before one")
     # The fluid value: request k comes at k / rate and begins when k - 2 others are done, two at a time.
     fluid = [max(0.0, (number / 2 - 0.5) * scale - number / rate) for number in range(count)]
     waits = [took - scale for _, _, took in results]
