@@ -37,7 +37,7 @@ pub use gate::{ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
 pub use load::InFlight;
 pub use mind::Mind;
 pub use picture::{
-    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, NodeView, Picture, TargetId,
+    BalancerView, Eligible, GroupId, GroupView, ListenerId, ListenerView, Named, NodeView, Picture, TargetId,
     TargetView, ZoneId,
 };
 pub use reason::Reason;

@@ -12,6 +12,7 @@ use forebay_model::{
     Secret, Stickiness, TargetTls, TlsBlueprint,
 };
 use forebay_routing::Rules;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 macro_rules! ids {
@@ -107,6 +108,9 @@ pub struct ListenerView {
     pub port: u16,
     /// Its addresses; the last may be 127.0.0.1, for the first balancer to use the port.
     pub nodes: Vec<NodeView>,
+    /// What its 127.0.0.1 serves besides, where it has that: other load balancers' listeners with its port and protocol, by their
+    /// load balancers' DNS names in lower case.
+    pub named: BTreeMap<String, Named>,
     /// How it speaks TLS; none for HTTP.
     pub tls: Option<Arc<TlsBlueprint>>,
     /// Its load balancer.
@@ -119,6 +123,24 @@ pub struct ListenerView {
     pub rules: Option<Arc<Rules<GroupId>>>,
     /// Who may start, at an agent. Requests go on as they came then, but for their permits.
     pub turnstile: Option<Arc<Turnstile>>,
+}
+
+/// A listener that is reached by its load balancer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub listener: ListenerId,
+    /// Its load balancer's first zone.
+    pub zone: ZoneId,
+}
+
+impl ListenerView {
+    /// Whom a request or a handshake at 127.0.0.1 with this host name is for, if not for this listener. O(log names).
+    pub fn named(&self, host: &[u8]) -> Option<Named> {
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let host = core::str::from_utf8(host).ok()?.to_ascii_lowercase();
+        self.named.get(&host).copied()
+    }
 }
 
 /// A target group.

@@ -9,7 +9,7 @@ use crate::secure::{HANDSHAKE_TIMEOUT, readable, secure};
 use crate::settle;
 use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
-use crate::tls::TlsFacts;
+use crate::tls::{self, TlsFacts};
 use crate::worker::Worker;
 use forebay_model::Protocol;
 use forebay_node::journal::ConnectionId;
@@ -33,6 +33,8 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     /// Connections are secured.
     pub(crate) secure: bool,
+    /// Other load balancers are reached here by their names.
+    pub(crate) shared: bool,
     /// An agent's: whether a connection is secured, and speaks HTTP/2, shows with its first bytes.
     pub(crate) sniffs: bool,
 }
@@ -47,6 +49,20 @@ impl Place {
         picture
             .listener(self.listener)
             .filter(|listener| (listener.protocol == Protocol::Https) == self.secure)
+    }
+}
+
+impl Place {
+    /// The place of the load balancer with this name, if that is another one.
+    fn named(&self, picture: &Picture, host: &[u8]) -> Option<Place> {
+        let named = self.find(picture)?.named(host)?;
+        let place = Place {
+            listener: named.listener,
+            zone: named.zone,
+            shared: false,
+            ..*self
+        };
+        place.is_served(picture).then_some(place)
     }
 }
 
@@ -70,6 +86,12 @@ impl Visit {
     /// The listener it came to, while that is there and speaks the protocol that the connection came by.
     pub(crate) fn listener<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
         self.place.find(picture)
+    }
+
+    /// The same visit, paid to the load balancer with this name, if that is another one.
+    pub(crate) fn to(&self, picture: &Picture, host: &[u8]) -> Option<Visit> {
+        let place = self.place.named(picture, host)?;
+        Some(Visit { place, ..self.clone() })
     }
 
     /// How long a request's head may be.
@@ -251,6 +273,12 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
     if !matches!(spoke, Ok(Ok(1..))) {
         settle::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
         return;
+    }
+    if visit.place.shared
+        && let Ok(Some(name)) = slot.until(tls::server_name(&worker, &stream)).await
+        && let Some(own) = visit.to(&worker.picture(), name.as_bytes())
+    {
+        visit = own;
     }
     let Some(tls) = worker.tls.borrow().get(visit.place.listener).cloned() else {
         return;

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -143,6 +143,7 @@ impl Crew {
                     zone: node.zone,
                     port: listener.port,
                     secure: listener.protocol == Protocol::Https,
+                    shared: node.address == Ipv4Addr::LOCALHOST && !listener.named.is_empty(),
                     sniffs: listener.turnstile.is_some(),
                 };
                 if places.contains_key(&address) {

@@ -70,6 +70,9 @@ async fn requests<W: Wire>(
     let mut served = false;
     loop {
         let next = match head(worker, client, visit, slot, desk).await {
+            Ok(Head::Whole(incoming)) if visit.place.shared => {
+                Box::pin(route::by_name(worker, client, visit, slot, desk, &incoming)).await
+            }
             Ok(Head::Whole(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
             Ok(Head::Nothing) if served => return Next::Idle,
             Ok(Head::Nothing) => return Next::Nothing,

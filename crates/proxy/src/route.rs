@@ -38,6 +38,32 @@ impl Headers for Lines<'_> {
     }
 }
 
+/// Serves one request that came where several load balancers are reached by their names.
+pub(crate) async fn by_name<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    visit: &Visit,
+    slot: &Slot,
+    desk: &mut Desk,
+    incoming: &Incoming,
+) -> Next {
+    let own = {
+        let picture = worker.picture();
+        let named = visit.listener(&picture).and_then(|listener| {
+            let head = &desk.input[desk.start..];
+            let wanted = wanted(head, &desk.fields, incoming, listener).ok()?;
+            visit.to(&picture, wanted.host(head, listener))
+        });
+        named
+    };
+    let Some(own) = own else {
+        return request(worker, client, visit, slot, desk, incoming).await;
+    };
+    let next = request(worker, client, &own, slot, desk, incoming).await;
+    visit.spoke.set(own.spoke.get());
+    next
+}
+
 /// Serves one request whose head is complete.
 pub(crate) async fn request<W: Wire>(
     worker: &Rc<Worker>,

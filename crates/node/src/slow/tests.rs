@@ -1,5 +1,5 @@
 use super::*;
-use crate::picture::ListenerView;
+use crate::picture::{ListenerView, Named};
 use core::net::Ipv4Addr;
 use forebay_model::{
     Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
@@ -387,6 +387,12 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
     let picture = picture(&mut node).unwrap();
     let local = |view: &ListenerView| view.nodes.iter().any(|node| node.address == Ipv4Addr::LOCALHOST);
     assert!(local(&picture.listeners[0]) && !local(&picture.listeners[1]));
+    let second = &picture.listeners[1];
+    let named = picture.listeners[0].named(second.balancer.dns_name.to_uppercase().as_bytes());
+    let listener = second.id;
+    let zone = second.nodes[0].zone;
+    assert_eq!(named, Some(Named { listener, zone }), "the other is reached there by its name");
+    assert_eq!(picture.listeners[0].named(b"other"), None);
 }
 
 #[test]

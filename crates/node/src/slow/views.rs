@@ -1,13 +1,14 @@
 //! From what the node knows to the picture that workers see.
 
 use super::{Node, gates, zone_enabled};
-use crate::picture::{Eligible, GroupView, ListenerView, NodeView, Picture, TargetView, ZoneId};
+use crate::picture::{Eligible, GroupView, ListenerView, Named, NodeView, Picture, TargetView, ZoneId};
 use crate::slow::Output;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing, RoutingReason};
 use forebay_model::Algorithm;
 use forebay_units::Mono;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Node {
@@ -50,8 +51,8 @@ impl Node {
     }
 
     fn listener_views(&mut self) -> Vec<Arc<ListenerView>> {
-        let mut ports = BTreeSet::new();
-        let mut views = Vec::new();
+        let mut ports: BTreeMap<u16, usize> = BTreeMap::new();
+        let mut views: Vec<ListenerView> = Vec::new();
         for (balancer, arns) in &self.order.clone() {
             let zones: Vec<NodeView> = balancer
                 .nodes
@@ -62,34 +63,30 @@ impl Node {
                 })
                 .collect();
             for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
-                let mut nodes = zones.clone();
-                // The first load balancer to use a port is reached at 127.0.0.1 too.
-                if self.turnstile.is_none()
-                    && ports.insert(listener.blueprint.port)
-                    && let Some(first) = zones.first()
-                {
-                    nodes.push(NodeView {
-                        zone: first.zone,
-                        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                    });
-                }
-                views.push(Arc::new(ListenerView {
+                let mut view = ListenerView {
                     id: listener.id,
                     arn: listener.blueprint.arn.clone(),
                     protocol: listener.blueprint.protocol,
                     port: listener.blueprint.port,
-                    nodes,
+                    nodes: zones.clone(),
+                    named: BTreeMap::new(),
                     tls: listener.blueprint.tls.clone(),
                     balancer: Arc::clone(&listener.balancer),
                     stats: Arc::clone(&listener.stats),
                     settings: listener.blueprint.settings.clone(),
                     rules: listener.rules.clone(),
                     turnstile: self.turnstile.clone(),
-                }));
+                };
+                if self.turnstile.is_none()
+                    && let Some(first) = zones.first()
+                {
+                    serve_loopback(&mut ports, &mut views, &mut view, first.zone);
+                }
+                views.push(view);
             }
         }
         views.sort_by_key(|view| view.id);
-        views
+        views.into_iter().map(Arc::new).collect()
     }
 
     fn group_view(&mut self, arn: &str) -> Option<GroupView> {
@@ -206,5 +203,33 @@ impl Node {
                 (arn.as_str(), zone, eligible.in_dns, routed)
             })
         })
+    }
+}
+
+/// The first load balancer to use a port is reached at 127.0.0.1 too, and others with the same protocol there by their names.
+fn serve_loopback(
+    ports: &mut BTreeMap<u16, usize>,
+    views: &mut [ListenerView],
+    view: &mut ListenerView,
+    zone: ZoneId,
+) {
+    match ports.entry(view.port) {
+        Entry::Vacant(port) => {
+            port.insert(views.len());
+            view.nodes.push(NodeView {
+                zone,
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            });
+        }
+        Entry::Occupied(first) => {
+            let first = views
+                .get_mut(*first.get())
+                .filter(|first| first.protocol == view.protocol);
+            if let Some(first) = first {
+                let name = view.balancer.dns_name.to_ascii_lowercase();
+                let listener = view.id;
+                first.named.insert(name, Named { listener, zone });
+            }
+        }
     }
 }

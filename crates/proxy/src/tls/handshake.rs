@@ -4,7 +4,8 @@ use super::end::Server;
 use super::facts::TlsFacts;
 use super::listeners::{ListenerTls, take_chosen};
 use super::stream::TlsStream;
-use rustls::server::UnbufferedServerConnection;
+use crate::worker::Worker;
+use rustls::server::{Acceptor, UnbufferedServerConnection};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -31,6 +32,31 @@ pub(crate) enum Failed {
     Clear(TcpStream),
     /// No common ground, a broken message, or the client gave up.
     Handshake(io::Error),
+}
+
+/// The server name that a client's first message asks for; none if it asks for none, or is no such message. It is only looked at:
+/// the handshake finds it where it was.
+pub(crate) async fn server_name(worker: &Worker, stream: &TcpStream) -> Option<String> {
+    /// Longer first messages belong to whoever is served without a name.
+    const MOST: usize = 16 * 1024;
+    loop {
+        {
+            // Not held while more is waited for: who sends a byte and no more must not cost a buffer.
+            let mut bytes = vec![0; MOST];
+            let read = stream.peek(&mut bytes).await.ok().filter(|read| *read > 0)?;
+            let (mut acceptor, mut message) = (Acceptor::default(), &bytes[..read]);
+            while !message.is_empty() {
+                acceptor.read_tls(&mut message).ok()?;
+            }
+            match acceptor.accept() {
+                Ok(Some(accepted)) => return accepted.client_hello().server_name().map(str::to_owned),
+                Ok(None) if read < MOST => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+        // It stays readable: looked at again with the next sweep.
+        worker.swept.notified().await;
+    }
 }
 
 /// Shakes hands. `now` reads the time since the connection was accepted, `spoke` is set with the client's first byte.

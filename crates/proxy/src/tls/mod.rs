@@ -12,7 +12,7 @@ mod verify;
 
 pub(crate) use end::End;
 pub(crate) use facts::TlsFacts;
-pub(crate) use handshake::{Failed, Secured, Shaken, accept};
+pub(crate) use handshake::{Failed, Secured, Shaken, accept, server_name};
 pub(crate) use listeners::{ListenerTls, Listeners};
 pub(crate) use stream::TlsStream;
 pub(crate) use target::{TargetConfigs, TargetStream, connect, name_for, probe_config};
