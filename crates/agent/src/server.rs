@@ -14,6 +14,7 @@ use forebay_units::Mono;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, Request, Response, StatusCode};
+use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -48,6 +49,8 @@ pub struct Identity {
 /// Serves channels until it is dropped.
 #[derive(Debug)]
 pub struct Server {
+    /// By what handshakes from now on are made.
+    tls: Arc<Mutex<Arc<ServerConfig>>>,
     _thread: Thread,
 }
 
@@ -60,6 +63,8 @@ impl Server {
         now: Now,
     ) -> io::Result<Server> {
         let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
+        let tls = Arc::new(Mutex::new(config));
+        let shown = Arc::clone(&tls);
         listener.set_nonblocking(true)?;
         let changed = Arc::new(Notify::new());
         let told = Arc::clone(&changed);
@@ -74,15 +79,19 @@ impl Server {
             });
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    tokio::join!(
-                        serve(Rc::clone(&desk), listener, TlsAcceptor::from(config)),
-                        deadlines(desk)
-                    );
+                    tokio::join!(serve(Rc::clone(&desk), listener, &shown), deadlines(desk));
                 }
                 Err(error) => tracing::error!(%error, "the control address cannot be served"),
             }
         })?;
-        Ok(Server { _thread: thread })
+        Ok(Server { tls, _thread: thread })
+    }
+
+    /// Shows this to who comes from now on. What is open stays.
+    pub fn show(&self, identity: Identity) -> io::Result<()> {
+        let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 }
 
@@ -151,12 +160,13 @@ async fn deadlines(desk: Rc<Desk>) {
     }
 }
 
-async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: TlsAcceptor) {
+async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: &Mutex<Arc<ServerConfig>>) {
     let door = Rc::new(Door::default());
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => door.enter(|guest| {
-                let (desk, tls) = (Rc::clone(&desk), tls.clone());
+                let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
+                let (desk, tls) = (Rc::clone(&desk), TlsAcceptor::from(config));
                 let task = tokio::task::spawn_local(async move {
                     if let Err(error) = connection(desk, stream, tls, guest).await {
                         tracing::debug!(%error, %peer, "a node's connection ended");

@@ -129,6 +129,15 @@ pub(crate) struct UpArgs {
         value_parser = address
     )]
     pub(crate) admin: SocketAddr,
+    /// Another host name under which the admin address, and calls without a signature, may be asked for; they answer to their own IP
+    /// address, loopback addresses and localhost, and to no other name that a web page could bring. May be repeated
+    #[arg(
+        long,
+        env = "FOREBAY_ALLOWED_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) allowed_host: Vec<String>,
     /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
     /// take to 127.0.0.1
     #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
@@ -204,6 +213,7 @@ impl UpArgs {
             },
             api: free,
             admin: free,
+            allowed_host: Vec::new(),
             dns: None,
             address_pool: Some(pool),
             region: "local-1".to_owned(),

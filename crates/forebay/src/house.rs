@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use forebay_agent::Keeper;
 use forebay_control::{Publish, Seen, State, finish_deregistration};
 use forebay_gateway::front;
-use forebay_gateway::{Bounds, Credentials, Desk, Manners, Writer, credentials};
+use forebay_gateway::{Bounds, Credentials, Desk, Hosts, Manners, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
 use forebay_node::{Channels, Sampling};
@@ -86,7 +86,7 @@ impl House {
         let admin = listen(args.admin, "--admin")?;
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         // From now on, and to the very end: whoever probes must be told of the start and of the drain.
-        let (shown, ended) = show(admin)?;
+        let (shown, ended) = show(admin, hosts(&args))?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let quotas = args.quota.iter().cloned().collect();
         let state = state(&args, kept)?.configured(args.dialect(), quotas);
@@ -188,7 +188,14 @@ fn manners(args: &UpArgs) -> Manners {
         account: args.account_id.clone(),
         region: args.region.clone(),
         check_signatures: !args.no_auth,
+        hosts: hosts(args),
         allow_reset: args.enable_reset,
+    }
+}
+
+fn hosts(args: &UpArgs) -> Hosts {
+    Hosts {
+        allowed: args.allowed_host.clone(),
     }
 }
 
@@ -207,8 +214,8 @@ fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// Serves the admin address until what comes back is told to end, or is gone.
-fn show(admin: TcpListener) -> anyhow::Result<(Arc<Shown>, watch::Sender<bool>)> {
-    let shown = Arc::new(Shown::default());
+fn show(admin: TcpListener, hosts: Hosts) -> anyhow::Result<(Arc<Shown>, watch::Sender<bool>)> {
+    let shown = Arc::new(Shown::new(hosts));
     admin.set_nonblocking(true)?;
     let admin = tokio::net::TcpListener::from_std(admin)?;
     let (ended, end) = watch::channel(false);

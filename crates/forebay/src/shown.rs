@@ -1,8 +1,8 @@
 //! What the admin address shows of a house, from its first moment to its last.
 
 use bytes::Bytes;
-use forebay_gateway::Writer;
 use forebay_gateway::front::{Answer, Visit};
+use forebay_gateway::{Hosts, Writer};
 use forebay_node::Node;
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{Logs, Tally};
@@ -16,8 +16,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The house, as far as it stands.
-#[derive(Default)]
 pub(crate) struct Shown {
+    hosts: Hosts,
     served: OnceLock<Served>,
     leaving: AtomicBool,
 }
@@ -31,6 +31,15 @@ pub(crate) struct Served {
 }
 
 impl Shown {
+    /// Of a house that has yet to stand.
+    pub(crate) fn new(hosts: Hosts) -> Shown {
+        Shown {
+            hosts,
+            served: OnceLock::new(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
     /// Traffic is served from now on.
     pub(crate) fn serves(&self, served: Served) {
         let _ = self.served.set(served);
@@ -43,7 +52,13 @@ impl Shown {
 }
 
 impl Answer for Shown {
-    async fn answer(&self, _: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let refusal = self
+            .hosts
+            .refusal(request.uri(), request.headers(), visit.local());
+        if let Some(text) = refusal {
+            return forebay_telemetry::forbidden(&text);
+        }
         match self.served.get() {
             Some(served) => forebay_telemetry::answer(&request, &Looked(served, &self.leaving)),
             None => forebay_telemetry::health(Health {
@@ -111,5 +126,49 @@ impl Source for Looked<'_> {
                 .into_iter()
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn ask(address: SocketAddr, host: &str) -> String {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn before_it_stands_it_says_so_and_to_no_page() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hosts = Hosts {
+            allowed: vec!["probe.test".to_owned()],
+        };
+        let shown = Arc::new(Shown::new(hosts));
+        tokio::spawn(forebay_gateway::front::serve(
+            listener,
+            4,
+            shown,
+            std::future::pending(),
+        ));
+        for host in ["127.0.0.1", "localhost:4567", "probe.test"] {
+            let answer = ask(address, host).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"status\": \"starting\""),
+                "{answer}"
+            );
+        }
+        let answer = ask(address, "evil.test").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 403 ") && answer.contains("--allowed-host"),
+            "{answer}"
+        );
     }
 }

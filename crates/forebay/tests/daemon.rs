@@ -1,9 +1,11 @@
 //! The programs as those run them who rotate logs and probe.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_forebay");
 
@@ -28,7 +30,7 @@ impl Daemon {
         Daemon { child, said, ready }
     }
 
-    fn up(place: &std::path::Path) -> Daemon {
+    fn up(place: &Path) -> Daemon {
         let flags = [
             "up",
             "--no-auth",
@@ -101,9 +103,7 @@ fn a_server_outlives_those_who_rotate_logs() {
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
-/// SIGHUP ended an agent; of its other two it knew what to do.
-#[test]
-fn an_agent_outlives_a_hangup() {
+fn agent(flags: &[&str]) -> Daemon {
     let mut command = Command::new(BINARY);
     command.args([
         "agent",
@@ -112,14 +112,107 @@ fn an_agent_outlives_a_hangup() {
         "--control-address",
         "127.0.0.1:0",
     ]);
-    command.args(["--destination-address", "127.0.0.1:9"]);
-    let mut agent = Daemon::start(&mut command);
+    command.args(["--destination-address", "127.0.0.1:9"]).args(flags);
+    Daemon::start(&mut command)
+}
+
+/// SIGHUP ended an agent; of its other two it knew what to do.
+#[test]
+fn an_agent_outlives_a_hangup() {
+    let mut agent = agent(&[]);
     agent.signal("HUP");
-    agent.until("nothing to open or read again");
+    agent.until("nothing to read again");
     agent.signal("USR1");
     agent.until("the limit has changed");
     agent.signal("TERM");
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
+}
+
+/// A certificate for one name, signed by itself, in these two files.
+fn write_pair(chain: &Path, key: &Path) -> Vec<u8> {
+    let made = rcgen::generate_simple_self_signed(vec!["agent.test".to_owned()]).unwrap();
+    std::fs::write(chain, made.cert.pem()).unwrap();
+    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().to_vec()
+}
+
+/// Whether who trusts this certificate alone is shown it.
+fn shows(address: &str, certificate: &[u8]) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.to_vec().into()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "agent.test".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    while client.is_handshaking() {
+        if client.complete_io(&mut stream).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn an_agent_reads_its_certificate_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (chain, key) = (place.path().join("chain.pem"), place.path().join("key.pem"));
+    let first = write_pair(&chain, &key);
+    let mut agent = agent(&[
+        "--tls-cert-path",
+        chain.to_str().unwrap(),
+        "--tls-key-path",
+        key.to_str().unwrap(),
+    ]);
+    let addresses = [agent.value("data="), agent.value("control=")].map(str::to_owned);
+    let both = |certificate: &[u8]| addresses.each_ref().map(|address| shows(address, certificate));
+    assert_eq!(both(&first), [true, true]);
+    let second = write_pair(&chain, &key);
+    assert_eq!(both(&second), [false, false]);
+    agent.signal("HUP");
+    agent.until("its certificate is read again");
+    assert_eq!(both(&second), [true, true]);
+    // One of them alone is no pair.
+    write_pair(&chain, &place.path().join("other.pem"));
+    agent.signal("HUP");
+    agent.until("stays as it was");
+    assert_eq!(both(&second), [true, true]);
+}
+
+/// A page could have set the limit.
+#[test]
+fn an_agent_takes_no_limit_from_pages() {
+    let agent = agent(&["--admin", "127.0.0.1:0", "--allowed-host", "agent.test"]);
+    let address = agent.value("admin=http://");
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "{head}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].to_owned()
+    };
+    let set = "Content-Length: 0";
+    for (head, status) in [
+        (
+            format!("POST /limit HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a.test\r\n{set}"),
+            "403",
+        ),
+        (
+            format!("POST /limit HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n{set}"),
+            "403",
+        ),
+        (format!("POST /limit HTTP/1.1\r\nHost: evil.test\r\n{set}"), "403"),
+        // No number.
+        (format!("POST /limit HTTP/1.1\r\nHost: localhost\r\n{set}"), "400"),
+        ("GET /metrics HTTP/1.1\r\nHost: evil.test".to_owned(), "403"),
+        ("GET /health HTTP/1.1\r\nHost: Agent.test:1".to_owned(), "200"),
+    ] {
+        assert_eq!(ask(&head), status, "{head}");
+    }
 }
 
 /// While it drained, the page was gone, or said ok.
@@ -130,7 +223,7 @@ fn health_tells_of_the_drain_to_its_end() {
     assert_eq!(server.health().1, 0);
     // A call that is not over: its body is still to come.
     let mut call = TcpStream::connect(server.value("api=http://")).unwrap();
-    call.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nAction")
+    call.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nAction")
         .unwrap();
     server.signal("TERM");
     server.until("finishing requests");

@@ -1,7 +1,7 @@
 //! What every API call needs at hand.
 
 use crate::decode::Bodies;
-use crate::{Credentials, Writer};
+use crate::{Credentials, Hosts, Writer};
 use forebay_units::{Stream, Wall};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +15,8 @@ pub struct Manners {
     pub region: String,
     /// Whether signatures are checked. Without, anyone who reaches the port may do anything.
     pub check_signatures: bool,
+    /// Under which names calls without signatures are taken.
+    pub hosts: Hosts,
     /// Whether `POST /moto-api/reset` wipes the state.
     pub allow_reset: bool,
 }

@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -89,7 +90,7 @@ impl Front {
     }
 
     /// A connection has come, one more perhaps than there may be.
-    fn enter(&self, number: u64) -> Visit {
+    fn enter(&self, number: u64, local: SocketAddr) -> Visit {
         let place = Place {
             doing: Doing::First,
             since: Instant::now(),
@@ -99,6 +100,7 @@ impl Front {
         Visit {
             front: self.clone(),
             number,
+            local,
         }
     }
 
@@ -184,6 +186,7 @@ impl Place {
 pub struct Visit {
     front: Front,
     number: u64,
+    local: SocketAddr,
 }
 
 impl Visit {
@@ -200,6 +203,11 @@ impl Visit {
     pub fn body(&self) -> BodyWait<'_> {
         self.does(Doing::Body);
         BodyWait(self)
+    }
+
+    /// The address that it came to.
+    pub fn local(&self) -> SocketAddr {
+        self.local
     }
 
     pub(crate) fn front(&self) -> &Front {
@@ -248,7 +256,9 @@ pub async fn serve<A: Answer>(
             match listener.accept().await {
                 Ok((stream, _)) => {
                     number += 1;
-                    let visit = front.enter(number);
+                    // A socket that cannot tell is gone.
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let visit = front.enter(number, local);
                     let task = tokio::spawn(connection(stream, visit, Arc::clone(&answer), stopping.clone()));
                     if let Some(place) = front.places().get_mut(&number) {
                         place.task = Some(task.abort_handle());

@@ -10,9 +10,11 @@ mod desk;
 mod encode;
 pub mod front;
 mod operate;
+mod pages;
 mod serve;
 
 pub use commit::{Change, Writer};
 pub use credentials::Credentials;
 pub use desk::{Desk, Manners};
+pub use pages::{Hosts, comes_from_a_page};
 pub use serve::{Bounds, serve};

@@ -2,6 +2,7 @@
 
 use crate::desk::Desk;
 use crate::front::{self, Answer, Visit};
+use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
 use forebay_awswire::{ApiError, HttpRequest, Protocol, Refusal, Service, sigv4};
@@ -92,10 +93,14 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
     }
 }
 
-/// Whether a browser makes this call on behalf of a page. Programs send none of these headers.
-fn comes_from_a_page(parts: &http::request::Parts) -> bool {
-    let fetched = parts.headers.get("sec-fetch-site");
-    parts.headers.contains_key("origin") || fetched.is_some_and(|site| site != "none")
+/// Why a call without a signature is not taken, if it may be a web page's.
+fn refuses_page(desk: &Desk, visit: &Visit, parts: &http::request::Parts) -> Option<String> {
+    if comes_from_a_page(&parts.headers) {
+        let text = "Calls without a signature are not taken from web pages: any page could make them.";
+        return Some(text.to_owned());
+    }
+    let hosts = &desk.manners.hosts;
+    hosts.refusal(&parts.uri, &parts.headers, visit.local())
 }
 
 /// Where test suites ask for a clean slate.
@@ -113,8 +118,9 @@ async fn answer(
         encode::response(refusal.protocol, None, request_id, Err(&refusal.error))
     };
     let is_reset = parts.uri.path() == RESET;
-    if (is_reset || !desk.manners.check_signatures) && comes_from_a_page(parts) {
-        let text = "Calls without a signature are not taken from web pages: any page could make them.";
+    if (is_reset || !desk.manners.check_signatures)
+        && let Some(text) = refuses_page(desk, visit, parts)
+    {
         let error = ApiError::sender("AccessDenied", text).with_status(403);
         return refused(decode::refusal(parts, error));
     }

@@ -182,6 +182,19 @@ async fn reset_needs_leave() {
             assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}: {}", reply.body);
         }
     }
+    let rebound = Request::get(format!(
+        "http://{}/?Action=CreateVpc&CidrBlock=10.0.0.0/16",
+        house.address
+    ))
+    .header("host", "evil.test")
+    .body(Full::default())
+    .unwrap();
+    let reply = house.send(rebound).await;
+    assert!(
+        reply.status == StatusCode::FORBIDDEN && reply.body.contains("--allowed-host"),
+        "{}",
+        reply.body
+    );
     let listed = house.call("Action=DescribeTargetGroups").await;
     assert!(listed.body.contains("<TargetGroupName>"));
     let reset = Request::post(format!("http://{}/moto-api/reset", house.address))
@@ -196,29 +209,29 @@ async fn reset_needs_leave() {
 async fn bounds_and_strangers() {
     let house = House::open("bounds", false, false, Disk::default());
     let large = house
-        .raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\n")
+        .raw(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\n")
         .await;
     assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
-    let mut head = b"GET / HTTP/1.1\r\nhost: x\r\nx-long: ".to_vec();
+    let mut head = b"GET / HTTP/1.1\r\nhost: localhost\r\nx-long: ".to_vec();
     head.extend(std::iter::repeat_n(b'a', 300 << 10));
     head.extend(b"\r\n\r\n");
     let long = house.raw(&head).await;
     // The connection is closed on the unread rest, which may overtake the answer.
     assert!(long.is_empty() || long.starts_with("HTTP/1.1 431 "), "{long}");
     let hello = house
-        .raw(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .raw(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
     let hello = house
-        .raw(b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .raw(b"HEAD / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
     let lost = house
-        .raw(b"DELETE /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .raw(b"DELETE /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(lost.starts_with("HTTP/1.1 405 "), "{lost}");
     // Without signatures a bare GET is a call.
-    let call = house.raw(b"GET /?Action=DescribeTargetGroups&Version=2015-12-01 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let call = house.raw(b"GET /?Action=DescribeTargetGroups&Version=2015-12-01 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(call.contains("<DescribeTargetGroupsResult>"), "{call}");
 }
 

@@ -91,7 +91,10 @@ impl Visit {
     /// The same visit, paid to the load balancer with this name, if that is another one.
     pub(crate) fn to(&self, picture: &Picture, host: &[u8]) -> Option<Visit> {
         let place = self.place.named(picture, host)?;
-        Some(Visit { place, ..self.clone() })
+        Some(Visit {
+            place,
+            ..self.clone()
+        })
     }
 
     /// How long a request's head may be.

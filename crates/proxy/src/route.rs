@@ -49,12 +49,11 @@ pub(crate) async fn by_name<W: Wire>(
 ) -> Next {
     let own = {
         let picture = worker.picture();
-        let named = visit.listener(&picture).and_then(|listener| {
+        visit.listener(&picture).and_then(|listener| {
             let head = &desk.input[desk.start..];
             let wanted = wanted(head, &desk.fields, incoming, listener).ok()?;
             visit.to(&picture, wanted.host(head, listener))
-        });
-        named
+        })
     };
     let Some(own) = own else {
         return request(worker, client, visit, slot, desk, incoming).await;

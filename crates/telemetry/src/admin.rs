@@ -145,6 +145,11 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
     }
 }
 
+/// The answer to who may not ask, with the reason.
+pub fn forbidden(reason: &str) -> Response<Full<Bytes>> {
+    text(StatusCode::FORBIDDEN, "text/plain", format!("{reason}\n"))
+}
+
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;

@@ -10,5 +10,5 @@ mod plain;
 mod queues;
 pub mod spans;
 
-pub use admin::{Health, Source, Standing, answer, health};
+pub use admin::{Health, Source, Standing, answer, forbidden, health};
 pub use metrics::{Own, render};

@@ -3,6 +3,7 @@
 use super::MOST_CONCURRENT;
 use bytes::Bytes;
 use forebay_gateway::front::{self, Answer, Visit};
+use forebay_gateway::{Hosts, comes_from_a_page};
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpListener;
 
 /// Connections served at once.
@@ -23,6 +24,9 @@ pub(super) struct Shown {
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) plane: Arc<DataPlane>,
     pub(super) clock: Clock,
+    pub(super) hosts: Hosts,
+    /// It was told to end, and finishes requests.
+    pub(super) leaving: AtomicBool,
 }
 
 pub(super) async fn serve(listener: TcpListener, shown: Arc<Shown>) {
@@ -37,13 +41,26 @@ impl Answer for Shown {
 
 async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let refusal = shown
+        .hosts
+        .refusal(request.uri(), request.headers(), visit.local());
+    if let Some(refusal) = refusal {
+        return text(StatusCode::FORBIDDEN, refusal + "\n");
+    }
     match (method, path.as_str()) {
         (Method::GET | Method::HEAD, "/metrics") => text(StatusCode::OK, shown.metrics()),
+        (Method::GET | Method::HEAD, "/health") if shown.leaving.load(Relaxed) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
+        }
         (Method::GET | Method::HEAD, "/health") => text(StatusCode::OK, "ok\n".to_owned()),
         (Method::GET | Method::HEAD, "/limit") => {
             let limit = shown.turnstile.with(|permits| permits.limit());
             text(StatusCode::OK, format!("{limit}\n"))
         }
+        (Method::POST | Method::PUT, "/limit") if comes_from_a_page(request.headers()) => text(
+            StatusCode::FORBIDDEN,
+            "A limit is not taken from a web page: any page could set it.\n".to_owned(),
+        ),
         (Method::POST | Method::PUT, "/limit") => set_limit(request, visit, shown).await,
         (_, "/metrics" | "/health" | "/limit") => text(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -21,7 +21,8 @@ more than --max-concurrency are there at once. See docs/target-control.md.
 Once it serves, it prints one line to standard output:
   forebay agent ready data=0.0.0.0:80 control=0.0.0.0:3000
 SIGTERM (or Ctrl-C) stops granting, finishes what is in flight and ends with 0; a second one ends at once.
-SIGHUP changes nothing: certificates are read at start. SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the admin address sets it.
+SIGHUP reads the certificate and its key again. SIGUSR1 raises the limit by one, SIGUSR2 lowers it by one; POST /limit at the
+admin address sets it.
 
 Examples:
   forebay agent --data-address 0.0.0.0:80 --control-address 0.0.0.0:3000 --destination-address 127.0.0.1:8080
@@ -84,6 +85,15 @@ pub(crate) struct AgentArgs {
     /// a free one
     #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
     pub(crate) admin: Option<SocketAddr>,
+    /// Another host name under which the admin address may be asked for; it answers to its own IP address, loopback addresses and
+    /// localhost, and to no other name that a web page could bring. May be repeated
+    #[arg(
+        long,
+        env = "TARGET_CONTROL_ALLOWED_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) allowed_host: Vec<String>,
     /// Threads that carry requests
     #[arg(long, env = "TARGET_CONTROL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,

@@ -3,13 +3,16 @@
 //! idle agent had) is not resident then, and an agent may stand beside each of many small applications.
 
 use super::Settled;
+use super::identity::{Files, Pair};
 use crate::log::LogFormat;
 use anyhow::{Context as _, bail};
 use forebay_model::{KeyForm, ProtocolVersion};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -120,14 +123,21 @@ fn write(settled: &Settled) -> String {
     if let Some(admin) = settled.admin {
         let _ = writeln!(text, "admin {admin}");
     }
-    for part in &settled.chain {
+    for name in &settled.allowed_host {
+        let _ = writeln!(text, "host {}", hex(name.as_bytes()));
+    }
+    if let Some(Files { chain, key }) = &settled.files {
+        let _ = writeln!(text, "chain-file {}", hex(chain.as_os_str().as_bytes()));
+        let _ = writeln!(text, "key-file {}", hex(key.as_os_str().as_bytes()));
+    }
+    for part in &settled.identity.chain {
         let _ = writeln!(text, "certificate {}", hex(part));
     }
     let _ = writeln!(
         text,
         "{} {}",
-        form(settled.form).map_or("", |known| known.0),
-        hex(&settled.key)
+        form(settled.identity.form).map_or("", |known| known.0),
+        hex(&settled.identity.key)
     );
     text
 }
@@ -145,6 +155,14 @@ fn read(text: &str) -> anyhow::Result<Settled> {
         .iter()
         .find_map(|(name, form)| Some((*form, of(name).next()?)));
     let (form, key) = key.context("no key")?;
+    let path = |name| -> anyhow::Result<Option<PathBuf>> {
+        let bytes = of(name).next().map(unhex).transpose()?;
+        Ok(bytes.map(|bytes| OsString::from_vec(bytes).into()))
+    };
+    let files = match (path("chain-file")?, path("key-file")?) {
+        (Some(chain), Some(key)) => Some(Files { chain, key }),
+        _ => None,
+    };
     Ok(Settled {
         data: one("data")?.parse()?,
         control: one("control")?.parse()?,
@@ -166,9 +184,15 @@ fn read(text: &str) -> anyhow::Result<Settled> {
             other => bail!("no format: {other}"),
         },
         admin: of("admin").next().map(str::parse).transpose()?,
-        chain: of("certificate").map(unhex).collect::<Result<_, _>>()?,
-        form,
-        key: unhex(key)?,
+        allowed_host: of("host")
+            .map(|name| Ok(String::from_utf8(unhex(name)?)?))
+            .collect::<anyhow::Result<_>>()?,
+        files,
+        identity: Pair {
+            chain: of("certificate").map(unhex).collect::<Result<_, _>>()?,
+            form,
+            key: unhex(key)?,
+        },
     })
 }
 
@@ -191,13 +215,22 @@ mod tests {
             log: "info,h2=debug".to_owned(),
             log_format: LogFormat::Json,
             admin: Some("127.0.0.1:1".parse().unwrap()),
-            chain: vec![vec![0, 255, 16], vec![1]],
-            form: KeyForm::Sec1,
-            key: vec![9, 8, 7],
+            allowed_host: vec!["agent.test".to_owned(), "a b".to_owned()],
+            files: Some(Files {
+                chain: "/a b/c\n.pem".into(),
+                key: "k".into(),
+            }),
+            identity: Pair {
+                chain: vec![vec![0, 255, 16], vec![1]],
+                form: KeyForm::Sec1,
+                key: vec![9, 8, 7],
+            },
         };
         assert_eq!(read(&write(&settled)).unwrap(), settled);
         let without = Settled {
             admin: None,
+            files: None,
+            allowed_host: Vec::new(),
             ..settled
         };
         assert_eq!(read(&write(&without)).unwrap(), without);

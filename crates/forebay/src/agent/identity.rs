@@ -1,6 +1,6 @@
 //! What the agent shows to who speaks TLS to it: files, or a certificate made at start. The same at both addresses.
 
-use super::{AgentArgs, Settled};
+use super::AgentArgs;
 use anyhow::{Context as _, bail};
 use forebay_agent::Identity;
 use forebay_model::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TlsBlueprint};
@@ -8,14 +8,22 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A chain of certificates, and the key of the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) form: KeyForm,
     pub(super) key: Vec<u8>,
+}
+
+/// The files of a chain and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// Reads the files, or makes a certificate: load balancers take any of a target.
@@ -26,7 +34,7 @@ pub(super) fn load(args: &AgentArgs) -> anyhow::Result<Pair> {
             "'{policy}' is no security policy (--tls-security-policy); ELBSecurityPolicy-TLS13-1-2-2021-06 is one"
         );
     }
-    let (Some(chain), Some(key)) = (&args.tls_cert_path, &args.tls_key_path) else {
+    let Some(files) = files(args) else {
         let made = rcgen::generate_simple_self_signed(vec!["forebay-agent".to_owned()])
             .context("no certificate could be made")?;
         return Ok(Pair {
@@ -35,10 +43,19 @@ pub(super) fn load(args: &AgentArgs) -> anyhow::Result<Pair> {
             key: made.signing_key.serialize_der(),
         });
     };
-    read(chain, key)
+    read(&files)
 }
 
-fn read(chain: &Path, key: &Path) -> anyhow::Result<Pair> {
+/// Where it is read from, and again when that is asked for.
+pub(super) fn files(args: &AgentArgs) -> Option<Files> {
+    Some(Files {
+        chain: args.tls_cert_path.clone()?,
+        key: args.tls_key_path.clone()?,
+    })
+}
+
+/// Reads both files.
+pub(super) fn read(Files { chain, key }: &Files) -> anyhow::Result<Pair> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect)
         .with_context(|| format!("cannot read the certificate {}", chain.display()))?;
@@ -61,13 +78,13 @@ fn read(chain: &Path, key: &Path) -> anyhow::Result<Pair> {
 }
 
 /// For the data address.
-pub(super) fn data(settled: &Settled) -> TlsBlueprint {
+pub(super) fn data(pair: &Pair, policy: &str) -> TlsBlueprint {
     let certificate = CertificateBlueprint {
         arn: "agent".to_owned(),
-        chain: settled.chain.clone(),
+        chain: pair.chain.clone(),
         key: PrivateKey {
-            form: settled.form,
-            der: settled.key.clone(),
+            form: pair.form,
+            der: pair.key.clone(),
         },
         // What follows is for choosing among several; there is one.
         names: Vec::new(),
@@ -78,18 +95,18 @@ pub(super) fn data(settled: &Settled) -> TlsBlueprint {
         hash_bits: 256,
     };
     TlsBlueprint {
-        policy: settled.policy.clone(),
+        policy: policy.to_owned(),
         certificates: vec![Arc::new(certificate)],
         has_default: true,
     }
 }
 
 /// For the control address.
-pub(super) fn control(settled: &Settled) -> Identity {
-    let der = settled.key.clone();
+pub(super) fn control(pair: &Pair) -> Identity {
+    let der = pair.key.clone();
     Identity {
-        chain: settled.chain.iter().cloned().map(CertificateDer::from).collect(),
-        key: match settled.form {
+        chain: pair.chain.iter().cloned().map(CertificateDer::from).collect(),
+        key: match pair.form {
             KeyForm::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
             KeyForm::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
             KeyForm::Sec1 => PrivateSec1KeyDer::from(der).into(),

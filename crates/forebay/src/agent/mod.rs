@@ -13,12 +13,15 @@ use crate::{out, said};
 use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_agent::{Now, Server};
-use forebay_model::{KeyForm, ProtocolVersion};
+use forebay_gateway::Hosts;
+use forebay_model::{Blueprint, ProtocolVersion};
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane, Options};
+use identity::{Files, Pair};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -55,9 +58,10 @@ struct Settled {
     log: String,
     log_format: LogFormat,
     admin: Option<SocketAddr>,
-    chain: Vec<Vec<u8>>,
-    form: KeyForm,
-    key: Vec<u8>,
+    allowed_host: Vec<String>,
+    /// Where the identity was read; none if it was made.
+    files: Option<Files>,
+    identity: Pair,
 }
 
 /// What to log if nothing is said.
@@ -83,9 +87,9 @@ pub(crate) fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyho
         log,
         log_format,
         admin: args.admin,
-        chain: identity.chain,
-        form: identity.form,
-        key: identity.key,
+        allowed_host: args.allowed_host.clone(),
+        files: identity::files(args),
+        identity,
     };
     // What executes anew leaves its threads behind.
     log::finish();
@@ -136,18 +140,19 @@ impl Agent {
             turnstile: Some(Arc::clone(&turnstile)),
         };
         let plane = DataPlane::start(options, clock, drained)?;
+        let tls = identity::data(&settled.identity, &settled.policy);
         plane.apply(plan::blueprint(
             data,
             settled.destination,
             settled.version,
-            Arc::new(identity::data(settled)),
+            Arc::new(tls),
         )?);
         if let Some(failure) = plane.served().failures.first() {
             bail!("cannot listen on {} (--data-address): {}", data, failure.error);
         }
         let now: Now = Arc::new(move || clock.now());
         let control_address = control.local_addr()?;
-        let identity = identity::control(settled);
+        let identity = identity::control(&settled.identity);
         let server = Server::start(control, identity, Arc::clone(&turnstile), now)
             .context("the control address cannot be served")?;
         Ok(Agent {
@@ -167,17 +172,21 @@ impl Agent {
         let mut lower = signal(SignalKind::user_defined2())?;
         let mut again = signal(SignalKind::hangup())?;
         let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
+        let shown = Arc::new(Shown {
+            turnstile: Arc::clone(&self.turnstile),
+            plane: Arc::clone(&self.plane),
+            clock: self.clock,
+            hosts: Hosts {
+                allowed: settled.allowed_host.clone(),
+            },
+            leaving: AtomicBool::new(false),
+        });
         if let Some(address) = settled.admin {
             let listener = tokio::net::TcpListener::bind(address)
                 .await
                 .with_context(|| format!("cannot listen on {address} (--admin)"))?;
             line += &format!(" admin=http://{}", listener.local_addr()?);
-            let shown = Shown {
-                turnstile: Arc::clone(&self.turnstile),
-                plane: Arc::clone(&self.plane),
-                clock: self.clock,
-            };
-            tokio::spawn(admin::serve(listener, Arc::new(shown)));
+            tokio::spawn(admin::serve(listener, Arc::clone(&shown)));
         }
         out::line(format_args!("{line}"))?;
         loop {
@@ -186,12 +195,10 @@ impl Agent {
                 _ = terminate.recv() => break,
                 _ = raise.recv() => self.shift(1),
                 _ = lower.recv() => self.shift(-1),
-                _ = again.recv() => {
-                    let told = format_args!("forebay agent: nothing to open or read again; a new certificate needs a new start");
-                    log::say(tracing::Level::INFO, told);
-                }
+                _ = again.recv() => self.read_again(settled).await,
             }
         }
+        shown.leaving.store(true, Relaxed);
         // Standard error may be closed, or full: that must not stop the drain.
         log::say(
             tracing::Level::INFO,
@@ -204,6 +211,38 @@ impl Agent {
                 log::finish();
                 std::process::exit(1)
             }
+        }
+    }
+
+    /// Shows what the files hold now to who comes from now on. What is open stays; a pair that is broken changes nothing.
+    async fn read_again(&self, settled: &Settled) {
+        let Some(files) = &settled.files else {
+            let told =
+                format_args!("forebay agent: nothing to read again: its certificate was made at start");
+            return log::say(tracing::Level::INFO, told);
+        };
+        let reads = || -> anyhow::Result<Blueprint> {
+            let pair = identity::read(files)?;
+            // The control address goes first: it looks whether the key is the certificate's.
+            self.server.show(identity::control(&pair))?;
+            let tls = Arc::new(identity::data(&pair, &settled.policy));
+            plan::blueprint(self.data, settled.destination, settled.version, tls)
+        };
+        let shows = async {
+            let (blueprint, plane) = (reads()?, Arc::clone(&self.plane));
+            // It waits for the workers.
+            tokio::task::spawn_blocking(move || plane.apply(blueprint)).await?;
+            anyhow::Ok(())
+        };
+        match shows.await {
+            Ok(()) => log::say(
+                tracing::Level::INFO,
+                format_args!("forebay agent: its certificate is read again"),
+            ),
+            Err(error) => log::say(
+                tracing::Level::ERROR,
+                format_args!("forebay agent: the certificate stays as it was: {error:#}"),
+            ),
         }
     }
 

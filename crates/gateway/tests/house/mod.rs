@@ -87,6 +87,7 @@ impl House {
         let (writer, _thread) =
             Writer::start(state, disk.clone(), published.clone(), Arc::new(NothingSeen), 1).unwrap();
         let manners = Manners {
+            hosts: Default::default(),
             account: "000000000000".to_owned(),
             region: "local-1".to_owned(),
             check_signatures,

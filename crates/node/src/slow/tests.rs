@@ -391,7 +391,11 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
     let named = picture.listeners[0].named(second.balancer.dns_name.to_uppercase().as_bytes());
     let listener = second.id;
     let zone = second.nodes[0].zone;
-    assert_eq!(named, Some(Named { listener, zone }), "the other is reached there by its name");
+    assert_eq!(
+        named,
+        Some(Named { listener, zone }),
+        "the other is reached there by its name"
+    );
     assert_eq!(picture.listeners[0].named(b"other"), None);
 }
 

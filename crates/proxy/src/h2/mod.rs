@@ -259,7 +259,15 @@ async fn serve_one(
     desk.refuses |= !worker.desks.borrow().count_head(desk, length);
     match written {
         Ok(incoming) if shared.visit.place.shared => {
-            Box::pin(route::by_name(worker, &mut stream, &shared.visit, slot, desk, &incoming)).await;
+            Box::pin(route::by_name(
+                worker,
+                &mut stream,
+                &shared.visit,
+                slot,
+                desk,
+                &incoming,
+            ))
+            .await;
         }
         Ok(incoming) => {
             route::request(worker, &mut stream, &shared.visit, slot, desk, &incoming).await;
