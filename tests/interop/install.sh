@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The origins of tests/interop/origins.py that no lock file brings: Node, nginx and Apache httpd. Debian and Ubuntu.
+# What no lock file brings: the origins of tests/interop/origins.py (Node, nginx and Apache httpd), and Prometheus. Debian and Ubuntu.
 # Only programs: the suite starts them by configurations of its own, and no service of theirs is started or stays enabled.
 set -eu
 
@@ -10,6 +10,8 @@ command -v npm >/dev/null || packages+=(npm)
 command -v nginx >/dev/null || packages+=(nginx-light)
 # apache2-bin is the program without the service.
 command -v apache2 >/dev/null || packages+=(apache2-bin)
+# With promtool.
+command -v prometheus >/dev/null || packages+=(prometheus)
 if [ "${#packages[@]}" -eq 0 ]; then
   exit 0
 fi
@@ -24,7 +26,12 @@ fi
 apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
 for package in "${packages[@]}"; do
-  if [ "$package" = nginx-light ] && command -v systemctl >/dev/null; then
-    systemctl disable nginx 2>/dev/null || true
+  case "$package" in
+    nginx-light) service=nginx ;;
+    prometheus) service=prometheus ;;
+    *) continue ;;
+  esac
+  if command -v systemctl >/dev/null; then
+    systemctl disable "$service" 2>/dev/null || true
   fi
 done

@@ -13,7 +13,7 @@ mod tests;
 
 use evidence::Trials;
 pub use judge::{Policy, Subject, look};
-pub use latencies::{CLASSES, Latencies, latency_class};
+pub use latencies::{CLASSES, Latencies, class_end, latency_class};
 
 /// From one look to the next.
 pub const LOOK: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use crate::roster::Roster;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::time::Duration;
-use forebay_balance::anomaly::{CLASSES, Counts, Latencies, latency_class};
+use forebay_balance::anomaly::{CLASSES, Counts, Latencies, class_end, latency_class};
 use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};
 use forebay_units::Mono;
 use std::sync::{Arc, OnceLock};
@@ -94,19 +94,17 @@ pub struct TargetTotals {
     pub tls_errors: AtomicU64,
     /// Connections that died before an answer, stale ones of the pool not counted.
     pub died: AtomicU64,
-    /// Requests that were a success.
-    pub successes: AtomicU64,
-    /// Their latencies together, in microseconds: each the time to the answer's head.
+    /// The latencies of successes together, in microseconds: each the time to the answer's head.
     pub latency_us: AtomicU64,
 }
 
-/// How many answers of a target one worker saw in each class of latency.
+/// How many successes of a target one worker saw in each class of latency.
 #[derive(Debug)]
-pub(crate) struct LatencyTotals([AtomicU32; CLASSES]);
+pub(crate) struct LatencyTotals([AtomicU64; CLASSES]);
 
 impl Default for LatencyTotals {
     fn default() -> Self {
-        LatencyTotals(core::array::from_fn(|_| AtomicU32::new(0)))
+        LatencyTotals(core::array::from_fn(|_| AtomicU64::new(0)))
     }
 }
 
@@ -131,7 +129,7 @@ pub struct TargetStats {
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
     pub(crate) medians: [AtomicU64; LOADS],
-    /// Latencies per worker, once someone has asked for them.
+    /// Latencies per worker, from the first success on.
     pub(crate) latencies: OnceLock<Shards<LatencyTotals>>,
     /// Its deregistration delay is over: what is still in flight ends now.
     pub cut: AtomicBool,
@@ -203,18 +201,34 @@ impl TargetStats {
         median.store(MedianLatency(median.load(Relaxed)).with(now, typical).0, Relaxed);
     }
 
-    /// Takes the latency of a success; its class, too, if someone watches for slow targets.
+    /// Takes the latency of a success.
     pub(crate) fn tally(&self, worker: usize, latency: Duration) {
-        let totals = self.totals.of(worker);
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let latencies = self
+            .latencies
+            .get_or_init(|| Shards::new(self.totals.iter().count()));
+        let class = &latencies.of(worker).0[latency_class(latency)];
         // A worker writes its own alone: no locked addition.
-        for (count, more) in [(&totals.successes, 1), (&totals.latency_us, us)] {
+        for (count, more) in [(class, 1), (&self.totals.of(worker).latency_us, us)] {
             count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
         }
-        if let Some(totals) = self.latencies.get() {
-            let count = &totals.of(worker).0[latency_class(latency)];
-            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
-        }
+    }
+
+    /// How many successes took how long: each class's upper end and count, ascending.
+    pub fn latency_buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        (0..CLASSES).map(|class| {
+            let shards = self.latencies.get().into_iter().flat_map(Shards::iter);
+            (
+                class_end(class),
+                shards.map(|shard| shard.0[class].load(Relaxed)).sum(),
+            )
+        })
+    }
+
+    /// The latencies of all successes together.
+    pub fn latency_sum(&self) -> Duration {
+        let shards = self.totals.iter();
+        Duration::from_micros(shards.map(|shard| shard.latency_us.load(Relaxed)).sum())
     }
 
     /// All that ended, since the beginning.
@@ -231,13 +245,11 @@ impl TargetStats {
         counts
     }
 
-    /// All latencies since the first call, which begins to count them.
-    pub(crate) fn all_latencies(&self, workers: usize) -> Latencies {
+    /// All latencies since the beginning, each count modulo 2^32: differences of two looks are asked for.
+    pub(crate) fn all_latencies(&self) -> Latencies {
         let mut all = Latencies::default();
-        for totals in self.latencies.get_or_init(|| Shards::new(workers)).iter() {
-            for (sum, count) in all.0.iter_mut().zip(&totals.0) {
-                *sum = sum.wrapping_add(count.load(Relaxed));
-            }
+        for (sum, (_, count)) in all.0.iter_mut().zip(self.latency_buckets()) {
+            *sum = count as u32;
         }
         all
     }

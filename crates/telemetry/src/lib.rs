@@ -4,6 +4,7 @@
 
 mod admin;
 mod handshakes;
+mod histogram;
 pub mod logs;
 mod metrics;
 mod plain;

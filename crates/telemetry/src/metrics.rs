@@ -2,6 +2,7 @@
 
 use crate::admin::Standing;
 use crate::handshakes::handshakes;
+use crate::histogram::Histogram;
 use crate::logs::{Log, Sink, Tally};
 use crate::queues::queues;
 use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
@@ -67,6 +68,11 @@ struct TargetCodeLabels {
     target: String,
     code: &'static str,
 }
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 const CODES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -319,16 +325,10 @@ fn targets(node: &Node, registry: &mut Registry) {
 
 /// How long targets take.
 fn latencies(node: &Node, registry: &mut Registry) {
-    let successes = Family::<TargetLabels, Counter>::default();
-    let latency = Family::<TargetLabels, Counter<f64, AtomicU64>>::default();
+    let latency = Family::<TargetLabels, Histogram>::default();
     registry.register(
-        "target_successes",
-        "Requests that a target answered with success",
-        successes.clone(),
-    );
-    registry.register(
-        "target_latency_seconds",
-        "Their times to the answer's head together (TargetResponseTime is this over target_successes_total)",
+        "target_response_seconds",
+        "Time until the head of a target's answer, of requests that were a success (TargetResponseTime)",
         latency.clone(),
     );
     for (arn, id, port, _, stats) in node.targets() {
@@ -336,14 +336,9 @@ fn latencies(node: &Node, registry: &mut Registry) {
             target_group: dimension(arn),
             target: format!("{id}:{port}"),
         };
-        let sum = |read: fn(&TargetTotals) -> &AtomicU64| -> u64 {
-            stats.totals.iter().map(|shard| read(shard).load(Relaxed)).sum()
-        };
-        let us = sum(|totals| &totals.latency_us);
-        successes
+        latency
             .get_or_create(&labels)
-            .inc_by(sum(|totals| &totals.successes));
-        latency.get_or_create(&labels).inc_by(us as f64 / 1e6);
+            .fill(&LATENCIES, stats.latency_buckets(), stats.latency_sum());
     }
 }
 

@@ -1,20 +1,18 @@
 //! Surge queues, slots and control channels of groups that have them.
 
+use crate::histogram::Histogram;
 use crate::metrics::dimension;
-use core::time::Duration;
 use forebay_node::{Figures, GroupGate, Node, Why};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Upper bounds of the wait histogram, in milliseconds.
-const BOUNDS: [u32; 17] = [
-    1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000,
+/// Upper bounds of the wait histogram, in seconds.
+const WAITS: [f64; 17] = [
+    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,38 +30,6 @@ struct StateLabels {
 struct WhyLabels {
     target_group: String,
     why: &'static str,
-}
-
-/// A gate's waits as Prometheus has histograms.
-#[derive(Debug, Default)]
-struct WaitHistogram(OnceLock<Figures>);
-
-impl TypedMetric for WaitHistogram {
-    const TYPE: MetricType = MetricType::Histogram;
-}
-
-impl EncodeMetric for WaitHistogram {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), core::fmt::Error> {
-        let Some(figures) = self.0.get() else {
-            return Ok(());
-        };
-        let waits = &figures.waits;
-        let mut counts = [0; BOUNDS.len()];
-        let mut beyond = 0;
-        for (end, count) in waits.buckets() {
-            let bound = BOUNDS
-                .iter()
-                .position(|&bound| end <= Duration::from_millis(u64::from(bound)) * 9 / 8);
-            *bound.map_or(&mut beyond, |bound| &mut counts[bound]) += count;
-        }
-        let bounds = BOUNDS.iter().map(|&bound| f64::from(bound) / 1000.0);
-        let buckets: Vec<(f64, u64)> = bounds.zip(counts).chain([(f64::INFINITY, beyond)]).collect();
-        encoder.encode_histogram::<NoLabelSet>(waits.sum().as_secs_f64(), waits.count(), &buckets, None)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
 }
 
 /// Adds them to the registry.
@@ -113,7 +79,7 @@ fn counters(gates: &Gates<'_>, registry: &mut Registry) {
     let admitted = Family::<GroupLabels, Counter>::default();
     let queued = Family::<GroupLabels, Counter>::default();
     let left = Family::<GroupLabels, Counter>::default();
-    let waits = Family::<GroupLabels, WaitHistogram>::default();
+    let waits = Family::<GroupLabels, Histogram>::default();
     registry.register(
         "spillover",
         "Requests that got no slot and were answered 503, by reason (SpilloverCount)",
@@ -145,7 +111,10 @@ fn counters(gates: &Gates<'_>, registry: &mut Registry) {
         admitted.get_or_create(&group).inc_by(figures.admitted);
         queued.get_or_create(&group).inc_by(figures.queued);
         left.get_or_create(&group).inc_by(figures.gone);
-        let _ = waits.get_or_create(&group).0.set(figures.clone());
+        let waited = &figures.waits;
+        waits
+            .get_or_create(&group)
+            .fill(&WAITS, waited.buckets(), waited.sum());
     }
 }
 

@@ -13,6 +13,8 @@ const SUITES: &[(&str, &str)] = &[
     ("boto3", "boto3_suite.py"),
     ("crash", "crash.py"),
     ("drain", "drain.py"),
+    ("signals", "signals.py"),
+    ("prometheus", "prometheus.py"),
     ("stale", "stale.py"),
     ("malformed", "malformed.py"),
     ("desync", "desync.py"),
@@ -46,7 +48,7 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
-    &["terraform", "choosing", "logs"],
+    &["terraform", "choosing", "logs", "prometheus"],
     &[
         "crash",
         "moto",
@@ -54,6 +56,7 @@ const BESIDE: [&[&str]; 2] = [
         "grpc-retries",
         "tls",
         "drain",
+        "signals",
         "stale",
         "origins",
     ],

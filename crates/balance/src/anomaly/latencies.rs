@@ -18,6 +18,14 @@ fn begins(class: usize) -> f64 {
     (1_u64 << (class / 4)) as f64 * (1.0 + (class % 4) as f64 / 4.0) * 16_000.0
 }
 
+/// Where a class ends: none takes longer than the last.
+pub fn class_end(class: usize) -> Duration {
+    if class + 1 >= CLASSES {
+        return Duration::MAX;
+    }
+    Duration::from_nanos(begins(class + 1) as u64)
+}
+
 /// Answers by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies(pub [u32; CLASSES]);
@@ -80,6 +88,8 @@ mod tests {
             assert!(begins(class) <= nanos && nanos < begins(class + 1), "{micros}");
         }
         assert_eq!(latency_class(Duration::from_secs(7200)), CLASSES - 1);
+        assert_eq!(class_end(CLASSES - 1), Duration::MAX);
+        assert_eq!(class_end(0), Duration::from_micros(20));
         assert_eq!(latency_class(Duration::ZERO), 0);
     }
 

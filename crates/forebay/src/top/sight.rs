@@ -63,8 +63,8 @@ impl Reading {
                     "target_requests_total" => target.requests = value,
                     "target_answers_total" if sample.label("code") == "5xx" => target.errors += value,
                     "target_connection_errors_total" => target.errors += value,
-                    "target_successes_total" => target.successes = value,
-                    "target_latency_seconds_total" => target.latency = value,
+                    "target_response_seconds_count" => target.successes = value,
+                    "target_response_seconds_sum" => target.latency = value,
                     "target_weight" => target.weight = value,
                     _ => {}
                 }
@@ -287,8 +287,8 @@ forebay_target_healthy{{{group},target=\"10.0.0.1:80\"}} 1
 forebay_target_in_flight{{{group},target=\"10.0.0.1:80\"}} 3
 forebay_target_weight{{{group},target=\"10.0.0.1:80\"}} 1.0
 forebay_target_requests_total{{{group},target=\"10.0.0.1:80\"}} {requests}
-forebay_target_successes_total{{{group},target=\"10.0.0.1:80\"}} {requests}
-forebay_target_latency_seconds_total{{{group},target=\"10.0.0.1:80\"}} {}
+forebay_target_response_seconds_count{{{group},target=\"10.0.0.1:80\"}} {requests}
+forebay_target_response_seconds_sum{{{group},target=\"10.0.0.1:80\"}} {}
 forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.0.0.2:80\"}} 5
 # EOF\n",
             f64::from(requests) * 0.25

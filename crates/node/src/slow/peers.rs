@@ -19,7 +19,7 @@ impl Group {
         }
     }
 
-    fn look_at_peers(&mut self, workers: usize) -> Vec<Changed> {
+    fn look_at_peers(&mut self) -> Vec<Changed> {
         let policy = self.policy();
         let cross_zone = self.blueprint.settings.cross_zone;
         let mut sides: BTreeMap<Option<String>, u64> = BTreeMap::new();
@@ -27,7 +27,7 @@ impl Group {
         let mut subjects = Vec::new();
         let mut names = Vec::new();
         for ((id, port), target) in &mut self.targets {
-            let (counts, latencies) = target.since_last_look(workers, policy.latency);
+            let (counts, latencies) = target.since_last_look(policy.latency);
             if !target.tracker.is_healthy() || target.blueprint.draining {
                 let forgotten = target.peers.forget();
                 changes.extend(forgotten.map(|change| (id.clone(), *port, change)));
@@ -54,7 +54,7 @@ impl Group {
 
 impl Target {
     /// What it did since the last look; nothing at the first.
-    fn since_last_look(&mut self, workers: usize, latency: bool) -> (Counts, Option<Latencies>) {
+    fn since_last_look(&mut self, latency: bool) -> (Counts, Option<Latencies>) {
         let counts = self.stats.counts();
         let before = self.counted.replace(counts).unwrap_or(counts);
         let counts = Counts {
@@ -66,7 +66,7 @@ impl Target {
             self.timed = None;
             return (counts, None);
         }
-        let all = self.stats.all_latencies(workers);
+        let all = self.stats.all_latencies();
         let before = self.timed.replace(Box::new(all.clone()));
         let mut window = all;
         let before = before.map_or_else(|| window.clone(), |before| *before);
@@ -90,10 +90,9 @@ impl Node {
 
     pub(super) fn look_at_peers(&mut self, now: Mono) {
         self.peers_look = self.has_peers().then(|| now + LOOK);
-        let workers = self.workers;
         let mut changed = Vec::new();
         for (arn, group) in &mut self.groups {
-            let changes = group.look_at_peers(workers);
+            let changes = group.look_at_peers();
             if !changes.is_empty() {
                 changed.push((arn.clone(), changes));
             }

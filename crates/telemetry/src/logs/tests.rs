@@ -45,6 +45,7 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         protocol: forebay_model::Protocol::Http,
         port: 80,
         nodes: NODES.to_vec(),
+        named: Default::default(),
         tls: None,
         balancer: Arc::clone(balancer),
         stats: Arc::new(Shards::new(1)),
