@@ -1,8 +1,8 @@
 """What a small request costs, in instructions and in processor time: `instructions.py BEFORE AFTER`, two programs as
-`cargo build --release` makes them. GETs go one after another over one connection to a target in this process, which answers two bytes.
+`cargo build --profile dist` makes them (FOREBAY_BENCH_ANY_PROFILE=1 takes others). GETs go one after another over one connection to a target in this process, which answers two bytes.
 
 Instructions are counted by callgrind (valgrind), the same each time to a tenth of a per cent; time is the median of three rounds in
-turns. Run it with the Python of target/venv, from the root: `target/venv/bin/python bench/instructions.py OLD target/release/forebay`."""
+turns. Run it with the Python of target/venv, from the root: `target/venv/bin/python bench/instructions.py OLD target/dist/forebay`."""
 
 import glob
 import os
@@ -24,6 +24,10 @@ ASKED = b"GET /some/path?x=y HTTP/1.1\r\nHost: a.example\r\nUser-Agent: bench/1.
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "interop"))
 if len(sys.argv) != 3:
     sys.exit(__doc__)
+for program in sys.argv[1:]:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if not told.endswith("(dist)") and not os.environ.get("FOREBAY_BENCH_ANY_PROFILE"):
+        sys.exit(f"{program} is '{told}': no figure but of a dist build counts; to measure it all the same, set FOREBAY_BENCH_ANY_PROFILE=1")
 os.environ.setdefault("FOREBAY_BIN", sys.argv[2])
 import house  # noqa: E402: it wants the program named
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 #[derive(Parser, Debug)]
 #[command(
     name = "forebay",
-    version,
+    version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")"),
     after_help = "\
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at

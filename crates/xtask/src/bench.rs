@@ -2,7 +2,7 @@
 //! connection, beside the bare relay, nginx, HAProxy, Envoy and Pingora in one run. The proxy has CPU 0 to itself, load and backends share CPU 1; the figure is CPU 0's busy time
 //! over requests, so it holds when the load is the bottleneck, and its ratio holds from run to run.
 
-use crate::run::{cargo, is_installed, run as run_command};
+use crate::run::{cargo, is_installed, output, run as run_command};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use std::collections::BTreeMap;
@@ -332,8 +332,10 @@ fn start_nginx(
     start(cpu, Path::new("nginx"), &args, address)
 }
 
-/// Names the program to measure; without it, it is the ordinary release build.
+/// Names the program to measure; without it, it is built as it is released, but for the training.
 const PROGRAM: &str = "FOREBAY_BIN";
+/// Set, programs of other profiles are measured, too.
+const ANY_PROFILE: &str = "FOREBAY_BENCH_ANY_PROFILE";
 
 /// Whether the program to measure was named. Its agent is beside it.
 fn named() -> bool {
@@ -341,7 +343,16 @@ fn named() -> bool {
 }
 
 fn program() -> anyhow::Result<PathBuf> {
-    std::env::var_os(PROGRAM).map_or_else(|| binary("forebay"), |program| Ok(program.into()))
+    let Some(program) = std::env::var_os(PROGRAM) else {
+        return binary("forebay");
+    };
+    let told = output(Command::new(&program).arg("--version"))?;
+    let told = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+    ensure!(
+        told.ends_with("(dist)") || std::env::var_os(ANY_PROFILE).is_some(),
+        "{PROGRAM} is '{told}', and no figure but of a dist build counts: cargo build --profile dist --package forebay, or cargo xtask release; to measure it all the same, set {ANY_PROFILE}=1"
+    );
+    Ok(program.into())
 }
 
 /// Builds what is measured, and these.
@@ -353,7 +364,7 @@ fn build(others: &[&str]) -> anyhow::Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut command = cargo(&["build", "--release"])?;
+    let mut command = cargo(&["build", "--profile", "dist"])?;
     run_command(command.args(wanted))
 }
 
@@ -362,7 +373,7 @@ fn binary(name: &str) -> anyhow::Result<PathBuf> {
         || crate::root().map(|root| root.join("target")),
         |dir| Ok(dir.into()),
     )?;
-    Ok(target.join("release").join(name))
+    Ok(target.join("dist").join(name))
 }
 
 /// Forebay as a user runs it, with a load balancer made through its API: three rules, three targets.

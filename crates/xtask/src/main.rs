@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod circles;
 mod codegen;
 mod deny;
 mod docs;
@@ -25,8 +26,8 @@ Examples:
   cargo xtask test               everything that must pass, strangers included
   cargo xtask interop cli        only the AWS CLI's script
   cargo xtask bench peers        cost per request beside the relay, nginx and HAProxy
-  cargo xtask release            the programs as they are released, into target/dist
-  FOREBAY_BIN=$PWD/target/dist/forebay cargo xtask bench peers
+  cargo xtask release            the programs as they are released, into target/released
+  FOREBAY_BIN=$PWD/target/released/forebay cargo xtask bench peers
                                  the same of the program as it is released
   cargo xtask bench agent        cost of the agent per request beside the relay, and its memory
   cargo xtask codegen --botocore PATH/botocore/data")]
@@ -51,7 +52,7 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
-    /// The programs as they are released, optimised by the profile of a run, into target/dist
+    /// The programs as they are released, optimised by the profile of a run, into target/released
     Release,
     /// Strip botocore's models to what awswire needs
     Codegen {
@@ -61,6 +62,8 @@ enum Chore {
     },
     /// Write the generated pages in docs/
     Docs,
+    /// Files of a crate that lead to each other, and by what
+    Circles,
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Chore::Release => release::release(),
         Chore::Codegen { botocore } => codegen::run(&botocore),
         Chore::Docs => docs::write(),
+        Chore::Circles => circles::check(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

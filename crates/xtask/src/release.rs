@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the programs into `target/dist`: `forebay`, and `forebay-agent` as images of it want it.
+/// Builds the programs into `target/released`: `forebay`, and `forebay-agent` as images of it want it.
 pub(crate) fn release() -> anyhow::Result<()> {
     let target = crate::root()?.join("target");
     let (training, raw) = (target.join("training"), target.join("training/raw"));
@@ -26,23 +26,24 @@ pub(crate) fn release() -> anyhow::Result<()> {
     );
     // What was built by another profile of this name would be taken for good.
     let _ = std::fs::remove_dir_all(&trained);
-    let dist = target.join("dist");
-    std::fs::create_dir_all(&dist)?;
+    let released = target.join("released");
+    std::fs::create_dir_all(&released)?;
     for (args, program) in [(&PROGRAM[..], FOREBAY), (&AGENT_IMAGE, AGENT)] {
         let built = build(args, &trained, &by_profile)?.join(program);
         let name = built.file_name().context("a program has a name")?;
-        std::fs::copy(&built, dist.join(name)).with_context(|| format!("cannot copy {program}"))?;
+        std::fs::copy(&built, released.join(name)).with_context(|| format!("cannot copy {program}"))?;
     }
-    println!("release: forebay and forebay-agent in target/dist");
+    println!("release: forebay and forebay-agent in target/released");
     Ok(())
 }
 
 /// Where builds put the programs.
-const FOREBAY: &str = "release/forebay";
+const FOREBAY: &str = "dist/forebay";
 const AGENT: &str = "agent/forebay-agent";
-const PROGRAM: [&str; 8] = [
+const PROGRAM: [&str; 9] = [
     "rustc",
-    "--release",
+    "--profile",
+    "dist",
     "--package",
     "forebay",
     "--bin",

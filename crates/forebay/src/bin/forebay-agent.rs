@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// Stand beside an application and hold it to a number of concurrent requests.
 #[derive(Parser, Debug)]
-#[command(name = "forebay-agent", version)]
+#[command(name = "forebay-agent", version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")"))]
 struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
     /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`
