@@ -3,26 +3,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod channels;
+mod clock;
 mod door;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod proto;
 mod server;
 mod thread;
 mod tls;
 mod wire;
 
-/// The messages, as `proto/targetcontrol.proto` has them.
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/forebay.targetcontrol.v1.rs"));
-}
-
 pub use channels::Keeper;
+pub use clock::Now;
+pub use proto::VERSION;
 pub use server::{Identity, Server};
-
-/// The version of the protocol that is spoken here.
-pub const VERSION: u32 = 1;
-
-/// Reads the clock that everything else goes by.
-pub type Now = std::sync::Arc<dyn Fn() -> forebay_units::Mono + Send + Sync>;

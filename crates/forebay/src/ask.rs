@@ -1,8 +1,8 @@
 //! `forebay health`, and how an admin address is asked.
 
 use crate::out;
+use crate::runtime::runtime;
 use crate::said::address;
-use crate::up::runtime;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;

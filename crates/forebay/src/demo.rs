@@ -1,13 +1,13 @@
 //! `forebay demo`: everything at once, through its own public API.
 
-use crate::args::{DemoArgs, UpArgs};
+use crate::flags::{DemoArgs, UpArgs};
 use crate::house::House;
 use crate::load::{self, Outcome};
 use crate::made::{Made, free_port, make};
 use crate::out;
+use crate::runtime::runtime;
 use crate::sample::{self, SampleArgs};
 use crate::signed::Caller;
-use crate::up::runtime;
 use anyhow::Context as _;
 use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};

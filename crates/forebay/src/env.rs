@@ -1,7 +1,7 @@
 //! `forebay env`: what a shell needs, so that AWS's tools talk to this Forebay and to nothing else.
 
-use crate::args::{DataDir, region};
 use crate::ask::admin;
+use crate::flags::{DataDir, region};
 use crate::out;
 use anyhow::Context as _;
 use clap::Args;

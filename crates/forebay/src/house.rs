@@ -1,7 +1,7 @@
 //! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 
-use crate::args::{BufferMemory, UpArgs};
 use crate::data_dir::make_data_dir;
+use crate::flags::{BufferMemory, UpArgs};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
 use forebay_agent::Keeper;

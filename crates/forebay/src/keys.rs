@@ -1,7 +1,7 @@
 //! `forebay credentials`.
 
-use crate::args::{CredentialsArgs, CredentialsVerb};
 use crate::data_dir::make_data_dir;
+use crate::flags::{CredentialsArgs, CredentialsVerb};
 use crate::out;
 use forebay_gateway::credentials;
 

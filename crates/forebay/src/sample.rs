@@ -1,7 +1,7 @@
 //! `forebay sample-target`: an application to put behind a load balancer. It says who it is, and misbehaves on demand.
 
-use crate::args::ratio;
 use crate::out;
+use crate::ratio::ratio;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
@@ -145,7 +145,7 @@ struct Sample {
 }
 
 /// An answer: all of it, or bit by bit.
-type Answer = Response<Either<Full<Bytes>, Trickle>>;
+type Answer = Response<Either<Full<Bytes>, Trickle<Held>>>;
 
 /// A request that is being worked on, to the end of its answer.
 struct InFlight(Rc<Sample>);
@@ -400,15 +400,6 @@ fn content(sample: &Sample, head: &Parts, body: Bytes, size: usize) -> Bytes {
     }
 }
 
-/// What a trickling answer holds until its end: its count, and its slot.
-struct Held(InFlight);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.0.slots.add_permits(1);
-    }
-}
-
 fn plain(status: StatusCode, body: Bytes) -> Answer {
     let mut answer = Response::new(Either::Left(Full::new(body)));
     *answer.status_mut() = status;
@@ -416,6 +407,15 @@ fn plain(status: StatusCode, body: Bytes) -> Answer {
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("text/plain"));
     answer
+}
+
+/// What a trickling answer holds until its end: its count, and its slot.
+struct Held(InFlight);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.slots.add_permits(1);
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `forebay up`.
 
-use crate::args::UpArgs;
+use crate::flags::UpArgs;
 use crate::house::House;
+use crate::runtime::runtime;
 use crate::{log, out};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,13 +57,4 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
 fn at_once() -> ! {
     log::finish();
     std::process::exit(1)
-}
-
-/// The runtime of everything but traffic, which has threads of its own.
-pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .thread_name("control")
-        .build()
 }

@@ -6,7 +6,7 @@ use crate::logs::{DesyncMode, LogPlace};
 use crate::queue::QueueSettings;
 use crate::rule::{Action, Condition, Priority, Transform};
 use crate::stickiness::{Secret, Stickiness};
-use crate::tls::TlsBlueprint;
+use crate::tls::{TargetTls, TlsBlueprint};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::sync::Arc;
@@ -311,4 +311,24 @@ pub struct TargetBlueprint {
     pub zone: Option<String>,
     /// Deregistered: gets no new request.
     pub draining: bool,
+}
+
+impl GroupBlueprint {
+    /// How connections to its targets are secured.
+    pub fn target_tls(&self) -> TargetTls {
+        self.secured(self.protocol == Protocol::Https)
+    }
+
+    /// How connections of its probes are secured.
+    pub fn probe_tls(&self) -> TargetTls {
+        self.secured(self.health.https)
+    }
+
+    fn secured(&self, secured: bool) -> TargetTls {
+        match &self.settings.verified_name {
+            _ if !secured => TargetTls::Clear,
+            None => TargetTls::Unverified,
+            Some(name) => TargetTls::Verified(Arc::clone(name)),
+        }
+    }
 }

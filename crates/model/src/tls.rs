@@ -1,6 +1,5 @@
 //! What a listener needs to speak TLS, and how TLS goes to targets.
 
-use crate::blueprint::{GroupBlueprint, Protocol};
 use core::fmt;
 use std::sync::Arc;
 
@@ -84,26 +83,6 @@ pub enum TargetTls {
     /// TLS; the certificate must be for this name and lead to an authority that the machine trusts (tag
     /// `forebay:target-tls-verify`).
     Verified(Arc<str>),
-}
-
-impl GroupBlueprint {
-    /// How connections to its targets are secured.
-    pub fn target_tls(&self) -> TargetTls {
-        self.secured(self.protocol == Protocol::Https)
-    }
-
-    /// How connections of its probes are secured.
-    pub fn probe_tls(&self) -> TargetTls {
-        self.secured(self.health.https)
-    }
-
-    fn secured(&self, secured: bool) -> TargetTls {
-        match &self.settings.verified_name {
-            _ if !secured => TargetTls::Clear,
-            None => TargetTls::Unverified,
-            Some(name) => TargetTls::Verified(Arc::clone(name)),
-        }
-    }
 }
 
 #[cfg(test)]

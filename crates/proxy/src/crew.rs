@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::descriptors::Descriptors;
 use crate::ledger::Ledger;
 use crate::memory::{Memory, Meter};
-use crate::slow::Options;
+use crate::options::Options;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
 use crate::tls::Listeners;

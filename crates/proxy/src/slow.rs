@@ -3,11 +3,12 @@
 use crate::clock::Clock;
 use crate::crew::{BindFailure, Crew};
 use crate::ledger::Ledger;
+use crate::options::Options;
 use crate::probe::probe;
 use crate::thread::essential;
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::journal::{Journal, ProbeFacts};
-use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult, Turnstile};
+use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,30 +20,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 const EVENTS: usize = 1024;
 /// Addresses that could not be listened on are tried again this often.
 const BIND_RETRY: Duration = Duration::from_secs(5);
-
-/// How the data plane runs.
-#[derive(Clone)]
-pub struct Options {
-    /// Worker threads.
-    pub workers: usize,
-    /// Client connections open at once, of all workers; one more is refused.
-    pub connections: usize,
-    /// Descriptors for connections of clients and to targets, and for listening sockets, of all workers. Who finds none is answered
-    /// 503.
-    pub descriptors: usize,
-    /// Probes under way at once; others wait.
-    pub probes: usize,
-    /// Bytes that buffers of requests may hold, of all workers; a request that finds no more is answered 503.
-    pub buffer_bytes: usize,
-    /// Seed of the workers' random streams.
-    pub seed: u64,
-    /// Where lines about requests, connections and probes are written, if anywhere.
-    pub journal: Option<Arc<dyn Journal>>,
-    /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
-    pub channels: Option<Arc<dyn Channels>>,
-    /// Who may start, beside a target: all listeners are an agent's then.
-    pub turnstile: Option<Arc<Turnstile>>,
-}
 
 /// A deregistered target that is idle, or whose delay is over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Conditions, compiled.
 
+use crate::error::CompileError;
 use crate::expression::{Expression, parse};
 use crate::lanes::{Lane, Lanes, Reading, Subject};
 use crate::pattern::{Ends, Pattern, pair};
-use crate::rules::CompileError;
 use crate::spots::Spots;
 use forebay_model::{Condition, QueryMatch, TextMatch};
 use ipnet::IpNet;

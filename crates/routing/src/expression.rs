@@ -1,6 +1,6 @@
 //! Expressions whose cost is bounded: what cannot be matched in bounded time is refused before any text is seen.
 
-use crate::rules::CompileError;
+use crate::error::CompileError;
 use crate::spots::Spots;
 use crate::table::Table;
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod condition;
+mod error;
 mod expression;
 mod facts;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -18,9 +19,10 @@ mod strict;
 mod table;
 mod transform;
 
+pub use error::{CompileError, Flaw};
 pub use facts::{Facts, Headers};
 pub use normal::normal_path;
 pub use redirect::{RedirectFacts, RedirectTemplate};
-pub use rules::{CompileError, Flaw, Match, Route, Rules, Split, check};
+pub use rules::{Match, Route, Rules, Split, check};
 pub use strict::{Ambiguous, strict_path};
 pub use transform::{TransformError, Transforms};

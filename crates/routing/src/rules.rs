@@ -1,6 +1,7 @@
 //! A listener's rules, compiled: the first whose conditions all hold wins; the default rule always does.
 
 use crate::condition::Compiled;
+use crate::error::CompileError;
 use crate::facts::Facts;
 use crate::lanes::{Lanes, Reading};
 use crate::normal::normal_path;
@@ -11,60 +12,6 @@ use forebay_model::{Action, FixedResponse, Priority, RuleBlueprint};
 /// Seconds a client stays with its group, if the rule does not say. (ALB asks for a duration; a rule from elsewhere may
 /// have none.)
 const DEFAULT_STICKINESS: u32 = 3600;
-
-/// A rule whose regular expression cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompileError {
-    /// The expression.
-    pub regex: String,
-    /// What is wrong with it.
-    pub flaw: Flaw,
-}
-
-/// What is wrong with a regular expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// It is none, or asks for what is not known here.
-    Syntax(String),
-    /// Some text would take too long.
-    TooBig,
-}
-
-impl CompileError {
-    pub(crate) fn syntax(regex: &str, error: String) -> CompileError {
-        let flaw = Flaw::Syntax(error);
-        CompileError {
-            regex: regex.to_owned(),
-            flaw,
-        }
-    }
-
-    pub(crate) fn too_big(regex: &str) -> CompileError {
-        CompileError {
-            regex: regex.to_owned(),
-            flaw: Flaw::TooBig,
-        }
-    }
-}
-
-impl core::fmt::Display for CompileError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match &self.flaw {
-            Flaw::Syntax(error) => write!(
-                f,
-                "the regular expression '{}' cannot be used: {error}",
-                self.regex
-            ),
-            Flaw::TooBig => write!(
-                f,
-                "the condition value '{}' is too complex: it would have to be repeated less, or fewer times",
-                self.regex
-            ),
-        }
-    }
-}
-
-impl core::error::Error for CompileError {}
 
 /// What a rule's action comes to. `G` is what the caller knows a target group by.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Transforms: rewrites of Host and of path and query, made after the rule was chosen.
 
+use crate::error::CompileError;
 use crate::expression::{parse, states};
-use crate::rules::CompileError;
 use crate::spots::width;
 use forebay_model::{Rewrite, Transform, limits};
 use regex_automata::nfa::thompson::WhichCaptures;

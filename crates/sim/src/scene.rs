@@ -2,7 +2,6 @@
 
 use crate::crowd::Crowd;
 use crate::target::Manner;
-use crate::world::World;
 use core::net::SocketAddr;
 use core::time::Duration;
 use forebay_model::*;
@@ -57,20 +56,6 @@ impl Scene {
             crowds: Vec::new(),
             acts: Vec::new(),
         }
-    }
-
-    /// Plays it until nobody is left.
-    pub fn play(&self) -> World {
-        let mut world = World::new(self);
-        world.run(None);
-        world
-    }
-
-    /// The same; `watch` is called after every pick with the time and each target's requests in flight.
-    pub fn play_watched(&self, watch: &mut dyn FnMut(Duration, &[u32])) -> World {
-        let mut world = World::new(self);
-        world.run(Some(watch));
-        world
     }
 }
 

@@ -98,6 +98,22 @@ pub struct World {
     pub told: Vec<Told>,
 }
 
+impl Scene {
+    /// Plays it until nobody is left.
+    pub fn play(&self) -> World {
+        let mut world = World::new(self);
+        world.run(None);
+        world
+    }
+
+    /// The same; `watch` is called after every pick with the time and each target's requests in flight.
+    pub fn play_watched(&self, watch: &mut dyn FnMut(Duration, &[u32])) -> World {
+        let mut world = World::new(self);
+        world.run(Some(watch));
+        world
+    }
+}
+
 impl World {
     pub(crate) fn new(scene: &Scene) -> World {
         let targets = || (0_u16..).zip(&scene.targets);

@@ -1,7 +1,8 @@
 //! Reads a store to the end, on a copy in memory, before anything is written to its file.
 
 use crate::copy::Copy;
-use crate::{FORMAT, StoreError, format};
+use crate::error::StoreError;
+use crate::format::{self, FORMAT};
 use forebay_control::State;
 use redb::{Builder, Database};
 use std::fs::{File, TryLockError};

@@ -1,6 +1,6 @@
 //! TLS handshakes, of listeners with clients and of targets with us.
 
-use crate::metrics::dimension;
+use crate::labels::dimension;
 use forebay_node::{ListenerStats, Node};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

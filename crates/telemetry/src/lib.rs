@@ -5,11 +5,14 @@
 mod admin;
 mod handshakes;
 mod histogram;
+mod labels;
 pub mod logs;
 mod metrics;
 mod plain;
 mod queues;
 pub mod spans;
+mod standing;
 
-pub use admin::{Health, Source, Standing, answer, forbidden, health};
+pub use admin::{Health, Source, answer, forbidden, health};
 pub use metrics::{Own, render};
+pub use standing::Standing;

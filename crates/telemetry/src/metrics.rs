@@ -1,10 +1,11 @@
 //! The node's counters in Prometheus' text format, gathered anew for each scrape.
 
-use crate::admin::Standing;
 use crate::handshakes::handshakes;
 use crate::histogram::Histogram;
+use crate::labels::dimension;
 use crate::logs::{Log, Sink, Tally};
 use crate::queues::queues;
+use crate::standing::Standing;
 use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -75,12 +76,6 @@ const LATENCIES: [f64; 16] = [
 ];
 
 const CODES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// CloudWatch's dimension value of an ARN: `app/NAME/ID`, `targetgroup/NAME/ID`.
-pub(crate) fn dimension(arn: &str) -> String {
-    let tail = arn.splitn(6, ':').nth(5).unwrap_or(arn);
-    tail.strip_prefix("loadbalancer/").unwrap_or(tail).to_owned()
-}
 
 /// What the process knows of itself.
 #[derive(Clone, Copy, Debug)]
@@ -401,15 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dimensions_are_cloudwatchs() {
-        assert_eq!(
-            dimension("arn:aws:elasticloadbalancing:r:0:loadbalancer/app/a/1"),
-            "app/a/1"
-        );
-        assert_eq!(
-            dimension("arn:aws:elasticloadbalancing:r:0:targetgroup/t/2"),
-            "targetgroup/t/2"
-        );
+    fn the_page_tells_how_the_process_is() {
         let own = Own {
             lines_dropped: 0,
             standing: Standing::Impaired,

@@ -1,7 +1,7 @@
 //! Surge queues, slots and control channels of groups that have them.
 
 use crate::histogram::Histogram;
-use crate::metrics::dimension;
+use crate::labels::dimension;
 use forebay_node::{Figures, GroupGate, Node, Why};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -100,7 +100,8 @@ fn circles(start: &Path) -> anyhow::Result<Vec<Circle>> {
 impl Crate {
     /// Reads a file and those of its modules.
     fn read(&mut self, path: &Path, names: Names) -> anyhow::Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))?;
         let file = self.files.len();
         self.files.push(path.to_owned());
@@ -131,7 +132,11 @@ impl Crate {
             return self.take(file, &below, items);
         }
         // What is included from elsewhere is no file of this crate.
-        if inner.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {
+        if inner
+            .attrs
+            .iter()
+            .any(|attribute| attribute.path().is_ident("path"))
+        {
             return Ok(());
         }
         let base = below.iter().fold(self.root.clone(), |path, name| path.join(name));
@@ -254,10 +259,7 @@ impl Module {
                 self.brings.insert(name, path);
             }
             UseTree::Glob(_) => self.globs.push(path),
-            UseTree::Group(group) => group
-                .items
-                .iter()
-                .for_each(|item| self.bring(path.clone(), item)),
+            UseTree::Group(group) => group.items.iter().for_each(|item| self.bring(path.clone(), item)),
         }
     }
 
@@ -310,8 +312,12 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.names
-            .insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        self.names.insert(
+            path.segments
+                .iter()
+                .map(|segment| segment.ident.to_string())
+                .collect(),
+        );
         syn::visit::visit_path(self, path);
     }
 
@@ -416,9 +422,18 @@ mod tests {
         let found = rings(&[
             ("lib.rs", "mod a; mod b; pub use a::A; #[cfg(test)] mod tests;"),
             // The root passes on a name, and `b` takes it: that leads to `a`, not to the root.
-            ("b.rs", "use crate::A; pub struct B(A); mod inner; #[cfg(test)] mod tests { use crate::b::inner::I; }"),
-            ("b/inner.rs", "use bytes::Bytes; pub struct I(Bytes); impl I { fn a() -> super::super::a::A { todo() } }"),
-            ("a.rs", "use std::fmt; pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"),
+            (
+                "b.rs",
+                "use crate::A; pub struct B(A); mod inner; #[cfg(test)] mod tests { use crate::b::inner::I; }",
+            ),
+            (
+                "b/inner.rs",
+                "use bytes::Bytes; pub struct I(Bytes); impl I { fn a() -> super::super::a::A { todo() } }",
+            ),
+            (
+                "a.rs",
+                "use std::fmt; pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+            ),
         ]);
         assert_eq!(found, Vec::<Vec<String>>::new());
     }
@@ -427,7 +442,10 @@ mod tests {
     fn a_parent_that_drives_its_children_must_not_be_named_by_them() {
         let found = rings(&[
             ("lib.rs", "mod a;"),
-            ("a.rs", "mod b; pub struct Context; pub fn run(context: Context) { b::run(context) }"),
+            (
+                "a.rs",
+                "mod b; pub struct Context; pub fn run(context: Context) { b::run(context) }",
+            ),
             ("a/b.rs", "use super::Context; pub fn run(_: Context) {}"),
         ]);
         assert_eq!(found, [["a.rs", "a/b.rs"]]);

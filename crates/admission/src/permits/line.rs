@@ -1,7 +1,7 @@
 //! What the agent knows about one node's session: its waiting line, the permits it holds, what was asked back.
 
-use super::WorkId;
-use super::turnstile::{GRACE, LONGEST_GRACE, YOUNG};
+use super::timing::{GRACE, LONGEST_GRACE, YOUNG};
+use super::work_id::WorkId;
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! The agent's promise under chosen and under random events.
 
-use super::turnstile::{LATER, SOON};
+use super::timing::{LATER, SOON};
 use super::*;
 use core::time::Duration;
 use forebay_units::{Mono, Stream};

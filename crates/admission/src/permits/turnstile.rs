@@ -1,27 +1,13 @@
 //! The agent's side of permits: who may start a request at this target now.
 
-use super::WorkId;
 use super::line::{Held, Line};
 use super::need::{Need, next_taker, spare, uneven};
+use super::timing::{LATER, SOON, YOUNG};
 use super::words::{Figures, Output, Refused, Session};
+use super::work_id::WorkId;
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// How long a node may take to give a recalled permit back before it is revoked. A live node answers at once.
-pub const GRACE: Duration = Duration::from_millis(20);
-
-/// What the grace may grow to for a node whose answers all take long (a way of 100 ms each direction).
-pub(super) const LONGEST_GRACE: Duration = Duration::from_millis(320);
-
-/// A node that waits uses a permit at once: one that is out for longer than this is asked back.
-pub(super) const YOUNG: Duration = Duration::from_millis(5);
-
-/// What became free is granted within this time if its node is short of permits, so that what ends together goes together.
-pub(super) const SOON: Duration = Duration::from_millis(2);
-
-/// And within this time if no node is short of any: telling nodes of each slot would cost as much as half of a request.
-pub(super) const LATER: Duration = Duration::from_millis(250);
 
 /// Revoked ids remembered, to know a late request from a made-up one.
 const REMEMBERED: usize = 1024;

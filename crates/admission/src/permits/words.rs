@@ -1,6 +1,6 @@
 //! What a turnstile says.
 
-use super::WorkId;
+use super::work_id::WorkId;
 
 /// One node's channel, from its welcome to its end. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

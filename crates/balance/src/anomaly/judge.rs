@@ -1,9 +1,9 @@
 //! One look at all targets of a group.
 
 use super::evidence::{Trials, effect, ln_chance, unlike};
-use super::{
-    Change, Counts, Evidence, FEWEST_HEALTHY, Latencies, MITIGATED, REMEMBERED, STEPS, Signal, Standing,
-    Watch, Why,
+use super::latencies::Latencies;
+use super::watch::{
+    Change, Counts, Evidence, FEWEST_HEALTHY, MITIGATED, REMEMBERED, STEPS, Signal, Standing, Watch, Why,
 };
 use crate::weight::Weight;
 use std::collections::BTreeMap;

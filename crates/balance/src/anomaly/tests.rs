@@ -1,6 +1,9 @@
 //! A group over minutes, five seconds at a time.
 
+use super::watch::*;
 use super::*;
+use crate::weight::Weight;
+use core::time::Duration;
 use forebay_units::Stream;
 use proptest::prelude::*;
 

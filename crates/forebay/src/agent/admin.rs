@@ -1,6 +1,6 @@
 //! The agent's admin address: `GET /metrics`, `GET /health`, and `POST /limit` to change how many requests are let in.
 
-use super::MOST_CONCURRENT;
+use super::settled::MOST_CONCURRENT;
 use bytes::Bytes;
 use forebay_gateway::front::{self, Answer, Visit};
 use forebay_gateway::{Hosts, comes_from_a_page};

@@ -1,6 +1,6 @@
 //! The agent's command line: AWS's environment variables, and a flag for each.
 
-use super::MOST_CONCURRENT;
+use super::settled::MOST_CONCURRENT;
 use crate::said;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};

@@ -2,8 +2,8 @@
 //! executed anew in the same process, with what came of that. What only starting needs (half of the pages of program that an
 //! idle agent had) is not resident then, and an agent may stand beside each of many small applications.
 
-use super::Settled;
 use super::identity::{Files, Pair};
+use super::settled::Settled;
 use crate::log::LogFormat;
 use anyhow::{Context as _, bail};
 use forebay_model::{KeyForm, ProtocolVersion};

@@ -1,6 +1,6 @@
 //! What the agent shows to who speaks TLS to it: files, or a certificate made at start. The same at both addresses.
 
-use super::AgentArgs;
+use super::args::AgentArgs;
 use anyhow::{Context as _, bail};
 use forebay_agent::Identity;
 use forebay_model::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TlsBlueprint};

@@ -5,6 +5,7 @@ mod args;
 mod handover;
 mod identity;
 mod plan;
+mod settled;
 
 pub(crate) use args::AgentArgs;
 
@@ -14,10 +15,10 @@ use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_agent::{Now, Server};
 use forebay_gateway::Hosts;
-use forebay_model::{Blueprint, ProtocolVersion};
+use forebay_model::Blueprint;
 use forebay_node::Turnstile;
 use forebay_proxy::{Clock, DataPlane, Options};
-use identity::{Files, Pair};
+use settled::{MOST_CONCURRENT, Settled};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,8 +27,6 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// What AWS documents as the most.
-pub(crate) const MOST_CONCURRENT: u32 = 1000;
 /// When it drains: how often it looks whether permits are still out, and for how long. Each is revoked within the
 /// longest grace.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
@@ -41,27 +40,6 @@ struct Agent {
     clock: Clock,
     data: SocketAddr,
     control: SocketAddr,
-}
-
-/// All that an agent is to do: nothing is left to be looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Settled {
-    data: SocketAddr,
-    control: SocketAddr,
-    destination: SocketAddr,
-    limit: u32,
-    version: ProtocolVersion,
-    policy: String,
-    workers: u8,
-    buffer_bytes: usize,
-    drain_seconds: u64,
-    log: String,
-    log_format: LogFormat,
-    admin: Option<SocketAddr>,
-    allowed_host: Vec<String>,
-    /// Where the identity was read; none if it was made.
-    files: Option<Files>,
-    identity: Pair,
 }
 
 /// What to log if nothing is said.

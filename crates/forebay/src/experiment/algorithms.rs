@@ -1,5 +1,6 @@
 //! `forebay experiment algorithms`: round robin against least outstanding requests, and all the others.
 
+use super::algorithms_args::{AlgorithmsArgs, JOINS, SLOWER};
 use super::peers::Peer;
 use super::plot::{self, Curve};
 use super::scene::{Actor, Scene, Stage};
@@ -7,12 +8,10 @@ use super::simulated;
 use super::users::{self, Arrivals, Crowd, Seen};
 use crate::made::free_port;
 use crate::out;
-use crate::up::runtime;
+use crate::runtime::runtime;
 use anyhow::{Context as _, bail};
-use clap::Args;
 use forebay_model::Algorithm;
 use indicatif::{ProgressBar, ProgressStyle};
-use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,98 +20,8 @@ use std::time::Duration;
 
 /// Requests of a user that block, of four.
 const POSTS: f64 = 1.0;
-/// What a slow target takes, times what the others do.
-pub(crate) const SLOWER: u64 = 3;
 /// Each target has a thread of its own.
 const LIVE_TARGETS: u16 = 200;
-/// Name of the target that joins.
-pub(crate) const JOINS: &str = "joining";
-
-/// Flags of `forebay experiment algorithms`.
-#[derive(Args, Debug, Clone)]
-#[command(after_help = "\
-Each target has one thread. GET is answered at once, unless the thread is busy; POST holds the thread for a time drawn from
---post. A user sends three GETs and one POST, one after the other. Each algorithm gets the same users, in its turn.
-
-Examples:
-  forebay experiment algorithms                                   round robin against least outstanding requests
-  forebay experiment algorithms --utilisation 70,85 --plot p.svg  at two loads, with a picture
-  forebay experiment algorithms --phase-lock                      four targets, evenly spaced users: round robin's trap
-  forebay experiment algorithms --algorithms all --slow 2 --targets 20 --utilisation 75
-  forebay experiment algorithms --algorithms all --failing 1      a target that fails at once: who is drawn to it?
-  forebay experiment algorithms --joining --slow-start 30         a target that joins half way
-  forebay experiment algorithms --simulated --targets 1000 --utilisation 85 --runs 5       in virtual time")]
-pub(crate) struct AlgorithmsArgs {
-    /// Targets
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    targets: u16,
-    /// How busy the targets are on average, in percent; several make several rounds
-    #[arg(long, value_delimiter = ',', default_value = "70", value_name = "PERCENT,...",
-          value_parser = clap::value_parser!(u8).range(1..=99))]
-    utilisation: Vec<u8>,
-    /// Users a second, instead of --utilisation
-    #[arg(long, value_name = "USERS")]
-    rate: Option<f64>,
-    /// How users come
-    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
-    arrivals: Arrivals,
-    /// Seconds of each algorithm's turn
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    seconds: u64,
-    /// Turns of each algorithm; the table has the median of each figure
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=50))]
-    runs: u16,
-    /// Which algorithms, or `all`
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "round_robin,least_outstanding_requests",
-        value_name = "NAME,..."
-    )]
-    algorithms: Vec<String>,
-    /// Milliseconds for which a POST holds its target's thread
-    #[arg(long, default_value = "0-200", value_name = "MS-MS")]
-    post: String,
-    /// So many targets hold three times as long
-    #[arg(long, default_value_t = 0)]
-    slow: u16,
-    /// So many targets answer 500 at once (health checks still pass)
-    #[arg(long, default_value_t = 0)]
-    failing: u16,
-    /// So many targets take three times as long for the first ten seconds of a turn
-    #[arg(long, default_value_t = 0)]
-    cold: u16,
-    /// One target more joins half way through each turn
-    #[arg(long)]
-    pub(crate) joining: bool,
-    /// Slow start in seconds, with every algorithm (tag `forebay:slow-start`)
-    #[arg(long, value_name = "SECONDS")]
-    slow_start: Option<u16>,
-    /// Mitigation of anomalies with weighted_random
-    #[arg(long)]
-    pub(crate) mitigation: bool,
-    /// In virtual time, by the very code that decides here; --runs gives the number of seeds
-    #[arg(long, conflicts_with = "peers")]
-    simulated: bool,
-    /// nginx (least_conn) and HAProxy (leastconn) in front of the same targets, too; both must be installed
-    #[arg(long, conflicts_with = "joining")]
-    peers: bool,
-    /// The trap: four targets, one user every 100 ms
-    #[arg(long, conflicts_with_all = ["rate", "utilisation", "targets", "arrivals"])]
-    phase_lock: bool,
-    /// Draw latencies into this SVG file
-    #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
-    /// Write all figures into this file, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Seed of users and targets
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Where its addresses come from
-    #[arg(long, default_value = "127.224.0.0/12", value_name = "CIDR")]
-    address_pool: Ipv4Net,
-}
 
 /// One round: a load that all algorithms get.
 #[derive(Clone, Debug)]

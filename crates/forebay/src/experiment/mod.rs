@@ -2,6 +2,7 @@
 
 mod agents;
 mod algorithms;
+mod algorithms_args;
 mod asks;
 mod peers;
 mod plot;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 #[derive(Subcommand, Debug, Clone)]
 pub(crate) enum Experiment {
     /// Compare algorithms: single-threaded targets, quick GETs, and POSTs that block
-    Algorithms(algorithms::AlgorithmsArgs),
+    Algorithms(algorithms_args::AlgorithmsArgs),
     /// Hold targets to a number of requests at a time: refuse as ALB does, or let wait
     TargetOptimizer(target_optimizer::TargetOptimizerArgs),
     /// Long answers of very different lengths: a queue against none, HAProxy's and nginx

@@ -1,6 +1,6 @@
 //! The scene of an experiment: a fresh house with a load balancer, and single-threaded targets.
 
-use crate::args::UpArgs;
+use crate::flags::UpArgs;
 use crate::house::House;
 use crate::made::{Made, free_port, make, register};
 use crate::sample::{self, SampleArgs};

@@ -1,6 +1,6 @@
 //! The same experiment in virtual time: `forebay-sim` in front of the very code that decides here.
 
-use super::algorithms::{AlgorithmsArgs, JOINS, SLOWER};
+use super::algorithms_args::{AlgorithmsArgs, JOINS, SLOWER};
 use super::users::{Arrivals, Crowd, Seen};
 use forebay_model::Algorithm;
 use forebay_sim::{self as sim, Act, Kind, Manner, Scene, Span};

@@ -6,7 +6,7 @@ use super::peers::Peer;
 use super::plot;
 use super::queueing::{Contender, Play, draw, print_table, write};
 use crate::out;
-use crate::up::runtime;
+use crate::runtime::runtime;
 use clap::Args;
 use ipnet::Ipv4Net;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! A body that comes bit by bit, as what language models say does.
 
-use super::Held;
 use bytes::Bytes;
 use core::convert::Infallible;
 use core::pin::Pin;
@@ -15,14 +14,14 @@ const STEP: Duration = Duration::from_millis(50);
 const BIT: &[u8] = b"token ";
 
 /// Comes for so long, a bit each 50 ms.
-pub(super) struct Trickle {
+pub(super) struct Trickle<H> {
     end: Instant,
     sleep: Pin<Box<Sleep>>,
-    _held: Option<Held>,
+    _held: Option<H>,
 }
 
-impl Trickle {
-    pub(super) fn new(time: Duration, held: Option<Held>) -> Trickle {
+impl<H> Trickle<H> {
+    pub(super) fn new(time: Duration, held: Option<H>) -> Trickle<H> {
         let now = Instant::now();
         Trickle {
             end: now + time,
@@ -32,7 +31,7 @@ impl Trickle {
     }
 }
 
-impl Body for Trickle {
+impl<H: Unpin> Body for Trickle<H> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -59,7 +58,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn takes_its_time() {
         let began = Instant::now();
-        let body = Trickle::new(Duration::from_millis(220), None)
+        let body = Trickle::<()>::new(Duration::from_millis(220), None)
             .collect()
             .await
             .unwrap();

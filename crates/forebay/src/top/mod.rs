@@ -5,7 +5,7 @@ mod sight;
 mod text;
 
 use crate::ask::{admin, ask};
-use crate::up::runtime;
+use crate::runtime::runtime;
 use anyhow::bail;
 use clap::Args;
 use screen::Screen;

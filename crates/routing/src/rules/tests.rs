@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Flaw;
 use crate::facts::Headers;
 use forebay_model::{Condition, Forward, ForwardStickiness, QueryMatch, TextMatch, WeightedGroup};
 

@@ -10,7 +10,7 @@ use forebay_node::Sampling;
 use forebay_node::journal::{LogFacts, SpanFacts};
 use hyper::Uri;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use sender::Sender;
+use sender::{ENDING, Sender};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,8 +21,6 @@ use tokio::sync::{mpsc, watch};
 const BATCH: usize = 256;
 /// Batches that may wait for the sender: with half a KiB a span, some 8 MiB.
 const WAITING: usize = 64;
-/// Time the sender gets to send what is there when all ends.
-const ENDING: Duration = Duration::from_secs(5);
 
 /// Where spans go: a collector's address.
 #[derive(Clone, Debug, PartialEq, Eq)]

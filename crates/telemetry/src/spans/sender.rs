@@ -1,6 +1,6 @@
 //! The thread that posts spans to the collector.
 
-use super::{ENDING, words};
+use super::words;
 use crate::logs::Tally;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+/// Time to send what is there when all ends.
+pub(super) const ENDING: Duration = Duration::from_secs(5);
 
 /// Spans in one post, unless the last batch brought more.
 const POST: usize = 2048;

@@ -1,0 +1,29 @@
+//! How the data plane runs.
+
+use forebay_node::journal::Journal;
+use forebay_node::{Channels, Turnstile};
+use std::sync::Arc;
+
+/// How the data plane runs.
+#[derive(Clone)]
+pub struct Options {
+    /// Worker threads.
+    pub workers: usize,
+    /// Client connections open at once, of all workers; one more is refused.
+    pub connections: usize,
+    /// Descriptors for connections of clients and to targets, and for listening sockets, of all workers. Who finds none is answered
+    /// 503.
+    pub descriptors: usize,
+    /// Probes under way at once; others wait.
+    pub probes: usize,
+    /// Bytes that buffers of requests may hold, of all workers; a request that finds no more is answered 503.
+    pub buffer_bytes: usize,
+    /// Seed of the workers' random streams.
+    pub seed: u64,
+    /// Where lines about requests, connections and probes are written, if anywhere.
+    pub journal: Option<Arc<dyn Journal>>,
+    /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
+    pub channels: Option<Arc<dyn Channels>>,
+    /// Who may start, beside a target: all listeners are an agent's then.
+    pub turnstile: Option<Arc<Turnstile>>,
+}
