@@ -32,7 +32,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 /// Each ban of floors/clippy.toml must bite: the trap crate breaks all of them.
 fn trap() -> anyhow::Result<()> {
-    let root = crate::root()?;
+    let root = crate::root::root()?;
     let bans = std::fs::read_to_string(root.join("floors/clippy.toml"))?;
     let mut clippy = cargo(&["clippy", "--quiet"])?;
     clippy

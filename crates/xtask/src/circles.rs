@@ -37,7 +37,7 @@ struct Crate {
 
 /// Fails on the first circle, and tells all.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let root = crate::root()?;
+    let root = crate::root::root()?;
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root.join("crates"))? {
         let source = entry?.path().join("src");

@@ -8,7 +8,7 @@ use std::process::Command;
 const VERSION: &str = "0.20.2";
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    let root = crate::root()?;
+    let root = crate::root::root()?;
     let tool = root.join("target/tools/bin/cargo-deny");
     if !tool.exists() {
         eprintln!("cargo-deny {VERSION} is built once, into target/tools");

@@ -17,7 +17,7 @@ const SERVICES: &[(Service, &str)] = &[
 ];
 
 fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
-    let docs = crate::root()?.join("docs");
+    let docs = crate::root::root()?.join("docs");
     Ok(vec![
         (docs.join("supported-operations.md"), operations()?),
         (docs.join("attributes.md"), attributes()?),

@@ -46,7 +46,7 @@ const OUTSIDE: &[&str] = &["forebay-bench"];
 
 pub(crate) fn check() -> anyhow::Result<()> {
     let metadata = MetadataCommand::new()
-        .manifest_path(crate::root()?.join("Cargo.toml"))
+        .manifest_path(crate::root::root()?.join("Cargo.toml"))
         .no_deps()
         .exec()
         .context("cargo metadata")?;

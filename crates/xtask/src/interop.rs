@@ -104,7 +104,7 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
         bail!("there is no suite {unknown}; there are {}", names.join(", "));
     }
     build()?;
-    let root = crate::root()?;
+    let root = crate::root::root()?;
     let venv = venv(&root)?;
     let wanted = SUITES
         .iter()

@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// Builds the programs into `target/released`: `forebay`, and `forebay-agent` as images of it want it.
 pub(crate) fn release() -> anyhow::Result<()> {
-    let target = crate::root()?.join("target");
+    let target = crate::root::root()?.join("target");
     let (training, raw) = (target.join("training"), target.join("training/raw"));
     let merged = training.join("forebay.profdata");
     let _ = std::fs::remove_dir_all(&raw);
@@ -71,7 +71,7 @@ fn build(args: &[&str], target: &Path, flags: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn rustc(args: &[&str]) -> anyhow::Result<String> {
-    let told = output(Command::new("rustc").args(args).current_dir(crate::root()?))?;
+    let told = output(Command::new("rustc").args(args).current_dir(crate::root::root()?))?;
     ensure!(told.status.success(), "rustc {} failed", args.join(" "));
     Ok(String::from_utf8(told.stdout)?.trim().to_owned())
 }

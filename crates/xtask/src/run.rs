@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 /// A cargo command in the repository.
 pub(crate) fn cargo(args: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(crate::root()?);
+    command.args(args).current_dir(crate::root::root()?);
     Ok(command)
 }
 

@@ -19,7 +19,7 @@ struct Tidy {
 }
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    let root = crate::root()?;
+    let root = crate::root::root()?;
     let longer = exceptions(&std::fs::read_to_string(root.join("floors/longer.txt"))?);
     let mut tidy = Tidy {
         root,

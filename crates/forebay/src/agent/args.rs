@@ -1,5 +1,6 @@
 //! The agent's command line: AWS's environment variables, and a flag for each.
 
+use super::identity::Files;
 use super::settled::MOST_CONCURRENT;
 use crate::said;
 use anyhow::{Context as _, bail};
@@ -132,6 +133,14 @@ impl Spoken {
 }
 
 impl AgentArgs {
+    /// Where the certificate is read from, and again when that is asked for.
+    pub(crate) fn files(&self) -> Option<Files> {
+        Some(Files {
+            chain: self.tls_cert_path.clone()?,
+            key: self.tls_key_path.clone()?,
+        })
+    }
+
     /// Where the application is; names are looked up once.
     pub(crate) fn destination(&self) -> anyhow::Result<SocketAddr> {
         let given = self.destination_address.clone();

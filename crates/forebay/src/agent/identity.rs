@@ -1,6 +1,5 @@
 //! What the agent shows to who speaks TLS to it: files, or a certificate made at start. The same at both addresses.
 
-use super::args::AgentArgs;
 use anyhow::{Context as _, bail};
 use forebay_agent::Identity;
 use forebay_model::{CertificateBlueprint, KeyForm, KeyKind, PrivateKey, TlsBlueprint};
@@ -27,14 +26,13 @@ pub(super) struct Files {
 }
 
 /// Reads the files, or makes a certificate: load balancers take any of a target.
-pub(super) fn load(args: &AgentArgs) -> anyhow::Result<Pair> {
-    let policy = args.tls_security_policy.as_str();
+pub(super) fn load(policy: &str, files: Option<&Files>) -> anyhow::Result<Pair> {
     if forebay_model::policy(policy).is_none() {
         bail!(
             "'{policy}' is no security policy (--tls-security-policy); ELBSecurityPolicy-TLS13-1-2-2021-06 is one"
         );
     }
-    let Some(files) = files(args) else {
+    let Some(files) = files else {
         let made = rcgen::generate_simple_self_signed(vec!["forebay-agent".to_owned()])
             .context("no certificate could be made")?;
         return Ok(Pair {
@@ -43,15 +41,7 @@ pub(super) fn load(args: &AgentArgs) -> anyhow::Result<Pair> {
             key: made.signing_key.serialize_der(),
         });
     };
-    read(&files)
-}
-
-/// Where it is read from, and again when that is asked for.
-pub(super) fn files(args: &AgentArgs) -> Option<Files> {
-    Some(Files {
-        chain: args.tls_cert_path.clone()?,
-        key: args.tls_key_path.clone()?,
-    })
+    read(files)
 }
 
 /// Reads both files.

@@ -49,7 +49,8 @@ pub(crate) fn default_filter() -> String {
 
 /// The first run: `log` is what to log, `log_format` how.
 pub(crate) fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyhow::Result<ExitCode> {
-    let identity = identity::load(args)?;
+    let files = args.files();
+    let identity = identity::load(&args.tls_security_policy, files.as_ref())?;
     let settled = Settled {
         data: args.data_address,
         control: args.control_address,
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyho
         log_format,
         admin: args.admin,
         allowed_host: args.allowed_host.clone(),
-        files: identity::files(args),
+        files,
         identity,
     };
     // What executes anew leaves its threads behind.

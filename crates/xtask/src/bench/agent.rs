@@ -3,11 +3,11 @@
 
 use super::balancer::make_balancer;
 use super::meter::Meter;
-use super::train::{SECONDS, end};
-use super::{
-    Backends, Running, binary, build, forebay_alone, free, load, median, named, program, relay, resident_kib,
-    start,
+use super::processes::{
+    Backends, Running, SECONDS, binary, build, end, forebay_alone, free, load, median, named, program,
+    resident_kib, start,
 };
+use super::proxies::relay;
 use crate::run::{cargo, is_installed, run as run_command};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(super) fn agent(seconds: u32, rounds: u32) -> anyhow::Result<()> {
         run_command(&mut cargo(&IMAGE)?)?;
         binary("forebay")?.with_file_name("../agent/forebay-agent")
     };
-    let dir = crate::root()?.join("target/bench-agent");
+    let dir = crate::root::root()?.join("target/bench-agent");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;

@@ -1,6 +1,6 @@
 //! A load balancer to measure, made through the API as any client makes it.
 
-use super::free;
+use super::processes::free;
 use anyhow::{Context as _, bail, ensure};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

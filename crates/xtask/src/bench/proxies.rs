@@ -1,14 +1,14 @@
 //! The proxies that Forebay is measured beside: each with one thread on CPU 0, keep-alive on both sides, backends in turn, and
 //! X-Forwarded-For, -Proto and -Port set.
 
-use super::{Running, binary, free, start, start_nginx};
+use super::processes::{Running, binary, free, start, start_nginx};
 use crate::run::is_installed;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where bench/install.sh puts what is no package of the system.
 fn installed(path: &str) -> anyhow::Result<Option<PathBuf>> {
-    let path = crate::root()?.join("target/peers").join(path);
+    let path = crate::root::root()?.join("target/peers").join(path);
     Ok(path.is_file().then_some(path))
 }
 

@@ -3,7 +3,8 @@
 
 use super::balancer::make_balancer;
 use super::meter::Meter;
-use super::{Backends, Running, build, forebay_alone, free, median, nginx_with, program, resident_kib};
+use super::processes::{Backends, Running, build, forebay_alone, free, median, program, resident_kib};
+use super::proxies::nginx_with;
 use crate::run::{is_installed, output};
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ pub(super) fn tls(seconds: u32, rounds: u32, idle: usize) -> anyhow::Result<()> 
         );
     }
     build(&[])?;
-    let dir = crate::root()?.join("target/bench-tls");
+    let dir = crate::root::root()?.join("target/bench-tls");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let (certificate, key) = certificate(&dir)?;
@@ -141,7 +142,7 @@ pub(super) fn load(address: SocketAddr, seconds: u32, kind: Load) -> anyhow::Res
             .args(["h2load", "-t1", "-c32", "-m4", "-D", &time])
             .arg(format!("https://{address}/")),
         Load::Requests => {
-            let script = crate::root()?.join("bench/load.lua");
+            let script = crate::root::root()?.join("bench/load.lua");
             command
                 .args(["wrk", "-t1", "-c64", &format!("-d{time}s"), "-s"])
                 .arg(script)
@@ -220,7 +221,7 @@ pub(super) fn certificate(dir: &Path) -> anyhow::Result<(std::path::PathBuf, std
 /// KiB of resident memory per idle connection over TLS, each after one request: connections of `openssl s_client` would
 /// cost a process each, so Python holds them.
 fn idle_memory(proxy: &Running, count: usize) -> anyhow::Result<f64> {
-    let script = crate::root()?.join("bench/idle_tls.py");
+    let script = crate::root::root()?.join("bench/idle_tls.py");
     let mut holder = Command::new("python3")
         .arg(script)
         .args([proxy.address.to_string(), count.to_string()])

@@ -1,15 +1,12 @@
 //! Loads that show the compiler which way requests take: those of the benches.
 
+use super::agent;
 use super::balancer::make_balancer;
+use super::processes::{Backends, SECONDS, end, forebay_alone, load};
 use super::tls::{self, Load};
-use super::{Backends, Running, agent, forebay_alone, is_installed, load};
+use crate::run::is_installed;
 use anyhow::ensure;
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// Seconds of each load.
-pub(super) const SECONDS: u32 = 5;
 
 /// Puts a Forebay and an agent under load that note what they do and write it down when they end.
 pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
@@ -19,7 +16,7 @@ pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
             "{needed} is missing: bench/install.sh installs what the loads need"
         );
     }
-    let dir = crate::root()?.join("target/training/run");
+    let dir = crate::root::root()?.join("target/training/run");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let backends = Backends::start(&dir)?;
@@ -47,24 +44,4 @@ pub(crate) fn train(program: &Path, beside: &Path) -> anyhow::Result<()> {
         tls::load(running.address, 1, *kind)?;
     }
     end(running)
-}
-
-/// Asks a program to end, and waits until it has.
-pub(super) fn end(mut running: Running) -> anyhow::Result<()> {
-    let id = running.child.id().to_string();
-    ensure!(
-        Command::new("kill").arg(id).status()?.success(),
-        "it has ended already"
-    );
-    let began = Instant::now();
-    // It writes its profile meanwhile.
-    let status = loop {
-        if let Some(status) = running.child.try_wait()? {
-            break status;
-        }
-        ensure!(began.elapsed() < Duration::from_secs(60), "it does not end");
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    ensure!(status.success(), "it ended with {status}, and wrote no profile");
-    Ok(())
 }
