@@ -14,6 +14,13 @@ const SERVICES: &[(Service, &str)] = &[
     (Service::Acm, "Certificate Manager (`acm`)"),
     (Service::Iam, "IAM (`iam`)"),
     (Service::Sts, "STS (`sts`)"),
+    (
+        Service::Tagging,
+        "Resource Groups Tagging (`resourcegroupstaggingapi`)",
+    ),
+    (Service::Shield, "Shield (`shield`)"),
+    (Service::Wafv2, "WAF (`wafv2`)"),
+    (Service::WafRegional, "WAF Classic, regional (`waf-regional`)"),
 ];
 
 fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {

@@ -18,6 +18,7 @@ mod vpcs;
 mod zones;
 
 pub(crate) use instances::ADDRESS_TAG;
+pub(crate) use tags::resource_type;
 
 use crate::operate::{Entry, Work};
 
