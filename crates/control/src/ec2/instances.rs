@@ -1,6 +1,7 @@
 //! Instances. One is an address in its subnet's slice of the pool: the user runs a process there.
 
 use crate::Region;
+use crate::ec2::addresses::release_all;
 use crate::ec2::errors::{bad, error};
 use crate::ec2::interfaces::inside;
 use crate::ec2::listing::{Item, Listing, input, strings, tags};
@@ -298,6 +299,7 @@ fn change(work: &mut Work<'_>, member: &str, to: &str, from: &[&str]) -> Result<
         changed.state = to.to_owned();
         if to == "terminated" {
             changed.terminated = Some(work.request.now);
+            release_all(work, changed);
             if let Some(address) = held(work.region(), id) {
                 work.free_address(IpAddr::V4(address));
             }
