@@ -797,3 +797,40 @@ fn addresses_and_prefixes_that_cannot_be_assigned() {
     }
     caller.ok("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer}));
 }
+
+/// An image of AWS's is none here: the instance is a record, and says so.
+#[test]
+fn instance_that_never_boots_says_so() {
+    let caller = &mut Caller::new();
+    let reason = |caller: &mut Caller, id: &str| {
+        let found = call(caller, "DescribeInstances", json!({"InstanceIds": [id]}));
+        found["Reservations"][0]["Instances"][0]["StateReason"].clone()
+    };
+    let (instance, _) = with_interface(caller);
+    let told = reason(caller, &instance);
+    assert_eq!(told["Code"], "Server.NotBooted");
+    assert!(text(&told["Message"]).contains("'ami-1'"), "{told}");
+    let filter = named("state-reason-code", &["Server.*"]);
+    let found = call(caller, "DescribeInstances", json!({"Filters": filter}));
+    assert_eq!(found["Reservations"].as_array().unwrap().len(), 1);
+    let own = text(&call(caller, "DescribeImages", json!({}))["Images"][0]["ImageId"]);
+    let launch = json!({"ImageId": own, "MinCount": 1, "MaxCount": 1});
+    let booted = text(&call(caller, "RunInstances", launch)["Instances"][0]["InstanceId"]);
+    assert_eq!(reason(caller, &booted), Value::Null);
+    call(caller, "StopInstances", json!({"InstanceIds": [instance]}));
+    assert_eq!(reason(caller, &instance)["Code"], "Client.UserInitiatedShutdown");
+}
+
+#[test]
+fn rules_name_no_prefix_list() {
+    let caller = &mut Caller::new();
+    let group = text(&call(caller, "DescribeSecurityGroups", json!({}))["SecurityGroups"][0]["GroupId"]);
+    for (id, wanted) in [
+        ("pl-0123456789abcdef0", "InvalidPrefixListID.NotFound"),
+        ("list", "InvalidPrefixListId.Malformed"),
+    ] {
+        let permission = json!({"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "PrefixListIds": [{"PrefixListId": id}]});
+        let input = json!({"GroupId": group, "IpPermissions": [permission]});
+        assert_eq!(code(caller, "AuthorizeSecurityGroupIngress", input), wanted);
+    }
+}
