@@ -119,7 +119,7 @@ fn state_reason(work: &Work<'_>, instance: &Instance) -> Option<Value> {
     } else {
         let image = &instance.image_id;
         let text = format!(
-            "Server.NotBooted: no image '{image}' exists here. The instance is an address and never boots; run a process at {}.",
+            "Server.NotBooted: there is no image '{image}' to boot. The instance is an address and stays one: run a process at {}.",
             instance.address
         );
         ("Server.NotBooted", text)
