@@ -6,11 +6,11 @@ import sys
 import time
 import traceback
 
-from boto3_cases import attributes, errors, life, models, persistence, resources, signatures
+from boto3_cases import attributes, controller, errors, life, models, persistence, resources, signatures
 from boto3_cases.shop import Shop
 from house import House
 
-MODULES = (life, errors, attributes, resources, signatures, models, persistence)
+MODULES = (life, errors, attributes, resources, signatures, controller, models, persistence)
 
 
 def main():

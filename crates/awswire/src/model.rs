@@ -95,7 +95,7 @@ impl Pattern {
     }
 }
 
-static MODELS: LazyLock<[Model; 5]> = LazyLock::new(|| {
+static MODELS: LazyLock<[Model; 9]> = LazyLock::new(|| {
     Service::ALL.map(|service| {
         let text = match service {
             Service::Elbv2 => include_str!("../models/elbv2.json"),
@@ -103,6 +103,10 @@ static MODELS: LazyLock<[Model; 5]> = LazyLock::new(|| {
             Service::Acm => include_str!("../models/acm.json"),
             Service::Iam => include_str!("../models/iam.json"),
             Service::Sts => include_str!("../models/sts.json"),
+            Service::Tagging => include_str!("../models/resourcegroupstaggingapi.json"),
+            Service::Shield => include_str!("../models/shield.json"),
+            Service::Wafv2 => include_str!("../models/wafv2.json"),
+            Service::WafRegional => include_str!("../models/waf-regional.json"),
         };
         Model::read(text, service.protocol()).expect("the models in this crate are read by its tests")
     })

@@ -16,6 +16,14 @@ pub enum Service {
     Iam,
     /// Security Token Service.
     Sts,
+    /// Resource Groups Tagging: resources of all services by their tags.
+    Tagging,
+    /// Shield: that there is no subscription.
+    Shield,
+    /// Web application firewall, second version: that no resource has an ACL.
+    Wafv2,
+    /// Web application firewall, first version: that no resource has an ACL.
+    WafRegional,
 }
 
 /// How a service's operations look on the wire.
@@ -31,12 +39,16 @@ pub enum Protocol {
 
 impl Service {
     /// Every service, in the order of the generated documentation.
-    pub const ALL: [Service; 5] = [
+    pub const ALL: [Service; 9] = [
         Service::Elbv2,
         Service::Ec2,
         Service::Acm,
         Service::Iam,
         Service::Sts,
+        Service::Tagging,
+        Service::Shield,
+        Service::Wafv2,
+        Service::WafRegional,
     ];
 
     /// The service that a SigV4 credential scope names.
@@ -52,6 +64,10 @@ impl Service {
             Service::Acm => "acm",
             Service::Iam => "iam",
             Service::Sts => "sts",
+            Service::Tagging => "tagging",
+            Service::Shield => "shield",
+            Service::Wafv2 => "wafv2",
+            Service::WafRegional => "waf-regional",
         }
     }
 
@@ -60,7 +76,9 @@ impl Service {
         match self {
             Service::Elbv2 | Service::Iam | Service::Sts => Protocol::Query,
             Service::Ec2 => Protocol::Ec2,
-            Service::Acm => Protocol::Json,
+            Service::Acm | Service::Tagging | Service::Shield | Service::Wafv2 | Service::WafRegional => {
+                Protocol::Json
+            }
         }
     }
 

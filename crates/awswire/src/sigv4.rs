@@ -1,7 +1,8 @@
 //! AWS Signature Version 4: who signed a request, whether the signature holds, and how to sign one's own.
 //!
 //! A signature is checked by signing the same request again with the `aws-sigv4` crate and comparing in constant time.
-//! Only the headers that the caller lists as signed take part.
+//! Only the headers that the caller lists as signed take part; the host and all of AWS's own must be among them. The body always
+//! takes part: `UNSIGNED-PAYLOAD` is for S3 alone.
 
 use crate::{ApiError, HttpRequest, Protocol};
 use aws_credential_types::Credentials;
@@ -22,7 +23,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SKEW: Duration = Duration::from_secs(300);
 /// The longest life of a presigned request (AWS: 7 days).
 const EXPIRES_LIMIT: u64 = 604_800;
-const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// What every header of AWS's own begins with, but for `x-amzn-` ones, which proxies add.
+const OWN_HEADER: &str = "x-amz-";
 
 /// The credential scope of a request: who claims to have signed it, for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +146,7 @@ pub fn check_head(
     let claim = claim(request)?;
     claim.check_scope()?;
     claim.check_time(now)?;
+    claim.check_headers(request)?;
     if header_text(request, "x-amz-security-token").is_some()
         || query_value(request, "X-Amz-Security-Token").is_some()
     {
@@ -197,6 +200,18 @@ impl Claim {
             ));
         }
         Ok(())
+    }
+
+    /// A header of AWS's own that is not signed could be anybody's: `X-Amz-Target` decides which operation is called.
+    fn check_headers(&self, request: &HttpRequest<'_>) -> Result<(), Problem> {
+        let own = request.headers.keys().map(http::HeaderName::as_str);
+        let mut own = own.filter(|name| name.starts_with(OWN_HEADER));
+        match own.find(|name| !self.signed_headers.iter().any(|signed| signed == name)) {
+            None => Ok(()),
+            Some(name) => Err(Problem::Mismatch(Some(format!(
+                "'{name}' must be a 'SignedHeader' in the AWS Authorization."
+            )))),
+        }
     }
 
     fn check_time(&self, now: Wall) -> Result<(), Problem> {
@@ -383,12 +398,7 @@ fn resign(request: &HttpRequest<'_>, claim: &Claim, secret: &str) -> Option<Stri
         settings.expires_in = Some(Duration::from_secs(expires));
         query = Cow::Owned(without_signature(request.query));
     }
-    let digest = header_text(request, "x-amz-content-sha256").map(str::to_owned);
-    let digest = digest.or_else(|| query_value(request, "X-Amz-Content-Sha256"));
-    let body = match digest.as_deref() {
-        Some(UNSIGNED_PAYLOAD) => SignableBody::UnsignedPayload,
-        _ => SignableBody::Bytes(request.body),
-    };
+    let body = SignableBody::Bytes(request.body);
     // The authority is only a place-holder: the signed `host` header is the one that counts.
     let separator = if query.is_empty() { "" } else { "?" };
     let url = format!("http://forebay.invalid{}{separator}{query}", request.path);

@@ -138,8 +138,32 @@ fn own_signature_verifies() {
         verify(&request, now, known).unwrap().service,
         "elasticloadbalancing"
     );
-    let mut tokened = all.clone();
-    tokened.insert("x-amz-security-token", "token".parse().unwrap());
+    // A header of AWS's own must be signed; a session token that is belongs to no key of ours.
+    for name in ["x-amz-security-token", "x-amz-target"] {
+        let mut more = all.clone();
+        more.insert(name, "token".parse().unwrap());
+        let request = HttpRequest {
+            headers: &more,
+            ..request
+        };
+        let text = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
+        assert_eq!(
+            verify(&request, now, known).unwrap_err(),
+            Problem::Mismatch(Some(text))
+        );
+    }
+    let mut more = all.clone();
+    more.insert("x-amzn-trace-id", "Root=1".parse().unwrap());
+    let request = HttpRequest {
+        headers: &more,
+        ..request
+    };
+    verify(&request, now, known).unwrap();
+    let token = ("x-amz-security-token", "token");
+    let added = sign(signer, "POST", "http://127.0.0.1:4566/", &[token], body, now).unwrap();
+    let added = added.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs: Vec<(&str, &str)> = added.chain([token, ("host", "127.0.0.1:4566")]).collect();
+    let tokened = headers(&pairs);
     let request = HttpRequest {
         headers: &tokened,
         ..request
@@ -147,10 +171,50 @@ fn own_signature_verifies() {
     assert_eq!(verify(&request, now, known).unwrap_err(), Problem::UnknownKey);
 }
 
+/// `UNSIGNED-PAYLOAD` is for S3 alone: others sign the body whatever the header says, so the signatures differ.
+#[test]
+fn body_must_be_signed() {
+    let now = Wall::from_seconds(1_700_000_000);
+    let digest = ("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+    let url = "http://127.0.0.1:4566/";
+    let identity = Credentials::from_keys(KEY, SECRET, None).into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("local-1")
+        .name("elasticloadbalancing")
+        .time(system_time(now.seconds()))
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap();
+    let pairs = [digest].into_iter();
+    let signable = SignableRequest::new("POST", url, pairs, SignableBody::UnsignedPayload).unwrap();
+    let signed = aws_sigv4::http_request::sign(signable, &params.into()).unwrap();
+    let (instructions, _) = signed.into_parts();
+    let pairs: Vec<(&str, &str)> = instructions
+        .headers()
+        .chain([digest, ("host", "127.0.0.1:4566")])
+        .collect();
+    let headers = headers(&pairs);
+    for body in ["", "Action=DeleteLoadBalancer"] {
+        let request = HttpRequest {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        assert_eq!(
+            verify(&request, now, known).unwrap_err(),
+            Problem::Mismatch(None),
+            "{body}"
+        );
+    }
+}
+
 /// Nothing is multiplied before a signature is known to be right.
 #[test]
 fn headers_are_signed_once() {
-    let names = format!("host{}", ";a".repeat(5_000));
+    let names = format!("host;x-amz-date{}", ";a".repeat(5_000));
     let credential = format!("Credential={KEY}/20150830/us-east-1/iam/aws4_request");
     let signed = format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature=0");
     let headers = headers(&[

@@ -119,6 +119,32 @@ fn scope_names_the_service_and_region() {
 }
 
 #[test]
+fn target_header_names_the_service() {
+    for (target, service) in [
+        ("CertificateManager.ListCertificates", Service::Acm),
+        ("ResourceGroupsTaggingAPI_20170126.GetResources", Service::Tagging),
+        ("AWSShield_20160616.GetSubscriptionState", Service::Shield),
+        ("AWSWAF_20190729.GetWebACLForResource", Service::Wafv2),
+        (
+            "AWSWAF_Regional_20161128.GetWebACLForResource",
+            Service::WafRegional,
+        ),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-target", target.parse().unwrap());
+        let request = HttpRequest {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: b"{}",
+        };
+        assert_eq!(open(&request).unwrap().service, service, "{target}");
+        assert_eq!(Service::from_scope(service.scope()), Some(service));
+    }
+}
+
+#[test]
 fn actions_that_are_not_there() {
     assert_eq!(form("Version=2015-12-01").unwrap_err().code, "MissingAction");
     assert_eq!(

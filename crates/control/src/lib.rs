@@ -8,11 +8,14 @@ pub mod elbv2;
 pub mod iam;
 mod operate;
 mod ports;
+mod shield;
 mod state;
 mod sts;
 mod tables;
+mod tagging;
 #[cfg(test)]
 mod testing;
+mod waf;
 
 pub use elbv2::draining::{Drain, drains, finish_deregistration};
 pub use operate::{Outcome, Request, Work, is_read, operate, supported, supports};

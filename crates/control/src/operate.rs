@@ -2,7 +2,7 @@
 
 use crate::ports::Seen;
 use crate::state::{Dialect, State};
-use crate::{Region, acm, ec2, elbv2, iam, sts};
+use crate::{Region, acm, ec2, elbv2, iam, shield, sts, tagging, waf};
 use core::net::IpAddr;
 use forebay_awswire::{ApiError, Service};
 use forebay_units::{Stream, Wall};
@@ -147,6 +147,9 @@ fn entries(service: Service) -> &'static [Entry] {
         Service::Acm => acm::OPERATIONS,
         Service::Iam => iam::OPERATIONS,
         Service::Sts => sts::OPERATIONS,
+        Service::Tagging => tagging::OPERATIONS,
+        Service::Shield => shield::OPERATIONS,
+        Service::Wafv2 | Service::WafRegional => waf::OPERATIONS,
     }
 }
 
@@ -166,16 +169,9 @@ pub fn supports(service: Service, operation: &str) -> bool {
 
 /// All operations that are served.
 pub fn supported() -> Vec<(Service, &'static str)> {
-    let services = [
-        Service::Elbv2,
-        Service::Ec2,
-        Service::Acm,
-        Service::Iam,
-        Service::Sts,
-    ];
-    services
-        .iter()
-        .flat_map(|&service| entries(service).iter().map(move |entry| (service, entry.name)))
+    Service::ALL
+        .into_iter()
+        .flat_map(|service| entries(service).iter().map(move |entry| (service, entry.name)))
         .collect()
 }
 

@@ -8,6 +8,7 @@ use forebay_awswire::{ApiError, Service};
 use forebay_control::{Journal, Outcome, Publish, Request, Seen, State};
 use forebay_units::{Stream, Wall};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -235,12 +236,32 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                 "The change could not be stored; nothing was changed.",
             ));
         }
+        tell_idle(old, &new);
         let new = Arc::new(new);
         self.state.store(Arc::clone(&new));
         let publish = &self.publish;
         // The change is durable: if publishing fails that is a bug to log, not a reason to deny the change.
         let _ = guarded("publish", || publish.publish(&new));
         Ok(())
+    }
+}
+
+/// Says of each new load balancer that carries no traffic that it does not: its answers look like any other's.
+fn tell_idle(old: &State, new: &State) {
+    let mut idle = new.without_traffic().peekable();
+    if idle.peek().is_none() {
+        return;
+    }
+    let known: BTreeSet<&str> = old
+        .without_traffic()
+        .map(|balancer| balancer.arn.as_str())
+        .collect();
+    for balancer in idle.filter(|balancer| !known.contains(balancer.arn.as_str())) {
+        tracing::warn!(
+            "load balancer '{}' is stored and described, but carries no traffic: those of type '{}' are not built yet",
+            balancer.name,
+            balancer.kind.word()
+        );
     }
 }
 

@@ -13,7 +13,7 @@ struct Wanted {
     operations: Option<&'static [&'static str]>,
 }
 
-/// Every service that the gateway answers for. Two of them are far larger than what we serve, so they name their operations.
+/// Every service that the gateway answers for. Most are far larger than what we serve, so they name their operations.
 const WANTED: &[Wanted] = &[
     Wanted {
         service: "elbv2",
@@ -35,6 +35,22 @@ const WANTED: &[Wanted] = &[
         service: "ec2",
         operations: Some(EC2),
     },
+    Wanted {
+        service: "resourcegroupstaggingapi",
+        operations: Some(TAGGING),
+    },
+    Wanted {
+        service: "shield",
+        operations: Some(SHIELD),
+    },
+    Wanted {
+        service: "wafv2",
+        operations: Some(WAF),
+    },
+    Wanted {
+        service: "waf-regional",
+        operations: Some(WAF),
+    },
 ];
 
 const STS: &[&str] = &["GetCallerIdentity"];
@@ -50,7 +66,14 @@ const IAM: &[&str] = &[
     "UploadServerCertificate",
 ];
 
+const TAGGING: &[&str] = &["GetResources", "GetTagKeys", "GetTagValues"];
+
+const SHIELD: &[&str] = &["GetSubscriptionState"];
+
+const WAF: &[&str] = &["GetWebACLForResource"];
+
 const EC2: &[&str] = &[
+    "AssignPrivateIpAddresses",
     "AssociateRouteTable",
     "AttachInternetGateway",
     "AuthorizeSecurityGroupEgress",
@@ -105,6 +128,7 @@ const EC2: &[&str] = &[
     "StartInstances",
     "StopInstances",
     "TerminateInstances",
+    "UnassignPrivateIpAddresses",
     "UpdateSecurityGroupRuleDescriptionsEgress",
     "UpdateSecurityGroupRuleDescriptionsIngress",
 ];

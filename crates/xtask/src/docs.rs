@@ -14,6 +14,13 @@ const SERVICES: &[(Service, &str)] = &[
     (Service::Acm, "Certificate Manager (`acm`)"),
     (Service::Iam, "IAM (`iam`)"),
     (Service::Sts, "STS (`sts`)"),
+    (
+        Service::Tagging,
+        "Resource Groups Tagging (`resourcegroupstaggingapi`)",
+    ),
+    (Service::Shield, "Shield (`shield`)"),
+    (Service::Wafv2, "WAF (`wafv2`)"),
+    (Service::WafRegional, "WAF Classic, regional (`waf-regional`)"),
 ];
 
 fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
@@ -61,9 +68,10 @@ fn operations() -> anyhow::Result<String> {
         let all = service.operations();
         write!(
             text,
-            "\n## {title}\n\n{} of {} operations.\n\n",
+            "\n## {title}\n\n{} of {} operations.{}\n\n",
             served.len(),
-            all.len()
+            all.len(),
+            limits(service)
         )?;
         for name in &served {
             writeln!(text, "- {name}")?;
@@ -80,6 +88,25 @@ fn operations() -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// What a service's operations do not do here, though they are answered.
+fn limits(service: Service) -> &'static str {
+    match service {
+        Service::Elbv2 => {
+            " Network and gateway load balancers are stored and described, and **carry no traffic**: they are not\n\
+             built yet. The log says so when one is made."
+        }
+        Service::Ec2 => {
+            " An instance is an address of the pool and a record: nothing boots, whatever image it names (its state\n\
+             reason, `Server.NotBooted`, says so). Security groups, routes, further addresses and prefixes are stored and shown, and\n\
+             change no traffic."
+        }
+        Service::Tagging => " Resources without tags are never listed, also if they had some.",
+        Service::Shield => " Nobody has a subscription.",
+        Service::Wafv2 | Service::WafRegional => " No load balancer has a web ACL; none can be made.",
+        Service::Acm | Service::Iam | Service::Sts => "",
+    }
 }
 
 fn attributes() -> anyhow::Result<String> {

@@ -189,7 +189,9 @@ def test_errors_of_target_groups(shop):
     refused("ValidationError", "Target group names, target group ARNs, and a load balancer ARN cannot be specified at the same time",
             shop.elb.describe_target_groups, Names=["a"], TargetGroupArns=[group])
     register = shop.elb.register_targets
-    refused("ValidationError", "you must specify an Availability Zone", register, TargetGroupArn=group, Targets=[{"Id": "192.168.7.7"}])
+    for zone in ({}, {"AvailabilityZone": "local-1z"}, {"AvailabilityZone": "us-east-1a"}):
+        refused("ValidationError", "You must specify a valid Availability Zone or select 'all'", register, TargetGroupArn=group,
+                Targets=[{"Id": "192.168.7.7", **zone}])
     for address in ("8.8.8.8", "not-an-address", "300.1.1.1"):
         refused("ValidationError", address, register, TargetGroupArn=group, Targets=[{"Id": address, "AvailabilityZone": "all"}])
     node = shop.balancer()["AvailabilityZones"][0]["LoadBalancerAddresses"][0]["IpAddress"]

@@ -48,7 +48,8 @@ def everything(house):
     """All that can be described, without what is observed."""
     elb, ec2 = house.client("elbv2"), house.client("ec2")
     told = {"limits": elb.describe_account_limits()["Limits"]}
-    for kind in ("vpcs", "subnets", "security_groups", "security_group_rules", "route_tables", "internet_gateways", "tags"):
+    for kind in ("vpcs", "subnets", "security_groups", "security_group_rules", "route_tables", "internet_gateways", "instances",
+                 "network_interfaces", "tags"):
         answer = getattr(ec2, f"describe_{kind}")()
         answer.pop("ResponseMetadata")
         told[kind] = answer
@@ -96,6 +97,8 @@ def test_restart_keeps_everything(_):
         security = shop.ec2.create_security_group(GroupName="kept", Description="kept", VpcId=vpc)["GroupId"]
         shop.ec2.authorize_security_group_ingress(GroupId=security, IpPermissions=[
             {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90, "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "kept"}]}])
+        interface = shop.ec2.run_instances(ImageId="ami-1", MinCount=1, MaxCount=1)["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        shop.ec2.assign_private_ip_addresses(NetworkInterfaceId=interface, SecondaryPrivateIpAddressCount=1, Ipv4Prefixes=["10.244.0.0/16"])
         balancer.register(*samples)
         balancer.wait_healthy(*samples)
         before = everything(house)

@@ -18,6 +18,7 @@ CALLS = {
     "elasticloadbalancing": (b"Action=DescribeLoadBalancers&Version=2015-12-01", {"Content-Type": FORM}),
     "ec2": (b"Action=DescribeVpcs&Version=2016-11-15", {"Content-Type": FORM}),
     "sts": (b"Action=GetCallerIdentity&Version=2011-06-15", {"Content-Type": FORM}),
+    "tagging": (b"{}", {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "ResourceGroupsTaggingAPI_20170126.GetResources"}),
     "acm": (b"{}", {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "CertificateManager.ListCertificates"}),
 }
 
@@ -30,10 +31,10 @@ def clock(shift):
         yield
 
 
-def post(shop, service, key=None, shift=0, change=None):
+def post(shop, service, key=None, shift=0, change=None, more=None):
     """Status and body of a call whose request is signed, then changed."""
     body, headers = CALLS[service]
-    request = AWSRequest("POST", shop.house.api + "/", headers=dict(headers), data=body)
+    request = AWSRequest("POST", shop.house.api + "/", headers={**headers, **(more or {})}, data=body)
     key = key or read_keys(shop.house.directory / "credentials", "default")
     with clock(shift):
         SigV4Auth(Credentials(*key), service, REGION).add_auth(request)
@@ -66,6 +67,11 @@ def test_signatures(shop):
         headers["X-Amz-Date"] = headers["X-Amz-Date"][:-2] + ("1Z" if headers["X-Amz-Date"][-2] == "0" else "0Z")
         return body
 
+    def unsigned_header(headers, body):
+        headers["X-Amz-Extra"] = "1"
+        return body
+
+    unsigned_body = {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
     plain, json_codes = "elasticloadbalancing", "acm"
     for wrong, options, codes in [
         ("nothing", {}, None),
@@ -78,8 +84,12 @@ def test_signatures(shop):
         ("half a signature", {"change": half}, ("IncompleteSignature", "IncompleteSignature", "IncompleteSignatureException")),
         ("another body", {"change": other_body}, ("SignatureDoesNotMatch", "SignatureDoesNotMatch", "InvalidSignatureException")),
         ("another date", {"change": other_header}, ("SignatureDoesNotMatch", "SignatureDoesNotMatch", "InvalidSignatureException")),
+        ("a header of AWS's that is not signed", {"change": unsigned_header},
+         ("SignatureDoesNotMatch", "SignatureDoesNotMatch", "InvalidSignatureException")),
+        ("a body that is not signed", {"more": unsigned_body},
+         ("SignatureDoesNotMatch", "SignatureDoesNotMatch", "InvalidSignatureException")),
     ]:
-        for service, number in ((plain, 0), ("sts", 0), ("ec2", 1), (json_codes, 2)):
+        for service, number in ((plain, 0), ("sts", 0), ("ec2", 1), ("tagging", 2), (json_codes, 2)):
             status, body = post(shop, service, **options)
             if codes is None:
                 assert status == 200, (wrong, service, status, body)

@@ -286,7 +286,7 @@ pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
         ) {
             (Some(cidr), None, None, None) => cidr4(cidr)?,
             (None, Some(cidr), None, None) => cidr6(cidr)?,
-            (None, None, Some(id), None) => Peer::PrefixList(id),
+            (None, None, Some(id), None) => prefix_list(region, id)?,
             (None, None, None, Some(id)) => peer_group(
                 region,
                 &group,

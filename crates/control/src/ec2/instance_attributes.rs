@@ -220,12 +220,17 @@ const IMAGES: Listing = Listing {
     missing: ("InvalidAMIID.NotFound", "image id"),
 };
 
+/// The id of the one image that there is.
+pub(crate) fn own_image(region: &str) -> String {
+    fixed_id(region, "ami", "forebay")
+}
+
 /// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
 pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let mut ids = strings(&work.request.input["ImageIds"]);
     ids.retain(|id| id.starts_with("ami-"));
     if ids.is_empty() {
-        ids.push(fixed_id(work.request.region, "ami", "forebay"));
+        ids.push(own_image(work.request.region));
     }
     let items = ids.iter().map(|id| {
         let value = json!({

@@ -1,7 +1,9 @@
 //! Instances. One is an address in its subnet's slice of the pool: the user runs a process there.
 
 use crate::Region;
+use crate::ec2::addresses::release_all;
 use crate::ec2::errors::{bad, error};
+use crate::ec2::instance_attributes::own_image;
 use crate::ec2::interfaces::inside;
 use crate::ec2::listing::{Item, Listing, input, strings, tags};
 use crate::ec2::records::Instance;
@@ -107,6 +109,24 @@ pub(crate) fn state_value(state: &str) -> Value {
     json!({"Code": code, "Name": state})
 }
 
+/// Why an instance is as it is: somebody stopped it, or its image is nobody's and it never boots. Our own image says that itself.
+fn state_reason(work: &Work<'_>, instance: &Instance) -> Option<Value> {
+    let (code, message) = if ["stopped", "terminated"].contains(&instance.state.as_str()) {
+        let code = "Client.UserInitiatedShutdown";
+        (code, format!("{code}: User initiated shutdown"))
+    } else if instance.image_id == own_image(work.request.region) {
+        return None;
+    } else {
+        let image = &instance.image_id;
+        let text = format!(
+            "Server.NotBooted: there is no image '{image}' to boot. The instance is an address and stays one: run a process at {}.",
+            instance.address
+        );
+        ("Server.NotBooted", text)
+    };
+    Some(json!({"Code": code, "Message": message}))
+}
+
 fn private_name(work: &Work<'_>, instance: &Instance) -> String {
     let dashed = instance.address.to_string().replace('.', "-");
     format!("ip-{dashed}.{}.compute.internal", work.request.region)
@@ -148,6 +168,9 @@ fn shown(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
         },
         "Tags": tags(region, &instance.id),
     });
+    if let Some(reason) = state_reason(work, instance) {
+        value["StateReason"] = reason;
+    }
     if let Some(name) = &instance.key_name {
         value["KeyName"] = json!(name);
     }
@@ -298,6 +321,7 @@ fn change(work: &mut Work<'_>, member: &str, to: &str, from: &[&str]) -> Result<
         changed.state = to.to_owned();
         if to == "terminated" {
             changed.terminated = Some(work.request.now);
+            release_all(work, changed);
             if let Some(address) = held(work.region(), id) {
                 work.free_address(IpAddr::V4(address));
             }

@@ -5,8 +5,9 @@ use crate::ec2::records::{Instance, fixed_id};
 use crate::ec2::zones::zone_id;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
 use crate::operate::Work;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
+use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -32,6 +33,24 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
     LISTING.list(work, items.collect())
 }
 
+/// The id of an instance's interface.
+pub(crate) fn interface_id(region: &str, instance: &Instance) -> String {
+    fixed_id(region, "eni", &instance.id)
+}
+
+fn node_id(region: &str, balancer: &LoadBalancer, zone: &BalancerZone) -> String {
+    fixed_id(region, "eni", &format!("{}/{}", balancer.arn, zone.subnet_id))
+}
+
+/// Whether that is the interface of a load balancer's node.
+pub(crate) fn is_of_node(work: &Work<'_>, id: &str) -> bool {
+    let mut balancers = work.region().load_balancers.values();
+    balancers.any(|balancer| {
+        let mut zones = balancer.zones.iter();
+        zones.any(|zone| zone.address.is_some() && node_id(work.request.region, balancer, zone) == id)
+    })
+}
+
 /// One interface.
 struct Interface {
     id: String,
@@ -39,6 +58,8 @@ struct Interface {
     vpc_id: String,
     zone: String,
     address: IpAddr,
+    secondary: Vec<Ipv4Addr>,
+    prefixes: Vec<Ipv4Net>,
     public: bool,
     groups: Vec<String>,
     description: String,
@@ -55,15 +76,13 @@ fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
         return None;
     }
     let interface = Interface {
-        id: fixed_id(
-            work.request.region,
-            "eni",
-            &format!("{}/{}", balancer.arn, zone.subnet_id),
-        ),
+        id: node_id(work.request.region, balancer, zone),
         subnet_id: zone.subnet_id.clone(),
         vpc_id: balancer.vpc_id.clone(),
         zone: zone.zone.clone(),
         address: zone.address?,
+        secondary: Vec::new(),
+        prefixes: Vec::new(),
         public: !balancer.internal,
         groups: balancer.security_groups.clone(),
         description: format!("ELB {tail}"),
@@ -74,11 +93,13 @@ fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
 
 fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
     Interface {
-        id: fixed_id(work.request.region, "eni", &instance.id),
+        id: interface_id(work.request.region, instance),
         subnet_id: instance.subnet_id.clone(),
         vpc_id: instance.vpc_id.clone(),
         zone: instance.zone.clone(),
         address: IpAddr::V4(instance.address),
+        secondary: instance.secondary.clone(),
+        prefixes: instance.prefixes.clone(),
         public: false,
         groups: instance.security_groups.clone(),
         description: String::new(),
@@ -135,7 +156,7 @@ fn shown(work: &Work<'_>, interface: &Interface) -> Value {
         "MacAddress": mac(interface.address),
         "OwnerId": work.request.account,
         "PrivateIpAddress": address,
-        "PrivateIpAddresses": [{"Primary": true, "PrivateIpAddress": address}],
+        "PrivateIpAddresses": addresses(interface),
         "Ipv6Addresses": [],
         "Groups": groups(work, &interface.groups),
         "RequesterManaged": requester.is_some(),
@@ -156,10 +177,27 @@ fn shown(work: &Work<'_>, interface: &Interface) -> Value {
     if let Some(id) = &interface.instance_id {
         value["Attachment"]["InstanceId"] = json!(id);
     }
+    if !interface.prefixes.is_empty() {
+        let prefixes = interface.prefixes.iter();
+        value["Ipv4Prefixes"] = prefixes
+            .map(|prefix| json!({"Ipv4Prefix": prefix.to_string()}))
+            .collect();
+    }
     if interface.public {
         value["Association"] = json!({"IpOwnerId": "amazon-elb", "PublicIp": address});
     }
     value
+}
+
+/// The primary address, then the others. A tag may have made one of these the primary one since it was assigned.
+fn addresses(interface: &Interface) -> Value {
+    let others = interface.secondary.iter().map(|&address| IpAddr::V4(address));
+    let others = others.filter(|address| *address != interface.address);
+    let all = core::iter::once(interface.address).chain(others);
+    all.map(
+        |address| json!({"Primary": address == interface.address, "PrivateIpAddress": address.to_string()}),
+    )
+    .collect()
 }
 
 /// Locally administered, made of the address.

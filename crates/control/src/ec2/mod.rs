@@ -1,5 +1,6 @@
 //! The part of EC2 that load balancers stand on: networks as names for slices of the address pool, instances as addresses.
 
+mod addresses;
 mod errors;
 mod group_rules;
 mod instance_attributes;
@@ -18,6 +19,7 @@ mod vpcs;
 mod zones;
 
 pub(crate) use instances::ADDRESS_TAG;
+pub(crate) use tags::resource_type;
 
 use crate::operate::{Entry, Work};
 
@@ -28,6 +30,7 @@ fn new_id(work: &mut Work<'_>, prefix: &str) -> String {
 
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[Entry] = &[
+    Entry::write("AssignPrivateIpAddresses", addresses::assign),
     Entry::write("AssociateRouteTable", route_tables::associate),
     Entry::write("AttachInternetGateway", internet_gateways::attach),
     Entry::write("AuthorizeSecurityGroupEgress", group_rules::authorize_egress),
@@ -84,6 +87,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     Entry::write("StartInstances", instances::start),
     Entry::write("StopInstances", instances::stop),
     Entry::write("TerminateInstances", instances::terminate),
+    Entry::write("UnassignPrivateIpAddresses", addresses::unassign),
     Entry::write(
         "UpdateSecurityGroupRuleDescriptionsEgress",
         group_rules::describe_egress_anew,

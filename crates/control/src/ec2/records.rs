@@ -77,6 +77,12 @@ pub struct Instance {
     pub state: String,
     /// Where it is reached: an address of its subnet's slice of the pool, or what its tag `forebay:address` says.
     pub address: Ipv4Addr,
+    /// Further addresses of its interface, in the order in which they were assigned.
+    #[serde(default)]
+    pub secondary: Vec<Ipv4Addr>,
+    /// Networks that its interface stands for, such as that of its pods.
+    #[serde(default)]
+    pub prefixes: Vec<Ipv4Net>,
     /// `r-...`: instances launched by one call.
     #[serde(default)]
     pub reservation_id: String,

@@ -30,7 +30,7 @@ const TYPES: [(&str, &str); 9] = [
     ("eni-", "network-interface"),
 ];
 
-fn resource_type(id: &str) -> Option<&'static str> {
+pub(crate) fn resource_type(id: &str) -> Option<&'static str> {
     TYPES
         .iter()
         .find(|(prefix, _)| id.starts_with(prefix))

@@ -603,3 +603,234 @@ fn balancers_nodes_are_interfaces() {
         json!([])
     );
 }
+
+/// A running instance, and the id of its interface.
+fn with_interface(caller: &mut Caller) -> (String, String) {
+    let input = json!({"ImageId": "ami-1", "MinCount": 1, "MaxCount": 1});
+    let instance = call(caller, "RunInstances", input)["Instances"][0].clone();
+    (
+        text(&instance["InstanceId"]),
+        text(&instance["NetworkInterfaces"][0]["NetworkInterfaceId"]),
+    )
+}
+
+fn interface(caller: &mut Caller, id: &str) -> Value {
+    let input = json!({"NetworkInterfaceIds": [id]});
+    call(caller, "DescribeNetworkInterfaces", input)["NetworkInterfaces"][0].clone()
+}
+
+/// A controller looks for a pod's address among the addresses and prefixes of its node's interface.
+#[test]
+fn prefix_of_a_pod_network_is_assigned_shown_and_found() {
+    let caller = &mut Caller::new();
+    let (instance, eni) = with_interface(caller);
+    let input = json!({"NetworkInterfaceId": eni, "Ipv4Prefixes": ["10.244.0.7/16"]});
+    let answer = call(caller, "AssignPrivateIpAddresses", input.clone());
+    let shown = json!([{"Ipv4Prefix": "10.244.0.0/16"}]);
+    assert_eq!(
+        answer,
+        json!({"NetworkInterfaceId": eni, "AssignedIpv4Prefixes": shown})
+    );
+    assert_eq!(interface(caller, &eni)["Ipv4Prefixes"], shown);
+    let filter = named("network-interface.ipv4-prefixes.ipv4-prefix", &["10.244.0.0/16"]);
+    let found = call(caller, "DescribeInstances", json!({"Filters": filter}));
+    let found = &found["Reservations"][0]["Instances"][0];
+    assert_eq!(found["InstanceId"], json!(instance));
+    assert_eq!(found["NetworkInterfaces"][0]["Ipv4Prefixes"], shown);
+    // Another node of the same cluster has pods of the same network.
+    let (_, other) = with_interface(caller);
+    call(
+        caller,
+        "AssignPrivateIpAddresses",
+        json!({"NetworkInterfaceId": other, "Ipv4Prefixes": ["10.244.0.0/16"]}),
+    );
+    call(caller, "AssignPrivateIpAddresses", input.clone());
+    call(caller, "UnassignPrivateIpAddresses", input.clone());
+    assert!(interface(caller, &eni).get("Ipv4Prefixes").is_none());
+    assert_eq!(
+        code(caller, "UnassignPrivateIpAddresses", input),
+        "InvalidParameterValue"
+    );
+    call(caller, "TerminateInstances", json!({"InstanceIds": [instance]}));
+}
+
+#[test]
+fn secondary_addresses_come_from_the_subnet_and_go_back() {
+    let caller = &mut Caller::new();
+    let (instance, eni) = with_interface(caller);
+    let free = |caller: &mut Caller, eni: &str| {
+        let subnet = interface(caller, eni)["SubnetId"].clone();
+        let answer = call(caller, "DescribeSubnets", json!({"SubnetIds": [subnet]}));
+        answer["Subnets"][0]["AvailableIpAddressCount"].as_i64().unwrap()
+    };
+    let before = free(caller, &eni);
+    let input = json!({"NetworkInterfaceId": eni, "SecondaryPrivateIpAddressCount": 2});
+    let answer = call(caller, "AssignPrivateIpAddresses", input);
+    let assigned = answer["AssignedPrivateIpAddresses"].as_array().unwrap();
+    let assigned: Vec<String> = assigned
+        .iter()
+        .map(|one| text(&one["PrivateIpAddress"]))
+        .collect();
+    assert_eq!((assigned.len(), free(caller, &eni)), (2, before - 2));
+    let primary = interface(caller, &eni)["PrivateIpAddress"].clone();
+    assert_eq!(
+        interface(caller, &eni)["PrivateIpAddresses"],
+        json!([
+            {"Primary": true, "PrivateIpAddress": primary},
+            {"Primary": false, "PrivateIpAddress": assigned[0]},
+            {"Primary": false, "PrivateIpAddress": assigned[1]},
+        ])
+    );
+    let filter = named("addresses.private-ip-address", &[&assigned[1]]);
+    let found = call(caller, "DescribeNetworkInterfaces", json!({"Filters": filter}));
+    assert_eq!(found["NetworkInterfaces"][0]["NetworkInterfaceId"], json!(eni));
+    // It moves to another interface only if that is allowed.
+    let (_, other) = with_interface(caller);
+    let mut moved = json!({"NetworkInterfaceId": other, "PrivateIpAddresses": [assigned[1]]});
+    assert_eq!(
+        code(caller, "AssignPrivateIpAddresses", moved.clone()),
+        "InvalidParameterValue"
+    );
+    moved["AllowReassignment"] = json!(true);
+    call(caller, "AssignPrivateIpAddresses", moved);
+    let held = |caller: &mut Caller, eni: &str| {
+        interface(caller, eni)["PrivateIpAddresses"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!((held(caller, &eni), held(caller, &other)), (2, 2));
+    let given = json!({"NetworkInterfaceId": eni, "PrivateIpAddresses": [assigned[0]]});
+    call(caller, "UnassignPrivateIpAddresses", given.clone());
+    call(caller, "AssignPrivateIpAddresses", given);
+    caller.state.check_invariants();
+    call(caller, "TerminateInstances", json!({"InstanceIds": [instance]}));
+    // What the other instance has is left: its own address, and the one that moved.
+    assert_eq!(free(caller, &other), before - 1);
+}
+
+#[test]
+fn addresses_and_prefixes_that_cannot_be_assigned() {
+    let caller = &mut Caller::new();
+    let (_, eni) = with_interface(caller);
+    let primary = text(&interface(caller, &eni)["PrivateIpAddress"]);
+    let balancer = caller.balancer("one");
+    let answer = call(
+        caller,
+        "DescribeNetworkInterfaces",
+        json!({"Filters": named("requester-id", &["amazon-elb"])}),
+    );
+    let node = &answer["NetworkInterfaces"][0];
+    let many: Vec<String> = (0..50).map(|n| format!("10.244.{n}.0/24")).collect();
+    for (input, wanted) in [
+        (json!({}), "MissingParameter"),
+        (
+            json!({"NetworkInterfaceId": "nic"}),
+            "InvalidNetworkInterfaceId.Malformed",
+        ),
+        (
+            json!({"NetworkInterfaceId": "eni-0123456789abcdef0"}),
+            "InvalidNetworkInterfaceID.NotFound",
+        ),
+        (
+            json!({"NetworkInterfaceId": node["NetworkInterfaceId"]}),
+            "AuthFailure",
+        ),
+        (
+            json!({"PrivateIpAddresses": ["10.0.0.300"]}),
+            "InvalidParameterValue",
+        ),
+        (
+            json!({"PrivateIpAddresses": [node["PrivateIpAddress"]], "AllowReassignment": true}),
+            "InvalidParameterValue",
+        ),
+        (
+            json!({"PrivateIpAddresses": ["127.64.0.1"]}),
+            "InvalidParameterValue",
+        ),
+        (
+            json!({"PrivateIpAddresses": ["10.0.0.1"], "SecondaryPrivateIpAddressCount": 1}),
+            "InvalidParameterCombination",
+        ),
+        (
+            json!({"SecondaryPrivateIpAddressCount": 0}),
+            "InvalidParameterValue",
+        ),
+        (
+            json!({"SecondaryPrivateIpAddressCount": 50}),
+            "PrivateIpAddressLimitExceeded",
+        ),
+        (json!({"Ipv4Prefixes": many}), "PrivateIpAddressLimitExceeded"),
+        (json!({"Ipv4Prefixes": ["10.244.0.0"]}), "InvalidParameterValue"),
+        (json!({"Ipv4Prefixes": ["127.0.0.0/8"]}), "InvalidParameterValue"),
+        (
+            json!({"Ipv4Prefixes": ["10.244.0.0/16"], "Ipv4PrefixCount": 1}),
+            "InvalidParameterCombination",
+        ),
+        (json!({"Ipv4PrefixCount": 1}), "InsufficientCidrBlocks"),
+    ] {
+        let mut input = input;
+        if input.get("NetworkInterfaceId").is_none() {
+            input["NetworkInterfaceId"] = json!(eni);
+        }
+        assert_eq!(
+            code(caller, "AssignPrivateIpAddresses", input.clone()),
+            wanted,
+            "{input}"
+        );
+    }
+    for (input, wanted) in [
+        (json!({}), "MissingParameter"),
+        (json!({"PrivateIpAddresses": [primary]}), "InvalidParameterValue"),
+        (
+            json!({"PrivateIpAddresses": ["10.0.0.1"]}),
+            "InvalidParameterValue",
+        ),
+    ] {
+        let mut input = input;
+        input["NetworkInterfaceId"] = json!(eni);
+        assert_eq!(
+            code(caller, "UnassignPrivateIpAddresses", input.clone()),
+            wanted,
+            "{input}"
+        );
+    }
+    caller.ok("DeleteLoadBalancer", json!({"LoadBalancerArn": balancer}));
+}
+
+/// An image of AWS's is none here: the instance is a record, and says so.
+#[test]
+fn instance_that_never_boots_says_so() {
+    let caller = &mut Caller::new();
+    let reason = |caller: &mut Caller, id: &str| {
+        let found = call(caller, "DescribeInstances", json!({"InstanceIds": [id]}));
+        found["Reservations"][0]["Instances"][0]["StateReason"].clone()
+    };
+    let (instance, _) = with_interface(caller);
+    let told = reason(caller, &instance);
+    assert_eq!(told["Code"], "Server.NotBooted");
+    assert!(text(&told["Message"]).contains("'ami-1'"), "{told}");
+    let filter = named("state-reason-code", &["Server.*"]);
+    let found = call(caller, "DescribeInstances", json!({"Filters": filter}));
+    assert_eq!(found["Reservations"].as_array().unwrap().len(), 1);
+    let own = text(&call(caller, "DescribeImages", json!({}))["Images"][0]["ImageId"]);
+    let launch = json!({"ImageId": own, "MinCount": 1, "MaxCount": 1});
+    let booted = text(&call(caller, "RunInstances", launch)["Instances"][0]["InstanceId"]);
+    assert_eq!(reason(caller, &booted), Value::Null);
+    call(caller, "StopInstances", json!({"InstanceIds": [instance]}));
+    assert_eq!(reason(caller, &instance)["Code"], "Client.UserInitiatedShutdown");
+}
+
+#[test]
+fn rules_name_no_prefix_list() {
+    let caller = &mut Caller::new();
+    let group = text(&call(caller, "DescribeSecurityGroups", json!({}))["SecurityGroups"][0]["GroupId"]);
+    for (id, wanted) in [
+        ("pl-0123456789abcdef0", "InvalidPrefixListID.NotFound"),
+        ("list", "InvalidPrefixListId.Malformed"),
+    ] {
+        let permission = json!({"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "PrefixListIds": [{"PrefixListId": id}]});
+        let input = json!({"GroupId": group, "IpPermissions": [permission]});
+        assert_eq!(code(caller, "AuthorizeSecurityGroupIngress", input), wanted);
+    }
+}

@@ -229,11 +229,6 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 
 /// A load balancer in the API's words.
 pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dialect) -> Value {
-    let kind = match balancer.kind {
-        BalancerKind::Application => "application",
-        BalancerKind::Network => "network",
-        BalancerKind::Gateway => "gateway",
-    };
     let mut value = json!({
         "LoadBalancerArn": balancer.arn,
         "DNSName": balancer.dns_name,
@@ -243,7 +238,7 @@ pub(crate) fn balancer_value(balancer: &LoadBalancer, state: &str, dialect: Dial
         "Scheme": if balancer.internal { "internal" } else { "internet-facing" },
         "VpcId": balancer.vpc_id,
         "State": {"Code": state},
-        "Type": kind,
+        "Type": balancer.kind.word(),
         "AvailabilityZones": zone_values(&balancer.zones, dialect),
         "SecurityGroups": balancer.security_groups,
         "IpAddressType": balancer.ip_address_type,

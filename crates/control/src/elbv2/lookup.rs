@@ -4,6 +4,7 @@ use crate::Region;
 use crate::elbv2::arns::{listener_prefix, rule_prefix};
 use crate::elbv2::errors::{balancer_missing, groups_missing, listener_missing};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, Target, TargetGroup};
+use crate::state::State;
 use crate::tables::Table;
 use forebay_awswire::ApiError;
 use forebay_model::Action;
@@ -21,6 +22,17 @@ pub(crate) fn with_prefix<'t, T>(
         .range(from..)
         .take_while(move |(key, _)| key.starts_with(&prefix))
         .map(|(_, record)| record)
+}
+
+impl State {
+    /// Load balancers that are stored and described and carry no traffic: those that are not application ones. In the order of
+    /// their regions and ARNs.
+    pub fn without_traffic(&self) -> impl Iterator<Item = &LoadBalancer> {
+        self.regions()
+            .flat_map(|(_, region)| region.load_balancers.values())
+            .map(|balancer| &**balancer)
+            .filter(|balancer| balancer.kind != BalancerKind::Application)
+    }
 }
 
 impl Region {

@@ -31,6 +31,17 @@ pub enum BalancerKind {
     Gateway,
 }
 
+impl BalancerKind {
+    /// The API's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            BalancerKind::Application => "application",
+            BalancerKind::Network => "network",
+            BalancerKind::Gateway => "gateway",
+        }
+    }
+}
+
 /// One zone of a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerZone {

@@ -1,6 +1,7 @@
 //! Targets: register, deregister, describe their health.
 
 use crate::Region;
+use crate::ec2::records::zones;
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{Target, TargetGroup, target_key};
 use crate::operate::Work;
@@ -196,12 +197,15 @@ fn check_address(
     if let Some(subnet) = subnet.or(pooled) {
         return match zone {
             Some(zone) if zone != "all" && zone != subnet.zone => Err(validation(format!(
-                "The IP address '{id}' is in Availability Zone '{}'",
+                "The IP address '{id}' is within the VPC, and cannot have its Availability Zone overridden to '{zone}' from '{}'",
                 subnet.zone
             ))),
             Some("all") => Ok(Some("all".to_owned())),
             _ => Ok(Some(subnet.zone.clone())),
         };
+    }
+    if zone.is_some_and(|zone| zone != "all" && !is_zone(work, zone)) {
+        return Err(outside(id));
     }
     if address.is_loopback() {
         return Ok(zone.map(str::to_owned));
@@ -211,12 +215,21 @@ fn check_address(
         return Err(validation(text));
     }
     if zone.is_none() && work.dialect() == Dialect::Aws {
-        let text = format!(
-            "The IP address '{id}' is outside the VPC: you must specify an Availability Zone or 'all'"
-        );
-        return Err(validation(text));
+        return Err(outside(id));
     }
     Ok(zone.map(str::to_owned))
+}
+
+/// Whether the region has that zone. Moto takes any name.
+fn is_zone(work: &Work<'_>, name: &str) -> bool {
+    work.dialect() == Dialect::Moto || zones(work.request.region).iter().any(|zone| zone == name)
+}
+
+fn outside(id: &str) -> ApiError {
+    validation(format!(
+        "You must specify a valid Availability Zone or select 'all' for all enabled Availability zones, since the IP address \
+         '{id}' is outside the VPC"
+    ))
 }
 
 fn is_private(address: IpAddr) -> bool {

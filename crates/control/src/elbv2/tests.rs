@@ -437,7 +437,21 @@ fn addresses_of_targets_are_loopback_private_or_in_the_vpc() {
     );
     let (_, message) = caller.fails("RegisterTargets", register("10.1.2.3", None));
     assert!(
-        message.contains("you must specify an Availability Zone"),
+        message.contains("You must specify a valid Availability Zone"),
+        "{message}"
+    );
+    // A zone that does not exist is none.
+    for (id, zone) in [("10.1.2.3", "local-1z"), ("127.0.0.1", "eu-west-1a")] {
+        let (code, message) = caller.fails("RegisterTargets", register(id, Some(zone)));
+        assert_eq!(code, "ValidationError");
+        assert!(
+            message.contains("You must specify a valid Availability Zone"),
+            "{message}"
+        );
+    }
+    let (_, message) = caller.fails("RegisterTargets", register("172.31.0.9", Some("local-1z")));
+    assert!(
+        message.ends_with("cannot have its Availability Zone overridden to 'local-1z' from 'local-1a'"),
         "{message}"
     );
     caller.ok("RegisterTargets", register("10.1.2.3", Some("all")));
@@ -692,4 +706,19 @@ fn blank_text_counts_as_not_given() {
             .0,
         "TargetGroupNotFound"
     );
+}
+
+/// Those who watch the house are told which load balancers nobody serves.
+#[test]
+fn balancers_without_traffic_are_listed() {
+    let mut caller = Caller::new();
+    caller.balancer("web");
+    assert_eq!(caller.state.without_traffic().count(), 0);
+    let input = json!({"Name": "net", "Type": "network", "Subnets": caller.subnets()});
+    caller.ok("CreateLoadBalancer", input);
+    let idle = caller.state.without_traffic();
+    let idle: Vec<_> = idle
+        .map(|balancer| (balancer.name.as_str(), balancer.kind.word()))
+        .collect();
+    assert_eq!(idle, [("net", "network")]);
 }

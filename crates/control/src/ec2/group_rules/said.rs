@@ -1,7 +1,7 @@
 //! What a call says of rules: permissions, read into protocol, ports and peers.
 
 use crate::Region;
-use crate::ec2::errors::{bad, missing, no_group};
+use crate::ec2::errors::{bad, error, missing, no_group};
 use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -148,6 +148,20 @@ pub(super) fn cidr6(text: &str) -> Result<Peer, ApiError> {
         .map_err(|_| bad(format!("CIDR block {text} is malformed")))
 }
 
+/// There are no prefix lists: none can be made here. Rules of an older store may name one, and those can still be revoked.
+pub(super) fn prefix_list(region: &Region, id: String) -> Result<Peer, ApiError> {
+    if !id.starts_with("pl-") {
+        let text = format!("Invalid id: \"{id}\" (expecting \"pl-...\")");
+        return Err(error("InvalidPrefixListId.Malformed", text));
+    }
+    let text = format!("The prefix list ID '{id}' does not exist");
+    let peer = Peer::PrefixList(id);
+    if region.group_rules.values().any(|rule| rule.peer == peer) {
+        return Ok(peer);
+    }
+    Err(error("InvalidPrefixListID.NotFound", text))
+}
+
 pub(super) fn peer_group(region: &Region, group: &SecurityGroup, range: &Range) -> Result<Peer, ApiError> {
     let found = match (&range.group_id, &range.group_name) {
         (Some(id), _) => region.security_groups.get(id).ok_or_else(|| no_group(id))?,
@@ -198,7 +212,7 @@ pub(super) fn said(
                 .prefix_list_id
                 .clone()
                 .ok_or_else(|| missing("PrefixListId"))?;
-            add(Peer::PrefixList(id), &range.description);
+            add(prefix_list(region, id)?, &range.description);
         }
         for range in &permission.user_id_group_pairs {
             add(peer_group(region, group, range)?, &range.description);

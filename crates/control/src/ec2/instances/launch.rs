@@ -74,6 +74,8 @@ pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
             zone: subnet.zone.clone(),
             state: "running".to_owned(),
             address,
+            secondary: Vec::new(),
+            prefixes: Vec::new(),
             reservation_id: reservation_id.clone(),
             image_id: given.image_id.clone().unwrap_or_default(),
             instance_type: given

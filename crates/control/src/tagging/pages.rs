@@ -1,0 +1,91 @@
+//! Pages: by resources or by tags, and the token that leads from one to the next.
+
+use super::invalid;
+use crate::operate::Work;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use forebay_awswire::ApiError;
+
+/// How long a token may be used (AWS: 15 minutes).
+const TOKEN_SECONDS: i64 = 900;
+
+/// How much a page holds.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    items: usize,
+    /// Tags; something without tags counts as one.
+    tags: usize,
+}
+
+impl Size {
+    /// Of keys and values.
+    pub(super) const WORDS: Size = Size {
+        items: 1000,
+        tags: usize::MAX,
+    };
+
+    /// As asked for: 1 to 100 resources (50 if nothing is said), or 100 to 500 tags.
+    pub(super) fn new(items: Option<i64>, tags: Option<i64>) -> Result<Size, ApiError> {
+        let within = |name: &str, given: Option<i64>, most: usize, least: usize, default: usize| {
+            let Some(given) = given else { return Ok(default) };
+            let size = usize::try_from(given).ok();
+            size.filter(|size| (least..=most).contains(size))
+                .ok_or_else(|| invalid(format!("{name} must be between {least} and {most}.")))
+        };
+        let default = if tags.is_some() { usize::MAX } else { 50 };
+        Ok(Size {
+            items: within("ResourcesPerPage", items, 100, 1, default)?,
+            tags: within("TagsPerPage", tags, 500, 100, usize::MAX)?,
+        })
+    }
+}
+
+/// The items of the page that `token` begins, and the next page's token; an empty one after the last page, as AWS has it.
+/// `items` ascend by their names; `tags` counts an item's tags. What does not fit whole is on the next page.
+pub(super) fn page<T>(
+    work: &Work<'_>,
+    items: impl Iterator<Item = (String, T)>,
+    tags: impl Fn(&T) -> usize,
+    size: Size,
+    token: Option<&str>,
+) -> Result<(Vec<(String, T)>, String), ApiError> {
+    let token = token.filter(|token| !token.is_empty());
+    let after = token.map(|token| read(work, token)).transpose()?;
+    // What the token names may be gone by now: the page begins after its place.
+    let rest = items.skip_while(|(name, _)| after.as_ref().is_some_and(|after| name <= after));
+    let (mut held, mut used): (Vec<(String, T)>, usize) = (Vec::new(), 0);
+    for (name, item) in rest {
+        let cost = tags(&item).max(1);
+        if held.len() == size.items || (!held.is_empty() && used.saturating_add(cost) > size.tags) {
+            let last = held.last().map_or("", |(name, _)| name);
+            let next = written(work, last);
+            return Ok((held, next));
+        }
+        used = used.saturating_add(cost);
+        held.push((name, item));
+    }
+    Ok((held, String::new()))
+}
+
+fn written(work: &Work<'_>, last: &str) -> String {
+    let now = work.request.now.seconds();
+    URL_SAFE_NO_PAD.encode(format!("{}/{now}/{last}", work.request.operation))
+}
+
+/// The name in a token that an answer of the same operation gave.
+fn read(work: &Work<'_>, token: &str) -> Result<String, ApiError> {
+    let parts = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let rest = text.strip_prefix(work.request.operation)?.strip_prefix('/')?;
+        let (given, name) = rest.split_once('/')?;
+        Some((given.parse::<i64>().ok()?, name.to_owned()))
+    };
+    let (given, name) = parts().ok_or_else(|| invalid("The pagination token is not valid."))?;
+    if work.request.now.seconds().saturating_sub(given) > TOKEN_SECONDS {
+        return Err(ApiError::sender(
+            "PaginationTokenExpiredException",
+            "The pagination token has expired.",
+        ));
+    }
+    Ok(name)
+}

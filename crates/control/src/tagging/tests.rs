@@ -1,0 +1,191 @@
+//! The operations, called as users do.
+
+use crate::testing::{Caller, REGION, text};
+use core::time::Duration;
+use forebay_awswire::Service;
+use serde_json::{Value, json};
+
+fn call(caller: &mut Caller, operation: &str, input: Value) -> Value {
+    caller
+        .call_of(Service::Tagging, operation, input)
+        .unwrap_or_else(|error| panic!("{operation}: {error}"))
+}
+
+fn code(caller: &mut Caller, operation: &str, input: Value) -> String {
+    let answer = caller.call_of(Service::Tagging, operation, input);
+    answer.unwrap_err().code
+}
+
+fn arns(answer: &Value) -> Vec<String> {
+    let found = answer["ResourceTagMappingList"].as_array().unwrap();
+    found.iter().map(|one| text(&one["ResourceARN"])).collect()
+}
+
+/// Two load balancers, a target group and a subnet with tags; a target group without.
+fn tagged(caller: &mut Caller) -> [String; 4] {
+    let (one, two, group) = (
+        caller.balancer("one"),
+        caller.balancer("two"),
+        caller.group("group"),
+    );
+    caller.group("bare");
+    let subnet = caller.subnets()[0].clone();
+    for (arn, tags) in [
+        (
+            &one,
+            json!([{"Key": "cluster", "Value": "a"}, {"Key": "stack", "Value": "web"}]),
+        ),
+        (&two, json!([{"Key": "cluster", "Value": "b"}])),
+        (&group, json!([{"Key": "cluster", "Value": "a"}])),
+    ] {
+        caller.ok("AddTags", json!({"ResourceArns": [arn], "Tags": tags}));
+    }
+    let tags = json!({"Resources": [subnet], "Tags": [{"Key": "kubernetes.io/role/elb", "Value": "1"}]});
+    caller.call_of(Service::Ec2, "CreateTags", tags).unwrap();
+    let subnet = format!("arn:aws:ec2:{REGION}:123456789012:subnet/{subnet}");
+    [one, two, group, subnet]
+}
+
+#[test]
+fn resources_are_found_by_type_and_tags() {
+    let caller = &mut Caller::new();
+    let [one, two, group, subnet] = tagged(caller);
+    let filter = |key: &str, values: &[&str]| json!({"Key": key, "Values": values});
+    for (input, wanted) in [
+        (json!({}), vec![&subnet, &one, &two, &group]),
+        (json!({"ResourceTypeFilters": ["ec2"]}), vec![&subnet]),
+        (
+            json!({"ResourceTypeFilters": ["ec2:subnet", "elasticloadbalancing:targetgroup"]}),
+            vec![&subnet, &group],
+        ),
+        (
+            json!({"ResourceTypeFilters": ["elasticloadbalancing:loadbalancer"]}),
+            vec![&one, &two],
+        ),
+        (
+            json!({"ResourceTypeFilters": ["elasticloadbalancing:loadbalancer/app"]}),
+            vec![&one, &two],
+        ),
+        (
+            json!({"ResourceTypeFilters": ["elasticloadbalancing:load", "s3"]}),
+            vec![],
+        ),
+        (
+            json!({"TagFilters": [filter("cluster", &["a"])]}),
+            vec![&one, &group],
+        ),
+        (
+            json!({"TagFilters": [filter("cluster", &["a", "b"])]}),
+            vec![&one, &two, &group],
+        ),
+        (
+            json!({"TagFilters": [filter("cluster", &[]), filter("stack", &["web"])]}),
+            vec![&one],
+        ),
+        (json!({"ResourceARNList": [two, "arn:aws:s3:::gone"]}), vec![&two]),
+        (
+            json!({"IncludeComplianceDetails": true, "ExcludeCompliantResources": true}),
+            vec![],
+        ),
+    ] {
+        let answer = call(caller, "GetResources", input.clone());
+        assert_eq!(arns(&answer).iter().collect::<Vec<_>>(), wanted, "{input}");
+        assert_eq!(answer["PaginationToken"], "");
+    }
+    let answer = call(caller, "GetResources", json!({"ResourceARNList": [one]}));
+    let tags = json!([{"Key": "cluster", "Value": "a"}, {"Key": "stack", "Value": "web"}]);
+    assert_eq!(
+        answer["ResourceTagMappingList"],
+        json!([{"ResourceARN": one, "Tags": tags}])
+    );
+    assert_eq!(
+        call(caller, "GetTagKeys", json!({}))["TagKeys"],
+        json!(["cluster", "kubernetes.io/role/elb", "stack"])
+    );
+    assert_eq!(
+        call(caller, "GetTagValues", json!({"Key": "cluster"}))["TagValues"],
+        json!(["a", "b"])
+    );
+}
+
+#[test]
+fn pages_lead_from_one_to_the_next() {
+    let caller = &mut Caller::new();
+    let all = tagged(caller);
+    let (mut found, mut token) = (Vec::new(), String::new());
+    loop {
+        let input = json!({"ResourcesPerPage": 3, "PaginationToken": token});
+        let answer = call(caller, "GetResources", input);
+        found.push(arns(&answer));
+        token = text(&answer["PaginationToken"]);
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(found.concat().len(), all.len());
+    let first = call(caller, "GetResources", json!({"ResourcesPerPage": 1}));
+    let token = text(&first["PaginationToken"]);
+    assert_eq!(
+        code(caller, "GetTagKeys", json!({"PaginationToken": token})),
+        "InvalidParameterException"
+    );
+    caller.now = caller.now + Duration::from_secs(901);
+    assert_eq!(
+        code(caller, "GetResources", json!({"PaginationToken": token})),
+        "PaginationTokenExpiredException"
+    );
+}
+
+/// The documentation's example: 22 resources with ten tags each make pages of ten, ten and two.
+#[test]
+fn pages_by_tags_split_no_resource() {
+    let caller = &mut Caller::new();
+    let tags: Vec<Value> = (0..10)
+        .map(|n| json!({"Key": format!("k{n}"), "Value": ""}))
+        .collect();
+    for n in 0..22 {
+        let group = caller.group(&format!("group-{n}"));
+        caller.ok("AddTags", json!({"ResourceArns": [group], "Tags": tags}));
+    }
+    let (mut sizes, mut token) = (Vec::new(), String::new());
+    loop {
+        let answer = call(
+            caller,
+            "GetResources",
+            json!({"TagsPerPage": 100, "PaginationToken": token}),
+        );
+        sizes.push(arns(&answer).len());
+        token = text(&answer["PaginationToken"]);
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [10, 10, 2]);
+}
+
+#[test]
+fn wrong_questions() {
+    let caller = &mut Caller::new();
+    let arn = "arn:aws:s3:::one";
+    for input in [
+        json!({"ResourcesPerPage": 0}),
+        json!({"ResourcesPerPage": 101}),
+        json!({"TagsPerPage": 99}),
+        json!({"TagsPerPage": 501}),
+        json!({"TagFilters": [{"Values": ["a"]}]}),
+        json!({"ResourceTypeFilters": [""]}),
+        json!({"ResourceTypeFilters": vec!["ec2"; 101]}),
+        json!({"ExcludeCompliantResources": true}),
+        json!({"PaginationToken": "x"}),
+        json!({"ResourceARNList": [arn], "TagFilters": [{"Key": "a"}]}),
+        json!({"ResourceARNList": [arn], "ResourceTypeFilters": ["ec2"]}),
+        json!({"ResourceARNList": [arn], "ResourcesPerPage": 1}),
+    ] {
+        assert_eq!(
+            code(caller, "GetResources", input.clone()),
+            "InvalidParameterException",
+            "{input}"
+        );
+    }
+}
