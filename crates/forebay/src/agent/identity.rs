@@ -20,9 +20,9 @@ pub(super) struct Pair {
 
 /// The files of a chain and its key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Files {
-    pub(super) chain: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Files {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// Reads the files, or makes a certificate: load balancers take any of a target.
