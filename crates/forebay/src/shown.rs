@@ -110,6 +110,10 @@ impl Source for Looked<'_> {
         let failures = served.failures.iter().map(|failure| {
             json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
         });
+        let state = house.writer.state();
+        let idle = state.without_traffic().map(|balancer| {
+            json!({"name": balancer.name, "type": balancer.kind.word(), "why": "this type is stored, and carries no traffic yet"})
+        });
         let facts = [
             ("version", env!("CARGO_PKG_VERSION").into()),
             ("uptime_seconds", house.began.elapsed().as_secs().into()),
@@ -117,6 +121,7 @@ impl Source for Looked<'_> {
             ("listeners", served.picture.listeners.len().into()),
             ("target_groups", served.picture.groups.len().into()),
             ("listeners_not_bound", failures.collect::<Vec<_>>().into()),
+            ("load_balancers_without_traffic", idle.collect::<Vec<_>>().into()),
         ];
         Health {
             standing,

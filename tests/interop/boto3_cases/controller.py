@@ -1,9 +1,10 @@
 """What the AWS Load Balancer Controller asks: where a pod's address is, whose resources are tagged, and what AWS has beside."""
 
 import ipaddress
+import json
 
 from boto3_cases.shop import NOWHERE, refused
-from house import wait
+from house import get, wait
 
 PODS = "10.244.0.0/16"
 SHARED = "elbv2.k8s.aws/targetGroupBinding=shared"
@@ -175,6 +176,8 @@ def test_what_does_nothing_says_so(shop):
     name = shop.name()
     network = shop.elb.create_load_balancer(Name=name, Type="network", Subnets=shop.subnet_ids)["LoadBalancers"][0]["LoadBalancerArn"]
     wait(lambda: f"load balancer '{name}' is stored and described, but carries no traffic" in shop.house.stderr(), "the log says so")
+    health = json.loads(get(*shop.house.admin.removeprefix("http://").split(":"), "/health")[2])
+    assert [idle["name"] for idle in health["load_balancers_without_traffic"]] == [name] and health["status"] == "ok", health
     shop.elb.delete_load_balancer(LoadBalancerArn=network)
     instance, _ = node(shop)
     reason = shop.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["StateReason"]
