@@ -40,13 +40,14 @@ const SUITES: &[(&str, &str)] = &[
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
+    ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
 ];
 
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
-    &["terraform", "choosing", "logs"],
+    &["terraform", "ansible", "choosing", "logs"],
     &[
         "crash",
         "moto",
