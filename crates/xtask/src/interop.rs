@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 const SUITES: &[(&str, &str)] = &[
     ("demo", "demo.sh"),
     ("cli", "cli.sh"),
+    ("readme", "readme.py"),
     ("boto3", "boto3_suite.py"),
     ("crash", "crash.py"),
     ("drain", "drain.py"),
