@@ -48,10 +48,11 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
-    &["terraform", "ansible", "choosing", "logs"],
+    &["terraform", "choosing", "logs"],
     &[
         "crash",
         "moto",
+        "ansible",
         "grpc",
         "grpc-retries",
         "tls",

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from house import House, Sample, free_port, wait
+from house import BINARY, House, Sample, free_port, wait
 from tls import make
 
 HERE = pathlib.Path(__file__).parent
@@ -59,19 +59,20 @@ class Playbooks:
             "ANSIBLE_CONFIG": str(directory / "ansible.cfg"),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "ANSIBLE_PIPELINING": "true",
-            "AWS_ENDPOINT_URL": house.api,
-            "AWS_REGION": REGION,
-            "AWS_SHARED_CREDENTIALS_FILE": str(house.directory / "credentials"),
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+        # The rest is what README.md says: the lines that `forebay env` prints.
+        env = [BINARY, "env", "--data-dir", house.directory, "--api", house.api.removeprefix("http://"), "--region", REGION]
+        self.lines = subprocess.run(env, check=True, capture_output=True, text=True).stdout
 
     def run(self, name):
         """Names of the tasks that changed something, of all that ran."""
         began = time.monotonic()
         command = [self.place / "bin/ansible-playbook", HERE / name, "--inventory", "localhost,", "--connection", "local", "--extra-vars", f"@{self.variables}",
                    "--extra-vars", f"ansible_python_interpreter={self.place / 'bin/python'}"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        shell = ["sh", "-c", 'eval "$0"; exec "$@"', self.lines, *command]
+        done = subprocess.run(shell, env=self.environment, capture_output=True, text=True)
         assert done.stdout.lstrip().startswith("{"), f"{name} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         told = json.loads(done.stdout)
         tasks = [(task["task"]["name"], task["hosts"]["localhost"]) for play in told["plays"] for task in play["tasks"]]
