@@ -46,21 +46,29 @@ def printed():
 
 def own_network():
     """Goes on in a network namespace of its own, if it can; else says which of the README's ports are taken."""
-    if os.environ.get("FOREBAY_README_NETWORK") == "own":
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            # SIOCGIFFLAGS, SIOCSIFFLAGS and IFF_UP of netdevice(7): the namespace's loopback is down at first.
-            request = struct.pack("16sH14s", b"lo", 0, b"")
-            flags = struct.unpack("16sH14s", fcntl.ioctl(control, 0x8913, request))[1]
-            fcntl.ioctl(control, 0x8914, struct.pack("16sH14s", b"lo", flags | 1, b""))
+    asked = os.environ.get("FOREBAY_README_NETWORK")
+    if asked:
+        raise_loopback()
+        if asked == "probe":
+            sys.exit(0)
         return
-    space = ["unshare", "--user", "--map-root-user", "--net"]
-    if shutil.which("unshare") and subprocess.run([*space, "true"], capture_output=True).returncode == 0:
-        os.execvpe(space[0], [*space, sys.executable, __file__], {**os.environ, "FOREBAY_README_NETWORK": "own"})
+    # Some systems make the namespace and let nobody configure it, so the probe does all that will be done.
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, __file__]
+    probe = {**os.environ, "FOREBAY_README_NETWORK": "probe"}
+    if shutil.which("unshare") and subprocess.run(command, env=probe, capture_output=True).returncode == 0:
+        os.execvpe(command[0], command, {**os.environ, "FOREBAY_README_NETWORK": "own"})
     print("readme: no network namespace can be made here; going on with the machine's own ports", flush=True)
     taken = [port for port in (4566, 4567, 8080, 9001, 9002) if not is_free(port)]
     if taken:
         sys.exit(f"readme: port {', '.join(map(str, taken))} of 127.0.0.1 is taken, and the README's lines need it: free it, or run as a user "
                  "who may make network namespaces (`unshare --user --map-root-user --net true` must succeed)")
+
+
+def raise_loopback():
+    """A new namespace's loopback is down at first: SIOCGIFFLAGS, SIOCSIFFLAGS and IFF_UP of netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        flags = struct.unpack("16sH14s", fcntl.ioctl(control, 0x8913, struct.pack("16sH14s", b"lo", 0, b"")))[1]
+        fcntl.ioctl(control, 0x8914, struct.pack("16sH14s", b"lo", flags | 1, b""))
 
 
 def is_free(port):
