@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 const SUITES: &[(&str, &str)] = &[
     ("demo", "demo.sh"),
     ("cli", "cli.sh"),
+    ("readme", "readme.py"),
     ("boto3", "boto3_suite.py"),
     ("crash", "crash.py"),
     ("drain", "drain.py"),
@@ -42,6 +43,7 @@ const SUITES: &[(&str, &str)] = &[
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
     ("terraform", "terraform/run.py"),
+    ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
 ];
 
@@ -52,6 +54,7 @@ const BESIDE: [&[&str]; 2] = [
     &[
         "crash",
         "moto",
+        "ansible",
         "grpc",
         "grpc-retries",
         "tls",

@@ -1,4 +1,5 @@
-"""Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules.
+"""Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules. Beside it network/main.tf,
+network load balancers: made, changed, destroyed, and a plan is empty after each.
 
 The provider comes from a filesystem mirror: the directory in FOREBAY_TERRAFORM_MIRROR, else one found in the usual places.
 Without Terraform or a mirror this fails, loudly; FOREBAY_TERRAFORM=skip turns that into a loud pass.
@@ -61,12 +62,12 @@ def not_checked(why):
 
 
 class Terraform:
-    """A working directory with main.tf and a state of its own."""
+    """A working directory with a configuration and a state of its own."""
 
-    def __init__(self, directory, environment, variables):
+    def __init__(self, directory, environment, variables, configuration="main.tf"):
         self.directory, self.environment = directory, environment
         directory.mkdir()
-        shutil.copy(HERE / "main.tf", directory)
+        shutil.copy(HERE / configuration, directory)
         (directory / "interop.auto.tfvars.json").write_text(json.dumps(variables))
 
     def run(self, *arguments, codes=(0,)):
@@ -74,7 +75,7 @@ class Terraform:
         began = time.monotonic()
         command = ["terraform", *arguments]
         done = subprocess.run(command, cwd=self.directory, env=self.environment, capture_output=True, text=True)
-        print(f"terraform {' '.join(arguments[:2])}: {done.returncode} in {time.monotonic() - began:.0f} s", flush=True)
+        print(f"terraform {self.directory.name}: {' '.join(arguments[:2])}: {done.returncode} in {time.monotonic() - began:.0f} s", flush=True)
         if done.returncode not in codes:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.returncode, done.stdout
@@ -308,8 +309,8 @@ def nodes(elb):
     return [address["IpAddress"] for zone in zones for address in zone["LoadBalancerAddresses"]]
 
 
-def assert_nothing_left(house, vpc):
-    elb, ec2 = (house.client(service, region=REGION) for service in ("elbv2", "ec2"))
+def assert_nothing_left(house, vpc, region=REGION, suite="interop"):
+    elb, ec2 = (house.client(service, region=region) for service in ("elbv2", "ec2"))
     for groups in elb.get_paginator("describe_target_groups").paginate():
         assert not groups["TargetGroups"], groups
     for balancers in elb.get_paginator("describe_load_balancers").paginate():
@@ -322,20 +323,18 @@ def assert_nothing_left(house, vpc):
         "RouteTables": ec2.describe_route_tables(Filters=here),
         "NetworkInterfaces": ec2.describe_network_interfaces(Filters=here),
         "InternetGateways": ec2.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [vpc]}]),
-        "Tags": ec2.describe_tags(Filters=[{"Name": "tag:Suite", "Values": ["interop"]}]),
+        "Tags": ec2.describe_tags(Filters=[{"Name": "tag:Suite", "Values": [suite]}]),
     }
     for kind, described in left.items():
         assert not described[kind], (kind, described[kind])
 
 
-def suite(house, samples, directory, port, plugins):
-    from house import wait
-
+def environment_of_terraform(house, directory, plugins):
     (directory / "terraformrc").write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{plugins}"\n  }}\n}}\ndisable_checkpoint = true\n'
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
-    environment = {
+    return {
         **kept,
         "TF_CLI_CONFIG_FILE": str(directory / "terraformrc"),
         "AWS_ENDPOINT_URL": house.api,
@@ -344,6 +343,33 @@ def suite(house, samples, directory, port, plugins):
         "AWS_EC2_METADATA_DISABLED": "true",
         "CHECKPOINT_DISABLE": "1",
     }
+
+
+def network(house, environment, directory):
+    """Network load balancers; what was made, as the state tells it."""
+    from tls import make
+
+    pairs = [make([f"network-{n}.test"]) for n in range(3)]
+    certificates = [{"body": body.decode(), "key": key.decode()} for body, key in pairs]
+    terraform = Terraform(directory / "network", environment, {"certificates": certificates}, "network/main.tf")
+    terraform.run("init", "-input=false", "-no-color")
+    terraform.plan()
+    terraform.apply()
+    terraform.assert_unchanged("right after the network load balancers were made")
+    (terraform.directory / "second.auto.tfvars.json").write_text('{"second": true}')
+    assert_in_place(terraform.plan())
+    terraform.apply()
+    terraform.assert_unchanged("right after the network load balancers were changed")
+    resources = list(terraform.resources())
+    vpc = next(attributes["id"] for _, kind, attributes in resources if kind == "aws_vpc")
+    terraform.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
+    assert_nothing_left(house, vpc, "eu-central-1", "network")
+    print(f"network: {len(resources)} resources made, changed and destroyed; nothing is left", flush=True)
+
+
+def suite(house, samples, directory, port, environment):
+    from house import wait
+
     targets = {group: [{"ip": sample.ip, "port": sample.port} for sample in members] for group, members in samples.items()}
     names = {group: {sample.name for sample in members} for group, members in samples.items()}
     variables = {"port": port, "targets": targets}
@@ -414,7 +440,11 @@ def main():
         }
         house = stack.enter_context(House(pool="127.124.0.0/14"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
-        suite(house, samples, directory, free_port(), plugins)
+        environment = environment_of_terraform(house, directory, plugins)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            beside = pool.submit(network, house, environment, directory)
+            suite(house, samples, directory, free_port(), environment)
+            beside.result()
     print("terraform: good")
 
 

@@ -9,10 +9,10 @@ use forebay_units::Wall;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The smallest reservation.
-const MIN_UNITS: i64 = 100;
-/// The largest reservation of one load balancer.
-const MAX_UNITS: i64 = 15_000;
+/// The smallest and the largest reservation of an application load balancer.
+const APPLICATION_UNITS: (i64, i64) = (100, 15_000);
+/// The same of a network load balancer, for each of its zones.
+const NETWORK_UNITS: (i64, i64) = (2750, 45_000);
 /// Decreases in a day.
 const DECREASES: usize = 2;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,11 +36,7 @@ struct CapacityInput {
 pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: CapacityInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
-    if balancer.kind != BalancerKind::Application {
-        return Err(not_permitted(
-            "Capacity can be reserved only for application load balancers",
-        ));
-    }
+    let (least, most) = bounds(work, &balancer)?;
     let given = input
         .minimum_load_balancer_capacity
         .and_then(|minimum| minimum.capacity_units);
@@ -56,16 +52,14 @@ pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, 
             ));
         }
         (None, true) => None,
-        (Some(units), false) if units > MAX_UNITS => {
-            let text = format!("The capacity of a load balancer cannot be more than {MAX_UNITS} units");
+        (Some(units), false) if units > most => {
+            let text = format!("The capacity of the load balancer cannot be more than {most} units");
             return Err(ApiError::sender("CapacityUnitsLimitExceeded", text));
         }
         (Some(units), false) => match u32::try_from(units) {
-            Ok(units) if i64::from(units) >= MIN_UNITS => Some(units),
+            Ok(units) if i64::from(units) >= least => Some(units),
             _ => {
-                return Err(validation(format!(
-                    "The capacity must be at least {MIN_UNITS} units"
-                )));
+                return Err(validation(format!("The capacity must be at least {least} units")));
             }
         },
     };
@@ -87,6 +81,29 @@ pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, 
     let answer = value(&balancer, work.request.now);
     work.put_balancer(balancer);
     Ok(answer)
+}
+
+/// The smallest and the largest reservation that the load balancer may have.
+fn bounds(work: &Work<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiError> {
+    match balancer.kind {
+        BalancerKind::Application => Ok(APPLICATION_UNITS),
+        BalancerKind::Network => {
+            let listeners = work.region().listeners_of(&balancer.arn);
+            if listeners
+                .iter()
+                .any(|listener| listener.protocol.as_deref() == Some("TLS"))
+            {
+                return Err(not_permitted(
+                    "Capacity cannot be reserved for network load balancers with TLS listeners",
+                ));
+            }
+            let zones = balancer.zones.len() as i64;
+            Ok((NETWORK_UNITS.0 * zones, NETWORK_UNITS.1 * zones))
+        }
+        BalancerKind::Gateway => Err(not_permitted(
+            "Capacity can be reserved only for application and network load balancers",
+        )),
+    }
 }
 
 pub(crate) fn describe_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {

@@ -139,7 +139,7 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError>
             "IPAM pools are not supported by Forebay: leave out IpamPools",
         ));
     }
-    let subnets = resolve_subnets(work, &input.subnets, kind)?;
+    let subnets = resolve_subnets(work, &input.subnets, kind, internal)?;
     let vpc_id = subnets[0].vpc_id.clone();
     let ip_address_type = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
     check_ip_address_type(
@@ -176,8 +176,11 @@ impl LoadBalancer {
 
     /// Whether creating `wanted` again changes nothing.
     fn same_settings(&self, wanted: &LoadBalancer) -> bool {
-        let subnets = |balancer: &LoadBalancer| -> Vec<String> {
-            balancer.zones.iter().map(|zone| zone.subnet_id.clone()).collect()
+        let subnets = |balancer: &LoadBalancer| -> Vec<_> {
+            let zones = balancer.zones.iter();
+            zones
+                .map(|zone| (zone.subnet_id.clone(), zone.private_ipv4, zone.ipv6))
+                .collect()
         };
         let groups = |balancer: &LoadBalancer| {
             let mut groups = balancer.security_groups.clone();
@@ -269,11 +272,23 @@ fn zone_values(zones: &[BalancerZone], dialect: Dialect) -> Vec<Value> {
                 .address
                 .iter()
                 .map(|address| json!({"IpAddress": address.to_string()}));
-            value["LoadBalancerAddresses"] = addresses.collect();
+            value["LoadBalancerAddresses"] = addresses.chain(asked_addresses(zone)).collect();
         }
         value
     };
     zones.iter().map(one).collect()
+}
+
+/// The addresses that a network load balancer asked for in this zone.
+fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
+    let mut value = json!({});
+    if let Some(address) = zone.private_ipv4 {
+        value["PrivateIPv4Address"] = json!(address);
+    }
+    if let Some(address) = zone.ipv6 {
+        value["IPv6Address"] = json!(address);
+    }
+    (value != json!({})).then_some(value)
 }
 
 pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
@@ -369,7 +384,7 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
 pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let input: SetInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
-    let subnets = resolve_subnets(work, &input.subnets, balancer.kind)?;
+    let subnets = resolve_subnets(work, &input.subnets, balancer.kind, balancer.internal)?;
     if subnets.iter().any(|subnet| subnet.vpc_id != balancer.vpc_id) {
         return Err(configuration(
             "All subnets must belong to the load balancer's VPC",
@@ -384,9 +399,15 @@ pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let kept = |subnet: &ZoneSubnet| before.iter().find(|zone| zone.subnet_id == subnet.id);
     balancer.zones = subnets
         .into_iter()
-        .map(|subnet| BalancerZone {
-            address: kept(&subnet).and_then(|zone| zone.address),
-            ..subnet.zone()
+        .map(|subnet| {
+            let kept = kept(&subnet);
+            let zone = subnet.zone();
+            BalancerZone {
+                address: kept.and_then(|before| before.address),
+                private_ipv4: zone.private_ipv4.or(kept.and_then(|before| before.private_ipv4)),
+                ipv6: zone.ipv6.or(kept.and_then(|before| before.ipv6)),
+                ..zone
+            }
         })
         .collect();
     let mut balancer = balancer.sorted();

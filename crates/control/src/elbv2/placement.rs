@@ -1,9 +1,11 @@
 //! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
 
+use crate::ec2::records::Subnet;
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
 use crate::operate::Work;
 use crate::state::Dialect;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 
@@ -13,6 +15,10 @@ struct SubnetMapping {
     #[serde(default)]
     subnet_id: String,
     allocation_id: Option<String>,
+    #[serde(rename = "PrivateIPv4Address")]
+    private_ipv4: Option<String>,
+    #[serde(rename = "IPv6Address")]
+    ipv6: Option<String>,
 }
 
 /// An application load balancer needs subnets of this prefix or a shorter one (alb reference, section 1.2).
@@ -32,6 +38,8 @@ pub(crate) struct SubnetsInput {
 pub(crate) struct ZoneSubnet {
     pub(crate) id: String,
     pub(crate) vpc_id: String,
+    pub(crate) private_ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
     zone: String,
 }
 
@@ -41,6 +49,8 @@ impl ZoneSubnet {
             zone: self.zone,
             subnet_id: self.id,
             address: None,
+            private_ipv4: self.private_ipv4,
+            ipv6: self.ipv6,
         }
     }
 }
@@ -49,26 +59,19 @@ pub(crate) fn resolve_subnets(
     work: &Work<'_>,
     input: &SubnetsInput,
     kind: BalancerKind,
+    internal: bool,
 ) -> Result<Vec<ZoneSubnet>, ApiError> {
     if !input.subnets.is_empty() && !input.subnet_mappings.is_empty() {
         return Err(validation(
             "You must specify either subnets or subnet mappings, not both",
         ));
     }
-    let mapped = input.subnet_mappings.iter().map(|mapping| &mapping.subnet_id);
-    let ids: Vec<&String> = input.subnets.iter().chain(mapped).collect();
-    if kind == BalancerKind::Application
-        && input
-            .subnet_mappings
-            .iter()
-            .any(|mapping| mapping.allocation_id.is_some())
-    {
-        return Err(configuration(
-            "You cannot specify Elastic IP addresses for an application load balancer",
-        ));
-    }
+    check_mappings(work, &input.subnet_mappings, kind, internal)?;
+    let plain = input.subnets.iter().map(|id| (id, None));
+    let mapped = input.subnet_mappings.iter();
+    let mapped = mapped.map(|mapping| (&mapping.subnet_id, Some(mapping)));
     let mut found: Vec<ZoneSubnet> = Vec::new();
-    for id in ids {
+    for (id, mapping) in plain.chain(mapped) {
         let Some(subnet) = work.region().subnets.get(id) else {
             return Err(ApiError::sender(
                 "SubnetNotFound",
@@ -90,10 +93,16 @@ pub(crate) fn resolve_subnets(
             let text = format!("Subnet '{id}' must have a CIDR block of at least /{LONGEST_PREFIX}");
             return Err(ApiError::sender("InvalidSubnet", text));
         }
+        let (private_ipv4, ipv6) = match mapping {
+            Some(mapping) => mapping.addresses(subnet)?,
+            None => (None, None),
+        };
         found.push(ZoneSubnet {
             id: id.clone(),
             vpc_id: subnet.vpc_id.clone(),
             zone: subnet.zone.clone(),
+            private_ipv4,
+            ipv6,
         });
     }
     if found.is_empty() {
@@ -105,6 +114,70 @@ pub(crate) fn resolve_subnets(
         ));
     }
     Ok(found)
+}
+
+/// What a mapping says beside its subnet must fit the load balancer.
+fn check_mappings(
+    work: &Work<'_>,
+    mappings: &[SubnetMapping],
+    kind: BalancerKind,
+    internal: bool,
+) -> Result<(), ApiError> {
+    for mapping in mappings {
+        if let Some(id) = &mapping.allocation_id {
+            if kind == BalancerKind::Application {
+                return Err(configuration(
+                    "You cannot specify Elastic IP addresses for an application load balancer",
+                ));
+            }
+            // There are no Elastic IP addresses here, so this one does not exist.
+            if work.dialect() == Dialect::Aws {
+                let text = format!("The allocation ID '{id}' does not exist");
+                return Err(ApiError::sender("AllocationIdNotFound", text));
+            }
+        }
+        let named = mapping.private_ipv4.is_some() || mapping.ipv6.is_some();
+        if named && kind != BalancerKind::Network && work.dialect() == Dialect::Aws {
+            return Err(configuration(
+                "You can specify the addresses of a load balancer only if its type is network",
+            ));
+        }
+        if mapping.private_ipv4.is_some() && !internal && work.dialect() == Dialect::Aws {
+            return Err(configuration(
+                "You can specify private IPv4 addresses only for an internal load balancer",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl SubnetMapping {
+    /// The addresses that it names, both of the subnet.
+    fn addresses(&self, subnet: &Subnet) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), ApiError> {
+        let foreign = |address: &str| {
+            configuration(format!(
+                "The address '{address}' is not in the CIDR block of the subnet '{}'",
+                subnet.id
+            ))
+        };
+        let private_ipv4 = match &self.private_ipv4 {
+            Some(text) => match text.parse() {
+                Ok(address) if subnet.cidr.contains(&address) => Some(address),
+                _ => return Err(foreign(text)),
+            },
+            None => None,
+        };
+        let ipv6 = match &self.ipv6 {
+            Some(text) => match text.parse() {
+                Ok(address) if subnet.ipv6_cidr.is_some_and(|block| block.contains(&address)) => {
+                    Some(address)
+                }
+                _ => return Err(foreign(text)),
+            },
+            None => None,
+        };
+        Ok((private_ipv4, ipv6))
+    }
 }
 
 pub(crate) fn resolve_security_groups(

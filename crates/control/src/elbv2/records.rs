@@ -1,6 +1,6 @@
 //! Elastic Load Balancing's records, as the store keeps them.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use forebay_model::{Action, Condition, HealthCheck, Priority, Transform};
 use forebay_units::Wall;
@@ -51,6 +51,12 @@ pub struct BalancerZone {
     pub subnet_id: String,
     /// The node's address; none for kinds that carry no traffic.
     pub address: Option<IpAddr>,
+    /// The address of its subnet that a network load balancer asked for (told only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_ipv4: Option<Ipv4Addr>,
+    /// The same in the subnet's IPv6 network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 /// A capacity reservation.

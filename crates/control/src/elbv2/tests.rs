@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 mod attributes;
+mod network;
 mod rules;
 
 #[test]
