@@ -1,6 +1,6 @@
 //! Decides who may start now: slots, permits and the queue of a target group that has limits.
 //! Never reads a clock, never draws ambient randomness, never touches a socket.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod drain;
 mod figures;

@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Lines of a file without its tests.
 const FILE_LINES: usize = 500;
-/// Lines of a function.
-const FUNCTION_LINES: usize = 70;
 
 struct Tidy {
     root: PathBuf,
-    /// `path` or `path::function`, and why it may be longer.
+    /// Which may be longer, and why.
     longer: BTreeMap<String, String>,
     used: Vec<String>,
     faults: Vec<String>,
@@ -145,11 +143,6 @@ impl Tidy {
             if lines > FILE_LINES {
                 self.too_long(name.clone(), lines, FILE_LINES);
             }
-            for (function, lines) in functions(text) {
-                if lines > FUNCTION_LINES {
-                    self.too_long(format!("{name}::{function}"), lines, FUNCTION_LINES);
-                }
-            }
         }
     }
 
@@ -221,45 +214,5 @@ impl Tidy {
                 self.faults.push(format!("{name}: no `mod {word};` names it"));
             }
         }
-    }
-}
-
-/// Functions and their lines, by rustfmt's indentation: from `fn` to the closing brace under it.
-fn functions(text: &str) -> Vec<(String, usize)> {
-    let mut found = Vec::new();
-    let lines: Vec<&str> = text.lines().take(without_tests(text)).collect();
-    for (index, line) in lines.iter().enumerate() {
-        let body = line.trim_start();
-        let indent = line.len() - body.len();
-        let words = body
-            .trim_start_matches("pub(crate) ")
-            .trim_start_matches("pub(super) ")
-            .trim_start_matches("pub ");
-        let words = words.trim_start_matches("const ").trim_start_matches("async ");
-        let Some(rest) = words.strip_prefix("fn ") else {
-            continue;
-        };
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
-        let end = lines[index..].iter().position(|line| {
-            line.len() > indent && line[indent..].starts_with('}') && line[..indent].trim().is_empty()
-        });
-        if let Some(end) = end {
-            found.push((name, end + 1));
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_end_at_their_brace() {
-        let text = "impl X {\n    pub fn a(&self) {\n        b();\n    }\n}\nfn c() {\n}\n#[cfg(test)]\nmod tests {\n    fn d() {\n    }\n}\n";
-        assert_eq!(functions(text), [("a".to_owned(), 3), ("c".to_owned(), 2)]);
     }
 }
