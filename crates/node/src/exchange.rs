@@ -2,151 +2,46 @@
 //! what came of it.
 
 use crate::answer::Answer;
-use crate::gate::Ticket;
-use crate::load::InFlight;
+use crate::in_flight::InFlight;
 use crate::mind::Mind;
-use crate::picture::{GroupView, ListenerView, Picture, TargetId, TargetView, ZoneId};
+use crate::picture::{GroupView, ListenerView, Picture};
 use crate::reason::Reason;
+use crate::request::Request;
 use crate::reuse::Reuse;
 use crate::stats::BalancerStats;
 use crate::turnstile::Working;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
-use core::time::Duration;
+use counts::{count, count_answer, count_own, count_reason};
 use forebay_health::RoutingReason;
-use forebay_model::{Concurrency, ProtocolVersion};
+use forebay_model::Concurrency;
 use forebay_routing::{Facts, Route};
-use forebay_units::{Mono, Wall};
+use forebay_units::Mono;
+use leave::Leave;
 use line::Line;
+use state::{ATTEMPTS, ATTEMPTS_FAIL_OPEN};
 use std::sync::Arc;
 
 mod again;
+mod counts;
 mod failure;
+mod leave;
 mod line;
 mod outcome;
 mod own;
 mod record;
 mod refusal;
+mod slots;
+mod state;
+mod step;
+mod stickiness;
 mod sticky;
 
-pub use again::Candidate;
+pub use leave::Candidate;
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
+pub use state::Exchange;
+pub use step::{Rewritten, Step};
 pub use sticky::{CookieValue, Cookies, cookie};
-
-/// Connections tried for one request among healthy targets, the first included. A refused target is out at once, so
-/// this many are needed only when many die together.
-const ATTEMPTS: usize = 64;
-/// The same when the group fails open: all targets may be dead, and each request would knock at each of them.
-const ATTEMPTS_FAIL_OPEN: usize = 4;
-
-/// A request, as far as decisions go.
-pub struct Request<'a> {
-    /// What rules see.
-    pub facts: Facts<'a>,
-    /// `http` or `https`: how the client came.
-    pub protocol: &'a str,
-    /// The zone of the node it came to.
-    pub zone: ZoneId,
-    /// What its client speaks.
-    pub speaks: Speaks,
-    /// When it came, as clocks on walls have it.
-    pub wall: Wall,
-    /// It asks for a WebSocket.
-    pub upgrade: bool,
-    /// The path that rules see, if it is not the facts' own (whose normal form they see otherwise).
-    pub rule_path: Option<&'a [u8]>,
-}
-
-/// What a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
-    /// HTTP/1.
-    Http1,
-    /// HTTP/2.
-    Http2 {
-        /// Its content type is gRPC's.
-        grpc: bool,
-        /// Its method is POST.
-        post: bool,
-    },
-}
-
-impl Speaks {
-    /// Whether a request may go to targets that speak `version` (ALB's table; otherwise 464).
-    pub fn fits(self, version: ProtocolVersion) -> bool {
-        match (self, version) {
-            (Speaks::Http1 | Speaks::Http2 { grpc: false, .. }, ProtocolVersion::Http1) => true,
-            (Speaks::Http2 { .. }, ProtocolVersion::Http2) => true,
-            (Speaks::Http2 { grpc, post }, ProtocolVersion::Grpc) => grpc || post,
-            (Speaks::Http1, _) | (Speaks::Http2 { .. }, ProtocolVersion::Http1) => false,
-        }
-    }
-}
-
-/// What a rule's transforms made of the request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rewritten {
-    /// The Host to send.
-    pub host: Option<Vec<u8>>,
-    /// The path and query to send.
-    pub url: Option<Vec<u8>>,
-}
-
-/// What to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Send this answer.
-    Answer(Box<Answer>),
-    /// Send the request to this target and report the outcome.
-    Send {
-        /// To whom.
-        target: Arc<TargetView>,
-        /// Over which connections.
-        reuse: Reuse,
-    },
-    /// Wait until the ticket is ready, then report [`Outcome::Released`]; past the deadline, [`Outcome::Late`].
-    Wait {
-        /// Tells when the wait is over.
-        ticket: Arc<Ticket>,
-        /// The deadline.
-        until: Mono,
-    },
-    /// Pass the target's answer on.
-    Relay,
-    /// The answer has begun and can't be completed: close the client's connection, so that it sees the cut.
-    Abort,
-}
-
-/// A request under way.
-#[derive(Debug)]
-pub struct Exchange {
-    record: Record,
-    zone: ZoneId,
-    speaks: Speaks,
-    safe: bool,
-    /// Targets that refused. Allocates only when one did.
-    refused: Vec<TargetId>,
-    attempts: usize,
-    in_flight: Option<InFlight>,
-    /// Allocates only where its rule or its group is sticky.
-    sticky: Option<Box<sticky::Sticky>>,
-    /// What its group allows it beyond one target.
-    leave: again::Leave,
-    /// For how long its target wants to be left alone, if it said so.
-    wait: Option<Duration>,
-    /// Why all targets of its group get traffic, if its client is to be told.
-    open: Option<RoutingReason>,
-    /// How it waits for a slot. Allocates only in groups that have a gate.
-    line: Option<Box<Line>>,
-    /// At an agent: what it holds there.
-    working: Option<Working>,
-}
-
-/// Adds one to a counter that only this worker writes.
-fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
-}
 
 /// Methods that ask for no effect (RFC 9110 section 9.2.1), so that doing them twice does no harm.
 fn is_safe(method: &[u8]) -> bool {
@@ -171,7 +66,7 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
-            leave: again::Leave::default(),
+            leave: Leave::default(),
             wait: None,
             open: None,
             line: None,
@@ -305,7 +200,7 @@ impl Exchange {
 
     /// Notes what only the first target of a request changes.
     fn first(&mut self, group: &GroupView, slot: &InFlight, mind: &mut Mind, stats: &BalancerStats) {
-        self.leave = again::Leave::of(group);
+        self.leave = Leave::of(group);
         if self.leave.earns() {
             mind.earn(group.id);
         }
@@ -468,22 +363,13 @@ impl Exchange {
         if let Some(status) = own {
             let stats = listener.balancer.stats.of(mind.worker);
             count_own(stats, status);
-            refusal::count_reason(stats, self.record.reason);
+            count_reason(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
             count_answer(target, status, mind);
         }
         &self.record
     }
-}
-
-fn count_answer(target: &TargetView, status: u16, mind: &Mind) {
-    let answers = &target.stats.totals.of(mind.worker).answers;
-    count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
-}
-
-fn count_own(stats: &BalancerStats, status: u16) {
-    count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
 }
 
 #[cfg(test)]

@@ -4,24 +4,25 @@
 //! Groups without limits have none. Whoever changes something drains the gate before the lock is let go, so that no slot
 //! stays free while a request that may use it waits; wakers are called after that.
 
-use crate::load::InFlight;
+use crate::ids::TargetId;
+use crate::load::Counted;
 use crate::lock::lock;
-use crate::picture::{TargetId, TargetView};
+use crate::target::TargetView;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
-use forebay_admission::{Arrival, Figures, Gate, Leaving, Limit, Member, Place, Refusal, Rules, Verdict};
-use forebay_units::{Mono, Stream};
+use forebay_admission::{Figures, Gate, Limit, Member, Refusal, Rules};
+use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
+pub(crate) type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 
 /// What came of waiting: a slot with its permit, or a refusal.
-type Released = Result<(InFlight, Option<WorkId>), Refusal>;
+pub(crate) type Released = Result<(Counted, Option<WorkId>), Refusal>;
 
 /// A waiting request's hold on its verdict. Poll it until it is ready.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ impl Ticket {
         waits.waker.take()
     }
 
-    fn take(&self) -> Option<(Duration, Released)> {
+    pub(crate) fn take(&self) -> Option<(Duration, Released)> {
         let mut waits = lock(&self.0);
         let over = waits.over.take();
         waits.taken |= over.is_some();
@@ -134,7 +135,7 @@ impl GroupGate {
     }
 
     /// Does something at the gate, and lets through who may pass then.
-    fn with<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Inner, Mono) -> T) -> T {
+    pub(crate) fn with<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Inner, Mono) -> T) -> T {
         let mut wakers = Vec::new();
         let mut timed = lock(&self.timed);
         timed.now = now.map_or(timed.now, |now| timed.now.max(now));
@@ -145,7 +146,7 @@ impl GroupGate {
             // worker has yet to fetch the slot.
             let outcome = released
                 .outcome
-                .map(|slot| (InFlight::new(slot.target), slot.permit));
+                .map(|slot| (Counted::new(slot.target), slot.permit));
             wakers.extend(released.waiter.deliver(released.waited, outcome));
         }
         let waiting = gate.waiting();
@@ -158,10 +159,16 @@ impl GroupGate {
         result
     }
 
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
         if let Some(demand) = self.demand.get() {
             demand();
         }
+    }
+
+    /// A permit whose request never reached its agent, or perhaps not: to be returned.
+    pub(crate) fn give_back(&self, target: TargetId, id: WorkId) {
+        lock(&self.unused).entry(target).or_default().push(id);
+        self.tell();
     }
 
     pub(crate) fn set_rules(&self, now: Mono, rules: Rules) {
@@ -177,28 +184,6 @@ impl GroupGate {
         self.with(Some(now), |gate, now| gate.arrange(now, members));
         // For whom requests wait may have changed, though their number has not.
         self.tell();
-    }
-
-    /// A request has come.
-    pub(crate) fn arrive(self: &Arc<Self>, now: Mono, arrival: &Arrival<'_>, draws: &mut Stream) -> Arrived {
-        let mut ticket = None;
-        let verdict = self.with(Some(now), |gate, now| {
-            gate.arrive(now, arrival, draws, || {
-                Arc::clone(ticket.insert(Arc::new(Ticket::default())))
-            })
-        });
-        match verdict {
-            Verdict::Admitted(slot) => {
-                Arrived::Admitted(Pass::admit(self, InFlight::new(slot.target), slot.permit))
-            }
-            Verdict::Waits(place) => Arrived::Waits(Waiting {
-                gate: Arc::clone(self),
-                place: Some(place),
-                // A gate that lets someone wait has asked for the ticket.
-                ticket: ticket.unwrap_or_default(),
-            }),
-            Verdict::Refused(refusal) => Arrived::Refused(refusal),
-        }
     }
 
     /// The target says that it has no slot: one less is used until then.
@@ -265,118 +250,5 @@ impl GroupGate {
     /// Its figures now.
     pub fn figures(&self) -> Figures {
         lock(&self.timed).gate.figures()
-    }
-}
-
-/// What came of asking for a slot.
-pub(crate) enum Arrived {
-    Admitted(InFlight),
-    Waits(Waiting),
-    Refused(Refusal),
-}
-
-/// A place in the queue; given up when dropped.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    gate: Arc<GroupGate>,
-    place: Option<Place>,
-    ticket: Arc<Ticket>,
-}
-
-impl Waiting {
-    pub(crate) fn ticket(&self) -> Arc<Ticket> {
-        Arc::clone(&self.ticket)
-    }
-
-    /// What came of it, once the ticket is ready.
-    pub(crate) fn over(&mut self) -> Option<(Duration, Result<InFlight, Refusal>)> {
-        let (waited, released) = self.ticket.take()?;
-        self.place = None;
-        let admit = |(slot, permit)| Pass::admit(&self.gate, slot, permit);
-        Some((waited, released.map(admit)))
-    }
-
-    /// The deadline has come. None if the wait was over before.
-    pub(crate) fn late(&mut self, now: Mono) -> Option<Refusal> {
-        let place = self.place.take()?;
-        let left = self
-            .gate
-            .with(Some(now), |gate, now| gate.leave(now, place, Leaving::Late))?;
-        Some(left.1)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.gate
-                .with(None, |gate, now| gate.leave(now, place, Leaving::Gone));
-        }
-        // What was handed out and not fetched goes to the next.
-        drop(self.over());
-    }
-}
-
-/// A slot in use. Free again when dropped.
-#[derive(Debug)]
-pub(crate) struct Pass {
-    gate: Arc<GroupGate>,
-    target: TargetId,
-    permit: Option<WorkId>,
-    sent: bool,
-    /// The agent has seen the permit: it counts the slot from there on.
-    seen: bool,
-    took: Option<Duration>,
-    /// When it ended, if that was said.
-    ended: Option<Mono>,
-}
-
-impl Pass {
-    fn admit(gate: &Arc<GroupGate>, slot: InFlight, permit: Option<WorkId>) -> InFlight {
-        let pass = Pass {
-            gate: Arc::clone(gate),
-            target: slot.target().id,
-            permit,
-            sent: false,
-            seen: false,
-            took: None,
-            ended: None,
-        };
-        slot.with_pass(Box::new(pass))
-    }
-
-    pub(crate) fn permit(&self) -> Option<WorkId> {
-        self.permit
-    }
-
-    /// The request is about to be sent.
-    pub(crate) fn sending(&mut self) {
-        if self.permit.is_some() && !self.sent {
-            self.sent = true;
-            self.gate.channels.requests.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// An answer has come: the agent knows of the permit.
-    pub(crate) fn seen(&mut self) {
-        self.seen = true;
-    }
-
-    /// It ends now; `took` how long a success took.
-    pub(crate) fn ends(&mut self, now: Mono, took: Option<Duration>) {
-        self.ended = Some(now);
-        self.took = took;
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        let (target, took) = (self.target.0, self.took);
-        self.gate
-            .with(self.ended, |gate, now| gate.release(now, target, took));
-        if let Some(id) = self.permit.filter(|_| !self.seen) {
-            lock(&self.gate.unused).entry(self.target).or_default().push(id);
-            self.gate.tell();
-        }
     }
 }

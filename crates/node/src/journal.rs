@@ -2,7 +2,8 @@
 //! writes lines about it; everything is lent, nothing is copied here.
 
 use crate::exchange::Record;
-use crate::picture::{BalancerView, NodeView, ZoneId};
+use crate::ids::ZoneId;
+use crate::picture::{BalancerView, NodeView};
 use crate::trace::{Sampling, SpanContext};
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -1,8 +1,9 @@
 //! What one worker keeps between requests to decide by: turns, its random stream, how long successes take, and slots that
 //! failed and still count.
 
-use crate::load::{Held, InFlight};
-use crate::picture::{GroupId, GroupView, Picture, TargetId, ZoneId};
+use crate::ids::{GroupId, TargetId, ZoneId};
+use crate::in_flight::{Held, InFlight};
+use crate::picture::{GroupView, Picture};
 use crate::roster::Side;
 use crate::stats::TargetStats;
 use core::sync::atomic::Ordering::Relaxed;
@@ -159,7 +160,7 @@ impl Table<'_> {
         &self.group.stats[self.eligible[seat] as usize]
     }
 
-    fn view(&self, seat: usize) -> &std::sync::Arc<crate::picture::TargetView> {
+    fn view(&self, seat: usize) -> &std::sync::Arc<crate::target::TargetView> {
         &self.group.targets[self.eligible[seat] as usize]
     }
 }
@@ -201,6 +202,7 @@ impl Seats for Table<'_> {
     }
 
     fn take_least(&self, draws: &mut Stream) -> Option<InFlight> {
-        self.group.roster.take_least(self.side, self.refused, draws)
+        let taken = self.group.roster.take_least(self.side, self.refused, draws);
+        taken.map(InFlight::from)
     }
 }

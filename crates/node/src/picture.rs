@@ -2,37 +2,20 @@
 //! whole; only counters behind it change.
 
 use crate::gate::GroupGate;
+use crate::ids::{GroupId, ListenerId, ZoneId};
 use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::target::TargetView;
 use crate::turnstile::Turnstile;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use forebay_health::RoutingReason;
 use forebay_model::{
     Algorithm, BalancerSettings, Concurrency, ListenerSettings, Protocol, ProtocolVersion, QueueSettings,
-    Secret, Stickiness, TargetTls, TlsBlueprint,
+    Secret, Stickiness, TlsBlueprint,
 };
 use forebay_routing::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident),*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u64);
-    )*};
-}
-
-ids! {
-    /// A listener, for as long as it exists; never used again.
-    ListenerId,
-    /// A target group, for as long as it exists; never used again.
-    GroupId,
-    /// A target of a group, for as long as it is registered; never used again.
-    TargetId,
-    /// A zone.
-    ZoneId
-}
 
 /// Everything workers decide by.
 #[derive(Debug, Default)]
@@ -214,23 +197,4 @@ impl GroupView {
                 .map_or(NONE, |entry| &entry.1),
         }
     }
-}
-
-/// A target.
-#[derive(Debug)]
-pub struct TargetView {
-    /// Which.
-    pub id: TargetId,
-    /// The id it was registered by.
-    pub name: String,
-    /// The port it was registered with.
-    pub port: u16,
-    /// Where it is reached.
-    pub address: SocketAddr,
-    /// How connections to it are secured.
-    pub tls: TargetTls,
-    /// What is spoken to it.
-    pub version: ProtocolVersion,
-    /// Counters, shared by all pictures and workers.
-    pub stats: Arc<TargetStats>,
 }

@@ -6,12 +6,12 @@
 //! idempotent, so the board cannot drift; and since marks, the flag and the counts are sequentially consistent, switching
 //! the order on misses no change: either the changer sees the flag, or the seeder sees the count.
 
-use crate::load::InFlight;
+use crate::ids::{TargetId, ZoneId};
+use crate::load::Counted;
 use crate::lock::lock;
-use crate::marks::Marks;
-use crate::picture::{TargetId, TargetView, ZoneId};
-use crate::stats::{NO_SEAT, TargetStats};
-use core::sync::atomic::AtomicBool;
+use crate::shared_load::{NO_SEAT, SharedLoad};
+use crate::stats::TargetStats;
+use crate::target::TargetView;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use forebay_balance::Board;
 use forebay_units::Stream;
@@ -26,10 +26,7 @@ pub(crate) type Sides = BTreeMap<Side, Vec<Arc<TargetView>>>;
 /// One per group; outlives pictures.
 #[derive(Debug, Default)]
 pub struct Roster {
-    ordered: AtomicBool,
-    weighted: AtomicBool,
-    timed: AtomicBool,
-    marks: Marks,
+    pub(crate) shared: Arc<SharedLoad>,
     order: Mutex<Order>,
     /// Who stands where, as the slow path last said. Locked by the slow path only.
     arranged: Mutex<Sides>,
@@ -93,44 +90,24 @@ impl Order {
 impl Roster {
     /// Whether some target's weight may be less than full.
     pub fn is_weighted(&self) -> bool {
-        self.weighted.load(Relaxed)
+        self.shared.is_weighted()
     }
 
     pub(crate) fn set_weighted(&self, weighted: bool) {
-        self.weighted.store(weighted, Relaxed);
-    }
-
-    /// Whether someone asks for latencies.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed.load(Relaxed)
+        self.shared.set_weighted(weighted);
     }
 
     pub(crate) fn set_timed(&self, timed: bool) {
-        self.timed.store(timed, Relaxed);
-    }
-
-    /// A target's count or weight was changed: the order must know.
-    pub(crate) fn changed(&self, stats: &TargetStats) {
-        if self.ordered.load(SeqCst) {
-            let seat = stats.seat.load(SeqCst);
-            if seat != NO_SEAT {
-                self.marks.set(seat);
-            }
-        }
+        self.shared.set_timed(timed);
     }
 
     /// Takes a target of least load over weight and counts the request there: no two workers take the same last place.
-    pub(crate) fn take_least(
-        &self,
-        side: Side,
-        refused: &[TargetId],
-        draws: &mut Stream,
-    ) -> Option<InFlight> {
-        if !self.ordered.load(SeqCst) {
+    pub(crate) fn take_least(&self, side: Side, refused: &[TargetId], draws: &mut Stream) -> Option<Counted> {
+        if !self.shared.ordered.load(SeqCst) {
             return None;
         }
         let mut order = lock(&self.order);
-        self.marks.take(|seat| order.set(seat));
+        self.shared.marks.take(|seat| order.set(seat));
         let mut besides = Vec::new();
         loop {
             let board = order.board(side)?;
@@ -150,14 +127,14 @@ impl Roster {
             let view = Arc::clone(view);
             stats.in_flight.fetch_add(1, SeqCst);
             order.set(seat);
-            return Some(InFlight::counted(view, before));
+            return Some(Counted::already(view, before));
         }
     }
 
     /// Says who may be picked from each side: at once for all workers, whatever picture they decide by. Costs a
     /// comparison of all members, outside the lock; the lock is held for what has changed.
     pub(crate) fn arrange(&self, wanted: Sides) {
-        self.ordered.store(true, SeqCst);
+        self.shared.ordered.store(true, SeqCst);
         let mut arranged = lock(&self.arranged);
         let gone = missing(&arranged, &wanted);
         let new = missing(&wanted, &arranged);
@@ -176,7 +153,7 @@ impl Roster {
 
     /// Keeps no order, and no target.
     pub(crate) fn dissolve(&self) {
-        self.ordered.store(false, SeqCst);
+        self.shared.ordered.store(false, SeqCst);
         lock(&self.arranged).clear();
         let mut order = lock(&self.order);
         for (_, stats) in order.views.iter().flatten() {

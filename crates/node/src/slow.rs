@@ -1,10 +1,12 @@
 //! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
 
 use crate::gate::{ChannelOrder, GroupGate};
+use crate::ids::{GroupId, ListenerId, TargetId, ZoneId};
 use crate::journal::Watch;
-use crate::picture::{BalancerView, GroupId, GroupView, ListenerId, Picture, TargetId, TargetView, ZoneId};
+use crate::picture::{BalancerView, GroupView, Picture};
 use crate::roster::Roster;
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::target::TargetView;
 use crate::turnstile::Turnstile;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
@@ -140,7 +142,7 @@ struct Group {
 
 impl Group {
     fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
-        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster)))
+        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster.shared)))
     }
 
     fn is_probed(&self, target: &Target) -> bool {

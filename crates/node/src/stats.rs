@@ -1,7 +1,7 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
 use crate::reason::Reason;
-use crate::roster::Roster;
+use crate::shared_load::{NO_SEAT, SharedLoad};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::time::Duration;
@@ -108,9 +108,6 @@ impl Default for LatencyTotals {
     }
 }
 
-/// A target that stands on no board.
-pub(crate) const NO_SEAT: u32 = u32::MAX;
-
 /// What is known of a target by all workers. Outlives pictures. What algorithms read comes first, on one cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -124,7 +121,7 @@ pub struct TargetStats {
     /// Where it stands in its group's order; changed under the order's lock.
     pub(crate) seat: AtomicU32,
     /// What it shares with its group.
-    pub(crate) roster: Arc<Roster>,
+    pub(crate) shared: Arc<SharedLoad>,
     /// [`PeakLatency`].
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
@@ -145,8 +142,8 @@ impl Default for TargetStats {
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers, of a target of the group with this roster.
-    pub(crate) fn new(workers: usize, roster: Arc<Roster>) -> TargetStats {
+    /// Zeros, for this many workers, of a target of the group that shares this.
+    pub(crate) fn new(workers: usize, shared: Arc<SharedLoad>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
@@ -155,7 +152,7 @@ impl TargetStats {
             peak: AtomicU64::new(0),
             medians: Default::default(),
             latencies: OnceLock::new(),
-            roster,
+            shared,
             cut: AtomicBool::new(false),
             totals: Shards::new(workers),
         }
@@ -175,6 +172,11 @@ impl TargetStats {
         self.in_flight.load(SeqCst) + self.held.load(SeqCst)
     }
 
+    /// Its load was changed: the group's order must know.
+    pub(crate) fn changed(&self) {
+        self.shared.changed(&self.seat);
+    }
+
     /// Its weight now.
     pub fn weight(&self) -> Weight {
         Weight::from_parts(self.weight.load(Relaxed))
@@ -184,7 +186,7 @@ impl TargetStats {
     pub(crate) fn weigh(&self, weight: Weight) -> bool {
         let changed = self.weight.swap(weight.parts(), SeqCst) != weight.parts();
         if changed {
-            self.roster.changed(self);
+            self.changed();
         }
         changed
     }
@@ -192,7 +194,7 @@ impl TargetStats {
     /// Takes the latency of a request that was picked when the load was `load`, if someone asks for latencies. Two workers
     /// that write at once lose one of the two, which an average bears. `peak` and `typical` differ for failures only.
     pub(crate) fn measure(&self, now: Mono, load: u32, peak: Duration, typical: Duration) {
-        if !self.roster.is_timed() {
+        if !self.shared.is_timed() {
             return;
         }
         let peak = PeakLatency(self.peak.load(Relaxed)).with(now, peak);

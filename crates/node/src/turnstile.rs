@@ -2,8 +2,8 @@
 //!
 //! A listener that has one stands beside its target: requests need a permit, and what goes on is as it came.
 
-use crate::exchange::{Request, Speaks};
 use crate::reason::Reason;
+use crate::request::{Request, Speaks};
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use forebay_admission::permits::{self, Work, WorkId};
@@ -185,7 +185,7 @@ impl Drop for Working {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::ZoneId;
+    use crate::ids::ZoneId;
     use forebay_admission::permits::Output;
     use forebay_routing::{Facts, Headers};
     use forebay_units::Wall;

@@ -1,55 +1,18 @@
 //! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
 
-use super::{Exchange, count, count_answer};
-use crate::Step;
-use crate::load::InFlight;
+use super::counts::{count, count_answer};
+use super::leave::Candidate;
+use super::state::Exchange;
+use super::step::Step;
+use crate::in_flight::InFlight;
 use crate::mind::Mind;
-use crate::picture::{GroupView, ListenerView, Picture};
+use crate::picture::{ListenerView, Picture};
 use crate::stats::BalancerStats;
 use core::time::Duration;
 use forebay_units::Mono;
 
 /// The longest time for which a target's Retry-After keeps a slot from being used.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// What its group allows a request.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Leave {
-    /// Times it may still be sent to another target.
-    retries: u8,
-    /// 429 and 503 mean that the target had no slot and did nothing.
-    push_back: bool,
-}
-
-/// An answer whose head came, and nothing of which has gone on.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate {
-    /// Its status.
-    pub status: u16,
-    /// What its Retry-After says.
-    pub retry_after: Option<Duration>,
-    /// The whole request is still at hand and can be sent again.
-    pub replayable: bool,
-    /// An agent says that it does not know the request's permit, so that its application never saw the request.
-    pub permit_refused: bool,
-}
-
-impl Leave {
-    pub(super) fn of(group: &GroupView) -> Leave {
-        Leave {
-            retries: group.retries,
-            push_back: group.push_back,
-        }
-    }
-
-    pub(super) fn earns(self) -> bool {
-        self.retries > 0
-    }
-
-    pub(super) fn is_push_back(self, status: u16) -> bool {
-        self.push_back && matches!(status, 429 | 503)
-    }
-}
 
 impl Exchange {
     /// Whether an answer with this status may be kept from the client and the request be sent again: then ask

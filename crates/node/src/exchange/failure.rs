@@ -1,12 +1,16 @@
 //! Connections that fail: what may be sent again, over which connection and to whom.
 
-use super::{ATTEMPTS, ConnectError, Death, Exchange, Sent, Step, count};
-use crate::load::InFlight;
+use super::counts::count;
+use super::outcome::{ConnectError, Death, Sent};
+use super::state::{ATTEMPTS, Exchange};
+use super::step::Step;
+use crate::in_flight::InFlight;
 use crate::mind::Mind;
-use crate::picture::{Picture, TargetView};
+use crate::picture::Picture;
 use crate::reason::Reason;
 use crate::reuse::Reuse;
 use crate::stats::BalancerStats;
+use crate::target::TargetView;
 use core::time::Duration;
 use forebay_units::Mono;
 use std::sync::Arc;

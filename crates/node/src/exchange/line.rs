@@ -1,44 +1,28 @@
-//! Requests that need a slot: asking for one, waiting for one, and what came of it.
+//! One request's claim to a slot.
 
-use super::{Exchange, Request, Speaks, Step};
-use crate::answer::Answer;
-use crate::gate::{Arrived, GroupGate, Waiting};
-use crate::load::InFlight;
-use crate::mind::Mind;
-use crate::picture::{GroupView, ListenerView, Picture};
-use crate::reason::Reason;
-use crate::stats::BalancerStats;
+use crate::picture::ListenerView;
+use crate::request::{Request, Speaks};
+use crate::waiting::Waiting;
 use core::time::Duration;
-use forebay_admission::permits::WorkId;
-use forebay_admission::{Arrival, Refusal, Why};
-use forebay_model::{Concurrency, Priority, QueueSettings};
+use forebay_model::{Priority, QueueSettings};
 use forebay_units::Mono;
-use std::sync::Arc;
-
-/// How long a target that pushes a request back without saying for how long is left with one slot less.
-const PUSHED: Duration = Duration::from_secs(1);
-
-/// The least time for which it is.
-const LEAST_REST: Duration = Duration::from_millis(100);
-/// Push-backs of one request.
-const MOST_PUSHED: u8 = 5;
 
 /// One request's claim to a slot, from its arrival on.
 #[derive(Debug)]
 pub(super) struct Line {
-    class: u64,
-    weight: u32,
-    since: Mono,
-    deadline: Mono,
-    waiting: Option<Waiting>,
+    pub(super) class: u64,
+    pub(super) weight: u32,
+    pub(super) since: Mono,
+    pub(super) deadline: Mono,
+    pub(super) waiting: Option<Waiting>,
     /// It had a slot before: it goes to the front.
-    front: bool,
+    pub(super) front: bool,
     /// Targets that said they had no slot for it.
-    pushed: u8,
+    pub(super) pushed: u8,
 }
 
 /// A class's number: FNV-1a of its name. Two names that meet share their share, no more.
-fn number(name: &[u8]) -> u64 {
+pub(super) fn number(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -112,197 +96,3 @@ impl Line {
         self.waiting = None;
     }
 }
-
-impl Exchange {
-    /// Asks for a slot.
-    pub(super) fn admit(
-        &mut self,
-        now: Mono,
-        gate: &Arc<GroupGate>,
-        group: &GroupView,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        mind.expire(now);
-        let prefers = self.sticky_choice(group).map(|target| target.id.0);
-        let Some(line) = &mut self.line else {
-            // The group got its gate after the request had come.
-            return self.answer(Reason::NoTarget);
-        };
-        let avoid: Vec<u64> = self.refused.iter().map(|target| target.0).collect();
-        let arrival = Arrival {
-            // Whether or not it matters now: cross-zone may be switched off while it waits.
-            zone: self.zone.0,
-            class: line.class,
-            weight: line.weight,
-            since: line.since,
-            deadline: line.deadline,
-            front: line.front,
-            avoid: &avoid,
-            prefers,
-        };
-        line.front = true;
-        self.record.waited.get_or_insert_default();
-        match gate.arrive(now, &arrival, &mut mind.draws) {
-            Arrived::Admitted(slot) => self.go(now, slot, group, mind, stats),
-            Arrived::Waits(waiting) => {
-                let (ticket, until) = (waiting.ticket(), line.deadline);
-                line.waiting = Some(waiting);
-                Step::Wait { ticket, until }
-            }
-            Arrived::Refused(refusal) => self.turn_away(&refusal, group),
-        }
-    }
-
-    fn go(
-        &mut self,
-        now: Mono,
-        slot: InFlight,
-        group: &GroupView,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        if self.attempts == 0 {
-            self.first(group, &slot, mind, stats);
-        }
-        let reuse = self.reuse();
-        self.send(now, slot, reuse, mind)
-    }
-
-    /// The wait is over.
-    pub(super) fn released(
-        &mut self,
-        now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
-        let over = self.line.as_mut().and_then(|line| {
-            let over = line.waiting.as_mut()?.over();
-            line.waiting = None;
-            over
-        });
-        let (Some(group), Some((waited, outcome))) = (group, over) else {
-            return self.answer(Reason::NoTarget);
-        };
-        // Counted from the arrival, however often it came back.
-        self.record.waited = self.record.waited.max(Some(waited));
-        match outcome {
-            Ok(slot) => self.go(now, slot, group, mind, stats),
-            Err(refusal) => self.turn_away(&refusal, group),
-        }
-    }
-
-    /// The deadline has come, perhaps together with a slot.
-    pub(super) fn late(
-        &mut self,
-        now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
-        let refusal = self.line.as_mut().and_then(|line| {
-            let refusal = line.waiting.as_mut()?.late(now)?;
-            line.waiting = None;
-            self.record.waited = Some(now.since(line.since));
-            Some(refusal)
-        });
-        match (refusal, group) {
-            (Some(refusal), Some(group)) => self.turn_away(&refusal, group),
-            (Some(_), None) => self.answer(Reason::NoTarget),
-            (None, _) => self.released(now, picture, mind, stats),
-        }
-    }
-
-    /// Its client leaves, or there is no memory to go on: if it waits, it has waited until now.
-    pub(super) fn leave_line(&mut self, now: Mono) {
-        if let Some(line) = &mut self.line
-            && line.waiting.take().is_some()
-        {
-            self.record.waited = self.record.waited.max(Some(now.since(line.since)));
-        }
-    }
-
-    fn turn_away(&mut self, refusal: &Refusal, group: &GroupView) -> Step {
-        let reason = match refusal.why {
-            Why::NoSlot if group.eligible(self.zone).targets.is_empty() => Reason::NoTarget,
-            Why::NoSlot => Reason::NoSlot,
-            Why::Full => Reason::QueueFull,
-            Why::TooLong => Reason::PredictedWait,
-            Why::Late => Reason::QueueWait,
-            Why::Displaced => Reason::Displaced,
-        };
-        let agents = group.queue.as_ref().map(|queue| queue.concurrency) == Some(Concurrency::Agent);
-        self.in_flight = None;
-        self.record.reason = Some(reason);
-        Step::Answer(Box::new(match reason {
-            Reason::NoSlot if agents => Answer::no_slot(),
-            Reason::NoTarget => Answer::page(reason),
-            _ => Answer {
-                // Rounded up: a client that comes a moment too early is refused again.
-                retry_after: Some(refusal.retry_after.as_millis().div_ceil(1000).max(1) as u64),
-                ..Answer::page(reason)
-            },
-        }))
-    }
-
-    /// Puts the request back at the front, if its group counts slots: its target had none for it after all, or its agent did
-    /// not know its permit.
-    pub(super) fn requeue(
-        &mut self,
-        now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
-        stats: &BalancerStats,
-    ) -> Option<Step> {
-        let group = picture.group(self.record.group?)?;
-        let gate = group.gate.as_ref().filter(|_| group.is_limited())?;
-        self.line.as_ref().filter(|_| self.attempts < super::ATTEMPTS)?;
-        self.in_flight = None;
-        Some(self.admit(now, gate, group, mind, stats))
-    }
-
-    /// Its target said that it has no slot: it is given one less for a while, and others go before it. None if too many have
-    /// said so of this request: then it is the request.
-    pub(super) fn push_back(&mut self, now: Mono, picture: &Picture) -> Option<()> {
-        let line = self.line.as_mut()?;
-        line.pushed = line
-            .pushed
-            .checked_add(1)
-            .filter(|&pushed| pushed <= MOST_PUSHED)?;
-        self.rest(now, picture);
-        self.refused
-            .extend(self.record.target.as_ref().map(|target| target.id));
-        Some(())
-    }
-
-    /// Gives its target one slot less for a while.
-    pub(super) fn rest(&mut self, now: Mono, picture: &Picture) {
-        let group = self.record.group.and_then(|group| picture.group(group));
-        if let (Some(gate), Some(target)) = (group.and_then(|group| group.gate.as_ref()), &self.record.target)
-        {
-            let asked = self.wait.take().unwrap_or(PUSHED);
-            gate.pause(now, target.id, now + asked.max(LEAST_REST));
-        }
-    }
-
-    /// An agent did not know the permit of a request that can't be sent again.
-    pub(super) fn permit_refused(&mut self) -> Step {
-        self.in_flight = None;
-        self.record.reason = Some(Reason::PermitRefused);
-        Step::Answer(Box::new(Answer {
-            retry_after: Some(1),
-            ..Answer::page(Reason::PermitRefused)
-        }))
-    }
-
-    /// The permit to send with the request, where an agent counts.
-    pub fn permit(&self) -> Option<WorkId> {
-        self.in_flight.as_ref()?.permit()
-    }
-}
-
-#[cfg(test)]
-mod tests;

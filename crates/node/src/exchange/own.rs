@@ -1,8 +1,10 @@
 //! What rules answer or change themselves.
 
-use super::{Exchange, Request, Rewritten, Step};
+use super::state::Exchange;
+use super::step::{Rewritten, Step};
 use crate::answer::Answer;
 use crate::reason::Reason;
+use crate::request::Request;
 use forebay_model::{FixedResponse, limits};
 use forebay_routing::{Facts, RedirectFacts, RedirectTemplate, TransformError, Transforms};
 

@@ -1,8 +1,9 @@
 //! What is left of a request when it is over.
 
-use super::Rewritten;
-use crate::picture::{GroupId, TargetView};
+use super::step::Rewritten;
+use crate::ids::GroupId;
 use crate::reason::Reason;
+use crate::target::TargetView;
 use core::time::Duration;
 use forebay_model::Priority;
 use forebay_routing::TransformError;

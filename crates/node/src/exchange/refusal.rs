@@ -1,11 +1,15 @@
 //! Requests that end before any rule is asked.
 
-use super::{Exchange, Record, Speaks, count, count_own};
+use super::counts::{count, count_own, count_reason};
+use super::leave::Leave;
+use super::record::Record;
+use super::state::Exchange;
 use crate::answer::Answer;
+use crate::ids::ZoneId;
 use crate::mind::Mind;
-use crate::picture::{ListenerView, ZoneId};
+use crate::picture::ListenerView;
 use crate::reason::Reason;
-use crate::stats::BalancerStats;
+use crate::request::Speaks;
 use forebay_units::Mono;
 
 impl Exchange {
@@ -37,23 +41,12 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
-            leave: super::again::Leave::default(),
+            leave: Leave::default(),
             wait: None,
             open: None,
             line: None,
             working: None,
         };
         (exchange, Box::new(Answer::page(reason)))
-    }
-}
-
-/// Counts an answer made in place of a target's, and one for which no memory was left.
-pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
-    let place = |reason| Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
-    if let Some(place) = reason.and_then(place) {
-        count(&stats.failures[place]);
-    }
-    if reason == Some(Reason::MemoryCeiling) {
-        count(&stats.no_memory);
     }
 }

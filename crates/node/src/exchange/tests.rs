@@ -1,7 +1,11 @@
 use super::*;
+use crate::ids::ZoneId;
+use crate::request::Speaks;
 use crate::{Event, Node, Output, ProbeResult};
+use core::time::Duration;
 use forebay_model::*;
 use forebay_routing::Headers;
+use forebay_units::Wall;
 
 pub(super) struct NoHeaders;
 

@@ -2,7 +2,8 @@
 //! compiled rules.
 
 use super::{Balancer, Listener, Node};
-use crate::picture::{BalancerView, GroupId, ListenerId};
+use crate::ids::{GroupId, ListenerId};
+use crate::picture::BalancerView;
 use crate::stats::Shards;
 use forebay_model::{Blueprint, ListenerBlueprint};
 use forebay_routing::Rules;

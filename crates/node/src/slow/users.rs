@@ -1,8 +1,9 @@
 //! Which load balancers want to read of a target's probes.
 
 use super::Node;
+use crate::ids::TargetId;
 use crate::journal::Watch;
-use crate::picture::{NodeView, TargetId};
+use crate::picture::NodeView;
 use forebay_model::{Action, BalancerBlueprint};
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
 //! From what the node knows to the picture that workers see.
 
 use super::{Node, gates, zone_enabled};
-use crate::picture::{Eligible, GroupView, ListenerView, Named, NodeView, Picture, TargetView, ZoneId};
+use crate::ids::ZoneId;
+use crate::picture::{Eligible, GroupView, ListenerView, Named, NodeView, Picture};
 use crate::slow::Output;
+use crate::target::TargetView;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing, RoutingReason};
 use forebay_model::Algorithm;

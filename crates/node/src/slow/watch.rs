@@ -1,7 +1,7 @@
 //! Probes on their schedule, refused connections, drains.
 
 use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, ProbeOrder};
-use crate::picture::TargetId;
+use crate::ids::TargetId;
 use core::sync::atomic::Ordering::Relaxed;
 use forebay_model::HealthPort;
 use forebay_units::Mono;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::exchange::tests::pictured;
-use crate::{Outcome, Speaks, Step, TargetView, ZoneId};
+use crate::{CookieValue, Outcome, Speaks, Step, TargetView, ZoneId};
 use forebay_model::{ForwardStickiness, GroupSettings};
 use forebay_routing::Facts;
 use forebay_units::Mono;

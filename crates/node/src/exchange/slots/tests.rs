@@ -1,9 +1,10 @@
 use super::*;
+use crate::exchange::line::number;
 use crate::exchange::tests::{NoHeaders, pictured};
-use crate::picture::ZoneId;
-use crate::{Candidate, Outcome, Speaks};
+use crate::ids::ZoneId;
+use crate::{Candidate, Outcome, Request, Speaks};
 use core::task::{Context, Waker};
-use forebay_model::{ForwardStickiness, GroupSettings};
+use forebay_model::{ForwardStickiness, GroupSettings, QueueSettings};
 use forebay_routing::{Facts, Headers};
 use forebay_units::Wall;
 

@@ -1,0 +1,47 @@
+//! What all workers share about a group's targets beside their counters: what is asked of those, and which have changed.
+
+use crate::marks::Marks;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32};
+
+/// A target that stands on no board.
+pub(crate) const NO_SEAT: u32 = u32::MAX;
+
+/// One per group, known to its targets' counters.
+#[derive(Debug, Default)]
+pub(crate) struct SharedLoad {
+    pub(crate) ordered: AtomicBool,
+    weighted: AtomicBool,
+    timed: AtomicBool,
+    pub(crate) marks: Marks,
+}
+
+impl SharedLoad {
+    /// Whether some target's weight may be less than full.
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.weighted.load(Relaxed)
+    }
+
+    pub(crate) fn set_weighted(&self, weighted: bool) {
+        self.weighted.store(weighted, Relaxed);
+    }
+
+    /// Whether someone asks for latencies.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed.load(Relaxed)
+    }
+
+    pub(crate) fn set_timed(&self, timed: bool) {
+        self.timed.store(timed, Relaxed);
+    }
+
+    /// A target's count or weight was changed: the order must know.
+    pub(crate) fn changed(&self, seat: &AtomicU32) {
+        if self.ordered.load(SeqCst) {
+            let seat = seat.load(SeqCst);
+            if seat != NO_SEAT {
+                self.marks.set(seat);
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A target as workers see it.
+
+use crate::ids::TargetId;
+use crate::stats::TargetStats;
+use core::net::SocketAddr;
+use forebay_model::{ProtocolVersion, TargetTls};
+use std::sync::Arc;
+
+/// A target.
+#[derive(Debug)]
+pub struct TargetView {
+    /// Which.
+    pub id: TargetId,
+    /// The id it was registered by.
+    pub name: String,
+    /// The port it was registered with.
+    pub port: u16,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// How connections to it are secured.
+    pub tls: TargetTls,
+    /// What is spoken to it.
+    pub version: ProtocolVersion,
+    /// Counters, shared by all pictures and workers.
+    pub stats: Arc<TargetStats>,
+}
