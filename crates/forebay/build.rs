@@ -1,4 +1,4 @@
-//! How the agent alone is linked, and by which profile this is built.
+//! By which profile this is built.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -8,7 +8,4 @@ fn main() {
     let profile = out.ancestors().nth(3).and_then(|dir| dir.file_name());
     let profile = profile.map_or("unknown".into(), |name| name.to_string_lossy().into_owned());
     println!("cargo::rustc-env=FOREBAY_PROFILE={profile}");
-    // The loader reads all relocations at start, and what was read is resident: packed they take a twentieth (binutils 2.38,
-    // glibc 2.36; older ones pass over the word).
-    println!("cargo::rustc-link-arg-bin=forebay-agent=-Wl,-z,pack-relative-relocs");
 }

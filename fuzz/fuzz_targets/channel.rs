@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| forebay_agent::fuzzing::channel(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| forebay_control_channel::fuzzing::channel(data));

@@ -1,20 +1,271 @@
-//! The control channel between nodes and the agents beside targets: gRPC over TLS, both ends.
-//! Never decides who gets a permit (`admission::permits` does) or which request one is for (the group's gate does).
+//! `forebay agent`: stands beside an application and holds it to a number of concurrent requests.
+//! Never counts them itself: `admission::permits` does, behind `node`'s turnstile.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod channels;
-mod clock;
-mod door;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
-mod proto;
-mod server;
-mod thread;
-mod tls;
-mod wire;
+mod admin;
+mod args;
+mod handover;
+mod identity;
+mod plan;
+mod settled;
 
-pub use channels::Keeper;
-pub use clock::Now;
-pub use proto::VERSION;
-pub use server::{Identity, Server};
+pub use args::AgentArgs;
+
+use admin::Shown;
+use anyhow::{Context as _, bail};
+use forebay_control_channel::{Now, Server};
+use forebay_gateway::Hosts;
+use forebay_model::Blueprint;
+use forebay_node::Turnstile;
+use forebay_process::log::{self, LogFormat};
+use forebay_process::{out, said};
+use forebay_proxy::{Clock, DataPlane, Options};
+use settled::{MOST_CONCURRENT, Settled};
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// When it drains: how often it looks whether permits are still out, and for how long. Each is revoked within the
+/// longest grace.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+const DRAIN_LOOKS: u32 = 100;
+
+/// A running agent.
+struct Agent {
+    turnstile: Arc<Turnstile>,
+    plane: Arc<DataPlane>,
+    server: Server,
+    clock: Clock,
+    data: SocketAddr,
+    control: SocketAddr,
+}
+
+/// What to log if nothing is said.
+pub fn default_filter() -> String {
+    said::variable("RUST_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+/// The first run: `log` is what to log, `log_format` how.
+pub fn run(args: &AgentArgs, log: String, log_format: LogFormat) -> anyhow::Result<ExitCode> {
+    let files = args.files();
+    let identity = identity::load(&args.tls_security_policy, files.as_ref())?;
+    let settled = Settled {
+        data: args.data_address,
+        control: args.control_address,
+        destination: args.destination()?,
+        limit: args.max_concurrency,
+        version: args.protocol_version.version(),
+        policy: args.tls_security_policy.clone(),
+        workers: args.workers,
+        buffer_bytes: forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+            usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+        }),
+        drain_seconds: args.drain_seconds,
+        log,
+        log_format,
+        admin: args.admin,
+        allowed_host: args.allowed_host.clone(),
+        files,
+        identity,
+    };
+    // What executes anew leaves its threads behind.
+    log::finish();
+    let error = handover::hand_over(&settled);
+    // Without /proc, say: it costs memory.
+    tracing::debug!(%error, "the agent is not executed anew");
+    serve(settled)
+}
+
+/// The second run: what it came to; none if this is a first one. `start_log` is told what to log, and how.
+pub fn resumed(start_log: impl FnOnce(&str, LogFormat)) -> Option<anyhow::Result<ExitCode>> {
+    let settled = handover::taken()?;
+    Some(settled.and_then(|settled| {
+        start_log(&settled.log, settled.log_format);
+        serve(settled)
+    }))
+}
+
+fn serve(settled: Settled) -> anyhow::Result<ExitCode> {
+    let agent = Agent::start(&settled)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(agent.serve(&settled))
+}
+
+impl Agent {
+    /// Starts everything. When it returns, requests and channels are served.
+    fn start(settled: &Settled) -> anyhow::Result<Agent> {
+        forebay_proxy::raise_descriptor_limit();
+        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let clock = Clock::start();
+        let turnstile = Arc::new(Turnstile::new(settled.limit, getrandom::u64()?));
+        let control = TcpListener::bind(settled.control)
+            .with_context(|| format!("cannot listen on {} (--control-address)", settled.control))?;
+        let data = free_port(settled.data)?;
+        let (drained, _) = mpsc::unbounded_channel();
+        let affordable = forebay_proxy::Affordable::now();
+        let options = Options {
+            workers: usize::from(settled.workers),
+            connections: usize::MAX,
+            descriptors: affordable.traffic,
+            probes: affordable.probes,
+            buffer_bytes: settled.buffer_bytes,
+            seed,
+            journal: None,
+            channels: None,
+            turnstile: Some(Arc::clone(&turnstile)),
+        };
+        let plane = DataPlane::start(options, clock, drained)?;
+        let tls = identity::data(&settled.identity, &settled.policy);
+        plane.apply(plan::blueprint(
+            data,
+            settled.destination,
+            settled.version,
+            Arc::new(tls),
+        )?);
+        if let Some(failure) = plane.served().failures.first() {
+            bail!("cannot listen on {} (--data-address): {}", data, failure.error);
+        }
+        let now: Now = Arc::new(move || clock.now());
+        let control_address = control.local_addr()?;
+        let identity = identity::control(&settled.identity);
+        let server = Server::start(control, identity, Arc::clone(&turnstile), now)
+            .context("the control address cannot be served")?;
+        Ok(Agent {
+            turnstile,
+            plane: Arc::new(plane),
+            server,
+            clock,
+            data,
+            control: control_address,
+        })
+    }
+
+    async fn serve(self, settled: &Settled) -> anyhow::Result<ExitCode> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut raise = signal(SignalKind::user_defined1())?;
+        let mut lower = signal(SignalKind::user_defined2())?;
+        let mut again = signal(SignalKind::hangup())?;
+        let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
+        let shown = Arc::new(Shown {
+            turnstile: Arc::clone(&self.turnstile),
+            plane: Arc::clone(&self.plane),
+            clock: self.clock,
+            hosts: Hosts {
+                allowed: settled.allowed_host.clone(),
+            },
+            leaving: AtomicBool::new(false),
+        });
+        if let Some(address) = settled.admin {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address} (--admin)"))?;
+            line += &format!(" admin=http://{}", listener.local_addr()?);
+            tokio::spawn(admin::serve(listener, Arc::clone(&shown)));
+        }
+        out::line(format_args!("{line}"))?;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = raise.recv() => self.shift(1),
+                _ = lower.recv() => self.shift(-1),
+                _ = again.recv() => self.read_again(settled).await,
+            }
+        }
+        shown.leaving.store(true, Relaxed);
+        // Standard error may be closed, or full: that must not stop the drain.
+        log::say(
+            tracing::Level::INFO,
+            format_args!("forebay agent: finishing requests; once more to end at once"),
+        );
+        let drain = Duration::from_secs(settled.drain_seconds);
+        tokio::select! {
+            () = self.leave(drain) => Ok(ExitCode::SUCCESS),
+            () = second(&mut interrupt, &mut terminate) => {
+                log::finish();
+                std::process::exit(1)
+            }
+        }
+    }
+
+    /// Shows what the files hold now to who comes from now on. What is open stays; a pair that is broken changes nothing.
+    async fn read_again(&self, settled: &Settled) {
+        let Some(files) = &settled.files else {
+            let told =
+                format_args!("forebay agent: nothing to read again: its certificate was made at start");
+            return log::say(tracing::Level::INFO, told);
+        };
+        let reads = || -> anyhow::Result<Blueprint> {
+            let pair = identity::read(files)?;
+            // The control address goes first: it looks whether the key is the certificate's.
+            self.server.show(identity::control(&pair))?;
+            let tls = Arc::new(identity::data(&pair, &settled.policy));
+            plan::blueprint(self.data, settled.destination, settled.version, tls)
+        };
+        let shows = async {
+            let (blueprint, plane) = (reads()?, Arc::clone(&self.plane));
+            // It waits for the workers.
+            tokio::task::spawn_blocking(move || plane.apply(blueprint)).await?;
+            anyhow::Ok(())
+        };
+        match shows.await {
+            Ok(()) => log::say(
+                tracing::Level::INFO,
+                format_args!("forebay agent: its certificate is read again"),
+            ),
+            Err(error) => log::say(
+                tracing::Level::ERROR,
+                format_args!("forebay agent: the certificate stays as it was: {error:#}"),
+            ),
+        }
+    }
+
+    fn shift(&self, by: i32) {
+        let now = self.clock.now();
+        let limit = self.turnstile.change(|permits| {
+            let limit = permits.limit().saturating_add_signed(by).min(MOST_CONCURRENT);
+            permits.set_limit(now, limit);
+            limit
+        });
+        tracing::info!(limit, "the limit has changed");
+    }
+
+    /// Grants nothing more, lets in what is on its way, finishes what is in flight.
+    async fn leave(self, within: Duration) {
+        let now = self.clock.now();
+        self.turnstile.change(|permits| permits.drain(now));
+        for _ in 0..DRAIN_LOOKS {
+            if self.turnstile.with(|permits| permits.figures().outstanding) == 0 {
+                break;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        let plane = self.plane;
+        let _ = tokio::task::spawn_blocking(move || plane.leave(within)).await;
+        drop(self.server);
+    }
+}
+
+async fn second(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Port 0 stands for a free one. The data plane binds by itself, so the port is found first.
+fn free_port(address: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    let found =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (--data-address)"))?;
+    Ok(found.local_addr()?)
+}

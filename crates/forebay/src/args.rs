@@ -1,21 +1,23 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
-use crate::agent::AgentArgs;
 use crate::ask::HealthArgs;
 use crate::env::EnvArgs;
-use crate::experiment::Experiment;
-use crate::flags::{CredentialsArgs, DemoArgs, UpArgs};
-use crate::log::LogFormat;
-use crate::said;
-use crate::sample::SampleArgs;
+use crate::keys::CredentialsArgs;
 use crate::top::TopArgs;
 use clap::{Parser, Subcommand};
+use forebay_agent::AgentArgs;
+use forebay_lab::demo::DemoArgs;
+use forebay_lab::experiment::Experiment;
+use forebay_lab::sample::SampleArgs;
+use forebay_process::log::LogFormat;
+use forebay_process::said;
+use forebay_server::UpArgs;
 
 /// An elastic application load balancer with AWS's APIs, that you run yourself.
 #[derive(Parser, Debug)]
 #[command(
     name = "forebay",
-    version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")"),
+    version = forebay_process::version!(),
     after_help = "\
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at
@@ -39,7 +41,7 @@ impl Cli {
     /// What to log.
     pub(crate) fn filter(&self) -> String {
         let default = match self.command {
-            Command::Agent(_) => crate::agent::default_filter(),
+            Command::Agent(_) => forebay_agent::default_filter(),
             _ => "warn".to_owned(),
         };
         self.log.clone().unwrap_or(default)

@@ -1,11 +1,11 @@
 //! `forebay health`, and how an admin address is asked.
 
-use crate::out;
-use crate::runtime::runtime;
-use crate::said::address;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
+use forebay_process::out;
+use forebay_process::runtime;
+use forebay_process::said::address;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::StatusCode;
 use hyper_util::rt::TokioIo;

@@ -1,11 +1,11 @@
 //! `forebay env`: what a shell needs, so that AWS's tools talk to this Forebay and to nothing else.
 
 use crate::ask::admin;
-use crate::flags::{DataDir, region};
-use crate::out;
 use anyhow::Context as _;
 use clap::Args;
 use forebay_gateway::credentials;
+use forebay_process::out;
+use forebay_server::{DataDir, region};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,9 +1,41 @@
 //! `forebay credentials`.
 
-use crate::data_dir::make_data_dir;
-use crate::flags::{CredentialsArgs, CredentialsVerb};
-use crate::out;
+use clap::{Args, Subcommand};
 use forebay_gateway::credentials;
+use forebay_process::out;
+use forebay_server::{DataDir, make_data_dir};
+
+/// Flags of `forebay credentials`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+A running `forebay up` takes up each change at once.
+
+Examples:
+  forebay credentials create ci          prints the new key; use it with AWS_PROFILE=ci
+  forebay credentials list
+  forebay credentials delete ci")]
+pub(crate) struct CredentialsArgs {
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    #[command(subcommand)]
+    pub(crate) verb: CredentialsVerb,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum CredentialsVerb {
+    /// Make a key under a new profile
+    Create {
+        /// The profile's name
+        profile: String,
+    },
+    /// List profiles and their access key ids
+    List,
+    /// Delete a profile and its key
+    Delete {
+        /// The profile's name
+        profile: String,
+    },
+}
 
 pub(crate) fn run(args: CredentialsArgs) -> anyhow::Result<()> {
     let path = args.data.data_dir.join("credentials");

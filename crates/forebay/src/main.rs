@@ -1,35 +1,20 @@
-//! The `forebay` program: its command line, and the wiring of the house. Decides nothing else.
+//! The `forebay` program: its command line, and what of the other crates runs for each command. Decides nothing else.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod agent;
 mod args;
 mod ask;
-mod data_dir;
-mod demo;
 mod env;
-mod experiment;
-mod flags;
-mod house;
 mod keys;
-mod load;
-mod log;
-mod made;
-mod out;
-mod ratio;
-mod runtime;
-mod said;
-mod sample;
-mod shown;
-mod signed;
 mod top;
 mod up;
-mod watch;
 
 use args::{Cli, Command};
+use forebay_lab::{demo, experiment, sample};
+use forebay_process::{log, said};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(done) = agent::resumed(log::start) {
+    if let Some(done) = forebay_agent::resumed(log::start) {
         return ended(done);
     }
     let cli: Cli = said::parse();
@@ -37,7 +22,7 @@ fn main() -> ExitCode {
     log::start(&filter, cli.log_format);
     ended(match cli.command {
         Command::Up(args) => up::run(*args),
-        Command::Agent(args) => agent::run(&args, filter, cli.log_format),
+        Command::Agent(args) => forebay_agent::run(&args, filter, cli.log_format),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),

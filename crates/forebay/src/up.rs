@@ -1,9 +1,9 @@
 //! `forebay up`.
 
-use crate::flags::UpArgs;
-use crate::house::House;
-use crate::runtime::runtime;
-use crate::{log, out};
+use forebay_process::runtime;
+use forebay_process::{log, out};
+use forebay_server::House;
+use forebay_server::UpArgs;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 

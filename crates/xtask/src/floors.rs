@@ -20,9 +20,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("forebay-store", 3),
     ("forebay-telemetry", 3),
     ("forebay-sim", 3),
-    ("forebay-agent", 3),
-    ("forebay", 4),
-    ("xtask", 4),
+    ("forebay-control-channel", 3),
+    ("forebay-process", 3),
+    ("forebay-agent", 4),
+    ("forebay-server", 4),
+    ("forebay-lab", 5),
+    ("forebay", 6),
+    ("xtask", 6),
 ];
 
 /// The one arrow inside a floor.

@@ -78,7 +78,14 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// Builds the program that strangers meet.
 fn build() -> anyhow::Result<()> {
-    run_command(&mut cargo(&["build", "--release", "--package", "forebay"])?)
+    run_command(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "forebay",
+        "--package",
+        "forebay-agent",
+    ])?)
 }
 
 fn own_tests() -> anyhow::Result<()> {

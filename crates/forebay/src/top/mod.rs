@@ -5,9 +5,9 @@ mod sight;
 mod text;
 
 use crate::ask::{admin, ask};
-use crate::runtime::runtime;
 use anyhow::bail;
 use clap::Args;
+use forebay_process::runtime;
 use screen::Screen;
 use sight::Reading;
 use std::io::{IsTerminal as _, Write as _};

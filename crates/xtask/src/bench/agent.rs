@@ -23,7 +23,7 @@ pub(crate) const IMAGE: [&str; 10] = [
     "--profile",
     "agent",
     "--package",
-    "forebay",
+    "forebay-agent",
     "--bin",
     "forebay-agent",
     "--",

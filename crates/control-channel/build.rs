@@ -1,0 +1,9 @@
+//! Messages of the control channel, from their definition: without `protoc`, so that nothing need be installed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let file = "proto/targetcontrol.proto";
+    println!("cargo::rerun-if-changed={file}");
+    let descriptors = protox::compile([file], ["proto"])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
+    Ok(())
+}

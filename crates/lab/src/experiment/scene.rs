@@ -1,0 +1,209 @@
+//! The scene of an experiment: a fresh house with a load balancer, and single-threaded targets.
+
+use crate::made::{Made, free_port, make, register};
+use crate::sample::{self, SampleArgs};
+use crate::signed::Caller;
+use anyhow::Context as _;
+use clap::Parser as _;
+use forebay_awswire::Service;
+use forebay_model::Algorithm;
+use forebay_server::House;
+use forebay_server::UpArgs;
+use ipnet::Ipv4Net;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use tokio::sync::watch;
+
+/// A target busy for longer than this would be taken out, and the experiment would be another.
+const PATIENT_CHECKS: [(&str, &str); 3] = [
+    ("HealthCheckIntervalSeconds", "120"),
+    ("HealthCheckTimeoutSeconds", "100"),
+    ("UnhealthyThresholdCount", "10"),
+];
+
+#[derive(clap::Parser)]
+struct SampleCli {
+    #[command(flatten)]
+    args: SampleArgs,
+}
+
+/// A target: its name, and the flags of `forebay sample-target` that it runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) name: String,
+    pub(crate) flags: Vec<String>,
+}
+
+/// Running targets, and a directory. The targets' threads end with it.
+pub(crate) struct Stage {
+    targets: Vec<(String, SocketAddr)>,
+    over: watch::Sender<()>,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Starts these actors.
+    pub(crate) fn open(actors: &[Actor]) -> anyhow::Result<Stage> {
+        let dir = tempfile::Builder::new()
+            .prefix("forebay-experiment-")
+            .tempdir()
+            .context("cannot make a fresh directory")?;
+        let over = watch::Sender::new(());
+        let targets = actors
+            .iter()
+            .map(|actor| Ok((actor.name.clone(), start(actor, &over)?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Stage { targets, over, dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Names and addresses.
+    pub(crate) fn targets(&self) -> &[(String, SocketAddr)] {
+        &self.targets
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.targets.iter().map(|target| target.1).collect()
+    }
+}
+
+/// A running scene.
+pub(crate) struct Scene {
+    house: House,
+    caller: Caller,
+    made: Made,
+    stage: Stage,
+}
+
+/// Starts an actor on a thread of its own, which ends with `over`.
+fn start(actor: &Actor, over: &watch::Sender<()>) -> anyhow::Result<SocketAddr> {
+    let mut over = over.subscribe();
+    let stop = async move { while over.changed().await.is_ok() {} };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot start a target")?;
+    let address = listener.local_addr()?;
+    let flags = ["sample-target", "--name", &actor.name]
+        .into_iter()
+        .chain(actor.flags.iter().map(String::as_str));
+    let args = SampleCli::try_parse_from(flags)?.args;
+    std::thread::Builder::new()
+        .name(actor.name.clone())
+        .spawn(move || {
+            if let Err(error) = sample::serve(args, listener, stop) {
+                tracing::error!(%error, "a target ended");
+            }
+        })?;
+    Ok(address)
+}
+
+impl Scene {
+    /// Starts these actors behind a fresh load balancer, and waits until all are healthy.
+    pub(crate) async fn open(pool: Ipv4Net, actors: &[Actor]) -> anyhow::Result<Scene> {
+        let stage = Stage::open(actors)?;
+        let targets = stage.targets.clone();
+        Scene::before(stage, pool, &targets, &[]).await
+    }
+
+    /// Puts a fresh load balancer in front of these targets, the stage's own or what stands before them, in a group made
+    /// with these parameters besides the usual; waits until all are healthy.
+    pub(crate) async fn before(
+        stage: Stage,
+        pool: Ipv4Net,
+        targets: &[(String, SocketAddr)],
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<Scene> {
+        let house = House::start(UpArgs {
+            workers: Some(1),
+            ..UpArgs::scratch(stage.dir(), pool)
+        })
+        .await?;
+        let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
+        let targets: Vec<_> = targets
+            .iter()
+            .map(|(name, address)| (name.as_str(), *address))
+            .collect();
+        let parameters: Vec<_> = PATIENT_CHECKS.iter().chain(parameters).copied().collect();
+        let port = free_port(0)?;
+        let made = make(&caller, "experiment", port, &targets, &parameters).await?;
+        Ok(Scene {
+            house,
+            caller,
+            made,
+            stage,
+        })
+    }
+
+    /// Where requests go: each node.
+    pub(crate) fn nodes(&self) -> &[SocketAddr] {
+        &self.made.nodes
+    }
+
+    /// Where requests go.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.made.nodes[0]
+    }
+
+    async fn set(&self, pairs: &[(&str, &str)]) -> anyhow::Result<()> {
+        let mut input = vec![("TargetGroupArn".to_owned(), self.made.group.clone())];
+        for (index, (key, value)) in (1..).zip(pairs) {
+            input.push((format!("Attributes.member.{index}.Key"), (*key).to_owned()));
+            input.push((format!("Attributes.member.{index}.Value"), (*value).to_owned()));
+        }
+        let input: Vec<(&str, &str)> = input.iter().map(|(key, value)| (&**key, &**value)).collect();
+        self.caller
+            .call(Service::Elbv2, "ModifyTargetGroupAttributes", &input)
+            .await?;
+        Ok(())
+    }
+
+    /// Balances by this algorithm from now on.
+    pub(crate) async fn balance(&self, algorithm: Algorithm, mitigation: bool) -> anyhow::Result<()> {
+        let kind = "load_balancing.algorithm.type";
+        let mitigate = "load_balancing.algorithm.anomaly_mitigation";
+        self.untag("forebay:algorithm").await?;
+        match algorithm {
+            Algorithm::WeightedRandom if mitigation => {
+                self.set(&[(kind, algorithm.word()), (mitigate, "on")]).await
+            }
+            Algorithm::RoundRobin | Algorithm::LeastOutstandingRequests | Algorithm::WeightedRandom => {
+                self.set(&[(mitigate, "off"), (kind, algorithm.word())]).await
+            }
+            Algorithm::PowerOfTwo | Algorithm::PeakEwma | Algorithm::Prequal => {
+                self.set(&[(mitigate, "off"), (kind, "round_robin")]).await?;
+                self.tag("forebay:algorithm", algorithm.word()).await
+            }
+        }
+    }
+
+    /// Sets a tag on the target group.
+    pub(crate) async fn tag(&self, key: &str, value: &str) -> anyhow::Result<()> {
+        let input = [
+            ("ResourceArns.member.1", self.made.group.as_str()),
+            ("Tags.member.1.Key", key),
+            ("Tags.member.1.Value", value),
+        ];
+        self.caller.call(Service::Elbv2, "AddTags", &input).await?;
+        Ok(())
+    }
+
+    async fn untag(&self, key: &str) -> anyhow::Result<()> {
+        let input = [
+            ("ResourceArns.member.1", self.made.group.as_str()),
+            ("TagKeys.member.1", key),
+        ];
+        self.caller.call(Service::Elbv2, "RemoveTags", &input).await?;
+        Ok(())
+    }
+
+    /// Starts an actor and registers it.
+    pub(crate) async fn join(&self, actor: &Actor) -> anyhow::Result<()> {
+        let address = start(actor, &self.stage.over)?;
+        register(&self.caller, &self.made.group, &[(&actor.name, address)]).await
+    }
+
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.house.stop().await
+    }
+}

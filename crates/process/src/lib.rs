@@ -1,0 +1,18 @@
+//! What every program here does alike: reads its command line, prints, tells what happens on standard error, runs tasks.
+//! Never knows what a program is for.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod log;
+pub mod out;
+mod runtime;
+pub mod said;
+
+pub use runtime::runtime;
+
+/// A version, and the profile that a program was built by: figures count of `dist` alone.
+#[macro_export]
+macro_rules! version {
+    () => {
+        concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")")
+    };
+}

@@ -1,0 +1,98 @@
+//! What was said on the command line and in the environment, before it means anything.
+
+use anyhow::{Context as _, bail};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use std::net::SocketAddr;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Reads the command line. A variable that is set to nothing counts as not set: files for systemd and Compose have such lines.
+pub fn parse<C: CommandFactory + FromArgMatches>() -> C {
+    let matches = without_empty(C::command()).get_matches();
+    C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn without_empty(command: Command) -> Command {
+    let is_empty = |arg: &Arg| {
+        let name = arg.get_env();
+        name.and_then(std::env::var_os)
+            .is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None) } else { arg })
+        .mut_subcommands(without_empty)
+}
+
+/// A variable of the environment that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// An IP address with a port.
+pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Ok(port) = text.parse::<u16>() {
+        bail!("that is a port alone; an address has an IP address before it, such as 127.0.0.1:{port}");
+    }
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
+        bail!("there is no port; write {}", SocketAddr::new(ip, 4566));
+    }
+    match text.strip_prefix(':').map(str::parse::<u16>) {
+        Some(Ok(port)) => bail!("there is no IP address; 0.0.0.0:{port} is every one of this machine"),
+        _ => bail!("an address is an IP address and a port, such as 127.0.0.1:4566"),
+    }
+}
+
+/// What to log. A word that is no level would be read as a library's name, and all else would be silent.
+pub fn filter(text: &str) -> anyhow::Result<String> {
+    let levels = "a level is off, error, warn, info, debug or trace";
+    for part in text.split(',') {
+        let part = part.trim();
+        let is_alone = !part.contains(['=', '[']);
+        if part.is_empty() || is_alone && part.parse::<LevelFilter>().is_err() {
+            bail!("'{part}' is no level: {levels}; of a library it is written as h2=debug");
+        }
+    }
+    EnvFilter::try_new(text).with_context(|| format!("this is no filter; {levels}"))?;
+    Ok(text.to_owned())
+}
+
+/// A number from 0 to 1.
+pub fn ratio(text: &str) -> anyhow::Result<f64> {
+    let ratio: f64 = text.parse().context("a ratio is a number from 0 to 1")?;
+    if (0.0..=1.0).contains(&ratio) {
+        Ok(ratio)
+    } else {
+        bail!("a ratio is a number from 0 to 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `--api 4566` was answered with "invalid socket address syntax".
+    #[test]
+    fn addresses_are_explained() {
+        let wrong = |text| address(text).unwrap_err().to_string();
+        assert!(wrong("4566").ends_with("such as 127.0.0.1:4566"));
+        assert!(wrong(":80").contains("0.0.0.0:80"));
+        assert!(wrong("10.0.0.1").ends_with("write 10.0.0.1:4566"));
+        assert!(wrong("::1").ends_with("write [::1]:4566"));
+        assert!(wrong("localhost:80").contains("IP address and a port"));
+        assert_eq!(address("[::1]:0").unwrap().port(), 0);
+    }
+
+    /// `--log bogus` was taken for a library's name: nothing was logged, and nobody told.
+    #[test]
+    fn filters_have_levels() {
+        for good in ["warn", "INFO", "info,h2=warn", "off", "warn,forebay_proxy=debug"] {
+            assert_eq!(filter(good).unwrap(), good);
+        }
+        for bad in ["bogus", "", "info,", "h2", "h2=loud", "info,bogus"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The directory that state and keys are kept in: its owner's alone.
+
+use anyhow::{Context as _, bail};
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
+const OURS: [&str; 7] = [
+    "state.redb",
+    "state.new",
+    "credentials",
+    "credentials.lock",
+    "credentials.new",
+    "logs",
+    "lost+found",
+];
+
+/// Makes the data directory, or sees to it that nobody else gets into one that is there.
+pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
+    let shown = dir.display();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the data directory {shown}: choose another --data-dir"))?;
+    let unreadable = || format!("cannot read the data directory {shown}: choose another --data-dir");
+    let mode = std::fs::metadata(dir)
+        .with_context(unreadable)?
+        .permissions()
+        .mode()
+        & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // Somebody's home, or /tmp: closing that to everyone would be worse than what it prevents.
+    for entry in std::fs::read_dir(dir).with_context(unreadable)? {
+        let name = entry.with_context(unreadable)?.file_name();
+        if !OURS.iter().any(|ours| name == *ours) {
+            bail!(
+                "the data directory {shown} is to hold private keys, is open to others (mode {mode:04o}) and holds other things \
+                 ({}): name a directory of its own, such as --data-dir {}",
+                name.display(),
+                dir.join("forebay").display()
+            );
+        }
+    }
+    std::fs::set_permissions(dir, Permissions::from_mode(mode & !0o1077)).with_context(|| {
+        format!(
+            "the data directory {shown} is to hold private keys and is open to others (mode {mode:04o}), which cannot be changed: \
+             name a directory of its own, such as --data-dir {}",
+            dir.join("forebay").display()
+        )
+    })?;
+    tracing::warn!("the data directory {shown} was open to others (mode {mode:04o}); it is not any more");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(dir: &Path) -> u32 {
+        dir.metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    /// A directory of mode 0777 was taken as it was, and the keys in it were everyone's.
+    #[test]
+    fn open_directories_are_tightened_or_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let fresh = place.path().join("a/b");
+        make_data_dir(&fresh).unwrap();
+        assert_eq!(mode(&fresh), 0o700);
+        std::fs::write(fresh.join("credentials"), "").unwrap();
+        std::fs::set_permissions(&fresh, Permissions::from_mode(0o777)).unwrap();
+        make_data_dir(&fresh).unwrap();
+        assert_eq!(mode(&fresh), 0o700);
+        // Like /tmp, or a home.
+        std::fs::write(fresh.join("letters"), "").unwrap();
+        std::fs::set_permissions(&fresh, Permissions::from_mode(0o1777)).unwrap();
+        let refused = make_data_dir(&fresh).unwrap_err().to_string();
+        assert!(
+            refused.contains("(mode 1777) and holds other things (letters)")
+                && refused.contains("a/b/forebay"),
+            "{refused}"
+        );
+        assert_eq!(mode(&fresh), 0o1777);
+    }
+}

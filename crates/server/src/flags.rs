@@ -1,0 +1,320 @@
+//! The flags of `forebay up`.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use forebay_control::Dialect;
+use forebay_process::said::address;
+use forebay_process::said::ratio;
+use forebay_telemetry::logs::{LiveSink, Log};
+use forebay_telemetry::spans::Endpoint;
+use ipnet::Ipv4Net;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where a data directory is.
+#[derive(Args, Debug, Clone)]
+pub struct DataDir {
+    /// Where state and credentials are kept
+    #[arg(
+        long,
+        env = "FOREBAY_DATA_DIR",
+        default_value = "forebay-data",
+        value_name = "DIR",
+        global = true
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// Flags of `forebay up`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Once it serves, it prints one line to standard output:
+  forebay ready api=http://127.0.0.1:4566 admin=http://127.0.0.1:4567 dns=off data=forebay-data
+SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once. SIGHUP begins new log files, connects anew to
+sockets of --live-log and reads the credentials again; SIGUSR1 and SIGUSR2 do nothing.
+
+Examples:
+  forebay up
+  forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
+  forebay up --address-pool 127.128.0.0/12          a second one on the same machine
+  forebay up --live-log stdout                      a line per request on standard output, after the ready line
+  forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
+  forebay up --no-auth --enable-reset               for test suites; loopback only")]
+pub struct UpArgs {
+    /// Where state and credentials are kept.
+    #[command(flatten)]
+    pub data: DataDir,
+    /// Where the AWS APIs are served; port 0 takes a free one
+    #[arg(
+        long,
+        env = "FOREBAY_API",
+        default_value = "127.0.0.1:4566",
+        value_name = "ADDR:PORT",
+        value_parser = address
+    )]
+    pub api: SocketAddr,
+    /// Where metrics and health are served; port 0 takes a free one
+    #[arg(
+        long,
+        env = "FOREBAY_ADMIN",
+        default_value = "127.0.0.1:4567",
+        value_name = "ADDR:PORT",
+        value_parser = address
+    )]
+    pub admin: SocketAddr,
+    /// Another host name under which the admin address, and calls without a signature, may be asked for; they answer to their own IP
+    /// address, loopback addresses and localhost, and to no other name that a web page could bring. May be repeated
+    #[arg(
+        long,
+        env = "FOREBAY_ALLOWED_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub allowed_host: Vec<String>,
+    /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
+    /// take to 127.0.0.1
+    #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
+    pub dns: Option<SocketAddr>,
+    /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another
+    /// [default: 127.64.0.0/10, or what the data directory was made with]
+    #[arg(long, env = "FOREBAY_ADDRESS_POOL", value_name = "CIDR")]
+    pub address_pool: Option<Ipv4Net>,
+    /// The region of callers that name none
+    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
+    pub region: String,
+    /// The account of every caller: twelve digits
+    #[arg(long, env = "FOREBAY_ACCOUNT_ID", default_value = "000000000000", value_parser = account)]
+    pub account_id: String,
+    /// A stack file to serve. Not built yet
+    #[arg(long, env = "FOREBAY_STACK", value_name = "FILE")]
+    pub stack: Option<PathBuf>,
+    /// Do not check signatures. Anyone who reaches the port may do anything: loopback only
+    #[arg(long, env = "FOREBAY_NO_AUTH", value_parser = BoolishValueParser::new())]
+    pub no_auth: bool,
+    /// Let `POST /moto-api/reset` delete everything, for test suites that need it. It asks for no signature: loopback only
+    #[arg(long, env = "FOREBAY_ENABLE_RESET", value_parser = BoolishValueParser::new())]
+    pub enable_reset: bool,
+    /// Whose habits API answers follow: `moto` accepts and echoes what suites written against that mock expect, and AWS
+    /// would refuse [default: aws; with --enable-reset, which only such suites use, moto]
+    #[arg(long, env = "FOREBAY_DIALECT", value_parser = dialect, value_name = "aws|moto")]
+    pub dialect: Option<Dialect>,
+    /// Raise or lower a quota, by the name that DescribeAccountLimits gives it; may be repeated
+    #[arg(long, env = "FOREBAY_QUOTA", value_name = "NAME=MAX", value_parser = quota, value_delimiter = ',')]
+    pub quota: Vec<(String, u32)>,
+    /// Threads that carry traffic [default: one per core]
+    #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// Client connections open at once; one more is answered 503 and closed [default: what the limit on open files allows, of which a
+    /// part is kept for connections to targets, the API, probes and logs]
+    #[arg(long, env = "FOREBAY_MAX_CONNECTIONS", value_name = "N", value_parser = connections)]
+    pub max_connections: Option<usize>,
+    /// Bytes that buffers of requests may hold, windows of HTTP/2 included; K, M and G are understood. A request that finds no
+    /// more is answered 503. What a connection costs by itself is bounded by --max-connections. `auto` is half of what the
+    /// machine has or the control group allows
+    #[arg(long, env = "FOREBAY_MAX_BUFFER_MEMORY", default_value = "auto", value_name = "BYTES|auto", value_parser = buffer_memory)]
+    pub max_buffer_memory: BufferMemory,
+    /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
+    /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
+    #[arg(
+        long,
+        env = "FOREBAY_LIVE_LOG",
+        value_name = "[access=|connection=|health=]stdout|unix:PATH",
+        value_parser = live_log,
+        value_delimiter = ','
+    )]
+    pub live_log: Vec<(Log, LiveSink)>,
+    /// Send OpenTelemetry spans of requests to the collector there, over OTLP/HTTP with protobuf; /v1/traces is added. Not
+    /// given, `traceparent` and `tracestate` of clients go on untouched
+    #[arg(long, env = "FOREBAY_OTLP_ENDPOINT", value_name = "http://HOST:PORT")]
+    pub otlp_endpoint: Option<Endpoint>,
+    /// Share of the requests without a trace that get one, from 0 to 1. Of those with a `traceparent`, all are recorded whose
+    /// client records its own span, and none else
+    #[arg(long, env = "FOREBAY_OTLP_SAMPLE", default_value = "1", value_name = "RATIO", value_parser = ratio)]
+    pub otlp_sample: f64,
+    /// Seconds that requests may take to finish after SIGTERM
+    #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
+    pub drain_seconds: u64,
+}
+
+impl UpArgs {
+    /// A house in this directory, at free ports, for a while.
+    pub fn scratch(dir: &Path, pool: Ipv4Net) -> UpArgs {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        UpArgs {
+            data: DataDir {
+                data_dir: dir.to_owned(),
+            },
+            api: free,
+            admin: free,
+            allowed_host: Vec::new(),
+            dns: None,
+            address_pool: Some(pool),
+            region: "local-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            stack: None,
+            no_auth: false,
+            enable_reset: false,
+            dialect: None,
+            quota: Vec::new(),
+            live_log: Vec::new(),
+            otlp_endpoint: None,
+            otlp_sample: 1.0,
+            workers: None,
+            max_connections: None,
+            max_buffer_memory: BufferMemory::Auto,
+            drain_seconds: 2,
+        }
+    }
+
+    /// Whose habits API answers follow.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect.unwrap_or(if self.enable_reset {
+            Dialect::Moto
+        } else {
+            Dialect::Aws
+        })
+    }
+
+    /// Refuses what can't be served, before anything is touched.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.dns.is_some() {
+            bail!(
+                "--dns is not built yet: leave it out; names end in .elb.localhost, which browsers and curl take to 127.0.0.1"
+            );
+        }
+        if self.stack.is_some() {
+            bail!("--stack is not built yet: leave it out, and use the AWS CLI, Terraform or any AWS client");
+        }
+        for (flag, is_set) in [("--no-auth", self.no_auth), ("--enable-reset", self.enable_reset)] {
+            if is_set && !self.api.ip().is_loopback() {
+                bail!(
+                    "{flag} is for loopback only, and {} is not: anyone who reaches it could do anything",
+                    self.api.ip()
+                );
+            }
+        }
+        for log in Log::ALL {
+            if self.live_log.iter().filter(|(live, _)| *live == log).count() > 1 {
+                bail!(
+                    "--live-log is given twice for the {} log: its lines go to one place",
+                    log.word()
+                );
+            }
+        }
+        if let Some(pool) = self.address_pool
+            && pool.prefix_len() > 24
+        {
+            bail!("--address-pool {pool} is too small: each subnet takes 32 addresses; use at least a /24");
+        }
+        Ok(())
+    }
+}
+
+fn account(text: &str) -> anyhow::Result<String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        bail!("an account id is twelve digits, such as 123456789012")
+    }
+}
+
+/// A region's name.
+pub fn region(text: &str) -> anyhow::Result<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    if text.len() <= 32 && text.split('-').all(is_word) {
+        Ok(text.to_owned())
+    } else {
+        bail!(
+            "a region is small letters and digits, in words with hyphens between them, such as local-1 or eu-west-3"
+        )
+    }
+}
+
+fn connections(text: &str) -> anyhow::Result<usize> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.context("connections are a number from 1 on; leave the flag out for as many as open files allow")
+}
+
+fn dialect(text: &str) -> anyhow::Result<Dialect> {
+    match text {
+        "aws" => Ok(Dialect::Aws),
+        "moto" => Ok(Dialect::Moto),
+        _ => bail!("a dialect is aws or moto"),
+    }
+}
+
+fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {
+    let (log, sink) = match text.split_once('=') {
+        Some((word, sink)) => {
+            let log = Log::ALL.into_iter().find(|log| log.word() == word);
+            (log.context("the logs are access, connection and health")?, sink)
+        }
+        None => (Log::Access, text),
+    };
+    match (sink, sink.strip_prefix("unix:")) {
+        ("stdout", _) => Ok((log, LiveSink::Stdout)),
+        (_, Some(path)) if !path.is_empty() => Ok((log, LiveSink::Unix(path.into()))),
+        _ => bail!("lines go to stdout or unix:PATH, such as unix:/run/collector.sock"),
+    }
+}
+
+/// A ceiling for buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferMemory {
+    /// A share of what there is.
+    Auto,
+    /// So many bytes.
+    Bytes(usize),
+}
+
+/// Less than this would refuse ordinary requests.
+const LEAST_BUFFER_MEMORY: usize = 1024 * 1024;
+
+fn buffer_memory(text: &str) -> anyhow::Result<BufferMemory> {
+    if text == "auto" {
+        return Ok(BufferMemory::Auto);
+    }
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let bytes = digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes >= LEAST_BUFFER_MEMORY => Ok(BufferMemory::Bytes(bytes)),
+        _ => bail!("buffers need auto, or a number of bytes from 1M on, such as 512M or 4G"),
+    }
+}
+
+fn quota(text: &str) -> anyhow::Result<(String, u32)> {
+    let known = || {
+        forebay_model::limits::QUOTAS
+            .iter()
+            .map(|quota| quota.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (name, max) = text
+        .split_once('=')
+        .context("a quota is NAME=MAX, such as application-load-balancers=100")?;
+    if !forebay_model::limits::QUOTAS
+        .iter()
+        .any(|quota| quota.name == name)
+    {
+        bail!("there is no quota '{name}'; there are {}", known());
+    }
+    Ok((
+        name.to_owned(),
+        max.parse().with_context(|| format!("'{max}' is no number"))?,
+    ))
+}

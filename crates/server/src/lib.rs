@@ -1,0 +1,13 @@
+//! A running Forebay: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
+//! Decides nothing: it wires, starts and stops.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod data_dir;
+mod flags;
+mod house;
+mod shown;
+mod watch;
+
+pub use data_dir::make_data_dir;
+pub use flags::{BufferMemory, DataDir, UpArgs, region};
+pub use house::House;

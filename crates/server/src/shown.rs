@@ -1,0 +1,179 @@
+//! What the admin address shows of a house, from its first moment to its last.
+
+use bytes::Bytes;
+use forebay_gateway::front::{Answer, Visit};
+use forebay_gateway::{Hosts, Writer};
+use forebay_node::Node;
+use forebay_proxy::DataPlane;
+use forebay_telemetry::logs::{Logs, Tally};
+use forebay_telemetry::{Health, Source, Standing};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::{Map, json};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// The house, as far as it stands.
+pub(crate) struct Shown {
+    hosts: Hosts,
+    served: OnceLock<Served>,
+    leaving: AtomicBool,
+}
+
+/// All that there is to look at once traffic is served.
+pub(crate) struct Served {
+    pub(crate) plane: Arc<DataPlane>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) writer: Writer,
+    pub(crate) began: Instant,
+}
+
+impl Shown {
+    /// Of a house that has yet to stand.
+    pub(crate) fn new(hosts: Hosts) -> Shown {
+        Shown {
+            hosts,
+            served: OnceLock::new(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// Traffic is served from now on.
+    pub(crate) fn serves(&self, served: Served) {
+        let _ = self.served.set(served);
+    }
+
+    /// Requests are finished, and no more.
+    pub(crate) fn leaves(&self) {
+        self.leaving.store(true, Relaxed);
+    }
+}
+
+impl Answer for Shown {
+    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let refusal = self
+            .hosts
+            .refusal(request.uri(), request.headers(), visit.local());
+        if let Some(text) = refusal {
+            return forebay_telemetry::forbidden(&text);
+        }
+        match self.served.get() {
+            Some(served) => forebay_telemetry::answer(&request, &Looked(served, &self.leaving)),
+            None => forebay_telemetry::health(Health {
+                standing: Standing::Starting,
+                reasons: vec!["the state is being read".to_owned()],
+                facts: Map::from_iter([("version".to_owned(), env!("CARGO_PKG_VERSION").into())]),
+            }),
+        }
+    }
+}
+
+struct Looked<'a>(&'a Served, &'a AtomicBool);
+
+impl Source for Looked<'_> {
+    fn read(&self, read: &mut dyn FnMut(&Node)) {
+        self.0.plane.with_node(|node| read(node));
+    }
+
+    fn tally(&self) -> &Tally {
+        self.0.logs.tally()
+    }
+
+    fn own_lines_dropped(&self) -> u64 {
+        forebay_process::log::dropped()
+    }
+
+    fn health(&self) -> Health {
+        let (house, leaving) = (self.0, self.1.load(Relaxed));
+        let served = house.plane.served();
+        let mut reasons = Vec::new();
+        if leaving {
+            reasons.push("it was told to end, and finishes requests".to_owned());
+        }
+        let stores = house.writer.stores();
+        if !stores {
+            reasons
+                .push("no change can be stored: see its log, and the disk of its data directory".to_owned());
+        }
+        reasons.extend(served.failures.iter().map(|failure| {
+            let (listener, address, error) = (&failure.listener, failure.address, &failure.error);
+            format!("listener {listener} is not served at {address}: {error}")
+        }));
+        let standing = match (leaving, stores, served.failures.is_empty()) {
+            (true, _, _) => Standing::Draining,
+            (_, false, _) => Standing::CannotStore,
+            (_, _, false) => Standing::Impaired,
+            _ => Standing::Ok,
+        };
+        let failures = served.failures.iter().map(|failure| {
+            json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
+        });
+        let state = house.writer.state();
+        let idle = state.without_traffic().map(|balancer| {
+            json!({"name": balancer.name, "type": balancer.kind.word(), "why": "this type is stored, and carries no traffic yet"})
+        });
+        let facts = [
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("uptime_seconds", house.began.elapsed().as_secs().into()),
+            ("picture_version", served.picture.version.into()),
+            ("listeners", served.picture.listeners.len().into()),
+            ("target_groups", served.picture.groups.len().into()),
+            ("listeners_not_bound", failures.collect::<Vec<_>>().into()),
+            ("load_balancers_without_traffic", idle.collect::<Vec<_>>().into()),
+        ];
+        Health {
+            standing,
+            reasons,
+            facts: facts
+                .map(|(name, fact)| (name.to_owned(), fact))
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn ask(address: SocketAddr, host: &str) -> String {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn before_it_stands_it_says_so_and_to_no_page() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hosts = Hosts {
+            allowed: vec!["probe.test".to_owned()],
+        };
+        let shown = Arc::new(Shown::new(hosts));
+        tokio::spawn(forebay_gateway::front::serve(
+            listener,
+            4,
+            shown,
+            std::future::pending(),
+        ));
+        for host in ["127.0.0.1", "localhost:4567", "probe.test"] {
+            let answer = ask(address, host).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"status\": \"starting\""),
+                "{answer}"
+            );
+        }
+        let answer = ask(address, "evil.test").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 403 ") && answer.contains("--allowed-host"),
+            "{answer}"
+        );
+    }
+}
