@@ -9,7 +9,12 @@ use forebay_proxy::{Clock, DataPlane};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use std::fmt::Write as _;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpListener;
@@ -48,7 +53,7 @@ async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Res
         return text(StatusCode::FORBIDDEN, refusal + "\n");
     }
     match (method, path.as_str()) {
-        (Method::GET | Method::HEAD, "/metrics") => text(StatusCode::OK, shown.metrics()),
+        (Method::GET | Method::HEAD, "/metrics") => forebay_telemetry::page(&request, shown.metrics()),
         (Method::GET | Method::HEAD, "/health") if shown.leaving.load(Relaxed) => {
             text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
         }
@@ -103,72 +108,97 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     response
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
+}
+
+/// A counter whose count is kept elsewhere.
+fn count(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let counter = Counter::<u64>::default();
+    counter.inc_by(value);
+    registry.register(name, help, counter);
+}
+
+/// The same by reason.
+fn counts(registry: &mut Registry, name: &str, help: &str, values: &[(&'static str, u64)]) {
+    let family = Family::<Why, Counter>::default();
+    for &(reason, value) in values {
+        family.get_or_create(&Why { reason }).inc_by(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    registry.register(name, help, gauge);
+}
+
 impl Shown {
+    /// In OpenMetrics' text.
     fn metrics(&self) -> String {
         let figures = self.turnstile.with(|permits| permits.figures());
-        let mut page = Page::default();
-        let count = u64::from;
-        let at_once = "Requests that may be at the application at once.";
-        let waiting = "Requests that wait at nodes, as they last told.";
-        let gauges = [
-            ("limit", at_once, count(figures.limit)),
-            (
-                "in_flight",
-                "Requests at the application.",
-                count(figures.in_flight),
-            ),
-            ("permits", "Permits that nodes hold.", count(figures.outstanding)),
-            (
-                "channels",
-                "Nodes with a control channel.",
-                count(figures.sessions),
-            ),
-            ("waiting", waiting, figures.waiting),
-        ];
-        for (name, help, value) in gauges {
-            page.write(name, "gauge", help, &[("", value)]);
-        }
-        let probes = self.turnstile.probes.load(Relaxed);
-        let counters = [
-            (
-                "permits_granted_total",
-                "Permits granted to nodes.",
-                figures.granted,
-            ),
-            (
-                "permits_returned_total",
-                "Permits that nodes gave back.",
-                figures.returned,
-            ),
-            (
-                "permits_revoked_total",
-                "Permits recalled and not given back in time.",
-                figures.revoked,
-            ),
-            ("requests_total", "Requests let in with a permit.", figures.used),
-            ("probes_total", "Health checks let in without one.", probes),
-        ];
-        for (name, help, value) in counters {
-            page.write(name, "counter", help, &[("", value)]);
-        }
-        let refused = [
-            ("{reason=\"missing\"}", self.turnstile.missing.load(Relaxed)),
-            ("{reason=\"unknown\"}", figures.refused_unknown),
-            ("{reason=\"revoked\"}", figures.refused_revoked),
-            ("{reason=\"above-limit\"}", figures.refused_above_limit),
-        ];
-        page.write("refused_total", "counter", "Requests not let in.", &refused);
-        let dropped = [("", forebay_process::log::dropped())];
-        let lost = "Lines of its own log that were left out: too many of a kind, or standard error did not take them.";
-        page.write("log_lines_dropped_total", "counter", lost, &dropped);
-        let (connect, closed) = self.failures();
-        page.write(
-            "application_failures_total",
-            "counter",
-            "Connections to the application that failed.",
-            &[("{reason=\"connect\"}", connect), ("{reason=\"closed\"}", closed)],
+        let mut registry = Registry::with_prefix("forebay_agent");
+        let all = &mut registry;
+        let of = u64::from;
+        let limit = "Requests that may be at the application at once";
+        gauge(all, "limit", limit, of(figures.limit));
+        gauge(
+            all,
+            "in_flight",
+            "Requests at the application",
+            of(figures.in_flight),
         );
-        page.0
+        gauge(all, "permits", "Permits that nodes hold", of(figures.outstanding));
+        gauge(
+            all,
+            "channels",
+            "Nodes with a control channel",
+            of(figures.sessions),
+        );
+        let waiting = "Requests that wait at nodes, as they last told";
+        gauge(all, "waiting", waiting, figures.waiting);
+        count(
+            all,
+            "permits_granted",
+            "Permits granted to nodes",
+            figures.granted,
+        );
+        count(
+            all,
+            "permits_returned",
+            "Permits that nodes gave back",
+            figures.returned,
+        );
+        let revoked = "Permits recalled and not given back in time";
+        count(all, "permits_revoked", revoked, figures.revoked);
+        count(all, "requests", "Requests let in with a permit", figures.used);
+        let probes = self.turnstile.probes.load(Relaxed);
+        count(all, "probes", "Health checks let in without one", probes);
+        let refused = [
+            ("missing", self.turnstile.missing.load(Relaxed)),
+            ("unknown", figures.refused_unknown),
+            ("revoked", figures.refused_revoked),
+            ("above-limit", figures.refused_above_limit),
+        ];
+        counts(all, "refused", "Requests not let in", &refused);
+        let lost = "Lines of its own log that were left out: too many of a kind, or standard error did not take them";
+        count(all, "log_lines_dropped", lost, forebay_process::log::dropped());
+        let (connect, closed) = self.failures();
+        let failures = [("connect", connect), ("closed", closed)];
+        counts(
+            all,
+            "application_failures",
+            "Connections to the application that failed",
+            &failures,
+        );
+        let mut text = String::new();
+        // Writing into a String cannot fail; a metric without its line would show at the first scrape.
+        if encode(&mut text, &registry).is_err() {
+            text.clear();
+        }
+        text
     }
 
     /// Connections to the application that were not made, and that broke.
@@ -182,20 +212,5 @@ impl Shown {
                 )
             })
         })
-    }
-}
-
-/// Metrics as Prometheus reads them.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn write(&mut self, name: &str, kind: &str, help: &str, values: &[(&str, u64)]) {
-        let out = &mut self.0;
-        let _ = writeln!(out, "# HELP forebay_agent_{name} {help}");
-        let _ = writeln!(out, "# TYPE forebay_agent_{name} {kind}");
-        for (labels, value) in values {
-            let _ = writeln!(out, "forebay_agent_{name}{labels} {value}");
-        }
     }
 }

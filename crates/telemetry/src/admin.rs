@@ -78,13 +78,7 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
                 standing: source.health().standing,
             };
             source.read(&mut |node| metrics = crate::render(node, source.tally(), own));
-            if wants_open_metrics(request) {
-                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                text(StatusCode::OK, kind, metrics)
-            } else {
-                let kind = "text/plain; version=0.0.4; charset=utf-8";
-                text(StatusCode::OK, kind, crate::plain::plain(&metrics))
-            }
+            page(request, metrics)
         }
         "/" => text(
             StatusCode::OK,
@@ -96,6 +90,17 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
             "text/plain",
             "Nothing here. See /health and /metrics.\n".into(),
         ),
+    }
+}
+
+/// Metrics as whoever asks reads them: in OpenMetrics' text, in which they are given, or in Prometheus' older one.
+pub fn page(request: &Request<Incoming>, metrics: String) -> Response<Full<Bytes>> {
+    if wants_open_metrics(request) {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        text(StatusCode::OK, kind, metrics)
+    } else {
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        text(StatusCode::OK, kind, crate::plain::plain(&metrics))
     }
 }
 

@@ -13,6 +13,6 @@ mod queues;
 pub mod spans;
 mod standing;
 
-pub use admin::{Health, Source, answer, forbidden, health};
+pub use admin::{Health, Source, answer, forbidden, health, page};
 pub use metrics::{Own, render};
 pub use standing::Standing;

@@ -1,7 +1,7 @@
 //! Where a log file stands and what it is called: ALB's scheme, with the bucket as the first folder.
 
 use super::tally::Log;
-use super::text::{civil, padded};
+use super::text::{padded, part, utc};
 use forebay_model::LogPlace;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -42,19 +42,18 @@ impl Shelf {
     /// The file of these five minutes, below the folder of all buckets. `random` tells files of the same minutes apart.
     pub(super) fn path(&self, slot: i64, random: &str) -> PathBuf {
         let end = (slot + 1) * SLOT_SECONDS;
-        let (year, month, day) = civil(end.div_euclid(86_400));
-        let of_day = end.rem_euclid(86_400).unsigned_abs();
+        let at = utc(end);
         let number = |width: fn(&mut Vec<u8>, u64), value: u64| {
             let mut text = Vec::new();
             width(&mut text, value);
             String::from_utf8(text).unwrap_or_default()
         };
         let (year, month, day) = (
-            number(padded::<4>, year.unsigned_abs()),
-            number(padded::<2>, month),
-            number(padded::<2>, day),
+            number(padded::<4>, part(at.year())),
+            number(padded::<2>, part(at.month())),
+            number(padded::<2>, part(at.day())),
         );
-        let time = number(padded::<2>, of_day / 3600) + &number(padded::<2>, of_day / 60 % 60);
+        let time = number(padded::<2>, part(at.hour())) + &number(padded::<2>, part(at.minute()));
         let kind = match self.log {
             Log::Access => "",
             Log::Connection => "conn_log_",
