@@ -16,11 +16,13 @@ import threading
 import time
 
 from collector import Collector, Target, fields, read_head
-from house import Balancer, House, free_port, wait
+from house import STRICT, Balancer, House, free_port, wait
 from logs_cases import cases, get
 from logs_secure import check_secure
 
 IDLE = 2
+# Seconds of a log line beyond what its target took: on a quiet machine, and beside other work.
+LATE = 0.15 if STRICT else 5.0
 LINE = 33
 TID = re.compile(r"^TID_[0-9a-f]{32}$")
 TRACE = re.compile(r"^Root=1-[0-9a-f]{8}-[0-9a-f]{24}$")
@@ -282,7 +284,7 @@ def check(stage, case, outcome, line, head):
     if case.manner == "plain" and outcome.status != case.status:
         problems.append(f"the client got {outcome.status}, expected {case.status}")
     ended, created = parsed(found[1]), parsed(found[21])
-    if not outcome.began - 0.01 <= ended <= outcome.ended + 0.35 or not found[21].endswith("000Z"):
+    if not outcome.began - 0.01 <= ended <= outcome.ended + 0.2 + LATE or not found[21].endswith("000Z"):
         problems.append(f"times {found[1]} {found[21]}, done between {outcome.began} and {outcome.ended}")
     if not outcome.began - 0.01 <= created <= ended + 0.001:
         problems.append(f"created {found[21]}, ended {found[1]}")
@@ -293,7 +295,7 @@ def check(stage, case, outcome, line, head):
     else:
         if not all(re.match(r"^\d+\.\d{3}$", part) for part in times):
             problems.append(f"times {times}")
-        elif abs(float(times[1]) - (case.seconds or 0)) > 0.15 or float(times[0]) > 0.15 or float(times[2]) > 0.15:
+        elif float(times[1]) < (case.seconds or 0) - 0.01 or max(float(times[0]), float(times[1]) - (case.seconds or 0), float(times[2])) > LATE:
             problems.append(f"times {times}, the target took {case.seconds}")
     if not case.routed:
         if found[17] != "-":
