@@ -392,18 +392,4 @@ fn standings(node: &Node, registry: &mut Registry) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_tells_how_the_process_is() {
-        let own = Own {
-            lines_dropped: 0,
-            standing: Standing::Impaired,
-        };
-        let text = render(&Node::new(1), &Tally::default(), own);
-        assert!(text.ends_with("# EOF\n"));
-        assert!(text.contains("forebay_health{status=\"impaired\"} 1\n"), "{text}");
-        assert!(text.contains("forebay_health{status=\"ok\"} 0\n"), "{text}");
-    }
-}
+mod tests;
