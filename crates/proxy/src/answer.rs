@@ -1,49 +1,14 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
-use crate::buffers::{Field, write_lines};
 use crate::cookies::Extra;
+use crate::fields::{Field, has_word, write_lines};
 use crate::framing::Framing;
-use crate::head::{AnswerHead, has_word};
+use crate::head::{AnswerHead, connection_words};
 use crate::names::Known;
 use forebay_model::ListenerSettings;
 use forebay_node::phrase;
 use forebay_units::digits::decimal;
 use std::io::Write as _;
-
-/// Values of an answer's Connection headers.
-fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .iter()
-        .filter(|field| field.is(Known::Connection))
-        .map(|field| field.value(head))
-}
-
-/// What an answer's Connection headers say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Says {
-    /// The target closes its connection behind this answer.
-    pub(crate) close: bool,
-    /// They name other headers as their connection's own. Most answers do not, and need no search per header.
-    names_others: bool,
-    /// It has a date.
-    pub(crate) dated: bool,
-}
-
-impl Says {
-    pub(crate) fn of(fields: &[Field], head: &[u8]) -> Says {
-        let mut says = Says {
-            dated: fields.iter().any(|field| field.is(Known::Date)),
-            ..Says::default()
-        };
-        for value in connection_words(fields, head) {
-            if !value.eq_ignore_ascii_case(b"keep-alive") {
-                says.close |= has_word(value, b"close");
-                says.names_others |= !value.eq_ignore_ascii_case(b"close");
-            }
-        }
-        says
-    }
-}
 
 /// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
 /// or 304 leave out cannot be called away.

@@ -1,10 +1,10 @@
 //! Header lines of ours on targets' answers: the cookies that keep a client with its target or its group, and the word that
 //! the group fails open.
 
-use crate::accept::Visit;
 use crate::buffers::Desk;
-use crate::read::Incoming;
-use crate::route::is;
+use crate::connection::Visit;
+use crate::fields::is;
+use crate::request::Incoming;
 use crate::worker::Worker;
 use forebay_node::{CookieValue, Cookies, Exchange, ListenerView, cookie};
 use std::time::{Duration, SystemTime};

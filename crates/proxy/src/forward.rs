@@ -1,56 +1,42 @@
 //! Room six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
-use crate::accept::Visit;
 use crate::answer::write_answer_head;
 use crate::buffers::Desk;
 use crate::choose::{self, Missing};
+use crate::connection::{Next, Visit};
 use crate::cookies::Extra;
 use crate::framing::{self, Framing};
 use crate::h2;
-use crate::head::{AnswerHead, RequestHead};
+use crate::head::AnswerHead;
+use crate::keep_alive::still_keeps;
 use crate::line;
 use crate::linger::{self, Owes};
 use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
-use crate::read::{Incoming, Next};
-use crate::route;
-use crate::secure::Wire;
-use crate::settle::{self, Closing};
+use crate::request::Incoming;
 use crate::sweep::{Ended, Slot};
 use crate::tls::TargetStream;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::ProtocolVersion;
-use forebay_node::{Answer, Exchange, ListenerView, Outcome, Reason, Reuse, Step, TargetView};
+use forebay_node::{Exchange, ListenerView, Outcome, Reason, Reuse, Step, TargetView};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 mod attempt;
 mod extras;
 mod outlive;
 mod owed;
+mod passage;
 mod streams;
 mod tunnel;
 
 use attempt::{Attempt, Upload};
-use streams::Instead;
+use passage::{Instead, Passage, reason};
 
 /// Answers up to this size are copied behind their head and sent in one write; larger ones go out as two pieces.
 const COPIED_BYTES: usize = 8 * 1024;
-
-/// Everything about one request in this room.
-struct Passage<'a, W> {
-    worker: &'a Rc<Worker>,
-    client: &'a mut W,
-    visit: &'a Visit,
-    slot: &'a Slot,
-    desk: &'a mut Desk,
-    head: RequestHead,
-    incoming: &'a Incoming,
-    listener: &'a ListenerView,
-    idle_timeout: Duration,
-}
 
 /// Sends the request (its head is in `desk.out`) and passes the answer on.
 #[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
@@ -98,7 +84,7 @@ pub(crate) fn forward<'a, W: Wire>(
                 } = &mut passage;
                 let wait = line::wait(worker, *client, slot, None, exchange, listener, ticket, until);
                 step = Box::pin(wait).await;
-                keep = keep && route::still_keeps(passage.worker, passage.visit, passage.incoming);
+                keep = keep && still_keeps(passage.worker, passage.visit, passage.incoming);
                 continue;
             }
             let Step::Send { target, reuse } = step else {
@@ -120,40 +106,7 @@ pub(crate) fn forward<'a, W: Wire>(
     }
 }
 
-fn reason(ended: Ended) -> Reason {
-    match ended {
-        Ended::Late => Reason::TargetSilent,
-        Ended::Cut | Ended::Closing => Reason::DeregistrationOver,
-    }
-}
-
 impl<W: Wire> Passage<'_, W> {
-    fn now(&self) -> forebay_units::Mono {
-        self.worker.now()
-    }
-
-    fn touch(&self) {
-        self.slot.arm(self.worker.recent() + self.idle_timeout, false);
-    }
-
-    /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
-    fn deadline(&self, upload: &mut Upload) -> forebay_units::Mono {
-        let now = self.worker.recent();
-        if upload.owed.is_asked() {
-            let waits = upload.waits_for_client();
-            upload.owed.note(now, upload.pump.taken, waits);
-        }
-        upload.owed.due().min(now + self.idle_timeout)
-    }
-
-    /// The request goes to this target next.
-    fn aim(&mut self, exchange: &Exchange, target: &TargetView) {
-        self.slot.watch(Some(Arc::clone(&target.stats)));
-        if let Some(permit) = exchange.permit() {
-            line::stamp(self.desk, permit);
-        }
-    }
-
     /// Sends the request to a target that speaks HTTP/1.1 and passes the answer on.
     async fn http1(
         &mut self,
@@ -186,65 +139,6 @@ impl<W: Wire> Passage<'_, W> {
                 Err(outcome.into())
             }
         }
-    }
-
-    /// A fresh connection to the target stands.
-    fn connected(&mut self, exchange: &mut Exchange) {
-        let began = exchange.connected(self.worker.now());
-        if let Some(span) = &mut self.desk.note.span {
-            span.connecting = began;
-        }
-    }
-
-    /// The target's connection ends before its answer does.
-    fn outlive(&self, exchange: &mut Exchange, stream: TargetStream, reason: Reason) {
-        if self.listener.turnstile.is_some() {
-            let (worker, place) = (self.worker, self.visit.place);
-            outlive::outlive(worker, place, exchange, stream, reason, self.idle_timeout);
-        }
-    }
-
-    /// What to do about this outcome, by the picture in force.
-    fn decide(&self, exchange: &mut Exchange, outcome: Outcome) -> Step {
-        let picture = self.worker.picture();
-        let mind = &mut self.worker.mind.borrow_mut();
-        exchange.on(self.now(), outcome, self.listener, &picture, mind)
-    }
-
-    /// Settles, and writes the line of a request that a target answered or nobody did.
-    fn log(&mut self, exchange: &mut Exchange, now: forebay_units::Mono) {
-        let record = exchange.settle(now, None, self.listener, &mut self.worker.mind.borrow_mut());
-        let closing = Closing::relayed(record);
-        settle::log(self.worker, self.visit, self.listener, self.desk, record, closing);
-    }
-
-    /// Sends an answer of our own.
-    async fn answer(&mut self, exchange: &mut Exchange, answer: &Answer, keep: bool) -> Next {
-        let (incoming, listener) = (self.incoming, self.listener);
-        // Boxed: what only a few requests need must not make the future of all requests larger.
-        Box::pin(route::own_answer(
-            self.worker,
-            self.client,
-            self.visit,
-            self.slot,
-            self.desk,
-            incoming,
-            listener,
-            exchange,
-            answer,
-            keep,
-        ))
-        .await
-    }
-
-    /// Ends a request that no target answers.
-    async fn end(&mut self, exchange: &mut Exchange, step: &Step, keep: bool) -> Next {
-        if let Step::Answer(answer) = step {
-            return self.answer(exchange, answer, keep).await;
-        }
-        let now = self.now();
-        self.log(exchange, now);
-        Next::Close
     }
 
     /// Where the answer's body ends, whether it goes out in chunks, and its first part, decoded; none if it is broken from the start.
@@ -390,16 +284,6 @@ impl<W: Wire> Passage<'_, W> {
                 out, bytes, fields, head, framing, to_head, to_chunks, keep, settings, extras,
             );
         }
-    }
-
-    /// Ends the exchange for this reason, before an answer has begun.
-    async fn fail(&mut self, reason: Reason, exchange: &mut Exchange, keep: bool) -> Next {
-        let Step::Answer(answer) = self.decide(exchange, Outcome::Failed(reason)) else {
-            let now = self.now();
-            self.log(exchange, now);
-            return Next::Close;
-        };
-        self.answer(exchange, &answer, keep).await
     }
 
     /// Passes the answer's head on and its body, whose first part was decoded, while the request's body may still go up. None when

@@ -2,9 +2,10 @@
 //! them as ordinary tests.
 
 use crate::answer::write_answer_head;
-use crate::buffers::{Desks, Field, write_lines};
+use crate::buffers::Desks;
 use crate::chunked::Decoder;
 use crate::desync;
+use crate::fields::{Field, write_lines};
 use crate::framing::{self, Framing, Unclear};
 use crate::h2::hpack::Odd;
 use crate::h2::request;

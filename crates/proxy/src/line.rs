@@ -2,8 +2,8 @@
 //! body in the socket; its answer's buffers are not taken yet.
 
 use crate::buffers::Desk;
-use crate::secure::Wire;
 use crate::sweep::Slot;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_node::{Exchange, ListenerView, Outcome, Reason, Step, Ticket, WorkId};
 use forebay_units::Mono;

@@ -1,8 +1,8 @@
 //! After the last answer of a connection: what its client still sends is read over, so that the answer is not lost to a reset.
 
 use crate::buffers::Desk;
-use crate::secure::Wire;
 use crate::sweep::Slot;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_units::Mono;
 use std::future::poll_fn;

@@ -1,12 +1,12 @@
 //! A request's head as its target will see it: what we understood, written anew.
 
-use crate::accept::Visit;
-use crate::buffers::{Desk, Field, write_lines};
+use crate::buffers::Desk;
+use crate::connection::Visit;
+use crate::fields::{Field, has_word, is, write_lines};
 use crate::framing::Framing;
-use crate::head::has_word;
 use crate::names::Known;
-use crate::read::Incoming;
-use crate::route::is;
+use crate::note::Span;
+use crate::request::Incoming;
 use crate::spans;
 use crate::wanted::{Wanted, preserves_host};
 use crate::worker::Worker;
@@ -241,7 +241,7 @@ fn write_kept(
     fields: &[Field],
     listener: &ListenerView,
     own_host: bool,
-    span: Option<&spans::Span>,
+    span: Option<&Span>,
 ) {
     let settings = &listener.balancer.settings;
     let connection = || fields.iter().filter(|field| field.is(Known::Connection));

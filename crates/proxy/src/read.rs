@@ -1,15 +1,17 @@
 //! Room three: reads a request's head, within ALB's limits and one deadline.
 
-use crate::accept::Visit;
-use crate::buffers::{Desk, Field};
+use crate::buffers::Desk;
+use crate::connection::{Next, Visit};
 use crate::desync;
+use crate::fields::{Field, has_word};
 use crate::framing::{self, Framing};
-use crate::head::{Bounds, HeadError, RequestHead, has_word};
+use crate::head::{Bounds, HeadError, RequestHead};
 use crate::names::Known;
+use crate::request::Incoming;
+use crate::respond;
 use crate::route;
-use crate::secure::Wire;
-use crate::settle;
 use crate::sweep::Slot;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_node::{Reason, Speaks};
 use std::future::poll_fn;
@@ -18,41 +20,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
-/// What becomes of a connection after a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It waits for another request.
-    Idle,
-    /// Nothing had come, though it looked so: it waits on, without buffers, for as long as it had.
-    Nothing,
-    /// It ends.
-    Close,
-}
-
-/// What a request is, besides its bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Incoming {
-    pub(crate) head: RequestHead,
-    pub(crate) framing: Framing,
-    /// The client wants the connection kept.
-    pub(crate) keep: bool,
-    /// Its framing was claimed in two ways: others may read it differently, so both its connections end with it.
-    pub(crate) doubtful: bool,
-    /// The client waits for 100 before it sends its body.
-    pub(crate) expects: bool,
-    /// The method is HEAD: answers have no body.
-    pub(crate) to_head: bool,
-    /// What its client speaks.
-    pub(crate) speaks: Speaks,
-    /// The client asks for a WebSocket.
-    pub(crate) upgrade: bool,
-}
-
 /// Serves requests until the client pauses.
 pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else {
-        settle::turn_away(worker, client, visit, slot).await;
+        respond::turn_away(worker, client, visit, slot).await;
         return Next::Close;
     };
     let next = requests(worker, client, visit, slot, &mut desk).await;
@@ -77,7 +49,7 @@ async fn requests<W: Wire>(
             Ok(Head::Nothing) if served => return Next::Idle,
             Ok(Head::Nothing) => return Next::Nothing,
             Ok(Head::Closed) => return Next::Close,
-            Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
+            Err(reason) => Box::pin(respond::refuse(worker, client, visit, slot, desk, reason)).await,
         };
         served = true;
         if next == Next::Close || desk.unread().is_empty() {
@@ -92,7 +64,7 @@ async fn requests<W: Wire>(
 pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else { return };
-    settle::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
+    respond::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
     worker.desks.borrow_mut().give_back(desk);
 }
 

@@ -1,25 +1,26 @@
 //! Room four: what the request asks for, which rule it meets, and the head its target will see.
 
-use crate::accept::Visit;
 use crate::authority::is_authority;
-use crate::buffers::{Desk, Field};
+use crate::buffers::Desk;
+use crate::connection::{Next, Visit};
 use crate::cookies;
 use crate::desync::{self, Course};
+use crate::fields::Field;
 use crate::forward;
-use crate::framing::Framing;
+use crate::keep_alive::{keeps, still_keeps};
 use crate::line;
-use crate::linger::{self, Owes};
+use crate::log::{self, Closing};
 use crate::names::Known;
 use crate::outgoing::write_head;
-use crate::read::{Incoming, Next};
-use crate::secure::Wire;
-use crate::settle::{self, Closing};
+use crate::request::Incoming;
+use crate::respond;
 use crate::spans;
 use crate::sweep::Slot;
 use crate::wanted::{Wanted, preserves_host, takes_any_host, wanted};
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::{PathMode, limits};
-use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step, strict_path};
+use forebay_node::{Exchange, Facts, Headers, ListenerView, Reason, Request, Step, strict_path};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -90,7 +91,7 @@ pub(crate) async fn request<W: Wire>(
     let mut keep = keeps(worker, visit, listener, incoming) && !desk.note.suspect;
     let (mut exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
-        Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
+        Err(reason) => return Box::pin(respond::refuse(worker, client, visit, slot, desk, reason)).await,
     };
     if let Step::Wait { ticket, until } = step {
         let (room, waits) = (Some(&mut *desk), &mut exchange);
@@ -117,7 +118,7 @@ pub(crate) async fn request<W: Wire>(
             .await
         }
         Step::Answer(answer) => {
-            Box::pin(own_answer(
+            Box::pin(respond::own_answer(
                 worker,
                 client,
                 visit,
@@ -133,22 +134,6 @@ pub(crate) async fn request<W: Wire>(
         }
         Step::Relay | Step::Abort | Step::Wait { .. } => gone(worker, visit, listener, desk, &mut exchange),
     }
-}
-
-/// Whether the connection may carry another request.
-fn keeps(worker: &Worker, visit: &Visit, listener: &ListenerView, incoming: &Incoming) -> bool {
-    let age = worker.recent().since(visit.accepted);
-    incoming.keep
-        && !visit.spare
-        && age < listener.balancer.settings.client_keep_alive
-        && !worker.leaving.get()
-}
-
-/// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
-pub(crate) fn still_keeps(worker: &Worker, visit: &Visit, incoming: &Incoming) -> bool {
-    let picture = worker.picture();
-    let listener = visit.listener(&picture);
-    listener.is_some_and(|listener| keeps(worker, visit, listener, incoming))
 }
 
 /// Writes the head that the request's target will see.
@@ -186,7 +171,7 @@ fn gone(
 ) -> Next {
     let record = exchange.settle(worker.now(), None, listener, &mut worker.mind.borrow_mut());
     let closing = Closing::relayed(record);
-    settle::log(worker, visit, listener, desk, record, closing);
+    log::log(worker, visit, listener, desk, record, closing);
     Next::Close
 }
 
@@ -215,7 +200,7 @@ async fn no_memory<W: Wire>(
         listener,
         &worker.mind.borrow(),
     );
-    own_answer(
+    respond::own_answer(
         worker,
         client,
         visit,
@@ -242,91 +227,6 @@ fn judge(worker: &Worker, listener: &ListenerView, desk: &mut Desk) -> Result<()
         Err(Reason::Malformed)
     } else {
         Ok(())
-    }
-}
-
-/// Sends an answer made here instead of forwarding, and skips the request's body if it is at hand.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
-pub(crate) async fn own_answer<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    listener: &ListenerView,
-    exchange: &mut Exchange,
-    answer: &Answer,
-    keep: bool,
-) -> Next {
-    // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
-    let at_hand = (keep && !answer.bare && !worker.leaving.get())
-        .then(|| body_at_hand(desk, incoming))
-        .flatten();
-    let keep = at_hand.is_some();
-    if let Some(span) = &mut desk.note.span {
-        span.answering = Some(worker.recent());
-    }
-    slot.watch(None);
-    slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
-    let sent = settle::send(
-        worker,
-        client,
-        slot,
-        desk,
-        answer,
-        &listener.settings,
-        keep,
-        incoming.to_head,
-    )
-    .await;
-    if desk.note.body == 0 && !desk.note.is_kept() {
-        desk.note.body = body_come(desk, incoming);
-    }
-    let record = exchange.settle(
-        worker.now(),
-        Some(answer.status),
-        listener,
-        &mut worker.mind.borrow_mut(),
-    );
-    settle::log(worker, visit, listener, desk, record, Closing::of(answer));
-    match at_hand {
-        Some(length) if sent => {
-            desk.start += incoming.head.length + length;
-            Next::Idle
-        }
-        _ => {
-            let left = match incoming.framing {
-                Framing::None => 0,
-                Framing::Length(length) => length.saturating_sub(desk.note.body),
-                Framing::Chunked | Framing::UntilClose => u64::MAX,
-            };
-            let owes = Owes::of(left, listener.balancer.settings.idle_timeout);
-            Box::pin(linger::linger(worker, client, slot, desk, owes)).await;
-            Next::Close
-        }
-    }
-}
-
-/// Bytes of the body that were read along with the head.
-fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
-    let come = desk.unread().len().saturating_sub(incoming.head.length) as u64;
-    match incoming.framing {
-        Framing::None | Framing::UntilClose => 0,
-        Framing::Length(length) => come.min(length),
-        Framing::Chunked => come,
-    }
-}
-
-/// The body's length, if all of it was read already and needs no decoding to skip.
-fn body_at_hand(desk: &Desk, incoming: &Incoming) -> Option<usize> {
-    match incoming.framing {
-        Framing::None => Some(0),
-        Framing::Length(length) => {
-            let length = usize::try_from(length).ok()?;
-            (desk.unread().len().saturating_sub(incoming.head.length) >= length).then_some(length)
-        }
-        Framing::Chunked | Framing::UntilClose => None,
     }
 }
 
@@ -391,10 +291,6 @@ fn begin(
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
     Ok((exchange, step, wanted))
-}
-
-pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
-    name.len() == lower.len() && name.eq_ignore_ascii_case(lower)
 }
 
 /// Addresses that X-Forwarded-For names, and the bytes of all its lines.

@@ -1,15 +1,15 @@
 //! One attempt at getting an answer's head: the request goes out, its body streams, the head comes in.
 
 use super::owed::Owed;
-use super::{Passage, reason};
+use super::passage::{Passage, reason};
 use crate::buffers::Desk;
 use crate::choose::Connection;
 use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::pump::{HEADROOM, Pump, PumpError, TAILROOM, poll_write_pair};
-use crate::secure::Wire;
 use crate::sweep::Ended;
 use crate::tls::TargetStream;
+use crate::wire::Wire;
 use forebay_node::{Death, Outcome, Reason, Sent};
 use forebay_units::Mono;
 use std::future::poll_fn;
@@ -95,6 +95,16 @@ pub(super) enum Waited {
 }
 
 impl<W: Wire> Passage<'_, W> {
+    /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
+    pub(super) fn deadline(&self, upload: &mut Upload) -> Mono {
+        let now = self.worker.recent();
+        if upload.owed.is_asked() {
+            let waits = upload.waits_for_client();
+            upload.owed.note(now, upload.pump.taken, waits);
+        }
+        upload.owed.due().min(now + self.idle_timeout)
+    }
+
     /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
     pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
         let Desk {

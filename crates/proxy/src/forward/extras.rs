@@ -1,14 +1,14 @@
 //! What stands between a target's answer and its client: perhaps another target, perhaps lines of our own.
 
-use super::Passage;
 use super::attempt::Upload;
+use super::passage::Passage;
 use crate::buffers::Desk;
 use crate::cookies::{self, Extra};
+use crate::fields::is;
 use crate::head::AnswerHead;
 use crate::names::Known;
 use crate::pump::HEADROOM;
-use crate::route::is;
-use crate::secure::Wire;
+use crate::wire::Wire;
 use forebay_node::{Candidate, Exchange, Step};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! At an agent: a client that leaves does not stop its application, so the slot stays busy until that is done.
 
-use crate::accept::Place;
+use crate::place::Place;
 use crate::tls::TargetStream;
 use crate::worker::Worker;
 use forebay_node::{Exchange, Reason};

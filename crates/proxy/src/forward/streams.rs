@@ -3,18 +3,18 @@
 use super::attempt::Interim;
 use super::extras::retry_after;
 use super::owed::Owed;
-use super::{Passage, reason};
+use super::passage::{Instead, Passage, reason};
 use crate::choose::Missing;
+use crate::connection::Next;
 use crate::cookies;
 use crate::framing::Framing;
-use crate::h2;
-use crate::h2::target::{Passport, SEND_BUFFER, STREAM_WINDOW, passport};
-use crate::h2::{Inflow, poll_room};
+use crate::h2::request::is_grpc;
+use crate::h2::target::{SEND_BUFFER, STREAM_WINDOW, passport};
+use crate::h2::{Inflow, Passport, Share, add_extras, head_bytes, is_too_long, poll_room, spell};
 use crate::linger::{self, Owes};
 use crate::names::Known;
-use crate::read::Next;
-use crate::secure::Wire;
 use crate::sweep::Ended;
+use crate::wire::Wire;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
@@ -131,7 +131,7 @@ struct Flight {
     interim: Interim,
     /// False once its connection takes no more requests.
     alive: Rc<Cell<bool>>,
-    _share: h2::target::Share,
+    _share: Share,
 }
 
 impl Flight {
@@ -165,20 +165,6 @@ enum Waited {
     Failed(Reason),
 }
 
-/// How a try to get an answer ended without one that goes on.
-pub(super) enum Instead {
-    /// This came of it.
-    Outcome(Outcome),
-    /// An answer came and is dropped: this is done instead.
-    Step(Step),
-}
-
-impl From<Outcome> for Instead {
-    fn from(outcome: Outcome) -> Instead {
-        Instead::Outcome(outcome)
-    }
-}
-
 impl<W: Wire> Passage<'_, W> {
     /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
     /// answer has begun.
@@ -203,7 +189,7 @@ impl<W: Wire> Passage<'_, W> {
         }
         let reused = pass.reused;
         // What we wrote ourselves is no fault of the target.
-        let Some(request) = h2::spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
+        let Some(request) = spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
             return Err(Outcome::Failed(Reason::Malformed).into());
         };
         let mut flight = match self.send(pass, request).await {
@@ -364,7 +350,7 @@ impl<W: Wire> Passage<'_, W> {
             }
         }
         match Pin::new(&mut flight.response).poll(cx) {
-            Poll::Ready(Ok(response)) if h2::is_too_long(&response) => {
+            Poll::Ready(Ok(response)) if is_too_long(&response) => {
                 return Poll::Ready(Waited::Failed(Reason::BadAnswer));
             }
             Poll::Ready(Ok(response)) => return Poll::Ready(Waited::Head(response)),
@@ -403,13 +389,13 @@ impl<W: Wire> Passage<'_, W> {
         };
         let crosses = self.desk.note.crosses_sites;
         let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
-        h2::add_extras(headers, &extras);
+        add_extras(headers, &extras);
         // What gRPC says in its head alone, its clients see behind the message: nothing may be added there.
-        if !headers.contains_key(DATE) && !h2::request::is_grpc(headers) {
+        if !headers.contains_key(DATE) && !is_grpc(headers) {
             // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
-            h2::add_extras(headers, &[self.worker.date_line()]);
+            add_extras(headers, &[self.worker.date_line()]);
         }
-        self.desk.note.sent += h2::head_bytes(&head);
+        self.desk.note.sent += head_bytes(&head);
         let mut down = Body::once(ends);
         let failed = if self.client.send_head(head, ends).is_err() {
             Some(Reason::ClientGone)

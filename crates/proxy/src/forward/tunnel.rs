@@ -1,14 +1,14 @@
 //! After 101: bytes both ways, of whose meaning nothing is known here. Used for WebSockets.
 
-use super::Passage;
+use super::passage::{Passage, reason};
 use crate::answer::write_upgrade_head;
 use crate::buffers::Desk;
+use crate::connection::Next;
 use crate::head::AnswerHead;
 use crate::pump::HEADROOM;
-use crate::read::Next;
-use crate::secure::Wire;
 use crate::sweep::Ended;
 use crate::tls::TargetStream;
+use crate::wire::Wire;
 use forebay_node::journal::Kind;
 use forebay_node::{Exchange, Outcome, Reason};
 use std::future::poll_fn;
@@ -152,7 +152,7 @@ impl<W: Wire> Passage<'_, W> {
                 Ok(Err(reason)) => return Some(reason),
                 // Neither side owed the other a word.
                 Err(Ended::Late) => return Some(Reason::ClientSilent),
-                Err(ended) => return Some(super::reason(ended)),
+                Err(ended) => return Some(reason(ended)),
             }
         }
     }

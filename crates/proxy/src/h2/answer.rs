@@ -1,8 +1,8 @@
 //! Heads of answers, as HTTP/2 has them.
 
 use crate::answer::Kept;
-use crate::buffers::Field;
 use crate::cookies::Extra;
+use crate::fields::Field;
 use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::worker::Worker;
