@@ -33,6 +33,21 @@ fn is_dropped(known: Known, keeps_length: bool) -> bool {
     }
 }
 
+/// A target's answer whose head is passed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Relayed<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) fields: &'a [Field],
+    pub(crate) head: &'a AnswerHead,
+    /// Where its body ends.
+    pub(crate) framing: Framing,
+    /// The request was HEAD.
+    pub(crate) to_head: bool,
+    pub(crate) settings: &'a ListenerSettings,
+    /// Lines of our own.
+    pub(crate) extras: &'a [Extra],
+}
+
 /// Which of an answer's header lines its client sees.
 pub(crate) struct Kept<'a> {
     bytes: &'a [u8],
@@ -45,21 +60,15 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    pub(crate) fn new(
-        bytes: &'a [u8],
-        fields: &'a [Field],
-        head: &AnswerHead,
-        to_head: bool,
-        settings: &'a ListenerSettings,
-    ) -> Kept<'a> {
+    pub(crate) fn of(answer: &Relayed<'a>) -> Kept<'a> {
         Kept {
-            bytes,
-            fields,
+            bytes: answer.bytes,
+            fields: answer.fields,
             // HEAD and 304 say how long the body would be; they have none.
-            keeps_length: to_head || head.status == 304,
+            keeps_length: answer.to_head || answer.head.status == 304,
             keeps_upgrade: false,
-            names_others: head.says.names_others,
-            settings,
+            names_others: answer.head.says.names_others,
+            settings: answer.settings,
         }
     }
 
@@ -79,22 +88,15 @@ impl<'a> Kept<'a> {
 }
 
 /// The head of 101: the connection becomes a WebSocket's.
-pub(crate) fn write_upgrade_head(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    fields: &[Field],
-    head: &AnswerHead,
-    settings: &ListenerSettings,
-    extras: &[Extra],
-) {
+pub(crate) fn write_upgrade_head(out: &mut Vec<u8>, answer: &Relayed<'_>) {
     out.clear();
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
     );
-    let kept = Kept::new(bytes, fields, head, false, settings);
-    write_lines(out, bytes, 0, fields, |field| kept.keeps(field));
-    write_set(out, settings);
-    write_extras(out, extras);
+    let kept = Kept::of(answer);
+    write_lines(out, answer.bytes, 0, answer.fields, |field| kept.keeps(field));
+    write_set(out, answer.settings);
+    write_extras(out, answer.extras);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -141,25 +143,23 @@ fn has_plain_length(fields: &[Field], bytes: &[u8]) -> bool {
     lines.next().is_some_and(plain) && lines.next().is_none()
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a head says")]
-pub(crate) fn write_answer_head(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    fields: &[Field],
-    head: &AnswerHead,
-    framing: Framing,
-    to_head: bool,
-    to_chunks: bool,
-    keep: bool,
-    settings: &ListenerSettings,
-    extras: &[Extra],
-) {
+/// An answer's head for a client of HTTP/1.1. `to_chunks`: its body goes out in chunks; `keep`: the connection stays open.
+pub(crate) fn write_answer_head(out: &mut Vec<u8>, answer: &Relayed<'_>, to_chunks: bool, keep: bool) {
+    let Relayed {
+        bytes,
+        fields,
+        head,
+        framing,
+        settings,
+        extras,
+        ..
+    } = *answer;
     out.clear();
     let line = status_line(bytes, head);
     if line == 0 {
         write_status(out, bytes, head);
     }
-    let mut kept = Kept::new(bytes, fields, head, to_head, settings);
+    let mut kept = Kept::of(answer);
     let length = match framing {
         Framing::Length(length) if !to_chunks => Some(length),
         _ => None,

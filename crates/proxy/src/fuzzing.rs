@@ -1,7 +1,7 @@
 //! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
 //! them as ordinary tests.
 
-use crate::answer::write_answer_head;
+use crate::answer::{Relayed, write_answer_head};
 use crate::buffers::Desks;
 use crate::chunked::Decoder;
 use crate::desync;
@@ -152,15 +152,17 @@ pub fn answer_head(data: &[u8]) {
     let settings = ListenerSettings::default();
     write_answer_head(
         &mut out,
-        whole,
-        &fields,
-        &head,
-        framing,
-        to_head,
+        &Relayed {
+            bytes: whole,
+            fields: &fields,
+            head: &head,
+            framing,
+            to_head,
+            settings: &settings,
+            extras: &[],
+        },
         to_chunks,
         keep,
-        &settings,
-        &[],
     );
     let mut fields = Vec::new();
     let again = match AnswerHead::parse(&out, &mut fields) {

@@ -2,6 +2,7 @@
 
 use crate::connection::Visit;
 use crate::request::Incoming;
+use crate::session::Session;
 use crate::worker::Worker;
 use forebay_node::ListenerView;
 use forebay_units::Mono;
@@ -23,18 +24,20 @@ pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
 /// How long a connection may stay that is one too many.
 const SPARE_TIME: Duration = Duration::from_secs(2);
 
-/// Whether the connection may carry another request.
-pub(crate) fn keeps(worker: &Worker, visit: &Visit, listener: &ListenerView, incoming: &Incoming) -> bool {
-    let age = worker.recent().since(visit.accepted);
-    incoming.keep
-        && !visit.spare
-        && age < listener.balancer.settings.client_keep_alive
-        && !worker.leaving.get()
-}
+impl<W> Session<'_, W> {
+    /// Whether the connection may carry another request after this one.
+    pub(crate) fn keeps(&self, listener: &ListenerView, incoming: &Incoming) -> bool {
+        let age = self.worker.recent().since(self.visit.accepted);
+        incoming.keep
+            && !self.visit.spare
+            && age < listener.balancer.settings.client_keep_alive
+            && !self.worker.leaving.get()
+    }
 
-/// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
-pub(crate) fn still_keeps(worker: &Worker, visit: &Visit, incoming: &Incoming) -> bool {
-    let picture = worker.picture();
-    let listener = visit.listener(&picture);
-    listener.is_some_and(|listener| keeps(worker, visit, listener, incoming))
+    /// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
+    pub(crate) fn still_keeps(&self, incoming: &Incoming) -> bool {
+        let picture = self.worker.picture();
+        let listener = self.visit.listener(&picture);
+        listener.is_some_and(|listener| self.keeps(listener, incoming))
+    }
 }

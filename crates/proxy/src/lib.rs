@@ -44,6 +44,7 @@ mod request;
 mod respond;
 mod route;
 mod secure;
+mod session;
 mod slow;
 mod socket;
 mod spans;

@@ -7,11 +7,13 @@ use crate::fields::{Field, is};
 use crate::names::Known;
 use crate::note::Note;
 use crate::outgoing::write_trace_id;
+use crate::session::{RequestContext, Session};
 use crate::spans;
 use crate::tls::TlsFacts;
 use crate::worker::Worker;
 use forebay_node::journal::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
 use forebay_node::{Answer, ListenerView, Reason, Record};
+use forebay_units::Mono;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How a request ended, besides its record.
@@ -45,16 +47,36 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Writes the request's line in the access log, if its load balancer keeps one, and its span, if those are taken. The request's head must still stand in
-/// the input at `desk.start`, or have been copied to the note.
-pub(crate) fn log(
-    worker: &Worker,
-    visit: &Visit,
+impl<W> RequestContext<'_, W> {
+    /// Settles a request that a target answered or nobody did, and writes what is kept of it.
+    pub(crate) fn log(&mut self, now: Mono) {
+        let worker = self.session.worker;
+        let record = self
+            .exchange
+            .settle(now, None, self.listener, &mut worker.mind.borrow_mut());
+        log(&mut self.session, self.listener, record, Closing::relayed(record));
+    }
+
+    /// The same of a request that was answered here.
+    pub(crate) fn log_own(&mut self, now: Mono, answer: &Answer) {
+        let worker = self.session.worker;
+        let own = Some(answer.status);
+        let record = self
+            .exchange
+            .settle(now, own, self.listener, &mut worker.mind.borrow_mut());
+        log(&mut self.session, self.listener, record, Closing::of(answer));
+    }
+}
+
+/// Writes the request's line in the access log, if its load balancer keeps one, and its span, if those are taken. The request's
+/// head must still stand in the input at `desk.start`, or have been copied to the note.
+pub(crate) fn log<W>(
+    session: &mut Session<'_, W>,
     listener: &ListenerView,
-    desk: &mut Desk,
     record: &Record,
     closing: Closing<'_>,
 ) {
+    let (worker, visit, desk) = (session.worker, session.visit, &mut *session.desk);
     if let Some(reason) = record.reason {
         let target = record.target.as_ref().map(|target| target.address);
         tracing::debug!(

@@ -6,27 +6,27 @@ use crate::fields::{Field, has_word, is, write_lines};
 use crate::framing::Framing;
 use crate::names::Known;
 use crate::note::Span;
-use crate::request::Incoming;
+use crate::session::RequestContext;
 use crate::spans;
 use crate::wanted::{Wanted, preserves_host};
 use crate::worker::Worker;
 use forebay_model::XffMode;
-use forebay_node::{ListenerView, Rewritten};
+use forebay_node::ListenerView;
 use forebay_units::Wall;
 use forebay_units::digits::{address, decimal, hexadecimal};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Writes the request's head, as its target will see it, into `desk.out`.
-pub(crate) fn write_head(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    wanted: &Wanted,
-    rewritten: Option<&Rewritten>,
-) {
+pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
+    let RequestContext {
+        session,
+        incoming,
+        listener,
+        exchange,
+        ..
+    } = context;
+    let (worker, visit, rewritten) = (session.worker, session.visit, exchange.rewritten());
     let Desk {
         input,
         start,
@@ -34,7 +34,7 @@ pub(crate) fn write_head(
         out,
         note,
         ..
-    } = desk;
+    } = &mut *session.desk;
     let head = &input[*start..*start + incoming.head.length];
     out.clear();
     out.extend_from_slice(incoming.head.method(head));

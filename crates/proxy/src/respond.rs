@@ -8,17 +8,17 @@ use crate::linger::{LINGER, Owes, linger};
 use crate::log::{self, Closing};
 use crate::pump::poll_write_pair;
 use crate::request::Incoming;
+use crate::session::{RequestContext, Session};
 use crate::spans;
 use crate::sweep::Slot;
 use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::journal::Kind;
-use forebay_node::{Answer, Exchange, ListenerView, Reason};
+use forebay_node::{Answer, Exchange, Reason};
 use std::future::poll_fn;
 use std::io::Write as _;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Poll, ready};
 use tokio::io::ReadBuf;
 
@@ -26,50 +26,33 @@ use tokio::io::ReadBuf;
 const TURNED_AWAY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Refuses a request whose head could not be taken, and closes.
-pub(crate) async fn refuse<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    reason: Reason,
-) -> Next {
+pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason) -> Next {
+    let worker = session.worker;
     let picture = worker.picture();
-    let Some(listener) = visit.listener(&picture) else {
+    let Some(listener) = session.visit.listener(&picture) else {
         return Next::Close;
     };
     let now = worker.now();
     let mut record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
     if worker.ledger.sampling.is_some() {
-        refused_span(worker, visit, desk);
+        refused_span(worker, session.visit, session.desk);
     }
-    slot.arm(now + listener.balancer.settings.idle_timeout, false);
+    let idle_timeout = listener.balancer.settings.idle_timeout;
+    session.slot.arm(now + idle_timeout, false);
     let answer = Answer::page(reason);
+    let desk = &*session.desk;
     let method = desk.note.head.map(|head| head.method(&desk.input[desk.start..]));
     let to_head = method == Some(b"HEAD");
-    let _ = send(
-        worker,
-        client,
-        slot,
-        desk,
-        &answer,
-        &listener.settings,
-        false,
-        to_head,
-    )
-    .await;
+    let _ = send(session, &answer, &listener.settings, false, to_head).await;
     record.ended = worker.now();
-    log::log(worker, visit, listener, desk, &record, Closing::of(&answer));
+    log::log(session, listener, &record, Closing::of(&answer));
     // Where the body of a head ends that was not understood, or whether there is one, is not known.
-    let owes = Owes::of(
-        if reason == Reason::ClientSilent {
-            0
-        } else {
-            u64::MAX
-        },
-        listener.balancer.settings.idle_timeout,
-    );
-    Box::pin(linger(worker, client, slot, desk, owes)).await;
+    let left = if reason == Reason::ClientSilent {
+        0
+    } else {
+        u64::MAX
+    };
+    Box::pin(linger(session, Owes::of(left, idle_timeout))).await;
     Next::Close
 }
 
@@ -138,17 +121,20 @@ pub(crate) fn page(worker: &Worker, reason: Reason, settings: &ListenerSettings)
 }
 
 /// Sends an answer made here. `keep`: the connection stays open; `to_head`: the request was HEAD.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
-pub(crate) async fn send<W: Wire>(
-    worker: &Worker,
-    client: &mut W,
-    slot: &Slot,
-    desk: &mut Desk,
+async fn send<W: Wire>(
+    session: &mut Session<'_, W>,
     answer: &Answer,
     settings: &ListenerSettings,
     keep: bool,
     to_head: bool,
 ) -> bool {
+    let Session {
+        worker,
+        client,
+        slot,
+        desk,
+        ..
+    } = session;
     let grpc = W::FRAMED && desk.note.kind == Some(Kind::Grpcs);
     let bodiless = to_head || h2::is_trailers_only(answer, grpc);
     let body = answer
@@ -170,7 +156,7 @@ pub(crate) async fn send<W: Wire>(
     let mut written = 0;
     let sent = slot
         .until(poll_fn(|cx| {
-            poll_write_pair(cx, client, &desk.out, &[], &mut written)
+            poll_write_pair(cx, *client, &desk.out, &[], &mut written)
         }))
         .await;
     desk.note.sent += written as u64;
@@ -220,50 +206,30 @@ fn write_answer(
 }
 
 /// Sends an answer made here instead of forwarding, and skips the request's body if it is at hand.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 pub(crate) async fn own_answer<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    listener: &ListenerView,
-    exchange: &mut Exchange,
+    context: &mut RequestContext<'_, W>,
     answer: &Answer,
     keep: bool,
 ) -> Next {
+    let (worker, incoming, idle_timeout) = (context.session.worker, context.incoming, context.idle_timeout());
+    let Session { desk, slot, .. } = &mut context.session;
     // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
     let at_hand = (keep && !answer.bare && !worker.leaving.get())
         .then(|| body_at_hand(desk, incoming))
         .flatten();
-    let keep = at_hand.is_some();
     if let Some(span) = &mut desk.note.span {
         span.answering = Some(worker.recent());
     }
     slot.watch(None);
-    slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
-    let sent = send(
-        worker,
-        client,
-        slot,
-        desk,
-        answer,
-        &listener.settings,
-        keep,
-        incoming.to_head,
-    )
-    .await;
+    slot.arm(worker.recent() + idle_timeout, false);
+    let (settings, keep) = (&context.listener.settings, at_hand.is_some());
+    let sent = send(&mut context.session, answer, settings, keep, incoming.to_head).await;
+    let desk = &mut *context.session.desk;
     if desk.note.body == 0 && !desk.note.is_kept() {
         desk.note.body = body_come(desk, incoming);
     }
-    let record = exchange.settle(
-        worker.now(),
-        Some(answer.status),
-        listener,
-        &mut worker.mind.borrow_mut(),
-    );
-    log::log(worker, visit, listener, desk, record, Closing::of(answer));
+    context.log_own(worker.now(), answer);
+    let desk = &mut *context.session.desk;
     match at_hand {
         Some(length) if sent => {
             desk.start += incoming.head.length + length;
@@ -275,8 +241,7 @@ pub(crate) async fn own_answer<W: Wire>(
                 Framing::Length(length) => length.saturating_sub(desk.note.body),
                 Framing::Chunked | Framing::UntilClose => u64::MAX,
             };
-            let owes = Owes::of(left, listener.balancer.settings.idle_timeout);
-            Box::pin(linger(worker, client, slot, desk, owes)).await;
+            Box::pin(linger(&mut context.session, Owes::of(left, idle_timeout))).await;
             Next::Close
         }
     }

@@ -1,12 +1,13 @@
 //! One attempt at getting an answer's head: the request goes out, its body streams, the head comes in.
 
+use super::outcome::reason;
 use super::owed::Owed;
-use super::passage::{Passage, reason};
 use crate::buffers::Desk;
 use crate::choose::Connection;
 use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::pump::{HEADROOM, Pump, PumpError, TAILROOM, poll_write_pair};
+use crate::session::RequestContext;
 use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use crate::wire::Wire;
@@ -94,15 +95,15 @@ pub(super) enum Waited {
     ClientBroken,
 }
 
-impl<W: Wire> Passage<'_, W> {
+impl<W: Wire> RequestContext<'_, W> {
     /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
     pub(super) fn deadline(&self, upload: &mut Upload) -> Mono {
-        let now = self.worker.recent();
+        let now = self.session.worker.recent();
         if upload.owed.is_asked() {
             let waits = upload.waits_for_client();
             upload.owed.note(now, upload.pump.taken, waits);
         }
-        upload.owed.due().min(now + self.idle_timeout)
+        upload.owed.due().min(now + self.idle_timeout())
     }
 
     /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
@@ -113,12 +114,12 @@ impl<W: Wire> Passage<'_, W> {
             end,
             out,
             ..
-        } = &mut *self.desk;
+        } = &mut *self.session.desk;
         let framing = self.incoming.framing;
         // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
         let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
         let mut pump = Pump::new(framing, to_chunks);
-        let body = *start + self.head.length;
+        let body = *start + self.incoming.head.length;
         let used = if pump.is_read() {
             0
         } else {
@@ -136,19 +137,23 @@ impl<W: Wire> Passage<'_, W> {
             next: body + used,
             owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
         };
-        self.desk.note.body = upload.pump.taken;
+        self.session.desk.note.body = upload.pump.taken;
         if !upload.pump.is_read() {
             // The rest of the body passes through the input, where the head stands.
-            let Desk { input, note, .. } = &mut *self.desk;
-            note.keep(&input[body - self.head.length..body]);
-            self.worker.desks.borrow_mut().enlarge_input(self.desk);
+            let Desk { input, note, .. } = &mut *self.session.desk;
+            note.keep(&input[body - self.incoming.head.length..body]);
+            self.session
+                .worker
+                .desks
+                .borrow_mut()
+                .enlarge_input(self.session.desk);
         }
         if self.incoming.expects && !upload.pump.is_read() {
             self.touch();
             let mut written = 0;
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent = self.slot.until(poll_fn(|cx| {
-                poll_write_pair(cx, self.client, interim, &[], &mut written)
+            let sent = self.session.slot.until(poll_fn(|cx| {
+                poll_write_pair(cx, self.session.client, interim, &[], &mut written)
             }));
             if !matches!(sent.await, Ok(Ok(()))) {
                 return Err(Reason::ClientGone);
@@ -162,9 +167,9 @@ impl<W: Wire> Passage<'_, W> {
         upload.written = 0;
         upload.sent = false;
         upload.stopped = false;
-        self.desk.open_body();
+        self.session.desk.open_body();
         let mut filled = HEADROOM;
-        let mut interim = Interim::begin(self.worker.recent());
+        let mut interim = Interim::begin(self.session.worker.recent());
         let mut read = None;
         loop {
             match self.answer_head(&mut filled, &mut interim) {
@@ -187,13 +192,17 @@ impl<W: Wire> Passage<'_, W> {
                 Some(0) => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
                 _ => {}
             }
-            if filled + TAILROOM == self.desk.body.len() {
-                self.worker.desks.borrow_mut().enlarge_body(self.desk);
-                if filled + TAILROOM == self.desk.body.len() {
+            if filled + TAILROOM == self.session.desk.body.len() {
+                self.session
+                    .worker
+                    .desks
+                    .borrow_mut()
+                    .enlarge_body(self.session.desk);
+                if filled + TAILROOM == self.session.desk.body.len() {
                     return Attempt::Failed(Outcome::Failed(Reason::MemoryCeiling));
                 }
             }
-            let slot = self.slot;
+            let slot = self.session.slot;
             slot.arm(self.deadline(upload), false);
             let waited = {
                 let wait = poll_fn(|cx| {
@@ -222,17 +231,17 @@ impl<W: Wire> Passage<'_, W> {
     /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many.
     fn answer_head(&mut self, filled: &mut usize, interim: &mut Interim) -> Result<Option<AnswerHead>, ()> {
         while *filled > HEADROOM {
-            let head = &self.desk.body[HEADROOM..*filled];
-            match AnswerHead::parse(head, &mut self.desk.answer_fields) {
+            let head = &self.session.desk.body[HEADROOM..*filled];
+            match AnswerHead::parse(head, &mut self.session.desk.answer_fields) {
                 Ok(Some(answer)) if answer.status == 101 && self.incoming.upgrade => return Ok(Some(answer)),
                 // What nobody asked for.
                 Ok(Some(answer)) if answer.status == 101 => return Err(()),
                 Ok(Some(answer)) if answer.status < 200 => {
-                    if !interim.take(self.worker.recent()) {
+                    if !interim.take(self.session.worker.recent()) {
                         return Err(());
                     }
                     let rest = HEADROOM + answer.length;
-                    self.desk.body.copy_within(rest..*filled, HEADROOM);
+                    self.session.desk.body.copy_within(rest..*filled, HEADROOM);
                     *filled -= answer.length;
                 }
                 Ok(found) => return Ok(found),
@@ -244,7 +253,7 @@ impl<W: Wire> Passage<'_, W> {
 
     /// Remembers where the answer's body begins: the head's offsets hold from HEADROOM on.
     fn answered(&mut self, head: AnswerHead, filled: usize) -> Attempt {
-        self.desk.body_end = filled;
+        self.session.desk.body_end = filled;
         Attempt::Answered(head)
     }
 
@@ -257,9 +266,9 @@ impl<W: Wire> Passage<'_, W> {
         filled: &mut usize,
         progress: &mut bool,
     ) -> Poll<Waited> {
-        if !upload.is_done(self.desk.out.len()) {
+        if !upload.is_done(self.session.desk.out.len()) {
             let before = upload.written;
-            let wrote = poll_write_pair(cx, target, &self.desk.out, &[], &mut upload.written);
+            let wrote = poll_write_pair(cx, target, &self.session.desk.out, &[], &mut upload.written);
             *progress |= upload.written > before;
             let waited = match wrote {
                 Poll::Ready(Ok(())) => {
@@ -272,7 +281,7 @@ impl<W: Wire> Passage<'_, W> {
                     None
                 }
                 Poll::Pending => {
-                    self.client.gather(cx);
+                    self.session.client.gather(cx);
                     None
                 }
             };
@@ -280,8 +289,8 @@ impl<W: Wire> Passage<'_, W> {
                 return Poll::Ready(waited);
             }
         }
-        let limit = self.desk.body.len() - TAILROOM;
-        let mut room = ReadBuf::new(&mut self.desk.body[*filled..limit]);
+        let limit = self.session.desk.body.len() - TAILROOM;
+        let mut room = ReadBuf::new(&mut self.session.desk.body[*filled..limit]);
         match Pin::new(&mut *target).poll_read(cx, &mut room) {
             Poll::Ready(Ok(())) => {
                 let read = room.filled().len();
@@ -301,10 +310,10 @@ impl<W: Wire> Passage<'_, W> {
     /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
     /// that the client is there. A wait shorter than a sweep does not pay for watching it.
     pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
-        self.slot.waits_long()
+        self.session.slot.waits_long()
             && upload.pump.is_done()
-            && upload.next == self.desk.end
-            && self.client.poll_gone(cx).is_ready()
+            && upload.next == self.session.desk.end
+            && self.session.client.poll_gone(cx).is_ready()
     }
 
     /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
@@ -318,31 +327,36 @@ impl<W: Wire> Passage<'_, W> {
     ) -> Option<Waited> {
         if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
             // What broke off is of no use to anybody any more: it shows when the connection is closed.
-            let dropped = upload
-                .pump
-                .poll_discard(cx, self.client, &mut self.desk.input, progress);
+            let dropped =
+                upload
+                    .pump
+                    .poll_discard(cx, self.session.client, &mut self.session.desk.input, progress);
             upload.streamed = true;
             upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
-            self.desk.note.body = upload.pump.taken;
+            self.session.desk.note.body = upload.pump.taken;
             return None;
         }
         if upload.stopped || upload.pump.is_done() {
-            self.client.gather(cx);
+            self.session.client.gather(cx);
             return None;
         }
         let before = upload.pump.moved;
-        let polled = upload
-            .pump
-            .poll(cx, self.client, target, &mut self.desk.input, progress);
+        let polled = upload.pump.poll(
+            cx,
+            self.session.client,
+            target,
+            &mut self.session.desk.input,
+            progress,
+        );
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
-        self.desk.note.body = upload.pump.taken;
+        self.session.desk.note.body = upload.pump.taken;
         match polled {
             Poll::Pending => {
-                self.client.gather(cx);
+                self.session.client.gather(cx);
                 None
             }
             Poll::Ready(Ok(())) => {
-                (upload.next, self.desk.end) = upload.pump.leftover();
+                (upload.next, self.session.desk.end) = upload.pump.leftover();
                 None
             }
             Poll::Ready(Err(PumpError::Sink)) => {

@@ -2,23 +2,23 @@
 
 use super::attempt::Interim;
 use super::extras::retry_after;
+use super::outcome::{Instead, reason};
 use super::owed::Owed;
-use super::passage::{Instead, Passage, reason};
-use crate::choose::Missing;
 use crate::connection::Next;
 use crate::cookies;
 use crate::framing::Framing;
 use crate::h2::request::is_grpc;
 use crate::h2::target::{SEND_BUFFER, STREAM_WINDOW, passport};
 use crate::h2::{Inflow, Passport, Share, add_extras, head_bytes, is_too_long, poll_room, spell};
-use crate::linger::{self, Owes};
+use crate::linger::{Owes, linger};
 use crate::names::Known;
+use crate::session::RequestContext;
 use crate::sweep::Ended;
 use crate::wire::Wire;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
-use forebay_node::{Candidate, Death, Exchange, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
+use forebay_node::{Candidate, Death, Outcome, Reason, Reuse, Sent, Speaks, Step, TargetView};
 use forebay_units::Mono;
 use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
 use http::{Request, Response};
@@ -165,31 +165,30 @@ enum Waited {
     Failed(Reason),
 }
 
-impl<W: Wire> Passage<'_, W> {
+impl<W: Wire> RequestContext<'_, W> {
     /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
     /// answer has begun.
     pub(super) async fn streams(
         &mut self,
-        exchange: &mut Exchange,
         target: &TargetView,
         reuse: Reuse,
         taken: &mut bool,
     ) -> Result<Next, Instead> {
-        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
-        let pass = match passport(worker, slot, target, reuse, &self.desk.out, idle_timeout).await {
-            Ok(pass) => pass,
-            Err(Missing::Error(error)) => return Err(Outcome::NotConnected(error).into()),
-            Err(Missing::Ended(ended)) => return Err(Outcome::Failed(reason(ended)).into()),
-        };
+        let (slot, idle_timeout, worker) = (self.session.slot, self.idle_timeout(), self.session.worker);
+        let pass = passport(self, target, reuse).await?;
         if !pass.reused {
-            self.connected(exchange);
+            self.connected();
         }
         if !self.has_memory() {
             return Err(Outcome::Failed(Reason::MemoryCeiling).into());
         }
         let reused = pass.reused;
         // What we wrote ourselves is no fault of the target.
-        let Some(request) = spell(&self.desk.out, &mut self.desk.answer_fields, target) else {
+        let Some(request) = spell(
+            &self.session.desk.out,
+            &mut self.session.desk.answer_fields,
+            target,
+        ) else {
             return Err(Outcome::Failed(Reason::Malformed).into());
         };
         let mut flight = match self.send(pass, request).await {
@@ -214,7 +213,7 @@ impl<W: Wire> Passage<'_, W> {
             self.put_back(core::mem::take(&mut kept), *taken);
         }
         match waited {
-            Ok(Waited::Head(response)) => match self.instead(exchange, &response, !*taken) {
+            Ok(Waited::Head(response)) => match self.instead(&response, !*taken) {
                 Some(step) => {
                     flight.sink.send_reset(Code::CANCEL);
                     self.put_back(kept, *taken);
@@ -223,7 +222,7 @@ impl<W: Wire> Passage<'_, W> {
                 None => {
                     drop(kept);
                     flight.up.taken = true;
-                    Ok(self.pass_on(exchange, flight, response).await)
+                    Ok(self.pass_on(flight, response).await)
                 }
             },
             Ok(Waited::Dead(error)) => Err(died(flight.reused, flight.sent(&error), *taken)),
@@ -242,16 +241,16 @@ impl<W: Wire> Passage<'_, W> {
     fn put_back(&mut self, kept: BytesMut, taken: bool) {
         if !taken
             && !kept.is_empty()
-            && let Some(stream) = self.client.stream()
+            && let Some(stream) = self.session.client.stream()
         {
             stream.body.put_back(kept);
         }
     }
 
     /// What to do instead of passing this answer on.
-    fn instead<B>(&self, exchange: &mut Exchange, response: &Response<B>, replayable: bool) -> Option<Step> {
+    fn instead<B>(&mut self, response: &Response<B>, replayable: bool) -> Option<Step> {
         let status = response.status().as_u16();
-        if !exchange.may_reconsider(status) {
+        if !self.exchange.may_reconsider(status) {
             return None;
         }
         let asked = response.headers().get(RETRY_AFTER);
@@ -264,26 +263,31 @@ impl<W: Wire> Passage<'_, W> {
                 .keys()
                 .any(|name| Known::of(name.as_str().as_bytes()) == Known::WorkRefused),
         };
-        self.ask_again(exchange, candidate)
+        self.ask_again(candidate)
     }
 
     /// Counts what the stream to the target may come to hold of both bodies. False if there is no memory for that.
     fn has_memory(&mut self) -> bool {
-        if !self.desk.streams {
+        if !self.session.desk.streams {
             let up = if self.incoming.framing == Framing::None {
                 0
             } else {
                 SEND_BUFFER + REPLAY_BYTES
             };
             let bytes = STREAM_WINDOW as usize + up;
-            self.desk.streams = self.worker.desks.borrow().promise(self.desk, bytes);
+            self.session.desk.streams = self
+                .session
+                .worker
+                .desks
+                .borrow()
+                .promise(self.session.desk, bytes);
         }
-        self.desk.streams
+        self.session.desk.streams
     }
 
     /// Whose silence ended a wait. `unread`: an answer waits for the client to take it.
     fn blame(&self, flight: &Flight, ended: Ended, unread: bool) -> Reason {
-        if ended == Ended::Late && (unread || flight.owed.is_late(self.worker.recent())) {
+        if ended == Ended::Late && (unread || flight.owed.is_late(self.session.worker.recent())) {
             return Reason::ClientSilent;
         }
         let waits_for_client = !flight.up.done && !flight.up.held_up;
@@ -310,7 +314,7 @@ impl<W: Wire> Passage<'_, W> {
         }
         let ends = self.incoming.framing == Framing::None;
         self.touch();
-        let ready = self.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
+        let ready = self.session.slot.until(poll_fn(|cx| sender.poll_ready(cx))).await;
         if !matches!(ready, Ok(Ok(()))) {
             // After GOAWAY it stands for as long as the last of its streams lives: until then each request would try it first.
             if matches!(ready, Ok(Err(_))) {
@@ -328,14 +332,14 @@ impl<W: Wire> Passage<'_, W> {
             },
             reused,
             owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
-            interim: Interim::begin(self.worker.recent()),
+            interim: Interim::begin(self.session.worker.recent()),
             alive,
             _share: share,
         })
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, flight: &mut Flight, progress: &mut bool) -> Poll<Waited> {
-        if let Some(stream) = self.client.stream() {
+        if let Some(stream) = self.session.client.stream() {
             match flight.up.poll(cx, &mut stream.body, &mut flight.sink, progress) {
                 Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Waited::Failed(Reason::ClientGone)),
                 // It may have answered before it stopped reading.
@@ -345,7 +349,7 @@ impl<W: Wire> Passage<'_, W> {
         }
         // Kept by `h2` until somebody asks for them, as many as come.
         while let Poll::Ready(Some(Ok(_))) = flight.response.poll_informational(cx) {
-            if !flight.interim.take(self.worker.recent()) {
+            if !flight.interim.take(self.session.worker.recent()) {
                 return Poll::Ready(Waited::Failed(Reason::BadAnswer));
             }
         }
@@ -357,20 +361,16 @@ impl<W: Wire> Passage<'_, W> {
             Poll::Ready(Err(error)) => return Poll::Ready(Waited::Dead(error)),
             Poll::Pending => {}
         }
-        self.client
+        self.session
+            .client
             .poll_gone(cx)
             .map(|()| Waited::Failed(Reason::ClientGone))
     }
 
     /// Passes the answer on and settles.
-    async fn pass_on(
-        &mut self,
-        exchange: &mut Exchange,
-        mut flight: Flight,
-        response: Response<RecvStream>,
-    ) -> Next {
+    async fn pass_on(&mut self, mut flight: Flight, response: Response<RecvStream>) -> Next {
         let (parts, body) = response.into_parts();
-        self.decide(exchange, Outcome::Answered(parts.status.as_u16()));
+        self.decide(Outcome::Answered(parts.status.as_u16()));
         let ends = body.is_end_stream();
         let mut head = Response::new(());
         *head.status_mut() = parts.status;
@@ -387,36 +387,35 @@ impl<W: Wire> Passage<'_, W> {
             let mut set = headers.get_all(SET_COOKIE).iter();
             set.any(|value| cookies::sets(value.as_bytes(), name))
         };
-        let crosses = self.desk.note.crosses_sites;
-        let extras = cookies::of_answer(self.worker, self.visit, self.listener, exchange, crosses, sets);
+        let extras = cookies::of_answer(self, sets);
         add_extras(headers, &extras);
         // What gRPC says in its head alone, its clients see behind the message: nothing may be added there.
         if !headers.contains_key(DATE) && !is_grpc(headers) {
             // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
-            add_extras(headers, &[self.worker.date_line()]);
+            add_extras(headers, &[self.session.worker.date_line()]);
         }
-        self.desk.note.sent += head_bytes(&head);
+        self.session.desk.note.sent += head_bytes(&head);
         let mut down = Body::once(ends);
-        let failed = if self.client.send_head(head, ends).is_err() {
+        let failed = if self.session.client.send_head(head, ends).is_err() {
             Some(Reason::ClientGone)
         } else {
             self.both_bodies(&mut flight, &mut Inflow::new(body), &mut down)
                 .await
         };
-        self.slot.watch(None);
-        self.desk.note.body += flight.up.moved;
-        self.desk.note.sent += down.moved;
+        self.session.slot.watch(None);
+        self.session.desk.note.body += flight.up.moved;
+        self.session.desk.note.sent += down.moved;
         if let Some(reason) = failed {
             flight.sink.send_reset(Code::CANCEL);
-            self.decide(exchange, Outcome::Failed(reason));
-        } else if let Some(stream) = self.client.stream() {
+            self.decide(Outcome::Failed(reason));
+        } else if let Some(stream) = self.session.client.stream() {
             stream.ended();
         }
         let now = self.now();
-        self.log(exchange, now);
+        self.log(now);
         if failed.is_none() && (flight.up.stopped || !flight.up.done) {
-            let owes = Owes::of(u64::MAX, self.idle_timeout);
-            linger::linger(self.worker, self.client, self.slot, self.desk, owes).await;
+            let owes = Owes::of(u64::MAX, self.idle_timeout());
+            linger(&mut self.session, owes).await;
         }
         Next::Close
     }
@@ -428,11 +427,12 @@ impl<W: Wire> Passage<'_, W> {
         body: &mut Inflow,
         down: &mut Body,
     ) -> Option<Reason> {
-        let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+        let (slot, idle_timeout, worker) = (self.session.slot, self.idle_timeout(), self.session.worker);
         slot.arm(flight.deadline(worker.recent(), idle_timeout), false);
         let moved = slot
             .until(poll_fn(|cx| {
-                let Some((source, sink)) = self.client.stream().and_then(|stream| stream.both()) else {
+                let Some((source, sink)) = self.session.client.stream().and_then(|stream| stream.both())
+                else {
                     return Poll::Ready(None);
                 };
                 let mut progress = false;

@@ -10,6 +10,7 @@ use crate::keep_alive::idle_deadline;
 use crate::linger;
 use crate::respond;
 use crate::route;
+use crate::session::Session;
 use crate::sweep::{Ended, Slot};
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -245,23 +246,22 @@ async fn serve_one(
     drop((parts, odd));
     let length = desk.end;
     desk.refuses |= !worker.desks.borrow().count_head(desk, length);
+    let mut session = Session {
+        worker,
+        client: &mut stream,
+        visit: &shared.visit,
+        slot,
+        desk,
+    };
     match written {
         Ok(incoming) if shared.visit.place.shared => {
-            Box::pin(route::by_name(
-                worker,
-                &mut stream,
-                &shared.visit,
-                slot,
-                desk,
-                &incoming,
-            ))
-            .await;
+            Box::pin(route::by_name(&mut session, &incoming)).await;
         }
         Ok(incoming) => {
-            route::request(worker, &mut stream, &shared.visit, slot, desk, &incoming).await;
+            route::request(&mut session, &incoming).await;
         }
         Err(reason) => {
-            respond::refuse(worker, &mut stream, &shared.visit, slot, desk, reason).await;
+            respond::refuse(&mut session, reason).await;
         }
     }
 }

@@ -2,12 +2,10 @@
 
 use super::links::{Link, Passport, STREAMS};
 use crate::choose::{self, Connection, Missing};
-use crate::sweep::Slot;
-use crate::worker::Worker;
+use crate::session::{RequestContext, Session};
 use forebay_node::{ConnectError, Reuse, TargetView};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// What a target may send ahead on one stream.
 pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
@@ -16,22 +14,20 @@ const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
 /// Bytes of a request held for a stream whose target does not take them.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 
-/// A way to send the request whose head is `head` to this target: over a connection that stands, or a fresh one.
-pub(crate) async fn passport(
-    worker: &Worker,
-    slot: &Slot,
+/// A way to send the request whose head is in `desk.out` to this target: over a connection that stands, or a fresh one.
+pub(crate) async fn passport<W>(
+    context: &RequestContext<'_, W>,
     target: &TargetView,
     reuse: Reuse,
-    head: &[u8],
-    idle_timeout: Duration,
 ) -> Result<Passport, Missing> {
+    let Session { worker, slot, .. } = &context.session;
     if reuse != Reuse::Never {
         let standing = worker.links.borrow_mut().take(target.id);
         if let Some(passport) = standing {
             return Ok(passport);
         }
     }
-    let Connection { stream, .. } = choose::connection(worker, slot, target, Reuse::Never, head).await?;
+    let Connection { stream, .. } = choose::connection(&context.session, target, Reuse::Never).await?;
     let mut builder = h2::client::Builder::new();
     builder
         .enable_push(false)
@@ -50,6 +46,6 @@ pub(crate) async fn passport(
         let _ = connection.await;
         lives.set(false);
     });
-    let link = Link::new(sender, alive, idle_timeout);
+    let link = Link::new(sender, alive, context.idle_timeout());
     Ok(worker.links.borrow_mut().put(target.id, link))
 }
