@@ -8,6 +8,7 @@ use crate::buffers::Desk;
 use crate::connection::Visit;
 use crate::keep_alive::idle_deadline;
 use crate::linger;
+use crate::request::Incoming;
 use crate::respond;
 use crate::route;
 use crate::session::Session;
@@ -15,6 +16,7 @@ use crate::sweep::{Ended, Slot};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use bytes::Bytes;
+use forebay_node::Reason;
 use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
 use http::Request;
@@ -205,8 +207,17 @@ async fn one(
     let slot = worker.sweep.slot(shared.visit.place);
     let desk = worker.desks.borrow_mut().take();
     if let Some(mut desk) = desk {
-        promise(&worker, &mut desk, request.body().is_end_stream());
-        serve_one(&worker, &shared, &slot, &mut desk, request, odd, respond).await;
+        let (mut stream, written) = write(&worker, &shared, &mut desk, request, odd, respond);
+        let mut session = Session {
+            worker: &worker,
+            client: &mut stream,
+            visit: &shared.visit,
+            slot: &slot,
+            desk: &mut desk,
+        };
+        serve_one(&mut session, written).await;
+        // Its answer ends before its room is lent to others.
+        drop(stream);
         worker.desks.borrow_mut().give_back(desk);
     } else {
         respond::count_turned_away(&worker, &shared.visit);
@@ -229,39 +240,35 @@ fn promise(worker: &Worker, desk: &mut Desk, ends: bool) {
     }
 }
 
-async fn serve_one(
-    worker: &Rc<Worker>,
+/// Writes a request's head on the desk; it stands there alone, for a request may wait for long.
+fn write(
+    worker: &Worker,
     shared: &Shared,
-    slot: &Slot,
     desk: &mut Desk,
     request: Request<RecvStream>,
     odd: Odd,
     respond: SendResponse<Bytes>,
-) {
+) -> (Stream, Result<Incoming, Reason>) {
+    promise(worker, desk, request.body().is_end_stream());
     let (parts, body) = request.into_parts();
     let mut stream = Stream::new(body, respond);
     let ends = stream.body.is_nothing();
     let written = request::write(&parts, &odd, ends, desk, shared.visit.bounds());
-    // All of it stands on the desk now, and a request may wait for long.
-    drop((parts, odd));
     let length = desk.end;
     desk.refuses |= !worker.desks.borrow().count_head(desk, length);
-    let mut session = Session {
-        worker,
-        client: &mut stream,
-        visit: &shared.visit,
-        slot,
-        desk,
-    };
+    (stream, written)
+}
+
+async fn serve_one(session: &mut Session<'_, Stream>, written: Result<Incoming, Reason>) {
     match written {
-        Ok(incoming) if shared.visit.place.shared => {
-            Box::pin(route::by_name(&mut session, &incoming)).await;
+        Ok(incoming) if session.visit.place.shared => {
+            Box::pin(route::by_name(session, &incoming)).await;
         }
         Ok(incoming) => {
-            route::request(&mut session, &incoming).await;
+            route::request(session, &incoming).await;
         }
         Err(reason) => {
-            respond::refuse(&mut session, reason).await;
+            respond::refuse(session, reason).await;
         }
     }
 }
