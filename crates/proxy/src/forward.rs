@@ -1,24 +1,26 @@
 //! Room six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
-use crate::choose;
 use crate::connection::Next;
 use crate::line;
 use crate::session::RequestContext;
 use crate::wire::Wire;
 use forebay_model::ProtocolVersion;
-use forebay_node::{Outcome, Reuse, Step, TargetView};
-use std::sync::Arc;
+use forebay_node::Step;
 
 mod attempt;
+mod body;
 mod extras;
+mod http1;
+mod http2;
 mod outcome;
 mod outlive;
 mod owed;
 mod relay;
-mod streams;
 mod tunnel;
+mod upload;
 
-use attempt::{Attempt, Upload};
+use http1::Http1;
+use http2::Http2;
 use outcome::Instead;
 
 /// Sends the request (its head is in `desk.out`) and passes the answer on.
@@ -50,42 +52,15 @@ pub(crate) fn forward<W: Wire>(
             };
             context.aim(&target);
             let passed = if target.version == ProtocolVersion::Http1 {
-                context.http1(&target, reuse, &mut upload).await
+                context.attempt::<Http1>(&target, reuse, &mut upload).await
             } else {
-                Box::pin(context.streams(&target, reuse, &mut upload.streamed)).await
+                Box::pin(context.attempt::<Http2>(&target, reuse, &mut upload)).await
             };
             step = match passed {
                 Ok(next) => return next,
                 Err(Instead::Outcome(outcome)) => context.decide(outcome),
                 Err(Instead::Step(instead)) => instead,
             };
-        }
-    }
-}
-
-impl<W: Wire> RequestContext<'_, W> {
-    /// Sends the request to a target that speaks HTTP/1.1 and passes the answer on.
-    async fn http1(
-        &mut self,
-        target: &Arc<TargetView>,
-        reuse: Reuse,
-        upload: &mut Upload,
-    ) -> Result<Next, Instead> {
-        let mut connection = choose::connection(&self.session, target, reuse).await?;
-        if !connection.reused {
-            self.connected();
-        }
-        match self.attempt(&mut connection, upload).await {
-            Attempt::Answered(head) => match self.reconsider(&head, upload) {
-                Some(instead) => Err(Instead::Step(instead)),
-                None => Ok(self.relay(connection.stream, target, upload, head).await),
-            },
-            Attempt::Failed(outcome) => {
-                if let Outcome::Failed(reason) = outcome {
-                    self.outlive(connection.stream, reason);
-                }
-                Err(outcome.into())
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The answer of a target that speaks HTTP/1.1 goes back to the client, while the rest of the request's body may still go up.
 
-use super::attempt::Upload;
 use super::outcome::reason;
+use super::upload::Upload;
 use crate::answer::{Relayed, write_answer_head};
 use crate::buffers::Desk;
 use crate::connection::Next;
@@ -73,13 +73,13 @@ impl<W: Wire> RequestContext<'_, W> {
         clippy::manual_async_fn,
         reason = "an asynchronous function holds what it is given twice"
     )]
-    pub(super) fn relay<'s>(
-        &'s mut self,
+    pub(super) fn relay(
+        &mut self,
         mut stream: TargetStream,
-        target: &'s TargetView,
-        upload: &'s mut Upload,
+        target: &TargetView,
+        upload: &mut Upload,
         head: AnswerHead,
-    ) -> impl Future<Output = Next> + 's {
+    ) -> impl Future<Output = Next> {
         async move {
             if head.status == 101 {
                 return Box::pin(self.tunnel(stream, &head, upload.next)).await;
