@@ -11,18 +11,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-/// A client's stream of clear bytes.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
-    /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
-    const FRAMED: bool = false;
-
-    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
-    /// which must not cost each of them a passage's room.
-    type Passage<F: Future>: Future<Output = F::Output>;
-
-    /// Holds it so.
-    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
-
+/// A client's clear bytes: the request's come out, the answer's go in.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {
     /// Ready when a read would not wait. Holds no buffer meanwhile.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -35,12 +25,21 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
         false
     }
 
+    /// Puts together what came of the request's body in frames, while nobody takes it.
+    fn gather(&mut self, _cx: &mut Context<'_>) {}
+
     /// Says that nothing more comes, if that can be said at once. Only for a connection that owes nothing: after a cut
     /// body it would make a part look like the whole.
     fn farewell(&mut self) {}
 
     /// Lets the connection's end be seen as one that came too early, where nothing else tells that from the end of an answer.
     fn break_off(&mut self) {}
+}
+
+/// Where the parts of an answer go that are no bytes of its body. By default they are bytes like all others.
+pub(crate) trait ResponseSink {
+    /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
+    const FRAMED: bool = false;
 
     /// Sends an answer's head; `ends`: there is no body. Only where answers are framed.
     fn send_head(&mut self, _head: Response<()>, _ends: bool) -> io::Result<()> {
@@ -52,14 +51,23 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
         Ok(())
     }
 
-    /// Puts together what came of the request's body in frames, while nobody takes it.
-    fn gather(&mut self, _cx: &mut Context<'_>) {}
-
     /// The stream of frames, where it is one.
     fn stream(&mut self) -> Option<&mut Stream> {
         None
     }
 }
+
+/// What a client's requests come by.
+pub(crate) trait Wire: ByteStream + ResponseSink {
+    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
+    /// which must not cost each of them a passage's room.
+    type Passage<F: Future>: Future<Output = F::Output>;
+
+    /// Holds it so.
+    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
+}
+
+impl ResponseSink for Socket {}
 
 impl Wire for Socket {
     type Passage<F: Future> = F;
@@ -67,7 +75,9 @@ impl Wire for Socket {
     fn hold<F: Future>(passage: F) -> F {
         passage
     }
+}
 
+impl ByteStream for Socket {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_read_ready(cx).map(|_| ())
     }
@@ -97,13 +107,17 @@ pub(crate) fn has_ended(stream: &TcpStream) -> bool {
     matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }
 
+impl<E: End> ResponseSink for TlsStream<E> {}
+
 impl<E: End> Wire for TlsStream<E> {
     type Passage<F: Future> = F;
 
     fn hold<F: Future>(passage: F) -> F {
         passage
     }
+}
 
+impl<E: End> ByteStream for TlsStream<E> {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         TlsStream::poll_readable(self, cx)
     }
@@ -122,13 +136,17 @@ impl<E: End> Wire for TlsStream<E> {
     }
 }
 
+impl<W: Wire> ResponseSink for Box<W> {}
+
 impl<W: Wire> Wire for Box<W> {
     type Passage<F: Future> = W::Passage<F>;
 
     fn hold<F: Future>(passage: F) -> W::Passage<F> {
         W::hold(passage)
     }
+}
 
+impl<W: Wire> ByteStream for Box<W> {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_readable(cx)
     }
@@ -147,14 +165,14 @@ impl<W: Wire> Wire for Box<W> {
 }
 
 impl Wire for Stream {
-    const FRAMED: bool = true;
-
     type Passage<F: Future> = Pin<Box<F>>;
 
     fn hold<F: Future>(passage: F) -> Pin<Box<F>> {
         Box::pin(passage)
     }
+}
 
+impl ByteStream for Stream {
     fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
@@ -162,6 +180,14 @@ impl Wire for Stream {
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Stream::poll_gone(self, cx)
     }
+
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        self.body.gather(cx);
+    }
+}
+
+impl ResponseSink for Stream {
+    const FRAMED: bool = true;
 
     fn send_head(&mut self, head: Response<()>, ends: bool) -> io::Result<()> {
         Stream::send_head(self, head, ends)
@@ -174,13 +200,9 @@ impl Wire for Stream {
     fn stream(&mut self) -> Option<&mut Stream> {
         Some(self)
     }
-
-    fn gather(&mut self, cx: &mut Context<'_>) {
-        self.body.gather(cx);
-    }
 }
 
 /// Waits until a read would not wait.
-pub(crate) async fn readable<W: Wire>(wire: &mut W) {
-    poll_fn(|cx| wire.poll_readable(cx)).await;
+pub(crate) async fn readable<S: ByteStream>(stream: &mut S) {
+    poll_fn(|cx| stream.poll_readable(cx)).await;
 }
