@@ -1,4 +1,4 @@
-//! Room one: takes connections and keeps each for its lifetime.
+//! Stage one: takes connections and keeps each for its lifetime.
 
 use crate::clerk::{self, Counter};
 use crate::connection::{Next, Visit};

@@ -1,4 +1,4 @@
-//! Room five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
+//! Stage five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
 use crate::head::host_of;
 use crate::session::Session;

@@ -1,4 +1,4 @@
-//! Room six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
+//! Stage six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
 use crate::connection::Next;
 use crate::line;

@@ -1,7 +1,7 @@
 //! The data plane's hands: sockets, HTTP/1.1, pooled connections to targets, probes. Asks `node`, obeys.
 //! Never decides where a request goes, whether it is sent again, or who is healthy.
 //!
-//! A request passes seven rooms: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `settle`.
+//! A request passes eight stages: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`, `log`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accept;

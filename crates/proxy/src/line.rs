@@ -1,4 +1,4 @@
-//! Between rooms four and five: a request waits for a slot at a target of its group. Its head stays in the desk's input, its
+//! Between stages four and five: a request waits for a slot at a target of its group. Its head stays in the desk's input, its
 //! body in the socket; its answer's buffers are not taken yet.
 
 use crate::buffers::Desk;

@@ -1,4 +1,4 @@
-//! What is written of a request when it has ended, and of a connection once it stands.
+//! Stage eight: what is written of a request when it has ended, and of a connection once it stands.
 
 use crate::authority::absolute;
 use crate::buffers::Desk;

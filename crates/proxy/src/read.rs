@@ -1,4 +1,4 @@
-//! Room three: reads a request's head, within ALB's limits and one deadline.
+//! Stage three: reads a request's head, within ALB's limits and one deadline.
 
 use crate::buffers::Desk;
 use crate::connection::{Next, Visit};

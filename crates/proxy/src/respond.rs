@@ -1,4 +1,4 @@
-//! Answers made here, and how they are sent.
+//! Stage seven: answers made here, and how they are sent.
 
 use crate::buffers::Desk;
 use crate::connection::{Next, Visit};

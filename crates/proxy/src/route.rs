@@ -1,4 +1,4 @@
-//! Room four: what the request asks for, which rule it meets, and the head its target will see.
+//! Stage four: what the request asks for, which rule it meets, and the head its target will see.
 
 use crate::authority::is_authority;
 use crate::buffers::Desk;

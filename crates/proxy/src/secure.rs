@@ -1,4 +1,4 @@
-//! Room two: from an accepted socket to a stream of clear bytes. HTTP listeners pass through, TLS ends here.
+//! Stage two: from an accepted socket to a stream of clear bytes. HTTP listeners pass through, TLS ends here.
 
 use crate::connection::Visit;
 use crate::sweep::Slot;

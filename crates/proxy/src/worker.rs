@@ -1,4 +1,4 @@
-//! What the rooms of one worker share. One thread, so no locks.
+//! What the stages of one worker share. One thread, so no locks.
 
 use crate::buffers::Desks;
 use crate::clerk::Clerks;

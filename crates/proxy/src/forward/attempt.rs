@@ -59,6 +59,30 @@ pub(super) trait Upstream<W: Wire>: Sized {
     fn abandon(self, context: &mut RequestContext<'_, W>, upload: &Upload, instead: &Instead);
 }
 
+/// Interim answers (1xx) a target may send at once before its final one, and the time that buys it one more: a target may tell
+/// of its progress for as long as it works, and not keep us busy with nothing else.
+const INTERIM_ANSWERS: u32 = 128;
+const INTERIM_PACE: Duration = Duration::from_millis(250);
+
+/// Interim answers of one attempt.
+pub(super) struct Interim {
+    pub(super) count: u32,
+    since: Mono,
+}
+
+impl Interim {
+    pub(super) fn begin(now: Mono) -> Interim {
+        Interim { count: 0, since: now }
+    }
+
+    /// Counts one. False if it is one too many.
+    pub(super) fn take(&mut self, now: Mono) -> bool {
+        self.count = self.count.saturating_add(1);
+        let bought = now.since(self.since).as_millis() / INTERIM_PACE.as_millis();
+        u128::from(self.count) <= u128::from(INTERIM_ANSWERS) + bought
+    }
+}
+
 impl<W: Wire> RequestContext<'_, W> {
     /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
     /// answer has begun.
@@ -105,30 +129,6 @@ impl<W: Wire> RequestContext<'_, W> {
         let mind = &mut worker.mind.borrow_mut();
         self.exchange
             .reconsider(worker.now(), candidate, self.listener, &picture, mind)
-    }
-}
-
-/// Interim answers (1xx) a target may send at once before its final one, and the time that buys it one more: a target may tell
-/// of its progress for as long as it works, and not keep us busy with nothing else.
-const INTERIM_ANSWERS: u32 = 128;
-const INTERIM_PACE: Duration = Duration::from_millis(250);
-
-/// Interim answers of one attempt.
-pub(super) struct Interim {
-    pub(super) count: u32,
-    since: Mono,
-}
-
-impl Interim {
-    pub(super) fn begin(now: Mono) -> Interim {
-        Interim { count: 0, since: now }
-    }
-
-    /// Counts one. False if it is one too many.
-    pub(super) fn take(&mut self, now: Mono) -> bool {
-        self.count = self.count.saturating_add(1);
-        let bought = now.since(self.since).as_millis() / INTERIM_PACE.as_millis();
-        u128::from(self.count) <= u128::from(INTERIM_ANSWERS) + bought
     }
 }
 

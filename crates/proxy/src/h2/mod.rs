@@ -1,4 +1,4 @@
-//! HTTP/2: frames are the `h2` crate's affair; here each stream becomes a request that passes the same rooms as one of
+//! HTTP/2: frames are the `h2` crate's affair; here each stream becomes a request that passes the same stages as one of
 //! HTTP/1.1, in the same words.
 
 mod answer;

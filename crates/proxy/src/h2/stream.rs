@@ -1,4 +1,4 @@
-//! One stream of a client, as the rooms see a connection: bytes of the request's body come out, bytes of the answer's
+//! One stream of a client, as the stages see a connection: bytes of the request's body come out, bytes of the answer's
 //! body go in, and its head goes out as a head.
 
 use super::Inflow;
