@@ -1,116 +1,30 @@
-//! Room one: takes connections and keeps each for its lifetime.
+//! Stage one: takes connections and keeps each for its lifetime.
 
-use crate::clerk::{self, Attended, Guest};
+use crate::clerk::{self, Counter};
+use crate::connection::{Next, Visit};
 use crate::descriptors::Held;
 use crate::h2;
-use crate::head::Bounds;
-use crate::read::{self, Next};
-use crate::secure::{HANDSHAKE_TIMEOUT, readable, secure};
-use crate::settle;
+use crate::keep_alive::idle_deadline;
+use crate::log;
+use crate::place::Place;
+use crate::read;
+use crate::respond;
+use crate::secure::{HANDSHAKE_TIMEOUT, secure};
 use crate::socket::Socket;
 use crate::sweep::{Ended, Slot};
-use crate::tls::{self, TlsFacts};
-use crate::worker::Worker;
-use forebay_model::Protocol;
+use crate::tls;
+use crate::wire::readable;
+use crate::worker::{Attended, Guest, Worker};
+use forebay_node::Reason;
 use forebay_node::journal::ConnectionId;
-use forebay_node::{ListenerId, ListenerView, Picture, Reason, ZoneId};
-use forebay_units::Mono;
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-
-/// Whose connections a socket takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) listener: ListenerId,
-    pub(crate) zone: ZoneId,
-    pub(crate) port: u16,
-    /// Connections are secured.
-    pub(crate) secure: bool,
-    /// Other load balancers are reached here by their names.
-    pub(crate) shared: bool,
-    /// An agent's: whether a connection is secured, and speaks HTTP/2, shows with its first bytes.
-    pub(crate) sniffs: bool,
-}
-
-impl Place {
-    /// Whether its listener is there and speaks the protocol that connections came by.
-    pub(crate) fn is_served(&self, picture: &Picture) -> bool {
-        self.find(picture).is_some()
-    }
-
-    fn find<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
-        picture
-            .listener(self.listener)
-            .filter(|listener| (listener.protocol == Protocol::Https) == self.secure)
-    }
-}
-
-impl Place {
-    /// The place of the load balancer with this name, if that is another one.
-    fn named(&self, picture: &Picture, host: &[u8]) -> Option<Place> {
-        let named = self.find(picture)?.named(host)?;
-        let place = Place {
-            listener: named.listener,
-            zone: named.zone,
-            shared: false,
-            ..*self
-        };
-        place.is_served(picture).then_some(place)
-    }
-}
-
-/// One client connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Visit {
-    pub(crate) place: Place,
-    pub(crate) peer: SocketAddr,
-    pub(crate) accepted: Mono,
-    /// Its name in logs.
-    pub(crate) id: ConnectionId,
-    /// What its TLS handshake came to; none in clear.
-    pub(crate) tls: Option<Rc<TlsFacts>>,
-    /// It is one too many, let in only to be told so.
-    pub(crate) spare: bool,
-    /// A span was begun on it (kept only if spans are taken).
-    pub(crate) spoke: Cell<bool>,
-}
-
-impl Visit {
-    /// The listener it came to, while that is there and speaks the protocol that the connection came by.
-    pub(crate) fn listener<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
-        self.place.find(picture)
-    }
-
-    /// The same visit, paid to the load balancer with this name, if that is another one.
-    pub(crate) fn to(&self, picture: &Picture, host: &[u8]) -> Option<Visit> {
-        let place = self.place.named(picture, host)?;
-        Some(Visit {
-            place,
-            ..self.clone()
-        })
-    }
-
-    /// How long a request's head may be.
-    pub(crate) fn bounds(&self) -> &'static Bounds {
-        if self.place.sniffs {
-            &Bounds::NODE
-        } else {
-            &Bounds::CLIENT
-        }
-    }
-
-    /// `http` or `https`: how it came, whatever its listener has become since.
-    pub(crate) fn protocol(&self) -> &'static str {
-        if self.place.secure { "https" } else { "http" }
-    }
-}
 
 /// Takes connections until `closed` fires or is dropped.
 pub(crate) async fn listen(
@@ -182,7 +96,7 @@ fn refuse(worker: &Worker, stream: &TcpStream, visit: &Visit) {
         let stats = listener.balancer.stats.of(worker.mind.borrow().worker);
         stats.rejected.fetch_add(1, Relaxed);
         if !visit.place.secure {
-            let page = settle::page(worker, Reason::TooManyConnections, &listener.settings);
+            let page = respond::page(worker, Reason::TooManyConnections, &listener.settings);
             // A fresh socket takes this much at once.
             let _ = stream.try_write(&page);
         }
@@ -206,7 +120,7 @@ fn is_clients(error: &io::Error) -> bool {
 async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: Open) {
     let _ = stream.set_nodelay(true);
     let slot = worker.sweep.slot(visit.place);
-    settle::log_connection(&worker, &visit, None);
+    log::log_connection(&worker, &visit, None);
     keep(&worker, Socket(stream), visit, slot).await;
 }
 
@@ -240,7 +154,7 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, open: 
         Ok(First::Http2) if http2 => {
             let _ = stream.set_nodelay(true);
             let slot = worker.sweep.slot(visit.place);
-            settle::log_connection(&worker, &visit, None);
+            log::log_connection(&worker, &visit, None);
             Box::pin(h2::serve(&worker, Socket(stream), visit, slot)).await;
         }
         Ok(First::Http1 | First::Http2) => Box::pin(connection(worker, stream, visit, open)).await,
@@ -274,11 +188,11 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
     slot.arm(visit.accepted + HANDSHAKE_TIMEOUT, true);
     let spoke = slot.until(stream.peek(&mut [0])).await;
     if !matches!(spoke, Ok(Ok(1..))) {
-        settle::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        log::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
         return;
     }
     if visit.place.shared
-        && let Ok(Some(name)) = slot.until(tls::server_name(&worker, &stream)).await
+        && let Ok(Some(name)) = slot.until(tls::server_name(&stream, &worker.swept)).await
         && let Some(own) = visit.to(&worker.picture(), name.as_bytes())
     {
         visit = own;
@@ -290,11 +204,11 @@ async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Vis
     // Not held on to: a certificate that was replaced must not stay in memory for as long as its connections.
     drop(tls);
     let Some(shaken) = shaken else {
-        settle::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        log::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
         return;
     };
     visit.tls = Some(Rc::new(shaken.facts));
-    settle::log_connection(&worker, &visit, None);
+    log::log_connection(&worker, &visit, None);
     if visit.tls.as_ref().is_some_and(|tls| tls.http2) {
         Box::pin(h2::serve(&worker, shaken.stream, visit, slot)).await;
     } else {
@@ -325,7 +239,7 @@ async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slo
             slot: Rc::clone(&slot),
         };
         let next;
-        (stream, next) = clerk::serve(guest).await;
+        (stream, next) = clerk::serve(W::clerks(worker), guest, |counter| Box::pin(attend(counter))).await;
         match next {
             Next::Idle if !worker.leaving.get() => first = false,
             Next::Nothing if !worker.leaving.get() => left = Some(deadline),
@@ -335,21 +249,19 @@ async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slo
     }
 }
 
-/// Until when a connection may idle; none if its listener is gone or speaks another protocol now.
-pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
-    let picture = worker.picture();
-    let settings = &visit.listener(&picture)?.balancer.settings;
-    if visit.spare {
-        return Some(visit.accepted + SPARE_TIME);
+/// What a clerk does: it serves the requests of guest after guest.
+async fn attend<W: Attended>(counter: Rc<Counter<Guest<W>, (W, Next)>>) -> Infallible {
+    loop {
+        let Guest {
+            worker,
+            mut stream,
+            visit,
+            slot,
+        } = counter.guest().await;
+        let next = read::serve(&worker, &mut stream, &visit, &slot).await;
+        counter.part((stream, next));
     }
-    Some(
-        (worker.recent() + settings.idle_timeout)
-            .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
-    )
 }
-
-/// How long a connection may stay that is one too many.
-const SPARE_TIME: Duration = Duration::from_secs(2);
 
 /// Counts a connection as open until dropped.
 struct Open {

@@ -1,49 +1,14 @@
 //! An answer's head as the client will see it: the target's, less what is of its own connection.
 
-use crate::buffers::{Field, write_lines};
 use crate::cookies::Extra;
+use crate::fields::{Field, has_word, write_lines};
 use crate::framing::Framing;
-use crate::head::{AnswerHead, has_word};
+use crate::head::{AnswerHead, connection_words};
 use crate::names::Known;
 use forebay_model::ListenerSettings;
 use forebay_node::phrase;
 use forebay_units::digits::decimal;
 use std::io::Write as _;
-
-/// Values of an answer's Connection headers.
-fn connection_words<'a>(fields: &'a [Field], head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .iter()
-        .filter(|field| field.is(Known::Connection))
-        .map(|field| field.value(head))
-}
-
-/// What an answer's Connection headers say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Says {
-    /// The target closes its connection behind this answer.
-    pub(crate) close: bool,
-    /// They name other headers as their connection's own. Most answers do not, and need no search per header.
-    names_others: bool,
-    /// It has a date.
-    pub(crate) dated: bool,
-}
-
-impl Says {
-    pub(crate) fn of(fields: &[Field], head: &[u8]) -> Says {
-        let mut says = Says {
-            dated: fields.iter().any(|field| field.is(Known::Date)),
-            ..Says::default()
-        };
-        for value in connection_words(fields, head) {
-            if !value.eq_ignore_ascii_case(b"keep-alive") {
-                says.close |= has_word(value, b"close");
-                says.names_others |= !value.eq_ignore_ascii_case(b"close");
-            }
-        }
-        says
-    }
-}
 
 /// Whether the answer calls this header its connection's own (RFC 9110 section 7.6.1). The length of a body that HEAD
 /// or 304 leave out cannot be called away.
@@ -68,6 +33,21 @@ fn is_dropped(known: Known, keeps_length: bool) -> bool {
     }
 }
 
+/// A target's answer whose head is passed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Relayed<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) fields: &'a [Field],
+    pub(crate) head: &'a AnswerHead,
+    /// Where its body ends.
+    pub(crate) framing: Framing,
+    /// The request was HEAD.
+    pub(crate) to_head: bool,
+    pub(crate) settings: &'a ListenerSettings,
+    /// Lines of our own.
+    pub(crate) extras: &'a [Extra],
+}
+
 /// Which of an answer's header lines its client sees.
 pub(crate) struct Kept<'a> {
     bytes: &'a [u8],
@@ -80,21 +60,15 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    pub(crate) fn new(
-        bytes: &'a [u8],
-        fields: &'a [Field],
-        head: &AnswerHead,
-        to_head: bool,
-        settings: &'a ListenerSettings,
-    ) -> Kept<'a> {
+    pub(crate) fn of(answer: &Relayed<'a>) -> Kept<'a> {
         Kept {
-            bytes,
-            fields,
+            bytes: answer.bytes,
+            fields: answer.fields,
             // HEAD and 304 say how long the body would be; they have none.
-            keeps_length: to_head || head.status == 304,
+            keeps_length: answer.to_head || answer.head.status == 304,
             keeps_upgrade: false,
-            names_others: head.says.names_others,
-            settings,
+            names_others: answer.head.says.names_others,
+            settings: answer.settings,
         }
     }
 
@@ -114,22 +88,15 @@ impl<'a> Kept<'a> {
 }
 
 /// The head of 101: the connection becomes a WebSocket's.
-pub(crate) fn write_upgrade_head(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    fields: &[Field],
-    head: &AnswerHead,
-    settings: &ListenerSettings,
-    extras: &[Extra],
-) {
+pub(crate) fn write_upgrade_head(out: &mut Vec<u8>, answer: &Relayed<'_>) {
     out.clear();
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
     );
-    let kept = Kept::new(bytes, fields, head, false, settings);
-    write_lines(out, bytes, 0, fields, |field| kept.keeps(field));
-    write_set(out, settings);
-    write_extras(out, extras);
+    let kept = Kept::of(answer);
+    write_lines(out, answer.bytes, 0, answer.fields, |field| kept.keeps(field));
+    write_set(out, answer.settings);
+    write_extras(out, answer.extras);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -176,25 +143,23 @@ fn has_plain_length(fields: &[Field], bytes: &[u8]) -> bool {
     lines.next().is_some_and(plain) && lines.next().is_none()
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a head says")]
-pub(crate) fn write_answer_head(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    fields: &[Field],
-    head: &AnswerHead,
-    framing: Framing,
-    to_head: bool,
-    to_chunks: bool,
-    keep: bool,
-    settings: &ListenerSettings,
-    extras: &[Extra],
-) {
+/// An answer's head for a client of HTTP/1.1. `to_chunks`: its body goes out in chunks; `keep`: the connection stays open.
+pub(crate) fn write_answer_head(out: &mut Vec<u8>, answer: &Relayed<'_>, to_chunks: bool, keep: bool) {
+    let Relayed {
+        bytes,
+        fields,
+        head,
+        framing,
+        settings,
+        extras,
+        ..
+    } = *answer;
     out.clear();
     let line = status_line(bytes, head);
     if line == 0 {
         write_status(out, bytes, head);
     }
-    let mut kept = Kept::new(bytes, fields, head, to_head, settings);
+    let mut kept = Kept::of(answer);
     let length = match framing {
         Framing::Length(length) if !to_chunks => Some(length),
         _ => None,

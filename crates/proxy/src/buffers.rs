@@ -1,7 +1,7 @@
 //! Buffers that active requests borrow from their worker, so that idle connections hold none.
 
+use crate::fields::Field;
 use crate::memory::Meter;
-use crate::names::Known;
 use crate::note::Note;
 use std::rc::Rc;
 
@@ -24,109 +24,6 @@ const COPIES: usize = 3;
 const PACKED_BYTES: usize = size_of::<Desk>() + 512;
 /// Desks a worker makes beyond the ceiling, to say so to clients.
 const SPARE: usize = 32;
-
-/// A part of a parsed head, as offsets of its first byte and of the byte behind its last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    /// Where `part`, a slice of `head`, lies in it.
-    pub(crate) fn within(head: &[u8], part: &[u8]) -> Span {
-        let start = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
-        Span {
-            start: u32::try_from(start).unwrap_or(0),
-            end: u32::try_from(start + part.len()).unwrap_or(0),
-        }
-    }
-
-    /// From one offset to another. Heads are far shorter than 4 GiB.
-    pub(crate) fn between(start: usize, end: usize) -> Span {
-        Span {
-            start: start as u32,
-            end: end as u32,
-        }
-    }
-
-    pub(crate) fn of<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        &head[self.start as usize..self.end as usize]
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// What lies before its byte number `at`, and what lies behind that byte.
-    pub(crate) fn split(&self, at: usize) -> (Span, Option<Span>) {
-        let cut = self.start + u32::try_from(at).unwrap_or(0);
-        let before = Span {
-            start: self.start,
-            end: cut,
-        };
-        let behind = Span {
-            start: cut + 1,
-            end: self.end,
-        };
-        (before, Some(behind))
-    }
-}
-
-/// One header line of a parsed head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Field {
-    pub(crate) name: Span,
-    pub(crate) value: Span,
-    /// Which name it is.
-    pub(crate) known: Known,
-}
-
-impl Field {
-    pub(crate) fn is(&self, known: Known) -> bool {
-        self.known == known
-    }
-
-    pub(crate) fn name<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.name.of(head)
-    }
-
-    pub(crate) fn value<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.value.of(head)
-    }
-}
-
-/// Appends the first bytes of a head, `before` the others, and the header lines that `keeps` picks, as `name: value`. What stands
-/// so in the head already goes in one piece with its neighbours.
-pub(crate) fn write_lines(
-    out: &mut Vec<u8>,
-    head: &[u8],
-    before: usize,
-    fields: &[Field],
-    keeps: impl Fn(&Field) -> bool,
-) {
-    let mut run = 0..before;
-    for field in fields.iter().filter(|field| keeps(field)) {
-        let (start, end) = (field.name.start as usize, field.value.end as usize);
-        let gap = head.get(field.name.end as usize..field.value.start as usize);
-        let stands = gap == Some(b": ") && head.get(end..end + 2) == Some(b"\r\n");
-        if stands && run.end == start {
-            run.end = end + 2;
-            continue;
-        }
-        out.extend_from_slice(&head[run]);
-        run = 0..0;
-        if stands {
-            run = start..end + 2;
-        } else {
-            out.extend_from_slice(field.name(head));
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value(head));
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-    out.extend_from_slice(&head[run]);
-}
 
 /// All memory that an active request works with.
 #[derive(Debug)]

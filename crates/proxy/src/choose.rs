@@ -1,6 +1,7 @@
-//! Room five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
+//! Stage five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
 use crate::head::host_of;
+use crate::session::Session;
 use crate::sweep::{Ended, Slot};
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
@@ -25,18 +26,17 @@ pub(crate) enum Missing {
     Ended(Ended),
 }
 
-/// Takes a pooled connection or makes one, for the request whose head is `head`.
-pub(crate) async fn connection(
-    worker: &Worker,
-    slot: &Slot,
+/// Takes a pooled connection or makes one, for the request whose head is in `desk.out`.
+pub(crate) async fn connection<W>(
+    session: &Session<'_, W>,
     target: &TargetView,
     reuse: Reuse,
-    head: &[u8],
 ) -> Result<Connection, Missing> {
+    let (worker, slot) = (session.worker, session.slot);
     let now = worker.recent();
     let name = match &target.tls {
         TargetTls::Clear => None,
-        tls => tls::name_for(tls, host_of(head)),
+        tls => tls::name_for(tls, host_of(&session.desk.out)),
     };
     let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
     if let Some(stream) = pooled {

@@ -1,12 +1,11 @@
 //! Header lines of ours on targets' answers: the cookies that keep a client with its target or its group, and the word that
 //! the group fails open.
 
-use crate::accept::Visit;
 use crate::buffers::Desk;
-use crate::read::Incoming;
-use crate::route::is;
-use crate::worker::Worker;
-use forebay_node::{CookieValue, Cookies, Exchange, ListenerView, cookie};
+use crate::fields::is;
+use crate::request::Incoming;
+use crate::session::RequestContext;
+use forebay_node::{CookieValue, Cookies, cookie};
 use std::time::{Duration, SystemTime};
 
 /// ALB's cookies always expire after seven days; how long a client stays is sealed inside.
@@ -48,16 +47,9 @@ pub(crate) type Extra = (&'static str, String);
 /// The header that says why all targets get traffic; see the tag `forebay:fail-open-header`.
 const FAIL_OPEN: &str = "X-Forebay-Fail-Open";
 
-/// What an answer of the exchange's target carries beyond its own. `sets`: whether the answer sets a cookie of this name;
-/// `crosses`: see [`crosses_sites`].
-pub(crate) fn of_answer(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    exchange: &Exchange,
-    crosses: bool,
-    sets: impl Fn(&str) -> bool,
-) -> Vec<Extra> {
+/// What an answer of the exchange's target carries beyond its own. `sets`: whether the answer sets a cookie of this name.
+pub(crate) fn of_answer<W>(context: &RequestContext<'_, W>, sets: impl Fn(&str) -> bool) -> Vec<Extra> {
+    let (worker, exchange) = (context.session.worker, &context.exchange);
     let mut extras: Vec<Extra> = Vec::new();
     if let Some(reason) = exchange.fail_open() {
         extras.push((FAIL_OPEN, reason.to_owned()));
@@ -68,14 +60,18 @@ pub(crate) fn of_answer(
     let wall = worker.recent_wall();
     let cookies = exchange.cookies(
         wall,
-        listener,
+        context.listener,
         &worker.picture(),
         &mut worker.mind.borrow_mut(),
         sets,
     );
     let since_epoch = Duration::from_secs(u64::try_from(wall.seconds()).unwrap_or(0));
     let expires = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch + EXPIRES);
-    let cookies = lines(&cookies, &expires, visit.place.secure, crosses);
+    let (secure, crosses) = (
+        context.session.visit.place.secure,
+        context.session.desk.note.crosses_sites,
+    );
+    let cookies = lines(&cookies, &expires, secure, crosses);
     extras.extend(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)));
     extras
 }

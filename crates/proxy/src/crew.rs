@@ -1,11 +1,12 @@
 //! The workers: one thread each, with sockets of their own on shared ports.
 
-use crate::accept::{self, Place};
+use crate::accept;
 use crate::clock::Clock;
 use crate::descriptors::Descriptors;
 use crate::ledger::Ledger;
 use crate::memory::{Memory, Meter};
 use crate::options::Options;
+use crate::place::Place;
 use crate::sweep::SWEEP;
 use crate::thread::essential;
 use crate::tls::Listeners;

@@ -2,7 +2,7 @@
 //!
 //! Most requests are plain, and are known to follow the RFC without asking it: see [`is_plain`].
 
-use crate::buffers::Field;
+use crate::fields::Field;
 use crate::head::RequestHead;
 use crate::names::Known;
 use forebay_model::DesyncMode;

@@ -1,6 +1,6 @@
 //! Where a body ends: decided once per message, here, and nowhere else (RFC 9112 section 6.3).
 
-use crate::buffers::Field;
+use crate::fields::Field;
 use crate::names::Known;
 use forebay_node::Reason;
 

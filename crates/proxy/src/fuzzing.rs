@@ -1,10 +1,11 @@
 //! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
 //! them as ordinary tests.
 
-use crate::answer::write_answer_head;
-use crate::buffers::{Desks, Field, write_lines};
+use crate::answer::{Relayed, write_answer_head};
+use crate::buffers::Desks;
 use crate::chunked::Decoder;
 use crate::desync;
+use crate::fields::{Field, write_lines};
 use crate::framing::{self, Framing, Unclear};
 use crate::h2::hpack::Odd;
 use crate::h2::request;
@@ -151,15 +152,17 @@ pub fn answer_head(data: &[u8]) {
     let settings = ListenerSettings::default();
     write_answer_head(
         &mut out,
-        whole,
-        &fields,
-        &head,
-        framing,
-        to_head,
+        &Relayed {
+            bytes: whole,
+            fields: &fields,
+            head: &head,
+            framing,
+            to_head,
+            settings: &settings,
+            extras: &[],
+        },
         to_chunks,
         keep,
-        &settings,
-        &[],
     );
     let mut fields = Vec::new();
     let again = match AnswerHead::parse(&out, &mut fields) {

@@ -1,56 +1,18 @@
 //! Heads of requests and answers, parsed once into offsets.
 
-use crate::answer::Says;
-use crate::buffers::{Field, Span};
+use crate::fields::{Field, Span};
 use crate::names::Known;
 use forebay_model::limits;
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
 
+mod offsets;
 mod plain;
 
+pub(crate) use offsets::{AnswerHead, Bounds, RequestHead, Says, connection_words};
 pub(crate) use plain::is_token;
 
-/// Header lines a head may have. ALB publishes only a limit in bytes; this bounds the parser's memory.
-const LINES: usize = 256;
-
-/// How long a request's head may be, in bytes and lines.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) line: usize,
-    pub(crate) header: usize,
-    pub(crate) head: usize,
-    pub(crate) lines: usize,
-}
-
-impl Bounds {
-    /// ALB's quotas.
-    pub(crate) const CLIENT: Bounds = Bounds {
-        line: limits::REQUEST_LINE_BYTES,
-        header: limits::HEADER_BYTES,
-        head: limits::REQUEST_HEAD_BYTES,
-        lines: LINES,
-    };
-    /// At an agent, whose client is a node: what that has let in, with its own lines and a rewritten URL on top. One line may be as
-    /// long as the head: the cookies of a request of HTTP/2 come in many and go on as one.
-    pub(crate) const NODE: Bounds = Bounds {
-        line: limits::REQUEST_LINE_BYTES * 3 / 2,
-        header: limits::REQUEST_HEAD_BYTES * 3 / 2,
-        head: limits::REQUEST_HEAD_BYTES * 3 / 2,
-        lines: LINES + 32,
-    };
-}
-
-/// A request's head: offsets are relative to its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestHead {
-    pub(crate) method: Span,
-    pub(crate) target: Span,
-    /// HTTP/1.0 (else 1.1).
-    pub(crate) http_10: bool,
-    /// Bytes of the head, its empty line included.
-    pub(crate) length: usize,
-}
+use offsets::LINES;
 
 /// Why bytes are no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,14 +139,6 @@ impl RequestHead {
             Err(_) => Err(HeadError::Malformed),
         }
     }
-
-    pub(crate) fn method<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.method.of(head)
-    }
-
-    pub(crate) fn target<'a>(&self, head: &'a [u8]) -> &'a [u8] {
-        self.target.of(head)
-    }
 }
 
 /// The host that a head of our own making asks for, without its port.
@@ -197,16 +151,6 @@ pub(crate) fn host_of(head: &[u8]) -> Option<&str> {
     let value = std::str::from_utf8(value).ok()?.trim();
     // An address in brackets keeps its colons, and is no name anyway.
     Some(value.rsplit_once(':').map_or(value, |(host, _)| host))
-}
-
-/// An answer's head: offsets are relative to its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AnswerHead {
-    pub(crate) status: u16,
-    pub(crate) phrase: Span,
-    pub(crate) http_10: bool,
-    pub(crate) says: Says,
-    pub(crate) length: usize,
 }
 
 impl AnswerHead {
@@ -254,13 +198,6 @@ impl AnswerHead {
             Err(_) => Err(HeadError::Malformed),
         }
     }
-}
-
-/// Whether a comma-separated header value holds this word, in any case.
-pub(crate) fn has_word(value: &[u8], word: &[u8]) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// What the quick way takes for a head is what the general one makes of it.

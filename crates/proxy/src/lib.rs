@@ -1,7 +1,7 @@
 //! The data plane's hands: sockets, HTTP/1.1, pooled connections to targets, probes. Asks `node`, obeys.
 //! Never decides where a request goes, whether it is sent again, or who is healthy.
 //!
-//! A request passes seven rooms: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `settle`.
+//! A request passes eight stages: `accept`, `secure`, `read`, `route`, `choose`, `forward`, `respond`, `log`.
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod accept;
@@ -12,10 +12,12 @@ mod choose;
 mod chunked;
 mod clerk;
 mod clock;
+mod connection;
 mod cookies;
 mod crew;
 mod descriptors;
 mod desync;
+mod fields;
 mod forward;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -23,22 +25,26 @@ mod framing;
 pub mod fuzzing;
 mod h2;
 mod head;
+mod keep_alive;
 mod ledger;
 mod line;
 mod linger;
+mod log;
 mod memory;
 mod names;
 mod note;
 mod options;
 mod outgoing;
+mod place;
 mod pool;
 mod probe;
 mod pump;
 mod read;
-
+mod request;
+mod respond;
 mod route;
 mod secure;
-mod settle;
+mod session;
 mod slow;
 mod socket;
 mod spans;
@@ -46,6 +52,7 @@ mod sweep;
 mod thread;
 mod tls;
 mod wanted;
+mod wire;
 mod worker;
 
 pub use clock::Clock;

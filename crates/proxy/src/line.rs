@@ -1,11 +1,10 @@
-//! Between rooms four and five: a request waits for a slot at a target of its group. Its head stays in the desk's input, its
+//! Between stages four and five: a request waits for a slot at a target of its group. Its head stays in the desk's input, its
 //! body in the socket; its answer's buffers are not taken yet.
 
 use crate::buffers::Desk;
-use crate::secure::Wire;
-use crate::sweep::Slot;
-use crate::worker::Worker;
-use forebay_node::{Exchange, ListenerView, Outcome, Reason, Step, Ticket, WorkId};
+use crate::session::{RequestContext, Session};
+use crate::wire::Wire;
+use forebay_node::{Outcome, Reason, Step, Ticket, WorkId};
 use forebay_units::Mono;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,23 +15,24 @@ const PERMIT: &[u8] = b"x-amzn-target-control-work-id: ";
 /// Digits of a permit.
 const DIGITS: usize = 32;
 
-/// Waits until the ticket is ready, its deadline comes or the client leaves; returns what to do then. The desk, if it is given,
-/// lends its room to others meanwhile.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
+/// Waits until the ticket is ready, its deadline comes or the client leaves; returns what to do then. `lends`: nothing stands on
+/// the desk but the request, and its room serves others meanwhile.
 pub(crate) async fn wait<W: Wire>(
-    worker: &Worker,
-    client: &mut W,
-    slot: &Slot,
-    desk: Option<&mut Desk>,
-    exchange: &mut Exchange,
-    listener: &ListenerView,
+    context: &mut RequestContext<'_, W>,
+    lends: bool,
     ticket: Arc<Ticket>,
     until: Mono,
 ) -> Step {
+    let Session {
+        worker,
+        client,
+        slot,
+        desk,
+        ..
+    } = &mut context.session;
     slot.watch(None);
     slot.arm(until, false);
-    let mut desk = desk;
-    if let Some(desk) = &mut desk {
+    if lends {
         worker.desks.borrow_mut().pack(desk);
     }
     let waited = slot
@@ -55,14 +55,13 @@ pub(crate) async fn wait<W: Wire>(
         }))
         .await;
     let mut outcome = waited.unwrap_or(Outcome::Late);
-    if let Some(desk) = desk
-        && !worker.desks.borrow_mut().unpack(desk)
-    {
+    if lends && !worker.desks.borrow_mut().unpack(desk) {
         outcome = Outcome::Failed(Reason::MemoryCeiling);
     }
     let picture = worker.picture();
     let mind = &mut worker.mind.borrow_mut();
-    exchange.on(worker.now(), outcome, listener, &picture, mind)
+    let exchange = &mut context.exchange;
+    exchange.on(worker.now(), outcome, context.listener, &picture, mind)
 }
 
 /// Makes room for a permit at the end of the head that stands alone in `out`.

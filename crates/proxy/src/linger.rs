@@ -1,9 +1,7 @@
 //! After the last answer of a connection: what its client still sends is read over, so that the answer is not lost to a reset.
 
-use crate::buffers::Desk;
-use crate::secure::Wire;
-use crate::sweep::Slot;
-use crate::worker::Worker;
+use crate::session::Session;
+use crate::wire::Wire;
 use forebay_units::Mono;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -52,23 +50,24 @@ impl Owes {
 /// Says that nothing more comes, and reads what the client still sends, so that the answer is not lost to a reset (RFC 9112
 /// section 9.6). The desk's room serves others meanwhile. (A stream of HTTP/2 that is dropped before its request's end takes the
 /// answer along that still waits to be written.)
-pub(crate) async fn linger<W: Wire>(
-    worker: &Worker,
-    client: &mut W,
-    slot: &Slot,
-    desk: &mut Desk,
-    owes: Owes,
-) {
+pub(crate) async fn linger<W: Wire>(session: &mut Session<'_, W>, owes: Owes) {
+    let Session {
+        worker,
+        client,
+        slot,
+        desk,
+        ..
+    } = session;
     worker.desks.borrow_mut().clear(desk);
     let (began, mut read) = (worker.now(), 0);
     slot.watch(None);
     slot.arm(owes.deadline(began, began, read), false);
     let closing = poll_fn(|cx| {
-        ready!(Pin::new(&mut *client).poll_shutdown(cx))?;
+        ready!(Pin::new(&mut **client).poll_shutdown(cx))?;
         let mut rest = [0; 4096];
         loop {
             let mut room = ReadBuf::new(&mut rest);
-            ready!(Pin::new(&mut *client).poll_read(cx, &mut room))?;
+            ready!(Pin::new(&mut **client).poll_read(cx, &mut room))?;
             let count = room.filled().len();
             if count == 0 {
                 return Poll::Ready(std::io::Result::Ok(()));

@@ -1,8 +1,8 @@
 //! What is kept of a request until its line is written.
 
 use crate::head::RequestHead;
-use crate::spans::Span;
-use crate::worker::Current;
+use crate::place::Current;
+use forebay_node::SpanContext;
 use forebay_node::journal::{Classified, Kind};
 use forebay_units::Mono;
 
@@ -65,4 +65,16 @@ impl Note {
     pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         if self.kept.is_empty() { input } else { &self.kept }
     }
+}
+
+/// What is known of a request's span while it is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) context: SpanContext,
+    /// When its connection was accepted, if it is the first there.
+    pub(crate) accepted: Option<Mono>,
+    /// When the connection to its target was begun.
+    pub(crate) connecting: Option<Mono>,
+    /// When an answer made here began.
+    pub(crate) answering: Option<Mono>,
 }

@@ -1,32 +1,32 @@
 //! A request's head as its target will see it: what we understood, written anew.
 
-use crate::accept::Visit;
-use crate::buffers::{Desk, Field, write_lines};
+use crate::buffers::Desk;
+use crate::connection::Visit;
+use crate::fields::{Field, has_word, is, write_lines};
 use crate::framing::Framing;
-use crate::head::has_word;
 use crate::names::Known;
-use crate::read::Incoming;
-use crate::route::is;
+use crate::note::Span;
+use crate::session::RequestContext;
 use crate::spans;
 use crate::wanted::{Wanted, preserves_host};
 use crate::worker::Worker;
 use forebay_model::XffMode;
-use forebay_node::{ListenerView, Rewritten};
+use forebay_node::ListenerView;
 use forebay_units::Wall;
 use forebay_units::digits::{address, decimal, hexadecimal};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Writes the request's head, as its target will see it, into `desk.out`.
-pub(crate) fn write_head(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    wanted: &Wanted,
-    rewritten: Option<&Rewritten>,
-) {
+pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
+    let RequestContext {
+        session,
+        incoming,
+        listener,
+        exchange,
+        ..
+    } = context;
+    let (worker, visit, rewritten) = (session.worker, session.visit, exchange.rewritten());
     let Desk {
         input,
         start,
@@ -34,7 +34,7 @@ pub(crate) fn write_head(
         out,
         note,
         ..
-    } = desk;
+    } = &mut *session.desk;
     let head = &input[*start..*start + incoming.head.length];
     out.clear();
     out.extend_from_slice(incoming.head.method(head));
@@ -241,7 +241,7 @@ fn write_kept(
     fields: &[Field],
     listener: &ListenerView,
     own_host: bool,
-    span: Option<&spans::Span>,
+    span: Option<&Span>,
 ) {
     let settings = &listener.balancer.settings;
     let connection = || fields.iter().filter(|field| field.is(Known::Connection));

@@ -1,15 +1,18 @@
-//! Room three: reads a request's head, within ALB's limits and one deadline.
+//! Stage three: reads a request's head, within ALB's limits and one deadline.
 
-use crate::accept::Visit;
-use crate::buffers::{Desk, Field};
+use crate::buffers::Desk;
+use crate::connection::{Next, Visit};
 use crate::desync;
+use crate::fields::{Field, has_word};
 use crate::framing::{self, Framing};
-use crate::head::{Bounds, HeadError, RequestHead, has_word};
+use crate::head::{Bounds, HeadError, RequestHead};
 use crate::names::Known;
+use crate::request::Incoming;
+use crate::respond;
 use crate::route;
-use crate::secure::Wire;
-use crate::settle;
+use crate::session::Session;
 use crate::sweep::Slot;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_node::{Reason, Speaks};
 use std::future::poll_fn;
@@ -18,73 +21,44 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
-/// What becomes of a connection after a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It waits for another request.
-    Idle,
-    /// Nothing had come, though it looked so: it waits on, without buffers, for as long as it had.
-    Nothing,
-    /// It ends.
-    Close,
-}
-
-/// What a request is, besides its bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Incoming {
-    pub(crate) head: RequestHead,
-    pub(crate) framing: Framing,
-    /// The client wants the connection kept.
-    pub(crate) keep: bool,
-    /// Its framing was claimed in two ways: others may read it differently, so both its connections end with it.
-    pub(crate) doubtful: bool,
-    /// The client waits for 100 before it sends its body.
-    pub(crate) expects: bool,
-    /// The method is HEAD: answers have no body.
-    pub(crate) to_head: bool,
-    /// What its client speaks.
-    pub(crate) speaks: Speaks,
-    /// The client asks for a WebSocket.
-    pub(crate) upgrade: bool,
-}
-
 /// Serves requests until the client pauses.
 pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else {
-        settle::turn_away(worker, client, visit, slot).await;
+        respond::turn_away(worker, client, visit, slot).await;
         return Next::Close;
     };
-    let next = requests(worker, client, visit, slot, &mut desk).await;
+    let mut session = Session {
+        worker,
+        client,
+        visit,
+        slot,
+        desk: &mut desk,
+    };
+    let next = requests(&mut session).await;
     worker.desks.borrow_mut().give_back(desk);
     next
 }
 
-async fn requests<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-) -> Next {
+async fn requests<W: Wire>(session: &mut Session<'_, W>) -> Next {
     let mut served = false;
     loop {
-        let next = match head(worker, client, visit, slot, desk).await {
-            Ok(Head::Whole(incoming)) if visit.place.shared => {
-                Box::pin(route::by_name(worker, client, visit, slot, desk, &incoming)).await
+        let next = match head(session).await {
+            Ok(Head::Whole(incoming)) if session.visit.place.shared => {
+                Box::pin(route::by_name(session, &incoming)).await
             }
-            Ok(Head::Whole(incoming)) => route::request(worker, client, visit, slot, desk, &incoming).await,
+            Ok(Head::Whole(incoming)) => route::request(session, &incoming).await,
             Ok(Head::Nothing) if served => return Next::Idle,
             Ok(Head::Nothing) => return Next::Nothing,
             Ok(Head::Closed) => return Next::Close,
-            Err(reason) => Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
+            Err(reason) => Box::pin(respond::refuse(session, reason)).await,
         };
         served = true;
-        if next == Next::Close || desk.unread().is_empty() {
+        if next == Next::Close || session.desk.unread().is_empty() {
             return next;
         }
         // Desks come from their worker with an empty note.
-        desk.note.reset();
+        session.desk.note.reset();
     }
 }
 
@@ -92,7 +66,14 @@ async fn requests<W: Wire>(
 pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
     let desk = worker.desks.borrow_mut().take();
     let Some(mut desk) = desk else { return };
-    settle::refuse(worker, client, visit, slot, &mut desk, Reason::ClientSilent).await;
+    let mut session = Session {
+        worker,
+        client,
+        visit,
+        slot,
+        desk: &mut desk,
+    };
+    respond::refuse(&mut session, Reason::ClientSilent).await;
     worker.desks.borrow_mut().give_back(desk);
 }
 
@@ -107,13 +88,14 @@ enum Head {
 }
 
 /// Reads until a head is complete.
-async fn head<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-) -> Result<Head, Reason> {
+async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
+    let Session {
+        worker,
+        client,
+        visit,
+        slot,
+        desk,
+    } = session;
     let mut pace = Pace::default();
     let mut armed = false;
     let bounds = visit.bounds();
@@ -147,7 +129,7 @@ async fn head<W: Wire>(
         }
         if desk.unread().is_empty() {
             // Until a byte of the head is there the connection is idle still.
-            match poll_fn(|cx| Poll::Ready(poll_fill(client, desk, cx))).await {
+            match poll_fn(|cx| Poll::Ready(poll_fill(*client, desk, cx))).await {
                 Poll::Pending => return Ok(Head::Nothing),
                 Poll::Ready(Ok(1..)) => continue,
                 Poll::Ready(Ok(0) | Err(_)) => return Ok(Head::Closed),
@@ -163,7 +145,7 @@ async fn head<W: Wire>(
             let within = settings.idle_timeout.min(settings.head_timeout);
             slot.arm(worker.recent() + within, false);
         }
-        match slot.until(poll_fn(|cx| poll_fill(client, desk, cx))).await {
+        match slot.until(poll_fn(|cx| poll_fill(*client, desk, cx))).await {
             Ok(Ok(0)) => return Err(Reason::Malformed),
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Ok(Head::Closed),

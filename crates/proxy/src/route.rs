@@ -1,25 +1,25 @@
-//! Room four: what the request asks for, which rule it meets, and the head its target will see.
+//! Stage four: what the request asks for, which rule it meets, and the head its target will see.
 
-use crate::accept::Visit;
 use crate::authority::is_authority;
-use crate::buffers::{Desk, Field};
+use crate::buffers::Desk;
+use crate::connection::Next;
 use crate::cookies;
 use crate::desync::{self, Course};
+use crate::fields::Field;
 use crate::forward;
-use crate::framing::Framing;
 use crate::line;
-use crate::linger::{self, Owes};
 use crate::names::Known;
 use crate::outgoing::write_head;
-use crate::read::{Incoming, Next};
-use crate::secure::Wire;
-use crate::settle::{self, Closing};
+use crate::request::Incoming;
+use crate::respond;
+use crate::session::{RequestContext, Session};
 use crate::spans;
-use crate::sweep::Slot;
 use crate::wanted::{Wanted, preserves_host, takes_any_host, wanted};
+use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::{PathMode, limits};
-use forebay_node::{Answer, Exchange, Facts, Headers, ListenerView, Reason, Request, Step, strict_path};
+use forebay_node::{Exchange, Facts, Headers, ListenerView, Picture, Reason, Request, Step, strict_path};
+use forebay_units::Mono;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -39,16 +39,10 @@ impl Headers for Lines<'_> {
 }
 
 /// Serves one request that came where several load balancers are reached by their names.
-pub(crate) async fn by_name<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    incoming: &Incoming,
-) -> Next {
+pub(crate) async fn by_name<W: Wire>(session: &mut Session<'_, W>, incoming: &Incoming) -> Next {
     let own = {
-        let picture = worker.picture();
+        let (visit, desk) = (session.visit, &*session.desk);
+        let picture = session.worker.picture();
         visit.listener(&picture).and_then(|listener| {
             let head = &desk.input[desk.start..];
             let wanted = wanted(head, &desk.fields, incoming, listener).ok()?;
@@ -56,178 +50,103 @@ pub(crate) async fn by_name<W: Wire>(
         })
     };
     let Some(own) = own else {
-        return request(worker, client, visit, slot, desk, incoming).await;
+        return request(session, incoming).await;
     };
-    let next = request(worker, client, &own, slot, desk, incoming).await;
-    visit.spoke.set(own.spoke.get());
+    let mut named = Session {
+        visit: &own,
+        ..session.lend()
+    };
+    let next = request(&mut named, incoming).await;
+    session.visit.spoke.set(own.spoke.get());
     next
 }
 
 /// Serves one request whose head is complete.
-pub(crate) async fn request<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
-    incoming: &Incoming,
-) -> Next {
+pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &Incoming) -> Next {
+    let worker = session.worker;
     let picture = worker.picture();
-    let Some(listener) = visit.listener(&picture) else {
+    let Some(listener) = session.visit.listener(&picture) else {
         return Next::Close;
     };
     let now = worker.now();
-    desk.note.picture = Some(Rc::clone(&picture));
-    spans::open(worker, visit, desk, incoming);
-    if desk.refuses || visit.spare {
-        let keep = keeps(worker, visit, listener, incoming) && desk.note.classified.is_none();
-        return Box::pin(no_memory(
-            worker, client, visit, slot, desk, incoming, listener, keep,
-        ))
-        .await;
+    session.desk.note.picture = Some(Rc::clone(&picture));
+    spans::open(worker, session.visit, session.desk, incoming);
+    if session.desk.refuses || session.visit.spare {
+        return Box::pin(no_memory(session, incoming, listener)).await;
     }
-    let begun = begin(worker, visit, listener, &picture, desk, incoming, now);
-    let mut keep = keeps(worker, visit, listener, incoming) && !desk.note.suspect;
-    let (mut exchange, mut step, wanted) = match begun {
+    let begun = begin(session, incoming, listener, &picture, now);
+    let (exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
-        Err(reason) => return Box::pin(settle::refuse(worker, client, visit, slot, desk, reason)).await,
+        Err(reason) => return Box::pin(respond::refuse(session, reason)).await,
+    };
+    let keep = session.keeps(listener, incoming) && !session.desk.note.suspect;
+    let mut context = RequestContext {
+        session: session.lend(),
+        incoming,
+        listener,
+        exchange,
+        keep,
     };
     if let Step::Wait { ticket, until } = step {
-        let (room, waits) = (Some(&mut *desk), &mut exchange);
-        let wait = line::wait(worker, client, slot, room, waits, listener, ticket, until);
         // Boxed: what only a few requests need must not make the future of all requests larger.
-        step = Box::pin(wait).await;
-        keep = keep && still_keeps(worker, visit, incoming);
+        step = Box::pin(line::wait(&mut context, true, ticket, until)).await;
+        context.keep = context.keep && context.session.still_keeps(incoming);
     }
     match step {
         Step::Send { .. } => {
-            write(worker, visit, listener, desk, incoming, &wanted, &exchange);
-            W::hold(forward::forward(
-                worker,
-                client,
-                visit,
-                slot,
-                desk,
-                incoming,
-                listener,
-                &mut exchange,
-                step,
-                keep,
-            ))
-            .await
+            write(&mut context, &wanted);
+            W::hold(forward::forward(&mut context, step)).await
         }
         Step::Answer(answer) => {
-            Box::pin(own_answer(
-                worker,
-                client,
-                visit,
-                slot,
-                desk,
-                incoming,
-                listener,
-                &mut exchange,
-                &answer,
-                keep,
-            ))
-            .await
+            let keep = context.keep;
+            Box::pin(respond::own_answer(&mut context, &answer, keep)).await
         }
-        Step::Relay | Step::Abort | Step::Wait { .. } => gone(worker, visit, listener, desk, &mut exchange),
+        // Its client left before it was sent anywhere.
+        Step::Relay | Step::Abort | Step::Wait { .. } => {
+            context.log(worker.now());
+            Next::Close
+        }
     }
-}
-
-/// Whether the connection may carry another request.
-fn keeps(worker: &Worker, visit: &Visit, listener: &ListenerView, incoming: &Incoming) -> bool {
-    let age = worker.recent().since(visit.accepted);
-    incoming.keep
-        && !visit.spare
-        && age < listener.balancer.settings.client_keep_alive
-        && !worker.leaving.get()
-}
-
-/// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
-pub(crate) fn still_keeps(worker: &Worker, visit: &Visit, incoming: &Incoming) -> bool {
-    let picture = worker.picture();
-    let listener = visit.listener(&picture);
-    listener.is_some_and(|listener| keeps(worker, visit, listener, incoming))
 }
 
 /// Writes the head that the request's target will see.
-fn write(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    wanted: &Wanted,
-    exchange: &Exchange,
-) {
-    desk.note.crosses_sites = exchange.is_sticky() && cookies::crosses_sites(desk, incoming);
-    write_head(
-        worker,
-        visit,
-        listener,
-        desk,
-        incoming,
-        wanted,
-        exchange.rewritten(),
-    );
-    if exchange.permit().is_some() {
-        line::leave_room(desk);
+fn write<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
+    let desk = &mut *context.session.desk;
+    desk.note.crosses_sites = context.exchange.is_sticky() && cookies::crosses_sites(desk, context.incoming);
+    write_head(context, wanted);
+    if context.exchange.permit().is_some() {
+        line::leave_room(context.session.desk);
     }
 }
 
-/// Ends a request whose client left before it was sent anywhere.
-fn gone(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    desk: &mut Desk,
-    exchange: &mut Exchange,
-) -> Next {
-    let record = exchange.settle(worker.now(), None, listener, &mut worker.mind.borrow_mut());
-    let closing = Closing::relayed(record);
-    settle::log(worker, visit, listener, desk, record, closing);
-    Next::Close
-}
-
 /// Answers a request for which there is no memory, and keeps its connection; or one over a connection that is one too many.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
 async fn no_memory<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
+    session: &mut Session<'_, W>,
     incoming: &Incoming,
     listener: &ListenerView,
-    keep: bool,
 ) -> Next {
-    let reason = if visit.spare {
+    let keep = session.keeps(listener, incoming) && session.desk.note.classified.is_none();
+    let reason = if session.visit.spare {
         Reason::TooManyConnections
     } else {
         Reason::MemoryCeiling
     };
-    let (mut exchange, answer) = Exchange::turned_away(
-        worker.recent(),
+    let (exchange, answer) = Exchange::turned_away(
+        session.worker.recent(),
         incoming.speaks,
-        visit.place.zone,
+        session.visit.place.zone,
         reason,
         listener,
-        &worker.mind.borrow(),
+        &session.worker.mind.borrow(),
     );
-    own_answer(
-        worker,
-        client,
-        visit,
-        slot,
-        desk,
+    let mut context = RequestContext {
+        session: session.lend(),
         incoming,
         listener,
-        &mut exchange,
-        &answer,
+        exchange,
         keep,
-    )
-    .await
+    };
+    respond::own_answer(&mut context, &answer, keep).await
 }
 
 /// What becomes of a request whose framing others might read differently.
@@ -245,100 +164,15 @@ fn judge(worker: &Worker, listener: &ListenerView, desk: &mut Desk) -> Result<()
     }
 }
 
-/// Sends an answer made here instead of forwarding, and skips the request's body if it is at hand.
-#[expect(clippy::too_many_arguments, reason = "a room's things, all used once")]
-pub(crate) async fn own_answer<W: Wire>(
-    worker: &Rc<Worker>,
-    client: &mut W,
-    visit: &Visit,
-    slot: &Slot,
-    desk: &mut Desk,
+/// What is asked for, and what to do about it.
+fn begin<W>(
+    session: &mut Session<'_, W>,
     incoming: &Incoming,
     listener: &ListenerView,
-    exchange: &mut Exchange,
-    answer: &Answer,
-    keep: bool,
-) -> Next {
-    // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
-    let at_hand = (keep && !answer.bare && !worker.leaving.get())
-        .then(|| body_at_hand(desk, incoming))
-        .flatten();
-    let keep = at_hand.is_some();
-    if let Some(span) = &mut desk.note.span {
-        span.answering = Some(worker.recent());
-    }
-    slot.watch(None);
-    slot.arm(worker.recent() + listener.balancer.settings.idle_timeout, false);
-    let sent = settle::send(
-        worker,
-        client,
-        slot,
-        desk,
-        answer,
-        &listener.settings,
-        keep,
-        incoming.to_head,
-    )
-    .await;
-    if desk.note.body == 0 && !desk.note.is_kept() {
-        desk.note.body = body_come(desk, incoming);
-    }
-    let record = exchange.settle(
-        worker.now(),
-        Some(answer.status),
-        listener,
-        &mut worker.mind.borrow_mut(),
-    );
-    settle::log(worker, visit, listener, desk, record, Closing::of(answer));
-    match at_hand {
-        Some(length) if sent => {
-            desk.start += incoming.head.length + length;
-            Next::Idle
-        }
-        _ => {
-            let left = match incoming.framing {
-                Framing::None => 0,
-                Framing::Length(length) => length.saturating_sub(desk.note.body),
-                Framing::Chunked | Framing::UntilClose => u64::MAX,
-            };
-            let owes = Owes::of(left, listener.balancer.settings.idle_timeout);
-            Box::pin(linger::linger(worker, client, slot, desk, owes)).await;
-            Next::Close
-        }
-    }
-}
-
-/// Bytes of the body that were read along with the head.
-fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
-    let come = desk.unread().len().saturating_sub(incoming.head.length) as u64;
-    match incoming.framing {
-        Framing::None | Framing::UntilClose => 0,
-        Framing::Length(length) => come.min(length),
-        Framing::Chunked => come,
-    }
-}
-
-/// The body's length, if all of it was read already and needs no decoding to skip.
-fn body_at_hand(desk: &Desk, incoming: &Incoming) -> Option<usize> {
-    match incoming.framing {
-        Framing::None => Some(0),
-        Framing::Length(length) => {
-            let length = usize::try_from(length).ok()?;
-            (desk.unread().len().saturating_sub(incoming.head.length) >= length).then_some(length)
-        }
-        Framing::Chunked | Framing::UntilClose => None,
-    }
-}
-
-fn begin(
-    worker: &Worker,
-    visit: &Visit,
-    listener: &ListenerView,
-    picture: &forebay_node::Picture,
-    desk: &mut Desk,
-    incoming: &Incoming,
-    now: forebay_units::Mono,
+    picture: &Picture,
+    now: Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
+    let (worker, visit, desk) = (session.worker, session.visit, &mut *session.desk);
     judge(worker, listener, desk)?;
     desk.note.suspect |= incoming.doubtful;
     let head = &desk.input[desk.start..desk.start + incoming.head.length];
@@ -391,10 +225,6 @@ fn begin(
     let mind = &mut worker.mind.borrow_mut();
     let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
     Ok((exchange, step, wanted))
-}
-
-pub(crate) fn is(name: &[u8], lower: &[u8]) -> bool {
-    name.len() == lower.len() && name.eq_ignore_ascii_case(lower)
 }
 
 /// Addresses that X-Forwarded-For names, and the bytes of all its lines.

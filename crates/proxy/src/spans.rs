@@ -1,28 +1,17 @@
 //! A request's place in its trace: read from its head, written into the target's, told to the ledger when it is over. Off
 //! unless somebody takes spans.
 
-use crate::accept::Visit;
-use crate::buffers::{Desk, Field};
-use crate::read::Incoming;
-use crate::route::is;
+use crate::buffers::Desk;
+use crate::connection::Visit;
+use crate::fields::{Field, is};
+use crate::note::Span;
+use crate::request::Incoming;
 use crate::worker::Worker;
+use forebay_node::TraceParent;
 use forebay_node::journal::{LogFacts, SpanFacts};
-use forebay_node::{SpanContext, TraceParent};
-use forebay_units::Mono;
 
 /// `tracestate` lines that are told of; the target gets all.
 const STATE_LINES: usize = 8;
-
-/// What is known of a request's span while it is under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) context: SpanContext,
-    accepted: Option<Mono>,
-    /// When the connection to its target was begun.
-    pub(crate) connecting: Option<Mono>,
-    /// When an answer made here began.
-    pub(crate) answering: Option<Mono>,
-}
 
 /// Begins the span of the request whose head stands on the desk, if spans are taken.
 pub(crate) fn open(worker: &Worker, visit: &Visit, desk: &mut Desk, incoming: &Incoming) {

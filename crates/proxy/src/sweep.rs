@@ -1,7 +1,7 @@
 //! Deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second looks
 //! who is late, so deadlines are kept to within that time. Cost of a sweep: a few nanoseconds a connection.
 
-use crate::accept::Place;
+use crate::place::Place;
 use forebay_node::{Picture, TargetStats};
 use forebay_units::Mono;
 use pin_project_lite::pin_project;

@@ -1,9 +1,9 @@
 //! What a request asks for: whose, and which part of it, as places in its head.
 
 use crate::authority::{absolute, split_port};
-use crate::buffers::{Field, Span};
+use crate::fields::{Field, Span};
 use crate::names::Known;
-use crate::read::Incoming;
+use crate::request::Incoming;
 use forebay_node::{ListenerView, Reason};
 
 /// Where a request wants to go, as places in its head.

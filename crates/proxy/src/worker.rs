@@ -1,16 +1,19 @@
-//! What the rooms of one worker share. One thread, so no locks.
+//! What the stages of one worker share. One thread, so no locks.
 
 use crate::buffers::Desks;
-use crate::clerk::{Attended, Clerks};
+use crate::clerk::Clerks;
 use crate::clock::Clock;
+use crate::connection::{Next, Visit};
 use crate::descriptors::Descriptors;
-use crate::h2::target::Links;
+use crate::h2::Links;
 use crate::ledger::Ledger;
 use crate::memory::Meter;
+use crate::place::Current;
 use crate::pool::Pools;
 use crate::socket::Socket;
-use crate::sweep::Sweep;
+use crate::sweep::{Slot, Sweep};
 use crate::tls::{Listeners, Secured, TargetConfigs};
+use crate::wire::Wire;
 use forebay_node::{Event, Mind, Picture};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -19,10 +22,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-
-/// The picture in force. Requests count references to it here, on their own thread: the count behind the `Arc` is
-/// shared by all workers, and would travel between their cores with each request.
-pub(crate) type Current = Rc<Arc<Picture>>;
 
 /// A worker's things.
 pub(crate) struct Worker {
@@ -42,8 +41,8 @@ pub(crate) struct Worker {
     pub(crate) target_tls: RefCell<TargetConfigs>,
     pub(crate) desks: RefCell<Desks>,
     /// Who serves requests of connections in clear, and of those over TLS.
-    clerks: Clerks<Socket>,
-    secure_clerks: Clerks<Secured>,
+    clerks: Rc<ClerksOf<Socket>>,
+    secure_clerks: Rc<ClerksOf<Secured>>,
     pub(crate) sweep: Rc<Sweep>,
     /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
     pub(crate) events: mpsc::Sender<Event>,
@@ -60,14 +59,31 @@ pub(crate) struct Worker {
     told: Cell<Option<Mono>>,
 }
 
+/// Whose requests a clerk serves.
+pub(crate) struct Guest<W> {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: W,
+    pub(crate) visit: Rc<Visit>,
+    pub(crate) slot: Rc<Slot>,
+}
+
+/// Clerks for connections of one kind: a guest leaves with its stream, and what becomes of that.
+pub(crate) type ClerksOf<W> = Clerks<Guest<W>, (W, Next)>;
+
+/// A connection whose requests clerks serve.
+pub(crate) trait Attended: Wire + Sized + 'static {
+    /// The worker's free clerks for its kind.
+    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Self>>;
+}
+
 impl Attended for Socket {
-    fn clerks(worker: &Worker) -> &Clerks<Socket> {
+    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Socket>> {
         &worker.clerks
     }
 }
 
 impl Attended for Secured {
-    fn clerks(worker: &Worker) -> &Clerks<Secured> {
+    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Secured>> {
         &worker.secure_clerks
     }
 }
@@ -96,8 +112,8 @@ impl Worker {
             tls: RefCell::default(),
             target_tls: RefCell::default(),
             desks: RefCell::new(Desks::new(Rc::new(meter))),
-            clerks: Clerks::default(),
-            secure_clerks: Clerks::default(),
+            clerks: Rc::default(),
+            secure_clerks: Rc::default(),
             sweep: Rc::default(),
             events,
             ledger,

@@ -1,22 +1,63 @@
-//! One attempt at getting an answer's head: the request goes out, its body streams, the head comes in.
+//! One attempt to get an answer from a target: the request goes out, its body streams, the head of an answer comes in and is passed
+//! on, or something else is done instead. The same for all that targets speak.
 
-use super::owed::Owed;
-use super::{Passage, reason};
-use crate::buffers::Desk;
-use crate::choose::Connection;
-use crate::framing::Framing;
-use crate::head::AnswerHead;
-use crate::pump::{HEADROOM, Pump, PumpError, TAILROOM, poll_write_pair};
-use crate::secure::Wire;
+use super::outcome::Instead;
+use super::upload::Upload;
+use crate::connection::Next;
+use crate::session::RequestContext;
 use crate::sweep::Ended;
-use crate::tls::TargetStream;
-use forebay_node::{Death, Outcome, Reason, Sent};
+use crate::wire::Wire;
+use forebay_node::{Candidate, Outcome, Reason, Reuse, Step, TargetView};
 use forebay_units::Mono;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, ReadBuf};
+
+/// A request that was sent to its target, until it is answered or was in vain.
+pub(super) trait Upstream<W: Wire>: Sized {
+    /// An answer's head.
+    type Head;
+
+    /// Takes a connection or makes one, and begins to send over it.
+    async fn open(
+        context: &mut RequestContext<'_, W>,
+        target: &TargetView,
+        reuse: Reuse,
+        upload: &mut Upload,
+    ) -> Result<Self, Instead>;
+
+    /// Until when something must move.
+    fn deadline(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono;
+
+    /// Sends what comes of the request, and waits for an answer's head. `progress` becomes true if anything moved.
+    fn poll_head(
+        &mut self,
+        context: &mut RequestContext<'_, W>,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Poll<Result<Self::Head, Outcome>>;
+
+    /// Why the request failed, whose wait for a head was ended.
+    fn blame(&self, context: &RequestContext<'_, W>, upload: &Upload, ended: Ended) -> Reason;
+
+    fn status(head: &Self::Head) -> u16;
+
+    /// What decides whether an answer is passed on.
+    fn candidate(context: &RequestContext<'_, W>, head: &Self::Head, upload: &Upload) -> Candidate;
+
+    /// Passes the answer on, and settles. No asynchronous function: it would hold what it is given twice.
+    fn relay(
+        self,
+        context: &mut RequestContext<'_, W>,
+        target: &TargetView,
+        upload: &mut Upload,
+        head: Self::Head,
+    ) -> impl Future<Output = Next>;
+
+    /// No answer of this target is passed on; this is done instead.
+    fn abandon(self, context: &mut RequestContext<'_, W>, upload: &Upload, instead: &Instead);
+}
 
 /// Interim answers (1xx) a target may send at once before its final one, and the time that buys it one more: a target may tell
 /// of its progress for as long as it works, and not keep us busy with nothing else.
@@ -25,7 +66,7 @@ const INTERIM_PACE: Duration = Duration::from_millis(250);
 
 /// Interim answers of one attempt.
 pub(super) struct Interim {
-    count: u32,
+    pub(super) count: u32,
     since: Mono,
 }
 
@@ -42,309 +83,52 @@ impl Interim {
     }
 }
 
-/// How an attempt to get an answer's head ended.
-pub(super) enum Attempt {
-    Answered(AnswerHead),
-    Failed(Outcome),
-}
-
-/// The request's body on its way to the target.
-pub(super) struct Upload {
-    pub(super) pump: Pump,
-    /// Bytes of `desk.out` written: the head and what was at hand of the body.
-    pub(super) written: usize,
-    /// All of it was. What `desk.out` holds changes once the answer begins.
-    pub(super) sent: bool,
-    /// The target takes no more.
-    pub(super) stopped: bool,
-    /// The client broke off or sent no body.
-    pub(super) broken: bool,
-    /// Bytes from the client that came after those at hand were sent on: the request can't be sent again.
-    pub(super) streamed: bool,
-    /// Where the client's next request begins in the input, once the body is read.
-    pub(super) next: usize,
-    /// How fast the client must send it.
-    pub(super) owed: Owed,
-}
-
-impl Upload {
-    pub(super) fn is_done(&self, out: usize) -> bool {
-        self.stopped || (self.written == out && self.pump.is_done())
-    }
-
-    /// The request's body was read and written to its end, so that both connections can carry another request. Read
-    /// alone is not enough: a target that answers early and is owed bytes would take the next head for them.
-    pub(super) fn is_whole(&self) -> bool {
-        self.pump.is_done() && !self.broken
-    }
-
-    /// What is missing must come from the client: the target took all there is.
-    pub(super) fn waits_for_client(&self) -> bool {
-        self.sent && !self.stopped && !self.pump.is_read() && self.pump.is_written()
-    }
-}
-
-/// What waiting for an answer's head came to.
-pub(super) enum Waited {
-    /// Bytes read from the target; 0 when it closed.
-    Read(usize),
-    /// The client left.
-    ClientGone,
-    /// The client's body broke off, or is none.
-    ClientBroken,
-}
-
-impl<W: Wire> Passage<'_, W> {
-    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
-    pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
-        let Desk {
-            input,
-            start,
-            end,
-            out,
-            ..
-        } = &mut *self.desk;
-        let framing = self.incoming.framing;
-        // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
-        let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
-        let mut pump = Pump::new(framing, to_chunks);
-        let body = *start + self.head.length;
-        let used = if pump.is_read() {
-            0
-        } else {
-            // The head in the input stays as it is, for an attempt anew reads `out`, and an answer of ours the method.
-            pump.feed_into(&mut input[body..*end], out)
-                .map_err(|_| Reason::BodyBroken)?
-        };
-        let upload = Upload {
-            pump,
-            written: 0,
-            sent: false,
-            stopped: false,
-            broken: false,
-            streamed: false,
-            next: body + used,
-            owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
-        };
-        self.desk.note.body = upload.pump.taken;
-        if !upload.pump.is_read() {
-            // The rest of the body passes through the input, where the head stands.
-            let Desk { input, note, .. } = &mut *self.desk;
-            note.keep(&input[body - self.head.length..body]);
-            self.worker.desks.borrow_mut().enlarge_input(self.desk);
-        }
-        if self.incoming.expects && !upload.pump.is_read() {
-            self.touch();
-            let mut written = 0;
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent = self.slot.until(poll_fn(|cx| {
-                poll_write_pair(cx, self.client, interim, &[], &mut written)
-            }));
-            if !matches!(sent.await, Ok(Ok(()))) {
-                return Err(Reason::ClientGone);
-            }
-        }
-        Ok(upload)
-    }
-
-    /// Sends the request over this connection and waits for an answer's head.
-    pub(super) async fn attempt(&mut self, connection: &mut Connection, upload: &mut Upload) -> Attempt {
-        upload.written = 0;
-        upload.sent = false;
-        upload.stopped = false;
-        self.desk.open_body();
-        let mut filled = HEADROOM;
-        let mut interim = Interim::begin(self.worker.recent());
-        let mut read = None;
-        loop {
-            match self.answer_head(&mut filled, &mut interim) {
-                Ok(Some(answer)) => return self.answered(answer, filled),
-                Ok(None) => {}
-                Err(()) => return Attempt::Failed(Outcome::Failed(Reason::BadAnswer)),
-            }
-            match read {
-                Some(0) if filled == HEADROOM && interim.count == 0 => {
-                    return Attempt::Failed(Outcome::Died(Death {
-                        reused: connection.reused,
-                        sent: if upload.written == 0 {
-                            Sent::Nothing
-                        } else {
-                            Sent::Some
-                        },
-                        replayable: !upload.streamed,
-                    }));
-                }
-                Some(0) => return Attempt::Failed(Outcome::Failed(Reason::TargetClosed)),
-                _ => {}
-            }
-            if filled + TAILROOM == self.desk.body.len() {
-                self.worker.desks.borrow_mut().enlarge_body(self.desk);
-                if filled + TAILROOM == self.desk.body.len() {
-                    return Attempt::Failed(Outcome::Failed(Reason::MemoryCeiling));
-                }
-            }
-            let slot = self.slot;
-            slot.arm(self.deadline(upload), false);
-            let waited = {
-                let wait = poll_fn(|cx| {
-                    let mut progress = false;
-                    let polled =
-                        self.poll_attempt(cx, &mut connection.stream, upload, &mut filled, &mut progress);
-                    if progress && polled.is_pending() {
-                        slot.arm(self.deadline(upload), false);
-                    }
-                    polled
-                });
-                slot.until(wait).await
-            };
-            read = match waited {
-                Ok(Waited::Read(read)) => Some(read),
-                Ok(Waited::ClientGone) => return Attempt::Failed(Outcome::Failed(Reason::ClientGone)),
-                Ok(Waited::ClientBroken) => return Attempt::Failed(Outcome::Failed(Reason::BodyBroken)),
-                Err(Ended::Late) if upload.waits_for_client() => {
-                    return Attempt::Failed(Outcome::Failed(Reason::ClientSilent));
-                }
-                Err(ended) => return Attempt::Failed(Outcome::Failed(reason(ended))),
-            };
-        }
-    }
-
-    /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many.
-    fn answer_head(&mut self, filled: &mut usize, interim: &mut Interim) -> Result<Option<AnswerHead>, ()> {
-        while *filled > HEADROOM {
-            let head = &self.desk.body[HEADROOM..*filled];
-            match AnswerHead::parse(head, &mut self.desk.answer_fields) {
-                Ok(Some(answer)) if answer.status == 101 && self.incoming.upgrade => return Ok(Some(answer)),
-                // What nobody asked for.
-                Ok(Some(answer)) if answer.status == 101 => return Err(()),
-                Ok(Some(answer)) if answer.status < 200 => {
-                    if !interim.take(self.worker.recent()) {
-                        return Err(());
-                    }
-                    let rest = HEADROOM + answer.length;
-                    self.desk.body.copy_within(rest..*filled, HEADROOM);
-                    *filled -= answer.length;
-                }
-                Ok(found) => return Ok(found),
-                Err(_) => return Err(()),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Remembers where the answer's body begins: the head's offsets hold from HEADROOM on.
-    fn answered(&mut self, head: AnswerHead, filled: usize) -> Attempt {
-        self.desk.body_end = filled;
-        Attempt::Answered(head)
-    }
-
-    /// Sends, and reads once.
-    fn poll_attempt(
+impl<W: Wire> RequestContext<'_, W> {
+    /// Sends the request to this target and passes the answer on. What to do next is the outcome's affair unless an
+    /// answer has begun.
+    pub(super) async fn attempt<U: Upstream<W>>(
         &mut self,
-        cx: &mut Context<'_>,
-        target: &mut TargetStream,
+        target: &TargetView,
+        reuse: Reuse,
         upload: &mut Upload,
-        filled: &mut usize,
-        progress: &mut bool,
-    ) -> Poll<Waited> {
-        if !upload.is_done(self.desk.out.len()) {
-            let before = upload.written;
-            let wrote = poll_write_pair(cx, target, &self.desk.out, &[], &mut upload.written);
-            *progress |= upload.written > before;
-            let waited = match wrote {
-                Poll::Ready(Ok(())) => {
-                    upload.sent = true;
-                    self.poll_upload(cx, target, upload, progress)
+    ) -> Result<Next, Instead> {
+        let mut upstream = U::open(self, target, reuse, upload).await?;
+        let slot = self.session.slot;
+        slot.arm(upstream.deadline(self, upload), false);
+        let waited = {
+            let wait = poll_fn(|cx| {
+                let mut progress = false;
+                let polled = upstream.poll_head(self, cx, upload, &mut progress);
+                if progress && polled.is_pending() {
+                    slot.arm(upstream.deadline(self, upload), false);
                 }
-                // It may have answered before it stopped reading: what it sent is still to be read.
-                Poll::Ready(Err(_)) => {
-                    upload.stopped = true;
-                    None
-                }
-                Poll::Pending => {
-                    self.client.gather(cx);
-                    None
-                }
-            };
-            if let Some(waited) = waited {
-                return Poll::Ready(waited);
-            }
-        }
-        let limit = self.desk.body.len() - TAILROOM;
-        let mut room = ReadBuf::new(&mut self.desk.body[*filled..limit]);
-        match Pin::new(&mut *target).poll_read(cx, &mut room) {
-            Poll::Ready(Ok(())) => {
-                let read = room.filled().len();
-                *filled += read;
-                return Poll::Ready(Waited::Read(read));
-            }
-            // A reset is a close that came without warning.
-            Poll::Ready(Err(_)) => return Poll::Ready(Waited::Read(0)),
-            Poll::Pending => {}
-        }
-        if self.has_left(cx, upload) {
-            return Poll::Ready(Waited::ClientGone);
-        }
-        Poll::Pending
+                polled
+            });
+            slot.until(wait).await
+        };
+        let instead = match waited {
+            Ok(Ok(head)) => match self.reconsider::<U>(&head, upload) {
+                Some(step) => Instead::Step(step),
+                None => return Ok(upstream.relay(self, target, upload, head).await),
+            },
+            Ok(Err(outcome)) => outcome.into(),
+            Err(ended) => Outcome::Failed(upstream.blame(self, upload, ended)).into(),
+        };
+        upstream.abandon(self, upload, &instead);
+        Err(instead)
     }
 
-    /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
-    /// that the client is there. A wait shorter than a sweep does not pay for watching it.
-    pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
-        self.slot.waits_long()
-            && upload.pump.is_done()
-            && upload.next == self.desk.end
-            && self.client.poll_gone(cx).is_ready()
-    }
-
-    /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
-    /// out with the head; from here on the input is the upload's buffer.
-    pub(super) fn poll_upload(
-        &mut self,
-        cx: &mut Context<'_>,
-        target: &mut TargetStream,
-        upload: &mut Upload,
-        progress: &mut bool,
-    ) -> Option<Waited> {
-        if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
-            // What broke off is of no use to anybody any more: it shows when the connection is closed.
-            let dropped = upload
-                .pump
-                .poll_discard(cx, self.client, &mut self.desk.input, progress);
-            upload.streamed = true;
-            upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
-            self.desk.note.body = upload.pump.taken;
+    /// Whether to send the request again instead of passing on this answer.
+    fn reconsider<U: Upstream<W>>(&mut self, head: &U::Head, upload: &Upload) -> Option<Step> {
+        if !self.exchange.may_reconsider(U::status(head)) {
             return None;
         }
-        if upload.stopped || upload.pump.is_done() {
-            self.client.gather(cx);
-            return None;
-        }
-        let before = upload.pump.moved;
-        let polled = upload
-            .pump
-            .poll(cx, self.client, target, &mut self.desk.input, progress);
-        upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
-        self.desk.note.body = upload.pump.taken;
-        match polled {
-            Poll::Pending => {
-                self.client.gather(cx);
-                None
-            }
-            Poll::Ready(Ok(())) => {
-                (upload.next, self.desk.end) = upload.pump.leftover();
-                None
-            }
-            Poll::Ready(Err(PumpError::Sink)) => {
-                upload.stopped = true;
-                None
-            }
-            // A client that closes before its body's end may still read: ALB answers 400.
-            Poll::Ready(Err(PumpError::Source | PumpError::BadChunk)) => {
-                upload.broken = true;
-                Some(Waited::ClientBroken)
-            }
-        }
+        let candidate = U::candidate(self, head, upload);
+        let worker = self.session.worker;
+        let picture = worker.picture();
+        let mind = &mut worker.mind.borrow_mut();
+        self.exchange
+            .reconsider(worker.now(), candidate, self.listener, &picture, mind)
     }
 }
 
@@ -363,24 +147,5 @@ mod tests {
         for second in 1..=1_000 {
             assert!(interim.take(Mono::from_millis(second * 1_000)), "{second}");
         }
-    }
-
-    #[test]
-    fn a_body_that_was_read_and_not_written_is_not_whole() {
-        let mut pump = Pump::new(Framing::Length(4), false);
-        pump.feed(&mut b"body".to_vec(), 0, 4).unwrap();
-        let mut upload = Upload {
-            pump,
-            written: 0,
-            sent: false,
-            stopped: false,
-            broken: false,
-            streamed: true,
-            next: 0,
-            owed: Owed::new(0),
-        };
-        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client());
-        upload.pump.take_ready();
-        assert!(upload.is_whole());
     }
 }

@@ -1,16 +1,18 @@
 //! After 101: bytes both ways, of whose meaning nothing is known here. Used for WebSockets.
 
-use super::Passage;
-use crate::answer::write_upgrade_head;
+use super::outcome::reason;
+use crate::answer::{Relayed, write_upgrade_head};
 use crate::buffers::Desk;
+use crate::connection::Next;
+use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::pump::HEADROOM;
-use crate::read::Next;
-use crate::secure::Wire;
+use crate::session::RequestContext;
 use crate::sweep::Ended;
 use crate::tls::TargetStream;
+use crate::wire::Wire;
 use forebay_node::journal::Kind;
-use forebay_node::{Exchange, Outcome, Reason};
+use forebay_node::{Outcome, Reason};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -73,22 +75,16 @@ impl Way {
     }
 }
 
-impl<W: Wire> Passage<'_, W> {
+impl<W: Wire> RequestContext<'_, W> {
     /// Passes 101 on, and then everything, until both sides have ended or one broke off or both were silent too long.
-    pub(super) async fn tunnel(
-        &mut self,
-        mut target: TargetStream,
-        exchange: &mut Exchange,
-        head: &AnswerHead,
-        next: usize,
-    ) -> Next {
-        self.decide(exchange, Outcome::Answered(head.status));
-        self.desk.note.kind = Some(if self.visit.place.secure {
+    pub(super) async fn tunnel(&mut self, mut target: TargetStream, head: &AnswerHead, next: usize) -> Next {
+        self.decide(Outcome::Answered(head.status));
+        self.session.desk.note.kind = Some(if self.session.visit.place.secure {
             Kind::Wss
         } else {
             Kind::Ws
         });
-        let extras = self.extras(exchange, true);
+        let extras = self.extras(true);
         let Desk {
             input,
             start,
@@ -99,10 +95,19 @@ impl<W: Wire> Passage<'_, W> {
             answer_fields,
             note,
             ..
-        } = &mut *self.desk;
-        note.keep(&input[*start..*start + self.head.length]);
+        } = &mut *self.session.desk;
+        note.keep(&input[*start..*start + self.incoming.head.length]);
         let bytes = &body[HEADROOM..*body_end];
-        write_upgrade_head(out, bytes, answer_fields, head, &self.listener.settings, &extras);
+        let answer = Relayed {
+            bytes,
+            fields: answer_fields,
+            head,
+            framing: Framing::None,
+            to_head: false,
+            settings: &self.listener.settings,
+            extras: &extras,
+        };
+        write_upgrade_head(out, &answer);
         // What either side sent already: frames of the new protocol.
         out.extend_from_slice(&bytes[head.length..]);
         let mut up = Way {
@@ -112,14 +117,14 @@ impl<W: Wire> Passage<'_, W> {
         };
         let mut down = Way::default();
         let ended = self.run(&mut target, &mut up, &mut down).await;
-        self.desk.note.body += up.moved;
-        self.desk.note.sent += self.desk.out.len() as u64 + down.moved;
-        self.slot.watch(None);
+        self.session.desk.note.body += up.moved;
+        self.session.desk.note.sent += self.session.desk.out.len() as u64 + down.moved;
+        self.session.slot.watch(None);
         if let Some(reason) = ended {
-            self.decide(exchange, Outcome::Failed(reason));
+            self.decide(Outcome::Failed(reason));
         }
         let now = self.now();
-        self.log(exchange, now);
+        self.log(now);
         Next::Close
     }
 
@@ -127,7 +132,7 @@ impl<W: Wire> Passage<'_, W> {
         let mut written = 0;
         loop {
             self.touch();
-            let (slot, idle_timeout, worker) = (self.slot, self.idle_timeout, self.worker);
+            let (slot, idle_timeout, worker) = (self.session.slot, self.idle_timeout(), self.session.worker);
             let moved = slot
                 .until(poll_fn(|cx| {
                     let mut progress = false;
@@ -140,19 +145,19 @@ impl<W: Wire> Passage<'_, W> {
                 .await;
             match moved {
                 Ok(Ok(true)) => {
-                    let mut desks = self.worker.desks.borrow_mut();
+                    let mut desks = self.session.worker.desks.borrow_mut();
                     if core::mem::take(&mut up.full) {
-                        desks.enlarge_input(self.desk);
+                        desks.enlarge_input(self.session.desk);
                     }
                     if core::mem::take(&mut down.full) {
-                        desks.enlarge_body(self.desk);
+                        desks.enlarge_body(self.session.desk);
                     }
                 }
                 Ok(Ok(false)) => return None,
                 Ok(Err(reason)) => return Some(reason),
                 // Neither side owed the other a word.
                 Err(Ended::Late) => return Some(Reason::ClientSilent),
-                Err(ended) => return Some(super::reason(ended)),
+                Err(ended) => return Some(reason(ended)),
             }
         }
     }
@@ -167,9 +172,9 @@ impl<W: Wire> Passage<'_, W> {
         written: &mut usize,
         progress: &mut bool,
     ) -> Poll<Result<bool, Reason>> {
-        let Desk { input, out, body, .. } = &mut *self.desk;
-        let sent = crate::pump::poll_write_pair(cx, self.client, out, &[], written);
-        let rising = up.poll(cx, self.client, target, input, progress);
+        let Desk { input, out, body, .. } = &mut *self.session.desk;
+        let sent = crate::pump::poll_write_pair(cx, self.session.client, out, &[], written);
+        let rising = up.poll(cx, self.session.client, target, input, progress);
         if let Poll::Ready(Err(broken)) = rising {
             return Poll::Ready(Err(match broken {
                 Broken::Source => Reason::ClientGone,
@@ -177,7 +182,7 @@ impl<W: Wire> Passage<'_, W> {
             }));
         }
         ready!(sent).map_err(|_| Reason::ClientGone)?;
-        let falling = down.poll(cx, target, self.client, body, progress);
+        let falling = down.poll(cx, target, self.session.client, body, progress);
         match (rising, falling) {
             (_, Poll::Ready(Err(Broken::Source))) => Poll::Ready(Err(Reason::TargetClosed)),
             (_, Poll::Ready(Err(Broken::Sink))) => Poll::Ready(Err(Reason::ClientGone)),

@@ -1,10 +1,8 @@
 //! Heads of answers, as HTTP/2 has them.
 
-use crate::answer::Kept;
-use crate::buffers::Field;
+use crate::answer::{Kept, Relayed};
 use crate::cookies::Extra;
 use crate::framing::Framing;
-use crate::head::AnswerHead;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
 use forebay_node::{Answer, Reason};
@@ -54,27 +52,20 @@ pub(crate) fn is_too_long<B>(head: &Response<B>) -> bool {
 }
 
 /// A target's head, less what is of its own connection.
-pub(crate) fn relayed_head(
-    bytes: &[u8],
-    fields: &[Field],
-    head: &AnswerHead,
-    framing: Framing,
-    to_head: bool,
-    settings: &ListenerSettings,
-    extras: &[Extra],
-) -> Response<()> {
-    let mut response = with(head.status);
+pub(crate) fn relayed_head(answer: &Relayed<'_>) -> Response<()> {
+    let bytes = answer.bytes;
+    let mut response = with(answer.head.status);
     let headers = response.headers_mut();
-    let kept = Kept::new(bytes, fields, head, to_head, settings);
-    for field in fields.iter().filter(|field| kept.keeps(field)) {
+    let kept = Kept::of(answer);
+    for field in answer.fields.iter().filter(|field| kept.keeps(field)) {
         let name = HeaderName::from_bytes(field.name(bytes));
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value(bytes))) {
             headers.append(name, value);
         }
     }
-    set(headers, settings);
-    add_extras(headers, extras);
-    if let Framing::Length(length) = framing {
+    set(headers, answer.settings);
+    add_extras(headers, answer.extras);
+    if let Framing::Length(length) = answer.framing {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response

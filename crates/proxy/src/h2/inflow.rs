@@ -117,8 +117,8 @@ mod tests {
         };
         let server = async {
             let mut connection = h2::server::Builder::new()
-                .initial_connection_window_size(super::super::CONNECTION_WINDOW)
-                .data_frame_budget(super::super::FRAME_BUDGET)
+                .initial_connection_window_size(super::super::serve::CONNECTION_WINDOW)
+                .data_frame_budget(super::super::serve::FRAME_BUDGET)
                 .handshake::<_, Bytes>(ours)
                 .await?;
             let (mut bodies, mut waiting) = (Vec::new(), Vec::new());

@@ -1,13 +1,14 @@
 //! A request of HTTP/2, written down as HTTP/1.1 has it: rules, logs, the desync classifier and the head for the target
 //! then work on one form, and nothing can mean one thing here and another there.
 
-use crate::buffers::{Desk, Field, Span};
+use crate::buffers::Desk;
 use crate::desync;
+use crate::fields::{Field, Span};
 use crate::framing::{self, Framing};
 use crate::h2::hpack::Odd;
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
-use crate::read::Incoming;
+use crate::request::Incoming;
 use forebay_node::journal::{Classified, Kind};
 use forebay_node::{Reason, Speaks};
 use http::Method;

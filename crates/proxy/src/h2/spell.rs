@@ -1,6 +1,6 @@
 //! A request's head for a target that speaks HTTP/2.
 
-use crate::buffers::{Field, Span};
+use crate::fields::{Field, Span};
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use forebay_node::TargetView;

@@ -1,8 +1,7 @@
-//! One stream of a client, as the rooms see a connection: bytes of the request's body come out, bytes of the answer's
+//! One stream of a client, as the stages see a connection: bytes of the request's body come out, bytes of the answer's
 //! body go in, and its head goes out as a head.
 
 use super::Inflow;
-use crate::secure::Wire;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -53,6 +52,34 @@ impl Stream {
     pub(crate) fn ended(&mut self) {
         self.answer = Answer::Ended;
     }
+
+    /// Ready when the client has reset the stream.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.answer {
+            Answer::None(respond) => respond.poll_reset(cx).map(|_| ()),
+            Answer::Begun(sink) => sink.poll_reset(cx).map(|_| ()),
+            Answer::Ended => Poll::Pending,
+        }
+    }
+
+    /// Sends the answer's head; `ends`: there is no body.
+    pub(crate) fn send_head(&mut self, head: Response<()>, ends: bool) -> io::Result<()> {
+        let Answer::None(respond) = &mut self.answer else {
+            return Err(broken());
+        };
+        let sink = respond.send_response(head, ends).map_err(|_| broken())?;
+        self.answer = if ends { Answer::Ended } else { Answer::Begun(sink) };
+        Ok(())
+    }
+
+    /// Ends an answer whose body was written.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        if let Answer::Begun(sink) = &mut self.answer {
+            sink.send_data(Bytes::new(), true).map_err(|_| broken())?;
+            self.answer = Answer::Ended;
+        }
+        Ok(())
+    }
 }
 
 /// Waits until some of `wanted` bytes may be sent; none if the stream is no more.
@@ -71,53 +98,6 @@ pub(crate) fn poll_room(
             Some(Ok(_)) => {}
             Some(Err(_)) | None => return Poll::Ready(None),
         }
-    }
-}
-
-impl Wire for Stream {
-    const FRAMED: bool = true;
-
-    type Passage<F: Future> = Pin<Box<F>>;
-
-    fn hold<F: Future>(passage: F) -> Pin<Box<F>> {
-        Box::pin(passage)
-    }
-
-    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.answer {
-            Answer::None(respond) => respond.poll_reset(cx).map(|_| ()),
-            Answer::Begun(sink) => sink.poll_reset(cx).map(|_| ()),
-            Answer::Ended => Poll::Pending,
-        }
-    }
-
-    fn send_head(&mut self, head: Response<()>, ends: bool) -> io::Result<()> {
-        let Answer::None(respond) = &mut self.answer else {
-            return Err(broken());
-        };
-        let sink = respond.send_response(head, ends).map_err(|_| broken())?;
-        self.answer = if ends { Answer::Ended } else { Answer::Begun(sink) };
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        if let Answer::Begun(sink) = &mut self.answer {
-            sink.send_data(Bytes::new(), true).map_err(|_| broken())?;
-            self.answer = Answer::Ended;
-        }
-        Ok(())
-    }
-
-    fn stream(&mut self) -> Option<&mut Stream> {
-        Some(self)
-    }
-
-    fn gather(&mut self, cx: &mut Context<'_>) {
-        self.body.gather(cx);
     }
 }
 

@@ -2,9 +2,8 @@
 //! this accepts only what that accepts, with the same result (property tests and the fuzz targets hold it), in seven tenths of
 //! its instructions.
 
-use super::{AnswerHead, RequestHead};
-use crate::answer::Says;
-use crate::buffers::{Field, Span};
+use super::offsets::{AnswerHead, RequestHead, Says};
+use crate::fields::{Field, Span};
 use crate::names::Known;
 
 /// Bytes of names (RFC 9110 section 5.6.2).

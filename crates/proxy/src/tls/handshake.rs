@@ -4,7 +4,6 @@ use super::end::Server;
 use super::facts::TlsFacts;
 use super::listeners::{ListenerTls, take_chosen};
 use super::stream::TlsStream;
-use crate::worker::Worker;
 use rustls::server::{Acceptor, UnbufferedServerConnection};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// A client's connection over TLS. Boxed: it is large, and a future that passes it on holds a copy for each step.
 pub(crate) type Secured = Box<TlsStream<Server>>;
@@ -35,8 +35,8 @@ pub(crate) enum Failed {
 }
 
 /// The server name that a client's first message asks for; none if it asks for none, or is no such message. It is only looked at:
-/// the handshake finds it where it was.
-pub(crate) async fn server_name(worker: &Worker, stream: &TcpStream) -> Option<String> {
+/// the handshake finds it where it was. `swept` tells of each sweep.
+pub(crate) async fn server_name(stream: &TcpStream, swept: &Notify) -> Option<String> {
     /// Longer first messages belong to whoever is served without a name.
     const MOST: usize = 16 * 1024;
     loop {
@@ -55,7 +55,7 @@ pub(crate) async fn server_name(worker: &Worker, stream: &TcpStream) -> Option<S
             }
         }
         // It stays readable: looked at again with the next sweep.
-        worker.swept.notified().await;
+        swept.notified().await;
     }
 }
 

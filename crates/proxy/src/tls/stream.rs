@@ -4,7 +4,7 @@
 //! of a thread share, and only what is left over (part of a record, a record larger than the reader's room, bytes that
 //! the socket did not take) is kept with the connection.
 //!
-//! A write is told as done when its ciphertext went to the socket, not before: the rooms never flush. One that could
+//! A write is told as done when its ciphertext went to the socket, not before: the stages never flush. One that could
 //! not be finished must be tried again with the same bytes in front.
 
 use super::end::{End, RECORD_BYTES, RECORD_OVERHEAD, encode, encrypt};

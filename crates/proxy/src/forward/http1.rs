@@ -1,0 +1,238 @@
+//! A request on its way to a target that speaks HTTP/1.1.
+
+use super::attempt::{Interim, Upstream};
+use super::extras::retry_after;
+use super::outcome::{Instead, reason};
+use super::upload::Upload;
+use crate::buffers::Desk;
+use crate::choose::{self, Connection};
+use crate::connection::Next;
+use crate::fields::is;
+use crate::head::AnswerHead;
+use crate::names::Known;
+use crate::pump::{HEADROOM, TAILROOM, poll_write_pair};
+use crate::session::RequestContext;
+use crate::sweep::Ended;
+use crate::tls::TargetStream;
+use crate::wire::Wire;
+use forebay_node::{Candidate, Death, Outcome, Reason, Reuse, Sent, TargetView};
+use forebay_units::Mono;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// A connection to the target, which carries one request at a time.
+pub(super) struct Http1 {
+    stream: TargetStream,
+    reused: bool,
+    /// Where in `desk.body` the bytes end that came from the target.
+    filled: usize,
+    interim: Interim,
+}
+
+impl<W: Wire> Upstream<W> for Http1 {
+    type Head = AnswerHead;
+
+    async fn open(
+        context: &mut RequestContext<'_, W>,
+        target: &TargetView,
+        reuse: Reuse,
+        upload: &mut Upload,
+    ) -> Result<Http1, Instead> {
+        let Connection { stream, reused } = choose::connection(&context.session, target, reuse).await?;
+        if !reused {
+            context.connected();
+        }
+        upload.written = 0;
+        upload.sent = false;
+        upload.stopped = false;
+        context.session.desk.open_body();
+        Ok(Http1 {
+            stream,
+            reused,
+            filled: HEADROOM,
+            interim: Interim::begin(context.session.worker.recent()),
+        })
+    }
+
+    fn deadline(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono {
+        context.deadline(upload)
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut RequestContext<'_, W>,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Poll<Result<AnswerHead, Outcome>> {
+        let failed = |reason| Poll::Ready(Err(Outcome::Failed(reason)));
+        let mut came = false;
+        loop {
+            if let Some(reason) = self.poll_send(context, cx, upload, progress) {
+                return failed(reason);
+            }
+            let Poll::Ready(read) = self.poll_read(context, cx) else {
+                // Where something has come, the wait begins anew, and the client is looked for when that is long.
+                if !came && context.has_left(cx, upload) {
+                    return failed(Reason::ClientGone);
+                }
+                return Poll::Pending;
+            };
+            (came, *progress) = (true, true);
+            match self.head(context) {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) if read == 0 => return Poll::Ready(Err(self.closed(upload))),
+                Ok(None) => {}
+                Err(()) => return failed(Reason::BadAnswer),
+            }
+            if !self.has_room(context) {
+                return failed(Reason::MemoryCeiling);
+            }
+        }
+    }
+
+    fn blame(&self, _: &RequestContext<'_, W>, upload: &Upload, ended: Ended) -> Reason {
+        if ended == Ended::Late && upload.waits_for_client() {
+            Reason::ClientSilent
+        } else {
+            reason(ended)
+        }
+    }
+
+    fn status(head: &AnswerHead) -> u16 {
+        head.status
+    }
+
+    fn candidate(context: &RequestContext<'_, W>, head: &AnswerHead, upload: &Upload) -> Candidate {
+        let Desk {
+            body,
+            body_end,
+            answer_fields: fields,
+            ..
+        } = &*context.session.desk;
+        let bytes = &body[HEADROOM..*body_end];
+        let mut asked = fields
+            .iter()
+            .filter(|field| is(field.name(bytes), b"retry-after"));
+        Candidate {
+            status: head.status,
+            retry_after: asked.next().and_then(|field| retry_after(field.value(bytes))),
+            replayable: !upload.streamed,
+            permit_refused: fields.iter().any(|field| field.is(Known::WorkRefused)),
+        }
+    }
+
+    fn relay(
+        self,
+        context: &mut RequestContext<'_, W>,
+        target: &TargetView,
+        upload: &mut Upload,
+        head: AnswerHead,
+    ) -> impl Future<Output = Next> {
+        context.relay(self.stream, target, upload, head)
+    }
+
+    fn abandon(self, context: &mut RequestContext<'_, W>, _: &Upload, instead: &Instead) {
+        if let Instead::Outcome(Outcome::Failed(reason)) = instead {
+            context.outlive(self.stream, *reason);
+        }
+    }
+}
+
+impl Http1 {
+    /// Sends as much as the target takes. Some if the client's body broke off.
+    fn poll_send<W: Wire>(
+        &mut self,
+        context: &mut RequestContext<'_, W>,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Option<Reason> {
+        let out = &context.session.desk.out;
+        if upload.is_done(out.len()) {
+            return None;
+        }
+        let before = upload.written;
+        let wrote = poll_write_pair(cx, &mut self.stream, out, &[], &mut upload.written);
+        *progress |= upload.written > before;
+        match wrote {
+            Poll::Ready(Ok(())) => {
+                upload.sent = true;
+                return context.poll_upload(cx, &mut self.stream, upload, progress);
+            }
+            // It may have answered before it stopped reading: what it sent is still to be read.
+            Poll::Ready(Err(_)) => upload.stopped = true,
+            Poll::Pending => context.session.client.gather(cx),
+        }
+        None
+    }
+
+    /// Reads once: how many bytes; none when the target closed.
+    fn poll_read<W>(&mut self, context: &mut RequestContext<'_, W>, cx: &mut Context<'_>) -> Poll<usize> {
+        let body = &mut context.session.desk.body;
+        let limit = body.len() - TAILROOM;
+        let mut room = ReadBuf::new(&mut body[self.filled..limit]);
+        Pin::new(&mut self.stream).poll_read(cx, &mut room).map(|read| {
+            // A reset is a close that came without warning.
+            let count = read.map_or(0, |()| room.filled().len());
+            self.filled += count;
+            count
+        })
+    }
+
+    /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many. The answer's
+    /// body begins behind it: its offsets hold from HEADROOM on.
+    fn head<W>(&mut self, context: &mut RequestContext<'_, W>) -> Result<Option<AnswerHead>, ()> {
+        let desk = &mut *context.session.desk;
+        desk.body_end = self.filled;
+        while self.filled > HEADROOM {
+            let head = &desk.body[HEADROOM..self.filled];
+            match AnswerHead::parse(head, &mut desk.answer_fields) {
+                Ok(Some(answer)) if answer.status == 101 && context.incoming.upgrade => {
+                    return Ok(Some(answer));
+                }
+                // What nobody asked for.
+                Ok(Some(answer)) if answer.status == 101 => return Err(()),
+                Ok(Some(answer)) if answer.status < 200 => {
+                    if !self.interim.take(context.session.worker.recent()) {
+                        return Err(());
+                    }
+                    let rest = HEADROOM + answer.length;
+                    desk.body.copy_within(rest..self.filled, HEADROOM);
+                    self.filled -= answer.length;
+                    desk.body_end = self.filled;
+                }
+                Ok(found) => return Ok(found),
+                Err(_) => return Err(()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What came of the request whose target closed before it answered.
+    fn closed(&self, upload: &Upload) -> Outcome {
+        if self.filled > HEADROOM || self.interim.count > 0 {
+            return Outcome::Failed(Reason::TargetClosed);
+        }
+        Outcome::Died(Death {
+            reused: self.reused,
+            sent: if upload.written == 0 {
+                Sent::Nothing
+            } else {
+                Sent::Some
+            },
+            replayable: !upload.streamed,
+        })
+    }
+
+    /// Makes room for more of a head. False if there is no memory for that.
+    fn has_room<W>(&self, context: &mut RequestContext<'_, W>) -> bool {
+        let is_full = |desk: &Desk| self.filled + TAILROOM == desk.body.len();
+        let desk = &mut *context.session.desk;
+        if is_full(desk) {
+            context.session.worker.desks.borrow_mut().enlarge_body(desk);
+        }
+        !is_full(desk)
+    }
+}

@@ -1,0 +1,382 @@
+//! A request on its way to a target that speaks HTTP/2: frames in, frames out, trailers included.
+
+use super::attempt::{Interim, Upstream};
+use super::body::{Body, Broken, REPLAY_BYTES};
+use super::extras::retry_after;
+use super::outcome::{Instead, reason};
+use super::owed::Owed;
+use super::upload::Upload;
+use crate::connection::Next;
+use crate::cookies;
+use crate::framing::Framing;
+use crate::h2::request::is_grpc;
+use crate::h2::target::{SEND_BUFFER, STREAM_WINDOW, passport};
+use crate::h2::{Inflow, Passport, Share, add_extras, head_bytes, is_too_long, spell};
+use crate::linger::{Owes, linger};
+use crate::names::Known;
+use crate::session::RequestContext;
+use crate::sweep::Ended;
+use crate::wire::Wire;
+use ::h2::client::ResponseFuture;
+use ::h2::{Reason as Code, RecvStream, SendStream};
+use bytes::{Bytes, BytesMut};
+use forebay_node::{Candidate, Death, Outcome, Reason, Reuse, Sent, Speaks, TargetView};
+use forebay_units::Mono;
+use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, TE};
+use http::response::Parts;
+use http::{Request, Response};
+use std::cell::Cell;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A stream of a connection that many requests share, and the body's way up.
+pub(super) struct Http2 {
+    response: ResponseFuture,
+    sink: SendStream<Bytes>,
+    up: Body,
+    reused: bool,
+    /// How fast the client must send the body.
+    owed: Owed,
+    interim: Interim,
+    /// False once its connection takes no more requests.
+    alive: Rc<Cell<bool>>,
+    _share: Share,
+}
+
+impl<W: Wire> Upstream<W> for Http2 {
+    type Head = Response<RecvStream>;
+
+    async fn open(
+        context: &mut RequestContext<'_, W>,
+        target: &TargetView,
+        reuse: Reuse,
+        upload: &mut Upload,
+    ) -> Result<Http2, Instead> {
+        let pass = passport(context, target, reuse).await?;
+        if !pass.reused {
+            context.connected();
+        }
+        if !has_memory(context) {
+            return Err(Outcome::Failed(Reason::MemoryCeiling).into());
+        }
+        let desk = &mut *context.session.desk;
+        // What we wrote ourselves is no fault of the target.
+        let Some(request) = spell(&desk.out, &mut desk.answer_fields, target) else {
+            return Err(Outcome::Failed(Reason::Malformed).into());
+        };
+        let reused = pass.reused;
+        let sent = send(context, pass, request).await;
+        sent.map_err(|sent| died(reused, sent, upload).into())
+    }
+
+    fn deadline(&mut self, context: &RequestContext<'_, W>, _: &mut Upload) -> Mono {
+        self.until(context.session.worker.recent(), context.idle_timeout())
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut RequestContext<'_, W>,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Poll<Result<Response<RecvStream>, Outcome>> {
+        let failed = |reason| Poll::Ready(Err(Outcome::Failed(reason)));
+        if let Some(stream) = context.session.client.stream() {
+            let polled = self.up.poll(cx, &mut stream.body, &mut self.sink, progress);
+            upload.streamed |= self.up.taken;
+            match polled {
+                Poll::Ready(Err(Broken::Source)) => return failed(Reason::ClientGone),
+                // It may have answered before it stopped reading.
+                Poll::Ready(Err(Broken::Sink)) => self.up.stop(),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        // Kept by `h2` until somebody asks for them, as many as come.
+        while let Poll::Ready(Some(Ok(_))) = self.response.poll_informational(cx) {
+            if !self.interim.take(context.session.worker.recent()) {
+                return failed(Reason::BadAnswer);
+            }
+        }
+        match Pin::new(&mut self.response).poll(cx) {
+            Poll::Ready(Ok(response)) if is_too_long(&response) => return failed(Reason::BadAnswer),
+            Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
+            Poll::Ready(Err(error)) => {
+                let sent = self.sent(&error);
+                return Poll::Ready(Err(died(self.reused, sent, upload)));
+            }
+            Poll::Pending => {}
+        }
+        let gone = context.session.client.poll_gone(cx);
+        gone.map(|()| Err(Outcome::Failed(Reason::ClientGone)))
+    }
+
+    fn blame(&self, context: &RequestContext<'_, W>, _: &Upload, ended: Ended) -> Reason {
+        self.silent(context.session.worker.recent(), ended, false)
+    }
+
+    fn status(head: &Response<RecvStream>) -> u16 {
+        head.status().as_u16()
+    }
+
+    fn candidate(_: &RequestContext<'_, W>, head: &Response<RecvStream>, upload: &Upload) -> Candidate {
+        let asked = head.headers().get(RETRY_AFTER);
+        let refused = |name: &HeaderName| Known::of(name.as_str().as_bytes()) == Known::WorkRefused;
+        Candidate {
+            status: head.status().as_u16(),
+            retry_after: asked.and_then(|value| retry_after(value.as_bytes())),
+            replayable: !upload.streamed,
+            permit_refused: head.headers().keys().any(refused),
+        }
+    }
+
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an asynchronous function holds what it is given twice"
+    )]
+    fn relay(
+        mut self,
+        context: &mut RequestContext<'_, W>,
+        _: &TargetView,
+        _: &mut Upload,
+        response: Response<RecvStream>,
+    ) -> impl Future<Output = Next> {
+        async move {
+            // It can't be sent again from here on.
+            (self.up.taken, self.up.kept) = (true, BytesMut::new());
+            let (parts, body) = response.into_parts();
+            context.decide(Outcome::Answered(parts.status.as_u16()));
+            let ends = body.is_end_stream();
+            let head = passed_on(context, parts);
+            context.session.desk.note.sent += head_bytes(&head);
+            let mut down = Body::once(ends);
+            let failed = if context.session.client.send_head(head, ends).is_err() {
+                Some(Reason::ClientGone)
+            } else {
+                self.bodies(context, &mut Inflow::new(body), &mut down).await
+            };
+            context.session.slot.watch(None);
+            context.session.desk.note.body += self.up.moved;
+            context.session.desk.note.sent += down.moved;
+            if let Some(reason) = failed {
+                self.sink.send_reset(Code::CANCEL);
+                context.decide(Outcome::Failed(reason));
+            } else if let Some(stream) = context.session.client.stream() {
+                stream.ended();
+            }
+            context.log(context.now());
+            if failed.is_none() && (self.up.stopped || !self.up.done) {
+                let owes = Owes::of(u64::MAX, context.idle_timeout());
+                linger(&mut context.session, owes).await;
+            }
+            Next::Close
+        }
+    }
+
+    fn abandon(mut self, context: &mut RequestContext<'_, W>, upload: &Upload, instead: &Instead) {
+        // What died needs no reset.
+        if !matches!(instead, Instead::Outcome(Outcome::Died(_))) {
+            self.sink.send_reset(Code::CANCEL);
+        }
+        let kept = core::mem::take(&mut self.up.kept);
+        if !upload.streamed
+            && !kept.is_empty()
+            && let Some(stream) = context.session.client.stream()
+        {
+            stream.body.put_back(kept);
+        }
+    }
+}
+
+/// Counts what the stream to the target may come to hold of both bodies. False if there is no memory for that.
+fn has_memory<W>(context: &mut RequestContext<'_, W>) -> bool {
+    if !context.session.desk.streams {
+        let up = if context.incoming.framing == Framing::None {
+            0
+        } else {
+            SEND_BUFFER + REPLAY_BYTES
+        };
+        let bytes = STREAM_WINDOW as usize + up;
+        context.session.desk.streams = context
+            .session
+            .worker
+            .desks
+            .borrow()
+            .promise(context.session.desk, bytes);
+    }
+    context.session.desk.streams
+}
+
+/// Sends a request's head.
+async fn send<W: Wire>(
+    context: &mut RequestContext<'_, W>,
+    pass: Passport,
+    mut request: Request<()>,
+) -> Result<Http2, Sent> {
+    let Passport {
+        mut sender,
+        share,
+        reused,
+        alive,
+    } = pass;
+    if matches!(context.incoming.speaks, Speaks::Http2 { grpc: true, .. }) {
+        // Without it a gRPC server sends no status. It is of one connection only, so it was left out above.
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
+    let ends = context.incoming.framing == Framing::None;
+    context.touch();
+    let ready = poll_fn(|cx| sender.poll_ready(cx));
+    let ready = context.session.slot.until(ready).await;
+    if !matches!(ready, Ok(Ok(()))) {
+        // After GOAWAY it stands for as long as the last of its streams lives: until then each request would try it first.
+        if matches!(ready, Ok(Err(_))) {
+            alive.set(false);
+        }
+        return Err(Sent::Nothing);
+    }
+    let (response, sink) = sender.send_request(request, ends).map_err(|_| Sent::Nothing)?;
+    Ok(Http2 {
+        response,
+        sink,
+        up: Body {
+            done: ends,
+            ..Body::default()
+        },
+        reused,
+        owed: Owed::new(context.listener.balancer.settings.minimum_request_rate),
+        interim: Interim::begin(context.session.worker.recent()),
+        alive,
+        _share: share,
+    })
+}
+
+impl Http2 {
+    /// What became of the request whose stream died of this.
+    fn sent(&self, error: &::h2::Error) -> Sent {
+        if error.is_go_away() {
+            // It stands for as long as the last of its streams lives, and takes no new ones.
+            self.alive.set(false);
+        }
+        if was_not_processed(error) {
+            Sent::Unprocessed
+        } else {
+            Sent::Some
+        }
+    }
+
+    /// Until when frames must come: for the idle timeout, or as long as a client keeps the least rate of its body.
+    fn until(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
+        if self.owed.is_asked() {
+            let waits = !self.up.done && !self.up.held_up;
+            self.owed.note(now, self.up.moved, waits);
+        }
+        self.owed.due().min(now + idle_timeout)
+    }
+
+    /// Whose silence ended a wait. `unread`: an answer waits for the client to take it.
+    fn silent(&self, now: Mono, ended: Ended, unread: bool) -> Reason {
+        if ended == Ended::Late && (unread || self.owed.is_late(now)) {
+            return Reason::ClientSilent;
+        }
+        let waits_for_client = !self.up.done && !self.up.held_up;
+        if ended == Ended::Late && !waits_for_client {
+            // The way to it may be cut without a word: others must not wait on this connection in vain.
+            self.alive.set(false);
+        }
+        reason(ended)
+    }
+
+    /// Moves both bodies until the answer's is through. None when it is.
+    async fn bodies<W: Wire>(
+        &mut self,
+        context: &mut RequestContext<'_, W>,
+        body: &mut Inflow,
+        down: &mut Body,
+    ) -> Option<Reason> {
+        let (slot, idle_timeout, worker) = (
+            context.session.slot,
+            context.idle_timeout(),
+            context.session.worker,
+        );
+        slot.arm(self.until(worker.recent(), idle_timeout), false);
+        let moved = slot
+            .until(poll_fn(|cx| {
+                let Some((source, sink)) = context.session.client.stream().and_then(|stream| stream.both())
+                else {
+                    return Poll::Ready(None);
+                };
+                let mut progress = false;
+                if let Poll::Ready(Err(broken)) = self.up.poll(cx, source, &mut self.sink, &mut progress) {
+                    match broken {
+                        Broken::Source => return Poll::Ready(Some(Reason::ClientGone)),
+                        Broken::Sink => self.up.stop(),
+                    }
+                }
+                let polled = down.poll(cx, body, sink, &mut progress).map(|done| match done {
+                    Ok(()) => None,
+                    Err(Broken::Source) => Some(Reason::TargetClosed),
+                    Err(Broken::Sink) => Some(Reason::ClientGone),
+                });
+                if polled.is_pending() {
+                    if progress {
+                        slot.arm(self.until(worker.recent(), idle_timeout), false);
+                    }
+                    if sink.poll_reset(cx).is_ready() {
+                        return Poll::Ready(Some(Reason::ClientGone));
+                    }
+                }
+                polled
+            }))
+            .await;
+        match moved {
+            Ok(failed) => failed,
+            Err(ended) => Some(self.silent(worker.recent(), ended, down.held_up)),
+        }
+    }
+}
+
+/// An answer's head as the client will see it.
+fn passed_on<W>(context: &RequestContext<'_, W>, parts: Parts) -> Response<()> {
+    let mut head = Response::new(());
+    *head.status_mut() = parts.status;
+    *head.headers_mut() = parts.headers;
+    let headers = head.headers_mut();
+    // Applications may not say it in an agent's place.
+    headers.remove("x-forebay-work-refused");
+    for (name, value) in &context.listener.settings.response_headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    let sets = |name: &str| {
+        let mut set = headers.get_all(SET_COOKIE).iter();
+        set.any(|value| cookies::sets(value.as_bytes(), name))
+    };
+    let extras = cookies::of_answer(context, sets);
+    add_extras(headers, &extras);
+    // What gRPC says in its head alone, its clients see behind the message: nothing may be added there.
+    if !headers.contains_key(DATE) && !is_grpc(headers) {
+        // RFC 9110 section 6.6.1: who passes it on and has a clock adds it.
+        add_extras(headers, &[context.session.worker.date_line()]);
+    }
+    head
+}
+
+/// The stream died before an answer.
+fn died(reused: bool, sent: Sent, upload: &Upload) -> Outcome {
+    Outcome::Died(Death {
+        reused,
+        sent,
+        replayable: !upload.streamed,
+    })
+}
+
+/// The target said itself that it did nothing with the request (RFC 9113 section 8.7): it may be sent again, whatever
+/// it asks for.
+fn was_not_processed(error: &::h2::Error) -> bool {
+    error.reason() == Some(Code::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
+}

@@ -1,0 +1,103 @@
+//! What comes of a try to send a request, whatever its target speaks.
+
+use crate::choose::Missing;
+use crate::connection::Next;
+use crate::line;
+use crate::respond;
+use crate::session::RequestContext;
+use crate::sweep::Ended;
+use crate::wire::Wire;
+use forebay_node::{Answer, Outcome, Reason, Step, TargetView};
+use forebay_units::Mono;
+use std::sync::Arc;
+
+/// How a try to get an answer ended without one that goes on.
+pub(super) enum Instead {
+    /// This came of it.
+    Outcome(Outcome),
+    /// An answer came and is dropped: this is done instead.
+    Step(Step),
+}
+
+impl From<Outcome> for Instead {
+    fn from(outcome: Outcome) -> Instead {
+        Instead::Outcome(outcome)
+    }
+}
+
+impl From<Missing> for Instead {
+    fn from(missing: Missing) -> Instead {
+        match missing {
+            Missing::Error(error) => Outcome::NotConnected(error).into(),
+            Missing::Ended(ended) => Outcome::Failed(reason(ended)).into(),
+        }
+    }
+}
+
+/// Why a request failed whose wait was ended so.
+pub(super) fn reason(ended: Ended) -> Reason {
+    match ended {
+        Ended::Late => Reason::TargetSilent,
+        Ended::Cut | Ended::Closing => Reason::DeregistrationOver,
+    }
+}
+
+impl<W: Wire> RequestContext<'_, W> {
+    pub(super) fn now(&self) -> Mono {
+        self.session.worker.now()
+    }
+
+    pub(super) fn touch(&self) {
+        let deadline = self.session.worker.recent() + self.idle_timeout();
+        self.session.slot.arm(deadline, false);
+    }
+
+    /// The request goes to this target next.
+    pub(super) fn aim(&mut self, target: &TargetView) {
+        self.session.slot.watch(Some(Arc::clone(&target.stats)));
+        if let Some(permit) = self.exchange.permit() {
+            line::stamp(self.session.desk, permit);
+        }
+    }
+
+    /// A fresh connection to the target stands.
+    pub(super) fn connected(&mut self) {
+        let began = self.exchange.connected(self.session.worker.now());
+        if let Some(span) = &mut self.session.desk.note.span {
+            span.connecting = began;
+        }
+    }
+
+    /// What to do about this outcome, by the picture in force.
+    pub(super) fn decide(&mut self, outcome: Outcome) -> Step {
+        let worker = self.session.worker;
+        let picture = worker.picture();
+        let mind = &mut worker.mind.borrow_mut();
+        self.exchange
+            .on(worker.now(), outcome, self.listener, &picture, mind)
+    }
+
+    /// Sends an answer of our own.
+    async fn answer(&mut self, answer: &Answer, keep: bool) -> Next {
+        // Boxed: what only a few requests need must not make the future of all requests larger.
+        Box::pin(respond::own_answer(self, answer, keep)).await
+    }
+
+    /// Ends a request that no target answers.
+    pub(super) async fn end(&mut self, step: &Step, keep: bool) -> Next {
+        if let Step::Answer(answer) = step {
+            return self.answer(answer, keep).await;
+        }
+        self.log(self.now());
+        Next::Close
+    }
+
+    /// Ends the exchange for this reason, before an answer has begun.
+    pub(super) async fn fail(&mut self, reason: Reason, keep: bool) -> Next {
+        let Step::Answer(answer) = self.decide(Outcome::Failed(reason)) else {
+            self.log(self.now());
+            return Next::Close;
+        };
+        self.answer(&answer, keep).await
+    }
+}

@@ -1,0 +1,290 @@
+//! The answer of a target that speaks HTTP/1.1 goes back to the client, while the rest of the request's body may still go up.
+
+use super::outcome::reason;
+use super::upload::Upload;
+use crate::answer::{Relayed, write_answer_head};
+use crate::buffers::Desk;
+use crate::connection::Next;
+use crate::cookies::Extra;
+use crate::framing::{self, Framing};
+use crate::h2;
+use crate::head::AnswerHead;
+use crate::linger::{Owes, linger};
+use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
+use crate::session::RequestContext;
+use crate::sweep::Ended;
+use crate::tls::TargetStream;
+use crate::wire::Wire;
+use forebay_node::{Outcome, Reason, TargetView};
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+/// Answers up to this size are copied behind their head and sent in one write; larger ones go out as two pieces.
+const COPIED_BYTES: usize = 8 * 1024;
+
+/// An answer on its way to the client.
+struct Download {
+    pump: Pump,
+    framing: Framing,
+    /// Its body goes out in chunks.
+    to_chunks: bool,
+    /// Where in `desk.body` the part lies that goes out behind `desk.out`.
+    first: (usize, usize),
+    /// Bytes of both that were written, and bytes that they have.
+    written: usize,
+    total: usize,
+}
+
+impl Download {
+    /// The client took all that has come.
+    fn is_taken(&self) -> bool {
+        self.written >= self.total && self.pump.is_written()
+    }
+}
+
+impl<W: Wire> RequestContext<'_, W> {
+    /// The answer's body, whose first part is decoded; none if it is broken from the start.
+    fn answer_body(&mut self, head: &AnswerHead) -> Option<Download> {
+        let Desk {
+            body,
+            body_end,
+            answer_fields,
+            ..
+        } = &mut *self.session.desk;
+        let bytes = &body[HEADROOM..*body_end];
+        let framing = framing::of_answer(answer_fields, bytes, head.status, self.incoming.to_head).ok()?;
+        let to_chunks = !W::FRAMED
+            && !self.incoming.head.http_10
+            && matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let mut pump = Pump::of_answer(framing, to_chunks);
+        pump.decode(body, HEADROOM + head.length, *body_end).ok()?;
+        Some(Download {
+            pump,
+            framing,
+            to_chunks,
+            first: (0, 0),
+            written: 0,
+            total: 0,
+        })
+    }
+
+    /// Passes the answer on, and settles.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an asynchronous function holds what it is given twice"
+    )]
+    pub(super) fn relay(
+        &mut self,
+        mut stream: TargetStream,
+        target: &TargetView,
+        upload: &mut Upload,
+        head: AnswerHead,
+    ) -> impl Future<Output = Next> {
+        async move {
+            if head.status == 101 {
+                return Box::pin(self.tunnel(stream, &head, upload.next)).await;
+            }
+            // An answer that came before the request was sent: the rest of it has no use any more.
+            upload.stopped |= upload.written < self.session.desk.out.len();
+            let Some(mut download) = self.answer_body(&head) else {
+                // Nothing of it has gone out, so the client can be told.
+                let keep = self.keep && !upload.streamed && upload.is_whole();
+                return self.fail(Reason::BadAnswer, keep).await;
+            };
+            self.decide(Outcome::Answered(head.status));
+            let framing = download.framing;
+            let ends_with_close =
+                self.incoming.head.http_10 && matches!(framing, Framing::Chunked | Framing::UntilClose);
+            // It may be time to leave since the request came: its client is told now, or not at all.
+            let stays = !ends_with_close && upload.is_whole() && !self.session.worker.leaving.get();
+            let keep = self.keep && stays;
+            let target_keeps = !head.http_10 && !head.says.close;
+            let extras = self.extras(head.says.dated);
+            self.begin_answer(&head, &download, keep, &extras);
+            if let Some(reason) = self.pass_body(&mut stream, upload, &mut download).await {
+                self.outlive(stream, reason);
+                self.decide(Outcome::Failed(reason));
+                self.session.slot.watch(None);
+                let now = self.now();
+                self.log(now);
+                return self.cut(reason, ends_with_close).await;
+            }
+            self.session.slot.watch(None);
+            // A short answer went out at once, when its head came: the clock was read a moment ago.
+            let now = if download.pump.moved <= COPIED_BYTES as u64 {
+                self.session.worker.recent()
+            } else {
+                self.now()
+            };
+            let (from, to) = download.pump.leftover();
+            let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
+            if target_keeps && clean && !self.session.desk.note.suspect {
+                self.session
+                    .worker
+                    .pools
+                    .borrow_mut()
+                    .put(target.id, stream, now, self.idle_timeout());
+            }
+            self.log(now);
+            if keep {
+                self.session.desk.start = upload.next;
+                Next::Idle
+            } else {
+                let owes = Owes::of(upload.pump.left(), self.idle_timeout());
+                Box::pin(linger(&mut self.session, owes)).await;
+                Next::Close
+            }
+        }
+    }
+
+    /// Closes behind an answer that broke off. A client whose next requests are unread would get a reset, which takes
+    /// earlier answers along that are still on their way (RFC 9112 section 9.6); so what it sends is read for a moment.
+    /// Not where only the reset tells that the answer is not whole: where it ends with its connection or stream.
+    async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
+        if ends_with_close {
+            self.session.client.break_off();
+        } else if !W::FRAMED && reason != Reason::ClientGone {
+            let owes = Owes::of(0, self.idle_timeout());
+            Box::pin(linger(&mut self.session, owes)).await;
+        }
+        Next::Close
+    }
+
+    /// Puts the answer's head where it goes: into `out`, or out in a frame.
+    fn begin_answer(&mut self, head: &AnswerHead, download: &Download, keep: bool, extras: &[Extra]) {
+        let Desk {
+            out,
+            body,
+            body_end,
+            answer_fields: fields,
+            note,
+            ..
+        } = &mut *self.session.desk;
+        let answer = Relayed {
+            bytes: &body[HEADROOM..*body_end],
+            fields,
+            head,
+            framing: download.framing,
+            to_head: self.incoming.to_head,
+            settings: &self.listener.settings,
+            extras,
+        };
+        if W::FRAMED {
+            let head = h2::relayed_head(&answer);
+            out.clear();
+            note.sent += h2::head_bytes(&head);
+            let ends = matches!(download.framing, Framing::None | Framing::Length(0));
+            // A client that is gone is found out by the body's first byte, or does not matter any more.
+            let _ = self.session.client.send_head(head, ends);
+        } else {
+            write_answer_head(out, &answer, download.to_chunks, keep);
+        }
+    }
+
+    /// Passes the answer's head on and its body, whose first part was decoded, while the request's body may still go up. None when
+    /// all is through.
+    async fn pass_body(
+        &mut self,
+        target: &mut TargetStream,
+        upload: &mut Upload,
+        download: &mut Download,
+    ) -> Option<Reason> {
+        let pump = &mut download.pump;
+        pump.frame(&mut self.session.desk.body);
+        if !pump.is_read() {
+            self.session
+                .worker
+                .desks
+                .borrow_mut()
+                .enlarge_body(self.session.desk);
+        }
+        let ready = pump.take_ready();
+        let Desk { out, body, .. } = &mut *self.session.desk;
+        if ready.1 - ready.0 <= COPIED_BYTES {
+            out.extend_from_slice(&body[ready.0..ready.1]);
+        } else {
+            download.first = ready;
+        }
+        download.total = out.len() + download.first.1 - download.first.0;
+        // The clock is read only if the first try to write did not do: the answer's head came a moment ago.
+        let (mut tried, mut responded) = (false, None);
+        let (slot, worker) = (self.session.slot, self.session.worker);
+        slot.arm(self.deadline(upload), false);
+        let moved = slot
+            .until(poll_fn(|cx| {
+                let mut progress = false;
+                if self.poll_upload(cx, target, upload, &mut progress).is_some() {
+                    upload.stopped = true;
+                }
+                let waiting = download.written == 0 && tried;
+                let polled = self.poll_download(cx, target, download, &mut progress);
+                if waiting && download.written > 0 {
+                    responded = Some(worker.now());
+                }
+                tried = true;
+                if polled.is_pending() {
+                    if progress {
+                        slot.arm(self.deadline(upload), false);
+                    }
+                    if self.has_left(cx, upload) {
+                        return Poll::Ready(Err(Reason::ClientGone));
+                    }
+                }
+                polled
+            }))
+            .await;
+        self.session.desk.note.sent += download.written as u64 + download.pump.written;
+        self.session.desk.note.responded = responded;
+        match moved {
+            Ok(result) => result.err(),
+            // The client's silence: it sends too slowly, or does not take what has come.
+            Err(Ended::Late) if upload.owed.is_late(worker.recent()) || !download.is_taken() => {
+                Some(Reason::ClientSilent)
+            }
+            Err(ended) => Some(reason(ended)),
+        }
+    }
+
+    /// Passes on what has come of the answer, as far as the client takes it.
+    fn poll_download(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut TargetStream,
+        download: &mut Download,
+        progress: &mut bool,
+    ) -> Poll<Result<(), Reason>> {
+        let Download {
+            pump,
+            first,
+            written,
+            total,
+            ..
+        } = download;
+        if *written < *total {
+            let before = *written;
+            let second = &self.session.desk.body[first.0..first.1];
+            let wrote = poll_write_pair(cx, self.session.client, &self.session.desk.out, second, written);
+            *progress |= *written > before;
+            match wrote {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if !pump.is_done() {
+            let moved = ready!(pump.poll(
+                cx,
+                target,
+                self.session.client,
+                &mut self.session.desk.body,
+                progress
+            ));
+            moved.map_err(|error| match error {
+                PumpError::Source => Reason::TargetClosed,
+                PumpError::BadChunk => Reason::BadAnswer,
+                PumpError::Sink => Reason::ClientGone,
+            })?;
+        }
+        Poll::Ready(self.session.client.finish().map_err(|_| Reason::ClientGone))
+    }
+}

@@ -1,0 +1,205 @@
+//! The request's body on its way to a target that speaks HTTP/1.1, and what is known of it whatever the target speaks.
+
+use super::owed::Owed;
+use crate::buffers::Desk;
+use crate::framing::Framing;
+use crate::pump::{Pump, PumpError, poll_write_pair};
+use crate::session::RequestContext;
+use crate::tls::TargetStream;
+use crate::wire::Wire;
+use forebay_node::Reason;
+use forebay_units::Mono;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+/// The request's body on its way to the target.
+pub(super) struct Upload {
+    pub(super) pump: Pump,
+    /// Bytes of `desk.out` written: the head and what was at hand of the body.
+    pub(super) written: usize,
+    /// All of it was. What `desk.out` holds changes once the answer begins.
+    pub(super) sent: bool,
+    /// The target takes no more.
+    pub(super) stopped: bool,
+    /// The client broke off or sent no body.
+    pub(super) broken: bool,
+    /// Bytes from the client that came after those at hand were sent on: the request can't be sent again.
+    pub(super) streamed: bool,
+    /// Where the client's next request begins in the input, once the body is read.
+    pub(super) next: usize,
+    /// How fast the client must send it.
+    pub(super) owed: Owed,
+}
+
+impl Upload {
+    pub(super) fn is_done(&self, out: usize) -> bool {
+        self.stopped || (self.written == out && self.pump.is_done())
+    }
+
+    /// The request's body was read and written to its end, so that both connections can carry another request. Read
+    /// alone is not enough: a target that answers early and is owed bytes would take the next head for them.
+    pub(super) fn is_whole(&self) -> bool {
+        self.pump.is_done() && !self.broken
+    }
+
+    /// What is missing must come from the client: the target took all there is.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.sent && !self.stopped && !self.pump.is_read() && self.pump.is_written()
+    }
+}
+
+impl<W: Wire> RequestContext<'_, W> {
+    /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
+    pub(super) fn deadline(&self, upload: &mut Upload) -> Mono {
+        let now = self.session.worker.recent();
+        if upload.owed.is_asked() {
+            let waits = upload.waits_for_client();
+            upload.owed.note(now, upload.pump.taken, waits);
+        }
+        upload.owed.due().min(now + self.idle_timeout())
+    }
+
+    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
+    pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
+        let Desk {
+            input,
+            start,
+            end,
+            out,
+            ..
+        } = &mut *self.session.desk;
+        let framing = self.incoming.framing;
+        // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
+        let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let mut pump = Pump::new(framing, to_chunks);
+        let body = *start + self.incoming.head.length;
+        let used = if pump.is_read() {
+            0
+        } else {
+            // The head in the input stays as it is, for an attempt anew reads `out`, and an answer of ours the method.
+            pump.feed_into(&mut input[body..*end], out)
+                .map_err(|_| Reason::BodyBroken)?
+        };
+        let upload = Upload {
+            pump,
+            written: 0,
+            sent: false,
+            stopped: false,
+            broken: false,
+            streamed: false,
+            next: body + used,
+            owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
+        };
+        self.session.desk.note.body = upload.pump.taken;
+        if !upload.pump.is_read() {
+            // The rest of the body passes through the input, where the head stands.
+            let Desk { input, note, .. } = &mut *self.session.desk;
+            note.keep(&input[body - self.incoming.head.length..body]);
+            self.session
+                .worker
+                .desks
+                .borrow_mut()
+                .enlarge_input(self.session.desk);
+        }
+        if self.incoming.expects && !upload.pump.is_read() {
+            self.touch();
+            let mut written = 0;
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let sent = self.session.slot.until(poll_fn(|cx| {
+                poll_write_pair(cx, self.session.client, interim, &[], &mut written)
+            }));
+            if !matches!(sent.await, Ok(Ok(()))) {
+                return Err(Reason::ClientGone);
+            }
+        }
+        Ok(upload)
+    }
+
+    /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
+    /// that the client is there. A wait shorter than a sweep does not pay for watching it.
+    pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
+        self.session.slot.waits_long()
+            && upload.pump.is_done()
+            && upload.next == self.session.desk.end
+            && self.session.client.poll_gone(cx).is_ready()
+    }
+
+    /// Sends what comes of the request's body as far as the target takes it. All of the input that was at hand went
+    /// out with the head; from here on the input is the upload's buffer. Some if the body broke off, or is none.
+    pub(super) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut TargetStream,
+        upload: &mut Upload,
+        progress: &mut bool,
+    ) -> Option<Reason> {
+        if upload.stopped && !upload.pump.is_read() && !W::FRAMED {
+            // What broke off is of no use to anybody any more: it shows when the connection is closed.
+            let dropped =
+                upload
+                    .pump
+                    .poll_discard(cx, self.session.client, &mut self.session.desk.input, progress);
+            upload.streamed = true;
+            upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
+            self.session.desk.note.body = upload.pump.taken;
+            return None;
+        }
+        if upload.stopped || upload.pump.is_done() {
+            self.session.client.gather(cx);
+            return None;
+        }
+        let before = upload.pump.moved;
+        let polled = upload.pump.poll(
+            cx,
+            self.session.client,
+            target,
+            &mut self.session.desk.input,
+            progress,
+        );
+        upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
+        self.session.desk.note.body = upload.pump.taken;
+        match polled {
+            Poll::Pending => {
+                self.session.client.gather(cx);
+                None
+            }
+            Poll::Ready(Ok(())) => {
+                (upload.next, self.session.desk.end) = upload.pump.leftover();
+                None
+            }
+            Poll::Ready(Err(PumpError::Sink)) => {
+                upload.stopped = true;
+                None
+            }
+            // A client that closes before its body's end may still read: ALB answers 400.
+            Poll::Ready(Err(PumpError::Source | PumpError::BadChunk)) => {
+                upload.broken = true;
+                Some(Reason::BodyBroken)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_was_read_and_not_written_is_not_whole() {
+        let mut pump = Pump::new(Framing::Length(4), false);
+        pump.feed(&mut b"body".to_vec(), 0, 4).unwrap();
+        let mut upload = Upload {
+            pump,
+            written: 0,
+            sent: false,
+            stopped: false,
+            broken: false,
+            streamed: true,
+            next: 0,
+            owed: Owed::new(0),
+        };
+        assert!(upload.pump.is_read() && !upload.is_whole() && !upload.waits_for_client());
+        upload.pump.take_ready();
+        assert!(upload.is_whole());
+    }
+}

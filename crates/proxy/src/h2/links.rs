@@ -1,0 +1,128 @@
+//! A worker's HTTP/2 connections to targets: few, each shared by many requests.
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use forebay_node::{Picture, TargetId};
+use forebay_units::Mono;
+use h2::client::SendRequest;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Connections to one target, by one worker: more are opened only while all have as many streams as the target allows.
+const PER_TARGET: usize = 64;
+/// Streams one connection carries, whatever the target allows.
+pub(super) const STREAMS: usize = 100;
+
+/// One connection.
+pub(super) struct Link {
+    sender: SendRequest<Bytes>,
+    streams: Rc<Cell<usize>>,
+    alive: Rc<Cell<bool>>,
+    /// How long it may be without a stream.
+    timeout: Duration,
+    /// Since when a sweep has found it without one.
+    idle: Option<Mono>,
+}
+
+/// A stream's share of a connection, until dropped.
+pub(crate) struct Share {
+    streams: Rc<Cell<usize>>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.streams.set(self.streams.get() - 1);
+    }
+}
+
+/// A way to send one request.
+pub(crate) struct Passport {
+    pub(crate) sender: SendRequest<Bytes>,
+    pub(crate) share: Share,
+    /// The connection had carried requests before.
+    pub(crate) reused: bool,
+    /// False once the connection takes no more requests.
+    pub(crate) alive: Rc<Cell<bool>>,
+}
+
+/// All HTTP/2 connections of a worker.
+#[derive(Default)]
+pub(crate) struct Links {
+    by_target: HashMap<TargetId, Vec<Link>, FixedState>,
+}
+
+impl Links {
+    /// A share of a connection that stands and has room for one more.
+    pub(super) fn take(&mut self, target: TargetId) -> Option<Passport> {
+        let links = self.by_target.get_mut(&target)?;
+        links.retain(|link| link.alive.get());
+        let link = links.iter_mut().find(|link| {
+            let allowed = link.sender.current_max_send_streams().min(STREAMS);
+            link.streams.get() < allowed
+        })?;
+        Some(link.share(true))
+    }
+
+    /// Keeps a fresh connection; a share of it.
+    pub(super) fn put(&mut self, target: TargetId, mut link: Link) -> Passport {
+        let passport = link.share(false);
+        let links = self.by_target.entry(target).or_default();
+        // One more than that serves this request only.
+        if links.len() < PER_TARGET {
+            links.push(link);
+        }
+        passport
+    }
+
+    /// Closes what carried nothing for too long: behind a firewall such a connection may be dead without a sign.
+    pub(crate) fn sweep(&mut self, now: Mono) {
+        for links in self.by_target.values_mut() {
+            links.retain_mut(|link| link.is_kept(now));
+        }
+    }
+
+    /// Lets connections to targets that are gone end with their last stream.
+    pub(crate) fn forget(&mut self, picture: &Picture) {
+        self.by_target.retain(|id, _| {
+            let mut targets = picture.groups.iter().flat_map(|group| &group.targets);
+            targets.any(|target| target.id == *id)
+        });
+    }
+}
+
+impl Link {
+    /// A fresh connection; `alive` becomes false when it ends, `timeout`: how long it may be without a stream.
+    pub(super) fn new(sender: SendRequest<Bytes>, alive: Rc<Cell<bool>>, timeout: Duration) -> Link {
+        Link {
+            sender,
+            streams: Rc::new(Cell::new(0)),
+            alive,
+            timeout,
+            idle: None,
+        }
+    }
+
+    fn is_kept(&mut self, now: Mono) -> bool {
+        if self.streams.get() > 0 {
+            self.idle = None;
+            return self.alive.get();
+        }
+        let since = *self.idle.get_or_insert(now);
+        self.alive.get() && now.since(since) < self.timeout
+    }
+
+    fn share(&mut self, reused: bool) -> Passport {
+        self.idle = None;
+        self.streams.set(self.streams.get() + 1);
+        Passport {
+            sender: self.sender.clone(),
+            share: Share {
+                streams: Rc::clone(&self.streams),
+            },
+            reused,
+            alive: Rc::clone(&self.alive),
+        }
+    }
+}

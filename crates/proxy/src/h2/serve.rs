@@ -1,0 +1,274 @@
+//! A client's connection of HTTP/2: each of its streams becomes a request.
+
+use super::guard::{Fault, Guarded, Oddities};
+use super::hpack::Odd;
+use super::request;
+use super::stream::Stream;
+use crate::buffers::Desk;
+use crate::connection::Visit;
+use crate::keep_alive::idle_deadline;
+use crate::linger;
+use crate::request::Incoming;
+use crate::respond;
+use crate::route;
+use crate::session::Session;
+use crate::sweep::{Ended, Slot};
+use crate::wire::Wire;
+use crate::worker::Worker;
+use bytes::Bytes;
+use forebay_node::Reason;
+use h2::RecvStream;
+use h2::server::{Connection, SendResponse};
+use http::Request;
+use std::cell::Cell;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Streams a client may have open at once (ALB's figure).
+const STREAMS: u32 = 128;
+/// Requests after which a connection is closed with GOAWAY (ALB's figure).
+const REQUESTS: u64 = 10_000;
+/// Requests that a client may begin beyond that, because it had not heard of the GOAWAY yet.
+const GRACE: u64 = 2 * STREAMS as u64;
+/// Requests at work for one connection. A client that resets streams may open others at once, while what it left is still
+/// being ended; one that goes beyond this is told to try again later.
+const AT_WORK: u32 = 2 * STREAMS;
+/// For what is written when the last stream of a connection without a listener has ended.
+const LAST: Duration = Duration::from_secs(10);
+/// What a client may send ahead on one stream.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// What a client may send ahead on all streams of a connection: as much as all that may be at work, so that streams whose targets
+/// read nothing hold up no other. What they hold is counted by stream, see [`promise`].
+pub(super) const CONNECTION_WINDOW: u32 = AT_WORK * STREAM_WINDOW;
+/// What small frames may cost beside their bytes until they are put together: a stream that sends all it may at once in
+/// frames of 16 bytes stays within it. The `h2` crate ends a connection that goes beyond. (While a connection to a target is
+/// made, nobody puts them together.)
+pub(super) const FRAME_BUDGET: usize = 1024 * 1024;
+/// Bytes of an answer held for a stream whose client does not take them.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Streams reset before anything was done for them; one more, and the connection ends (CVE-2023-44487).
+const PENDING_RESETS: usize = 64;
+/// Streams remembered after we reset them, to know late frames by.
+const REMEMBERED_RESETS: usize = 32;
+
+/// What a connection and its streams share.
+struct Shared {
+    visit: Visit,
+    slot: Slot,
+    open: Cell<u32>,
+}
+
+/// Serves one client's connection until it ends.
+pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, visit: Visit, slot: Slot) {
+    let shared = Rc::new(Shared {
+        visit,
+        slot,
+        open: Cell::new(0),
+    });
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(shared.visit.bounds().head).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS);
+    let Some(deadline) = idle_deadline(worker, &shared.visit) else {
+        return;
+    };
+    shared.slot.arm(deadline, true);
+    let (guarded, fault, oddities) = Guarded::new(stream);
+    let mut handshake = pin!(builder.handshake(guarded));
+    let shaken = poll_fn(|cx| {
+        let polled = handshake.as_mut().poll(cx);
+        if fault.get().is_some() {
+            Poll::Ready(None)
+        } else {
+            polled.map(Result::ok)
+        }
+    });
+    if let Ok(Some(mut connection)) = shared.slot.until(shaken).await {
+        streams(worker, &mut connection, &fault, &oddities, &shared).await;
+    }
+}
+
+async fn streams<W: Wire>(
+    worker: &Rc<Worker>,
+    connection: &mut Connection<Guarded<W>, Bytes>,
+    fault: &Fault,
+    oddities: &Oddities,
+    shared: &Rc<Shared>,
+) {
+    let (mut begun, mut leaving) = (0, false);
+    // Its listener is gone and its streams have ended: only what was written is still to go out.
+    let mut last = false;
+    loop {
+        if shared.open.get() == 0 {
+            if let Some(deadline) = idle_deadline(worker, &shared.visit) {
+                shared.slot.arm(deadline, true);
+            } else {
+                last = true;
+                if !core::mem::replace(&mut leaving, true) {
+                    connection.graceful_shutdown();
+                }
+                shared.slot.arm(worker.now() + LAST, false);
+            }
+        }
+        let next = poll_fn(|cx| poll_stream(worker, connection, fault, leaving, cx));
+        match shared.slot.until(next).await {
+            Ok(None) => {}
+            Ok(Some(Some(Ok((_, mut respond)))))
+                if shared.open.get() >= AT_WORK || !has_listener(worker, shared) =>
+            {
+                begun += 1;
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
+            Ok(Some(Some(Ok((request, respond))))) => {
+                begun += 1;
+                shared.open.set(shared.open.get() + 1);
+                // While a stream is open its own deadline counts.
+                shared.slot.arm(forebay_units::Mono::NEVER, false);
+                let odd = oddities.take(respond.stream_id().as_u32());
+                tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, odd, respond));
+            }
+            Ok(Some(None)) if fault.get().is_some() => break,
+            Ok(Some(Some(Err(_)) | None)) => return,
+            Err(Ended::Late | Ended::Closing)
+                if shared.open.get() == 0 && (last || has_listener(worker, shared)) =>
+            {
+                break;
+            }
+            Err(_) => {}
+        }
+        let old = is_old(worker, shared);
+        if !leaving && (begun >= REQUESTS || old || worker.leaving.get()) {
+            leaving = true;
+            // Streams that are open end as they would; the client begins no others here.
+            connection.graceful_shutdown();
+        }
+        if begun >= REQUESTS + GRACE {
+            break;
+        }
+    }
+    // Idle for too long, or its listener is gone, or its frames are broken, or the client does not hear
+    // GOAWAY: GOAWAY again, then the end.
+    connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
+    shared.slot.arm(worker.now() + linger::LINGER, false);
+    let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
+}
+
+/// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave.
+fn poll_stream<W: Wire>(
+    worker: &Worker,
+    connection: &mut Connection<Guarded<W>, Bytes>,
+    fault: &Fault,
+    told: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Option<Accepted>>> {
+    let polled = connection.poll_accept(cx);
+    if fault.get().is_some() {
+        return Poll::Ready(Some(None));
+    }
+    if polled.is_pending() && !told && worker.leaving.get() {
+        return Poll::Ready(None);
+    }
+    polled.map(Some)
+}
+
+/// A stream, or why there are no more.
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
+/// Whether the connection takes no further streams: for its age, or because its listener is gone.
+fn is_old(worker: &Worker, shared: &Shared) -> bool {
+    let picture = worker.picture();
+    shared.visit.listener(&picture).is_none_or(|listener| {
+        let age = worker.now().since(shared.visit.accepted);
+        age >= listener.balancer.settings.client_keep_alive
+    })
+}
+
+fn has_listener(worker: &Worker, shared: &Shared) -> bool {
+    shared.visit.listener(&worker.picture()).is_some()
+}
+
+/// One stream, from its head to its end.
+async fn one(
+    worker: Rc<Worker>,
+    shared: Rc<Shared>,
+    request: Request<RecvStream>,
+    odd: Odd,
+    mut respond: SendResponse<Bytes>,
+) {
+    let slot = worker.sweep.slot(shared.visit.place);
+    let desk = worker.desks.borrow_mut().take();
+    if let Some(mut desk) = desk {
+        let (mut stream, written) = write(&worker, &shared, &mut desk, request, odd, respond);
+        let mut session = Session {
+            worker: &worker,
+            client: &mut stream,
+            visit: &shared.visit,
+            slot: &slot,
+            desk: &mut desk,
+        };
+        serve_one(&mut session, written).await;
+        // Its answer ends before its room is lent to others.
+        drop(stream);
+        worker.desks.borrow_mut().give_back(desk);
+    } else {
+        respond::count_turned_away(&worker, &shared.visit);
+        // Nothing was done for it, so its client may send it again (RFC 9113 section 8.7).
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+    let open = shared.open.get() - 1;
+    shared.open.set(open);
+    if open == 0 {
+        // Without a listener the next sweep wakes the connection, so that it ends.
+        let deadline = idle_deadline(&worker, &shared.visit);
+        shared.slot.arm(deadline.unwrap_or(worker.recent()), true);
+    }
+}
+
+/// Counts what the client may send ahead on a stream with a body.
+fn promise(worker: &Worker, desk: &mut Desk, ends: bool) {
+    if !ends && !worker.desks.borrow().promise(desk, STREAM_WINDOW as usize) {
+        desk.refuses = true;
+    }
+}
+
+/// Writes a request's head on the desk; it stands there alone, for a request may wait for long.
+fn write(
+    worker: &Worker,
+    shared: &Shared,
+    desk: &mut Desk,
+    request: Request<RecvStream>,
+    odd: Odd,
+    respond: SendResponse<Bytes>,
+) -> (Stream, Result<Incoming, Reason>) {
+    promise(worker, desk, request.body().is_end_stream());
+    let (parts, body) = request.into_parts();
+    let mut stream = Stream::new(body, respond);
+    let ends = stream.body.is_nothing();
+    let written = request::write(&parts, &odd, ends, desk, shared.visit.bounds());
+    let length = desk.end;
+    desk.refuses |= !worker.desks.borrow().count_head(desk, length);
+    (stream, written)
+}
+
+async fn serve_one(session: &mut Session<'_, Stream>, written: Result<Incoming, Reason>) {
+    match written {
+        Ok(incoming) if session.visit.place.shared => {
+            Box::pin(route::by_name(session, &incoming)).await;
+        }
+        Ok(incoming) => {
+            route::request(session, &incoming).await;
+        }
+        Err(reason) => {
+            respond::refuse(session, reason).await;
+        }
+    }
+}

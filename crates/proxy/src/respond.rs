@@ -1,0 +1,270 @@
+//! Stage seven: answers made here, and how they are sent.
+
+use crate::buffers::Desk;
+use crate::connection::{Next, Visit};
+use crate::framing::Framing;
+use crate::h2;
+use crate::linger::{LINGER, Owes, linger};
+use crate::log::{self, Closing};
+use crate::pump::poll_write_pair;
+use crate::request::Incoming;
+use crate::session::{RequestContext, Session};
+use crate::spans;
+use crate::sweep::Slot;
+use crate::wire::Wire;
+use crate::worker::Worker;
+use forebay_model::ListenerSettings;
+use forebay_node::journal::Kind;
+use forebay_node::{Answer, Exchange, Reason};
+use std::future::poll_fn;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use tokio::io::ReadBuf;
+
+/// Bytes that a client may send which is turned away without a desk.
+const TURNED_AWAY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Refuses a request whose head could not be taken, and closes.
+pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason) -> Next {
+    let worker = session.worker;
+    let picture = worker.picture();
+    let Some(listener) = session.visit.listener(&picture) else {
+        return Next::Close;
+    };
+    let now = worker.now();
+    let mut record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
+    if worker.ledger.sampling.is_some() {
+        refused_span(worker, session.visit, session.desk);
+    }
+    let idle_timeout = listener.balancer.settings.idle_timeout;
+    session.slot.arm(now + idle_timeout, false);
+    let answer = Answer::page(reason);
+    let desk = &*session.desk;
+    let method = desk.note.head.map(|head| head.method(&desk.input[desk.start..]));
+    let to_head = method == Some(b"HEAD");
+    let _ = send(session, &answer, &listener.settings, false, to_head).await;
+    record.ended = worker.now();
+    log::log(session, listener, &record, Closing::of(&answer));
+    // Where the body of a head ends that was not understood, or whether there is one, is not known.
+    let left = if reason == Reason::ClientSilent {
+        0
+    } else {
+        u64::MAX
+    };
+    Box::pin(linger(session, Owes::of(left, idle_timeout))).await;
+    Next::Close
+}
+
+/// The span of a request that was refused, perhaps before its head was understood.
+fn refused_span(worker: &Worker, visit: &Visit, desk: &mut Desk) {
+    if desk.note.span.is_none() {
+        let length = desk.note.head.map_or(0, |head| head.length);
+        let head = &desk.input[desk.start..desk.start + length];
+        // Without a head the lines are none, or those of a head that is not whole.
+        let fields = if length > 0 { &desk.fields[..] } else { &[] };
+        desk.note.span = spans::begin(worker, visit, head, fields);
+    }
+    if let Some(span) = &mut desk.note.span {
+        span.answering = Some(worker.recent());
+    }
+}
+
+/// Counts a request that is refused without a desk, and so without a line.
+pub(crate) fn count_turned_away(worker: &Worker, visit: &Visit) {
+    let picture = worker.picture();
+    if let Some(listener) = visit.listener(&picture) {
+        let _ = Exchange::refused(
+            worker.now(),
+            Reason::MemoryCeiling,
+            listener,
+            &worker.mind.borrow(),
+        );
+    }
+}
+
+/// Tells a client that all memory is held, without taking any for it, and closes.
+pub(crate) async fn turn_away<W: Wire>(worker: &Worker, client: &mut W, visit: &Visit, slot: &Slot) {
+    let picture = worker.picture();
+    let Some(listener) = visit.listener(&picture) else {
+        return;
+    };
+    count_turned_away(worker, visit);
+    let answer = page(worker, Reason::MemoryCeiling, &listener.settings);
+    slot.arm(worker.now() + LINGER, false);
+    let (mut written, mut read) = (0, 0);
+    let ended = slot.until(poll_fn(|cx| {
+        let _ = ready!(poll_write_pair(cx, client, &answer, &[], &mut written));
+        let _ = ready!(Pin::new(&mut *client).poll_shutdown(cx));
+        // Read as `linger` does, but into what no request keeps.
+        let mut rest = [0; 2048];
+        loop {
+            let mut room = ReadBuf::new(&mut rest);
+            match ready!(Pin::new(&mut *client).poll_read(cx, &mut room)) {
+                Ok(()) if !room.filled().is_empty() && read < TURNED_AWAY_BYTES => {
+                    read += room.filled().len()
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+    }));
+    let _ = ended.await;
+}
+
+/// The whole of an answer to whom is not listened.
+pub(crate) fn page(worker: &Worker, reason: Reason, settings: &ListenerSettings) -> Vec<u8> {
+    let answer = Answer::page(reason);
+    let mut out = Vec::new();
+    write_answer(worker, &mut out, &answer, settings, false);
+    out.extend_from_slice(answer.content.as_ref().map_or(&[], |content| &content.1));
+    out
+}
+
+/// Sends an answer made here. `keep`: the connection stays open; `to_head`: the request was HEAD.
+async fn send<W: Wire>(
+    session: &mut Session<'_, W>,
+    answer: &Answer,
+    settings: &ListenerSettings,
+    keep: bool,
+    to_head: bool,
+) -> bool {
+    let Session {
+        worker,
+        client,
+        slot,
+        desk,
+        ..
+    } = session;
+    let grpc = W::FRAMED && desk.note.kind == Some(Kind::Grpcs);
+    let bodiless = to_head || h2::is_trailers_only(answer, grpc);
+    let body = answer
+        .content
+        .as_ref()
+        .filter(|_| !bodiless)
+        .map(|content| &content.1[..]);
+    if W::FRAMED {
+        desk.out.clear();
+        let head = h2::own_head(worker, answer, settings, grpc);
+        desk.note.sent += h2::head_bytes(&head);
+        if client.send_head(head, body.is_none_or(<[u8]>::is_empty)).is_err() {
+            return false;
+        }
+    } else {
+        write_answer(worker, &mut desk.out, answer, settings, keep);
+    }
+    desk.out.extend_from_slice(body.unwrap_or_default());
+    let mut written = 0;
+    let sent = slot
+        .until(poll_fn(|cx| {
+            poll_write_pair(cx, *client, &desk.out, &[], &mut written)
+        }))
+        .await;
+    desk.note.sent += written as u64;
+    matches!(sent, Ok(Ok(()))) && client.finish().is_ok()
+}
+
+fn write_answer(
+    worker: &Worker,
+    out: &mut Vec<u8>,
+    answer: &Answer,
+    settings: &ListenerSettings,
+    keep: bool,
+) {
+    out.clear();
+    let _ = write!(out, "HTTP/1.1 {} {}\r\n", answer.status, answer.phrase());
+    if settings.server_header && !answer.bare {
+        out.extend_from_slice(b"Server: awselb/2.0\r\n");
+    }
+    out.extend_from_slice(b"Date: ");
+    worker.write_date(out);
+    out.extend_from_slice(b"\r\n");
+    if let Some((kind, _)) = &answer.content {
+        let _ = write!(out, "Content-Type: {kind}\r\n");
+    }
+    let length = answer.content.as_ref().map_or(0, |content| content.1.len());
+    if answer.status != 204 {
+        let _ = write!(out, "Content-Length: {length}\r\n");
+    }
+    out.extend_from_slice(if keep {
+        b"Connection: keep-alive\r\n"
+    } else {
+        b"Connection: close\r\n"
+    });
+    if let Some(seconds) = answer.retry_after {
+        let _ = write!(out, "Retry-After: {seconds}\r\n");
+    }
+    if let Some(location) = &answer.location {
+        let _ = write!(out, "Location: {location}\r\n");
+    }
+    if let Some(word) = answer.reason.work_refused() {
+        let _ = write!(out, "X-Forebay-Work-Refused: {word}\r\n");
+    }
+    for (name, value) in &settings.response_headers {
+        let _ = write!(out, "{name}: {value}\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Sends an answer made here instead of forwarding, and skips the request's body if it is at hand.
+pub(crate) async fn own_answer<W: Wire>(
+    context: &mut RequestContext<'_, W>,
+    answer: &Answer,
+    keep: bool,
+) -> Next {
+    let (worker, incoming, idle_timeout) = (context.session.worker, context.incoming, context.idle_timeout());
+    let Session { desk, slot, .. } = &mut context.session;
+    // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
+    let at_hand = (keep && !answer.bare && !worker.leaving.get())
+        .then(|| body_at_hand(desk, incoming))
+        .flatten();
+    if let Some(span) = &mut desk.note.span {
+        span.answering = Some(worker.recent());
+    }
+    slot.watch(None);
+    slot.arm(worker.recent() + idle_timeout, false);
+    let (settings, keep) = (&context.listener.settings, at_hand.is_some());
+    let sent = send(&mut context.session, answer, settings, keep, incoming.to_head).await;
+    let desk = &mut *context.session.desk;
+    if desk.note.body == 0 && !desk.note.is_kept() {
+        desk.note.body = body_come(desk, incoming);
+    }
+    context.log_own(worker.now(), answer);
+    let desk = &mut *context.session.desk;
+    match at_hand {
+        Some(length) if sent => {
+            desk.start += incoming.head.length + length;
+            Next::Idle
+        }
+        _ => {
+            let left = match incoming.framing {
+                Framing::None => 0,
+                Framing::Length(length) => length.saturating_sub(desk.note.body),
+                Framing::Chunked | Framing::UntilClose => u64::MAX,
+            };
+            Box::pin(linger(&mut context.session, Owes::of(left, idle_timeout))).await;
+            Next::Close
+        }
+    }
+}
+
+/// Bytes of the body that were read along with the head.
+fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
+    let come = desk.unread().len().saturating_sub(incoming.head.length) as u64;
+    match incoming.framing {
+        Framing::None | Framing::UntilClose => 0,
+        Framing::Length(length) => come.min(length),
+        Framing::Chunked => come,
+    }
+}
+
+/// The body's length, if all of it was read already and needs no decoding to skip.
+fn body_at_hand(desk: &Desk, incoming: &Incoming) -> Option<usize> {
+    match incoming.framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => {
+            let length = usize::try_from(length).ok()?;
+            (desk.unread().len().saturating_sub(incoming.head.length) >= length).then_some(length)
+        }
+        Framing::Chunked | Framing::UntilClose => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! A client's stream as requests see it, whatever it is made of: a socket, TLS over one, or a stream of HTTP/2.
+
+use crate::h2::Stream;
+use crate::socket::Socket;
+use crate::tls::{End, TlsStream};
+use http::Response;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::TcpStream;
+
+/// A client's clear bytes: the request's come out, the answer's go in.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {
+    /// Ready when a read would not wait. Holds no buffer meanwhile.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Ready when the client has closed; pending forever once it has sent more bytes instead.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the client's end has come, perhaps behind bytes that were not read: asked of requests that wait for a slot with
+    /// their bodies unread.
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    /// Puts together what came of the request's body in frames, while nobody takes it.
+    fn gather(&mut self, _cx: &mut Context<'_>) {}
+
+    /// Says that nothing more comes, if that can be said at once. Only for a connection that owes nothing: after a cut
+    /// body it would make a part look like the whole.
+    fn farewell(&mut self) {}
+
+    /// Lets the connection's end be seen as one that came too early, where nothing else tells that from the end of an answer.
+    fn break_off(&mut self) {}
+}
+
+/// Where the parts of an answer go that are no bytes of its body. By default they are bytes like all others.
+pub(crate) trait ResponseSink {
+    /// Answers go out in frames: their heads by `send_head`, their ends by `finish`. Each request has its own.
+    const FRAMED: bool = false;
+
+    /// Sends an answer's head; `ends`: there is no body. Only where answers are framed.
+    fn send_head(&mut self, _head: Response<()>, _ends: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Ends an answer whose body was written. Nothing to do where its length or the connection's end says so.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The stream of frames, where it is one.
+    fn stream(&mut self) -> Option<&mut Stream> {
+        None
+    }
+}
+
+/// What a client's requests come by.
+pub(crate) trait Wire: ByteStream + ResponseSink {
+    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
+    /// which must not cost each of them a passage's room.
+    type Passage<F: Future>: Future<Output = F::Output>;
+
+    /// Holds it so.
+    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
+}
+
+impl ResponseSink for Socket {}
+
+impl Wire for Socket {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+}
+
+impl ByteStream for Socket {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_read_ready(cx).map(|_| ())
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        let mut peeked = tokio::io::ReadBuf::new(&mut byte);
+        match self.0.poll_peek(cx, &mut peeked) {
+            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        has_ended(&self.0)
+    }
+
+    fn break_off(&mut self) {
+        let _ = self.0.set_zero_linger();
+    }
+}
+
+/// Whether the peer's end has come, perhaps behind bytes that were not read.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let ready = std::pin::pin!(stream.ready(Interest::READABLE)).poll(&mut cx);
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+}
+
+impl<E: End> ResponseSink for TlsStream<E> {}
+
+impl<E: End> Wire for TlsStream<E> {
+    type Passage<F: Future> = F;
+
+    fn hold<F: Future>(passage: F) -> F {
+        passage
+    }
+}
+
+impl<E: End> ByteStream for TlsStream<E> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        TlsStream::poll_readable(self, cx)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        TlsStream::poll_gone(self, cx)
+    }
+
+    fn has_left(&self) -> bool {
+        has_ended(self.socket())
+    }
+
+    fn farewell(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(self).poll_shutdown(&mut cx);
+    }
+}
+
+impl<W: Wire> ResponseSink for Box<W> {}
+
+impl<W: Wire> Wire for Box<W> {
+    type Passage<F: Future> = W::Passage<F>;
+
+    fn hold<F: Future>(passage: F) -> W::Passage<F> {
+        W::hold(passage)
+    }
+}
+
+impl<W: Wire> ByteStream for Box<W> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_readable(cx)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_gone(cx)
+    }
+
+    fn has_left(&self) -> bool {
+        (**self).has_left()
+    }
+
+    fn farewell(&mut self) {
+        (**self).farewell();
+    }
+}
+
+impl Wire for Stream {
+    type Passage<F: Future> = Pin<Box<F>>;
+
+    fn hold<F: Future>(passage: F) -> Pin<Box<F>> {
+        Box::pin(passage)
+    }
+}
+
+impl ByteStream for Stream {
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Stream::poll_gone(self, cx)
+    }
+
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        self.body.gather(cx);
+    }
+}
+
+impl ResponseSink for Stream {
+    const FRAMED: bool = true;
+
+    fn send_head(&mut self, head: Response<()>, ends: bool) -> io::Result<()> {
+        Stream::send_head(self, head, ends)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Stream::finish(self)
+    }
+
+    fn stream(&mut self) -> Option<&mut Stream> {
+        Some(self)
+    }
+}
+
+/// Waits until a read would not wait.
+pub(crate) async fn readable<S: ByteStream>(stream: &mut S) {
+    poll_fn(|cx| stream.poll_readable(cx)).await;
+}
