@@ -205,11 +205,11 @@ impl TargetStats {
 
     /// Takes the latency of a success.
     pub(crate) fn tally(&self, worker: usize, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let us = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let latencies = self
             .latencies
             .get_or_init(|| Shards::new(self.totals.iter().count()));
-        let class = &latencies.of(worker).0[latency_class(latency)];
+        let class = &latencies.of(worker).0[latency_class(us)];
         // A worker writes its own alone: no locked addition.
         for (count, more) in [(class, 1), (&self.totals.of(worker).latency_us, us)] {
             count.store(count.load(Relaxed).wrapping_add(more), Relaxed);

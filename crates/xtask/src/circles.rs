@@ -228,6 +228,10 @@ impl Crate {
 
 impl Module {
     fn import(&mut self, import: &ItemUse) {
+        // Of another crate, whatever is called so here.
+        if import.leading_colon.is_some() {
+            return;
+        }
         self.bring(Vec::new(), &import.tree);
     }
 
@@ -312,6 +316,9 @@ impl<'ast> Visit<'ast> for Module {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.leading_colon.is_some() {
+            return syn::visit::visit_path(self, path);
+        }
         self.names.insert(
             path.segments
                 .iter()
@@ -432,7 +439,7 @@ mod tests {
             ),
             (
                 "a.rs",
-                "use std::fmt; pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+                "use std::fmt; use ::b::C; pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
             ),
         ]);
         assert_eq!(found, Vec::<Vec<String>>::new());

@@ -3,7 +3,6 @@
 use super::watch::*;
 use super::*;
 use crate::weight::Weight;
-use core::time::Duration;
 use forebay_units::Stream;
 use proptest::prelude::*;
 
@@ -52,7 +51,7 @@ impl Fleet {
                 let heavy = self.draws.below(10) == 0;
                 let millis = self.millis[index] * if heavy { 100 } else { 1 } / 2
                     + self.draws.below(self.millis[index]);
-                latencies.0[latency_class(Duration::from_millis(millis))] += 1;
+                latencies.0[latency_class(millis * 1000)] += 1;
             }
             let counts = Counts {
                 requests: got,
