@@ -28,7 +28,14 @@ Examples:
   forebay health
   forebay health --admin 127.0.0.1:9100             of an agent, too")]
 pub(crate) struct HealthArgs {
-    /// The admin address of `forebay up` or `forebay agent`
+    #[command(flatten)]
+    asked: AdminAddress,
+}
+
+/// Whom to ask.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct AdminAddress {
+    /// The admin address of `forebay up`, or of an agent where that has what is asked for
     #[arg(
         long,
         env = "FOREBAY_ADMIN",
@@ -36,7 +43,7 @@ pub(crate) struct HealthArgs {
         value_name = "ADDR:PORT",
         value_parser = admin
     )]
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 /// An admin address, as it is given to its server or as that prints it.
@@ -46,7 +53,7 @@ pub(crate) fn admin(text: &str) -> anyhow::Result<SocketAddr> {
 }
 
 pub(crate) fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
-    let (status, page) = runtime()?.block_on(ask(args.admin, "/health"))?;
+    let (status, page) = runtime()?.block_on(ask(args.asked.admin, "/health"))?;
     out::line(format_args!("{}", String::from_utf8_lossy(&page).trim_end()))?;
     Ok(match status {
         StatusCode::OK => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ mod screen;
 mod sight;
 mod text;
 
-use crate::ask::{admin, ask};
+use crate::ask::{AdminAddress, ask};
 use anyhow::bail;
 use clap::Args;
 use forebay_process::runtime;
@@ -27,15 +27,8 @@ Examples:
   forebay top --admin 127.0.0.1:4567 --interval 0.5
   forebay top --once                                  one table to standard output, as for a script")]
 pub(crate) struct TopArgs {
-    /// The admin address of `forebay up`
-    #[arg(
-        long,
-        env = "FOREBAY_ADMIN",
-        default_value = "127.0.0.1:4567",
-        value_name = "ADDR:PORT",
-        value_parser = admin
-    )]
-    admin: SocketAddr,
+    #[command(flatten)]
+    asked: AdminAddress,
     /// Seconds between two readings
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = interval)]
     interval: f64,
@@ -75,9 +68,9 @@ async fn read(admin: SocketAddr) -> anyhow::Result<Reading> {
 }
 
 async fn once(args: &TopArgs) -> anyhow::Result<()> {
-    let (before, began) = (read(args.admin).await?, Instant::now());
+    let (before, began) = (read(args.asked.admin).await?, Instant::now());
     tokio::time::sleep(Duration::from_secs_f64(args.interval)).await;
-    let now = read(args.admin).await?;
+    let now = read(args.asked.admin).await?;
     let mut text = now.lines(&before, began.elapsed()).join("\n");
     text.push('\n');
     std::io::stdout().write_all(text.as_bytes())?;
@@ -88,7 +81,7 @@ async fn live(args: &TopArgs) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         bail!("standard input and output are no terminal: use --once");
     }
-    let (mut before, mut began) = (read(args.admin).await?, Instant::now());
+    let (mut before, mut began) = (read(args.asked.admin).await?, Instant::now());
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut resized = signal(SignalKind::window_change())?;
@@ -96,7 +89,7 @@ async fn live(args: &TopArgs) -> anyhow::Result<()> {
     let mut lines = before.lines(&before, Duration::from_secs(1));
     let mut said = "q quits".to_owned();
     loop {
-        let title = format!("forebay top   {}   {said}", args.admin);
+        let title = format!("forebay top   {}   {said}", args.asked.admin);
         let page: Vec<String> = std::iter::once(title).chain(lines.iter().cloned()).collect();
         screen.show(&page)?;
         let next = tokio::time::sleep_until((began + Duration::from_secs_f64(args.interval)).into());
@@ -108,7 +101,7 @@ async fn live(args: &TopArgs) -> anyhow::Result<()> {
             () = next => {
                 let past = began.elapsed();
                 began = Instant::now();
-                match read(args.admin).await {
+                match read(args.asked.admin).await {
                     Ok(now) => {
                         lines = now.lines(&before, past);
                         (before, said) = (now, "q quits".to_owned());
