@@ -1,10 +1,11 @@
 //! Certificate Manager's operations.
 
 use crate::Region;
+use crate::acm::lookup::users;
 use crate::acm::pem;
 use crate::acm::records::{Bundle, Certificate, Facts};
-use crate::elbv2::records::{Listener, Tags};
-use crate::operate::Work;
+use crate::api::context::OpContext;
+use crate::records::Tags;
 use base64::Engine as _;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
@@ -30,7 +31,7 @@ struct ArnInput {
     certificate_arn: String,
 }
 
-fn certificate(work: &Work<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
+fn certificate(work: &OpContext<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
     work.region().certificates.get(arn).cloned().ok_or_else(|| {
         let account = work.request.account;
         error(
@@ -40,7 +41,7 @@ fn certificate(work: &Work<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError>
     })
 }
 
-fn new_arn(work: &mut Work<'_>) -> String {
+fn new_arn(work: &mut OpContext<'_>) -> String {
     let digits = work.draws.hex(32);
     let id = [
         &digits[..8],
@@ -86,26 +87,12 @@ fn stored_tags(region: &Region, arn: &str) -> Tags {
         .unwrap_or_default()
 }
 
-fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
+fn put_tags(work: &mut OpContext<'_>, arn: &str, tags: Tags) {
     let region = work.region_mut();
     region.tags.remove(arn);
     if !tags.is_empty() {
         region.tags.insert(arn.to_owned(), Arc::new(tags));
     }
-}
-
-/// ARNs of the load balancers whose listeners use a certificate.
-pub(crate) fn users(region: &Region, arn: &str) -> Vec<String> {
-    let listeners = region.listeners.values().filter(|listener| uses(listener, arn));
-    let mut users: Vec<String> = listeners.map(|listener| listener.balancer_arn.clone()).collect();
-    users.sort();
-    users.dedup();
-    users
-}
-
-/// Whether the listener serves the certificate.
-pub(crate) fn uses(listener: &Listener, arn: &str) -> bool {
-    listener.certificate.as_deref() == Some(arn) || listener.certificates.iter().any(|other| other == arn)
 }
 
 #[derive(Deserialize)]
@@ -119,7 +106,7 @@ struct ImportInput {
     tags: Value,
 }
 
-pub(crate) fn import(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn import(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: ImportInput = work.input()?;
     let text = |blob: &str| {
         let bytes = base64::engine::general_purpose::STANDARD.decode(blob).ok()?;
@@ -215,7 +202,7 @@ fn check_domain(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-pub(crate) fn request(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn request(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: RequestInput = work.input()?;
     let mut names = vec![given.domain_name.clone()];
     for name in &given.subject_alternative_names {
@@ -251,7 +238,7 @@ pub(crate) fn request(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"CertificateArn": arn}))
 }
 
-fn status(work: &Work<'_>, certificate: &Certificate) -> &'static str {
+fn status(work: &OpContext<'_>, certificate: &Certificate) -> &'static str {
     match &certificate.issued {
         None => "PENDING_VALIDATION",
         Some((_, facts)) if facts.not_after < work.request.now.seconds() => "EXPIRED",
@@ -263,7 +250,7 @@ fn seconds(at: forebay_units::Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let arn = work.input::<ArnInput>()?.certificate_arn;
     let certificate = certificate(work, &arn)?;
     let mut detail = json!({
@@ -320,7 +307,7 @@ fn add_request(detail: &mut Value, certificate: &Certificate) {
     detail["DomainValidationOptions"] = options.collect();
 }
 
-pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn fetch(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let arn = work.input::<ArnInput>()?.certificate_arn;
     let certificate = certificate(work, &arn)?;
     let Some((
@@ -349,7 +336,7 @@ struct ListInput {
     next_token: Option<String>,
 }
 
-pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: ListInput = work.input()?;
     let key_types = given.includes["keyTypes"].as_array();
     let algorithm = |certificate: &Certificate| match &certificate.issued {
@@ -404,7 +391,7 @@ pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let arn = work.input::<ArnInput>()?.certificate_arn;
     certificate(work, &arn)?;
     if !users(work.region(), &arn).is_empty() {
@@ -426,7 +413,7 @@ struct TagsInput {
     tags: Value,
 }
 
-pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn add_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = work.input()?;
     certificate(work, &given.certificate_arn)?;
     let tags = read_tags(&given.tags, stored_tags(work.region(), &given.certificate_arn))?;
@@ -435,7 +422,7 @@ pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// A tag given with a value is removed only if it has that value.
-pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn remove_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = work.input()?;
     certificate(work, &given.certificate_arn)?;
     let mut tags = stored_tags(work.region(), &given.certificate_arn);
@@ -452,7 +439,7 @@ pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn list_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let arn = work.input::<ArnInput>()?.certificate_arn;
     certificate(work, &arn)?;
     let tags = stored_tags(work.region(), &arn);
@@ -470,7 +457,7 @@ struct OptionsInput {
     options: Value,
 }
 
-pub(crate) fn update_options(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn update_options(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: OptionsInput = work.input()?;
     let mut kept = certificate(work, &given.certificate_arn)?;
     if kept.imported.is_some() {

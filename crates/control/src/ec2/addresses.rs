@@ -3,12 +3,12 @@
 //! An address of the pool is reserved in its subnet's slice. All others are names for what is elsewhere, such as the pods of a
 //! cluster, and are only written down (record 24).
 
+use crate::api::context::OpContext;
 use crate::ec2::errors::{bad, error, missing};
 use crate::ec2::interfaces::{interface_id, is_of_node};
 use crate::ec2::listing::input;
 use crate::ec2::records::Instance;
-use crate::elbv2::records::Address;
-use crate::operate::Work;
+use crate::records::Address;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
 use ipnet::Ipv4Net;
@@ -38,7 +38,7 @@ struct AddressesInput {
 }
 
 /// The instance whose interface that is.
-fn owner(work: &Work<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
+fn owner(work: &OpContext<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
     if !id.starts_with("eni-") {
         let text = format!("Invalid id: \"{id}\" (expecting \"eni-...\")");
         return Err(error("InvalidNetworkInterfaceId.Malformed", text));
@@ -89,7 +89,7 @@ fn together(one: &str, other: &str) -> ApiError {
     error("InvalidParameterCombination", text)
 }
 
-pub(crate) fn assign(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn assign(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: AddressesInput = input(work)?;
     let instance = owner(work, &given.network_interface_id)?;
     let more = count(
@@ -147,7 +147,12 @@ pub(crate) fn assign(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// Writes down what was assigned. What the interface had already stays as it is.
-fn keep(work: &mut Work<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4Net]) -> Result<(), ApiError> {
+fn keep(
+    work: &mut OpContext<'_>,
+    id: &str,
+    addresses: &[Ipv4Addr],
+    prefixes: &[Ipv4Net],
+) -> Result<(), ApiError> {
     let Some(mut kept) = work.region().instances.get(id).cloned() else {
         return Ok(());
     };
@@ -173,7 +178,12 @@ fn keep(work: &mut Work<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4N
 }
 
 /// Takes a certain address for an instance's interface: from another's secondary ones if that is allowed, or one that is free.
-fn take(work: &mut Work<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool) -> Result<(), ApiError> {
+fn take(
+    work: &mut OpContext<'_>,
+    instance: &Instance,
+    address: Ipv4Addr,
+    reassign: bool,
+) -> Result<(), ApiError> {
     if instance.address == address || instance.secondary.contains(&address) {
         return Ok(());
     }
@@ -217,7 +227,7 @@ fn take(work: &mut Work<'_>, instance: &Instance, address: Ipv4Addr, reassign: b
 }
 
 /// The next free address of an instance's subnet.
-fn next(work: &mut Work<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> {
+fn next(work: &mut OpContext<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> {
     let owner = interface_id(work.request.region, instance);
     match work.take_address(&instance.subnet_id, &owner) {
         Some(IpAddr::V4(address)) => Ok(address),
@@ -232,7 +242,7 @@ fn next(work: &mut Work<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> 
 }
 
 /// Any network but the pool's: addresses of the pool have their owners one by one.
-fn check_prefix(work: &Work<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
+fn check_prefix(work: &OpContext<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
     let pool = work.state.settings().pool;
     if pool.contains(&prefix) || prefix.contains(&pool) {
         return Err(bad(format!(
@@ -243,7 +253,7 @@ fn check_prefix(work: &Work<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
 }
 
 /// Takes a secondary address from an instance, and gives it back if it is the pool's.
-fn release(work: &mut Work<'_>, id: &str, address: Ipv4Addr) {
+fn release(work: &mut OpContext<'_>, id: &str, address: Ipv4Addr) {
     if let Some(mut kept) = work.region().instances.get(id).cloned() {
         Arc::make_mut(&mut kept).secondary.retain(|one| *one != address);
         work.region_mut().instances.insert(id.to_owned(), kept);
@@ -252,14 +262,14 @@ fn release(work: &mut Work<'_>, id: &str, address: Ipv4Addr) {
 }
 
 /// Gives everything back that an instance's interface has besides its primary address.
-pub(crate) fn release_all(work: &mut Work<'_>, instance: &mut Instance) {
+pub(crate) fn release_all(work: &mut OpContext<'_>, instance: &mut Instance) {
     for address in instance.secondary.drain(..) {
         work.free_address(IpAddr::V4(address));
     }
     instance.prefixes.clear();
 }
 
-pub(crate) fn unassign(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn unassign(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: AddressesInput = input(work)?;
     let instance = owner(work, &given.network_interface_id)?;
     if given.private_ip_addresses.is_empty() && given.ipv4_prefixes.is_empty() {

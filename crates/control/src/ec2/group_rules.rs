@@ -1,13 +1,14 @@
 //! Rules of security groups: authorize, revoke, modify, describe. Kept rule by rule; the older shape of permissions is a view.
 
 use crate::Region;
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
 use crate::ec2::errors::{bad, error};
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
-use crate::ec2::new_id;
+use crate::ec2::groups::named;
+use crate::ec2::listing::{Item, Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer};
-use crate::ec2::security_groups::named;
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,15 +38,15 @@ fn rules_of<'a>(
         .filter(move |rule| rule.group_id == group_id && rule.egress == egress)
 }
 
-pub(crate) fn authorize_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn authorize_ingress(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     authorize(work, false)
 }
 
-pub(crate) fn authorize_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn authorize_egress(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     authorize(work, true)
 }
 
-fn authorize(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+fn authorize(work: &mut OpContext<'_>, egress: bool) -> Result<Value, ApiError> {
     let given: RulesInput = input(work)?;
     let group = named(
         work.region(),
@@ -65,7 +66,7 @@ fn authorize(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
             return Err(error("RulesPerSecurityGroupLimitExceeded", text));
         }
         let rule = GroupRule {
-            id: new_id(work, "sgr"),
+            id: new_id(work.draws, "sgr"),
             group_id: group.id.clone(),
             egress,
             protocol: said.protocol,
@@ -97,15 +98,15 @@ fn phrase(said: &Said) -> String {
     format!("peer: {peer}, {protocol}{ports}, ALLOW")
 }
 
-pub(crate) fn revoke_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn revoke_ingress(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     revoke(work, false)
 }
 
-pub(crate) fn revoke_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn revoke_egress(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     revoke(work, true)
 }
 
-fn revoke(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+fn revoke(work: &mut OpContext<'_>, egress: bool) -> Result<Value, ApiError> {
     let given: RulesInput = input(work)?;
     let region = work.region();
     let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
@@ -173,7 +174,7 @@ fn said_value(rule: &GroupRule) -> Value {
     value
 }
 
-fn rule_value(work: &Work<'_>, rule: &GroupRule) -> Value {
+fn rule_value(work: &OpContext<'_>, rule: &GroupRule) -> Value {
     let (region, account) = (work.request.region, work.request.account);
     let mut value = said_value(rule);
     value["SecurityGroupRuleId"] = json!(rule.id);
@@ -184,20 +185,20 @@ fn rule_value(work: &Work<'_>, rule: &GroupRule) -> Value {
     value["GroupId"] = json!(rule.group_id);
     value["GroupOwnerId"] = json!(account);
     value["IsEgress"] = json!(rule.egress);
-    value["Tags"] = tags(work.region(), &rule.id);
+    value["Tags"] = tags_value(work.region(), &rule.id);
     if let Peer::Group(id) = &rule.peer {
         value["ReferencedGroupInfo"] = json!({"GroupId": id, "UserId": account});
     }
     value
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let item = |rule: &Arc<GroupRule>| Item::new(&rule.id, rule_value(work, rule));
     LISTING.list(work, work.region().group_rules.values().map(item).collect())
 }
 
 /// Rules in the older shape: those with the same protocol and ports together.
-pub(crate) fn permissions(work: &Work<'_>, rules: &[&GroupRule]) -> Value {
+pub(crate) fn permissions(work: &OpContext<'_>, rules: &[&GroupRule]) -> Value {
     let mut sorted: Vec<&&GroupRule> = rules.iter().collect();
     let key = |rule: &GroupRule| (rule.protocol.clone(), rule.from_port, rule.to_port);
     sorted.sort_by_key(|rule| (key(rule), rule.peer.clone()));
@@ -205,7 +206,7 @@ pub(crate) fn permissions(work: &Work<'_>, rules: &[&GroupRule]) -> Value {
     together.map(|rules| permission(work, rules)).collect()
 }
 
-fn permission(work: &Work<'_>, rules: &[&&GroupRule]) -> Value {
+fn permission(work: &OpContext<'_>, rules: &[&&GroupRule]) -> Value {
     let mut lists: [Vec<Value>; 4] = Default::default();
     for rule in rules {
         let (list, mut value) = match &rule.peer {
@@ -262,7 +263,7 @@ struct Wanted {
     description: Option<String>,
 }
 
-pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: ModifyInput = input(work)?;
     let group = named(work.region(), Some(&given.group_id), None)?;
     for Update {
@@ -323,16 +324,16 @@ pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Return": true}))
 }
 
-pub(crate) fn describe_ingress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_ingress_anew(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     describe_anew(work, false)
 }
 
-pub(crate) fn describe_egress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_egress_anew(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     describe_anew(work, true)
 }
 
 /// Gives rules new descriptions; a rule named without one loses its own.
-fn describe_anew(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
+fn describe_anew(work: &mut OpContext<'_>, egress: bool) -> Result<Value, ApiError> {
     let given: RulesInput = input(work)?;
     let group = named(
         work.region(),

@@ -1,10 +1,11 @@
 //! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
 
+use crate::api::context::OpContext;
 use crate::ec2::errors::{bad, error, missing, no_group};
-use crate::ec2::instances::instance;
+use crate::ec2::instance_addresses::instance;
+use crate::ec2::instance_view::own_image;
 use crate::ec2::listing::{Item, Listing, input, strings};
-use crate::ec2::records::{Instance, fixed_id};
-use crate::operate::Work;
+use crate::ec2::records::Instance;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn plain(name: &str) -> Option<(&'static str, Value)> {
     Some(found)
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: AttributeInput = input(work)?;
     let instance = instance(work.region(), &given.instance_id)?;
     let name = given.attribute.ok_or_else(|| missing("Attribute"))?;
@@ -71,7 +72,7 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"InstanceId": instance.id, member: value}))
 }
 
-pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: AttributeInput = input(work)?;
     let mut kept = instance(work.region(), &given.instance_id)?;
     let asked = work.request.input.clone();
@@ -141,7 +142,7 @@ const CREDITS: Listing = Listing {
 };
 
 /// Of burstable types only, as in AWS.
-pub(crate) fn describe_credits(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_credits(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let instances = work
         .region()
         .instances
@@ -180,7 +181,7 @@ const SIZES: [(&str, i64, i64); 8] = [
 ];
 const FAMILIES: [&str; 7] = ["t2", "t3", "t3a", "m5", "m6i", "c5", "c6i"];
 
-pub(crate) fn describe_types(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_types(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let sizes = FAMILIES
         .iter()
         .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
@@ -220,13 +221,8 @@ const IMAGES: Listing = Listing {
     missing: ("InvalidAMIID.NotFound", "image id"),
 };
 
-/// The id of the one image that there is.
-pub(crate) fn own_image(region: &str) -> String {
-    fixed_id(region, "ami", "forebay")
-}
-
 /// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
-pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_images(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let mut ids = strings(&work.request.input["ImageIds"]);
     ids.retain(|id| id.starts_with("ami-"));
     if ids.is_empty() {
@@ -264,6 +260,6 @@ const VOLUMES: Listing = Listing {
 };
 
 /// There are no volumes: an instance has no disk of ours.
-pub(crate) fn describe_volumes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_volumes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     VOLUMES.list(work, Vec::new())
 }

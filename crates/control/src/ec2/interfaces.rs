@@ -1,10 +1,12 @@
 //! Network interfaces: one for each node of a load balancer and for each instance. They follow from those, so none is stored.
 
-use crate::ec2::listing::{Item, Listing, tags};
-use crate::ec2::records::{Instance, fixed_id};
+use crate::api::context::OpContext;
+use crate::api::tagging::tags_value;
+use crate::ec2::listing::{Item, Listing};
+use crate::ec2::records::Instance;
 use crate::ec2::zones::zone_id;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::operate::Work;
+use crate::ids::fixed_id;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
 use ipnet::Ipv4Net;
@@ -17,7 +19,7 @@ const LISTING: Listing = Listing {
     missing: ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
 };
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let region = work.region();
     let nodes = region.load_balancers.values().flat_map(|balancer| {
         balancer
@@ -43,7 +45,7 @@ fn node_id(region: &str, balancer: &LoadBalancer, zone: &BalancerZone) -> String
 }
 
 /// Whether that is the interface of a load balancer's node.
-pub(crate) fn is_of_node(work: &Work<'_>, id: &str) -> bool {
+pub(crate) fn is_of_node(work: &OpContext<'_>, id: &str) -> bool {
     let mut balancers = work.region().load_balancers.values();
     balancers.any(|balancer| {
         let mut zones = balancer.zones.iter();
@@ -67,7 +69,7 @@ struct Interface {
     instance_id: Option<String>,
 }
 
-fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option<Item> {
+fn node(work: &OpContext<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option<Item> {
     let tail = balancer
         .arn
         .split_once("loadbalancer/")
@@ -91,7 +93,7 @@ fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
     Some(item(work, &interface))
 }
 
-fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
+fn of_instance(work: &OpContext<'_>, instance: &Arc<Instance>) -> Interface {
     Interface {
         id: interface_id(work.request.region, instance),
         subnet_id: instance.subnet_id.clone(),
@@ -107,7 +109,7 @@ fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
     }
 }
 
-fn groups(work: &Work<'_>, ids: &[String]) -> Value {
+fn groups(work: &OpContext<'_>, ids: &[String]) -> Value {
     let known = |id: &String| {
         work.region()
             .security_groups
@@ -118,7 +120,7 @@ fn groups(work: &Work<'_>, ids: &[String]) -> Value {
 }
 
 /// An instance's interface, as the instance's own description shows it.
-pub(crate) fn inside(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
+pub(crate) fn inside(work: &OpContext<'_>, instance: &Arc<Instance>) -> Value {
     let interface = of_instance(work, instance);
     let mut value = shown(work, &interface);
     if let Some(object) = value.as_object_mut() {
@@ -139,7 +141,7 @@ pub(crate) fn inside(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
     value
 }
 
-fn shown(work: &Work<'_>, interface: &Interface) -> Value {
+fn shown(work: &OpContext<'_>, interface: &Interface) -> Value {
     let address = interface.address.to_string();
     let (owner, requester) = match interface.instance_id {
         Some(_) => (work.request.account, None),
@@ -162,7 +164,7 @@ fn shown(work: &Work<'_>, interface: &Interface) -> Value {
         "RequesterManaged": requester.is_some(),
         "SourceDestCheck": true,
         "Status": "in-use",
-        "TagSet": tags(work.region(), &interface.id),
+        "TagSet": tags_value(work.region(), &interface.id),
         "Attachment": {
             "AttachmentId": fixed_id(work.request.region, "eni-attach", &interface.id),
             "DeleteOnTermination": interface.instance_id.is_some(),
@@ -209,6 +211,6 @@ fn mac(address: IpAddr) -> String {
     format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
-fn item(work: &Work<'_>, interface: &Interface) -> Item {
+fn item(work: &OpContext<'_>, interface: &Interface) -> Item {
     Item::new(&interface.id, shown(work, interface))
 }

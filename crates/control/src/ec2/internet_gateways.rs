@@ -1,11 +1,12 @@
 //! Internet gateways: names that a VPC's routes may lead to.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
 use crate::ec2::errors::{error, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
+use crate::ec2::listing::{Item, Listing, input, new_tags};
 use crate::ec2::records::InternetGateway;
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ struct GatewayInput {
     vpc_id: String,
 }
 
-fn gateway(work: &Work<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> {
+fn gateway(work: &OpContext<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> {
     work.region().internet_gateways.get(id).cloned().ok_or_else(|| {
         error(
             "InvalidInternetGatewayID.NotFound",
@@ -34,7 +35,7 @@ fn gateway(work: &Work<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> 
     })
 }
 
-fn shown(work: &Work<'_>, gateway: &InternetGateway) -> Value {
+fn shown(work: &OpContext<'_>, gateway: &InternetGateway) -> Value {
     let attachments: Vec<Value> = gateway
         .vpc_id
         .iter()
@@ -44,15 +45,15 @@ fn shown(work: &Work<'_>, gateway: &InternetGateway) -> Value {
         "InternetGatewayId": gateway.id,
         "OwnerId": work.request.account,
         "Attachments": attachments,
-        "Tags": tags(work.region(), &gateway.id),
+        "Tags": tags_value(work.region(), &gateway.id),
     })
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let _: Value = input(work)?;
     let new = new_tags(work, "internet-gateway")?;
     let gateway = InternetGateway {
-        id: new_id(work, "igw"),
+        id: new_id(work.draws, "igw"),
         vpc_id: None,
     };
     let region = work.region_mut();
@@ -63,7 +64,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"InternetGateway": shown(work, &gateway)}))
 }
 
-pub(crate) fn attach(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn attach(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: GatewayInput = input(work)?;
     let mut gateway = gateway(work, &given.internet_gateway_id)?;
     let region = work.region();
@@ -93,7 +94,7 @@ pub(crate) fn attach(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn detach(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: GatewayInput = input(work)?;
     let mut gateway = gateway(work, &given.internet_gateway_id)?;
     if gateway.vpc_id.as_ref() != Some(&given.vpc_id) {
@@ -119,7 +120,7 @@ pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: GatewayInput = input(work)?;
     let gateway = gateway(work, &given.internet_gateway_id)?;
     if gateway.vpc_id.is_some() {
@@ -135,7 +136,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let item = |gateway: &Arc<InternetGateway>| Item::new(&gateway.id, shown(work, gateway));
     LISTING.list(work, work.region().internet_gateways.values().map(item).collect())
 }

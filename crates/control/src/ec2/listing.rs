@@ -1,10 +1,9 @@
 //! What all describes share: ids, filters, tags and pages.
 
-use crate::Region;
+use crate::api::context::OpContext;
 use crate::ec2::errors::{bad, error};
-use crate::elbv2::own_tags::wrong_name;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::own_tags::names::wrong_name;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -139,7 +138,7 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// The items asked for, in the order of their ids.
-    pub(crate) fn list(&self, work: &Work<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
+    pub(crate) fn list(&self, work: &OpContext<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
         let (items, next) = self.select(work, items)?;
         let values: Vec<Value> = items.into_iter().map(|item| item.value).collect();
         let mut answer = json!({ self.member: values });
@@ -149,7 +148,11 @@ impl Listing {
         Ok(answer)
     }
 
-    fn select(&self, work: &Work<'_>, mut items: Vec<Item>) -> Result<(Vec<Item>, Option<String>), ApiError> {
+    fn select(
+        &self,
+        work: &OpContext<'_>,
+        mut items: Vec<Item>,
+    ) -> Result<(Vec<Item>, Option<String>), ApiError> {
         let asked: Asked = input(work)?;
         let ids = strings(&work.request.input[self.ids]);
         let places = places(self.member);
@@ -188,7 +191,7 @@ impl Listing {
 }
 
 /// The input in the operation's own words; a dry run ends here.
-pub(crate) fn input<T: serde::de::DeserializeOwned>(work: &Work<'_>) -> Result<T, ApiError> {
+pub(crate) fn input<T: serde::de::DeserializeOwned>(work: &OpContext<'_>) -> Result<T, ApiError> {
     if work.request.input.get("DryRun") == Some(&Value::Bool(true)) {
         let text = "Request would have succeeded, but DryRun flag is set.";
         return Err(error("DryRunOperation", text).with_status(412));
@@ -207,15 +210,8 @@ pub(crate) fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A resource's tags as answers show them.
-pub(crate) fn tags(region: &Region, id: &str) -> Value {
-    let tags = region.tags.get(id).map(|tags| &**tags).into_iter().flatten();
-    tags.map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
-}
-
 /// The tags that a call gives to a new resource of that type.
-pub(crate) fn new_tags(work: &Work<'_>, resource_type: &str) -> Result<Tags, ApiError> {
+pub(crate) fn new_tags(work: &OpContext<'_>, resource_type: &str) -> Result<Tags, ApiError> {
     let specifications = work.request.input["TagSpecifications"]
         .as_array()
         .into_iter()

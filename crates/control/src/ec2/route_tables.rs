@@ -1,11 +1,12 @@
 //! Route tables, their routes and associations.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
 use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
+use crate::ec2::listing::{Item, Listing, input, new_tags};
 use crate::ec2::records::{Route, RouteAssociation, RouteTable};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
@@ -75,7 +76,7 @@ impl TableInput {
     }
 }
 
-fn table(work: &Work<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
+fn table(work: &OpContext<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
     work.region().route_tables.get(id).cloned().ok_or_else(|| {
         error(
             "InvalidRouteTableID.NotFound",
@@ -84,11 +85,11 @@ fn table(work: &Work<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
     })
 }
 
-fn put(work: &mut Work<'_>, table: Arc<RouteTable>) {
+fn put(work: &mut OpContext<'_>, table: Arc<RouteTable>) {
     work.region_mut().route_tables.insert(table.id.clone(), table);
 }
 
-fn shown(work: &Work<'_>, table: &RouteTable) -> Value {
+fn shown(work: &OpContext<'_>, table: &RouteTable) -> Value {
     let associations: Vec<Value> = table
         .associations
         .iter()
@@ -121,11 +122,11 @@ fn shown(work: &Work<'_>, table: &RouteTable) -> Value {
         "Associations": associations,
         "Routes": routes,
         "PropagatingVgws": [],
-        "Tags": tags(work.region(), &table.id),
+        "Tags": tags_value(work.region(), &table.id),
     })
 }
 
-fn route_value(work: &Work<'_>, table: &RouteTable, route: &Route) -> Value {
+fn route_value(work: &OpContext<'_>, table: &RouteTable, route: &Route) -> Value {
     let destination = if route.destination.starts_with("pl-") {
         "DestinationPrefixListId"
     } else if route.destination.contains(':') {
@@ -148,7 +149,7 @@ fn route_value(work: &Work<'_>, table: &RouteTable, route: &Route) -> Value {
 }
 
 /// A route to a gateway that is gone leads nowhere.
-fn is_active(work: &Work<'_>, table: &RouteTable, route: &Route) -> bool {
+fn is_active(work: &OpContext<'_>, table: &RouteTable, route: &Route) -> bool {
     if !route.target.starts_with("igw-") {
         return true;
     }
@@ -156,14 +157,14 @@ fn is_active(work: &Work<'_>, table: &RouteTable, route: &Route) -> bool {
     gateway.is_some_and(|gateway| gateway.vpc_id.as_ref() == Some(&table.vpc_id))
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     work.region()
         .vpcs
         .get(&given.vpc_id)
         .ok_or_else(|| no_vpc(&given.vpc_id))?;
     let new = new_tags(work, "route-table")?;
-    let id = new_id(work, "rtb");
+    let id = new_id(work.draws, "rtb");
     let table = RouteTable {
         id: id.clone(),
         vpc_id: given.vpc_id,
@@ -176,7 +177,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"RouteTable": shown(work, &table)}))
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let table = table(work, &given.route_table_id)?;
     if !table.associations.is_empty() {
@@ -188,13 +189,13 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let item = |table: &Arc<RouteTable>| Item::new(&table.id, shown(work, table));
     LISTING.list(work, work.region().route_tables.values().map(item).collect())
 }
 
 /// The route that a call describes. Only targets that can exist here are checked.
-fn route(work: &Work<'_>, table: &RouteTable, given: &TableInput) -> Result<Route, ApiError> {
+fn route(work: &OpContext<'_>, table: &RouteTable, given: &TableInput) -> Result<Route, ApiError> {
     let mut targets = TARGETS
         .iter()
         .filter_map(|kind| Some((*kind, work.request.input[*kind].as_str()?)));
@@ -230,7 +231,7 @@ fn route(work: &Work<'_>, table: &RouteTable, given: &TableInput) -> Result<Rout
     })
 }
 
-pub(crate) fn create_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create_route(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let mut table = table(work, &given.route_table_id)?;
     let route = route(work, &table, &given)?;
@@ -257,7 +258,7 @@ pub(crate) fn create_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Return": true}))
 }
 
-pub(crate) fn replace_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn replace_route(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let mut table = table(work, &given.route_table_id)?;
     let route = route(work, &table, &given)?;
@@ -267,7 +268,7 @@ pub(crate) fn replace_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn delete_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete_route(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let mut table = table(work, &given.route_table_id)?;
     let place = place(&table, &given.destination()?)?;
@@ -290,7 +291,7 @@ fn place(table: &RouteTable, destination: &str) -> Result<usize, ApiError> {
         })
 }
 
-pub(crate) fn associate(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn associate(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let mut table = table(work, &given.route_table_id)?;
     let subnet_id = given.subnet_id.ok_or_else(|| missing("SubnetId"))?;
@@ -325,7 +326,7 @@ pub(crate) fn associate(work: &mut Work<'_>) -> Result<Value, ApiError> {
             None => {}
         }
     }
-    let id = new_id(work, "rtbassoc");
+    let id = new_id(work.draws, "rtbassoc");
     let association = RouteAssociation {
         id: id.clone(),
         subnet_id: Some(subnet_id),
@@ -336,7 +337,7 @@ pub(crate) fn associate(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// The table that holds an association, and the association.
-fn associated(work: &Work<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssociation), ApiError> {
+fn associated(work: &OpContext<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssociation), ApiError> {
     for table in work.region().route_tables.values() {
         if let Some(association) = table.associations.iter().find(|association| association.id == id) {
             return Ok((Arc::clone(table), association.clone()));
@@ -348,7 +349,7 @@ fn associated(work: &Work<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssoci
     ))
 }
 
-pub(crate) fn disassociate(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn disassociate(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let (mut table, association) = associated(work, &given.association_id)?;
     if association.subnet_id.is_none() {
@@ -366,7 +367,7 @@ pub(crate) fn disassociate(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// Moves a subnet, or the part of the main table, to another route table. The association gets a new id.
-pub(crate) fn replace_association(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn replace_association(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TableInput = input(work)?;
     let (mut from, association) = associated(work, &given.association_id)?;
     let to = table(work, &given.route_table_id)?;
@@ -382,7 +383,7 @@ pub(crate) fn replace_association(work: &mut Work<'_>) -> Result<Value, ApiError
     put(work, from);
     // Read anew: it may be the table that the association was just taken from.
     let mut to = table(work, &given.route_table_id)?;
-    let id = new_id(work, "rtbassoc");
+    let id = new_id(work.draws, "rtbassoc");
     let moved = RouteAssociation {
         id: id.clone(),
         subnet_id: association.subnet_id,

@@ -1,13 +1,14 @@
 //! Security groups: create, delete, describe. Their rules are in `group_rules`.
 
-use crate::Region;
-use crate::ec2::errors::{bad, error, missing, no_group, no_vpc};
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::errors::{bad, error, no_vpc};
 use crate::ec2::group_rules::permissions;
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
-use crate::ec2::new_id;
+use crate::ec2::groups::{forget, named};
+use crate::ec2::listing::{Item, Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ struct CreateInput {
     vpc_id: Option<String>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: CreateInput = input(work)?;
     for (name, text) in [
         ("GroupName", &given.group_name),
@@ -73,7 +74,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         return Err(error("InvalidGroup.Duplicate", text));
     }
     let new = new_tags(work, "security-group")?;
-    let (id, rule_id) = (new_id(work, "sg"), new_id(work, "sgr"));
+    let (id, rule_id) = (new_id(work.draws, "sg"), new_id(work.draws, "sgr"));
     let group = SecurityGroup {
         id: id.clone(),
         vpc_id,
@@ -94,38 +95,14 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
     region.group_rules.insert(rule.id.clone(), Arc::new(rule));
     region.security_groups.insert(id.clone(), Arc::new(group));
     put_tags(region, &id, new);
-    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(work, &id), "Tags": tags(work.region(), &id)}))
+    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(work, &id), "Tags": tags_value(work.region(), &id)}))
 }
 
-fn arn(work: &Work<'_>, id: &str) -> String {
+fn arn(work: &OpContext<'_>, id: &str) -> String {
     format!(
         "arn:aws:ec2:{}:{}:security-group/{id}",
         work.request.region, work.request.account
     )
-}
-
-/// The group that a call names by id, or by name in the default VPC.
-pub(crate) fn named(
-    region: &Region,
-    id: Option<&str>,
-    name: Option<&str>,
-) -> Result<Arc<SecurityGroup>, ApiError> {
-    if let Some(id) = id {
-        return region
-            .security_groups
-            .get(id)
-            .cloned()
-            .ok_or_else(|| no_group(id));
-    }
-    let name = name.ok_or_else(|| missing("GroupId"))?;
-    let default = region
-        .vpcs
-        .values()
-        .find(|vpc| vpc.is_default)
-        .map(|vpc| vpc.id.as_str());
-    let mut groups = region.security_groups.values();
-    let found = groups.find(|group| group.name == name && Some(group.vpc_id.as_str()) == default);
-    found.cloned().ok_or_else(|| no_group(name))
 }
 
 #[derive(Deserialize)]
@@ -135,7 +112,7 @@ struct DeleteInput {
     group_name: Option<String>,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: DeleteInput = input(work)?;
     let region = work.region();
     let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
@@ -169,23 +146,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"Return": true, "GroupId": id}))
 }
 
-/// Removes a group with its rules and tags.
-pub(crate) fn forget(region: &mut Region, id: &str) {
-    let rules: Vec<String> = region
-        .group_rules
-        .values()
-        .filter(|rule| rule.group_id == id)
-        .map(|rule| rule.id.clone())
-        .collect();
-    for rule in rules {
-        region.group_rules.remove(&rule);
-        region.tags.remove(&rule);
-    }
-    region.security_groups.remove(id);
-    region.tags.remove(id);
-}
-
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let names = strings(&work.request.input["GroupNames"]);
     let region = work.region();
     for name in &names {
@@ -198,7 +159,7 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
     LISTING.list(work, groups.map(|group| item(work, group)).collect())
 }
 
-fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
+fn item(work: &OpContext<'_>, group: &SecurityGroup) -> Item {
     let region = work.region();
     let side = |egress: bool| -> Vec<&GroupRule> {
         let rules = region
@@ -216,7 +177,7 @@ fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
         "SecurityGroupArn": arn(work, &group.id),
         "IpPermissions": permissions(work, &side(false)),
         "IpPermissionsEgress": permissions(work, &side(true)),
-        "Tags": tags(region, &group.id),
+        "Tags": tags_value(region, &group.id),
     });
     let peers = |egress: bool| {
         let names = side(egress).into_iter().filter_map(|rule| match &rule.peer {

@@ -1,12 +1,15 @@
 //! Subnets: each a network of its VPC in name, and slices of the address pool in fact.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
 use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
-use crate::ec2::records::{Subnet, fixed_id, zones};
-use crate::ec2::vpcs::{network, put_tags};
+use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::records::{Subnet, zones};
+use crate::ec2::vpcs::network;
 use crate::ec2::zones::{zone_id, zone_of_id};
-use crate::operate::Work;
+use crate::ids::fixed_id;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::Ipv6Net;
 use serde::Deserialize;
@@ -44,7 +47,7 @@ struct CreateInput {
     availability_zone_id: Option<String>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: CreateInput = input(work)?;
     let cidr = network(given.cidr_block.as_deref().ok_or_else(|| missing("CidrBlock"))?)?;
     let zone = chosen_zone(work, &given)?;
@@ -86,7 +89,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         ));
     }
     let new = new_tags(work, "subnet")?;
-    let id = new_id(work, "subnet");
+    let id = new_id(work.draws, "subnet");
     work.region_mut();
     let slice = work.state.take_slice(&id);
     let slice = slice.ok_or_else(|| {
@@ -112,7 +115,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// The zone asked for; else the one in which the VPC has the fewest subnets.
-fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError> {
+fn chosen_zone(work: &OpContext<'_>, given: &CreateInput) -> Result<String, ApiError> {
     let zones = zones(work.request.region);
     if let Some(id) = &given.availability_zone_id {
         let found = zone_of_id(work.request.region, id);
@@ -145,7 +148,7 @@ fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError>
         .unwrap_or_default())
 }
 
-fn arn(work: &Work<'_>, id: &str) -> String {
+fn arn(work: &OpContext<'_>, id: &str) -> String {
     format!(
         "arn:aws:ec2:{}:{}:subnet/{id}",
         work.request.region, work.request.account
@@ -161,7 +164,7 @@ fn flag(subnet: &Subnet, name: &str) -> bool {
 }
 
 /// As large as its network says, less AWS's five, less what is in use.
-fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
+fn available(work: &OpContext<'_>, subnet: &Subnet) -> u64 {
     let size = 1_u64 << (32 - subnet.cidr.prefix_len());
     let used = work
         .region()
@@ -173,11 +176,11 @@ fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
 }
 
 /// The id of the association of a subnet with its IPv6 network.
-fn association_id(work: &Work<'_>, subnet: &Subnet) -> String {
+fn association_id(work: &OpContext<'_>, subnet: &Subnet) -> String {
     fixed_id(work.request.region, "subnet-cidr-assoc", &subnet.id)
 }
 
-fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
+fn shown(work: &OpContext<'_>, subnet: &Subnet) -> Value {
     let kind = subnet
         .attributes
         .get("PrivateDnsHostnameTypeOnLaunch")
@@ -211,11 +214,11 @@ fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
             "EnableResourceNameDnsAAAARecord": flag(subnet, "EnableResourceNameDnsAAAARecordOnLaunch"),
         },
         "State": "available",
-        "Tags": tags(work.region(), &subnet.id),
+        "Tags": tags_value(work.region(), &subnet.id),
     })
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let item = |subnet: &Arc<Subnet>| Item::new(&subnet.id, shown(work, subnet));
     LISTING.list(work, work.region().subnets.values().map(item).collect())
 }
@@ -226,7 +229,7 @@ struct SubnetInput {
     subnet_id: String,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let id = input::<SubnetInput>(work)?.subnet_id;
     let region = work.region();
     let subnet = Arc::clone(region.subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
@@ -255,7 +258,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let id = input::<SubnetInput>(work)?.subnet_id;
     let mut subnet = Arc::clone(work.region().subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
     let given = &work.request.input;

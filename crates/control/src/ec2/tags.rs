@@ -1,11 +1,12 @@
 //! Tags of EC2's resources.
 
 use crate::Region;
+use crate::api::context::OpContext;
 use crate::ec2::errors::error;
-use crate::ec2::instances::readdress;
+use crate::ec2::instance_addresses::readdress;
 use crate::ec2::listing::{Item, Listing, input, read_tag};
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::ec2::resource_types::resource_type;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,26 +17,6 @@ const LISTING: Listing = Listing {
     ids: "",
     missing: ("InvalidID", "ID"),
 };
-
-/// Resource types by the prefix of their ids.
-const TYPES: [(&str, &str); 9] = [
-    ("vpc-", "vpc"),
-    ("subnet-", "subnet"),
-    ("sgr-", "security-group-rule"),
-    ("sg-", "security-group"),
-    ("igw-", "internet-gateway"),
-    ("rtb-", "route-table"),
-    ("i-", "instance"),
-    ("acl-", "network-acl"),
-    ("eni-", "network-interface"),
-];
-
-pub(crate) fn resource_type(id: &str) -> Option<&'static str> {
-    TYPES
-        .iter()
-        .find(|(prefix, _)| id.starts_with(prefix))
-        .map(|(_, name)| *name)
-}
 
 /// Network ACLs and interfaces are derived: their ids are taken at their word.
 fn check_exists(region: &Region, id: &str) -> Result<(), ApiError> {
@@ -74,7 +55,7 @@ struct TagsInput {
     tags: Vec<Value>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = input(work)?;
     for id in &given.resources {
         check_exists(work.region(), id)?;
@@ -89,7 +70,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// Without tags all are deleted; a tag with a value is deleted only if it has that value.
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = input(work)?;
     for id in &given.resources {
         let mut tags = stored(work.region(), id);
@@ -113,7 +94,7 @@ fn stored(region: &Region, id: &str) -> Tags {
         .unwrap_or_default()
 }
 
-fn put(work: &mut Work<'_>, id: &str, tags: Tags) {
+fn put(work: &mut OpContext<'_>, id: &str, tags: Tags) {
     if tags == stored(work.region(), id) {
         return;
     }
@@ -124,7 +105,7 @@ fn put(work: &mut Work<'_>, id: &str, tags: Tags) {
     }
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let mut items = Vec::new();
     for (id, tags) in &work.region().tags {
         let Some(kind) = resource_type(id) else { continue };

@@ -1,13 +1,15 @@
 //! VPCs, their attributes and their default network ACLs.
 
-use crate::Region;
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::defaults::furnish;
 use crate::ec2::errors::{bad, depended_on, error, missing, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
-use crate::ec2::records::{Vpc, fixed_id, furnish};
-use crate::ec2::security_groups::forget;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::ec2::groups::forget;
+use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::records::Vpc;
+use crate::ids::fixed_id;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
@@ -41,7 +43,7 @@ struct CreateInput {
     amazon_provided_ipv6_cidr_block: bool,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: CreateInput = input(work)?;
     let cidr = network(&given.cidr_block.ok_or_else(|| missing("CidrBlock"))?)?;
     if !(16..=28).contains(&cidr.prefix_len()) {
@@ -51,7 +53,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         ));
     }
     let new = new_tags(work, "vpc")?;
-    let id = new_id(work, "vpc");
+    let id = new_id(work.draws, "vpc");
     let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
         // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
         let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(work.draws.below(1 << 24)) << 72;
@@ -65,7 +67,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         attributes: BTreeMap::new(),
     };
     let ids: Vec<String> = ["sg", "sgr", "sgr", "rtb", "rtbassoc"]
-        .map(|prefix| new_id(work, prefix))
+        .map(|prefix| new_id(work.draws, prefix))
         .into();
     let mut ids = ids.into_iter();
     let region = work.region_mut();
@@ -87,15 +89,8 @@ pub(crate) fn network(text: &str) -> Result<Ipv4Net, ApiError> {
     })
 }
 
-/// Stores a new resource's tags.
-pub(crate) fn put_tags(region: &mut Region, id: &str, tags: Tags) {
-    if !tags.is_empty() {
-        region.tags.insert(id.to_owned(), Arc::new(tags));
-    }
-}
-
 /// The id of the association of a VPC with its network of that IP version.
-fn association_id(work: &Work<'_>, vpc: &Vpc, version: u8) -> String {
+fn association_id(work: &OpContext<'_>, vpc: &Vpc, version: u8) -> String {
     fixed_id(
         work.request.region,
         "vpc-cidr-assoc",
@@ -103,7 +98,7 @@ fn association_id(work: &Work<'_>, vpc: &Vpc, version: u8) -> String {
     )
 }
 
-fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
+fn shown(work: &OpContext<'_>, vpc: &Vpc) -> Value {
     let state = json!({"State": "associated"});
     let mut value = json!({
         "VpcId": vpc.id,
@@ -118,7 +113,7 @@ fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
         "IsDefault": vpc.is_default,
         "OwnerId": work.request.account,
         "State": "available",
-        "Tags": tags(work.region(), &vpc.id),
+        "Tags": tags_value(work.region(), &vpc.id),
     });
     if let Some(cidr) = vpc.ipv6_cidr {
         value["Ipv6CidrBlockAssociationSet"] = json!([{
@@ -132,7 +127,7 @@ fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
     value
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(work, vpc));
     LISTING.list(work, work.region().vpcs.values().map(item).collect())
 }
@@ -145,7 +140,7 @@ struct VpcInput {
     attribute: String,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let id = input::<VpcInput>(work)?.vpc_id;
     let region = work.region();
     region.vpcs.get(&id).ok_or_else(|| no_vpc(&id))?;
@@ -184,7 +179,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: VpcInput = input(work)?;
     let vpc = work
         .region()
@@ -202,7 +197,7 @@ pub(crate) fn describe_attribute(work: &mut Work<'_>) -> Result<Value, ApiError>
     Ok(json!({"VpcId": vpc.id, *member: {"Value": value}}))
 }
 
-pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: VpcInput = input(work)?;
     let mut vpc = Arc::clone(
         work.region()
@@ -226,7 +221,7 @@ const ACLS: Listing = Listing {
 };
 
 /// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
-pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_network_acls(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let entry = |egress: bool, number: i64, action: &str| json!({"CidrBlock": "0.0.0.0/0", "Egress": egress, "Protocol": "-1", "RuleAction": action, "RuleNumber": number});
     let entries: Vec<Value> = [true, false]
         .into_iter()
@@ -252,7 +247,7 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
             "OwnerId": work.request.account,
             "Entries": entries,
             "Associations": associations.collect::<Vec<_>>(),
-            "Tags": tags(region, &id),
+            "Tags": tags_value(region, &id),
         });
         Item::new(&id, value)
     };

@@ -1,9 +1,9 @@
 //! Zones, regions, account attributes: what follows from the region's name alone.
 
+use crate::api::context::OpContext;
 use crate::ec2::errors::bad;
 use crate::ec2::listing::{Item, Listing, input, strings};
 use crate::ec2::records::zones;
-use crate::operate::Work;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(crate) fn zone_of_id(region: &str, id: &str) -> Option<String> {
     zones(region).into_iter().find(|zone| zone_id(zone) == id)
 }
 
-pub(crate) fn describe_availability_zones(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_availability_zones(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let region = work.request.region;
     let ids = strings(&work.request.input["ZoneIds"]);
     let named = zones(region)
@@ -58,7 +58,7 @@ const REGIONS: Listing = Listing {
 };
 
 /// The regions that somebody has used, the default one and the caller's. Any other name is a region too, once it is used.
-pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_regions(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let mut names: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
     names.extend(strings(&work.request.input["RegionNames"]));
     names.push(work.request.region.to_owned());
@@ -77,7 +77,7 @@ pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
     REGIONS.list(work, items.collect())
 }
 
-pub(crate) fn describe_account_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_account_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let _: Value = input(work)?;
     let default_vpc = work.region().vpcs.values().find(|vpc| vpc.is_default);
     let default_vpc = default_vpc.map_or("none", |vpc| vpc.id.as_str());
@@ -117,6 +117,6 @@ const PEERINGS: Listing = Listing {
 };
 
 /// There are no peerings: none can be made.
-pub(crate) fn describe_peerings(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_peerings(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     PEERINGS.list(work, Vec::new())
 }

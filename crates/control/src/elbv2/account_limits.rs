@@ -1,12 +1,12 @@
 //! Quotas of the account.
 
+use crate::api::context::OpContext;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::operate::Work;
 use forebay_awswire::ApiError;
 use forebay_model::limits::QUOTAS;
 use serde_json::{Value, json};
 
-pub(crate) fn describe_account_limits(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_account_limits(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: PageInput = work.input()?;
     let mut quotas: Vec<_> = QUOTAS.iter().collect();
     quotas.sort_by_key(|quota| quota.name);

@@ -274,7 +274,7 @@ fn read_redirect(
         query: or(given.query, "#{query}"),
         status,
     };
-    if let Err(error) = check_redirect(&redirect, setting) {
+    if let Err(error) = check_redirect(&redirect, setting.protocol) {
         if setting.dialect == Dialect::Moto {
             return unsupported("redirect", value);
         }

@@ -1,7 +1,7 @@
 //! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
 
+use crate::api::context::OpContext;
 use crate::elbv2::records::BalancerKind;
-use crate::operate::Work;
 
 /// What an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +34,25 @@ impl BalancerKind {
     }
 }
 
-pub(crate) fn new_balancer_arn(work: &mut Work<'_>, kind: BalancerKind, name: &str) -> String {
+pub(crate) fn new_balancer_arn(work: &mut OpContext<'_>, kind: BalancerKind, name: &str) -> String {
     let id = work.draws.hex(16);
     format!("{}:loadbalancer/{}/{name}/{id}", stem(work), kind.path())
 }
 
-pub(crate) fn new_listener_arn(work: &mut Work<'_>, balancer_arn: &str) -> String {
+pub(crate) fn new_listener_arn(work: &mut OpContext<'_>, balancer_arn: &str) -> String {
     format!("{}{}", listener_prefix(balancer_arn), work.draws.hex(16))
 }
 
-pub(crate) fn new_rule_arn(work: &mut Work<'_>, listener_arn: &str) -> String {
+pub(crate) fn new_rule_arn(work: &mut OpContext<'_>, listener_arn: &str) -> String {
     format!("{}{}", rule_prefix(listener_arn), work.draws.hex(16))
 }
 
-pub(crate) fn new_group_arn(work: &mut Work<'_>, name: &str) -> String {
+pub(crate) fn new_group_arn(work: &mut OpContext<'_>, name: &str) -> String {
     let id = work.draws.hex(16);
     format!("{}:targetgroup/{name}/{id}", stem(work))
 }
 
-fn stem(work: &Work<'_>) -> String {
+fn stem(work: &OpContext<'_>) -> String {
     format!(
         "arn:aws:elasticloadbalancing:{}:{}",
         work.request.region, work.request.account

@@ -1,12 +1,12 @@
 //! Attributes of load balancers, listeners and target groups: read, check, set.
 
-use crate::elbv2::attribute_table::{
-    Attribute, Holder, Values, attributes_of, balancer_holder, balancer_word, group_holder, holders_of,
-    is_group,
+use crate::api::context::OpContext;
+use crate::elbv2::attribute::{
+    Attribute, Holder, Values, balancer_holder, balancer_word, group_holder, is_group,
 };
+use crate::elbv2::attribute_table::{attributes_of, holders_of};
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
@@ -195,13 +195,13 @@ fn check_value(attribute: &Attribute, value: &str, dialect: Dialect) -> Result<(
     if right { Ok(()) } else { Err(validation(text)) }
 }
 
-pub(crate) fn describe_load_balancer_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_load_balancer_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let balancer = work.region().balancer(&input.load_balancer_arn)?;
     Ok(json!({"Attributes": balancer_values(balancer)}))
 }
 
-pub(crate) fn modify_load_balancer_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_load_balancer_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
     let holder = balancer_holder(&balancer);
@@ -230,7 +230,11 @@ pub(crate) fn modify_load_balancer_attributes(work: &mut Work<'_>) -> Result<Val
     Ok(answer)
 }
 
-fn listener_holder(work: &Work<'_>, balancer_arn: &str, protocol: Option<&str>) -> Result<Holder, ApiError> {
+fn listener_holder(
+    work: &OpContext<'_>,
+    balancer_arn: &str,
+    protocol: Option<&str>,
+) -> Result<Holder, ApiError> {
     let kind = work.region().balancer(balancer_arn)?.kind;
     Ok(match (kind, protocol) {
         (BalancerKind::Application, Some("HTTPS")) => Holder::SecureListener,
@@ -239,14 +243,14 @@ fn listener_holder(work: &Work<'_>, balancer_arn: &str, protocol: Option<&str>) 
     })
 }
 
-pub(crate) fn describe_listener_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_listener_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let listener = work.region().listener(&input.listener_arn)?;
     let holder = listener_holder(work, &listener.balancer_arn, listener.protocol.as_deref())?;
     Ok(json!({"Attributes": values(&listener.attributes, holder, |_| None)}))
 }
 
-pub(crate) fn modify_listener_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_listener_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
     let holder = listener_holder(work, &listener.balancer_arn, listener.protocol.as_deref())?;
@@ -264,13 +268,13 @@ pub(crate) fn modify_listener_attributes(work: &mut Work<'_>) -> Result<Value, A
     Ok(answer)
 }
 
-pub(crate) fn describe_target_group_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_target_group_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let group = work.region().group(&input.target_group_arn)?;
     Ok(json!({"Attributes": values(&group.attributes, group_holder(group), |_| None)}))
 }
 
-pub(crate) fn modify_target_group_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_target_group_attributes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: AttributesInput = work.input()?;
     let mut group = (**work.region().group(&input.target_group_arn)?).clone();
     let holder = group_holder(&group);
@@ -328,7 +332,7 @@ fn check_stickiness(group: &TargetGroup, holder: Holder) -> Result<(), ApiError>
 }
 
 /// Which features exclude each other (alb reference, section 2.2).
-fn check_together(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
+fn check_together(work: &OpContext<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let is = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let algorithm = is("load_balancing.algorithm.type");
     let slow_start = is("slow_start.duration_seconds") != "0";
@@ -414,7 +418,7 @@ fn check_thresholds(group: &TargetGroup) -> Result<(), ApiError> {
 }
 
 /// A rule that forwards to this group and others without group stickiness.
-fn loose_rule(work: &Work<'_>, group_arn: &str) -> Option<String> {
+fn loose_rule(work: &OpContext<'_>, group_arn: &str) -> Option<String> {
     let loose = |rule: &&Arc<crate::elbv2::records::Rule>| {
         rule.actions.iter().any(|stated| match &stated.action {
             forebay_model::Action::Forward(forward) => {

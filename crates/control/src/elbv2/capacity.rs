@@ -1,8 +1,8 @@
 //! Capacity reservations: stored and told truthfully. Nodes do not yet scale, so a reservation is provisioned at once.
 
+use crate::api::context::OpContext;
 use crate::elbv2::errors::{not_permitted, validation};
 use crate::elbv2::records::{BalancerKind, Capacity, LoadBalancer};
-use crate::operate::Work;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
@@ -33,7 +33,7 @@ struct CapacityInput {
     reset_capacity_reservation: bool,
 }
 
-pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_capacity_reservation(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CapacityInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
     let (least, most) = bounds(work, &balancer)?;
@@ -84,7 +84,7 @@ pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, 
 }
 
 /// The smallest and the largest reservation that the load balancer may have.
-fn bounds(work: &Work<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiError> {
+fn bounds(work: &OpContext<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiError> {
     match balancer.kind {
         BalancerKind::Application => Ok(APPLICATION_UNITS),
         BalancerKind::Network => {
@@ -106,7 +106,7 @@ fn bounds(work: &Work<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiErr
     }
 }
 
-pub(crate) fn describe_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_capacity_reservation(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CapacityInput = work.input()?;
     let balancer = work.region().balancer(&input.load_balancer_arn)?;
     Ok(value(balancer, work.request.now))

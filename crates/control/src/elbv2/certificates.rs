@@ -1,10 +1,11 @@
 //! Certificates of listeners: add, remove, describe.
 
+use crate::acm::lookup as acm;
+use crate::api::context::OpContext;
 use crate::elbv2::errors::{not_permitted, validation};
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::operate::Work;
+use crate::iam::lookup as iam;
 use crate::state::Dialect;
-use crate::{acm, iam};
 use forebay_awswire::ApiError;
 use forebay_model::limits;
 use serde::Deserialize;
@@ -36,7 +37,7 @@ struct CertificatesInput {
 
 /// Refuses a certificate that neither ACM nor IAM has, or that was requested and never issued. Under the moto dialect any
 /// ARN of theirs will do.
-pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
+pub(crate) fn check_certificate(work: &OpContext<'_>, arn: &str) -> Result<(), ApiError> {
     let looks_right = arn.starts_with("arn:aws:acm:") || arn.starts_with("arn:aws:iam:");
     if acm::is_pending(work, arn) && work.dialect() == Dialect::Aws {
         // AWS's words, whatever is wrong with the certificate.
@@ -57,7 +58,7 @@ pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiErr
     ))
 }
 
-pub(crate) fn add_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn add_listener_certificates(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CertificatesInput = work.input()?;
     let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
     if input.certificates.len() > work.state.quota(limits::CERTIFICATES_PER_BALANCER) {
@@ -100,7 +101,7 @@ fn too_many() -> ApiError {
     )
 }
 
-pub(crate) fn remove_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn remove_listener_certificates(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CertificatesInput = work.input()?;
     let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
     let [given] = &input.certificates[..] else {
@@ -121,7 +122,7 @@ pub(crate) fn remove_listener_certificates(work: &mut Work<'_>) -> Result<Value,
     Ok(json!({}))
 }
 
-pub(crate) fn describe_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_listener_certificates(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CertificatesInput = work.input()?;
     let listener = work.region().listener(&input.listener_arn)?;
     let default = listener.certificate.iter().map(|arn| (arn, true));

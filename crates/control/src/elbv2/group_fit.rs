@@ -1,8 +1,8 @@
 //! Whether the target groups that a rule forwards to exist and fit its load balancer.
 
+use crate::api::context::OpContext;
 use crate::elbv2::errors::configuration;
 use crate::elbv2::records::{BalancerKind, LoadBalancer, StatedAction, TargetGroup};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Action, Forward, limits};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// Checks a rule's forwards. `replaced` is the rule that they take the place of, if there is one.
 pub(crate) fn check_forwards(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     balancer: &LoadBalancer,
     protocol: Option<&str>,
     actions: &[StatedAction],
@@ -34,7 +34,7 @@ pub(crate) fn check_forwards(
 }
 
 fn check_group(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     balancer: &LoadBalancer,
     protocol: Option<&str>,
     group: &TargetGroup,
@@ -88,7 +88,7 @@ fn check_group(
 }
 
 /// If any of several groups is sticky, the rule must be.
-fn check_stickiness(work: &Work<'_>, forward: &Forward) -> Result<(), ApiError> {
+fn check_stickiness(work: &OpContext<'_>, forward: &Forward) -> Result<(), ApiError> {
     let sticky = |arn: &str| {
         let group = work.region().target_groups.get(arn);
         group.is_some_and(|group| {
@@ -110,7 +110,7 @@ fn check_stickiness(work: &Work<'_>, forward: &Forward) -> Result<(), ApiError> 
 }
 
 fn check_counts(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     balancer: &LoadBalancer,
     actions: &[StatedAction],
     replaced: Option<&str>,

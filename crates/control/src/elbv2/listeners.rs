@@ -1,5 +1,7 @@
 //! Listeners: create, modify, delete, describe.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{new_listener_arn, new_rule_arn};
 use crate::elbv2::certificates::{CertificateInput, check_certificate};
@@ -8,8 +10,7 @@ use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
 use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule, StatedAction};
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits, policy};
@@ -60,7 +61,7 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create_listener(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: ListenerInput = work.input()?;
     let balancer = Arc::clone(work.region().balancer(&input.load_balancer_arn)?);
     check_port_and_protocol(balancer.kind, input.port, input.protocol.as_deref())?;
@@ -132,7 +133,7 @@ fn port_taken() -> ApiError {
     )
 }
 
-pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_listener(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: ListenerInput = work.input()?;
     let before = Arc::clone(work.region().listener(&input.listener_arn)?);
     let balancer = Arc::clone(work.region().balancer(&before.balancer_arn)?);
@@ -177,7 +178,11 @@ pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// The rules that stay must fit the listener's new protocol, too.
-fn check_rules_under(work: &Work<'_>, balancer: &LoadBalancer, listener: &Listener) -> Result<(), ApiError> {
+fn check_rules_under(
+    work: &OpContext<'_>,
+    balancer: &LoadBalancer,
+    listener: &Listener,
+) -> Result<(), ApiError> {
     for rule in work.region().rules_of(&listener.arn) {
         check_forwards(
             work,
@@ -191,7 +196,7 @@ fn check_rules_under(work: &Work<'_>, balancer: &LoadBalancer, listener: &Listen
 }
 
 /// The listener with what the call gives.
-fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
+fn changed(work: &OpContext<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
     let mut listener = before.clone();
     if input.port.is_some() {
         listener.port = input.port;
@@ -228,7 +233,7 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
     Ok(listener)
 }
 
-fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
+fn apply_tls(work: &OpContext<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
     if let Some(given) = &input.certificates {
         let [only] = &given[..] else {
             let code = match work.dialect() {
@@ -283,7 +288,7 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
     Ok(())
 }
 
-fn check_alpn(work: &Work<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
+fn check_alpn(work: &OpContext<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
     if names.is_empty() || work.dialect() == Dialect::Moto {
         return Ok(());
     }
@@ -360,7 +365,7 @@ fn check_port_and_protocol(
 }
 
 fn setting<'a>(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     balancer: &LoadBalancer,
     listener: &'a Listener,
     before: &'a [StatedAction],
@@ -374,7 +379,7 @@ fn setting<'a>(
     }
 }
 
-fn default_rule(work: &Work<'_>, listener_arn: &str) -> Option<Rule> {
+fn default_rule(work: &OpContext<'_>, listener_arn: &str) -> Option<Rule> {
     let rules = work.region().rules_of(listener_arn);
     rules
         .last()
@@ -383,7 +388,7 @@ fn default_rule(work: &Work<'_>, listener_arn: &str) -> Option<Rule> {
 }
 
 /// A listener in the API's words.
-pub(crate) fn listener_value(work: &Work<'_>, listener: &Listener) -> Value {
+pub(crate) fn listener_value(work: &OpContext<'_>, listener: &Listener) -> Value {
     let rule = default_rule(work, &listener.arn);
     let actions = rule.iter().flat_map(|rule| &rule.actions);
     let actions: Vec<Value> = actions
@@ -426,14 +431,14 @@ pub(crate) fn listener_value(work: &Work<'_>, listener: &Listener) -> Value {
     value
 }
 
-pub(crate) fn delete_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete_listener(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: ListenerInput = work.input()?;
     work.region().listener(&input.listener_arn)?;
     remove_listener(work, &input.listener_arn);
     Ok(json!({}))
 }
 
-pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_listeners(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: DescribeInput = work.input()?;
     let region = work.region();
     let mut listeners: Vec<&Arc<Listener>> = match (&input.load_balancer_arn, &input.listener_arns[..]) {

@@ -1,5 +1,7 @@
 //! Load balancers: create, delete, describe, and set subnets, security groups and address type.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::{listener_prefix, new_balancer_arn, rule_prefix};
 use crate::elbv2::attributes::attribute;
 use crate::elbv2::errors::{balancers_missing, configuration, not_permitted, validation};
@@ -9,8 +11,7 @@ use crate::elbv2::placement::{
     SubnetsInput, ZoneSubnet, check_ip_address_type, resolve_security_groups, resolve_subnets, take_addresses,
 };
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::limits;
@@ -68,7 +69,7 @@ struct SetInput {
     enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
-pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create_load_balancer(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CreateInput = work.input()?;
     let tags = read_tags(input.tags.clone())?;
     let mut wanted = wanted(work, input)?;
@@ -116,7 +117,7 @@ pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
 }
 
 /// The load balancer that a call asks for, without ARN, name in DNS and addresses.
-fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
+fn wanted(work: &OpContext<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
     let kind = match input.r#type.as_deref() {
         None | Some("application") => BalancerKind::Application,
         Some("network") => BalancerKind::Network,
@@ -291,7 +292,7 @@ fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
     (value != json!({})).then_some(value)
 }
 
-pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete_load_balancer(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: SetInput = work.input()?;
     let Ok(balancer) = work.region().balancer(&input.load_balancer_arn).cloned() else {
         return Ok(json!({}));
@@ -317,7 +318,7 @@ pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
 }
 
 /// Removes a listener, its rules and their tags.
-pub(crate) fn remove_listener(work: &mut Work<'_>, arn: &str) {
+pub(crate) fn remove_listener(work: &mut OpContext<'_>, arn: &str) {
     let rules = with_prefix(&work.region().rules, &rule_prefix(arn));
     let rules: Vec<String> = rules.map(|rule| rule.arn.clone()).collect();
     let region = work.region_mut();
@@ -329,7 +330,7 @@ pub(crate) fn remove_listener(work: &mut Work<'_>, arn: &str) {
     region.tags.remove(arn);
 }
 
-pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_load_balancers(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: DescribeInput = work.input()?;
     if !input.load_balancer_arns.is_empty() && !input.names.is_empty() {
         return Err(validation(
@@ -381,7 +382,7 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     Ok(answer("LoadBalancers", values, next))
 }
 
-pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn set_subnets(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: SetInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
     let subnets = resolve_subnets(work, &input.subnets, balancer.kind, balancer.internal)?;
@@ -429,7 +430,7 @@ pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn set_security_groups(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: SetInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
     if input.security_groups.is_empty() {
@@ -459,7 +460,7 @@ pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(answer)
 }
 
-pub(crate) fn set_ip_address_type(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn set_ip_address_type(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: SetInput = work.input()?;
     let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
     let kind = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
@@ -474,7 +475,7 @@ pub(crate) fn set_ip_address_type(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(answer)
 }
 
-impl Work<'_> {
+impl OpContext<'_> {
     pub(crate) fn put_balancer(&mut self, balancer: LoadBalancer) {
         self.region_mut()
             .load_balancers

@@ -1,7 +1,7 @@
 //! Pages of a sorted list: a marker names the operation and the last item of the page before.
 
+use crate::api::context::OpContext;
 use crate::elbv2::errors::validation;
-use crate::operate::Work;
 use crate::state::Dialect;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,7 +21,7 @@ pub(crate) struct PageInput {
 
 /// The items of the page asked for, and the next page's marker. `items` ascend by `key`; without a size, `default_size` counts.
 pub(crate) fn page<T>(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     items: Vec<T>,
     key: impl Fn(&T) -> String,
     asked: &PageInput,
@@ -50,7 +50,7 @@ pub(crate) fn page<T>(
 }
 
 /// moto's markers are the names themselves.
-fn marker_of(work: &Work<'_>, key: &str) -> String {
+fn marker_of(work: &OpContext<'_>, key: &str) -> String {
     match work.dialect() {
         Dialect::Moto => key.to_owned(),
         Dialect::Aws => URL_SAFE_NO_PAD.encode(format!("{}/{key}", work.request.operation)),
@@ -58,7 +58,7 @@ fn marker_of(work: &Work<'_>, key: &str) -> String {
 }
 
 /// The key in a marker that an answer of the same operation gave.
-fn key_of(work: &Work<'_>, marker: &str) -> Result<String, ApiError> {
+fn key_of(work: &OpContext<'_>, marker: &str) -> Result<String, ApiError> {
     if work.dialect() == Dialect::Moto {
         return Ok(marker.to_owned());
     }

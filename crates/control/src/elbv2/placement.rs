@@ -1,9 +1,9 @@
 //! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
 
+use crate::api::context::OpContext;
 use crate::ec2::records::Subnet;
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::operate::Work;
 use crate::state::Dialect;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use forebay_awswire::ApiError;
@@ -56,7 +56,7 @@ impl ZoneSubnet {
 }
 
 pub(crate) fn resolve_subnets(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     input: &SubnetsInput,
     kind: BalancerKind,
     internal: bool,
@@ -118,7 +118,7 @@ pub(crate) fn resolve_subnets(
 
 /// What a mapping says beside its subnet must fit the load balancer.
 fn check_mappings(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     mappings: &[SubnetMapping],
     kind: BalancerKind,
     internal: bool,
@@ -181,7 +181,7 @@ impl SubnetMapping {
 }
 
 pub(crate) fn resolve_security_groups(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     given: Vec<String>,
     vpc_id: &str,
     kind: BalancerKind,
@@ -209,7 +209,7 @@ pub(crate) fn resolve_security_groups(
 }
 
 pub(crate) fn check_ip_address_type<'a>(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     kind: &str,
     subnets: impl Iterator<Item = &'a str>,
 ) -> Result<(), ApiError> {
@@ -228,7 +228,7 @@ pub(crate) fn check_ip_address_type<'a>(
 }
 
 /// Gives each zone that has none an address of its subnet.
-pub(crate) fn take_addresses(work: &mut Work<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
+pub(crate) fn take_addresses(work: &mut OpContext<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
     if balancer.kind != BalancerKind::Application {
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! DescribeSSLPolicies: what of each TLS policy is served.
 
+use crate::api::context::OpContext;
 use crate::elbv2::errors::validation;
 use crate::elbv2::paging::{PageInput, answer, page};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{POLICIES, Policy, policy};
@@ -45,7 +45,7 @@ struct PoliciesInput {
     page: PageInput,
 }
 
-pub(crate) fn describe_ssl_policies(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_ssl_policies(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: PoliciesInput = work.input()?;
     let mut found: Vec<(usize, &Policy)> = Vec::new();
     for name in &input.names {

@@ -1,5 +1,7 @@
 //! Rules: create, modify, delete, describe, and set priorities.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{balancer_of, new_rule_arn};
 use crate::elbv2::blueprint::rule_blueprint;
@@ -8,9 +10,8 @@ use crate::elbv2::errors::{listener_missing, not_permitted, rule_missing, valida
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, Rule, StatedAction};
-use crate::elbv2::tags::{TagInput, put_tags, read_tags};
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits};
@@ -63,7 +64,7 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create_rule(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: RuleInput = work.input()?;
     check_balancer(work, &input.listener_arn, listener_missing)?;
     let transforms = read_transforms(input.transforms.unwrap_or_default())?;
@@ -122,7 +123,7 @@ fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
 }
 
 /// The load balancer in an ARN is looked up before anything else, and the listener or rule itself after the transforms.
-fn check_balancer(work: &Work<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
+fn check_balancer(work: &OpContext<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
     let balancer = balancer_of(arn).ok_or_else(missing)?;
     work.region()
         .balancer(&balancer)
@@ -132,7 +133,7 @@ fn check_balancer(work: &Work<'_>, arn: &str, missing: fn() -> ApiError) -> Resu
 
 /// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here. (Transforms that
 /// would take too long are stored, as ALB does, and answered with 500.)
-fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
+fn check_compiles(work: &OpContext<'_>, rule: &Rule) -> Result<(), ApiError> {
     let blueprint = rule_blueprint(rule);
     let own = check(&blueprint).map_err(|error| validation(error.to_string()))?;
     if own == 0 {
@@ -152,7 +153,7 @@ fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn setting<'a>(work: &Work<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
+fn setting<'a>(work: &OpContext<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
     let protocol = listener.protocol.as_deref();
     Setting {
         kind: BalancerKind::Application,
@@ -163,7 +164,7 @@ fn setting<'a>(work: &Work<'_>, listener: &'a Listener, before: &'a [StatedActio
     }
 }
 
-pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_rule(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: RuleInput = work.input()?;
     if input.transforms.is_some() && input.reset_transforms {
         return Err(validation(
@@ -218,14 +219,14 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-fn nothing_given(work: &Work<'_>) -> ApiError {
+fn nothing_given(work: &OpContext<'_>) -> ApiError {
     validation(match work.dialect() {
         Dialect::Aws => "You must provide either conditions, actions, or transforms",
         Dialect::Moto => "Either conditions or actions must be specified",
     })
 }
 
-pub(crate) fn delete_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete_rule(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: RuleInput = work.input()?;
     let rule = work
         .region()
@@ -244,7 +245,7 @@ pub(crate) fn delete_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn set_rule_priorities(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: PrioritiesInput = work.input()?;
     let mut wanted: Vec<Rule> = Vec::new();
     let mut listeners = BTreeSet::new();
@@ -293,7 +294,7 @@ pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(json!({"Rules": values}))
 }
 
-pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_rules(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: DescribeInput = work.input()?;
     let region = work.region();
     let arns = input.rule_arns.unwrap_or_default();

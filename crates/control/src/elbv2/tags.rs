@@ -1,11 +1,11 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
-use crate::Region;
+use crate::api::context::OpContext;
+use crate::api::tagging::{put_tags, tags_value};
 use crate::elbv2::arns::{Noun, noun};
 use crate::elbv2::errors::{groups_missing, validation};
-use crate::elbv2::extensions::check_tag;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::own_tags::names::wrong_tag;
+use crate::records::Tags;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::limits;
@@ -45,7 +45,9 @@ pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
             let text = format!("Tag key was specified more than once: {}", tag.key);
             return Err(ApiError::sender("DuplicateTagKeys", text));
         }
-        check_tag(&tag.key, &tag.value)?;
+        if let Some(wrong) = wrong_tag(&tag.key, &tag.value) {
+            return Err(validation(wrong));
+        }
         tags.insert(tag.key, tag.value);
     }
     check_count(&tags)?;
@@ -60,27 +62,12 @@ fn check_count(tags: &Tags) -> Result<(), ApiError> {
     Err(ApiError::sender("TooManyTags", text))
 }
 
-/// Stores a new resource's tags.
-pub(crate) fn put_tags(region: &mut Region, arn: &str, tags: Tags) {
-    if !tags.is_empty() {
-        region.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
-}
-
-/// Whether a resource's tags are these.
-pub(crate) fn has_tags(region: &Region, arn: &str, tags: &Tags) -> bool {
-    region
-        .tags
-        .get(arn)
-        .map_or(tags.is_empty(), |stored| **stored == *tags)
-}
-
 fn gone(code: &'static str, noun: &str) -> ApiError {
     ApiError::sender(code, format!("The specified {noun} does not exist."))
 }
 
 /// An ARN of another service or region is none; one of ours that names nothing is missed.
-fn check_exists(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
+fn check_exists(work: &OpContext<'_>, arn: &str) -> Result<(), ApiError> {
     let region = work.region();
     let place = format!("arn:aws:elasticloadbalancing:{}:", work.request.region);
     let ours = work.dialect() == Dialect::Moto || arn.starts_with(&place);
@@ -107,7 +94,7 @@ fn arns(input: &TagsInput) -> Result<&[String], ApiError> {
     }
 }
 
-pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn add_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = work.input()?;
     let added = read_tags(input.tags.clone())?;
     for arn in arns(&input)? {
@@ -125,7 +112,7 @@ pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn remove_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = work.input()?;
     for arn in arns(&input)? {
         check_exists(work, arn)?;
@@ -141,17 +128,13 @@ pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = work.input()?;
     let region = work.region();
     let mut described = Vec::new();
     for arn in arns(&input)? {
         check_exists(work, arn)?;
-        let tags = region.tags.get(arn).map(|tags| &**tags).into_iter().flatten();
-        let tags: Vec<Value> = tags
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
-        described.push(json!({"ResourceArn": arn, "Tags": tags}));
+        described.push(json!({"ResourceArn": arn, "Tags": tags_value(region, arn)}));
     }
     Ok(json!({"TagDescriptions": described}))
 }

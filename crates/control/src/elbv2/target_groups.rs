@@ -1,12 +1,13 @@
 //! Target groups: create, modify, delete, describe.
 
+use crate::api::context::OpContext;
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::new_group_arn;
 use crate::elbv2::errors::{configuration, groups_missing, not_in, validation};
 use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::probes::{HealthInput, new_health, set_health};
 use crate::elbv2::records::TargetGroup;
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{HealthPort, limits};
@@ -57,7 +58,7 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn create_target_group(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: CreateInput = work.input()?;
     let tags = read_tags(input.tags.clone())?;
     let mut group = wanted(work, input)?;
@@ -94,7 +95,7 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
 }
 
 /// The target group that a call asks for, without ARN.
-fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
+fn wanted(work: &OpContext<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
     check_name(&input.name)?;
     let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
     let known = ["instance", "ip", "lambda", "alb"];
@@ -184,7 +185,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 /// Protocol, port and VPC: required, and forbidden for functions.
-fn check_place(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
+fn check_place(work: &OpContext<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
     let given = [
         ("protocol", "Protocol", input.protocol.is_some()),
         ("port", "Port", input.port.is_some()),
@@ -207,7 +208,7 @@ fn check_place(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Resul
     }
 }
 
-fn check_protocol(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
+fn check_protocol(work: &OpContext<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
     let protocol = input.protocol.as_deref().unwrap_or_default();
     if target_type == "alb" && protocol != "TCP" && work.dialect() == Dialect::Aws {
         let text = format!("Protocol '{protocol}' is not supported for target groups with target type 'alb'");
@@ -272,7 +273,7 @@ pub(crate) fn group_value(group: &TargetGroup, users: Option<Vec<&str>>) -> Valu
     value
 }
 
-pub(crate) fn modify_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn modify_target_group(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: ModifyInput = work.input()?;
     let mut group = (**work.region().group(&input.target_group_arn)?).clone();
     set_health(&mut group, &input.health)?;
@@ -285,7 +286,7 @@ pub(crate) fn modify_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(answer)
 }
 
-pub(crate) fn delete_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete_target_group(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: ModifyInput = work.input()?;
     let arn = &input.target_group_arn;
     if work
@@ -315,7 +316,7 @@ pub(crate) fn delete_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(json!({}))
 }
 
-pub(crate) fn describe_target_groups(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_target_groups(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: DescribeInput = work.input()?;
     let region = work.region();
     let asked = [

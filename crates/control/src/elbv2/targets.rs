@@ -1,10 +1,11 @@
 //! Targets: register, deregister, describe their health.
 
 use crate::Region;
+use crate::api::context::OpContext;
 use crate::ec2::records::zones;
 use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{Target, TargetGroup, target_key};
-use crate::operate::Work;
+use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
@@ -13,9 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// A tag `forebay:address/i-...` on a target group says where an instance is that was not launched here.
-pub(crate) const ADDRESS_TAG: &str = "forebay:address/";
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,7 +44,7 @@ impl Target {
     }
 }
 
-pub(crate) fn register_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn register_targets(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = work.input()?;
     let group = Arc::clone(work.region().group(&input.target_group_arn)?);
     if input.targets.is_empty() {
@@ -75,7 +73,7 @@ pub(crate) fn register_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// All instances that do not run are named at once.
-fn check_running(work: &Work<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
+fn check_running(work: &OpContext<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
     if group.target_type != "instance" {
         return Ok(());
     }
@@ -99,7 +97,7 @@ fn check_running(work: &Work<'_>, group: &TargetGroup, targets: &[TargetInput]) 
 
 /// Checks a target by its group's type; gives the zone it is kept with.
 fn check_target(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     group: &TargetGroup,
     given: &TargetInput,
 ) -> Result<Option<String>, ApiError> {
@@ -123,7 +121,7 @@ fn check_target(
     }
 }
 
-fn check_instance(work: &Work<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
+fn check_instance(work: &OpContext<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
     let region = work.region();
     if declared_address(region, &group.arn, id).is_some() {
         return Ok(());
@@ -144,14 +142,14 @@ fn check_instance(work: &Work<'_>, group: &TargetGroup, id: &str) -> Result<(), 
 pub(crate) fn declared_address(region: &Region, group_arn: &str, id: &str) -> Option<IpAddr> {
     let tags = region.tags.get(group_arn)?;
     id.starts_with("i-")
-        .then(|| tags.get(&format!("{ADDRESS_TAG}{id}")))??
+        .then(|| tags.get(&format!("{OF_TARGET}{id}")))??
         .parse()
         .ok()
 }
 
 /// Loopback, private, or inside the VPC; never public.
 fn check_address(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     group: &TargetGroup,
     id: &str,
     zone: Option<&str>,
@@ -221,7 +219,7 @@ fn check_address(
 }
 
 /// Whether the region has that zone. Moto takes any name.
-fn is_zone(work: &Work<'_>, name: &str) -> bool {
+fn is_zone(work: &OpContext<'_>, name: &str) -> bool {
     work.dialect() == Dialect::Moto || zones(work.request.region).iter().any(|zone| zone == name)
 }
 
@@ -250,7 +248,7 @@ fn cross_zone_off(group: &TargetGroup) -> bool {
         .is_some_and(|set| set == "false")
 }
 
-fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
+fn check_counts(work: &OpContext<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let region = work.region();
     let count = region
         .targets_of(&group.arn)
@@ -279,7 +277,7 @@ fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     Ok(())
 }
 
-pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn deregister_targets(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = work.input()?;
     let group = Arc::clone(work.region().group(&input.target_group_arn)?);
     // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
@@ -321,7 +319,7 @@ fn meant(region: &Region, group: &TargetGroup, given: &TargetInput, dialect: Dia
     found.into_iter().cloned().collect()
 }
 
-pub(crate) fn describe_target_health(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_target_health(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = work.input()?;
     let region = work.region();
     let group = region.group(&input.target_group_arn)?;
@@ -359,14 +357,14 @@ fn instance_state<'r>(region: &'r Region, target: &Target) -> Option<&'r str> {
 
 /// What decides the health of a group's targets, found once.
 struct GroupHealth<'a> {
-    work: &'a Work<'a>,
+    work: &'a OpContext<'a>,
     group: &'a TargetGroup,
     /// Zones with a node of the load balancer; none if no load balancer that is served uses the group.
     zones: Option<BTreeSet<&'a str>>,
 }
 
 impl<'a> GroupHealth<'a> {
-    fn new(work: &'a Work<'_>, group: &'a TargetGroup) -> GroupHealth<'a> {
+    fn new(work: &'a OpContext<'_>, group: &'a TargetGroup) -> GroupHealth<'a> {
         let region = work.region();
         let zones = region.is_served(&group.arn).then(|| {
             let users = region.users_of(&group.arn);
@@ -413,7 +411,7 @@ impl<'a> GroupHealth<'a> {
         }
         let seen = self
             .work
-            .seen
+            .observations
             .target_health(&target.group_arn, &target.id, target.port);
         seen.unwrap_or(TargetHealth {
             state: HealthState::Initial,
@@ -432,7 +430,7 @@ impl<'a> GroupHealth<'a> {
             "Description": "No override is currently active on target",
         });
         if anomalies {
-            let seen = self.work.seen;
+            let seen = self.work.observations;
             let anomaly = seen.target_anomaly(&target.group_arn, &target.id, target.port);
             let anomaly = anomaly.unwrap_or_default();
             value["AnomalyDetection"] = json!({

@@ -1,11 +1,12 @@
 //! Server certificates.
 
 use crate::Region;
+use crate::acm::lookup::{users, uses};
 use crate::acm::pem::{self, Refused};
-use crate::acm::{users, uses};
-use crate::elbv2::records::{Listener, Tags};
+use crate::api::context::OpContext;
+use crate::elbv2::records::Listener;
 use crate::iam::records::ServerCertificate;
-use crate::operate::Work;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ fn exists(name: &str) -> ApiError {
     ApiError::sender("EntityAlreadyExists", text).with_status(409)
 }
 
-fn named(work: &Work<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
+fn named(work: &OpContext<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
     work.home()
         .server_certificates
         .get(name)
@@ -54,7 +55,7 @@ fn named(work: &Work<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError
         .ok_or_else(|| no_such(name))
 }
 
-fn arn(work: &Work<'_>, path: &str, name: &str) -> String {
+fn arn(work: &OpContext<'_>, path: &str, name: &str) -> String {
     format!(
         "arn:aws:iam::{}:server-certificate{path}{name}",
         work.request.account
@@ -72,7 +73,7 @@ fn metadata(certificate: &ServerCertificate) -> Value {
     })
 }
 
-fn stored_tags(work: &Work<'_>, arn: &str) -> Tags {
+fn stored_tags(work: &OpContext<'_>, arn: &str) -> Tags {
     work.home()
         .tags
         .get(arn)
@@ -80,14 +81,14 @@ fn stored_tags(work: &Work<'_>, arn: &str) -> Tags {
         .unwrap_or_default()
 }
 
-fn tags_value(work: &Work<'_>, arn: &str) -> Value {
+fn tags_value(work: &OpContext<'_>, arn: &str) -> Value {
     stored_tags(work, arn)
         .iter()
         .map(|(key, value)| json!({"Key": key, "Value": value}))
         .collect()
 }
 
-fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
+fn put_tags(work: &mut OpContext<'_>, arn: &str, tags: Tags) {
     let home = work.home_mut();
     home.tags.remove(arn);
     if !tags.is_empty() {
@@ -107,7 +108,7 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn upload(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: Given = work.input()?;
     let name = given.server_certificate_name;
     if work.home().server_certificates.contains_key(&name) {
@@ -151,7 +152,7 @@ pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(work, &arn)}))
 }
 
-pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn fetch(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
     let mut value = json!({
         "ServerCertificateMetadata": metadata(&certificate),
@@ -164,7 +165,7 @@ pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"ServerCertificate": value}))
 }
 
-pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: Given = work.input()?;
     let (prefix, marker) = (
         given.path_prefix.unwrap_or_else(|| "/".to_owned()),
@@ -185,7 +186,7 @@ pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-pub(crate) fn update(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn update(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: Given = work.input()?;
     let old = named(work, &given.server_certificate_name)?;
     let mut new = (*old).clone();
@@ -227,7 +228,7 @@ fn rename(region: &mut Region, old: &str, new: &str) {
     }
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
     let used: Vec<String> = work
         .state
@@ -246,7 +247,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn tag(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn tag(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: Given = work.input()?;
     let certificate = named(work, &given.server_certificate_name)?;
     let tags = read_tags(&given.tags, stored_tags(work, &certificate.arn))?;
@@ -254,7 +255,7 @@ pub(crate) fn tag(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn untag(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn untag(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: Given = work.input()?;
     let certificate = named(work, &given.server_certificate_name)?;
     let mut tags = stored_tags(work, &certificate.arn);
@@ -263,7 +264,7 @@ pub(crate) fn untag(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn list_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
     Ok(json!({"Tags": tags_value(work, &certificate.arn), "IsTruncated": false}))
 }

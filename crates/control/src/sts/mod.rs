@@ -1,14 +1,14 @@
 //! Security Token Service: who am I.
 
-use crate::operate::{Entry, Work};
+use crate::api::context::{OpContext, OperationSpec};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[Entry::read("GetCallerIdentity", caller_identity)];
+pub(crate) const OPERATIONS: &[OperationSpec] = &[OperationSpec::read("GetCallerIdentity", caller_identity)];
 
 /// There are no users here, only keys: a key's user bears its name.
-fn caller_identity(work: &mut Work<'_>) -> Result<Value, ApiError> {
+fn caller_identity(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let (account, caller) = (work.request.account, work.request.caller);
     let tail = caller.strip_prefix("AKIA").unwrap_or(caller);
     Ok(json!({

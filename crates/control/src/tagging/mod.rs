@@ -4,20 +4,21 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-use crate::elbv2::records::Tags;
-use crate::operate::{Entry, Work};
+use crate::api::context::{OpContext, OperationSpec};
+use crate::ec2::resource_types::resource_type;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
-use pages::{Size, page};
+use pages::{Size, invalid, page};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[
-    Entry::read("GetResources", resources),
-    Entry::read("GetTagKeys", keys),
-    Entry::read("GetTagValues", values),
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::read("GetResources", resources),
+    OperationSpec::read("GetTagKeys", keys),
+    OperationSpec::read("GetTagValues", values),
 ];
 
 /// Resource types that one call may name.
@@ -59,19 +60,15 @@ struct Tagged {
     tags: Arc<Tags>,
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError::sender("InvalidParameterException", message)
-}
-
 /// Everything in the region that has tags, by ARN.
-fn tagged(work: &Work<'_>) -> Vec<Tagged> {
+fn tagged(work: &OpContext<'_>) -> Vec<Tagged> {
     let (region, account) = (work.request.region, work.request.account);
     let all = work.region().tags.iter().filter_map(|(key, tags)| {
         let arn = if key.starts_with("arn:") {
             key.clone()
         } else {
             // EC2's tags are kept by id.
-            let kind = crate::ec2::resource_type(key)?;
+            let kind = resource_type(key)?;
             format!("arn:aws:ec2:{region}:{account}:{kind}/{key}")
         };
         Some(Tagged {
@@ -142,7 +139,7 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty())
 }
 
-fn resources(work: &mut Work<'_>) -> Result<Value, ApiError> {
+fn resources(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: ResourcesInput = work.input()?;
     check(&given)?;
     let size = Size::new(given.resources_per_page, given.tags_per_page)?;
@@ -186,18 +183,22 @@ struct WordsInput {
     key: String,
 }
 
-fn keys(work: &mut Work<'_>) -> Result<Value, ApiError> {
+fn keys(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     words(work, "TagKeys", |tags, _| tags.keys().cloned().collect())
 }
 
-fn values(work: &mut Work<'_>) -> Result<Value, ApiError> {
+fn values(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     words(work, "TagValues", |tags, key| {
         tags.get(key).cloned().into_iter().collect()
     })
 }
 
 /// The words that `of` takes from the tags of everything, each once.
-fn words(work: &Work<'_>, member: &str, of: impl Fn(&Tags, &str) -> Vec<String>) -> Result<Value, ApiError> {
+fn words(
+    work: &OpContext<'_>,
+    member: &str,
+    of: impl Fn(&Tags, &str) -> Vec<String>,
+) -> Result<Value, ApiError> {
     let given: WordsInput = work.input()?;
     let all = tagged(work);
     let all: BTreeSet<String> = all.iter().flat_map(|one| of(&one.tags, &given.key)).collect();

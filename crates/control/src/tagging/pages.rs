@@ -1,7 +1,6 @@
 //! Pages: by resources or by tags, and the token that leads from one to the next.
 
-use super::invalid;
-use crate::operate::Work;
+use crate::api::context::OpContext;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forebay_awswire::ApiError;
@@ -40,10 +39,14 @@ impl Size {
     }
 }
 
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::sender("InvalidParameterException", message)
+}
+
 /// The items of the page that `token` begins, and the next page's token; an empty one after the last page, as AWS has it.
 /// `items` ascend by their names; `tags` counts an item's tags. What does not fit whole is on the next page.
 pub(super) fn page<T>(
-    work: &Work<'_>,
+    work: &OpContext<'_>,
     items: impl Iterator<Item = (String, T)>,
     tags: impl Fn(&T) -> usize,
     size: Size,
@@ -67,13 +70,13 @@ pub(super) fn page<T>(
     Ok((held, String::new()))
 }
 
-fn written(work: &Work<'_>, last: &str) -> String {
+fn written(work: &OpContext<'_>, last: &str) -> String {
     let now = work.request.now.seconds();
     URL_SAFE_NO_PAD.encode(format!("{}/{now}/{last}", work.request.operation))
 }
 
 /// The name in a token that an answer of the same operation gave.
-fn read(work: &Work<'_>, token: &str) -> Result<String, ApiError> {
+fn read(work: &OpContext<'_>, token: &str) -> Result<String, ApiError> {
     let parts = || {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
         let rest = text.strip_prefix(work.request.operation)?.strip_prefix('/')?;

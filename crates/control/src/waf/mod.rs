@@ -1,15 +1,16 @@
 //! The web application firewall in both versions: answers that no resource has an ACL. None can be made here.
 
+use crate::api::context::{OpContext, OperationSpec};
 use crate::elbv2::records::BalancerKind;
-use crate::operate::{Entry, Work};
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
 /// All operations that are served, by both versions.
-pub(crate) const OPERATIONS: &[Entry] = &[Entry::read("GetWebACLForResource", acl_of_resource)];
+pub(crate) const OPERATIONS: &[OperationSpec] =
+    &[OperationSpec::read("GetWebACLForResource", acl_of_resource)];
 
 /// A resource without an ACL is answered with nothing; one that is not there, or can't have an ACL, is an error.
-fn acl_of_resource(work: &mut Work<'_>) -> Result<Value, ApiError> {
+fn acl_of_resource(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let arn = work.request.input["ResourceArn"].as_str().unwrap_or_default();
     let balancer = work.region().load_balancers.get(arn);
     if balancer.is_some_and(|balancer| balancer.kind == BalancerKind::Application) {

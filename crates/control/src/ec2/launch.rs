@@ -1,18 +1,22 @@
 //! RunInstances: where new instances stand and what they are.
 
-use super::*;
+use crate::api::context::OpContext;
+use crate::api::tagging::put_tags;
 use crate::ec2::errors::{bad, error, no_group, no_subnet};
+use crate::ec2::instance_addresses::{bury, readdress};
+use crate::ec2::instance_view::reservation;
 use crate::ec2::listing::{input, new_tags, strings};
-use crate::ec2::new_id;
 use crate::ec2::records::{Instance, Subnet};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use core::net::IpAddr;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Instances in one launch.
+const LAUNCH_LIMIT: i64 = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -37,7 +41,7 @@ struct RunInput {
     client_token: Option<String>,
 }
 
-pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn run(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let given: RunInput = input(work)?;
     if given.min_count < 1 || given.min_count > given.max_count || given.max_count > LAUNCH_LIMIT {
         return Err(bad(format!(
@@ -55,10 +59,10 @@ pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let security_groups = chosen_groups(work, &subnet, &given)?;
     let new = new_tags(work, "instance")?;
     let attributes = launch_attributes(&work.request.input);
-    let reservation_id = new_id(work, "r");
+    let reservation_id = new_id(work.draws, "r");
     let mut launched = Vec::new();
     for _ in 0..given.max_count {
-        let id = new_id(work, "i");
+        let id = new_id(work.draws, "i");
         let Some(IpAddr::V4(address)) = work.take_address(&subnet.id, &id) else {
             // As many as there is room for, if that is enough.
             if launched.len() as i64 >= given.min_count {
@@ -104,7 +108,7 @@ pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// What an earlier call with this client token launched.
-fn launched_with(work: &Work<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
+fn launched_with(work: &OpContext<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
     let Some(token) = token else { return Vec::new() };
     let instances = work.region().instances.values();
     instances
@@ -113,7 +117,7 @@ fn launched_with(work: &Work<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
         .collect()
 }
 
-fn chosen_subnet(work: &Work<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiError> {
+fn chosen_subnet(work: &OpContext<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiError> {
     let given = &work.request.input;
     let region = work.region();
     if let Some(id) = id.or_else(|| given["NetworkInterfaces"][0]["SubnetId"].as_str()) {
@@ -135,7 +139,7 @@ fn chosen_subnet(work: &Work<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiEr
     }
 }
 
-fn chosen_groups(work: &Work<'_>, subnet: &Subnet, given: &RunInput) -> Result<Vec<String>, ApiError> {
+fn chosen_groups(work: &OpContext<'_>, subnet: &Subnet, given: &RunInput) -> Result<Vec<String>, ApiError> {
     let region = work.region();
     let mut ids = given.security_group_ids.clone();
     ids.extend(strings(&work.request.input["NetworkInterfaces"][0]["Groups"]));
