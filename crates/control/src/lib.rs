@@ -22,7 +22,7 @@ mod tagging;
 mod testing;
 mod waf;
 
-pub use api::context::{OpContext, Request};
+pub use api::context::Request;
 pub use elbv2::draining::{Drain, drains, finish_deregistration};
 pub use operate::{Outcome, is_read, operate, supported, supports};
 pub use ports::{Journal, JournalError, NothingObserved, Observations, Publish};

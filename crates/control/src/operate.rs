@@ -1,6 +1,6 @@
 //! The door: one operation in, an answer and perhaps a next state out.
 
-use crate::api::context::{OpContext, OperationSpec, Request};
+use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::ports::Observations;
 use crate::state::State;
 use crate::{acm, ec2, elbv2, iam, shield, sts, tagging, waf};
@@ -36,7 +36,7 @@ fn entry(service: Service, operation: &str) -> Option<&'static OperationSpec> {
 
 /// Whether the operation only reads.
 pub fn is_read(service: Service, operation: &str) -> bool {
-    entry(service, operation).is_some_and(|entry| entry.read)
+    entry(service, operation).is_some_and(|entry| matches!(entry.run, Operation::Read(_)))
 }
 
 /// Whether the operation is served.
@@ -64,18 +64,21 @@ pub fn operate(
         return Err(ApiError::sender("InvalidAction", text));
     };
     check_region(request.region)?;
-    let mut work = OpContext::new(request, observations, draws, state);
-    let answer = (entry.run)(&mut work)?;
-    debug_assert!(
-        !(entry.read && work.has_changed()),
-        "{} says it only reads",
-        entry.name
-    );
-    let next = (work.has_changed() && !entry.read).then(|| {
-        work.state.grow();
-        work.state
-    });
-    Ok(Outcome { answer, next })
+    let view = View::new(request, observations, state);
+    match entry.run {
+        Operation::Read(run) => Ok(Outcome {
+            answer: run(&view)?,
+            next: None,
+        }),
+        Operation::Write(run) => {
+            let mut tx = Tx::new(view, draws);
+            let answer = run(&mut tx)?;
+            Ok(Outcome {
+                answer,
+                next: tx.next(),
+            })
+        }
+    }
 }
 
 /// A region's name becomes part of ARNs, host names and row keys.

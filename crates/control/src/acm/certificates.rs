@@ -4,7 +4,7 @@ use crate::Region;
 use crate::acm::lookup::users;
 use crate::acm::pem;
 use crate::acm::records::{Bundle, Certificate, Facts};
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::records::Tags;
 use base64::Engine as _;
 use forebay_awswire::ApiError;
@@ -31,9 +31,9 @@ struct ArnInput {
     certificate_arn: String,
 }
 
-fn certificate(work: &OpContext<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
-    work.region().certificates.get(arn).cloned().ok_or_else(|| {
-        let account = work.request.account;
+fn certificate(view: &View<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
+    view.region().certificates.get(arn).cloned().ok_or_else(|| {
+        let account = view.request.account;
         error(
             "ResourceNotFoundException",
             format!("Could not find certificate {arn} in account {account}."),
@@ -41,8 +41,8 @@ fn certificate(work: &OpContext<'_>, arn: &str) -> Result<Arc<Certificate>, ApiE
     })
 }
 
-fn new_arn(work: &mut OpContext<'_>) -> String {
-    let digits = work.draws.hex(32);
+fn new_arn(tx: &mut Tx<'_>) -> String {
+    let digits = tx.draws.hex(32);
     let id = [
         &digits[..8],
         &digits[8..12],
@@ -53,7 +53,7 @@ fn new_arn(work: &mut OpContext<'_>) -> String {
     .join("-");
     format!(
         "arn:aws:acm:{}:{}:certificate/{id}",
-        work.request.region, work.request.account
+        tx.request.region, tx.request.account
     )
 }
 
@@ -87,8 +87,8 @@ fn stored_tags(region: &Region, arn: &str) -> Tags {
         .unwrap_or_default()
 }
 
-fn put_tags(work: &mut OpContext<'_>, arn: &str, tags: Tags) {
-    let region = work.region_mut();
+fn put_tags(tx: &mut Tx<'_>, arn: &str, tags: Tags) {
+    let region = tx.region_mut();
     region.tags.remove(arn);
     if !tags.is_empty() {
         region.tags.insert(arn.to_owned(), Arc::new(tags));
@@ -106,8 +106,8 @@ struct ImportInput {
     tags: Value,
 }
 
-pub(crate) fn import(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: ImportInput = work.input()?;
+pub(crate) fn import(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: ImportInput = tx.input()?;
     let text = |blob: &str| {
         let bytes = base64::engine::general_purpose::STANDARD.decode(blob).ok()?;
         String::from_utf8(bytes).ok()
@@ -127,16 +127,16 @@ pub(crate) fn import(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         (None, _) => return Err(validation(pem::Refused::Certificate.to_string())),
         (_, None) => return Err(validation(pem::Refused::Key.to_string())),
     };
-    if facts.not_after < work.request.now.seconds() {
+    if facts.not_after < tx.request.now.seconds() {
         return Err(validation("The certificate has expired."));
     }
-    if facts.not_before > work.request.now.seconds() {
+    if facts.not_before > tx.request.now.seconds() {
         return Err(validation("The certificate is not valid yet."));
     }
-    let now = work.request.now;
+    let now = tx.request.now;
     let (arn, created) = match &given.certificate_arn {
         Some(arn) => {
-            let old = certificate(work, arn)?;
+            let old = certificate(tx, arn)?;
             if old.imported.is_none() {
                 return Err(validation("Only imported certificates can be imported again."));
             }
@@ -145,9 +145,9 @@ pub(crate) fn import(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             }
             (arn.clone(), old.created)
         }
-        None => (new_arn(work), now),
+        None => (new_arn(tx), now),
     };
-    let tags = read_tags(&given.tags, stored_tags(work.region(), &arn))?;
+    let tags = read_tags(&given.tags, stored_tags(tx.region(), &arn))?;
     let record = Certificate {
         arn: arn.clone(),
         domain: facts.domain.clone(),
@@ -160,10 +160,8 @@ pub(crate) fn import(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         token: None,
         logged: false,
     };
-    work.region_mut()
-        .certificates
-        .insert(arn.clone(), Arc::new(record));
-    put_tags(work, &arn, tags);
+    tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
+    put_tags(tx, &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
@@ -202,8 +200,8 @@ fn check_domain(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-pub(crate) fn request(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: RequestInput = work.input()?;
+pub(crate) fn request(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: RequestInput = tx.input()?;
     let mut names = vec![given.domain_name.clone()];
     for name in &given.subject_alternative_names {
         if !names.contains(name) {
@@ -211,19 +209,19 @@ pub(crate) fn request(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         }
     }
     names.iter().try_for_each(|name| check_domain(name))?;
-    let again = work.region().certificates.values().find(|other| {
+    let again = tx.region().certificates.values().find(|other| {
         given.idempotency_token.is_some() && other.token == given.idempotency_token && other.names == names
     });
     if let Some(same) = again {
         return Ok(json!({"CertificateArn": same.arn}));
     }
     let tags = read_tags(&given.tags, Tags::new())?;
-    let arn = new_arn(work);
+    let arn = new_arn(tx);
     let record = Certificate {
         arn: arn.clone(),
         domain: given.domain_name,
         names,
-        created: work.request.now,
+        created: tx.request.now,
         imported: None,
         issued: None,
         validation: Some(given.validation_method.unwrap_or_else(|| "EMAIL".to_owned())),
@@ -231,17 +229,15 @@ pub(crate) fn request(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         token: given.idempotency_token,
         logged: given.options["CertificateTransparencyLoggingPreference"] != "DISABLED",
     };
-    work.region_mut()
-        .certificates
-        .insert(arn.clone(), Arc::new(record));
-    put_tags(work, &arn, tags);
+    tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
+    put_tags(tx, &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
-fn status(work: &OpContext<'_>, certificate: &Certificate) -> &'static str {
+fn status(view: &View<'_>, certificate: &Certificate) -> &'static str {
     match &certificate.issued {
         None => "PENDING_VALIDATION",
-        Some((_, facts)) if facts.not_after < work.request.now.seconds() => "EXPIRED",
+        Some((_, facts)) if facts.not_after < view.request.now.seconds() => "EXPIRED",
         Some(_) => "ISSUED",
     }
 }
@@ -250,16 +246,16 @@ fn seconds(at: forebay_units::Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    let certificate = certificate(work, &arn)?;
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    let certificate = certificate(view, &arn)?;
     let mut detail = json!({
         "CertificateArn": arn,
         "DomainName": certificate.domain,
         "SubjectAlternativeNames": certificate.names,
         "CreatedAt": seconds(certificate.created),
-        "Status": status(work, &certificate),
-        "InUseBy": users(work.region(), &arn),
+        "Status": status(view, &certificate),
+        "InUseBy": users(view.region(), &arn),
         "Options": {
             "CertificateTransparencyLoggingPreference": if certificate.logged { "ENABLED" } else { "DISABLED" },
         },
@@ -307,9 +303,9 @@ fn add_request(detail: &mut Value, certificate: &Certificate) {
     detail["DomainValidationOptions"] = options.collect();
 }
 
-pub(crate) fn fetch(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    let certificate = certificate(work, &arn)?;
+pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    let certificate = certificate(view, &arn)?;
     let Some((
         Bundle {
             certificate, chain, ..
@@ -336,8 +332,8 @@ struct ListInput {
     next_token: Option<String>,
 }
 
-pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: ListInput = work.input()?;
+pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: ListInput = view.input()?;
     let key_types = given.includes["keyTypes"].as_array();
     let algorithm = |certificate: &Certificate| match &certificate.issued {
         Some((_, facts)) => Some(facts.key_algorithm.clone()),
@@ -354,10 +350,10 @@ pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             || given
                 .certificate_statuses
                 .iter()
-                .any(|wanted| wanted == status(work, certificate)))
+                .any(|wanted| wanted == status(view, certificate)))
     };
     let token = given.next_token.unwrap_or_default();
-    let mut rest = work
+    let mut rest = view
         .region()
         .certificates
         .values()
@@ -369,10 +365,10 @@ pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             "CertificateArn": certificate.arn,
             "DomainName": certificate.domain,
             "SubjectAlternativeNameSummaries": certificate.names,
-            "Status": status(work, certificate),
+            "Status": status(view, certificate),
             "Type": if certificate.imported.is_some() { "IMPORTED" } else { "AMAZON_ISSUED" },
             "KeyAlgorithm": algorithm(certificate),
-            "InUse": !users(work.region(), &certificate.arn).is_empty(),
+            "InUse": !users(view.region(), &certificate.arn).is_empty(),
             "RenewalEligibility": "INELIGIBLE",
             "CreatedAt": seconds(certificate.created),
         });
@@ -391,17 +387,17 @@ pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    certificate(work, &arn)?;
-    if !users(work.region(), &arn).is_empty() {
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let arn = tx.input::<ArnInput>()?.certificate_arn;
+    certificate(tx, &arn)?;
+    if !users(tx.region(), &arn).is_empty() {
         return Err(error(
             "ResourceInUseException",
             format!("Certificate {arn} is in use."),
         ));
     }
-    work.region_mut().certificates.remove(&arn);
-    put_tags(work, &arn, Tags::new());
+    tx.region_mut().certificates.remove(&arn);
+    put_tags(tx, &arn, Tags::new());
     Ok(json!({}))
 }
 
@@ -413,19 +409,19 @@ struct TagsInput {
     tags: Value,
 }
 
-pub(crate) fn add_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = work.input()?;
-    certificate(work, &given.certificate_arn)?;
-    let tags = read_tags(&given.tags, stored_tags(work.region(), &given.certificate_arn))?;
-    put_tags(work, &given.certificate_arn, tags);
+pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = tx.input()?;
+    certificate(tx, &given.certificate_arn)?;
+    let tags = read_tags(&given.tags, stored_tags(tx.region(), &given.certificate_arn))?;
+    put_tags(tx, &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
 /// A tag given with a value is removed only if it has that value.
-pub(crate) fn remove_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = work.input()?;
-    certificate(work, &given.certificate_arn)?;
-    let mut tags = stored_tags(work.region(), &given.certificate_arn);
+pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = tx.input()?;
+    certificate(tx, &given.certificate_arn)?;
+    let mut tags = stored_tags(tx.region(), &given.certificate_arn);
     for tag in given.tags.as_array().into_iter().flatten() {
         let key = tag["Key"].as_str().unwrap_or_default();
         if tag["Value"]
@@ -435,14 +431,14 @@ pub(crate) fn remove_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             tags.remove(key);
         }
     }
-    put_tags(work, &given.certificate_arn, tags);
+    put_tags(tx, &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    certificate(work, &arn)?;
-    let tags = stored_tags(work.region(), &arn);
+pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    certificate(view, &arn)?;
+    let tags = stored_tags(view.region(), &arn);
     let shown: Vec<Value> = tags
         .iter()
         .map(|(key, value)| json!({"Key": key, "Value": value}))
@@ -457,9 +453,9 @@ struct OptionsInput {
     options: Value,
 }
 
-pub(crate) fn update_options(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: OptionsInput = work.input()?;
-    let mut kept = certificate(work, &given.certificate_arn)?;
+pub(crate) fn update_options(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: OptionsInput = tx.input()?;
+    let mut kept = certificate(tx, &given.certificate_arn)?;
     if kept.imported.is_some() {
         return Err(error(
             "InvalidStateException",
@@ -469,6 +465,6 @@ pub(crate) fn update_options(work: &mut OpContext<'_>) -> Result<Value, ApiError
     if let Some(preference) = given.options["CertificateTransparencyLoggingPreference"].as_str() {
         Arc::make_mut(&mut kept).logged = preference != "DISABLED";
     }
-    work.region_mut().certificates.insert(given.certificate_arn, kept);
+    tx.region_mut().certificates.insert(given.certificate_arn, kept);
     Ok(json!({}))
 }

@@ -1,17 +1,17 @@
 //! Finding certificates, and who uses them.
 
-use crate::api::context::OpContext;
+use crate::api::context::View;
 use crate::elbv2::records::Listener;
 use crate::tables::Region;
 
 /// Whether a certificate with that ARN is there.
-pub(crate) fn knows(work: &OpContext<'_>, arn: &str) -> bool {
-    work.region().certificates.contains_key(arn)
+pub(crate) fn knows(view: &View<'_>, arn: &str) -> bool {
+    view.region().certificates.contains_key(arn)
 }
 
 /// Whether it was requested and nobody has issued it: it has no key to serve with.
-pub(crate) fn is_pending(work: &OpContext<'_>, arn: &str) -> bool {
-    let certificates = &work.region().certificates;
+pub(crate) fn is_pending(view: &View<'_>, arn: &str) -> bool {
+    let certificates = &view.region().certificates;
     certificates
         .get(arn)
         .is_some_and(|certificate| certificate.issued.is_none())

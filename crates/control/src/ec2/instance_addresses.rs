@@ -1,7 +1,7 @@
 //! Instances found by id, and what happens to them besides their operations: their address follows their tag, and those that were
 //! terminated long ago are forgotten.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::ec2::errors::{bad, error};
 use crate::ec2::records::Instance;
 use crate::own_tags::addresses::OF_INSTANCE;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 
 /// Forgets instances that were terminated long ago.
-pub(crate) fn bury(work: &mut OpContext<'_>) {
-    let now = work.request.now;
+pub(crate) fn bury(tx: &mut Tx<'_>) {
+    let now = tx.request.now;
     let long_ago = |instance: &Arc<Instance>| instance.terminated.is_some_and(|at| now.since(at) > AFTERLIFE);
-    let gone: Vec<String> = work
+    let gone: Vec<String> = tx
         .region()
         .instances
         .values()
@@ -26,7 +26,7 @@ pub(crate) fn bury(work: &mut OpContext<'_>) {
         .map(|instance| instance.id.clone())
         .collect();
     for id in gone {
-        let region = work.region_mut();
+        let region = tx.region_mut();
         region.instances.remove(&id);
         region.tags.remove(&id);
         let targets: Vec<String> = region
@@ -42,11 +42,11 @@ pub(crate) fn bury(work: &mut OpContext<'_>) {
 }
 
 /// Brings an instance's address in line with its tag: what the tag says, else what it holds of the pool.
-pub(crate) fn readdress(work: &mut OpContext<'_>, id: &str) -> Result<(), ApiError> {
-    let Some(mut instance) = work.region().instances.get(id).cloned() else {
+pub(crate) fn readdress(tx: &mut Tx<'_>, id: &str) -> Result<(), ApiError> {
+    let Some(mut instance) = tx.region().instances.get(id).cloned() else {
         return Ok(());
     };
-    let told = work
+    let told = tx
         .region()
         .tags
         .get(id)
@@ -55,11 +55,11 @@ pub(crate) fn readdress(work: &mut OpContext<'_>, id: &str) -> Result<(), ApiErr
         Some(text) => text
             .parse()
             .map_err(|_| bad(format!("The tag {OF_INSTANCE} is no IPv4 address: '{text}'")))?,
-        None => held(work.region(), id).unwrap_or(instance.address),
+        None => held(tx.region(), id).unwrap_or(instance.address),
     };
     if address != instance.address {
         Arc::make_mut(&mut instance).address = address;
-        work.region_mut().instances.insert(id.to_owned(), instance);
+        tx.region_mut().instances.insert(id.to_owned(), instance);
     }
     Ok(())
 }
@@ -74,9 +74,9 @@ pub(crate) fn held(region: &Region, id: &str) -> Option<Ipv4Addr> {
 }
 
 /// Instances that are still described: those terminated a while ago are gone, though a later write removes them.
-pub(crate) fn alive<'a>(work: &'a OpContext<'_>) -> impl Iterator<Item = &'a Arc<Instance>> {
-    let now = work.request.now;
-    let instances = work.region().instances.values();
+pub(crate) fn alive<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Arc<Instance>> {
+    let now = view.request.now;
+    let instances = view.region().instances.values();
     instances.filter(move |instance| instance.terminated.is_none_or(|at| now.since(at) <= AFTERLIFE))
 }
 

@@ -1,6 +1,6 @@
 //! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::ec2::errors::{bad, error, missing, no_group};
 use crate::ec2::instance_addresses::instance;
 use crate::ec2::instance_view::own_image;
@@ -39,9 +39,9 @@ fn plain(name: &str) -> Option<(&'static str, Value)> {
     Some(found)
 }
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: AttributeInput = input(work)?;
-    let instance = instance(work.region(), &given.instance_id)?;
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(view)?;
+    let instance = instance(view.region(), &given.instance_id)?;
     let name = given.attribute.ok_or_else(|| missing("Attribute"))?;
     let (member, value) = match name.as_str() {
         "instanceType" => ("InstanceType", json!({"Value": instance.instance_type})),
@@ -72,14 +72,14 @@ pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     Ok(json!({"InstanceId": instance.id, member: value}))
 }
 
-pub(crate) fn modify(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: AttributeInput = input(work)?;
-    let mut kept = instance(work.region(), &given.instance_id)?;
-    let asked = work.request.input.clone();
+pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(tx)?;
+    let mut kept = instance(tx.region(), &given.instance_id)?;
+    let asked = tx.request.input.clone();
     let groups = strings(&asked["Groups"]);
     if let Some(id) = groups
         .iter()
-        .find(|id| !work.region().security_groups.contains_key(*id))
+        .find(|id| !tx.region().security_groups.contains_key(*id))
     {
         return Err(no_group(id));
     }
@@ -122,7 +122,7 @@ pub(crate) fn modify(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             _ => return Err(bad(format!("Value ({name}) for parameter attribute is invalid."))),
         }
     }
-    work.region_mut().instances.insert(given.instance_id, kept);
+    tx.region_mut().instances.insert(given.instance_id, kept);
     Ok(json!({}))
 }
 
@@ -142,8 +142,8 @@ const CREDITS: Listing = Listing {
 };
 
 /// Of burstable types only, as in AWS.
-pub(crate) fn describe_credits(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let instances = work
+pub(crate) fn describe_credits(view: &View<'_>) -> Result<Value, ApiError> {
+    let instances = view
         .region()
         .instances
         .values()
@@ -159,7 +159,7 @@ pub(crate) fn describe_credits(work: &mut OpContext<'_>) -> Result<Value, ApiErr
             json!({"InstanceId": instance.id, "CpuCredits": credits}),
         )
     };
-    CREDITS.list(work, instances.map(item).collect())
+    CREDITS.list(view, instances.map(item).collect())
 }
 
 const TYPES: Listing = Listing {
@@ -181,7 +181,7 @@ const SIZES: [(&str, i64, i64); 8] = [
 ];
 const FAMILIES: [&str; 7] = ["t2", "t3", "t3a", "m5", "m6i", "c5", "c6i"];
 
-pub(crate) fn describe_types(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_types(view: &View<'_>) -> Result<Value, ApiError> {
     let sizes = FAMILIES
         .iter()
         .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
@@ -212,7 +212,7 @@ pub(crate) fn describe_types(work: &mut OpContext<'_>) -> Result<Value, ApiError
         });
         Item::new(&name, value)
     });
-    TYPES.list(work, items.collect())
+    TYPES.list(view, items.collect())
 }
 
 const IMAGES: Listing = Listing {
@@ -222,11 +222,11 @@ const IMAGES: Listing = Listing {
 };
 
 /// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
-pub(crate) fn describe_images(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let mut ids = strings(&work.request.input["ImageIds"]);
+pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
+    let mut ids = strings(&view.request.input["ImageIds"]);
     ids.retain(|id| id.starts_with("ami-"));
     if ids.is_empty() {
-        ids.push(own_image(work.request.region));
+        ids.push(own_image(view.request.region));
     }
     let items = ids.iter().map(|id| {
         let value = json!({
@@ -239,7 +239,7 @@ pub(crate) fn describe_images(work: &mut OpContext<'_>) -> Result<Value, ApiErro
             "EnaSupport": true,
             "Hypervisor": "xen",
             "ImageType": "machine",
-            "OwnerId": work.request.account,
+            "OwnerId": view.request.account,
             "ProductCodes": [],
             "Public": true,
             "RootDeviceName": "/dev/xvda",
@@ -250,7 +250,7 @@ pub(crate) fn describe_images(work: &mut OpContext<'_>) -> Result<Value, ApiErro
         });
         Item::new(id, value)
     });
-    IMAGES.list(work, items.collect())
+    IMAGES.list(view, items.collect())
 }
 
 const VOLUMES: Listing = Listing {
@@ -260,6 +260,6 @@ const VOLUMES: Listing = Listing {
 };
 
 /// There are no volumes: an instance has no disk of ours.
-pub(crate) fn describe_volumes(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    VOLUMES.list(work, Vec::new())
+pub(crate) fn describe_volumes(view: &View<'_>) -> Result<Value, ApiError> {
+    VOLUMES.list(view, Vec::new())
 }

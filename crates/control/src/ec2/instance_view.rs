@@ -1,6 +1,6 @@
 //! Instances as answers show them.
 
-use crate::api::context::OpContext;
+use crate::api::context::View;
 use crate::api::tagging::tags_value;
 use crate::ec2::interfaces::inside;
 use crate::ec2::listing::Item;
@@ -29,11 +29,11 @@ pub(crate) fn state_value(state: &str) -> Value {
 }
 
 /// Why an instance is as it is: somebody stopped it, or its image is nobody's and it never boots. Our own image says that itself.
-fn state_reason(work: &OpContext<'_>, instance: &Instance) -> Option<Value> {
+fn state_reason(view: &View<'_>, instance: &Instance) -> Option<Value> {
     let (code, message) = if ["stopped", "terminated"].contains(&instance.state.as_str()) {
         let code = "Client.UserInitiatedShutdown";
         (code, format!("{code}: User initiated shutdown"))
-    } else if instance.image_id == own_image(work.request.region) {
+    } else if instance.image_id == own_image(view.request.region) {
         return None;
     } else {
         let image = &instance.image_id;
@@ -46,13 +46,13 @@ fn state_reason(work: &OpContext<'_>, instance: &Instance) -> Option<Value> {
     Some(json!({"Code": code, "Message": message}))
 }
 
-fn private_name(work: &OpContext<'_>, instance: &Instance) -> String {
+fn private_name(view: &View<'_>, instance: &Instance) -> String {
     let dashed = instance.address.to_string().replace('.', "-");
-    format!("ip-{dashed}.{}.compute.internal", work.request.region)
+    format!("ip-{dashed}.{}.compute.internal", view.request.region)
 }
 
-pub(crate) fn shown(work: &OpContext<'_>, instance: &Arc<Instance>) -> Value {
-    let region = work.region();
+pub(crate) fn shown(view: &View<'_>, instance: &Arc<Instance>) -> Value {
+    let region = view.region();
     let groups: Vec<Value> = instance
         .security_groups
         .iter()
@@ -87,7 +87,7 @@ pub(crate) fn shown(work: &OpContext<'_>, instance: &Arc<Instance>) -> Value {
         },
         "Tags": tags_value(region, &instance.id),
     });
-    if let Some(reason) = state_reason(work, instance) {
+    if let Some(reason) = state_reason(view, instance) {
         value["StateReason"] = reason;
     }
     if let Some(name) = &instance.key_name {
@@ -95,7 +95,7 @@ pub(crate) fn shown(work: &OpContext<'_>, instance: &Arc<Instance>) -> Value {
     }
     if instance.state != "terminated" {
         value["PrivateIpAddress"] = json!(instance.address.to_string());
-        value["PrivateDnsName"] = json!(private_name(work, instance));
+        value["PrivateDnsName"] = json!(private_name(view, instance));
         value["SubnetId"] = json!(instance.subnet_id);
         value["VpcId"] = json!(instance.vpc_id);
         value["SecurityGroups"] = json!(groups);
@@ -104,19 +104,19 @@ pub(crate) fn shown(work: &OpContext<'_>, instance: &Arc<Instance>) -> Value {
             .get("sourceDestCheck")
             .cloned()
             .unwrap_or(json!(true));
-        value["NetworkInterfaces"] = json!([inside(work, instance)]);
+        value["NetworkInterfaces"] = json!([inside(view, instance)]);
     }
     value
 }
 
-pub(crate) fn reservation(work: &OpContext<'_>, id: &str, instances: &[Arc<Instance>]) -> Value {
-    let shown: Vec<Value> = instances.iter().map(|instance| shown(work, instance)).collect();
-    json!({"ReservationId": id, "OwnerId": work.request.account, "Groups": [], "Instances": shown})
+pub(crate) fn reservation(view: &View<'_>, id: &str, instances: &[Arc<Instance>]) -> Value {
+    let shown: Vec<Value> = instances.iter().map(|instance| shown(view, instance)).collect();
+    json!({"ReservationId": id, "OwnerId": view.request.account, "Groups": [], "Instances": shown})
 }
 
-pub(crate) fn item(work: &OpContext<'_>, instance: &Arc<Instance>, value: Value) -> Item {
+pub(crate) fn item(view: &View<'_>, instance: &Arc<Instance>, value: Value) -> Item {
     Item::new(&instance.id, value)
         .fact("launch-time", timestamp(instance.launched.0 as f64 / 1e6))
-        .fact("owner-id", work.request.account)
+        .fact("owner-id", view.request.account)
         .fact("reservation-id", &instance.reservation_id)
 }

@@ -1,6 +1,6 @@
 //! Instances. One is an address in its subnet's slice of the pool: the user runs a process there.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::ec2::addresses::release_all;
 use crate::ec2::errors::error;
 use crate::ec2::instance_addresses::{alive, held, instance};
@@ -25,17 +25,17 @@ const STATUS_LISTING: Listing = Listing {
     ..LISTING
 };
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let items = alive(work)
-        .map(|instance| item(work, instance, shown(work, instance)))
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let items = alive(view)
+        .map(|instance| item(view, instance, shown(view, instance)))
         .collect();
-    let mut listed = LISTING.list(work, items)?;
+    let mut listed = LISTING.list(view, items)?;
     // One reservation per launch, in the order of their first instances.
     let mut reservations: Vec<(String, Vec<Arc<Instance>>)> = Vec::new();
     for value in listed["Instances"].as_array().into_iter().flatten() {
         let Some(instance) = value["InstanceId"]
             .as_str()
-            .and_then(|id| work.region().instances.get(id))
+            .and_then(|id| view.region().instances.get(id))
         else {
             continue;
         };
@@ -49,16 +49,16 @@ pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     }
     let shown: Vec<Value> = reservations
         .iter()
-        .map(|(id, members)| reservation(work, id, members))
+        .map(|(id, members)| reservation(view, id, members))
         .collect();
     let next = listed["NextToken"].take();
     Ok(json!({"Reservations": shown, "NextToken": next}))
 }
 
 /// Only running instances, unless all are asked for. An instance is an address: its system is always well.
-pub(crate) fn describe_status(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let all = work.request.input["IncludeAllInstances"] == true;
-    let instances = alive(work).filter(|instance| all || instance.state == "running");
+pub(crate) fn describe_status(view: &View<'_>) -> Result<Value, ApiError> {
+    let all = view.request.input["IncludeAllInstances"] == true;
+    let instances = alive(view).filter(|instance| all || instance.state == "running");
     let items = instances.map(|instance| {
         let status = if instance.state == "running" {
             "ok"
@@ -79,34 +79,34 @@ pub(crate) fn describe_status(work: &mut OpContext<'_>) -> Result<Value, ApiErro
             "InstanceStatus": summary,
             "SystemStatus": summary,
         });
-        item(work, instance, value)
+        item(view, instance, value)
     });
-    STATUS_LISTING.list(work, items.collect())
+    STATUS_LISTING.list(view, items.collect())
 }
 
-pub(crate) fn start(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    change(work, "StartingInstances", "running", &["stopped", "running"])
+pub(crate) fn start(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    change(tx, "StartingInstances", "running", &["stopped", "running"])
 }
 
-pub(crate) fn stop(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    change(work, "StoppingInstances", "stopped", &["running", "stopped"])
+pub(crate) fn stop(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    change(tx, "StoppingInstances", "stopped", &["running", "stopped"])
 }
 
-pub(crate) fn terminate(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
+pub(crate) fn terminate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     change(
-        work,
+        tx,
         "TerminatingInstances",
         "terminated",
         &["running", "stopped", "terminated"],
     )
 }
 
-fn change(work: &mut OpContext<'_>, member: &str, to: &str, from: &[&str]) -> Result<Value, ApiError> {
-    let _: Value = input(work)?;
-    let ids: BTreeSet<String> = strings(&work.request.input["InstanceIds"]).into_iter().collect();
+fn change(tx: &mut Tx<'_>, member: &str, to: &str, from: &[&str]) -> Result<Value, ApiError> {
+    let _: Value = input(tx)?;
+    let ids: BTreeSet<String> = strings(&tx.request.input["InstanceIds"]).into_iter().collect();
     let mut changes = Vec::new();
     for id in &ids {
-        let mut instance = instance(work.region(), id)?;
+        let mut instance = instance(tx.region(), id)?;
         if !from.contains(&instance.state.as_str()) {
             let text = format!(
                 "The instance '{id}' is not in a state from which it can be {to}: it is {}.",
@@ -136,13 +136,13 @@ fn change(work: &mut OpContext<'_>, member: &str, to: &str, from: &[&str]) -> Re
         let changed = Arc::make_mut(&mut instance);
         changed.state = to.to_owned();
         if to == "terminated" {
-            changed.terminated = Some(work.request.now);
-            release_all(work, changed);
-            if let Some(address) = held(work.region(), id) {
-                work.free_address(IpAddr::V4(address));
+            changed.terminated = Some(tx.request.now);
+            release_all(tx, changed);
+            if let Some(address) = held(tx.region(), id) {
+                tx.free_address(IpAddr::V4(address));
             }
         }
-        work.region_mut().instances.insert(id.clone(), instance);
+        tx.region_mut().instances.insert(id.clone(), instance);
     }
     Ok(json!({ member: changes }))
 }

@@ -1,6 +1,6 @@
 //! What all describes share: ids, filters, tags and pages.
 
-use crate::api::context::OpContext;
+use crate::api::context::View;
 use crate::ec2::errors::{bad, error};
 use crate::own_tags::names::wrong_name;
 use crate::records::Tags;
@@ -138,8 +138,8 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// The items asked for, in the order of their ids.
-    pub(crate) fn list(&self, work: &OpContext<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
-        let (items, next) = self.select(work, items)?;
+    pub(crate) fn list(&self, view: &View<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
+        let (items, next) = self.select(view, items)?;
         let values: Vec<Value> = items.into_iter().map(|item| item.value).collect();
         let mut answer = json!({ self.member: values });
         if let Some(token) = next {
@@ -148,13 +148,9 @@ impl Listing {
         Ok(answer)
     }
 
-    fn select(
-        &self,
-        work: &OpContext<'_>,
-        mut items: Vec<Item>,
-    ) -> Result<(Vec<Item>, Option<String>), ApiError> {
-        let asked: Asked = input(work)?;
-        let ids = strings(&work.request.input[self.ids]);
+    fn select(&self, view: &View<'_>, mut items: Vec<Item>) -> Result<(Vec<Item>, Option<String>), ApiError> {
+        let asked: Asked = input(view)?;
+        let ids = strings(&view.request.input[self.ids]);
         let places = places(self.member);
         let known = |name: &str| {
             name.starts_with("tag:") || ["tag-key", "tag-value"].contains(&name) || places.contains_key(name)
@@ -191,12 +187,12 @@ impl Listing {
 }
 
 /// The input in the operation's own words; a dry run ends here.
-pub(crate) fn input<T: serde::de::DeserializeOwned>(work: &OpContext<'_>) -> Result<T, ApiError> {
-    if work.request.input.get("DryRun") == Some(&Value::Bool(true)) {
+pub(crate) fn input<T: serde::de::DeserializeOwned>(view: &View<'_>) -> Result<T, ApiError> {
+    if view.request.input.get("DryRun") == Some(&Value::Bool(true)) {
         let text = "Request would have succeeded, but DryRun flag is set.";
         return Err(error("DryRunOperation", text).with_status(412));
     }
-    serde_json::from_value(work.request.input.clone())
+    serde_json::from_value(view.request.input.clone())
         .map_err(|cause| bad(format!("The request cannot be read: {cause}")))
 }
 
@@ -211,8 +207,8 @@ pub(crate) fn strings(list: &Value) -> Vec<String> {
 }
 
 /// The tags that a call gives to a new resource of that type.
-pub(crate) fn new_tags(work: &OpContext<'_>, resource_type: &str) -> Result<Tags, ApiError> {
-    let specifications = work.request.input["TagSpecifications"]
+pub(crate) fn new_tags(view: &View<'_>, resource_type: &str) -> Result<Tags, ApiError> {
+    let specifications = view.request.input["TagSpecifications"]
         .as_array()
         .into_iter()
         .flatten();

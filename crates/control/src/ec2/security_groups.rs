@@ -1,6 +1,6 @@
 //! Security groups: create, delete, describe. Their rules are in `group_rules`.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
 use crate::ec2::errors::{bad, error, no_vpc};
@@ -29,8 +29,8 @@ struct CreateInput {
     vpc_id: Option<String>,
 }
 
-pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: CreateInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(tx)?;
     for (name, text) in [
         ("GroupName", &given.group_name),
         ("GroupDescription", &given.description),
@@ -53,7 +53,7 @@ pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             "The security group 'default' is reserved",
         ));
     }
-    let region = work.region();
+    let region = tx.region();
     let vpc_id = match given.vpc_id {
         Some(id) if region.vpcs.contains_key(&id) => id,
         Some(id) => return Err(no_vpc(&id)),
@@ -73,8 +73,8 @@ pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         );
         return Err(error("InvalidGroup.Duplicate", text));
     }
-    let new = new_tags(work, "security-group")?;
-    let (id, rule_id) = (new_id(work.draws, "sg"), new_id(work.draws, "sgr"));
+    let new = new_tags(tx, "security-group")?;
+    let (id, rule_id) = (new_id(tx.draws, "sg"), new_id(tx.draws, "sgr"));
     let group = SecurityGroup {
         id: id.clone(),
         vpc_id,
@@ -91,17 +91,17 @@ pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         peer: Peer::Cidr4("0.0.0.0/0".to_owned()),
         description: None,
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.group_rules.insert(rule.id.clone(), Arc::new(rule));
     region.security_groups.insert(id.clone(), Arc::new(group));
     put_tags(region, &id, new);
-    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(work, &id), "Tags": tags_value(work.region(), &id)}))
+    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(tx, &id), "Tags": tags_value(tx.region(), &id)}))
 }
 
-fn arn(work: &OpContext<'_>, id: &str) -> String {
+fn arn(view: &View<'_>, id: &str) -> String {
     format!(
         "arn:aws:ec2:{}:{}:security-group/{id}",
-        work.request.region, work.request.account
+        view.request.region, view.request.account
     )
 }
 
@@ -112,9 +112,9 @@ struct DeleteInput {
     group_name: Option<String>,
 }
 
-pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: DeleteInput = input(work)?;
-    let region = work.region();
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: DeleteInput = input(tx)?;
+    let region = tx.region();
     let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
     if group.name == "default" {
         let text = format!(
@@ -142,13 +142,13 @@ pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             format!("resource {id} has a dependent object"),
         ));
     }
-    forget(work.region_mut(), id);
+    forget(tx.region_mut(), id);
     Ok(json!({"Return": true, "GroupId": id}))
 }
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let names = strings(&work.request.input["GroupNames"]);
-    let region = work.region();
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let names = strings(&view.request.input["GroupNames"]);
+    let region = view.region();
     for name in &names {
         named(region, None, Some(name))?;
     }
@@ -156,11 +156,11 @@ pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         .security_groups
         .values()
         .filter(|group| names.is_empty() || names.contains(&group.name));
-    LISTING.list(work, groups.map(|group| item(work, group)).collect())
+    LISTING.list(view, groups.map(|group| item(view, group)).collect())
 }
 
-fn item(work: &OpContext<'_>, group: &SecurityGroup) -> Item {
-    let region = work.region();
+fn item(view: &View<'_>, group: &SecurityGroup) -> Item {
+    let region = view.region();
     let side = |egress: bool| -> Vec<&GroupRule> {
         let rules = region
             .group_rules
@@ -173,10 +173,10 @@ fn item(work: &OpContext<'_>, group: &SecurityGroup) -> Item {
         "GroupName": group.name,
         "Description": group.description,
         "VpcId": group.vpc_id,
-        "OwnerId": work.request.account,
-        "SecurityGroupArn": arn(work, &group.id),
-        "IpPermissions": permissions(work, &side(false)),
-        "IpPermissionsEgress": permissions(work, &side(true)),
+        "OwnerId": view.request.account,
+        "SecurityGroupArn": arn(view, &group.id),
+        "IpPermissions": permissions(view, &side(false)),
+        "IpPermissionsEgress": permissions(view, &side(true)),
         "Tags": tags_value(region, &group.id),
     });
     let peers = |egress: bool| {

@@ -1,7 +1,7 @@
 //! Tags of EC2's resources.
 
 use crate::Region;
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::ec2::errors::error;
 use crate::ec2::instance_addresses::readdress;
 use crate::ec2::listing::{Item, Listing, input, read_tag};
@@ -55,33 +55,33 @@ struct TagsInput {
     tags: Vec<Value>,
 }
 
-pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(tx)?;
     for id in &given.resources {
-        check_exists(work.region(), id)?;
-        let mut tags = stored(work.region(), id);
+        check_exists(tx.region(), id)?;
+        let mut tags = stored(tx.region(), id);
         for tag in &given.tags {
             read_tag(tag, &mut tags)?;
         }
-        put(work, id, tags);
-        readdress(work, id)?;
+        put(tx, id, tags);
+        readdress(tx, id)?;
     }
     Ok(json!({}))
 }
 
 /// Without tags all are deleted; a tag with a value is deleted only if it has that value.
-pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = input(work)?;
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(tx)?;
     for id in &given.resources {
-        let mut tags = stored(work.region(), id);
+        let mut tags = stored(tx.region(), id);
         tags.retain(|key, value| {
             let named = |tag: &Value| {
                 tag["Key"] == key.as_str() && tag.get("Value").is_none_or(|wanted| wanted == value.as_str())
             };
             !given.tags.is_empty() && !given.tags.iter().any(named)
         });
-        put(work, id, tags);
-        readdress(work, id)?;
+        put(tx, id, tags);
+        readdress(tx, id)?;
     }
     Ok(json!({}))
 }
@@ -94,25 +94,25 @@ fn stored(region: &Region, id: &str) -> Tags {
         .unwrap_or_default()
 }
 
-fn put(work: &mut OpContext<'_>, id: &str, tags: Tags) {
-    if tags == stored(work.region(), id) {
+fn put(tx: &mut Tx<'_>, id: &str, tags: Tags) {
+    if tags == stored(tx.region(), id) {
         return;
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.tags.remove(id);
     if !tags.is_empty() {
         region.tags.insert(id.to_owned(), Arc::new(tags));
     }
 }
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let mut items = Vec::new();
-    for (id, tags) in &work.region().tags {
+    for (id, tags) in &view.region().tags {
         let Some(kind) = resource_type(id) else { continue };
         for (key, value) in tags.iter() {
             let shown = json!({"Key": key, "Value": value, "ResourceId": id, "ResourceType": kind});
             items.push(Item::new(&format!("{id}/{key}"), shown));
         }
     }
-    LISTING.list(work, items)
+    LISTING.list(view, items)
 }

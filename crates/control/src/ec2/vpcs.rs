@@ -1,6 +1,6 @@
 //! VPCs, their attributes and their default network ACLs.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
 use crate::ec2::defaults::furnish;
@@ -43,8 +43,8 @@ struct CreateInput {
     amazon_provided_ipv6_cidr_block: bool,
 }
 
-pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: CreateInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(tx)?;
     let cidr = network(&given.cidr_block.ok_or_else(|| missing("CidrBlock"))?)?;
     if !(16..=28).contains(&cidr.prefix_len()) {
         return Err(error(
@@ -52,11 +52,11 @@ pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             format!("The CIDR '{cidr}' is invalid."),
         ));
     }
-    let new = new_tags(work, "vpc")?;
-    let id = new_id(work.draws, "vpc");
+    let new = new_tags(tx, "vpc")?;
+    let id = new_id(tx.draws, "vpc");
     let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
         // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
-        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(work.draws.below(1 << 24)) << 72;
+        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(tx.draws.below(1 << 24)) << 72;
         Ipv6Net::new_assert(bits.into(), 56)
     });
     let vpc = Vpc {
@@ -67,16 +67,16 @@ pub(crate) fn create(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         attributes: BTreeMap::new(),
     };
     let ids: Vec<String> = ["sg", "sgr", "sgr", "rtb", "rtbassoc"]
-        .map(|prefix| new_id(work.draws, prefix))
+        .map(|prefix| new_id(tx.draws, prefix))
         .into();
     let mut ids = ids.into_iter();
-    let region = work.region_mut();
+    let region = tx.region_mut();
     furnish(region, &id, "default VPC security group", &mut |_, _| {
         ids.next().unwrap_or_default()
     });
     region.vpcs.insert(id.clone(), Arc::new(vpc.clone()));
     put_tags(region, &id, new);
-    Ok(json!({"Vpc": shown(work, &vpc)}))
+    Ok(json!({"Vpc": shown(tx, &vpc)}))
 }
 
 /// Reads an IPv4 network; its host bits must be zero or are dropped, as AWS does.
@@ -90,46 +90,46 @@ pub(crate) fn network(text: &str) -> Result<Ipv4Net, ApiError> {
 }
 
 /// The id of the association of a VPC with its network of that IP version.
-fn association_id(work: &OpContext<'_>, vpc: &Vpc, version: u8) -> String {
+fn association_id(view: &View<'_>, vpc: &Vpc, version: u8) -> String {
     fixed_id(
-        work.request.region,
+        view.request.region,
         "vpc-cidr-assoc",
         &format!("{}/{version}", vpc.id),
     )
 }
 
-fn shown(work: &OpContext<'_>, vpc: &Vpc) -> Value {
+fn shown(view: &View<'_>, vpc: &Vpc) -> Value {
     let state = json!({"State": "associated"});
     let mut value = json!({
         "VpcId": vpc.id,
         "CidrBlock": vpc.cidr.to_string(),
         "CidrBlockAssociationSet": [{
-            "AssociationId": association_id(work, vpc, 4),
+            "AssociationId": association_id(view, vpc, 4),
             "CidrBlock": vpc.cidr.to_string(),
             "CidrBlockState": state,
         }],
-        "DhcpOptionsId": fixed_id(work.request.region, "dopt", "default"),
+        "DhcpOptionsId": fixed_id(view.request.region, "dopt", "default"),
         "InstanceTenancy": "default",
         "IsDefault": vpc.is_default,
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "State": "available",
-        "Tags": tags_value(work.region(), &vpc.id),
+        "Tags": tags_value(view.region(), &vpc.id),
     });
     if let Some(cidr) = vpc.ipv6_cidr {
         value["Ipv6CidrBlockAssociationSet"] = json!([{
-            "AssociationId": association_id(work, vpc, 6),
+            "AssociationId": association_id(view, vpc, 6),
             "Ipv6CidrBlock": cidr.to_string(),
             "Ipv6CidrBlockState": state,
-            "NetworkBorderGroup": work.request.region,
+            "NetworkBorderGroup": view.request.region,
             "Ipv6Pool": "Amazon",
         }]);
     }
     value
 }
 
-pub(crate) fn describe(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(work, vpc));
-    LISTING.list(work, work.region().vpcs.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(view, vpc));
+    LISTING.list(view, view.region().vpcs.values().map(item).collect())
 }
 
 #[derive(Deserialize)]
@@ -140,9 +140,9 @@ struct VpcInput {
     attribute: String,
 }
 
-pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let id = input::<VpcInput>(work)?.vpc_id;
-    let region = work.region();
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let id = input::<VpcInput>(tx)?.vpc_id;
+    let region = tx.region();
     region.vpcs.get(&id).ok_or_else(|| no_vpc(&id))?;
     let groups: Vec<_> = region
         .security_groups
@@ -166,7 +166,7 @@ pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     if depended {
         return Err(depended_on("vpc", &id));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for group in groups {
         forget(region, &group.id);
     }
@@ -179,9 +179,9 @@ pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: VpcInput = input(work)?;
-    let vpc = work
+pub(crate) fn describe_attribute(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(view)?;
+    let vpc = view
         .region()
         .vpcs
         .get(&given.vpc_id)
@@ -197,20 +197,20 @@ pub(crate) fn describe_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiE
     Ok(json!({"VpcId": vpc.id, *member: {"Value": value}}))
 }
 
-pub(crate) fn modify_attribute(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: VpcInput = input(work)?;
+pub(crate) fn modify_attribute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(tx)?;
     let mut vpc = Arc::clone(
-        work.region()
+        tx.region()
             .vpcs
             .get(&given.vpc_id)
             .ok_or_else(|| no_vpc(&given.vpc_id))?,
     );
     for (name, member, _) in ATTRIBUTES {
-        if let Some(value) = work.request.input[member]["Value"].as_bool() {
+        if let Some(value) = tx.request.input[member]["Value"].as_bool() {
             Arc::make_mut(&mut vpc).attributes.insert(name.to_owned(), value);
         }
     }
-    work.region_mut().vpcs.insert(given.vpc_id, vpc);
+    tx.region_mut().vpcs.insert(given.vpc_id, vpc);
     Ok(json!({}))
 }
 
@@ -221,16 +221,16 @@ const ACLS: Listing = Listing {
 };
 
 /// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
-pub(crate) fn describe_network_acls(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_network_acls(view: &View<'_>) -> Result<Value, ApiError> {
     let entry = |egress: bool, number: i64, action: &str| json!({"CidrBlock": "0.0.0.0/0", "Egress": egress, "Protocol": "-1", "RuleAction": action, "RuleNumber": number});
     let entries: Vec<Value> = [true, false]
         .into_iter()
         .flat_map(|egress| [entry(egress, 100, "allow"), entry(egress, 32767, "deny")])
         .collect();
-    let region = work.region();
-    let association = |subnet: &str| fixed_id(work.request.region, "aclassoc", subnet);
+    let region = view.region();
+    let association = |subnet: &str| fixed_id(view.request.region, "aclassoc", subnet);
     let item = |vpc: &Arc<Vpc>| {
-        let id = fixed_id(work.request.region, "acl", &vpc.id);
+        let id = fixed_id(view.request.region, "acl", &vpc.id);
         let subnets: Vec<String> = region
             .subnets
             .values()
@@ -244,12 +244,12 @@ pub(crate) fn describe_network_acls(work: &mut OpContext<'_>) -> Result<Value, A
             "NetworkAclId": id,
             "VpcId": vpc.id,
             "IsDefault": true,
-            "OwnerId": work.request.account,
+            "OwnerId": view.request.account,
             "Entries": entries,
             "Associations": associations.collect::<Vec<_>>(),
             "Tags": tags_value(region, &id),
         });
         Item::new(&id, value)
     };
-    ACLS.list(work, region.vpcs.values().map(item).collect())
+    ACLS.list(view, region.vpcs.values().map(item).collect())
 }

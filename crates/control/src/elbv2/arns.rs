@@ -1,6 +1,6 @@
 //! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::elbv2::records::BalancerKind;
 
 /// What an ARN names.
@@ -34,28 +34,28 @@ impl BalancerKind {
     }
 }
 
-pub(crate) fn new_balancer_arn(work: &mut OpContext<'_>, kind: BalancerKind, name: &str) -> String {
-    let id = work.draws.hex(16);
-    format!("{}:loadbalancer/{}/{name}/{id}", stem(work), kind.path())
+pub(crate) fn new_balancer_arn(tx: &mut Tx<'_>, kind: BalancerKind, name: &str) -> String {
+    let id = tx.draws.hex(16);
+    format!("{}:loadbalancer/{}/{name}/{id}", stem(tx), kind.path())
 }
 
-pub(crate) fn new_listener_arn(work: &mut OpContext<'_>, balancer_arn: &str) -> String {
-    format!("{}{}", listener_prefix(balancer_arn), work.draws.hex(16))
+pub(crate) fn new_listener_arn(tx: &mut Tx<'_>, balancer_arn: &str) -> String {
+    format!("{}{}", listener_prefix(balancer_arn), tx.draws.hex(16))
 }
 
-pub(crate) fn new_rule_arn(work: &mut OpContext<'_>, listener_arn: &str) -> String {
-    format!("{}{}", rule_prefix(listener_arn), work.draws.hex(16))
+pub(crate) fn new_rule_arn(tx: &mut Tx<'_>, listener_arn: &str) -> String {
+    format!("{}{}", rule_prefix(listener_arn), tx.draws.hex(16))
 }
 
-pub(crate) fn new_group_arn(work: &mut OpContext<'_>, name: &str) -> String {
-    let id = work.draws.hex(16);
-    format!("{}:targetgroup/{name}/{id}", stem(work))
+pub(crate) fn new_group_arn(tx: &mut Tx<'_>, name: &str) -> String {
+    let id = tx.draws.hex(16);
+    format!("{}:targetgroup/{name}/{id}", stem(tx))
 }
 
-fn stem(work: &OpContext<'_>) -> String {
+fn stem(view: &View<'_>) -> String {
     format!(
         "arn:aws:elasticloadbalancing:{}:{}",
-        work.request.region, work.request.account
+        view.request.region, view.request.account
     )
 }
 

@@ -1,6 +1,6 @@
 //! Pages of a sorted list: a marker names the operation and the last item of the page before.
 
-use crate::api::context::OpContext;
+use crate::api::context::View;
 use crate::elbv2::errors::validation;
 use crate::state::Dialect;
 use base64::Engine as _;
@@ -21,7 +21,7 @@ pub(crate) struct PageInput {
 
 /// The items of the page asked for, and the next page's marker. `items` ascend by `key`; without a size, `default_size` counts.
 pub(crate) fn page<T>(
-    work: &OpContext<'_>,
+    view: &View<'_>,
     items: Vec<T>,
     key: impl Fn(&T) -> String,
     asked: &PageInput,
@@ -36,7 +36,7 @@ pub(crate) fn page<T>(
     };
     // The item the marker names may be gone by now: the page begins after its place.
     let marker = asked.marker.as_deref().filter(|marker| !marker.is_empty());
-    let after = marker.map(|marker| key_of(work, marker)).transpose()?;
+    let after = marker.map(|marker| key_of(view, marker)).transpose()?;
     let mut rest = items
         .into_iter()
         .skip_while(|item| after.as_ref().is_some_and(|after| key(item) <= *after));
@@ -45,26 +45,26 @@ pub(crate) fn page<T>(
     let next = held
         .last()
         .filter(|_| more)
-        .map(|item| marker_of(work, &key(item)));
+        .map(|item| marker_of(view, &key(item)));
     Ok((held, next))
 }
 
 /// moto's markers are the names themselves.
-fn marker_of(work: &OpContext<'_>, key: &str) -> String {
-    match work.dialect() {
+fn marker_of(view: &View<'_>, key: &str) -> String {
+    match view.dialect() {
         Dialect::Moto => key.to_owned(),
-        Dialect::Aws => URL_SAFE_NO_PAD.encode(format!("{}/{key}", work.request.operation)),
+        Dialect::Aws => URL_SAFE_NO_PAD.encode(format!("{}/{key}", view.request.operation)),
     }
 }
 
 /// The key in a marker that an answer of the same operation gave.
-fn key_of(work: &OpContext<'_>, marker: &str) -> Result<String, ApiError> {
-    if work.dialect() == Dialect::Moto {
+fn key_of(view: &View<'_>, marker: &str) -> Result<String, ApiError> {
+    if view.dialect() == Dialect::Moto {
         return Ok(marker.to_owned());
     }
     let read = || {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(marker).ok()?).ok()?;
-        let key = text.strip_prefix(work.request.operation)?.strip_prefix('/')?;
+        let key = text.strip_prefix(view.request.operation)?.strip_prefix('/')?;
         Some(key.to_owned())
     };
     read().ok_or_else(|| validation(format!("The marker '{marker}' is not valid")))

@@ -1,6 +1,6 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::api::tagging::{put_tags, tags_value};
 use crate::elbv2::arns::{Noun, noun};
 use crate::elbv2::errors::{groups_missing, validation};
@@ -67,10 +67,10 @@ fn gone(code: &'static str, noun: &str) -> ApiError {
 }
 
 /// An ARN of another service or region is none; one of ours that names nothing is missed.
-fn check_exists(work: &OpContext<'_>, arn: &str) -> Result<(), ApiError> {
-    let region = work.region();
-    let place = format!("arn:aws:elasticloadbalancing:{}:", work.request.region);
-    let ours = work.dialect() == Dialect::Moto || arn.starts_with(&place);
+fn check_exists(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
+    let region = view.region();
+    let place = format!("arn:aws:elasticloadbalancing:{}:", view.request.region);
+    let ours = view.dialect() == Dialect::Moto || arn.starts_with(&place);
     match noun(arn).filter(|_| ours) {
         Some(Noun::Balancer) => region.balancer(arn).map(|_| ()),
         Some(Noun::Listener) => region
@@ -94,12 +94,12 @@ fn arns(input: &TagsInput) -> Result<&[String], ApiError> {
     }
 }
 
-pub(crate) fn add_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
+pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = tx.input()?;
     let added = read_tags(input.tags.clone())?;
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
-        let mut tags = work
+        check_exists(tx, arn)?;
+        let mut tags = tx
             .region()
             .tags
             .get(arn)
@@ -107,33 +107,33 @@ pub(crate) fn add_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
             .unwrap_or_default();
         tags.extend(added.clone());
         check_count(&tags)?;
-        work.region_mut().tags.insert(arn.clone(), Arc::new(tags));
+        tx.region_mut().tags.insert(arn.clone(), Arc::new(tags));
     }
     Ok(json!({}))
 }
 
-pub(crate) fn remove_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
+pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = tx.input()?;
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
-        let Some(tags) = work.region().tags.get(arn) else {
+        check_exists(tx, arn)?;
+        let Some(tags) = tx.region().tags.get(arn) else {
             continue;
         };
         let mut tags = (**tags).clone();
         tags.retain(|key, _| !input.tag_keys.contains(key));
-        let region = work.region_mut();
+        let region = tx.region_mut();
         region.tags.remove(arn);
         put_tags(region, arn, tags);
     }
     Ok(json!({}))
 }
 
-pub(crate) fn describe_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = view.input()?;
+    let region = view.region();
     let mut described = Vec::new();
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
+        check_exists(view, arn)?;
         described.push(json!({"ResourceArn": arn, "Tags": tags_value(region, arn)}));
     }
     Ok(json!({"TagDescriptions": described}))

@@ -3,7 +3,7 @@
 use crate::Region;
 use crate::acm::lookup::{users, uses};
 use crate::acm::pem::{self, Refused};
-use crate::api::context::OpContext;
+use crate::api::context::{Tx, View};
 use crate::elbv2::records::Listener;
 use crate::iam::records::ServerCertificate;
 use crate::records::Tags;
@@ -47,18 +47,18 @@ fn exists(name: &str) -> ApiError {
     ApiError::sender("EntityAlreadyExists", text).with_status(409)
 }
 
-fn named(work: &OpContext<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
-    work.home()
+fn named(view: &View<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
+    view.home()
         .server_certificates
         .get(name)
         .cloned()
         .ok_or_else(|| no_such(name))
 }
 
-fn arn(work: &OpContext<'_>, path: &str, name: &str) -> String {
+fn arn(view: &View<'_>, path: &str, name: &str) -> String {
     format!(
         "arn:aws:iam::{}:server-certificate{path}{name}",
-        work.request.account
+        view.request.account
     )
 }
 
@@ -73,23 +73,23 @@ fn metadata(certificate: &ServerCertificate) -> Value {
     })
 }
 
-fn stored_tags(work: &OpContext<'_>, arn: &str) -> Tags {
-    work.home()
+fn stored_tags(view: &View<'_>, arn: &str) -> Tags {
+    view.home()
         .tags
         .get(arn)
         .map(|tags| (**tags).clone())
         .unwrap_or_default()
 }
 
-fn tags_value(work: &OpContext<'_>, arn: &str) -> Value {
-    stored_tags(work, arn)
+fn tags_value(view: &View<'_>, arn: &str) -> Value {
+    stored_tags(view, arn)
         .iter()
         .map(|(key, value)| json!({"Key": key, "Value": value}))
         .collect()
 }
 
-fn put_tags(work: &mut OpContext<'_>, arn: &str, tags: Tags) {
-    let home = work.home_mut();
+fn put_tags(tx: &mut Tx<'_>, arn: &str, tags: Tags) {
+    let home = tx.home_mut();
     home.tags.remove(arn);
     if !tags.is_empty() {
         home.tags.insert(arn.to_owned(), Arc::new(tags));
@@ -108,10 +108,10 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-pub(crate) fn upload(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
+pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
     let name = given.server_certificate_name;
-    if work.home().server_certificates.contains_key(&name) {
+    if tx.home().server_certificates.contains_key(&name) {
         return Err(exists(&name));
     }
     let (body, key) = (
@@ -135,29 +135,29 @@ pub(crate) fn upload(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     let path = given.path.unwrap_or_else(|| "/".to_owned());
     let tags = read_tags(&given.tags, Tags::new())?;
     let certificate = ServerCertificate {
-        id: format!("ASCA{}", work.draws.hex(17).to_ascii_uppercase()),
-        arn: arn(work, &path, &name),
+        id: format!("ASCA{}", tx.draws.hex(17).to_ascii_uppercase()),
+        arn: arn(tx, &path, &name),
         name: name.clone(),
         path,
-        uploaded: work.request.now,
+        uploaded: tx.request.now,
         bundle,
         facts,
     };
     let shown = metadata(&certificate);
     let arn = certificate.arn.clone();
-    work.home_mut()
+    tx.home_mut()
         .server_certificates
         .insert(name, Arc::new(certificate));
-    put_tags(work, &arn, tags);
-    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(work, &arn)}))
+    put_tags(tx, &arn, tags);
+    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(tx, &arn)}))
 }
 
-pub(crate) fn fetch(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
+pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
+    let certificate = named(view, &view.input::<Given>()?.server_certificate_name)?;
     let mut value = json!({
         "ServerCertificateMetadata": metadata(&certificate),
         "CertificateBody": certificate.bundle.certificate,
-        "Tags": tags_value(work, &certificate.arn),
+        "Tags": tags_value(view, &certificate.arn),
     });
     if let Some(chain) = &certificate.bundle.chain {
         value["CertificateChain"] = json!(chain);
@@ -165,13 +165,13 @@ pub(crate) fn fetch(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     Ok(json!({"ServerCertificate": value}))
 }
 
-pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
+pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: Given = view.input()?;
     let (prefix, marker) = (
         given.path_prefix.unwrap_or_else(|| "/".to_owned()),
         given.marker.unwrap_or_default(),
     );
-    let home = work.home();
+    let home = view.home();
     let mut rest = home
         .server_certificates
         .values()
@@ -186,25 +186,25 @@ pub(crate) fn list(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
-pub(crate) fn update(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let old = named(work, &given.server_certificate_name)?;
+pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let old = named(tx, &given.server_certificate_name)?;
     let mut new = (*old).clone();
     new.name = given.new_server_certificate_name.unwrap_or(new.name);
     new.path = given.new_path.unwrap_or(new.path);
-    if new.name != old.name && work.home().server_certificates.contains_key(&new.name) {
+    if new.name != old.name && tx.home().server_certificates.contains_key(&new.name) {
         return Err(exists(&new.name));
     }
-    new.arn = arn(work, &new.path, &new.name);
-    let tags = stored_tags(work, &old.arn);
-    put_tags(work, &old.arn, Tags::new());
-    put_tags(work, &new.arn, tags);
+    new.arn = arn(tx, &new.path, &new.name);
+    let tags = stored_tags(tx, &old.arn);
+    put_tags(tx, &old.arn, Tags::new());
+    put_tags(tx, &new.arn, tags);
     // Who uses it goes on using it.
-    let regions: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
+    let regions: Vec<String> = tx.state.regions().map(|(name, _)| name.to_owned()).collect();
     for region in regions {
-        rename(work.state.region_mut(&region), &old.arn, &new.arn);
+        rename(tx.region_named_mut(&region), &old.arn, &new.arn);
     }
-    let home = work.home_mut();
+    let home = tx.home_mut();
     home.server_certificates.remove(&old.name);
     home.server_certificates.insert(new.name.clone(), Arc::new(new));
     Ok(json!({}))
@@ -228,9 +228,9 @@ fn rename(region: &mut Region, old: &str, new: &str) {
     }
 }
 
-pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
-    let used: Vec<String> = work
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let certificate = named(tx, &tx.input::<Given>()?.server_certificate_name)?;
+    let used: Vec<String> = tx
         .state
         .regions()
         .flat_map(|(_, region)| users(region, &certificate.arn))
@@ -242,29 +242,29 @@ pub(crate) fn delete(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
         );
         return Err(ApiError::sender("DeleteConflict", text).with_status(409));
     }
-    put_tags(work, &certificate.arn, Tags::new());
-    work.home_mut().server_certificates.remove(&certificate.name);
+    put_tags(tx, &certificate.arn, Tags::new());
+    tx.home_mut().server_certificates.remove(&certificate.name);
     Ok(json!({}))
 }
 
-pub(crate) fn tag(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let certificate = named(work, &given.server_certificate_name)?;
-    let tags = read_tags(&given.tags, stored_tags(work, &certificate.arn))?;
-    put_tags(work, &certificate.arn, tags);
+pub(crate) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let certificate = named(tx, &given.server_certificate_name)?;
+    let tags = read_tags(&given.tags, stored_tags(tx, &certificate.arn))?;
+    put_tags(tx, &certificate.arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn untag(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let certificate = named(work, &given.server_certificate_name)?;
-    let mut tags = stored_tags(work, &certificate.arn);
+pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let certificate = named(tx, &given.server_certificate_name)?;
+    let mut tags = stored_tags(tx, &certificate.arn);
     tags.retain(|key, _| !given.tag_keys.contains(key));
-    put_tags(work, &certificate.arn, tags);
+    put_tags(tx, &certificate.arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
-    Ok(json!({"Tags": tags_value(work, &certificate.arn), "IsTruncated": false}))
+pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let certificate = named(view, &view.input::<Given>()?.server_certificate_name)?;
+    Ok(json!({"Tags": tags_value(view, &certificate.arn), "IsTruncated": false}))
 }

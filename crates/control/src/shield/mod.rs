@@ -1,6 +1,6 @@
 //! Shield: answers that nobody has subscribed, so that callers ask for no protection.
 
-use crate::api::context::{OpContext, OperationSpec};
+use crate::api::context::{OperationSpec, View};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(crate) const OPERATIONS: &[OperationSpec] =
     &[OperationSpec::read("GetSubscriptionState", subscription_state)];
 
-fn subscription_state(_: &mut OpContext<'_>) -> Result<Value, ApiError> {
+fn subscription_state(_: &View<'_>) -> Result<Value, ApiError> {
     Ok(json!({"SubscriptionState": "INACTIVE"}))
 }
 

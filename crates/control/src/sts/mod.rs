@@ -1,6 +1,6 @@
 //! Security Token Service: who am I.
 
-use crate::api::context::{OpContext, OperationSpec};
+use crate::api::context::{OperationSpec, View};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 pub(crate) const OPERATIONS: &[OperationSpec] = &[OperationSpec::read("GetCallerIdentity", caller_identity)];
 
 /// There are no users here, only keys: a key's user bears its name.
-fn caller_identity(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let (account, caller) = (work.request.account, work.request.caller);
+fn caller_identity(view: &View<'_>) -> Result<Value, ApiError> {
+    let (account, caller) = (view.request.account, view.request.caller);
     let tail = caller.strip_prefix("AKIA").unwrap_or(caller);
     Ok(json!({
         "Account": account,

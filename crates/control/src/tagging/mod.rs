@@ -4,7 +4,7 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-use crate::api::context::{OpContext, OperationSpec};
+use crate::api::context::{OperationSpec, View};
 use crate::ec2::resource_types::resource_type;
 use crate::records::Tags;
 use forebay_awswire::ApiError;
@@ -61,9 +61,9 @@ struct Tagged {
 }
 
 /// Everything in the region that has tags, by ARN.
-fn tagged(work: &OpContext<'_>) -> Vec<Tagged> {
-    let (region, account) = (work.request.region, work.request.account);
-    let all = work.region().tags.iter().filter_map(|(key, tags)| {
+fn tagged(view: &View<'_>) -> Vec<Tagged> {
+    let (region, account) = (view.request.region, view.request.account);
+    let all = view.region().tags.iter().filter_map(|(key, tags)| {
         let arn = if key.starts_with("arn:") {
             key.clone()
         } else {
@@ -139,11 +139,11 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty())
 }
 
-fn resources(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    let given: ResourcesInput = work.input()?;
+fn resources(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: ResourcesInput = view.input()?;
     check(&given)?;
     let size = Size::new(given.resources_per_page, given.tags_per_page)?;
-    let mut all = tagged(work);
+    let mut all = tagged(view);
     let types = &given.resource_type_filters;
     all.retain(|one| {
         (given.arns.is_empty() || given.arns.contains(&one.arn))
@@ -154,7 +154,7 @@ fn resources(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
     });
     let items = all.into_iter().map(|one| (one.arn, one.tags));
     let (held, token) = page(
-        work,
+        view,
         items,
         |tags| tags.len(),
         size,
@@ -183,28 +183,24 @@ struct WordsInput {
     key: String,
 }
 
-fn keys(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    words(work, "TagKeys", |tags, _| tags.keys().cloned().collect())
+fn keys(view: &View<'_>) -> Result<Value, ApiError> {
+    words(view, "TagKeys", |tags, _| tags.keys().cloned().collect())
 }
 
-fn values(work: &mut OpContext<'_>) -> Result<Value, ApiError> {
-    words(work, "TagValues", |tags, key| {
+fn values(view: &View<'_>) -> Result<Value, ApiError> {
+    words(view, "TagValues", |tags, key| {
         tags.get(key).cloned().into_iter().collect()
     })
 }
 
 /// The words that `of` takes from the tags of everything, each once.
-fn words(
-    work: &OpContext<'_>,
-    member: &str,
-    of: impl Fn(&Tags, &str) -> Vec<String>,
-) -> Result<Value, ApiError> {
-    let given: WordsInput = work.input()?;
-    let all = tagged(work);
+fn words(view: &View<'_>, member: &str, of: impl Fn(&Tags, &str) -> Vec<String>) -> Result<Value, ApiError> {
+    let given: WordsInput = view.input()?;
+    let all = tagged(view);
     let all: BTreeSet<String> = all.iter().flat_map(|one| of(&one.tags, &given.key)).collect();
     let items = all.into_iter().map(|word| (word, ()));
     let (held, token) = page(
-        work,
+        view,
         items,
         |()| 0,
         Size::WORDS,
