@@ -1,10 +1,13 @@
 //! Certificate Manager's operations.
 
-use crate::Region;
 use crate::acm::lookup::users;
 use crate::acm::pem;
 use crate::acm::records::{Bundle, Certificate, Facts};
+use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
+use crate::api::errors::error;
+use crate::api::paging::cut;
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::records::Tags;
 use base64::Engine as _;
 use forebay_awswire::ApiError;
@@ -16,10 +19,6 @@ use std::sync::Arc;
 const TAG_LIMIT: usize = 50;
 /// Certificates on a page whose size is not given.
 const PAGE_SIZE: usize = 1000;
-
-fn error(code: &'static str, message: impl Into<String>) -> ApiError {
-    ApiError::sender(code, message)
-}
 
 fn validation(message: impl Into<String>) -> ApiError {
     error("ValidationException", message)
@@ -51,10 +50,7 @@ fn new_arn(tx: &mut Tx<'_>) -> String {
         &digits[20..],
     ]
     .join("-");
-    format!(
-        "arn:aws:acm:{}:{}:certificate/{id}",
-        tx.request.region, tx.request.account
-    )
+    own_arn(tx, "acm", &format!("certificate/{id}"))
 }
 
 fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
@@ -77,22 +73,6 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
         ));
     }
     Ok(tags)
-}
-
-fn stored_tags(region: &Region, arn: &str) -> Tags {
-    region
-        .tags
-        .get(arn)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
-fn put_tags(tx: &mut Tx<'_>, arn: &str, tags: Tags) {
-    let region = tx.region_mut();
-    region.tags.remove(arn);
-    if !tags.is_empty() {
-        region.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
 }
 
 #[derive(Deserialize)]
@@ -161,7 +141,7 @@ pub(crate) fn import(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         logged: false,
     };
     tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
-    put_tags(tx, &arn, tags);
+    put_tags(tx.region_mut(), &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
@@ -230,7 +210,7 @@ pub(crate) fn request(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         logged: given.options["CertificateTransparencyLoggingPreference"] != "DISABLED",
     };
     tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
-    put_tags(tx, &arn, tags);
+    put_tags(tx.region_mut(), &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
@@ -353,13 +333,10 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
                 .any(|wanted| wanted == status(view, certificate)))
     };
     let token = given.next_token.unwrap_or_default();
-    let mut rest = view
-        .region()
-        .certificates
-        .values()
-        .filter(|certificate| certificate.arn > token && wanted(certificate));
-    let page: Vec<_> = rest.by_ref().take(given.max_items.unwrap_or(PAGE_SIZE)).collect();
-    let more = rest.next().is_some();
+    let all = view.region().certificates.values();
+    let all = all.filter(|certificate| wanted(certificate));
+    let size = given.max_items.unwrap_or(PAGE_SIZE);
+    let (page, next) = cut(all, |certificate| certificate.arn.clone(), &token, size);
     let summary = |certificate: &&Arc<Certificate>| {
         let mut value = json!({
             "CertificateArn": certificate.arn,
@@ -381,8 +358,8 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
     };
     let shown: Vec<Value> = page.iter().map(summary).collect();
     let mut answer = json!({"CertificateSummaryList": shown});
-    if let Some(last) = page.last().filter(|_| more) {
-        answer["NextToken"] = json!(last.arn);
+    if let Some(last) = next {
+        answer["NextToken"] = json!(last);
     }
     Ok(answer)
 }
@@ -397,7 +374,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         ));
     }
     tx.region_mut().certificates.remove(&arn);
-    put_tags(tx, &arn, Tags::new());
+    put_tags(tx.region_mut(), &arn, Tags::new());
     Ok(json!({}))
 }
 
@@ -413,7 +390,7 @@ pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = tx.input()?;
     certificate(tx, &given.certificate_arn)?;
     let tags = read_tags(&given.tags, stored_tags(tx.region(), &given.certificate_arn))?;
-    put_tags(tx, &given.certificate_arn, tags);
+    put_tags(tx.region_mut(), &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
@@ -431,19 +408,14 @@ pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             tags.remove(key);
         }
     }
-    put_tags(tx, &given.certificate_arn, tags);
+    put_tags(tx.region_mut(), &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
 pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
     let arn = view.input::<ArnInput>()?.certificate_arn;
     certificate(view, &arn)?;
-    let tags = stored_tags(view.region(), &arn);
-    let shown: Vec<Value> = tags
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect();
-    Ok(json!({"Tags": shown}))
+    Ok(json!({"Tags": tags_value(view.region(), &arn)}))
 }
 
 #[derive(Deserialize)]

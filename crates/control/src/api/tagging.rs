@@ -5,24 +5,39 @@ use crate::tables::Region;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Stores a new resource's tags.
-pub(crate) fn put_tags(region: &mut Region, arn: &str, tags: Tags) {
+/// A resource's tags.
+pub(crate) fn stored_tags(region: &Region, key: &str) -> Tags {
+    region
+        .tags
+        .get(key)
+        .map(|tags| (**tags).clone())
+        .unwrap_or_default()
+}
+
+/// Stores a resource's tags in place of those that it had.
+pub(crate) fn put_tags(region: &mut Region, key: &str, tags: Tags) {
+    region.tags.remove(key);
     if !tags.is_empty() {
-        region.tags.insert(arn.to_owned(), Arc::new(tags));
+        region.tags.insert(key.to_owned(), Arc::new(tags));
     }
 }
 
 /// Whether a resource's tags are these.
-pub(crate) fn has_tags(region: &Region, arn: &str, tags: &Tags) -> bool {
+pub(crate) fn has_tags(region: &Region, key: &str, tags: &Tags) -> bool {
     region
         .tags
-        .get(arn)
+        .get(key)
         .map_or(tags.is_empty(), |stored| **stored == *tags)
 }
 
 /// A resource's tags as answers show them.
-pub(crate) fn tags_value(region: &Region, id: &str) -> Value {
-    let tags = region.tags.get(id).map(|tags| &**tags).into_iter().flatten();
-    tags.map(|(key, value)| json!({"Key": key, "Value": value}))
+pub(crate) fn tags_value(region: &Region, key: &str) -> Value {
+    region.tags.get(key).map_or_else(|| json!([]), |tags| shown(tags))
+}
+
+/// Tags as answers show them.
+pub(crate) fn shown(tags: &Tags) -> Value {
+    tags.iter()
+        .map(|(key, value)| json!({"Key": key, "Value": value}))
         .collect()
 }

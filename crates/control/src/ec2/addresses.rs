@@ -4,7 +4,7 @@
 //! cluster, and are only written down (record 24).
 
 use crate::api::context::{Tx, View};
-use crate::ec2::errors::{bad, error, missing};
+use crate::api::errors::{bad, error, missing};
 use crate::ec2::interfaces::{interface_id, is_of_node};
 use crate::ec2::listing::input;
 use crate::ec2::records::Instance;

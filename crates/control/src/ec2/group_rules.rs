@@ -1,12 +1,14 @@
 //! Rules of security groups: authorize, revoke, modify, describe. Kept rule by rule; the older shape of permissions is a view.
 
 use crate::Region;
+use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
-use crate::ec2::errors::{bad, error};
 use crate::ec2::groups::named;
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings};
+use crate::ec2::listing::{Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer};
 use crate::ids::new_id;
 use forebay_awswire::ApiError;
@@ -175,13 +177,10 @@ fn said_value(rule: &GroupRule) -> Value {
 }
 
 fn rule_value(view: &View<'_>, rule: &GroupRule) -> Value {
-    let (region, account) = (view.request.region, view.request.account);
+    let account = view.request.account;
     let mut value = said_value(rule);
     value["SecurityGroupRuleId"] = json!(rule.id);
-    value["SecurityGroupRuleArn"] = json!(format!(
-        "arn:aws:ec2:{region}:{account}:security-group-rule/{}",
-        rule.id
-    ));
+    value["SecurityGroupRuleArn"] = json!(own_arn(view, "ec2", &format!("security-group-rule/{}", rule.id)));
     value["GroupId"] = json!(rule.group_id);
     value["GroupOwnerId"] = json!(account);
     value["IsEgress"] = json!(rule.egress);

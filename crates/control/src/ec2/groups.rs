@@ -1,6 +1,6 @@
 //! Security groups: found by a call's words, and forgotten with all that is theirs.
 
-use crate::ec2::errors::{missing, no_group};
+use crate::api::errors::{missing, no_group};
 use crate::ec2::records::SecurityGroup;
 use crate::tables::Region;
 use forebay_awswire::ApiError;

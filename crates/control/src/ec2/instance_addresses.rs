@@ -2,7 +2,7 @@
 //! terminated long ago are forgotten.
 
 use crate::api::context::{Tx, View};
-use crate::ec2::errors::{bad, error};
+use crate::api::errors::{bad, error};
 use crate::ec2::records::Instance;
 use crate::own_tags::addresses::OF_INSTANCE;
 use crate::tables::Region;

@@ -1,10 +1,11 @@
 //! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
 
 use crate::api::context::{Tx, View};
-use crate::ec2::errors::{bad, error, missing, no_group};
+use crate::api::errors::{bad, error, missing, no_group};
+use crate::api::filtering::Item;
 use crate::ec2::instance_addresses::instance;
 use crate::ec2::instance_view::own_image;
-use crate::ec2::listing::{Item, Listing, input, strings};
+use crate::ec2::listing::{Listing, input, strings};
 use crate::ec2::records::Instance;
 use forebay_awswire::ApiError;
 use serde::Deserialize;

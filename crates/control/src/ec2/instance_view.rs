@@ -1,9 +1,9 @@
 //! Instances as answers show them.
 
 use crate::api::context::View;
+use crate::api::filtering::Item;
 use crate::api::tagging::tags_value;
 use crate::ec2::interfaces::inside;
-use crate::ec2::listing::Item;
 use crate::ec2::records::Instance;
 use crate::ec2::zones::zone_id;
 use crate::ids::fixed_id;

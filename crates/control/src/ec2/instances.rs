@@ -1,8 +1,8 @@
 //! Instances. One is an address in its subnet's slice of the pool: the user runs a process there.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::error;
 use crate::ec2::addresses::release_all;
-use crate::ec2::errors::error;
 use crate::ec2::instance_addresses::{alive, held, instance};
 use crate::ec2::instance_view::{item, reservation, shown, state_value};
 use crate::ec2::listing::{Listing, input, strings};

@@ -1,8 +1,9 @@
 //! Network interfaces: one for each node of a load balancer and for each instance. They follow from those, so none is stored.
 
 use crate::api::context::View;
+use crate::api::filtering::Item;
 use crate::api::tagging::tags_value;
-use crate::ec2::listing::{Item, Listing};
+use crate::ec2::listing::Listing;
 use crate::ec2::records::Instance;
 use crate::ec2::zones::zone_id;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};

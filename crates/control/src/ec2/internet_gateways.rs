@@ -1,10 +1,11 @@
 //! Internet gateways: names that a VPC's routes may lead to.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{error, no_vpc};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
-use crate::ec2::errors::{error, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::InternetGateway;
 use crate::ids::new_id;
 use forebay_awswire::ApiError;

@@ -1,8 +1,8 @@
 //! RunInstances: where new instances stand and what they are.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, no_group, no_subnet};
 use crate::api::tagging::put_tags;
-use crate::ec2::errors::{bad, error, no_group, no_subnet};
 use crate::ec2::instance_addresses::{bury, readdress};
 use crate::ec2::instance_view::reservation;
 use crate::ec2::listing::{input, new_tags, strings};

@@ -2,7 +2,6 @@
 
 mod addresses;
 pub(crate) mod defaults;
-mod errors;
 mod group_rules;
 mod groups;
 mod instance_addresses;

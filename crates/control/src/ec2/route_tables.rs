@@ -1,10 +1,11 @@
 //! Route tables, their routes and associations.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
-use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::{Route, RouteAssociation, RouteTable};
 use crate::ids::new_id;
 use forebay_awswire::ApiError;

@@ -1,12 +1,14 @@
 //! Security groups: create, delete, describe. Their rules are in `group_rules`.
 
+use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, no_vpc};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
-use crate::ec2::errors::{bad, error, no_vpc};
 use crate::ec2::group_rules::permissions;
 use crate::ec2::groups::{forget, named};
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings};
+use crate::ec2::listing::{Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
 use crate::ids::new_id;
 use forebay_awswire::ApiError;
@@ -99,10 +101,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 }
 
 fn arn(view: &View<'_>, id: &str) -> String {
-    format!(
-        "arn:aws:ec2:{}:{}:security-group/{id}",
-        view.request.region, view.request.account
-    )
+    own_arn(view, "ec2", &format!("security-group/{id}"))
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,12 @@
 //! Subnets: each a network of its VPC in name, and slices of the address pool in fact.
 
+use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
-use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::{Subnet, zones};
 use crate::ec2::vpcs::network;
 use crate::ec2::zones::{zone_id, zone_of_id};
@@ -149,10 +151,7 @@ fn chosen_zone(view: &View<'_>, given: &CreateInput) -> Result<String, ApiError>
 }
 
 fn arn(view: &View<'_>, id: &str) -> String {
-    format!(
-        "arn:aws:ec2:{}:{}:subnet/{id}",
-        view.request.region, view.request.account
-    )
+    own_arn(view, "ec2", &format!("subnet/{id}"))
 }
 
 fn flag(subnet: &Subnet, name: &str) -> bool {

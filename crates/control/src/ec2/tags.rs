@@ -2,15 +2,16 @@
 
 use crate::Region;
 use crate::api::context::{Tx, View};
-use crate::ec2::errors::error;
+use crate::api::errors::error;
+use crate::api::filtering::Item;
+use crate::api::tagging::{put_tags, stored_tags};
 use crate::ec2::instance_addresses::readdress;
-use crate::ec2::listing::{Item, Listing, input, read_tag};
+use crate::ec2::listing::{Listing, input, read_tag};
 use crate::ec2::resource_types::resource_type;
 use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const LISTING: Listing = Listing {
     member: "Tags",
@@ -59,7 +60,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = input(tx)?;
     for id in &given.resources {
         check_exists(tx.region(), id)?;
-        let mut tags = stored(tx.region(), id);
+        let mut tags = stored_tags(tx.region(), id);
         for tag in &given.tags {
             read_tag(tag, &mut tags)?;
         }
@@ -73,7 +74,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: TagsInput = input(tx)?;
     for id in &given.resources {
-        let mut tags = stored(tx.region(), id);
+        let mut tags = stored_tags(tx.region(), id);
         tags.retain(|key, value| {
             let named = |tag: &Value| {
                 tag["Key"] == key.as_str() && tag.get("Value").is_none_or(|wanted| wanted == value.as_str())
@@ -86,23 +87,11 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-fn stored(region: &Region, id: &str) -> Tags {
-    region
-        .tags
-        .get(id)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
 fn put(tx: &mut Tx<'_>, id: &str, tags: Tags) {
-    if tags == stored(tx.region(), id) {
+    if tags == stored_tags(tx.region(), id) {
         return;
     }
-    let region = tx.region_mut();
-    region.tags.remove(id);
-    if !tags.is_empty() {
-        region.tags.insert(id.to_owned(), Arc::new(tags));
-    }
+    put_tags(tx.region_mut(), id, tags);
 }
 
 pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {

@@ -1,12 +1,13 @@
 //! VPCs, their attributes and their default network ACLs.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_vpc};
+use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
 use crate::ec2::defaults::furnish;
-use crate::ec2::errors::{bad, depended_on, error, missing, no_vpc};
 use crate::ec2::groups::forget;
-use crate::ec2::listing::{Item, Listing, input, new_tags};
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::Vpc;
 use crate::ids::fixed_id;
 use crate::ids::new_id;

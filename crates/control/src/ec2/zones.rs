@@ -1,8 +1,9 @@
 //! Zones, regions, account attributes: what follows from the region's name alone.
 
 use crate::api::context::View;
-use crate::ec2::errors::bad;
-use crate::ec2::listing::{Item, Listing, input, strings};
+use crate::api::errors::bad;
+use crate::api::filtering::Item;
+use crate::ec2::listing::{Listing, input, strings};
 use crate::ec2::records::zones;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Quotas of the account.
 
 use crate::api::context::View;
-use crate::elbv2::paging::{PageInput, answer, page};
+use crate::api::paging::{PageInput, answer, page};
 use forebay_awswire::ApiError;
 use forebay_model::limits::QUOTAS;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Actions of rules: from the API's words to the model's, and back.
 
-use crate::elbv2::errors::{configuration, not_in, validation};
+use crate::api::errors::{configuration, not_in, validation};
 use crate::elbv2::records::{BalancerKind, StatedAction};
 use crate::elbv2::redirects::check_redirect;
 use crate::state::Dialect;

@@ -1,7 +1,11 @@
 //! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
 
-use crate::api::context::{Tx, View};
+use crate::api::arns::{own_arn, parts};
+use crate::api::context::Tx;
 use crate::elbv2::records::BalancerKind;
+
+/// The service in these ARNs.
+const SERVICE: &str = "elasticloadbalancing";
 
 /// What an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +18,7 @@ pub(crate) enum Noun {
 
 /// What kind of thing an ARN names, if it is one of ours.
 pub(crate) fn noun(arn: &str) -> Option<Noun> {
-    let resource = arn.splitn(6, ':').nth(5)?;
-    match resource.split('/').next()? {
+    match parts(arn).resource?.split('/').next()? {
         "loadbalancer" => Some(Noun::Balancer),
         "listener" => Some(Noun::Listener),
         "listener-rule" => Some(Noun::Rule),
@@ -36,7 +39,8 @@ impl BalancerKind {
 
 pub(crate) fn new_balancer_arn(tx: &mut Tx<'_>, kind: BalancerKind, name: &str) -> String {
     let id = tx.draws.hex(16);
-    format!("{}:loadbalancer/{}/{name}/{id}", stem(tx), kind.path())
+    let resource = format!("loadbalancer/{}/{name}/{id}", kind.path());
+    own_arn(tx, SERVICE, &resource)
 }
 
 pub(crate) fn new_listener_arn(tx: &mut Tx<'_>, balancer_arn: &str) -> String {
@@ -49,14 +53,7 @@ pub(crate) fn new_rule_arn(tx: &mut Tx<'_>, listener_arn: &str) -> String {
 
 pub(crate) fn new_group_arn(tx: &mut Tx<'_>, name: &str) -> String {
     let id = tx.draws.hex(16);
-    format!("{}:targetgroup/{name}/{id}", stem(tx))
-}
-
-fn stem(view: &View<'_>) -> String {
-    format!(
-        "arn:aws:elasticloadbalancing:{}:{}",
-        view.request.region, view.request.account
-    )
+    own_arn(tx, SERVICE, &format!("targetgroup/{name}/{id}"))
 }
 
 /// What the ARNs of a load balancer's listeners begin with.

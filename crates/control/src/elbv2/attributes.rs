@@ -1,11 +1,11 @@
 //! Attributes of load balancers, listeners and target groups: read, check, set.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
 use crate::elbv2::attribute::{
     Attribute, Holder, Values, balancer_holder, balancer_word, group_holder, is_group,
 };
 use crate::elbv2::attribute_table::{attributes_of, holders_of};
-use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;

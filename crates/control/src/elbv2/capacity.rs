@@ -1,7 +1,7 @@
 //! Capacity reservations: stored and told truthfully. Nodes do not yet scale, so a reservation is provisioned at once.
 
 use crate::api::context::{Tx, View};
-use crate::elbv2::errors::{not_permitted, validation};
+use crate::api::errors::{not_permitted, validation};
 use crate::elbv2::records::{BalancerKind, Capacity, LoadBalancer};
 use core::time::Duration;
 use forebay_awswire::ApiError;

@@ -2,8 +2,8 @@
 
 use crate::acm::lookup as acm;
 use crate::api::context::{Tx, View};
-use crate::elbv2::errors::{not_permitted, validation};
-use crate::elbv2::paging::{PageInput, answer, page};
+use crate::api::errors::{not_permitted, validation};
+use crate::api::paging::{PageInput, answer, page};
 use crate::iam::lookup as iam;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;

@@ -1,7 +1,7 @@
 //! Whether the target groups that a rule forwards to exist and fit its load balancer.
 
 use crate::api::context::View;
-use crate::elbv2::errors::configuration;
+use crate::api::errors::configuration;
 use crate::elbv2::records::{BalancerKind, LoadBalancer, StatedAction, TargetGroup};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;

@@ -1,14 +1,14 @@
 //! Listeners: create, modify, delete, describe.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, listener_missing, not_in, validation};
+use crate::api::paging::{PageInput, answer, page};
 use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{new_listener_arn, new_rule_arn};
 use crate::elbv2::certificates::{CertificateInput, check_certificate};
-use crate::elbv2::errors::{configuration, listener_missing, not_in, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;

@@ -1,12 +1,12 @@
 //! Load balancers: create, delete, describe, and set subnets, security groups and address type.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{balancers_missing, configuration, not_permitted, validation};
+use crate::api::paging::{PageInput, answer, page};
 use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::{listener_prefix, new_balancer_arn, rule_prefix};
 use crate::elbv2::attributes::attribute;
-use crate::elbv2::errors::{balancers_missing, configuration, not_permitted, validation};
 use crate::elbv2::lookup::with_prefix;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::placement::{
     SubnetsInput, ZoneSubnet, check_ip_address_type, resolve_security_groups, resolve_subnets, take_addresses,
 };

@@ -12,7 +12,6 @@ mod capacity;
 mod certificates;
 mod conditions;
 pub(crate) mod draining;
-mod errors;
 mod group_fit;
 #[cfg(test)]
 mod invariants;
@@ -20,7 +19,6 @@ mod listener_tls;
 mod listeners;
 mod load_balancers;
 mod lookup;
-mod paging;
 mod placement;
 mod policies;
 mod probes;

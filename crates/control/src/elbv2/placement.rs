@@ -1,8 +1,8 @@
 //! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
 use crate::ec2::records::Subnet;
-use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
 use crate::state::Dialect;
 use core::net::{Ipv4Addr, Ipv6Addr};

@@ -1,8 +1,8 @@
 //! DescribeSSLPolicies: what of each TLS policy is served.
 
 use crate::api::context::View;
-use crate::elbv2::errors::validation;
-use crate::elbv2::paging::{PageInput, answer, page};
+use crate::api::errors::validation;
+use crate::api::paging::{PageInput, answer, page};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{POLICIES, Policy, policy};

@@ -1,6 +1,6 @@
 //! What a redirect may say (ALB guide, "Redirect actions").
 
-use crate::elbv2::errors::validation;
+use crate::api::errors::validation;
 use forebay_awswire::ApiError;
 use forebay_model::Redirect;
 

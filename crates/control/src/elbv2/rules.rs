@@ -1,14 +1,14 @@
 //! Rules: create, modify, delete, describe, and set priorities.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{listener_missing, not_permitted, rule_missing, validation};
+use crate::api::paging::{PageInput, answer, page};
 use crate::api::tagging::put_tags;
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{balancer_of, new_rule_arn};
 use crate::elbv2::blueprint::rule_blueprint;
 use crate::elbv2::conditions::{ConditionInput, condition_value, read_conditions};
-use crate::elbv2::errors::{listener_missing, not_permitted, rule_missing, validation};
 use crate::elbv2::group_fit::check_forwards;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, Rule, StatedAction};
 use crate::elbv2::tags::{TagInput, read_tags};
 use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};

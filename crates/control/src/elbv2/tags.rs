@@ -1,9 +1,9 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
 use crate::api::context::{Tx, View};
-use crate::api::tagging::{put_tags, tags_value};
+use crate::api::errors::{groups_missing, validation};
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::elbv2::arns::{Noun, noun};
-use crate::elbv2::errors::{groups_missing, validation};
 use crate::own_tags::names::wrong_tag;
 use crate::records::Tags;
 use crate::state::Dialect;
@@ -11,7 +11,6 @@ use forebay_awswire::ApiError;
 use forebay_model::limits;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// A tag as calls give it.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,15 +98,10 @@ pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let added = read_tags(input.tags.clone())?;
     for arn in arns(&input)? {
         check_exists(tx, arn)?;
-        let mut tags = tx
-            .region()
-            .tags
-            .get(arn)
-            .map(|tags| (**tags).clone())
-            .unwrap_or_default();
+        let mut tags = stored_tags(tx.region(), arn);
         tags.extend(added.clone());
         check_count(&tags)?;
-        tx.region_mut().tags.insert(arn.clone(), Arc::new(tags));
+        put_tags(tx.region_mut(), arn, tags);
     }
     Ok(json!({}))
 }
@@ -121,9 +115,7 @@ pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         };
         let mut tags = (**tags).clone();
         tags.retain(|key, _| !input.tag_keys.contains(key));
-        let region = tx.region_mut();
-        region.tags.remove(arn);
-        put_tags(region, arn, tags);
+        put_tags(tx.region_mut(), arn, tags);
     }
     Ok(json!({}))
 }

@@ -1,10 +1,10 @@
 //! Target groups: create, modify, delete, describe.
 
 use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, groups_missing, not_in, validation};
+use crate::api::paging::{PageInput, answer, page};
 use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::new_group_arn;
-use crate::elbv2::errors::{configuration, groups_missing, not_in, validation};
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::probes::{HealthInput, new_health, set_health};
 use crate::elbv2::records::TargetGroup;
 use crate::elbv2::tags::{TagInput, read_tags};

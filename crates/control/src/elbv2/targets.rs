@@ -2,8 +2,8 @@
 
 use crate::Region;
 use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
 use crate::ec2::records::zones;
-use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{Target, TargetGroup, target_key};
 use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;

@@ -3,7 +3,11 @@
 use crate::Region;
 use crate::acm::lookup::{users, uses};
 use crate::acm::pem::{self, Refused};
+use crate::api::arns::arn_of;
 use crate::api::context::{Tx, View};
+use crate::api::errors::error;
+use crate::api::paging::cut;
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::elbv2::records::Listener;
 use crate::iam::records::ServerCertificate;
 use crate::records::Tags;
@@ -39,12 +43,12 @@ struct Given {
 
 fn no_such(name: &str) -> ApiError {
     let text = format!("The Server Certificate with name {name} cannot be found.");
-    ApiError::sender("NoSuchEntity", text).with_status(404)
+    error("NoSuchEntity", text).with_status(404)
 }
 
 fn exists(name: &str) -> ApiError {
     let text = format!("The Server Certificate with name {name} already exists.");
-    ApiError::sender("EntityAlreadyExists", text).with_status(409)
+    error("EntityAlreadyExists", text).with_status(409)
 }
 
 fn named(view: &View<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
@@ -56,9 +60,11 @@ fn named(view: &View<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError
 }
 
 fn arn(view: &View<'_>, path: &str, name: &str) -> String {
-    format!(
-        "arn:aws:iam::{}:server-certificate{path}{name}",
-        view.request.account
+    arn_of(
+        "iam",
+        "",
+        view.request.account,
+        &format!("server-certificate{path}{name}"),
     )
 }
 
@@ -73,29 +79,6 @@ fn metadata(certificate: &ServerCertificate) -> Value {
     })
 }
 
-fn stored_tags(view: &View<'_>, arn: &str) -> Tags {
-    view.home()
-        .tags
-        .get(arn)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
-fn tags_value(view: &View<'_>, arn: &str) -> Value {
-    stored_tags(view, arn)
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
-}
-
-fn put_tags(tx: &mut Tx<'_>, arn: &str, tags: Tags) {
-    let home = tx.home_mut();
-    home.tags.remove(arn);
-    if !tags.is_empty() {
-        home.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
-}
-
 fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     for tag in given.as_array().into_iter().flatten() {
         let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
@@ -103,7 +86,7 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     }
     if tags.len() > TAG_LIMIT {
         let text = "The number of tags has reached the maximum limit.";
-        return Err(ApiError::sender("LimitExceeded", text).with_status(409));
+        return Err(error("LimitExceeded", text).with_status(409));
     }
     Ok(tags)
 }
@@ -126,11 +109,11 @@ pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .filter(|chain| !chain.is_empty());
     let read = pem::read(body.trim(), &key, chain);
     let (bundle, facts) = read.map_err(|refused| match refused {
-        Refused::Mismatch => ApiError::sender(
+        Refused::Mismatch => error(
             "KeyPairMismatch",
             "Certificate Public Key doesn't match Certificate Private Key.",
         ),
-        other => ApiError::sender("MalformedCertificate", other.to_string()),
+        other => error("MalformedCertificate", other.to_string()),
     })?;
     let path = given.path.unwrap_or_else(|| "/".to_owned());
     let tags = read_tags(&given.tags, Tags::new())?;
@@ -148,8 +131,8 @@ pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     tx.home_mut()
         .server_certificates
         .insert(name, Arc::new(certificate));
-    put_tags(tx, &arn, tags);
-    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(tx, &arn)}))
+    put_tags(tx.home_mut(), &arn, tags);
+    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(&tx.home(), &arn)}))
 }
 
 pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
@@ -157,7 +140,7 @@ pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
     let mut value = json!({
         "ServerCertificateMetadata": metadata(&certificate),
         "CertificateBody": certificate.bundle.certificate,
-        "Tags": tags_value(view, &certificate.arn),
+        "Tags": tags_value(&view.home(), &certificate.arn),
     });
     if let Some(chain) = &certificate.bundle.chain {
         value["CertificateChain"] = json!(chain);
@@ -172,16 +155,16 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
         given.marker.unwrap_or_default(),
     );
     let home = view.home();
-    let mut rest = home
+    let all = home
         .server_certificates
         .values()
-        .filter(|certificate| certificate.path.starts_with(&prefix) && certificate.name > marker);
-    let page: Vec<_> = rest.by_ref().take(given.max_items.unwrap_or(PAGE_SIZE)).collect();
-    let more = rest.next().is_some();
+        .filter(|certificate| certificate.path.starts_with(&prefix));
+    let size = given.max_items.unwrap_or(PAGE_SIZE);
+    let (page, next) = cut(all, |certificate| certificate.name.clone(), &marker, size);
     let shown: Vec<Value> = page.iter().map(|certificate| metadata(certificate)).collect();
-    let mut answer = json!({"ServerCertificateMetadataList": shown, "IsTruncated": more});
-    if let Some(last) = page.last().filter(|_| more) {
-        answer["Marker"] = json!(last.name);
+    let mut answer = json!({"ServerCertificateMetadataList": shown, "IsTruncated": next.is_some()});
+    if let Some(last) = next {
+        answer["Marker"] = json!(last);
     }
     Ok(answer)
 }
@@ -196,9 +179,9 @@ pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(exists(&new.name));
     }
     new.arn = arn(tx, &new.path, &new.name);
-    let tags = stored_tags(tx, &old.arn);
-    put_tags(tx, &old.arn, Tags::new());
-    put_tags(tx, &new.arn, tags);
+    let tags = stored_tags(&tx.home(), &old.arn);
+    put_tags(tx.home_mut(), &old.arn, Tags::new());
+    put_tags(tx.home_mut(), &new.arn, tags);
     // Who uses it goes on using it.
     let regions: Vec<String> = tx.state.regions().map(|(name, _)| name.to_owned()).collect();
     for region in regions {
@@ -240,9 +223,9 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             "Certificate: {} is currently in use by {user}. Please remove it first.",
             certificate.id
         );
-        return Err(ApiError::sender("DeleteConflict", text).with_status(409));
+        return Err(error("DeleteConflict", text).with_status(409));
     }
-    put_tags(tx, &certificate.arn, Tags::new());
+    put_tags(tx.home_mut(), &certificate.arn, Tags::new());
     tx.home_mut().server_certificates.remove(&certificate.name);
     Ok(json!({}))
 }
@@ -250,21 +233,21 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 pub(crate) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: Given = tx.input()?;
     let certificate = named(tx, &given.server_certificate_name)?;
-    let tags = read_tags(&given.tags, stored_tags(tx, &certificate.arn))?;
-    put_tags(tx, &certificate.arn, tags);
+    let tags = read_tags(&given.tags, stored_tags(&tx.home(), &certificate.arn))?;
+    put_tags(tx.home_mut(), &certificate.arn, tags);
     Ok(json!({}))
 }
 
 pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: Given = tx.input()?;
     let certificate = named(tx, &given.server_certificate_name)?;
-    let mut tags = stored_tags(tx, &certificate.arn);
+    let mut tags = stored_tags(&tx.home(), &certificate.arn);
     tags.retain(|key, _| !given.tag_keys.contains(key));
-    put_tags(tx, &certificate.arn, tags);
+    put_tags(tx.home_mut(), &certificate.arn, tags);
     Ok(json!({}))
 }
 
 pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
     let certificate = named(view, &view.input::<Given>()?.server_certificate_name)?;
-    Ok(json!({"Tags": tags_value(view, &certificate.arn), "IsTruncated": false}))
+    Ok(json!({"Tags": tags_value(&view.home(), &certificate.arn), "IsTruncated": false}))
 }

@@ -1,5 +1,6 @@
 //! Security Token Service: who am I.
 
+use crate::api::arns::arn_of;
 use crate::api::context::{OperationSpec, View};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
@@ -14,6 +15,6 @@ fn caller_identity(view: &View<'_>) -> Result<Value, ApiError> {
     Ok(json!({
         "Account": account,
         "UserId": format!("AIDA{tail}"),
-        "Arn": format!("arn:aws:iam::{account}:user/{caller}"),
+        "Arn": arn_of("iam", "", account, &format!("user/{caller}")),
     }))
 }

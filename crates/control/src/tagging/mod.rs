@@ -4,11 +4,15 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
+use crate::api::arns::{own_arn, parts};
 use crate::api::context::{OperationSpec, View};
+use crate::api::errors::invalid_parameter;
+use crate::api::filtering::TagFilter;
+use crate::api::tagging::shown as shown_tags;
 use crate::ec2::resource_types::resource_type;
 use crate::records::Tags;
 use forebay_awswire::ApiError;
-use pages::{Size, invalid, page};
+use pages::{Size, page};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -39,21 +43,6 @@ struct ResourcesInput {
     arns: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct TagFilter {
-    key: Option<String>,
-    values: Vec<String>,
-}
-
-impl TagFilter {
-    /// Whether the key is there, with one of the values if there are any.
-    fn matches(&self, tags: &Tags) -> bool {
-        let value = self.key.as_ref().and_then(|key| tags.get(key));
-        value.is_some_and(|value| self.values.is_empty() || self.values.contains(value))
-    }
-}
-
 /// Something with tags.
 struct Tagged {
     arn: String,
@@ -62,14 +51,13 @@ struct Tagged {
 
 /// Everything in the region that has tags, by ARN.
 fn tagged(view: &View<'_>) -> Vec<Tagged> {
-    let (region, account) = (view.request.region, view.request.account);
     let all = view.region().tags.iter().filter_map(|(key, tags)| {
         let arn = if key.starts_with("arn:") {
             key.clone()
         } else {
             // EC2's tags are kept by id.
             let kind = resource_type(key)?;
-            format!("arn:aws:ec2:{region}:{account}:{kind}/{key}")
+            own_arn(view, "ec2", &format!("{kind}/{key}"))
         };
         Some(Tagged {
             arn,
@@ -83,8 +71,8 @@ fn tagged(view: &View<'_>) -> Vec<Tagged> {
 
 /// Whether an ARN is of a type such as `ec2`, `ec2:instance` or `elasticloadbalancing:loadbalancer/app`.
 fn is_of_type(arn: &str, wanted: &str) -> bool {
-    let mut parts = arn.splitn(6, ':').skip(2);
-    let (service, resource) = (parts.next(), parts.nth(2).unwrap_or_default());
+    let parts = parts(arn);
+    let (service, resource) = (parts.service, parts.resource.unwrap_or_default());
     let (wanted_service, kind) = wanted.split_once(':').unwrap_or((wanted, ""));
     service == Some(wanted_service)
         && (kind.is_empty()
@@ -103,7 +91,7 @@ fn check(given: &ResourcesInput) -> Result<(), ApiError> {
             ("PaginationToken", has_text(given.pagination_token.as_deref())),
         ];
         if let Some((name, _)) = others.iter().find(|(_, there)| *there) {
-            return Err(invalid(format!(
+            return Err(invalid_parameter(format!(
                 "ResourceARNList and {name} cannot be specified in the same request."
             )));
         }
@@ -113,22 +101,22 @@ fn check(given: &ResourcesInput) -> Result<(), ApiError> {
         .iter()
         .any(|filter| !has_text(filter.key.as_deref()))
     {
-        return Err(invalid("Each tag filter must have a key."));
+        return Err(invalid_parameter("Each tag filter must have a key."));
     }
     if given.resource_type_filters.len() > TYPES_LIMIT {
-        return Err(invalid("Up to 100 resource types can be specified."));
+        return Err(invalid_parameter("Up to 100 resource types can be specified."));
     }
     if given
         .resource_type_filters
         .iter()
         .any(|wanted| wanted.is_empty() || wanted.starts_with(':'))
     {
-        return Err(invalid(
+        return Err(invalid_parameter(
             "A resource type must have the form service[:resourceType].",
         ));
     }
     if given.exclude_compliant_resources && !given.include_compliance_details {
-        return Err(invalid(
+        return Err(invalid_parameter(
             "ExcludeCompliantResources can be true only if IncludeComplianceDetails is true.",
         ));
     }
@@ -161,11 +149,7 @@ fn resources(view: &View<'_>) -> Result<Value, ApiError> {
         given.pagination_token.as_deref(),
     )?;
     let shown = held.iter().map(|(arn, tags)| {
-        let tags: Vec<Value> = tags
-            .iter()
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
-        let mut value = json!({"ResourceARN": arn, "Tags": tags});
+        let mut value = json!({"ResourceARN": arn, "Tags": shown_tags(tags)});
         if given.include_compliance_details {
             value["ComplianceDetails"] = json!({"ComplianceStatus": true});
         }

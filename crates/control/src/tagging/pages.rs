@@ -1,8 +1,8 @@
 //! Pages: by resources or by tags, and the token that leads from one to the next.
 
 use crate::api::context::View;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::api::errors::{error, invalid_parameter};
+use crate::api::paging::{sealed, unsealed};
 use forebay_awswire::ApiError;
 
 /// How long a token may be used (AWS: 15 minutes).
@@ -29,7 +29,7 @@ impl Size {
             let Some(given) = given else { return Ok(default) };
             let size = usize::try_from(given).ok();
             size.filter(|size| (least..=most).contains(size))
-                .ok_or_else(|| invalid(format!("{name} must be between {least} and {most}.")))
+                .ok_or_else(|| invalid_parameter(format!("{name} must be between {least} and {most}.")))
         };
         let default = if tags.is_some() { usize::MAX } else { 50 };
         Ok(Size {
@@ -37,10 +37,6 @@ impl Size {
             tags: within("TagsPerPage", tags, 500, 100, usize::MAX)?,
         })
     }
-}
-
-pub(super) fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError::sender("InvalidParameterException", message)
 }
 
 /// The items of the page that `token` begins, and the next page's token; an empty one after the last page, as AWS has it.
@@ -72,20 +68,19 @@ pub(super) fn page<T>(
 
 fn written(view: &View<'_>, last: &str) -> String {
     let now = view.request.now.seconds();
-    URL_SAFE_NO_PAD.encode(format!("{}/{now}/{last}", view.request.operation))
+    sealed(view, &format!("{now}/{last}"))
 }
 
 /// The name in a token that an answer of the same operation gave.
 fn read(view: &View<'_>, token: &str) -> Result<String, ApiError> {
     let parts = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let rest = text.strip_prefix(view.request.operation)?.strip_prefix('/')?;
+        let rest = unsealed(view, token)?;
         let (given, name) = rest.split_once('/')?;
         Some((given.parse::<i64>().ok()?, name.to_owned()))
     };
-    let (given, name) = parts().ok_or_else(|| invalid("The pagination token is not valid."))?;
+    let (given, name) = parts().ok_or_else(|| invalid_parameter("The pagination token is not valid."))?;
     if view.request.now.seconds().saturating_sub(given) > TOKEN_SECONDS {
-        return Err(ApiError::sender(
+        return Err(error(
             "PaginationTokenExpiredException",
             "The pagination token has expired.",
         ));

@@ -1,7 +1,7 @@
-//! Pages of a sorted list: a marker names the operation and the last item of the page before.
+//! Pages of a sorted list: a token names the last item of the page before, so that what comes and goes meanwhile does no harm.
 
 use crate::api::context::View;
-use crate::elbv2::errors::validation;
+use crate::api::errors::validation;
 use crate::state::Dialect;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,26 +34,46 @@ pub(crate) fn page<T>(
             _ => return Err(validation("Page size must be between 1 and 400")),
         },
     };
-    // The item the marker names may be gone by now: the page begins after its place.
     let marker = asked.marker.as_deref().filter(|marker| !marker.is_empty());
     let after = marker.map(|marker| key_of(view, marker)).transpose()?;
+    let (held, last) = cut(items, key, &after.unwrap_or_default(), size);
+    Ok((held, last.map(|last| marker_of(view, &last))))
+}
+
+/// The first `size` items after `after`, and the last one's key if there are more. `items` ascend by `key`. What `after` names may be
+/// gone by now: the page begins after its place. An empty one begins at the start.
+pub(crate) fn cut<T>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> String,
+    after: &str,
+    size: usize,
+) -> (Vec<T>, Option<String>) {
     let mut rest = items
         .into_iter()
-        .skip_while(|item| after.as_ref().is_some_and(|after| key(item) <= *after));
+        .skip_while(|item| !after.is_empty() && key(item).as_str() <= after);
     let held: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.next().is_some();
-    let next = held
-        .last()
-        .filter(|_| more)
-        .map(|item| marker_of(view, &key(item)));
-    Ok((held, next))
+    let last = held.last().filter(|_| more).map(&key);
+    (held, last)
+}
+
+/// A token that only the same operation takes back.
+pub(crate) fn sealed(view: &View<'_>, text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}/{text}", view.request.operation))
+}
+
+/// The text in a token that an answer of the same operation gave.
+pub(crate) fn unsealed(view: &View<'_>, token: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let rest = text.strip_prefix(view.request.operation)?.strip_prefix('/')?;
+    Some(rest.to_owned())
 }
 
 /// moto's markers are the names themselves.
 fn marker_of(view: &View<'_>, key: &str) -> String {
     match view.dialect() {
         Dialect::Moto => key.to_owned(),
-        Dialect::Aws => URL_SAFE_NO_PAD.encode(format!("{}/{key}", view.request.operation)),
+        Dialect::Aws => sealed(view, key),
     }
 }
 
@@ -62,12 +82,7 @@ fn key_of(view: &View<'_>, marker: &str) -> Result<String, ApiError> {
     if view.dialect() == Dialect::Moto {
         return Ok(marker.to_owned());
     }
-    let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(marker).ok()?).ok()?;
-        let key = text.strip_prefix(view.request.operation)?.strip_prefix('/')?;
-        Some(key.to_owned())
-    };
-    read().ok_or_else(|| validation(format!("The marker '{marker}' is not valid")))
+    unsealed(view, marker).ok_or_else(|| validation(format!("The marker '{marker}' is not valid")))
 }
 
 /// An answer with a list and perhaps a marker.
