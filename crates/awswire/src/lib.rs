@@ -7,6 +7,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod http_request;
 mod json;
 mod model;
 mod query;
@@ -18,5 +19,6 @@ mod validate;
 
 pub use encode::{Answer, encode, left_out, timestamp};
 pub use error::{ApiError, Blame};
-pub use request::{Call, HttpRequest, Refusal, open};
+pub use http_request::HttpRequest;
+pub use request::{Call, Refusal, open};
 pub use service::{Protocol, Service};

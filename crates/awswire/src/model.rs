@@ -95,22 +95,24 @@ impl Pattern {
     }
 }
 
-static MODELS: LazyLock<[Model; 9]> = LazyLock::new(|| {
+static MODELS: LazyLock<[Model; Service::ALL.len()]> = LazyLock::new(|| {
     Service::ALL.map(|service| {
-        let text = match service {
-            Service::Elbv2 => include_str!("../models/elbv2.json"),
-            Service::Ec2 => include_str!("../models/ec2.json"),
-            Service::Acm => include_str!("../models/acm.json"),
-            Service::Iam => include_str!("../models/iam.json"),
-            Service::Sts => include_str!("../models/sts.json"),
-            Service::Tagging => include_str!("../models/resourcegroupstaggingapi.json"),
-            Service::Shield => include_str!("../models/shield.json"),
-            Service::Wafv2 => include_str!("../models/wafv2.json"),
-            Service::WafRegional => include_str!("../models/waf-regional.json"),
-        };
-        Model::read(text, service.protocol()).expect("the models in this crate are read by its tests")
+        Model::read(service.model(), service.protocol())
+            .expect("the models in this crate are read by its tests")
     })
 });
+
+impl Service {
+    /// Every operation that AWS has in this service, in alphabetical order, whether we serve it or not.
+    pub fn operations(self) -> Vec<&'static str> {
+        Model::of(self).names().collect()
+    }
+
+    /// The error codes that AWS documents for an operation, with their HTTP statuses.
+    pub fn documented_errors(self, operation: &str) -> Vec<(&'static str, u16)> {
+        Model::of(self).errors(operation)
+    }
+}
 
 impl Model {
     /// The model of a service.

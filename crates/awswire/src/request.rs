@@ -3,24 +3,8 @@
 use crate::model::Model;
 use crate::query::Form;
 use crate::tree::Node;
-use crate::{ApiError, Protocol, Service, json, sigv4, validate};
-use http::HeaderMap;
+use crate::{ApiError, HttpRequest, Protocol, Service, json, sigv4, validate};
 use serde_json::{Map, Value};
-
-/// An HTTP request as it came in. `path` and `query` are still percent-encoded.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpRequest<'a> {
-    /// The method, e.g. `POST`.
-    pub method: &'a str,
-    /// The path, starting with `/`.
-    pub path: &'a str,
-    /// What follows the `?`; empty if there is none.
-    pub query: &'a str,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The whole body.
-    pub body: &'a [u8],
-}
 
 /// A request whose envelope is open: we know what it asks for, not yet with which input.
 #[derive(Debug)]

@@ -3,11 +3,16 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 pub mod acm;
+mod api;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
+mod ids;
 mod operate;
+mod own_tags;
 mod ports;
+pub mod records;
+mod rows;
 mod shield;
 mod state;
 mod sts;
@@ -17,8 +22,10 @@ mod tagging;
 mod testing;
 mod waf;
 
+pub use api::context::Request;
 pub use elbv2::draining::{Drain, drains, finish_deregistration};
-pub use operate::{Outcome, Request, Work, is_read, operate, supported, supports};
-pub use ports::{Journal, JournalError, NothingSeen, Publish, Seen};
-pub use state::{Dialect, RowError, Settings, State};
-pub use tables::{Region, RowChange, Table};
+pub use operate::{Outcome, is_read, operate, supported, supports};
+pub use ports::{Journal, JournalError, NothingObserved, Observations, Publish};
+pub use rows::{RowChange, RowError};
+pub use state::{Dialect, Settings, State};
+pub use tables::{Region, Table};

@@ -5,7 +5,7 @@ use forebay_model::{Anomaly, TargetHealth};
 use std::sync::Arc;
 
 /// Facts observed by the data plane, joined into answers. They are no part of the state.
-pub trait Seen: Send + Sync {
+pub trait Observations: Send + Sync {
     /// What is known of a target's health; none if it is not watched (yet).
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth>;
 
@@ -17,9 +17,9 @@ pub trait Seen: Send + Sync {
 
 /// An observer that has seen nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NothingSeen;
+pub struct NothingObserved;
 
-impl Seen for NothingSeen {
+impl Observations for NothingObserved {
     fn target_health(&self, _group_arn: &str, _target_id: &str, _port: u16) -> Option<TargetHealth> {
         None
     }

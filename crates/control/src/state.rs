@@ -1,7 +1,9 @@
 //! Everything that users have made, as one value.
 
-use crate::ec2::records::default_region;
-use crate::tables::{Region, RowChange, TABLES, json};
+use crate::ec2::defaults::default_region;
+use crate::records::Address;
+use crate::rows::{RowChange, RowError, json};
+use crate::tables::{Region, TABLES};
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_model::Secret;
 use forebay_model::limits::Quota;
@@ -47,36 +49,6 @@ pub enum Dialect {
     /// conditions or actions, authentication without TLS, security groups and targets of other VPCs), echoes
     /// conditions and actions as they were given, and deregisters an id without a port wherever it is registered.
     Moto,
-}
-
-/// Why stored rows are no state.
-#[derive(Debug, thiserror::Error)]
-pub enum RowError {
-    /// A row's value cannot be read.
-    #[error("row '{key}' of table '{table}' cannot be read")]
-    Unreadable {
-        /// The row's table.
-        table: String,
-        /// The row's key.
-        key: String,
-        /// What JSON said.
-        #[source]
-        cause: serde_json::Error,
-    },
-    /// A table that this version does not know.
-    #[error("table '{0}' is unknown to this version")]
-    UnknownTable(String),
-    /// A key without a region.
-    #[error("row '{key}' of table '{table}' names no region")]
-    NoRegion {
-        /// The row's table.
-        table: String,
-        /// The row's key.
-        key: String,
-    },
-    /// The row that holds the state's own facts is missing.
-    #[error("the row 'settings' of table 'state' is missing")]
-    NoSettings,
 }
 
 /// Everything that users have made. Clone costs O(1).
@@ -257,7 +229,7 @@ impl State {
             }
         };
         let region = self.region_mut(region);
-        let record = crate::elbv2::records::Address {
+        let record = Address {
             subnet_id: subnet_id.to_owned(),
             owner: owner.to_owned(),
         };

@@ -2,26 +2,16 @@
 
 use crate::acm::records::Certificate;
 use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
-use crate::elbv2::records::{Address, Listener, LoadBalancer, Rule, Tags, Target, TargetGroup};
+use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::ServerCertificate;
-use crate::state::RowError;
+use crate::records::{Address, Tags};
+use crate::rows::{RowChange, RowError, json};
 use imbl::ordmap::DiffItem;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Records by key. Clone costs O(1), lookup and change O(log n).
 pub type Table<T> = imbl::OrdMap<String, Arc<T>>;
-
-/// A row that differs between two states.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowChange {
-    /// The table's name.
-    pub table: &'static str,
-    /// The row's key, unique in the table.
-    pub key: String,
-    /// Its JSON; none if the row is gone.
-    pub value: Option<Vec<u8>>,
-}
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $record:ty = $name:literal;)*) => {
@@ -119,9 +109,4 @@ fn diff<T: Serialize + PartialEq>(
             value: value.map(json),
         });
     }
-}
-
-/// A record's JSON. Our records hold nothing that JSON cannot (no map with keys other than strings).
-pub(crate) fn json<T: Serialize>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(record).unwrap_or_else(|error| unreachable!("a record that JSON cannot hold: {error}"))
 }

@@ -1,6 +1,6 @@
 //! A caller for tests: holds a state and calls operations on it.
 
-use crate::{NothingSeen, Outcome, Request, State, operate};
+use crate::{NothingObserved, Outcome, Request, State, operate};
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
 use forebay_units::{Stream, Wall};
@@ -45,7 +45,7 @@ impl Caller {
             now: self.now,
             caller: "AKID",
         };
-        let Outcome { answer, next } = operate(&self.state, &request, &NothingSeen, &mut self.draws)?;
+        let Outcome { answer, next } = operate(&self.state, &request, &NothingObserved, &mut self.draws)?;
         if let Some(next) = next {
             assert!(
                 !State::rows_changed(&self.state, &next).is_empty(),

@@ -1,6 +1,7 @@
 //! The authenticate room: whose call it is, proven by its signature.
 
-use crate::desk::{Desk, now};
+use crate::clock::now;
+use crate::context::ApiContext;
 use forebay_awswire::sigv4::{self, Claimed, Problem};
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol};
 
@@ -20,17 +21,17 @@ pub(crate) fn refused(problem: &Problem, protocol: Protocol) -> ApiError {
 }
 
 /// What is wrong with the signature as far as the head tells: key, date and scope. Before that is asked, no body is read.
-pub(crate) fn early(desk: &Desk, request: &HttpRequest<'_>) -> Result<Option<Claimed>, Problem> {
-    if !desk.manners.check_signatures {
+pub(crate) fn early(context: &ApiContext, request: &HttpRequest<'_>) -> Result<Option<Claimed>, Problem> {
+    if !context.options.check_signatures {
         return Ok(None);
     }
-    let secret = |access_key: &str| desk.credentials.secret(access_key);
+    let secret = |access_key: &str| context.credentials.secret(access_key);
     sigv4::check_head(request, now(), secret).map(Some)
 }
 
-/// Checks the signature of the whole, unless the desk takes everyone at their word.
+/// Checks the signature of the whole, unless the context takes everyone at their word.
 pub(crate) fn caller(
-    desk: &Desk,
+    context: &ApiContext,
     claimed: Result<Option<Claimed>, Problem>,
     request: &HttpRequest<'_>,
     call: &Call,
@@ -45,6 +46,9 @@ pub(crate) fn caller(
     }
     Ok(Caller {
         access_key: call.access_key.clone().unwrap_or_else(|| "anonymous".to_owned()),
-        region: call.region.clone().unwrap_or_else(|| desk.manners.region.clone()),
+        region: call
+            .region
+            .clone()
+            .unwrap_or_else(|| context.options.region.clone()),
     })
 }

@@ -2,10 +2,10 @@
 //!
 //! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then each its answer.
 
-use crate::desk::now;
+use crate::clock::now;
 use arc_swap::ArcSwap;
 use forebay_awswire::{ApiError, Service};
-use forebay_control::{Journal, Outcome, Publish, Request, Seen, State};
+use forebay_control::{Journal, Observations, Outcome, Publish, Request, State};
 use forebay_units::{Stream, Wall};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ impl Order {
     pub(crate) fn run(
         self,
         state: &State,
-        seen: &dyn Seen,
+        observations: &dyn Observations,
         now: Wall,
         draws: &mut Stream,
     ) -> Result<Outcome, ApiError> {
@@ -56,7 +56,7 @@ impl Order {
             caller: &self.caller,
         };
         guarded(&self.operation, || {
-            forebay_control::operate(state, &request, seen, draws)
+            forebay_control::operate(state, &request, observations, draws)
         })
         .and_then(|outcome| outcome)
     }
@@ -78,7 +78,7 @@ pub struct Writer {
     queue: SyncSender<Job>,
     state: Arc<ArcSwap<State>>,
     stores: Arc<AtomicBool>,
-    seen: Arc<dyn Seen>,
+    observations: Arc<dyn Observations>,
 }
 
 impl Writer {
@@ -87,7 +87,7 @@ impl Writer {
         state: State,
         journal: impl Journal + 'static,
         publish: impl Publish + 'static,
-        seen: Arc<dyn Seen>,
+        observations: Arc<dyn Observations>,
         seed: u64,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let first = Arc::new(state);
@@ -95,23 +95,23 @@ impl Writer {
         let shared = Arc::new(ArcSwap::from(first));
         let stores = Arc::new(AtomicBool::new(true));
         let (queue, jobs) = sync_channel(QUEUE_LIMIT);
-        let mut desk = Committer {
+        let mut committer = Committer {
             state: Arc::clone(&shared),
             stores: Arc::clone(&stores),
             journal,
             publish,
-            seen: Arc::clone(&seen),
+            observations: Arc::clone(&observations),
             draws: Stream::named(seed, "resource-ids"),
         };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || desk.run(&jobs))?;
+            .spawn(move || committer.run(&jobs))?;
         Ok((
             Writer {
                 queue,
                 state: shared,
                 stores,
-                seen,
+                observations,
             },
             thread,
         ))
@@ -128,8 +128,8 @@ impl Writer {
     }
 
     /// What the data plane has observed.
-    pub(crate) fn seen(&self) -> &dyn Seen {
-        &*self.seen
+    pub(crate) fn observations(&self) -> &dyn Observations {
+        &*self.observations
     }
 
     /// Makes a change of our own; returns when it is durable and served, or says why it is not.
@@ -159,7 +159,7 @@ struct Committer<J, P> {
     stores: Arc<AtomicBool>,
     journal: J,
     publish: P,
-    seen: Arc<dyn Seen>,
+    observations: Arc<dyn Observations>,
     draws: Stream,
 }
 
@@ -214,7 +214,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
 
     fn apply(&mut self, work: Work, running: &State) -> Result<Outcome, ApiError> {
         match work {
-            Work::Order(order) => order.run(running, &*self.seen, now(), &mut self.draws),
+            Work::Order(order) => order.run(running, &*self.observations, now(), &mut self.draws),
             Work::Change(change) => {
                 let next = guarded("change", || change(running, now()))?;
                 Ok(Outcome {

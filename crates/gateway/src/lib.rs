@@ -3,10 +3,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod authenticate;
+mod clock;
 mod commit;
+mod context;
 pub mod credentials;
 mod decode;
-mod desk;
 mod encode;
 pub mod front;
 mod operate;
@@ -14,7 +15,7 @@ mod pages;
 mod serve;
 
 pub use commit::{Change, Writer};
+pub use context::{ApiContext, ApiOptions};
 pub use credentials::Credentials;
-pub use desk::{Desk, Manners};
 pub use pages::{Hosts, comes_from_a_page};
 pub use serve::{Bounds, serve};

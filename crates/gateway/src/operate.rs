@@ -1,15 +1,16 @@
 //! The operate room: reads answer from a snapshot at once, writes go through the one writer.
 
 use crate::authenticate::Caller;
+use crate::clock::now;
 use crate::commit::Order;
-use crate::desk::{Desk, now};
+use crate::context::ApiContext;
 use forebay_awswire::{ApiError, Call, HttpRequest};
 use forebay_units::Stream;
 use serde_json::Value;
 
 /// Carries an authenticated call out.
 pub(crate) async fn operate(
-    desk: &Desk,
+    context: &ApiContext,
     request: &HttpRequest<'_>,
     call: &Call,
     caller: Caller,
@@ -21,26 +22,29 @@ pub(crate) async fn operate(
         service: call.service,
         operation: call.operation.clone(),
         region: caller.region,
-        account: desk.manners.account.clone(),
+        account: context.options.account.clone(),
         caller: caller.access_key,
         input: call.input(request)?,
     };
     if !forebay_control::is_read(call.service, &call.operation) {
-        return desk.writer.order(order).await;
+        return context.writer.order(order).await;
     }
     // A read draws nothing that is kept.
     let mut draws = Stream::named(0, "reads");
-    let state = desk.writer.state();
+    let state = context.writer.state();
     order
-        .run(&state, desk.writer.seen(), now(), &mut draws)
+        .run(&state, context.writer.observations(), now(), &mut draws)
         .map(|outcome| outcome.answer)
 }
 
 /// Wipes the state, for test suites that ask for it.
-pub(crate) async fn reset(desk: &Desk) -> Result<(), ApiError> {
-    if !desk.manners.allow_reset {
+pub(crate) async fn reset(context: &ApiContext) -> Result<(), ApiError> {
+    if !context.options.allow_reset {
         let message = "Resetting is not enabled: start Forebay with --enable-reset.";
         return Err(ApiError::sender("AccessDenied", message).with_status(403));
     }
-    desk.writer.change(Box::new(|state, _| Some(state.reset()))).await
+    context
+        .writer
+        .change(Box::new(|state, _| Some(state.reset())))
+        .await
 }

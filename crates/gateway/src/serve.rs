@@ -1,6 +1,6 @@
 //! Leads each request of the API through the rooms.
 
-use crate::desk::Desk;
+use crate::context::ApiContext;
 use crate::front::{self, Answer, Visit};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
@@ -35,28 +35,28 @@ impl Default for Bounds {
 pub async fn serve(
     listener: std::net::TcpListener,
     bounds: Bounds,
-    desk: Arc<Desk>,
+    context: Arc<ApiContext>,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    front::serve(listener, bounds.connections, desk, shutdown).await;
+    front::serve(listener, bounds.connections, context, shutdown).await;
     Ok(())
 }
 
-impl Answer for Desk {
+impl Answer for ApiContext {
     async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
         bounded(self, visit, request).await
     }
 }
 
-async fn bounded(desk: &Desk, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let request_id = desk.request_id();
+async fn bounded(context: &ApiContext, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let request_id = context.request_id();
     let (parts, incoming) = request.into_parts();
     if let Some(response) = not_an_api(&parts) {
         return response;
     }
-    let answered = answer(desk, visit, &parts, incoming, &request_id);
+    let answered = answer(context, visit, &parts, incoming, &request_id);
     match tokio::time::timeout(REQUEST_TIME, answered).await {
         Ok(response) => response,
         Err(_) => {
@@ -94,12 +94,12 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
 }
 
 /// Why a call without a signature is not taken, if it may be a web page's.
-fn refuses_page(desk: &Desk, visit: &Visit, parts: &http::request::Parts) -> Option<String> {
+fn refuses_page(context: &ApiContext, visit: &Visit, parts: &http::request::Parts) -> Option<String> {
     if comes_from_a_page(&parts.headers) {
         let text = "Calls without a signature are not taken from web pages: any page could make them.";
         return Some(text.to_owned());
     }
-    let hosts = &desk.manners.hosts;
+    let hosts = &context.options.hosts;
     hosts.refusal(&parts.uri, &parts.headers, visit.local())
 }
 
@@ -107,7 +107,7 @@ fn refuses_page(desk: &Desk, visit: &Visit, parts: &http::request::Parts) -> Opt
 const RESET: &str = "/moto-api/reset";
 
 async fn answer(
-    desk: &Desk,
+    context: &ApiContext,
     visit: &Visit,
     parts: &http::request::Parts,
     incoming: Incoming,
@@ -118,17 +118,17 @@ async fn answer(
         encode::response(refusal.protocol, None, request_id, Err(&refusal.error))
     };
     let is_reset = parts.uri.path() == RESET;
-    if (is_reset || !desk.manners.check_signatures)
-        && let Some(text) = refuses_page(desk, visit, parts)
+    if (is_reset || !context.options.check_signatures)
+        && let Some(text) = refuses_page(context, visit, parts)
     {
         let error = ApiError::sender("AccessDenied", text).with_status(403);
         return refused(decode::refusal(parts, error));
     }
     if is_reset {
         decode::discard(parts, incoming, visit).await;
-        return reset(desk).await;
+        return reset(context).await;
     }
-    let claimed = authenticate::early(desk, &decode::view(parts, &[]));
+    let claimed = authenticate::early(context, &decode::view(parts, &[]));
     let most = match &claimed {
         Ok(_) => decode::BODY_LIMIT,
         Err(problem) => match protocol(&decode::view(parts, &[])) {
@@ -141,7 +141,7 @@ async fn answer(
             None => decode::UNSIGNED_LIMIT,
         },
     };
-    let body = match decode::body(parts, incoming, most, &desk.bodies, visit).await {
+    let body = match decode::body(parts, incoming, most, &context.bodies, visit).await {
         Ok(body) => body,
         Err(refusal) => return refused(refusal),
     };
@@ -150,8 +150,8 @@ async fn answer(
         Ok(call) => call,
         Err(refusal) => return refused(refusal),
     };
-    let result = match authenticate::caller(desk, claimed, &request, &call) {
-        Ok(caller) => operate::operate(desk, &request, &call, caller).await,
+    let result = match authenticate::caller(context, claimed, &request, &call) {
+        Ok(caller) => operate::operate(context, &request, &call, caller).await,
         Err(error) => Err(error),
     };
     let code = result.as_ref().err().map_or("ok", |error| error.code.as_str());
@@ -175,8 +175,8 @@ fn protocol(head: &HttpRequest<'_>) -> Option<Protocol> {
     Service::from_scope(&scope.service).map(Service::protocol)
 }
 
-async fn reset(desk: &Desk) -> Response<Full<Bytes>> {
-    match operate::reset(desk).await {
+async fn reset(context: &ApiContext) -> Response<Full<Bytes>> {
+    match operate::reset(context).await {
         Ok(()) => encode::json(StatusCode::OK, &json!({"status": "ok"})),
         Err(error) => {
             let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -25,7 +25,7 @@ async fn signed_calls_are_answered_and_published() {
     assert_eq!((id.len(), &id[14..15]), (36, "4"));
     assert_eq!(
         house.published.0.load(Ordering::SeqCst),
-        house.desk.writer().state().generation()
+        house.context.writer().state().generation()
     );
     let reply = house.call("Action=DescribeTargetGroups&Names.member.1=one").await;
     assert!(
@@ -80,7 +80,7 @@ async fn full_disk_refuses_and_recovers() {
     );
     let listed = house.call("Action=DescribeTargetGroups").await;
     assert!(!listed.body.contains("<TargetGroupName>"), "{}", listed.body);
-    assert!(!house.desk.writer().stores());
+    assert!(!house.context.writer().stores());
     house.disk.full.store(false, Ordering::SeqCst);
     assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
 }
@@ -90,12 +90,12 @@ async fn full_disk_refuses_and_recovers() {
 async fn a_disk_with_room_again_is_noticed_without_a_call() {
     let house = House::open("again", true, false, Disk::default());
     house.disk.full.store(true, Ordering::SeqCst);
-    assert!(house.desk.writer().stores());
+    assert!(house.context.writer().stores());
     house.call(&make("one")).await;
-    assert!(!house.desk.writer().stores());
+    assert!(!house.context.writer().stores());
     house.disk.full.store(false, Ordering::SeqCst);
     let noticed = async {
-        while !house.desk.writer().stores() {
+        while !house.context.writer().stores() {
             tokio::task::yield_now().await;
         }
     };
@@ -112,7 +112,7 @@ async fn waiting_writes_share_a_commit() {
         ..Disk::default()
     };
     let house = House::open("group", true, false, disk);
-    let writer = house.desk.writer().clone();
+    let writer = house.context.writer().clone();
     let (entered, first_runs) = tokio::sync::oneshot::channel();
     let grow = |state: &State| Some(state.reset());
     let first = writer.change(Box::new(move |state, _| {
@@ -147,7 +147,7 @@ async fn waiting_writes_share_a_commit() {
 async fn a_panic_is_one_500_and_no_more() {
     let house = House::open("panic", true, false, Disk::default());
     let error = house
-        .desk
+        .context
         .writer()
         .change(Box::new(|_, _| panic!("a bug")))
         .await
@@ -244,7 +244,7 @@ async fn stops_when_told() {
     let serving = tokio::spawn(serve(
         listener,
         Bounds::default(),
-        Arc::clone(&house.desk),
+        Arc::clone(&house.context),
         async move {
             let _ = stopped.await;
         },

@@ -4,10 +4,10 @@ use crate::data_dir::make_data_dir;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use forebay_control::{Publish, Seen, State, finish_deregistration};
+use forebay_control::{Observations, Publish, State, finish_deregistration};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
-use forebay_gateway::{Bounds, Credentials, Desk, Hosts, Manners, Writer, credentials};
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, TargetHealth};
 use forebay_node::journal::Journal;
 use forebay_node::{Channels, Sampling};
@@ -40,7 +40,7 @@ pub struct House {
     pub credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
-    desk: Arc<Desk>,
+    context: Arc<ApiContext>,
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
     /// Ends the admin address, which is the last to go.
@@ -70,7 +70,7 @@ impl Publish for Publisher {
 /// The data plane's observations, as `control` asks for them.
 struct Plane(Arc<DataPlane>);
 
-impl Seen for Plane {
+impl Observations for Plane {
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
         self.0.health(group_arn, target_id, port)
     }
@@ -120,14 +120,19 @@ impl House {
             writer: writer.clone(),
             began: std::time::Instant::now(),
         });
-        let desk = Arc::new(Desk::new(manners(&args), Credentials::new(&keys), writer, seed));
+        let context = Arc::new(ApiContext::new(
+            api_options(&args),
+            Credentials::new(&keys),
+            writer,
+            seed,
+        ));
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(forebay_gateway::serve(
             api,
             Bounds {
                 connections: Affordable::now().api,
             },
-            Arc::clone(&desk),
+            Arc::clone(&context),
             until(stopped),
         ));
         Ok(House {
@@ -137,7 +142,7 @@ impl House {
             credentials: keys,
             plane,
             logs,
-            desk,
+            context,
             shown,
             stop,
             ended,
@@ -161,7 +166,7 @@ impl House {
         if !self.logs.reopen() {
             tracing::warn!("a log's writer is far behind: its files were not opened anew");
         }
-        self.desk.read_again();
+        self.context.read_again();
     }
 
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
@@ -187,8 +192,8 @@ impl House {
 }
 
 /// How calls are treated.
-fn manners(args: &UpArgs) -> Manners {
-    Manners {
+fn api_options(args: &UpArgs) -> ApiOptions {
+    ApiOptions {
         account: args.account_id.clone(),
         region: args.region.clone(),
         check_signatures: !args.no_auth,

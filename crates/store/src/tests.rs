@@ -1,6 +1,6 @@
 use super::*;
 use forebay_awswire::Service;
-use forebay_control::{NothingSeen, Request, operate};
+use forebay_control::{NothingObserved, Request, operate};
 use forebay_units::{Stream, Wall};
 use redb::{StorageBackend, TableDefinition};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn with_group(state: &State, name: &str) -> State {
         caller: "AKID",
     };
     let mut draws = Stream::named(state.generation(), name);
-    operate(state, &request, &NothingSeen, &mut draws)
+    operate(state, &request, &NothingObserved, &mut draws)
         .unwrap()
         .next
         .unwrap()

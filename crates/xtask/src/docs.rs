@@ -8,21 +8,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-const SERVICES: &[(Service, &str)] = &[
-    (Service::Elbv2, "Elastic Load Balancing v2 (`elbv2`)"),
-    (Service::Ec2, "EC2 (`ec2`)"),
-    (Service::Acm, "Certificate Manager (`acm`)"),
-    (Service::Iam, "IAM (`iam`)"),
-    (Service::Sts, "STS (`sts`)"),
-    (
-        Service::Tagging,
-        "Resource Groups Tagging (`resourcegroupstaggingapi`)",
-    ),
-    (Service::Shield, "Shield (`shield`)"),
-    (Service::Wafv2, "WAF (`wafv2`)"),
-    (Service::WafRegional, "WAF Classic, regional (`waf-regional`)"),
-];
-
 fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let docs = crate::root::root()?.join("docs");
     Ok(vec![
@@ -59,7 +44,7 @@ fn operations() -> anyhow::Result<String> {
     text.push_str(
         "An operation that AWS has and Forebay does not serve is answered with `InvalidAction`\n(`UnknownOperationException` for JSON services) and a message that names it.\n",
     );
-    for &(service, title) in SERVICES {
+    for service in Service::ALL {
         let served: BTreeSet<&str> = forebay_control::supported()
             .into_iter()
             .filter(|entry| entry.0 == service)
@@ -68,7 +53,8 @@ fn operations() -> anyhow::Result<String> {
         let all = service.operations();
         write!(
             text,
-            "\n## {title}\n\n{} of {} operations.{}\n\n",
+            "\n## {}\n\n{} of {} operations.{}\n\n",
+            service.title(),
             served.len(),
             all.len(),
             limits(service)

@@ -1,10 +1,14 @@
 //! Certificate Manager's operations.
 
-use crate::Region;
+use crate::acm::lookup::users;
 use crate::acm::pem;
 use crate::acm::records::{Bundle, Certificate, Facts};
-use crate::elbv2::records::{Listener, Tags};
-use crate::operate::Work;
+use crate::api::arns::own_arn;
+use crate::api::context::{Tx, View};
+use crate::api::errors::error;
+use crate::api::paging::cut;
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
+use crate::records::Tags;
 use base64::Engine as _;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
@@ -16,10 +20,6 @@ const TAG_LIMIT: usize = 50;
 /// Certificates on a page whose size is not given.
 const PAGE_SIZE: usize = 1000;
 
-fn error(code: &'static str, message: impl Into<String>) -> ApiError {
-    ApiError::sender(code, message)
-}
-
 fn validation(message: impl Into<String>) -> ApiError {
     error("ValidationException", message)
 }
@@ -30,9 +30,9 @@ struct ArnInput {
     certificate_arn: String,
 }
 
-fn certificate(work: &Work<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
-    work.region().certificates.get(arn).cloned().ok_or_else(|| {
-        let account = work.request.account;
+fn certificate(view: &View<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError> {
+    view.region().certificates.get(arn).cloned().ok_or_else(|| {
+        let account = view.request.account;
         error(
             "ResourceNotFoundException",
             format!("Could not find certificate {arn} in account {account}."),
@@ -40,8 +40,8 @@ fn certificate(work: &Work<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError>
     })
 }
 
-fn new_arn(work: &mut Work<'_>) -> String {
-    let digits = work.draws.hex(32);
+fn new_arn(tx: &mut Tx<'_>) -> String {
+    let digits = tx.draws.hex(32);
     let id = [
         &digits[..8],
         &digits[8..12],
@@ -50,10 +50,7 @@ fn new_arn(work: &mut Work<'_>) -> String {
         &digits[20..],
     ]
     .join("-");
-    format!(
-        "arn:aws:acm:{}:{}:certificate/{id}",
-        work.request.region, work.request.account
-    )
+    own_arn(tx, "acm", &format!("certificate/{id}"))
 }
 
 fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
@@ -78,36 +75,6 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-fn stored_tags(region: &Region, arn: &str) -> Tags {
-    region
-        .tags
-        .get(arn)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
-fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
-    let region = work.region_mut();
-    region.tags.remove(arn);
-    if !tags.is_empty() {
-        region.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
-}
-
-/// ARNs of the load balancers whose listeners use a certificate.
-pub(crate) fn users(region: &Region, arn: &str) -> Vec<String> {
-    let listeners = region.listeners.values().filter(|listener| uses(listener, arn));
-    let mut users: Vec<String> = listeners.map(|listener| listener.balancer_arn.clone()).collect();
-    users.sort();
-    users.dedup();
-    users
-}
-
-/// Whether the listener serves the certificate.
-pub(crate) fn uses(listener: &Listener, arn: &str) -> bool {
-    listener.certificate.as_deref() == Some(arn) || listener.certificates.iter().any(|other| other == arn)
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ImportInput {
@@ -119,8 +86,8 @@ struct ImportInput {
     tags: Value,
 }
 
-pub(crate) fn import(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: ImportInput = work.input()?;
+pub(crate) fn import(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: ImportInput = tx.input()?;
     let text = |blob: &str| {
         let bytes = base64::engine::general_purpose::STANDARD.decode(blob).ok()?;
         String::from_utf8(bytes).ok()
@@ -140,16 +107,16 @@ pub(crate) fn import(work: &mut Work<'_>) -> Result<Value, ApiError> {
         (None, _) => return Err(validation(pem::Refused::Certificate.to_string())),
         (_, None) => return Err(validation(pem::Refused::Key.to_string())),
     };
-    if facts.not_after < work.request.now.seconds() {
+    if facts.not_after < tx.request.now.seconds() {
         return Err(validation("The certificate has expired."));
     }
-    if facts.not_before > work.request.now.seconds() {
+    if facts.not_before > tx.request.now.seconds() {
         return Err(validation("The certificate is not valid yet."));
     }
-    let now = work.request.now;
+    let now = tx.request.now;
     let (arn, created) = match &given.certificate_arn {
         Some(arn) => {
-            let old = certificate(work, arn)?;
+            let old = certificate(tx, arn)?;
             if old.imported.is_none() {
                 return Err(validation("Only imported certificates can be imported again."));
             }
@@ -158,9 +125,9 @@ pub(crate) fn import(work: &mut Work<'_>) -> Result<Value, ApiError> {
             }
             (arn.clone(), old.created)
         }
-        None => (new_arn(work), now),
+        None => (new_arn(tx), now),
     };
-    let tags = read_tags(&given.tags, stored_tags(work.region(), &arn))?;
+    let tags = read_tags(&given.tags, stored_tags(tx.region(), &arn))?;
     let record = Certificate {
         arn: arn.clone(),
         domain: facts.domain.clone(),
@@ -173,10 +140,8 @@ pub(crate) fn import(work: &mut Work<'_>) -> Result<Value, ApiError> {
         token: None,
         logged: false,
     };
-    work.region_mut()
-        .certificates
-        .insert(arn.clone(), Arc::new(record));
-    put_tags(work, &arn, tags);
+    tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
+    put_tags(tx.region_mut(), &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
@@ -215,8 +180,8 @@ fn check_domain(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-pub(crate) fn request(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: RequestInput = work.input()?;
+pub(crate) fn request(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: RequestInput = tx.input()?;
     let mut names = vec![given.domain_name.clone()];
     for name in &given.subject_alternative_names {
         if !names.contains(name) {
@@ -224,19 +189,19 @@ pub(crate) fn request(work: &mut Work<'_>) -> Result<Value, ApiError> {
         }
     }
     names.iter().try_for_each(|name| check_domain(name))?;
-    let again = work.region().certificates.values().find(|other| {
+    let again = tx.region().certificates.values().find(|other| {
         given.idempotency_token.is_some() && other.token == given.idempotency_token && other.names == names
     });
     if let Some(same) = again {
         return Ok(json!({"CertificateArn": same.arn}));
     }
     let tags = read_tags(&given.tags, Tags::new())?;
-    let arn = new_arn(work);
+    let arn = new_arn(tx);
     let record = Certificate {
         arn: arn.clone(),
         domain: given.domain_name,
         names,
-        created: work.request.now,
+        created: tx.request.now,
         imported: None,
         issued: None,
         validation: Some(given.validation_method.unwrap_or_else(|| "EMAIL".to_owned())),
@@ -244,17 +209,15 @@ pub(crate) fn request(work: &mut Work<'_>) -> Result<Value, ApiError> {
         token: given.idempotency_token,
         logged: given.options["CertificateTransparencyLoggingPreference"] != "DISABLED",
     };
-    work.region_mut()
-        .certificates
-        .insert(arn.clone(), Arc::new(record));
-    put_tags(work, &arn, tags);
+    tx.region_mut().certificates.insert(arn.clone(), Arc::new(record));
+    put_tags(tx.region_mut(), &arn, tags);
     Ok(json!({"CertificateArn": arn}))
 }
 
-fn status(work: &Work<'_>, certificate: &Certificate) -> &'static str {
+fn status(view: &View<'_>, certificate: &Certificate) -> &'static str {
     match &certificate.issued {
         None => "PENDING_VALIDATION",
-        Some((_, facts)) if facts.not_after < work.request.now.seconds() => "EXPIRED",
+        Some((_, facts)) if facts.not_after < view.request.now.seconds() => "EXPIRED",
         Some(_) => "ISSUED",
     }
 }
@@ -263,16 +226,16 @@ fn seconds(at: forebay_units::Wall) -> Value {
     json!(at.0 as f64 / 1e6)
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    let certificate = certificate(work, &arn)?;
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    let certificate = certificate(view, &arn)?;
     let mut detail = json!({
         "CertificateArn": arn,
         "DomainName": certificate.domain,
         "SubjectAlternativeNames": certificate.names,
         "CreatedAt": seconds(certificate.created),
-        "Status": status(work, &certificate),
-        "InUseBy": users(work.region(), &arn),
+        "Status": status(view, &certificate),
+        "InUseBy": users(view.region(), &arn),
         "Options": {
             "CertificateTransparencyLoggingPreference": if certificate.logged { "ENABLED" } else { "DISABLED" },
         },
@@ -320,9 +283,9 @@ fn add_request(detail: &mut Value, certificate: &Certificate) {
     detail["DomainValidationOptions"] = options.collect();
 }
 
-pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    let certificate = certificate(work, &arn)?;
+pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    let certificate = certificate(view, &arn)?;
     let Some((
         Bundle {
             certificate, chain, ..
@@ -349,8 +312,8 @@ struct ListInput {
     next_token: Option<String>,
 }
 
-pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: ListInput = work.input()?;
+pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: ListInput = view.input()?;
     let key_types = given.includes["keyTypes"].as_array();
     let algorithm = |certificate: &Certificate| match &certificate.issued {
         Some((_, facts)) => Some(facts.key_algorithm.clone()),
@@ -367,25 +330,22 @@ pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
             || given
                 .certificate_statuses
                 .iter()
-                .any(|wanted| wanted == status(work, certificate)))
+                .any(|wanted| wanted == status(view, certificate)))
     };
     let token = given.next_token.unwrap_or_default();
-    let mut rest = work
-        .region()
-        .certificates
-        .values()
-        .filter(|certificate| certificate.arn > token && wanted(certificate));
-    let page: Vec<_> = rest.by_ref().take(given.max_items.unwrap_or(PAGE_SIZE)).collect();
-    let more = rest.next().is_some();
+    let all = view.region().certificates.values();
+    let all = all.filter(|certificate| wanted(certificate));
+    let size = given.max_items.unwrap_or(PAGE_SIZE);
+    let (page, next) = cut(all, |certificate| certificate.arn.clone(), &token, size);
     let summary = |certificate: &&Arc<Certificate>| {
         let mut value = json!({
             "CertificateArn": certificate.arn,
             "DomainName": certificate.domain,
             "SubjectAlternativeNameSummaries": certificate.names,
-            "Status": status(work, certificate),
+            "Status": status(view, certificate),
             "Type": if certificate.imported.is_some() { "IMPORTED" } else { "AMAZON_ISSUED" },
             "KeyAlgorithm": algorithm(certificate),
-            "InUse": !users(work.region(), &certificate.arn).is_empty(),
+            "InUse": !users(view.region(), &certificate.arn).is_empty(),
             "RenewalEligibility": "INELIGIBLE",
             "CreatedAt": seconds(certificate.created),
         });
@@ -398,23 +358,23 @@ pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
     };
     let shown: Vec<Value> = page.iter().map(summary).collect();
     let mut answer = json!({"CertificateSummaryList": shown});
-    if let Some(last) = page.last().filter(|_| more) {
-        answer["NextToken"] = json!(last.arn);
+    if let Some(last) = next {
+        answer["NextToken"] = json!(last);
     }
     Ok(answer)
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    certificate(work, &arn)?;
-    if !users(work.region(), &arn).is_empty() {
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let arn = tx.input::<ArnInput>()?.certificate_arn;
+    certificate(tx, &arn)?;
+    if !users(tx.region(), &arn).is_empty() {
         return Err(error(
             "ResourceInUseException",
             format!("Certificate {arn} is in use."),
         ));
     }
-    work.region_mut().certificates.remove(&arn);
-    put_tags(work, &arn, Tags::new());
+    tx.region_mut().certificates.remove(&arn);
+    put_tags(tx.region_mut(), &arn, Tags::new());
     Ok(json!({}))
 }
 
@@ -426,19 +386,19 @@ struct TagsInput {
     tags: Value,
 }
 
-pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = work.input()?;
-    certificate(work, &given.certificate_arn)?;
-    let tags = read_tags(&given.tags, stored_tags(work.region(), &given.certificate_arn))?;
-    put_tags(work, &given.certificate_arn, tags);
+pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = tx.input()?;
+    certificate(tx, &given.certificate_arn)?;
+    let tags = read_tags(&given.tags, stored_tags(tx.region(), &given.certificate_arn))?;
+    put_tags(tx.region_mut(), &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
 /// A tag given with a value is removed only if it has that value.
-pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = work.input()?;
-    certificate(work, &given.certificate_arn)?;
-    let mut tags = stored_tags(work.region(), &given.certificate_arn);
+pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = tx.input()?;
+    certificate(tx, &given.certificate_arn)?;
+    let mut tags = stored_tags(tx.region(), &given.certificate_arn);
     for tag in given.tags.as_array().into_iter().flatten() {
         let key = tag["Key"].as_str().unwrap_or_default();
         if tag["Value"]
@@ -448,19 +408,14 @@ pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
             tags.remove(key);
         }
     }
-    put_tags(work, &given.certificate_arn, tags);
+    put_tags(tx.region_mut(), &given.certificate_arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let arn = work.input::<ArnInput>()?.certificate_arn;
-    certificate(work, &arn)?;
-    let tags = stored_tags(work.region(), &arn);
-    let shown: Vec<Value> = tags
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect();
-    Ok(json!({"Tags": shown}))
+pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.input::<ArnInput>()?.certificate_arn;
+    certificate(view, &arn)?;
+    Ok(json!({"Tags": tags_value(view.region(), &arn)}))
 }
 
 #[derive(Deserialize)]
@@ -470,9 +425,9 @@ struct OptionsInput {
     options: Value,
 }
 
-pub(crate) fn update_options(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: OptionsInput = work.input()?;
-    let mut kept = certificate(work, &given.certificate_arn)?;
+pub(crate) fn update_options(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: OptionsInput = tx.input()?;
+    let mut kept = certificate(tx, &given.certificate_arn)?;
     if kept.imported.is_some() {
         return Err(error(
             "InvalidStateException",
@@ -482,6 +437,6 @@ pub(crate) fn update_options(work: &mut Work<'_>) -> Result<Value, ApiError> {
     if let Some(preference) = given.options["CertificateTransparencyLoggingPreference"].as_str() {
         Arc::make_mut(&mut kept).logged = preference != "DISABLED";
     }
-    work.region_mut().certificates.insert(given.certificate_arn, kept);
+    tx.region_mut().certificates.insert(given.certificate_arn, kept);
     Ok(json!({}))
 }

@@ -3,38 +3,23 @@
 //! Imported certificates are served. A requested one stays `PENDING_VALIDATION`: there is no public authority here to issue it.
 
 mod certificates;
+pub(crate) mod lookup;
 pub(crate) mod pem;
 pub mod records;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use certificates::{users, uses};
-
-use crate::operate::{Entry, Work};
-
-/// Whether a certificate with that ARN is there.
-pub(crate) fn knows(work: &Work<'_>, arn: &str) -> bool {
-    work.region().certificates.contains_key(arn)
-}
-
-/// Whether it was requested and nobody has issued it: it has no key to serve with.
-pub(crate) fn is_pending(work: &Work<'_>, arn: &str) -> bool {
-    let certificates = &work.region().certificates;
-    certificates
-        .get(arn)
-        .is_some_and(|certificate| certificate.issued.is_none())
-}
-
+use crate::api::context::OperationSpec;
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[
-    Entry::write("AddTagsToCertificate", certificates::add_tags),
-    Entry::write("DeleteCertificate", certificates::delete),
-    Entry::read("DescribeCertificate", certificates::describe),
-    Entry::read("GetCertificate", certificates::fetch),
-    Entry::write("ImportCertificate", certificates::import),
-    Entry::read("ListCertificates", certificates::list),
-    Entry::read("ListTagsForCertificate", certificates::list_tags),
-    Entry::write("RemoveTagsFromCertificate", certificates::remove_tags),
-    Entry::write("RequestCertificate", certificates::request),
-    Entry::write("UpdateCertificateOptions", certificates::update_options),
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AddTagsToCertificate", certificates::add_tags),
+    OperationSpec::write("DeleteCertificate", certificates::delete),
+    OperationSpec::read("DescribeCertificate", certificates::describe),
+    OperationSpec::read("GetCertificate", certificates::fetch),
+    OperationSpec::write("ImportCertificate", certificates::import),
+    OperationSpec::read("ListCertificates", certificates::list),
+    OperationSpec::read("ListTagsForCertificate", certificates::list_tags),
+    OperationSpec::write("RemoveTagsFromCertificate", certificates::remove_tags),
+    OperationSpec::write("RequestCertificate", certificates::request),
+    OperationSpec::write("UpdateCertificateOptions", certificates::update_options),
 ];

@@ -3,12 +3,12 @@
 //! An address of the pool is reserved in its subnet's slice. All others are names for what is elsewhere, such as the pods of a
 //! cluster, and are only written down (record 24).
 
-use crate::ec2::errors::{bad, error, missing};
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, missing};
 use crate::ec2::interfaces::{interface_id, is_of_node};
 use crate::ec2::listing::input;
 use crate::ec2::records::Instance;
-use crate::elbv2::records::Address;
-use crate::operate::Work;
+use crate::records::Address;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
 use ipnet::Ipv4Net;
@@ -38,18 +38,18 @@ struct AddressesInput {
 }
 
 /// The instance whose interface that is.
-fn owner(work: &Work<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
+fn owner(view: &View<'_>, id: &str) -> Result<Arc<Instance>, ApiError> {
     if !id.starts_with("eni-") {
         let text = format!("Invalid id: \"{id}\" (expecting \"eni-...\")");
         return Err(error("InvalidNetworkInterfaceId.Malformed", text));
     }
-    let mut instances = work.region().instances.values();
+    let mut instances = view.region().instances.values();
     let found = instances
-        .find(|instance| instance.state != "terminated" && interface_id(work.request.region, instance) == id);
+        .find(|instance| instance.state != "terminated" && interface_id(view.request.region, instance) == id);
     if let Some(instance) = found {
         return Ok(Arc::clone(instance));
     }
-    if is_of_node(work, id) {
+    if is_of_node(view, id) {
         // Those of load balancers are ELB's own.
         let text = "You do not have permission to access the specified resource.";
         return Err(error("AuthFailure", text));
@@ -89,9 +89,9 @@ fn together(one: &str, other: &str) -> ApiError {
     error("InvalidParameterCombination", text)
 }
 
-pub(crate) fn assign(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: AddressesInput = input(work)?;
-    let instance = owner(work, &given.network_interface_id)?;
+pub(crate) fn assign(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: AddressesInput = input(tx)?;
+    let instance = owner(tx, &given.network_interface_id)?;
     let more = count(
         "secondaryPrivateIpAddressCount",
         given.secondary_private_ip_address_count,
@@ -118,18 +118,18 @@ pub(crate) fn assign(work: &mut Work<'_>) -> Result<Value, ApiError> {
         if addresses.contains(&address) {
             continue;
         }
-        take(work, &instance, address, given.allow_reassignment)?;
+        take(tx, &instance, address, given.allow_reassignment)?;
         addresses.push(address);
     }
     for _ in 0..more.unwrap_or(0).min(INTERFACE_LIMIT) {
-        addresses.push(next(work, &instance)?);
+        addresses.push(next(tx, &instance)?);
     }
     let prefixes = given.ipv4_prefixes.iter().map(|text| prefix(text));
     let prefixes: Vec<Ipv4Net> = prefixes.collect::<Result<_, _>>()?;
     for prefix in &prefixes {
-        check_prefix(work, *prefix)?;
+        check_prefix(tx, *prefix)?;
     }
-    keep(work, &instance.id, &addresses, &prefixes)?;
+    keep(tx, &instance.id, &addresses, &prefixes)?;
     let mut answer = json!({"NetworkInterfaceId": given.network_interface_id});
     if !addresses.is_empty() {
         let shown = addresses
@@ -147,8 +147,8 @@ pub(crate) fn assign(work: &mut Work<'_>) -> Result<Value, ApiError> {
 }
 
 /// Writes down what was assigned. What the interface had already stays as it is.
-fn keep(work: &mut Work<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4Net]) -> Result<(), ApiError> {
-    let Some(mut kept) = work.region().instances.get(id).cloned() else {
+fn keep(tx: &mut Tx<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4Net]) -> Result<(), ApiError> {
+    let Some(mut kept) = tx.region().instances.get(id).cloned() else {
         return Ok(());
     };
     let instance = Arc::make_mut(&mut kept);
@@ -168,17 +168,17 @@ fn keep(work: &mut Work<'_>, id: &str, addresses: &[Ipv4Addr], prefixes: &[Ipv4N
             "Number of private addresses will exceed limit.",
         ));
     }
-    work.region_mut().instances.insert(id.to_owned(), kept);
+    tx.region_mut().instances.insert(id.to_owned(), kept);
     Ok(())
 }
 
 /// Takes a certain address for an instance's interface: from another's secondary ones if that is allowed, or one that is free.
-fn take(work: &mut Work<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool) -> Result<(), ApiError> {
+fn take(tx: &mut Tx<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool) -> Result<(), ApiError> {
     if instance.address == address || instance.secondary.contains(&address) {
         return Ok(());
     }
     let in_use = || bad(format!("Address {address} is in use."));
-    let region = work.region();
+    let region = tx.region();
     let living = region
         .instances
         .values()
@@ -188,38 +188,38 @@ fn take(work: &mut Work<'_>, instance: &Instance, address: Ipv4Addr, reassign: b
     let pooled = region.addresses.contains_key(&address.to_string());
     match holder {
         // A primary address stays where it is.
-        Some(holder) if reassign && holder.address != address => release(work, &holder.id, address),
+        Some(holder) if reassign && holder.address != address => release(tx, &holder.id, address),
         Some(_) => return Err(in_use()),
         None if pooled => return Err(in_use()),
         None => {}
     }
-    if !work.state.settings().pool.contains(&address) {
+    if !tx.state.settings().pool.contains(&address) {
         return Ok(());
     }
-    let slices = work
+    let slices = tx
         .region()
         .subnets
         .get(&instance.subnet_id)
         .map(|subnet| subnet.slices.clone());
     let mut own = slices.unwrap_or_default().into_iter();
-    if !own.any(|slice| work.state.slice_addresses(slice).any(|one| one == address)) {
+    if !own.any(|slice| tx.state.slice_addresses(slice).any(|one| one == address)) {
         let text = format!("Address {address} does not fall within the subnet's address range");
         return Err(bad(text));
     }
     let record = Address {
         subnet_id: instance.subnet_id.clone(),
-        owner: interface_id(work.request.region, instance),
+        owner: interface_id(tx.request.region, instance),
     };
-    work.region_mut()
+    tx.region_mut()
         .addresses
         .insert(address.to_string(), Arc::new(record));
     Ok(())
 }
 
 /// The next free address of an instance's subnet.
-fn next(work: &mut Work<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> {
-    let owner = interface_id(work.request.region, instance);
-    match work.take_address(&instance.subnet_id, &owner) {
+fn next(tx: &mut Tx<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> {
+    let owner = interface_id(tx.request.region, instance);
+    match tx.take_address(&instance.subnet_id, &owner) {
         Some(IpAddr::V4(address)) => Ok(address),
         _ => {
             let text = format!(
@@ -232,8 +232,8 @@ fn next(work: &mut Work<'_>, instance: &Instance) -> Result<Ipv4Addr, ApiError> 
 }
 
 /// Any network but the pool's: addresses of the pool have their owners one by one.
-fn check_prefix(work: &Work<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
-    let pool = work.state.settings().pool;
+fn check_prefix(view: &View<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
+    let pool = view.state.settings().pool;
     if pool.contains(&prefix) || prefix.contains(&pool) {
         return Err(bad(format!(
             "The prefix '{prefix}' overlaps the address pool {pool}, whose addresses are assigned one by one."
@@ -243,25 +243,25 @@ fn check_prefix(work: &Work<'_>, prefix: Ipv4Net) -> Result<(), ApiError> {
 }
 
 /// Takes a secondary address from an instance, and gives it back if it is the pool's.
-fn release(work: &mut Work<'_>, id: &str, address: Ipv4Addr) {
-    if let Some(mut kept) = work.region().instances.get(id).cloned() {
+fn release(tx: &mut Tx<'_>, id: &str, address: Ipv4Addr) {
+    if let Some(mut kept) = tx.region().instances.get(id).cloned() {
         Arc::make_mut(&mut kept).secondary.retain(|one| *one != address);
-        work.region_mut().instances.insert(id.to_owned(), kept);
+        tx.region_mut().instances.insert(id.to_owned(), kept);
     }
-    work.free_address(IpAddr::V4(address));
+    tx.free_address(IpAddr::V4(address));
 }
 
 /// Gives everything back that an instance's interface has besides its primary address.
-pub(crate) fn release_all(work: &mut Work<'_>, instance: &mut Instance) {
+pub(crate) fn release_all(tx: &mut Tx<'_>, instance: &mut Instance) {
     for address in instance.secondary.drain(..) {
-        work.free_address(IpAddr::V4(address));
+        tx.free_address(IpAddr::V4(address));
     }
     instance.prefixes.clear();
 }
 
-pub(crate) fn unassign(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: AddressesInput = input(work)?;
-    let instance = owner(work, &given.network_interface_id)?;
+pub(crate) fn unassign(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: AddressesInput = input(tx)?;
+    let instance = owner(tx, &given.network_interface_id)?;
     if given.private_ip_addresses.is_empty() && given.ipv4_prefixes.is_empty() {
         return Err(missing("privateIpAddress"));
     }
@@ -286,13 +286,13 @@ pub(crate) fn unassign(work: &mut Work<'_>) -> Result<Value, ApiError> {
         return Err(bad(text));
     }
     for address in addresses {
-        release(work, &instance.id, address);
+        release(tx, &instance.id, address);
     }
-    if let Some(mut kept) = work.region().instances.get(&instance.id).cloned() {
+    if let Some(mut kept) = tx.region().instances.get(&instance.id).cloned() {
         Arc::make_mut(&mut kept)
             .prefixes
             .retain(|one| !prefixes.contains(one));
-        work.region_mut().instances.insert(instance.id.clone(), kept);
+        tx.region_mut().instances.insert(instance.id.clone(), kept);
     }
     Ok(json!({}))
 }

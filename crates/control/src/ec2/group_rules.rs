@@ -1,13 +1,16 @@
 //! Rules of security groups: authorize, revoke, modify, describe. Kept rule by rule; the older shape of permissions is a view.
 
 use crate::Region;
-use crate::ec2::errors::{bad, error};
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
-use crate::ec2::new_id;
+use crate::api::arns::own_arn;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::groups::named;
+use crate::ec2::listing::{Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer};
-use crate::ec2::security_groups::named;
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,35 +40,35 @@ fn rules_of<'a>(
         .filter(move |rule| rule.group_id == group_id && rule.egress == egress)
 }
 
-pub(crate) fn authorize_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    authorize(work, false)
+pub(crate) fn authorize_ingress(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    authorize(tx, false)
 }
 
-pub(crate) fn authorize_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    authorize(work, true)
+pub(crate) fn authorize_egress(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    authorize(tx, true)
 }
 
-fn authorize(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
-    let given: RulesInput = input(work)?;
+fn authorize(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(tx)?;
     let group = named(
-        work.region(),
+        tx.region(),
         given.group_id.as_deref(),
         given.group_name.as_deref(),
     )?;
-    let said = said(work.region(), &group, &given.permissions())?;
-    let new = new_tags(work, "security-group-rule")?;
+    let said = said(tx.region(), &group, &given.permissions())?;
+    let new = new_tags(tx, "security-group-rule")?;
     let mut shown = Vec::new();
     for said in said {
-        if rules_of(work.region(), &group.id, egress).any(|rule| said.same(rule)) {
+        if rules_of(tx.region(), &group.id, egress).any(|rule| said.same(rule)) {
             let text = format!("the specified rule \"{}\" already exists", phrase(&said));
             return Err(error("InvalidPermission.Duplicate", text));
         }
-        if rules_of(work.region(), &group.id, egress).count() >= RULE_LIMIT {
+        if rules_of(tx.region(), &group.id, egress).count() >= RULE_LIMIT {
             let text = "The maximum number of rules per security group has been reached.";
             return Err(error("RulesPerSecurityGroupLimitExceeded", text));
         }
         let rule = GroupRule {
-            id: new_id(work, "sgr"),
+            id: new_id(tx.draws, "sgr"),
             group_id: group.id.clone(),
             egress,
             protocol: said.protocol,
@@ -74,10 +77,10 @@ fn authorize(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
             peer: said.peer,
             description: said.description,
         };
-        let region = work.region_mut();
+        let region = tx.region_mut();
         region.group_rules.insert(rule.id.clone(), Arc::new(rule.clone()));
         put_tags(region, &rule.id, new.clone());
-        shown.push(rule_value(work, &rule));
+        shown.push(rule_value(tx, &rule));
     }
     Ok(json!({"Return": true, "SecurityGroupRules": shown}))
 }
@@ -97,17 +100,17 @@ fn phrase(said: &Said) -> String {
     format!("peer: {peer}, {protocol}{ports}, ALLOW")
 }
 
-pub(crate) fn revoke_ingress(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    revoke(work, false)
+pub(crate) fn revoke_ingress(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    revoke(tx, false)
 }
 
-pub(crate) fn revoke_egress(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    revoke(work, true)
+pub(crate) fn revoke_egress(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    revoke(tx, true)
 }
 
-fn revoke(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
-    let given: RulesInput = input(work)?;
-    let region = work.region();
+fn revoke(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(tx)?;
+    let region = tx.region();
     let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
     let mut gone: Vec<Arc<GroupRule>> = Vec::new();
     for id in &given.security_group_rule_ids {
@@ -127,7 +130,7 @@ fn revoke(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
             gone.push(Arc::clone(rule));
         }
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for rule in &gone {
         region.group_rules.remove(&rule.id);
         region.tags.remove(&rule.id);
@@ -173,46 +176,43 @@ fn said_value(rule: &GroupRule) -> Value {
     value
 }
 
-fn rule_value(work: &Work<'_>, rule: &GroupRule) -> Value {
-    let (region, account) = (work.request.region, work.request.account);
+fn rule_value(view: &View<'_>, rule: &GroupRule) -> Value {
+    let account = view.request.account;
     let mut value = said_value(rule);
     value["SecurityGroupRuleId"] = json!(rule.id);
-    value["SecurityGroupRuleArn"] = json!(format!(
-        "arn:aws:ec2:{region}:{account}:security-group-rule/{}",
-        rule.id
-    ));
+    value["SecurityGroupRuleArn"] = json!(own_arn(view, "ec2", &format!("security-group-rule/{}", rule.id)));
     value["GroupId"] = json!(rule.group_id);
     value["GroupOwnerId"] = json!(account);
     value["IsEgress"] = json!(rule.egress);
-    value["Tags"] = tags(work.region(), &rule.id);
+    value["Tags"] = tags_value(view.region(), &rule.id);
     if let Peer::Group(id) = &rule.peer {
         value["ReferencedGroupInfo"] = json!({"GroupId": id, "UserId": account});
     }
     value
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |rule: &Arc<GroupRule>| Item::new(&rule.id, rule_value(work, rule));
-    LISTING.list(work, work.region().group_rules.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |rule: &Arc<GroupRule>| Item::new(&rule.id, rule_value(view, rule));
+    LISTING.list(view, view.region().group_rules.values().map(item).collect())
 }
 
 /// Rules in the older shape: those with the same protocol and ports together.
-pub(crate) fn permissions(work: &Work<'_>, rules: &[&GroupRule]) -> Value {
+pub(crate) fn permissions(view: &View<'_>, rules: &[&GroupRule]) -> Value {
     let mut sorted: Vec<&&GroupRule> = rules.iter().collect();
     let key = |rule: &GroupRule| (rule.protocol.clone(), rule.from_port, rule.to_port);
     sorted.sort_by_key(|rule| (key(rule), rule.peer.clone()));
     let together = sorted.chunk_by(|one, other| key(one) == key(other));
-    together.map(|rules| permission(work, rules)).collect()
+    together.map(|rules| permission(view, rules)).collect()
 }
 
-fn permission(work: &Work<'_>, rules: &[&&GroupRule]) -> Value {
+fn permission(view: &View<'_>, rules: &[&&GroupRule]) -> Value {
     let mut lists: [Vec<Value>; 4] = Default::default();
     for rule in rules {
         let (list, mut value) = match &rule.peer {
             Peer::Cidr4(cidr) => (0, json!({"CidrIp": cidr})),
             Peer::Cidr6(cidr) => (1, json!({"CidrIpv6": cidr})),
             Peer::PrefixList(id) => (2, json!({"PrefixListId": id})),
-            Peer::Group(id) => (3, json!({"GroupId": id, "UserId": work.request.account})),
+            Peer::Group(id) => (3, json!({"GroupId": id, "UserId": view.request.account})),
         };
         if let Some(text) = &rule.description {
             value["Description"] = json!(text);
@@ -262,15 +262,15 @@ struct Wanted {
     description: Option<String>,
 }
 
-pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: ModifyInput = input(work)?;
-    let group = named(work.region(), Some(&given.group_id), None)?;
+pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: ModifyInput = input(tx)?;
+    let group = named(tx.region(), Some(&given.group_id), None)?;
     for Update {
         security_group_rule_id: id,
         security_group_rule: wanted,
     } in given.security_group_rules
     {
-        let region = work.region();
+        let region = tx.region();
         let rule = region
             .group_rules
             .get(&id)
@@ -313,33 +313,32 @@ pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
             peer: changed.peer.clone(),
             description: None,
         };
-        if rules_of(work.region(), &group.id, changed.egress).any(|other| other.id != id && said.same(other))
-        {
+        if rules_of(tx.region(), &group.id, changed.egress).any(|other| other.id != id && said.same(other)) {
             let text = format!("the specified rule \"{}\" already exists", phrase(&said));
             return Err(error("InvalidPermission.Duplicate", text));
         }
-        work.region_mut().group_rules.insert(id, rule);
+        tx.region_mut().group_rules.insert(id, rule);
     }
     Ok(json!({"Return": true}))
 }
 
-pub(crate) fn describe_ingress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    describe_anew(work, false)
+pub(crate) fn describe_ingress_anew(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    describe_anew(tx, false)
 }
 
-pub(crate) fn describe_egress_anew(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    describe_anew(work, true)
+pub(crate) fn describe_egress_anew(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    describe_anew(tx, true)
 }
 
 /// Gives rules new descriptions; a rule named without one loses its own.
-fn describe_anew(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
-    let given: RulesInput = input(work)?;
+fn describe_anew(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
+    let given: RulesInput = input(tx)?;
     let group = named(
-        work.region(),
+        tx.region(),
         given.group_id.as_deref(),
         given.group_name.as_deref(),
     )?;
-    let by_id = work.request.input["SecurityGroupRuleDescriptions"]
+    let by_id = tx.request.input["SecurityGroupRuleDescriptions"]
         .as_array()
         .cloned()
         .unwrap_or_default();
@@ -351,8 +350,8 @@ fn describe_anew(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
         changes.push((id, described["Description"].as_str().map(str::to_owned)));
     }
     if by_id.is_empty() {
-        for said in said(work.region(), &group, &given.permissions())? {
-            let mut rules = rules_of(work.region(), &group.id, egress);
+        for said in said(tx.region(), &group, &given.permissions())? {
+            let mut rules = rules_of(tx.region(), &group.id, egress);
             let rule = rules.find(|rule| said.same(rule)).ok_or_else(|| {
                 error(
                     "InvalidPermission.NotFound",
@@ -363,12 +362,12 @@ fn describe_anew(work: &mut Work<'_>, egress: bool) -> Result<Value, ApiError> {
         }
     }
     for (id, description) in changes {
-        let found = rules_of(work.region(), &group.id, egress)
+        let found = rules_of(tx.region(), &group.id, egress)
             .find(|rule| rule.id == id)
             .cloned();
         let mut rule = found.ok_or_else(|| no_rule(&id))?;
         Arc::make_mut(&mut rule).description = description;
-        work.region_mut().group_rules.insert(id, rule);
+        tx.region_mut().group_rules.insert(id, rule);
     }
     Ok(json!({"Return": true}))
 }

@@ -1,10 +1,12 @@
 //! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
 
-use crate::ec2::errors::{bad, error, missing, no_group};
-use crate::ec2::instances::instance;
-use crate::ec2::listing::{Item, Listing, input, strings};
-use crate::ec2::records::{Instance, fixed_id};
-use crate::operate::Work;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, missing, no_group};
+use crate::api::filtering::Item;
+use crate::ec2::instance_addresses::instance;
+use crate::ec2::instance_view::own_image;
+use crate::ec2::listing::{Listing, input, strings};
+use crate::ec2::records::Instance;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,9 +40,9 @@ fn plain(name: &str) -> Option<(&'static str, Value)> {
     Some(found)
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: AttributeInput = input(work)?;
-    let instance = instance(work.region(), &given.instance_id)?;
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(view)?;
+    let instance = instance(view.region(), &given.instance_id)?;
     let name = given.attribute.ok_or_else(|| missing("Attribute"))?;
     let (member, value) = match name.as_str() {
         "instanceType" => ("InstanceType", json!({"Value": instance.instance_type})),
@@ -71,14 +73,14 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"InstanceId": instance.id, member: value}))
 }
 
-pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: AttributeInput = input(work)?;
-    let mut kept = instance(work.region(), &given.instance_id)?;
-    let asked = work.request.input.clone();
+pub(crate) fn modify(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: AttributeInput = input(tx)?;
+    let mut kept = instance(tx.region(), &given.instance_id)?;
+    let asked = tx.request.input.clone();
     let groups = strings(&asked["Groups"]);
     if let Some(id) = groups
         .iter()
-        .find(|id| !work.region().security_groups.contains_key(*id))
+        .find(|id| !tx.region().security_groups.contains_key(*id))
     {
         return Err(no_group(id));
     }
@@ -121,7 +123,7 @@ pub(crate) fn modify(work: &mut Work<'_>) -> Result<Value, ApiError> {
             _ => return Err(bad(format!("Value ({name}) for parameter attribute is invalid."))),
         }
     }
-    work.region_mut().instances.insert(given.instance_id, kept);
+    tx.region_mut().instances.insert(given.instance_id, kept);
     Ok(json!({}))
 }
 
@@ -141,8 +143,8 @@ const CREDITS: Listing = Listing {
 };
 
 /// Of burstable types only, as in AWS.
-pub(crate) fn describe_credits(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let instances = work
+pub(crate) fn describe_credits(view: &View<'_>) -> Result<Value, ApiError> {
+    let instances = view
         .region()
         .instances
         .values()
@@ -158,7 +160,7 @@ pub(crate) fn describe_credits(work: &mut Work<'_>) -> Result<Value, ApiError> {
             json!({"InstanceId": instance.id, "CpuCredits": credits}),
         )
     };
-    CREDITS.list(work, instances.map(item).collect())
+    CREDITS.list(view, instances.map(item).collect())
 }
 
 const TYPES: Listing = Listing {
@@ -180,7 +182,7 @@ const SIZES: [(&str, i64, i64); 8] = [
 ];
 const FAMILIES: [&str; 7] = ["t2", "t3", "t3a", "m5", "m6i", "c5", "c6i"];
 
-pub(crate) fn describe_types(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_types(view: &View<'_>) -> Result<Value, ApiError> {
     let sizes = FAMILIES
         .iter()
         .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
@@ -211,7 +213,7 @@ pub(crate) fn describe_types(work: &mut Work<'_>) -> Result<Value, ApiError> {
         });
         Item::new(&name, value)
     });
-    TYPES.list(work, items.collect())
+    TYPES.list(view, items.collect())
 }
 
 const IMAGES: Listing = Listing {
@@ -220,17 +222,12 @@ const IMAGES: Listing = Listing {
     missing: ("InvalidAMIID.NotFound", "image id"),
 };
 
-/// The id of the one image that there is.
-pub(crate) fn own_image(region: &str) -> String {
-    fixed_id(region, "ami", "forebay")
-}
-
 /// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
-pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let mut ids = strings(&work.request.input["ImageIds"]);
+pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
+    let mut ids = strings(&view.request.input["ImageIds"]);
     ids.retain(|id| id.starts_with("ami-"));
     if ids.is_empty() {
-        ids.push(own_image(work.request.region));
+        ids.push(own_image(view.request.region));
     }
     let items = ids.iter().map(|id| {
         let value = json!({
@@ -243,7 +240,7 @@ pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "EnaSupport": true,
             "Hypervisor": "xen",
             "ImageType": "machine",
-            "OwnerId": work.request.account,
+            "OwnerId": view.request.account,
             "ProductCodes": [],
             "Public": true,
             "RootDeviceName": "/dev/xvda",
@@ -254,7 +251,7 @@ pub(crate) fn describe_images(work: &mut Work<'_>) -> Result<Value, ApiError> {
         });
         Item::new(id, value)
     });
-    IMAGES.list(work, items.collect())
+    IMAGES.list(view, items.collect())
 }
 
 const VOLUMES: Listing = Listing {
@@ -264,6 +261,6 @@ const VOLUMES: Listing = Listing {
 };
 
 /// There are no volumes: an instance has no disk of ours.
-pub(crate) fn describe_volumes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    VOLUMES.list(work, Vec::new())
+pub(crate) fn describe_volumes(view: &View<'_>) -> Result<Value, ApiError> {
+    VOLUMES.list(view, Vec::new())
 }

@@ -1,10 +1,13 @@
 //! Network interfaces: one for each node of a load balancer and for each instance. They follow from those, so none is stored.
 
-use crate::ec2::listing::{Item, Listing, tags};
-use crate::ec2::records::{Instance, fixed_id};
+use crate::api::context::View;
+use crate::api::filtering::Item;
+use crate::api::tagging::tags_value;
+use crate::ec2::listing::Listing;
+use crate::ec2::records::Instance;
 use crate::ec2::zones::zone_id;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::operate::Work;
+use crate::ids::fixed_id;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
 use ipnet::Ipv4Net;
@@ -17,20 +20,20 @@ const LISTING: Listing = Listing {
     missing: ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
 };
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let region = work.region();
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let region = view.region();
     let nodes = region.load_balancers.values().flat_map(|balancer| {
         balancer
             .zones
             .iter()
-            .filter_map(|zone| node(work, balancer, zone))
+            .filter_map(|zone| node(view, balancer, zone))
     });
     let instances = region
         .instances
         .values()
         .filter(|instance| instance.state != "terminated");
-    let items = nodes.chain(instances.map(|instance| item(work, &of_instance(work, instance))));
-    LISTING.list(work, items.collect())
+    let items = nodes.chain(instances.map(|instance| item(view, &of_instance(view, instance))));
+    LISTING.list(view, items.collect())
 }
 
 /// The id of an instance's interface.
@@ -43,11 +46,11 @@ fn node_id(region: &str, balancer: &LoadBalancer, zone: &BalancerZone) -> String
 }
 
 /// Whether that is the interface of a load balancer's node.
-pub(crate) fn is_of_node(work: &Work<'_>, id: &str) -> bool {
-    let mut balancers = work.region().load_balancers.values();
+pub(crate) fn is_of_node(view: &View<'_>, id: &str) -> bool {
+    let mut balancers = view.region().load_balancers.values();
     balancers.any(|balancer| {
         let mut zones = balancer.zones.iter();
-        zones.any(|zone| zone.address.is_some() && node_id(work.request.region, balancer, zone) == id)
+        zones.any(|zone| zone.address.is_some() && node_id(view.request.region, balancer, zone) == id)
     })
 }
 
@@ -67,7 +70,7 @@ struct Interface {
     instance_id: Option<String>,
 }
 
-fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option<Item> {
+fn node(view: &View<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option<Item> {
     let tail = balancer
         .arn
         .split_once("loadbalancer/")
@@ -76,7 +79,7 @@ fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
         return None;
     }
     let interface = Interface {
-        id: node_id(work.request.region, balancer, zone),
+        id: node_id(view.request.region, balancer, zone),
         subnet_id: zone.subnet_id.clone(),
         vpc_id: balancer.vpc_id.clone(),
         zone: zone.zone.clone(),
@@ -88,12 +91,12 @@ fn node(work: &Work<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
         description: format!("ELB {tail}"),
         instance_id: None,
     };
-    Some(item(work, &interface))
+    Some(item(view, &interface))
 }
 
-fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
+fn of_instance(view: &View<'_>, instance: &Arc<Instance>) -> Interface {
     Interface {
-        id: interface_id(work.request.region, instance),
+        id: interface_id(view.request.region, instance),
         subnet_id: instance.subnet_id.clone(),
         vpc_id: instance.vpc_id.clone(),
         zone: instance.zone.clone(),
@@ -107,9 +110,9 @@ fn of_instance(work: &Work<'_>, instance: &Arc<Instance>) -> Interface {
     }
 }
 
-fn groups(work: &Work<'_>, ids: &[String]) -> Value {
+fn groups(view: &View<'_>, ids: &[String]) -> Value {
     let known = |id: &String| {
-        work.region()
+        view.region()
             .security_groups
             .get(id)
             .map(|group| json!({"GroupId": id, "GroupName": group.name}))
@@ -118,9 +121,9 @@ fn groups(work: &Work<'_>, ids: &[String]) -> Value {
 }
 
 /// An instance's interface, as the instance's own description shows it.
-pub(crate) fn inside(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
-    let interface = of_instance(work, instance);
-    let mut value = shown(work, &interface);
+pub(crate) fn inside(view: &View<'_>, instance: &Arc<Instance>) -> Value {
+    let interface = of_instance(view, instance);
+    let mut value = shown(view, &interface);
     if let Some(object) = value.as_object_mut() {
         // The members that only the interface's own description has.
         for member in [
@@ -139,10 +142,10 @@ pub(crate) fn inside(work: &Work<'_>, instance: &Arc<Instance>) -> Value {
     value
 }
 
-fn shown(work: &Work<'_>, interface: &Interface) -> Value {
+fn shown(view: &View<'_>, interface: &Interface) -> Value {
     let address = interface.address.to_string();
     let (owner, requester) = match interface.instance_id {
-        Some(_) => (work.request.account, None),
+        Some(_) => (view.request.account, None),
         None => ("amazon-elb", Some("amazon-elb")),
     };
     let mut value = json!({
@@ -154,17 +157,17 @@ fn shown(work: &Work<'_>, interface: &Interface) -> Value {
         "Description": interface.description,
         "InterfaceType": "interface",
         "MacAddress": mac(interface.address),
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "PrivateIpAddress": address,
         "PrivateIpAddresses": addresses(interface),
         "Ipv6Addresses": [],
-        "Groups": groups(work, &interface.groups),
+        "Groups": groups(view, &interface.groups),
         "RequesterManaged": requester.is_some(),
         "SourceDestCheck": true,
         "Status": "in-use",
-        "TagSet": tags(work.region(), &interface.id),
+        "TagSet": tags_value(view.region(), &interface.id),
         "Attachment": {
-            "AttachmentId": fixed_id(work.request.region, "eni-attach", &interface.id),
+            "AttachmentId": fixed_id(view.request.region, "eni-attach", &interface.id),
             "DeleteOnTermination": interface.instance_id.is_some(),
             "DeviceIndex": i32::from(interface.instance_id.is_none()),
             "InstanceOwnerId": owner,
@@ -209,6 +212,6 @@ fn mac(address: IpAddr) -> String {
     format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
-fn item(work: &Work<'_>, interface: &Interface) -> Item {
-    Item::new(&interface.id, shown(work, interface))
+fn item(view: &View<'_>, interface: &Interface) -> Item {
+    Item::new(&interface.id, shown(view, interface))
 }

@@ -1,11 +1,13 @@
 //! Internet gateways: names that a VPC's routes may lead to.
 
-use crate::ec2::errors::{error, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{error, no_vpc};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::InternetGateway;
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,8 +27,8 @@ struct GatewayInput {
     vpc_id: String,
 }
 
-fn gateway(work: &Work<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> {
-    work.region().internet_gateways.get(id).cloned().ok_or_else(|| {
+fn gateway(view: &View<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> {
+    view.region().internet_gateways.get(id).cloned().ok_or_else(|| {
         error(
             "InvalidInternetGatewayID.NotFound",
             format!("The internetGateway ID '{id}' does not exist"),
@@ -34,7 +36,7 @@ fn gateway(work: &Work<'_>, id: &str) -> Result<Arc<InternetGateway>, ApiError> 
     })
 }
 
-fn shown(work: &Work<'_>, gateway: &InternetGateway) -> Value {
+fn shown(view: &View<'_>, gateway: &InternetGateway) -> Value {
     let attachments: Vec<Value> = gateway
         .vpc_id
         .iter()
@@ -42,31 +44,31 @@ fn shown(work: &Work<'_>, gateway: &InternetGateway) -> Value {
         .collect();
     json!({
         "InternetGatewayId": gateway.id,
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "Attachments": attachments,
-        "Tags": tags(work.region(), &gateway.id),
+        "Tags": tags_value(view.region(), &gateway.id),
     })
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let _: Value = input(work)?;
-    let new = new_tags(work, "internet-gateway")?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let _: Value = input(tx)?;
+    let new = new_tags(tx, "internet-gateway")?;
     let gateway = InternetGateway {
-        id: new_id(work, "igw"),
+        id: new_id(tx.draws, "igw"),
         vpc_id: None,
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region
         .internet_gateways
         .insert(gateway.id.clone(), Arc::new(gateway.clone()));
     put_tags(region, &gateway.id, new);
-    Ok(json!({"InternetGateway": shown(work, &gateway)}))
+    Ok(json!({"InternetGateway": shown(tx, &gateway)}))
 }
 
-pub(crate) fn attach(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: GatewayInput = input(work)?;
-    let mut gateway = gateway(work, &given.internet_gateway_id)?;
-    let region = work.region();
+pub(crate) fn attach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(tx)?;
+    let mut gateway = gateway(tx, &given.internet_gateway_id)?;
+    let region = tx.region();
     region
         .vpcs
         .get(&given.vpc_id)
@@ -87,15 +89,15 @@ pub(crate) fn attach(work: &mut Work<'_>) -> Result<Value, ApiError> {
         return Err(error("InvalidParameterValue", text));
     }
     Arc::make_mut(&mut gateway).vpc_id = Some(given.vpc_id);
-    work.region_mut()
+    tx.region_mut()
         .internet_gateways
         .insert(gateway.id.clone(), gateway);
     Ok(json!({}))
 }
 
-pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: GatewayInput = input(work)?;
-    let mut gateway = gateway(work, &given.internet_gateway_id)?;
+pub(crate) fn detach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(tx)?;
+    let mut gateway = gateway(tx, &given.internet_gateway_id)?;
     if gateway.vpc_id.as_ref() != Some(&given.vpc_id) {
         let text = format!(
             "resource {} is not attached to network {}",
@@ -103,7 +105,7 @@ pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
         );
         return Err(error("Gateway.NotAttached", text));
     }
-    let mut balancers = work.region().load_balancers.values();
+    let mut balancers = tx.region().load_balancers.values();
     if balancers.any(|balancer| !balancer.internal && balancer.vpc_id == given.vpc_id) {
         let text = format!(
             "Network {} has some mapped public address(es). Please unmap those public address(es) before \
@@ -113,15 +115,15 @@ pub(crate) fn detach(work: &mut Work<'_>) -> Result<Value, ApiError> {
         return Err(error("DependencyViolation", text));
     }
     Arc::make_mut(&mut gateway).vpc_id = None;
-    work.region_mut()
+    tx.region_mut()
         .internet_gateways
         .insert(gateway.id.clone(), gateway);
     Ok(json!({}))
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: GatewayInput = input(work)?;
-    let gateway = gateway(work, &given.internet_gateway_id)?;
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: GatewayInput = input(tx)?;
+    let gateway = gateway(tx, &given.internet_gateway_id)?;
     if gateway.vpc_id.is_some() {
         let text = format!(
             "The internetGateway '{}' has dependencies and cannot be deleted.",
@@ -129,13 +131,13 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
         );
         return Err(error("DependencyViolation", text));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.internet_gateways.remove(&gateway.id);
     region.tags.remove(&gateway.id);
     Ok(json!({}))
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |gateway: &Arc<InternetGateway>| Item::new(&gateway.id, shown(work, gateway));
-    LISTING.list(work, work.region().internet_gateways.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |gateway: &Arc<InternetGateway>| Item::new(&gateway.id, shown(view, gateway));
+    LISTING.list(view, view.region().internet_gateways.values().map(item).collect())
 }

@@ -1,84 +1,18 @@
 //! What all describes share: ids, filters, tags and pages.
 
-use crate::Region;
-use crate::ec2::errors::{bad, error};
-use crate::elbv2::own_tags::wrong_name;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::api::context::View;
+use crate::api::errors::{bad, error};
+use crate::api::filtering::{Filter, Item, NOWHERE};
+use crate::api::paging::cut;
+use crate::own_tags::names::wrong_name;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One thing that may be listed.
-pub(crate) struct Item {
-    id: String,
-    value: Value,
-    /// What filters see beyond the value: filter name and value. A name may come more than once.
-    facts: Vec<(&'static str, String)>,
-}
-
-impl Item {
-    pub(crate) fn new(id: &str, value: Value) -> Item {
-        Item {
-            id: id.to_owned(),
-            value,
-            facts: Vec::new(),
-        }
-    }
-
-    pub(crate) fn fact(mut self, name: &'static str, value: impl ToString) -> Item {
-        self.facts.push((name, value.to_string()));
-        self
-    }
-
-    pub(crate) fn facts(mut self, name: &'static str, values: impl IntoIterator<Item = String>) -> Item {
-        self.facts.extend(values.into_iter().map(|value| (name, value)));
-        self
-    }
-
-    fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
-        let tags = self.value.get("Tags").or_else(|| self.value.get("TagSet"));
-        // DescribeTags lists tags themselves.
-        let tags = match tags.map(Value::as_array) {
-            Some(tags) => tags.map_or(&[][..], Vec::as_slice),
-            None => core::slice::from_ref(&self.value),
-        };
-        let tags = tags.iter();
-        tags.filter_map(|tag| Some((tag["Key"].as_str()?, tag["Value"].as_str()?)))
-    }
-
-    fn matches(&self, filter: &Filter, places: &BTreeMap<&str, &str>) -> bool {
-        let wanted = |value: &str| {
-            filter
-                .values
-                .iter()
-                .any(|pattern| like(pattern.as_bytes(), value.as_bytes()))
-        };
-        if let Some(key) = filter.name.strip_prefix("tag:") {
-            return self.tags().any(|(name, value)| name == key && wanted(value));
-        }
-        match filter.name.as_str() {
-            "tag-key" => self.tags().any(|(name, _)| wanted(name)),
-            "tag-value" => self.tags().any(|(_, value)| wanted(value)),
-            name => match places.get(name).copied().unwrap_or_default() {
-                NOWHERE => false,
-                STATED => {
-                    let mut facts = self.facts.iter();
-                    facts.any(|(fact, value)| *fact == name && wanted(value))
-                }
-                place => texts(&self.value, place).iter().any(|text| wanted(text)),
-            },
-        }
-    }
-}
-
 /// The filters of each Describe.
 const FILTERS: &str = include_str!("filters.txt");
-/// The place of a filter whose values items state.
-const STATED: &str = "=";
-/// The place of a filter that matches nothing.
-const NOWHERE: &str = "";
 
 /// A Describe's filters, by name, and where their values are. `member` is the output's.
 fn places(member: &str) -> BTreeMap<&'static str, &'static str> {
@@ -89,31 +23,6 @@ fn places(member: &str) -> BTreeMap<&'static str, &'static str> {
     let own = lines.skip(1).take_while(|line| !line.is_empty());
     own.map(|line| line.split_once(' ').unwrap_or((line, NOWHERE)))
         .collect()
-}
-
-/// The texts at a place such as `Placement.Tenancy`; lists are looked through.
-fn texts(value: &Value, place: &str) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().flat_map(|item| texts(item, place)).collect(),
-        Value::Object(members) => {
-            let (name, rest) = place.split_once('.').unwrap_or((place, ""));
-            members
-                .get(name)
-                .map_or_else(Vec::new, |below| texts(below, rest))
-        }
-        Value::Null => Vec::new(),
-        Value::String(text) => vec![text.clone()],
-        other => vec![other.to_string()],
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Filter {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    values: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,8 +48,8 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// The items asked for, in the order of their ids.
-    pub(crate) fn list(&self, work: &Work<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
-        let (items, next) = self.select(work, items)?;
+    pub(crate) fn list(&self, view: &View<'_>, items: Vec<Item>) -> Result<Value, ApiError> {
+        let (items, next) = self.select(view, items)?;
         let values: Vec<Value> = items.into_iter().map(|item| item.value).collect();
         let mut answer = json!({ self.member: values });
         if let Some(token) = next {
@@ -149,9 +58,9 @@ impl Listing {
         Ok(answer)
     }
 
-    fn select(&self, work: &Work<'_>, mut items: Vec<Item>) -> Result<(Vec<Item>, Option<String>), ApiError> {
-        let asked: Asked = input(work)?;
-        let ids = strings(&work.request.input[self.ids]);
+    fn select(&self, view: &View<'_>, mut items: Vec<Item>) -> Result<(Vec<Item>, Option<String>), ApiError> {
+        let asked: Asked = input(view)?;
+        let ids = strings(&view.request.input[self.ids]);
         let places = places(self.member);
         let known = |name: &str| {
             name.starts_with("tag:") || ["tag-key", "tag-value"].contains(&name) || places.contains_key(name)
@@ -168,9 +77,6 @@ impl Listing {
                 && asked.filters.iter().all(|filter| item.matches(filter, &places))
         });
         items.sort_by(|one, other| one.id.cmp(&other.id));
-        if let Some(token) = asked.next_token.filter(|token| !token.is_empty()) {
-            items.retain(|item| item.id > token);
-        }
         let limit = match asked.max_results {
             Some(limit) if limit < 1 => {
                 return Err(bad(format!(
@@ -180,20 +86,18 @@ impl Listing {
             Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
             None => usize::MAX,
         };
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|item| item.id.clone());
-        Ok((items, next))
+        let after = asked.next_token.unwrap_or_default();
+        Ok(cut(items, |item| item.id.clone(), &after, limit))
     }
 }
 
 /// The input in the operation's own words; a dry run ends here.
-pub(crate) fn input<T: serde::de::DeserializeOwned>(work: &Work<'_>) -> Result<T, ApiError> {
-    if work.request.input.get("DryRun") == Some(&Value::Bool(true)) {
+pub(crate) fn input<T: serde::de::DeserializeOwned>(view: &View<'_>) -> Result<T, ApiError> {
+    if view.request.input.get("DryRun") == Some(&Value::Bool(true)) {
         let text = "Request would have succeeded, but DryRun flag is set.";
         return Err(error("DryRunOperation", text).with_status(412));
     }
-    serde_json::from_value(work.request.input.clone())
+    serde_json::from_value(view.request.input.clone())
         .map_err(|cause| bad(format!("The request cannot be read: {cause}")))
 }
 
@@ -207,16 +111,9 @@ pub(crate) fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A resource's tags as answers show them.
-pub(crate) fn tags(region: &Region, id: &str) -> Value {
-    let tags = region.tags.get(id).map(|tags| &**tags).into_iter().flatten();
-    tags.map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
-}
-
 /// The tags that a call gives to a new resource of that type.
-pub(crate) fn new_tags(work: &Work<'_>, resource_type: &str) -> Result<Tags, ApiError> {
-    let specifications = work.request.input["TagSpecifications"]
+pub(crate) fn new_tags(view: &View<'_>, resource_type: &str) -> Result<Tags, ApiError> {
+    let specifications = view.request.input["TagSpecifications"]
         .as_array()
         .into_iter()
         .flatten();
@@ -254,49 +151,4 @@ pub(crate) fn read_tag(tag: &Value, tags: &mut Tags) -> Result<(), ApiError> {
     }
     tags.insert(key.to_owned(), value.to_owned());
     Ok(())
-}
-
-/// Whether `text` is like `pattern`, in which `*` stands for any text and `?` for any character. Linear in both, nearly.
-fn like(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    (p, t) = (at + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::like;
-
-    #[test]
-    fn wildcards() {
-        for (pattern, text, expected) in [
-            ("a*c", "abbc", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*", "", true),
-            ("ELB app/x/*", "ELB app/x/1", true),
-            ("a*b*c", "aXbYd", false),
-        ] {
-            assert_eq!(
-                like(pattern.as_bytes(), text.as_bytes()),
-                expected,
-                "{pattern} {text}"
-            );
-        }
-    }
 }

@@ -1,14 +1,19 @@
 //! The part of EC2 that load balancers stand on: networks as names for slices of the address pool, instances as addresses.
 
 mod addresses;
-mod errors;
+pub(crate) mod defaults;
 mod group_rules;
+mod groups;
+mod instance_addresses;
 mod instance_attributes;
+mod instance_view;
 mod instances;
 mod interfaces;
 mod internet_gateways;
+mod launch;
 mod listing;
 pub mod records;
+pub(crate) mod resource_types;
 mod route_tables;
 mod security_groups;
 mod subnets;
@@ -18,81 +23,73 @@ mod tests;
 mod vpcs;
 mod zones;
 
-pub(crate) use instances::ADDRESS_TAG;
-pub(crate) use tags::resource_type;
-
-use crate::operate::{Entry, Work};
-
-/// A new id: the prefix and 17 hexadecimal digits.
-fn new_id(work: &mut Work<'_>, prefix: &str) -> String {
-    format!("{prefix}-{}", work.draws.hex(17))
-}
+use crate::api::context::OperationSpec;
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[
-    Entry::write("AssignPrivateIpAddresses", addresses::assign),
-    Entry::write("AssociateRouteTable", route_tables::associate),
-    Entry::write("AttachInternetGateway", internet_gateways::attach),
-    Entry::write("AuthorizeSecurityGroupEgress", group_rules::authorize_egress),
-    Entry::write("AuthorizeSecurityGroupIngress", group_rules::authorize_ingress),
-    Entry::write("CreateInternetGateway", internet_gateways::create),
-    Entry::write("CreateRoute", route_tables::create_route),
-    Entry::write("CreateRouteTable", route_tables::create),
-    Entry::write("CreateSecurityGroup", security_groups::create),
-    Entry::write("CreateSubnet", subnets::create),
-    Entry::write("CreateTags", tags::create),
-    Entry::write("CreateVpc", vpcs::create),
-    Entry::write("DeleteInternetGateway", internet_gateways::delete),
-    Entry::write("DeleteRoute", route_tables::delete_route),
-    Entry::write("DeleteRouteTable", route_tables::delete),
-    Entry::write("DeleteSecurityGroup", security_groups::delete),
-    Entry::write("DeleteSubnet", subnets::delete),
-    Entry::write("DeleteTags", tags::delete),
-    Entry::write("DeleteVpc", vpcs::delete),
-    Entry::read("DescribeAccountAttributes", zones::describe_account_attributes),
-    Entry::read("DescribeAvailabilityZones", zones::describe_availability_zones),
-    Entry::read("DescribeImages", instance_attributes::describe_images),
-    Entry::read("DescribeInstanceAttribute", instance_attributes::describe),
-    Entry::read(
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AssignPrivateIpAddresses", addresses::assign),
+    OperationSpec::write("AssociateRouteTable", route_tables::associate),
+    OperationSpec::write("AttachInternetGateway", internet_gateways::attach),
+    OperationSpec::write("AuthorizeSecurityGroupEgress", group_rules::authorize_egress),
+    OperationSpec::write("AuthorizeSecurityGroupIngress", group_rules::authorize_ingress),
+    OperationSpec::write("CreateInternetGateway", internet_gateways::create),
+    OperationSpec::write("CreateRoute", route_tables::create_route),
+    OperationSpec::write("CreateRouteTable", route_tables::create),
+    OperationSpec::write("CreateSecurityGroup", security_groups::create),
+    OperationSpec::write("CreateSubnet", subnets::create),
+    OperationSpec::write("CreateTags", tags::create),
+    OperationSpec::write("CreateVpc", vpcs::create),
+    OperationSpec::write("DeleteInternetGateway", internet_gateways::delete),
+    OperationSpec::write("DeleteRoute", route_tables::delete_route),
+    OperationSpec::write("DeleteRouteTable", route_tables::delete),
+    OperationSpec::write("DeleteSecurityGroup", security_groups::delete),
+    OperationSpec::write("DeleteSubnet", subnets::delete),
+    OperationSpec::write("DeleteTags", tags::delete),
+    OperationSpec::write("DeleteVpc", vpcs::delete),
+    OperationSpec::read("DescribeAccountAttributes", zones::describe_account_attributes),
+    OperationSpec::read("DescribeAvailabilityZones", zones::describe_availability_zones),
+    OperationSpec::read("DescribeImages", instance_attributes::describe_images),
+    OperationSpec::read("DescribeInstanceAttribute", instance_attributes::describe),
+    OperationSpec::read(
         "DescribeInstanceCreditSpecifications",
         instance_attributes::describe_credits,
     ),
-    Entry::read("DescribeInstanceStatus", instances::describe_status),
-    Entry::read("DescribeInstanceTypes", instance_attributes::describe_types),
-    Entry::read("DescribeInstances", instances::describe),
-    Entry::read("DescribeInternetGateways", internet_gateways::describe),
-    Entry::read("DescribeNetworkAcls", vpcs::describe_network_acls),
-    Entry::read("DescribeNetworkInterfaces", interfaces::describe),
-    Entry::read("DescribeRegions", zones::describe_regions),
-    Entry::read("DescribeRouteTables", route_tables::describe),
-    Entry::read("DescribeSecurityGroupRules", group_rules::describe),
-    Entry::read("DescribeSecurityGroups", security_groups::describe),
-    Entry::read("DescribeSubnets", subnets::describe),
-    Entry::read("DescribeTags", tags::describe),
-    Entry::read("DescribeVolumes", instance_attributes::describe_volumes),
-    Entry::read("DescribeVpcAttribute", vpcs::describe_attribute),
-    Entry::read("DescribeVpcPeeringConnections", zones::describe_peerings),
-    Entry::read("DescribeVpcs", vpcs::describe),
-    Entry::write("DetachInternetGateway", internet_gateways::detach),
-    Entry::write("DisassociateRouteTable", route_tables::disassociate),
-    Entry::write("ModifyInstanceAttribute", instance_attributes::modify),
-    Entry::write("ModifySecurityGroupRules", group_rules::modify),
-    Entry::write("ModifySubnetAttribute", subnets::modify_attribute),
-    Entry::write("ModifyVpcAttribute", vpcs::modify_attribute),
-    Entry::write("ReplaceRoute", route_tables::replace_route),
-    Entry::write("ReplaceRouteTableAssociation", route_tables::replace_association),
-    Entry::write("RevokeSecurityGroupEgress", group_rules::revoke_egress),
-    Entry::write("RevokeSecurityGroupIngress", group_rules::revoke_ingress),
-    Entry::write("RunInstances", instances::run),
-    Entry::write("StartInstances", instances::start),
-    Entry::write("StopInstances", instances::stop),
-    Entry::write("TerminateInstances", instances::terminate),
-    Entry::write("UnassignPrivateIpAddresses", addresses::unassign),
-    Entry::write(
+    OperationSpec::read("DescribeInstanceStatus", instances::describe_status),
+    OperationSpec::read("DescribeInstanceTypes", instance_attributes::describe_types),
+    OperationSpec::read("DescribeInstances", instances::describe),
+    OperationSpec::read("DescribeInternetGateways", internet_gateways::describe),
+    OperationSpec::read("DescribeNetworkAcls", vpcs::describe_network_acls),
+    OperationSpec::read("DescribeNetworkInterfaces", interfaces::describe),
+    OperationSpec::read("DescribeRegions", zones::describe_regions),
+    OperationSpec::read("DescribeRouteTables", route_tables::describe),
+    OperationSpec::read("DescribeSecurityGroupRules", group_rules::describe),
+    OperationSpec::read("DescribeSecurityGroups", security_groups::describe),
+    OperationSpec::read("DescribeSubnets", subnets::describe),
+    OperationSpec::read("DescribeTags", tags::describe),
+    OperationSpec::read("DescribeVolumes", instance_attributes::describe_volumes),
+    OperationSpec::read("DescribeVpcAttribute", vpcs::describe_attribute),
+    OperationSpec::read("DescribeVpcPeeringConnections", zones::describe_peerings),
+    OperationSpec::read("DescribeVpcs", vpcs::describe),
+    OperationSpec::write("DetachInternetGateway", internet_gateways::detach),
+    OperationSpec::write("DisassociateRouteTable", route_tables::disassociate),
+    OperationSpec::write("ModifyInstanceAttribute", instance_attributes::modify),
+    OperationSpec::write("ModifySecurityGroupRules", group_rules::modify),
+    OperationSpec::write("ModifySubnetAttribute", subnets::modify_attribute),
+    OperationSpec::write("ModifyVpcAttribute", vpcs::modify_attribute),
+    OperationSpec::write("ReplaceRoute", route_tables::replace_route),
+    OperationSpec::write("ReplaceRouteTableAssociation", route_tables::replace_association),
+    OperationSpec::write("RevokeSecurityGroupEgress", group_rules::revoke_egress),
+    OperationSpec::write("RevokeSecurityGroupIngress", group_rules::revoke_ingress),
+    OperationSpec::write("RunInstances", launch::run),
+    OperationSpec::write("StartInstances", instances::start),
+    OperationSpec::write("StopInstances", instances::stop),
+    OperationSpec::write("TerminateInstances", instances::terminate),
+    OperationSpec::write("UnassignPrivateIpAddresses", addresses::unassign),
+    OperationSpec::write(
         "UpdateSecurityGroupRuleDescriptionsEgress",
         group_rules::describe_egress_anew,
     ),
-    Entry::write(
+    OperationSpec::write(
         "UpdateSecurityGroupRuleDescriptionsIngress",
         group_rules::describe_ingress_anew,
     ),

@@ -1,11 +1,13 @@
 //! Route tables, their routes and associations.
 
-use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::listing::{Listing, input, new_tags};
 use crate::ec2::records::{Route, RouteAssociation, RouteTable};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
@@ -75,8 +77,8 @@ impl TableInput {
     }
 }
 
-fn table(work: &Work<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
-    work.region().route_tables.get(id).cloned().ok_or_else(|| {
+fn table(view: &View<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
+    view.region().route_tables.get(id).cloned().ok_or_else(|| {
         error(
             "InvalidRouteTableID.NotFound",
             format!("The routeTable ID '{id}' does not exist"),
@@ -84,11 +86,11 @@ fn table(work: &Work<'_>, id: &str) -> Result<Arc<RouteTable>, ApiError> {
     })
 }
 
-fn put(work: &mut Work<'_>, table: Arc<RouteTable>) {
-    work.region_mut().route_tables.insert(table.id.clone(), table);
+fn put(tx: &mut Tx<'_>, table: Arc<RouteTable>) {
+    tx.region_mut().route_tables.insert(table.id.clone(), table);
 }
 
-fn shown(work: &Work<'_>, table: &RouteTable) -> Value {
+fn shown(view: &View<'_>, table: &RouteTable) -> Value {
     let associations: Vec<Value> = table
         .associations
         .iter()
@@ -105,7 +107,7 @@ fn shown(work: &Work<'_>, table: &RouteTable) -> Value {
             value
         })
         .collect();
-    let vpc = work.region().vpcs.get(&table.vpc_id);
+    let vpc = view.region().vpcs.get(&table.vpc_id);
     let local = |member: &str, cidr: String| json!({member: cidr, "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"});
     let mut routes: Vec<Value> = vpc
         .map(|vpc| local("DestinationCidrBlock", vpc.cidr.to_string()))
@@ -113,19 +115,19 @@ fn shown(work: &Work<'_>, table: &RouteTable) -> Value {
         .collect();
     let ipv6 = vpc.and_then(|vpc| vpc.ipv6_cidr);
     routes.extend(ipv6.map(|cidr| local("DestinationIpv6CidrBlock", cidr.to_string())));
-    routes.extend(table.routes.iter().map(|route| route_value(work, table, route)));
+    routes.extend(table.routes.iter().map(|route| route_value(view, table, route)));
     json!({
         "RouteTableId": table.id,
         "VpcId": table.vpc_id,
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "Associations": associations,
         "Routes": routes,
         "PropagatingVgws": [],
-        "Tags": tags(work.region(), &table.id),
+        "Tags": tags_value(view.region(), &table.id),
     })
 }
 
-fn route_value(work: &Work<'_>, table: &RouteTable, route: &Route) -> Value {
+fn route_value(view: &View<'_>, table: &RouteTable, route: &Route) -> Value {
     let destination = if route.destination.starts_with("pl-") {
         "DestinationPrefixListId"
     } else if route.destination.contains(':') {
@@ -133,7 +135,7 @@ fn route_value(work: &Work<'_>, table: &RouteTable, route: &Route) -> Value {
     } else {
         "DestinationCidrBlock"
     };
-    let state = if is_active(work, table, route) {
+    let state = if is_active(view, table, route) {
         "active"
     } else {
         "blackhole"
@@ -148,60 +150,60 @@ fn route_value(work: &Work<'_>, table: &RouteTable, route: &Route) -> Value {
 }
 
 /// A route to a gateway that is gone leads nowhere.
-fn is_active(work: &Work<'_>, table: &RouteTable, route: &Route) -> bool {
+fn is_active(view: &View<'_>, table: &RouteTable, route: &Route) -> bool {
     if !route.target.starts_with("igw-") {
         return true;
     }
-    let gateway = work.region().internet_gateways.get(&route.target);
+    let gateway = view.region().internet_gateways.get(&route.target);
     gateway.is_some_and(|gateway| gateway.vpc_id.as_ref() == Some(&table.vpc_id))
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    work.region()
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    tx.region()
         .vpcs
         .get(&given.vpc_id)
         .ok_or_else(|| no_vpc(&given.vpc_id))?;
-    let new = new_tags(work, "route-table")?;
-    let id = new_id(work, "rtb");
+    let new = new_tags(tx, "route-table")?;
+    let id = new_id(tx.draws, "rtb");
     let table = RouteTable {
         id: id.clone(),
         vpc_id: given.vpc_id,
         routes: Vec::new(),
         associations: Vec::new(),
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.route_tables.insert(id.clone(), Arc::new(table.clone()));
     put_tags(region, &id, new);
-    Ok(json!({"RouteTable": shown(work, &table)}))
+    Ok(json!({"RouteTable": shown(tx, &table)}))
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let table = table(work, &given.route_table_id)?;
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let table = table(tx, &given.route_table_id)?;
     if !table.associations.is_empty() {
         return Err(depended_on("routeTable", &table.id));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.route_tables.remove(&table.id);
     region.tags.remove(&table.id);
     Ok(json!({}))
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |table: &Arc<RouteTable>| Item::new(&table.id, shown(work, table));
-    LISTING.list(work, work.region().route_tables.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |table: &Arc<RouteTable>| Item::new(&table.id, shown(view, table));
+    LISTING.list(view, view.region().route_tables.values().map(item).collect())
 }
 
 /// The route that a call describes. Only targets that can exist here are checked.
-fn route(work: &Work<'_>, table: &RouteTable, given: &TableInput) -> Result<Route, ApiError> {
+fn route(view: &View<'_>, table: &RouteTable, given: &TableInput) -> Result<Route, ApiError> {
     let mut targets = TARGETS
         .iter()
-        .filter_map(|kind| Some((*kind, work.request.input[*kind].as_str()?)));
+        .filter_map(|kind| Some((*kind, view.request.input[*kind].as_str()?)));
     let Some((kind, target)) = targets.next() else {
         return Err(missing("GatewayId"));
     };
-    let region = work.region();
+    let region = view.region();
     if kind == "GatewayId" && target.starts_with("igw-") {
         let gateway = region.internet_gateways.get(target).ok_or_else(|| {
             error(
@@ -230,11 +232,11 @@ fn route(work: &Work<'_>, table: &RouteTable, given: &TableInput) -> Result<Rout
     })
 }
 
-pub(crate) fn create_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let mut table = table(work, &given.route_table_id)?;
-    let route = route(work, &table, &given)?;
-    let local = work
+pub(crate) fn create_route(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let mut table = table(tx, &given.route_table_id)?;
+    let route = route(tx, &table, &given)?;
+    let local = tx
         .region()
         .vpcs
         .get(&table.vpc_id)
@@ -253,26 +255,26 @@ pub(crate) fn create_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
         }
     }
     Arc::make_mut(&mut table).routes.push(route);
-    put(work, table);
+    put(tx, table);
     Ok(json!({"Return": true}))
 }
 
-pub(crate) fn replace_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let mut table = table(work, &given.route_table_id)?;
-    let route = route(work, &table, &given)?;
+pub(crate) fn replace_route(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let mut table = table(tx, &given.route_table_id)?;
+    let route = route(tx, &table, &given)?;
     let place = place(&table, &route.destination)?;
     Arc::make_mut(&mut table).routes[place] = route;
-    put(work, table);
+    put(tx, table);
     Ok(json!({}))
 }
 
-pub(crate) fn delete_route(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let mut table = table(work, &given.route_table_id)?;
+pub(crate) fn delete_route(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let mut table = table(tx, &given.route_table_id)?;
     let place = place(&table, &given.destination()?)?;
     Arc::make_mut(&mut table).routes.remove(place);
-    put(work, table);
+    put(tx, table);
     Ok(json!({}))
 }
 
@@ -290,11 +292,11 @@ fn place(table: &RouteTable, destination: &str) -> Result<usize, ApiError> {
         })
 }
 
-pub(crate) fn associate(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let mut table = table(work, &given.route_table_id)?;
+pub(crate) fn associate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let mut table = table(tx, &given.route_table_id)?;
     let subnet_id = given.subnet_id.ok_or_else(|| missing("SubnetId"))?;
-    let region = work.region();
+    let region = tx.region();
     let subnet = region
         .subnets
         .get(&subnet_id)
@@ -325,19 +327,19 @@ pub(crate) fn associate(work: &mut Work<'_>) -> Result<Value, ApiError> {
             None => {}
         }
     }
-    let id = new_id(work, "rtbassoc");
+    let id = new_id(tx.draws, "rtbassoc");
     let association = RouteAssociation {
         id: id.clone(),
         subnet_id: Some(subnet_id),
     };
     Arc::make_mut(&mut table).associations.push(association);
-    put(work, table);
+    put(tx, table);
     Ok(json!({"AssociationId": id, "AssociationState": {"State": "associated"}}))
 }
 
 /// The table that holds an association, and the association.
-fn associated(work: &Work<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssociation), ApiError> {
-    for table in work.region().route_tables.values() {
+fn associated(view: &View<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssociation), ApiError> {
+    for table in view.region().route_tables.values() {
         if let Some(association) = table.associations.iter().find(|association| association.id == id) {
             return Ok((Arc::clone(table), association.clone()));
         }
@@ -348,9 +350,9 @@ fn associated(work: &Work<'_>, id: &str) -> Result<(Arc<RouteTable>, RouteAssoci
     ))
 }
 
-pub(crate) fn disassociate(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let (mut table, association) = associated(work, &given.association_id)?;
+pub(crate) fn disassociate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let (mut table, association) = associated(tx, &given.association_id)?;
     if association.subnet_id.is_none() {
         let text = format!(
             "cannot disassociate the main route table association {}",
@@ -361,15 +363,15 @@ pub(crate) fn disassociate(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Arc::make_mut(&mut table)
         .associations
         .retain(|other| other.id != association.id);
-    put(work, table);
+    put(tx, table);
     Ok(json!({}))
 }
 
 /// Moves a subnet, or the part of the main table, to another route table. The association gets a new id.
-pub(crate) fn replace_association(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TableInput = input(work)?;
-    let (mut from, association) = associated(work, &given.association_id)?;
-    let to = table(work, &given.route_table_id)?;
+pub(crate) fn replace_association(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TableInput = input(tx)?;
+    let (mut from, association) = associated(tx, &given.association_id)?;
+    let to = table(tx, &given.route_table_id)?;
     if from.vpc_id != to.vpc_id {
         return Err(bad(format!(
             "route tables {} and {} belong to different networks",
@@ -379,15 +381,15 @@ pub(crate) fn replace_association(work: &mut Work<'_>) -> Result<Value, ApiError
     Arc::make_mut(&mut from)
         .associations
         .retain(|other| other.id != association.id);
-    put(work, from);
+    put(tx, from);
     // Read anew: it may be the table that the association was just taken from.
-    let mut to = table(work, &given.route_table_id)?;
-    let id = new_id(work, "rtbassoc");
+    let mut to = table(tx, &given.route_table_id)?;
+    let id = new_id(tx.draws, "rtbassoc");
     let moved = RouteAssociation {
         id: id.clone(),
         subnet_id: association.subnet_id,
     };
     Arc::make_mut(&mut to).associations.push(moved);
-    put(work, to);
+    put(tx, to);
     Ok(json!({"NewAssociationId": id, "AssociationState": {"State": "associated"}}))
 }

@@ -1,13 +1,16 @@
 //! Security groups: create, delete, describe. Their rules are in `group_rules`.
 
-use crate::Region;
-use crate::ec2::errors::{bad, error, missing, no_group, no_vpc};
+use crate::api::arns::own_arn;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, no_vpc};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
 use crate::ec2::group_rules::permissions;
-use crate::ec2::listing::{Item, Listing, input, new_tags, strings, tags};
-use crate::ec2::new_id;
+use crate::ec2::groups::{forget, named};
+use crate::ec2::listing::{Listing, input, new_tags, strings};
 use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,8 +31,8 @@ struct CreateInput {
     vpc_id: Option<String>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: CreateInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(tx)?;
     for (name, text) in [
         ("GroupName", &given.group_name),
         ("GroupDescription", &given.description),
@@ -52,7 +55,7 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "The security group 'default' is reserved",
         ));
     }
-    let region = work.region();
+    let region = tx.region();
     let vpc_id = match given.vpc_id {
         Some(id) if region.vpcs.contains_key(&id) => id,
         Some(id) => return Err(no_vpc(&id)),
@@ -72,8 +75,8 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         );
         return Err(error("InvalidGroup.Duplicate", text));
     }
-    let new = new_tags(work, "security-group")?;
-    let (id, rule_id) = (new_id(work, "sg"), new_id(work, "sgr"));
+    let new = new_tags(tx, "security-group")?;
+    let (id, rule_id) = (new_id(tx.draws, "sg"), new_id(tx.draws, "sgr"));
     let group = SecurityGroup {
         id: id.clone(),
         vpc_id,
@@ -90,42 +93,15 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         peer: Peer::Cidr4("0.0.0.0/0".to_owned()),
         description: None,
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.group_rules.insert(rule.id.clone(), Arc::new(rule));
     region.security_groups.insert(id.clone(), Arc::new(group));
     put_tags(region, &id, new);
-    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(work, &id), "Tags": tags(work.region(), &id)}))
+    Ok(json!({"GroupId": id, "SecurityGroupArn": arn(tx, &id), "Tags": tags_value(tx.region(), &id)}))
 }
 
-fn arn(work: &Work<'_>, id: &str) -> String {
-    format!(
-        "arn:aws:ec2:{}:{}:security-group/{id}",
-        work.request.region, work.request.account
-    )
-}
-
-/// The group that a call names by id, or by name in the default VPC.
-pub(crate) fn named(
-    region: &Region,
-    id: Option<&str>,
-    name: Option<&str>,
-) -> Result<Arc<SecurityGroup>, ApiError> {
-    if let Some(id) = id {
-        return region
-            .security_groups
-            .get(id)
-            .cloned()
-            .ok_or_else(|| no_group(id));
-    }
-    let name = name.ok_or_else(|| missing("GroupId"))?;
-    let default = region
-        .vpcs
-        .values()
-        .find(|vpc| vpc.is_default)
-        .map(|vpc| vpc.id.as_str());
-    let mut groups = region.security_groups.values();
-    let found = groups.find(|group| group.name == name && Some(group.vpc_id.as_str()) == default);
-    found.cloned().ok_or_else(|| no_group(name))
+fn arn(view: &View<'_>, id: &str) -> String {
+    own_arn(view, "ec2", &format!("security-group/{id}"))
 }
 
 #[derive(Deserialize)]
@@ -135,9 +111,9 @@ struct DeleteInput {
     group_name: Option<String>,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: DeleteInput = input(work)?;
-    let region = work.region();
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: DeleteInput = input(tx)?;
+    let region = tx.region();
     let group = named(region, given.group_id.as_deref(), given.group_name.as_deref())?;
     if group.name == "default" {
         let text = format!(
@@ -165,29 +141,13 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
             format!("resource {id} has a dependent object"),
         ));
     }
-    forget(work.region_mut(), id);
+    forget(tx.region_mut(), id);
     Ok(json!({"Return": true, "GroupId": id}))
 }
 
-/// Removes a group with its rules and tags.
-pub(crate) fn forget(region: &mut Region, id: &str) {
-    let rules: Vec<String> = region
-        .group_rules
-        .values()
-        .filter(|rule| rule.group_id == id)
-        .map(|rule| rule.id.clone())
-        .collect();
-    for rule in rules {
-        region.group_rules.remove(&rule);
-        region.tags.remove(&rule);
-    }
-    region.security_groups.remove(id);
-    region.tags.remove(id);
-}
-
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let names = strings(&work.request.input["GroupNames"]);
-    let region = work.region();
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let names = strings(&view.request.input["GroupNames"]);
+    let region = view.region();
     for name in &names {
         named(region, None, Some(name))?;
     }
@@ -195,11 +155,11 @@ pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
         .security_groups
         .values()
         .filter(|group| names.is_empty() || names.contains(&group.name));
-    LISTING.list(work, groups.map(|group| item(work, group)).collect())
+    LISTING.list(view, groups.map(|group| item(view, group)).collect())
 }
 
-fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
-    let region = work.region();
+fn item(view: &View<'_>, group: &SecurityGroup) -> Item {
+    let region = view.region();
     let side = |egress: bool| -> Vec<&GroupRule> {
         let rules = region
             .group_rules
@@ -212,11 +172,11 @@ fn item(work: &Work<'_>, group: &SecurityGroup) -> Item {
         "GroupName": group.name,
         "Description": group.description,
         "VpcId": group.vpc_id,
-        "OwnerId": work.request.account,
-        "SecurityGroupArn": arn(work, &group.id),
-        "IpPermissions": permissions(work, &side(false)),
-        "IpPermissionsEgress": permissions(work, &side(true)),
-        "Tags": tags(region, &group.id),
+        "OwnerId": view.request.account,
+        "SecurityGroupArn": arn(view, &group.id),
+        "IpPermissions": permissions(view, &side(false)),
+        "IpPermissionsEgress": permissions(view, &side(true)),
+        "Tags": tags_value(region, &group.id),
     });
     let peers = |egress: bool| {
         let names = side(egress).into_iter().filter_map(|rule| match &rule.peer {

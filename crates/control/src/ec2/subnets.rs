@@ -1,12 +1,17 @@
 //! Subnets: each a network of its VPC in name, and slices of the address pool in fact.
 
-use crate::ec2::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
-use crate::ec2::records::{Subnet, fixed_id, zones};
-use crate::ec2::vpcs::{network, put_tags};
+use crate::api::arns::own_arn;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::listing::{Listing, input, new_tags};
+use crate::ec2::records::{Subnet, zones};
+use crate::ec2::vpcs::network;
 use crate::ec2::zones::{zone_id, zone_of_id};
-use crate::operate::Work;
+use crate::ids::fixed_id;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::Ipv6Net;
 use serde::Deserialize;
@@ -44,11 +49,11 @@ struct CreateInput {
     availability_zone_id: Option<String>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: CreateInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(tx)?;
     let cidr = network(given.cidr_block.as_deref().ok_or_else(|| missing("CidrBlock"))?)?;
-    let zone = chosen_zone(work, &given)?;
-    let region = work.region();
+    let zone = chosen_zone(tx, &given)?;
+    let region = tx.region();
     let vpc = region
         .vpcs
         .get(&given.vpc_id)
@@ -85,10 +90,10 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "The IPv6 CIDR conflicts with another subnet",
         ));
     }
-    let new = new_tags(work, "subnet")?;
-    let id = new_id(work, "subnet");
-    work.region_mut();
-    let slice = work.state.take_slice(&id);
+    let new = new_tags(tx, "subnet")?;
+    let id = new_id(tx.draws, "subnet");
+    tx.region_mut();
+    let slice = tx.take_slice(&id);
     let slice = slice.ok_or_else(|| {
         error(
             "SubnetLimitExceeded",
@@ -105,17 +110,17 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         slices: vec![slice],
         attributes: BTreeMap::new(),
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.subnets.insert(id.clone(), Arc::new(subnet.clone()));
     put_tags(region, &id, new);
-    Ok(json!({"Subnet": shown(work, &subnet)}))
+    Ok(json!({"Subnet": shown(tx, &subnet)}))
 }
 
 /// The zone asked for; else the one in which the VPC has the fewest subnets.
-fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError> {
-    let zones = zones(work.request.region);
+fn chosen_zone(view: &View<'_>, given: &CreateInput) -> Result<String, ApiError> {
+    let zones = zones(view.request.region);
     if let Some(id) = &given.availability_zone_id {
-        let found = zone_of_id(work.request.region, id);
+        let found = zone_of_id(view.request.region, id);
         return found.ok_or_else(|| {
             bad(format!(
                 "Value ({id}) for parameter availabilityZoneId is invalid."
@@ -133,7 +138,7 @@ fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError>
         )));
     }
     let used = |zone: &String| {
-        let subnets = work.region().subnets.values();
+        let subnets = view.region().subnets.values();
         subnets
             .filter(|subnet| subnet.vpc_id == given.vpc_id && subnet.zone == *zone)
             .count()
@@ -145,11 +150,8 @@ fn chosen_zone(work: &Work<'_>, given: &CreateInput) -> Result<String, ApiError>
         .unwrap_or_default())
 }
 
-fn arn(work: &Work<'_>, id: &str) -> String {
-    format!(
-        "arn:aws:ec2:{}:{}:subnet/{id}",
-        work.request.region, work.request.account
-    )
+fn arn(view: &View<'_>, id: &str) -> String {
+    own_arn(view, "ec2", &format!("subnet/{id}"))
 }
 
 fn flag(subnet: &Subnet, name: &str) -> bool {
@@ -161,9 +163,9 @@ fn flag(subnet: &Subnet, name: &str) -> bool {
 }
 
 /// As large as its network says, less AWS's five, less what is in use.
-fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
+fn available(view: &View<'_>, subnet: &Subnet) -> u64 {
     let size = 1_u64 << (32 - subnet.cidr.prefix_len());
-    let used = work
+    let used = view
         .region()
         .addresses
         .values()
@@ -173,51 +175,51 @@ fn available(work: &Work<'_>, subnet: &Subnet) -> u64 {
 }
 
 /// The id of the association of a subnet with its IPv6 network.
-fn association_id(work: &Work<'_>, subnet: &Subnet) -> String {
-    fixed_id(work.request.region, "subnet-cidr-assoc", &subnet.id)
+fn association_id(view: &View<'_>, subnet: &Subnet) -> String {
+    fixed_id(view.request.region, "subnet-cidr-assoc", &subnet.id)
 }
 
-fn shown(work: &Work<'_>, subnet: &Subnet) -> Value {
+fn shown(view: &View<'_>, subnet: &Subnet) -> Value {
     let kind = subnet
         .attributes
         .get("PrivateDnsHostnameTypeOnLaunch")
         .and_then(Value::as_str);
     let ipv6 = subnet.ipv6_cidr.map(|cidr| {
         json!({
-            "AssociationId": association_id(work, subnet),
+            "AssociationId": association_id(view, subnet),
             "Ipv6CidrBlock": cidr.to_string(),
             "Ipv6CidrBlockState": {"State": "associated"},
         })
     });
     json!({
         "SubnetId": subnet.id,
-        "SubnetArn": arn(work, &subnet.id),
+        "SubnetArn": arn(view, &subnet.id),
         "VpcId": subnet.vpc_id,
         "CidrBlock": subnet.cidr.to_string(),
         "Ipv6CidrBlockAssociationSet": ipv6.into_iter().collect::<Vec<_>>(),
         "AvailabilityZone": subnet.zone,
         "AvailabilityZoneId": zone_id(&subnet.zone),
-        "AvailableIpAddressCount": available(work, subnet),
+        "AvailableIpAddressCount": available(view, subnet),
         "DefaultForAz": subnet.is_default,
         "AssignIpv6AddressOnCreation": flag(subnet, "AssignIpv6AddressOnCreation"),
         "EnableDns64": flag(subnet, "EnableDns64"),
         "Ipv6Native": false,
         "MapCustomerOwnedIpOnLaunch": flag(subnet, "MapCustomerOwnedIpOnLaunch"),
         "MapPublicIpOnLaunch": flag(subnet, "MapPublicIpOnLaunch"),
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "PrivateDnsNameOptionsOnLaunch": {
             "HostnameType": kind.unwrap_or("ip-name"),
             "EnableResourceNameDnsARecord": flag(subnet, "EnableResourceNameDnsARecordOnLaunch"),
             "EnableResourceNameDnsAAAARecord": flag(subnet, "EnableResourceNameDnsAAAARecordOnLaunch"),
         },
         "State": "available",
-        "Tags": tags(work.region(), &subnet.id),
+        "Tags": tags_value(view.region(), &subnet.id),
     })
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |subnet: &Arc<Subnet>| Item::new(&subnet.id, shown(work, subnet));
-    LISTING.list(work, work.region().subnets.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |subnet: &Arc<Subnet>| Item::new(&subnet.id, shown(view, subnet));
+    LISTING.list(view, view.region().subnets.values().map(item).collect())
 }
 
 #[derive(Deserialize)]
@@ -226,14 +228,14 @@ struct SubnetInput {
     subnet_id: String,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let id = input::<SubnetInput>(work)?.subnet_id;
-    let region = work.region();
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let id = input::<SubnetInput>(tx)?.subnet_id;
+    let region = tx.region();
     let subnet = Arc::clone(region.subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
     if region.addresses.values().any(|address| address.subnet_id == id) {
         return Err(depended_on("subnet", &id));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.subnets.remove(&id);
     region.tags.remove(&id);
     let tables: Vec<String> = region.route_tables.keys().cloned().collect();
@@ -250,15 +252,15 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
         }
     }
     for slice in &subnet.slices {
-        work.state.free_slice(*slice);
+        tx.free_slice(*slice);
     }
     Ok(json!({}))
 }
 
-pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let id = input::<SubnetInput>(work)?.subnet_id;
-    let mut subnet = Arc::clone(work.region().subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
-    let given = &work.request.input;
+pub(crate) fn modify_attribute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let id = input::<SubnetInput>(tx)?.subnet_id;
+    let mut subnet = Arc::clone(tx.region().subnets.get(&id).ok_or_else(|| no_subnet(&id))?);
+    let given = &tx.request.input;
     for name in FLAGS {
         if let Some(value) = given[name]["Value"].as_bool() {
             Arc::make_mut(&mut subnet)
@@ -270,6 +272,6 @@ pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
         let name = "PrivateDnsHostnameTypeOnLaunch".to_owned();
         Arc::make_mut(&mut subnet).attributes.insert(name, json!(kind));
     }
-    work.region_mut().subnets.insert(id, subnet);
+    tx.region_mut().subnets.insert(id, subnet);
     Ok(json!({}))
 }

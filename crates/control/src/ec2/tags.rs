@@ -1,41 +1,23 @@
 //! Tags of EC2's resources.
 
 use crate::Region;
-use crate::ec2::errors::error;
-use crate::ec2::instances::readdress;
-use crate::ec2::listing::{Item, Listing, input, read_tag};
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::api::context::{Tx, View};
+use crate::api::errors::error;
+use crate::api::filtering::Item;
+use crate::api::tagging::{put_tags, stored_tags};
+use crate::ec2::instance_addresses::readdress;
+use crate::ec2::listing::{Listing, input, read_tag};
+use crate::ec2::resource_types::resource_type;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const LISTING: Listing = Listing {
     member: "Tags",
     ids: "",
     missing: ("InvalidID", "ID"),
 };
-
-/// Resource types by the prefix of their ids.
-const TYPES: [(&str, &str); 9] = [
-    ("vpc-", "vpc"),
-    ("subnet-", "subnet"),
-    ("sgr-", "security-group-rule"),
-    ("sg-", "security-group"),
-    ("igw-", "internet-gateway"),
-    ("rtb-", "route-table"),
-    ("i-", "instance"),
-    ("acl-", "network-acl"),
-    ("eni-", "network-interface"),
-];
-
-pub(crate) fn resource_type(id: &str) -> Option<&'static str> {
-    TYPES
-        .iter()
-        .find(|(prefix, _)| id.starts_with(prefix))
-        .map(|(_, name)| *name)
-}
 
 /// Network ACLs and interfaces are derived: their ids are taken at their word.
 fn check_exists(region: &Region, id: &str) -> Result<(), ApiError> {
@@ -74,64 +56,52 @@ struct TagsInput {
     tags: Vec<Value>,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(tx)?;
     for id in &given.resources {
-        check_exists(work.region(), id)?;
-        let mut tags = stored(work.region(), id);
+        check_exists(tx.region(), id)?;
+        let mut tags = stored_tags(tx.region(), id);
         for tag in &given.tags {
             read_tag(tag, &mut tags)?;
         }
-        put(work, id, tags);
-        readdress(work, id)?;
+        put(tx, id, tags);
+        readdress(tx, id)?;
     }
     Ok(json!({}))
 }
 
 /// Without tags all are deleted; a tag with a value is deleted only if it has that value.
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: TagsInput = input(work)?;
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: TagsInput = input(tx)?;
     for id in &given.resources {
-        let mut tags = stored(work.region(), id);
+        let mut tags = stored_tags(tx.region(), id);
         tags.retain(|key, value| {
             let named = |tag: &Value| {
                 tag["Key"] == key.as_str() && tag.get("Value").is_none_or(|wanted| wanted == value.as_str())
             };
             !given.tags.is_empty() && !given.tags.iter().any(named)
         });
-        put(work, id, tags);
-        readdress(work, id)?;
+        put(tx, id, tags);
+        readdress(tx, id)?;
     }
     Ok(json!({}))
 }
 
-fn stored(region: &Region, id: &str) -> Tags {
-    region
-        .tags
-        .get(id)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
-fn put(work: &mut Work<'_>, id: &str, tags: Tags) {
-    if tags == stored(work.region(), id) {
+fn put(tx: &mut Tx<'_>, id: &str, tags: Tags) {
+    if tags == stored_tags(tx.region(), id) {
         return;
     }
-    let region = work.region_mut();
-    region.tags.remove(id);
-    if !tags.is_empty() {
-        region.tags.insert(id.to_owned(), Arc::new(tags));
-    }
+    put_tags(tx.region_mut(), id, tags);
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let mut items = Vec::new();
-    for (id, tags) in &work.region().tags {
+    for (id, tags) in &view.region().tags {
         let Some(kind) = resource_type(id) else { continue };
         for (key, value) in tags.iter() {
             let shown = json!({"Key": key, "Value": value, "ResourceId": id, "ResourceType": kind});
             items.push(Item::new(&format!("{id}/{key}"), shown));
         }
     }
-    LISTING.list(work, items)
+    LISTING.list(view, items)
 }

@@ -1,13 +1,16 @@
 //! VPCs, their attributes and their default network ACLs.
 
-use crate::Region;
-use crate::ec2::errors::{bad, depended_on, error, missing, no_vpc};
-use crate::ec2::listing::{Item, Listing, input, new_tags, tags};
-use crate::ec2::new_id;
-use crate::ec2::records::{Vpc, fixed_id, furnish};
-use crate::ec2::security_groups::forget;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, depended_on, error, missing, no_vpc};
+use crate::api::filtering::Item;
+use crate::api::tagging::put_tags;
+use crate::api::tagging::tags_value;
+use crate::ec2::defaults::furnish;
+use crate::ec2::groups::forget;
+use crate::ec2::listing::{Listing, input, new_tags};
+use crate::ec2::records::Vpc;
+use crate::ids::fixed_id;
+use crate::ids::new_id;
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
@@ -41,8 +44,8 @@ struct CreateInput {
     amazon_provided_ipv6_cidr_block: bool,
 }
 
-pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: CreateInput = input(work)?;
+pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: CreateInput = input(tx)?;
     let cidr = network(&given.cidr_block.ok_or_else(|| missing("CidrBlock"))?)?;
     if !(16..=28).contains(&cidr.prefix_len()) {
         return Err(error(
@@ -50,11 +53,11 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
             format!("The CIDR '{cidr}' is invalid."),
         ));
     }
-    let new = new_tags(work, "vpc")?;
-    let id = new_id(work, "vpc");
+    let new = new_tags(tx, "vpc")?;
+    let id = new_id(tx.draws, "vpc");
     let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
         // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
-        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(work.draws.below(1 << 24)) << 72;
+        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(tx.draws.below(1 << 24)) << 72;
         Ipv6Net::new_assert(bits.into(), 56)
     });
     let vpc = Vpc {
@@ -65,16 +68,16 @@ pub(crate) fn create(work: &mut Work<'_>) -> Result<Value, ApiError> {
         attributes: BTreeMap::new(),
     };
     let ids: Vec<String> = ["sg", "sgr", "sgr", "rtb", "rtbassoc"]
-        .map(|prefix| new_id(work, prefix))
+        .map(|prefix| new_id(tx.draws, prefix))
         .into();
     let mut ids = ids.into_iter();
-    let region = work.region_mut();
+    let region = tx.region_mut();
     furnish(region, &id, "default VPC security group", &mut |_, _| {
         ids.next().unwrap_or_default()
     });
     region.vpcs.insert(id.clone(), Arc::new(vpc.clone()));
     put_tags(region, &id, new);
-    Ok(json!({"Vpc": shown(work, &vpc)}))
+    Ok(json!({"Vpc": shown(tx, &vpc)}))
 }
 
 /// Reads an IPv4 network; its host bits must be zero or are dropped, as AWS does.
@@ -87,54 +90,47 @@ pub(crate) fn network(text: &str) -> Result<Ipv4Net, ApiError> {
     })
 }
 
-/// Stores a new resource's tags.
-pub(crate) fn put_tags(region: &mut Region, id: &str, tags: Tags) {
-    if !tags.is_empty() {
-        region.tags.insert(id.to_owned(), Arc::new(tags));
-    }
-}
-
 /// The id of the association of a VPC with its network of that IP version.
-fn association_id(work: &Work<'_>, vpc: &Vpc, version: u8) -> String {
+fn association_id(view: &View<'_>, vpc: &Vpc, version: u8) -> String {
     fixed_id(
-        work.request.region,
+        view.request.region,
         "vpc-cidr-assoc",
         &format!("{}/{version}", vpc.id),
     )
 }
 
-fn shown(work: &Work<'_>, vpc: &Vpc) -> Value {
+fn shown(view: &View<'_>, vpc: &Vpc) -> Value {
     let state = json!({"State": "associated"});
     let mut value = json!({
         "VpcId": vpc.id,
         "CidrBlock": vpc.cidr.to_string(),
         "CidrBlockAssociationSet": [{
-            "AssociationId": association_id(work, vpc, 4),
+            "AssociationId": association_id(view, vpc, 4),
             "CidrBlock": vpc.cidr.to_string(),
             "CidrBlockState": state,
         }],
-        "DhcpOptionsId": fixed_id(work.request.region, "dopt", "default"),
+        "DhcpOptionsId": fixed_id(view.request.region, "dopt", "default"),
         "InstanceTenancy": "default",
         "IsDefault": vpc.is_default,
-        "OwnerId": work.request.account,
+        "OwnerId": view.request.account,
         "State": "available",
-        "Tags": tags(work.region(), &vpc.id),
+        "Tags": tags_value(view.region(), &vpc.id),
     });
     if let Some(cidr) = vpc.ipv6_cidr {
         value["Ipv6CidrBlockAssociationSet"] = json!([{
-            "AssociationId": association_id(work, vpc, 6),
+            "AssociationId": association_id(view, vpc, 6),
             "Ipv6CidrBlock": cidr.to_string(),
             "Ipv6CidrBlockState": state,
-            "NetworkBorderGroup": work.request.region,
+            "NetworkBorderGroup": view.request.region,
             "Ipv6Pool": "Amazon",
         }]);
     }
     value
 }
 
-pub(crate) fn describe(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(work, vpc));
-    LISTING.list(work, work.region().vpcs.values().map(item).collect())
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let item = |vpc: &Arc<Vpc>| Item::new(&vpc.id, shown(view, vpc));
+    LISTING.list(view, view.region().vpcs.values().map(item).collect())
 }
 
 #[derive(Deserialize)]
@@ -145,9 +141,9 @@ struct VpcInput {
     attribute: String,
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let id = input::<VpcInput>(work)?.vpc_id;
-    let region = work.region();
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let id = input::<VpcInput>(tx)?.vpc_id;
+    let region = tx.region();
     region.vpcs.get(&id).ok_or_else(|| no_vpc(&id))?;
     let groups: Vec<_> = region
         .security_groups
@@ -171,7 +167,7 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     if depended {
         return Err(depended_on("vpc", &id));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for group in groups {
         forget(region, &group.id);
     }
@@ -184,9 +180,9 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-pub(crate) fn describe_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: VpcInput = input(work)?;
-    let vpc = work
+pub(crate) fn describe_attribute(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(view)?;
+    let vpc = view
         .region()
         .vpcs
         .get(&given.vpc_id)
@@ -202,20 +198,20 @@ pub(crate) fn describe_attribute(work: &mut Work<'_>) -> Result<Value, ApiError>
     Ok(json!({"VpcId": vpc.id, *member: {"Value": value}}))
 }
 
-pub(crate) fn modify_attribute(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: VpcInput = input(work)?;
+pub(crate) fn modify_attribute(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: VpcInput = input(tx)?;
     let mut vpc = Arc::clone(
-        work.region()
+        tx.region()
             .vpcs
             .get(&given.vpc_id)
             .ok_or_else(|| no_vpc(&given.vpc_id))?,
     );
     for (name, member, _) in ATTRIBUTES {
-        if let Some(value) = work.request.input[member]["Value"].as_bool() {
+        if let Some(value) = tx.request.input[member]["Value"].as_bool() {
             Arc::make_mut(&mut vpc).attributes.insert(name.to_owned(), value);
         }
     }
-    work.region_mut().vpcs.insert(given.vpc_id, vpc);
+    tx.region_mut().vpcs.insert(given.vpc_id, vpc);
     Ok(json!({}))
 }
 
@@ -226,16 +222,16 @@ const ACLS: Listing = Listing {
 };
 
 /// Every VPC has one network ACL, its default, which lets everything through. It follows from the VPC, so it is not stored.
-pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiError> {
+pub(crate) fn describe_network_acls(view: &View<'_>) -> Result<Value, ApiError> {
     let entry = |egress: bool, number: i64, action: &str| json!({"CidrBlock": "0.0.0.0/0", "Egress": egress, "Protocol": "-1", "RuleAction": action, "RuleNumber": number});
     let entries: Vec<Value> = [true, false]
         .into_iter()
         .flat_map(|egress| [entry(egress, 100, "allow"), entry(egress, 32767, "deny")])
         .collect();
-    let region = work.region();
-    let association = |subnet: &str| fixed_id(work.request.region, "aclassoc", subnet);
+    let region = view.region();
+    let association = |subnet: &str| fixed_id(view.request.region, "aclassoc", subnet);
     let item = |vpc: &Arc<Vpc>| {
-        let id = fixed_id(work.request.region, "acl", &vpc.id);
+        let id = fixed_id(view.request.region, "acl", &vpc.id);
         let subnets: Vec<String> = region
             .subnets
             .values()
@@ -249,12 +245,12 @@ pub(crate) fn describe_network_acls(work: &mut Work<'_>) -> Result<Value, ApiErr
             "NetworkAclId": id,
             "VpcId": vpc.id,
             "IsDefault": true,
-            "OwnerId": work.request.account,
+            "OwnerId": view.request.account,
             "Entries": entries,
             "Associations": associations.collect::<Vec<_>>(),
-            "Tags": tags(region, &id),
+            "Tags": tags_value(region, &id),
         });
         Item::new(&id, value)
     };
-    ACLS.list(work, region.vpcs.values().map(item).collect())
+    ACLS.list(view, region.vpcs.values().map(item).collect())
 }

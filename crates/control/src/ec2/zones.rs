@@ -1,9 +1,10 @@
 //! Zones, regions, account attributes: what follows from the region's name alone.
 
-use crate::ec2::errors::bad;
-use crate::ec2::listing::{Item, Listing, input, strings};
+use crate::api::context::View;
+use crate::api::errors::bad;
+use crate::api::filtering::Item;
+use crate::ec2::listing::{Listing, input, strings};
 use crate::ec2::records::zones;
-use crate::operate::Work;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
@@ -28,9 +29,9 @@ pub(crate) fn zone_of_id(region: &str, id: &str) -> Option<String> {
     zones(region).into_iter().find(|zone| zone_id(zone) == id)
 }
 
-pub(crate) fn describe_availability_zones(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let region = work.request.region;
-    let ids = strings(&work.request.input["ZoneIds"]);
+pub(crate) fn describe_availability_zones(view: &View<'_>) -> Result<Value, ApiError> {
+    let region = view.request.region;
+    let ids = strings(&view.request.input["ZoneIds"]);
     let named = zones(region)
         .into_iter()
         .filter(|zone| ids.is_empty() || ids.contains(&zone_id(zone)));
@@ -48,7 +49,7 @@ pub(crate) fn describe_availability_zones(work: &mut Work<'_>) -> Result<Value, 
         });
         Item::new(&zone, value)
     });
-    ZONES.list(work, items.collect())
+    ZONES.list(view, items.collect())
 }
 
 const REGIONS: Listing = Listing {
@@ -58,13 +59,13 @@ const REGIONS: Listing = Listing {
 };
 
 /// The regions that somebody has used, the default one and the caller's. Any other name is a region too, once it is used.
-pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let mut names: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
-    names.extend(strings(&work.request.input["RegionNames"]));
-    names.push(work.request.region.to_owned());
+pub(crate) fn describe_regions(view: &View<'_>) -> Result<Value, ApiError> {
+    let mut names: Vec<String> = view.state.regions().map(|(name, _)| name.to_owned()).collect();
+    names.extend(strings(&view.request.input["RegionNames"]));
+    names.push(view.request.region.to_owned());
     names.sort();
     names.dedup();
-    let asked = strings(&work.request.input["RegionNames"]);
+    let asked = strings(&view.request.input["RegionNames"]);
     let items = names
         .into_iter()
         .filter(|name| asked.is_empty() || asked.contains(name))
@@ -74,12 +75,12 @@ pub(crate) fn describe_regions(work: &mut Work<'_>) -> Result<Value, ApiError> {
                 json!({"RegionName": name, "Endpoint": endpoint, "OptInStatus": "opt-in-not-required"});
             Item::new(&name, value)
         });
-    REGIONS.list(work, items.collect())
+    REGIONS.list(view, items.collect())
 }
 
-pub(crate) fn describe_account_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let _: Value = input(work)?;
-    let default_vpc = work.region().vpcs.values().find(|vpc| vpc.is_default);
+pub(crate) fn describe_account_attributes(view: &View<'_>) -> Result<Value, ApiError> {
+    let _: Value = input(view)?;
+    let default_vpc = view.region().vpcs.values().find(|vpc| vpc.is_default);
     let default_vpc = default_vpc.map_or("none", |vpc| vpc.id.as_str());
     let all = [
         ("supported-platforms", "VPC"),
@@ -89,7 +90,7 @@ pub(crate) fn describe_account_attributes(work: &mut Work<'_>) -> Result<Value, 
         ("max-elastic-ips", "5"),
         ("vpc-max-elastic-ips", "5"),
     ];
-    let asked = strings(&work.request.input["AttributeNames"]);
+    let asked = strings(&view.request.input["AttributeNames"]);
     if let Some(unknown) = asked
         .iter()
         .find(|name| !all.iter().any(|(known, _)| known == name))
@@ -117,6 +118,6 @@ const PEERINGS: Listing = Listing {
 };
 
 /// There are no peerings: none can be made.
-pub(crate) fn describe_peerings(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    PEERINGS.list(work, Vec::new())
+pub(crate) fn describe_peerings(view: &View<'_>) -> Result<Value, ApiError> {
+    PEERINGS.list(view, Vec::new())
 }

@@ -1,6 +1,6 @@
 //! Actions of rules: from the API's words to the model's, and back.
 
-use crate::elbv2::errors::{configuration, not_in, validation};
+use crate::api::errors::{configuration, not_in, validation};
 use crate::elbv2::records::{BalancerKind, StatedAction};
 use crate::elbv2::redirects::check_redirect;
 use crate::state::Dialect;
@@ -274,7 +274,7 @@ fn read_redirect(
         query: or(given.query, "#{query}"),
         status,
     };
-    if let Err(error) = check_redirect(&redirect, setting) {
+    if let Err(error) = check_redirect(&redirect, setting.protocol) {
         if setting.dialect == Dialect::Moto {
             return unsupported("redirect", value);
         }

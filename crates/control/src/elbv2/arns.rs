@@ -1,7 +1,11 @@
 //! ARNs of load balancers and what belongs to them: how they are built, and whose they are.
 
+use crate::api::arns::{own_arn, parts};
+use crate::api::context::Tx;
 use crate::elbv2::records::BalancerKind;
-use crate::operate::Work;
+
+/// The service in these ARNs.
+const SERVICE: &str = "elasticloadbalancing";
 
 /// What an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +18,7 @@ pub(crate) enum Noun {
 
 /// What kind of thing an ARN names, if it is one of ours.
 pub(crate) fn noun(arn: &str) -> Option<Noun> {
-    let resource = arn.splitn(6, ':').nth(5)?;
-    match resource.split('/').next()? {
+    match parts(arn).resource?.split('/').next()? {
         "loadbalancer" => Some(Noun::Balancer),
         "listener" => Some(Noun::Listener),
         "listener-rule" => Some(Noun::Rule),
@@ -34,29 +37,23 @@ impl BalancerKind {
     }
 }
 
-pub(crate) fn new_balancer_arn(work: &mut Work<'_>, kind: BalancerKind, name: &str) -> String {
-    let id = work.draws.hex(16);
-    format!("{}:loadbalancer/{}/{name}/{id}", stem(work), kind.path())
+pub(crate) fn new_balancer_arn(tx: &mut Tx<'_>, kind: BalancerKind, name: &str) -> String {
+    let id = tx.draws.hex(16);
+    let resource = format!("loadbalancer/{}/{name}/{id}", kind.path());
+    own_arn(tx, SERVICE, &resource)
 }
 
-pub(crate) fn new_listener_arn(work: &mut Work<'_>, balancer_arn: &str) -> String {
-    format!("{}{}", listener_prefix(balancer_arn), work.draws.hex(16))
+pub(crate) fn new_listener_arn(tx: &mut Tx<'_>, balancer_arn: &str) -> String {
+    format!("{}{}", listener_prefix(balancer_arn), tx.draws.hex(16))
 }
 
-pub(crate) fn new_rule_arn(work: &mut Work<'_>, listener_arn: &str) -> String {
-    format!("{}{}", rule_prefix(listener_arn), work.draws.hex(16))
+pub(crate) fn new_rule_arn(tx: &mut Tx<'_>, listener_arn: &str) -> String {
+    format!("{}{}", rule_prefix(listener_arn), tx.draws.hex(16))
 }
 
-pub(crate) fn new_group_arn(work: &mut Work<'_>, name: &str) -> String {
-    let id = work.draws.hex(16);
-    format!("{}:targetgroup/{name}/{id}", stem(work))
-}
-
-fn stem(work: &Work<'_>) -> String {
-    format!(
-        "arn:aws:elasticloadbalancing:{}:{}",
-        work.request.region, work.request.account
-    )
+pub(crate) fn new_group_arn(tx: &mut Tx<'_>, name: &str) -> String {
+    let id = tx.draws.hex(16);
+    own_arn(tx, SERVICE, &format!("targetgroup/{name}/{id}"))
 }
 
 /// What the ARNs of a load balancer's listeners begin with.

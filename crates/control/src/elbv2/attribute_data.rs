@@ -1,11 +1,11 @@
 //! Every attribute, once (alb reference, section 2).
 
-use crate::elbv2::attribute_table::Attribute;
-use crate::elbv2::attribute_table::Holder::{
+use crate::elbv2::attribute::Attribute;
+use crate::elbv2::attribute::Holder::{
     self, Application, Gateway, GeneveGroup, HttpGroup, LambdaGroup, Listener, Network, PlainListener,
     SecureListener, TcpGroup,
 };
-use crate::elbv2::attribute_table::Values::{
+use crate::elbv2::attribute::Values::{
     self, AlwaysTrue, Bool, HeaderName, HeaderValue, OffOr, OneOf, Range, Text, ZeroOr,
 };
 

@@ -1,12 +1,12 @@
 //! Attributes of load balancers, listeners and target groups: read, check, set.
 
-use crate::elbv2::attribute_table::{
-    Attribute, Holder, Values, attributes_of, balancer_holder, balancer_word, group_holder, holders_of,
-    is_group,
+use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
+use crate::elbv2::attribute::{
+    Attribute, Holder, Values, balancer_holder, balancer_word, group_holder, is_group,
 };
-use crate::elbv2::errors::{configuration, validation};
+use crate::elbv2::attribute_table::{attributes_of, holders_of};
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
@@ -195,15 +195,15 @@ fn check_value(attribute: &Attribute, value: &str, dialect: Dialect) -> Result<(
     if right { Ok(()) } else { Err(validation(text)) }
 }
 
-pub(crate) fn describe_load_balancer_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let balancer = work.region().balancer(&input.load_balancer_arn)?;
+pub(crate) fn describe_load_balancer_attributes(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = view.input()?;
+    let balancer = view.region().balancer(&input.load_balancer_arn)?;
     Ok(json!({"Attributes": balancer_values(balancer)}))
 }
 
-pub(crate) fn modify_load_balancer_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+pub(crate) fn modify_load_balancer_attributes(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = tx.input()?;
+    let mut balancer = (**tx.region().balancer(&input.load_balancer_arn)?).clone();
     let holder = balancer_holder(&balancer);
     let noun = "Load balancer";
     balancer.attributes = merged(
@@ -211,7 +211,7 @@ pub(crate) fn modify_load_balancer_attributes(work: &mut Work<'_>) -> Result<Val
         &input.attributes,
         holder,
         noun,
-        work.dialect(),
+        tx.dialect(),
     )?;
     for log in ["access_logs", "connection_logs", "health_check_logs"] {
         let part =
@@ -226,12 +226,12 @@ pub(crate) fn modify_load_balancer_attributes(work: &mut Work<'_>) -> Result<Val
         }
     }
     let answer = json!({"Attributes": balancer_values(&balancer)});
-    work.put_balancer(balancer);
+    tx.put_balancer(balancer);
     Ok(answer)
 }
 
-fn listener_holder(work: &Work<'_>, balancer_arn: &str, protocol: Option<&str>) -> Result<Holder, ApiError> {
-    let kind = work.region().balancer(balancer_arn)?.kind;
+fn listener_holder(view: &View<'_>, balancer_arn: &str, protocol: Option<&str>) -> Result<Holder, ApiError> {
+    let kind = view.region().balancer(balancer_arn)?.kind;
     Ok(match (kind, protocol) {
         (BalancerKind::Application, Some("HTTPS")) => Holder::SecureListener,
         (BalancerKind::Application, _) => Holder::Listener,
@@ -239,54 +239,54 @@ fn listener_holder(work: &Work<'_>, balancer_arn: &str, protocol: Option<&str>) 
     })
 }
 
-pub(crate) fn describe_listener_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let listener = work.region().listener(&input.listener_arn)?;
-    let holder = listener_holder(work, &listener.balancer_arn, listener.protocol.as_deref())?;
+pub(crate) fn describe_listener_attributes(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = view.input()?;
+    let listener = view.region().listener(&input.listener_arn)?;
+    let holder = listener_holder(view, &listener.balancer_arn, listener.protocol.as_deref())?;
     Ok(json!({"Attributes": values(&listener.attributes, holder, |_| None)}))
 }
 
-pub(crate) fn modify_listener_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
-    let holder = listener_holder(work, &listener.balancer_arn, listener.protocol.as_deref())?;
+pub(crate) fn modify_listener_attributes(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = tx.input()?;
+    let mut listener = (**tx.region().listener(&input.listener_arn)?).clone();
+    let holder = listener_holder(tx, &listener.balancer_arn, listener.protocol.as_deref())?;
     listener.attributes = merged(
         &listener.attributes,
         &input.attributes,
         holder,
         "Listener",
-        work.dialect(),
+        tx.dialect(),
     )?;
     let answer = json!({"Attributes": values(&listener.attributes, holder, |_| None)});
-    work.region_mut()
+    tx.region_mut()
         .listeners
         .insert(listener.arn.clone(), Arc::new(listener));
     Ok(answer)
 }
 
-pub(crate) fn describe_target_group_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let group = work.region().group(&input.target_group_arn)?;
+pub(crate) fn describe_target_group_attributes(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = view.input()?;
+    let group = view.region().group(&input.target_group_arn)?;
     Ok(json!({"Attributes": values(&group.attributes, group_holder(group), |_| None)}))
 }
 
-pub(crate) fn modify_target_group_attributes(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: AttributesInput = work.input()?;
-    let mut group = (**work.region().group(&input.target_group_arn)?).clone();
+pub(crate) fn modify_target_group_attributes(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: AttributesInput = tx.input()?;
+    let mut group = (**tx.region().group(&input.target_group_arn)?).clone();
     let holder = group_holder(&group);
     group.attributes = merged(
         &group.attributes,
         &input.attributes,
         holder,
         "Target group",
-        work.dialect(),
+        tx.dialect(),
     )?;
     check_stickiness(&group, holder)?;
     if holder == Holder::HttpGroup {
-        check_together(work, &group)?;
+        check_together(tx, &group)?;
     }
     let answer = json!({"Attributes": values(&group.attributes, holder, |_| None)});
-    work.region_mut()
+    tx.region_mut()
         .target_groups
         .insert(group.arn.clone(), Arc::new(group));
     Ok(answer)
@@ -328,7 +328,7 @@ fn check_stickiness(group: &TargetGroup, holder: Holder) -> Result<(), ApiError>
 }
 
 /// Which features exclude each other (alb reference, section 2.2).
-fn check_together(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
+fn check_together(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let is = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let algorithm = is("load_balancing.algorithm.type");
     let slow_start = is("slow_start.duration_seconds") != "0";
@@ -337,7 +337,7 @@ fn check_together(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> 
     let zonal = is("load_balancing.cross_zone.enabled") == "false";
     let optimizer = group.control_port.is_some();
     let all_zones = || {
-        let targets = work.region().targets_of(&group.arn);
+        let targets = view.region().targets_of(&group.arn);
         targets
             .into_iter()
             .any(|target| target.zone.as_deref() == Some("all"))
@@ -384,7 +384,7 @@ fn check_together(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> 
         return Err(configuration(*text));
     }
     check_thresholds(group)?;
-    let loose = sticky.then(|| loose_rule(work, &group.arn)).flatten();
+    let loose = sticky.then(|| loose_rule(view, &group.arn)).flatten();
     match loose {
         Some(rule) => Err(configuration(format!(
             "This target group appears behind a rule with group stickiness disabled ({rule}). You must enable group stickiness before enabling target stickiness"
@@ -414,7 +414,7 @@ fn check_thresholds(group: &TargetGroup) -> Result<(), ApiError> {
 }
 
 /// A rule that forwards to this group and others without group stickiness.
-fn loose_rule(work: &Work<'_>, group_arn: &str) -> Option<String> {
+fn loose_rule(view: &View<'_>, group_arn: &str) -> Option<String> {
     let loose = |rule: &&Arc<crate::elbv2::records::Rule>| {
         rule.actions.iter().any(|stated| match &stated.action {
             forebay_model::Action::Forward(forward) => {
@@ -425,7 +425,7 @@ fn loose_rule(work: &Work<'_>, group_arn: &str) -> Option<String> {
             _ => false,
         })
     };
-    work.region()
+    view.region()
         .rules
         .values()
         .find(loose)

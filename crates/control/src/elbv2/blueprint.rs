@@ -1,15 +1,16 @@
 //! From the state to what the data plane serves.
 
 use crate::Region;
-use crate::elbv2::attribute_table::{Holder, attributes_of};
-use crate::elbv2::balancer_tags::extend_balancer;
-use crate::elbv2::extensions::extend;
+use crate::elbv2::attribute::Holder;
+use crate::elbv2::attribute_table::attributes_of;
 use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
-use crate::elbv2::queue_tags::class_of;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
 use crate::elbv2::transforms::served;
+use crate::own_tags::balancers::extend_balancer;
+use crate::own_tags::groups::extend;
+use crate::own_tags::queues::class_of;
 use crate::state::State;
 use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
 //! Capacity reservations: stored and told truthfully. Nodes do not yet scale, so a reservation is provisioned at once.
 
-use crate::elbv2::errors::{not_permitted, validation};
+use crate::api::context::{Tx, View};
+use crate::api::errors::{not_permitted, validation};
 use crate::elbv2::records::{BalancerKind, Capacity, LoadBalancer};
-use crate::operate::Work;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
@@ -33,10 +33,10 @@ struct CapacityInput {
     reset_capacity_reservation: bool,
 }
 
-pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CapacityInput = work.input()?;
-    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
-    let (least, most) = bounds(work, &balancer)?;
+pub(crate) fn modify_capacity_reservation(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: CapacityInput = tx.input()?;
+    let mut balancer = (**tx.region().balancer(&input.load_balancer_arn)?).clone();
+    let (least, most) = bounds(tx, &balancer)?;
     let given = input
         .minimum_load_balancer_capacity
         .and_then(|minimum| minimum.capacity_units);
@@ -64,7 +64,7 @@ pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, 
         },
     };
     let mut capacity = balancer.capacity.take().unwrap_or_default();
-    capacity.forget(work.request.now);
+    capacity.forget(tx.request.now);
     // Giving a reservation up is no decrease that counts.
     if let (Some(units), Some(before)) = (units, capacity.units)
         && units < before
@@ -73,22 +73,22 @@ pub(crate) fn modify_capacity_reservation(work: &mut Work<'_>) -> Result<Value, 
             let text = format!("Capacity can be decreased {DECREASES} times a day");
             return Err(ApiError::sender("CapacityDecreaseRequestLimitExceeded", text));
         }
-        capacity.decreases.push(work.request.now);
+        capacity.decreases.push(tx.request.now);
     }
     capacity.units = units;
-    capacity.modified = work.request.now;
+    capacity.modified = tx.request.now;
     balancer.capacity = Some(capacity);
-    let answer = value(&balancer, work.request.now);
-    work.put_balancer(balancer);
+    let answer = value(&balancer, tx.request.now);
+    tx.put_balancer(balancer);
     Ok(answer)
 }
 
 /// The smallest and the largest reservation that the load balancer may have.
-fn bounds(work: &Work<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiError> {
+fn bounds(view: &View<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiError> {
     match balancer.kind {
         BalancerKind::Application => Ok(APPLICATION_UNITS),
         BalancerKind::Network => {
-            let listeners = work.region().listeners_of(&balancer.arn);
+            let listeners = view.region().listeners_of(&balancer.arn);
             if listeners
                 .iter()
                 .any(|listener| listener.protocol.as_deref() == Some("TLS"))
@@ -106,10 +106,10 @@ fn bounds(work: &Work<'_>, balancer: &LoadBalancer) -> Result<(i64, i64), ApiErr
     }
 }
 
-pub(crate) fn describe_capacity_reservation(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CapacityInput = work.input()?;
-    let balancer = work.region().balancer(&input.load_balancer_arn)?;
-    Ok(value(balancer, work.request.now))
+pub(crate) fn describe_capacity_reservation(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: CapacityInput = view.input()?;
+    let balancer = view.region().balancer(&input.load_balancer_arn)?;
+    Ok(value(balancer, view.request.now))
 }
 
 impl Capacity {

@@ -1,10 +1,11 @@
 //! Certificates of listeners: add, remove, describe.
 
-use crate::elbv2::errors::{not_permitted, validation};
-use crate::elbv2::paging::{PageInput, answer, page};
-use crate::operate::Work;
+use crate::acm::lookup as acm;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{not_permitted, validation};
+use crate::api::paging::{PageInput, answer, page};
+use crate::iam::lookup as iam;
 use crate::state::Dialect;
-use crate::{acm, iam};
 use forebay_awswire::ApiError;
 use forebay_model::limits;
 use serde::Deserialize;
@@ -36,9 +37,9 @@ struct CertificatesInput {
 
 /// Refuses a certificate that neither ACM nor IAM has, or that was requested and never issued. Under the moto dialect any
 /// ARN of theirs will do.
-pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
+pub(crate) fn check_certificate(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
     let looks_right = arn.starts_with("arn:aws:acm:") || arn.starts_with("arn:aws:iam:");
-    if acm::is_pending(work, arn) && work.dialect() == Dialect::Aws {
+    if acm::is_pending(view, arn) && view.dialect() == Dialect::Aws {
         // AWS's words, whatever is wrong with the certificate.
         return Err(ApiError::sender(
             "UnsupportedCertificate",
@@ -47,8 +48,8 @@ pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiErr
             ),
         ));
     }
-    let known = acm::knows(work, arn) || iam::knows(work, arn);
-    if known || (looks_right && work.dialect() == Dialect::Moto) {
+    let known = acm::knows(view, arn) || iam::knows(view, arn);
+    if known || (looks_right && view.dialect() == Dialect::Moto) {
         return Ok(());
     }
     Err(ApiError::sender(
@@ -57,10 +58,10 @@ pub(crate) fn check_certificate(work: &Work<'_>, arn: &str) -> Result<(), ApiErr
     ))
 }
 
-pub(crate) fn add_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CertificatesInput = work.input()?;
-    let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
-    if input.certificates.len() > work.state.quota(limits::CERTIFICATES_PER_BALANCER) {
+pub(crate) fn add_listener_certificates(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = tx.input()?;
+    let mut listener = (**tx.region().listener(&input.listener_arn)?).clone();
+    if input.certificates.len() > tx.state.quota(limits::CERTIFICATES_PER_BALANCER) {
         return Err(too_many());
     }
     if !matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS")) {
@@ -77,16 +78,16 @@ pub(crate) fn add_listener_certificates(work: &mut Work<'_>) -> Result<Value, Ap
             "IsDefault cannot be specified for a listener's further certificates",
         ));
     }
-    check_certificate(work, &given.certificate_arn)?;
+    check_certificate(tx, &given.certificate_arn)?;
     let arn = given.certificate_arn.clone();
     if !listener.certificates.contains(&arn) {
-        let listeners = work.region().listeners_of(&listener.balancer_arn);
+        let listeners = tx.region().listeners_of(&listener.balancer_arn);
         let count: usize = listeners.iter().map(|other| other.certificates.len()).sum();
-        if count >= work.state.quota(limits::CERTIFICATES_PER_BALANCER) {
+        if count >= tx.state.quota(limits::CERTIFICATES_PER_BALANCER) {
             return Err(too_many());
         }
         listener.certificates.push(arn.clone());
-        work.region_mut()
+        tx.region_mut()
             .listeners
             .insert(listener.arn.clone(), Arc::new(listener));
     }
@@ -100,9 +101,9 @@ fn too_many() -> ApiError {
     )
 }
 
-pub(crate) fn remove_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CertificatesInput = work.input()?;
-    let mut listener = (**work.region().listener(&input.listener_arn)?).clone();
+pub(crate) fn remove_listener_certificates(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = tx.input()?;
+    let mut listener = (**tx.region().listener(&input.listener_arn)?).clone();
     let [given] = &input.certificates[..] else {
         return Err(validation("You must specify exactly one certificate"));
     };
@@ -114,20 +115,20 @@ pub(crate) fn remove_listener_certificates(work: &mut Work<'_>) -> Result<Value,
     }
     if is_extra {
         listener.certificates.retain(|arn| *arn != given.certificate_arn);
-        work.region_mut()
+        tx.region_mut()
             .listeners
             .insert(listener.arn.clone(), Arc::new(listener));
     }
     Ok(json!({}))
 }
 
-pub(crate) fn describe_listener_certificates(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CertificatesInput = work.input()?;
-    let listener = work.region().listener(&input.listener_arn)?;
+pub(crate) fn describe_listener_certificates(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: CertificatesInput = view.input()?;
+    let listener = view.region().listener(&input.listener_arn)?;
     let default = listener.certificate.iter().map(|arn| (arn, true));
     let all = default.chain(listener.certificates.iter().map(|arn| (arn, false)));
     let items: Vec<(usize, (&String, bool))> = all.enumerate().collect();
-    let (held, next) = page(work, items, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
+    let (held, next) = page(view, items, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
     let value =
         |(_, (arn, default)): (usize, (&String, bool))| json!({"CertificateArn": arn, "IsDefault": default});
     Ok(answer(

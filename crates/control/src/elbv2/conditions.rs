@@ -1,6 +1,6 @@
 //! Conditions of rules: from the API's words to the model's, and back.
 
-use crate::elbv2::errors::validation;
+use crate::api::errors::validation;
 use crate::elbv2::records::StatedCondition;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;

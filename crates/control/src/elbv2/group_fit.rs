@@ -1,8 +1,8 @@
 //! Whether the target groups that a rule forwards to exist and fit its load balancer.
 
-use crate::elbv2::errors::configuration;
+use crate::api::context::View;
+use crate::api::errors::configuration;
 use crate::elbv2::records::{BalancerKind, LoadBalancer, StatedAction, TargetGroup};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Action, Forward, limits};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// Checks a rule's forwards. `replaced` is the rule that they take the place of, if there is one.
 pub(crate) fn check_forwards(
-    work: &Work<'_>,
+    view: &View<'_>,
     balancer: &LoadBalancer,
     protocol: Option<&str>,
     actions: &[StatedAction],
@@ -22,19 +22,19 @@ pub(crate) fn check_forwards(
     });
     for forward in forwards {
         for share in &forward.groups {
-            let Some(group) = work.region().target_groups.get(&share.group_arn) else {
+            let Some(group) = view.region().target_groups.get(&share.group_arn) else {
                 let text = format!("Target group '{}' not found", share.group_arn);
                 return Err(ApiError::sender("TargetGroupNotFound", text));
             };
-            check_group(work, balancer, protocol, group)?;
+            check_group(view, balancer, protocol, group)?;
         }
-        check_stickiness(work, forward)?;
+        check_stickiness(view, forward)?;
     }
-    check_counts(work, balancer, actions, replaced)
+    check_counts(view, balancer, actions, replaced)
 }
 
 fn check_group(
-    work: &Work<'_>,
+    view: &View<'_>,
     balancer: &LoadBalancer,
     protocol: Option<&str>,
     group: &TargetGroup,
@@ -53,7 +53,7 @@ fn check_group(
         );
         return Err(ApiError::sender("IncompatibleProtocols", text));
     }
-    let users = work.region().users_of(&group.arn);
+    let users = view.region().users_of(&group.arn);
     if users.iter().any(|user| user.arn != balancer.arn) {
         let text = format!(
             "The following target groups cannot be associated with more than one load balancer: {}",
@@ -61,7 +61,7 @@ fn check_group(
         );
         return Err(ApiError::sender("TargetGroupAssociationLimit", text));
     }
-    if work.dialect() == Dialect::Moto {
+    if view.dialect() == Dialect::Moto {
         return Ok(());
     }
     if let Some(vpc) = &group.vpc_id
@@ -88,9 +88,9 @@ fn check_group(
 }
 
 /// If any of several groups is sticky, the rule must be.
-fn check_stickiness(work: &Work<'_>, forward: &Forward) -> Result<(), ApiError> {
+fn check_stickiness(view: &View<'_>, forward: &Forward) -> Result<(), ApiError> {
     let sticky = |arn: &str| {
-        let group = work.region().target_groups.get(arn);
+        let group = view.region().target_groups.get(arn);
         group.is_some_and(|group| {
             group
                 .attributes
@@ -110,12 +110,12 @@ fn check_stickiness(work: &Work<'_>, forward: &Forward) -> Result<(), ApiError> 
 }
 
 fn check_counts(
-    work: &Work<'_>,
+    view: &View<'_>,
     balancer: &LoadBalancer,
     actions: &[StatedAction],
     replaced: Option<&str>,
 ) -> Result<(), ApiError> {
-    let region = work.region();
+    let region = view.region();
     let others = region
         .rules_of_balancer(&balancer.arn)
         .filter(|rule| Some(rule.arn.as_str()) != replaced);
@@ -131,12 +131,12 @@ fn check_counts(
             _ => Vec::new(),
         }
     }));
-    if groups.len() > before && groups.len() > work.state.quota(limits::GROUPS_PER_BALANCER) {
+    if groups.len() > before && groups.len() > view.state.quota(limits::GROUPS_PER_BALANCER) {
         let text = "The maximum number of unique target groups for this load balancer has been reached";
         return Err(ApiError::sender("TooManyUniqueTargetGroupsPerLoadBalancer", text));
     }
     let targets: usize = groups.iter().map(|group| region.targets_of(group).count()).sum();
-    if groups.len() > before && targets > work.state.quota(limits::TARGETS_PER_BALANCER) {
+    if groups.len() > before && targets > view.state.quota(limits::TARGETS_PER_BALANCER) {
         let text = "The maximum number of targets for this load balancer has been reached";
         return Err(ApiError::sender("TooManyTargets", text));
     }

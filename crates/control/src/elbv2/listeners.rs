@@ -1,15 +1,16 @@
 //! Listeners: create, modify, delete, describe.
 
+use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, listener_missing, not_in, validation};
+use crate::api::paging::{PageInput, answer, page};
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{new_listener_arn, new_rule_arn};
 use crate::elbv2::certificates::{CertificateInput, check_certificate};
-use crate::elbv2::errors::{configuration, listener_missing, not_in, validation};
 use crate::elbv2::group_fit::check_forwards;
 use crate::elbv2::load_balancers::remove_listener;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, MutualAuthentication, Rule, StatedAction};
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits, policy};
@@ -60,9 +61,9 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: ListenerInput = work.input()?;
-    let balancer = Arc::clone(work.region().balancer(&input.load_balancer_arn)?);
+pub(crate) fn create_listener(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = tx.input()?;
+    let balancer = Arc::clone(tx.region().balancer(&input.load_balancer_arn)?);
     check_port_and_protocol(balancer.kind, input.port, input.protocol.as_deref())?;
     let tags = read_tags(input.tags.clone())?;
     let empty = Listener {
@@ -75,20 +76,20 @@ pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
         ssl_policy: None,
         alpn_policy: Vec::new(),
         mutual_authentication: None,
-        sequence: work.state.generation(),
+        sequence: tx.state.generation(),
         attributes: Default::default(),
     };
-    let mut listener = changed(work, &empty, &input)?;
-    let setting = setting(work, &balancer, &listener, &[]);
+    let mut listener = changed(tx, &empty, &input)?;
+    let setting = setting(tx, &balancer, &listener, &[]);
     let actions = read_actions(input.default_actions.as_deref().unwrap_or_default(), &setting)?;
-    let same_port = work
+    let same_port = tx
         .region()
         .listeners_of(&balancer.arn)
         .into_iter()
         .find(|other| other.port == listener.port)
         .cloned();
     if let Some(existing) = same_port.filter(|_| listener.port.is_some()) {
-        let default = default_rule(work, &existing.arn);
+        let default = default_rule(tx, &existing.arn);
         let wanted = Listener {
             arn: existing.arn.clone(),
             sequence: existing.sequence,
@@ -97,32 +98,32 @@ pub(crate) fn create_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
             ..listener
         };
         let identical = default.is_some_and(|rule| rule.actions == actions);
-        if *existing == wanted && identical && has_tags(work.region(), &existing.arn, &tags) {
-            return Ok(json!({"Listeners": [listener_value(work, &existing)]}));
+        if *existing == wanted && identical && has_tags(tx.region(), &existing.arn, &tags) {
+            return Ok(json!({"Listeners": [listener_value(tx, &existing)]}));
         }
         return Err(port_taken());
     }
-    if work.region().listeners_of(&balancer.arn).len() >= work.state.quota(limits::LISTENERS_PER_BALANCER) {
+    if tx.region().listeners_of(&balancer.arn).len() >= tx.state.quota(limits::LISTENERS_PER_BALANCER) {
         let text = "The maximum number of listeners for this load balancer has been reached";
         return Err(ApiError::sender("TooManyListeners", text));
     }
-    check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
-    listener.arn = new_listener_arn(work, &balancer.arn);
+    check_forwards(tx, &balancer, listener.protocol.as_deref(), &actions, None)?;
+    listener.arn = new_listener_arn(tx, &balancer.arn);
     let rule = Rule {
-        arn: new_rule_arn(work, &listener.arn),
+        arn: new_rule_arn(tx, &listener.arn),
         listener_arn: listener.arn.clone(),
         priority: Priority::Default,
         conditions: Vec::new(),
         actions,
         transforms: Vec::new(),
     };
-    let region = work.region_mut();
+    let region = tx.region_mut();
     put_tags(region, &listener.arn, tags);
     region.rules.insert(rule.arn.clone(), Arc::new(rule));
     region
         .listeners
         .insert(listener.arn.clone(), Arc::new(listener.clone()));
-    Ok(json!({"Listeners": [listener_value(work, &listener)]}))
+    Ok(json!({"Listeners": [listener_value(tx, &listener)]}))
 }
 
 fn port_taken() -> ApiError {
@@ -132,10 +133,10 @@ fn port_taken() -> ApiError {
     )
 }
 
-pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: ListenerInput = work.input()?;
-    let before = Arc::clone(work.region().listener(&input.listener_arn)?);
-    let balancer = Arc::clone(work.region().balancer(&before.balancer_arn)?);
+pub(crate) fn modify_listener(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = tx.input()?;
+    let before = Arc::clone(tx.region().listener(&input.listener_arn)?);
+    let balancer = Arc::clone(tx.region().balancer(&before.balancer_arn)?);
     if let Some(protocol) = input.protocol.as_deref()
         && !protocols_of(balancer.kind).contains(&protocol)
     {
@@ -149,38 +150,38 @@ pub(crate) fn modify_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
             format!("Protocol {protocol} is not supported"),
         ));
     }
-    let listener = changed(work, &before, &input)?;
+    let listener = changed(tx, &before, &input)?;
     let taken = |other: &&Arc<Listener>| other.arn != listener.arn && other.port == listener.port;
-    if listener.port.is_some() && work.region().listeners_of(&balancer.arn).iter().any(taken) {
+    if listener.port.is_some() && tx.region().listeners_of(&balancer.arn).iter().any(taken) {
         return Err(port_taken());
     }
-    let Some(mut rule) = default_rule(work, &listener.arn) else {
+    let Some(mut rule) = default_rule(tx, &listener.arn) else {
         return Err(listener_missing());
     };
     let rearranged = input.default_actions.as_deref().filter(|given| !given.is_empty());
     if let Some(given) = rearranged {
-        rule.actions = read_actions(given, &setting(work, &balancer, &listener, &rule.actions))?;
+        rule.actions = read_actions(given, &setting(tx, &balancer, &listener, &rule.actions))?;
     }
     if rearranged.is_some() || listener.protocol != before.protocol {
         let protocol = listener.protocol.as_deref();
-        check_forwards(work, &balancer, protocol, &rule.actions, Some(&rule.arn))?;
+        check_forwards(tx, &balancer, protocol, &rule.actions, Some(&rule.arn))?;
     }
     if listener.protocol != before.protocol {
-        check_rules_under(work, &balancer, &listener)?;
+        check_rules_under(tx, &balancer, &listener)?;
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.rules.insert(rule.arn.clone(), Arc::new(rule));
     region
         .listeners
         .insert(listener.arn.clone(), Arc::new(listener.clone()));
-    Ok(json!({"Listeners": [listener_value(work, &listener)]}))
+    Ok(json!({"Listeners": [listener_value(tx, &listener)]}))
 }
 
 /// The rules that stay must fit the listener's new protocol, too.
-fn check_rules_under(work: &Work<'_>, balancer: &LoadBalancer, listener: &Listener) -> Result<(), ApiError> {
-    for rule in work.region().rules_of(&listener.arn) {
+fn check_rules_under(view: &View<'_>, balancer: &LoadBalancer, listener: &Listener) -> Result<(), ApiError> {
+    for rule in view.region().rules_of(&listener.arn) {
         check_forwards(
-            work,
+            view,
             balancer,
             listener.protocol.as_deref(),
             &rule.actions,
@@ -191,7 +192,7 @@ fn check_rules_under(work: &Work<'_>, balancer: &LoadBalancer, listener: &Listen
 }
 
 /// The listener with what the call gives.
-fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
+fn changed(view: &View<'_>, before: &Listener, input: &ListenerInput) -> Result<Listener, ApiError> {
     let mut listener = before.clone();
     if input.port.is_some() {
         listener.port = input.port;
@@ -200,7 +201,7 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
         listener.protocol = Some(protocol.clone());
     }
     if let Some(names) = &input.alpn_policy {
-        check_alpn(work, &listener, names)?;
+        check_alpn(view, &listener, names)?;
         listener.alpn_policy = names.clone();
     }
     let secure = matches!(listener.protocol.as_deref(), Some("HTTPS" | "TLS"));
@@ -224,28 +225,28 @@ fn changed(work: &Work<'_>, before: &Listener, input: &ListenerInput) -> Result<
         listener.certificates = Vec::new();
         return Ok(listener);
     }
-    apply_tls(work, &mut listener, input)?;
+    apply_tls(view, &mut listener, input)?;
     Ok(listener)
 }
 
-fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
+fn apply_tls(view: &View<'_>, listener: &mut Listener, input: &ListenerInput) -> Result<(), ApiError> {
     if let Some(given) = &input.certificates {
         let [only] = &given[..] else {
-            let code = match work.dialect() {
+            let code = match view.dialect() {
                 Dialect::Aws if given.len() > 1 => "TooManyCertificates",
                 _ => "InvalidConfigurationRequest",
             };
             return Err(ApiError::sender(code, ONE_CERTIFICATE));
         };
-        if only.is_default.is_some() && work.dialect() == Dialect::Aws {
+        if only.is_default.is_some() && view.dialect() == Dialect::Aws {
             return Err(validation(
                 "IsDefault cannot be specified for a listener's default certificate",
             ));
         }
-        check_certificate(work, &only.certificate_arn)?;
+        check_certificate(view, &only.certificate_arn)?;
         listener.certificate = Some(only.certificate_arn.clone());
     }
-    if listener.certificate.is_none() && work.dialect() == Dialect::Aws {
+    if listener.certificate.is_none() && view.dialect() == Dialect::Aws {
         return Err(configuration(ONE_CERTIFICATE));
     }
     if let Some(name) = &input.ssl_policy {
@@ -261,7 +262,7 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
     if let Some(given) = &input.mutual_authentication {
         let mode = given.mode.as_deref().unwrap_or("off");
         // Said to be in force it would let anyone write the headers that targets trust.
-        if mode == "passthrough" && work.dialect() == Dialect::Aws {
+        if mode == "passthrough" && view.dialect() == Dialect::Aws {
             return Err(configuration(
                 "Mutual authentication 'passthrough' is not built yet in Forebay: the mode can be 'off'",
             ));
@@ -283,8 +284,8 @@ fn apply_tls(work: &Work<'_>, listener: &mut Listener, input: &ListenerInput) ->
     Ok(())
 }
 
-fn check_alpn(work: &Work<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
-    if names.is_empty() || work.dialect() == Dialect::Moto {
+fn check_alpn(view: &View<'_>, listener: &Listener, names: &[String]) -> Result<(), ApiError> {
+    if names.is_empty() || view.dialect() == Dialect::Moto {
         return Ok(());
     }
     if listener.protocol.as_deref() != Some("TLS") {
@@ -360,7 +361,7 @@ fn check_port_and_protocol(
 }
 
 fn setting<'a>(
-    work: &Work<'_>,
+    view: &View<'_>,
     balancer: &LoadBalancer,
     listener: &'a Listener,
     before: &'a [StatedAction],
@@ -368,14 +369,14 @@ fn setting<'a>(
     Setting {
         kind: balancer.kind,
         protocol: listener.protocol.as_deref(),
-        dialect: work.dialect(),
+        dialect: view.dialect(),
         before,
         list: "defaultActions",
     }
 }
 
-fn default_rule(work: &Work<'_>, listener_arn: &str) -> Option<Rule> {
-    let rules = work.region().rules_of(listener_arn);
+fn default_rule(view: &View<'_>, listener_arn: &str) -> Option<Rule> {
+    let rules = view.region().rules_of(listener_arn);
     rules
         .last()
         .filter(|rule| rule.priority == Priority::Default)
@@ -383,11 +384,11 @@ fn default_rule(work: &Work<'_>, listener_arn: &str) -> Option<Rule> {
 }
 
 /// A listener in the API's words.
-pub(crate) fn listener_value(work: &Work<'_>, listener: &Listener) -> Value {
-    let rule = default_rule(work, &listener.arn);
+pub(crate) fn listener_value(view: &View<'_>, listener: &Listener) -> Value {
+    let rule = default_rule(view, &listener.arn);
     let actions = rule.iter().flat_map(|rule| &rule.actions);
     let actions: Vec<Value> = actions
-        .map(|stated| action_value(stated, work.dialect()))
+        .map(|stated| action_value(stated, view.dialect()))
         .collect();
     let mut value = json!({
         "ListenerArn": listener.arn,
@@ -426,16 +427,16 @@ pub(crate) fn listener_value(work: &Work<'_>, listener: &Listener) -> Value {
     value
 }
 
-pub(crate) fn delete_listener(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: ListenerInput = work.input()?;
-    work.region().listener(&input.listener_arn)?;
-    remove_listener(work, &input.listener_arn);
+pub(crate) fn delete_listener(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: ListenerInput = tx.input()?;
+    tx.region().listener(&input.listener_arn)?;
+    remove_listener(tx, &input.listener_arn);
     Ok(json!({}))
 }
 
-pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: DescribeInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_listeners(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = view.input()?;
+    let region = view.region();
     let mut listeners: Vec<&Arc<Listener>> = match (&input.load_balancer_arn, &input.listener_arns[..]) {
         (None, []) => {
             return Err(validation(
@@ -457,10 +458,10 @@ pub(crate) fn describe_listeners(work: &mut Work<'_>) -> Result<Value, ApiError>
             .collect::<Result<_, _>>()?,
     };
     listeners.sort_by_key(|listener| page_key(listener));
-    let (held, next) = page(work, listeners, |listener| page_key(listener), &input.page, PAGE)?;
+    let (held, next) = page(view, listeners, |listener| page_key(listener), &input.page, PAGE)?;
     let values = held
         .into_iter()
-        .map(|listener| listener_value(work, listener))
+        .map(|listener| listener_value(view, listener))
         .collect();
     Ok(answer("Listeners", values, next))
 }

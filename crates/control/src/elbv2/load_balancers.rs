@@ -1,16 +1,17 @@
 //! Load balancers: create, delete, describe, and set subnets, security groups and address type.
 
+use crate::api::context::{Tx, View};
+use crate::api::errors::{balancers_missing, configuration, not_permitted, validation};
+use crate::api::paging::{PageInput, answer, page};
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::{listener_prefix, new_balancer_arn, rule_prefix};
 use crate::elbv2::attributes::attribute;
-use crate::elbv2::errors::{balancers_missing, configuration, not_permitted, validation};
 use crate::elbv2::lookup::with_prefix;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::placement::{
     SubnetsInput, ZoneSubnet, check_ip_address_type, resolve_security_groups, resolve_subnets, take_addresses,
 };
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::limits;
@@ -68,19 +69,19 @@ struct SetInput {
     enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
 }
 
-pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CreateInput = work.input()?;
+pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: CreateInput = tx.input()?;
     let tags = read_tags(input.tags.clone())?;
-    let mut wanted = wanted(work, input)?;
-    if let Some(existing) = work
+    let mut wanted = wanted(tx, input)?;
+    if let Some(existing) = tx
         .region()
         .load_balancers
         .values()
         .find(|other| other.name == wanted.name)
     {
-        if existing.same_settings(&wanted) && has_tags(work.region(), &existing.arn, &tags) {
+        if existing.same_settings(&wanted) && has_tags(tx.region(), &existing.arn, &tags) {
             let state = "active";
-            return Ok(json!({"LoadBalancers": [balancer_value(existing, state, work.dialect())]}));
+            return Ok(json!({"LoadBalancers": [balancer_value(existing, state, tx.dialect())]}));
         }
         return Err(ApiError::sender(
             "DuplicateLoadBalancerName",
@@ -90,33 +91,33 @@ pub(crate) fn create_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
             ),
         ));
     }
-    let count = work
+    let count = tx
         .region()
         .load_balancers
         .values()
         .filter(|other| other.kind == wanted.kind)
         .count();
-    if count >= work.state.quota(limits::BALANCERS) {
+    if count >= tx.state.quota(limits::BALANCERS) {
         let text = "The maximum number of load balancers has been reached";
         return Err(ApiError::sender("TooManyLoadBalancers", text));
     }
-    wanted.arn = new_balancer_arn(work, wanted.kind, &wanted.name);
-    let digits = 1_000_000_000 + work.draws.below(9_000_000_000);
+    wanted.arn = new_balancer_arn(tx, wanted.kind, &wanted.name);
+    let digits = 1_000_000_000 + tx.draws.below(9_000_000_000);
     let prefix = if wanted.internal { "internal-" } else { "" };
     wanted.dns_name = format!(
         "{prefix}{}-{digits}.{}.elb.localhost",
-        wanted.name, work.request.region
+        wanted.name, tx.request.region
     );
-    take_addresses(work, &mut wanted)?;
-    let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", work.dialect())]});
-    let region = work.region_mut();
+    take_addresses(tx, &mut wanted)?;
+    let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", tx.dialect())]});
+    let region = tx.region_mut();
     put_tags(region, &wanted.arn, tags);
     region.load_balancers.insert(wanted.arn.clone(), Arc::new(wanted));
     Ok(answer)
 }
 
 /// The load balancer that a call asks for, without ARN, name in DNS and addresses.
-fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
+fn wanted(view: &View<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError> {
     let kind = match input.r#type.as_deref() {
         None | Some("application") => BalancerKind::Application,
         Some("network") => BalancerKind::Network,
@@ -139,15 +140,15 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError>
             "IPAM pools are not supported by Forebay: leave out IpamPools",
         ));
     }
-    let subnets = resolve_subnets(work, &input.subnets, kind, internal)?;
+    let subnets = resolve_subnets(view, &input.subnets, kind, internal)?;
     let vpc_id = subnets[0].vpc_id.clone();
     let ip_address_type = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
     check_ip_address_type(
-        work,
+        view,
         &ip_address_type,
         subnets.iter().map(|subnet| subnet.id.as_str()),
     )?;
-    let security_groups = resolve_security_groups(work, input.security_groups, &vpc_id, kind)?;
+    let security_groups = resolve_security_groups(view, input.security_groups, &vpc_id, kind)?;
     let balancer = LoadBalancer {
         arn: String::new(),
         dns_name: String::new(),
@@ -160,8 +161,8 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<LoadBalancer, ApiError>
         private_link_unchecked: false,
         zones: subnets.into_iter().map(ZoneSubnet::zone).collect(),
         customer_owned_pool: input.customer_owned_ipv4_pool,
-        created: work.request.now,
-        sequence: work.state.generation(),
+        created: view.request.now,
+        sequence: view.state.generation(),
         attributes: Default::default(),
         capacity: None,
     };
@@ -291,9 +292,9 @@ fn asked_addresses(zone: &BalancerZone) -> Option<Value> {
     (value != json!({})).then_some(value)
 }
 
-pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: SetInput = work.input()?;
-    let Ok(balancer) = work.region().balancer(&input.load_balancer_arn).cloned() else {
+pub(crate) fn delete_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = tx.input()?;
+    let Ok(balancer) = tx.region().balancer(&input.load_balancer_arn).cloned() else {
         return Ok(json!({}));
     };
     if attribute(&balancer.attributes, "deletion_protection.enabled") == Some("true") {
@@ -302,25 +303,25 @@ pub(crate) fn delete_load_balancer(work: &mut Work<'_>) -> Result<Value, ApiErro
             balancer.arn
         )));
     }
-    let listeners = with_prefix(&work.region().listeners, &listener_prefix(&balancer.arn));
+    let listeners = with_prefix(&tx.region().listeners, &listener_prefix(&balancer.arn));
     let listeners: Vec<String> = listeners.map(|listener| listener.arn.clone()).collect();
     for listener in listeners {
-        remove_listener(work, &listener);
+        remove_listener(tx, &listener);
     }
     for address in balancer.zones.iter().filter_map(|zone| zone.address) {
-        work.free_address(address);
+        tx.free_address(address);
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.tags.remove(&balancer.arn);
     region.load_balancers.remove(&balancer.arn);
     Ok(json!({}))
 }
 
 /// Removes a listener, its rules and their tags.
-pub(crate) fn remove_listener(work: &mut Work<'_>, arn: &str) {
-    let rules = with_prefix(&work.region().rules, &rule_prefix(arn));
+pub(crate) fn remove_listener(tx: &mut Tx<'_>, arn: &str) {
+    let rules = with_prefix(&tx.region().rules, &rule_prefix(arn));
     let rules: Vec<String> = rules.map(|rule| rule.arn.clone()).collect();
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for rule in &rules {
         region.rules.remove(rule);
         region.tags.remove(rule);
@@ -329,8 +330,8 @@ pub(crate) fn remove_listener(work: &mut Work<'_>, arn: &str) {
     region.tags.remove(arn);
 }
 
-pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: DescribeInput = work.input()?;
+pub(crate) fn describe_load_balancers(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = view.input()?;
     if !input.load_balancer_arns.is_empty() && !input.names.is_empty() {
         return Err(validation(
             "Load balancer names and load balancer ARNs cannot be specified at the same time",
@@ -339,10 +340,10 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     if input.load_balancer_arns.len() > 20 {
         return Err(validation("Up to 20 load balancer ARNs can be specified"));
     }
-    if work.dialect() == Dialect::Aws {
+    if view.dialect() == Dialect::Aws {
         input.names.iter().try_for_each(|name| check_length(name))?;
     }
-    let region = work.region();
+    let region = view.region();
     let mut balancers: Vec<&LoadBalancer> = region
         .load_balancers
         .values()
@@ -367,7 +368,7 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     }
     balancers.sort_by(|a, b| a.name.cmp(&b.name));
     let (held, next) = page(
-        work,
+        view,
         balancers,
         |balancer| balancer.name.clone(),
         &input.page,
@@ -376,15 +377,15 @@ pub(crate) fn describe_load_balancers(work: &mut Work<'_>) -> Result<Value, ApiE
     // Whoever can read it reads a state that has been committed and published: its nodes listen.
     let values = held
         .into_iter()
-        .map(|balancer| balancer_value(balancer, "active", work.dialect()))
+        .map(|balancer| balancer_value(balancer, "active", view.dialect()))
         .collect();
     Ok(answer("LoadBalancers", values, next))
 }
 
-pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: SetInput = work.input()?;
-    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
-    let subnets = resolve_subnets(work, &input.subnets, balancer.kind, balancer.internal)?;
+pub(crate) fn set_subnets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = tx.input()?;
+    let mut balancer = (**tx.region().balancer(&input.load_balancer_arn)?).clone();
+    let subnets = resolve_subnets(tx, &input.subnets, balancer.kind, balancer.internal)?;
     if subnets.iter().any(|subnet| subnet.vpc_id != balancer.vpc_id) {
         return Err(configuration(
             "All subnets must belong to the load balancer's VPC",
@@ -394,7 +395,7 @@ pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
         balancer.ip_address_type = kind;
     }
     let ids = subnets.iter().map(|subnet| subnet.id.as_str());
-    check_ip_address_type(work, &balancer.ip_address_type, ids)?;
+    check_ip_address_type(tx, &balancer.ip_address_type, ids)?;
     let before = core::mem::take(&mut balancer.zones);
     let kept = |subnet: &ZoneSubnet| before.iter().find(|zone| zone.subnet_id == subnet.id);
     balancer.zones = subnets
@@ -417,21 +418,21 @@ pub(crate) fn set_subnets(work: &mut Work<'_>) -> Result<Value, ApiError> {
             .iter()
             .any(|other| other.subnet_id == zone.subnet_id);
         if let (false, Some(address)) = (stays, zone.address) {
-            work.free_address(address);
+            tx.free_address(address);
         }
     }
-    take_addresses(work, &mut balancer)?;
+    take_addresses(tx, &mut balancer)?;
     let answer = json!({
-        "AvailabilityZones": zone_values(&balancer.zones, work.dialect()),
+        "AvailabilityZones": zone_values(&balancer.zones, tx.dialect()),
         "IpAddressType": balancer.ip_address_type,
     });
-    work.put_balancer(balancer);
+    tx.put_balancer(balancer);
     Ok(answer)
 }
 
-pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: SetInput = work.input()?;
-    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+pub(crate) fn set_security_groups(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = tx.input()?;
+    let mut balancer = (**tx.region().balancer(&input.load_balancer_arn)?).clone();
     if input.security_groups.is_empty() {
         return Err(validation("At least one security group must be specified"));
     }
@@ -441,7 +442,7 @@ pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError
         ));
     }
     balancer.security_groups =
-        resolve_security_groups(work, input.security_groups, &balancer.vpc_id, balancer.kind)?;
+        resolve_security_groups(tx, input.security_groups, &balancer.vpc_id, balancer.kind)?;
     let network = balancer.kind == BalancerKind::Network;
     if let Some(enforce) = input.enforce_security_group_inbound_rules_on_private_link_traffic {
         if !network {
@@ -452,29 +453,29 @@ pub(crate) fn set_security_groups(work: &mut Work<'_>) -> Result<Value, ApiError
         balancer.private_link_unchecked = enforce == "off";
     }
     let mut answer = json!({"SecurityGroupIds": balancer.security_groups});
-    if network && work.dialect() == Dialect::Aws {
+    if network && tx.dialect() == Dialect::Aws {
         answer[PRIVATE_LINK] = private_link(&balancer);
     }
-    work.put_balancer(balancer);
+    tx.put_balancer(balancer);
     Ok(answer)
 }
 
-pub(crate) fn set_ip_address_type(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: SetInput = work.input()?;
-    let mut balancer = (**work.region().balancer(&input.load_balancer_arn)?).clone();
+pub(crate) fn set_ip_address_type(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: SetInput = tx.input()?;
+    let mut balancer = (**tx.region().balancer(&input.load_balancer_arn)?).clone();
     let kind = input.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
     check_ip_address_type(
-        work,
+        tx,
         &kind,
         balancer.zones.iter().map(|zone| zone.subnet_id.as_str()),
     )?;
     balancer.ip_address_type = kind;
     let answer = json!({"IpAddressType": balancer.ip_address_type});
-    work.put_balancer(balancer);
+    tx.put_balancer(balancer);
     Ok(answer)
 }
 
-impl Work<'_> {
+impl Tx<'_> {
     pub(crate) fn put_balancer(&mut self, balancer: LoadBalancer) {
         self.region_mut()
             .load_balancers

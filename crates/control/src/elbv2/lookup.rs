@@ -1,8 +1,8 @@
 //! Finding records: by ARN, by whose they are, by who uses them.
 
 use crate::Region;
+use crate::api::errors::{balancer_missing, groups_missing, listener_missing};
 use crate::elbv2::arns::{listener_prefix, rule_prefix};
-use crate::elbv2::errors::{balancer_missing, groups_missing, listener_missing};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::state::State;
 use crate::tables::Table;

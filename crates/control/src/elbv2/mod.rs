@@ -3,17 +3,15 @@
 mod account_limits;
 mod actions;
 mod arns;
+mod attribute;
 mod attribute_data;
 mod attribute_table;
 mod attributes;
-mod balancer_tags;
 mod blueprint;
 mod capacity;
 mod certificates;
 mod conditions;
 pub(crate) mod draining;
-mod errors;
-mod extensions;
 mod group_fit;
 #[cfg(test)]
 mod invariants;
@@ -21,12 +19,9 @@ mod listener_tls;
 mod listeners;
 mod load_balancers;
 mod lookup;
-pub(crate) mod own_tags;
-mod paging;
 mod placement;
 mod policies;
 mod probes;
-mod queue_tags;
 pub mod records;
 mod redirects;
 mod rewrite_syntax;
@@ -38,89 +33,74 @@ mod targets;
 mod tests;
 mod transforms;
 
+pub use attribute::{Attribute, Holder, Values};
 pub use attribute_data::ATTRIBUTES;
-pub use attribute_table::{Attribute, Holder, Values, attributes_of};
+pub use attribute_table::attributes_of;
 
-use crate::operate::{Entry, Operation};
-
-const fn read(name: &'static str, run: Operation) -> Entry {
-    Entry {
-        name,
-        read: true,
-        run,
-    }
-}
-
-const fn write(name: &'static str, run: Operation) -> Entry {
-    Entry {
-        name,
-        read: false,
-        run,
-    }
-}
+use crate::api::context::OperationSpec;
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[
-    write("AddListenerCertificates", certificates::add_listener_certificates),
-    write("AddTags", tags::add_tags),
-    write("CreateListener", listeners::create_listener),
-    write("CreateLoadBalancer", load_balancers::create_load_balancer),
-    write("CreateRule", rules::create_rule),
-    write("CreateTargetGroup", target_groups::create_target_group),
-    write("DeleteListener", listeners::delete_listener),
-    write("DeleteLoadBalancer", load_balancers::delete_load_balancer),
-    write("DeleteRule", rules::delete_rule),
-    write("DeleteTargetGroup", target_groups::delete_target_group),
-    write("DeregisterTargets", targets::deregister_targets),
-    read("DescribeAccountLimits", account_limits::describe_account_limits),
-    read(
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AddListenerCertificates", certificates::add_listener_certificates),
+    OperationSpec::write("AddTags", tags::add_tags),
+    OperationSpec::write("CreateListener", listeners::create_listener),
+    OperationSpec::write("CreateLoadBalancer", load_balancers::create_load_balancer),
+    OperationSpec::write("CreateRule", rules::create_rule),
+    OperationSpec::write("CreateTargetGroup", target_groups::create_target_group),
+    OperationSpec::write("DeleteListener", listeners::delete_listener),
+    OperationSpec::write("DeleteLoadBalancer", load_balancers::delete_load_balancer),
+    OperationSpec::write("DeleteRule", rules::delete_rule),
+    OperationSpec::write("DeleteTargetGroup", target_groups::delete_target_group),
+    OperationSpec::write("DeregisterTargets", targets::deregister_targets),
+    OperationSpec::read("DescribeAccountLimits", account_limits::describe_account_limits),
+    OperationSpec::read(
         "DescribeCapacityReservation",
         capacity::describe_capacity_reservation,
     ),
-    read(
+    OperationSpec::read(
         "DescribeListenerAttributes",
         attributes::describe_listener_attributes,
     ),
-    read(
+    OperationSpec::read(
         "DescribeListenerCertificates",
         certificates::describe_listener_certificates,
     ),
-    read("DescribeListeners", listeners::describe_listeners),
-    read(
+    OperationSpec::read("DescribeListeners", listeners::describe_listeners),
+    OperationSpec::read(
         "DescribeLoadBalancerAttributes",
         attributes::describe_load_balancer_attributes,
     ),
-    read("DescribeLoadBalancers", load_balancers::describe_load_balancers),
-    read("DescribeRules", rules::describe_rules),
-    read("DescribeSSLPolicies", policies::describe_ssl_policies),
-    read("DescribeTags", tags::describe_tags),
-    read(
+    OperationSpec::read("DescribeLoadBalancers", load_balancers::describe_load_balancers),
+    OperationSpec::read("DescribeRules", rules::describe_rules),
+    OperationSpec::read("DescribeSSLPolicies", policies::describe_ssl_policies),
+    OperationSpec::read("DescribeTags", tags::describe_tags),
+    OperationSpec::read(
         "DescribeTargetGroupAttributes",
         attributes::describe_target_group_attributes,
     ),
-    read("DescribeTargetGroups", target_groups::describe_target_groups),
-    read("DescribeTargetHealth", targets::describe_target_health),
-    write("ModifyCapacityReservation", capacity::modify_capacity_reservation),
-    write("ModifyListener", listeners::modify_listener),
-    write("ModifyListenerAttributes", attributes::modify_listener_attributes),
-    write(
+    OperationSpec::read("DescribeTargetGroups", target_groups::describe_target_groups),
+    OperationSpec::read("DescribeTargetHealth", targets::describe_target_health),
+    OperationSpec::write("ModifyCapacityReservation", capacity::modify_capacity_reservation),
+    OperationSpec::write("ModifyListener", listeners::modify_listener),
+    OperationSpec::write("ModifyListenerAttributes", attributes::modify_listener_attributes),
+    OperationSpec::write(
         "ModifyLoadBalancerAttributes",
         attributes::modify_load_balancer_attributes,
     ),
-    write("ModifyRule", rules::modify_rule),
-    write("ModifyTargetGroup", target_groups::modify_target_group),
-    write(
+    OperationSpec::write("ModifyRule", rules::modify_rule),
+    OperationSpec::write("ModifyTargetGroup", target_groups::modify_target_group),
+    OperationSpec::write(
         "ModifyTargetGroupAttributes",
         attributes::modify_target_group_attributes,
     ),
-    write("RegisterTargets", targets::register_targets),
-    write(
+    OperationSpec::write("RegisterTargets", targets::register_targets),
+    OperationSpec::write(
         "RemoveListenerCertificates",
         certificates::remove_listener_certificates,
     ),
-    write("RemoveTags", tags::remove_tags),
-    write("SetIpAddressType", load_balancers::set_ip_address_type),
-    write("SetRulePriorities", rules::set_rule_priorities),
-    write("SetSecurityGroups", load_balancers::set_security_groups),
-    write("SetSubnets", load_balancers::set_subnets),
+    OperationSpec::write("RemoveTags", tags::remove_tags),
+    OperationSpec::write("SetIpAddressType", load_balancers::set_ip_address_type),
+    OperationSpec::write("SetRulePriorities", rules::set_rule_priorities),
+    OperationSpec::write("SetSecurityGroups", load_balancers::set_security_groups),
+    OperationSpec::write("SetSubnets", load_balancers::set_subnets),
 ];

@@ -1,9 +1,9 @@
 //! Where a load balancer stands: its subnets, security groups, address type, and its nodes' addresses.
 
+use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
 use crate::ec2::records::Subnet;
-use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
-use crate::operate::Work;
 use crate::state::Dialect;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use forebay_awswire::ApiError;
@@ -56,7 +56,7 @@ impl ZoneSubnet {
 }
 
 pub(crate) fn resolve_subnets(
-    work: &Work<'_>,
+    view: &View<'_>,
     input: &SubnetsInput,
     kind: BalancerKind,
     internal: bool,
@@ -66,13 +66,13 @@ pub(crate) fn resolve_subnets(
             "You must specify either subnets or subnet mappings, not both",
         ));
     }
-    check_mappings(work, &input.subnet_mappings, kind, internal)?;
+    check_mappings(view, &input.subnet_mappings, kind, internal)?;
     let plain = input.subnets.iter().map(|id| (id, None));
     let mapped = input.subnet_mappings.iter();
     let mapped = mapped.map(|mapping| (&mapping.subnet_id, Some(mapping)));
     let mut found: Vec<ZoneSubnet> = Vec::new();
     for (id, mapping) in plain.chain(mapped) {
-        let Some(subnet) = work.region().subnets.get(id) else {
+        let Some(subnet) = view.region().subnets.get(id) else {
             return Err(ApiError::sender(
                 "SubnetNotFound",
                 format!("The subnet ID '{id}' does not exist"),
@@ -88,7 +88,7 @@ pub(crate) fn resolve_subnets(
         }
         if kind == BalancerKind::Application
             && subnet.cidr.prefix_len() > LONGEST_PREFIX
-            && work.dialect() == Dialect::Aws
+            && view.dialect() == Dialect::Aws
         {
             let text = format!("Subnet '{id}' must have a CIDR block of at least /{LONGEST_PREFIX}");
             return Err(ApiError::sender("InvalidSubnet", text));
@@ -108,7 +108,7 @@ pub(crate) fn resolve_subnets(
     if found.is_empty() {
         return Err(validation("At least one subnet must be specified"));
     }
-    if kind == BalancerKind::Application && found.len() < 2 && work.dialect() == Dialect::Aws {
+    if kind == BalancerKind::Application && found.len() < 2 && view.dialect() == Dialect::Aws {
         return Err(validation(
             "At least two subnets in two different Availability Zones must be specified",
         ));
@@ -118,7 +118,7 @@ pub(crate) fn resolve_subnets(
 
 /// What a mapping says beside its subnet must fit the load balancer.
 fn check_mappings(
-    work: &Work<'_>,
+    view: &View<'_>,
     mappings: &[SubnetMapping],
     kind: BalancerKind,
     internal: bool,
@@ -131,18 +131,18 @@ fn check_mappings(
                 ));
             }
             // There are no Elastic IP addresses here, so this one does not exist.
-            if work.dialect() == Dialect::Aws {
+            if view.dialect() == Dialect::Aws {
                 let text = format!("The allocation ID '{id}' does not exist");
                 return Err(ApiError::sender("AllocationIdNotFound", text));
             }
         }
         let named = mapping.private_ipv4.is_some() || mapping.ipv6.is_some();
-        if named && kind != BalancerKind::Network && work.dialect() == Dialect::Aws {
+        if named && kind != BalancerKind::Network && view.dialect() == Dialect::Aws {
             return Err(configuration(
                 "You can specify the addresses of a load balancer only if its type is network",
             ));
         }
-        if mapping.private_ipv4.is_some() && !internal && work.dialect() == Dialect::Aws {
+        if mapping.private_ipv4.is_some() && !internal && view.dialect() == Dialect::Aws {
             return Err(configuration(
                 "You can specify private IPv4 addresses only for an internal load balancer",
             ));
@@ -181,12 +181,12 @@ impl SubnetMapping {
 }
 
 pub(crate) fn resolve_security_groups(
-    work: &Work<'_>,
+    view: &View<'_>,
     given: Vec<String>,
     vpc_id: &str,
     kind: BalancerKind,
 ) -> Result<Vec<String>, ApiError> {
-    let region = work.region();
+    let region = view.region();
     if given.is_empty() {
         let default = region
             .security_groups
@@ -200,7 +200,7 @@ pub(crate) fn resolve_security_groups(
             let text = format!("The security group '{id}' does not exist");
             return Err(ApiError::sender("InvalidSecurityGroup", text));
         };
-        if group.vpc_id != vpc_id && work.dialect() == Dialect::Aws {
+        if group.vpc_id != vpc_id && view.dialect() == Dialect::Aws {
             let text = format!("One or more security groups are invalid: '{id}' is not in VPC '{vpc_id}'");
             return Err(ApiError::sender("InvalidSecurityGroup", text));
         }
@@ -209,15 +209,15 @@ pub(crate) fn resolve_security_groups(
 }
 
 pub(crate) fn check_ip_address_type<'a>(
-    work: &Work<'_>,
+    view: &View<'_>,
     kind: &str,
     subnets: impl Iterator<Item = &'a str>,
 ) -> Result<(), ApiError> {
-    if kind == "ipv4" || work.dialect() == Dialect::Moto {
+    if kind == "ipv4" || view.dialect() == Dialect::Moto {
         return Ok(());
     }
     for id in subnets {
-        let subnet = work.region().subnets.get(id);
+        let subnet = view.region().subnets.get(id);
         if subnet.is_none_or(|subnet| subnet.ipv6_cidr.is_none()) {
             let text =
                 format!("You must specify subnets with an associated IPv6 CIDR block: '{id}' has none");
@@ -228,13 +228,13 @@ pub(crate) fn check_ip_address_type<'a>(
 }
 
 /// Gives each zone that has none an address of its subnet.
-pub(crate) fn take_addresses(work: &mut Work<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
+pub(crate) fn take_addresses(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
     if balancer.kind != BalancerKind::Application {
         return Ok(());
     }
     for zone in &mut balancer.zones {
         if zone.address.is_none() {
-            zone.address = Some(work.take_address(&zone.subnet_id, &balancer.arn).ok_or_else(|| {
+            zone.address = Some(tx.take_address(&zone.subnet_id, &balancer.arn).ok_or_else(|| {
                 let text = format!("Not enough IP space available in {}", zone.subnet_id);
                 ApiError::sender("InvalidSubnet", text)
             })?);

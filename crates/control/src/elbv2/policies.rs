@@ -1,8 +1,8 @@
 //! DescribeSSLPolicies: what of each TLS policy is served.
 
-use crate::elbv2::errors::validation;
-use crate::elbv2::paging::{PageInput, answer, page};
-use crate::operate::Work;
+use crate::api::context::View;
+use crate::api::errors::validation;
+use crate::api::paging::{PageInput, answer, page};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{POLICIES, Policy, policy};
@@ -45,8 +45,8 @@ struct PoliciesInput {
     page: PageInput,
 }
 
-pub(crate) fn describe_ssl_policies(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: PoliciesInput = work.input()?;
+pub(crate) fn describe_ssl_policies(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: PoliciesInput = view.input()?;
     let mut found: Vec<(usize, &Policy)> = Vec::new();
     for name in &input.names {
         let Some(policy) = policy(name) else {
@@ -67,11 +67,11 @@ pub(crate) fn describe_ssl_policies(work: &mut Work<'_>) -> Result<Value, ApiErr
         Some("gateway") => found.clear(),
         Some(other) => return Err(validation(format!("Load balancer type '{other}' is not known"))),
     }
-    let (held, next) = page(work, found, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
+    let (held, next) = page(view, found, |(place, _)| format!("{place:06}"), &input.page, PAGE)?;
     Ok(answer(
         "SslPolicies",
         held.into_iter()
-            .map(|(_, policy)| value(policy, work.dialect()))
+            .map(|(_, policy)| value(policy, view.dialect()))
             .collect(),
         next,
     ))

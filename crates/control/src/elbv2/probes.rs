@@ -1,6 +1,6 @@
 //! Health check settings of target groups: defaults and bounds (alb reference, section 5.1).
 
-use crate::elbv2::errors::{not_in, validation};
+use crate::api::errors::{not_in, validation};
 use crate::elbv2::records::TargetGroup;
 use crate::state::Dialect;
 use core::time::Duration;

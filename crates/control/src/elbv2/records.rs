@@ -7,18 +7,6 @@ use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Tags of one resource.
-pub type Tags = BTreeMap<String, String>;
-
-/// An address of the pool in use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// Whose slice it is part of.
-    pub subnet_id: String,
-    /// ARN or id of who has it.
-    pub owner: String,
-}
-
 /// What kind of load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,20 +1,19 @@
 //! What a redirect may say (ALB guide, "Redirect actions").
 
-use crate::elbv2::actions::Setting;
-use crate::elbv2::errors::validation;
+use crate::api::errors::validation;
 use forebay_awswire::ApiError;
 use forebay_model::Redirect;
 
 /// Characters of a redirect's host, path and query.
 const REDIRECT_CHARS: usize = 128;
-pub(crate) fn check_redirect(redirect: &Redirect, setting: &Setting<'_>) -> Result<(), ApiError> {
+pub(crate) fn check_redirect(redirect: &Redirect, protocol: Option<&str>) -> Result<(), ApiError> {
     if !matches!(redirect.protocol.as_str(), "HTTP" | "HTTPS" | "#{protocol}") {
         return Err(validation(format!(
             "The redirect protocol '{}' must be HTTP, HTTPS or #{{protocol}}",
             redirect.protocol
         )));
     }
-    if setting.protocol == Some("HTTPS") && redirect.protocol == "HTTP" {
+    if protocol == Some("HTTPS") && redirect.protocol == "HTTP" {
         return Err(ApiError::sender(
             "InvalidLoadBalancerAction",
             "You cannot redirect from HTTPS to HTTP",
@@ -49,7 +48,7 @@ pub(crate) fn check_redirect(redirect: &Redirect, setting: &Setting<'_>) -> Resu
         &redirect.query,
         &["protocol", "host", "port", "path", "query"],
     )?;
-    let unchanged = (redirect.protocol == "#{protocol}" || setting.protocol == Some(&redirect.protocol))
+    let unchanged = (redirect.protocol == "#{protocol}" || protocol == Some(redirect.protocol.as_str()))
         && redirect.port == "#{port}"
         && redirect.host == "#{host}"
         && redirect.path == "/#{path}";

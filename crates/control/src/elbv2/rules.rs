@@ -1,16 +1,17 @@
 //! Rules: create, modify, delete, describe, and set priorities.
 
+use crate::api::context::{Tx, View};
+use crate::api::errors::{listener_missing, not_permitted, rule_missing, validation};
+use crate::api::paging::{PageInput, answer, page};
+use crate::api::tagging::put_tags;
 use crate::elbv2::actions::{Setting, action_value, read_actions};
 use crate::elbv2::arns::{balancer_of, new_rule_arn};
 use crate::elbv2::blueprint::rule_blueprint;
 use crate::elbv2::conditions::{ConditionInput, condition_value, read_conditions};
-use crate::elbv2::errors::{listener_missing, not_permitted, rule_missing, validation};
 use crate::elbv2::group_fit::check_forwards;
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::records::{BalancerKind, Listener, Rule, StatedAction};
-use crate::elbv2::tags::{TagInput, put_tags, read_tags};
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::elbv2::transforms::{TransformInput, read_transforms, transform_value};
-use crate::operate::Work;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{Priority, limits};
@@ -63,12 +64,12 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: RuleInput = work.input()?;
-    check_balancer(work, &input.listener_arn, listener_missing)?;
+pub(crate) fn create_rule(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = tx.input()?;
+    check_balancer(tx, &input.listener_arn, listener_missing)?;
     let transforms = read_transforms(input.transforms.unwrap_or_default())?;
-    let listener = Arc::clone(work.region().listener(&input.listener_arn)?);
-    let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
+    let listener = Arc::clone(tx.region().listener(&input.listener_arn)?);
+    let balancer = Arc::clone(tx.region().balancer(&listener.balancer_arn)?);
     if balancer.kind != BalancerKind::Application {
         return Err(ApiError::sender(
             "UnsupportedProtocol",
@@ -76,33 +77,33 @@ pub(crate) fn create_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
         ));
     }
     let priority = read_priority(input.priority)?;
-    let conditions = read_conditions(input.conditions.unwrap_or_default(), work.dialect())?;
-    let rules = work.region().rules_of(&listener.arn);
+    let conditions = read_conditions(input.conditions.unwrap_or_default(), tx.dialect())?;
+    let rules = tx.region().rules_of(&listener.arn);
     if rules.iter().any(|rule| rule.priority == priority) {
         return Err(priority_in_use());
     }
-    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(work, &listener, &[]))?;
-    check_forwards(work, &balancer, listener.protocol.as_deref(), &actions, None)?;
-    let of_balancer = work.region().rules_of_balancer(&balancer.arn);
+    let actions = read_actions(&input.actions.unwrap_or_default(), &setting(tx, &listener, &[]))?;
+    check_forwards(tx, &balancer, listener.protocol.as_deref(), &actions, None)?;
+    let of_balancer = tx.region().rules_of_balancer(&balancer.arn);
     let count = of_balancer
         .filter(|rule| rule.priority != Priority::Default)
         .count();
-    if count >= work.state.quota(limits::RULES_PER_BALANCER) {
+    if count >= tx.state.quota(limits::RULES_PER_BALANCER) {
         let text = "The maximum number of rules for this load balancer has been reached";
         return Err(ApiError::sender("TooManyRules", text));
     }
     let tags = read_tags(input.tags)?;
     let rule = Rule {
-        arn: new_rule_arn(work, &listener.arn),
+        arn: new_rule_arn(tx, &listener.arn),
         listener_arn: listener.arn.clone(),
         priority,
         conditions,
         actions,
         transforms,
     };
-    check_compiles(work, &rule)?;
-    let answer = json!({"Rules": [rule_value(&rule, work.dialect(), Told::Whole)]});
-    let region = work.region_mut();
+    check_compiles(tx, &rule)?;
+    let answer = json!({"Rules": [rule_value(&rule, tx.dialect(), Told::Whole)]});
+    let region = tx.region_mut();
     put_tags(region, &rule.arn, tags);
     region.rules.insert(rule.arn.clone(), Arc::new(rule));
     Ok(answer)
@@ -122,9 +123,9 @@ fn read_priority(given: Option<i64>) -> Result<Priority, ApiError> {
 }
 
 /// The load balancer in an ARN is looked up before anything else, and the listener or rule itself after the transforms.
-fn check_balancer(work: &Work<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
+fn check_balancer(view: &View<'_>, arn: &str, missing: fn() -> ApiError) -> Result<(), ApiError> {
     let balancer = balancer_of(arn).ok_or_else(missing)?;
-    work.region()
+    view.region()
         .balancer(&balancer)
         .map(|_| ())
         .map_err(|_| missing())
@@ -132,13 +133,13 @@ fn check_balancer(work: &Work<'_>, arn: &str, missing: fn() -> ApiError) -> Resu
 
 /// The data plane compiles what it serves; conditions that it could not serve in bounded time are refused here. (Transforms that
 /// would take too long are stored, as ALB does, and answered with 500.)
-fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
+fn check_compiles(view: &View<'_>, rule: &Rule) -> Result<(), ApiError> {
     let blueprint = rule_blueprint(rule);
     let own = check(&blueprint).map_err(|error| validation(error.to_string()))?;
     if own == 0 {
         return Ok(());
     }
-    let rules = work.region().rules_of(&rule.listener_arn);
+    let rules = view.region().rules_of(&rule.listener_arn);
     let others = rules.into_iter().filter(|other| other.arn != rule.arn);
     // What was stored before there was a limit does not count.
     let others: usize = others
@@ -152,19 +153,19 @@ fn check_compiles(work: &Work<'_>, rule: &Rule) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn setting<'a>(work: &Work<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
+fn setting<'a>(view: &View<'_>, listener: &'a Listener, before: &'a [StatedAction]) -> Setting<'a> {
     let protocol = listener.protocol.as_deref();
     Setting {
         kind: BalancerKind::Application,
         protocol,
-        dialect: work.dialect(),
+        dialect: view.dialect(),
         before,
         list: "actions",
     }
 }
 
-pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: RuleInput = work.input()?;
+pub(crate) fn modify_rule(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = tx.input()?;
     if input.transforms.is_some() && input.reset_transforms {
         return Err(validation(
             "Transforms cannot be provided when resetting transforms",
@@ -176,30 +177,26 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     let transforms = input.transforms.filter(|given| !given.is_empty());
     let only_actions = conditions.is_none() && transforms.is_none() && !input.reset_transforms;
     if only_actions && actions.is_none() {
-        return Err(nothing_given(work));
+        return Err(nothing_given(tx));
     }
-    check_balancer(work, &input.rule_arn, rule_missing)?;
+    check_balancer(tx, &input.rule_arn, rule_missing)?;
     let transforms = transforms.map(read_transforms).transpose()?;
-    let before = work
-        .region()
-        .rules
-        .get(&input.rule_arn)
-        .ok_or_else(rule_missing)?;
+    let before = tx.region().rules.get(&input.rule_arn).ok_or_else(rule_missing)?;
     let mut rule = (**before).clone();
     let is_default = rule.priority == Priority::Default;
-    if is_default && !(only_actions && work.dialect() == Dialect::Moto) {
+    if is_default && !(only_actions && tx.dialect() == Dialect::Moto) {
         let text = format!("Default rule '{}' cannot be modified", rule.arn);
         return Err(not_permitted(text));
     }
-    let listener = Arc::clone(work.region().listener(&rule.listener_arn)?);
-    let balancer = Arc::clone(work.region().balancer(&listener.balancer_arn)?);
+    let listener = Arc::clone(tx.region().listener(&rule.listener_arn)?);
+    let balancer = Arc::clone(tx.region().balancer(&listener.balancer_arn)?);
     if let Some(given) = conditions {
-        rule.conditions = read_conditions(given, work.dialect())?;
+        rule.conditions = read_conditions(given, tx.dialect())?;
     }
     if let Some(given) = actions {
-        rule.actions = read_actions(&given, &setting(work, &listener, &rule.actions))?;
+        rule.actions = read_actions(&given, &setting(tx, &listener, &rule.actions))?;
         check_forwards(
-            work,
+            tx,
             &balancer,
             listener.protocol.as_deref(),
             &rule.actions,
@@ -212,40 +209,36 @@ pub(crate) fn modify_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
     if input.reset_transforms {
         rule.transforms = Vec::new();
     }
-    check_compiles(work, &rule)?;
-    let answer = json!({"Rules": [rule_value(&rule, work.dialect(), Told::Whole)]});
-    work.region_mut().rules.insert(rule.arn.clone(), Arc::new(rule));
+    check_compiles(tx, &rule)?;
+    let answer = json!({"Rules": [rule_value(&rule, tx.dialect(), Told::Whole)]});
+    tx.region_mut().rules.insert(rule.arn.clone(), Arc::new(rule));
     Ok(answer)
 }
 
-fn nothing_given(work: &Work<'_>) -> ApiError {
-    validation(match work.dialect() {
+fn nothing_given(view: &View<'_>) -> ApiError {
+    validation(match view.dialect() {
         Dialect::Aws => "You must provide either conditions, actions, or transforms",
         Dialect::Moto => "Either conditions or actions must be specified",
     })
 }
 
-pub(crate) fn delete_rule(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: RuleInput = work.input()?;
-    let rule = work
-        .region()
-        .rules
-        .get(&input.rule_arn)
-        .ok_or_else(rule_missing)?;
+pub(crate) fn delete_rule(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: RuleInput = tx.input()?;
+    let rule = tx.region().rules.get(&input.rule_arn).ok_or_else(rule_missing)?;
     if rule.priority == Priority::Default {
         return Err(not_permitted(format!(
             "Default rule '{}' cannot be deleted",
             rule.arn
         )));
     }
-    let region = work.region_mut();
+    let region = tx.region_mut();
     region.rules.remove(&input.rule_arn);
     region.tags.remove(&input.rule_arn);
     Ok(json!({}))
 }
 
-pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: PrioritiesInput = work.input()?;
+pub(crate) fn set_rule_priorities(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: PrioritiesInput = tx.input()?;
     let mut wanted: Vec<Rule> = Vec::new();
     let mut listeners = BTreeSet::new();
     for pair in &input.rule_priorities {
@@ -255,7 +248,7 @@ pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError
                 "Priority '{priority}' was provided multiple times"
             )));
         }
-        let rule = work.region().rules.get(&pair.rule_arn).ok_or_else(rule_missing)?;
+        let rule = tx.region().rules.get(&pair.rule_arn).ok_or_else(rule_missing)?;
         if rule.priority == Priority::Default {
             return Err(not_permitted("The priority of a default rule cannot be changed"));
         }
@@ -275,7 +268,7 @@ pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError
         return Err(validation("All rules must belong to the same listener"));
     }
     for listener in &listeners {
-        for other in work.region().rules_of(listener) {
+        for other in tx.region().rules_of(listener) {
             let listed = wanted.iter().any(|rule| rule.arn == other.arn);
             if !listed && wanted.iter().any(|rule| rule.priority == other.priority) {
                 return Err(priority_in_use());
@@ -284,18 +277,18 @@ pub(crate) fn set_rule_priorities(work: &mut Work<'_>) -> Result<Value, ApiError
     }
     let values: Vec<Value> = wanted
         .iter()
-        .map(|rule| rule_value(rule, work.dialect(), Told::WithoutTransforms))
+        .map(|rule| rule_value(rule, tx.dialect(), Told::WithoutTransforms))
         .collect();
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for rule in wanted {
         region.rules.insert(rule.arn.clone(), Arc::new(rule));
     }
     Ok(json!({"Rules": values}))
 }
 
-pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: DescribeInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_rules(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = view.input()?;
+    let region = view.region();
     let arns = input.rule_arns.unwrap_or_default();
     let mut rules: Vec<&Arc<Rule>> = match (&input.listener_arn, &arns[..]) {
         (None, []) => {
@@ -318,10 +311,10 @@ pub(crate) fn describe_rules(work: &mut Work<'_>) -> Result<Value, ApiError> {
             .collect::<Result<_, _>>()?,
     };
     rules.sort_by_key(|rule| page_key(rule));
-    let (held, next) = page(work, rules, |rule| page_key(rule), &input.page, PAGE)?;
+    let (held, next) = page(view, rules, |rule| page_key(rule), &input.page, PAGE)?;
     let values = held
         .into_iter()
-        .map(|rule| rule_value(rule, work.dialect(), Told::Whole))
+        .map(|rule| rule_value(rule, view.dialect(), Told::Whole))
         .collect();
     Ok(answer("Rules", values, next))
 }

@@ -1,17 +1,16 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
-use crate::Region;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{groups_missing, validation};
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::elbv2::arns::{Noun, noun};
-use crate::elbv2::errors::{groups_missing, validation};
-use crate::elbv2::extensions::check_tag;
-use crate::elbv2::records::Tags;
-use crate::operate::Work;
+use crate::own_tags::names::wrong_tag;
+use crate::records::Tags;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::limits;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// A tag as calls give it.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +44,9 @@ pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
             let text = format!("Tag key was specified more than once: {}", tag.key);
             return Err(ApiError::sender("DuplicateTagKeys", text));
         }
-        check_tag(&tag.key, &tag.value)?;
+        if let Some(wrong) = wrong_tag(&tag.key, &tag.value) {
+            return Err(validation(wrong));
+        }
         tags.insert(tag.key, tag.value);
     }
     check_count(&tags)?;
@@ -60,30 +61,15 @@ fn check_count(tags: &Tags) -> Result<(), ApiError> {
     Err(ApiError::sender("TooManyTags", text))
 }
 
-/// Stores a new resource's tags.
-pub(crate) fn put_tags(region: &mut Region, arn: &str, tags: Tags) {
-    if !tags.is_empty() {
-        region.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
-}
-
-/// Whether a resource's tags are these.
-pub(crate) fn has_tags(region: &Region, arn: &str, tags: &Tags) -> bool {
-    region
-        .tags
-        .get(arn)
-        .map_or(tags.is_empty(), |stored| **stored == *tags)
-}
-
 fn gone(code: &'static str, noun: &str) -> ApiError {
     ApiError::sender(code, format!("The specified {noun} does not exist."))
 }
 
 /// An ARN of another service or region is none; one of ours that names nothing is missed.
-fn check_exists(work: &Work<'_>, arn: &str) -> Result<(), ApiError> {
-    let region = work.region();
-    let place = format!("arn:aws:elasticloadbalancing:{}:", work.request.region);
-    let ours = work.dialect() == Dialect::Moto || arn.starts_with(&place);
+fn check_exists(view: &View<'_>, arn: &str) -> Result<(), ApiError> {
+    let region = view.region();
+    let place = format!("arn:aws:elasticloadbalancing:{}:", view.request.region);
+    let ours = view.dialect() == Dialect::Moto || arn.starts_with(&place);
     match noun(arn).filter(|_| ours) {
         Some(Noun::Balancer) => region.balancer(arn).map(|_| ()),
         Some(Noun::Listener) => region
@@ -107,51 +93,40 @@ fn arns(input: &TagsInput) -> Result<&[String], ApiError> {
     }
 }
 
-pub(crate) fn add_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
+pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = tx.input()?;
     let added = read_tags(input.tags.clone())?;
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
-        let mut tags = work
-            .region()
-            .tags
-            .get(arn)
-            .map(|tags| (**tags).clone())
-            .unwrap_or_default();
+        check_exists(tx, arn)?;
+        let mut tags = stored_tags(tx.region(), arn);
         tags.extend(added.clone());
         check_count(&tags)?;
-        work.region_mut().tags.insert(arn.clone(), Arc::new(tags));
+        put_tags(tx.region_mut(), arn, tags);
     }
     Ok(json!({}))
 }
 
-pub(crate) fn remove_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
+pub(crate) fn remove_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = tx.input()?;
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
-        let Some(tags) = work.region().tags.get(arn) else {
+        check_exists(tx, arn)?;
+        let Some(tags) = tx.region().tags.get(arn) else {
             continue;
         };
         let mut tags = (**tags).clone();
         tags.retain(|key, _| !input.tag_keys.contains(key));
-        let region = work.region_mut();
-        region.tags.remove(arn);
-        put_tags(region, arn, tags);
+        put_tags(tx.region_mut(), arn, tags);
     }
     Ok(json!({}))
 }
 
-pub(crate) fn describe_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TagsInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: TagsInput = view.input()?;
+    let region = view.region();
     let mut described = Vec::new();
     for arn in arns(&input)? {
-        check_exists(work, arn)?;
-        let tags = region.tags.get(arn).map(|tags| &**tags).into_iter().flatten();
-        let tags: Vec<Value> = tags
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
-        described.push(json!({"ResourceArn": arn, "Tags": tags}));
+        check_exists(view, arn)?;
+        described.push(json!({"ResourceArn": arn, "Tags": tags_value(region, arn)}));
     }
     Ok(json!({"TagDescriptions": described}))
 }

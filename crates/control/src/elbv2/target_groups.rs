@@ -1,12 +1,13 @@
 //! Target groups: create, modify, delete, describe.
 
+use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, groups_missing, not_in, validation};
+use crate::api::paging::{PageInput, answer, page};
+use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::new_group_arn;
-use crate::elbv2::errors::{configuration, groups_missing, not_in, validation};
-use crate::elbv2::paging::{PageInput, answer, page};
 use crate::elbv2::probes::{HealthInput, new_health, set_health};
 use crate::elbv2::records::TargetGroup;
-use crate::elbv2::tags::{TagInput, has_tags, put_tags, read_tags};
-use crate::operate::Work;
+use crate::elbv2::tags::{TagInput, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{HealthPort, limits};
@@ -57,11 +58,11 @@ struct DescribeInput {
     page: PageInput,
 }
 
-pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: CreateInput = work.input()?;
+pub(crate) fn create_target_group(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: CreateInput = tx.input()?;
     let tags = read_tags(input.tags.clone())?;
-    let mut group = wanted(work, input)?;
-    if let Some(existing) = work
+    let mut group = wanted(tx, input)?;
+    if let Some(existing) = tx
         .region()
         .target_groups
         .values()
@@ -70,7 +71,7 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
         group.arn.clone_from(&existing.arn);
         group.sequence = existing.sequence;
         group.attributes.clone_from(&existing.attributes);
-        if **existing == group && has_tags(work.region(), &existing.arn, &tags) {
+        if **existing == group && has_tags(tx.region(), &existing.arn, &tags) {
             return Ok(json!({"TargetGroups": [group_value(existing, None)]}));
         }
         return Err(ApiError::sender(
@@ -81,28 +82,28 @@ pub(crate) fn create_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
             ),
         ));
     }
-    if work.region().target_groups.len() >= work.state.quota(limits::GROUPS) {
+    if tx.region().target_groups.len() >= tx.state.quota(limits::GROUPS) {
         let text = "The maximum number of target groups has been reached";
         return Err(ApiError::sender("TooManyTargetGroups", text));
     }
-    group.arn = new_group_arn(work, &group.name);
+    group.arn = new_group_arn(tx, &group.name);
     let answer = json!({"TargetGroups": [group_value(&group, None)]});
-    let region = work.region_mut();
+    let region = tx.region_mut();
     put_tags(region, &group.arn, tags);
     region.target_groups.insert(group.arn.clone(), Arc::new(group));
     Ok(answer)
 }
 
 /// The target group that a call asks for, without ARN.
-fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
+fn wanted(view: &View<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> {
     check_name(&input.name)?;
     let target_type = input.target_type.clone().unwrap_or_else(|| "instance".to_owned());
     let known = ["instance", "ip", "lambda", "alb"];
-    if !known.contains(&target_type.as_str()) && work.dialect() == Dialect::Aws {
+    if !known.contains(&target_type.as_str()) && view.dialect() == Dialect::Aws {
         return Err(not_in(&target_type, "targetType", &known));
     }
-    check_place(work, &input, &target_type)?;
-    check_protocol(work, &input, &target_type)?;
+    check_place(view, &input, &target_type)?;
+    check_protocol(view, &input, &target_type)?;
     let protocol_version = match (input.protocol.as_deref(), input.protocol_version.clone()) {
         (Some("HTTP" | "HTTPS"), given) => Some(given.unwrap_or_else(|| "HTTP1".to_owned())),
         (_, None) => None,
@@ -141,7 +142,7 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> 
         input.protocol.as_deref(),
         protocol_version.as_deref(),
         &target_type,
-        work.dialect(),
+        view.dialect(),
     )?;
     Ok(TargetGroup {
         arn: String::new(),
@@ -155,7 +156,7 @@ fn wanted(work: &Work<'_>, input: CreateInput) -> Result<TargetGroup, ApiError> 
         control_port: input.target_control_port,
         health,
         health_protocol,
-        sequence: work.state.generation(),
+        sequence: view.state.generation(),
         attributes: Default::default(),
     })
 }
@@ -184,7 +185,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 /// Protocol, port and VPC: required, and forbidden for functions.
-fn check_place(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
+fn check_place(view: &View<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
     let given = [
         ("protocol", "Protocol", input.protocol.is_some()),
         ("port", "Port", input.port.is_some()),
@@ -200,16 +201,16 @@ fn check_place(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Resul
         }
     }
     match &input.vpc_id {
-        Some(id) if !work.region().vpcs.contains_key(id) => {
+        Some(id) if !view.region().vpcs.contains_key(id) => {
             Err(validation(format!("The VPC ID '{id}' is not found")))
         }
         _ => Ok(()),
     }
 }
 
-fn check_protocol(work: &Work<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
+fn check_protocol(view: &View<'_>, input: &CreateInput, target_type: &str) -> Result<(), ApiError> {
     let protocol = input.protocol.as_deref().unwrap_or_default();
-    if target_type == "alb" && protocol != "TCP" && work.dialect() == Dialect::Aws {
+    if target_type == "alb" && protocol != "TCP" && view.dialect() == Dialect::Aws {
         let text = format!("Protocol '{protocol}' is not supported for target groups with target type 'alb'");
         return Err(validation(text));
     }
@@ -272,41 +273,41 @@ pub(crate) fn group_value(group: &TargetGroup, users: Option<Vec<&str>>) -> Valu
     value
 }
 
-pub(crate) fn modify_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: ModifyInput = work.input()?;
-    let mut group = (**work.region().group(&input.target_group_arn)?).clone();
+pub(crate) fn modify_target_group(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: ModifyInput = tx.input()?;
+    let mut group = (**tx.region().group(&input.target_group_arn)?).clone();
     set_health(&mut group, &input.health)?;
-    let users = work.region().users_of(&group.arn);
+    let users = tx.region().users_of(&group.arn);
     let users = users.iter().map(|balancer| balancer.arn.as_str()).collect();
     let answer = json!({"TargetGroups": [group_value(&group, Some(users))]});
-    work.region_mut()
+    tx.region_mut()
         .target_groups
         .insert(group.arn.clone(), Arc::new(group));
     Ok(answer)
 }
 
-pub(crate) fn delete_target_group(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: ModifyInput = work.input()?;
+pub(crate) fn delete_target_group(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: ModifyInput = tx.input()?;
     let arn = &input.target_group_arn;
-    if work
+    if tx
         .region()
         .rules
         .values()
         .any(|rule| rule.groups().any(|group| group == arn))
     {
-        let noun = match work.dialect() {
+        let noun = match tx.dialect() {
             Dialect::Aws => "Target group",
             Dialect::Moto => "The target group",
         };
         let text = format!("{noun} '{arn}' is currently in use by a listener or a rule");
         return Err(ApiError::sender("ResourceInUse", text));
     }
-    if !work.region().target_groups.contains_key(arn) {
+    if !tx.region().target_groups.contains_key(arn) {
         return Ok(json!({}));
     }
-    let targets = work.region().targets_of(arn);
+    let targets = tx.region().targets_of(arn);
     let keys: Vec<String> = targets.map(|target| target.key()).collect();
-    let region = work.region_mut();
+    let region = tx.region_mut();
     for key in keys {
         region.targets.remove(&key);
     }
@@ -315,9 +316,9 @@ pub(crate) fn delete_target_group(work: &mut Work<'_>) -> Result<Value, ApiError
     Ok(json!({}))
 }
 
-pub(crate) fn describe_target_groups(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: DescribeInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_target_groups(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: DescribeInput = view.input()?;
+    let region = view.region();
     let asked = [
         input.load_balancer_arn.is_some(),
         !input.target_group_arns.is_empty(),
@@ -367,7 +368,7 @@ pub(crate) fn describe_target_groups(work: &mut Work<'_>) -> Result<Value, ApiEr
         region.target_groups.values().collect()
     };
     groups.sort_by(|a, b| a.name.cmp(&b.name));
-    let (held, next) = page(work, groups, |group| group.name.clone(), &input.page, PAGE)?;
+    let (held, next) = page(view, groups, |group| group.name.clone(), &input.page, PAGE)?;
     let value = |group: &Arc<TargetGroup>| {
         let users = uses
             .get(group.arn.as_str())

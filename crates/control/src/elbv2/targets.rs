@@ -1,10 +1,11 @@
 //! Targets: register, deregister, describe their health.
 
 use crate::Region;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{configuration, validation};
 use crate::ec2::records::zones;
-use crate::elbv2::errors::{configuration, validation};
 use crate::elbv2::records::{Target, TargetGroup, target_key};
-use crate::operate::Work;
+use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
@@ -13,9 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// A tag `forebay:address/i-...` on a target group says where an instance is that was not launched here.
-pub(crate) const ADDRESS_TAG: &str = "forebay:address/";
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,41 +44,41 @@ impl Target {
     }
 }
 
-pub(crate) fn register_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TargetsInput = work.input()?;
-    let group = Arc::clone(work.region().group(&input.target_group_arn)?);
+pub(crate) fn register_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = tx.input()?;
+    let group = Arc::clone(tx.region().group(&input.target_group_arn)?);
     if input.targets.is_empty() {
         return Err(validation("At least one target must be specified"));
     }
-    check_running(work, &group, &input.targets)?;
+    check_running(tx, &group, &input.targets)?;
     for given in input.targets {
-        let zone = check_target(work, &group, &given)?;
+        let zone = check_target(tx, &group, &given)?;
         let target = Target {
             group_arn: group.arn.clone(),
             port: given.port.or(group.port).unwrap_or(0),
             id: given.id,
             zone,
-            registered_at: work.request.now,
+            registered_at: tx.request.now,
             deregistered_at: None,
         };
         // Registered already: nothing changes. Draining: it is taken back.
-        let known = work.region().targets.get(&target.key());
+        let known = tx.region().targets.get(&target.key());
         if known.is_some_and(|known| known.deregistered_at.is_none() && known.zone == target.zone) {
             continue;
         }
-        work.region_mut().targets.insert(target.key(), Arc::new(target));
+        tx.region_mut().targets.insert(target.key(), Arc::new(target));
     }
-    check_counts(work, &group)?;
+    check_counts(tx, &group)?;
     Ok(json!({}))
 }
 
 /// All instances that do not run are named at once.
-fn check_running(work: &Work<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
+fn check_running(view: &View<'_>, group: &TargetGroup, targets: &[TargetInput]) -> Result<(), ApiError> {
     if group.target_type != "instance" {
         return Ok(());
     }
     let stopped = |target: &&TargetInput| {
-        let instance = work.region().instances.get(&target.id);
+        let instance = view.region().instances.get(&target.id);
         instance.is_some_and(|instance| instance.state != "running")
     };
     let stopped: Vec<String> = targets
@@ -99,7 +97,7 @@ fn check_running(work: &Work<'_>, group: &TargetGroup, targets: &[TargetInput]) 
 
 /// Checks a target by its group's type; gives the zone it is kept with.
 fn check_target(
-    work: &Work<'_>,
+    view: &View<'_>,
     group: &TargetGroup,
     given: &TargetInput,
 ) -> Result<Option<String>, ApiError> {
@@ -108,14 +106,14 @@ fn check_target(
     }
     let zone = given.availability_zone.as_deref();
     match group.target_type.as_str() {
-        "instance" => check_instance(work, group, &given.id).map(|()| None),
-        "ip" => check_address(work, group, &given.id, zone),
+        "instance" => check_instance(view, group, &given.id).map(|()| None),
+        "ip" => check_address(view, group, &given.id, zone),
         "lambda" if given.id.starts_with("arn:") => Ok(None),
         "lambda" => Err(invalid_target(format!(
             "'{}' is not the ARN of a Lambda function",
             given.id
         ))),
-        _ if given.id.starts_with("arn:") => work.region().balancer(&given.id).map(|_| None),
+        _ if given.id.starts_with("arn:") => view.region().balancer(&given.id).map(|_| None),
         _ => Err(invalid_target(format!(
             "'{}' is not the ARN of an application load balancer",
             given.id
@@ -123,14 +121,14 @@ fn check_target(
     }
 }
 
-fn check_instance(work: &Work<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
-    let region = work.region();
+fn check_instance(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
+    let region = view.region();
     if declared_address(region, &group.arn, id).is_some() {
         return Ok(());
     }
     let instance = region.instances.get(id);
     let elsewhere = instance.is_none_or(|instance| {
-        group.vpc_id.as_ref() != Some(&instance.vpc_id) && work.dialect() == Dialect::Aws
+        group.vpc_id.as_ref() != Some(&instance.vpc_id) && view.dialect() == Dialect::Aws
     });
     if elsewhere {
         return Err(invalid_target(
@@ -144,14 +142,14 @@ fn check_instance(work: &Work<'_>, group: &TargetGroup, id: &str) -> Result<(), 
 pub(crate) fn declared_address(region: &Region, group_arn: &str, id: &str) -> Option<IpAddr> {
     let tags = region.tags.get(group_arn)?;
     id.starts_with("i-")
-        .then(|| tags.get(&format!("{ADDRESS_TAG}{id}")))??
+        .then(|| tags.get(&format!("{OF_TARGET}{id}")))??
         .parse()
         .ok()
 }
 
 /// Loopback, private, or inside the VPC; never public.
 fn check_address(
-    work: &Work<'_>,
+    view: &View<'_>,
     group: &TargetGroup,
     id: &str,
     zone: Option<&str>,
@@ -171,7 +169,7 @@ fn check_address(
             "Availability Zone 'all' cannot be specified while cross-zone load balancing is off for the target group",
         ));
     }
-    let region = work.region();
+    let region = view.region();
     if let Some(used) = region
         .addresses
         .get(id)
@@ -204,7 +202,7 @@ fn check_address(
             _ => Ok(Some(subnet.zone.clone())),
         };
     }
-    if zone.is_some_and(|zone| zone != "all" && !is_zone(work, zone)) {
+    if zone.is_some_and(|zone| zone != "all" && !is_zone(view, zone)) {
         return Err(outside(id));
     }
     if address.is_loopback() {
@@ -214,15 +212,15 @@ fn check_address(
         let text = format!("The IP address '{id}' is not within a VPC subnet or a private range");
         return Err(validation(text));
     }
-    if zone.is_none() && work.dialect() == Dialect::Aws {
+    if zone.is_none() && view.dialect() == Dialect::Aws {
         return Err(outside(id));
     }
     Ok(zone.map(str::to_owned))
 }
 
 /// Whether the region has that zone. Moto takes any name.
-fn is_zone(work: &Work<'_>, name: &str) -> bool {
-    work.dialect() == Dialect::Moto || zones(work.request.region).iter().any(|zone| zone == name)
+fn is_zone(view: &View<'_>, name: &str) -> bool {
+    view.dialect() == Dialect::Moto || zones(view.request.region).iter().any(|zone| zone == name)
 }
 
 fn outside(id: &str) -> ApiError {
@@ -250,8 +248,8 @@ fn cross_zone_off(group: &TargetGroup) -> bool {
         .is_some_and(|set| set == "false")
 }
 
-fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
-    let region = work.region();
+fn check_counts(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
+    let region = view.region();
     let count = region
         .targets_of(&group.arn)
         .filter(|target| target.deregistered_at.is_none())
@@ -259,7 +257,7 @@ fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let limit = if group.target_type == "lambda" {
         1
     } else {
-        work.state.quota(limits::TARGETS_PER_GROUP)
+        view.state.quota(limits::TARGETS_PER_GROUP)
     };
     if count > limit {
         let text = "The maximum number of targets for this target group has been reached";
@@ -271,7 +269,7 @@ fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
             .flat_map(|rule| rule.groups())
             .collect();
         let targets: usize = groups.iter().map(|group| region.targets_of(group).count()).sum();
-        if targets > work.state.quota(limits::TARGETS_PER_BALANCER) {
+        if targets > view.state.quota(limits::TARGETS_PER_BALANCER) {
             let text = "The maximum number of targets for the load balancer has been reached";
             return Err(ApiError::sender("TooManyTargets", text));
         }
@@ -279,28 +277,28 @@ fn check_counts(work: &Work<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     Ok(())
 }
 
-pub(crate) fn deregister_targets(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TargetsInput = work.input()?;
-    let group = Arc::clone(work.region().group(&input.target_group_arn)?);
+pub(crate) fn deregister_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = tx.input()?;
+    let group = Arc::clone(tx.region().group(&input.target_group_arn)?);
     // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
-    let is_served = group.speaks_http() && work.region().is_served(&group.arn);
-    let dialect = work.dialect();
-    let meant = |given: &TargetInput| meant(work.region(), &group, given, dialect);
+    let is_served = group.speaks_http() && tx.region().is_served(&group.arn);
+    let dialect = tx.dialect();
+    let meant = |given: &TargetInput| meant(tx.region(), &group, given, dialect);
     let targets: Vec<Arc<Target>> = input.targets.iter().flat_map(meant).collect();
     for target in targets {
-        let drains = is_served && instance_state(work.region(), &target) != Some("terminated");
+        let drains = is_served && instance_state(tx.region(), &target) != Some("terminated");
         if drains && target.deregistered_at.is_some() {
             continue;
         }
         if drains {
             let target = Target {
-                deregistered_at: Some(work.request.now),
+                deregistered_at: Some(tx.request.now),
                 ..(*target).clone()
             };
-            work.region_mut().targets.insert(target.key(), Arc::new(target));
+            tx.region_mut().targets.insert(target.key(), Arc::new(target));
         } else {
             // Nothing sends to it: there is nothing to wait for.
-            work.region_mut().targets.remove(&target.key());
+            tx.region_mut().targets.remove(&target.key());
         }
     }
     Ok(json!({}))
@@ -321,11 +319,11 @@ fn meant(region: &Region, group: &TargetGroup, given: &TargetInput, dialect: Dia
     found.into_iter().cloned().collect()
 }
 
-pub(crate) fn describe_target_health(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let input: TargetsInput = work.input()?;
-    let region = work.region();
+pub(crate) fn describe_target_health(view: &View<'_>) -> Result<Value, ApiError> {
+    let input: TargetsInput = view.input()?;
+    let region = view.region();
     let group = region.group(&input.target_group_arn)?;
-    let health = GroupHealth::new(work, group);
+    let health = GroupHealth::new(view, group);
     let anomalies = input
         .include
         .iter()
@@ -359,15 +357,15 @@ fn instance_state<'r>(region: &'r Region, target: &Target) -> Option<&'r str> {
 
 /// What decides the health of a group's targets, found once.
 struct GroupHealth<'a> {
-    work: &'a Work<'a>,
+    view: &'a View<'a>,
     group: &'a TargetGroup,
     /// Zones with a node of the load balancer; none if no load balancer that is served uses the group.
     zones: Option<BTreeSet<&'a str>>,
 }
 
 impl<'a> GroupHealth<'a> {
-    fn new(work: &'a Work<'_>, group: &'a TargetGroup) -> GroupHealth<'a> {
-        let region = work.region();
+    fn new(view: &'a View<'_>, group: &'a TargetGroup) -> GroupHealth<'a> {
+        let region = view.region();
         let zones = region.is_served(&group.arn).then(|| {
             let users = region.users_of(&group.arn);
             users
@@ -375,7 +373,7 @@ impl<'a> GroupHealth<'a> {
                 .flat_map(|balancer| balancer.zones.iter().map(|zone| zone.zone.as_str()))
                 .collect()
         });
-        GroupHealth { work, group, zones }
+        GroupHealth { view, group, zones }
     }
 
     /// Alb reference, section 5.3.
@@ -391,7 +389,7 @@ impl<'a> GroupHealth<'a> {
         if target.deregistered_at.is_some() {
             return draining;
         }
-        match instance_state(self.work.region(), target) {
+        match instance_state(self.view.region(), target) {
             None | Some("running") => {}
             Some("terminated") => return draining,
             Some("stopped") => return unused(HealthReason::InvalidState("stopped")),
@@ -400,7 +398,7 @@ impl<'a> GroupHealth<'a> {
         let Some(zones) = &self.zones else {
             return unused(HealthReason::NotInUse);
         };
-        if let Some(zone) = zone_of(self.work.region(), target)
+        if let Some(zone) = zone_of(self.view.region(), target)
             && !zones.contains(zone)
         {
             return unused(HealthReason::ZoneNotEnabled);
@@ -412,8 +410,8 @@ impl<'a> GroupHealth<'a> {
             };
         }
         let seen = self
-            .work
-            .seen
+            .view
+            .observations
             .target_health(&target.group_arn, &target.id, target.port);
         seen.unwrap_or(TargetHealth {
             state: HealthState::Initial,
@@ -432,7 +430,7 @@ impl<'a> GroupHealth<'a> {
             "Description": "No override is currently active on target",
         });
         if anomalies {
-            let seen = self.work.seen;
+            let seen = self.view.observations;
             let anomaly = seen.target_anomaly(&target.group_arn, &target.id, target.port);
             let anomaly = anomaly.unwrap_or_default();
             value["AnomalyDetection"] = json!({

@@ -1,6 +1,6 @@
 //! Transforms of rules: from the API's words to the model's, and back.
 
-use crate::elbv2::errors::validation;
+use crate::api::errors::validation;
 use crate::elbv2::rewrite_syntax::{is_meaningless, is_taken};
 use forebay_awswire::ApiError;
 use forebay_model::{Rewrite, Transform};

@@ -1,11 +1,16 @@
 //! Server certificates.
 
 use crate::Region;
+use crate::acm::lookup::{users, uses};
 use crate::acm::pem::{self, Refused};
-use crate::acm::{users, uses};
-use crate::elbv2::records::{Listener, Tags};
+use crate::api::arns::arn_of;
+use crate::api::context::{Tx, View};
+use crate::api::errors::error;
+use crate::api::paging::cut;
+use crate::api::tagging::{put_tags, stored_tags, tags_value};
+use crate::elbv2::records::Listener;
 use crate::iam::records::ServerCertificate;
-use crate::operate::Work;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,26 +43,28 @@ struct Given {
 
 fn no_such(name: &str) -> ApiError {
     let text = format!("The Server Certificate with name {name} cannot be found.");
-    ApiError::sender("NoSuchEntity", text).with_status(404)
+    error("NoSuchEntity", text).with_status(404)
 }
 
 fn exists(name: &str) -> ApiError {
     let text = format!("The Server Certificate with name {name} already exists.");
-    ApiError::sender("EntityAlreadyExists", text).with_status(409)
+    error("EntityAlreadyExists", text).with_status(409)
 }
 
-fn named(work: &Work<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
-    work.home()
+fn named(view: &View<'_>, name: &str) -> Result<Arc<ServerCertificate>, ApiError> {
+    view.home()
         .server_certificates
         .get(name)
         .cloned()
         .ok_or_else(|| no_such(name))
 }
 
-fn arn(work: &Work<'_>, path: &str, name: &str) -> String {
-    format!(
-        "arn:aws:iam::{}:server-certificate{path}{name}",
-        work.request.account
+fn arn(view: &View<'_>, path: &str, name: &str) -> String {
+    arn_of(
+        "iam",
+        "",
+        view.request.account,
+        &format!("server-certificate{path}{name}"),
     )
 }
 
@@ -72,29 +79,6 @@ fn metadata(certificate: &ServerCertificate) -> Value {
     })
 }
 
-fn stored_tags(work: &Work<'_>, arn: &str) -> Tags {
-    work.home()
-        .tags
-        .get(arn)
-        .map(|tags| (**tags).clone())
-        .unwrap_or_default()
-}
-
-fn tags_value(work: &Work<'_>, arn: &str) -> Value {
-    stored_tags(work, arn)
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
-}
-
-fn put_tags(work: &mut Work<'_>, arn: &str, tags: Tags) {
-    let home = work.home_mut();
-    home.tags.remove(arn);
-    if !tags.is_empty() {
-        home.tags.insert(arn.to_owned(), Arc::new(tags));
-    }
-}
-
 fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     for tag in given.as_array().into_iter().flatten() {
         let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
@@ -102,15 +86,15 @@ fn read_tags(given: &Value, mut tags: Tags) -> Result<Tags, ApiError> {
     }
     if tags.len() > TAG_LIMIT {
         let text = "The number of tags has reached the maximum limit.";
-        return Err(ApiError::sender("LimitExceeded", text).with_status(409));
+        return Err(error("LimitExceeded", text).with_status(409));
     }
     Ok(tags)
 }
 
-pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
+pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
     let name = given.server_certificate_name;
-    if work.home().server_certificates.contains_key(&name) {
+    if tx.home().server_certificates.contains_key(&name) {
         return Err(exists(&name));
     }
     let (body, key) = (
@@ -125,38 +109,38 @@ pub(crate) fn upload(work: &mut Work<'_>) -> Result<Value, ApiError> {
         .filter(|chain| !chain.is_empty());
     let read = pem::read(body.trim(), &key, chain);
     let (bundle, facts) = read.map_err(|refused| match refused {
-        Refused::Mismatch => ApiError::sender(
+        Refused::Mismatch => error(
             "KeyPairMismatch",
             "Certificate Public Key doesn't match Certificate Private Key.",
         ),
-        other => ApiError::sender("MalformedCertificate", other.to_string()),
+        other => error("MalformedCertificate", other.to_string()),
     })?;
     let path = given.path.unwrap_or_else(|| "/".to_owned());
     let tags = read_tags(&given.tags, Tags::new())?;
     let certificate = ServerCertificate {
-        id: format!("ASCA{}", work.draws.hex(17).to_ascii_uppercase()),
-        arn: arn(work, &path, &name),
+        id: format!("ASCA{}", tx.draws.hex(17).to_ascii_uppercase()),
+        arn: arn(tx, &path, &name),
         name: name.clone(),
         path,
-        uploaded: work.request.now,
+        uploaded: tx.request.now,
         bundle,
         facts,
     };
     let shown = metadata(&certificate);
     let arn = certificate.arn.clone();
-    work.home_mut()
+    tx.home_mut()
         .server_certificates
         .insert(name, Arc::new(certificate));
-    put_tags(work, &arn, tags);
-    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(work, &arn)}))
+    put_tags(tx.home_mut(), &arn, tags);
+    Ok(json!({"ServerCertificateMetadata": shown, "Tags": tags_value(&tx.home(), &arn)}))
 }
 
-pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
+pub(crate) fn fetch(view: &View<'_>) -> Result<Value, ApiError> {
+    let certificate = named(view, &view.input::<Given>()?.server_certificate_name)?;
     let mut value = json!({
         "ServerCertificateMetadata": metadata(&certificate),
         "CertificateBody": certificate.bundle.certificate,
-        "Tags": tags_value(work, &certificate.arn),
+        "Tags": tags_value(&view.home(), &certificate.arn),
     });
     if let Some(chain) = &certificate.bundle.chain {
         value["CertificateChain"] = json!(chain);
@@ -164,46 +148,46 @@ pub(crate) fn fetch(work: &mut Work<'_>) -> Result<Value, ApiError> {
     Ok(json!({"ServerCertificate": value}))
 }
 
-pub(crate) fn list(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
+pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: Given = view.input()?;
     let (prefix, marker) = (
         given.path_prefix.unwrap_or_else(|| "/".to_owned()),
         given.marker.unwrap_or_default(),
     );
-    let home = work.home();
-    let mut rest = home
+    let home = view.home();
+    let all = home
         .server_certificates
         .values()
-        .filter(|certificate| certificate.path.starts_with(&prefix) && certificate.name > marker);
-    let page: Vec<_> = rest.by_ref().take(given.max_items.unwrap_or(PAGE_SIZE)).collect();
-    let more = rest.next().is_some();
+        .filter(|certificate| certificate.path.starts_with(&prefix));
+    let size = given.max_items.unwrap_or(PAGE_SIZE);
+    let (page, next) = cut(all, |certificate| certificate.name.clone(), &marker, size);
     let shown: Vec<Value> = page.iter().map(|certificate| metadata(certificate)).collect();
-    let mut answer = json!({"ServerCertificateMetadataList": shown, "IsTruncated": more});
-    if let Some(last) = page.last().filter(|_| more) {
-        answer["Marker"] = json!(last.name);
+    let mut answer = json!({"ServerCertificateMetadataList": shown, "IsTruncated": next.is_some()});
+    if let Some(last) = next {
+        answer["Marker"] = json!(last);
     }
     Ok(answer)
 }
 
-pub(crate) fn update(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let old = named(work, &given.server_certificate_name)?;
+pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let old = named(tx, &given.server_certificate_name)?;
     let mut new = (*old).clone();
     new.name = given.new_server_certificate_name.unwrap_or(new.name);
     new.path = given.new_path.unwrap_or(new.path);
-    if new.name != old.name && work.home().server_certificates.contains_key(&new.name) {
+    if new.name != old.name && tx.home().server_certificates.contains_key(&new.name) {
         return Err(exists(&new.name));
     }
-    new.arn = arn(work, &new.path, &new.name);
-    let tags = stored_tags(work, &old.arn);
-    put_tags(work, &old.arn, Tags::new());
-    put_tags(work, &new.arn, tags);
+    new.arn = arn(tx, &new.path, &new.name);
+    let tags = stored_tags(&tx.home(), &old.arn);
+    put_tags(tx.home_mut(), &old.arn, Tags::new());
+    put_tags(tx.home_mut(), &new.arn, tags);
     // Who uses it goes on using it.
-    let regions: Vec<String> = work.state.regions().map(|(name, _)| name.to_owned()).collect();
+    let regions: Vec<String> = tx.state.regions().map(|(name, _)| name.to_owned()).collect();
     for region in regions {
-        rename(work.state.region_mut(&region), &old.arn, &new.arn);
+        rename(tx.region_named_mut(&region), &old.arn, &new.arn);
     }
-    let home = work.home_mut();
+    let home = tx.home_mut();
     home.server_certificates.remove(&old.name);
     home.server_certificates.insert(new.name.clone(), Arc::new(new));
     Ok(json!({}))
@@ -227,9 +211,9 @@ fn rename(region: &mut Region, old: &str, new: &str) {
     }
 }
 
-pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
-    let used: Vec<String> = work
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let certificate = named(tx, &tx.input::<Given>()?.server_certificate_name)?;
+    let used: Vec<String> = tx
         .state
         .regions()
         .flat_map(|(_, region)| users(region, &certificate.arn))
@@ -239,31 +223,31 @@ pub(crate) fn delete(work: &mut Work<'_>) -> Result<Value, ApiError> {
             "Certificate: {} is currently in use by {user}. Please remove it first.",
             certificate.id
         );
-        return Err(ApiError::sender("DeleteConflict", text).with_status(409));
+        return Err(error("DeleteConflict", text).with_status(409));
     }
-    put_tags(work, &certificate.arn, Tags::new());
-    work.home_mut().server_certificates.remove(&certificate.name);
+    put_tags(tx.home_mut(), &certificate.arn, Tags::new());
+    tx.home_mut().server_certificates.remove(&certificate.name);
     Ok(json!({}))
 }
 
-pub(crate) fn tag(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let certificate = named(work, &given.server_certificate_name)?;
-    let tags = read_tags(&given.tags, stored_tags(work, &certificate.arn))?;
-    put_tags(work, &certificate.arn, tags);
+pub(crate) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let certificate = named(tx, &given.server_certificate_name)?;
+    let tags = read_tags(&given.tags, stored_tags(&tx.home(), &certificate.arn))?;
+    put_tags(tx.home_mut(), &certificate.arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn untag(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: Given = work.input()?;
-    let certificate = named(work, &given.server_certificate_name)?;
-    let mut tags = stored_tags(work, &certificate.arn);
+pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: Given = tx.input()?;
+    let certificate = named(tx, &given.server_certificate_name)?;
+    let mut tags = stored_tags(&tx.home(), &certificate.arn);
     tags.retain(|key, _| !given.tag_keys.contains(key));
-    put_tags(work, &certificate.arn, tags);
+    put_tags(tx.home_mut(), &certificate.arn, tags);
     Ok(json!({}))
 }
 
-pub(crate) fn list_tags(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let certificate = named(work, &work.input::<Given>()?.server_certificate_name)?;
-    Ok(json!({"Tags": tags_value(work, &certificate.arn), "IsTruncated": false}))
+pub(crate) fn list_tags(view: &View<'_>) -> Result<Value, ApiError> {
+    let certificate = named(view, &view.input::<Given>()?.server_certificate_name)?;
+    Ok(json!({"Tags": tags_value(&view.home(), &certificate.arn), "IsTruncated": false}))
 }

@@ -1,13 +1,14 @@
 //! Shield: answers that nobody has subscribed, so that callers ask for no protection.
 
-use crate::operate::{Entry, Work};
+use crate::api::context::{OperationSpec, View};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[Entry::read("GetSubscriptionState", subscription_state)];
+pub(crate) const OPERATIONS: &[OperationSpec] =
+    &[OperationSpec::read("GetSubscriptionState", subscription_state)];
 
-fn subscription_state(_: &mut Work<'_>) -> Result<Value, ApiError> {
+fn subscription_state(_: &View<'_>) -> Result<Value, ApiError> {
     Ok(json!({"SubscriptionState": "INACTIVE"}))
 }
 

@@ -1,19 +1,20 @@
 //! Security Token Service: who am I.
 
-use crate::operate::{Entry, Work};
+use crate::api::arns::arn_of;
+use crate::api::context::{OperationSpec, View};
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[Entry::read("GetCallerIdentity", caller_identity)];
+pub(crate) const OPERATIONS: &[OperationSpec] = &[OperationSpec::read("GetCallerIdentity", caller_identity)];
 
 /// There are no users here, only keys: a key's user bears its name.
-fn caller_identity(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let (account, caller) = (work.request.account, work.request.caller);
+fn caller_identity(view: &View<'_>) -> Result<Value, ApiError> {
+    let (account, caller) = (view.request.account, view.request.caller);
     let tail = caller.strip_prefix("AKIA").unwrap_or(caller);
     Ok(json!({
         "Account": account,
         "UserId": format!("AIDA{tail}"),
-        "Arn": format!("arn:aws:iam::{account}:user/{caller}"),
+        "Arn": arn_of("iam", "", account, &format!("user/{caller}")),
     }))
 }

@@ -4,8 +4,13 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-use crate::elbv2::records::Tags;
-use crate::operate::{Entry, Work};
+use crate::api::arns::{own_arn, parts};
+use crate::api::context::{OperationSpec, View};
+use crate::api::errors::invalid_parameter;
+use crate::api::filtering::TagFilter;
+use crate::api::tagging::shown as shown_tags;
+use crate::ec2::resource_types::resource_type;
+use crate::records::Tags;
 use forebay_awswire::ApiError;
 use pages::{Size, page};
 use serde::Deserialize;
@@ -14,10 +19,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// All operations that are served.
-pub(crate) const OPERATIONS: &[Entry] = &[
-    Entry::read("GetResources", resources),
-    Entry::read("GetTagKeys", keys),
-    Entry::read("GetTagValues", values),
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::read("GetResources", resources),
+    OperationSpec::read("GetTagKeys", keys),
+    OperationSpec::read("GetTagValues", values),
 ];
 
 /// Resource types that one call may name.
@@ -38,41 +43,21 @@ struct ResourcesInput {
     arns: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct TagFilter {
-    key: Option<String>,
-    values: Vec<String>,
-}
-
-impl TagFilter {
-    /// Whether the key is there, with one of the values if there are any.
-    fn matches(&self, tags: &Tags) -> bool {
-        let value = self.key.as_ref().and_then(|key| tags.get(key));
-        value.is_some_and(|value| self.values.is_empty() || self.values.contains(value))
-    }
-}
-
 /// Something with tags.
 struct Tagged {
     arn: String,
     tags: Arc<Tags>,
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError::sender("InvalidParameterException", message)
-}
-
 /// Everything in the region that has tags, by ARN.
-fn tagged(work: &Work<'_>) -> Vec<Tagged> {
-    let (region, account) = (work.request.region, work.request.account);
-    let all = work.region().tags.iter().filter_map(|(key, tags)| {
+fn tagged(view: &View<'_>) -> Vec<Tagged> {
+    let all = view.region().tags.iter().filter_map(|(key, tags)| {
         let arn = if key.starts_with("arn:") {
             key.clone()
         } else {
             // EC2's tags are kept by id.
-            let kind = crate::ec2::resource_type(key)?;
-            format!("arn:aws:ec2:{region}:{account}:{kind}/{key}")
+            let kind = resource_type(key)?;
+            own_arn(view, "ec2", &format!("{kind}/{key}"))
         };
         Some(Tagged {
             arn,
@@ -86,8 +71,8 @@ fn tagged(work: &Work<'_>) -> Vec<Tagged> {
 
 /// Whether an ARN is of a type such as `ec2`, `ec2:instance` or `elasticloadbalancing:loadbalancer/app`.
 fn is_of_type(arn: &str, wanted: &str) -> bool {
-    let mut parts = arn.splitn(6, ':').skip(2);
-    let (service, resource) = (parts.next(), parts.nth(2).unwrap_or_default());
+    let parts = parts(arn);
+    let (service, resource) = (parts.service, parts.resource.unwrap_or_default());
     let (wanted_service, kind) = wanted.split_once(':').unwrap_or((wanted, ""));
     service == Some(wanted_service)
         && (kind.is_empty()
@@ -106,7 +91,7 @@ fn check(given: &ResourcesInput) -> Result<(), ApiError> {
             ("PaginationToken", has_text(given.pagination_token.as_deref())),
         ];
         if let Some((name, _)) = others.iter().find(|(_, there)| *there) {
-            return Err(invalid(format!(
+            return Err(invalid_parameter(format!(
                 "ResourceARNList and {name} cannot be specified in the same request."
             )));
         }
@@ -116,22 +101,22 @@ fn check(given: &ResourcesInput) -> Result<(), ApiError> {
         .iter()
         .any(|filter| !has_text(filter.key.as_deref()))
     {
-        return Err(invalid("Each tag filter must have a key."));
+        return Err(invalid_parameter("Each tag filter must have a key."));
     }
     if given.resource_type_filters.len() > TYPES_LIMIT {
-        return Err(invalid("Up to 100 resource types can be specified."));
+        return Err(invalid_parameter("Up to 100 resource types can be specified."));
     }
     if given
         .resource_type_filters
         .iter()
         .any(|wanted| wanted.is_empty() || wanted.starts_with(':'))
     {
-        return Err(invalid(
+        return Err(invalid_parameter(
             "A resource type must have the form service[:resourceType].",
         ));
     }
     if given.exclude_compliant_resources && !given.include_compliance_details {
-        return Err(invalid(
+        return Err(invalid_parameter(
             "ExcludeCompliantResources can be true only if IncludeComplianceDetails is true.",
         ));
     }
@@ -142,11 +127,11 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty())
 }
 
-fn resources(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: ResourcesInput = work.input()?;
+fn resources(view: &View<'_>) -> Result<Value, ApiError> {
+    let given: ResourcesInput = view.input()?;
     check(&given)?;
     let size = Size::new(given.resources_per_page, given.tags_per_page)?;
-    let mut all = tagged(work);
+    let mut all = tagged(view);
     let types = &given.resource_type_filters;
     all.retain(|one| {
         (given.arns.is_empty() || given.arns.contains(&one.arn))
@@ -157,18 +142,14 @@ fn resources(work: &mut Work<'_>) -> Result<Value, ApiError> {
     });
     let items = all.into_iter().map(|one| (one.arn, one.tags));
     let (held, token) = page(
-        work,
+        view,
         items,
         |tags| tags.len(),
         size,
         given.pagination_token.as_deref(),
     )?;
     let shown = held.iter().map(|(arn, tags)| {
-        let tags: Vec<Value> = tags
-            .iter()
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
-        let mut value = json!({"ResourceARN": arn, "Tags": tags});
+        let mut value = json!({"ResourceARN": arn, "Tags": shown_tags(tags)});
         if given.include_compliance_details {
             value["ComplianceDetails"] = json!({"ComplianceStatus": true});
         }
@@ -186,24 +167,24 @@ struct WordsInput {
     key: String,
 }
 
-fn keys(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    words(work, "TagKeys", |tags, _| tags.keys().cloned().collect())
+fn keys(view: &View<'_>) -> Result<Value, ApiError> {
+    words(view, "TagKeys", |tags, _| tags.keys().cloned().collect())
 }
 
-fn values(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    words(work, "TagValues", |tags, key| {
+fn values(view: &View<'_>) -> Result<Value, ApiError> {
+    words(view, "TagValues", |tags, key| {
         tags.get(key).cloned().into_iter().collect()
     })
 }
 
 /// The words that `of` takes from the tags of everything, each once.
-fn words(work: &Work<'_>, member: &str, of: impl Fn(&Tags, &str) -> Vec<String>) -> Result<Value, ApiError> {
-    let given: WordsInput = work.input()?;
-    let all = tagged(work);
+fn words(view: &View<'_>, member: &str, of: impl Fn(&Tags, &str) -> Vec<String>) -> Result<Value, ApiError> {
+    let given: WordsInput = view.input()?;
+    let all = tagged(view);
     let all: BTreeSet<String> = all.iter().flat_map(|one| of(&one.tags, &given.key)).collect();
     let items = all.into_iter().map(|word| (word, ()));
     let (held, token) = page(
-        work,
+        view,
         items,
         |()| 0,
         Size::WORDS,

@@ -1,9 +1,8 @@
 //! Pages: by resources or by tags, and the token that leads from one to the next.
 
-use super::invalid;
-use crate::operate::Work;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::api::context::View;
+use crate::api::errors::{error, invalid_parameter};
+use crate::api::paging::{sealed, unsealed};
 use forebay_awswire::ApiError;
 
 /// How long a token may be used (AWS: 15 minutes).
@@ -30,7 +29,7 @@ impl Size {
             let Some(given) = given else { return Ok(default) };
             let size = usize::try_from(given).ok();
             size.filter(|size| (least..=most).contains(size))
-                .ok_or_else(|| invalid(format!("{name} must be between {least} and {most}.")))
+                .ok_or_else(|| invalid_parameter(format!("{name} must be between {least} and {most}.")))
         };
         let default = if tags.is_some() { usize::MAX } else { 50 };
         Ok(Size {
@@ -43,14 +42,14 @@ impl Size {
 /// The items of the page that `token` begins, and the next page's token; an empty one after the last page, as AWS has it.
 /// `items` ascend by their names; `tags` counts an item's tags. What does not fit whole is on the next page.
 pub(super) fn page<T>(
-    work: &Work<'_>,
+    view: &View<'_>,
     items: impl Iterator<Item = (String, T)>,
     tags: impl Fn(&T) -> usize,
     size: Size,
     token: Option<&str>,
 ) -> Result<(Vec<(String, T)>, String), ApiError> {
     let token = token.filter(|token| !token.is_empty());
-    let after = token.map(|token| read(work, token)).transpose()?;
+    let after = token.map(|token| read(view, token)).transpose()?;
     // What the token names may be gone by now: the page begins after its place.
     let rest = items.skip_while(|(name, _)| after.as_ref().is_some_and(|after| name <= after));
     let (mut held, mut used): (Vec<(String, T)>, usize) = (Vec::new(), 0);
@@ -58,7 +57,7 @@ pub(super) fn page<T>(
         let cost = tags(&item).max(1);
         if held.len() == size.items || (!held.is_empty() && used.saturating_add(cost) > size.tags) {
             let last = held.last().map_or("", |(name, _)| name);
-            let next = written(work, last);
+            let next = written(view, last);
             return Ok((held, next));
         }
         used = used.saturating_add(cost);
@@ -67,22 +66,21 @@ pub(super) fn page<T>(
     Ok((held, String::new()))
 }
 
-fn written(work: &Work<'_>, last: &str) -> String {
-    let now = work.request.now.seconds();
-    URL_SAFE_NO_PAD.encode(format!("{}/{now}/{last}", work.request.operation))
+fn written(view: &View<'_>, last: &str) -> String {
+    let now = view.request.now.seconds();
+    sealed(view, &format!("{now}/{last}"))
 }
 
 /// The name in a token that an answer of the same operation gave.
-fn read(work: &Work<'_>, token: &str) -> Result<String, ApiError> {
+fn read(view: &View<'_>, token: &str) -> Result<String, ApiError> {
     let parts = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let rest = text.strip_prefix(work.request.operation)?.strip_prefix('/')?;
+        let rest = unsealed(view, token)?;
         let (given, name) = rest.split_once('/')?;
         Some((given.parse::<i64>().ok()?, name.to_owned()))
     };
-    let (given, name) = parts().ok_or_else(|| invalid("The pagination token is not valid."))?;
-    if work.request.now.seconds().saturating_sub(given) > TOKEN_SECONDS {
-        return Err(ApiError::sender(
+    let (given, name) = parts().ok_or_else(|| invalid_parameter("The pagination token is not valid."))?;
+    if view.request.now.seconds().saturating_sub(given) > TOKEN_SECONDS {
+        return Err(error(
             "PaginationTokenExpiredException",
             "The pagination token has expired.",
         ));

@@ -1,25 +1,26 @@
 //! The web application firewall in both versions: answers that no resource has an ACL. None can be made here.
 
+use crate::api::context::{OperationSpec, View};
 use crate::elbv2::records::BalancerKind;
-use crate::operate::{Entry, Work};
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Value, json};
 
 /// All operations that are served, by both versions.
-pub(crate) const OPERATIONS: &[Entry] = &[Entry::read("GetWebACLForResource", acl_of_resource)];
+pub(crate) const OPERATIONS: &[OperationSpec] =
+    &[OperationSpec::read("GetWebACLForResource", acl_of_resource)];
 
 /// A resource without an ACL is answered with nothing; one that is not there, or can't have an ACL, is an error.
-fn acl_of_resource(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let arn = work.request.input["ResourceArn"].as_str().unwrap_or_default();
-    let balancer = work.region().load_balancers.get(arn);
+fn acl_of_resource(view: &View<'_>) -> Result<Value, ApiError> {
+    let arn = view.request.input["ResourceArn"].as_str().unwrap_or_default();
+    let balancer = view.region().load_balancers.get(arn);
     if balancer.is_some_and(|balancer| balancer.kind == BalancerKind::Application) {
         return Ok(json!({}));
     }
     let is_arn = arn.starts_with("arn:") && arn.split(':').count() >= 6;
     if balancer.is_some() || !is_arn {
-        return Err(invalid(work.request.service, arn));
+        return Err(invalid(view.request.service, arn));
     }
-    let text = match work.request.service {
+    let text = match view.request.service {
         Service::WafRegional => "The referenced item does not exist.",
         _ => "AWS WAF couldn\u{2019}t perform the operation because your resource doesn\u{2019}t exist.",
     };

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use forebay_awswire::{Service, sigv4};
-use forebay_control::{Journal, JournalError, NothingSeen, Publish, State};
-use forebay_gateway::{Bounds, Credentials, Desk, Manners, Writer, credentials, serve};
+use forebay_control::{Journal, JournalError, NothingObserved, Publish, State};
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Writer, credentials, serve};
 use forebay_units::Wall;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -56,7 +56,7 @@ pub struct House {
     pub folder: PathBuf,
     pub disk: Disk,
     pub published: Published,
-    pub desk: Arc<Desk>,
+    pub context: Arc<ApiContext>,
 }
 
 pub struct Reply {
@@ -84,19 +84,30 @@ impl House {
         let key = credentials::create(&path, "default").unwrap();
         let published = Published::default();
         let state = State::new("local-1", "127.64.0.0/10".parse().unwrap());
-        let (writer, _thread) =
-            Writer::start(state, disk.clone(), published.clone(), Arc::new(NothingSeen), 1).unwrap();
-        let manners = Manners {
+        let (writer, _thread) = Writer::start(
+            state,
+            disk.clone(),
+            published.clone(),
+            Arc::new(NothingObserved),
+            1,
+        )
+        .unwrap();
+        let options = ApiOptions {
             hosts: Default::default(),
             account: "000000000000".to_owned(),
             region: "local-1".to_owned(),
             check_signatures,
             allow_reset,
         };
-        let desk = Arc::new(Desk::new(manners, Credentials::new(&path), writer, 1));
+        let context = Arc::new(ApiContext::new(options, Credentials::new(&path), writer, 1));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        tokio::spawn(serve(listener, bounds, Arc::clone(&desk), std::future::pending()));
+        tokio::spawn(serve(
+            listener,
+            bounds,
+            Arc::clone(&context),
+            std::future::pending(),
+        ));
         let client = Client::builder(TokioExecutor::new()).build_http();
         House {
             address,
@@ -105,7 +116,7 @@ impl House {
             folder,
             disk,
             published,
-            desk,
+            context,
         }
     }
 

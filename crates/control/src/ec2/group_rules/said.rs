@@ -1,7 +1,7 @@
 //! What a call says of rules: permissions, read into protocol, ports and peers.
 
 use crate::Region;
-use crate::ec2::errors::{bad, error, missing, no_group};
+use crate::api::errors::{bad, error, missing, no_group};
 use crate::ec2::records::{GroupRule, Peer, SecurityGroup};
 use forebay_awswire::ApiError;
 use ipnet::{Ipv4Net, Ipv6Net};

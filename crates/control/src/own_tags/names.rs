@@ -1,18 +1,17 @@
 //! The names of all tags of ours. One that is misspelt would be stored and do nothing, so it is refused.
 
-use crate::ec2;
-use crate::elbv2::{balancer_tags, extensions, queue_tags, targets};
+use crate::own_tags::{addresses, balancers, groups, queues};
 
 /// What the names of our tags begin with.
 const PREFIX: &str = "forebay:";
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let groups = extensions::NAMES.iter().chain(queue_tags::NAMES);
-    let balancers = balancer_tags::NAMES.iter();
-    groups
-        .chain(balancers)
+    let tables = [groups::NAMES, queues::NAMES, balancers::NAMES];
+    tables
+        .into_iter()
+        .flatten()
         .copied()
-        .chain([ec2::ADDRESS_TAG, targets::ADDRESS_TAG])
+        .chain([addresses::OF_INSTANCE, addresses::OF_TARGET])
 }
 
 /// What is wrong with a tag's name, if it looks like one of ours and is none. On which resource it stands does not matter:
@@ -22,7 +21,7 @@ pub(crate) fn wrong_name(key: &str) -> Option<String> {
         .get(..PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
     let of_target = key
-        .strip_prefix(targets::ADDRESS_TAG)
+        .strip_prefix(addresses::OF_TARGET)
         .is_some_and(|id| !id.is_empty());
     let exact = |name: &str| name == key && !name.ends_with('/');
     if !ours || of_target || names().any(exact) {
@@ -31,6 +30,17 @@ pub(crate) fn wrong_name(key: &str) -> Option<String> {
     let word = key.split_inclusive('/').next().unwrap_or(key);
     let nearest = names().min_by_key(|name| distance(name, word)).unwrap_or(PREFIX);
     Some(format!("Tag '{key}' is not known: did you mean '{nearest}'?"))
+}
+
+/// What is wrong with a tag, if it is one of ours or looks like one: its name is none, or its value says nothing. Better at the call
+/// than never noticed.
+pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
+    wrong_name(key).or_else(|| {
+        let wanted = groups::wanted(key, value)
+            .or_else(|| balancers::wanted(key, value))
+            .or_else(|| queues::wanted(key, value))?;
+        Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
+    })
 }
 
 /// How many letters must be put in, left out or changed (Levenshtein).
@@ -50,7 +60,7 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::elbv2::own_tags::{distance, wrong_name};
+    use crate::own_tags::names::{distance, wrong_name};
     use crate::testing::Caller;
     use forebay_awswire::Service;
     use serde_json::json;

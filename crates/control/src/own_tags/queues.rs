@@ -1,6 +1,6 @@
 //! Tags by which a target group limits its targets and lets requests wait, and a rule names its requests' class.
 
-use crate::elbv2::records::Tags;
+use crate::records::Tags;
 use core::time::Duration;
 use forebay_model::{Concurrency, QueueSettings};
 use std::sync::Arc;

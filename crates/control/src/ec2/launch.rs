@@ -1,18 +1,22 @@
 //! RunInstances: where new instances stand and what they are.
 
-use super::*;
-use crate::ec2::errors::{bad, error, no_group, no_subnet};
+use crate::api::context::{Tx, View};
+use crate::api::errors::{bad, error, no_group, no_subnet};
+use crate::api::tagging::put_tags;
+use crate::ec2::instance_addresses::{bury, readdress};
+use crate::ec2::instance_view::reservation;
 use crate::ec2::listing::{input, new_tags, strings};
-use crate::ec2::new_id;
 use crate::ec2::records::{Instance, Subnet};
-use crate::ec2::vpcs::put_tags;
-use crate::operate::Work;
+use crate::ids::new_id;
 use core::net::IpAddr;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Instances in one launch.
+const LAUNCH_LIMIT: i64 = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -37,8 +41,8 @@ struct RunInput {
     client_token: Option<String>,
 }
 
-pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
-    let given: RunInput = input(work)?;
+pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let given: RunInput = input(tx)?;
     if given.min_count < 1 || given.min_count > given.max_count || given.max_count > LAUNCH_LIMIT {
         return Err(bad(format!(
             "Value ({}-{}) for the number of instances is invalid.",
@@ -46,20 +50,20 @@ pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
         )));
     }
     let token = given.client_token.clone().filter(|token| !token.is_empty());
-    let again = launched_with(work, token.as_deref());
+    let again = launched_with(tx, token.as_deref());
     if let Some(first) = again.first() {
-        return Ok(reservation(work, &first.reservation_id, &again));
+        return Ok(reservation(tx, &first.reservation_id, &again));
     }
-    bury(work);
-    let subnet = chosen_subnet(work, given.subnet_id.as_deref())?;
-    let security_groups = chosen_groups(work, &subnet, &given)?;
-    let new = new_tags(work, "instance")?;
-    let attributes = launch_attributes(&work.request.input);
-    let reservation_id = new_id(work, "r");
+    bury(tx);
+    let subnet = chosen_subnet(tx, given.subnet_id.as_deref())?;
+    let security_groups = chosen_groups(tx, &subnet, &given)?;
+    let new = new_tags(tx, "instance")?;
+    let attributes = launch_attributes(&tx.request.input);
+    let reservation_id = new_id(tx.draws, "r");
     let mut launched = Vec::new();
     for _ in 0..given.max_count {
-        let id = new_id(work, "i");
-        let Some(IpAddr::V4(address)) = work.take_address(&subnet.id, &id) else {
+        let id = new_id(tx.draws, "i");
+        let Some(IpAddr::V4(address)) = tx.take_address(&subnet.id, &id) else {
             // As many as there is room for, if that is enough.
             if launched.len() as i64 >= given.min_count {
                 break;
@@ -86,36 +90,36 @@ pub(crate) fn run(work: &mut Work<'_>) -> Result<Value, ApiError> {
             key_name: given.key_name.clone(),
             user_data: given.user_data.clone(),
             client_token: token.clone(),
-            launched: work.request.now,
+            launched: tx.request.now,
             terminated: None,
             attributes: attributes.clone(),
         };
-        let region = work.region_mut();
+        let region = tx.region_mut();
         region.instances.insert(id.clone(), Arc::new(instance));
         put_tags(region, &id, new.clone());
-        readdress(work, &id)?;
+        readdress(tx, &id)?;
         launched.push(id);
     }
     let launched: Vec<_> = launched
         .iter()
-        .filter_map(|id| work.region().instances.get(id).cloned())
+        .filter_map(|id| tx.region().instances.get(id).cloned())
         .collect();
-    Ok(reservation(work, &reservation_id, &launched))
+    Ok(reservation(tx, &reservation_id, &launched))
 }
 
 /// What an earlier call with this client token launched.
-fn launched_with(work: &Work<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
+fn launched_with(view: &View<'_>, token: Option<&str>) -> Vec<Arc<Instance>> {
     let Some(token) = token else { return Vec::new() };
-    let instances = work.region().instances.values();
+    let instances = view.region().instances.values();
     instances
         .filter(|instance| instance.client_token.as_deref() == Some(token))
         .cloned()
         .collect()
 }
 
-fn chosen_subnet(work: &Work<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiError> {
-    let given = &work.request.input;
-    let region = work.region();
+fn chosen_subnet(view: &View<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiError> {
+    let given = &view.request.input;
+    let region = view.region();
     if let Some(id) = id.or_else(|| given["NetworkInterfaces"][0]["SubnetId"].as_str()) {
         return region.subnets.get(id).cloned().ok_or_else(|| no_subnet(id));
     }
@@ -135,10 +139,10 @@ fn chosen_subnet(work: &Work<'_>, id: Option<&str>) -> Result<Arc<Subnet>, ApiEr
     }
 }
 
-fn chosen_groups(work: &Work<'_>, subnet: &Subnet, given: &RunInput) -> Result<Vec<String>, ApiError> {
-    let region = work.region();
+fn chosen_groups(view: &View<'_>, subnet: &Subnet, given: &RunInput) -> Result<Vec<String>, ApiError> {
+    let region = view.region();
     let mut ids = given.security_group_ids.clone();
-    ids.extend(strings(&work.request.input["NetworkInterfaces"][0]["Groups"]));
+    ids.extend(strings(&view.request.input["NetworkInterfaces"][0]["Groups"]));
     for name in &given.security_groups {
         let mut groups = region.security_groups.values();
         let group = groups.find(|group| group.vpc_id == subnet.vpc_id && group.name == *name);

@@ -1,6 +1,15 @@
-//! The errors that several operations give.
+//! The errors that several operations give, with AWS's codes: first those of no service, then Elastic Load Balancing's, then EC2's.
 
 use forebay_awswire::ApiError;
+
+pub(crate) fn error(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::sender(code, message)
+}
+
+/// AWS's words for a value that a JSON service does not take.
+pub(crate) fn invalid_parameter(message: impl Into<String>) -> ApiError {
+    error("InvalidParameterException", message)
+}
 
 pub(crate) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::sender("ValidationError", message)
@@ -43,4 +52,43 @@ pub(crate) fn not_in(value: &str, path: &str, words: &[&str]) -> ApiError {
         "1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
         words.join(", ")
     ))
+}
+
+pub(crate) fn bad(message: String) -> ApiError {
+    error("InvalidParameterValue", message)
+}
+
+pub(crate) fn missing(parameter: &str) -> ApiError {
+    error(
+        "MissingParameter",
+        format!("The request must contain the parameter {parameter}"),
+    )
+}
+
+pub(crate) fn no_vpc(id: &str) -> ApiError {
+    error(
+        "InvalidVpcID.NotFound",
+        format!("The vpc ID '{id}' does not exist"),
+    )
+}
+
+pub(crate) fn no_subnet(id: &str) -> ApiError {
+    error(
+        "InvalidSubnetID.NotFound",
+        format!("The subnet ID '{id}' does not exist"),
+    )
+}
+
+pub(crate) fn no_group(id: &str) -> ApiError {
+    error(
+        "InvalidGroup.NotFound",
+        format!("The security group '{id}' does not exist"),
+    )
+}
+
+pub(crate) fn depended_on(noun: &str, id: &str) -> ApiError {
+    error(
+        "DependencyViolation",
+        format!("The {noun} '{id}' has dependencies and cannot be deleted."),
+    )
 }

@@ -2,13 +2,12 @@
 
 use crate::decode::Bodies;
 use crate::{Credentials, Hosts, Writer};
-use forebay_units::{Stream, Wall};
+use forebay_units::Stream;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How calls are treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manners {
+pub struct ApiOptions {
     /// The account of every caller, twelve digits.
     pub account: String,
     /// The region of a call that names none (only possible without signatures).
@@ -22,19 +21,19 @@ pub struct Manners {
 }
 
 /// Everything the rooms share.
-pub struct Desk {
-    pub(crate) manners: Manners,
+pub struct ApiContext {
+    pub(crate) options: ApiOptions,
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
     ids: Mutex<Stream>,
 }
 
-impl Desk {
-    /// A desk for these callers; `seed` starts the stream of request ids.
-    pub fn new(manners: Manners, credentials: Credentials, writer: Writer, seed: u64) -> Desk {
-        Desk {
-            manners,
+impl ApiContext {
+    /// A context for these callers; `seed` starts the stream of request ids.
+    pub fn new(options: ApiOptions, credentials: Credentials, writer: Writer, seed: u64) -> ApiContext {
+        ApiContext {
+            options,
             credentials,
             writer,
             bodies: Bodies::default(),
@@ -66,10 +65,4 @@ impl Desk {
             low & 0xffff_ffff_ffff
         )
     }
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -1,7 +1,7 @@
 //! Tags by which a load balancer asks for what ALB does not have.
 
-use crate::elbv2::extensions::switch;
-use crate::elbv2::records::Tags;
+use crate::own_tags::switch::switch;
+use crate::records::Tags;
 use core::time::Duration;
 use forebay_model::{BalancerSettings, DesyncMode, PathMode};
 

@@ -1,12 +1,9 @@
 //! Tags by which a target group asks for what ALB does not have. They stay ALB's tags in every other way.
 
-use crate::elbv2::balancer_tags;
-use crate::elbv2::errors::validation;
-use crate::elbv2::own_tags::wrong_name;
-use crate::elbv2::queue_tags::{self, queue_of};
-use crate::elbv2::records::Tags;
+use crate::own_tags::queues::queue_of;
+use crate::own_tags::switch::switch;
+use crate::records::Tags;
 use core::time::Duration;
-use forebay_awswire::ApiError;
 use forebay_model::{Algorithm, GroupSettings};
 use std::sync::Arc;
 
@@ -74,19 +71,8 @@ fn retries(value: &str) -> Option<u8> {
     value.parse().ok().filter(|retries| *retries <= MOST_RETRIES)
 }
 
-pub(crate) fn switch(value: &str) -> Option<bool> {
-    match value {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// Refuses a tag of ours whose name is none or whose value says nothing: better at the call than never noticed.
-pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
-    if let Some(wrong) = wrong_name(key) {
-        return Err(validation(wrong));
-    }
+/// What the value of a tag of ours must be, if it is not.
+pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
     let (good, wanted) = match key {
         ALGORITHM => (
             algorithm(value).is_some(),
@@ -94,20 +80,11 @@ pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
         ),
         SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
         RETRIES => (retries(value).is_some(), "a number from 0 to 5"),
-        PUSH_BACK | FAIL_OPEN_HEADER => (switch(value).is_some(), "'on' or 'off'"),
-        ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
+        PUSH_BACK | FAIL_OPEN_HEADER | ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
         STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
-        _ => match balancer_tags::wanted(key, value).or_else(|| queue_tags::wanted(key, value)) {
-            Some(wanted) => (false, wanted),
-            None => (true, ""),
-        },
+        _ => (true, ""),
     };
-    if good {
-        return Ok(());
-    }
-    Err(validation(format!(
-        "Tag '{key}' value '{value}' must be {wanted}"
-    )))
+    (!good).then_some(wanted)
 }
 
 /// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says
@@ -145,7 +122,7 @@ mod tests {
             ("forebay:target-tls-verify", "anything"),
             ("team", "anything"),
         ] {
-            assert!(check_tag(key, value).is_ok(), "{key}={value}");
+            assert_eq!(wanted(key, value), None, "{key}={value}");
         }
         for (key, value) in [
             // ALB's own are the attribute's business.
@@ -159,8 +136,7 @@ mod tests {
             ("forebay:sticky-load-ceiling", "0.5"),
             ("forebay:sticky-load-ceiling", "NaN"),
         ] {
-            let error = check_tag(key, value).unwrap_err();
-            assert_eq!(error.code, "ValidationError", "{key}={value}");
+            assert!(wanted(key, value).is_some(), "{key}={value}");
         }
     }
 

@@ -1,0 +1,28 @@
+//! ARNs: `arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE`.
+
+use crate::api::context::View;
+
+/// The ARN of a resource.
+pub(crate) fn arn_of(service: &str, region: &str, account: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{region}:{account}:{resource}")
+}
+
+/// The ARN of a resource in the call's region and account.
+pub(crate) fn own_arn(view: &View<'_>, service: &str, resource: &str) -> String {
+    arn_of(service, view.request.region, view.request.account, resource)
+}
+
+/// What an ARN, or what should be one, says.
+pub(crate) struct Parts<'a> {
+    pub(crate) service: Option<&'a str>,
+    pub(crate) resource: Option<&'a str>,
+}
+
+/// The parts of an ARN, as far as they are there.
+pub(crate) fn parts(arn: &str) -> Parts<'_> {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    Parts {
+        service: parts.next(),
+        resource: parts.nth(2),
+    }
+}

@@ -1,0 +1,206 @@
+//! The operation context, in two halves: what an operation sees (`View`), and what one that writes may change (`Tx`).
+
+use crate::ports::Observations;
+use crate::state::{Dialect, State};
+use crate::tables::Region;
+use core::net::IpAddr;
+use core::ops::Deref;
+use forebay_awswire::{ApiError, Service};
+use forebay_units::{Stream, Wall};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// One authenticated operation.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Whose operation.
+    pub service: Service,
+    /// Its name, such as `CreateLoadBalancer`.
+    pub operation: &'a str,
+    /// The region of the signature's scope.
+    pub region: &'a str,
+    /// The account, twelve digits.
+    pub account: &'a str,
+    /// The input, keyed by botocore's member names, constraints already checked.
+    pub input: Value,
+    /// When it arrived.
+    pub now: Wall,
+    /// The caller's access key id.
+    pub caller: &'a str,
+}
+
+/// What an operation sees: the call, what the data plane has observed, the state. Nothing can be changed through it.
+pub(crate) struct View<'a> {
+    /// The call.
+    pub(crate) request: &'a Request<'a>,
+    /// What the data plane has observed.
+    pub(crate) observations: &'a dyn Observations,
+    /// The state.
+    pub(crate) state: State,
+    region: Arc<Region>,
+}
+
+impl<'a> View<'a> {
+    /// What the operation of `request` sees of `state`.
+    pub(crate) fn new(
+        request: &'a Request<'a>,
+        observations: &'a dyn Observations,
+        state: &State,
+    ) -> View<'a> {
+        View {
+            request,
+            observations,
+            state: state.clone(),
+            region: state.region(request.region),
+        }
+    }
+
+    /// The request's region as it now is.
+    pub(crate) fn region(&self) -> &Region {
+        self.state
+            .existing_region(self.request.region)
+            .unwrap_or(&self.region)
+    }
+
+    /// The region that keeps what belongs to no region.
+    pub(crate) fn home(&self) -> Arc<Region> {
+        self.state.region(&self.state.settings().default_region)
+    }
+
+    /// Whose habits answers follow.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.state.settings().dialect
+    }
+
+    /// The input, read into the operation's own words.
+    pub(crate) fn input<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let mut input = self.request.input.clone();
+        if self.request.service == Service::Elbv2 {
+            leave_out_blanks(&mut input);
+            input.get_mut("Matcher").map(leave_out_blanks);
+        }
+        serde_json::from_value(input).map_err(|error| {
+            ApiError::sender("ValidationError", format!("The input cannot be read: {error}"))
+        })
+    }
+}
+
+/// An operation that writes, at work: it sees what it has changed so far. Thrown away if the operation errs.
+pub(crate) struct Tx<'a> {
+    view: View<'a>,
+    /// Random draws for ids.
+    pub(crate) draws: &'a mut Stream,
+    changed: bool,
+}
+
+// Whoever only reads takes a `View`, and is lent that of an operation that writes. There is no way to a `View` that can be changed.
+impl<'a> Deref for Tx<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
+impl<'a> Tx<'a> {
+    /// An operation that sees this and has not changed anything yet.
+    pub(crate) fn new(view: View<'a>, draws: &'a mut Stream) -> Tx<'a> {
+        Tx {
+            view,
+            draws,
+            changed: false,
+        }
+    }
+
+    /// The state that it leaves; none if nothing changed.
+    pub(crate) fn next(self) -> Option<State> {
+        let mut state = self.view.state;
+        self.changed.then(|| {
+            state.grow();
+            state
+        })
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        self.changed = true;
+        &mut self.view.state
+    }
+
+    /// The request's region, to change it.
+    pub(crate) fn region_mut(&mut self) -> &mut Region {
+        self.region_named_mut(self.view.request.region)
+    }
+
+    /// A region, to change it.
+    pub(crate) fn region_named_mut(&mut self, name: &str) -> &mut Region {
+        self.state_mut().region_mut(name)
+    }
+
+    /// The region that keeps what belongs to no region, to change it.
+    pub(crate) fn home_mut(&mut self) -> &mut Region {
+        let home = self.state.settings().default_region.clone();
+        self.region_named_mut(&home)
+    }
+
+    /// Takes a free address of a subnet's part of the pool for `owner`; none if the pool is used up.
+    pub(crate) fn take_address(&mut self, subnet_id: &str, owner: &str) -> Option<IpAddr> {
+        let region = self.request.region;
+        // A region that nobody has written to has its subnets' slices only once it is made.
+        self.region_mut();
+        self.state_mut().take_address(region, subnet_id, owner)
+    }
+
+    /// Gives an address back.
+    pub(crate) fn free_address(&mut self, address: IpAddr) {
+        self.region_mut().addresses.remove(&address.to_string());
+    }
+
+    /// Takes a free slice of the pool for a new subnet; none if the pool is used up.
+    pub(crate) fn take_slice(&mut self, subnet_id: &str) -> Option<u32> {
+        self.state_mut().take_slice(subnet_id)
+    }
+
+    /// Gives a deleted subnet's slice back.
+    pub(crate) fn free_slice(&mut self, slice: u32) {
+        self.state_mut().free_slice(slice);
+    }
+}
+
+/// To Elastic Load Balancing a blank text is one that was not given (Terraform sends `ProtocolVersion=`).
+fn leave_out_blanks(input: &mut Value) {
+    if let Some(members) = input.as_object_mut() {
+        members.retain(|_, member| member.as_str() != Some(""));
+    }
+}
+
+/// What an operation leads to for its caller.
+pub(crate) type Answered = Result<Value, ApiError>;
+
+/// What an operation is in code. One that only reads is given no way to write.
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    Read(fn(&View<'_>) -> Answered),
+    Write(fn(&mut Tx<'_>) -> Answered),
+}
+
+/// An operation that is served.
+pub(crate) struct OperationSpec {
+    pub(crate) name: &'static str,
+    pub(crate) run: Operation,
+}
+
+impl OperationSpec {
+    pub(crate) const fn read(name: &'static str, run: fn(&View<'_>) -> Answered) -> OperationSpec {
+        OperationSpec {
+            name,
+            run: Operation::Read(run),
+        }
+    }
+
+    pub(crate) const fn write(name: &'static str, run: fn(&mut Tx<'_>) -> Answered) -> OperationSpec {
+        OperationSpec {
+            name,
+            run: Operation::Write(run),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Filters of lists: by tags, by values at a place in what is shown, by facts that are not shown.
+
+use crate::records::Tags;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The place of a filter whose values items state.
+const STATED: &str = "=";
+/// The place of a filter that matches nothing.
+pub(crate) const NOWHERE: &str = "";
+
+/// A filter by name, whose values may hold wildcards.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Filter {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+/// One thing that may be listed.
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) value: Value,
+    /// What filters see beyond the value: filter name and value. A name may come more than once.
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Item {
+    pub(crate) fn new(id: &str, value: Value) -> Item {
+        Item {
+            id: id.to_owned(),
+            value,
+            facts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn fact(mut self, name: &'static str, value: impl ToString) -> Item {
+        self.facts.push((name, value.to_string()));
+        self
+    }
+
+    pub(crate) fn facts(mut self, name: &'static str, values: impl IntoIterator<Item = String>) -> Item {
+        self.facts.extend(values.into_iter().map(|value| (name, value)));
+        self
+    }
+
+    fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tags = self.value.get("Tags").or_else(|| self.value.get("TagSet"));
+        // DescribeTags lists tags themselves.
+        let tags = match tags.map(Value::as_array) {
+            Some(tags) => tags.map_or(&[][..], Vec::as_slice),
+            None => core::slice::from_ref(&self.value),
+        };
+        let tags = tags.iter();
+        tags.filter_map(|tag| Some((tag["Key"].as_str()?, tag["Value"].as_str()?)))
+    }
+
+    pub(crate) fn matches(&self, filter: &Filter, places: &BTreeMap<&str, &str>) -> bool {
+        let wanted = |value: &str| {
+            filter
+                .values
+                .iter()
+                .any(|pattern| like(pattern.as_bytes(), value.as_bytes()))
+        };
+        if let Some(key) = filter.name.strip_prefix("tag:") {
+            return self.tags().any(|(name, value)| name == key && wanted(value));
+        }
+        match filter.name.as_str() {
+            "tag-key" => self.tags().any(|(name, _)| wanted(name)),
+            "tag-value" => self.tags().any(|(_, value)| wanted(value)),
+            name => match places.get(name).copied().unwrap_or_default() {
+                NOWHERE => false,
+                STATED => {
+                    let mut facts = self.facts.iter();
+                    facts.any(|(fact, value)| *fact == name && wanted(value))
+                }
+                place => texts(&self.value, place).iter().any(|text| wanted(text)),
+            },
+        }
+    }
+}
+
+/// The texts at a place such as `Placement.Tenancy`; lists are looked through.
+fn texts(value: &Value, place: &str) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(|item| texts(item, place)).collect(),
+        Value::Object(members) => {
+            let (name, rest) = place.split_once('.').unwrap_or((place, ""));
+            members
+                .get(name)
+                .map_or_else(Vec::new, |below| texts(below, rest))
+        }
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        other => vec![other.to_string()],
+    }
+}
+
+/// Whether `text` is like `pattern`, in which `*` stands for any text and `?` for any character. Linear in both, nearly.
+fn like(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    (p, t) = (at + 1, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// A filter by a tag's key, whose values are taken at their word.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct TagFilter {
+    pub(crate) key: Option<String>,
+    values: Vec<String>,
+}
+
+impl TagFilter {
+    /// Whether the key is there, with one of the values if there are any.
+    pub(crate) fn matches(&self, tags: &Tags) -> bool {
+        let value = self.key.as_ref().and_then(|key| tags.get(key));
+        value.is_some_and(|value| self.values.is_empty() || self.values.contains(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::like;
+
+    #[test]
+    fn wildcards() {
+        for (pattern, text, expected) in [
+            ("a*c", "abbc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("ELB app/x/*", "ELB app/x/1", true),
+            ("a*b*c", "aXbYd", false),
+        ] {
+            assert_eq!(
+                like(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+}

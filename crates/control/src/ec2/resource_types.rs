@@ -1,0 +1,21 @@
+//! What the prefix of an id says.
+
+/// Resource types by the prefix of their ids.
+const TYPES: [(&str, &str); 9] = [
+    ("vpc-", "vpc"),
+    ("subnet-", "subnet"),
+    ("sgr-", "security-group-rule"),
+    ("sg-", "security-group"),
+    ("igw-", "internet-gateway"),
+    ("rtb-", "route-table"),
+    ("i-", "instance"),
+    ("acl-", "network-acl"),
+    ("eni-", "network-interface"),
+];
+
+pub(crate) fn resource_type(id: &str) -> Option<&'static str> {
+    TYPES
+        .iter()
+        .find(|(prefix, _)| id.starts_with(prefix))
+        .map(|(_, name)| *name)
+}
