@@ -1,12 +1,13 @@
 //! `cargo xtask check`: what a reviewer would say first.
 
 use crate::run::{self, cargo, output};
-use crate::{deny, docs, floors, tidy};
+use crate::{circles, deny, docs, floors, tidy};
 use anyhow::bail;
 
 fn run_all() -> anyhow::Result<()> {
     run::run(&mut cargo(&["fmt", "--all", "--check"])?)?;
     floors::check()?;
+    circles::check()?;
     tidy::check()?;
     trap()?;
     run::run(&mut cargo(&[

@@ -48,6 +48,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         }
     }
     if found.is_empty() {
+        eprintln!("circles: no files of a crate lead to each other in a ring");
         return Ok(());
     }
     for (start, circle) in &found {
