@@ -13,7 +13,9 @@ use forebay_server::House;
 use forebay_server::UpArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::Ipv4Net;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -67,6 +69,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let dir = tempfile::Builder::new()
         .prefix("forebay-demo-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("cannot make a fresh directory")?;
     let house = House::start(UpArgs {

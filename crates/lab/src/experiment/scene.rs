@@ -10,7 +10,9 @@ use forebay_model::Algorithm;
 use forebay_server::House;
 use forebay_server::UpArgs;
 use ipnet::Ipv4Net;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::sync::watch;
 
@@ -46,6 +48,7 @@ impl Stage {
     pub(crate) fn open(actors: &[Actor]) -> anyhow::Result<Stage> {
         let dir = tempfile::Builder::new()
             .prefix("forebay-experiment-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .context("cannot make a fresh directory")?;
         let over = watch::Sender::new(());
