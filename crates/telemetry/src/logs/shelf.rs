@@ -1,7 +1,7 @@
 //! Where a log file stands and what it is called: ALB's scheme, with the bucket as the first folder.
 
 use super::tally::Log;
-use super::text::{padded, part, utc};
+use super::text::utc;
 use forebay_model::LogPlace;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -43,17 +43,12 @@ impl Shelf {
     pub(super) fn path(&self, slot: i64, random: &str) -> PathBuf {
         let end = (slot + 1) * SLOT_SECONDS;
         let at = utc(end);
-        let number = |width: fn(&mut Vec<u8>, u64), value: u64| {
-            let mut text = Vec::new();
-            width(&mut text, value);
-            String::from_utf8(text).unwrap_or_default()
-        };
         let (year, month, day) = (
-            number(padded::<4>, part(at.year())),
-            number(padded::<2>, part(at.month())),
-            number(padded::<2>, part(at.day())),
+            format!("{:04}", at.year()),
+            format!("{:02}", at.month()),
+            format!("{:02}", at.day()),
         );
-        let time = number(padded::<2>, part(at.hour())) + &number(padded::<2>, part(at.minute()));
+        let time = format!("{:02}{:02}", at.hour(), at.minute());
         let kind = match self.log {
             Log::Access => "",
             Log::Connection => "conn_log_",

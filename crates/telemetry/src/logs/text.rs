@@ -92,7 +92,7 @@ pub(crate) fn utc(second: i64) -> DateTime {
 }
 
 /// A part of a date or a time, which is never negative here.
-pub(crate) fn part(number: impl Into<i64>) -> u64 {
+fn part(number: impl Into<i64>) -> u64 {
     number.into().unsigned_abs()
 }
 
