@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Stand beside an application and hold it to a number of concurrent requests.
 #[derive(Parser, Debug)]
-#[command(name = "forebay-agent", version = forebay_process::version!())]
+#[command(name = "forebay-agent", version = forebay_process::VERSION)]
 struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
     /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`

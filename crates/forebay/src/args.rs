@@ -17,7 +17,7 @@ use forebay_server::UpArgs;
 #[derive(Parser, Debug)]
 #[command(
     name = "forebay",
-    version = forebay_process::version!(),
+    version = forebay_process::VERSION,
     after_help = "\
 Two minutes:
   forebay demo                      a load balancer, three targets and some load, to look at

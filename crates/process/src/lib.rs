@@ -9,10 +9,5 @@ pub mod said;
 
 pub use runtime::runtime;
 
-/// A version, and the profile that a program was built by: figures count of `dist` alone.
-#[macro_export]
-macro_rules! version {
-    () => {
-        concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")")
-    };
-}
+/// The version of all programs, and the profile that they were built by: figures count of `dist` alone.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FOREBAY_PROFILE"), ")");
