@@ -6,7 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use forebay_admission::{Arrival, Gate, Limit, Member, Rules, Verdict};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +63,7 @@ impl Case {
 
 struct Worker<'a> {
     gate: &'a Shared,
-    draws: Stream,
+    rng: Rng,
     held: VecDeque<u64>,
     now: Mono,
 }
@@ -72,7 +72,7 @@ impl<'a> Worker<'a> {
     fn new(gate: &'a Shared, seed: u64) -> Worker<'a> {
         Worker {
             gate,
-            draws: Stream::named(seed, "worker"),
+            rng: Rng::named(seed, "worker"),
             held: VecDeque::new(),
             now: Mono::ZERO,
         }
@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
             prefers: None,
         };
         let mut gate = lock(self.gate);
-        let verdict = gate.arrive(self.now, black_box(&arrival), &mut self.draws, || 7);
+        let verdict = gate.arrive(self.now, black_box(&arrival), &mut self.rng, || 7);
         while let Some(released) = gate.poll(self.now) {
             self.held.extend(released.outcome.ok().map(|slot| slot.key));
         }

@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use forebay_model::*;
-use forebay_node::{Event, Mind, Node, Output, Picture, ProbeResult, ZoneId};
+use forebay_node::{Event, Node, Output, ProbeResult, Snapshot, WorkerState, ZoneId};
 use forebay_routing::{Facts, Headers, Rules};
 use forebay_units::Mono;
 use std::hint::black_box;
@@ -41,8 +41,8 @@ fn group(targets: u16) -> GroupBlueprint {
     }
 }
 
-/// A picture with one group of healthy targets.
-fn picture(targets: u16) -> Arc<Picture> {
+/// A snapshot with one group of healthy targets.
+fn snapshot(targets: u16) -> Arc<Snapshot> {
     let mut node = Node::new(1);
     node.apply(
         Mono::ZERO,
@@ -58,7 +58,7 @@ fn picture(targets: u16) -> Arc<Picture> {
     let mut probed = Vec::new();
     while let Some(output) = node.poll_output() {
         match output {
-            Output::Publish(picture) => latest = Some(picture),
+            Output::Publish(snapshot) => latest = Some(snapshot),
             Output::Probe(order) => probed.push(order.target),
             Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
         }
@@ -73,8 +73,8 @@ fn picture(targets: u16) -> Arc<Picture> {
         );
     }
     while let Some(output) = node.poll_output() {
-        if let Output::Publish(picture) = output {
-            latest = Some(picture);
+        if let Output::Publish(snapshot) = output {
+            latest = Some(snapshot);
         }
     }
     latest.expect("a picture")
@@ -124,9 +124,9 @@ fn rules(count: u16, with_host: bool) -> Rules<String> {
 }
 
 fn decisions(criterion: &mut Criterion) {
-    let picture = picture(1000);
-    let mut mind = Mind::new(0, 1);
-    let group = &picture.groups[0];
+    let snapshot = snapshot(1000);
+    let mut mind = WorkerState::new(0, 1);
+    let group = &snapshot.groups[0];
     assert_eq!(group.eligible(ZoneId(0)).targets.len(), 1000);
     criterion.bench_function("choose among 1000 targets", |bencher| {
         bencher.iter(|| black_box(mind.choose(Mono::ZERO, black_box(group), ZoneId(0), &[])));

@@ -6,7 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use forebay_model::*;
-use forebay_node::{InFlight, Mind, Node, Output, Picture, ZoneId};
+use forebay_node::{InFlight, Node, Output, Snapshot, WorkerState, ZoneId};
 use forebay_units::Mono;
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -52,8 +52,8 @@ fn group(targets: u16, algorithm: Algorithm) -> GroupBlueprint {
     }
 }
 
-/// A node with one group of healthy targets, and its picture.
-fn node(targets: u16, algorithm: Algorithm) -> (Node, Arc<Picture>) {
+/// A node with one group of healthy targets, and its snapshot.
+fn node(targets: u16, algorithm: Algorithm) -> (Node, Arc<Snapshot>) {
     let mut node = Node::new(2);
     let groups = vec![Arc::new(group(targets, algorithm))];
     let blueprint = Blueprint {
@@ -64,8 +64,8 @@ fn node(targets: u16, algorithm: Algorithm) -> (Node, Arc<Picture>) {
     node.apply(Mono::ZERO, &blueprint);
     let mut latest = Arc::default();
     while let Some(output) = node.poll_output() {
-        if let Output::Publish(picture) = output {
-            latest = picture;
+        if let Output::Publish(snapshot) = output {
+            latest = snapshot;
         }
     }
     (node, latest)
@@ -73,33 +73,33 @@ fn node(targets: u16, algorithm: Algorithm) -> (Node, Arc<Picture>) {
 
 /// A worker with requests in flight: each pick ends the oldest.
 struct Worker {
-    mind: Mind,
+    mind: WorkerState,
     flying: VecDeque<InFlight>,
     now: Mono,
 }
 
 impl Worker {
-    fn new(number: usize, picture: &Picture) -> Worker {
+    fn new(number: usize, snapshot: &Snapshot) -> Worker {
         let mut worker = Worker {
-            mind: Mind::new(number, 1),
+            mind: WorkerState::new(number, 1),
             flying: VecDeque::with_capacity(2 * IN_FLIGHT),
             now: Mono::ZERO,
         };
         for _ in 0..IN_FLIGHT {
-            worker.pick(picture);
+            worker.pick(snapshot);
         }
         worker
     }
 
     /// The time of so many picks alone, by the median of batches of 32: as many requests as are picked are ended after each
     /// batch, outside of the measurement, and what else the machine does meanwhile is left out.
-    fn time(&mut self, picture: &Picture, rounds: u64) -> Duration {
+    fn time(&mut self, snapshot: &Snapshot, rounds: u64) -> Duration {
         let batch = IN_FLIGHT as u64 / 2;
         let batches = (0..rounds.div_ceil(batch)).map(|_| {
             let began = Instant::now();
             for _ in 0..batch {
                 self.now = Mono(self.now.0 + 10_000);
-                let group = black_box(&picture.groups[0]);
+                let group = black_box(&snapshot.groups[0]);
                 let slot = self.mind.choose(self.now, group, ZoneId(0), &[]);
                 self.flying.extend(slot);
             }
@@ -111,20 +111,20 @@ impl Worker {
     }
 
     /// The time of so many picks and releases, by the median of batches long enough to hold many turns of two workers.
-    fn both(&mut self, picture: &Picture, rounds: u64) -> Duration {
+    fn both(&mut self, snapshot: &Snapshot, rounds: u64) -> Duration {
         const BATCH: u64 = 1024;
         let batches = (0..rounds.div_ceil(BATCH)).map(|_| {
             let began = Instant::now();
-            (0..BATCH).for_each(|_| self.pick(picture));
+            (0..BATCH).for_each(|_| self.pick(snapshot));
             began.elapsed()
         });
         scaled_median(batches.collect(), BATCH, rounds)
     }
 
     #[inline]
-    fn pick(&mut self, picture: &Picture) {
+    fn pick(&mut self, snapshot: &Snapshot) {
         self.now = Mono(self.now.0 + 10_000);
-        let group = &picture.groups[0];
+        let group = &snapshot.groups[0];
         let slot = self.mind.choose(self.now, black_box(group), ZoneId(0), &[]);
         self.flying.extend(slot);
         if self.flying.len() > IN_FLIGHT {
@@ -144,14 +144,14 @@ fn picks(criterion: &mut Criterion) {
     for algorithm in Algorithm::ALL {
         let mut group = criterion.benchmark_group(algorithm.word());
         for targets in [10_u16, 1_000, 10_000] {
-            let (_node, picture) = node(targets, algorithm);
+            let (_node, snapshot) = node(targets, algorithm);
             assert_eq!(
-                picture.groups[0].eligible(ZoneId(0)).targets.len(),
+                snapshot.groups[0].eligible(ZoneId(0)).targets.len(),
                 usize::from(targets)
             );
-            let mut worker = Worker::new(0, &picture);
+            let mut worker = Worker::new(0, &snapshot);
             group.bench_function(BenchmarkId::from_parameter(targets), |bencher| {
-                bencher.iter_custom(|rounds| worker.time(&picture, rounds));
+                bencher.iter_custom(|rounds| worker.time(&snapshot, rounds));
             });
         }
         group.finish();
@@ -161,42 +161,42 @@ fn picks(criterion: &mut Criterion) {
 /// The time of one worker's picks and releases while another works: without a pause, which no proxy does, and with two
 /// microseconds between picks, which is five times as often as a fast one does.
 fn contended(criterion: &mut Criterion) {
-    let (_node, picture) = node(1_000, Algorithm::LeastOutstandingRequests);
+    let (_node, snapshot) = node(1_000, Algorithm::LeastOutstandingRequests);
     let mut group = criterion.benchmark_group("least_outstanding_requests, two workers");
     group.bench_function("one works", |bencher| {
-        let mut worker = Worker::new(0, &picture);
-        bencher.iter_custom(|rounds| worker.both(&picture, rounds));
+        let mut worker = Worker::new(0, &snapshot);
+        bencher.iter_custom(|rounds| worker.both(&snapshot, rounds));
     });
     for (name, pause) in [
         ("both work", Duration::ZERO),
         ("the other every 2 us", Duration::from_micros(2)),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|rounds| beside(&picture, pause, rounds));
+            bencher.iter_custom(|rounds| beside(&snapshot, pause, rounds));
         });
     }
     group.finish();
 }
 
-fn beside(picture: &Picture, pause: Duration, rounds: u64) -> Duration {
+fn beside(snapshot: &Snapshot, pause: Duration, rounds: u64) -> Duration {
     let (going, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut other = Worker::new(1, picture);
+            let mut other = Worker::new(1, snapshot);
             going.store(true, Ordering::SeqCst);
             while !stop.load(Ordering::Relaxed) {
-                other.pick(picture);
+                other.pick(snapshot);
                 let until = Instant::now() + pause;
                 while !pause.is_zero() && Instant::now() < until {
                     std::hint::spin_loop();
                 }
             }
         });
-        let mut worker = Worker::new(0, picture);
+        let mut worker = Worker::new(0, snapshot);
         while !going.load(Ordering::SeqCst) {
             std::hint::spin_loop();
         }
-        let took = worker.both(picture, rounds);
+        let took = worker.both(snapshot, rounds);
         stop.store(true, Ordering::SeqCst);
         took
     })

@@ -8,7 +8,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use forebay_model::*;
 use forebay_routing::{Facts, Headers, Rules, TransformError, check};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ fn facts(path: &[u8]) -> Facts<'_> {
 
 /// Paths that make expressions look at much: runs of one letter, of few, of all, and with slashes.
 fn texts() -> Vec<Vec<u8>> {
-    let mut stream = Stream::named(1, "texts");
+    let mut stream = Rng::named(1, "texts");
     let mut texts = Vec::new();
     for alphabet in [
         &b"a"[..],
@@ -94,7 +94,7 @@ fn texts() -> Vec<Vec<u8>> {
 }
 
 /// A random expression that repeats something `count` times.
-fn expression(stream: &mut Stream, count: u32) -> String {
+fn expression(stream: &mut Rng, count: u32) -> String {
     let mut pick = |from: &[&str]| from[stream.below(from.len() as u64) as usize].to_owned();
     let atoms = [
         "a",
@@ -139,7 +139,7 @@ fn expression(stream: &mut Stream, count: u32) -> String {
 fn just_taken(name: &str, taken: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for number in 0.. {
-        let of = |count| expression(&mut Stream::named(number, name), count);
+        let of = |count| expression(&mut Rng::named(number, name), count);
         let fits = |count| of(count).len() <= VALUE && taken(&of(count));
         if !fits(1) {
             continue;

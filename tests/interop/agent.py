@@ -19,7 +19,7 @@ import grpc
 
 from agent_end import PROBE, REFUSED, WORK_ID, Agent, Application, Node, field
 from frames import NAME
-from house import BINARY, bound, free_port, get, wait
+from daemon import BINARY, bound, free_port, get, wait
 from http2_wire import ACK, PING, Wire, frame
 
 

@@ -17,7 +17,7 @@ import time
 import grpc
 
 from frames import NAME, certificate
-from house import BINARY, free_port, wait
+from daemon import BINARY, free_port, wait
 
 METHOD = "/forebay.targetcontrol.v1.TargetControl/Channel"
 PROBE = {"User-Agent": "ELB-HealthChecker/2.0"}

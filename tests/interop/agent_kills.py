@@ -13,7 +13,7 @@ import threading
 import time
 
 from agent_end import Agent, Application, Node
-from house import House, bound, free_port, get, wait
+from daemon import Daemon, bound, free_port, get, wait
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 ROUNDS = 12
@@ -22,9 +22,9 @@ ROUNDS = 12
 class Front:
     """A load balancer whose only target stands behind the agent."""
 
-    def __init__(self, house, agent):
-        self.house, self.elb = house, house.client("elbv2")
-        subnets = house.client("ec2").describe_subnets()["Subnets"]
+    def __init__(self, daemon, agent):
+        self.daemon, self.elb = daemon, daemon.client("elbv2")
+        subnets = daemon.client("ec2").describe_subnets()["Subnets"]
         balancer = self.elb.create_load_balancer(Name="kills", Subnets=[subnet["SubnetId"] for subnet in subnets])
         group = self.elb.create_target_group(
             Name="kills", Protocol="HTTP", Port=agent.port, VpcId=subnets[0]["VpcId"], TargetType="ip",
@@ -49,10 +49,10 @@ class Front:
 
     def errors(self):
         """Channels that broke or could not be made, so far."""
-        return self.house.metric("^forebay_target_control_channel_errors_total")
+        return self.daemon.metric("^forebay_target_control_channel_errors_total")
 
     def waiting(self):
-        return self.house.metric("^forebay_surge_queue_length")
+        return self.daemon.metric("^forebay_surge_queue_length")
 
 
 class Later:
@@ -178,20 +178,20 @@ def recalled(agent, front, application):
     whole(agent)
 
 
-def node_dies(agent, house, other, fronts, application):
+def node_dies(agent, daemon, other, fronts, application):
     """A node is killed with idle permits, with a request at work, with requests that wait."""
     first, second = fronts
     took = {}
     whole(agent)
     # Idle permits. The second takes them over.
     assert first.get()[0] == 200
-    house.kill()
+    daemon.kill()
     began = time.monotonic()
     assert second.get()[0] == 200
     took["idle"] = time.monotonic() - began
     bound(took["idle"], 0.2, "seconds until idle permits moved")
     whole(agent)
-    house.start(api=house.api.removeprefix("http://"))
+    daemon.start(api=daemon.api.removeprefix("http://"))
     wait(lambda: agent.metric("channels") == 2, "both are back", 10)
 
     # At work: the slot is busy until the application is done, whoever asked for it.
@@ -200,19 +200,19 @@ def node_dies(agent, house, other, fronts, application):
     wait(lambda: application.now == 1, "a request is at work")
     waits = Later(first, "/")
     wait(lambda: agent.metric("waiting") == 1, "another waits there")
-    house.kill()
+    daemon.kill()
     began = time.monotonic()
     assert second.get()[0] == 200
     took["at work"] = time.monotonic() - began
     waits.result()
     assert application.most == 1, "the limit holds"
     whole(agent)
-    house.start(api=house.api.removeprefix("http://"))
+    daemon.start(api=daemon.api.removeprefix("http://"))
     wait(lambda: agent.metric("channels") == 2, "both are back", 10)
     return took
 
 
-def at_random(agent, house, fronts, application, draws):
+def at_random(agent, daemon, fronts, application, draws):
     """Under load, one of them dies at any moment; afterwards everything is as if nothing had been."""
     stop = threading.Event()
     statuses = collections.Counter()
@@ -239,8 +239,8 @@ def at_random(agent, house, fronts, application, draws):
             time.sleep(draws.uniform(0, 0.5))
             agent.start()
         else:
-            house.kill()
-            house.start(api=house.api.removeprefix("http://"))
+            daemon.kill()
+            daemon.start(api=daemon.api.removeprefix("http://"))
         began = time.monotonic()
         wait(lambda: agent.metric("channels") == 2, "both channels stand", 10)
         slowest = max(slowest, time.monotonic() - began)
@@ -263,18 +263,18 @@ def main():
     draws = random.Random(SEED)
     application = Application()
     try:
-        with Agent(application.address, directory) as agent, House() as house:
-            front = Front(house, agent)
+        with Agent(application.address, directory) as agent, Daemon() as daemon:
+            front = Front(daemon, agent)
             died = agent_dies(agent, front, application)
             recalled(agent, front, application)
-            with House(pool="127.96.0.0/14") as other:
+            with Daemon(pool="127.96.0.0/14") as other:
                 fronts = [front, Front(other, agent)]
-                nodes = node_dies(agent, house, other, fronts, application)
+                nodes = node_dies(agent, daemon, other, fronts, application)
                 agent.ask("POST", "/limit", "2")
                 agent.environment["TARGET_CONTROL_MAX_CONCURRENCY"] = "2"
-                statuses, slowest = at_random(agent, house, fronts, application, draws)
+                statuses, slowest = at_random(agent, daemon, fronts, application, draws)
                 other.stop()
-            house.stop()
+            daemon.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     shown = lambda took: ", ".join(f"{what} {seconds:.2f} s" for what, seconds in took.items())

@@ -8,7 +8,7 @@ import traceback
 
 from boto3_cases import attributes, controller, errors, life, models, persistence, resources, signatures
 from boto3_cases.shop import Shop
-from house import House
+from daemon import Daemon
 
 MODULES = (life, errors, attributes, resources, signatures, controller, models, persistence)
 
@@ -17,8 +17,8 @@ def main():
     cases = {name: case for module in MODULES for name, case in vars(module).items() if name.startswith("test_")}
     chosen = {name: cases[name] for name in sys.argv[1:]} or cases
     failed = []
-    with House(pool="127.84.0.0/14") as house:
-        shop = Shop(house)
+    with Daemon(pool="127.84.0.0/14") as daemon:
+        shop = Shop(daemon)
         for name, case in chosen.items():
             began = time.monotonic()
             try:
@@ -27,11 +27,11 @@ def main():
             except Exception:  # noqa: BLE001: a runner reports whatever a case raises
                 failed.append(name)
                 print(f"  {name} FAILED\n{traceback.format_exc()}", flush=True)
-        if "panicked" in house.stderr():
+        if "panicked" in daemon.stderr():
             failed.append("panic")
-            print(house.stderr()[-4000:])
+            print(daemon.stderr()[-4000:])
         if not failed:
-            house.stop()
+            daemon.stop()
     print(f"boto3: {len(chosen) - len(failed)} passed, {len(failed)} failed {' '.join(failed)}")
     sys.exit(1 if failed else 0)
 

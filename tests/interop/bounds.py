@@ -12,7 +12,7 @@ import grpc
 from collector import Target
 from frames import Secure
 from grpc_suite import Echo, secure_channel, serve
-from house import House, Sample, bound, get, wait
+from daemon import Daemon, Sample, bound, get, wait
 from http2_wire import DATA, END_HEADERS, Wire, frame
 
 GRACE = 5  # seconds that a client may fall behind its least rate
@@ -44,7 +44,7 @@ def trickle(address, head, piece=b"x", pause=0.2):
     raise AssertionError("nothing came")
 
 
-def senders(house, front, echo):
+def senders(daemon, front, echo):
     elb, arn, ip, port = front.elb, front.balancer.arn, front.ip, front.balancer.port
     tag = lambda key, value: elb.add_tags(ResourceArns=[arn], Tags=[{"Key": key, "Value": value}])  # noqa: E731
     for key, value in [("request-head-timeout", "0"), ("request-head-timeout", "soon"), ("minimum-request-rate", "-1"), ("minimum-request-rate", "1k")]:
@@ -153,16 +153,16 @@ def ceiling():
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     target = Target(stuck)
-    with House(workers=2, max_buffer_memory="16M") as house, Sample("free") as sample:
-        front = Secure(house, name="bounds")
+    with Daemon(workers=2, max_buffer_memory="16M") as daemon, Sample("free") as sample:
+        front = Secure(daemon, name="bounds")
         front.balancer.register(target)
         front.balancer.wait_healthy(target)
         address = front.balancer.nodes[0], front.balancer.port
         # One on each worker.
         keepers = [Kept(address) for _ in range(8)]
         assert [kept.get() for kept in keepers] == [200] * 8
-        open_now = lambda: int(house.metric(r"^forebay_active_connections\b"))  # noqa: E731
-        before = house.memory_kib() * 1024
+        open_now = lambda: int(daemon.metric(r"^forebay_active_connections\b"))  # noqa: E731
+        before = daemon.memory_kib() * 1024
         for turn in range(2):
             began = time.monotonic()
             streams, told, closed = uploads(address, UPLOADS), 0, 0
@@ -174,19 +174,19 @@ def ceiling():
                 return open_now() == len(streams) + len(keepers)
 
             wait(settled, "whoever is not refused is under way", 60)
-            took, peak = time.monotonic() - began, house.memory_kib() * 1024
+            took, peak = time.monotonic() - began, daemon.memory_kib() * 1024
             most = before + CEILING + SLACK + UPLOADS * PER_CONNECTION
             print(f"  {UPLOADS} slow uploads in {took:.1f} s: {len(streams)} under way, {told} told 503, {closed} closed; "
                   f"memory {before >> 20} -> {peak >> 20} MiB, bound {most >> 20}")
             assert peak < most and len(streams) > 100 and told > UPLOADS / 2 and closed <= UPLOADS / 20, (told, closed, len(streams))
-            count = house.metric(r"^forebay_memory_refusals_total")
+            count = daemon.metric(r"^forebay_memory_refusals_total")
             assert count >= told
             # Connections stay; whoever asks now is told at once.
             began = time.monotonic()
             assert [kept.get() for kept in keepers] == [503] * len(keepers)
             bound(time.monotonic() - began, 2, "seconds until all were told")
             # Requests are counted when their answers are out.
-            wait(lambda: house.metric(r"^forebay_memory_refusals_total") == count + len(keepers), "each refusal is counted", 10)
+            wait(lambda: daemon.metric(r"^forebay_memory_refusals_total") == count + len(keepers), "each refusal is counted", 10)
             with Wire(front) as wire:
                 wire.request(1)
                 assert wire.verdict(1) in ("status 503", "stream REFUSED_STREAM")
@@ -194,28 +194,28 @@ def ceiling():
                 stream.close()
             wait(lambda: open_now() == len(keepers), "the uploads are gone", 20)
             wait(lambda: [kept.get() for kept in keepers] == [200] * len(keepers), "all is well", 20)
-            wait(lambda: house.metric(r"^forebay_target_in_flight\b") == 0, "nothing is in flight", 10)
+            wait(lambda: daemon.metric(r"^forebay_target_in_flight\b") == 0, "nothing is in flight", 10)
             with Wire(front) as wire:
                 wire.request(1)
                 assert wire.verdict(1) == "status 200"
         front.balancer.register(sample)
         assert get(*address)[0] == 200
-        assert "panicked" not in house.stderr()
-        house.stop()
+        assert "panicked" not in daemon.stderr()
+        daemon.stop()
 
 
 def main():
-    with House(workers=2) as house, Sample("plain") as sample:
-        front = Secure(house, name="bounds")
+    with Daemon(workers=2) as daemon, Sample("plain") as sample:
+        front = Secure(daemon, name="bounds")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)
         echo = Echo()
         server, port = serve(echo)
         front.group("GRPC", "/test.Echo/*", [("127.0.0.1", port)], Matcher={"GrpcCode": "12"})
-        senders(house, front, echo)
+        senders(daemon, front, echo)
         server.stop(0)
-        assert "panicked" not in house.stderr()
-        house.stop()
+        assert "panicked" not in daemon.stderr()
+        daemon.stop()
     ceiling()
     print("bounds passed")
 

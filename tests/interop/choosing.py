@@ -6,7 +6,7 @@ import collections
 import math
 import time
 
-from house import Balancer, House, Sample, get, wait
+from daemon import Balancer, Daemon, Sample, get, wait
 from load import Rate
 
 BAD = "five"
@@ -81,7 +81,7 @@ def run(load, work):
     return asyncio.run(both())
 
 
-def black_hole(house, balancer, samples):
+def black_hole(daemon, balancer, samples):
     """Every algorithm: a target that fails at once gets no more than 1.2 of its share, no healthy one more than 1.3."""
     elb, group = balancer.elb, balancer.group
     bad = next(sample for sample in samples if sample.name == BAD)
@@ -112,7 +112,7 @@ def black_hole(house, balancer, samples):
     assert wait(lambda: anomalies(balancer)[bad.address] == ("anomalous", "no"), "it is known as anomalous", 20)
 
 
-def mitigation(house, balancer, samples):
+def mitigation(daemon, balancer, samples):
     """weighted_random with mitigation: at most 0.2 of its share within 15 s, all of it within 60 s of its recovery."""
     elb, group = balancer.elb, balancer.group
     bad = next(sample for sample in samples if sample.name == BAD)
@@ -151,11 +151,11 @@ def mitigation(house, balancer, samples):
     # Four that take over the fifth's have 1.22 each: so many requests that the lot does not make it 1.3.
     assert max(share for name, share in during.items() if name != BAD) <= 1.3, during
     assert 0.8 <= after[BAD] <= 1.2, after
-    assert house.metric(r"forebay_\w*mitigat") >= 0
+    assert daemon.metric(r"forebay_\w*mitigat") >= 0
     attributes(elb, group, {"load_balancing.algorithm.anomaly_mitigation": "off", "load_balancing.algorithm.type": "round_robin"})
 
 
-def retries(house, balancer, samples):
+def retries(daemon, balancer, samples):
     """GETs of a failing target are answered by another; POSTs are not sent twice; push-back says otherwise."""
     elb, group = balancer.elb, balancer.group
     bad = next(sample for sample in samples if sample.name == BAD)
@@ -170,9 +170,9 @@ def retries(house, balancer, samples):
     # 500 is an answer and goes on; what a gateway would say is tried elsewhere.
     assert statuses()[500] == 4
     failed = r'retries_total\{.*cause="Failed"'
-    before = house.metric(failed)
+    before = daemon.metric(failed)
     assert statuses("/?status=503") == {503: 20}
-    tried = house.metric(failed) - before
+    tried = daemon.metric(failed) - before
     # Ten to begin with, and a fifth of the requests: the budget ends it.
     assert 10 <= tried <= 2 * 20, tried
     untag(elb, group, "retries")
@@ -180,7 +180,7 @@ def retries(house, balancer, samples):
     print("  retries: 503 is tried elsewhere, 500 goes on")
 
 
-def slow_start(house, balancer, samples):
+def slow_start(daemon, balancer, samples):
     """A new target under least outstanding requests: no burst with the tag; without it ALB's flood."""
     elb, group = balancer.elb, balancer.group
     attributes(elb, group, {"load_balancing.algorithm.type": "least_outstanding_requests"})
@@ -210,7 +210,7 @@ def slow_start(house, balancer, samples):
     attributes(elb, group, {"load_balancing.algorithm.type": "round_robin"})
 
 
-def fail_open(house, balancer, samples):
+def fail_open(daemon, balancer, samples):
     elb, group = balancer.elb, balancer.group
     node, port = balancer.nodes[0], balancer.port
     minimum = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count"
@@ -218,12 +218,12 @@ def fail_open(house, balancer, samples):
     header = "X-Forebay-Fail-Open"
     assert header not in get(node, port)[1]
     state = r"healthy_state_%s\{.*zone=\"all\""
-    assert house.metric(state % "dns") == 1 and house.metric(state % "routing") == 1
+    assert daemon.metric(state % "dns") == 1 and daemon.metric(state % "routing") == 1
     attributes(elb, group, {minimum: "6", dns: "6"})
-    assert house.metric(state % "dns") == 0 and house.metric(state % "routing") == 0
-    before = house.metric(r"fail_open_requests")
+    assert daemon.metric(state % "dns") == 0 and daemon.metric(state % "routing") == 0
+    before = daemon.metric(r"fail_open_requests")
     assert header not in get(node, port)[1], "only when asked for"
-    assert house.metric(r"fail_open_requests") == before + 1
+    assert daemon.metric(r"fail_open_requests") == before + 1
     tags(elb, group, fail_open_header="on")
     assert get(node, port)[1].get(header) == "below-minimum-count"
     attributes(elb, group, {minimum: "1", dns: "1"})
@@ -231,8 +231,8 @@ def fail_open(house, balancer, samples):
     print("  fail-open: counted, and told in a header when asked for")
 
 
-def weighted(house, samples):
-    balancer = Balancer(house, name="weighted")
+def weighted(daemon, samples):
+    balancer = Balancer(daemon, name="weighted")
     elb = balancer.elb
     vpc = elb.describe_target_groups(TargetGroupArns=[balancer.group])["TargetGroups"][0]["VpcId"]
     groups = [balancer.group]
@@ -261,23 +261,23 @@ def weighted(house, samples):
 
 
 def main():
-    with House(pool="127.120.0.0/14", workers=1) as house:
+    with Daemon(pool="127.120.0.0/14", workers=1) as daemon:
         samples = [Sample(name, delay=20, spare_probes=True) for name in ("one", "two", "three", "four", BAD)]
         try:
-            balancer = Balancer(house, name="choosing")
+            balancer = Balancer(daemon, name="choosing")
             balancer.register(*samples)
             balancer.wait_healthy(*samples)
             print("a target that fails at once, among five:")
-            black_hole(house, balancer, samples)
-            mitigation(house, balancer, samples)
-            retries(house, balancer, samples)
-            slow_start(house, balancer, samples)
-            fail_open(house, balancer, samples)
-            weighted(house, samples)
+            black_hole(daemon, balancer, samples)
+            mitigation(daemon, balancer, samples)
+            retries(daemon, balancer, samples)
+            slow_start(daemon, balancer, samples)
+            fail_open(daemon, balancer, samples)
+            weighted(daemon, samples)
         finally:
             for sample in samples:
                 sample.kill()
-        house.stop()
+        daemon.stop()
     print("choosing: good")
 
 

@@ -7,15 +7,15 @@ import threading
 import time
 
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, HTTPClientError
-from house import Balancer, House, Sample, get
+from daemon import Balancer, Daemon, Sample, get
 
 ROUNDS = int(os.environ.get("FOREBAY_CRASH_ROUNDS", "20"))
 WRITES = 1000
 
 
-def write_until_dead(house, vpc, acknowledged, deleted, number):
+def write_until_dead(daemon, vpc, acknowledged, deleted, number):
     """Makes target groups with a tag and an attribute, deletes some; notes what was acknowledged."""
-    elb = house.client("elbv2")
+    elb = daemon.client("elbv2")
     for index in range(WRITES // 4):
         name = f"t{number}-{index}-{random.getrandbits(20):x}"
         try:
@@ -38,8 +38,8 @@ def write_until_dead(house, vpc, acknowledged, deleted, number):
             return  # it was killed meanwhile
 
 
-def check(house, acknowledged, deleted):
-    elb = house.client("elbv2")
+def check(daemon, acknowledged, deleted):
+    elb = daemon.client("elbv2")
     groups = {}
     for page in elb.get_paginator("describe_target_groups").paginate():
         groups.update((group["TargetGroupArn"], group) for group in page["TargetGroups"])
@@ -69,37 +69,37 @@ def main():
     # Quotas bound what one store holds, so each few rounds begin afresh.
     with Sample("steady", listen="127.0.0.1:0") as sample:
         acknowledged, deleted = {}, set()
-        house = House(pool="127.128.0.0/14")
-        with house:
-            vpc = house.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
-            balancer = Balancer(house, name="crash")
+        daemon = Daemon(pool="127.128.0.0/14")
+        with daemon:
+            vpc = daemon.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
+            balancer = Balancer(daemon, name="crash")
             balancer.register(sample)
             balancer.wait_healthy(sample)
             for number in range(ROUNDS):
                 writers = [
-                    threading.Thread(target=write_until_dead, args=(house, vpc, acknowledged, deleted, f"{number}-{w}"))
+                    threading.Thread(target=write_until_dead, args=(daemon, vpc, acknowledged, deleted, f"{number}-{w}"))
                     for w in range(4)
                 ]
                 for writer in writers:
                     writer.start()
                 # Not a wait for something: the random moment itself.
                 time.sleep(random.uniform(0.05, 1.5))
-                house.kill()
+                daemon.kill()
                 for writer in writers:
                     writer.join()
-                house.start()
+                daemon.start()
                 # Traffic flows before any API call.
                 for node in balancer.nodes:
                     status, headers, _ = get(node, balancer.port)
                     assert (status, headers["x-target"]) == (200, "steady"), (status, headers)
-                check(house, acknowledged, deleted)
+                check(daemon, acknowledged, deleted)
                 print(f"round {number + 1}: {len(acknowledged)} groups kept, {len(deleted)} deleted, all as acknowledged")
                 if len(acknowledged) > 400:
-                    elb = house.client("elbv2")
+                    elb = daemon.client("elbv2")
                     for arn in list(acknowledged):
                         elb.delete_target_group(TargetGroupArn=arn)
                         deleted.add(acknowledged.pop(arn)["name"])
-            house.stop()
+            daemon.stop()
     print("crash: good")
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from collector import Collector, Target, fields, read_head
-from house import Balancer, House, wait
+from daemon import Balancer, Daemon, wait
 
 FOLDER = pathlib.Path(__file__).parent / "desync"
 HOST = b"Host: desync.example\r\n"
@@ -127,8 +127,8 @@ def main():
     collector = Collector(pathlib.Path(folder.name) / "collector")
     target = Target()
     failures, counts = [], collections.Counter()
-    with House(workers=1, live_log=f"unix:{collector.path}") as house:
-        balancer = Balancer(house, name="desync")
+    with Daemon(workers=1, live_log=f"unix:{collector.path}") as daemon:
+        balancer = Balancer(daemon, name="desync")
         balancer.register(target)
         balancer.wait_healthy(target)
         for mode in ["monitor", "defensive", "strictest"]:
@@ -137,7 +137,7 @@ def main():
                 Attributes=[{"Key": "routing.http.desync_mitigation_mode", "Value": mode}],
             )
             failures += check(mode, vectors, exceptions, balancer, target, collector, counts)
-        house.stop()
+        daemon.stop()
     for failure in failures:
         print(failure)
     print(dict(counts))

@@ -5,7 +5,7 @@ import asyncio
 import os
 import time
 
-from house import Balancer, House, Sample
+from daemon import Balancer, Daemon, Sample
 from load import Rate
 
 ROUNDS = int(os.environ.get("FOREBAY_DRAIN_ROUNDS", "20"))
@@ -42,7 +42,7 @@ async def deregistrations(balancer, samples):
     assert not load.failures, load.failures[:5]
 
 
-async def killed(house, balancer, samples):
+async def killed(daemon, balancer, samples):
     load = Rate(balancer.nodes, balancer.port, 500)
     running = asyncio.ensure_future(load.run())
     await until(lambda: min(load.outcomes[s.name] for s in samples) > 50, "load flows to all")
@@ -65,18 +65,18 @@ async def killed(house, balancer, samples):
 
 
 def main():
-    with House(pool="127.136.0.0/14") as house:
+    with Daemon(pool="127.136.0.0/14") as daemon:
         samples = [Sample(name, delay=50) for name in ("one", "two", "three")]
         try:
-            balancer = Balancer(house, name="drain", delay=30)
+            balancer = Balancer(daemon, name="drain", delay=30)
             balancer.register(*samples)
             balancer.wait_healthy(*samples)
             asyncio.run(deregistrations(balancer, samples))
-            asyncio.run(killed(house, balancer, samples))
+            asyncio.run(killed(daemon, balancer, samples))
         finally:
             for sample in samples:
                 sample.kill()
-        house.stop()
+        daemon.stop()
     print("drain: good")
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from house import BINARY
+from daemon import BINARY
 
 FULL = "--full" in sys.argv
 SECONDS = "20" if FULL else "5"

@@ -1,4 +1,4 @@
-"""A house with an HTTPS listener, for suites that speak HTTP/2, gRPC or WebSockets through it."""
+"""A daemon with an HTTPS listener, for suites that speak HTTP/2, gRPC or WebSockets through it."""
 
 import datetime
 
@@ -6,8 +6,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import house
-from house import Balancer, wait
+import daemon
+from daemon import Balancer, wait
 
 NAME = "a.test"
 
@@ -32,12 +32,12 @@ class Secure:
     """A load balancer with an HTTPS listener that forwards to the balancer's own group (HTTP/1.1), and more groups."""
 
     def __init__(self, running, **options):
-        self.house = running
+        self.daemon = running
         self.balancer = Balancer(running, **options)
         self.elb = self.balancer.elb
         self.pem, key = certificate()
         arn = running.client("acm").import_certificate(Certificate=self.pem, PrivateKey=key)["CertificateArn"]
-        self.port = house.free_port()
+        self.port = daemon.free_port()
         made = self.elb.create_listener(
             LoadBalancerArn=self.balancer.arn, Protocol="HTTPS", Port=self.port, Certificates=[{"CertificateArn": arn}],
             SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
@@ -49,7 +49,7 @@ class Secure:
 
     def group(self, version, path_pattern, targets, protocol="HTTP", **health):
         """A group of this protocol version, behind a path, with these (ip, port) targets in service."""
-        vpc = self.house.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+        vpc = self.daemon.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
         name = f"{version.lower()}-{self.priority}"
         arn = self.elb.create_target_group(
             Name=name, Protocol=protocol, ProtocolVersion=version, Port=80, VpcId=vpc, TargetType="ip",

@@ -17,7 +17,7 @@ import h2.connection
 import h2.events
 
 from frames import NAME, Secure
-from house import House, Sample, free_port, wait
+from daemon import Daemon, Sample, free_port, wait
 
 CALLS = 1_000
 POLICY = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": {
@@ -183,7 +183,7 @@ def thousand(front, trouble):
 
 
 def main():
-    with House(pool="127.172.0.0/15", workers=2) as running, Sample("plain") as sample:
+    with Daemon(pool="127.172.0.0/15", workers=2) as running, Sample("plain") as sample:
         front = Secure(running, name="retries")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)

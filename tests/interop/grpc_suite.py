@@ -12,7 +12,7 @@ from concurrent import futures
 import grpc
 
 from frames import NAME, Secure, certificate
-from house import House, Sample, free_port, wait
+from daemon import Daemon, Sample, free_port, wait
 
 SERVICE = "/test.Echo/"
 
@@ -236,7 +236,7 @@ def mismatches(front):
 
 
 def main():
-    with House(pool="127.140.0.0/14", workers=2) as running, Sample("plain") as sample:
+    with Daemon(pool="127.140.0.0/14", workers=2) as running, Sample("plain") as sample:
         front = Secure(running, name="grpc")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)

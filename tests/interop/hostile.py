@@ -29,7 +29,7 @@ import botocore.credentials
 
 from agent_end import METHOD, Agent, Application, Node, field
 from frames import certificate
-from house import REGION, Balancer, House, Sample, bound, read_keys, wait
+from daemon import REGION, Balancer, Daemon, Sample, bound, read_keys, wait
 from http2_wire import ACK, CONTEXT, DATA, END_HEADERS, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, Wire, frame
 
 SECONDS = 3
@@ -145,19 +145,19 @@ def grows(memory_kib, seconds, before):
 
 def agents(directory, seconds):
     """A balancer with a target whose agent means ill, while another target's channel stands."""
-    with House(pool="127.120.0.0/14", workers=1) as house:
-        front = Balancer(house)
+    with Daemon(pool="127.120.0.0/14", workers=1) as daemon:
+        front = Balancer(daemon)
         hostile = HostileAgent("127.0.0.1", directory)
-        ec2 = house.client("ec2")
+        ec2 = daemon.client("ec2")
         made = front.elb.create_target_group(
             Name="hostile", Protocol="HTTP", Port=80, VpcId=ec2.describe_vpcs()["Vpcs"][0]["VpcId"], TargetType="ip",
             TargetControlPort=hostile.port, HealthCheckEnabled=True)
         group = made["TargetGroups"][0]["TargetGroupArn"]
         front.elb.modify_listener(ListenerArn=front.listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
-        before = house.memory_kib()
+        before = daemon.memory_kib()
         front.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "127.0.0.1", "Port": 9}])
-        grew = grows(house.memory_kib, seconds, before)
-        said = house.stderr()
+        grew = grows(daemon.memory_kib, seconds, before)
+        said = daemon.stderr()
         lines = said.count("no control channel")
         assert hostile.channels > 1, "the channel was never given up"
         assert "panicked" not in said, said
@@ -296,11 +296,11 @@ class Crowd:
         self.selector.close()
 
 
-def endless(house, length):
+def endless(daemon, length):
     """A call whose signature is its own, less the last byte of its body."""
-    host = house.api.removeprefix("http://")
-    request = botocore.awsrequest.AWSRequest("POST", house.api + "/", {"Host": host}, b"a" * length)
-    keys = botocore.credentials.Credentials(*read_keys(house.directory / "credentials", "default"))
+    host = daemon.api.removeprefix("http://")
+    request = botocore.awsrequest.AWSRequest("POST", daemon.api + "/", {"Host": host}, b"a" * length)
+    keys = botocore.credentials.Credentials(*read_keys(daemon.directory / "credentials", "default"))
     botocore.auth.SigV4Auth(keys, "elasticloadbalancing", REGION).add_auth(request)
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     return f"POST / HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n".encode() + b"a" * (length - 1)
@@ -310,12 +310,12 @@ def calls(directory, seconds):
     """The API with connections that say nothing, and with calls whose bodies never end; then signed calls beside them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
-    with House(pool="127.120.0.0/14", workers=1) as house:
-        host, port = house.api.removeprefix("http://").split(":")
-        elb = house.client("elbv2")
+    with Daemon(pool="127.120.0.0/14", workers=1) as daemon:
+        host, port = daemon.api.removeprefix("http://").split(":")
+        elb = daemon.client("elbv2")
         elb.describe_load_balancers()
-        before, most, slowest, made = house.memory_kib(), 0, 0.0, 0
-        crowds = [Crowd((host, int(port)), SILENT, b""), Crowd((host, int(port)), 1000, endless(house, 1 << 20))]
+        before, most, slowest, made = daemon.memory_kib(), 0, 0.0, 0
+        crowds = [Crowd((host, int(port)), SILENT, b""), Crowd((host, int(port)), 1000, endless(daemon, 1 << 20))]
 
         def crowd_in():
             while True:
@@ -328,22 +328,22 @@ def calls(directory, seconds):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # A client of its own: whoever comes anew is served.
-            elb = house.client("elbv2")
+            elb = daemon.client("elbv2")
             began = time.monotonic()
             elb.describe_load_balancers()
             slowest, made = max(slowest, time.monotonic() - began), made + 1
-            most = max(most, house.memory_kib() - before)
+            most = max(most, daemon.memory_kib() - before)
         process.kill()
         process.join(20)
         came = [crowd.came.value for crowd in crowds]
         # Those of the admin address cost nobody its figures.
-        admin = Crowd(tuple((house.admin.removeprefix("http://").split(":")[0], int(house.admin.rsplit(":", 1)[1]))), 500, b"")
+        admin = Crowd(tuple((daemon.admin.removeprefix("http://").split(":")[0], int(daemon.admin.rsplit(":", 1)[1]))), 500, b"")
         began = time.monotonic()
-        house.metric("forebay_requests_total")
+        daemon.metric("forebay_requests_total")
         scraped = time.monotonic() - began
         for crowd in [*crowds, admin]:
             crowd.close()
-        assert "panicked" not in house.stderr()
+        assert "panicked" not in daemon.stderr()
     bound(slowest, 1, "seconds that a signed call took beside silent and endless ones", 4)
     bound(scraped, 1, "seconds that a scrape took beside silent connections", 4)
     bound(most, 64 * 1024, "KiB that silent and endless calls cost", 2)
@@ -352,7 +352,7 @@ def calls(directory, seconds):
         f"+ {most} KiB; a scrape beside 500 silent ones {scraped * 1000:.0f} ms")
 
 
-class Unread(House):
+class Unread(Daemon):
     """Its standard error is a pipe that nobody reads."""
 
     def open_log(self, path):
@@ -364,8 +364,8 @@ class Unread(House):
 def log(directory, seconds):
     """A log that nobody reads, and much to log: traffic, calls and the end go on."""
     # Each request has its line; and libraries speak when they are asked to.
-    with Unread(pool="127.120.0.0/14", workers=1, log="debug,hyper=trace") as house, Sample("a") as sample:
-        front = Balancer(house)
+    with Unread(pool="127.120.0.0/14", workers=1, log="debug,hyper=trace") as daemon, Sample("a") as sample:
+        front = Balancer(daemon)
         front.register(sample)
         front.wait_healthy(sample)
         deadline = time.monotonic() + seconds
@@ -389,9 +389,9 @@ def log(directory, seconds):
                 front.elb.describe_load_balancers()
                 time.sleep(0.05)
         figures = [client.result() for client in clients]
-        dropped = wait(lambda: house.metric("forebay_process_log_lines_dropped_total"), "lines are dropped and counted")
+        dropped = wait(lambda: daemon.metric("forebay_process_log_lines_dropped_total"), "lines are dropped and counted")
         began = time.monotonic()
-        house.stop()
+        daemon.stop()
         ended = time.monotonic() - began
     slowest, made = max(figure[0] for figure in figures), sum(figure[1] for figure in figures)
     bound(slowest, 1, "seconds that a request took beside a log that nobody reads")

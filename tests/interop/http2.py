@@ -7,7 +7,7 @@ import threading
 import time
 
 from frames import Secure
-from house import House, Sample, wait
+from daemon import Daemon, Sample, wait
 from http2_wire import *
 
 # As `http2.py 100000` the floods are as large as Forebay's bounds speak of.
@@ -583,7 +583,7 @@ def goaway_after_10_000(front):
 
 
 def main():
-    with House(workers=2) as running, Sample("http2") as sample:
+    with Daemon(workers=2) as running, Sample("http2") as sample:
         front = Secure(running, name="http2")
         front.balancer.register(sample)
         front.balancer.wait_healthy(sample)

@@ -16,7 +16,7 @@ import threading
 import time
 
 from collector import Collector, Target, fields, read_head
-from house import STRICT, Balancer, House, free_port, wait
+from daemon import STRICT, Balancer, Daemon, free_port, wait
 from logs_cases import cases, get
 from logs_secure import check_secure
 
@@ -113,11 +113,11 @@ def blackhole():
 class Stage:
     """The load balancer that all cases go to."""
 
-    def __init__(self, house):
-        self.house = house
-        self.balancer = balancer = Balancer(house, name="logs")
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.balancer = balancer = Balancer(daemon, name="logs")
         self.elb = balancer.elb
-        self.vpc = house.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
+        self.vpc = daemon.client("ec2").describe_subnets()["Subnets"][0]["VpcId"]
         self.target = Target(answer)
         self.dead = free_port()
         self.full, self.held = blackhole()
@@ -374,19 +374,19 @@ def check_health(stage, collector):
     return failures
 
 
-def read_files(house, kind):
+def read_files(daemon, kind):
     """Lines of all files of a kind, and their names below the folder of buckets."""
     lines, names = [], []
-    for path in sorted((house.directory / "logs").rglob("*.log.gz")):
+    for path in sorted((daemon.directory / "logs").rglob("*.log.gz")):
         prefix = {"conn": "conn_log_", "health": "health_check_log_"}.get(kind, "0")
         if path.name.startswith(prefix):
-            names.append(str(path.relative_to(house.directory / "logs")))
+            names.append(str(path.relative_to(daemon.directory / "logs")))
             with gzip.open(path, "rt", encoding="ascii", newline="\n") as file:
                 lines += file.readlines()
     return lines, names
 
 
-def check_files(stage, house, collector):
+def check_files(stage, daemon, collector):
     """Files hold the very lines that were passed on live, under ALB's names."""
     failures = []
     account, region = "000000000000", "local-1"
@@ -398,7 +398,7 @@ def check_files(stage, house, collector):
         "health": (f"^other-bucket/{middle}health_check_log_{end}", lambda line: len(fields(line)) == 8),
     }
     for kind, (pattern, belongs) in kinds.items():
-        lines, names = read_files(house, kind)
+        lines, names = read_files(daemon, kind)
         live = [line for line in collector.lines if belongs(line)]
         if kind == "health":
             # Probes are passed on live from the start, and to files only since the attribute was set.
@@ -434,8 +434,8 @@ def check_load(folder):
     stuck = socket.socket(socket.AF_UNIX)
     stuck.bind(str(path))
     stuck.listen(1)
-    with House(pool="127.68.0.0/14", workers=2, live_log=f"unix:{path}") as house:
-        balancer = Balancer(house, name="load")
+    with Daemon(pool="127.68.0.0/14", workers=2, live_log=f"unix:{path}") as daemon:
+        balancer = Balancer(daemon, name="load")
         fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "load", "ContentType": "text/plain"}}
         balancer.elb.modify_listener(ListenerArn=balancer.listener, DefaultActions=[fixed])
         balancer.elb.modify_load_balancer_attributes(
@@ -451,14 +451,14 @@ def check_load(folder):
             thread.join()
         seconds = time.monotonic() - began
         requests = sum(done)
-        made = house.metric(r"^forebay_requests_total\{")
-        total = lambda name, sink: house.metric(rf'^forebay_log_lines{name}_total\{{log="access",sink="{sink}"\}}')
+        made = daemon.metric(r"^forebay_requests_total\{")
+        total = lambda name, sink: daemon.metric(rf'^forebay_log_lines{name}_total\{{log="access",sink="{sink}"\}}')
         for sink in ["file", "live"]:
             wait(lambda: total("", sink) + total("_dropped", sink) == requests, f"all lines of {sink} are written or counted", 30)
         lost = {sink: int(total("_dropped", sink)) for sink in ["file", "live"]}
         written = int(total("", "file"))
-        house.stop()
-        lines, _ = read_files(house, "access")
+        daemon.stop()
+        lines, _ = read_files(daemon, "access")
         print(f"load: {requests} requests in {seconds:.1f} s, lost {lost}, {len(lines)} lines in files")
         if made != requests or len(lines) != written or lost["live"] == 0:
             failures.append(f"load: {requests} answers, {made} requests, {written} lines written, {len(lines)} in files, lost {lost}")
@@ -470,9 +470,9 @@ def check_load(folder):
 
 def check_trouble():
     """A folder that can't be made: one warning, counted lines, and requests go on."""
-    with House(pool="127.68.0.0/14", workers=1) as house:
-        (house.directory / "logs").write_text("not a folder")
-        balancer = Balancer(house, name="trouble")
+    with Daemon(pool="127.68.0.0/14", workers=1) as daemon:
+        (daemon.directory / "logs").write_text("not a folder")
+        balancer = Balancer(daemon, name="trouble")
         balancer.elb.modify_load_balancer_attributes(
             LoadBalancerArn=balancer.arn,
             Attributes=[{"Key": "access_logs.s3.enabled", "Value": "true"}, {"Key": "access_logs.s3.bucket", "Value": "b"}],
@@ -483,31 +483,31 @@ def check_trouble():
             assert connection.getresponse().status == 503
             connection.close()
             time.sleep(0.1)
-        wait(lambda: house.metric(r'^forebay_log_lines_dropped_total\{log="access",sink="file"\}') == 20, "20 lines are counted", 10)
-        warnings = house.stderr().count("log lines are lost")
-        house.stop()
-        return [] if warnings == 1 else [f"trouble: {warnings} warnings: {house.stderr()}"]
+        wait(lambda: daemon.metric(r'^forebay_log_lines_dropped_total\{log="access",sink="file"\}') == 20, "20 lines are counted", 10)
+        warnings = daemon.stderr().count("log lines are lost")
+        daemon.stop()
+        return [] if warnings == 1 else [f"trouble: {warnings} warnings: {daemon.stderr()}"]
 
 
 def main():
     folder = tempfile.TemporaryDirectory(prefix="forebay-logs-")
     collector = Collector(pathlib.Path(folder.name) / "collector")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection", "health"])
-    with House(pool="127.72.0.0/14", workers=2, live_log=sinks) as house:
-        stage = Stage(house)
+    with Daemon(pool="127.72.0.0/14", workers=2, live_log=sinks) as daemon:
+        stage = Stage(daemon)
         collector.wait(lambda line: f"{stage.target.address} logs PASS" in line)
         failures, connections, count = run_cases(stage, collector)
         failures += check_connections(stage, collector, connections, count)
         failures += check_keep_alive(stage, collector)
         failures += check_health(stage, collector)
-        house.stop()
-        failures += check_files(stage, house, collector)
+        daemon.stop()
+        failures += check_files(stage, daemon, collector)
     collector = Collector(pathlib.Path(folder.name) / "secure")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection"])
-    with House(pool="127.72.0.0/14", workers=2, live_log=sinks) as house:
-        more, secure = check_secure(house, collector)
+    with Daemon(pool="127.72.0.0/14", workers=2, live_log=sinks) as daemon:
+        more, secure = check_secure(daemon, collector)
         failures, count = failures + more, count + secure
-        house.stop()
+        daemon.stop()
     if not os.environ.get("FOREBAY_LOGS_CASES_ONLY"):
         failures += check_load(folder.name)
         failures += check_trouble()

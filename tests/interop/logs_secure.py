@@ -338,10 +338,10 @@ def broken(book):
             book.failures.append(f"connection, {name}: an access line too: {told}")
 
 
-def check_secure(house, collector):
+def check_secure(daemon, collector):
     """All of it; the failures, and how many lines were compared."""
     target = Target(answer)
-    front = Secure(house, name="secure-logs")
+    front = Secure(daemon, name="secure-logs")
     front.balancer.register(target)
     front.balancer.wait_healthy(target)
     echo = Echo()

@@ -11,22 +11,22 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from house import REGION, Balancer, House, Sample, read_keys
+from daemon import REGION, Balancer, Daemon, Sample, read_keys
 
 COUNT = int(os.environ.get("FOREBAY_MALFORMED", "100000"))
 LANES = 32
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
 
-def signed(house, service, body, target=None):
+def signed(daemon, service, body, target=None):
     """Raw bytes of a correctly signed call."""
-    access_key, secret = read_keys(house.directory / "credentials", "default")
+    access_key, secret = read_keys(daemon.directory / "credentials", "default")
     headers = {"Content-Type": "application/x-amz-json-1.1" if target else FORM}
     if target:
         headers["X-Amz-Target"] = target
-    request = AWSRequest("POST", house.api + "/", headers=headers, data=body)
+    request = AWSRequest("POST", daemon.api + "/", headers=headers, data=body)
     SigV4Auth(Credentials(access_key, secret), service, REGION).add_auth(request)
-    host = house.api.removeprefix("http://")
+    host = daemon.api.removeprefix("http://")
     head = f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     return head.encode() + b"\r\n" + body
@@ -129,10 +129,10 @@ class Lane:
             self.writer = None
 
 
-async def api(house, balancer, count):
-    ip, port = house.api.removeprefix("http://").split(":")
+async def api(daemon, balancer, count):
+    ip, port = daemon.api.removeprefix("http://").split(":")
     inputs = calls(balancer)
-    base = [signed(house, *call) for call in inputs]
+    base = [signed(daemon, *call) for call in inputs]
     outcomes, draw = collections.Counter(), random.Random(1)
 
     async def lane(number):
@@ -149,7 +149,7 @@ async def api(house, balancer, count):
             if index % 3 == 0:
                 # Signed after it was mutated: gets past the signature, into the operation.
                 service, body, target = draw.choice(inputs)
-                raw = signed(house, service, mutate_text(body, draw), target)
+                raw = signed(daemon, service, mutate_text(body, draw), target)
             elif index % 5 == 0:
                 raw = re.sub(rb"\r\nAuthorization: [^\r]*", b"", raw)
             if index % 3:
@@ -218,20 +218,20 @@ async def http(balancer, count):
 
 
 def main():
-    with House(pool="127.100.0.0/14") as house, Sample("good") as sample:
-        balancer = Balancer(house, name="malformed")
+    with Daemon(pool="127.100.0.0/14") as daemon, Sample("good") as sample:
+        balancer = Balancer(daemon, name="malformed")
         balancer.register(sample)
         balancer.wait_healthy(sample)
         # The first tenth fills pools and caches; from there on memory must stay flat.
-        for what, run in (("API", lambda n: api(house, balancer, n)), ("HTTP", lambda n: http(balancer, n))):
+        for what, run in (("API", lambda n: api(daemon, balancer, n)), ("HTTP", lambda n: http(balancer, n))):
             asyncio.run(run(COUNT // 10))
-            before = house.memory_kib()
+            before = daemon.memory_kib()
             outcomes = asyncio.run(run(COUNT))
-            grown = house.memory_kib() - before
+            grown = daemon.memory_kib() - before
             print(f"{what}: {sum(outcomes.values())} bad requests, by status {dict(outcomes)}; memory {before} KiB, grown by {grown}")
             assert grown < 8192, f"memory grew by {grown} KiB"
-        assert "panicked" not in house.stderr(), house.stderr()
-        house.stop()
+        assert "panicked" not in daemon.stderr(), daemon.stderr()
+        daemon.stop()
     print("malformed: good")
 
 

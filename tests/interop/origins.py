@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from frames import certificate
-from house import Balancer, House, free_port
+from daemon import Balancer, Daemon, free_port
 from smuggling import corpus, servers, wire
 
 ONLY = os.environ.get("FOREBAY_ORIGINS", "").split()
@@ -73,10 +73,10 @@ def answered(vector, data):
 class Front:
     """One load balancer before one origin, with a plain and a TLS listener."""
 
-    def __init__(self, house, origin, secret):
+    def __init__(self, daemon, origin, secret):
         self.origin = origin
         self.streams = {}
-        self.balancer = Balancer(house, name=origin.name, interval=300)
+        self.balancer = Balancer(daemon, name=origin.name, interval=300)
         elb = self.balancer.elb
         elb.modify_target_group(TargetGroupArn=self.balancer.group, HealthCheckPath="/health", Matcher={"HttpCode": "200-404"})
         self.balancer.register(origin)
@@ -162,14 +162,14 @@ def main():
     streams = wire.expressible(vectors)
     names = ONLY or list(servers.STARTS)
     wrong, began = [], time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, House(pool="127.160.0.0/14", workers=1) as house:
+    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, Daemon(pool="127.160.0.0/14", workers=1) as daemon:
         origins = []
         try:
             for name in names:
                 origins.append(servers.Origin(folder, name, servers.STARTS[name]))
             pem, key = certificate()
-            secret = house.client("acm").import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"]
-            fronts = [Front(house, origin, secret) for origin in origins]
+            secret = daemon.client("acm").import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"]
+            fronts = [Front(daemon, origin, secret) for origin in origins]
             with concurrent.futures.ThreadPoolExecutor(len(fronts)) as pool:
                 for run, title, mode, send in RUNS:
                     started = time.monotonic()
@@ -178,11 +178,11 @@ def main():
                     for front, found in zip(fronts, pool.map(lambda front: front.run(chosen, run, send), fronts)):
                         wrong += [(front.origin.name, *entry) for entry in found]
                     print(f"{title}: {len(chosen)} vectors to {len(fronts)} origins in {time.monotonic() - started:.1f} s")
-            house.stop()
+            daemon.stop()
         finally:
             for origin in origins:
                 origin.stop()
-        assert "panicked" not in house.stderr(), house.stderr()
+        assert "panicked" not in daemon.stderr(), daemon.stderr()
         print(f"{'origin':<10}{'run':<22}{'vectors':>8}{'forwarded':>10}{'refused':>8}{'inner seen':>11}{'reused':>7}{'unread':>7}")
         for origin in origins:
             counts, ports = count(origin)

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from collector import Target
 from frames import NAME, Secure
-from house import House, free_port, wait
+from daemon import Daemon, free_port, wait
 from http2_wire import Wire
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -125,15 +125,15 @@ def answer(_, stream, head):
 
 
 class Stage:
-    def __init__(self, house, target):
+    def __init__(self, daemon, target):
         self.target = target
-        self.front = Secure(house, name="otel")
+        self.front = Secure(daemon, name="otel")
         balancer = self.front.balancer
         self.ip, self.port, self.elb = balancer.nodes[0], balancer.port, balancer.elb
         balancer.register(target)
         balancer.wait_healthy(target)
         self.dead = free_port()
-        vpc = house.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+        vpc = daemon.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
         group = self.elb.create_target_group(Name="dead", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip", HealthCheckIntervalSeconds=300)
         group = group["TargetGroups"][0]["TargetGroupArn"]
         self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "127.0.0.1", "Port": self.dead}])
@@ -294,9 +294,9 @@ def http2(stage, collector):
     assert attributes(collector.tree("/tls")[""])["url.scheme"] == "https"
 
 
-def adversity(house, stage, collector):
+def adversity(daemon, stage, collector):
     """A collector that is slow, away or does not want them: requests go on, and every span is counted."""
-    told = lambda: (house.metric(r"^forebay_spans_total"), house.metric(r"^forebay_spans_dropped_total"))  # noqa: E731
+    told = lambda: (daemon.metric(r"^forebay_spans_total"), daemon.metric(r"^forebay_spans_dropped_total"))  # noqa: E731
     wait(lambda: told() == (len(collector.spans), 0), "every span is counted as sent", 10)
     collector.set("reject")
     before = told()
@@ -356,8 +356,8 @@ def hammer(stage, seconds):
 def ratios():
     """The share of requests without a trace; a client's own word goes before it."""
     collector, target = Collector(), Target(answer)
-    with House(workers=2, otlp_endpoint=f"http://127.0.0.1:{collector.port}/", otlp_sample="0.25") as house:
-        stage = Stage(house, target)
+    with Daemon(workers=2, otlp_endpoint=f"http://127.0.0.1:{collector.port}/", otlp_sample="0.25") as daemon:
+        stage = Stage(daemon, target)
         flags = collections.Counter()
         for _ in range(400):
             _, head = stage.send("/share")
@@ -367,39 +367,39 @@ def ratios():
             stage.send("/joined", f"traceparent: {GOOD}")
         collector.tree("/joined", count=20)
         assert len([s for s in collector.spans if attributes(s).get("url.path") == "/share"]) == flags["01"]
-        house.stop()
+        daemon.stop()
     print(f"  {flags['01']} of 400 recorded at 0.25")
 
 
 def off():
     """Not asked for: a client's headers go on as they are, the malformed too."""
     target = Target(answer)
-    with House(workers=1) as house:
-        stage = Stage(house, target)
+    with Daemon(workers=1) as daemon:
+        stage = Stage(daemon, target)
         for value in [GOOD, GOOD[:-1] + "0", "nonsense", GOOD.upper()]:
             _, head = stage.send("/off", f"traceparent: {value}", "tracestate: a=1")
             assert header(head, "traceparent") == [value] and header(head, "tracestate") == ["a=1"]
         _, head = stage.send("/off")
         assert header(head, "traceparent") == []
-        assert house.metric(r"^forebay_spans_(dropped_)?total") == 0
-        house.stop()
+        assert daemon.metric(r"^forebay_spans_(dropped_)?total") == 0
+        daemon.stop()
 
 
 def main():
     collector, target = Collector(), Target(answer)
     # One worker: whether a connection to the target is pooled is then known.
-    with House(workers=1, otlp_endpoint=f"http://127.0.0.1:{collector.port}") as house:
-        stage = Stage(house, target)
+    with Daemon(workers=1, otlp_endpoint=f"http://127.0.0.1:{collector.port}") as daemon:
+        stage = Stage(daemon, target)
         shapes(stage, collector)
         contexts(stage, collector)
         http2(stage, collector)
         print(f"  {len(collector.spans)} spans read: trees, times, parents, attributes, contexts; HTTP/1.1, HTTP/2, TLS")
-        again = adversity(house, stage, collector)
+        again = adversity(daemon, stage, collector)
         # What was begun before the end is told at the end.
         stage.send("/last")
-        house.stop()
+        daemon.stop()
         again.tree("/last", seconds=1)
-        assert "panicked" not in house.stderr()
+        assert "panicked" not in daemon.stderr()
     ratios()
     off()
     print("otel passed")

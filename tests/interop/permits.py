@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from house import BINARY, STRICT, Balancer, House, free_port, wait
+from daemon import BINARY, STRICT, Balancer, Daemon, free_port, wait
 
 SAMPLE = 0.005
 CONTROL = 3000
@@ -91,15 +91,15 @@ class Load:
 class Node:
     def __init__(self, number):
         self.number = number
-        self.house = House(pool=f"127.{100 + 4 * number}.0.0/14", workers=1)
+        self.daemon = Daemon(pool=f"127.{100 + 4 * number}.0.0/14", workers=1)
         self.balancer = self.make()
         self.alive, self.calm = True, time.monotonic()
         self.answers = collections.Counter()
         self.registered = set()
 
     def make(self):
-        elb, ec2 = self.house.client("elbv2"), self.house.client("ec2")
-        balancer = Balancer(self.house, name="unused", interval=5)
+        elb, ec2 = self.daemon.client("elbv2"), self.daemon.client("ec2")
+        balancer = Balancer(self.daemon, name="unused", interval=5)
         vpc = ec2.describe_subnets()["Subnets"][0]["VpcId"]
         tags = [{"Key": "forebay:queue-wait", "Value": "60"}]
         made = elb.create_target_group(
@@ -114,13 +114,13 @@ class Node:
     def waits(self):
         """How many wait in its queue; none if it does not say."""
         try:
-            return self.house.metric("^forebay_surge_queue_length")
+            return self.daemon.metric("^forebay_surge_queue_length")
         except OSError:
             return 0
 
     def restart(self):
-        self.house.start()
-        self.balancer.elb = self.house.client("elbv2")
+        self.daemon.start()
+        self.balancer.elb = self.daemon.client("elbv2")
 
     async def client(self, draws, number, until, busy):
         """Requests, one after the other, over one connection as long as it lasts."""
@@ -214,7 +214,7 @@ async def trouble(draws, kinds, nodes, targets, watch, until, counts):
         elif what == "node" and len(nodes) > 1:
             node.alive = False
             watch.died = time.monotonic()
-            node.house.kill()
+            node.daemon.kill()
             for other in targets:
                 other.seen.discard(node.number)
             await asyncio.sleep(draws.uniform(0, 1))
@@ -236,9 +236,9 @@ async def trouble(draws, kinds, nodes, targets, watch, until, counts):
             watch.died = time.monotonic() + 2
             for other in targets:
                 other.seen.discard(node.number)
-            node.house.process.send_signal(signal.SIGSTOP)
+            node.daemon.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(draws.uniform(0.1, 1))
-            node.house.process.send_signal(signal.SIGCONT)
+            node.daemon.process.send_signal(signal.SIGCONT)
             node.calm = time.monotonic() + 0.5
 
 
@@ -279,7 +279,7 @@ async def run(options):
     answers = sum((node.answers for node in nodes), collections.Counter())
     most = max(target.most for target in targets)
     assert most == options.limit, (most, options.limit)
-    free = lambda: sum(node.house.metric('^forebay_slots.*state="free"') for node in nodes) == slots
+    free = lambda: sum(node.daemon.metric('^forebay_slots.*state="free"') for node in nodes) == slots
     await call(wait, free, "every slot is a permit at some node again", 20)
     print(f"{options.nodes} nodes, {options.targets} targets, limit {options.limit}, {options.seconds} s: "
           f"{sum(target.served for target in targets)} served, {dict(answers)}, trouble {dict(counts)}, "
@@ -288,7 +288,7 @@ async def run(options):
     for target in targets:
         target.agent.terminate()
     for node in nodes:
-        node.house.__exit__()
+        node.daemon.__exit__()
     return watch
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import urllib.parse
 
-from house import BINARY, Balancer, House, Sample, free_port, wait
+from daemon import BINARY, Balancer, Daemon, Sample, free_port, wait
 
 SECONDS = int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 15
 # Two targets with a slot each and 20 ms per request serve 100 a second.
@@ -124,10 +124,10 @@ def judged(prometheus):
     print(f"{sum(count for _, count in scraped):.0f} scrapes of a server and an agent, none failed")
 
 
-async def watched(house, balancer, prometheus):
+async def watched(daemon, balancer, prometheus):
     stop = asyncio.Event()
     running = asyncio.ensure_future(load(balancer, stop))
-    await asyncio.to_thread(wait, lambda: house.metric("^forebay_queued_total") > 0, "requests wait", 20)
+    await asyncio.to_thread(wait, lambda: daemon.metric("^forebay_queued_total") > 0, "requests wait", 20)
     # So long it looks.
     await asyncio.sleep(SECONDS)
     await asyncio.to_thread(judged, prometheus)
@@ -145,17 +145,17 @@ def agent(destination):
 
 
 def main():
-    with House(pool="127.148.0.0/14") as house, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
-        balancer = Balancer(house, name="watched")
+    with Daemon(pool="127.148.0.0/14") as daemon, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
+        balancer = Balancer(daemon, name="watched")
         tags = {"concurrency": "1", "queue-length": "100", "queue-wait": "5"}
         balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=[{"Key": f"forebay:{key}", "Value": value} for key, value in tags.items()])
         balancer.register(one, two)
         balancer.wait_healthy(one, two)
         process, beside = agent(one.address)
-        admin = house.admin.removeprefix("http://")
+        admin = daemon.admin.removeprefix("http://")
         prometheus = Prometheus(directory, admin, beside)
         try:
-            asyncio.run(watched(house, balancer, prometheus))
+            asyncio.run(watched(daemon, balancer, prometheus))
             sizes = [checked("server", admin), checked("agent", beside)]
             kind, text = page(admin, OPEN_METRICS)
             assert kind.startswith(OPEN_METRICS) and text.endswith(b"# EOF\n"), kind
@@ -164,7 +164,7 @@ def main():
             prometheus.stop()
             process.terminate()
             assert process.wait(30) == 0
-        house.stop()
+        daemon.stop()
     print("prometheus: passed")
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from house import BINARY, STRICT, Balancer, House, bound, free_port, get, metric as sample, wait
+from daemon import BINARY, STRICT, Balancer, Daemon, bound, free_port, get, metric as sample, wait
 from queueing_target import Target
 
 FULL = "--full" in sys.argv
@@ -38,8 +38,8 @@ def tag(balancer, **tags):
     balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=tags)
 
 
-def queue_metric(house, name):
-    return house.metric(f"^forebay_{name}")
+def queue_metric(daemon, name):
+    return daemon.metric(f"^forebay_{name}")
 
 
 async def paced(balancer, count, rate, path="/{}"):
@@ -51,7 +51,7 @@ async def paced(balancer, count, rate, path="/{}"):
     return began, await asyncio.gather(*tasks)
 
 
-def order_and_waits(house, balancer, scale=1.0 if FULL else 0.1):
+def order_and_waits(daemon, balancer, scale=1.0 if FULL else 0.1):
     """Two targets with a slot each, a second per request, ten requests a second for ten seconds."""
     targets = [Target(scale), Target(scale)]
     balancer.register(*targets)
@@ -77,7 +77,7 @@ def order_and_waits(house, balancer, scale=1.0 if FULL else 0.1):
     return targets
 
 
-def full(house, balancer):
+def full(daemon, balancer):
     """As many as may wait do; one more is refused and told when to come again."""
     targets = [Target(0.5), Target(0.5)]
     balancer.register(*targets)
@@ -86,7 +86,7 @@ def full(house, balancer):
 
     async def burst():
         waiting = [asyncio.create_task(ask(balancer.nodes[0], balancer.port, f"/{number}")) for number in range(7)]
-        while queue_metric(house, "surge_queue_length") < 5:
+        while queue_metric(daemon, "surge_queue_length") < 5:
             await asyncio.sleep(0.005)
         refused = await ask(balancer.nodes[0], balancer.port, "/over")
         return refused, await asyncio.gather(*waiting)
@@ -95,7 +95,7 @@ def full(house, balancer):
     assert status == 503 and int(fields["retry-after"]) >= 1, (status, fields)
     assert fields["connection"] == "close" and fields["server"] == "awselb/2.0"
     assert {status for status, _, _ in others} == {200}
-    wait(lambda: queue_metric(house, 'spillover_total.*why="queue-full"') == 1, "the refusal is counted", 10)
+    wait(lambda: queue_metric(daemon, 'spillover_total.*why="queue-full"') == 1, "the refusal is counted", 10)
     print("full: five waited and were served, the sixth got 503 with Retry-After", fields["retry-after"])
     # Longer than allowed: refused at the deadline.
     tag(balancer, queue_wait=0.3)
@@ -114,10 +114,10 @@ def full(house, balancer):
     balancer.deregister(*targets)
 
 
-def instant(house, balancer):
+def instant(daemon, balancer):
     """With queue length 0, ALB's answer, byte for byte (its date aside)."""
     tags = [{"Key": "forebay:queue-length", "Value": "0"}]
-    subnets = house.client("ec2").describe_subnets()["Subnets"]
+    subnets = daemon.client("ec2").describe_subnets()["Subnets"]
     made = balancer.elb.create_target_group(
         Name="controlled", Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"], TargetType="ip", TargetControlPort=3000, Tags=tags)
     group = made["TargetGroups"][0]
@@ -148,7 +148,7 @@ def instant(house, balancer):
     print("instant: 157 bytes, as ALB; a WebSocket gets 501")
 
 
-def controlled(house, balancer):
+def controlled(daemon, balancer):
     """Agents beside two targets: the limit holds by permits, and ALB's seven metrics say what happened."""
     applications = [Target(0.05) for _ in range(2)]
     control, data = free_port("127.92.0.1"), free_port("127.92.0.1")
@@ -162,7 +162,7 @@ def controlled(house, balancer):
         atexit.register(agents[-1].kill)
         ready = re.match(r"forebay agent ready .* admin=http://(\S+)\n", agents[-1].stdout.readline())
         admins.append(ready.group(1))
-    subnets = house.client("ec2").describe_subnets()["Subnets"]
+    subnets = daemon.client("ec2").describe_subnets()["Subnets"]
     made = balancer.elb.create_target_group(
         Name="agents", Protocol="HTTP", Port=data, VpcId=subnets[0]["VpcId"], TargetType="ip", TargetControlPort=control,
         HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2)
@@ -171,7 +171,7 @@ def controlled(house, balancer):
     balancer.elb.create_listener(
         LoadBalancerArn=balancer.arn, Protocol="HTTP", Port=port, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
     balancer.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": f"127.92.0.{number + 1}"} for number in range(2)])
-    metric = lambda name: house.metric(f"^forebay_target_control_{name}.*targetgroup/agents/")
+    metric = lambda name: daemon.metric(f"^forebay_target_control_{name}.*targetgroup/agents/")
     wait(lambda: metric("work_queue_length") == 2, "both agents have granted their slot")
     described = lambda: balancer.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
     wait(lambda: all(entry["TargetHealth"]["State"] == "healthy" for entry in described()), "both are healthy")
@@ -207,7 +207,7 @@ def controlled(house, balancer):
     print(f"controlled: 120 of 120 by permits, one at a time; as ALB {refused} of 10 refused; all seven metrics")
 
 
-def from_zero(house, balancer):
+def from_zero(daemon, balancer):
     """No target, a request, a target some seconds later; twice more after it is gone again."""
     tag(balancer, queue_length=10, queue_wait=30)
     balancer.elb.remove_tags(ResourceArns=[balancer.group], TagKeys=["forebay:concurrency"])
@@ -216,7 +216,7 @@ def from_zero(house, balancer):
         result = []
         thread = threading.Thread(target=lambda: result.append(asyncio.run(ask(balancer.nodes[0], balancer.port, "/zero"))))
         thread.start()
-        wait(lambda: queue_metric(house, "surge_queue_length") == 1, "the request waits")
+        wait(lambda: queue_metric(daemon, "surge_queue_length") == 1, "the request waits")
         # What a scaler would take to bring a target up; longer the first time.
         time.sleep(5 if turn == 0 else 1)
         assert not result
@@ -231,7 +231,7 @@ def from_zero(house, balancer):
     print("zero: three requests waited for their first target and were answered right after it came")
 
 
-def leaving(house, balancer):
+def leaving(daemon, balancer):
     """Clients that leave free their place at once, with their bodies unread too."""
     target = Target(30)
     balancer.register(target)
@@ -243,14 +243,14 @@ def leaving(house, balancer):
         body = b"x" * 10_000 if number % 2 else b""
         client.sendall(f"POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         sockets.append(client)
-    wait(lambda: queue_metric(house, "surge_queue_length") == 999, "all but one wait")
+    wait(lambda: queue_metric(daemon, "surge_queue_length") == 999, "all but one wait")
     for client in sockets:
         client.close()
     began = time.monotonic()
-    wait(lambda: queue_metric(house, "surge_queue_length") == 0, "none waits", 5)
+    wait(lambda: queue_metric(daemon, "surge_queue_length") == 0, "none waits", 5)
     print(f"leaving: 999 places were free {time.monotonic() - began:.2f} s after their clients had left")
     # Those at the target leave, too, and the next in line takes their slot before it is found to have left.
-    assert queue_metric(house, "queue_left_total") >= 900
+    assert queue_metric(daemon, "queue_left_total") >= 900
     balancer.deregister(target)
 
 
@@ -286,7 +286,7 @@ async def steady(ip, port, count, rate):
     return await asyncio.gather(*tasks)
 
 
-def tenants(house, balancer):
+def tenants(daemon, balancer):
     """A floods with fifty times what B sends; B's share is its own."""
     # Not all alike: targets that work in step would all be free at the same moment, and none until the next.
     targets = [Target(0.2, spread=0.3) for _ in range(6)]
@@ -301,7 +301,7 @@ def tenants(house, balancer):
     process = own.Process(target=flooder, args=(balancer.nodes[0], balancer.port, 250, stop, answers), daemon=True)
     process.start()
     # Thirty a second, two seconds: no more than 60 are let in to wait.
-    wait(lambda: queue_metric(house, "surge_queue_length") >= 40, "the queue is long", 20)
+    wait(lambda: queue_metric(daemon, "surge_queue_length") >= 40, "the queue is long", 20)
     with_flood = asyncio.run(steady(balancer.nodes[1], balancer.port, 150, 5))
     stop.set()
     got = answers.get(timeout=20)
@@ -318,14 +318,14 @@ def tenants(house, balancer):
 
 
 def main():
-    with House(workers=2) as house:
-        balancer = Balancer(house, delay=1, interval=5)
+    with Daemon(workers=2) as daemon:
+        balancer = Balancer(daemon, delay=1, interval=5)
         cases = [order_and_waits, full, instant, controlled, from_zero, leaving, tenants]
         named = [word for word in sys.argv[1:] if not word.startswith("-")]
         for case in cases:
             if not named or case.__name__ in named:
-                case(house, balancer)
-        house.stop()
+                case(daemon, balancer)
+        daemon.stop()
     print("queueing: passed")
 
 

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 
-from house import free_port
+from daemon import free_port
 
 
 class Target:

@@ -10,7 +10,7 @@ import h2.settings
 
 from choosing import tags
 from frames import Secure
-from house import House, wait
+from daemon import Daemon, wait
 from http2_wire import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Wire, frame
 
 
@@ -99,8 +99,8 @@ def until_full(*request):
 
 
 def main():
-    with House(workers=1) as house:
-        front = Secure(house, name="replay")
+    with Daemon(workers=1) as daemon:
+        front = Secure(daemon, name="replay")
         full, other = Target(full=True), Target()
         group = front.group("HTTP2", "/r", [("127.0.0.1", full.port), ("127.0.0.1", other.port)])
         tags(front.elb, group, retries="2", push_back="on")
@@ -131,7 +131,7 @@ def main():
             verdict = until_full(front, large, other, END_HEADERS, b"b" * 20_000, b"r" * 4_000, "/l")
             assert verdict == "status 503", verdict
         assert all(len(body) in (0, 24_000) for body in other.bodies[served:]), [len(body) for body in other.bodies]
-        house.stop()
+        daemon.stop()
     print("pushed back over HTTP/2: sent elsewhere whole, or answered")
 
 

@@ -6,14 +6,14 @@ import signal
 import sys
 import time
 
-from house import Balancer, House, Sample, wait
+from daemon import Balancer, Daemon, Sample, wait
 from load import Client, Rate
 
 RATE = 300
 HANGUPS = 20
 
 
-async def hangups(house, balancer):
+async def hangups(daemon, balancer):
     """Logs are finished, sockets opened anew and credentials read again, 20 times under 300 requests a second."""
     load = Rate(balancer.nodes, balancer.port, RATE)
     running = asyncio.ensure_future(load.run())
@@ -21,12 +21,12 @@ async def hangups(house, balancer):
         seen = sum(load.outcomes.values())
         while sum(load.outcomes.values()) < seen + RATE / 4:
             await asyncio.sleep(0.01)
-        house.process.send_signal(signal.SIGHUP)
-        told = lambda: house.stderr().count("opened anew") >= turn + 1
+        daemon.process.send_signal(signal.SIGHUP)
+        told = lambda: daemon.stderr().count("opened anew") >= turn + 1
         await asyncio.to_thread(wait, told, "the signal is answered", 10)
     # What other daemons die of, too.
-    house.process.send_signal(signal.SIGUSR1)
-    house.process.send_signal(signal.SIGUSR2)
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.process.send_signal(signal.SIGUSR2)
     seen = sum(load.outcomes.values())
     while sum(load.outcomes.values()) < seen + RATE:
         await asyncio.sleep(0.01)
@@ -54,31 +54,31 @@ async def keeper(ip, port, path):
         await asyncio.sleep(0.1)
 
 
-async def terminated(house, balancer):
+async def terminated(daemon, balancer):
     """Eight clients with kept connections, half of them at a target that takes two seconds for each answer."""
     paths = ["/", "/?delay=2000"]
     clients = [
         asyncio.ensure_future(keeper(balancer.nodes[number % 3], balancer.port, paths[number % 2])) for number in range(8)
     ]
-    await asyncio.to_thread(wait, lambda: house.metric("^forebay_requests_total") >= 40, "all have asked", 20)
+    await asyncio.to_thread(wait, lambda: daemon.metric("^forebay_requests_total") >= 40, "all have asked", 20)
     began = time.monotonic()
-    house.process.terminate()
+    daemon.process.terminate()
     ended = await asyncio.wait_for(asyncio.gather(*clients, return_exceptions=True), 30)
     resets = [end for end in ended if isinstance(end, BaseException)]
     told = sum(end[1] == "told" for end in ended if not isinstance(end, BaseException))
-    code = await asyncio.to_thread(house.process.wait, 30)
+    code = await asyncio.to_thread(daemon.process.wait, 30)
     print(f"SIGTERM: {told} of 8 kept connections were told to close first, {len(resets)} resets; ended with {code} after {time.monotonic() - began:.1f} s")
     assert told == 8 and code == 0, ended
 
 
 def main():
-    with House(pool="127.144.0.0/14") as house, Sample("one") as one, Sample("two") as two:
-        balancer = Balancer(house, name="signals")
+    with Daemon(pool="127.144.0.0/14") as daemon, Sample("one") as one, Sample("two") as two:
+        balancer = Balancer(daemon, name="signals")
         balancer.register(one, two)
         balancer.wait_healthy(one, two)
-        asyncio.run(hangups(house, balancer))
-        asyncio.run(terminated(house, balancer))
-        house.stop()
+        asyncio.run(hangups(daemon, balancer))
+        asyncio.run(terminated(daemon, balancer))
+        daemon.stop()
     print("signals: passed")
 
 

@@ -179,32 +179,32 @@ def descriptors():
 
 
 def main():
-    from house import Balancer, House, Sample, bound, wait
+    from daemon import Balancer, Daemon, Sample, bound, wait
 
     count = descriptors()
     if count < CROWD:
         print(f"  the descriptor limit allows {count} clients of each kind, not {CROWD}")
-    with House() as house, Sample("target") as target:
-        balancer = Balancer(house, name="slow")
+    with Daemon() as daemon, Sample("target") as target:
+        balancer = Balancer(daemon, name="slow")
         balancer.register(target)
         balancer.wait_healthy(target)
         balancer.elb.modify_load_balancer_attributes(
             LoadBalancerArn=balancer.arn, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": str(TIMEOUT)}])
         ip, port = balancer.nodes[0], balancer.port
-        open_now = lambda: house.metric(r"active_connections\b")  # noqa: E731
+        open_now = lambda: daemon.metric(r"active_connections\b")  # noqa: E731
         workers = [Worker("slow", ip, port, count), Worker("idle", ip, port, count), Worker("normal", ip, port)]
         try:
-            judge(house, workers, count, open_now, wait, bound)
+            judge(daemon, workers, count, open_now, wait, bound)
         finally:
             for worker in workers:
                 worker.end()
         wait(lambda: open_now() == 0, "no client connection is open", 10)
-        wait(lambda: house.metric(r"target_in_flight\b") == 0, "nothing is in flight", 10)
-        assert "panicked" not in house.stderr()
-        assert house.process.poll() is None
+        wait(lambda: daemon.metric(r"target_in_flight\b") == 0, "nothing is in flight", 10)
+        assert "panicked" not in daemon.stderr()
+        assert daemon.process.poll() is None
 
 
-def judge(house, workers, count, open_now, wait, bound):
+def judge(daemon, workers, count, open_now, wait, bound):
     slow, idle, client = workers
     phases = {"calm": [], "crowd": []}
 
@@ -214,18 +214,18 @@ def judge(house, workers, count, open_now, wait, bound):
         bound(int(late), 0.02 * len(taken), "times the normal client itself came too late")
 
     client.ask("measure", 1)
-    first, peak = house.memory_kib(), 0
+    first, peak = daemon.memory_kib(), 0
     for number in range(ROUNDS):
         measure("calm")
-        base = house.memory_kib()
+        base = daemon.memory_kib()
         idle.ask("open")
         wait(lambda: open_now() >= count, "idle clients are open")
-        with_idle = house.memory_kib()
+        with_idle = daemon.memory_kib()
         slow.ask("open")
         began = time.monotonic()
         wait(lambda: open_now() >= 2 * count, "slow clients are open")
         measure("crowd")
-        with_slow = house.memory_kib()
+        with_slow = daemon.memory_kib()
         for worker in (slow, idle):
             assert worker.ask("count") == ["held", str(count), "0"], "a client was closed before its time"
         if number == 0:
@@ -248,7 +248,7 @@ def judge(house, workers, count, open_now, wait, bound):
         whole = [percentile(sum(phases[kind], []), share) for kind in ("calm", "crowd")]
         print(f"  {name}: {whole[0]:.2f} -> {whole[1]:.2f} ms")
     print(f"  memory: idle {per_idle:.2f} KiB each, slow head {per_slow:.2f} KiB each; VmRSS {first} -> {peak} KiB in the "
-          f"first crowd, {with_slow} in the last, {house.memory_kib()} after it")
+          f"first crowd, {with_slow} in the last, {daemon.memory_kib()} after it")
     print(f"  {count} + {count} clients ended by the balancer {took:.1f} s after the last opened: {slow_end}, {idle_end}")
     assert per_idle <= IDLE_KIB, f"an idle client costs {per_idle:.2f} KiB"
     assert per_slow <= SLOW_KIB, f"a slow head costs {per_slow:.2f} KiB"

@@ -6,7 +6,7 @@ import collections
 import os
 import random
 
-from house import Balancer, House, Sample
+from daemon import Balancer, Daemon, Sample
 from load import Client
 
 REQUESTS = int(os.environ.get("FOREBAY_STALE_REQUESTS", "2000"))
@@ -41,21 +41,21 @@ async def run(balancer):
 
 def main():
     random.seed(os.environ.get("FOREBAY_SEED", "1"))
-    with House(pool="127.132.0.0/14") as house, Sample("brief", keep_alive=1000) as sample:
-        balancer = Balancer(house, name="stale")
+    with Daemon(pool="127.132.0.0/14") as daemon, Sample("brief", keep_alive=1000) as sample:
+        balancer = Balancer(daemon, name="stale")
         balancer.register(sample)
         balancer.wait_healthy(sample)
         before = sample.counts()["requests"]
         outcomes = asyncio.run(run(balancer))
         after = sample.counts()["requests"]
         delivered = after.get("POST", 0) - before.get("POST", 0)
-        retries = house.metric(r'^forebay_retries_total\{.*cause="Stale"')
+        retries = daemon.metric(r'^forebay_retries_total\{.*cause="Stale"')
         print(f"{dict(outcomes)}; POSTs delivered: {delivered}; stale retries: {retries:.0f}")
         assert outcomes["GET", 200] == REQUESTS, "a GET failed"
         assert delivered <= REQUESTS, "a POST was delivered twice"
         assert delivered >= outcomes["POST", 200], "a POST was answered and not delivered"
         assert outcomes["POST", 200] >= REQUESTS * 0.99, "many POSTs failed"
-        house.stop()
+        daemon.stop()
     print("stale: good")
 
 

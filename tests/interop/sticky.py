@@ -13,7 +13,7 @@ import time
 
 from botocore.exceptions import ClientError
 
-from house import Balancer, House, Sample, free_port, wait
+from daemon import Balancer, Daemon, Sample, free_port, wait
 
 EXPECTED = re.compile(r"^(AWSALB\w*(?:-\d)?)=([A-Za-z0-9+/]{124}|_remove_); Expires=(\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT); Path=/(.*)$")
 
@@ -83,16 +83,16 @@ def attributes(elb, group, **pairs):
     )
 
 
-def applied(house, balancer, condition, what):
+def applied(daemon, balancer, condition, what):
     """A change reaches workers within milliseconds; asks until it shows."""
     wait(lambda: condition(ask(balancer.nodes[0], balancer.port)), what)
 
 
-def by_balancer(house, balancer):
+def by_balancer(daemon, balancer):
     node, port = balancer.nodes[0], balancer.port
-    applied(house, balancer, lambda seen: "AWSALB" not in seen[1], "no cookies before it is asked for")
+    applied(daemon, balancer, lambda seen: "AWSALB" not in seen[1], "no cookies before it is asked for")
     attributes(balancer.elb, balancer.group, stickiness__enabled="true", stickiness__lb_cookie__duration_seconds=3)
-    applied(house, balancer, lambda seen: "AWSALB" in seen[1], "cookies")
+    applied(daemon, balancer, lambda seen: "AWSALB" in seen[1], "cookies")
     first, cookies = ask(node, port)
     assert set(cookies) == {"AWSALB", "AWSALBCORS"}, cookies
     assert cookies["AWSALB"][0] == cookies["AWSALBCORS"][0]
@@ -121,7 +121,7 @@ def by_balancer(house, balancer):
     return value
 
 
-def failover(house, balancer, samples):
+def failover(daemon, balancer, samples):
     node, port = balancer.nodes[0], balancer.port
     attributes(balancer.elb, balancer.group, stickiness__lb_cookie__duration_seconds=604800)
     first, cookies = ask(node, port)
@@ -146,35 +146,35 @@ def failover(house, balancer, samples):
     balancer.wait_healthy(victim)
     # After a restart of the balancer its cookies still hold.
     value = cookies["AWSALB"][0]
-    house.stop()
-    house.start(api=house.api.removeprefix("http://"))
+    daemon.stop()
+    daemon.start(api=daemon.api.removeprefix("http://"))
     balancer.wait_healthy(*samples)
     assert ask(node, port, [("AWSALB", value)])[0] == third, "cookies outlive a restart"
     print("failover: draining, killed, restarted balancer: sessions move once and stay")
     return value
 
 
-def replayed(house, balancer, value):
+def replayed(daemon, balancer, value):
     """A cookie of another group opens nothing."""
-    other = Balancer(house, name="sticky-other")
+    other = Balancer(daemon, name="sticky-other")
     samples = [Sample(name) for name in ("four", "five")]
     try:
         other.register(*samples)
         other.wait_healthy(*samples)
         attributes(other.elb, other.group, stickiness__enabled="true")
         wait(lambda: "AWSALB" in ask(other.nodes[0], other.port)[1], "cookies")
-        before = house.metric(r"forebay_\w*non_sticky_requests")
+        before = daemon.metric(r"forebay_\w*non_sticky_requests")
         bodies = {ask(other.nodes[0], other.port, [("AWSALB", value)])[0] for _ in range(6)}
         assert bodies == {"four", "five"}, bodies
-        wait(lambda: house.metric(r"forebay_\w*non_sticky_requests") == before + 6, "each is counted", 10)
+        wait(lambda: daemon.metric(r"forebay_\w*non_sticky_requests") == before + 6, "each is counted", 10)
     finally:
         for sample in samples:
             sample.kill()
     print("a cookie of another group is ignored, and counted")
 
 
-def by_application(house):
-    balancer = Balancer(house, name="sticky-app")
+def by_application(daemon):
+    balancer = Balancer(daemon, name="sticky-app")
     apps = [Application(name) for name in ("red", "green", "blue")]
     node, port = balancer.nodes[0], balancer.port
     try:
@@ -202,8 +202,8 @@ def by_application(house):
     print("AWSALBAPP: begins with the application's cookie, needs both")
 
 
-def by_group(house, samples):
-    balancer = Balancer(house, name="sticky-groups")
+def by_group(daemon, samples):
+    balancer = Balancer(daemon, name="sticky-groups")
     elb = balancer.elb
     group = elb.describe_target_groups(TargetGroupArns=[balancer.group])["TargetGroups"][0]
     second = elb.create_target_group(Name="sticky-green", Protocol="HTTP", Port=80, VpcId=group["VpcId"], TargetType="ip")["TargetGroups"][0]["TargetGroupArn"]
@@ -231,7 +231,7 @@ def by_group(house, samples):
     print("AWSALBTG: a client stays with its group while that has weight")
 
 
-def refused(house, balancer):
+def refused(daemon, balancer):
     """What ALB does not combine."""
     elb = balancer.elb
     algorithm, slow = "load_balancing.algorithm.type", "slow_start.duration_seconds"
@@ -285,22 +285,22 @@ def refused(house, balancer):
 
 def main():
     assert free_port()
-    with House(pool="127.116.0.0/14", workers=2) as house:
+    with Daemon(pool="127.116.0.0/14", workers=2) as daemon:
         samples = [Sample(name) for name in ("one", "two", "three")]
         try:
-            balancer = Balancer(house, name="sticky")
-            refused(house, balancer)
+            balancer = Balancer(daemon, name="sticky")
+            refused(daemon, balancer)
             balancer.register(*samples)
             balancer.wait_healthy(*samples)
-            by_balancer(house, balancer)
-            value = failover(house, balancer, samples)
-            replayed(house, balancer, value)
-            by_application(house)
-            by_group(house, samples)
+            by_balancer(daemon, balancer)
+            value = failover(daemon, balancer, samples)
+            replayed(daemon, balancer, value)
+            by_application(daemon)
+            by_group(daemon, samples)
         finally:
             for sample in samples:
                 sample.kill()
-        house.stop()
+        daemon.stop()
     print("sticky: good")
 
 

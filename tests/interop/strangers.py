@@ -15,7 +15,7 @@ import threading
 import time
 
 from frames import Secure
-from house import BINARY, House, Sample, bound, wait
+from daemon import BINARY, Daemon, Sample, bound, wait
 from http2_wire import ACK, CONTEXT, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, Wire, frame
 
 FULL = "full" in sys.argv[1:]
@@ -23,8 +23,8 @@ SILENT = 12_000 if FULL else 2_000
 ACKS = 200_000 if FULL else 20_000
 
 
-class Bounded(House):
-    """A house with a limit on open files, or with a standard error of its own."""
+class Bounded(Daemon):
+    """A daemon with a limit on open files, or with a standard error of its own."""
 
     def __init__(self, files=None, stderr=None, **flags):
         self.files, self.pipe = files, stderr
@@ -62,9 +62,9 @@ def connect(ip, port):
 
 
 def silent(kind, count):
-    """What silent connections of this kind cost, and that they take nothing from others. Each kind has a house of its own: what an
+    """What silent connections of this kind cost, and that they take nothing from others. Each kind has a daemon of its own: what an
     allocator keeps of the one would make the next look free."""
-    with House(workers=2, max_buffer_memory="16M") as running, Sample("a") as target:
+    with Daemon(workers=2, max_buffer_memory="16M") as running, Sample("a") as target:
         front = Secure(running)
         front.balancer.register(target)
         front.balancer.wait_healthy(target)

@@ -18,8 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-import house
-from house import Balancer, House, Sample, wait
+import daemon
+from daemon import Balancer, Daemon, Sample, wait
 
 PREFIX = "ELBSecurityPolicy-"
 PROTOCOLS = {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3": "-tls1_3"}
@@ -76,7 +76,7 @@ class Front:
     """A load balancer with an HTTPS listener: an RSA default certificate, and an ECDSA and an RSA one for a.test."""
 
     def __init__(self, running, sample):
-        self.house = running
+        self.daemon = running
         self.acm = running.client("acm")
         self.balancer = Balancer(running, name="tls")
         self.balancer.register(sample)
@@ -84,7 +84,7 @@ class Front:
         self.default = self.load(make(["default.test"], "rsa"))
         self.ecdsa = self.load(make(["a.test"]))
         self.rsa = self.load(make(["a.test", "b.test"], "rsa"))
-        self.port = house.free_port()
+        self.port = daemon.free_port()
         made = self.elb.create_listener(
             LoadBalancerArn=self.balancer.arn, Protocol="HTTPS", Port=self.port, Certificates=[{"CertificateArn": self.default}],
             SslPolicy=PREFIX + "TLS13-1-2-2021-06", DefaultActions=[{"Type": "forward", "TargetGroupArn": self.balancer.group}])
@@ -145,7 +145,7 @@ def policies(front):
             handshakes, refused = handshakes + wanted, refused + (not wanted)
         code, body = front.curl("a.test")
         assert code == 0 and "one" in body, (name, code, body)
-    assert front.house.metric(r"^forebay_tls_handshake_failures_total") >= refused
+    assert front.daemon.metric(r"^forebay_tls_handshake_failures_total") >= refused
     front.policy("TLS13-1-2-2021-06")
     print(f"policies: {len(described)} policies, {handshakes} combinations connect, {refused} are refused, as described")
 
@@ -235,7 +235,7 @@ def resumption(front):
             assert "Reused, TLSv1.3" in again and "HTTP/1.1 200" in again, again[-2000:]
             # 0-RTT is off.
             assert "Early data was not sent" in again or "Early data was rejected" in again, again[-2000:]
-    assert front.house.metric(r"^forebay_tls_resumed_total") >= 12
+    assert front.daemon.metric(r"^forebay_tls_resumed_total") >= 12
     print("resumption: tickets and session ids (TLS 1.2) and PSK (TLS 1.3) are taken")
 
 
@@ -278,7 +278,7 @@ AUTHORITY = make([])
 
 def secure_group(front, name, header, *pairs):
     """A group of targets over TLS with these certificates, for requests that carry the header X-To."""
-    vpc = front.house.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    vpc = front.daemon.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
     group = front.elb.create_target_group(
         Name=name, Protocol="HTTPS", Port=443, VpcId=vpc, TargetType="ip", HealthCheckProtocol="HTTPS",
         HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2)["TargetGroups"][0]["TargetGroupArn"]
@@ -351,7 +351,7 @@ def garbage(front, count=10_000):
     clear = 0
     for index in range(count):
         if index == count // 5:
-            before = front.house.memory_kib()
+            before = front.daemon.memory_kib()
         bytes_ = one()
         with socket.create_connection((ip, int(port)), timeout=20) as sock:
             try:
@@ -365,10 +365,10 @@ def garbage(front, count=10_000):
             if bytes_.startswith(b"GET"):
                 assert answer.startswith(b"HTTP/1.1 400 ") and b"plain HTTP request was sent to HTTPS port" in answer, answer
                 clear += 1
-    grown = front.house.memory_kib() - before
+    grown = front.daemon.memory_kib() - before
     assert grown < 4096, f"grew by {grown} KiB"
     assert front.curl("a.test")[0] == 0
-    told = [line for line in front.house.stderr().splitlines() if "panicked" in line]
+    told = [line for line in front.daemon.stderr().splitlines() if "panicked" in line]
     assert not told, told[:5]
     print(f"garbage: {count} connections, {clear} of them HTTP in clear; memory grew by {grown} KiB")
 
@@ -382,7 +382,7 @@ def main():
 
 
 def run():
-    with House(pool="127.164.0.0/14") as running, Sample("one") as sample:
+    with Daemon(pool="127.164.0.0/14") as running, Sample("one") as sample:
         front = Front(running, sample)
         parts = (policies, choice, replacement, resumption, targets, garbage)
         for part in parts:

@@ -10,11 +10,11 @@ import subprocess
 import termios
 import time
 
-from house import BINARY, Balancer, House, Sample, get, wait
+from daemon import BINARY, Balancer, Daemon, Sample, get, wait
 
 
-def once(house, *flags):
-    command = [BINARY, "top", "--once", "--interval", "0.3", "--admin", house.admin, *flags]
+def once(daemon, *flags):
+    command = [BINARY, "top", "--once", "--interval", "0.3", "--admin", daemon.admin, *flags]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
 
 
@@ -28,11 +28,11 @@ def read_until(master, text, seconds=20):
     return got
 
 
-def live(house):
+def live(daemon):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
     before = termios.tcgetattr(slave)
-    command = [BINARY, "top", "--interval", "0.2", "--admin", house.admin.removeprefix("http://")]
+    command = [BINARY, "top", "--interval", "0.2", "--admin", daemon.admin.removeprefix("http://")]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.PIPE) as process:
         got = read_until(master, b"WAITING")
         assert b"\x1b[?1049h" in got, got
@@ -47,11 +47,11 @@ def live(house):
     os.close(master)
 
 
-def table(house, balancer):
+def table(daemon, balancer):
     with concurrent.futures.ThreadPoolExecutor(6) as crowd:
         answers = [crowd.submit(get, balancer.nodes[0], balancer.port, "/?delay=1500") for _ in range(6)]
-        wait(lambda: house.metric(r"^forebay_surge_queue_length\{") == 4, "four wait")
-        shown = once(house)
+        wait(lambda: daemon.metric(r"^forebay_surge_queue_length\{") == 4, "four wait")
+        shown = once(daemon)
         assert [answer.result()[0] for answer in answers] == [200] * 6
     assert shown.returncode == 0, shown.stderr
     assert "\x1b" not in shown.stdout, "plain text"
@@ -65,19 +65,19 @@ def table(house, balancer):
 
 
 if __name__ == "__main__":
-    with House(pool="127.84.0.0/14") as house, Sample("a") as a, Sample("b") as b:
-        balancer = Balancer(house)
+    with Daemon(pool="127.84.0.0/14") as daemon, Sample("a") as a, Sample("b") as b:
+        balancer = Balancer(daemon)
         balancer.register(a, b)
         balancer.wait_healthy(a, b)
         tags = {"concurrency": "1", "queue-length": "10", "queue-wait": "60"}
         tags = [{"Key": "forebay:" + key, "Value": value} for key, value in tags.items()]
         balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=tags)
-        table(house, balancer)
-        live(house)
-        refused = subprocess.run([BINARY, "top", "--admin", house.admin.removeprefix("http://")], capture_output=True, text=True,
+        table(daemon, balancer)
+        live(daemon)
+        refused = subprocess.run([BINARY, "top", "--admin", daemon.admin.removeprefix("http://")], capture_output=True, text=True,
                                  stdin=subprocess.DEVNULL, timeout=30)
         assert refused.returncode == 1 and "--once" in refused.stderr, refused
-        house.stop()
-        gone = once(house)
+        daemon.stop()
+        gone = once(daemon)
         assert gone.returncode == 1 and "cannot read" in gone.stderr, gone
     print("top: one table, and the live view")

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from frames import NAME, Secure
-from house import House, Sample, bound, wait
+from daemon import Daemon, Sample, bound, wait
 
 SOCKETS = 1000
 UPLOADS = 100
@@ -220,7 +220,7 @@ def main():
     http.server.ThreadingHTTPServer.request_queue_size = 1024
     sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=sink.serve_forever, daemon=True).start()
-    with House(workers=2) as running:
+    with Daemon(workers=2) as running:
         front = Secure(running, name="upgrade")
 
         class Place:

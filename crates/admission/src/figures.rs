@@ -1,6 +1,6 @@
 //! What a gate has counted.
 
-use crate::words::Why;
+use crate::messages::Why;
 use core::time::Duration;
 
 /// Each doubling of the wait is cut into so many buckets.

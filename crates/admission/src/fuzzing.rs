@@ -1,16 +1,16 @@
 //! Doors for `fuzz/`: each function takes any bytes and panics where a rule of ours is broken. The corpora pass through
 //! them as ordinary tests.
 
-use crate::permits::{Output, Session, Turnstile, Work, WorkId};
+use crate::permits::{Output, PermitIssuer, Session, Work, WorkId};
 use core::time::Duration;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A target's name, and what takes its bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets here, by the names of their corpora.
-pub const TARGETS: &[Target] = &[("turnstile", turnstile)];
+pub const TARGETS: &[Target] = &[("permit_issuer", permit_issuer)];
 
 /// Nodes at once.
 const NODES: usize = 6;
@@ -26,9 +26,9 @@ struct Node {
 
 /// An agent, its nodes, and all that must hold between them.
 struct World {
-    turnstile: Turnstile,
+    permit_issuer: PermitIssuer,
     now: Mono,
-    draws: Stream,
+    rng: Rng,
     nodes: BTreeMap<Session, Node>,
     works: Vec<Work>,
     used: BTreeSet<WorkId>,
@@ -42,9 +42,9 @@ struct World {
 impl World {
     fn new(limit: u32, seed: u64) -> World {
         World {
-            turnstile: Turnstile::new(limit, seed),
+            permit_issuer: PermitIssuer::new(limit, seed),
             now: Mono::from_millis(1),
-            draws: Stream::named(seed, "turnstile"),
+            rng: Rng::named(seed, "permit_issuer"),
             nodes: BTreeMap::new(),
             works: Vec::new(),
             used: BTreeSet::new(),
@@ -61,10 +61,10 @@ impl World {
     }
 
     fn settle(&mut self) {
-        let draws = &mut self.draws;
+        let rng = &mut self.rng;
         while let Some(output) = self
-            .turnstile
-            .poll_output(&mut || u128::from(draws.next_u64()) << 64 | u128::from(draws.next_u64()))
+            .permit_issuer
+            .poll_output(&mut || u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()))
         {
             let Some(node) = self.nodes.get_mut(&output.session()) else {
                 panic!("something is said to a node that has left: {output:?}");
@@ -82,8 +82,8 @@ impl World {
                 Output::Limit { limit, .. } => assert!(limit == self.limit || self.draining && limit == 0),
             }
         }
-        self.turnstile.check_invariants();
-        let figures = self.turnstile.figures();
+        self.permit_issuer.check_invariants();
+        let figures = self.permit_issuer.figures();
         assert_eq!(figures.in_flight as usize, self.works.len());
         assert_eq!(figures.sessions as usize, self.nodes.len());
         let all = figures.in_flight + figures.outstanding;
@@ -93,7 +93,7 @@ impl World {
 
     fn begin(&mut self, id: WorkId) {
         let held = self.works.len() as u32;
-        if let Ok(work) = self.turnstile.begin(self.now, id) {
+        if let Ok(work) = self.permit_issuer.begin(self.now, id) {
             assert!(held < self.limit, "more than the limit were let in");
             assert!(self.used.insert(id), "an id was used twice");
             let owner = self.owners.get(&id).copied();
@@ -110,32 +110,32 @@ impl World {
         let amount = usize::from(detail >> 3);
         match (operation % 12, node) {
             (0, _) if self.nodes.len() < NODES => {
-                let session = self.turnstile.join(self.now);
+                let session = self.permit_issuer.join(self.now);
                 self.nodes.insert(session, Node::default());
             }
             (1, Some(session)) => {
-                self.turnstile.part(self.now, session);
+                self.permit_issuer.part(self.now, session);
                 self.nodes.remove(&session);
             }
             (2 | 3, Some(session)) => {
                 let seen = self.nodes[&session].seen;
-                self.turnstile.demand(self.now, session, amount as u64, seen);
+                self.permit_issuer.demand(self.now, session, amount as u64, seen);
             }
             // A node that says anything: old news, ids of others, ids again.
             (4, Some(session)) => {
-                self.turnstile
+                self.permit_issuer
                     .demand(self.now, session, u64::from(detail) << 56, u64::from(detail))
             }
             (5, Some(session)) => {
                 let others: Vec<WorkId> = self.owners.keys().copied().take(amount).collect();
-                self.turnstile.returned(self.now, session, &others);
+                self.permit_issuer.returned(self.now, session, &others);
             }
             (6, Some(session)) => {
                 let node = self.nodes.entry(session).or_default();
                 let count = node.recalled.min(node.ids.len());
                 let ids: Vec<WorkId> = node.ids.drain(..count).collect();
                 node.recalled = 0;
-                self.turnstile.returned(self.now, session, &ids);
+                self.permit_issuer.returned(self.now, session, &ids);
             }
             (7 | 8, Some(session)) => {
                 let ids = &self.nodes[&session].ids;
@@ -145,21 +145,21 @@ impl World {
             }
             (9, _) if !self.works.is_empty() => {
                 let work = self.works.swap_remove(amount % self.works.len());
-                self.turnstile.end(self.now, work);
+                self.permit_issuer.end(self.now, work);
             }
             (10, _) => {
                 self.now = self.now + Duration::from_micros(u64::from(detail) * 200);
-                if operation & 64 == 0 || self.turnstile.next_deadline() <= self.now {
-                    self.turnstile.handle_deadline(self.now);
+                if operation & 64 == 0 || self.permit_issuer.next_deadline() <= self.now {
+                    self.permit_issuer.handle_deadline(self.now);
                 }
             }
             (11, _) if detail == 255 => {
                 self.draining = true;
-                self.turnstile.drain(self.now);
+                self.permit_issuer.drain(self.now);
             }
             (11, _) => {
                 self.limit = u32::from(detail & 31);
-                self.turnstile.set_limit(self.now, self.limit);
+                self.permit_issuer.set_limit(self.now, self.limit);
                 self.most = self.most.max(self.limit);
             }
             _ => self.begin(WorkId(u128::from(detail))),
@@ -172,7 +172,7 @@ impl World {
         if self.draining || self.limit == 0 {
             return;
         }
-        let newcomer = self.turnstile.join(self.now);
+        let newcomer = self.permit_issuer.join(self.now);
         self.nodes.insert(newcomer, Node::default());
         let free = (self.limit as usize).saturating_sub(self.works.len());
         for _ in 0..10 * NODES {
@@ -180,34 +180,35 @@ impl World {
                 node.recalled = 0;
                 node.ids.drain(..).collect()
             });
-            self.turnstile.returned(self.now, newcomer, &[]);
+            self.permit_issuer.returned(self.now, newcomer, &[]);
             got.into_iter().for_each(|id| self.begin(id));
             let missing = (self.limit as usize).saturating_sub(self.works.len());
             if missing == 0 || free == 0 {
                 return;
             }
             let seen = self.nodes[&newcomer].seen;
-            self.turnstile.demand(self.now, newcomer, missing as u64, seen);
+            self.permit_issuer
+                .demand(self.now, newcomer, missing as u64, seen);
             self.settle();
             if self.nodes[&newcomer].ids.is_empty() {
-                let deadline = self.turnstile.next_deadline();
+                let deadline = self.permit_issuer.next_deadline();
                 assert_ne!(
                     deadline,
                     Mono::NEVER,
                     "{missing} slots are lost: {:?}",
-                    self.turnstile
+                    self.permit_issuer
                 );
                 self.now = self.now.max(deadline);
-                self.turnstile.handle_deadline(self.now);
+                self.permit_issuer.handle_deadline(self.now);
                 self.settle();
             }
         }
-        panic!("slots did not come back: {:?}", self.turnstile);
+        panic!("slots did not come back: {:?}", self.permit_issuer);
     }
 }
 
 /// An agent and what nodes may say to it in any order, two bytes each; the first two bytes are the limit and the seed.
-pub fn turnstile(data: &[u8]) {
+pub fn permit_issuer(data: &[u8]) {
     let [limit, seed, operations @ ..] = data else {
         return;
     };
@@ -238,10 +239,10 @@ mod tests {
 
     #[test]
     fn any_bytes_hold() {
-        let mut draws = Stream::named(1, "bytes");
+        let mut rng = Rng::named(1, "bytes");
         for _ in 0..2000 {
-            let data: Vec<u8> = (0..draws.below(400)).map(|_| draws.next_u64() as u8).collect();
-            turnstile(&data);
+            let data: Vec<u8> = (0..rng.below(400)).map(|_| rng.next_u64() as u8).collect();
+            permit_issuer(&data);
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::drain::Drain;
 use crate::figures::Figures;
-use crate::permits::WorkId;
-use crate::queue::{Comer, Queue};
-use crate::seats::Seats;
-use crate::words::{
+use crate::messages::{
     Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slots, Verdict, Why,
 };
+use crate::permits::WorkId;
+use crate::queue::{NewWaiter, Queue};
+use crate::target_slots::TargetSlots;
 use core::time::Duration;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::collections::VecDeque;
 
 /// What a refusal promises at least and at most.
@@ -21,7 +21,7 @@ const LATEST: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Gate<T, W> {
     rules: Rules,
-    seats: Seats<T>,
+    targets: TargetSlots<T>,
     queue: Queue<W>,
     /// Those whose wait is over and who were not yet told.
     dismissed: VecDeque<Released<T, W>>,
@@ -37,7 +37,7 @@ impl<T: Clone, W> Gate<T, W> {
     /// A gate without targets.
     pub fn new(rules: Rules) -> Self {
         Gate {
-            seats: Seats::new(rules.limit, rules.balanced),
+            targets: TargetSlots::new(rules.limit, rules.balanced),
             rules,
             queue: Queue::default(),
             dismissed: VecDeque::new(),
@@ -52,7 +52,7 @@ impl<T: Clone, W> Gate<T, W> {
     /// may wait, else with `Full`. O(targets log targets + waiters log waiters).
     pub fn set_rules(&mut self, now: Mono, rules: Rules) {
         self.stir(now);
-        self.seats.set_limit(rules.limit, rules.balanced);
+        self.targets.set_limit(rules.limit, rules.balanced);
         let shorter = rules.length < self.rules.length;
         self.rules = rules;
         // Slots that are free now, as with a larger limit, go before.
@@ -100,23 +100,23 @@ impl<T: Clone, W> Gate<T, W> {
     /// they are nothing, so also of those that leave and come back. O(targets log targets).
     pub fn arrange(&mut self, now: Mono, members: Vec<Member<T>>) {
         self.stir(now);
-        self.seats.arrange(members);
+        self.targets.arrange(members);
     }
 
-    /// A request wants a slot. `draws` is not used by the orders there are now.
+    /// A request wants a slot. `rng` is not used by the orders there are now.
     pub fn arrive(
         &mut self,
         now: Mono,
         arrival: &Arrival<'_>,
-        _draws: &mut Stream,
+        _rng: &mut Rng,
         waiter: impl FnOnce() -> W,
     ) -> Verdict<T> {
-        if self.seats.next_resume() <= now {
+        if self.targets.next_resume() <= now {
             self.stir(now);
         }
         // Whoever waits has been served as far as possible, so a slot that is free now is of no use to them.
         if (!self.stirred || self.queue.is_empty())
-            && let Some(slot) = self.seats.take(arrival.zone, arrival.avoid, arrival.prefers)
+            && let Some(slot) = self.targets.take(arrival.zone, arrival.avoid, arrival.prefers)
         {
             self.figures.admitted += 1;
             return Verdict::Admitted(slot);
@@ -126,7 +126,7 @@ impl<T: Clone, W> Gate<T, W> {
             self.figures.refused[refusal.why as usize] += 1;
             return Verdict::Refused(refusal);
         }
-        let comer = Comer {
+        let comer = NewWaiter {
             zone: arrival.zone,
             class: arrival.class,
             weight: arrival.weight,
@@ -183,10 +183,10 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// How long an arrival would wait. None if nothing tells, as with no target or before the first drained slot.
     fn predicted(&self, arrival: &Arrival<'_>) -> Option<Duration> {
-        if self.rules.limit == Limit::Open || self.seats.members() == 0 {
+        if self.rules.limit == Limit::Open || self.targets.members() == 0 {
             return None;
         }
-        let rate = self.drain.rate(self.seats.busy() + self.seats.free())?;
+        let rate = self.drain.rate(self.targets.busy() + self.targets.free())?;
         let (ahead, share) = self.queue.ahead(arrival.class, arrival.weight, arrival.deadline);
         // The class gets its share of what is drained, or more while others want less; it never waits for more than all.
         let own = (ahead + 1) as f64 / (rate * share);
@@ -207,8 +207,8 @@ impl<T: Clone, W> Gate<T, W> {
     }
 
     fn late(&self) -> Refusal {
-        let slots = self.seats.busy() + self.seats.free();
-        let rate = if self.seats.members() == 0 {
+        let slots = self.targets.busy() + self.targets.free();
+        let rate = if self.targets.members() == 0 {
             None
         } else {
             self.drain.rate(slots)
@@ -230,18 +230,18 @@ impl<T: Clone, W> Gate<T, W> {
         if let Some(took) = took {
             self.drain.held(took);
         }
-        self.seats.release(now, key, took);
+        self.targets.release(now, key, took);
     }
 
     /// Permits came. Those beyond 4,096 unused ones of a target are not kept.
     pub fn grant(&mut self, now: Mono, key: Key, ids: &[WorkId]) {
         self.stir(now);
-        self.seats.grant(key, ids);
+        self.targets.grant(key, ids);
     }
 
     /// Takes back at most so many unused permits, the oldest; requests take the newest.
     pub fn take_back(&mut self, _now: Mono, key: Key, count: usize) -> Vec<WorkId> {
-        self.seats.take_back(key, count)
+        self.targets.take_back(key, count)
     }
 
     /// The channel to a target's agent is gone: its unused permits are void.
@@ -251,19 +251,19 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// The target pushed back: it has a slot less until then. An open gate has no slots to lose.
     pub fn pause(&mut self, now: Mono, key: Key, until: Mono) {
-        self.seats.pause(now, key, until);
+        self.targets.pause(now, key, until);
     }
 
     /// Lets targets' limits that are being learned go on, now and then; then `poll` must be asked.
     pub fn measure(&mut self, now: Mono) {
-        if self.seats.measure(now) {
+        if self.targets.measure(now) {
             self.stir(now);
         }
     }
 
     /// When `poll` must be asked again though nothing else has happened; `Mono::NEVER` if not at all.
     pub fn next_deadline(&self) -> Mono {
-        self.seats.next_resume()
+        self.targets.next_resume()
     }
 
     /// The next one whose wait is over: it gets a slot, or was displaced, or its deadline has come.
@@ -271,7 +271,7 @@ impl<T: Clone, W> Gate<T, W> {
         if let Some(released) = self.dismissed.pop_front() {
             return Some(released);
         }
-        if self.seats.next_resume() <= now {
+        if self.targets.next_resume() <= now {
             self.stir(now);
         }
         if !self.stirred {
@@ -286,7 +286,7 @@ impl<T: Clone, W> Gate<T, W> {
         if self.queue.is_empty() {
             return None;
         }
-        let place = self.queue.head(|zone| self.seats.has_free(zone))?;
+        let place = self.queue.head(|zone| self.targets.has_free(zone))?;
         let entry = self.queue.entry(place)?;
         if entry.deadline <= now {
             let entry = self.queue.leave(place)?;
@@ -297,7 +297,7 @@ impl<T: Clone, W> Gate<T, W> {
                 waiter: entry.waiter,
             });
         }
-        let slot = self.seats.take(entry.zone, &[], entry.prefers)?;
+        let slot = self.targets.take(entry.zone, &[], entry.prefers)?;
         let entry = self.queue.serve(place)?;
         let waited = now.since(entry.since);
         self.drain.drained();
@@ -314,7 +314,7 @@ impl<T: Clone, W> Gate<T, W> {
     /// Something changes: whoever waits may have to be served.
     fn stir(&mut self, now: Mono) {
         self.drain.advance(now, !self.queue.is_empty());
-        self.seats.resume(now);
+        self.targets.resume(now);
         self.stirred = true;
     }
 
@@ -325,15 +325,15 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// How many wait that may use this target: what to tell its agent.
     pub fn waiting_for(&self, key: Key) -> usize {
-        if !self.seats.is_member(key) {
+        if !self.targets.is_member(key) {
             return 0;
         }
-        self.queue.waiting_for(self.seats.zone_of(key))
+        self.queue.waiting_for(self.targets.zone_of(key))
     }
 
     /// Slots of one target; all zero if it is not known.
     pub fn slots(&self, key: Key) -> Slots {
-        self.seats.slots(key)
+        self.targets.slots(key)
     }
 
     /// What it goes by.
@@ -345,8 +345,8 @@ impl<T: Clone, W> Gate<T, W> {
     pub fn figures(&self) -> Figures {
         Figures {
             waiting: self.queue.len(),
-            busy: self.seats.busy(),
-            free: self.seats.free(),
+            busy: self.targets.busy(),
+            free: self.targets.free(),
             ..self.figures.clone()
         }
     }
@@ -354,10 +354,10 @@ impl<T: Clone, W> Gate<T, W> {
     /// Panics if what it keeps does not agree with itself, or if a slot is free that someone waits for.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
-        self.seats.check_invariants();
+        self.targets.check_invariants();
         self.queue.check_invariants();
         if !self.stirred {
-            assert_eq!(self.queue.head(|zone| self.seats.has_free(zone)), None);
+            assert_eq!(self.queue.head(|zone| self.targets.has_free(zone)), None);
         }
     }
 }

@@ -177,7 +177,7 @@ impl Gradient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_units::Stream;
+    use forebay_units::Rng;
     use std::collections::{BTreeSet, VecDeque};
 
     /// A target with `servers` servers of 100 ms each, give or take a fifth, always offered as much as its limit lets in.
@@ -188,7 +188,7 @@ mod tests {
         /// When it ends, when it came.
         served: BTreeSet<(Mono, Mono, u64)>,
         queued: VecDeque<Mono>,
-        draws: Stream,
+        rng: Rng,
         done: u64,
     }
 
@@ -200,7 +200,7 @@ mod tests {
                 now: Mono::ZERO,
                 served: BTreeSet::new(),
                 queued: VecDeque::new(),
-                draws: Stream::named(5, "target"),
+                rng: Rng::named(5, "target"),
                 done: 0,
             }
         }
@@ -219,7 +219,7 @@ mod tests {
                 while self.served.len() < self.servers
                     && let Some(came) = self.queued.pop_front()
                 {
-                    let took = Duration::from_micros(80_000 + self.draws.below(40_000));
+                    let took = Duration::from_micros(80_000 + self.rng.below(40_000));
                     self.done += 1;
                     self.served.insert((self.now + took, came, self.done));
                 }

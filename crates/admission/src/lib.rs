@@ -9,17 +9,17 @@ mod figures;
 pub mod fuzzing;
 mod gate;
 mod gradient;
-mod ladder;
+mod indexed_heap;
+mod messages;
 pub mod permits;
 mod queue;
 mod ring;
-mod seats;
-mod words;
+mod target_slots;
 
 pub use figures::{Figures, Waits};
 pub use gate::Gate;
 pub use gradient::GradientSettings;
-pub use permits::WorkId;
-pub use words::{
+pub use messages::{
     Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slot, Slots, Verdict, Why,
 };
+pub use permits::WorkId;

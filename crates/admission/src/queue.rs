@@ -5,7 +5,7 @@
 //! begins to wait starts there, or where its last service ended if that is later. So over any time in which two classes
 //! both wait, what they get differs from their weights by at most one request each.
 
-use crate::words::{Key, Place};
+use crate::messages::{Key, Place};
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ pub(crate) struct Entry<W> {
 
 /// One that comes to wait.
 #[derive(Debug)]
-pub(crate) struct Comer {
+pub(crate) struct NewWaiter {
     pub(crate) zone: u64,
     pub(crate) class: u64,
     pub(crate) weight: u32,
@@ -169,7 +169,7 @@ impl<W> Queue<W> {
     }
 
     /// Someone comes to wait.
-    pub(crate) fn join(&mut self, comer: &Comer, waiter: W) -> Place {
+    pub(crate) fn join(&mut self, comer: &NewWaiter, waiter: W) -> Place {
         self.numbers += 1;
         let number = self.numbers;
         // Whoever waits at the front waits before all classes, and is of none.
@@ -209,7 +209,7 @@ impl<W> Queue<W> {
         Place { index, number }
     }
 
-    fn enter(&mut self, class: u32, comer: &Comer, zone: usize, rank: Rank, index: u32) {
+    fn enter(&mut self, class: u32, comer: &NewWaiter, zone: usize, rank: Rank, index: u32) {
         let weight = comer.weight.clamp(1, MOST_WEIGHT);
         let state = &mut self.classes[class as usize];
         if state.held == 0 {
@@ -222,11 +222,11 @@ impl<W> Queue<W> {
         }
         state.weight = weight;
         state.held += 1;
-        let seat = (state.tag, state.turn, class);
+        let class_rank = (state.tag, state.turn, class);
         let line = state.line(comer.zone);
         line.insert(rank, index);
         if line.len() == 1 {
-            self.zones[zone].classes.insert(seat);
+            self.zones[zone].classes.insert(class_rank);
         }
     }
 
@@ -352,11 +352,11 @@ impl<W> Queue<W> {
             self.zones[zone].front.remove(&rank);
         } else {
             let state = &mut self.classes[entry.class as usize];
-            let seat = (state.tag, state.turn, entry.class);
+            let class_rank = (state.tag, state.turn, entry.class);
             let line = state.line(entry.zone);
             line.remove(&rank);
             if line.is_empty() {
-                self.zones[zone].classes.remove(&seat);
+                self.zones[zone].classes.remove(&class_rank);
             }
             self.left(entry.class);
         }

@@ -2,9 +2,9 @@
 
 use super::settled::MOST_CONCURRENT;
 use bytes::Bytes;
-use forebay_gateway::front::{self, Answer, Visit};
+use forebay_gateway::front::{self, Answer, FrontConnection};
 use forebay_gateway::{Hosts, comes_from_a_page};
-use forebay_node::Turnstile;
+use forebay_node::PermitIssuer;
 use forebay_proxy::{Clock, DataPlane};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -26,7 +26,7 @@ const LIMIT_BYTES: usize = 16;
 
 /// Whose state is shown.
 pub(super) struct Shown {
-    pub(super) turnstile: Arc<Turnstile>,
+    pub(super) permit_issuer: Arc<PermitIssuer>,
     pub(super) plane: Arc<DataPlane>,
     pub(super) clock: Clock,
     pub(super) hosts: Hosts,
@@ -39,16 +39,24 @@ pub(super) async fn serve(listener: TcpListener, shown: Arc<Shown>) {
 }
 
 impl Answer for Shown {
-    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        answer(request, visit, self).await
+    async fn answer(
+        &self,
+        connection: &FrontConnection,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        answer(request, connection, self).await
     }
 }
 
-async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    connection: &FrontConnection,
+    shown: &Shown,
+) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let refusal = shown
         .hosts
-        .refusal(request.uri(), request.headers(), visit.local());
+        .refusal(request.uri(), request.headers(), connection.local());
     if let Some(refusal) = refusal {
         return text(StatusCode::FORBIDDEN, refusal + "\n");
     }
@@ -59,14 +67,14 @@ async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Res
         }
         (Method::GET | Method::HEAD, "/health") => text(StatusCode::OK, "ok\n".to_owned()),
         (Method::GET | Method::HEAD, "/limit") => {
-            let limit = shown.turnstile.with(|permits| permits.limit());
+            let limit = shown.permit_issuer.with(|permits| permits.limit());
             text(StatusCode::OK, format!("{limit}\n"))
         }
         (Method::POST | Method::PUT, "/limit") if comes_from_a_page(request.headers()) => text(
             StatusCode::FORBIDDEN,
             "A limit is not taken from a web page: any page could set it.\n".to_owned(),
         ),
-        (Method::POST | Method::PUT, "/limit") => set_limit(request, visit, shown).await,
+        (Method::POST | Method::PUT, "/limit") => set_limit(request, connection, shown).await,
         (_, "/metrics" | "/health" | "/limit") => text(
             StatusCode::METHOD_NOT_ALLOWED,
             "Read it with GET; a limit is set with POST.\n".to_owned(),
@@ -78,8 +86,12 @@ async fn answer(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Res
     }
 }
 
-async fn set_limit(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> Response<Full<Bytes>> {
-    let waits = visit.body();
+async fn set_limit(
+    request: Request<Incoming>,
+    connection: &FrontConnection,
+    shown: &Shown,
+) -> Response<Full<Bytes>> {
+    let waits = connection.body();
     let body = Limited::new(request.into_body(), LIMIT_BYTES).collect().await;
     drop(waits);
     let said = body
@@ -89,7 +101,9 @@ async fn set_limit(request: Request<Incoming>, visit: &Visit, shown: &Shown) -> 
     match limit.filter(|&limit| limit <= MOST_CONCURRENT) {
         Some(limit) => {
             let now = shown.clock.now();
-            shown.turnstile.change(|permits| permits.set_limit(now, limit));
+            shown
+                .permit_issuer
+                .change(|permits| permits.set_limit(now, limit));
             tracing::info!(limit, "the limit has changed");
             text(StatusCode::OK, format!("{limit}\n"))
         }
@@ -138,7 +152,7 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
 impl Shown {
     /// In OpenMetrics' text.
     fn metrics(&self) -> String {
-        let figures = self.turnstile.with(|permits| permits.figures());
+        let figures = self.permit_issuer.with(|permits| permits.figures());
         let mut registry = Registry::with_prefix("forebay_agent");
         let all = &mut registry;
         let of = u64::from;
@@ -174,10 +188,10 @@ impl Shown {
         let revoked = "Permits recalled and not given back in time";
         count(all, "permits_revoked", revoked, figures.revoked);
         count(all, "requests", "Requests let in with a permit", figures.used);
-        let probes = self.turnstile.probes.load(Relaxed);
+        let probes = self.permit_issuer.probes.load(Relaxed);
         count(all, "probes", "Health checks let in without one", probes);
         let refused = [
-            ("missing", self.turnstile.missing.load(Relaxed)),
+            ("missing", self.permit_issuer.missing.load(Relaxed)),
             ("unknown", figures.refused_unknown),
             ("revoked", figures.refused_revoked),
             ("above-limit", figures.refused_above_limit),

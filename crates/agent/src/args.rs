@@ -5,7 +5,7 @@ use super::settled::MOST_CONCURRENT;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use forebay_model::ProtocolVersion;
-use forebay_process::said;
+use forebay_process::values;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
@@ -32,11 +32,11 @@ Examples:
   TARGET_CONTROL_DATA_ADDRESS=0.0.0.0:80 TARGET_CONTROL_CONTROL_ADDRESS=0.0.0.0:3000 \\
     TARGET_CONTROL_DESTINATION_ADDRESS=127.0.0.1:8080 forebay agent          as a container does it")]
 pub struct AgentArgs {
-    /// Where requests come; in clear and over TLS on the same port. Port 0 takes a free one
-    #[arg(long, env = "TARGET_CONTROL_DATA_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
+    /// Where requests come; in plaintext and over TLS on the same port. Port 0 takes a free one
+    #[arg(long, env = "TARGET_CONTROL_DATA_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) data_address: SocketAddr,
     /// Where nodes of load balancers get permits. Port 0 takes a free one
-    #[arg(long, env = "TARGET_CONTROL_CONTROL_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
+    #[arg(long, env = "TARGET_CONTROL_CONTROL_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) control_address: SocketAddr,
     /// Where the application listens [env: TARGET_CONTROL_DESTINATION too]
     #[arg(
@@ -74,7 +74,7 @@ pub struct AgentArgs {
         value_name = "NAME"
     )]
     pub(crate) tls_security_policy: String,
-    /// What the application speaks; with HTTP2 and GRPC the data address takes HTTP/2 too, over TLS and in clear
+    /// What the application speaks; with HTTP2 and GRPC the data address takes HTTP/2 too, over TLS and in plaintext
     #[arg(
         long,
         env = "TARGET_CONTROL_PROTOCOL_VERSION",
@@ -84,7 +84,7 @@ pub struct AgentArgs {
     pub(crate) protocol_version: Spoken,
     /// Where its metrics are and its limit can be set; nowhere if not given. Whoever reaches it may set the limit. Port 0 takes
     /// a free one
-    #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT", value_parser = said::address)]
+    #[arg(long, env = "TARGET_CONTROL_ADMIN_ADDRESS", value_name = "IP:PORT", value_parser = values::address)]
     pub(crate) admin: Option<SocketAddr>,
     /// Another host name under which the admin address may be asked for; it answers to its own IP address, loopback addresses and
     /// localhost, and to no other name that a web page could bring. May be repeated
@@ -114,7 +114,7 @@ pub(crate) enum Spoken {
     /// HTTP/1.1
     #[value(name = "HTTP1")]
     Http1,
-    /// HTTP/2 in clear, by prior knowledge
+    /// HTTP/2 in plaintext, by prior knowledge
     #[value(name = "HTTP2")]
     Http2,
     /// gRPC, the same
@@ -144,7 +144,7 @@ impl AgentArgs {
     /// Where the application is; names are looked up once.
     pub(crate) fn destination(&self) -> anyhow::Result<SocketAddr> {
         let given = self.destination_address.clone();
-        let Some(given) = given.or_else(|| said::variable(OTHER_DESTINATION)) else {
+        let Some(given) = given.or_else(|| values::variable(OTHER_DESTINATION)) else {
             bail!(
                 "where is the application? Give --destination-address, TARGET_CONTROL_DESTINATION_ADDRESS or {OTHER_DESTINATION}, such as 127.0.0.1:8080"
             );

@@ -1,5 +1,5 @@
 //! `forebay agent`: stands beside an application and holds it to a number of concurrent requests.
-//! Never counts them itself: `admission::permits` does, behind `node`'s turnstile.
+//! Never counts them itself: `admission::permits` does, behind `node`'s permit issuer.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
@@ -16,9 +16,9 @@ use anyhow::{Context as _, bail};
 use forebay_control_channel::{Now, Server};
 use forebay_gateway::Hosts;
 use forebay_model::Blueprint;
-use forebay_node::Turnstile;
+use forebay_node::PermitIssuer;
 use forebay_process::log::{self, LogFormat};
-use forebay_process::{out, said};
+use forebay_process::{out, values};
 use forebay_proxy::{Clock, DataPlane, Options};
 use settled::{MOST_CONCURRENT, Settled};
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +36,7 @@ const DRAIN_LOOKS: u32 = 100;
 
 /// A running agent.
 struct Agent {
-    turnstile: Arc<Turnstile>,
+    permit_issuer: Arc<PermitIssuer>,
     plane: Arc<DataPlane>,
     server: Server,
     clock: Clock,
@@ -46,7 +46,7 @@ struct Agent {
 
 /// What to log if nothing is said.
 pub fn default_filter() -> String {
-    said::variable("RUST_LOG").unwrap_or_else(|| "info".to_owned())
+    values::variable("RUST_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
 /// The first run: `log` is what to log, `log_format` how.
@@ -103,7 +103,7 @@ impl Agent {
         forebay_proxy::raise_descriptor_limit();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let clock = Clock::start();
-        let turnstile = Arc::new(Turnstile::new(settled.limit, getrandom::u64()?));
+        let permit_issuer = Arc::new(PermitIssuer::new(settled.limit, getrandom::u64()?));
         let control = TcpListener::bind(settled.control)
             .with_context(|| format!("cannot listen on {} (--control-address)", settled.control))?;
         let data = free_port(settled.data)?;
@@ -116,9 +116,9 @@ impl Agent {
             probes: affordable.probes,
             buffer_bytes: settled.buffer_bytes,
             seed,
-            journal: None,
+            logger: None,
             channels: None,
-            turnstile: Some(Arc::clone(&turnstile)),
+            permit_issuer: Some(Arc::clone(&permit_issuer)),
         };
         let plane = DataPlane::start(options, clock, drained)?;
         let tls = identity::data(&settled.identity, &settled.policy);
@@ -134,10 +134,10 @@ impl Agent {
         let now: Now = Arc::new(move || clock.now());
         let control_address = control.local_addr()?;
         let identity = identity::control(&settled.identity);
-        let server = Server::start(control, identity, Arc::clone(&turnstile), now)
+        let server = Server::start(control, identity, Arc::clone(&permit_issuer), now)
             .context("the control address cannot be served")?;
         Ok(Agent {
-            turnstile,
+            permit_issuer,
             plane: Arc::new(plane),
             server,
             clock,
@@ -154,7 +154,7 @@ impl Agent {
         let mut again = signal(SignalKind::hangup())?;
         let mut line = format!("forebay agent ready data={} control={}", self.data, self.control);
         let shown = Arc::new(Shown {
-            turnstile: Arc::clone(&self.turnstile),
+            permit_issuer: Arc::clone(&self.permit_issuer),
             plane: Arc::clone(&self.plane),
             clock: self.clock,
             hosts: Hosts {
@@ -229,7 +229,7 @@ impl Agent {
 
     fn shift(&self, by: i32) {
         let now = self.clock.now();
-        let limit = self.turnstile.change(|permits| {
+        let limit = self.permit_issuer.change(|permits| {
             let limit = permits.limit().saturating_add_signed(by).min(MOST_CONCURRENT);
             permits.set_limit(now, limit);
             limit
@@ -240,9 +240,9 @@ impl Agent {
     /// Grants nothing more, lets in what is on its way, finishes what is in flight.
     async fn leave(self, within: Duration) {
         let now = self.clock.now();
-        self.turnstile.change(|permits| permits.drain(now));
+        self.permit_issuer.change(|permits| permits.drain(now));
         for _ in 0..DRAIN_LOOKS {
-            if self.turnstile.with(|permits| permits.figures().outstanding) == 0 {
+            if self.permit_issuer.with(|permits| permits.figures().outstanding) == 0 {
                 break;
             }
             tokio::time::sleep(DRAIN_LOOK).await;

@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use forebay_agent::AgentArgs;
-use forebay_process::{log, said};
+use forebay_process::{log, values};
 use std::process::ExitCode;
 
 /// Stand beside an application and hold it to a number of concurrent requests.
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: what RUST_LOG says, or info].
     /// A level alone is for the agent's own lines; libraries speak where they are named, as in `info,h2=warn`
-    #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER", value_parser = said::filter)]
+    #[arg(long, env = "FOREBAY_LOG", value_name = "FILTER", value_parser = values::filter)]
     log: Option<String>,
     /// What log lines are
     #[arg(long, env = "FOREBAY_LOG_FORMAT", value_enum, default_value_t = log::LogFormat::Text)]
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             log,
             log_format,
             args,
-        } = said::parse();
+        } = values::parse();
         let filter = log.unwrap_or_else(forebay_agent::default_filter);
         log::start(&filter, log_format);
         forebay_agent::run(&args, filter, log_format)

@@ -4,10 +4,10 @@
 mod evidence;
 mod judge;
 mod latencies;
+mod record;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 pub use judge::{Policy, Subject, look};
 pub use latencies::{CLASSES, Latencies, class_end, latency_class};
-pub use watch::{Change, Counts, Evidence, FEWEST_HEALTHY, LOOK, Signal, Watch, Why};
+pub use record::{Change, Counts, Evidence, FEWEST_HEALTHY, LOOK, PeerRecord, Signal, Why};

@@ -1,14 +1,14 @@
 //! All algorithms behind one name.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::least_outstanding_requests::LeastOutstandingRequests;
 use crate::peak_ewma::PeakEwma;
 use crate::power_of_two::PowerOfTwo;
 use crate::prequal::Prequal;
 use crate::round_robin::RoundRobin;
-use crate::seats::{Choose, Seats};
 use crate::weighted_random::WeightedRandom;
 use forebay_model::Algorithm;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// A group's algorithm with what it remembers.
 #[derive(Clone, Debug)]
@@ -56,14 +56,14 @@ impl Chooser {
 }
 
 impl Choose for Chooser {
-    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
+    fn choose<S: EligibleTargets>(&mut self, now: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
         match self {
-            Chooser::RoundRobin(it) => it.choose(now, seats, draws),
-            Chooser::LeastOutstandingRequests(it) => it.choose(now, seats, draws),
-            Chooser::WeightedRandom(it) => it.choose(now, seats, draws),
-            Chooser::PowerOfTwo(it) => it.choose(now, seats, draws),
-            Chooser::PeakEwma(it) => it.choose(now, seats, draws),
-            Chooser::Prequal(it) => it.choose(now, seats, draws),
+            Chooser::RoundRobin(it) => it.choose(now, targets, rng),
+            Chooser::LeastOutstandingRequests(it) => it.choose(now, targets, rng),
+            Chooser::WeightedRandom(it) => it.choose(now, targets, rng),
+            Chooser::PowerOfTwo(it) => it.choose(now, targets, rng),
+            Chooser::PeakEwma(it) => it.choose(now, targets, rng),
+            Chooser::Prequal(it) => it.choose(now, targets, rng),
         }
     }
 }

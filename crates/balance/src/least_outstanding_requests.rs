@@ -1,10 +1,10 @@
 //! Least outstanding requests: the target with the least load over weight, exactly, ties by lot. The order is kept by
-//! whoever counts (see [`crate::Board`]), so that finding the least and counting the pick are one act and two workers
+//! whoever counts (see [`crate::LeastLoadedIndex`]), so that finding the least and counting the pick are one act and two workers
 //! never both take the last idle target.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::power_of_two::PowerOfTwo;
-use crate::seats::{Choose, Seats};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,9 +12,9 @@ pub struct LeastOutstandingRequests;
 
 impl Choose for LeastOutstandingRequests {
     /// While nobody keeps the order (for the moment in which a group's algorithm or zones change), the lesser of two.
-    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        seats
-            .take_least(draws)
-            .or_else(|| PowerOfTwo.choose(now, seats, draws))
+    fn choose<S: EligibleTargets>(&mut self, now: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
+        targets
+            .take_least(rng)
+            .or_else(|| PowerOfTwo.choose(now, targets, rng))
     }
 }

@@ -3,8 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod anomaly;
-mod board;
 mod chooser;
+mod eligible;
+mod least_loaded;
 mod least_outstanding_requests;
 mod peak_ewma;
 mod power_of_two;
@@ -12,8 +13,7 @@ mod prequal;
 mod retry_budget;
 mod round_robin;
 mod sample;
-mod seats;
-mod service;
+mod service_time;
 mod slow_start;
 mod sticky;
 #[cfg(test)]
@@ -21,16 +21,16 @@ mod testing;
 mod weight;
 mod weighted_random;
 
-pub use board::Board;
 pub use chooser::Chooser;
+pub use eligible::{Choose, EligibleTargets};
+pub use least_loaded::LeastLoadedIndex;
 pub use least_outstanding_requests::LeastOutstandingRequests;
 pub use peak_ewma::{PeakEwma, PeakLatency};
 pub use power_of_two::PowerOfTwo;
 pub use prequal::{LOADS, MedianLatency, Prequal, load_class};
 pub use retry_budget::RetryBudget;
 pub use round_robin::RoundRobin;
-pub use seats::{Choose, Seats};
-pub use service::Service;
+pub use service_time::ServiceTime;
 pub use slow_start::Ramp;
 pub use sticky::{COOKIE_LENGTH, Keys, Mark, Opened, Scope};
 pub use weight::Weight;

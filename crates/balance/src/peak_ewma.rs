@@ -6,10 +6,10 @@
 //! A known flaw, that fast errors lower the cost, is not ours: whoever measures tells a failure's latency as at least
 //! that of a success.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::power_of_two::cheaper;
-use crate::seats::{Choose, Seats};
 use core::time::Duration;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Time in which a peak falls to 1/e (Finagle's default).
 const DECAY_NANOS: f32 = 10e9;
@@ -22,17 +22,17 @@ const UNKNOWN: f64 = 1e18;
 pub struct PeakEwma;
 
 impl Choose for PeakEwma {
-    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        let cost = |seat| {
-            let load = seats.load(seat);
-            let cost = seats.weight(seat).cost(load);
-            match seats.peak_latency(seat, now) {
+    fn choose<S: EligibleTargets>(&mut self, now: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
+        let cost = |index| {
+            let load = targets.load(index);
+            let cost = targets.weight(index).cost(load);
+            match targets.peak_latency(index, now) {
                 Some(latency) => f64::from(latency) * cost,
                 None if load == 0 => 0.0,
                 None => UNKNOWN * cost,
             }
         };
-        cheaper(seats, draws, cost).map(|seat| seats.take(seat))
+        cheaper(targets, rng, cost).map(|index| targets.take(index))
     }
 }
 

@@ -3,26 +3,30 @@
 //! Balancing", IEEE Transactions on Parallel and Distributed Systems 12(10), 2001; Y. Azar et al., "Balanced
 //! Allocations", SIAM Journal on Computing 29(1), 1999.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::sample::sample;
-use crate::seats::{Choose, Seats};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PowerOfTwo;
 
-/// The cheaper of two seats drawn by weight; the first drawn if they cost the same.
-pub(crate) fn cheaper<S: Seats>(seats: &S, draws: &mut Stream, cost: impl Fn(usize) -> f64) -> Option<usize> {
-    let one = sample(seats, draws, None)?;
-    match sample(seats, draws, Some(one)) {
+/// The cheaper of two targets drawn by weight; the first drawn if they cost the same.
+pub(crate) fn cheaper<S: EligibleTargets>(
+    targets: &S,
+    rng: &mut Rng,
+    cost: impl Fn(usize) -> f64,
+) -> Option<usize> {
+    let one = sample(targets, rng, None)?;
+    match sample(targets, rng, Some(one)) {
         Some(other) if cost(other) < cost(one) => Some(other),
         _ => Some(one),
     }
 }
 
 impl Choose for PowerOfTwo {
-    fn choose<S: Seats>(&mut self, _: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        let cost = |seat| seats.weight(seat).cost(seats.load(seat));
-        cheaper(seats, draws, cost).map(|seat| seats.take(seat))
+    fn choose<S: EligibleTargets>(&mut self, _: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
+        let cost = |index| targets.weight(index).cost(targets.load(index));
+        cheaper(targets, rng, cost).map(|index| targets.take(index))
     }
 }

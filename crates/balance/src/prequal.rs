@@ -7,11 +7,11 @@
 //! Streaming for Estimating Quantiles", 2013); the median latency near the present load is kept in classes of load, each
 //! twice as wide as the one before, likewise tracked step by step.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::peak_ewma::{nanos_since, stamp};
 use crate::sample::sample;
-use crate::seats::{Choose, Seats};
 use core::time::Duration;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Targets drawn for one pick: as many as the paper sends probes a request. A fourth takes a tenth off the tail and adds a third
 /// to the cost.
@@ -67,27 +67,27 @@ impl Rank {
 }
 
 impl Choose for Prequal {
-    fn choose<S: Seats>(&mut self, now: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
+    fn choose<S: EligibleTargets>(&mut self, now: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
         // All are read before any is looked at: so their cache lines come together, not one after the other.
         let mut drawn = [(0, 0); DRAWN];
         let mut count = 0;
         let mut last = None;
         while count < DRAWN
-            && let Some(seat) = sample(seats, draws, last)
+            && let Some(index) = sample(targets, rng, last)
         {
-            drawn[count] = (seat, seats.load(seat));
+            drawn[count] = (index, targets.load(index));
             count += 1;
-            last = Some(seat);
+            last = Some(index);
         }
         let mut best: Option<(usize, Rank)> = None;
-        for &(seat, load) in &drawn[..count] {
+        for &(index, load) in &drawn[..count] {
             // An idle target's load is zero whatever its weight.
-            let weighed = (seats.weight(seat).cost(load) - 1.0) as f32;
+            let weighed = (targets.weight(index).cost(load) - 1.0) as f32;
             let hot = weighed > self.hot;
             let latency = if hot {
                 0.0
             } else {
-                seats.median_latency(seat, load, now).unwrap_or(0.0)
+                targets.median_latency(index, load, now).unwrap_or(0.0)
             };
             self.see(weighed);
             let rank = Rank {
@@ -96,10 +96,10 @@ impl Choose for Prequal {
                 load: weighed,
             };
             if best.is_none_or(|(_, other)| rank.is_before(other)) {
-                best = Some((seat, rank));
+                best = Some((index, rank));
             }
         }
-        best.map(|(seat, _)| seats.take(seat))
+        best.map(|(index, _)| targets.take(index))
     }
 }
 
@@ -135,7 +135,7 @@ impl MedianLatency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Room;
+    use crate::testing::TestTargets;
 
     #[test]
     fn classes_double() {
@@ -147,12 +147,12 @@ mod tests {
 
     #[test]
     fn the_median_is_found_and_forgotten() {
-        let mut draws = Stream::named(3, "latencies");
+        let mut rng = Rng::named(3, "latencies");
         let mut median = MedianLatency::default();
         for number in 0..5_000 {
             // One in five takes 100 times as long: the mean would be 21 times the median.
-            let long = draws.below(5) == 0;
-            let span = Duration::from_micros(if long { 100_000 } else { 900 + draws.below(200) });
+            let long = rng.below(5) == 0;
+            let span = Duration::from_micros(if long { 100_000 } else { 900 + rng.below(200) });
             median = median.with(Mono::from_millis(number), span);
         }
         let found = median.nanos(Mono::from_millis(5_000)).unwrap();
@@ -162,10 +162,10 @@ mod tests {
 
     #[test]
     fn the_quantile_is_found() {
-        let (mut prequal, mut draws) = (Prequal::default(), Stream::named(4, "loads"));
+        let (mut prequal, mut rng) = (Prequal::default(), Rng::named(4, "loads"));
         let mut above = 0;
         for number in 0..20_000 {
-            let load = draws.below(100) as f32;
+            let load = rng.below(100) as f32;
             above += u32::from(number >= 10_000 && load > prequal.hot);
             prequal.see(load);
         }
@@ -177,25 +177,25 @@ mod tests {
 
     #[test]
     fn cold_and_fast_goes_first_then_the_least_loaded() {
-        let mut room = Room::of(4);
-        let mut draws = Stream::named(5, "draws");
+        let mut room = TestTargets::of(4);
+        let mut rng = Rng::named(5, "draws");
         room.loads.set(vec![0, 0, 0, 0]);
         room.latencies = vec![Some(9e6), Some(9e6), Some(1e6), Some(9e6)];
-        let picked = |room: &Room, draws: &mut Stream, hot| {
+        let picked = |room: &TestTargets, rng: &mut Rng, hot| {
             let mut prequal = Prequal { hot };
             let mut counts = [0; 4];
             for _ in 0..400 {
-                counts[prequal.choose(Mono::ZERO, room, draws).unwrap()] += 1;
+                counts[prequal.choose(Mono::ZERO, room, rng).unwrap()] += 1;
                 prequal.hot = hot;
                 room.settle_all();
             }
             counts
         };
-        let counts = picked(&room, &mut draws, 1.0);
+        let counts = picked(&room, &mut rng, 1.0);
         assert!(counts[2] > 250, "{counts:?}");
         room.loads.set(vec![7, 5, 9, 7]);
         room.keep = true;
-        let counts = picked(&room, &mut draws, 1.0);
+        let counts = picked(&room, &mut rng, 1.0);
         assert!(counts[1] > 250, "{counts:?}");
     }
 }

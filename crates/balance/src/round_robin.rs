@@ -4,26 +4,26 @@
 //! are proportional to weights, at 1 / mean weight visits a choice. Credits begin at random, so that targets that start
 //! together do not come due together.
 
-use crate::seats::{Choose, Seats};
+use crate::eligible::{Choose, EligibleTargets};
 use crate::weight::Weight;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Where the next turn is.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
     turn: usize,
-    /// By seat, below one; empty while all weights are full.
+    /// By target, below one; empty while all weights are full.
     credits: Vec<u32>,
 }
 
 impl RoundRobin {
-    /// Whether the seat's credit suffices now.
-    fn is_due(&mut self, seat: usize, weight: Weight, draws: &mut Stream) -> bool {
-        while self.credits.len() <= seat {
+    /// Whether the target's credit suffices now.
+    fn is_due(&mut self, index: usize, weight: Weight, rng: &mut Rng) -> bool {
+        while self.credits.len() <= index {
             self.credits
-                .push(draws.below(u64::from(Weight::FULL.parts())) as u32);
+                .push(rng.below(u64::from(Weight::FULL.parts())) as u32);
         }
-        let credit = &mut self.credits[seat];
+        let credit = &mut self.credits[index];
         *credit += weight.parts();
         let due = *credit >= Weight::FULL.parts();
         if due {
@@ -34,10 +34,10 @@ impl RoundRobin {
 }
 
 impl Choose for RoundRobin {
-    /// Over n seats of full weight, any k choices in a row differ by at most one per seat.
-    fn choose<S: Seats>(&mut self, _: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        let count = seats.count();
-        let weighted = seats.is_weighted();
+    /// Over n targets of full weight, any k choices in a row differ by at most one per target.
+    fn choose<S: EligibleTargets>(&mut self, _: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
+        let count = targets.count();
+        let weighted = targets.is_weighted();
         if !weighted && !self.credits.is_empty() {
             self.credits = Vec::new();
         }
@@ -47,10 +47,11 @@ impl Choose for RoundRobin {
             if self.turn >= count {
                 self.turn = 0;
             }
-            let seat = self.turn;
+            let index = self.turn;
             self.turn += 1;
-            if !seats.is_passed_over(seat) && (!weighted || self.is_due(seat, seats.weight(seat), draws)) {
-                return Some(seats.take(seat));
+            if !targets.is_passed_over(index) && (!weighted || self.is_due(index, targets.weight(index), rng))
+            {
+                return Some(targets.take(index));
             }
         }
         None
@@ -60,33 +61,33 @@ impl Choose for RoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Room;
+    use crate::testing::TestTargets;
     use proptest::prelude::*;
 
     #[test]
     fn passes_over_and_gives_up() {
-        let mut draws = Stream::named(1, "turns");
+        let mut rng = Rng::named(1, "turns");
         let mut turns = RoundRobin::default();
-        let mut choose = |room: &Room| turns.choose(Mono::ZERO, room, &mut draws);
-        let mut three = Room::of(3);
+        let mut choose = |room: &TestTargets| turns.choose(Mono::ZERO, room, &mut rng);
+        let mut three = TestTargets::of(3);
         three.passed_over = vec![0];
         assert_eq!(choose(&three), Some(1));
         three.passed_over.clear();
         assert_eq!(choose(&three), Some(2));
         three.passed_over = vec![0, 1, 2];
         assert_eq!(choose(&three), None);
-        assert_eq!(choose(&Room::of(0)), None);
-        assert_eq!(choose(&Room::of(1)), Some(0));
+        assert_eq!(choose(&TestTargets::of(0)), None);
+        assert_eq!(choose(&TestTargets::of(1)), Some(0));
     }
 
     proptest! {
         #[test]
         fn spread_is_within_one(targets in 1_usize..50, choices in 0_usize..500) {
-            let room = Room::of(targets);
-            let (mut turns, mut draws) = (RoundRobin::default(), Stream::named(1, "turns"));
+            let room = TestTargets::of(targets);
+            let (mut turns, mut rng) = (RoundRobin::default(), Rng::named(1, "turns"));
             let mut counts = vec![0_u32; targets];
             for _ in 0..choices {
-                counts[turns.choose(Mono::ZERO, &room, &mut draws).unwrap()] += 1;
+                counts[turns.choose(Mono::ZERO, &room, &mut rng).unwrap()] += 1;
             }
             let (low, high) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             prop_assert!(high - low <= 1);

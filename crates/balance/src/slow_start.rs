@@ -18,7 +18,7 @@ impl Ramp {
         (age < duration).then(|| Weight::of(age.as_secs_f64() / duration.as_secs_f64()))
     }
 
-    /// How often its weight is worth a look: no step is larger than a level of the board, and none is shorter than a
+    /// How often its weight is worth a look: no step is larger than a level of the index, and none is shorter than a
     /// quarter of a second.
     pub fn step(duration: Duration) -> Duration {
         (duration / Weight::LEVELS).clamp(Duration::from_millis(250), Duration::from_secs(1))

@@ -151,18 +151,18 @@ impl Keys {
         self.by_day.get(&day)
     }
 
-    /// A cookie's value that names `mark`; `draws` are 96 random bits. None only if the cipher fails.
+    /// A cookie's value that names `mark`; `rng` are 96 random bits. None only if the cipher fails.
     pub fn seal(
         &mut self,
         now: Wall,
-        draws: [u64; 2],
+        rng: [u64; 2],
         scope: Scope<'_>,
         mark: Mark,
     ) -> Option<[u8; COOKIE_LENGTH]> {
         let day = now.seconds().div_euclid(DAY);
         let mut nonce = [0; NONCE];
-        nonce[..8].copy_from_slice(&draws[0].to_be_bytes());
-        nonce[8..].copy_from_slice(&draws[1].to_be_bytes()[..4]);
+        nonce[..8].copy_from_slice(&rng[0].to_be_bytes());
+        nonce[8..].copy_from_slice(&rng[1].to_be_bytes()[..4]);
         let mut inner = [0; INNER];
         inner[0] = FORM;
         inner[1..9].copy_from_slice(&now.seconds().to_be_bytes());
@@ -267,9 +267,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_changed_cookie_does_not_open(at in 0..COOKIE_LENGTH, byte in any::<u8>(), draws in any::<[u64; 2]>()) {
+        fn a_changed_cookie_does_not_open(at in 0..COOKIE_LENGTH, byte in any::<u8>(), rng in any::<[u64; 2]>()) {
             let now = Wall::from_seconds(1_800_000_000);
-            let sealed = keys().seal(now, draws, GROUP, mark(80)).unwrap();
+            let sealed = keys().seal(now, rng, GROUP, mark(80)).unwrap();
             let mut changed = sealed;
             changed[at] = byte;
             prop_assume!(changed != sealed);

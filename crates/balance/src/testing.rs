@@ -1,9 +1,9 @@
-//! Seats for tests: loads that grow with each pick unless told otherwise.
+//! Targets for tests: loads that grow with each pick unless told otherwise.
 
-use crate::board::Board;
-use crate::seats::Seats;
+use crate::eligible::EligibleTargets;
+use crate::least_loaded::LeastLoadedIndex;
 use crate::weight::Weight;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::cell::{Cell, RefCell};
 
 /// Loads behind a cell.
@@ -16,9 +16,9 @@ impl Loads {
     }
 }
 
-/// Seats in a test.
+/// Targets in a test.
 #[derive(Default)]
-pub(crate) struct Room {
+pub(crate) struct TestTargets {
     pub(crate) loads: Loads,
     pub(crate) weights: Vec<Weight>,
     pub(crate) latencies: Vec<Option<f32>>,
@@ -26,54 +26,56 @@ pub(crate) struct Room {
     /// Loads stay as they are.
     pub(crate) keep: bool,
     /// Keeps the order for `take_least`.
-    pub(crate) board: RefCell<Board>,
+    pub(crate) least_loaded: RefCell<LeastLoadedIndex>,
     /// Weights asked for and loads read: what a pick costs.
     pub(crate) reads: Cell<u64>,
 }
 
-impl Room {
-    pub(crate) fn of(count: usize) -> Room {
-        Room::weighing(vec![Weight::FULL; count])
+impl TestTargets {
+    pub(crate) fn of(count: usize) -> TestTargets {
+        TestTargets::weighing(vec![Weight::FULL; count])
     }
 
-    pub(crate) fn weighing(weights: Vec<Weight>) -> Room {
-        let room = Room {
+    pub(crate) fn weighing(weights: Vec<Weight>) -> TestTargets {
+        let room = TestTargets {
             latencies: vec![None; weights.len()],
-            ..Room::default()
+            ..TestTargets::default()
         };
         room.loads.set(vec![0; weights.len()]);
-        for (seat, &weight) in (0..).zip(&weights) {
-            room.board.borrow_mut().set(seat, 0, weight);
+        for (index, &weight) in (0..).zip(&weights) {
+            room.least_loaded.borrow_mut().set(index, 0, weight);
         }
-        Room { weights, ..room }
+        TestTargets { weights, ..room }
     }
 
     /// All requests are over.
     pub(crate) fn settle_all(&self) {
         if !self.keep {
-            for seat in 0..self.count() {
-                self.put(seat, 0);
+            for index in 0..self.count() {
+                self.put(index, 0);
             }
         }
     }
 
-    /// The request of some seat is over: loads stay small.
+    /// The request of some target is over: loads stay small.
     pub(crate) fn settle_one(&self, number: u64) {
-        let seat = number as usize % self.count();
-        self.put(seat, 0);
+        let index = number as usize % self.count();
+        self.put(index, 0);
     }
 
-    pub(crate) fn put(&self, seat: usize, load: u32) {
-        self.loads.0.borrow_mut()[seat] = load;
-        self.board.borrow_mut().set(seat as u32, load, self.weights[seat]);
+    pub(crate) fn put(&self, index: usize, load: u32) {
+        self.loads.0.borrow_mut()[index] = load;
+        self.least_loaded
+            .borrow_mut()
+            .set(index as u32, load, self.weights[index]);
     }
 
-    pub(crate) fn at(&self, seat: usize) -> u32 {
-        self.loads.0.borrow()[seat]
+    pub(crate) fn at(&self, index: usize) -> u32 {
+        self.loads.0.borrow()[index]
     }
 }
 
-impl Seats for Room {
+impl EligibleTargets for TestTargets {
     type Taken = usize;
 
     fn count(&self) -> usize {
@@ -84,38 +86,38 @@ impl Seats for Room {
         self.weights.iter().any(|&weight| weight < Weight::FULL)
     }
 
-    fn is_passed_over(&self, seat: usize) -> bool {
-        self.passed_over.contains(&seat)
+    fn is_passed_over(&self, index: usize) -> bool {
+        self.passed_over.contains(&index)
     }
 
-    fn weight(&self, seat: usize) -> Weight {
+    fn weight(&self, index: usize) -> Weight {
         self.reads.set(self.reads.get() + 1);
-        self.weights[seat]
+        self.weights[index]
     }
 
-    fn load(&self, seat: usize) -> u32 {
+    fn load(&self, index: usize) -> u32 {
         self.reads.set(self.reads.get() + 1);
-        self.at(seat)
+        self.at(index)
     }
 
-    fn peak_latency(&self, seat: usize, _: Mono) -> Option<f32> {
-        self.latencies[seat]
+    fn peak_latency(&self, index: usize, _: Mono) -> Option<f32> {
+        self.latencies[index]
     }
 
-    fn median_latency(&self, seat: usize, _: u32, _: Mono) -> Option<f32> {
-        self.latencies[seat]
+    fn median_latency(&self, index: usize, _: u32, _: Mono) -> Option<f32> {
+        self.latencies[index]
     }
 
-    fn take(&self, seat: usize) -> usize {
+    fn take(&self, index: usize) -> usize {
         if !self.keep {
-            self.put(seat, self.at(seat) + 1);
+            self.put(index, self.at(index) + 1);
         }
-        seat
+        index
     }
 
-    fn take_least(&self, draws: &mut Stream) -> Option<usize> {
-        let besides: Vec<u32> = self.passed_over.iter().map(|&seat| seat as u32).collect();
-        let seat = self.board.borrow_mut().least_besides(&besides, draws)?;
-        Some(self.take(seat as usize))
+    fn take_least(&self, rng: &mut Rng) -> Option<usize> {
+        let besides: Vec<u32> = self.passed_over.iter().map(|&index| index as u32).collect();
+        let index = self.least_loaded.borrow_mut().least_besides(&besides, rng)?;
+        Some(self.take(index as usize))
     }
 }

@@ -10,7 +10,7 @@ impl Weight {
     /// 1/32: the least that a target in service gets, so that it is still measured and warmed, and so that drawing by
     /// weight takes 32 draws on average at worst.
     pub const LEAST: Weight = Weight(1 << 11);
-    /// Levels that a [`crate::Board`] tells apart.
+    /// Levels that a [`crate::LeastLoadedIndex`] tells apart.
     pub const LEVELS: u32 = 32;
 
     /// The weight nearest to this share of 1.
@@ -39,7 +39,7 @@ impl Weight {
         Weight::from_parts(((u64::from(self.0) * u64::from(other.0)) >> 16) as u32)
     }
 
-    /// 1 to 32, rounded down: on a board no target gets more than its weight says.
+    /// 1 to 32, rounded down: in an index no target gets more than its weight says.
     pub const fn level(self) -> u32 {
         self.0 >> 11
     }

@@ -1,16 +1,16 @@
 //! Weighted random: each target with a chance in proportion to its weight. By rejection: no table to rebuild when weights
 //! change, and 1 / mean weight draws a choice.
 
+use crate::eligible::{Choose, EligibleTargets};
 use crate::sample::sample;
-use crate::seats::{Choose, Seats};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightedRandom;
 
 impl Choose for WeightedRandom {
-    fn choose<S: Seats>(&mut self, _: Mono, seats: &S, draws: &mut Stream) -> Option<S::Taken> {
-        sample(seats, draws, None).map(|seat| seats.take(seat))
+    fn choose<S: EligibleTargets>(&mut self, _: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
+        sample(targets, rng, None).map(|index| targets.take(index))
     }
 }

@@ -7,7 +7,7 @@ use crate::wire::{self, Broken, HEADER_BYTES, METHOD, Messages, Outbox, UNSENT_B
 use crate::{Now, VERSION, tls};
 use forebay_admission::WorkId;
 use forebay_node::{ChannelOrder, Channels, GroupGate, TargetId};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::{Request, Response};
@@ -165,7 +165,7 @@ enum Ended {
 
 /// Keeps one channel: makes it, and makes it again when it ends.
 async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Receiver<()>) {
-    let mut draws = Stream::named(shared.seed ^ order.target.0, "channel waits");
+    let mut rng = Rng::named(shared.seed ^ order.target.0, "channel waits");
     let (mut wait, mut told) = (FIRST_WAIT, false);
     loop {
         let mut stood = None;
@@ -183,19 +183,19 @@ async fn channel(shared: Rc<Shared>, order: ChannelOrder, mut changes: watch::Re
         told = true;
         // Between half of it and all of it, so that the nodes of a fleet do not come at once.
         let half = wait / 2;
-        let jitter = Duration::from_nanos(draws.below(half.as_nanos() as u64));
+        let jitter = Duration::from_nanos(rng.below(half.as_nanos() as u64));
         tokio::time::sleep(half + jitter).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
 /// A channel that stands: what its agent granted is void when this is dropped.
-struct Standing<'a> {
+struct Established<'a> {
     shared: &'a Shared,
     order: &'a ChannelOrder,
 }
 
-impl Drop for Standing<'_> {
+impl Drop for Established<'_> {
     fn drop(&mut self) {
         let now = (self.shared.now)();
         self.order.gate.channel_lost(now, self.order.target);
@@ -236,7 +236,7 @@ async fn attempt(
     let (gate, agent) = (&order.gate, order.address);
     gate.channel_up(order.target);
     tracing::info!(%agent, "a control channel stands");
-    let _standing = Standing { shared, order };
+    let _standing = Established { shared, order };
     let mut talk = Talk {
         shared,
         order,

@@ -4,7 +4,7 @@
 
 mod channels;
 mod clock;
-mod door;
+mod connections;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

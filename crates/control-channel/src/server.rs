@@ -1,6 +1,6 @@
-//! The agent's end: takes channels from nodes, tells the turnstile what they say, and them what it decides.
+//! The agent's end: takes channels from nodes, tells the permit issuer what they say, and them what it decides.
 
-use crate::door::{Door, Guest, Standing};
+use crate::connections::{Connections, Established, NodeConnection};
 use crate::proto::{FromAgent, FromNode, Grant, Limit, Recall, Welcome, from_agent, from_node};
 use crate::thread::Thread;
 use crate::wire::{
@@ -9,7 +9,7 @@ use crate::wire::{
 use crate::{Now, VERSION, tls};
 use bytes::Bytes;
 use forebay_admission::permits::{Output, Session};
-use forebay_node::Turnstile;
+use forebay_node::PermitIssuer;
 use forebay_units::Mono;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -55,11 +55,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves on a thread of its own. `now` must be the clock that the turnstile's requests go by.
+    /// Serves on a thread of its own. `now` must be the clock that the permit issuer's requests go by.
     pub fn start(
         listener: TcpListener,
         identity: Identity,
-        turnstile: Arc<Turnstile>,
+        permit_issuer: Arc<PermitIssuer>,
         now: Now,
     ) -> io::Result<Server> {
         let config = tls::server(identity.chain, identity.key).map_err(io::Error::other)?;
@@ -68,10 +68,10 @@ impl Server {
         listener.set_nonblocking(true)?;
         let changed = Arc::new(Notify::new());
         let told = Arc::clone(&changed);
-        turnstile.on_change(Box::new(move || told.notify_one()));
+        permit_issuer.on_change(Box::new(move || told.notify_one()));
         let thread = Thread::start("channels", move || async move {
-            let desk = Rc::new(Desk {
-                turnstile,
+            let server = Rc::new(ServerState {
+                permit_issuer,
                 now,
                 changed,
                 outboxes: RefCell::default(),
@@ -79,7 +79,7 @@ impl Server {
             });
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    tokio::join!(serve(Rc::clone(&desk), listener, &shown), deadlines(desk));
+                    tokio::join!(serve(Rc::clone(&server), listener, &shown), deadlines(server));
                 }
                 Err(error) => tracing::error!(%error, "the control address cannot be served"),
             }
@@ -96,8 +96,8 @@ impl Server {
 }
 
 /// What all channels share.
-struct Desk {
-    turnstile: Arc<Turnstile>,
+struct ServerState {
+    permit_issuer: Arc<PermitIssuer>,
     now: Now,
     /// Fires when there is something to tell, or a deadline has come nearer.
     changed: Arc<Notify>,
@@ -105,14 +105,14 @@ struct Desk {
     drawn: RefCell<Vec<u8>>,
 }
 
-impl Desk {
+impl ServerState {
     fn now(&self) -> Mono {
         (self.now)()
     }
 
-    /// Passes on what the turnstile has decided.
+    /// Passes on what the permit issuer has decided.
     fn settle(&self) {
-        let outputs: Vec<Output> = self.turnstile.with(|permits| {
+        let outputs: Vec<Output> = self.permit_issuer.with(|permits| {
             std::iter::from_fn(|| permits.poll_output(&mut || draw(&mut self.drawn.borrow_mut()))).collect()
         });
         let outboxes = self.outboxes.borrow();
@@ -143,32 +143,32 @@ fn draw(drawn: &mut Vec<u8>) -> u128 {
 }
 
 /// Tells nodes what is due, and revokes in time.
-async fn deadlines(desk: Rc<Desk>) {
+async fn deadlines(server: Rc<ServerState>) {
     loop {
-        desk.settle();
-        let deadline = desk.turnstile.next_deadline();
+        server.settle();
+        let deadline = server.permit_issuer.next_deadline();
         let due = async {
             match deadline {
                 Mono::NEVER => std::future::pending().await,
-                at => tokio::time::sleep(at.since(desk.now())).await,
+                at => tokio::time::sleep(at.since(server.now())).await,
             }
         };
         tokio::select! {
-            () = desk.changed.notified() => {}
-            () = due => desk.turnstile.with(|permits| permits.handle_deadline(desk.now())),
+            () = server.changed.notified() => {}
+            () = due => server.permit_issuer.with(|permits| permits.handle_deadline(server.now())),
         }
     }
 }
 
-async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: &Mutex<Arc<ServerConfig>>) {
-    let door = Rc::new(Door::default());
+async fn serve(server: Rc<ServerState>, listener: tokio::net::TcpListener, tls: &Mutex<Arc<ServerConfig>>) {
+    let connections = Rc::new(Connections::default());
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => door.enter(|guest| {
+            Ok((stream, peer)) => connections.enter(|node| {
                 let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
-                let (desk, tls) = (Rc::clone(&desk), TlsAcceptor::from(config));
+                let (server, tls) = (Rc::clone(&server), TlsAcceptor::from(config));
                 let task = tokio::task::spawn_local(async move {
-                    if let Err(error) = connection(desk, stream, tls, guest).await {
+                    if let Err(error) = connection(server, stream, tls, node).await {
                         tracing::debug!(%error, %peer, "a node's connection ended");
                     }
                 });
@@ -180,7 +180,12 @@ async fn serve(desk: Rc<Desk>, listener: tokio::net::TcpListener, tls: &Mutex<Ar
     }
 }
 
-async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor, guest: Rc<Guest>) -> io::Result<()> {
+async fn connection(
+    server: Rc<ServerState>,
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    node: Rc<NodeConnection>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let shaken = tokio::time::timeout(HELLO_WITHIN, async {
         let stream = tls.accept(stream).await?;
@@ -202,10 +207,10 @@ async fn connection(desk: Rc<Desk>, stream: TcpStream, tls: TlsAcceptor, guest: 
         tokio::select! {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    let (desk, counted, guest) = (Rc::clone(&desk), Rc::clone(&calls), Rc::clone(&guest));
+                    let (server, counted, node) = (Rc::clone(&server), Rc::clone(&calls), Rc::clone(&node));
                     tokio::task::spawn_local(async move {
                         let _counted = counted;
-                        if let Err(error) = call(&desk, &guest, request, respond).await {
+                        if let Err(error) = call(&server, &node, request, respond).await {
                             tracing::debug!(%error, "a channel broke");
                         }
                     });
@@ -236,8 +241,8 @@ async fn idle(calls: &Rc<()>) {
 
 /// One call, from its head to its trailers.
 async fn call(
-    desk: &Rc<Desk>,
-    guest: &Rc<Guest>,
+    server: &Rc<ServerState>,
+    node: &Rc<NodeConnection>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> Result<(), h2::Error> {
@@ -258,10 +263,10 @@ async fn call(
         return Ok(());
     }
     let mut out = Outbox::new(respond.send_response(response, false)?);
-    let (status, said) = match channel(desk, guest, Messages::new(body), &mut out).await {
+    let (status, said) = match channel(server, node, Messages::new(body), &mut out).await {
         Ok(()) => (Status::Ok, String::new()),
         Err(Refused::Node(status, said)) => (status, said),
-        Err(Refused::Broken(Broken::Stream(error))) => return Err(error),
+        Err(Refused::Broken(Broken::Rng(error))) => return Err(error),
         Err(Refused::Broken(error @ Broken::Unread)) => (Status::ResourceExhausted, error.to_string()),
         Err(Refused::Broken(error)) => (Status::InvalidArgument, error.to_string()),
     };
@@ -281,26 +286,26 @@ impl<E: Into<Broken>> From<E> for Refused {
 
 /// A node's session, ended when dropped.
 struct Joined {
-    desk: Rc<Desk>,
+    server: Rc<ServerState>,
     session: Session,
-    _standing: Standing,
+    _standing: Established,
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.desk.outboxes.borrow_mut().remove(&self.session);
-        let now = self.desk.now();
-        self.desk
-            .turnstile
+        self.server.outboxes.borrow_mut().remove(&self.session);
+        let now = self.server.now();
+        self.server
+            .permit_issuer
             .with(|permits| permits.part(now, self.session));
-        self.desk.settle();
-        self.desk.changed.notify_one();
+        self.server.settle();
+        self.server.changed.notify_one();
     }
 }
 
 async fn channel(
-    desk: &Rc<Desk>,
-    guest: &Rc<Guest>,
+    server: &Rc<ServerState>,
+    node: &Rc<NodeConnection>,
     mut messages: Messages<FromNode>,
     out: &mut Outbox,
 ) -> Result<(), Refused> {
@@ -321,19 +326,19 @@ async fn channel(
         tracing::warn!(node = wire::shown(&hello.node), "{said}");
         return Err(Refused::Node(Status::FailedPrecondition, said));
     }
-    if desk.outboxes.borrow().len() >= CHANNELS {
+    if server.outboxes.borrow().len() >= CHANNELS {
         let said = format!("the agent has {CHANNELS} channels and takes no more");
         return Err(Refused::Node(Status::ResourceExhausted, said));
     }
     let (outbox, mut outputs) = mpsc::unbounded_channel();
-    let (session, incarnation) = desk
-        .turnstile
-        .with(|permits| (permits.join(desk.now()), permits.incarnation()));
-    desk.outboxes.borrow_mut().insert(session, outbox);
+    let (session, incarnation) = server
+        .permit_issuer
+        .with(|permits| (permits.join(server.now()), permits.incarnation()));
+    server.outboxes.borrow_mut().insert(session, outbox);
     let _joined = Joined {
-        desk: Rc::clone(desk),
+        server: Rc::clone(server),
         session,
-        _standing: guest.stands(),
+        _standing: node.stands(),
     };
     tracing::info!(node = wire::shown(&hello.node), "a node has opened a channel");
     let welcome = Welcome {
@@ -341,11 +346,11 @@ async fn channel(
         incarnation,
     };
     tell(out, from_agent::Message::Welcome(welcome))?;
-    desk.settle();
+    server.settle();
     loop {
         tokio::select! {
             message = messages.next() => match message? {
-                Some(message) => hear(desk, session, message)?,
+                Some(message) => hear(server, session, message)?,
                 None => return Ok(()),
             },
             Some(output) = outputs.recv() => {
@@ -391,15 +396,16 @@ fn tell(out: &mut Outbox, message: from_agent::Message) -> Result<(), Broken> {
     out.say(&message)
 }
 
-fn hear(desk: &Desk, session: Session, message: FromNode) -> Result<(), Refused> {
-    let now = desk.now();
+fn hear(server: &ServerState, session: Session, message: FromNode) -> Result<(), Refused> {
+    let now = server.now();
     match message.message {
-        Some(from_node::Message::Demand(demand)) => desk
-            .turnstile
+        Some(from_node::Message::Demand(demand)) => server
+            .permit_issuer
             .with(|permits| permits.demand(now, session, demand.waiting, demand.seen)),
         Some(from_node::Message::Return(returned)) => {
             let ids = ids_in(&returned.ids)?;
-            desk.turnstile
+            server
+                .permit_issuer
                 .with(|permits| permits.returned(now, session, &ids));
         }
         Some(from_node::Message::Hello(_)) => {
@@ -409,8 +415,8 @@ fn hear(desk: &Desk, session: Session, message: FromNode) -> Result<(), Refused>
         // What a later version says and this one does not know changes nothing.
         None => {}
     }
-    desk.settle();
+    server.settle();
     // A recall begins a deadline.
-    desk.changed.notify_one();
+    server.changed.notify_one();
     Ok(())
 }

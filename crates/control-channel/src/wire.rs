@@ -44,7 +44,7 @@ pub(crate) enum Status {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("the stream broke")]
-    Stream(#[from] h2::Error),
+    Rng(#[from] h2::Error),
     #[error("a message of {0} bytes: at most 65,536 are taken")]
     TooLong(usize),
     #[error("a compressed message: none was agreed on")]

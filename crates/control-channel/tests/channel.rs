@@ -1,4 +1,4 @@
-//! Both ends of a channel, with a node's own gate behind one and a turnstile behind the other.
+//! Both ends of a channel, with a node's own gate behind one and a permit issuer behind the other.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use forebay_model::{
     Blueprint, Concurrency, GroupBlueprint, GroupSettings, HealthCheck, HealthPort, Matcher, Protocol,
     ProtocolVersion, QueueSettings, TargetBlueprint,
 };
-use forebay_node::{ChannelOrder, Channels as _, Node, Output, Turnstile};
+use forebay_node::{ChannelOrder, Channels as _, Node, Output, PermitIssuer};
 use forebay_units::Mono;
 use h2::SendStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -37,14 +37,14 @@ fn wait(what: &str, condition: impl Fn() -> bool) -> Duration {
 }
 
 /// An agent at this address, or at a free port.
-fn serve(at: SocketAddr, limit: u32, incarnation: u64, now: &Now) -> (Server, SocketAddr, Arc<Turnstile>) {
+fn serve(at: SocketAddr, limit: u32, incarnation: u64, now: &Now) -> (Server, SocketAddr, Arc<PermitIssuer>) {
     let (chain, key) = identity();
     let identity = Identity { chain, key };
     let listener = TcpListener::bind(at).unwrap();
     let address = listener.local_addr().unwrap();
-    let turnstile = Arc::new(Turnstile::new(limit, incarnation));
-    let server = Server::start(listener, identity, Arc::clone(&turnstile), Arc::clone(now)).unwrap();
-    (server, address, turnstile)
+    let permit_issuer = Arc::new(PermitIssuer::new(limit, incarnation));
+    let server = Server::start(listener, identity, Arc::clone(&permit_issuer), Arc::clone(now)).unwrap();
+    (server, address, permit_issuer)
 }
 
 /// What a node orders for a group with one target whose agent is there.
@@ -101,19 +101,19 @@ fn order(agent: SocketAddr) -> (Node, ChannelOrder) {
 #[test]
 fn permits_come_go_and_come_back_with_the_agent() {
     let now = clock();
-    let (server, address, turnstile) = serve("127.0.0.1:0".parse().unwrap(), 5, 1, &now);
+    let (server, address, permit_issuer) = serve("127.0.0.1:0".parse().unwrap(), 5, 1, &now);
     let (_node, order) = order(address);
     assert_eq!(order.address, address);
     let gate = Arc::clone(&order.gate);
     let keeper = Keeper::start("test".into(), 1, Arc::clone(&now)).unwrap();
     keeper.keep(vec![order.clone()]);
     wait("five slots", || gate.figures().free == 5);
-    assert_eq!(turnstile.with(|permits| permits.figures().outstanding), 5);
+    assert_eq!(permit_issuer.with(|permits| permits.figures().outstanding), 5);
 
-    turnstile.change(|permits| permits.set_limit(now(), 2));
+    permit_issuer.change(|permits| permits.set_limit(now(), 2));
     wait("two slots", || gate.figures().free == 2);
     wait("two are out", || {
-        turnstile.with(|permits| permits.figures().outstanding) == 2
+        permit_issuer.with(|permits| permits.figures().outstanding) == 2
     });
 
     drop(server);
@@ -136,7 +136,7 @@ fn permits_come_go_and_come_back_with_the_agent() {
 #[test]
 fn two_nodes_share_one_limit() {
     let now = clock();
-    let (_server, address, turnstile) = serve("127.0.0.1:0".parse().unwrap(), 8, 1, &now);
+    let (_server, address, permit_issuer) = serve("127.0.0.1:0".parse().unwrap(), 8, 1, &now);
     let nodes: Vec<_> = (0..4)
         .map(|index| {
             let (node, order) = order(address);
@@ -148,7 +148,7 @@ fn two_nodes_share_one_limit() {
     wait("two each", || {
         nodes.iter().all(|(_, order, _)| order.gate.figures().free == 2)
     });
-    assert_eq!(turnstile.with(|permits| permits.figures().outstanding), 8);
+    assert_eq!(permit_issuer.with(|permits| permits.figures().outstanding), 8);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn an_agent_that_takes_no_answers_is_given_up() {
 #[test]
 fn a_node_that_takes_nothing_is_given_up() {
     let now = clock();
-    let (_server, address, turnstile) = serve("127.0.0.1:0".parse().unwrap(), 5, 1, &now);
+    let (_server, address, permit_issuer) = serve("127.0.0.1:0".parse().unwrap(), 5, 1, &now);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -282,13 +282,13 @@ fn a_node_that_takes_nothing_is_given_up() {
         (client, response, stream, driver)
     });
     wait("it has a channel", || {
-        turnstile.with(|permits| permits.figures().sessions) == 1
+        permit_issuer.with(|permits| permits.figures().sessions) == 1
     });
     let limits = std::cell::Cell::new(0);
     wait("the channel is ended", || {
         limits.set(limits.get() + 1);
-        turnstile.change(|permits| permits.set_limit(now(), 100 + limits.get() % 2));
-        turnstile.with(|permits| permits.figures().sessions) == 0
+        permit_issuer.change(|permits| permits.set_limit(now(), 100 + limits.get() % 2));
+        permit_issuer.with(|permits| permits.figures().sessions) == 0
     });
     assert!(limits.get() > 1000, "{limits:?}");
 }

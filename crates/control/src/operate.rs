@@ -5,7 +5,7 @@ use crate::ports::Observations;
 use crate::state::State;
 use crate::{acm, ec2, elbv2, iam, shield, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use serde_json::Value;
 
 /// What an operation leads to.
@@ -57,7 +57,7 @@ pub fn operate(
     state: &State,
     request: &Request<'_>,
     observations: &dyn Observations,
-    draws: &mut Stream,
+    rng: &mut Rng,
 ) -> Result<Outcome, ApiError> {
     let Some(entry) = entry(request.service, request.operation) else {
         let text = format!("The action {} is not supported by Forebay yet", request.operation);
@@ -71,7 +71,7 @@ pub fn operate(
             next: None,
         }),
         Operation::Write(run) => {
-            let mut tx = Tx::new(view, draws);
+            let mut tx = Tx::new(view, rng);
             let answer = run(&mut tx)?;
             Ok(Outcome {
                 answer,

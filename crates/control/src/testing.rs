@@ -3,7 +3,7 @@
 use crate::{NothingObserved, Outcome, Request, State, operate};
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
-use forebay_units::{Stream, Wall};
+use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
 
 pub(crate) const REGION: &str = "local-1";
@@ -11,7 +11,7 @@ pub(crate) const REGION: &str = "local-1";
 pub(crate) struct Caller {
     pub(crate) state: State,
     pub(crate) now: Wall,
-    draws: Stream,
+    rng: Rng,
 }
 
 impl Caller {
@@ -20,7 +20,7 @@ impl Caller {
         Caller {
             state,
             now: Wall::from_seconds(1_700_000_000),
-            draws: Stream::named(1, "ids"),
+            rng: Rng::named(1, "ids"),
         }
     }
 
@@ -45,7 +45,7 @@ impl Caller {
             now: self.now,
             caller: "AKID",
         };
-        let Outcome { answer, next } = operate(&self.state, &request, &NothingObserved, &mut self.draws)?;
+        let Outcome { answer, next } = operate(&self.state, &request, &NothingObserved, &mut self.rng)?;
         if let Some(next) = next {
             assert!(
                 !State::rows_changed(&self.state, &next).is_empty(),

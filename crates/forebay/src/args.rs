@@ -10,7 +10,7 @@ use forebay_lab::demo::DemoArgs;
 use forebay_lab::experiment::Experiment;
 use forebay_lab::sample::SampleArgs;
 use forebay_process::log::LogFormat;
-use forebay_process::said;
+use forebay_process::values;
 use forebay_server::UpArgs;
 
 /// An elastic application load balancer with AWS's APIs, that you run yourself.
@@ -28,7 +28,7 @@ Two minutes:
 pub(crate) struct Cli {
     /// What to log, as `level` or `crate=level,...` [default: warn; of an agent what RUST_LOG says, or info]. A level alone is for
     /// Forebay's own lines; libraries speak where they are named, as in `warn,h2=debug`
-    #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER", value_parser = said::filter)]
+    #[arg(long, env = "FOREBAY_LOG", global = true, value_name = "FILTER", value_parser = values::filter)]
     pub(crate) log: Option<String>,
     /// What log lines are
     #[arg(long, env = "FOREBAY_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]

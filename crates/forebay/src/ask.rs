@@ -5,7 +5,7 @@ use bytes::Bytes;
 use clap::Args;
 use forebay_process::out;
 use forebay_process::runtime;
-use forebay_process::said::address;
+use forebay_process::values::address;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::StatusCode;
 use hyper_util::rt::TokioIo;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Metrics of the largest house there may be; more is not read.
+/// Metrics of the largest daemon there may be; more is not read.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 /// An answer that takes longer counts as none.
 const PATIENCE: Duration = Duration::from_secs(10);

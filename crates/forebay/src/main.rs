@@ -10,14 +10,14 @@ mod up;
 
 use args::{Cli, Command};
 use forebay_lab::{demo, experiment, sample};
-use forebay_process::{log, said};
+use forebay_process::{log, values};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(done) = forebay_agent::resumed(log::start) {
         return ended(done);
     }
-    let cli: Cli = said::parse();
+    let cli: Cli = values::parse();
     let filter = cli.filter();
     log::start(&filter, cli.log_format);
     ended(match cli.command {

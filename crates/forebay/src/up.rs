@@ -2,7 +2,7 @@
 
 use forebay_process::runtime;
 use forebay_process::{log, out};
-use forebay_server::House;
+use forebay_server::Daemon;
 use forebay_server::UpArgs;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,25 +17,25 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             signal(SignalKind::user_defined1())?,
             signal(SignalKind::user_defined2())?,
         );
-        let house = tokio::select! {
-            house = House::start(args) => house?,
+        let daemon = tokio::select! {
+            daemon = Daemon::start(args) => daemon?,
             _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
             _ = terminate.recv() => return Ok(ExitCode::FAILURE),
         };
         out::line(format_args!(
             "forebay ready api=http://{} admin=http://{} dns=off data={}",
-            house.api,
-            house.admin,
-            house.data_dir.display()
+            daemon.api,
+            daemon.admin,
+            daemon.data_dir.display()
         ))?;
-        house.announced();
-        house.watch();
+        daemon.announced();
+        daemon.watch();
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = again.recv() => {
-                    house.look_again();
+                    daemon.look_again();
                     let told = format_args!("forebay: logs are opened anew, and credentials read again");
                     log::say(tracing::Level::INFO, told);
                 }
@@ -47,7 +47,7 @@ pub(crate) fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             format_args!("forebay: finishing requests; once more to end at once"),
         );
         tokio::select! {
-            stopped = house.stop() => stopped.map(|()| ExitCode::SUCCESS),
+            stopped = daemon.stop() => stopped.map(|()| ExitCode::SUCCESS),
             _ = interrupt.recv() => at_once(),
             _ = terminate.recv() => at_once(),
         }

@@ -1,4 +1,4 @@
-//! The authenticate room: whose call it is, proven by its signature.
+//! The authenticate stage: whose call it is, proven by its signature.
 
 use crate::clock::now;
 use crate::context::ApiContext;

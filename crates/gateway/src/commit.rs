@@ -1,4 +1,4 @@
-//! The commit room: one thread applies all writes in order and makes them durable before anyone is told.
+//! The commit stage: one thread applies all writes in order and makes them durable before anyone is told.
 //!
 //! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then each its answer.
 
@@ -6,7 +6,7 @@ use crate::clock::now;
 use arc_swap::ArcSwap;
 use forebay_awswire::{ApiError, Service};
 use forebay_control::{Journal, Observations, Outcome, Publish, Request, State};
-use forebay_units::{Stream, Wall};
+use forebay_units::{Rng, Wall};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ const BATCH_LIMIT: usize = 256;
 pub type Change = Box<dyn FnOnce(&State, Wall) -> Option<State> + Send>;
 
 /// An operation that its caller may make, on its way to the state.
-pub(crate) struct Order {
+pub(crate) struct QueuedCall {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) region: String,
@@ -37,14 +37,14 @@ pub(crate) struct Order {
     pub(crate) input: Value,
 }
 
-impl Order {
+impl QueuedCall {
     /// Carries the order out. A panic is our bug: the caller gets a 500, everyone else is served on.
     pub(crate) fn run(
         self,
         state: &State,
         observations: &dyn Observations,
         now: Wall,
-        draws: &mut Stream,
+        rng: &mut Rng,
     ) -> Result<Outcome, ApiError> {
         let request = Request {
             service: self.service,
@@ -56,14 +56,14 @@ impl Order {
             caller: &self.caller,
         };
         guarded(&self.operation, || {
-            forebay_control::operate(state, &request, observations, draws)
+            forebay_control::operate(state, &request, observations, rng)
         })
         .and_then(|outcome| outcome)
     }
 }
 
 enum Work {
-    Order(Box<Order>),
+    QueuedCall(Box<QueuedCall>),
     Change(Change),
 }
 
@@ -101,7 +101,7 @@ impl Writer {
             journal,
             publish,
             observations: Arc::clone(&observations),
-            draws: Stream::named(seed, "resource-ids"),
+            rng: Rng::named(seed, "resource-ids"),
         };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
@@ -137,8 +137,8 @@ impl Writer {
         self.submit(Work::Change(change)).await.map(|_| ())
     }
 
-    pub(crate) async fn order(&self, order: Order) -> Result<Value, ApiError> {
-        self.submit(Work::Order(Box::new(order))).await
+    pub(crate) async fn order(&self, order: QueuedCall) -> Result<Value, ApiError> {
+        self.submit(Work::QueuedCall(Box::new(order))).await
     }
 
     async fn submit(&self, work: Work) -> Result<Value, ApiError> {
@@ -160,7 +160,7 @@ struct Committer<J, P> {
     journal: J,
     publish: P,
     observations: Arc<dyn Observations>,
-    draws: Stream,
+    rng: Rng,
 }
 
 impl<J: Journal, P: Publish> Committer<J, P> {
@@ -214,7 +214,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
 
     fn apply(&mut self, work: Work, running: &State) -> Result<Outcome, ApiError> {
         match work {
-            Work::Order(order) => order.run(running, &*self.observations, now(), &mut self.draws),
+            Work::QueuedCall(order) => order.run(running, &*self.observations, now(), &mut self.rng),
             Work::Change(change) => {
                 let next = guarded("change", || change(running, now()))?;
                 Ok(Outcome {

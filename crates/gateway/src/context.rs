@@ -2,7 +2,7 @@
 
 use crate::decode::Bodies;
 use crate::{Credentials, Hosts, Writer};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use std::sync::{Mutex, PoisonError};
 
 /// How calls are treated.
@@ -20,13 +20,13 @@ pub struct ApiOptions {
     pub allow_reset: bool,
 }
 
-/// Everything the rooms share.
+/// Everything the stages share.
 pub struct ApiContext {
     pub(crate) options: ApiOptions,
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
-    ids: Mutex<Stream>,
+    ids: Mutex<Rng>,
 }
 
 impl ApiContext {
@@ -37,7 +37,7 @@ impl ApiContext {
             credentials,
             writer,
             bodies: Bodies::default(),
-            ids: Mutex::new(Stream::named(seed, "request-ids")),
+            ids: Mutex::new(Rng::named(seed, "request-ids")),
         }
     }
 

@@ -1,6 +1,6 @@
-//! The decode room: reads the body within its bounds and opens the envelope.
+//! The decode stage: reads the body within its bounds and opens the envelope.
 
-use crate::front::Visit;
+use crate::front::FrontConnection;
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal};
 use http::header::EXPECT;
 use http::request::Parts;
@@ -41,12 +41,12 @@ impl Default for Bodies {
 
 impl Bodies {
     /// A piece. If there is none, callers whose bodies have been under way for longest make room.
-    async fn take(&self, visit: &Visit) -> Piece<'_> {
+    async fn take(&self, client: &FrontConnection) -> Piece<'_> {
         let room = loop {
             if let Ok(room) = self.room.try_acquire() {
                 break Some(room);
             }
-            visit.front().drop_body();
+            client.front().drop_body();
             if let Ok(room) = tokio::time::timeout(LEAVING, self.room.acquire()).await {
                 // It is never closed.
                 break room.ok();
@@ -87,11 +87,11 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    async fn extend(&mut self, mut data: &[u8], bodies: &'a Bodies, visit: &Visit) {
+    async fn extend(&mut self, mut data: &[u8], bodies: &'a Bodies, client: &FrontConnection) {
         while !data.is_empty() {
             let at = self.length % PIECE;
             if at == 0 {
-                self.pieces.push(bodies.take(visit).await);
+                self.pieces.push(bodies.take(client).await);
             }
             let Some(last) = self.pieces.last_mut() else {
                 return;
@@ -120,7 +120,7 @@ pub(crate) async fn body(
     mut incoming: Incoming,
     most: usize,
     bodies: &Bodies,
-    visit: &Visit,
+    client: &FrontConnection,
 ) -> Result<Vec<u8>, Refusal> {
     let too_large = || {
         let text = format!("The request body is larger than {most} bytes.");
@@ -128,10 +128,10 @@ pub(crate) async fn body(
         refusal(parts, error.with_status(413))
     };
     if incoming.size_hint().lower() > most as u64 {
-        discard(parts, incoming, visit).await;
+        discard(parts, incoming, client).await;
         return Err(too_large());
     }
-    let waits = visit.body();
+    let waits = client.body();
     let mut held = Held::default();
     while let Some(frame) = incoming.frame().await {
         let cut = |_| {
@@ -145,22 +145,22 @@ pub(crate) async fn body(
         };
         if held.length + data.len() > most {
             drop((waits, held));
-            discard(parts, incoming, visit).await;
+            discard(parts, incoming, client).await;
             return Err(too_large());
         }
-        held.extend(&data, bodies, visit).await;
+        held.extend(&data, bodies, client).await;
     }
     drop(waits);
     Ok(held.whole())
 }
 
 /// Reads what nobody wants, for a while: if the connection were closed on it, the client might not see its answer.
-pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, visit: &Visit) {
+pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, client: &FrontConnection) {
     if parts.headers.contains_key(EXPECT) {
         // It waits until it is asked.
         return;
     }
-    let _waits = visit.body();
+    let _waits = client.body();
     let all = async { while let Some(Ok(_)) = incoming.frame().await {} };
     let _ = tokio::time::timeout(UNWANTED, all).await;
 }

@@ -1,4 +1,4 @@
-//! The encode room: turns results into HTTP responses.
+//! The encode stage: turns results into HTTP responses.
 
 use bytes::Bytes;
 use forebay_awswire::{Answer, ApiError, Protocol, Service};

@@ -59,7 +59,7 @@ impl Doing {
     }
 }
 
-struct Place {
+struct OpenConnection {
     doing: Doing,
     since: Instant,
     task: Option<AbortHandle>,
@@ -70,7 +70,7 @@ struct Place {
 pub struct Front(Arc<Shared>);
 
 struct Shared {
-    places: Mutex<BTreeMap<u64, Place>>,
+    open_connections: Mutex<BTreeMap<u64, OpenConnection>>,
     /// Fires when a connection is gone.
     left: Notify,
     most: usize,
@@ -79,25 +79,28 @@ struct Shared {
 impl Front {
     fn new(most: usize) -> Front {
         Front(Arc::new(Shared {
-            places: Mutex::default(),
+            open_connections: Mutex::default(),
             left: Notify::new(),
             most: most.max(1),
         }))
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<u64, Place>> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open_connections(&self) -> MutexGuard<'_, BTreeMap<u64, OpenConnection>> {
+        self.0
+            .open_connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection has come, one more perhaps than there may be.
-    fn enter(&self, number: u64, local: SocketAddr) -> Visit {
-        let place = Place {
+    fn enter(&self, number: u64, local: SocketAddr) -> FrontConnection {
+        let open = OpenConnection {
             doing: Doing::First,
             since: Instant::now(),
             task: None,
         };
-        self.places().insert(number, place);
-        Visit {
+        self.open_connections().insert(number, open);
+        FrontConnection {
             front: self.clone(),
             number,
             local,
@@ -106,36 +109,36 @@ impl Front {
 
     /// Sends those away whose time is over.
     fn sweep(&self, now: Instant) {
-        for place in self.places().values_mut() {
-            let most = match place.doing {
+        for open in self.open_connections().values_mut() {
+            let most = match open.doing {
                 Doing::First => FIRST_HEAD,
                 Doing::Next => NEXT_HEAD,
                 Doing::Body => BODY,
                 // A call has its own deadline.
                 Doing::Call | Doing::Leaves => continue,
             };
-            if now.saturating_duration_since(place.since) >= most {
-                place.leave();
+            if now.saturating_duration_since(open.since) >= most {
+                open.leave();
             }
         }
     }
 
     /// Sends the one away whose body we have waited for longest.
     pub(crate) fn drop_body(&self) {
-        self.drop_oldest(|place| place.doing == Doing::Body);
+        self.drop_oldest(|open| open.doing == Doing::Body);
     }
 
     /// Sends the one away that has kept us waiting for longest, if that is long enough.
     fn drop_waiting(&self) {
         let now = Instant::now();
-        self.drop_oldest(|place| place.doing.is_waiting() && place.since + GRACE <= now);
+        self.drop_oldest(|open| open.doing.is_waiting() && open.since + GRACE <= now);
     }
 
     /// Sends the one of these away that has kept us waiting for longest.
-    fn drop_oldest(&self, may: impl Fn(&Place) -> bool) {
-        let mut places = self.places();
-        let these = places.values_mut().filter(|place| may(place));
-        if let Some(oldest) = these.min_by_key(|place| place.since) {
+    fn drop_oldest(&self, may: impl Fn(&OpenConnection) -> bool) {
+        let mut open_connections = self.open_connections();
+        let these = open_connections.values_mut().filter(|open| may(open));
+        if let Some(oldest) = these.min_by_key(|open| open.since) {
             oldest.leave();
         }
     }
@@ -146,9 +149,14 @@ impl Front {
         loop {
             left.as_mut().enable();
             let (over, leaving) = {
-                let places = self.places();
-                let leaving = places.values().filter(|place| place.doing == Doing::Leaves);
-                (places.len().saturating_sub(self.0.most), leaving.count())
+                let open_connections = self.open_connections();
+                let leaving = open_connections
+                    .values()
+                    .filter(|open| open.doing == Doing::Leaves);
+                (
+                    open_connections.len().saturating_sub(self.0.most),
+                    leaving.count(),
+                )
             };
             if over == 0 {
                 return;
@@ -165,7 +173,7 @@ impl Front {
     async fn is_empty(&self) {
         loop {
             let left = self.0.left.notified();
-            if self.places().is_empty() {
+            if self.open_connections().is_empty() {
                 return;
             }
             left.await;
@@ -173,7 +181,7 @@ impl Front {
     }
 }
 
-impl Place {
+impl OpenConnection {
     fn leave(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -183,19 +191,19 @@ impl Place {
 }
 
 /// One connection, gone when dropped.
-pub struct Visit {
+pub struct FrontConnection {
     front: Front,
     number: u64,
     local: SocketAddr,
 }
 
-impl Visit {
+impl FrontConnection {
     fn does(&self, doing: Doing) {
-        if let Some(place) = self.front.places().get_mut(&self.number)
-            && place.doing != Doing::Leaves
+        if let Some(open) = self.front.open_connections().get_mut(&self.number)
+            && open.doing != Doing::Leaves
         {
-            place.doing = doing;
-            place.since = Instant::now();
+            open.doing = doing;
+            open.since = Instant::now();
         }
     }
 
@@ -215,15 +223,15 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for FrontConnection {
     fn drop(&mut self) {
-        self.front.places().remove(&self.number);
+        self.front.open_connections().remove(&self.number);
         self.front.0.left.notify_waiters();
     }
 }
 
 /// A body is under way.
-pub struct BodyWait<'a>(&'a Visit);
+pub struct BodyWait<'a>(&'a FrontConnection);
 
 impl Drop for BodyWait<'_> {
     fn drop(&mut self) {
@@ -236,7 +244,7 @@ pub trait Answer: Send + Sync + 'static {
     /// The answer to this one, which came over that connection.
     fn answer(
         &self,
-        visit: &Visit,
+        client: &FrontConnection,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
@@ -258,10 +266,11 @@ pub async fn serve<A: Answer>(
                     number += 1;
                     // A socket that cannot tell is gone.
                     let Ok(local) = stream.local_addr() else { continue };
-                    let visit = front.enter(number, local);
-                    let task = tokio::spawn(connection(stream, visit, Arc::clone(&answer), stopping.clone()));
-                    if let Some(place) = front.places().get_mut(&number) {
-                        place.task = Some(task.abort_handle());
+                    let client = front.enter(number, local);
+                    let task =
+                        tokio::spawn(connection(stream, client, Arc::clone(&answer), stopping.clone()));
+                    if let Some(open) = front.open_connections().get_mut(&number) {
+                        open.task = Some(task.abort_handle());
                     }
                 }
                 Err(error) => {
@@ -292,18 +301,18 @@ pub async fn serve<A: Answer>(
 
 async fn connection<A: Answer>(
     stream: TcpStream,
-    visit: Visit,
+    client: FrontConnection,
     answer: Arc<A>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let visit = Arc::new(visit);
+    let client = Arc::new(client);
     let service = service_fn(move |request| {
-        let (visit, answer) = (Arc::clone(&visit), Arc::clone(&answer));
+        let (client, answer) = (Arc::clone(&client), Arc::clone(&answer));
         async move {
-            visit.does(Doing::Call);
-            let response = answer.answer(&visit, request).await;
-            visit.does(Doing::Next);
+            client.does(Doing::Call);
+            let response = answer.answer(&client, request).await;
+            client.does(Doing::Next);
             Ok::<_, Infallible>(response)
         }
     });

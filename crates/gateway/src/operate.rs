@@ -1,11 +1,11 @@
-//! The operate room: reads answer from a snapshot at once, writes go through the one writer.
+//! The operate stage: reads answer from a snapshot at once, writes go through the one writer.
 
 use crate::authenticate::Caller;
 use crate::clock::now;
-use crate::commit::Order;
+use crate::commit::QueuedCall;
 use crate::context::ApiContext;
 use forebay_awswire::{ApiError, Call, HttpRequest};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use serde_json::Value;
 
 /// Carries an authenticated call out.
@@ -18,7 +18,7 @@ pub(crate) async fn operate(
     if !forebay_control::supports(call.service, &call.operation) {
         return Err(call.service.unsupported(&call.operation));
     }
-    let order = Order {
+    let order = QueuedCall {
         service: call.service,
         operation: call.operation.clone(),
         region: caller.region,
@@ -30,10 +30,10 @@ pub(crate) async fn operate(
         return context.writer.order(order).await;
     }
     // A read draws nothing that is kept.
-    let mut draws = Stream::named(0, "reads");
+    let mut rng = Rng::named(0, "reads");
     let state = context.writer.state();
     order
-        .run(&state, context.writer.observations(), now(), &mut draws)
+        .run(&state, context.writer.observations(), now(), &mut rng)
         .map(|outcome| outcome.answer)
 }
 

@@ -1,7 +1,7 @@
-//! Leads each request of the API through the rooms.
+//! Leads each request of the API through the stages.
 
 use crate::context::ApiContext;
-use crate::front::{self, Answer, Visit};
+use crate::front::{self, Answer, FrontConnection};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
@@ -45,18 +45,22 @@ pub async fn serve(
 }
 
 impl Answer for ApiContext {
-    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        bounded(self, visit, request).await
+    async fn answer(&self, client: &FrontConnection, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        bounded(self, client, request).await
     }
 }
 
-async fn bounded(context: &ApiContext, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn bounded(
+    context: &ApiContext,
+    client: &FrontConnection,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let request_id = context.request_id();
     let (parts, incoming) = request.into_parts();
     if let Some(response) = not_an_api(&parts) {
         return response;
     }
-    let answered = answer(context, visit, &parts, incoming, &request_id);
+    let answered = answer(context, client, &parts, incoming, &request_id);
     match tokio::time::timeout(REQUEST_TIME, answered).await {
         Ok(response) => response,
         Err(_) => {
@@ -94,13 +98,17 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
 }
 
 /// Why a call without a signature is not taken, if it may be a web page's.
-fn refuses_page(context: &ApiContext, visit: &Visit, parts: &http::request::Parts) -> Option<String> {
+fn refuses_page(
+    context: &ApiContext,
+    client: &FrontConnection,
+    parts: &http::request::Parts,
+) -> Option<String> {
     if comes_from_a_page(&parts.headers) {
         let text = "Calls without a signature are not taken from web pages: any page could make them.";
         return Some(text.to_owned());
     }
     let hosts = &context.options.hosts;
-    hosts.refusal(&parts.uri, &parts.headers, visit.local())
+    hosts.refusal(&parts.uri, &parts.headers, client.local())
 }
 
 /// Where test suites ask for a clean slate.
@@ -108,7 +116,7 @@ const RESET: &str = "/moto-api/reset";
 
 async fn answer(
     context: &ApiContext,
-    visit: &Visit,
+    client: &FrontConnection,
     parts: &http::request::Parts,
     incoming: Incoming,
     request_id: &str,
@@ -119,13 +127,13 @@ async fn answer(
     };
     let is_reset = parts.uri.path() == RESET;
     if (is_reset || !context.options.check_signatures)
-        && let Some(text) = refuses_page(context, visit, parts)
+        && let Some(text) = refuses_page(context, client, parts)
     {
         let error = ApiError::sender("AccessDenied", text).with_status(403);
         return refused(decode::refusal(parts, error));
     }
     if is_reset {
-        decode::discard(parts, incoming, visit).await;
+        decode::discard(parts, incoming, client).await;
         return reset(context).await;
     }
     let claimed = authenticate::early(context, &decode::view(parts, &[]));
@@ -134,14 +142,14 @@ async fn answer(
         Err(problem) => match protocol(&decode::view(parts, &[])) {
             Some(protocol) => {
                 let error = authenticate::refused(problem, protocol);
-                decode::discard(parts, incoming, visit).await;
+                decode::discard(parts, incoming, client).await;
                 return refused(Refusal { protocol, error });
             }
             // In which words, only the body tells.
             None => decode::UNSIGNED_LIMIT,
         },
     };
-    let body = match decode::body(parts, incoming, most, &context.bodies, visit).await {
+    let body = match decode::body(parts, incoming, most, &context.bodies, client).await {
         Ok(body) => body,
         Err(refusal) => return refused(refusal),
     };

@@ -1,11 +1,11 @@
 //! API calls over real connections, against a journal in memory.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod house;
+mod harness;
 
 use forebay_control::State;
 use forebay_gateway::{Bounds, credentials, serve};
-use house::{Disk, House};
+use harness::{Disk, Harness};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use std::sync::atomic::Ordering;
@@ -17,23 +17,27 @@ fn make(name: &str) -> String {
 
 #[tokio::test]
 async fn signed_calls_are_answered_and_published() {
-    let house = House::open("signed", true, false, Disk::default());
-    let reply = house.call(&make("one")).await;
+    let harness = Harness::open("signed", true, false, Disk::default());
+    let reply = harness.call(&make("one")).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
     let id = reply.headers["x-amzn-requestid"].to_str().unwrap();
     assert!(reply.body.contains(&format!("<RequestId>{id}</RequestId>")));
     assert_eq!((id.len(), &id[14..15]), (36, "4"));
     assert_eq!(
-        house.published.0.load(Ordering::SeqCst),
-        house.context.writer().state().generation()
+        harness.published.0.load(Ordering::SeqCst),
+        harness.context.writer().state().generation()
     );
-    let reply = house.call("Action=DescribeTargetGroups&Names.member.1=one").await;
+    let reply = harness
+        .call("Action=DescribeTargetGroups&Names.member.1=one")
+        .await;
     assert!(
         reply.body.contains("<TargetGroupName>one</TargetGroupName>"),
         "{}",
         reply.body
     );
-    let reply = house.call("Action=DescribeTargetGroups&Names.member.1=two").await;
+    let reply = harness
+        .call("Action=DescribeTargetGroups&Names.member.1=two")
+        .await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     assert!(
         reply.body.contains("<Code>TargetGroupNotFound</Code>"),
@@ -44,23 +48,23 @@ async fn signed_calls_are_answered_and_published() {
 
 #[tokio::test]
 async fn unsigned_and_wrong_signatures_are_refused() {
-    let house = House::open("unsigned", true, false, Disk::default());
-    let mut request = house.request("Version=2015-12-01&Action=DescribeTargetGroups");
+    let harness = Harness::open("unsigned", true, false, Disk::default());
+    let mut request = harness.request("Version=2015-12-01&Action=DescribeTargetGroups");
     request.headers_mut().remove("authorization");
-    let reply = house.send(request).await;
+    let reply = harness.send(request).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("<Code>MissingAuthenticationToken</Code>"));
-    let mut request = house.request("Version=2015-12-01&Action=DescribeTargetGroups");
+    let mut request = harness.request("Version=2015-12-01&Action=DescribeTargetGroups");
     *request.body_mut() = Full::from("Version=2015-12-01&Action=DescribeListeners");
     assert!(
-        house
+        harness
             .send(request)
             .await
             .body
             .contains("<Code>SignatureDoesNotMatch</Code>")
     );
-    credentials::delete(&house.folder.join("credentials"), "default").unwrap();
-    let reply = house.call("Action=DescribeTargetGroups").await;
+    credentials::delete(&harness.folder.join("credentials"), "default").unwrap();
+    let reply = harness.call("Action=DescribeTargetGroups").await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("<Code>InvalidClientTokenId</Code>"));
     // It said that the token was invalid and no more: with a key of AWS in the environment nobody knew what to do.
@@ -69,33 +73,33 @@ async fn unsigned_and_wrong_signatures_are_refused() {
 
 #[tokio::test]
 async fn full_disk_refuses_and_recovers() {
-    let house = House::open("full", true, false, Disk::default());
-    house.disk.full.store(true, Ordering::SeqCst);
-    let reply = house.call(&make("one")).await;
+    let harness = Harness::open("full", true, false, Disk::default());
+    harness.disk.full.store(true, Ordering::SeqCst);
+    let reply = harness.call(&make("one")).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
         reply.body.contains("<Code>ServiceUnavailable</Code>"),
         "{}",
         reply.body
     );
-    let listed = house.call("Action=DescribeTargetGroups").await;
+    let listed = harness.call("Action=DescribeTargetGroups").await;
     assert!(!listed.body.contains("<TargetGroupName>"), "{}", listed.body);
-    assert!(!house.context.writer().stores());
-    house.disk.full.store(false, Ordering::SeqCst);
-    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+    assert!(!harness.context.writer().stores());
+    harness.disk.full.store(false, Ordering::SeqCst);
+    assert_eq!(harness.call(&make("one")).await.status, StatusCode::OK);
 }
 
 /// The health page said all was well while no change could be stored; and it must not take a call to find that one can again.
 #[tokio::test]
 async fn a_disk_with_room_again_is_noticed_without_a_call() {
-    let house = House::open("again", true, false, Disk::default());
-    house.disk.full.store(true, Ordering::SeqCst);
-    assert!(house.context.writer().stores());
-    house.call(&make("one")).await;
-    assert!(!house.context.writer().stores());
-    house.disk.full.store(false, Ordering::SeqCst);
+    let harness = Harness::open("again", true, false, Disk::default());
+    harness.disk.full.store(true, Ordering::SeqCst);
+    assert!(harness.context.writer().stores());
+    harness.call(&make("one")).await;
+    assert!(!harness.context.writer().stores());
+    harness.disk.full.store(false, Ordering::SeqCst);
     let noticed = async {
-        while !house.context.writer().stores() {
+        while !harness.context.writer().stores() {
             tokio::task::yield_now().await;
         }
     };
@@ -111,8 +115,8 @@ async fn waiting_writes_share_a_commit() {
         gate: Some(Arc::new(Mutex::new(gate))),
         ..Disk::default()
     };
-    let house = House::open("group", true, false, disk);
-    let writer = house.context.writer().clone();
+    let harness = Harness::open("group", true, false, disk);
+    let writer = harness.context.writer().clone();
     let (entered, first_runs) = tokio::sync::oneshot::channel();
     let grow = |state: &State| Some(state.reset());
     let first = writer.change(Box::new(move |state, _| {
@@ -140,111 +144,111 @@ async fn waiting_writes_share_a_commit() {
     };
     let (first, ()) = tokio::join!(first, rest);
     first.unwrap();
-    assert_eq!(house.disk.commits.load(Ordering::SeqCst), 2);
+    assert_eq!(harness.disk.commits.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn a_panic_is_one_500_and_no_more() {
-    let house = House::open("panic", true, false, Disk::default());
-    let error = house
+    let harness = Harness::open("panic", true, false, Disk::default());
+    let error = harness
         .context
         .writer()
         .change(Box::new(|_, _| panic!("a bug")))
         .await
         .unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (500, "InternalFailure"));
-    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+    assert_eq!(harness.call(&make("one")).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn reset_needs_leave() {
-    let house = House::open("reset-no", true, false, Disk::default());
+    let harness = Harness::open("reset-no", true, false, Disk::default());
     let reset = || {
-        Request::post(format!("http://{}/moto-api/reset", house.address))
+        Request::post(format!("http://{}/moto-api/reset", harness.address))
             .body(Full::default())
             .unwrap()
     };
-    let reply = house.send(reset()).await;
+    let reply = harness.send(reset()).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("--enable-reset"));
-    let house = House::open("reset-yes", false, true, Disk::default());
-    assert_eq!(house.call(&make("one")).await.status, StatusCode::OK);
+    let harness = Harness::open("reset-yes", false, true, Disk::default());
+    assert_eq!(harness.call(&make("one")).await.status, StatusCode::OK);
     for (name, value) in [("origin", "http://example.com"), ("sec-fetch-site", "cross-site")] {
         for path in [
             "moto-api/reset",
             "?Action=DescribeTargetGroups&Version=2015-12-01",
         ] {
-            let page = Request::post(format!("http://{}/{path}", house.address))
+            let page = Request::post(format!("http://{}/{path}", harness.address))
                 .header(name, value)
                 .body(Full::default())
                 .unwrap();
-            let reply = house.send(page).await;
+            let reply = harness.send(page).await;
             assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}: {}", reply.body);
         }
     }
     let rebound = Request::get(format!(
         "http://{}/?Action=CreateVpc&CidrBlock=10.0.0.0/16",
-        house.address
+        harness.address
     ))
     .header("host", "evil.test")
     .body(Full::default())
     .unwrap();
-    let reply = house.send(rebound).await;
+    let reply = harness.send(rebound).await;
     assert!(
         reply.status == StatusCode::FORBIDDEN && reply.body.contains("--allowed-host"),
         "{}",
         reply.body
     );
-    let listed = house.call("Action=DescribeTargetGroups").await;
+    let listed = harness.call("Action=DescribeTargetGroups").await;
     assert!(listed.body.contains("<TargetGroupName>"));
-    let reset = Request::post(format!("http://{}/moto-api/reset", house.address))
+    let reset = Request::post(format!("http://{}/moto-api/reset", harness.address))
         .body(Full::default())
         .unwrap();
-    assert_eq!(house.send(reset).await.status, StatusCode::OK);
-    let listed = house.call("Action=DescribeTargetGroups").await;
+    assert_eq!(harness.send(reset).await.status, StatusCode::OK);
+    let listed = harness.call("Action=DescribeTargetGroups").await;
     assert!(!listed.body.contains("<TargetGroupName>"));
 }
 
 #[tokio::test]
 async fn bounds_and_strangers() {
-    let house = House::open("bounds", false, false, Disk::default());
-    let large = house
+    let harness = Harness::open("bounds", false, false, Disk::default());
+    let large = harness
         .raw(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\nconnection: close\r\n\r\n")
         .await;
     assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
     let mut head = b"GET / HTTP/1.1\r\nhost: localhost\r\nx-long: ".to_vec();
     head.extend(std::iter::repeat_n(b'a', 300 << 10));
     head.extend(b"\r\n\r\n");
-    let long = house.raw(&head).await;
+    let long = harness.raw(&head).await;
     // The connection is closed on the unread rest, which may overtake the answer.
     assert!(long.is_empty() || long.starts_with("HTTP/1.1 431 "), "{long}");
-    let hello = house
+    let hello = harness
         .raw(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
-    let hello = house
+    let hello = harness
         .raw(b"HEAD / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(hello.starts_with("HTTP/1.1 200 OK"), "{hello}");
-    let lost = house
+    let lost = harness
         .raw(b"DELETE /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await;
     assert!(lost.starts_with("HTTP/1.1 405 "), "{lost}");
     // Without signatures a bare GET is a call.
-    let call = house.raw(b"GET /?Action=DescribeTargetGroups&Version=2015-12-01 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let call = harness.raw(b"GET /?Action=DescribeTargetGroups&Version=2015-12-01 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(call.contains("<DescribeTargetGroupsResult>"), "{call}");
 }
 
 #[tokio::test]
 async fn stops_when_told() {
-    let house = House::open("stop", true, false, Disk::default());
+    let harness = Harness::open("stop", true, false, Disk::default());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(serve(
         listener,
         Bounds::default(),
-        Arc::clone(&house.context),
+        Arc::clone(&harness.context),
         async move {
             let _ = stopped.await;
         },

@@ -1,10 +1,10 @@
 //! Callers who keep us waiting, before anybody knows who they are.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod house;
+mod harness;
 
 use forebay_gateway::Bounds;
-use house::{Disk, House, Reply};
+use harness::{Disk, Harness, Reply};
 use http::StatusCode;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,15 +13,15 @@ use tokio::net::TcpStream;
 /// Less than a call may take, and than a connection may idle: what is waited for must not end by that.
 const SOON: Duration = Duration::from_secs(10);
 
-async fn call(house: &House) -> Reply {
-    let answered = tokio::time::timeout(SOON, house.call("Action=DescribeTargetGroups"));
+async fn call(harness: &Harness) -> Reply {
+    let answered = tokio::time::timeout(SOON, harness.call("Action=DescribeTargetGroups"));
     answered.await.unwrap()
 }
 
 /// The head of a signed call whose body is `length` long, as bytes.
-fn head(house: &House, length: usize, change: impl Fn(&str, &str) -> Option<String>) -> Vec<u8> {
-    let request = house.request("Version=2015-12-01&Action=DescribeTargetGroups");
-    let mut head = format!("POST / HTTP/1.1\r\nhost: {}\r\n", house.address);
+fn head(harness: &Harness, length: usize, change: impl Fn(&str, &str) -> Option<String>) -> Vec<u8> {
+    let request = harness.request("Version=2015-12-01&Action=DescribeTargetGroups");
+    let mut head = format!("POST / HTTP/1.1\r\nhost: {}\r\n", harness.address);
     for (name, value) in request.headers() {
         let value = value.to_str().unwrap();
         let value = change(name.as_str(), value).unwrap_or_else(|| value.to_owned());
@@ -35,12 +35,12 @@ fn head(house: &House, length: usize, change: impl Fn(&str, &str) -> Option<Stri
 #[tokio::test]
 async fn silent_connections_keep_nobody_out() {
     let bounds = Bounds { connections: 8 };
-    let house = House::bounded("silent", true, false, Disk::default(), bounds);
+    let harness = Harness::bounded("silent", true, false, Disk::default(), bounds);
     let mut silent = Vec::new();
     for _ in 0..50 {
-        silent.push(TcpStream::connect(&house.address).await.unwrap());
+        silent.push(TcpStream::connect(&harness.address).await.unwrap());
     }
-    assert_eq!(call(&house).await.status, StatusCode::OK);
+    assert_eq!(call(&harness).await.status, StatusCode::OK);
     // Who waited for longest is gone, and nobody else for it.
     let mut byte = [0];
     let first = tokio::time::timeout(SOON, silent[0].read(&mut byte)).await;
@@ -65,11 +65,11 @@ async fn told(stream: &mut TcpStream, bytes: &[u8]) -> String {
 /// A call with an unknown key or an old date was refused when its body was there, or after 30 s.
 #[tokio::test]
 async fn keys_and_dates_are_refused_before_the_body() {
-    let house = House::open("early", true, false, Disk::default());
-    let unknown = head(&house, 2000, |name, value| {
+    let harness = Harness::open("early", true, false, Disk::default());
+    let unknown = head(&harness, 2000, |name, value| {
         (name == "authorization").then(|| value.replacen("AKIA", "AKIX", 1))
     });
-    let old = head(&house, 2000, |name, value| match name {
+    let old = head(&harness, 2000, |name, value| match name {
         "x-amz-date" => Some(format!("2016{}", &value[4..])),
         "authorization" => {
             let (key, rest) = value.split_once('/')?;
@@ -81,7 +81,7 @@ async fn keys_and_dates_are_refused_before_the_body() {
         (unknown, "InvalidClientTokenId", "security token"),
         (old, "SignatureDoesNotMatch", "Signature expired: 2016"),
     ] {
-        let mut stream = TcpStream::connect(&house.address).await.unwrap();
+        let mut stream = TcpStream::connect(&harness.address).await.unwrap();
         let answer = told(&mut stream, &wrong).await;
         assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
         assert!(answer.contains(code) && answer.contains(words), "{answer}");
@@ -91,16 +91,16 @@ async fn keys_and_dates_are_refused_before_the_body() {
 /// No scope tells which service is meant: the body does, and it is a short one.
 #[tokio::test]
 async fn unsigned_bodies_are_short() {
-    let house = House::open("short", true, false, Disk::default());
+    let harness = Harness::open("short", true, false, Disk::default());
     let unsigned = |length: usize| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
     let body = "Action=DescribeInstances&Version=2016-11-15";
-    let mut stream = TcpStream::connect(&house.address).await.unwrap();
+    let mut stream = TcpStream::connect(&harness.address).await.unwrap();
     let answer = told(&mut stream, (unsigned(body.len()) + body).as_bytes()).await;
     assert!(
         answer.contains("<Response><Errors><Error><Code>MissingAuthenticationToken"),
         "{answer}"
     );
-    let mut stream = TcpStream::connect(&house.address).await.unwrap();
+    let mut stream = TcpStream::connect(&harness.address).await.unwrap();
     let answer = told(&mut stream, unsigned(20_000).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
@@ -108,13 +108,13 @@ async fn unsigned_bodies_are_short() {
 /// A call that is refused by its head sees its answer though its whole body was sent first, and its connection stays.
 #[tokio::test]
 async fn refused_bodies_are_read_to_their_end() {
-    let house = House::open("whole", true, false, Disk::default());
+    let harness = Harness::open("whole", true, false, Disk::default());
     let length = 900_000;
-    let mut wrong = head(&house, length, |name, value| {
+    let mut wrong = head(&harness, length, |name, value| {
         (name == "authorization").then(|| value.replacen("AKIA", "AKIX", 1))
     });
     wrong.resize(wrong.len() + length, b'a');
-    let mut stream = TcpStream::connect(&house.address).await.unwrap();
+    let mut stream = TcpStream::connect(&harness.address).await.unwrap();
     for _ in 0..2 {
         stream.write_all(&wrong).await.unwrap();
         let mut answer = vec![0; 4096];
@@ -129,20 +129,20 @@ async fn refused_bodies_are_read_to_their_end() {
 /// Bodies under way held as much as came: 1,000 of them a gigabyte. 32 MiB is for all, and who waited for longest makes room.
 #[tokio::test]
 async fn bodies_share_a_budget() {
-    let house = House::open("bodies", true, false, Disk::default());
+    let harness = Harness::open("bodies", true, false, Disk::default());
     let length = 1 << 20;
-    let mut started = head(&house, length, |_, _| None);
+    let mut started = head(&harness, length, |_, _| None);
     started.resize(started.len() + length - 1, b'a');
     let mut holders = Vec::new();
     for _ in 0..40 {
-        let mut stream = TcpStream::connect(&house.address).await.unwrap();
+        let mut stream = TcpStream::connect(&harness.address).await.unwrap();
         tokio::time::timeout(SOON, stream.write_all(&started))
             .await
             .unwrap()
             .unwrap();
         holders.push(stream);
     }
-    assert_eq!(call(&house).await.status, StatusCode::OK);
+    assert_eq!(call(&harness).await.status, StatusCode::OK);
     // The eight that are too many are gone, and they are the first.
     let mut byte = [0];
     for first in &mut holders[..8] {

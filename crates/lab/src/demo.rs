@@ -1,15 +1,15 @@
 //! `forebay demo`: everything at once, through its own public API.
 
+use crate::aws_client::AwsClient;
+use crate::demo_balancer::{DemoBalancer, free_port, make};
 use crate::load::{self, Outcome};
-use crate::made::{Made, free_port, make};
 use crate::sample::{self, SampleArgs};
-use crate::signed::Caller;
 use anyhow::Context as _;
 use clap::Args;
 use clap::Parser as _;
 use forebay_process::out;
 use forebay_process::runtime;
-use forebay_server::House;
+use forebay_server::Daemon;
 use forebay_server::UpArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::Ipv4Net;
@@ -72,7 +72,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("cannot make a fresh directory")?;
-    let house = House::start(UpArgs {
+    let daemon = Daemon::start(UpArgs {
         api: free_or(4566),
         admin: free_or(4567),
         ..UpArgs::scratch(dir.path(), args.address_pool)
@@ -80,10 +80,10 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     .await?;
     out::line(format_args!(
         "Forebay serves the AWS APIs at http://{}.",
-        house.api
+        daemon.api
     ))?;
     let targets = start_targets()?;
-    let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
+    let caller = AwsClient::from_file(daemon.api, "local-1", &daemon.credentials)?;
     let port = free_port(8080)?;
     let made = tokio::select! {
         made = make(&caller, "demo", port, &targets, &CHECKS) => made?,
@@ -101,13 +101,13 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     print_table(&outcome, args.seconds)?;
     if !args.exit {
-        print_next(&house, &made, port)?;
+        print_next(&daemon, &made, port)?;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     }
-    house.stop().await?;
+    daemon.stop().await?;
     let good = outcome.failed() == 0 && outcome.answered() > 0;
     Ok(if good || !args.exit {
         ExitCode::SUCCESS
@@ -203,18 +203,18 @@ fn print_table(outcome: &Outcome, seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_next(house: &House, made: &Made, port: u16) -> anyhow::Result<()> {
+fn print_next(daemon: &Daemon, made: &DemoBalancer, port: u16) -> anyhow::Result<()> {
     out::line(format_args!("Try next, while this stays up:"))?;
     out::line(format_args!(""))?;
     out::line(format_args!("  curl http://127.0.0.1:{port}/"))?;
     out::line(format_args!("  curl http://{}:{port}/headers", made.dns_name))?;
-    out::line(format_args!("  curl http://{}/metrics", house.admin))?;
+    out::line(format_args!("  curl http://{}/metrics", daemon.admin))?;
     out::line(format_args!(""))?;
     let program = std::env::args().next().unwrap_or_else(|| "forebay".to_owned());
     out::line(format_args!(
         "  eval \"$({program} env --api {} --data-dir {})\"",
-        house.api,
-        house.data_dir.display()
+        daemon.api,
+        daemon.data_dir.display()
     ))?;
     out::line(format_args!("  aws elbv2 describe-load-balancers --names demo"))?;
     out::line(format_args!(

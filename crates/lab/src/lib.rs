@@ -2,9 +2,9 @@
 //! Never serves anybody's traffic.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aws_client;
 pub mod demo;
+mod demo_balancer;
 pub mod experiment;
 mod load;
-mod made;
 pub mod sample;
-mod signed;

@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use forebay_process::out;
-use forebay_process::said::ratio;
-use forebay_units::Stream;
+use forebay_process::values::ratio;
+use forebay_units::Rng;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -59,8 +59,8 @@ impl FromStr for Millis {
 }
 
 impl Millis {
-    fn draw(self, draws: &mut Stream) -> Duration {
-        Duration::from_millis(self.low + draws.below(self.high - self.low + 1))
+    fn draw(self, rng: &mut Rng) -> Duration {
+        Duration::from_millis(self.low + rng.below(self.high - self.low + 1))
     }
 }
 
@@ -89,7 +89,7 @@ pub struct SampleArgs {
     #[arg(long, default_value = "sample")]
     pub(crate) name: String,
     /// Where it listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT", value_parser = forebay_process::said::address)]
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDR:PORT", value_parser = forebay_process::values::address)]
     pub(crate) listen: SocketAddr,
     /// Closes connections that were idle for this many milliseconds
     #[arg(long, default_value_t = 75_000, value_name = "MS")]
@@ -135,7 +135,7 @@ struct Sample {
     manners: Cell<Manners>,
     /// When the first request came.
     first: Cell<Option<Instant>>,
-    draws: RefCell<Stream>,
+    rng: RefCell<Rng>,
     counts: RefCell<BTreeMap<String, u64>>,
     /// Requests that it has, probes left out, and the most at a time.
     in_flight: Cell<u64>,
@@ -200,7 +200,7 @@ pub(crate) fn serve(
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let draws = RefCell::new(Stream::named(args.seed, "sample-target"));
+        let rng = RefCell::new(Rng::named(args.seed, "sample-target"));
         let manners = Manners {
             delay: args.delay,
             block: args.block,
@@ -215,7 +215,7 @@ pub(crate) fn serve(
             args,
             manners: Cell::new(manners),
             first: Cell::new(None),
-            draws,
+            rng,
             counts: RefCell::default(),
             in_flight: Cell::new(0),
             peak: Cell::new(0),
@@ -352,7 +352,7 @@ async fn misbehave(
     let spared = probe && args.spare_probes;
     let fails = !spared
         && failure_rate > 0.0
-        && (sample.draws.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
+        && (sample.rng.borrow_mut().below(1_000_000) as f64) < failure_rate * 1e6;
     let code = status.unwrap_or(if fails { args.failure_status } else { 200 });
     let code = StatusCode::from_u16(code).map_err(|_| format!("{code} is no status\n"))?;
     let mut answer = plain(code, content(sample, &head, body, size));
@@ -370,7 +370,7 @@ async fn misbehave(
 
 /// Waits and blocks before an answer; returns how long its body is to take.
 async fn take_time(sample: &Sample, delay: Millis, block: Millis, stream: bool) -> Duration {
-    let draw = |millis: Millis| millis.draw(&mut sample.draws.borrow_mut());
+    let draw = |millis: Millis| millis.draw(&mut sample.rng.borrow_mut());
     let warm_up = Duration::from_secs(sample.args.warm_up);
     let cold = sample.first.get().is_some_and(|first| first.elapsed() < warm_up);
     let longer = if cold { COLD } else { 1 };
@@ -429,8 +429,8 @@ mod tests {
         for wrong in ["", "x", "5-1", "-5", "99999999"] {
             assert!(wrong.parse::<Millis>().is_err(), "{wrong}");
         }
-        let mut draws = Stream::named(1, "t");
+        let mut rng = Rng::named(1, "t");
         let range = Millis { low: 5, high: 7 };
-        assert!((0..100).all(|_| (5..=7).contains(&(range.draw(&mut draws).as_millis() as u64))));
+        assert!((0..100).all(|_| (5..=7).contains(&(range.draw(&mut rng).as_millis() as u64))));
     }
 }

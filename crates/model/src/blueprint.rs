@@ -1,4 +1,4 @@
-//! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a picture.
+//! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a snapshot.
 
 use crate::algorithm::Algorithm;
 use crate::health::HealthCheck;
@@ -135,7 +135,7 @@ pub enum PathMode {
 /// A listener's or a group's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// In clear.
+    /// In plaintext.
     Http,
     /// Over TLS.
     Https,

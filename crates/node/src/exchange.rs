@@ -3,42 +3,42 @@
 
 use crate::answer::Answer;
 use crate::in_flight::InFlight;
-use crate::mind::Mind;
-use crate::picture::{GroupView, ListenerView, Picture};
+use crate::permit_issuer::WorkGuard;
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::reuse::Reuse;
+use crate::snapshot::{GroupView, ListenerView, Snapshot};
 use crate::stats::BalancerStats;
-use crate::turnstile::Working;
+use crate::worker_state::WorkerState;
 use core::sync::atomic::Ordering::Relaxed;
 use counts::{count, count_answer, count_own, count_reason};
 use forebay_health::RoutingReason;
 use forebay_model::Concurrency;
 use forebay_routing::{Facts, Route};
 use forebay_units::Mono;
-use leave::Leave;
-use line::Line;
+use retry_policy::RetryPolicy;
+use slot_claim::SlotClaim;
 use state::{ATTEMPTS, ATTEMPTS_FAIL_OPEN};
 use std::sync::Arc;
 
 mod again;
 mod counts;
 mod failure;
-mod leave;
-mod line;
 mod outcome;
 mod own;
 mod record;
 mod refusal;
+mod retry_policy;
+mod slot_claim;
 mod slots;
 mod state;
 mod step;
 mod stickiness;
 mod sticky;
 
-pub use leave::Candidate;
 pub use outcome::{ConnectError, Death, Outcome, Sent};
 pub use record::{Record, Taken};
+pub use retry_policy::Candidate;
 pub use state::Exchange;
 pub use step::{Rewritten, Step};
 pub use sticky::{CookieValue, Cookies, cookie};
@@ -54,8 +54,8 @@ impl Exchange {
         now: Mono,
         request: &Request<'_>,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
     ) -> (Exchange, Step) {
         let mut exchange = Exchange {
             record: Record::begun(now, None),
@@ -66,24 +66,24 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
-            leave: Leave::default(),
+            leave: RetryPolicy::default(),
             wait: None,
             open: None,
             line: None,
-            working: None,
+            work_guard: None,
         };
-        let stats = listener.balancer.stats.of(mind.worker);
+        let stats = listener.balancer.stats.of(worker.index);
         count(&stats.requests);
-        if let Some(turnstile) = &listener.turnstile {
-            match turnstile.admit(now, request) {
-                Ok(working) => exchange.working = Some(working),
+        if let Some(permit_issuer) = &listener.permit_issuer {
+            match permit_issuer.admit(now, request) {
+                Ok(work_guard) => exchange.work_guard = Some(work_guard),
                 Err(reason) => {
                     exchange.record.reason = Some(reason);
                     return (exchange, Step::Answer(Box::new(Answer::work_refused(reason))));
                 }
             }
         }
-        let step = exchange.route(now, request, listener, picture, mind, stats);
+        let step = exchange.route(now, request, listener, snapshot, worker, stats);
         (exchange, step)
     }
 
@@ -97,8 +97,8 @@ impl Exchange {
         now: Mono,
         request: &Request<'_>,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
         let facts = Facts {
@@ -130,21 +130,27 @@ impl Exchange {
         };
         match won.route {
             Route::Forward(split) => {
-                let stays = self.sticky_group(request, split, listener, picture, mind);
-                let Some(group) = stays.or_else(|| split.pick(|| mind.draw()).copied()) else {
+                let stays = self.sticky_group(request, split, listener, snapshot, worker);
+                let Some(group) = stays.or_else(|| split.pick(|| worker.draw()).copied()) else {
                     return self.answer(Reason::NoTarget);
                 };
                 self.record.group = Some(group);
-                if let Some(group) = picture.group(group) {
-                    self.note_target(request, group, mind);
+                if let Some(group) = snapshot.group(group) {
+                    self.note_target(request, group, worker);
                     if let Some(queue) = &group.queue {
                         if queue.concurrency == Concurrency::Agent && request.upgrade {
                             return self.answer(Reason::WebSocketNotServed);
                         }
-                        self.line = Some(Box::new(Line::of(now, request, queue, listener, won.priority)));
+                        self.line = Some(Box::new(SlotClaim::of(
+                            now,
+                            request,
+                            queue,
+                            listener,
+                            won.priority,
+                        )));
                     }
                 }
-                self.choose(now, picture, mind, stats)
+                self.choose(now, snapshot, worker, stats)
             }
             Route::Redirect(template) => self.redirect(template, request, listener.port),
             Route::Fixed(fixed) => self.fixed(fixed),
@@ -153,9 +159,15 @@ impl Exchange {
     }
 
     /// Picks a target of the chosen group that was not tried yet.
-    fn choose(&mut self, now: Mono, picture: &Picture, mind: &mut Mind, stats: &BalancerStats) -> Step {
+    fn choose(
+        &mut self,
+        now: Mono,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
+        stats: &BalancerStats,
+    ) -> Step {
         self.in_flight = None;
-        let group = self.record.group.and_then(|group| picture.group(group));
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         let Some(group) = group else {
             return self.answer(Reason::NoTarget);
         };
@@ -170,19 +182,19 @@ impl Exchange {
                 .as_ref()
                 .filter(|_| self.line.is_some() && group.is_limited())
         {
-            return self.admit(now, gate, group, mind, stats);
+            return self.admit(now, gate, group, worker, stats);
         }
         let slot = (self.attempts < limit)
             .then(|| {
                 self.sticky_target(group)
-                    .or_else(|| mind.choose(now, group, self.zone, &self.refused))
+                    .or_else(|| worker.choose(now, group, self.zone, &self.refused))
             })
             .flatten();
         let Some(slot) = slot else {
             if self.attempts == 0
                 && let Some(gate) = group.gate.as_ref().filter(|_| self.line.is_some())
             {
-                return self.admit(now, gate, group, mind, stats);
+                return self.admit(now, gate, group, worker, stats);
             }
             let reason = if self.attempts == 0 {
                 Reason::NoTarget
@@ -192,17 +204,17 @@ impl Exchange {
             return self.answer(reason);
         };
         if self.attempts == 0 {
-            self.first(group, &slot, mind, stats);
+            self.first(group, &slot, worker, stats);
         }
         let reuse = self.reuse();
-        self.send(now, slot, reuse, mind)
+        self.send(now, slot, reuse, worker)
     }
 
     /// Notes what only the first target of a request changes.
-    fn first(&mut self, group: &GroupView, slot: &InFlight, mind: &mut Mind, stats: &BalancerStats) {
-        self.leave = Leave::of(group);
+    fn first(&mut self, group: &GroupView, slot: &InFlight, worker: &mut WorkerState, stats: &BalancerStats) {
+        self.leave = RetryPolicy::of(group);
         if self.leave.earns() {
-            mind.earn(group.id);
+            worker.earn(group.id);
         }
         let reason = group.eligible(self.zone).reason;
         if reason != RoutingReason::EnoughHealthy {
@@ -218,15 +230,15 @@ impl Exchange {
         if self.safe { Reuse::Any } else { Reuse::Careful }
     }
 
-    fn send(&mut self, now: Mono, mut slot: InFlight, reuse: Reuse, mind: &Mind) -> Step {
-        if let Some(pass) = slot.pass() {
-            pass.sending();
+    fn send(&mut self, now: Mono, mut slot: InFlight, reuse: Reuse, worker: &WorkerState) -> Step {
+        if let Some(guard) = slot.guard() {
+            guard.sending();
         }
         let target = Arc::clone(slot.target());
         self.attempts += 1;
         self.record.sent = Some(now);
         self.record.retries = u32::try_from(self.attempts - 1).unwrap_or(u32::MAX);
-        count(&target.stats.totals.of(mind.worker).requests);
+        count(&target.stats.totals.of(worker.index).requests);
         self.in_flight = Some(slot);
         self.record.target = Some(Arc::clone(&target));
         Step::Send { target, reuse }
@@ -238,36 +250,36 @@ impl Exchange {
         now: Mono,
         outcome: Outcome,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
     ) -> Step {
-        let stats = listener.balancer.stats.of(mind.worker);
+        let stats = listener.balancer.stats.of(worker.index);
         match outcome {
             // What the client has begun to see is never followed by another answer, whoever reports this.
             Outcome::NotConnected(_) | Outcome::Died(_) if self.record.answered.is_some() => {
                 self.record.reason = Some(Reason::TargetClosed);
                 Step::Abort
             }
-            Outcome::Released => self.released(now, picture, mind, stats),
-            Outcome::Late => self.late(now, picture, mind, stats),
+            Outcome::Released => self.released(now, snapshot, worker, stats),
+            Outcome::Late => self.late(now, snapshot, worker, stats),
             Outcome::Answered(status) => {
                 // An answer that refuses may have been made before the permit was looked at: it is returned, which an agent
                 // that has seen it takes for nothing.
-                let pass = self.in_flight.as_mut().and_then(InFlight::pass);
-                if let Some(pass) = pass.filter(|_| status < 400) {
-                    pass.seen();
+                let guard = self.in_flight.as_mut().and_then(InFlight::guard);
+                if let Some(guard) = guard.filter(|_| status < 400) {
+                    guard.seen();
                 }
                 self.record.answered = Some(now);
                 self.record.target_status = Some(status);
                 Step::Relay
             }
-            Outcome::NotConnected(error) => self.not_connected(now, error, picture, mind, stats),
-            Outcome::Died(death) => self.died(now, death, picture, mind, stats),
+            Outcome::NotConnected(error) => self.not_connected(now, error, snapshot, worker, stats),
+            Outcome::Died(death) => self.died(now, death, snapshot, worker, stats),
             Outcome::Failed(reason) => {
                 self.record.reason = Some(reason);
                 self.leave_line(now);
                 if reason.blames_target() {
-                    self.lose(now, mind);
+                    self.lose(now, worker);
                 }
                 if self.record.answered.is_some() || reason == Reason::ClientGone {
                     Step::Abort
@@ -279,10 +291,10 @@ impl Exchange {
     }
 
     /// The target has failed the request: its slot counts on as long as a success would have kept it.
-    fn lose(&mut self, now: Mono, mind: &mut Mind) {
+    fn lose(&mut self, now: Mono, worker: &mut WorkerState) {
         if let (Some(slot), Some(group)) = (self.in_flight.take(), self.record.group) {
             let start = self.record.sent.unwrap_or(now);
-            mind.failed(now, group, slot, start, self.wait.take());
+            worker.failed(now, group, slot, start, self.wait.take());
         }
     }
 
@@ -318,14 +330,14 @@ impl Exchange {
     }
 
     /// The target's part ends here; what became of it says how long its slot counts on.
-    fn part(&mut self, now: Mono, mind: &mut Mind) {
+    fn part(&mut self, now: Mono, worker: &mut WorkerState) {
         let record = &self.record;
         let failed = record
             .target_status
             .is_some_and(|status| status >= 500 || self.leave.is_push_back(status))
             || record.reason.is_some_and(Reason::blames_target);
         if failed {
-            self.lose(now, mind);
+            self.lose(now, worker);
         } else if let (Some(slot), Some(group), Some(sent), Some(answered), None) = (
             &mut self.in_flight,
             record.group,
@@ -333,19 +345,19 @@ impl Exchange {
             record.answered,
             record.reason,
         ) {
-            mind.succeeded(now, group, slot, sent, answered.since(sent));
-            if let Some(pass) = slot.pass() {
-                pass.ends(now, Some(now.since(sent)));
+            worker.succeeded(now, group, slot, sent, answered.since(sent));
+            if let Some(guard) = slot.guard() {
+                guard.ends(now, Some(now.since(sent)));
             }
-        } else if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
-            pass.ends(now, None);
+        } else if let Some(guard) = self.in_flight.as_mut().and_then(InFlight::guard) {
+            guard.ends(now, None);
         }
         self.in_flight = None;
     }
 
     /// At an agent: the slot it holds, to be kept while its target may still be at work for a client that is gone.
-    pub fn take_working(&mut self) -> Option<Working> {
-        self.working.take()
+    pub fn take_work_guard(&mut self) -> Option<WorkGuard> {
+        self.work_guard.take()
     }
 
     /// Ends it; `own` is the status of an answer made here. Counts.
@@ -354,19 +366,19 @@ impl Exchange {
         now: Mono,
         own: Option<u16>,
         listener: &ListenerView,
-        mind: &mut Mind,
+        worker: &mut WorkerState,
     ) -> &Record {
-        self.part(now, mind);
+        self.part(now, worker);
         // Before the client's connection is let go, which may take its time.
-        self.working = None;
+        self.work_guard = None;
         self.record.ended = now;
         if let Some(status) = own {
-            let stats = listener.balancer.stats.of(mind.worker);
+            let stats = listener.balancer.stats.of(worker.index);
             count_own(stats, status);
             count_reason(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
-            count_answer(target, status, mind);
+            count_answer(target, status, worker);
         }
         &self.record
     }

@@ -2,8 +2,9 @@
 //! them as ordinary tests.
 
 use crate::{
-    BalancerStats, ConnectError, Death, Event, Exchange, Facts, Headers, ListenerView, Mind, Node, Outcome,
-    Output, Picture, ProbeResult, Reason, Request, Reuse, Sent, Speaks, Step, TargetId, TargetStats, ZoneId,
+    BalancerStats, ConnectError, Death, Event, Exchange, Facts, Headers, ListenerView, Node, Outcome, Output,
+    ProbeResult, Reason, Request, Reuse, Sent, Snapshot, Speaks, Step, TargetId, TargetStats, WorkerState,
+    ZoneId,
 };
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
@@ -106,7 +107,7 @@ fn balancer() -> BalancerBlueprint {
 /// A node and what is published now; probes end well, or badly for targets named in `sick`.
 struct World {
     node: Node,
-    picture: Arc<Picture>,
+    snapshot: Arc<Snapshot>,
     /// All targets there ever were.
     targets: Vec<Arc<TargetStats>>,
     generation: u64,
@@ -116,7 +117,7 @@ impl World {
     fn new(targets: u8, sick: bool, version: ProtocolVersion) -> World {
         let mut world = World {
             node: Node::new(1),
-            picture: Arc::default(),
+            snapshot: Arc::default(),
             targets: Vec::new(),
             generation: 0,
         };
@@ -136,7 +137,7 @@ impl World {
         self.node.handle_deadline(Mono::ZERO);
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Publish(picture) => self.picture = picture,
+                Output::Publish(snapshot) => self.snapshot = snapshot,
                 Output::Probe(order) => {
                     let result = ProbeResult::Answered(if sick { 500 } else { 200 });
                     let target = order.target;
@@ -145,7 +146,7 @@ impl World {
                 Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
             }
         }
-        for target in self.picture.groups.iter().flat_map(|group| &group.targets) {
+        for target in self.snapshot.groups.iter().flat_map(|group| &group.targets) {
             if !self.targets.iter().any(|known| Arc::ptr_eq(known, &target.stats)) {
                 self.targets.push(Arc::clone(&target.stats));
             }
@@ -153,7 +154,7 @@ impl World {
     }
 
     fn listener(&self) -> Arc<ListenerView> {
-        Arc::clone(&self.picture.listeners[0])
+        Arc::clone(&self.snapshot.listeners[0])
     }
 
     fn in_flight(&self) -> u32 {
@@ -323,10 +324,10 @@ pub fn exchange(data: &[u8]) {
     let ask = Ask::new(*kind);
     let safe = matches!(ask.method, b"GET" | b"HEAD");
     let mut world = World::new(targets & 15, targets & 16 != 0, ask.version);
-    let mut mind = Mind::new(0, u64::from(*seed));
+    let mut worker = WorkerState::new(0, u64::from(*seed));
     let (mut now, mut sent) = (Mono::ZERO, Mono::ZERO);
     let first = world.listener();
-    let (mut exchange, mut last) = Exchange::begin(now, &ask.request(), &first, &world.picture, &mut mind);
+    let (mut exchange, mut last) = Exchange::begin(now, &ask.request(), &first, &world.snapshot, &mut worker);
     let mut seen = Seen::default();
     let mut going = seen.take(&last, &world);
     for pair in operations.chunks_exact(2) {
@@ -341,7 +342,7 @@ pub fn exchange(data: &[u8]) {
                     seen.refused.push(target.id);
                 }
                 seen.final_send = !again;
-                last = exchange.on(now, outcome, &world.listener(), &world.picture, &mut mind);
+                last = exchange.on(now, outcome, &world.listener(), &world.snapshot, &mut worker);
                 going = seen.take(&last, &world);
                 sent = now;
             }
@@ -351,10 +352,10 @@ pub fn exchange(data: &[u8]) {
                 sent = now;
             }
             6 => world.apply(group(detail & 15, detail >> 4, ask.version), operation & 8 != 0),
-            _ => mind.forget(&world.picture),
+            _ => worker.forget(&world.snapshot),
         }
     }
-    finish(exchange, now, &seen, &world, &mut mind, &first.balancer.stats);
+    finish(exchange, now, &seen, &world, &mut worker, &first.balancer.stats);
 }
 
 /// Over, or abandoned where it was: every counter says what happened, once.
@@ -363,7 +364,7 @@ fn finish(
     now: Mono,
     seen: &Seen,
     world: &World,
-    mind: &mut Mind,
+    worker: &mut WorkerState,
     stats: &crate::Shards<BalancerStats>,
 ) {
     if seen.own.is_none() && !seen.relayed && !seen.aborted {
@@ -372,7 +373,7 @@ fn finish(
         assert_eq!(world.in_flight(), 0, "in flight after it was dropped");
         return;
     }
-    let record = exchange.settle(now, seen.own, &world.listener(), mind);
+    let record = exchange.settle(now, seen.own, &world.listener(), worker);
     assert_eq!(u64::from(record.retries), seen.sends.saturating_sub(1));
     assert_eq!(record.target_status.is_some(), seen.relayed);
     assert_eq!(world.in_flight(), 0, "in flight after it was settled");

@@ -84,7 +84,7 @@ pub struct ChannelStats {
     pub bytes: AtomicU64,
 }
 
-/// The gate of a limited group. Outlives pictures.
+/// The gate of a limited group. Outlives snapshots.
 pub struct GroupGate {
     timed: Mutex<Timed>,
     waiting: AtomicUsize,

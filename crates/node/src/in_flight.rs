@@ -15,12 +15,12 @@ use std::sync::Arc;
 pub struct InFlight {
     counted: Counted,
     /// Its slot, where those are counted. Free again when this is dropped.
-    pass: Option<Box<Pass>>,
+    guard: Option<Box<SlotGuard>>,
 }
 
 impl From<Counted> for InFlight {
     fn from(counted: Counted) -> InFlight {
-        InFlight { counted, pass: None }
+        InFlight { counted, guard: None }
     }
 }
 
@@ -31,13 +31,13 @@ impl InFlight {
     }
 
     /// Its slot, where those are counted.
-    pub(crate) fn pass(&mut self) -> Option<&mut Pass> {
-        self.pass.as_deref_mut()
+    pub(crate) fn guard(&mut self) -> Option<&mut SlotGuard> {
+        self.guard.as_deref_mut()
     }
 
     /// The permit that its target's agent has granted for it.
     pub(crate) fn permit(&self) -> Option<WorkId> {
-        self.pass.as_ref()?.permit()
+        self.guard.as_ref()?.permit()
     }
 
     /// Where.
@@ -53,7 +53,7 @@ impl InFlight {
 
 /// A slot in use. Free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct SlotGuard {
     gate: Arc<GroupGate>,
     target: TargetId,
     permit: Option<WorkId>,
@@ -65,9 +65,9 @@ pub(crate) struct Pass {
     ended: Option<Mono>,
 }
 
-impl Pass {
+impl SlotGuard {
     pub(crate) fn admit(gate: &Arc<GroupGate>, counted: Counted, permit: Option<WorkId>) -> InFlight {
-        let pass = Pass {
+        let guard = SlotGuard {
             gate: Arc::clone(gate),
             target: counted.target().id,
             permit,
@@ -78,7 +78,7 @@ impl Pass {
         };
         InFlight {
             counted,
-            pass: Some(Box::new(pass)),
+            guard: Some(Box::new(guard)),
         }
     }
 
@@ -106,7 +106,7 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         let (target, took) = (self.target.0, self.took);
         self.gate
@@ -125,14 +125,14 @@ pub(crate) struct Held {
     /// Tells holds that end together apart, so that they end in one order.
     number: u64,
     /// The slot goes on being taken.
-    _pass: Option<Box<Pass>>,
+    _pass: Option<Box<SlotGuard>>,
 }
 
 impl Held {
     /// Takes over from a request in flight: the target's load never falls in between.
     pub(crate) fn new(mut slot: InFlight, until: Mono, number: u64) -> Held {
         // What an agent counts is not ours to hold.
-        let pass = slot.pass.take().filter(|pass| pass.permit().is_none());
+        let guard = slot.guard.take().filter(|guard| guard.permit().is_none());
         let target = Arc::clone(slot.target());
         target.stats.held.fetch_add(1, SeqCst);
         drop(slot);
@@ -140,7 +140,7 @@ impl Held {
             target,
             until,
             number,
-            _pass: pass,
+            _pass: guard,
         }
     }
 

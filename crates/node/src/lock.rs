@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Takes a lock that is held for some hundred nanoseconds at a time. What a panic left behind is taken as it is: at worst it is
-/// inconsistent until the next change of a picture mends it.
+/// inconsistent until the next change of a snapshot mends it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The holder is done within some hundred nanoseconds: waiting here is cheaper than going to sleep. Looking less and less
-    // often lets the other core keep the board's cache lines for a few picks, instead of both fetching them for each.
+    // often lets the other core keep the least-loaded index's cache lines for a few picks, instead of both fetching them for each.
     let mut pause = 8;
     while pause < 4096 {
         if let Ok(guard) = mutex.try_lock() {

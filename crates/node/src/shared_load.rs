@@ -4,8 +4,8 @@ use crate::marks::Marks;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32};
 
-/// A target that stands on no board.
-pub(crate) const NO_SEAT: u32 = u32::MAX;
+/// A target that stands in no least-loaded index.
+pub(crate) const NOT_INDEXED: u32 = u32::MAX;
 
 /// One per group, known to its targets' counters.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ impl SharedLoad {
     }
 
     /// A target's count or weight was changed: the order must know.
-    pub(crate) fn changed(&self, seat: &AtomicU32) {
+    pub(crate) fn changed(&self, index: &AtomicU32) {
         if self.ordered.load(SeqCst) {
-            let seat = seat.load(SeqCst);
-            if seat != NO_SEAT {
-                self.marks.set(seat);
+            let index = index.load(SeqCst);
+            if index != NOT_INDEXED {
+                self.marks.set(index);
             }
         }
     }

@@ -1,18 +1,18 @@
-//! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes pictures, ends drains.
+//! A node's slow path: takes the blueprint, keeps health, says when to probe, publishes snapshots, ends drains.
 
 use crate::gate::{ChannelOrder, GroupGate};
 use crate::ids::{GroupId, ListenerId, TargetId, ZoneId};
-use crate::journal::Watch;
-use crate::picture::{BalancerView, GroupView, Picture};
-use crate::roster::Roster;
+use crate::load_index::LoadIndex;
+use crate::logging::ProbedTarget;
+use crate::permit_issuer::PermitIssuer;
+use crate::snapshot::{BalancerView, GroupView, Snapshot};
 use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
 use crate::target::TargetView;
-use crate::turnstile::Turnstile;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_balance::Ramp;
-use forebay_balance::anomaly::{Change, Counts, LOOK, Latencies, Watch as Peers};
+use forebay_balance::anomaly::{Change, Counts, LOOK, Latencies, PeerRecord as Peers};
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
     BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
@@ -60,8 +60,8 @@ pub enum Event {
 pub enum Output {
     /// Probe a target and report the result.
     Probe(ProbeOrder),
-    /// Give this picture to every worker.
-    Publish(Arc<Picture>),
+    /// Give this snapshot to every worker.
+    Publish(Arc<Snapshot>),
     /// A target was found unlike its peers, or like them again, or its weight was changed for that: say so.
     Weighed {
         /// The group's ARN.
@@ -136,13 +136,13 @@ struct Group {
     blueprint: Arc<GroupBlueprint>,
     targets: BTreeMap<TargetKey, Target>,
     view: Option<Arc<GroupView>>,
-    roster: Arc<Roster>,
+    load_index: Arc<LoadIndex>,
     gate: Option<Arc<GroupGate>>,
 }
 
 impl Group {
     fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
-        Arc::new(TargetStats::new(workers, Arc::clone(&self.roster.shared)))
+        Arc::new(TargetStats::new(workers, Arc::clone(&self.load_index.shared)))
     }
 
     fn is_probed(&self, target: &Target) -> bool {
@@ -180,7 +180,7 @@ struct Balancer {
     stats: Arc<Shards<BalancerStats>>,
 }
 
-/// The slow path of a node process. One per process; its pictures serve all workers.
+/// The slow path of a node process. One per process; its snapshots serve all workers.
 #[derive(Debug)]
 pub struct Node {
     workers: usize,
@@ -194,7 +194,7 @@ pub struct Node {
     by_id: BTreeMap<TargetId, (String, TargetKey)>,
     order: Vec<(Arc<BalancerBlueprint>, Vec<String>)>,
     /// Who reads of a group's probes, by the group's ARN: found out when first asked.
-    watches: BTreeMap<String, Arc<Watch>>,
+    watches: BTreeMap<String, Arc<ProbedTarget>>,
     probes: BTreeSet<(Mono, TargetId)>,
     outputs: VecDeque<Output>,
     stale: bool,
@@ -205,7 +205,7 @@ pub struct Node {
     /// The channels that were last asked for.
     channels: Vec<ChannelOrder>,
     /// Who may start, if this is an agent's.
-    turnstile: Option<Arc<Turnstile>>,
+    permit_issuer: Option<Arc<PermitIssuer>>,
 }
 
 impl Node {
@@ -231,14 +231,14 @@ impl Node {
             peers_look: None,
             gate_look: None,
             channels: Vec::new(),
-            turnstile: None,
+            permit_issuer: None,
         }
     }
 
-    /// The same beside a target: requests need a permit of this turnstile.
+    /// The same beside a target: requests need a permit of this permit issuer.
     #[must_use]
-    pub fn guarded(mut self, turnstile: Option<Arc<Turnstile>>) -> Node {
-        self.turnstile = turnstile;
+    pub fn guarded(mut self, permit_issuer: Option<Arc<PermitIssuer>>) -> Node {
+        self.permit_issuer = permit_issuer;
         self
     }
 
@@ -282,7 +282,7 @@ impl Node {
             .collect();
         for arn in gone {
             if let Some(group) = self.groups.remove(&arn) {
-                group.roster.dissolve();
+                group.load_index.dissolve();
                 if let Some(gate) = &group.gate {
                     gate.dissolve(now);
                 }
@@ -320,7 +320,7 @@ impl Node {
                 blueprint: Arc::clone(blueprint),
                 targets: BTreeMap::new(),
                 view: None,
-                roster: Arc::default(),
+                load_index: Arc::default(),
                 gate: None,
             },
         };
@@ -457,9 +457,9 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// A roster and its targets hold each other.
+    /// A load index and its targets hold each other.
     fn drop(&mut self) {
-        self.groups.values().for_each(|group| group.roster.dissolve());
+        self.groups.values().for_each(|group| group.load_index.dissolve());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
 use crate::reason::Reason;
-use crate::shared_load::{NO_SEAT, SharedLoad};
+use crate::shared_load::{NOT_INDEXED, SharedLoad};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::time::Duration;
@@ -108,7 +108,7 @@ impl Default for LatencyTotals {
     }
 }
 
-/// What is known of a target by all workers. Outlives pictures. What algorithms read comes first, on one cache line.
+/// What is known of a target by all workers. Outlives snapshots. What algorithms read comes first, on one cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct TargetStats {
@@ -119,7 +119,7 @@ pub struct TargetStats {
     /// Parts of [`Weight`]; set by the slow path.
     pub(crate) weight: AtomicU32,
     /// Where it stands in its group's order; changed under the order's lock.
-    pub(crate) seat: AtomicU32,
+    pub(crate) index: AtomicU32,
     /// What it shares with its group.
     pub(crate) shared: Arc<SharedLoad>,
     /// [`PeakLatency`].
@@ -148,7 +148,7 @@ impl TargetStats {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
             weight: AtomicU32::new(Weight::FULL.parts()),
-            seat: AtomicU32::new(NO_SEAT),
+            index: AtomicU32::new(NOT_INDEXED),
             peak: AtomicU64::new(0),
             medians: Default::default(),
             latencies: OnceLock::new(),
@@ -168,13 +168,13 @@ impl TargetStats {
 
     /// What algorithms go by: requests in flight, and slots that failed and still count.
     pub fn load(&self) -> u32 {
-        // Sequentially consistent, which costs a load nothing: see `Roster`.
+        // Sequentially consistent, which costs a load nothing: see `LoadIndex`.
         self.in_flight.load(SeqCst) + self.held.load(SeqCst)
     }
 
     /// Its load was changed: the group's order must know.
     pub(crate) fn changed(&self) {
-        self.shared.changed(&self.seat);
+        self.shared.changed(&self.index);
     }
 
     /// Its weight now.
@@ -204,7 +204,7 @@ impl TargetStats {
     }
 
     /// Takes the latency of a success.
-    pub(crate) fn tally(&self, worker: usize, latency: Duration) {
+    pub(crate) fn record_latency(&self, worker: usize, latency: Duration) {
         let us = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let latencies = self
             .latencies

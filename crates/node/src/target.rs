@@ -21,6 +21,6 @@ pub struct TargetView {
     pub tls: TargetTls,
     /// What is spoken to it.
     pub version: ProtocolVersion,
-    /// Counters, shared by all pictures and workers.
+    /// Counters, shared by all snapshots and workers.
     pub stats: Arc<TargetStats>,
 }

@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn the_share_is_kept() {
         for share in [0.0, 0.1, 0.5, 1.0] {
-            let mut draws = forebay_units::Stream::named(1, "trace");
+            let mut rng = forebay_units::Rng::named(1, "trace");
             let sampling = Sampling::new(share);
             let taken = (0..20_000)
-                .filter(|_| sampling.begin(None, || draws.next_u64()).unwrap().is_sampled())
+                .filter(|_| sampling.begin(None, || rng.next_u64()).unwrap().is_sampled())
                 .count() as f64;
             assert!((taken / 20_000.0 - share).abs() < 0.02, "{taken} of {share}");
         }

@@ -1,25 +1,25 @@
 //! Asking a gate for a slot, and waiting for one.
 
 use crate::gate::{GroupGate, Ticket};
-use crate::in_flight::{InFlight, Pass};
+use crate::in_flight::{InFlight, SlotGuard};
 use crate::load::Counted;
 use core::time::Duration;
 use forebay_admission::{Arrival, Leaving, Place, Refusal, Verdict};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::sync::Arc;
 
 impl GroupGate {
     /// A request has come.
-    pub(crate) fn arrive(self: &Arc<Self>, now: Mono, arrival: &Arrival<'_>, draws: &mut Stream) -> Arrived {
+    pub(crate) fn arrive(self: &Arc<Self>, now: Mono, arrival: &Arrival<'_>, rng: &mut Rng) -> Arrived {
         let mut ticket = None;
         let verdict = self.with(Some(now), |gate, now| {
-            gate.arrive(now, arrival, draws, || {
+            gate.arrive(now, arrival, rng, || {
                 Arc::clone(ticket.insert(Arc::new(Ticket::default())))
             })
         });
         match verdict {
             Verdict::Admitted(slot) => {
-                Arrived::Admitted(Pass::admit(self, Counted::new(slot.target), slot.permit))
+                Arrived::Admitted(SlotGuard::admit(self, Counted::new(slot.target), slot.permit))
             }
             Verdict::Waits(place) => Arrived::Waits(Waiting {
                 gate: Arc::clone(self),
@@ -56,7 +56,7 @@ impl Waiting {
     pub(crate) fn over(&mut self) -> Option<(Duration, Result<InFlight, Refusal>)> {
         let (waited, released) = self.ticket.take()?;
         self.place = None;
-        let admit = |(counted, permit)| Pass::admit(&self.gate, counted, permit);
+        let admit = |(counted, permit)| SlotGuard::admit(&self.gate, counted, permit);
         Some((waited, released.map(admit)))
     }
 

@@ -5,7 +5,7 @@
 
 use forebay_model::*;
 use forebay_node::*;
-use forebay_units::{Mono, Stream, Wall};
+use forebay_units::{Mono, Rng, Wall};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -124,11 +124,11 @@ struct Flying {
 
 struct World {
     node: Node,
-    picture: Arc<Picture>,
-    minds: Vec<Mind>,
+    snapshot: Arc<Snapshot>,
+    workers: Vec<WorkerState>,
     queue: BinaryHeap<Reverse<(u64, u64, Next)>>,
     sequence: u64,
-    draws: Stream,
+    rng: Rng,
     flying: Vec<Option<Flying>>,
     free: Vec<usize>,
     dead: BTreeSet<std::net::SocketAddr>,
@@ -144,11 +144,13 @@ impl World {
     fn new(seed: u64) -> World {
         World {
             node: Node::new(WORKERS),
-            picture: Arc::default(),
-            minds: (0..WORKERS).map(|worker| Mind::new(worker, seed)).collect(),
+            snapshot: Arc::default(),
+            workers: (0..WORKERS)
+                .map(|worker| WorkerState::new(worker, seed))
+                .collect(),
             queue: BinaryHeap::new(),
             sequence: 0,
-            draws: Stream::named(seed, "world"),
+            rng: Rng::named(seed, "world"),
             flying: Vec::new(),
             free: Vec::new(),
             dead: BTreeSet::new(),
@@ -185,10 +187,12 @@ impl World {
         let mut ended = false;
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Publish(picture) => {
-                    self.write(&[1, now, picture.version]);
-                    self.minds.iter_mut().for_each(|mind| mind.forget(&picture));
-                    self.picture = picture;
+                Output::Publish(snapshot) => {
+                    self.write(&[1, now, snapshot.version]);
+                    self.workers
+                        .iter_mut()
+                        .for_each(|worker| worker.forget(&snapshot));
+                    self.snapshot = snapshot;
                 }
                 Output::Probe(order) => self.at(now + 1_000_000, Next::Probe(order.target)),
                 Output::Weighed { .. } | Output::Channels(_) => {}
@@ -214,9 +218,9 @@ impl World {
 
     fn arrive(&mut self, now: u64, number: u64) {
         let worker = (number % WORKERS as u64) as usize;
-        let picture = Arc::clone(&self.picture);
-        let listener = &picture.listeners[0];
-        let method: &[u8] = if self.draws.below(4) == 0 { b"POST" } else { b"GET" };
+        let snapshot = Arc::clone(&self.snapshot);
+        let listener = &snapshot.listeners[0];
+        let method: &[u8] = if self.rng.below(4) == 0 { b"POST" } else { b"GET" };
         let request = Request {
             facts: Facts {
                 method,
@@ -233,8 +237,13 @@ impl World {
             upgrade: false,
             rule_path: None,
         };
-        let (exchange, step) =
-            Exchange::begin(Mono(now), &request, listener, &picture, &mut self.minds[worker]);
+        let (exchange, step) = Exchange::begin(
+            Mono(now),
+            &request,
+            listener,
+            &snapshot,
+            &mut self.workers[worker],
+        );
         self.follow(
             now,
             Flying {
@@ -259,7 +268,7 @@ impl World {
                     self.node.handle(Mono(now), Event::Refused { target: target.id });
                     self.obey(now);
                     (200_000, Outcome::NotConnected(ConnectError::Refused))
-                } else if reuse == Reuse::Any && self.draws.below(1000) == 0 {
+                } else if reuse == Reuse::Any && self.rng.below(1000) == 0 {
                     (
                         100_000,
                         Outcome::Died(Death {
@@ -269,7 +278,7 @@ impl World {
                         }),
                     )
                 } else {
-                    (1_000_000 + self.draws.below(50_000_000), Outcome::Answered(200))
+                    (1_000_000 + self.rng.below(50_000_000), Outcome::Answered(200))
                 };
                 flying.outcome = Some(outcome);
                 let place = self.free.pop().unwrap_or_else(|| {
@@ -285,10 +294,10 @@ impl World {
     }
 
     fn settle(&mut self, now: u64, mut flying: Flying, own: Option<u16>) {
-        let mind = &mut self.minds[flying.worker];
+        let worker = &mut self.workers[flying.worker];
         let record = flying
             .exchange
-            .settle(Mono(now), own, &self.picture.listeners[0], mind);
+            .settle(Mono(now), own, &self.snapshot.listeners[0], worker);
         *self.ends.entry(record.reason).or_default() += 1;
         self.write(&[
             3,
@@ -303,7 +312,7 @@ impl World {
         let mut arrival = 50_000_000;
         for number in 0..REQUESTS {
             self.at(arrival, Next::Arrival(number));
-            arrival += 1 + self.draws.below(200_000);
+            arrival += 1 + self.rng.below(200_000);
         }
         for (second, next) in [
             (20, Next::Kill),
@@ -323,16 +332,17 @@ impl World {
                 Next::Outcome(place) => {
                     let mut flying = self.flying[place].take().unwrap();
                     self.free.push(place);
-                    let picture = Arc::clone(&self.picture);
+                    let snapshot = Arc::clone(&self.snapshot);
                     let outcome = flying.outcome.take().unwrap();
-                    let mind = &mut self.minds[flying.worker];
-                    let step = flying
-                        .exchange
-                        .on(Mono(now), outcome, &picture.listeners[0], &picture, mind);
+                    let worker = &mut self.workers[flying.worker];
+                    let step =
+                        flying
+                            .exchange
+                            .on(Mono(now), outcome, &snapshot.listeners[0], &snapshot, worker);
                     self.follow(now, flying, step);
                 }
                 Next::Probe(id) => {
-                    let view = self.picture.groups[0]
+                    let view = self.snapshot.groups[0]
                         .targets
                         .iter()
                         .find(|target| target.id == id)
@@ -376,7 +386,7 @@ fn a_million_requests_twice_give_one_log() {
     assert_eq!(first.ends.values().sum::<u64>(), REQUESTS);
     // A dead target is out at its first refused connection, and that request goes elsewhere: nobody fails.
     assert_eq!(first.ends, BTreeMap::from([(None, REQUESTS)]));
-    let in_flight: u32 = first.picture.groups[0]
+    let in_flight: u32 = first.snapshot.groups[0]
         .targets
         .iter()
         .map(|target| target.stats.in_flight.load(Relaxed))

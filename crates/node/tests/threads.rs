@@ -5,7 +5,7 @@
 
 use forebay_model::*;
 use forebay_node::*;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -56,13 +56,13 @@ fn blueprint(algorithm: Algorithm, away: u8, cross_zone: bool) -> Blueprint {
     }
 }
 
-/// Applies, answers all probes, and returns the latest picture.
-fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Picture>>) {
+/// Applies, answers all probes, and returns the latest snapshot.
+fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Snapshot>>) {
     node.apply(Mono::ZERO, blueprint);
     node.handle_deadline(Mono::ZERO);
     while let Some(output) = node.poll_output() {
         match output {
-            Output::Publish(picture) => *shown.lock().unwrap() = picture,
+            Output::Publish(snapshot) => *shown.lock().unwrap() = snapshot,
             Output::Probe(order) => {
                 let result = ProbeResult::Answered(200);
                 let target = order.target;
@@ -73,20 +73,20 @@ fn apply(node: &mut Node, blueprint: &Blueprint, shown: &Mutex<Arc<Picture>>) {
     }
 }
 
-fn work(worker: usize, shown: &Mutex<Arc<Picture>>) {
-    let mut mind = Mind::new(worker, 7);
-    let mut draws = Stream::named(worker as u64, "work");
+fn work(worker: usize, shown: &Mutex<Arc<Snapshot>>) {
+    let mut state = WorkerState::new(worker, 7);
+    let mut rng = Rng::named(worker as u64, "work");
     let mut flying = VecDeque::new();
     for number in 0..PICKS {
-        // Workers adopt pictures late, as they do.
-        let picture = Arc::clone(&shown.lock().unwrap());
-        for _ in 0..draws.below(4) {
-            let group = &picture.groups[0];
+        // Workers adopt snapshots late, as they do.
+        let snapshot = Arc::clone(&shown.lock().unwrap());
+        for _ in 0..rng.below(4) {
+            let group = &snapshot.groups[0];
             let zone = group.zones.as_ref().map_or(ZoneId(0), |zones| zones[0].0);
-            flying.extend(mind.choose(Mono(number as u64), group, zone, &[]));
+            flying.extend(state.choose(Mono(number as u64), group, zone, &[]));
         }
-        while flying.len() > 40 || (draws.below(2) == 0 && !flying.is_empty()) {
-            let at = draws.below(flying.len() as u64) as usize;
+        while flying.len() > 40 || (rng.below(2) == 0 && !flying.is_empty()) {
+            let at = rng.below(flying.len() as u64) as usize;
             flying.swap_remove_back(at);
         }
     }
@@ -113,15 +113,15 @@ fn counts_and_order_survive_threads_and_switches() {
             }
             over.store(true, Ordering::SeqCst);
         });
-        let mut draws = Stream::named(1, "switches");
+        let mut rng = Rng::named(1, "switches");
         while !over.load(Ordering::SeqCst) {
-            let algorithm = if draws.below(3) == 0 {
-                Algorithm::ALL[draws.below(6) as usize]
+            let algorithm = if rng.below(3) == 0 {
+                Algorithm::ALL[rng.below(6) as usize]
             } else {
                 least
             };
-            let away = draws.below(u64::from(TARGETS) * 2) as u8;
-            apply(&mut node, &blueprint(algorithm, away, draws.below(3) > 0), &shown);
+            let away = rng.below(u64::from(TARGETS) * 2) as u8;
+            apply(&mut node, &blueprint(algorithm, away, rng.below(3) > 0), &shown);
         }
     });
     apply(&mut node, &blueprint(least, TARGETS, true), &shown);
@@ -132,15 +132,15 @@ fn counts_and_order_survive_threads_and_switches() {
             scope.spawn(move || work(worker, shown));
         }
     });
-    let picture = Arc::clone(&shown.lock().unwrap());
-    let group = &picture.groups[0];
+    let snapshot = Arc::clone(&shown.lock().unwrap());
+    let group = &snapshot.groups[0];
     for target in kept.iter().chain(&group.targets) {
         assert_eq!(target.stats.load(), 0, "{}", target.name);
     }
-    let mut mind = Mind::new(0, 1);
+    let mut state = WorkerState::new(0, 1);
     let mut flying = Vec::new();
     for _ in 0..100 {
-        flying.extend(mind.choose(Mono::ZERO, group, ZoneId(0), &[]));
+        flying.extend(state.choose(Mono::ZERO, group, ZoneId(0), &[]));
         let loads = || group.targets.iter().map(|target| target.stats.load());
         let spread = loads().max().unwrap() - loads().min().unwrap();
         assert!(spread <= 1, "{:?}", loads().collect::<Vec<_>>());

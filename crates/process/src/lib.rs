@@ -5,7 +5,7 @@
 pub mod log;
 pub mod out;
 mod runtime;
-pub mod said;
+pub mod values;
 
 pub use runtime::runtime;
 

@@ -1,22 +1,22 @@
 //! Stage one: takes connections and keeps each for its lifetime.
 
-use crate::clerk::{self, Counter};
-use crate::connection::{Next, Visit};
+use crate::connection::{ClientConnection, Next};
+use crate::deadlines::{Deadline, Ended};
 use crate::descriptors::Held;
 use crate::h2;
 use crate::keep_alive::idle_deadline;
+use crate::listener_address::ListenerAddress;
 use crate::log;
-use crate::place::Place;
 use crate::read;
 use crate::respond;
 use crate::secure::{HANDSHAKE_TIMEOUT, secure};
 use crate::socket::Socket;
-use crate::sweep::{Ended, Slot};
+use crate::task_pool::{self, Handoff};
 use crate::tls;
 use crate::wire::readable;
-use crate::worker::{Attended, Guest, Worker};
+use crate::worker::{Job, Pooled, Worker};
 use forebay_node::Reason;
-use forebay_node::journal::ConnectionId;
+use forebay_node::logging::ConnectionId;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 pub(crate) async fn listen(
     worker: Rc<Worker>,
     socket: TcpListener,
-    place: Rc<Cell<Place>>,
+    listener_address: Rc<Cell<ListenerAddress>>,
     mut closed: oneshot::Receiver<()>,
 ) {
     loop {
@@ -40,25 +40,25 @@ pub(crate) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let mut visit = Visit {
-                    place: place.get(),
+                let mut connection = ClientConnection {
+                    listener_address: listener_address.get(),
                     peer,
                     accepted: worker.now(),
-                    id: ConnectionId(core::array::from_fn(|_| worker.mind.borrow_mut().draw())),
+                    id: ConnectionId(core::array::from_fn(|_| worker.state.borrow_mut().draw())),
                     tls: None,
                     spare: false,
                     spoke: Cell::new(false),
                 };
-                let Some(held) = take_in(&worker, &stream, &mut visit) else {
+                let Some(held) = take_in(&worker, &stream, &mut connection) else {
                     continue;
                 };
-                let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &visit, held));
-                if visit.place.secure {
-                    tokio::task::spawn_local(secure_connection(worker, stream, visit, open));
-                } else if visit.place.sniffs {
-                    tokio::task::spawn_local(sniffed(worker, stream, visit, open));
+                let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &connection, held));
+                if connection.listener_address.secure {
+                    tokio::task::spawn_local(secure_connection(worker, stream, connection, open));
+                } else if connection.listener_address.sniffs {
+                    tokio::task::spawn_local(sniffed(worker, stream, connection, open));
                 } else {
-                    tokio::task::spawn_local(connection(worker, stream, visit, open));
+                    tokio::task::spawn_local(plaintext_connection(worker, stream, connection, open));
                 }
             }
             // The client was gone before it was taken: its own affair.
@@ -75,27 +75,31 @@ pub(crate) async fn listen(
     }
 }
 
-/// A descriptor for a client's connection. One connection too many is told so and closed: at once if it is in clear, else once it
+/// A descriptor for a client's connection. One connection too many is told so and closed: at once if it is in plaintext, else once it
 /// can be told. What is open keeps its memory and descriptors.
-fn take_in(worker: &Worker, stream: &TcpStream, visit: &mut Visit) -> Option<Held> {
+fn take_in(worker: &Worker, stream: &TcpStream, connection: &mut ClientConnection) -> Option<Held> {
     let descriptors = &worker.descriptors;
     if descriptors.has_room() || (worker.pools.borrow_mut().close_one() && descriptors.has_room()) {
         return Some(descriptors.take_client());
     }
-    let spare = visit.place.secure.then(|| descriptors.take_spare()).flatten();
+    let spare = connection
+        .listener_address
+        .secure
+        .then(|| descriptors.take_spare())
+        .flatten();
     if spare.is_none() {
-        refuse(worker, stream, visit);
+        refuse(worker, stream, connection);
     }
-    visit.spare = spare.is_some();
+    connection.spare = spare.is_some();
     spare
 }
 
-fn refuse(worker: &Worker, stream: &TcpStream, visit: &Visit) {
-    let picture = worker.picture();
-    if let Some(listener) = picture.listener(visit.place.listener) {
-        let stats = listener.balancer.stats.of(worker.mind.borrow().worker);
+fn refuse(worker: &Worker, stream: &TcpStream, connection: &ClientConnection) {
+    let snapshot = worker.snapshot();
+    if let Some(listener) = snapshot.listener(connection.listener_address.listener) {
+        let stats = listener.balancer.stats.of(worker.state.borrow().index);
         stats.rejected.fetch_add(1, Relaxed);
-        if !visit.place.secure {
+        if !connection.listener_address.secure {
             let page = respond::page(worker, Reason::TooManyConnections, &listener.settings);
             // A fresh socket takes this much at once.
             let _ = stream.try_write(&page);
@@ -115,13 +119,18 @@ fn is_clients(error: &io::Error) -> bool {
     )
 }
 
-/// One connection in clear, from accept to close. Its future is what an idle connection costs, so all that only an
+/// One connection in plaintext, from accept to close. Its future is what an idle connection costs, so all that only an
 /// active request needs is behind a box.
-async fn connection(worker: Rc<Worker>, stream: TcpStream, visit: Visit, _open: Open) {
+async fn plaintext_connection(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    connection: ClientConnection,
+    _open: Open,
+) {
     let _ = stream.set_nodelay(true);
-    let slot = worker.sweep.slot(visit.place);
-    log::log_connection(&worker, &visit, None);
-    keep(&worker, Socket(stream), visit, slot).await;
+    let deadline = worker.sweep.deadline(connection.listener_address);
+    log::log_connection(&worker, &connection, None);
+    keep(&worker, Socket(stream), connection, deadline).await;
 }
 
 /// What a connection begins with.
@@ -133,31 +142,33 @@ enum First {
     Nothing,
 }
 
-/// One connection to an agent: in clear or over TLS, HTTP/1.1 or HTTP/2, as its first bytes say.
-async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, open: Open) {
-    let Some(deadline) = idle_deadline(&worker, &visit) else {
+/// One connection to an agent: in plaintext or over TLS, HTTP/1.1 or HTTP/2, as its first bytes say.
+async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientConnection, open: Open) {
+    let Some(until) = idle_deadline(&worker, &connection) else {
         return;
     };
-    let slot = worker.sweep.slot(visit.place);
-    slot.arm(deadline, true);
-    let first = slot.until(sniff(&worker, &stream)).await;
-    drop(slot);
+    let deadline = worker.sweep.deadline(connection.listener_address);
+    deadline.arm(until, true);
+    let first = deadline.until(sniff(&worker, &stream)).await;
+    drop(deadline);
     // A handshake's time begins with its first byte.
-    visit.accepted = worker.now();
+    connection.accepted = worker.now();
     let http2 = {
-        let picture = worker.picture();
-        let listener = visit.listener(&picture);
+        let snapshot = worker.snapshot();
+        let listener = connection.listener(&snapshot);
         listener.is_some_and(|listener| listener.balancer.settings.http2)
     };
     match first {
-        Ok(First::Tls) => Box::pin(secure_connection(worker, stream, visit, open)).await,
+        Ok(First::Tls) => Box::pin(secure_connection(worker, stream, connection, open)).await,
         Ok(First::Http2) if http2 => {
             let _ = stream.set_nodelay(true);
-            let slot = worker.sweep.slot(visit.place);
-            log::log_connection(&worker, &visit, None);
-            Box::pin(h2::serve(&worker, Socket(stream), visit, slot)).await;
+            let deadline = worker.sweep.deadline(connection.listener_address);
+            log::log_connection(&worker, &connection, None);
+            Box::pin(h2::serve(&worker, Socket(stream), connection, deadline)).await;
         }
-        Ok(First::Http1 | First::Http2) => Box::pin(connection(worker, stream, visit, open)).await,
+        Ok(First::Http1 | First::Http2) => {
+            Box::pin(plaintext_connection(worker, stream, connection, open)).await
+        }
         Ok(First::Nothing) | Err(_) => {}
     }
 }
@@ -181,84 +192,100 @@ async fn sniff(worker: &Worker, stream: &TcpStream) -> First {
 }
 
 /// The same over TLS.
-async fn secure_connection(worker: Rc<Worker>, stream: TcpStream, mut visit: Visit, _open: Open) {
+async fn secure_connection(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    mut connection: ClientConnection,
+    _open: Open,
+) {
     let _ = stream.set_nodelay(true);
-    let slot = worker.sweep.slot(visit.place);
-    // Who says nothing costs no more than in clear.
-    slot.arm(visit.accepted + HANDSHAKE_TIMEOUT, true);
-    let spoke = slot.until(stream.peek(&mut [0])).await;
+    let deadline = worker.sweep.deadline(connection.listener_address);
+    // Who says nothing costs no more than in plaintext.
+    deadline.arm(connection.accepted + HANDSHAKE_TIMEOUT, true);
+    let spoke = deadline.until(stream.peek(&mut [0])).await;
     if !matches!(spoke, Ok(Ok(1..))) {
-        log::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        log::log_connection(&worker, &connection, Some("UnmappedConnectionError"));
         return;
     }
-    if visit.place.shared
-        && let Ok(Some(name)) = slot.until(tls::server_name(&stream, &worker.swept)).await
-        && let Some(own) = visit.to(&worker.picture(), name.as_bytes())
+    if connection.listener_address.shared
+        && let Ok(Some(name)) = deadline.until(tls::server_name(&stream, &worker.swept)).await
+        && let Some(own) = connection.to(&worker.snapshot(), name.as_bytes())
     {
-        visit = own;
+        connection = own;
     }
-    let Some(tls) = worker.tls.borrow().get(visit.place.listener).cloned() else {
+    let Some(tls) = worker
+        .tls
+        .borrow()
+        .get(connection.listener_address.listener)
+        .cloned()
+    else {
         return;
     };
-    let shaken = Box::pin(secure(&worker, stream, &tls, &visit, &slot)).await;
+    let shaken = Box::pin(secure(&worker, stream, &tls, &connection, &deadline)).await;
     // Not held on to: a certificate that was replaced must not stay in memory for as long as its connections.
     drop(tls);
     let Some(shaken) = shaken else {
-        log::log_connection(&worker, &visit, Some("UnmappedConnectionError"));
+        log::log_connection(&worker, &connection, Some("UnmappedConnectionError"));
         return;
     };
-    visit.tls = Some(Rc::new(shaken.facts));
-    log::log_connection(&worker, &visit, None);
-    if visit.tls.as_ref().is_some_and(|tls| tls.http2) {
-        Box::pin(h2::serve(&worker, shaken.stream, visit, slot)).await;
+    connection.tls = Some(Rc::new(shaken.facts));
+    log::log_connection(&worker, &connection, None);
+    if connection.tls.as_ref().is_some_and(|tls| tls.http2) {
+        Box::pin(h2::serve(&worker, shaken.stream, connection, deadline)).await;
     } else {
-        keep(&worker, shaken.stream, visit, slot).await;
+        keep(&worker, shaken.stream, connection, deadline).await;
     }
 }
 
 /// Serves a connection's requests until it ends.
-async fn keep<W: Attended>(worker: &Rc<Worker>, mut stream: W, visit: Visit, slot: Slot) {
-    let (visit, slot) = (Rc::new(visit), Rc::new(slot));
+async fn keep<W: Pooled>(
+    worker: &Rc<Worker>,
+    mut stream: W,
+    connection: ClientConnection,
+    deadline: Deadline,
+) {
+    let (connection, deadline) = (Rc::new(connection), Rc::new(deadline));
     let (mut first, mut left) = (true, None);
-    while let Some(fresh) = idle_deadline(worker, &visit) {
+    while let Some(fresh) = idle_deadline(worker, &connection) {
         // Who sent nothing that counts has not begun anew.
-        let deadline = left.take().unwrap_or(fresh);
-        slot.arm(deadline, true);
-        match slot.until(readable(&mut stream)).await {
+        let until = left.take().unwrap_or(fresh);
+        deadline.arm(until, true);
+        match deadline.until(readable(&mut stream)).await {
             Ok(()) => {}
             Err(Ended::Late) if first => {
-                Box::pin(read::silent(worker, &mut stream, &visit, &slot)).await;
+                Box::pin(read::silent(worker, &mut stream, &connection, &deadline)).await;
                 return;
             }
             Err(_) => return stream.farewell(),
         }
-        let guest = Guest {
+        let job = Job {
             worker: Rc::clone(worker),
             stream,
-            visit: Rc::clone(&visit),
-            slot: Rc::clone(&slot),
+            connection: Rc::clone(&connection),
+            deadline: Rc::clone(&deadline),
         };
         let next;
-        (stream, next) = clerk::serve(W::clerks(worker), guest, |counter| Box::pin(attend(counter))).await;
+        (stream, next) =
+            task_pool::serve(W::task_pool(worker), job, |counter| Box::pin(serve_jobs(counter))).await;
         match next {
             Next::Idle if !worker.leaving.get() => first = false,
-            Next::Nothing if !worker.leaving.get() => left = Some(deadline),
+            Next::Nothing if !worker.leaving.get() => left = Some(until),
             Next::Idle | Next::Nothing => return stream.farewell(),
             Next::Close => return,
         }
     }
 }
 
-/// What a clerk does: it serves the requests of guest after guest.
-async fn attend<W: Attended>(counter: Rc<Counter<Guest<W>, (W, Next)>>) -> Infallible {
+/// What a pooled task does: it serves the requests of job after job.
+async fn serve_jobs<W: Pooled>(counter: Rc<Handoff<Job<W>, (W, Next)>>) -> Infallible {
     loop {
-        let Guest {
+        let Job {
             worker,
             mut stream,
-            visit,
-            slot,
-        } = counter.guest().await;
-        let next = read::serve(&worker, &mut stream, &visit, &slot).await;
+            connection,
+            deadline,
+        } = counter.job().await;
+        let next = read::serve(&worker, &mut stream, &connection, &deadline).await;
         counter.part((stream, next));
     }
 }
@@ -271,14 +298,14 @@ struct Open {
 }
 
 impl Open {
-    fn new(worker: &Worker, visit: &Visit, held: Held) -> Open {
-        let picture = worker.picture();
-        let stats = picture
-            .listener(visit.place.listener)
+    fn new(worker: &Worker, connection: &ClientConnection, held: Held) -> Open {
+        let snapshot = worker.snapshot();
+        let stats = snapshot
+            .listener(connection.listener_address.listener)
             .map(|view| Arc::clone(&view.balancer.stats));
         let open = Open {
             stats,
-            worker: worker.mind.borrow().worker,
+            worker: worker.state.borrow().index,
             _held: held,
         };
         if let Some(stats) = &open.stats {

@@ -2,7 +2,7 @@
 
 use crate::fields::Field;
 use crate::memory::Meter;
-use crate::note::Note;
+use crate::request_log::RequestLog;
 use std::rc::Rc;
 
 /// Room for a request's head; grows to the limit when a head needs it. What most requests need lies close together
@@ -12,22 +12,22 @@ const INPUT_BYTES: usize = 3 * 1024 + 64;
 const BODY_BYTES: usize = 4 * 1024 + 64;
 /// Room for a body that goes on.
 const LARGE_BYTES: usize = 64 * 1024;
-/// Bytes of input a desk may keep for the next request's head.
+/// Bytes of input request buffers may keep for the next request's head.
 const INPUT_KEPT: usize = 16 * 1024;
-/// Free desks a worker keeps, and free large buffers. Above that, memory goes back to the system.
+/// Free request buffers a worker keeps, and free large buffers. Above that, memory goes back to the system.
 const KEPT: usize = 64;
-/// Memory of a desk, counted against the ceiling: its buffers and lists, and what `out` grows to for short answers.
-const DESK_BYTES: usize = 16 * 1024;
-/// What a head that is larger than its room takes of `out` and of the note, for each byte of the input: a copy each.
+/// Memory of request buffers, counted against the ceiling: its buffers and lists, and what `out` grows to for short answers.
+const REQUEST_BUFFERS_BYTES: usize = 16 * 1024;
+/// What a head that is larger than its room takes of `out` and of the request log, for each byte of the input: a copy each.
 const COPIES: usize = 3;
-/// What a packed desk holds besides its head.
-const PACKED_BYTES: usize = size_of::<Desk>() + 512;
-/// Desks a worker makes beyond the ceiling, to say so to clients.
+/// What packed buffers hold besides its head.
+const PACKED_BYTES: usize = size_of::<RequestBuffers>() + 512;
+/// Request buffers a worker makes beyond the ceiling, to say so to clients.
 const SPARE: usize = 32;
 
 /// All memory that an active request works with.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct RequestBuffers {
     /// Bytes from the client; what is unread lies between `start` and `end`.
     pub(crate) input: Vec<u8>,
     pub(crate) start: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Desk {
     pub(crate) fields: Vec<Field>,
     /// The head being written.
     pub(crate) out: Vec<u8>,
-    /// Bytes from the target; an answer's head begins at HEADROOM. Empty until the desk first serves a request that is
+    /// Bytes from the target; an answer's head begins at HEADROOM. Empty until they first serve a request that is
     /// forwarded: a client that is slow with its head must not cost this much.
     pub(crate) body: Vec<u8>,
     /// Where the bytes read with an answer's head end.
@@ -44,10 +44,10 @@ pub(crate) struct Desk {
     /// The answer's header lines.
     pub(crate) answer_fields: Vec<Field>,
     /// What the request's log line will say.
-    pub(crate) note: Note,
+    pub(crate) request_log: RequestLog,
     /// There is no memory for this request: it is answered 503.
     pub(crate) refuses: bool,
-    /// One of those beyond the ceiling.
+    /// They are beyond the ceiling.
     spare: bool,
     /// Bytes counted for it, large buffers aside.
     counted: usize,
@@ -62,21 +62,21 @@ pub(crate) struct Desk {
     small_body: Vec<u8>,
 }
 
-impl Desk {
-    fn new() -> Box<Desk> {
-        Box::new(Desk {
+impl RequestBuffers {
+    fn new() -> Box<RequestBuffers> {
+        Box::new(RequestBuffers {
             input: vec![0; INPUT_BYTES],
             fields: Vec::with_capacity(32),
             out: Vec::with_capacity(2048),
             answer_fields: Vec::with_capacity(32),
-            counted: DESK_BYTES,
-            ..Desk::bare()
+            counted: REQUEST_BUFFERS_BYTES,
+            ..RequestBuffers::bare()
         })
     }
 
     /// One without room for anything.
-    fn bare() -> Desk {
-        Desk {
+    fn bare() -> RequestBuffers {
+        RequestBuffers {
             input: Vec::new(),
             start: 0,
             end: 0,
@@ -85,7 +85,7 @@ impl Desk {
             body: Vec::new(),
             body_end: 0,
             answer_fields: Vec::new(),
-            note: Note::default(),
+            request_log: RequestLog::default(),
             refuses: false,
             spare: false,
             counted: 0,
@@ -110,52 +110,55 @@ impl Desk {
     }
 }
 
-/// A worker's free desks.
+/// A worker's free request buffers.
 #[derive(Debug, Default)]
-pub(crate) struct Desks {
+pub(crate) struct BufferPool {
     // Boxed, because a connection's future must stay small: it holds only the pointer.
-    #[expect(clippy::vec_box, reason = "desks move between connections by pointer")]
-    free: Vec<Box<Desk>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "request buffers move between connections by pointer"
+    )]
+    free: Vec<Box<RequestBuffers>>,
     large: Vec<Vec<u8>>,
     spare: usize,
     meter: Rc<Meter>,
 }
 
-impl Desks {
-    pub(crate) fn new(meter: Rc<Meter>) -> Desks {
-        Desks {
+impl BufferPool {
+    pub(crate) fn new(meter: Rc<Meter>) -> BufferPool {
+        BufferPool {
             meter,
-            ..Desks::default()
+            ..BufferPool::default()
         }
     }
 
-    /// A desk; none if all memory is held, and all desks that could say so too.
-    pub(crate) fn take(&mut self) -> Option<Box<Desk>> {
-        if let Some(desk) = self.free.pop() {
-            return Some(desk);
+    /// Request buffers; none if all memory is held, and all that could say so too.
+    pub(crate) fn take(&mut self) -> Option<Box<RequestBuffers>> {
+        if let Some(buffers) = self.free.pop() {
+            return Some(buffers);
         }
-        let mut desk = None;
-        if self.meter.try_take(DESK_BYTES) {
-            desk = Some(Desk::new());
+        let mut buffers = None;
+        if self.meter.try_take(REQUEST_BUFFERS_BYTES) {
+            buffers = Some(RequestBuffers::new());
         } else if self.spare < SPARE {
             self.spare += 1;
-            self.meter.take(DESK_BYTES);
-            let mut spare = Desk::new();
+            self.meter.take(REQUEST_BUFFERS_BYTES);
+            let mut spare = RequestBuffers::new();
             (spare.refuses, spare.spare) = (true, true);
-            desk = Some(spare);
+            buffers = Some(spare);
         }
-        desk
+        buffers
     }
 
-    /// Takes a desk's large buffers back. What stands in them is gone.
-    fn shrink(&mut self, desk: &mut Desk) {
-        let Desk {
+    /// Takes request buffers' large buffers back. What stands in them is gone.
+    fn shrink(&mut self, buffers: &mut RequestBuffers) {
+        let RequestBuffers {
             input,
             body,
             small_input,
             small_body,
             ..
-        } = desk;
+        } = buffers;
         let frugal = self.meter.is_frugal();
         for (buffer, small) in [(input, small_input), (body, small_body)] {
             if !small.is_empty() {
@@ -169,68 +172,68 @@ impl Desks {
         }
     }
 
-    /// Lends a desk's room to others, whose request is over but for what its client still sends.
-    pub(crate) fn clear(&mut self, desk: &mut Desk) {
-        (desk.start, desk.end) = (0, 0);
-        self.shrink(desk);
-        self.pack(desk);
+    /// Lends request buffers' room to others, whose request is over but for what its client still sends.
+    pub(crate) fn clear(&mut self, buffers: &mut RequestBuffers) {
+        (buffers.start, buffers.end) = (0, 0);
+        self.shrink(buffers);
+        self.pack(buffers);
     }
 
-    pub(crate) fn give_back(&mut self, mut desk: Box<Desk>) {
-        self.shrink(&mut desk);
+    pub(crate) fn give_back(&mut self, mut buffers: Box<RequestBuffers>) {
+        self.shrink(&mut buffers);
         let frugal = self.meter.is_frugal();
-        if desk.promised > 0 {
-            self.meter.give_back(core::mem::take(&mut desk.promised));
+        if buffers.promised > 0 {
+            self.meter.give_back(core::mem::take(&mut buffers.promised));
         }
-        self.spare -= usize::from(desk.spare);
+        self.spare -= usize::from(buffers.spare);
         if self.free.len() >= KEPT
             || frugal
-            || desk.spare
-            || !(INPUT_BYTES..=INPUT_KEPT).contains(&desk.input.len())
+            || buffers.spare
+            || !(INPUT_BYTES..=INPUT_KEPT).contains(&buffers.input.len())
         {
-            self.meter.give_back(desk.counted);
+            self.meter.give_back(buffers.counted);
             return;
         }
-        (desk.refuses, desk.streams) = (false, false);
-        (desk.start, desk.end) = (0, 0);
-        desk.note.reset();
-        if desk.out.capacity() > LARGE_BYTES {
-            desk.out = Vec::with_capacity(2048);
+        (buffers.refuses, buffers.streams) = (false, false);
+        (buffers.start, buffers.end) = (0, 0);
+        buffers.request_log.reset();
+        if buffers.out.capacity() > LARGE_BYTES {
+            buffers.out = Vec::with_capacity(2048);
         }
-        self.free.push(desk);
+        self.free.push(buffers);
     }
 
-    /// Leaves on the desk only what stands there, while its request waits for a slot: its room serves others meanwhile. Call
-    /// [`Desks::unpack`] before anything else is done with it.
-    pub(crate) fn pack(&mut self, desk: &mut Desk) {
-        if desk.spare || !desk.small_input.is_empty() || !desk.small_body.is_empty() {
+    /// Leaves in the buffers only what stands there, while their request waits for a slot: their room serves others meanwhile. Call
+    /// [`BufferPool::unpack`] before anything else is done with it.
+    pub(crate) fn pack(&mut self, buffers: &mut RequestBuffers) {
+        if buffers.spare || !buffers.small_input.is_empty() || !buffers.small_body.is_empty() {
             return;
         }
-        let unread = desk.unread().to_vec();
-        let mut room = Desk::bare();
-        room.input = core::mem::replace(&mut desk.input, unread);
-        (desk.start, desk.end) = (0, desk.input.len());
-        let fields = desk.fields.clone();
-        room.fields = core::mem::replace(&mut desk.fields, fields);
-        room.answer_fields = core::mem::take(&mut desk.answer_fields);
-        room.out = core::mem::take(&mut desk.out);
-        room.body = core::mem::take(&mut desk.body);
-        room.counted = desk.counted;
-        desk.counted = PACKED_BYTES + desk.input.len() + desk.fields.len() * size_of::<Field>();
-        desk.packed = true;
-        self.meter.take(desk.counted);
+        let unread = buffers.unread().to_vec();
+        let mut room = RequestBuffers::bare();
+        room.input = core::mem::replace(&mut buffers.input, unread);
+        (buffers.start, buffers.end) = (0, buffers.input.len());
+        let fields = buffers.fields.clone();
+        room.fields = core::mem::replace(&mut buffers.fields, fields);
+        room.answer_fields = core::mem::take(&mut buffers.answer_fields);
+        room.out = core::mem::take(&mut buffers.out);
+        room.body = core::mem::take(&mut buffers.body);
+        room.counted = buffers.counted;
+        buffers.counted = PACKED_BYTES + buffers.input.len() + buffers.fields.len() * size_of::<Field>();
+        buffers.packed = true;
+        self.meter.take(buffers.counted);
         self.give_back(Box::new(room));
     }
 
-    /// Gives a packed desk its room again. False if there is no memory for that.
-    pub(crate) fn unpack(&mut self, desk: &mut Desk) -> bool {
-        if !core::mem::take(&mut desk.packed) {
+    /// Gives packed buffers their room again. False if there is no memory for that.
+    pub(crate) fn unpack(&mut self, buffers: &mut RequestBuffers) -> bool {
+        if !core::mem::take(&mut buffers.packed) {
             return true;
         }
         let Some(mut room) = self.take() else {
             return false;
         };
-        let length = desk.input.len();
+        let length = buffers.input.len();
         if room.refuses || !self.count_head(&mut room, length) {
             self.give_back(room);
             return false;
@@ -238,16 +241,16 @@ impl Desks {
         if room.input.len() < length {
             room.input.resize(length, 0);
         }
-        room.input[..length].copy_from_slice(&desk.input);
+        room.input[..length].copy_from_slice(&buffers.input);
         room.fields.clear();
-        room.fields.extend_from_slice(&desk.fields);
-        desk.input = core::mem::take(&mut room.input);
-        desk.fields = core::mem::take(&mut room.fields);
-        desk.answer_fields = core::mem::take(&mut room.answer_fields);
-        desk.out = core::mem::take(&mut room.out);
-        desk.body = core::mem::take(&mut room.body);
-        self.meter.give_back(desk.counted);
-        desk.counted = room.counted;
+        room.fields.extend_from_slice(&buffers.fields);
+        buffers.input = core::mem::take(&mut room.input);
+        buffers.fields = core::mem::take(&mut room.fields);
+        buffers.answer_fields = core::mem::take(&mut room.answer_fields);
+        buffers.out = core::mem::take(&mut room.out);
+        buffers.body = core::mem::take(&mut room.body);
+        self.meter.give_back(buffers.counted);
+        buffers.counted = room.counted;
         true
     }
 
@@ -257,42 +260,42 @@ impl Desks {
     }
 
     /// Counts an input that is to hold a head of so many bytes. False if there is no memory for that.
-    pub(crate) fn count_head(&self, desk: &mut Desk, bytes: usize) -> bool {
-        let wanted = DESK_BYTES + bytes.saturating_sub(INPUT_BYTES) * COPIES;
-        let more = wanted.saturating_sub(desk.counted);
+    pub(crate) fn count_head(&self, buffers: &mut RequestBuffers, bytes: usize) -> bool {
+        let wanted = REQUEST_BUFFERS_BYTES + bytes.saturating_sub(INPUT_BYTES) * COPIES;
+        let more = wanted.saturating_sub(buffers.counted);
         let fits = more == 0 || self.meter.try_take(more);
         if fits {
-            desk.counted += more;
+            buffers.counted += more;
         }
         fits
     }
 
-    /// Counts what others may come to hold on the desk's behalf. False if there is no memory for that.
-    pub(crate) fn promise(&self, desk: &mut Desk, bytes: usize) -> bool {
+    /// Counts what others may come to hold on the buffers' behalf. False if there is no memory for that.
+    pub(crate) fn promise(&self, buffers: &mut RequestBuffers, bytes: usize) -> bool {
         let fits = self.meter.try_take(bytes);
         if fits {
-            desk.promised += bytes;
+            buffers.promised += bytes;
         }
         fits
     }
 
-    /// Gives the desk a large buffer for what comes from the target, if there is memory. What is there stays.
-    pub(crate) fn enlarge_body(&mut self, desk: &mut Desk) {
-        if desk.small_body.is_empty()
+    /// Gives the buffers a large buffer for what comes from the target, if there is memory. What is there stays.
+    pub(crate) fn enlarge_body(&mut self, buffers: &mut RequestBuffers) {
+        if buffers.small_body.is_empty()
             && let Some(large) = self.large()
         {
-            desk.small_body = replace_by(&mut desk.body, large);
+            buffers.small_body = replace_by(&mut buffers.body, large);
         }
     }
 
-    /// Gives the desk a large buffer for what comes from the client, if there is memory. What is there stays.
-    pub(crate) fn enlarge_input(&mut self, desk: &mut Desk) {
+    /// Gives the buffers a large buffer for what comes from the client, if there is memory. What is there stays.
+    pub(crate) fn enlarge_input(&mut self, buffers: &mut RequestBuffers) {
         // An input that grew for its head may be as large already.
-        if desk.small_input.is_empty()
-            && desk.input.len() < LARGE_BYTES
+        if buffers.small_input.is_empty()
+            && buffers.input.len() < LARGE_BYTES
             && let Some(large) = self.large()
         {
-            desk.small_input = replace_by(&mut desk.input, large);
+            buffers.small_input = replace_by(&mut buffers.input, large);
         }
     }
 }

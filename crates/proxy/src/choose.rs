@@ -1,8 +1,8 @@
 //! Stage five: from a chosen target to a connection that can carry the request. (Which target: `node` says.)
 
+use crate::deadlines::{Deadline, Ended};
 use crate::head::host_of;
 use crate::session::Session;
-use crate::sweep::{Ended, Slot};
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
 use forebay_model::TargetTls;
@@ -26,17 +26,17 @@ pub(crate) enum Missing {
     Ended(Ended),
 }
 
-/// Takes a pooled connection or makes one, for the request whose head is in `desk.out`.
+/// Takes a pooled connection or makes one, for the request whose head is in `buffers.out`.
 pub(crate) async fn connection<W>(
     session: &Session<'_, W>,
     target: &TargetView,
     reuse: Reuse,
 ) -> Result<Connection, Missing> {
-    let (worker, slot) = (session.worker, session.slot);
+    let (worker, deadline) = (session.worker, session.deadline);
     let now = worker.recent();
     let name = match &target.tls {
         TargetTls::Clear => None,
-        tls => tls::name_for(tls, host_of(&session.desk.out)),
+        tls => tls::name_for(tls, host_of(&session.buffers.out)),
     };
     let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
     if let Some(stream) = pooled {
@@ -53,14 +53,14 @@ pub(crate) async fn connection<W>(
         ));
         return Err(Missing::Error(ConnectError::OutOfResources));
     };
-    slot.arm(now + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
-    match slot.until(TcpStream::connect(target.address)).await {
+    deadline.arm(now + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
+    match deadline.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
                 TargetTls::Clear => TargetStream::clear(stream),
                 // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
-                _ => Box::pin(secure(worker, slot, target, stream, name)).await?,
+                _ => Box::pin(secure(worker, deadline, target, stream, name)).await?,
             };
             Ok(Connection {
                 stream: stream.holding(held),
@@ -86,7 +86,7 @@ pub(crate) async fn connection<W>(
 /// Shakes hands with a target. As ALB: ten seconds of its own.
 async fn secure(
     worker: &Worker,
-    slot: &Slot,
+    deadline: &Deadline,
     target: &TargetView,
     stream: TcpStream,
     name: Option<&str>,
@@ -96,8 +96,8 @@ async fn secure(
     let Some(config) = config else {
         return Err(failed);
     };
-    slot.arm(worker.now() + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
-    match slot
+    deadline.arm(worker.now() + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
+    match deadline
         .until(tls::connect(stream, target.address, config, name))
         .await
     {

@@ -1,10 +1,10 @@
 //! What is known of a client's connection.
 
 use crate::head::Bounds;
-use crate::place::Place;
+use crate::listener_address::ListenerAddress;
 use crate::tls::TlsFacts;
-use forebay_node::journal::ConnectionId;
-use forebay_node::{ListenerView, Picture};
+use forebay_node::logging::ConnectionId;
+use forebay_node::{ListenerView, Snapshot};
 use forebay_units::Mono;
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 /// One client connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Visit {
-    pub(crate) place: Place,
+pub(crate) struct ClientConnection {
+    pub(crate) listener_address: ListenerAddress,
     pub(crate) peer: SocketAddr,
     pub(crate) accepted: Mono,
     /// Its name in logs.
     pub(crate) id: ConnectionId,
-    /// What its TLS handshake came to; none in clear.
+    /// What its TLS handshake came to; none in plaintext.
     pub(crate) tls: Option<Rc<TlsFacts>>,
     /// It is one too many, let in only to be told so.
     pub(crate) spare: bool,
@@ -27,24 +27,24 @@ pub(crate) struct Visit {
     pub(crate) spoke: Cell<bool>,
 }
 
-impl Visit {
+impl ClientConnection {
     /// The listener it came to, while that is there and speaks the protocol that the connection came by.
-    pub(crate) fn listener<'p>(&self, picture: &'p Picture) -> Option<&'p Arc<ListenerView>> {
-        self.place.find(picture)
+    pub(crate) fn listener<'p>(&self, snapshot: &'p Snapshot) -> Option<&'p Arc<ListenerView>> {
+        self.listener_address.find(snapshot)
     }
 
-    /// The same visit, paid to the load balancer with this name, if that is another one.
-    pub(crate) fn to(&self, picture: &Picture, host: &[u8]) -> Option<Visit> {
-        let place = self.place.named(picture, host)?;
-        Some(Visit {
-            place,
+    /// The same connection, as one to the load balancer with this name, if that is another one.
+    pub(crate) fn to(&self, snapshot: &Snapshot, host: &[u8]) -> Option<ClientConnection> {
+        let listener_address = self.listener_address.named(snapshot, host)?;
+        Some(ClientConnection {
+            listener_address,
             ..self.clone()
         })
     }
 
     /// How long a request's head may be.
     pub(crate) fn bounds(&self) -> &'static Bounds {
-        if self.place.sniffs {
+        if self.listener_address.sniffs {
             &Bounds::NODE
         } else {
             &Bounds::CLIENT
@@ -53,7 +53,11 @@ impl Visit {
 
     /// `http` or `https`: how it came, whatever its listener has become since.
     pub(crate) fn protocol(&self) -> &'static str {
-        if self.place.secure { "https" } else { "http" }
+        if self.listener_address.secure {
+            "https"
+        } else {
+            "http"
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Header lines of ours on targets' answers: the cookies that keep a client with its target or its group, and the word that
 //! the group fails open.
 
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::fields::is;
 use crate::request::Incoming;
 use crate::session::RequestContext;
@@ -15,10 +15,10 @@ const NO_SHARD: &str = "_remove_";
 
 /// Whether the application must see to it that its cookie comes along to other sites: the request is from another one,
 /// and its browser wants to be told (Chromium since 80).
-pub(crate) fn crosses_sites(desk: &Desk, incoming: &Incoming) -> bool {
-    let head = &desk.input[desk.start..desk.start + incoming.head.length];
+pub(crate) fn crosses_sites(buffers: &RequestBuffers, incoming: &Incoming) -> bool {
+    let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
     let value = |name: &[u8]| {
-        let mut found = desk.fields.iter().filter(|field| is(field.name(head), name));
+        let mut found = buffers.fields.iter().filter(|field| is(field.name(head), name));
         found.next().map(|field| field.value(head))
     };
     let chromium = |agent: &[u8]| {
@@ -61,15 +61,15 @@ pub(crate) fn of_answer<W>(context: &RequestContext<'_, W>, sets: impl Fn(&str) 
     let cookies = exchange.cookies(
         wall,
         context.listener,
-        &worker.picture(),
-        &mut worker.mind.borrow_mut(),
+        &worker.snapshot(),
+        &mut worker.state.borrow_mut(),
         sets,
     );
     let since_epoch = Duration::from_secs(u64::try_from(wall.seconds()).unwrap_or(0));
     let expires = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch + EXPIRES);
     let (secure, crosses) = (
-        context.session.visit.place.secure,
-        context.session.desk.note.crosses_sites,
+        context.session.connection.listener_address.secure,
+        context.session.buffers.request_log.crosses_sites,
     );
     let cookies = lines(&cookies, &expires, secure, crosses);
     extras.extend(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)));

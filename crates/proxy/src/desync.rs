@@ -6,7 +6,7 @@ use crate::fields::Field;
 use crate::head::RequestHead;
 use crate::names::Known;
 use forebay_model::DesyncMode;
-use forebay_node::journal::{Classified, Tier};
+use forebay_node::logging::{Classified, Tier};
 use http_desync_guardian::request_analyzer::HttpRequestData;
 use http_desync_guardian::{ClassificationReason, RequestSafetyTier};
 

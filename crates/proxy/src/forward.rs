@@ -1,7 +1,7 @@
 //! Stage six: the request goes to its target, the answer comes back. Bodies stream both ways at once.
 
 use crate::connection::Next;
-use crate::line;
+use crate::queue;
 use crate::session::RequestContext;
 use crate::wire::Wire;
 use forebay_model::ProtocolVersion;
@@ -23,7 +23,7 @@ use http1::Http1;
 use http2::Http2;
 use outcome::Instead;
 
-/// Sends the request (its head is in `desk.out`) and passes the answer on.
+/// Sends the request (its head is in `buffers.out`) and passes the answer on.
 #[expect(
     clippy::manual_async_fn,
     reason = "an asynchronous function holds what it is given twice"
@@ -42,7 +42,7 @@ pub(crate) fn forward<W: Wire>(
         };
         loop {
             if let Step::Wait { ticket, until } = step {
-                step = Box::pin(line::wait(context, false, ticket, until)).await;
+                step = Box::pin(queue::wait(context, false, ticket, until)).await;
                 context.keep = context.keep && context.session.still_keeps(context.incoming);
                 continue;
             }

@@ -2,7 +2,7 @@
 //! them as ordinary tests.
 
 use crate::answer::{Relayed, write_answer_head};
-use crate::buffers::Desks;
+use crate::buffers::BufferPool;
 use crate::chunked::Decoder;
 use crate::desync;
 use crate::fields::{Field, write_lines};
@@ -424,16 +424,21 @@ pub fn h2_request(data: &[u8]) {
     }
     let Ok(request) = request.body(()) else { return };
     let (parts, ()) = request.into_parts();
-    let Some(mut desk) = Desks::default().take() else {
+    let Some(mut buffers) = BufferPool::default().take() else {
         return;
     };
-    let Ok(incoming) = request::write(&parts, &Odd::default(), mode & 1 != 0, &mut desk, &Bounds::CLIENT)
-    else {
+    let Ok(incoming) = request::write(
+        &parts,
+        &Odd::default(),
+        mode & 1 != 0,
+        &mut buffers,
+        &Bounds::CLIENT,
+    ) else {
         return;
     };
-    let whole = &desk.input[desk.start..desk.end];
+    let whole = &buffers.input[buffers.start..buffers.end];
     assert_eq!(incoming.head.length, whole.len());
-    if desk.fields.len() > 250 {
+    if buffers.fields.len() > 250 {
         return;
     }
     let mut fields = Vec::new();
@@ -447,7 +452,7 @@ pub fn h2_request(data: &[u8]) {
     assert_eq!(again.length, whole.len(), "more than one request");
     assert_eq!(again.method(whole), parts.method.as_str().as_bytes());
     assert_eq!(again.target(whole), incoming.head.target(whole));
-    assert_eq!(lines(&fields, whole), lines(&desk.fields, whole));
+    assert_eq!(lines(&fields, whole), lines(&buffers.fields, whole));
     match incoming.framing {
         Framing::Length(length) => {
             let told = framing::of_request(&fields, whole, false);

@@ -1,6 +1,6 @@
 //! Whether a client's connection is kept, and for how long.
 
-use crate::connection::Visit;
+use crate::connection::ClientConnection;
 use crate::request::Incoming;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -9,15 +9,15 @@ use forebay_units::Mono;
 use std::time::Duration;
 
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.
-pub(crate) fn idle_deadline(worker: &Worker, visit: &Visit) -> Option<Mono> {
-    let picture = worker.picture();
-    let settings = &visit.listener(&picture)?.balancer.settings;
-    if visit.spare {
-        return Some(visit.accepted + SPARE_TIME);
+pub(crate) fn idle_deadline(worker: &Worker, connection: &ClientConnection) -> Option<Mono> {
+    let snapshot = worker.snapshot();
+    let settings = &connection.listener(&snapshot)?.balancer.settings;
+    if connection.spare {
+        return Some(connection.accepted + SPARE_TIME);
     }
     Some(
         (worker.recent() + settings.idle_timeout)
-            .min(visit.accepted + settings.client_keep_alive + settings.idle_timeout),
+            .min(connection.accepted + settings.client_keep_alive + settings.idle_timeout),
     )
 }
 
@@ -27,17 +27,17 @@ const SPARE_TIME: Duration = Duration::from_secs(2);
 impl<W> Session<'_, W> {
     /// Whether the connection may carry another request after this one.
     pub(crate) fn keeps(&self, listener: &ListenerView, incoming: &Incoming) -> bool {
-        let age = self.worker.recent().since(self.visit.accepted);
+        let age = self.worker.recent().since(self.connection.accepted);
         incoming.keep
-            && !self.visit.spare
+            && !self.connection.spare
             && age < listener.balancer.settings.client_keep_alive
             && !self.worker.leaving.get()
     }
 
     /// The same after a wait, as things are then: who is told that a connection stays must not see it closed.
     pub(crate) fn still_keeps(&self, incoming: &Incoming) -> bool {
-        let picture = self.worker.picture();
-        let listener = self.visit.listener(&picture);
+        let snapshot = self.worker.snapshot();
+        let listener = self.connection.listener(&snapshot);
         listener.is_some_and(|listener| self.keeps(listener, incoming))
     }
 }

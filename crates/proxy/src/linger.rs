@@ -33,7 +33,7 @@ impl Owes {
     }
 
     /// When the wait for more ends, so much having come since it began.
-    fn deadline(self, began: Mono, now: Mono, read: u64) -> Mono {
+    fn until(self, began: Mono, now: Mono, read: u64) -> Mono {
         if self.body == 0 {
             return began + LINGER;
         }
@@ -48,20 +48,20 @@ impl Owes {
 }
 
 /// Says that nothing more comes, and reads what the client still sends, so that the answer is not lost to a reset (RFC 9112
-/// section 9.6). The desk's room serves others meanwhile. (A stream of HTTP/2 that is dropped before its request's end takes the
+/// section 9.6). The buffers' room serves others meanwhile. (A stream of HTTP/2 that is dropped before its request's end takes the
 /// answer along that still waits to be written.)
 pub(crate) async fn linger<W: Wire>(session: &mut Session<'_, W>, owes: Owes) {
     let Session {
         worker,
         client,
-        slot,
-        desk,
+        deadline,
+        buffers,
         ..
     } = session;
-    worker.desks.borrow_mut().clear(desk);
+    worker.buffer_pool.borrow_mut().clear(buffers);
     let (began, mut read) = (worker.now(), 0);
-    slot.watch(None);
-    slot.arm(owes.deadline(began, began, read), false);
+    deadline.watch(None);
+    deadline.arm(owes.until(began, began, read), false);
     let closing = poll_fn(|cx| {
         ready!(Pin::new(&mut **client).poll_shutdown(cx))?;
         let mut rest = [0; 4096];
@@ -74,9 +74,9 @@ pub(crate) async fn linger<W: Wire>(session: &mut Session<'_, W>, owes: Owes) {
             }
             read += count as u64;
             if owes.body > 0 && read - (count as u64) < owes.body {
-                slot.arm(owes.deadline(began, worker.recent(), read), false);
+                deadline.arm(owes.until(began, worker.recent(), read), false);
             }
         }
     });
-    let _ = slot.until(closing).await;
+    let _ = deadline.until(closing).await;
 }

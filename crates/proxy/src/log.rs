@@ -1,17 +1,17 @@
 //! Stage eight: what is written of a request when it has ended, and of a connection once it stands.
 
 use crate::authority::absolute;
-use crate::buffers::Desk;
-use crate::connection::Visit;
+use crate::buffers::RequestBuffers;
+use crate::connection::ClientConnection;
 use crate::fields::{Field, is};
 use crate::names::Known;
-use crate::note::Note;
 use crate::outgoing::write_trace_id;
+use crate::request_log::RequestLog;
 use crate::session::{RequestContext, Session};
 use crate::spans;
 use crate::tls::TlsFacts;
 use crate::worker::Worker;
-use forebay_node::journal::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
+use forebay_node::logging::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
 use forebay_node::{Answer, ListenerView, Reason, Record};
 use forebay_units::Mono;
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,7 +53,7 @@ impl<W> RequestContext<'_, W> {
         let worker = self.session.worker;
         let record = self
             .exchange
-            .settle(now, None, self.listener, &mut worker.mind.borrow_mut());
+            .settle(now, None, self.listener, &mut worker.state.borrow_mut());
         log(&mut self.session, self.listener, record, Closing::relayed(record));
     }
 
@@ -63,20 +63,20 @@ impl<W> RequestContext<'_, W> {
         let own = Some(answer.status);
         let record = self
             .exchange
-            .settle(now, own, self.listener, &mut worker.mind.borrow_mut());
+            .settle(now, own, self.listener, &mut worker.state.borrow_mut());
         log(&mut self.session, self.listener, record, Closing::of(answer));
     }
 }
 
 /// Writes the request's line in the access log, if its load balancer keeps one, and its span, if those are taken. The request's
-/// head must still stand in the input at `desk.start`, or have been copied to the note.
+/// head must still stand in the input at `buffers.start`, or have been copied to the request log.
 pub(crate) fn log<W>(
     session: &mut Session<'_, W>,
     listener: &ListenerView,
     record: &Record,
     closing: Closing<'_>,
 ) {
-    let (worker, visit, desk) = (session.worker, session.visit, &mut *session.desk);
+    let (worker, connection, buffers) = (session.worker, session.connection, &mut *session.buffers);
     if let Some(reason) = record.reason {
         let target = record.target.as_ref().map(|target| target.address);
         tracing::debug!(
@@ -87,92 +87,106 @@ pub(crate) fn log<W>(
         );
     }
     if record.waited.is_some() {
-        let picture = desk.note.picture.clone().unwrap_or_else(|| worker.picture());
-        let group = record.group.and_then(|group| picture.group(group));
+        let snapshot = buffers
+            .request_log
+            .snapshot
+            .clone()
+            .unwrap_or_else(|| worker.snapshot());
+        let group = record.group.and_then(|group| snapshot.group(group));
         if let Some(gate) = group.and_then(|group| group.gate.as_ref()) {
-            let head = desk.note.head.map_or(0, |head| head.length as u64);
-            gate.channels
-                .bytes
-                .fetch_add(head + desk.note.body + desk.note.sent, Relaxed);
+            let head = buffers.request_log.head.map_or(0, |head| head.length as u64);
+            gate.channels.bytes.fetch_add(
+                head + buffers.request_log.body + buffers.request_log.sent,
+                Relaxed,
+            );
         }
     }
-    if worker.ledger.wants_access(&listener.balancer.settings) || desk.note.span.is_some() {
-        write_line(worker, visit, listener, desk, record, closing);
+    if worker.worker_log.wants_access(&listener.balancer.settings) || buffers.request_log.span.is_some() {
+        write_line(worker, connection, listener, buffers, record, closing);
     }
 }
 
 fn write_line(
     worker: &Worker,
-    visit: &Visit,
+    connection: &ClientConnection,
     listener: &ListenerView,
-    desk: &mut Desk,
+    buffers: &mut RequestBuffers,
     record: &Record,
     closing: Closing<'_>,
 ) {
-    let Desk {
+    let RequestBuffers {
         input,
         start,
         fields,
-        note,
+        request_log,
         ..
-    } = desk;
+    } = buffers;
     let input = &input[*start..];
-    let wants_line = worker.ledger.wants_access(&listener.balancer.settings);
-    let lacks_id = wants_line && note.trace.is_empty() && record.priority.is_some();
-    if let (true, Some(head)) = (lacks_id, note.head) {
+    let wants_line = worker.worker_log.wants_access(&listener.balancer.settings);
+    let lacks_id = wants_line && request_log.trace.is_empty() && record.priority.is_some();
+    if let (true, Some(head)) = (lacks_id, request_log.head) {
         // An answer made here: no target saw an id, but the line has one.
-        let mut trace = core::mem::take(&mut note.trace);
-        write_trace_id(worker, &mut trace, &note.bytes(input)[..head.length], fields);
-        note.trace = trace;
+        let mut trace = core::mem::take(&mut request_log.trace);
+        write_trace_id(
+            worker,
+            &mut trace,
+            &request_log.bytes(input)[..head.length],
+            fields,
+        );
+        request_log.trace = trace;
     }
-    let (line, agent) = asked(note, input, fields, listener);
-    let picture = note.picture.clone().unwrap_or_else(|| worker.picture());
-    let group = record.group.and_then(|group| picture.group(group));
+    let (line, agent) = asked(request_log, input, fields, listener);
+    let snapshot = request_log.snapshot.clone().unwrap_or_else(|| worker.snapshot());
+    let group = record.group.and_then(|group| snapshot.group(group));
     let facts = LogFacts {
-        kind: note.kind.unwrap_or(if visit.place.secure {
+        kind: request_log.kind.unwrap_or(if connection.listener_address.secure {
             Kind::Https
         } else {
             Kind::Http
         }),
         balancer: &listener.balancer,
         nodes: &listener.nodes,
-        zone: visit.place.zone,
-        port: visit.place.port,
-        client: visit.peer,
-        connection: visit.id,
+        zone: connection.listener_address.zone,
+        port: connection.listener_address.port,
+        client: connection.peer,
+        connection: connection.id,
         wall: worker.wall_at(record.ended),
         created: worker.wall_at(record.begun),
         record,
-        responded: note.responded,
+        responded: request_log.responded,
         status: closing.status,
-        received: note.head.map_or(0, |head| head.length as u64) + note.body,
-        sent: note.sent,
+        received: request_log.head.map_or(0, |head| head.length as u64) + request_log.body,
+        sent: request_log.sent,
         line,
         agent,
-        trace: (!note.trace.is_empty()).then_some(&note.trace),
-        tls: visit.tls.as_deref().map(tls_log),
+        trace: (!request_log.trace.is_empty()).then_some(&request_log.trace),
+        tls: connection.tls.as_deref().map(tls_log),
         group: group.map(|group| group.arn.as_str()),
         location: closing.location.map(str::as_bytes),
-        classified: note.classified,
+        classified: request_log.classified,
     };
     if wants_line {
-        worker.ledger.write(|pen| pen.request(&facts));
+        worker.worker_log.write(|log_writer| log_writer.request(&facts));
     }
-    if let Some(span) = note.span.as_deref().filter(|span| span.context.is_sampled()) {
-        spans::tell(worker, span, &facts, note.bytes(input), fields);
+    if let Some(span) = request_log
+        .span
+        .as_deref()
+        .filter(|span| span.context.is_sampled())
+    {
+        spans::tell(worker, span, &facts, request_log.bytes(input), fields);
     }
 }
 
 /// What the request asked for, and its User-Agent.
 fn asked<'a>(
-    note: &'a Note,
+    request_log: &'a RequestLog,
     input: &'a [u8],
     fields: &[Field],
     listener: &'a ListenerView,
 ) -> (Option<RequestLine<'a>>, Option<&'a [u8]>) {
     let mut agent = None;
-    let line = note.head.map(|head| {
-        let bytes = note.bytes(input);
+    let line = request_log.head.map(|head| {
+        let bytes = request_log.bytes(input);
         let mut host = None;
         for field in fields {
             if host.is_none() && field.is(Known::Host) {
@@ -191,7 +205,7 @@ fn asked<'a>(
                 authority
             },
             target: if target.is_empty() { b"/" } else { target },
-            version: match note.kind {
+            version: match request_log.kind {
                 Some(Kind::H2 | Kind::Grpcs) => "HTTP/2.0",
                 _ if head.http_10 => "HTTP/1.0",
                 _ => "HTTP/1.1",
@@ -218,24 +232,24 @@ fn tls_log(facts: &TlsFacts) -> TlsLog<'_> {
 
 /// Writes the connection's line in the connection log, if its load balancer keeps one: once it can carry requests, or
 /// can't. `failed`: why TLS failed, in ALB's words.
-pub(crate) fn log_connection(worker: &Worker, visit: &Visit, failed: Option<&'static str>) {
-    let picture = worker.picture();
-    let Some(listener) = picture.listener(visit.place.listener) else {
+pub(crate) fn log_connection(worker: &Worker, connection: &ClientConnection, failed: Option<&'static str>) {
+    let snapshot = worker.snapshot();
+    let Some(listener) = snapshot.listener(connection.listener_address.listener) else {
         return;
     };
-    if !worker.ledger.wants_connection(&listener.balancer.settings) {
+    if !worker.worker_log.wants_connection(&listener.balancer.settings) {
         return;
     }
-    worker.ledger.write(|pen| {
-        pen.connection(&ConnectionFacts {
+    worker.worker_log.write(|log_writer| {
+        log_writer.connection(&ConnectionFacts {
             balancer: &listener.balancer,
             nodes: &listener.nodes,
-            zone: visit.place.zone,
-            port: visit.place.port,
-            client: visit.peer,
-            connection: visit.id,
+            zone: connection.listener_address.zone,
+            port: connection.listener_address.port,
+            client: connection.peer,
+            connection: connection.id,
             wall: worker.wall_at(worker.recent()),
-            tls: visit.tls.as_deref().map(tls_log),
+            tls: connection.tls.as_deref().map(tls_log),
             failed,
         });
     });

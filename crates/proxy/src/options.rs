@@ -1,7 +1,7 @@
 //! How the data plane runs.
 
-use forebay_node::journal::Journal;
-use forebay_node::{Channels, Turnstile};
+use forebay_node::logging::Logger;
+use forebay_node::{Channels, PermitIssuer};
 use std::sync::Arc;
 
 /// How the data plane runs.
@@ -21,9 +21,9 @@ pub struct Options {
     /// Seed of the workers' random streams.
     pub seed: u64,
     /// Where lines about requests, connections and probes are written, if anywhere.
-    pub journal: Option<Arc<dyn Journal>>,
+    pub logger: Option<Arc<dyn Logger>>,
     /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
     pub channels: Option<Arc<dyn Channels>>,
     /// Who may start, beside a target: all listeners are an agent's then.
-    pub turnstile: Option<Arc<Turnstile>>,
+    pub permit_issuer: Option<Arc<PermitIssuer>>,
 }

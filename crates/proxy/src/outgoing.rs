@@ -1,11 +1,11 @@
 //! A request's head as its target will see it: what we understood, written anew.
 
-use crate::buffers::Desk;
-use crate::connection::Visit;
+use crate::buffers::RequestBuffers;
+use crate::connection::ClientConnection;
 use crate::fields::{Field, has_word, is, write_lines};
 use crate::framing::Framing;
 use crate::names::Known;
-use crate::note::Span;
+use crate::request_log::Span;
 use crate::session::RequestContext;
 use crate::spans;
 use crate::wanted::{Wanted, preserves_host};
@@ -17,7 +17,7 @@ use forebay_units::digits::{address, decimal, hexadecimal};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-/// Writes the request's head, as its target will see it, into `desk.out`.
+/// Writes the request's head, as its target will see it, into `buffers.out`.
 pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
     let RequestContext {
         session,
@@ -26,15 +26,15 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
         exchange,
         ..
     } = context;
-    let (worker, visit, rewritten) = (session.worker, session.visit, exchange.rewritten());
-    let Desk {
+    let (worker, connection, rewritten) = (session.worker, session.connection, exchange.rewritten());
+    let RequestBuffers {
         input,
         start,
         fields,
         out,
-        note,
+        request_log,
         ..
-    } = &mut *session.desk;
+    } = &mut *session.buffers;
     let head = &input[*start..*start + incoming.head.length];
     out.clear();
     out.extend_from_slice(incoming.head.method(head));
@@ -51,9 +51,9 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     // An agent adds nothing: its node has said it.
-    let own = listener.turnstile.is_none();
+    let own = listener.permit_issuer.is_none();
     if own {
-        write_forwarded(out, visit, listener, head, fields);
+        write_forwarded(out, connection, listener, head, fields);
     }
     let new_host = rewritten.and_then(|rewritten| rewritten.host.as_deref());
     let own_host = new_host.is_some() || !preserves_host(listener, head, fields, incoming);
@@ -63,19 +63,19 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
             wanted.host(head, listener),
             wanted.port(head, listener),
             new_host,
-            visit.place.port,
+            connection.listener_address.port,
         );
     }
     if own {
         out.extend_from_slice(b"X-Amzn-Trace-Id: ");
         let trace = out.len();
         write_trace_id(worker, out, head, fields);
-        if worker.ledger.wants_access(&listener.balancer.settings) {
-            note.trace.extend_from_slice(&out[trace..]);
+        if worker.worker_log.wants_access(&listener.balancer.settings) {
+            request_log.trace.extend_from_slice(&out[trace..]);
         }
         out.extend_from_slice(b"\r\n");
     }
-    let span = note.span.as_deref();
+    let span = request_log.span.as_deref();
     if let Some(span) = span {
         out.extend_from_slice(b"traceparent: ");
         span.context.write(out);
@@ -90,18 +90,24 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
 }
 
 /// Says how the client came.
-fn write_forwarded(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView, head: &[u8], fields: &[Field]) {
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    connection: &ClientConnection,
+    listener: &ListenerView,
+    head: &[u8],
+    fields: &[Field],
+) {
     let settings = &listener.balancer.settings;
     if settings.xff_mode == XffMode::Append {
-        write_forwarded_for(out, head, fields, visit.peer, settings.xff_client_port);
+        write_forwarded_for(out, head, fields, connection.peer, settings.xff_client_port);
     }
     out.extend_from_slice(b"X-Forwarded-Proto: ");
-    out.extend_from_slice(visit.protocol().as_bytes());
+    out.extend_from_slice(connection.protocol().as_bytes());
     out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    decimal(out, u64::from(visit.place.port));
+    decimal(out, u64::from(connection.listener_address.port));
     out.extend_from_slice(b"\r\n");
     if settings.tls_headers {
-        write_tls(out, visit, listener);
+        write_tls(out, connection, listener);
     }
 }
 
@@ -147,8 +153,8 @@ fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: S
 }
 
 /// What the client's connection negotiated. A client's own headers of these names never go on, see `write_kept`.
-fn write_tls(out: &mut Vec<u8>, visit: &Visit, listener: &ListenerView) {
-    let Some(tls) = &visit.tls else { return };
+fn write_tls(out: &mut Vec<u8>, connection: &ClientConnection, listener: &ListenerView) {
+    let Some(tls) = &connection.tls else { return };
     let names = &listener.settings.tls_header_names;
     for (name, value) in names.iter().zip([tls.protocol, tls.cipher]) {
         out.extend_from_slice(name.as_bytes());
@@ -188,7 +194,7 @@ pub(crate) fn write_trace_id(worker: &Worker, out: &mut Vec<u8>, head: &[u8], fi
         .find(|field| field.is(Known::TraceId))
         .map(|field| field.value(head))
         .filter(|value| !value.is_empty() && head.len() <= TRACED_HEAD_BYTES);
-    let draw = || worker.mind.borrow_mut().draw();
+    let draw = || worker.state.borrow_mut().draw();
     let id = TraceId {
         wall: worker.recent_wall(),
         high: draw(),
@@ -270,7 +276,7 @@ fn write_kept(
             }
             Known::Host => !own_host,
             Known::ForwardedFor => settings.xff_mode == XffMode::Preserve,
-            Known::ForwardedPort | Known::ForwardedProto | Known::TraceId => listener.turnstile.is_some(),
+            Known::ForwardedPort | Known::ForwardedProto | Known::TraceId => listener.permit_issuer.is_some(),
             // Of this connection only (RFC 9110 section 7.6.1), or written anew.
             Known::Connection
             | Known::ContentLength

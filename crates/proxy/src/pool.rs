@@ -2,7 +2,7 @@
 
 use crate::tls::TargetStream;
 use foldhash::fast::FixedState;
-use forebay_node::{KeepAlive, Picture, Reuse, TargetId};
+use forebay_node::{KeepAlive, Reuse, Snapshot, TargetId};
 use forebay_units::{BoundedStack, Mono};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Pools {
             return None;
         }
         let pool = self.by_target.get_mut(&target)?;
-        // In clear the topmost will do; over TLS it is the topmost of that name.
+        // In plaintext the topmost will do; over TLS it is the topmost of that name.
         while let Some(mut idle) = pool.idle.pop_where(|idle| idle.stream.is_for(name)) {
             let age = now.since(idle.since);
             if idle.stream.is_dead() {
@@ -92,8 +92,8 @@ impl Pools {
     }
 
     /// Closes connections to targets that are gone.
-    pub(crate) fn forget(&mut self, picture: &Picture) {
-        let mut known: Vec<TargetId> = picture
+    pub(crate) fn forget(&mut self, snapshot: &Snapshot) {
+        let mut known: Vec<TargetId> = snapshot
             .groups
             .iter()
             .flat_map(|group| group.targets.iter().map(|target| target.id))

@@ -1,7 +1,8 @@
 //! Stage three: reads a request's head, within ALB's limits and one deadline.
 
-use crate::buffers::Desk;
-use crate::connection::{Next, Visit};
+use crate::buffers::RequestBuffers;
+use crate::connection::{ClientConnection, Next};
+use crate::deadlines::Deadline;
 use crate::desync;
 use crate::fields::{Field, has_word};
 use crate::framing::{self, Framing};
@@ -11,7 +12,6 @@ use crate::request::Incoming;
 use crate::respond;
 use crate::route;
 use crate::session::Session;
-use crate::sweep::Slot;
 use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_node::{Reason, Speaks};
@@ -22,21 +22,26 @@ use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 
 /// Serves requests until the client pauses.
-pub(crate) async fn serve<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) -> Next {
-    let desk = worker.desks.borrow_mut().take();
-    let Some(mut desk) = desk else {
-        respond::turn_away(worker, client, visit, slot).await;
+pub(crate) async fn serve<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    connection: &ClientConnection,
+    deadline: &Deadline,
+) -> Next {
+    let buffers = worker.buffer_pool.borrow_mut().take();
+    let Some(mut buffers) = buffers else {
+        respond::turn_away(worker, client, connection, deadline).await;
         return Next::Close;
     };
     let mut session = Session {
         worker,
         client,
-        visit,
-        slot,
-        desk: &mut desk,
+        connection,
+        deadline,
+        buffers: &mut buffers,
     };
     let next = requests(&mut session).await;
-    worker.desks.borrow_mut().give_back(desk);
+    worker.buffer_pool.borrow_mut().give_back(buffers);
     next
 }
 
@@ -44,7 +49,7 @@ async fn requests<W: Wire>(session: &mut Session<'_, W>) -> Next {
     let mut served = false;
     loop {
         let next = match head(session).await {
-            Ok(Head::Whole(incoming)) if session.visit.place.shared => {
+            Ok(Head::Whole(incoming)) if session.connection.listener_address.shared => {
                 Box::pin(route::by_name(session, &incoming)).await
             }
             Ok(Head::Whole(incoming)) => route::request(session, &incoming).await,
@@ -54,34 +59,39 @@ async fn requests<W: Wire>(session: &mut Session<'_, W>) -> Next {
             Err(reason) => Box::pin(respond::refuse(session, reason)).await,
         };
         served = true;
-        if next == Next::Close || session.desk.unread().is_empty() {
+        if next == Next::Close || session.buffers.unread().is_empty() {
             return next;
         }
-        // Desks come from their worker with an empty note.
-        session.desk.note.reset();
+        // Request buffers come from their worker with an empty request log.
+        session.buffers.request_log.reset();
     }
 }
 
 /// A client that connected and never sent a byte gets 408, as from ALB.
-pub(crate) async fn silent<W: Wire>(worker: &Rc<Worker>, client: &mut W, visit: &Visit, slot: &Slot) {
-    let desk = worker.desks.borrow_mut().take();
-    let Some(mut desk) = desk else { return };
+pub(crate) async fn silent<W: Wire>(
+    worker: &Rc<Worker>,
+    client: &mut W,
+    connection: &ClientConnection,
+    deadline: &Deadline,
+) {
+    let buffers = worker.buffer_pool.borrow_mut().take();
+    let Some(mut buffers) = buffers else { return };
     let mut session = Session {
         worker,
         client,
-        visit,
-        slot,
-        desk: &mut desk,
+        connection,
+        deadline,
+        buffers: &mut buffers,
     };
     respond::refuse(&mut session, Reason::ClientSilent).await;
-    worker.desks.borrow_mut().give_back(desk);
+    worker.buffer_pool.borrow_mut().give_back(buffers);
 }
 
 /// What came where a head may.
 enum Head {
     Whole(Incoming),
     /// Not a byte of one. A fresh socket looks readable once, an empty line is nothing, and of a TLS record a part may have come:
-    /// none of that is worth a desk.
+    /// none of that is worth request buffers.
     Nothing,
     /// The client closed before it sent one.
     Closed,
@@ -92,44 +102,45 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
     let Session {
         worker,
         client,
-        visit,
-        slot,
-        desk,
+        connection,
+        deadline,
+        buffers,
     } = session;
     let mut pace = Pace::default();
     let mut armed = false;
-    let bounds = visit.bounds();
+    let bounds = connection.bounds();
     loop {
         // Empty lines before a request line are read over (RFC 9112 section 2.2); httparse does that as well, but
         // offsets must begin at the head.
-        while matches!(desk.unread().first(), Some(b'\r' | b'\n')) {
-            desk.start += 1;
+        while matches!(buffers.unread().first(), Some(b'\r' | b'\n')) {
+            buffers.start += 1;
         }
-        if pace.is_worth_parsing(desk.unread(), bounds) {
-            let bytes = &desk.input[desk.start..desk.end];
-            let parsed = RequestHead::parse_within(bytes, &mut desk.fields, bounds);
+        if pace.is_worth_parsing(buffers.unread(), bounds) {
+            let bytes = &buffers.input[buffers.start..buffers.end];
+            let parsed = RequestHead::parse_within(bytes, &mut buffers.fields, bounds);
             match parsed {
                 Ok(Some(head)) => {
-                    let bytes = &desk.input[desk.start..desk.end];
-                    desk.note.classified = desync::classify(&head, bytes, &desk.fields);
-                    desk.note.head = Some(head);
-                    return incoming(head, &desk.input[desk.start..desk.end], &desk.fields).map(Head::Whole);
+                    let bytes = &buffers.input[buffers.start..buffers.end];
+                    buffers.request_log.classified = desync::classify(&head, bytes, &buffers.fields);
+                    buffers.request_log.head = Some(head);
+                    return incoming(head, &buffers.input[buffers.start..buffers.end], &buffers.fields)
+                        .map(Head::Whole);
                 }
                 Ok(None) => {}
                 Err(error) => {
                     if matches!(error, HeadError::Malformed | HeadError::Version) {
-                        desk.note.classified = desync::classify_unread(desk.unread());
+                        buffers.request_log.classified = desync::classify_unread(buffers.unread());
                     }
                     return Err(refusal(error));
                 }
             }
         }
-        if !make_room(worker, desk, bounds) {
+        if !make_room(worker, buffers, bounds) {
             return Err(Reason::MemoryCeiling);
         }
-        if desk.unread().is_empty() {
+        if buffers.unread().is_empty() {
             // Until a byte of the head is there the connection is idle still.
-            match poll_fn(|cx| Poll::Ready(poll_fill(*client, desk, cx))).await {
+            match poll_fn(|cx| Poll::Ready(poll_fill(*client, buffers, cx))).await {
                 Poll::Pending => return Ok(Head::Nothing),
                 Poll::Ready(Ok(1..)) => continue,
                 Poll::Ready(Ok(0) | Err(_)) => return Ok(Head::Closed),
@@ -137,15 +148,18 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
         }
         if !core::mem::replace(&mut armed, true) {
             // One deadline for the whole head: a client that sends a byte now and then does not extend it.
-            let picture = worker.picture();
-            let Some(listener) = visit.listener(&picture) else {
+            let snapshot = worker.snapshot();
+            let Some(listener) = connection.listener(&snapshot) else {
                 return Ok(Head::Closed);
             };
             let settings = &listener.balancer.settings;
             let within = settings.idle_timeout.min(settings.head_timeout);
-            slot.arm(worker.recent() + within, false);
+            deadline.arm(worker.recent() + within, false);
         }
-        match slot.until(poll_fn(|cx| poll_fill(*client, desk, cx))).await {
+        match deadline
+            .until(poll_fn(|cx| poll_fill(*client, buffers, cx)))
+            .await
+        {
             Ok(Ok(0)) => return Err(Reason::Malformed),
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Ok(Head::Closed),
@@ -199,31 +213,35 @@ fn refusal(error: HeadError) -> Reason {
 
 /// Makes room behind what is unread: moves it to the front, and grows up to the limit of a head. False if there is no
 /// memory for that.
-fn make_room(worker: &Worker, desk: &mut Desk, bounds: &Bounds) -> bool {
-    if desk.start == desk.end {
-        (desk.start, desk.end) = (0, 0);
-    } else if desk.end == desk.input.len() {
-        desk.input.copy_within(desk.start..desk.end, 0);
-        (desk.start, desk.end) = (0, desk.end - desk.start);
-        if desk.end == desk.input.len() {
-            let larger = (desk.input.len() * 2).min(bounds.head + 1024);
-            let larger = larger.max(desk.end + 1);
-            if !worker.desks.borrow().count_head(desk, larger) {
+fn make_room(worker: &Worker, buffers: &mut RequestBuffers, bounds: &Bounds) -> bool {
+    if buffers.start == buffers.end {
+        (buffers.start, buffers.end) = (0, 0);
+    } else if buffers.end == buffers.input.len() {
+        buffers.input.copy_within(buffers.start..buffers.end, 0);
+        (buffers.start, buffers.end) = (0, buffers.end - buffers.start);
+        if buffers.end == buffers.input.len() {
+            let larger = (buffers.input.len() * 2).min(bounds.head + 1024);
+            let larger = larger.max(buffers.end + 1);
+            if !worker.buffer_pool.borrow().count_head(buffers, larger) {
                 return false;
             }
-            desk.input.resize(larger, 0);
+            buffers.input.resize(larger, 0);
         }
     }
     true
 }
 
 /// Reads once into the free part of the input.
-fn poll_fill<W: Wire>(client: &mut W, desk: &mut Desk, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-    let end = desk.end;
-    let mut room = ReadBuf::new(&mut desk.input[end..]);
+fn poll_fill<W: Wire>(
+    client: &mut W,
+    buffers: &mut RequestBuffers,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<usize>> {
+    let end = buffers.end;
+    let mut room = ReadBuf::new(&mut buffers.input[end..]);
     ready!(Pin::new(&mut *client).poll_read(cx, &mut room))?;
     let count = room.filled().len();
-    desk.end += count;
+    buffers.end += count;
     Poll::Ready(Ok(count))
 }
 

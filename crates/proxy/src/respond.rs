@@ -1,7 +1,8 @@
 //! Stage seven: answers made here, and how they are sent.
 
-use crate::buffers::Desk;
-use crate::connection::{Next, Visit};
+use crate::buffers::RequestBuffers;
+use crate::connection::{ClientConnection, Next};
+use crate::deadlines::Deadline;
 use crate::framing::Framing;
 use crate::h2;
 use crate::linger::{LINGER, Owes, linger};
@@ -10,11 +11,10 @@ use crate::pump::poll_write_pair;
 use crate::request::Incoming;
 use crate::session::{RequestContext, Session};
 use crate::spans;
-use crate::sweep::Slot;
 use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::ListenerSettings;
-use forebay_node::journal::Kind;
+use forebay_node::logging::Kind;
 use forebay_node::{Answer, Exchange, Reason};
 use std::future::poll_fn;
 use std::io::Write as _;
@@ -22,26 +22,29 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use tokio::io::ReadBuf;
 
-/// Bytes that a client may send which is turned away without a desk.
+/// Bytes that a client may send which is turned away without request buffers.
 const TURNED_AWAY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Refuses a request whose head could not be taken, and closes.
 pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason) -> Next {
     let worker = session.worker;
-    let picture = worker.picture();
-    let Some(listener) = session.visit.listener(&picture) else {
+    let snapshot = worker.snapshot();
+    let Some(listener) = session.connection.listener(&snapshot) else {
         return Next::Close;
     };
     let now = worker.now();
-    let mut record = Exchange::refused(now, reason, listener, &worker.mind.borrow());
-    if worker.ledger.sampling.is_some() {
-        refused_span(worker, session.visit, session.desk);
+    let mut record = Exchange::refused(now, reason, listener, &worker.state.borrow());
+    if worker.worker_log.sampling.is_some() {
+        refused_span(worker, session.connection, session.buffers);
     }
     let idle_timeout = listener.balancer.settings.idle_timeout;
-    session.slot.arm(now + idle_timeout, false);
+    session.deadline.arm(now + idle_timeout, false);
     let answer = Answer::page(reason);
-    let desk = &*session.desk;
-    let method = desk.note.head.map(|head| head.method(&desk.input[desk.start..]));
+    let buffers = &*session.buffers;
+    let method = buffers
+        .request_log
+        .head
+        .map(|head| head.method(&buffers.input[buffers.start..]));
     let to_head = method == Some(b"HEAD");
     let _ = send(session, &answer, &listener.settings, false, to_head).await;
     record.ended = worker.now();
@@ -57,43 +60,48 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
 }
 
 /// The span of a request that was refused, perhaps before its head was understood.
-fn refused_span(worker: &Worker, visit: &Visit, desk: &mut Desk) {
-    if desk.note.span.is_none() {
-        let length = desk.note.head.map_or(0, |head| head.length);
-        let head = &desk.input[desk.start..desk.start + length];
+fn refused_span(worker: &Worker, connection: &ClientConnection, buffers: &mut RequestBuffers) {
+    if buffers.request_log.span.is_none() {
+        let length = buffers.request_log.head.map_or(0, |head| head.length);
+        let head = &buffers.input[buffers.start..buffers.start + length];
         // Without a head the lines are none, or those of a head that is not whole.
-        let fields = if length > 0 { &desk.fields[..] } else { &[] };
-        desk.note.span = spans::begin(worker, visit, head, fields);
+        let fields = if length > 0 { &buffers.fields[..] } else { &[] };
+        buffers.request_log.span = spans::begin(worker, connection, head, fields);
     }
-    if let Some(span) = &mut desk.note.span {
+    if let Some(span) = &mut buffers.request_log.span {
         span.answering = Some(worker.recent());
     }
 }
 
-/// Counts a request that is refused without a desk, and so without a line.
-pub(crate) fn count_turned_away(worker: &Worker, visit: &Visit) {
-    let picture = worker.picture();
-    if let Some(listener) = visit.listener(&picture) {
+/// Counts a request that is refused without request buffers, and so without a line.
+pub(crate) fn count_turned_away(worker: &Worker, connection: &ClientConnection) {
+    let snapshot = worker.snapshot();
+    if let Some(listener) = connection.listener(&snapshot) {
         let _ = Exchange::refused(
             worker.now(),
             Reason::MemoryCeiling,
             listener,
-            &worker.mind.borrow(),
+            &worker.state.borrow(),
         );
     }
 }
 
 /// Tells a client that all memory is held, without taking any for it, and closes.
-pub(crate) async fn turn_away<W: Wire>(worker: &Worker, client: &mut W, visit: &Visit, slot: &Slot) {
-    let picture = worker.picture();
-    let Some(listener) = visit.listener(&picture) else {
+pub(crate) async fn turn_away<W: Wire>(
+    worker: &Worker,
+    client: &mut W,
+    connection: &ClientConnection,
+    deadline: &Deadline,
+) {
+    let snapshot = worker.snapshot();
+    let Some(listener) = connection.listener(&snapshot) else {
         return;
     };
-    count_turned_away(worker, visit);
+    count_turned_away(worker, connection);
     let answer = page(worker, Reason::MemoryCeiling, &listener.settings);
-    slot.arm(worker.now() + LINGER, false);
+    deadline.arm(worker.now() + LINGER, false);
     let (mut written, mut read) = (0, 0);
-    let ended = slot.until(poll_fn(|cx| {
+    let ended = deadline.until(poll_fn(|cx| {
         let _ = ready!(poll_write_pair(cx, client, &answer, &[], &mut written));
         let _ = ready!(Pin::new(&mut *client).poll_shutdown(cx));
         // Read as `linger` does, but into what no request keeps.
@@ -131,11 +139,11 @@ async fn send<W: Wire>(
     let Session {
         worker,
         client,
-        slot,
-        desk,
+        deadline,
+        buffers,
         ..
     } = session;
-    let grpc = W::FRAMED && desk.note.kind == Some(Kind::Grpcs);
+    let grpc = W::FRAMED && buffers.request_log.kind == Some(Kind::Grpcs);
     let bodiless = to_head || h2::is_trailers_only(answer, grpc);
     let body = answer
         .content
@@ -143,23 +151,23 @@ async fn send<W: Wire>(
         .filter(|_| !bodiless)
         .map(|content| &content.1[..]);
     if W::FRAMED {
-        desk.out.clear();
+        buffers.out.clear();
         let head = h2::own_head(worker, answer, settings, grpc);
-        desk.note.sent += h2::head_bytes(&head);
+        buffers.request_log.sent += h2::head_bytes(&head);
         if client.send_head(head, body.is_none_or(<[u8]>::is_empty)).is_err() {
             return false;
         }
     } else {
-        write_answer(worker, &mut desk.out, answer, settings, keep);
+        write_answer(worker, &mut buffers.out, answer, settings, keep);
     }
-    desk.out.extend_from_slice(body.unwrap_or_default());
+    buffers.out.extend_from_slice(body.unwrap_or_default());
     let mut written = 0;
-    let sent = slot
+    let sent = deadline
         .until(poll_fn(|cx| {
-            poll_write_pair(cx, *client, &desk.out, &[], &mut written)
+            poll_write_pair(cx, *client, &buffers.out, &[], &mut written)
         }))
         .await;
-    desk.note.sent += written as u64;
+    buffers.request_log.sent += written as u64;
     matches!(sent, Ok(Ok(()))) && client.finish().is_ok()
 }
 
@@ -212,33 +220,35 @@ pub(crate) async fn own_answer<W: Wire>(
     keep: bool,
 ) -> Next {
     let (worker, incoming, idle_timeout) = (context.session.worker, context.incoming, context.idle_timeout());
-    let Session { desk, slot, .. } = &mut context.session;
+    let Session {
+        buffers, deadline, ..
+    } = &mut context.session;
     // Once a body was streamed through the input, its bounds are no longer those of this request: ask only if kept.
     let at_hand = (keep && !answer.bare && !worker.leaving.get())
-        .then(|| body_at_hand(desk, incoming))
+        .then(|| body_at_hand(buffers, incoming))
         .flatten();
-    if let Some(span) = &mut desk.note.span {
+    if let Some(span) = &mut buffers.request_log.span {
         span.answering = Some(worker.recent());
     }
-    slot.watch(None);
-    slot.arm(worker.recent() + idle_timeout, false);
+    deadline.watch(None);
+    deadline.arm(worker.recent() + idle_timeout, false);
     let (settings, keep) = (&context.listener.settings, at_hand.is_some());
     let sent = send(&mut context.session, answer, settings, keep, incoming.to_head).await;
-    let desk = &mut *context.session.desk;
-    if desk.note.body == 0 && !desk.note.is_kept() {
-        desk.note.body = body_come(desk, incoming);
+    let buffers = &mut *context.session.buffers;
+    if buffers.request_log.body == 0 && !buffers.request_log.is_kept() {
+        buffers.request_log.body = body_come(buffers, incoming);
     }
     context.log_own(worker.now(), answer);
-    let desk = &mut *context.session.desk;
+    let buffers = &mut *context.session.buffers;
     match at_hand {
         Some(length) if sent => {
-            desk.start += incoming.head.length + length;
+            buffers.start += incoming.head.length + length;
             Next::Idle
         }
         _ => {
             let left = match incoming.framing {
                 Framing::None => 0,
-                Framing::Length(length) => length.saturating_sub(desk.note.body),
+                Framing::Length(length) => length.saturating_sub(buffers.request_log.body),
                 Framing::Chunked | Framing::UntilClose => u64::MAX,
             };
             Box::pin(linger(&mut context.session, Owes::of(left, idle_timeout))).await;
@@ -248,8 +258,8 @@ pub(crate) async fn own_answer<W: Wire>(
 }
 
 /// Bytes of the body that were read along with the head.
-fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
-    let come = desk.unread().len().saturating_sub(incoming.head.length) as u64;
+fn body_come(buffers: &RequestBuffers, incoming: &Incoming) -> u64 {
+    let come = buffers.unread().len().saturating_sub(incoming.head.length) as u64;
     match incoming.framing {
         Framing::None | Framing::UntilClose => 0,
         Framing::Length(length) => come.min(length),
@@ -258,12 +268,12 @@ fn body_come(desk: &Desk, incoming: &Incoming) -> u64 {
 }
 
 /// The body's length, if all of it was read already and needs no decoding to skip.
-fn body_at_hand(desk: &Desk, incoming: &Incoming) -> Option<usize> {
+fn body_at_hand(buffers: &RequestBuffers, incoming: &Incoming) -> Option<usize> {
     match incoming.framing {
         Framing::None => Some(0),
         Framing::Length(length) => {
             let length = usize::try_from(length).ok()?;
-            (desk.unread().len().saturating_sub(incoming.head.length) >= length).then_some(length)
+            (buffers.unread().len().saturating_sub(incoming.head.length) >= length).then_some(length)
         }
         Framing::Chunked | Framing::UntilClose => None,
     }

@@ -1,15 +1,15 @@
 //! Stage four: what the request asks for, which rule it meets, and the head its target will see.
 
 use crate::authority::is_authority;
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::connection::Next;
 use crate::cookies;
 use crate::desync::{self, Course};
 use crate::fields::Field;
 use crate::forward;
-use crate::line;
 use crate::names::Known;
 use crate::outgoing::write_head;
+use crate::queue;
 use crate::request::Incoming;
 use crate::respond;
 use crate::session::{RequestContext, Session};
@@ -18,7 +18,7 @@ use crate::wanted::{Wanted, preserves_host, takes_any_host, wanted};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::{PathMode, limits};
-use forebay_node::{Exchange, Facts, Headers, ListenerView, Picture, Reason, Request, Step, strict_path};
+use forebay_node::{Exchange, Facts, Headers, ListenerView, Reason, Request, Snapshot, Step, strict_path};
 use forebay_units::Mono;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,56 +30,56 @@ struct Lines<'a> {
 }
 
 impl Headers for Lines<'_> {
-    fn any(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any(&self, name: &str, connection: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.fields
             .iter()
             .filter(|field| field.name(self.head).eq_ignore_ascii_case(name.as_bytes()))
-            .any(|field| visit(field.value(self.head)))
+            .any(|field| connection(field.value(self.head)))
     }
 }
 
 /// Serves one request that came where several load balancers are reached by their names.
 pub(crate) async fn by_name<W: Wire>(session: &mut Session<'_, W>, incoming: &Incoming) -> Next {
     let own = {
-        let (visit, desk) = (session.visit, &*session.desk);
-        let picture = session.worker.picture();
-        visit.listener(&picture).and_then(|listener| {
-            let head = &desk.input[desk.start..];
-            let wanted = wanted(head, &desk.fields, incoming, listener).ok()?;
-            visit.to(&picture, wanted.host(head, listener))
+        let (connection, buffers) = (session.connection, &*session.buffers);
+        let snapshot = session.worker.snapshot();
+        connection.listener(&snapshot).and_then(|listener| {
+            let head = &buffers.input[buffers.start..];
+            let wanted = wanted(head, &buffers.fields, incoming, listener).ok()?;
+            connection.to(&snapshot, wanted.host(head, listener))
         })
     };
     let Some(own) = own else {
         return request(session, incoming).await;
     };
     let mut named = Session {
-        visit: &own,
+        connection: &own,
         ..session.lend()
     };
     let next = request(&mut named, incoming).await;
-    session.visit.spoke.set(own.spoke.get());
+    session.connection.spoke.set(own.spoke.get());
     next
 }
 
 /// Serves one request whose head is complete.
 pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &Incoming) -> Next {
     let worker = session.worker;
-    let picture = worker.picture();
-    let Some(listener) = session.visit.listener(&picture) else {
+    let snapshot = worker.snapshot();
+    let Some(listener) = session.connection.listener(&snapshot) else {
         return Next::Close;
     };
     let now = worker.now();
-    session.desk.note.picture = Some(Rc::clone(&picture));
-    spans::open(worker, session.visit, session.desk, incoming);
-    if session.desk.refuses || session.visit.spare {
+    session.buffers.request_log.snapshot = Some(Rc::clone(&snapshot));
+    spans::open(worker, session.connection, session.buffers, incoming);
+    if session.buffers.refuses || session.connection.spare {
         return Box::pin(no_memory(session, incoming, listener)).await;
     }
-    let begun = begin(session, incoming, listener, &picture, now);
+    let begun = begin(session, incoming, listener, &snapshot, now);
     let (exchange, mut step, wanted) = match begun {
         Ok(begun) => begun,
         Err(reason) => return Box::pin(respond::refuse(session, reason)).await,
     };
-    let keep = session.keeps(listener, incoming) && !session.desk.note.suspect;
+    let keep = session.keeps(listener, incoming) && !session.buffers.request_log.suspect;
     let mut context = RequestContext {
         session: session.lend(),
         incoming,
@@ -89,7 +89,7 @@ pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &In
     };
     if let Step::Wait { ticket, until } = step {
         // Boxed: what only a few requests need must not make the future of all requests larger.
-        step = Box::pin(line::wait(&mut context, true, ticket, until)).await;
+        step = Box::pin(queue::wait(&mut context, true, ticket, until)).await;
         context.keep = context.keep && context.session.still_keeps(incoming);
     }
     match step {
@@ -111,11 +111,12 @@ pub(crate) async fn request<W: Wire>(session: &mut Session<'_, W>, incoming: &In
 
 /// Writes the head that the request's target will see.
 fn write<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
-    let desk = &mut *context.session.desk;
-    desk.note.crosses_sites = context.exchange.is_sticky() && cookies::crosses_sites(desk, context.incoming);
+    let buffers = &mut *context.session.buffers;
+    buffers.request_log.crosses_sites =
+        context.exchange.is_sticky() && cookies::crosses_sites(buffers, context.incoming);
     write_head(context, wanted);
     if context.exchange.permit().is_some() {
-        line::leave_room(context.session.desk);
+        queue::leave_room(context.session.buffers);
     }
 }
 
@@ -125,8 +126,8 @@ async fn no_memory<W: Wire>(
     incoming: &Incoming,
     listener: &ListenerView,
 ) -> Next {
-    let keep = session.keeps(listener, incoming) && session.desk.note.classified.is_none();
-    let reason = if session.visit.spare {
+    let keep = session.keeps(listener, incoming) && session.buffers.request_log.classified.is_none();
+    let reason = if session.connection.spare {
         Reason::TooManyConnections
     } else {
         Reason::MemoryCeiling
@@ -134,10 +135,10 @@ async fn no_memory<W: Wire>(
     let (exchange, answer) = Exchange::turned_away(
         session.worker.recent(),
         incoming.speaks,
-        session.visit.place.zone,
+        session.connection.listener_address.zone,
         reason,
         listener,
-        &session.worker.mind.borrow(),
+        &session.worker.state.borrow(),
     );
     let mut context = RequestContext {
         session: session.lend(),
@@ -150,13 +151,13 @@ async fn no_memory<W: Wire>(
 }
 
 /// What becomes of a request whose framing others might read differently.
-fn judge(worker: &Worker, listener: &ListenerView, desk: &mut Desk) -> Result<(), Reason> {
-    let course = desync::course(listener.balancer.settings.desync, desk.note.classified);
-    if desk.note.classified.is_some() {
-        let stats = listener.balancer.stats.of(worker.mind.borrow().worker);
+fn judge(worker: &Worker, listener: &ListenerView, buffers: &mut RequestBuffers) -> Result<(), Reason> {
+    let course = desync::course(listener.balancer.settings.desync, buffers.request_log.classified);
+    if buffers.request_log.classified.is_some() {
+        let stats = listener.balancer.stats.of(worker.state.borrow().index);
         stats.noncompliant.fetch_add(1, Relaxed);
     }
-    desk.note.suspect = course == Course::CloseAfter;
+    buffers.request_log.suspect = course == Course::CloseAfter;
     if course == Course::Refuse {
         Err(Reason::Malformed)
     } else {
@@ -169,19 +170,19 @@ fn begin<W>(
     session: &mut Session<'_, W>,
     incoming: &Incoming,
     listener: &ListenerView,
-    picture: &Picture,
+    snapshot: &Snapshot,
     now: Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
-    let (worker, visit, desk) = (session.worker, session.visit, &mut *session.desk);
-    judge(worker, listener, desk)?;
-    desk.note.suspect |= incoming.doubtful;
-    let head = &desk.input[desk.start..desk.start + incoming.head.length];
-    let fields = &desk.fields[..];
+    let (worker, connection, buffers) = (session.worker, session.connection, &mut *session.buffers);
+    judge(worker, listener, buffers)?;
+    buffers.request_log.suspect |= incoming.doubtful;
+    let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
+    let fields = &buffers.fields[..];
     let wanted = wanted(head, fields, incoming, listener)?;
     // At an agent the last address is the one that its node has added.
     // Several lines become one, which must not be longer than any other.
     let (addresses, length) = forwarded(head, fields);
-    if listener.turnstile.is_none()
+    if listener.permit_issuer.is_none()
         && (addresses > limits::FORWARDED_ADDRESSES || length > limits::HEADER_BYTES)
     {
         let many = addresses > limits::FORWARDED_ADDRESSES;
@@ -212,18 +213,18 @@ fn begin<W>(
             host,
             path,
             query: wanted.query(head).unwrap_or_default(),
-            source: visit.peer.ip(),
+            source: connection.peer.ip(),
             headers: &Lines { fields, head },
         },
-        protocol: visit.protocol(),
-        zone: visit.place.zone,
+        protocol: connection.protocol(),
+        zone: connection.listener_address.zone,
         speaks: incoming.speaks,
         wall: worker.wall_at(now),
         upgrade: incoming.upgrade,
         rule_path: strict.as_deref(),
     };
-    let mind = &mut worker.mind.borrow_mut();
-    let (exchange, step) = Exchange::begin(now, &request, listener, picture, mind);
+    let state = &mut worker.state.borrow_mut();
+    let (exchange, step) = Exchange::begin(now, &request, listener, snapshot, state);
     Ok((exchange, step, wanted))
 }
 

@@ -1,7 +1,7 @@
 //! Stage two: from an accepted socket to a stream of clear bytes. HTTP listeners pass through, TLS ends here.
 
-use crate::connection::Visit;
-use crate::sweep::Slot;
+use crate::connection::ClientConnection;
+use crate::deadlines::Deadline;
 use crate::tls::{self, Failed, ListenerTls, Shaken};
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -21,17 +21,17 @@ pub(crate) async fn secure(
     worker: &Rc<Worker>,
     stream: TcpStream,
     tls: &ListenerTls,
-    visit: &Visit,
-    slot: &Slot,
+    connection: &ClientConnection,
+    deadline: &Deadline,
 ) -> Option<Shaken> {
-    slot.arm(visit.accepted + HANDSHAKE_TIMEOUT, true);
-    let since = || worker.now().since(visit.accepted);
+    deadline.arm(connection.accepted + HANDSHAKE_TIMEOUT, true);
+    let since = || worker.now().since(connection.accepted);
     let spoke = Cell::new(false);
-    let shaken = slot.until(tls::accept(stream, tls, since, &spoke)).await;
-    let picture = worker.picture();
-    let stats = picture
-        .listener(visit.place.listener)
-        .map(|listener| listener.stats.of(worker.mind.borrow().worker));
+    let shaken = deadline.until(tls::accept(stream, tls, since, &spoke)).await;
+    let snapshot = worker.snapshot();
+    let stats = snapshot
+        .listener(connection.listener_address.listener)
+        .map(|listener| listener.stats.of(worker.state.borrow().index));
     let count = |counter: fn(&forebay_node::ListenerStats) -> &std::sync::atomic::AtomicU64| {
         if let Some(stats) = stats {
             counter(stats).fetch_add(1, Relaxed);
@@ -48,12 +48,12 @@ pub(crate) async fn secure(
         Ok(Err(Failed::Silent)) => {}
         Ok(Err(Failed::Clear(mut stream))) => {
             count(|stats| &stats.handshake_failures);
-            // As nginx, whose page ALB's are: 400 in clear, so that whoever typed http:// sees why.
-            let _ = slot.until(stream.write_all(&wrong_port(worker))).await;
-            let _ = slot.until(drain(&mut stream)).await;
+            // As nginx, whose page ALB's are: 400 in plaintext, so that whoever typed http:// sees why.
+            let _ = deadline.until(stream.write_all(&wrong_port(worker))).await;
+            let _ = deadline.until(drain(&mut stream)).await;
         }
         Ok(Err(Failed::Handshake(error))) => {
-            tracing::debug!(%error, peer = %visit.peer, "TLS handshake failed");
+            tracing::debug!(%error, peer = %connection.peer, "TLS handshake failed");
             count(|stats| &stats.handshake_failures);
         }
         // Too slow, or its listener is gone.

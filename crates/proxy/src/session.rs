@@ -1,9 +1,9 @@
 //! What the stages of a request's way are given, as one value.
 
-use crate::buffers::Desk;
-use crate::connection::Visit;
+use crate::buffers::RequestBuffers;
+use crate::connection::ClientConnection;
+use crate::deadlines::Deadline;
 use crate::request::Incoming;
-use crate::sweep::Slot;
 use crate::worker::Worker;
 use forebay_node::{Exchange, ListenerView};
 use std::rc::Rc;
@@ -13,10 +13,10 @@ use std::time::Duration;
 pub(crate) struct Session<'a, W> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a mut W,
-    pub(crate) visit: &'a Visit,
+    pub(crate) connection: &'a ClientConnection,
     /// Its deadline.
-    pub(crate) slot: &'a Slot,
-    pub(crate) desk: &'a mut Desk,
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) buffers: &'a mut RequestBuffers,
 }
 
 impl<W> Session<'_, W> {
@@ -25,9 +25,9 @@ impl<W> Session<'_, W> {
         Session {
             worker: self.worker,
             client: self.client,
-            visit: self.visit,
-            slot: self.slot,
-            desk: self.desk,
+            connection: self.connection,
+            deadline: self.deadline,
+            buffers: self.buffers,
         }
     }
 }

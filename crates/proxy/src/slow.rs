@@ -1,14 +1,14 @@
-//! The slow path's shell: one thread that feeds the node, makes its probes and gives its pictures to the workers.
+//! The slow path's shell: one thread that feeds the node, makes its probes and gives its snapshots to the workers.
 
 use crate::clock::Clock;
-use crate::crew::{BindFailure, Crew};
-use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::probe::probe;
 use crate::thread::essential;
+use crate::worker_log::WorkerLog;
+use crate::worker_pool::{BindFailure, WorkerPool};
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
-use forebay_node::journal::{Journal, ProbeFacts};
-use forebay_node::{Channels, Event, Node, Output, Picture, ProbeOrder, ProbeResult};
+use forebay_node::logging::{Logger, ProbeFacts};
+use forebay_node::{Channels, Event, Node, Output, ProbeOrder, ProbeResult, Snapshot};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,7 @@ pub struct Drained {
 #[derive(Clone, Debug, Default)]
 pub struct Served {
     /// What the workers decide by.
-    pub picture: Arc<Picture>,
+    pub snapshot: Arc<Snapshot>,
     /// Addresses that could not be listened on.
     pub failures: Vec<BindFailure>,
 }
@@ -70,19 +70,19 @@ impl DataPlane {
         drained: mpsc::UnboundedSender<Drained>,
     ) -> io::Result<DataPlane> {
         let (events, received) = mpsc::channel(EVENTS);
-        let crew = Crew::start(&options, clock, &events)?;
+        let worker_pool = WorkerPool::start(&options, clock, &events)?;
         let shared = Arc::new(Shared {
-            node: Mutex::new(Node::new(options.workers).guarded(options.turnstile.clone())),
+            node: Mutex::new(Node::new(options.workers).guarded(options.permit_issuer.clone())),
             served: Mutex::default(),
         });
         let (commands, orders) = mpsc::unbounded_channel();
         let slow = Slow {
             shared: Arc::clone(&shared),
-            crew,
+            worker_pool,
             clock,
             events,
             drained,
-            journal: options.journal,
+            logger: options.logger,
             channels: options.channels,
             probes: Arc::new(Semaphore::new(options.probes.clamp(1, Semaphore::MAX_PERMITS))),
         };
@@ -146,11 +146,11 @@ impl DataPlane {
 
 struct Slow {
     shared: Arc<Shared>,
-    crew: Crew,
+    worker_pool: WorkerPool,
     clock: Clock,
     events: mpsc::Sender<Event>,
     drained: mpsc::UnboundedSender<Drained>,
-    journal: Option<Arc<dyn Journal>>,
+    logger: Option<Arc<dyn Logger>>,
     channels: Option<Arc<dyn Channels>>,
     probes: Arc<Semaphore>,
 }
@@ -168,7 +168,7 @@ impl Slow {
         mut commands: mpsc::UnboundedReceiver<Command>,
         mut events: mpsc::Receiver<Event>,
     ) {
-        let ledger = Rc::new(Ledger::new(self.journal.as_deref()));
+        let worker_log = Rc::new(WorkerLog::new(self.logger.as_deref()));
         let mut retry = tokio::time::interval(BIND_RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -183,39 +183,39 @@ impl Slow {
                 command = commands.recv() => match command {
                     Some(Command::Apply(blueprint, done)) => {
                         lock(&self.shared.node).apply(self.clock.now(), &blueprint);
-                        self.obey(&ledger).await;
+                        self.obey(&worker_log).await;
                         let _ = done.send(());
                     }
-                    Some(Command::Leave(within)) => return self.crew.leave(within),
-                    None => return self.crew.leave(Duration::ZERO),
+                    Some(Command::Leave(within)) => return self.worker_pool.leave(within),
+                    None => return self.worker_pool.leave(Duration::ZERO),
                 },
                 Some(event) = events.recv() => {
                     lock(&self.shared.node).handle(self.clock.now(), event);
-                    self.obey(&ledger).await;
+                    self.obey(&worker_log).await;
                 }
                 () = due => {
                     lock(&self.shared.node).handle_deadline(self.clock.now());
-                    self.obey(&ledger).await;
+                    self.obey(&worker_log).await;
                 }
                 _ = retry.tick() => {
                     let served = lock(&self.shared.served).clone();
                     if !served.failures.is_empty() {
-                        self.publish(served.picture).await;
+                        self.publish(served.snapshot).await;
                     }
                 }
             }
         }
     }
 
-    async fn obey(&mut self, ledger: &Rc<Ledger>) {
+    async fn obey(&mut self, worker_log: &Rc<WorkerLog>) {
         loop {
             let output = lock(&self.shared.node).poll_output();
             match output {
                 None => return,
-                Some(Output::Publish(picture)) => self.publish(picture).await,
+                Some(Output::Publish(snapshot)) => self.publish(snapshot).await,
                 Some(Output::Probe(order)) => {
                     let (events, clock) = (self.events.clone(), self.clock);
-                    let (shared, ledger) = (Arc::clone(&self.shared), Rc::clone(ledger));
+                    let (shared, worker_log) = (Arc::clone(&self.shared), Rc::clone(worker_log));
                     let probes = Arc::clone(&self.probes);
                     tokio::task::spawn_local(async move {
                         let _turn = probes.acquire().await;
@@ -228,7 +228,7 @@ impl Slow {
                                 result,
                                 latency,
                             };
-                            write_probe(&shared, &ledger, clock, &probed);
+                            write_probe(&shared, &worker_log, clock, &probed);
                             let _ = events.send(Event::Probed { target, result }).await;
                         }
                     });
@@ -244,7 +244,7 @@ impl Slow {
                 }
                 Some(Output::Channels(wanted)) => match &self.channels {
                     Some(channels) => {
-                        self.crew.set_channels(wanted.len());
+                        self.worker_pool.set_channels(wanted.len());
                         channels.keep(wanted);
                     }
                     None => tracing::warn!("no channels to agents can be kept"),
@@ -256,8 +256,8 @@ impl Slow {
         }
     }
 
-    async fn publish(&mut self, picture: Arc<Picture>) {
-        let failures = self.crew.adopt(&picture).await;
+    async fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        let failures = self.worker_pool.adopt(&snapshot).await;
         let mut served = lock(&self.shared.served);
         for failure in failures
             .iter()
@@ -265,16 +265,16 @@ impl Slow {
         {
             tracing::warn!(address = %failure.address, listener = failure.listener, "cannot listen: {}", failure.error);
         }
-        *served = Served { picture, failures };
+        *served = Served { snapshot, failures };
     }
 }
 
 /// A line in the logs of the load balancers that keep one of probes.
-fn write_probe(shared: &Shared, ledger: &Ledger, clock: Clock, probed: &Probed) {
-    ledger.write(|pen| {
-        let watch = lock(&shared.node).watch(probed.order.target, ledger.wants_probes());
+fn write_probe(shared: &Shared, worker_log: &WorkerLog, clock: Clock, probed: &Probed) {
+    worker_log.write(|log_writer| {
+        let watch = lock(&shared.node).watch(probed.order.target, worker_log.wants_probes());
         let Some(watch) = watch else { return };
-        pen.probe(&ProbeFacts {
+        log_writer.probe(&ProbeFacts {
             watch: &watch,
             address: probed.order.address,
             kind: match (probed.order.version, &probed.order.tls) {
@@ -287,6 +287,6 @@ fn write_probe(shared: &Shared, ledger: &Ledger, clock: Clock, probed: &Probed) 
             latency: probed.latency,
             result: probed.result,
         });
-        pen.flush();
+        log_writer.flush();
     });
 }

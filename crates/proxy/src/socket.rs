@@ -1,4 +1,4 @@
-//! A connection in clear. Reads and writes are tried at once where the last wait for events says that they will do: the
+//! A connection in plaintext. Reads and writes are tried at once where the last wait for events says that they will do: the
 //! runtime's own way there looks twice, and the C library's calls can be cancelled, which two locked operations pay for each time.
 
 use rustix::io::retry_on_intr;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 
-/// A connection in clear.
+/// A connection in plaintext.
 #[derive(Debug)]
 pub(crate) struct Socket(pub(crate) TcpStream);
 

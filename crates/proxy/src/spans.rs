@@ -1,31 +1,41 @@
-//! A request's place in its trace: read from its head, written into the target's, told to the ledger when it is over. Off
+//! A request's place in its trace: read from its head, written into the target's, told to the worker's log when it is over. Off
 //! unless somebody takes spans.
 
-use crate::buffers::Desk;
-use crate::connection::Visit;
+use crate::buffers::RequestBuffers;
+use crate::connection::ClientConnection;
 use crate::fields::{Field, is};
-use crate::note::Span;
 use crate::request::Incoming;
+use crate::request_log::Span;
 use crate::worker::Worker;
 use forebay_node::TraceParent;
-use forebay_node::journal::{LogFacts, SpanFacts};
+use forebay_node::logging::{LogFacts, SpanFacts};
 
 /// `tracestate` lines that are told of; the target gets all.
 const STATE_LINES: usize = 8;
 
-/// Begins the span of the request whose head stands on the desk, if spans are taken.
-pub(crate) fn open(worker: &Worker, visit: &Visit, desk: &mut Desk, incoming: &Incoming) {
-    if worker.ledger.sampling.is_some() {
-        let head = &desk.input[desk.start..desk.start + incoming.head.length];
-        desk.note.span = begin(worker, visit, head, &desk.fields);
+/// Begins the span of the request whose head stands on the buffers, if spans are taken.
+pub(crate) fn open(
+    worker: &Worker,
+    connection: &ClientConnection,
+    buffers: &mut RequestBuffers,
+    incoming: &Incoming,
+) {
+    if worker.worker_log.sampling.is_some() {
+        let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
+        buffers.request_log.span = begin(worker, connection, head, &buffers.fields);
     }
 }
 
 /// Begins the span of the request with these header lines. None if nobody takes spans, or its client says that the trace is
 /// not recorded.
-pub(crate) fn begin(worker: &Worker, visit: &Visit, head: &[u8], fields: &[Field]) -> Option<Box<Span>> {
-    let sampling = worker.ledger.sampling?;
-    let first = !visit.spoke.replace(true);
+pub(crate) fn begin(
+    worker: &Worker,
+    connection: &ClientConnection,
+    head: &[u8],
+    fields: &[Field],
+) -> Option<Box<Span>> {
+    let sampling = worker.worker_log.sampling?;
+    let first = !connection.spoke.replace(true);
     let mut named = fields
         .iter()
         .filter(|field| is(field.name(head), b"traceparent"))
@@ -34,11 +44,11 @@ pub(crate) fn begin(worker: &Worker, visit: &Visit, head: &[u8], fields: &[Field
         .next()
         .and_then(TraceParent::parse)
         .filter(|_| named.next().is_none());
-    let mut mind = worker.mind.borrow_mut();
-    let context = sampling.begin(parent, || mind.draw())?;
+    let mut state = worker.state.borrow_mut();
+    let context = sampling.begin(parent, || state.draw())?;
     Some(Box::new(Span {
         context,
-        accepted: first.then_some(visit.accepted),
+        accepted: first.then_some(connection.accepted),
         connecting: None,
         answering: None,
     }))
@@ -53,7 +63,7 @@ pub(crate) fn replaces(span: Option<&Span>, name: &[u8]) -> bool {
     }
 }
 
-/// Tells the ledger.
+/// Tells the worker's log.
 pub(crate) fn tell(worker: &Worker, span: &Span, facts: &LogFacts<'_>, head: &[u8], fields: &[Field]) {
     let mut state: [&[u8]; STATE_LINES] = [&[]; STATE_LINES];
     let mut lines = 0;
@@ -67,9 +77,9 @@ pub(crate) fn tell(worker: &Worker, span: &Span, facts: &LogFacts<'_>, head: &[u
             lines += 1;
         }
     }
-    let ids = core::array::from_fn(|_| worker.mind.borrow_mut().draw().max(1));
-    worker.ledger.write(|pen| {
-        pen.span(
+    let ids = core::array::from_fn(|_| worker.state.borrow_mut().draw().max(1));
+    worker.worker_log.write(|log_writer| {
+        log_writer.span(
             facts,
             &SpanFacts {
                 context: span.context,

@@ -59,21 +59,21 @@ pub(crate) trait ResponseSink {
 
 /// What a client's requests come by.
 pub(crate) trait Wire: ByteStream + ResponseSink {
-    /// How a request's passage to its target is held: in place, or in a box where many requests may wait for a slot first,
-    /// which must not cost each of them a passage's room.
-    type Passage<F: Future>: Future<Output = F::Output>;
+    /// How a request's forwarding to its target is held: in place, or in a box where many requests may wait for a slot first,
+    /// which must not cost each of them a forwarding's memory.
+    type Forwarding<F: Future>: Future<Output = F::Output>;
 
     /// Holds it so.
-    fn hold<F: Future>(passage: F) -> Self::Passage<F>;
+    fn hold<F: Future>(forwarding: F) -> Self::Forwarding<F>;
 }
 
 impl ResponseSink for Socket {}
 
 impl Wire for Socket {
-    type Passage<F: Future> = F;
+    type Forwarding<F: Future> = F;
 
-    fn hold<F: Future>(passage: F) -> F {
-        passage
+    fn hold<F: Future>(forwarding: F) -> F {
+        forwarding
     }
 }
 
@@ -110,10 +110,10 @@ pub(crate) fn has_ended(stream: &TcpStream) -> bool {
 impl<E: End> ResponseSink for TlsStream<E> {}
 
 impl<E: End> Wire for TlsStream<E> {
-    type Passage<F: Future> = F;
+    type Forwarding<F: Future> = F;
 
-    fn hold<F: Future>(passage: F) -> F {
-        passage
+    fn hold<F: Future>(forwarding: F) -> F {
+        forwarding
     }
 }
 
@@ -139,10 +139,10 @@ impl<E: End> ByteStream for TlsStream<E> {
 impl<W: Wire> ResponseSink for Box<W> {}
 
 impl<W: Wire> Wire for Box<W> {
-    type Passage<F: Future> = W::Passage<F>;
+    type Forwarding<F: Future> = W::Forwarding<F>;
 
-    fn hold<F: Future>(passage: F) -> W::Passage<F> {
-        W::hold(passage)
+    fn hold<F: Future>(forwarding: F) -> W::Forwarding<F> {
+        W::hold(forwarding)
     }
 }
 
@@ -165,10 +165,10 @@ impl<W: Wire> ByteStream for Box<W> {
 }
 
 impl Wire for Stream {
-    type Passage<F: Future> = Pin<Box<F>>;
+    type Forwarding<F: Future> = Pin<Box<F>>;
 
-    fn hold<F: Future>(passage: F) -> Pin<Box<F>> {
-        Box::pin(passage)
+    fn hold<F: Future>(forwarding: F) -> Pin<Box<F>> {
+        Box::pin(forwarding)
     }
 }
 

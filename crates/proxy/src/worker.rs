@@ -1,20 +1,20 @@
 //! What the stages of one worker share. One thread, so no locks.
 
-use crate::buffers::Desks;
-use crate::clerk::Clerks;
+use crate::buffers::BufferPool;
 use crate::clock::Clock;
-use crate::connection::{Next, Visit};
+use crate::connection::{ClientConnection, Next};
+use crate::deadlines::{Deadline, DeadlineTable};
 use crate::descriptors::Descriptors;
 use crate::h2::Links;
-use crate::ledger::Ledger;
+use crate::listener_address::Current;
 use crate::memory::Meter;
-use crate::place::Current;
 use crate::pool::Pools;
 use crate::socket::Socket;
-use crate::sweep::{Slot, Sweep};
+use crate::task_pool::TaskPool;
 use crate::tls::{Listeners, Secured, TargetConfigs};
 use crate::wire::Wire;
-use forebay_node::{Event, Mind, Picture};
+use crate::worker_log::WorkerLog;
+use forebay_node::{Event, Snapshot, WorkerState};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -31,23 +31,23 @@ pub(crate) struct Worker {
     recent_wall: Cell<Wall>,
     /// When the wall clock was last read.
     wall_read: Cell<Mono>,
-    picture: RefCell<Current>,
-    pub(crate) mind: RefCell<Mind>,
+    snapshot: RefCell<Current>,
+    pub(crate) state: RefCell<WorkerState>,
     pub(crate) pools: RefCell<Pools>,
     pub(crate) links: RefCell<Links>,
-    /// How HTTPS listeners speak TLS, in step with the picture.
+    /// How HTTPS listeners speak TLS, in step with the snapshot.
     pub(crate) tls: RefCell<Arc<Listeners>>,
     /// How targets are spoken to over TLS.
     pub(crate) target_tls: RefCell<TargetConfigs>,
-    pub(crate) desks: RefCell<Desks>,
-    /// Who serves requests of connections in clear, and of those over TLS.
-    clerks: Rc<ClerksOf<Socket>>,
-    secure_clerks: Rc<ClerksOf<Secured>>,
-    pub(crate) sweep: Rc<Sweep>,
+    pub(crate) buffer_pool: RefCell<BufferPool>,
+    /// Who serves requests of connections in plaintext, and of those over TLS.
+    task_pool: Rc<TaskPoolOf<Socket>>,
+    tls_task_pool: Rc<TaskPoolOf<Secured>>,
+    pub(crate) sweep: Rc<DeadlineTable>,
     /// Events for the slow path. Bounded: when it is full the event is dropped, and the next refusal tells it again.
     pub(crate) events: mpsc::Sender<Event>,
     /// Where lines about requests and connections are written.
-    pub(crate) ledger: Ledger,
+    pub(crate) worker_log: WorkerLog,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
     /// How many connections are open, of all workers.
@@ -59,32 +59,32 @@ pub(crate) struct Worker {
     told: Cell<Option<Mono>>,
 }
 
-/// Whose requests a clerk serves.
-pub(crate) struct Guest<W> {
+/// Whose requests a pooled task serves.
+pub(crate) struct Job<W> {
     pub(crate) worker: Rc<Worker>,
     pub(crate) stream: W,
-    pub(crate) visit: Rc<Visit>,
-    pub(crate) slot: Rc<Slot>,
+    pub(crate) connection: Rc<ClientConnection>,
+    pub(crate) deadline: Rc<Deadline>,
 }
 
-/// Clerks for connections of one kind: a guest leaves with its stream, and what becomes of that.
-pub(crate) type ClerksOf<W> = Clerks<Guest<W>, (W, Next)>;
+/// Pooled tasks for connections of one kind: a job leaves with its stream, and what becomes of that.
+pub(crate) type TaskPoolOf<W> = TaskPool<Job<W>, (W, Next)>;
 
-/// A connection whose requests clerks serve.
-pub(crate) trait Attended: Wire + Sized + 'static {
-    /// The worker's free clerks for its kind.
-    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Self>>;
+/// A connection whose requests pooled tasks serve.
+pub(crate) trait Pooled: Wire + Sized + 'static {
+    /// The worker's free pooled tasks for its kind.
+    fn task_pool(worker: &Worker) -> &Rc<TaskPoolOf<Self>>;
 }
 
-impl Attended for Socket {
-    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Socket>> {
-        &worker.clerks
+impl Pooled for Socket {
+    fn task_pool(worker: &Worker) -> &Rc<TaskPoolOf<Socket>> {
+        &worker.task_pool
     }
 }
 
-impl Attended for Secured {
-    fn clerks(worker: &Worker) -> &Rc<ClerksOf<Secured>> {
-        &worker.secure_clerks
+impl Pooled for Secured {
+    fn task_pool(worker: &Worker) -> &Rc<TaskPoolOf<Secured>> {
+        &worker.tls_task_pool
     }
 }
 
@@ -94,9 +94,9 @@ const TELLING: Duration = Duration::from_secs(5);
 impl Worker {
     pub(crate) fn new(
         clock: Clock,
-        mind: Mind,
+        state: WorkerState,
         events: mpsc::Sender<Event>,
-        ledger: Ledger,
+        worker_log: WorkerLog,
         descriptors: Arc<Descriptors>,
         meter: Meter,
     ) -> Worker {
@@ -105,18 +105,18 @@ impl Worker {
             recent: Cell::new(clock.now()),
             recent_wall: Cell::new(clock.wall()),
             wall_read: Cell::new(clock.now()),
-            picture: RefCell::default(),
-            mind: RefCell::new(mind),
+            snapshot: RefCell::default(),
+            state: RefCell::new(state),
             pools: RefCell::default(),
             links: RefCell::default(),
             tls: RefCell::default(),
             target_tls: RefCell::default(),
-            desks: RefCell::new(Desks::new(Rc::new(meter))),
-            clerks: Rc::default(),
-            secure_clerks: Rc::default(),
+            buffer_pool: RefCell::new(BufferPool::new(Rc::new(meter))),
+            task_pool: Rc::default(),
+            tls_task_pool: Rc::default(),
             sweep: Rc::default(),
             events,
-            ledger,
+            worker_log,
             descriptors,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
@@ -159,19 +159,19 @@ impl Worker {
     }
 
     /// What to decide by now.
-    pub(crate) fn picture(&self) -> Current {
-        Rc::clone(&self.picture.borrow())
+    pub(crate) fn snapshot(&self) -> Current {
+        Rc::clone(&self.snapshot.borrow())
     }
 
-    /// Decides by this picture from now on.
-    pub(crate) fn adopt(&self, picture: Arc<Picture>, tls: Arc<Listeners>) {
-        self.mind.borrow_mut().forget(&picture);
-        self.pools.borrow_mut().forget(&picture);
-        self.links.borrow_mut().forget(&picture);
-        self.target_tls.borrow_mut().forget(&picture);
+    /// Decides by this snapshot from now on.
+    pub(crate) fn adopt(&self, snapshot: Arc<Snapshot>, tls: Arc<Listeners>) {
+        self.state.borrow_mut().forget(&snapshot);
+        self.pools.borrow_mut().forget(&snapshot);
+        self.links.borrow_mut().forget(&snapshot);
+        self.target_tls.borrow_mut().forget(&snapshot);
         *self.tls.borrow_mut() = tls;
-        self.sweep.close_idle(Some(&picture));
-        *self.picture.borrow_mut() = Rc::new(picture);
+        self.sweep.close_idle(Some(&snapshot));
+        *self.snapshot.borrow_mut() = Rc::new(snapshot);
     }
 
     /// Says in the log that descriptors or memory are short.

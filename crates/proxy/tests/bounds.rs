@@ -217,7 +217,7 @@ fn above_the_ceiling_requests_get_503_and_connections_stay() {
             stream
         })
         .collect();
-    // Each that is taken holds at least a desk.
+    // Each that is taken holds at least request buffers.
     let mut refused = 0;
     wait(|| {
         uploads.retain_mut(|stream| match status(stream) {
@@ -258,7 +258,7 @@ fn slow_heads_take_no_more_than_the_ceiling_either() {
             stream
         })
         .collect();
-    // 64 desks and 32 spare ones: the others are told at once.
+    // 64 request buffers and 32 spare ones: the others are told at once.
     wait(|| balancer.refusals() >= 200 - 64 - 32);
     let mut told = 0;
     wait(|| {
@@ -269,7 +269,7 @@ fn slow_heads_take_no_more_than_the_ceiling_either() {
             .count();
         told >= 200 - 64 - 32
     });
-    // Who is in finishes: on a spare desk with 503, on another with its answer.
+    // Who is in finishes: on spare buffers with 503, on others with its answer.
     let mut answers: Vec<u16> = Vec::new();
     for stream in &mut streams {
         let _ = stream.write_all(b"TP/1.1\r\nHost: a\r\n\r\n");

@@ -357,7 +357,7 @@ fn who_owes_a_body_holds_no_buffers() {
         0,
     );
     let quick = mirror();
-    // Room for two large uploads, or some thirty desks.
+    // Room for two large uploads, or some thirty request buffers.
     let balancer = Balancer::bounded(&[&target], vec![], BalancerSettings::default(), None, 512 << 10);
     let owing: Vec<_> = (0..20)
         .map(|_| {

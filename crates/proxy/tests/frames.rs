@@ -649,7 +649,7 @@ fn stray_answers_to_pings_end_a_connection() {
 #[test]
 fn silent_connections_hold_no_buffers() {
     let target = mirror();
-    // Room for 64 desks, which the silent would have held: every honest request was answered 503.
+    // Room for 64 request buffers, which the silent would have held: every honest request was answered 503.
     let settings = BalancerSettings {
         idle_timeout: Duration::from_secs(60),
         ..BalancerSettings::default()

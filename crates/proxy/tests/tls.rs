@@ -72,7 +72,7 @@ fn targets_are_told_version_and_cipher_and_clients_cannot_lie_about_them() {
     let balancer = Balancer::start(&[&target], vec![], settings);
     let rsa = certificate("arn:rsa", &["a.test"], KeyKind::Rsa);
     let lie = b"GET / HTTP/1.1\r\nHost: a\r\nx-amzn-tls-version: SSLv2\r\nX-Amzn-Tls-Cipher-Suite: none\r\nConnection: close\r\n\r\n";
-    // In clear there is nothing to tell, and a lie does not go on either.
+    // In plaintext there is nothing to tell, and a lie does not go on either.
     balancer.exchange(lie);
     balancer.secure(POLICY, &[&rsa]);
     for version in [&TLS12, &TLS13] {

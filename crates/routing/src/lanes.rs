@@ -25,7 +25,7 @@ pub(crate) struct Lane {
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct TableGroup {
     subject: Subject,
     tables: Vec<Table>,
     /// Eights of tables on the shelves before.
@@ -35,7 +35,7 @@ struct Shelf {
 /// All tables of a listener.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    shelves: Vec<Shelf>,
+    groups: Vec<TableGroup>,
 }
 
 /// A request, and what was read of it for eights of tables.
@@ -77,53 +77,53 @@ impl<'a> Reading<'a> {
 impl Lanes {
     /// Tables come in the order of the rules, so that those that lie together are asked for together.
     pub(crate) fn add(&mut self, subject: &Subject, table: Table) -> Lane {
-        let shelf = match self.shelves.iter().position(|shelf| shelf.subject == *subject) {
-            Some(shelf) => shelf,
+        let group = match self.groups.iter().position(|group| group.subject == *subject) {
+            Some(group) => group,
             None => {
-                self.shelves.push(Shelf {
+                self.groups.push(TableGroup {
                     subject: subject.clone(),
                     tables: Vec::new(),
                     before: 0,
                 });
-                self.shelves.len() - 1
+                self.groups.len() - 1
             }
         };
-        let tables = &mut self.shelves[shelf].tables;
+        let tables = &mut self.groups[group].tables;
         tables.push(table);
         let lane = Lane {
-            subject: shelf,
+            subject: group,
             table: tables.len() - 1,
         };
         let mut before = 0;
-        for shelf in &mut self.shelves {
-            shelf.before = before;
-            before += shelf.tables.len().div_ceil(LANES);
+        for group in &mut self.groups {
+            group.before = before;
+            before += group.tables.len().div_ceil(LANES);
         }
         lane
     }
 
     fn eights(&self) -> usize {
-        self.shelves
+        self.groups
             .last()
             .map_or(0, |last| last.before + last.tables.len().div_ceil(LANES))
     }
 
     /// Whether any text that it looks at fits this table.
     pub(crate) fn fits(&self, lane: Lane, reading: &mut Reading<'_>) -> bool {
-        let shelf = &self.shelves[lane.subject];
-        if let Ok(text) = reading.text(&shelf.subject)
+        let group = &self.groups[lane.subject];
+        if let Ok(text) = reading.text(&group.subject)
             && text.len() < LONG
         {
-            return shelf.tables[lane.table].fits(text);
+            return group.tables[lane.table].fits(text);
         }
         let eight = lane.table / LANES;
-        let at = shelf.before + eight;
+        let at = group.before + eight;
         let known = reading.read.get(at).copied().flatten();
         let bits = known.unwrap_or_else(|| {
-            let rest = &shelf.tables[eight * LANES..];
+            let rest = &group.tables[eight * LANES..];
             let tables = &rest[..rest.len().min(LANES)];
             let mut bits = 0;
-            reading.any(&shelf.subject, |text| {
+            reading.any(&group.subject, |text| {
                 bits |= fits_which(tables, text);
                 false
             });

@@ -4,8 +4,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use forebay_control::Dialect;
-use forebay_process::said::address;
-use forebay_process::said::ratio;
+use forebay_process::values::address;
+use forebay_process::values::ratio;
 use forebay_telemetry::logs::{LiveSink, Log};
 use forebay_telemetry::spans::Endpoint;
 use ipnet::Ipv4Net;
@@ -138,7 +138,7 @@ pub struct UpArgs {
 }
 
 impl UpArgs {
-    /// A house in this directory, at free ports, for a while.
+    /// A daemon in this directory, at free ports, for a while.
     pub fn scratch(dir: &Path, pool: Ipv4Net) -> UpArgs {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         UpArgs {

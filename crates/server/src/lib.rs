@@ -2,12 +2,12 @@
 //! Decides nothing: it wires, starts and stops.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod daemon;
 mod data_dir;
 mod flags;
-mod house;
+mod health_log;
 mod shown;
-mod watch;
 
+pub use daemon::Daemon;
 pub use data_dir::make_data_dir;
 pub use flags::{BufferMemory, DataDir, UpArgs, region};
-pub use house::House;

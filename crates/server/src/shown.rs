@@ -1,11 +1,11 @@
-//! What the admin address shows of a house, from its first moment to its last.
+//! What the admin address shows of a daemon, from its first moment to its last.
 
 use bytes::Bytes;
-use forebay_gateway::front::{Answer, Visit};
+use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
 use forebay_node::Node;
 use forebay_proxy::DataPlane;
-use forebay_telemetry::logs::{Logs, Tally};
+use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::{Health, Source, Standing};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// The house, as far as it stands.
+/// The daemon, as far as it stands.
 pub(crate) struct Shown {
     hosts: Hosts,
     served: OnceLock<Served>,
@@ -31,7 +31,7 @@ pub(crate) struct Served {
 }
 
 impl Shown {
-    /// Of a house that has yet to stand.
+    /// Of a daemon that has yet to stand.
     pub(crate) fn new(hosts: Hosts) -> Shown {
         Shown {
             hosts,
@@ -52,10 +52,14 @@ impl Shown {
 }
 
 impl Answer for Shown {
-    async fn answer(&self, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(
+        &self,
+        connection: &FrontConnection,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
         let refusal = self
             .hosts
-            .refusal(request.uri(), request.headers(), visit.local());
+            .refusal(request.uri(), request.headers(), connection.local());
         if let Some(text) = refusal {
             return forebay_telemetry::forbidden(&text);
         }
@@ -77,8 +81,8 @@ impl Source for Looked<'_> {
         self.0.plane.with_node(|node| read(node));
     }
 
-    fn tally(&self) -> &Tally {
-        self.0.logs.tally()
+    fn counters(&self) -> &LogCounters {
+        self.0.logs.counters()
     }
 
     fn own_lines_dropped(&self) -> u64 {
@@ -86,13 +90,13 @@ impl Source for Looked<'_> {
     }
 
     fn health(&self) -> Health {
-        let (house, leaving) = (self.0, self.1.load(Relaxed));
-        let served = house.plane.served();
+        let (daemon, leaving) = (self.0, self.1.load(Relaxed));
+        let served = daemon.plane.served();
         let mut reasons = Vec::new();
         if leaving {
             reasons.push("it was told to end, and finishes requests".to_owned());
         }
-        let stores = house.writer.stores();
+        let stores = daemon.writer.stores();
         if !stores {
             reasons
                 .push("no change can be stored: see its log, and the disk of its data directory".to_owned());
@@ -110,16 +114,16 @@ impl Source for Looked<'_> {
         let failures = served.failures.iter().map(|failure| {
             json!({"listener": failure.listener, "address": failure.address.to_string(), "error": failure.error})
         });
-        let state = house.writer.state();
+        let state = daemon.writer.state();
         let idle = state.without_traffic().map(|balancer| {
             json!({"name": balancer.name, "type": balancer.kind.word(), "why": "this type is stored, and carries no traffic yet"})
         });
         let facts = [
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("uptime_seconds", house.began.elapsed().as_secs().into()),
-            ("picture_version", served.picture.version.into()),
-            ("listeners", served.picture.listeners.len().into()),
-            ("target_groups", served.picture.groups.len().into()),
+            ("uptime_seconds", daemon.began.elapsed().as_secs().into()),
+            ("picture_version", served.snapshot.version.into()),
+            ("listeners", served.snapshot.listeners.len().into()),
+            ("target_groups", served.snapshot.groups.len().into()),
             ("listeners_not_bound", failures.collect::<Vec<_>>().into()),
             ("load_balancers_without_traffic", idle.collect::<Vec<_>>().into()),
         ];

@@ -1,7 +1,7 @@
 //! Users: when they come, and what each asks for.
 
 use core::time::Duration;
-use forebay_units::Stream;
+use forebay_units::Rng;
 
 /// What a request asks of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,23 +47,23 @@ pub struct Crowd {
 
 impl Crowd {
     /// From an answer to the next request, in nanoseconds.
-    pub(crate) fn turn(&self, draws: &mut Stream) -> u64 {
+    pub(crate) fn turn(&self, rng: &mut Rng) -> u64 {
         let (least, most) = self.pause;
         let (least, most) = (least.as_nanos() as f64, most.as_nanos() as f64);
-        (least + (most - least) * uniform(draws)) as u64
+        (least + (most - least) * uniform(rng)) as u64
     }
 
     /// From one user to the next, in nanoseconds.
-    pub(crate) fn gap(&self, draws: &mut Stream) -> u64 {
+    pub(crate) fn gap(&self, rng: &mut Rng) -> u64 {
         let mean = 1e9 / self.rate;
         (match self.arrivals {
             Arrivals::Even => mean,
-            Arrivals::Poisson => -mean * (1.0 - uniform(draws)).ln(),
+            Arrivals::Poisson => -mean * (1.0 - uniform(rng)).ln(),
         }) as u64
     }
 }
 
 /// From 0 to 1, 1 left out.
-pub(crate) fn uniform(draws: &mut Stream) -> f64 {
-    (draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+pub(crate) fn uniform(rng: &mut Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

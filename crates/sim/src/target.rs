@@ -3,7 +3,7 @@
 use crate::crowd::{Kind, uniform};
 use core::time::Duration;
 use forebay_node::Exchange;
-use forebay_units::Stream;
+use forebay_units::Rng;
 use std::collections::VecDeque;
 
 /// How long a request holds a thread.
@@ -18,14 +18,14 @@ pub enum Span {
 }
 
 impl Span {
-    fn draw(self, draws: &mut Stream) -> f64 {
+    fn draw(self, rng: &mut Rng) -> f64 {
         match self {
             Span::Fixed(span) => span.as_nanos() as f64,
             Span::Uniform(low, high) => {
                 let (low, high) = (low.as_nanos() as f64, high.as_nanos() as f64);
-                low + (high - low) * uniform(draws)
+                low + (high - low) * uniform(rng)
             }
-            Span::Exponential(mean) => -(mean.as_nanos() as f64) * (1.0 - uniform(draws)).ln(),
+            Span::Exponential(mean) => -(mean.as_nanos() as f64) * (1.0 - uniform(rng)).ln(),
         }
     }
 }
@@ -120,16 +120,16 @@ impl Actor {
     }
 
     /// Takes a request; returns how long it takes if it begins now.
-    pub(crate) fn take(&mut self, trip: usize, kind: Kind, draws: &mut Stream) -> Option<u64> {
+    pub(crate) fn take(&mut self, trip: usize, kind: Kind, rng: &mut Rng) -> Option<u64> {
         if self.busy >= self.manner.threads {
             self.waiting.push_back(trip);
             return None;
         }
         self.busy += 1;
-        Some(self.work(kind, draws))
+        Some(self.work(kind, rng))
     }
 
-    fn work(&mut self, kind: Kind, draws: &mut Stream) -> u64 {
+    fn work(&mut self, kind: Kind, rng: &mut Rng) -> u64 {
         let manner = &self.manner;
         let span = match kind {
             Kind::Get => manner.get,
@@ -141,14 +141,14 @@ impl Actor {
             1.0
         };
         self.served += 1;
-        (span.draw(draws) * manner.slower * cold) as u64
+        (span.draw(rng) * manner.slower * cold) as u64
     }
 
     /// A request is done: the next one, and how long it takes.
-    pub(crate) fn done(&mut self, kind: impl Fn(usize) -> Kind, draws: &mut Stream) -> Option<(usize, u64)> {
+    pub(crate) fn done(&mut self, kind: impl Fn(usize) -> Kind, rng: &mut Rng) -> Option<(usize, u64)> {
         let next = self.waiting.pop_front();
         match next {
-            Some(trip) => Some((trip, self.work(kind(trip), draws))),
+            Some(trip) => Some((trip, self.work(kind(trip), rng))),
             None => {
                 self.busy -= 1;
                 None

@@ -1,4 +1,4 @@
-//! The simulation itself: one queue of events, and the data plane's own `Node`, `Mind` and `Exchange`.
+//! The simulation itself: one queue of events, and the data plane's own `Node`, `WorkerState` and `Exchange`.
 
 use crate::crowd::Crowd;
 use crate::figures::{Seen, counts};
@@ -9,10 +9,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_model::GroupSettings;
 use forebay_node::{
-    Event, Exchange, Facts, Headers, Mind, Node, Outcome, Output, Picture, ProbeResult, Request, Speaks,
-    Step, TargetId,
+    Event, Exchange, Facts, Headers, Node, Outcome, Output, ProbeResult, Request, Snapshot, Speaks, Step,
+    TargetId, WorkerState,
 };
-use forebay_units::{Mono, Stream, Wall};
+use forebay_units::{Mono, Rng, Wall};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -74,8 +74,8 @@ pub struct Told {
 /// A simulation, and what came of it.
 pub struct World {
     node: Node,
-    minds: Vec<Mind>,
-    picture: Arc<Picture>,
+    workers: Vec<WorkerState>,
+    snapshot: Arc<Snapshot>,
     actors: BTreeMap<u16, Actor>,
     registered: BTreeMap<u16, bool>,
     sick: BTreeSet<u16>,
@@ -86,7 +86,7 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64, Next)>>,
     sequence: u64,
     deadline: Option<Mono>,
-    draws: [Stream; 2],
+    rng: [Rng; 2],
     users: Vec<User>,
     trips: Vec<Option<Trip>>,
     free: Vec<usize>,
@@ -119,10 +119,10 @@ impl World {
         let targets = || (0_u16..).zip(&scene.targets);
         let mut world = World {
             node: Node::new(scene.workers),
-            minds: (0..scene.workers)
-                .map(|worker| Mind::new(worker, scene.seed))
+            workers: (0..scene.workers)
+                .map(|worker| WorkerState::new(worker, scene.seed))
                 .collect(),
-            picture: Arc::default(),
+            snapshot: Arc::default(),
             actors: targets()
                 .map(|(target, manner)| (target, Actor::new(*manner)))
                 .collect(),
@@ -135,10 +135,7 @@ impl World {
             queue: BinaryHeap::new(),
             sequence: 0,
             deadline: None,
-            draws: [
-                Stream::named(scene.seed, "crowd"),
-                Stream::named(scene.seed, "targets"),
-            ],
+            rng: [Rng::named(scene.seed, "crowd"), Rng::named(scene.seed, "targets")],
             users: Vec::new(),
             trips: Vec::new(),
             free: Vec::new(),
@@ -180,9 +177,11 @@ impl World {
         let mut drained = Vec::new();
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Publish(picture) => {
-                    self.minds.iter_mut().for_each(|mind| mind.forget(&picture));
-                    self.picture = picture;
+                Output::Publish(snapshot) => {
+                    self.workers
+                        .iter_mut()
+                        .for_each(|worker| worker.forget(&snapshot));
+                    self.snapshot = snapshot;
                 }
                 Output::Probe(order) => self.at(self.now + PROBE, Next::Probed(order.target)),
                 Output::Weighed { target, change, .. } => {
@@ -250,7 +249,9 @@ impl World {
                     }
                 }
                 Next::Sweep => {
-                    self.minds.iter_mut().for_each(|mind| mind.expire(Mono(now)));
+                    self.workers
+                        .iter_mut()
+                        .for_each(|worker| worker.expire(Mono(now)));
                     if !self.is_going() {
                         break;
                     }
@@ -263,12 +264,12 @@ impl World {
         }
         // Whatever is still held is let go within a minute.
         let end = Mono(self.now + 61_000_000_000);
-        self.minds.iter_mut().for_each(|mind| mind.expire(end));
+        self.workers.iter_mut().for_each(|worker| worker.expire(end));
     }
 
     fn tell(&self, watch: &mut Watch<'_>) {
         let mut loads = vec![0; self.actors.len()];
-        for target in self.picture.groups.iter().flat_map(|group| &group.targets) {
+        for target in self.snapshot.groups.iter().flat_map(|group| &group.targets) {
             if let Some(load) = loads.get_mut(usize::from(target_at(target.address))) {
                 *load = target.stats.in_flight.load(Relaxed);
             }
@@ -311,7 +312,7 @@ impl World {
     }
 
     fn probed(&mut self, id: TargetId) {
-        let views = self.picture.groups.iter().flat_map(|group| &group.targets);
+        let views = self.snapshot.groups.iter().flat_map(|group| &group.targets);
         let sick = views
             .filter(|view| view.id == id)
             .any(|view| self.sick.contains(&target_at(view.address)));
@@ -327,14 +328,14 @@ impl World {
 
     fn user(&mut self, number: usize) {
         let crowd = self.crowds[number];
-        let worker = self.users.len() % self.minds.len();
+        let worker = self.users.len() % self.workers.len();
         self.users.push(User {
             crowd: number,
             asked: 0,
             worker,
         });
         self.at(self.now, Next::Request(self.users.len() - 1));
-        let next = self.now + crowd.gap(&mut self.draws[0]);
+        let next = self.now + crowd.gap(&mut self.rng[0]);
         if next < crowd.until.as_nanos() as u64 {
             self.at(next, Next::User(number));
         }
@@ -346,8 +347,8 @@ impl World {
             return;
         };
         self.users[user].asked += 1;
-        let picture = Arc::clone(&self.picture);
-        let listener = &picture.listeners[0];
+        let snapshot = Arc::clone(&self.snapshot);
+        let listener = &snapshot.listeners[0];
         let nodes = usize::from(self.zones).min(listener.nodes.len());
         let request = Request {
             facts: Facts {
@@ -369,7 +370,7 @@ impl World {
             rule_path: None,
         };
         let now = Mono(self.now);
-        let (exchange, step) = Exchange::begin(now, &request, listener, &picture, &mut self.minds[worker]);
+        let (exchange, step) = Exchange::begin(now, &request, listener, &snapshot, &mut self.workers[worker]);
         let trip = Trip {
             exchange,
             worker,
@@ -393,7 +394,7 @@ impl World {
                 };
                 if let Some(after) = actor.manner.failing {
                     self.at(self.now + after.as_nanos() as u64, Next::Done(place, false));
-                } else if let Some(takes) = actor.take(place, kind, &mut self.draws[1]) {
+                } else if let Some(takes) = actor.take(place, kind, &mut self.rng[1]) {
                     self.at(self.now + takes, Next::Done(place, true));
                 }
             }
@@ -426,7 +427,7 @@ impl World {
         if held && let Some(actor) = self.actors.get_mut(&trip.target) {
             let trips = &self.trips;
             let kind = |other: usize| trips[other].as_ref().map_or(crate::Kind::Get, |trip| trip.kind);
-            if let Some((next, takes)) = actor.done(kind, &mut self.draws[1]) {
+            if let Some((next, takes)) = actor.done(kind, &mut self.rng[1]) {
                 self.at(self.now + takes, Next::Done(next, true));
             }
         }
@@ -437,18 +438,18 @@ impl World {
 
     /// Tells a request's exchange what came of its step, and does the next.
     fn report(&mut self, mut trip: Trip, outcome: Outcome) {
-        let picture = Arc::clone(&self.picture);
-        let mind = &mut self.minds[trip.worker];
+        let snapshot = Arc::clone(&self.snapshot);
+        let worker = &mut self.workers[trip.worker];
         let step = trip
             .exchange
-            .on(Mono(self.now), outcome, &picture.listeners[0], &picture, mind);
+            .on(Mono(self.now), outcome, &snapshot.listeners[0], &snapshot, worker);
         self.follow(trip, step);
     }
 
     fn settle(&mut self, mut trip: Trip, own: Option<u16>) {
-        let mind = &mut self.minds[trip.worker];
+        let worker = &mut self.workers[trip.worker];
         trip.exchange
-            .settle(Mono(self.now), own, &self.picture.listeners[0], mind);
+            .settle(Mono(self.now), own, &self.snapshot.listeners[0], worker);
         self.seen.push(Seen {
             at: Duration::from_nanos(trip.began),
             kind: trip.kind,
@@ -458,7 +459,7 @@ impl World {
         });
         let crowd = self.crowds[self.users[trip.user].crowd];
         if self.users[trip.user].asked < crowd.visit.len() {
-            let turn = crowd.turn(&mut self.draws[0]);
+            let turn = crowd.turn(&mut self.rng[0]);
             self.at(self.now + turn, Next::Request(trip.user));
         }
     }
@@ -478,7 +479,7 @@ impl World {
 
     /// Each target's load as algorithms see it; all zero when everything is over.
     pub fn loads(&self) -> Vec<u32> {
-        let targets = self.picture.groups.iter().flat_map(|group| &group.targets);
+        let targets = self.snapshot.groups.iter().flat_map(|group| &group.targets);
         targets.map(|target| target.stats.load()).collect()
     }
 }

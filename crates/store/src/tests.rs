@@ -1,7 +1,7 @@
 use super::*;
 use forebay_awswire::Service;
 use forebay_control::{NothingObserved, Request, operate};
-use forebay_units::{Stream, Wall};
+use forebay_units::{Rng, Wall};
 use redb::{StorageBackend, TableDefinition};
 use serde_json::{Value, json};
 use std::io;
@@ -25,8 +25,8 @@ fn with_group(state: &State, name: &str) -> State {
         now: Wall::from_seconds(1),
         caller: "AKID",
     };
-    let mut draws = Stream::named(state.generation(), name);
-    operate(state, &request, &NothingObserved, &mut draws)
+    let mut rng = Rng::named(state.generation(), name);
+    operate(state, &request, &NothingObserved, &mut rng)
         .unwrap()
         .next
         .unwrap()
@@ -190,18 +190,18 @@ fn damage_anywhere_is_refused_untouched_or_harmless() {
     let (_directory, path) = place();
     let state = filled(&path, 12);
     let whole = std::fs::read(&path).unwrap();
-    let mut draws = Stream::named(7, "damage");
+    let mut rng = Rng::named(7, "damage");
     let mut refusals = 0;
     for _ in 0..60 {
         let mut bytes = whole.clone();
-        match draws.below(3) {
-            0 => bytes.truncate(draws.below(bytes.len() as u64) as usize + 1),
+        match rng.below(3) {
+            0 => bytes.truncate(rng.below(bytes.len() as u64) as usize + 1),
             1 => {
-                let at = draws.below(bytes.len() as u64) as usize;
-                bytes[at] ^= 1 << draws.below(8);
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << rng.below(8);
             }
             _ => {
-                let at = draws.below(bytes.len() as u64) as usize;
+                let at = rng.below(bytes.len() as u64) as usize;
                 let end = (at + 4096).min(bytes.len());
                 bytes[at..end].fill(0xff);
             }
@@ -358,12 +358,12 @@ fn full_disk_is_an_error_and_the_store_goes_on_when_there_is_room() {
 fn crash_at_any_write_leaves_what_was_acknowledged_whole() {
     let (_directory, path) = place();
     let mut acknowledged = filled(&path, 2);
-    let mut draws = Stream::named(3, "crashes");
+    let mut rng = Rng::named(3, "crashes");
     for round in 0..60 {
         let left = Arc::new(AtomicU64::new(u64::MAX));
         let (mut store, held) = on_disk(&path, &left);
         assert_eq!(held.as_ref(), Some(&acknowledged), "round {round}");
-        left.store(draws.below(40), Ordering::SeqCst);
+        left.store(rng.below(40), Ordering::SeqCst);
         let mut pending = None;
         for n in 0..20 {
             let next = with_group(&acknowledged, &format!("r{round}n{n}"));

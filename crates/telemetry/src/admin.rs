@@ -1,6 +1,6 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
-use crate::logs::Tally;
+use crate::logs::LogCounters;
 use crate::metrics::Own;
 use crate::standing::Standing;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ pub trait Source {
     /// Calls `read` with the node.
     fn read(&self, read: &mut dyn FnMut(&Node));
     /// What was logged and what was lost.
-    fn tally(&self) -> &Tally;
+    fn counters(&self) -> &LogCounters;
     /// Lines of the process's own log that were not written.
     fn own_lines_dropped(&self) -> u64;
     /// Whether everything is served that should be.
@@ -77,7 +77,7 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
                 lines_dropped: source.own_lines_dropped(),
                 standing: source.health().standing,
             };
-            source.read(&mut |node| metrics = crate::render(node, source.tally(), own));
+            source.read(&mut |node| metrics = crate::render(node, source.counters(), own));
             page(request, metrics)
         }
         "/" => text(

@@ -3,7 +3,7 @@
 use crate::handshakes::handshakes;
 use crate::histogram::Histogram;
 use crate::labels::dimension;
-use crate::logs::{Log, Sink, Tally};
+use crate::logs::{Log, LogCounters, Sink};
 use crate::queues::queues;
 use crate::standing::Standing;
 use forebay_node::{BalancerStats, Node, Shards, TargetTotals};
@@ -92,7 +92,7 @@ struct StandingLabels {
 }
 
 /// All counters in OpenMetrics' text.
-pub fn render(node: &Node, tally: &Tally, own: Own) -> String {
+pub fn render(node: &Node, counters: &LogCounters, own: Own) -> String {
     let mut registry = Registry::with_prefix("forebay");
     balancers(node, &mut registry);
     answers_and_retries(node, &mut registry);
@@ -101,7 +101,7 @@ pub fn render(node: &Node, tally: &Tally, own: Own) -> String {
     standings(node, &mut registry);
     handshakes(node, &mut registry);
     queues(node, &mut registry);
-    logs(tally, &mut registry);
+    logs(counters, &mut registry);
     let dropped = Counter::<u64>::default();
     dropped.inc_by(own.lines_dropped);
     registry.register(
@@ -224,7 +224,7 @@ fn answers_and_retries(node: &Node, registry: &mut Registry) {
     }
 }
 
-fn logs(tally: &Tally, registry: &mut Registry) {
+fn logs(counters: &LogCounters, registry: &mut Registry) {
     let written = Family::<LogLabels, Counter>::default();
     let dropped = Family::<LogLabels, Counter>::default();
     registry.register("log_lines", "Log lines written", written.clone());
@@ -234,10 +234,10 @@ fn logs(tally: &Tally, registry: &mut Registry) {
         dropped.clone(),
     );
     let spans: Counter = Counter::default();
-    spans.inc_by(tally.spans_sent());
+    spans.inc_by(counters.spans_sent());
     registry.register("spans", "OpenTelemetry spans that the collector took", spans);
     let lost: Counter = Counter::default();
-    lost.inc_by(tally.spans_dropped());
+    lost.inc_by(counters.spans_dropped());
     registry.register(
         "spans_dropped",
         "OpenTelemetry spans lost because the collector was slow, away or did not want them",
@@ -249,8 +249,8 @@ fn logs(tally: &Tally, registry: &mut Registry) {
                 log: log.word(),
                 sink: sink.word(),
             };
-            written.get_or_create(&labels).inc_by(tally.written(log, sink));
-            dropped.get_or_create(&labels).inc_by(tally.dropped(log, sink));
+            written.get_or_create(&labels).inc_by(counters.written(log, sink));
+            dropped.get_or_create(&labels).inc_by(counters.dropped(log, sink));
         }
     }
 }

@@ -4,9 +4,9 @@
 
 mod bounded;
 pub mod digits;
-mod stream;
+mod rng;
 mod time;
 
 pub use bounded::BoundedStack;
-pub use stream::Stream;
+pub use rng::Rng;
 pub use time::{Mono, Wall};

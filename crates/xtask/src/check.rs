@@ -1,12 +1,12 @@
 //! `cargo xtask check`: what a reviewer would say first.
 
 use crate::run::{self, cargo, output};
-use crate::{circles, deny, docs, floors, tidy};
+use crate::{circles, deny, docs, layers, tidy};
 use anyhow::bail;
 
 fn run_all() -> anyhow::Result<()> {
     run::run(&mut cargo(&["fmt", "--all", "--check"])?)?;
-    floors::check()?;
+    layers::check()?;
     circles::check()?;
     tidy::check()?;
     trap()?;
@@ -31,7 +31,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each ban of floors/clippy.toml must bite: the trap crate breaks all of them.
+/// Each ban of layers/clippy.toml must bite: the trap crate breaks all of them.
 fn trap() -> anyhow::Result<()> {
     let root = crate::root::root()?;
     let bans = std::fs::read_to_string(root.join("floors/clippy.toml"))?;

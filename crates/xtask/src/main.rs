@@ -7,8 +7,8 @@ mod circles;
 mod codegen;
 mod deny;
 mod docs;
-mod floors;
 mod interop;
+mod layers;
 mod release;
 mod root;
 mod run;
@@ -38,7 +38,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Format, lints, floors and arrows, tidy rules, generated files, licences
+    /// Format, lints, layers and arrows, tidy rules, generated files, licences
     Check,
     /// Unit, property and scenario tests, then real clients against the real program
     Test,

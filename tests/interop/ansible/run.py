@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from house import BINARY, House, Sample, free_port, wait
+from daemon import BINARY, Daemon, Sample, free_port, wait
 from tls import make
 
 HERE = pathlib.Path(__file__).parent
@@ -43,9 +43,9 @@ def environment_of_ansible():
 
 
 class Playbooks:
-    """Runs playbooks against a house."""
+    """Runs playbooks against a daemon."""
 
-    def __init__(self, place, house, directory, variables):
+    def __init__(self, place, daemon, directory, variables):
         self.place, self.variables = place, directory / "variables.json"
         self.variables.write_text(json.dumps(variables))
         (directory / "ansible.cfg").touch()
@@ -63,7 +63,7 @@ class Playbooks:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         # The rest is what README.md says: the lines that `forebay env` prints.
-        env = [BINARY, "env", "--data-dir", house.directory, "--api", house.api.removeprefix("http://"), "--region", REGION]
+        env = [BINARY, "env", "--data-dir", daemon.directory, "--api", daemon.api.removeprefix("http://"), "--region", REGION]
         self.lines = subprocess.run(env, check=True, capture_output=True, text=True).stdout
 
     def run(self, name):
@@ -129,8 +129,8 @@ def obeyed(nodes, ports, samples):
     return count
 
 
-def assert_nothing_left(house):
-    elb, ec2, acm = (house.client(service, region=REGION) for service in ("elbv2", "ec2", "acm"))
+def assert_nothing_left(daemon):
+    elb, ec2, acm = (daemon.client(service, region=REGION) for service in ("elbv2", "ec2", "acm"))
     assert not elb.describe_load_balancers()["LoadBalancers"]
     assert not elb.describe_target_groups()["TargetGroups"]
     assert not acm.list_certificates()["CertificateSummaryList"]
@@ -138,7 +138,7 @@ def assert_nothing_left(house):
     assert [vpc["IsDefault"] for vpc in ec2.describe_vpcs()["Vpcs"]] == [True]
 
 
-def suite(house, samples, directory, place):
+def suite(daemon, samples, directory, place):
     ports = (free_port(), free_port())
     authority = make([])
     certificate, key = make(["interop.example.com"], authority=authority)
@@ -150,11 +150,11 @@ def suite(house, samples, directory, place):
         for sample, name, algorithm, sticky in zip(
             samples, ("first", "second", "third"), ("round_robin", "least_outstanding_requests", "round_robin"), (False, True, False))
     ]
-    playbooks = Playbooks(place, house, directory, {
+    playbooks = Playbooks(place, daemon, directory, {
         **{name: str(directory / f"{name}.pem") for name in files},
         "http_port": ports[0], "https_port": ports[1], "subnets": SUBNETS, "target_groups": groups,
     })
-    elb = house.client("elbv2", region=REGION)
+    elb = daemon.client("elbv2", region=REGION)
 
     changed, tasks = playbooks.run("made.yml")
     assert list(changed) == tasks, f"the first run left alone {set(tasks) - set(changed)}"
@@ -174,7 +174,7 @@ def suite(house, samples, directory, place):
     changed, _ = playbooks.run("gone.yml")
     # The rules go with the balancer.
     assert set(changed) == set(tasks) - {"Rules"}, f"taken away: {list(changed)}"
-    assert_nothing_left(house)
+    assert_nothing_left(daemon)
     changed, _ = playbooks.run("gone.yml")
     assert not changed, f"taking away twice changed {json.dumps(changed, indent=1)}"
 
@@ -184,10 +184,10 @@ def main():
     print(f"ansible: installed in {took:.0f} s" if took else "ansible: is installed", flush=True)
     with contextlib.ExitStack() as stack:
         samples = [stack.enter_context(Sample(name, f"127.0.20.{n}:0")) for n, name in enumerate(("one", "two", "three"), 1)]
-        house = stack.enter_context(House(pool="127.176.0.0/14"))
+        daemon = stack.enter_context(Daemon(pool="127.176.0.0/14"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-ansible-")))
-        suite(house, samples, directory, place)
-        house.stop()
+        suite(daemon, samples, directory, place)
+        daemon.stop()
     print("ansible: good")
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import json
 
 from boto3_cases.shop import NOWHERE, refused
-from house import get, wait
+from daemon import get, wait
 
 PODS = "10.244.0.0/16"
 SHARED = "elbv2.k8s.aws/targetGroupBinding=shared"
@@ -112,7 +112,7 @@ def test_secondary_addresses(shop):
 
 def test_resources_by_tags(shop):
     """Resources are found by type and tags, over pages, with all of their tags."""
-    tagging = shop.house.client("resourcegroupstaggingapi")
+    tagging = shop.daemon.client("resourcegroupstaggingapi")
     cluster = {"Key": "elbv2.k8s.aws/cluster", "Value": shop.name()}
     stack = {"Key": "ingress.k8s.aws/stack", "Value": "default/web"}
     balancer = shop.balancer(Tags=[cluster, stack])["LoadBalancerArn"]
@@ -156,18 +156,18 @@ def test_resources_by_tags(shop):
 
 
 def test_no_shield_and_no_firewall(shop):
-    assert shop.house.client("shield").get_subscription_state()["SubscriptionState"] == "INACTIVE"
+    assert shop.daemon.client("shield").get_subscription_state()["SubscriptionState"] == "INACTIVE"
     balancer = shop.balancer()["LoadBalancerArn"]
     gone = f"{NOWHERE}:loadbalancer/app/gone/0123456789abcdef"
     for service, key in (("wafv2", "WebACL"), ("waf-regional", "WebACLSummary")):
-        ask = shop.house.client(service).get_web_acl_for_resource
+        ask = shop.daemon.client(service).get_web_acl_for_resource
         assert key not in ask(ResourceArn=balancer), service
         failed("WAFNonexistentItemException", ask, ResourceArn=gone)
     for service, operation, arguments in [
         ("shield", "create_protection", {"Name": "one", "ResourceArn": balancer}),
         ("wafv2", "associate_web_acl", {"WebACLArn": "arn:aws:wafv2:local-1:000000000000:regional/webacl/one/0", "ResourceArn": balancer}),
     ]:
-        failed("UnknownOperationException", getattr(shop.house.client(service), operation), **arguments)
+        failed("UnknownOperationException", getattr(shop.daemon.client(service), operation), **arguments)
     shop.elb.delete_load_balancer(LoadBalancerArn=balancer)
 
 
@@ -175,8 +175,8 @@ def test_what_does_nothing_says_so(shop):
     """A load balancer that carries no traffic, an instance that never boots, a list that nobody made."""
     name = shop.name()
     network = shop.elb.create_load_balancer(Name=name, Type="network", Subnets=shop.subnet_ids)["LoadBalancers"][0]["LoadBalancerArn"]
-    wait(lambda: f"load balancer '{name}' is stored and described, but carries no traffic" in shop.house.stderr(), "the log says so")
-    health = json.loads(get(*shop.house.admin.removeprefix("http://").split(":"), "/health")[2])
+    wait(lambda: f"load balancer '{name}' is stored and described, but carries no traffic" in shop.daemon.stderr(), "the log says so")
+    health = json.loads(get(*shop.daemon.admin.removeprefix("http://").split(":"), "/health")[2])
     assert [idle["name"] for idle in health["load_balancers_without_traffic"]] == [name] and health["status"] == "ok", health
     shop.elb.delete_load_balancer(LoadBalancerArn=network)
     instance, _ = node(shop)

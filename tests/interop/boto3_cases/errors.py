@@ -3,7 +3,7 @@
 from botocore.exceptions import ClientError
 
 from boto3_cases.shop import NOWHERE, Shop, fixed, path_is, refused
-from house import House, free_port, wait
+from daemon import Daemon, free_port, wait
 
 
 def test_errors_of_load_balancers(shop):
@@ -253,7 +253,7 @@ def test_error_envelopes(shop):
         ("iam", "get_server_certificate", {"ServerCertificateName": "gone"}, "NoSuchEntity"),
     ]:
         try:
-            getattr(shop.house.client(service), operation)(**arguments)
+            getattr(shop.daemon.client(service), operation)(**arguments)
         except ClientError as error:
             found, about = error.response["Error"], error.response["ResponseMetadata"]
             assert found["Code"] == code and found["Message"], (service, operation, found)
@@ -265,8 +265,8 @@ def test_error_envelopes(shop):
 def test_quotas(_):
     quotas = ("application-load-balancers=2,listeners-per-application-load-balancer=2,targets-per-target-group=3,target-groups=4,"
               "target-groups-per-application-load-balancer=3")
-    with House(quota=quotas, pool="127.92.0.0/16") as house:
-        shop = Shop(house)
+    with Daemon(quota=quotas, pool="127.92.0.0/16") as daemon:
+        shop = Shop(daemon)
         told = {limit["Name"]: limit["Max"] for limit in shop.elb.describe_account_limits()["Limits"]}
         assert told["application-load-balancers"] == "2" and told["rules-per-application-load-balancer"] == "100", told
         assert told["condition-values-per-alb-rule"] == "5", told

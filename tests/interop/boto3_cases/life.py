@@ -3,7 +3,7 @@
 from botocore.exceptions import WaiterError
 
 from boto3_cases.shop import fixed, refused
-from house import Sample, free_port
+from daemon import Sample, free_port
 
 QUICK = {"Delay": 1, "MaxAttempts": 60}
 

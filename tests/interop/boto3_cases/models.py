@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from boto3_cases.shop import Shop
-from house import REGION, House, read_keys
+from daemon import REGION, Daemon, read_keys
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -126,21 +126,21 @@ def code_of(client, operation, arguments):
 SAME_AS_MISSING = ("too short", "too few")
 
 
-def lenient_client(house, service):
-    key, secret = read_keys(house.directory / "credentials", "default")
+def lenient_client(daemon, service):
+    key, secret = read_keys(daemon.directory / "credentials", "default")
     config = Config(retries={"max_attempts": 0}, read_timeout=30, parameter_validation=False)
-    return boto3.client(service, endpoint_url=house.api, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret, config=config)
+    return boto3.client(service, endpoint_url=daemon.api, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret, config=config)
 
 
 def test_model_driven(_):
     sent, problems = collections.Counter(), []
-    with House(pool="127.93.0.0/16") as house:
-        shop = Shop(house)
+    with Daemon(pool="127.93.0.0/16") as daemon:
+        shop = Shop(daemon)
         balancer, group = shop.balancer()["LoadBalancerArn"], shop.group()
         listener = shop.listener(balancer, group)
         known = {"LoadBalancerArn": balancer, "TargetGroupArn": group, "ListenerArn": listener, "RuleArn": shop.rule(listener, 1)}
         for service, served in documented_operations().items():
-            client = lenient_client(house, service)
+            client = lenient_client(daemon, service)
             model = client.meta.service_model
             assert served <= set(model.operation_names), served - set(model.operation_names)
             for operation in sorted(served):
@@ -158,16 +158,16 @@ def test_model_driven(_):
                     sent[wrong] += 1
                     if not 400 <= status < 500 or (not REFUSED_INPUT.fullmatch(code) and wrong not in SAME_AS_MISSING):
                         problems.append(f"{service} {operation} {path} {wrong}: {status} {code} {message[:150]}")
-        assert "panicked" not in house.stderr(), house.stderr()[-2000:]
+        assert "panicked" not in daemon.stderr(), daemon.stderr()[-2000:]
     print(f"    {sum(sent.values())} calls with one thing wrong: {dict(sent)}")
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems)
 
 
 def test_unsupported_operations(_):
     count = 0
-    with House(pool="127.93.0.0/16") as house:
+    with Daemon(pool="127.93.0.0/16") as daemon:
         for service, served in documented_operations().items():
-            client = lenient_client(house, service)
+            client = lenient_client(daemon, service)
             wanted = "UnknownOperationException" if client.meta.service_model.resolved_protocol == "json" else "InvalidAction"
             for operation in client.meta.service_model.operation_names:
                 if operation in served:

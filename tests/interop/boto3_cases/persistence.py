@@ -7,7 +7,7 @@ import itertools
 from botocore.exceptions import ClientError
 
 from boto3_cases.shop import Shop, fixed, path_is
-from house import Balancer, House, Sample, get
+from daemon import Balancer, Daemon, Sample, get
 
 
 def test_concurrent_writers(shop):
@@ -15,7 +15,7 @@ def test_concurrent_writers(shop):
     listener = shop.listener(balancer, group)
 
     def writer(number):
-        elb, won = shop.house.client("elbv2"), []
+        elb, won = shop.daemon.client("elbv2"), []
         for priority in range(1, 13):
             try:
                 elb.create_rule(ListenerArn=listener, Priority=priority, Conditions=[path_is(f"/{number}/{priority}")], Actions=[fixed(body=str(number))])
@@ -44,16 +44,16 @@ def test_concurrent_writers(shop):
     shop.elb.delete_load_balancer(LoadBalancerArn=balancer)
 
 
-def everything(house):
+def everything(daemon):
     """All that can be described, without what is observed."""
-    elb, ec2 = house.client("elbv2"), house.client("ec2")
+    elb, ec2 = daemon.client("elbv2"), daemon.client("ec2")
     told = {"limits": elb.describe_account_limits()["Limits"]}
     for kind in ("vpcs", "subnets", "security_groups", "security_group_rules", "route_tables", "internet_gateways", "instances",
                  "network_interfaces", "tags"):
         answer = getattr(ec2, f"describe_{kind}")()
         answer.pop("ResponseMetadata")
         told[kind] = answer
-    told["certificates"] = house.client("acm").list_certificates()["CertificateSummaryList"]
+    told["certificates"] = daemon.client("acm").list_certificates()["CertificateSummaryList"]
     told["groups"] = elb.describe_target_groups()["TargetGroups"]
     told["balancers"] = elb.describe_load_balancers()["LoadBalancers"]
     arns = []
@@ -83,10 +83,10 @@ def everything(house):
 
 def test_restart_keeps_everything(_):
     with contextlib.ExitStack() as stack:
-        house = stack.enter_context(House(pool="127.94.0.0/16"))
+        daemon = stack.enter_context(Daemon(pool="127.94.0.0/16"))
         samples = [stack.enter_context(Sample(f"kept-{n}")) for n in range(2)]
-        balancer = Balancer(house, "kept", delay=7)
-        shop = Shop(house)
+        balancer = Balancer(daemon, "kept", delay=7)
+        shop = Shop(daemon)
         shop.rule(balancer.listener, 3, "/fixed", Tags=[{"Key": "Name", "Value": "rule"}], Actions=[fixed(body="still here")])
         shop.elb.modify_load_balancer_attributes(LoadBalancerArn=balancer.arn, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "77"}])
         shop.elb.modify_listener_attributes(ListenerArn=balancer.listener, Attributes=[
@@ -101,11 +101,11 @@ def test_restart_keeps_everything(_):
         shop.ec2.assign_private_ip_addresses(NetworkInterfaceId=interface, SecondaryPrivateIpAddressCount=1, Ipv4Prefixes=["10.244.0.0/16"])
         balancer.register(*samples)
         balancer.wait_healthy(*samples)
-        before = everything(house)
-        for end in (house.kill, house.stop):
+        before = everything(daemon)
+        for end in (daemon.kill, daemon.stop):
             end()
-            house.start()
-            after = everything(house)
+            daemon.start()
+            after = everything(daemon)
             for key in before.keys() | after.keys():
                 assert before.get(key) == after.get(key), f"{key}: {before.get(key)} became {after.get(key)}"
             # Traffic flows by the old configuration before anyone has called.

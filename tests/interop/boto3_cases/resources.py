@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from boto3_cases.shop import fixed, refused
-from house import REGION, free_port, get, wait
+from daemon import REGION, free_port, get, wait
 
 
 def test_tags(shop):
@@ -102,7 +102,7 @@ def certificate(name):
 
 
 def test_certificates(shop):
-    acm, iam = shop.house.client("acm"), shop.house.client("iam")
+    acm, iam = shop.daemon.client("acm"), shop.daemon.client("iam")
     pairs = [certificate(f"{name}.example.com") for name in ("one", "two", "three")]
     arns = [acm.import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"] for pem, key in pairs[:2]]
     uploaded = iam.upload_server_certificate(
@@ -137,10 +137,10 @@ def test_certificates(shop):
 
 
 def test_regions_are_apart(shop):
-    there = shop.house.client("elbv2", region="eu-west-1")
+    there = shop.daemon.client("elbv2", region="eu-west-1")
     name = shop.name()
     here = shop.balancer(Name=name)["LoadBalancerArn"]
-    subnets = [subnet["SubnetId"] for subnet in shop.house.client("ec2", region="eu-west-1").describe_subnets()["Subnets"]]
+    subnets = [subnet["SubnetId"] for subnet in shop.daemon.client("ec2", region="eu-west-1").describe_subnets()["Subnets"]]
     other = there.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
     assert ":eu-west-1:" in other and f":{REGION}:" in here, (here, other)
     assert [found["LoadBalancerArn"] for found in there.describe_load_balancers()["LoadBalancers"]] == [other]

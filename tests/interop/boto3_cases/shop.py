@@ -1,20 +1,20 @@
-"""What the cases share: a house with clients, and what they make in it."""
+"""What the cases share: a daemon with clients, and what they make in it."""
 
 import itertools
 
 from botocore.exceptions import ClientError
 
-from house import free_port
+from daemon import free_port
 
 NOWHERE = "arn:aws:elasticloadbalancing:local-1:000000000000"
 
 
 class Shop:
-    """The house that the cases share, and what they need of it. Names are never used twice."""
+    """The daemon that the cases share, and what they need of it. Names are never used twice."""
 
-    def __init__(self, house):
-        self.house = house
-        self.elb, self.ec2 = house.client("elbv2"), house.client("ec2")
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.elb, self.ec2 = daemon.client("elbv2"), daemon.client("ec2")
         self.numbers = itertools.count(1)
         self.subnets = self.ec2.describe_subnets()["Subnets"]
         self.subnet_ids = [subnet["SubnetId"] for subnet in self.subnets]

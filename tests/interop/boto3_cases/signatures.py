@@ -11,7 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from house import REGION, read_keys
+from daemon import REGION, read_keys
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 CALLS = {
@@ -34,14 +34,14 @@ def clock(shift):
 def post(shop, service, key=None, shift=0, change=None, more=None):
     """Status and body of a call whose request is signed, then changed."""
     body, headers = CALLS[service]
-    request = AWSRequest("POST", shop.house.api + "/", headers={**headers, **(more or {})}, data=body)
-    key = key or read_keys(shop.house.directory / "credentials", "default")
+    request = AWSRequest("POST", shop.daemon.api + "/", headers={**headers, **(more or {})}, data=body)
+    key = key or read_keys(shop.daemon.directory / "credentials", "default")
     with clock(shift):
         SigV4Auth(Credentials(*key), service, REGION).add_auth(request)
     headers = dict(request.headers.items())
     if change:
         body = change(headers, body)
-    connection = http.client.HTTPConnection(shop.house.api.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(shop.daemon.api.removeprefix("http://"), timeout=20)
     with contextlib.closing(connection):
         connection.request("POST", "/", body=body, headers=headers)
         answer = connection.getresponse()
@@ -49,7 +49,7 @@ def post(shop, service, key=None, shift=0, change=None, more=None):
 
 
 def test_signatures(shop):
-    key, secret = read_keys(shop.house.directory / "credentials", "default")
+    key, secret = read_keys(shop.daemon.directory / "credentials", "default")
 
     def unsigned(headers, body):
         for name in ("Authorization", "X-Amz-Date"):
@@ -98,7 +98,7 @@ def test_signatures(shop):
 
 
 def test_presigned(shop):
-    at = shop.house.api.removeprefix("http://")
+    at = shop.daemon.api.removeprefix("http://")
     balancer = shop.balancer(Name=shop.name())
     calls = [("elbv2", "describe_load_balancers", {"Names": [balancer["LoadBalancerName"]]}, balancer["DNSName"]),
              ("sts", "get_caller_identity", {}, "000000000000"), ("ec2", "describe_vpcs", {}, shop.vpc)]
@@ -106,12 +106,12 @@ def test_presigned(shop):
     def fetch(method, url):
         connection = http.client.HTTPConnection(at, timeout=20)
         with contextlib.closing(connection):
-            connection.request(method, url.removeprefix(shop.house.api))
+            connection.request(method, url.removeprefix(shop.daemon.api))
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 
     for (service, operation, arguments, wanted), method in itertools.product(calls, ("GET", "POST")):
-        client = shop.house.client(service)
+        client = shop.daemon.client(service)
 
         def url(shift=0):
             with clock(shift):

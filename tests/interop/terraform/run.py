@@ -309,8 +309,8 @@ def nodes(elb):
     return [address["IpAddress"] for zone in zones for address in zone["LoadBalancerAddresses"]]
 
 
-def assert_nothing_left(house, vpc, region=REGION, suite="interop"):
-    elb, ec2 = (house.client(service, region=region) for service in ("elbv2", "ec2"))
+def assert_nothing_left(daemon, vpc, region=REGION, suite="interop"):
+    elb, ec2 = (daemon.client(service, region=region) for service in ("elbv2", "ec2"))
     for groups in elb.get_paginator("describe_target_groups").paginate():
         assert not groups["TargetGroups"], groups
     for balancers in elb.get_paginator("describe_load_balancers").paginate():
@@ -329,7 +329,7 @@ def assert_nothing_left(house, vpc, region=REGION, suite="interop"):
         assert not described[kind], (kind, described[kind])
 
 
-def environment_of_terraform(house, directory, plugins):
+def environment_of_terraform(daemon, directory, plugins):
     (directory / "terraformrc").write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{plugins}"\n  }}\n}}\ndisable_checkpoint = true\n'
     )
@@ -337,15 +337,15 @@ def environment_of_terraform(house, directory, plugins):
     return {
         **kept,
         "TF_CLI_CONFIG_FILE": str(directory / "terraformrc"),
-        "AWS_ENDPOINT_URL": house.api,
-        "AWS_SHARED_CREDENTIALS_FILE": str(house.directory / "credentials"),
+        "AWS_ENDPOINT_URL": daemon.api,
+        "AWS_SHARED_CREDENTIALS_FILE": str(daemon.directory / "credentials"),
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "CHECKPOINT_DISABLE": "1",
     }
 
 
-def network(house, environment, directory):
+def network(daemon, environment, directory):
     """Network load balancers; what was made, as the state tells it."""
     from tls import make
 
@@ -363,17 +363,17 @@ def network(house, environment, directory):
     resources = list(terraform.resources())
     vpc = next(attributes["id"] for _, kind, attributes in resources if kind == "aws_vpc")
     terraform.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
-    assert_nothing_left(house, vpc, "eu-central-1", "network")
+    assert_nothing_left(daemon, vpc, "eu-central-1", "network")
     print(f"network: {len(resources)} resources made, changed and destroyed; nothing is left", flush=True)
 
 
-def suite(house, samples, directory, port, environment):
-    from house import wait
+def suite(daemon, samples, directory, port, environment):
+    from daemon import wait
 
     targets = {group: [{"ip": sample.ip, "port": sample.port} for sample in members] for group, members in samples.items()}
     names = {group: {sample.name for sample in members} for group, members in samples.items()}
     variables = {"port": port, "targets": targets}
-    elb = house.client("elbv2", region=REGION)
+    elb = daemon.client("elbv2", region=REGION)
 
     def healthy():
         groups = elb.describe_target_groups()["TargetGroups"]
@@ -419,7 +419,7 @@ def suite(house, samples, directory, port, environment):
     vpc = next(attributes["id"] for _, kind, attributes in resources if kind == "aws_vpc")
     assert not any(refuses(node, port) for node in addresses)
     imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
-    assert_nothing_left(house, vpc)
+    assert_nothing_left(daemon, vpc)
     wait(lambda: all(refuses(node, port) for node in addresses), "the listener's port refuses")
     print(f"{len(resources)} resources made, changed, imported and destroyed; nothing is left")
 
@@ -430,7 +430,7 @@ def main():
     plugins = mirror()
     if plugins is None:
         not_checked(f"no directory holds {PROVIDER}")
-    from house import House, Sample, free_port
+    from daemon import Daemon, Sample, free_port
 
     with contextlib.ExitStack() as stack:
         samples = {
@@ -438,12 +438,12 @@ def main():
             "second": [stack.enter_context(Sample(f"second-{n}", f"127.0.11.{n}:0")) for n in (1, 2)],
             "third": [stack.enter_context(Sample("third-1", "127.0.12.1:0"))],
         }
-        house = stack.enter_context(House(pool="127.124.0.0/14"))
+        daemon = stack.enter_context(Daemon(pool="127.124.0.0/14"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
-        environment = environment_of_terraform(house, directory, plugins)
+        environment = environment_of_terraform(daemon, directory, plugins)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            beside = pool.submit(network, house, environment, directory)
-            suite(house, samples, directory, free_port(), environment)
+            beside = pool.submit(network, daemon, environment, directory)
+            suite(daemon, samples, directory, free_port(), environment)
             beside.result()
     print("terraform: good")
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::gradient::GradientSettings;
+use crate::messages::Slot;
 use crate::queue::Entry;
-use crate::words::Slot;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -41,10 +41,10 @@ fn arrival(now: Mono, class: u64, wait_ms: u64) -> Arrival<'static> {
 }
 
 /// A gate with `targets` targets, and a stream to draw from.
-fn gate(limit: Limit, length: usize, targets: Key) -> (Gate<Key, u32>, Stream) {
+fn gate(limit: Limit, length: usize, targets: Key) -> (Gate<Key, u32>, Rng) {
     let mut gate = Gate::new(rules(limit, length));
     gate.arrange(Mono::ZERO, members(0..targets));
-    (gate, Stream::named(1, "gate"))
+    (gate, Rng::named(1, "gate"))
 }
 
 fn key_of(verdict: &Verdict<Key>) -> Option<Key> {
@@ -63,8 +63,8 @@ fn refused(verdict: &Verdict<Key>) -> Option<Refusal> {
 
 #[test]
 fn free_targets_take_turns_and_a_queue_of_none_refuses() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 0, 3);
-    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 0, 3);
+    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut rng, || 0);
     let got: Vec<_> = (0..3).map(|_| key_of(&ask(&mut gate)).unwrap()).collect();
     assert_eq!(got, [0, 1, 2]);
     assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::NoSlot);
@@ -84,10 +84,10 @@ fn balanced_takes_the_least_full() {
         balanced: true,
         ..rules(Limit::Fixed(2), 8)
     });
-    let mut draws = Stream::named(1, "gate");
+    let mut rng = Rng::named(1, "gate");
     gate.arrange(Mono::ZERO, members(0..3));
     let mut ask =
-        |gate: &mut Gate<Key, u32>| key_of(&gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut draws, || 0));
+        |gate: &mut Gate<Key, u32>| key_of(&gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut rng, || 0));
     let got: Vec<_> = (0..4).map(|_| ask(&mut gate).unwrap()).collect();
     assert_eq!(got, [0, 1, 2, 0]);
     gate.release(MS(2), 0, None);
@@ -99,26 +99,26 @@ fn balanced_takes_the_least_full() {
 
 #[test]
 fn avoided_and_preferred_count_while_there_is_a_choice() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 2);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 8, 2);
     let avoids = Arrival {
         avoid: &[0],
         ..arrival(MS(1), 0, 100)
     };
-    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut draws, || 0)), Some(1));
-    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut draws, || 0)), Some(0));
+    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut rng, || 0)), Some(1));
+    assert_eq!(key_of(&gate.arrive(MS(1), &avoids, &mut rng, || 0)), Some(0));
     (0..2).for_each(|key| gate.release(MS(1), key, None));
     let prefers = Arrival {
         prefers: Some(1),
         ..arrival(MS(1), 0, 100)
     };
-    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut draws, || 0)), Some(1));
-    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut draws, || 0)), Some(0));
+    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut rng, || 0)), Some(1));
+    assert_eq!(key_of(&gate.arrive(MS(1), &prefers, &mut rng, || 0)), Some(0));
 }
 
 #[test]
 fn zones_are_apart() {
     let mut gate = Gate::<Key, u32>::new(rules(Limit::Fixed(1), 8));
-    let mut draws = Stream::named(1, "gate");
+    let mut rng = Rng::named(1, "gate");
     let member = |key, zone| Member {
         key,
         zone: Some(zone),
@@ -129,13 +129,13 @@ fn zones_are_apart() {
         zone,
         ..arrival(MS(1), 0, 100)
     };
-    assert_eq!(key_of(&gate.arrive(MS(1), &from(1), &mut draws, || 0)), Some(10));
+    assert_eq!(key_of(&gate.arrive(MS(1), &from(1), &mut rng, || 0)), Some(10));
     assert!(matches!(
-        gate.arrive(MS(1), &from(1), &mut draws, || 1),
+        gate.arrive(MS(1), &from(1), &mut rng, || 1),
         Verdict::Waits(_)
     ));
     assert_eq!(gate.poll(MS(1)), None);
-    assert_eq!(key_of(&gate.arrive(MS(1), &from(2), &mut draws, || 2)), Some(20));
+    assert_eq!(key_of(&gate.arrive(MS(1), &from(2), &mut rng, || 2)), Some(20));
     gate.release(MS(2), 20, None);
     assert_eq!(gate.poll(MS(2)), None);
     gate.release(MS(2), 10, None);
@@ -145,7 +145,7 @@ fn zones_are_apart() {
 #[test]
 fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
     let mut gate = Gate::<Key, u32>::new(rules(Limit::Fixed(1), 8));
-    let mut draws = Stream::named(1, "gate");
+    let mut rng = Rng::named(1, "gate");
     let both = |zones: [Option<u64>; 2]| {
         let member = |(key, zone)| Member {
             key,
@@ -160,7 +160,7 @@ fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
             zone,
             ..arrival(MS(1), 0, 100)
         };
-        gate.arrive(MS(1), &arrival, &mut draws, || waiter)
+        gate.arrive(MS(1), &arrival, &mut rng, || waiter)
     };
     for (zone, waiter) in [(1, 0), (1, 1), (2, 2), (1, 3), (2, 4), (1, 5)] {
         ask(&mut gate, zone, waiter);
@@ -182,16 +182,16 @@ fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
 
 #[test]
 fn deadline_comes_first_and_arrival_among_equals() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 1);
-    gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 8, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut rng, || 0);
     for (waiter, wait) in [(1, 500), (2, 300), (3, 500), (4, 300)] {
-        gate.arrive(MS(0), &arrival(MS(0), 0, wait), &mut draws, || waiter);
+        gate.arrive(MS(0), &arrival(MS(0), 0, wait), &mut rng, || waiter);
     }
     let back = Arrival {
         front: true,
         ..arrival(MS(0), 9, 900)
     };
-    gate.arrive(MS(0), &back, &mut draws, || 5);
+    gate.arrive(MS(0), &back, &mut rng, || 5);
     let order: Vec<u32> = (0..5)
         .map(|_| {
             gate.release(MS(1), 0, None);
@@ -204,14 +204,14 @@ fn deadline_comes_first_and_arrival_among_equals() {
 #[test]
 fn full_queue_refuses_and_says_when_to_come_again() {
     // One slot, a second each: with 20 waiting, the next would wait 21 s.
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 20, 1);
-    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 20, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut rng, || 0);
     gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
     for waiter in 0..21 {
-        let verdict = gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut draws, || waiter);
+        let verdict = gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut rng, || waiter);
         assert!(refused(&verdict).is_none());
     }
-    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut draws, || 99)).unwrap();
+    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 60_000), &mut rng, || 99)).unwrap();
     assert_eq!(
         (refusal.why, refusal.retry_after),
         (Why::Full, Duration::from_secs(21))
@@ -222,7 +222,7 @@ fn full_queue_refuses_and_says_when_to_come_again() {
         ..arrival(MS(1000), 0, 1)
     };
     assert!(matches!(
-        gate.arrive(MS(1000), &back, &mut draws, || 98),
+        gate.arrive(MS(1000), &back, &mut rng, || 98),
         Verdict::Waits(_)
     ));
     assert_eq!(gate.waiting(), 21);
@@ -230,34 +230,34 @@ fn full_queue_refuses_and_says_when_to_come_again() {
 
 #[test]
 fn hopeless_is_refused_at_the_door_unless_its_deadline_puts_it_first() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 1000, 1);
-    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 1000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut rng, || 0);
     // Nothing was drained yet: no prediction, so all may wait.
     for waiter in 0..10 {
-        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 5000), &mut draws, || waiter);
+        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 5000), &mut rng, || waiter);
         assert!(matches!(verdict, Verdict::Waits(_)));
     }
     gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
     assert!(gate.poll(MS(1000)).unwrap().outcome.is_ok());
-    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 5000), &mut draws, || 50)).unwrap();
+    let refusal = refused(&gate.arrive(MS(1000), &arrival(MS(1000), 0, 5000), &mut rng, || 50)).unwrap();
     assert_eq!(refusal.why, Why::TooLong);
     assert!((9..=10).contains(&refusal.retry_after.as_secs()), "{refusal:?}");
     assert!(matches!(
-        gate.arrive(MS(1000), &arrival(MS(1000), 0, 2000), &mut draws, || 51),
+        gate.arrive(MS(1000), &arrival(MS(1000), 0, 2000), &mut rng, || 51),
         Verdict::Waits(_)
     ));
     // Alone in its class it would get every other slot.
     assert!(matches!(
-        gate.arrive(MS(1000), &arrival(MS(1000), 7, 5000), &mut draws, || 52),
+        gate.arrive(MS(1000), &arrival(MS(1000), 7, 5000), &mut rng, || 52),
         Verdict::Waits(_)
     ));
 }
 
 #[test]
 fn class_that_holds_less_than_its_share_displaces_the_last_of_the_largest() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(0), 10, 1);
+    let (mut gate, mut rng) = gate(Limit::Fixed(0), 10, 1);
     let mut ask = |gate: &mut Gate<Key, u32>, class, waiter| {
-        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut draws, || waiter)
+        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut rng, || waiter)
     };
     for waiter in 0..10 {
         ask(&mut gate, 1, waiter);
@@ -277,8 +277,8 @@ fn class_that_holds_less_than_its_share_displaces_the_last_of_the_largest() {
 
 #[test]
 fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
-    let (mut gate, mut draws) = gate(Limit::Permits, 8, 2);
-    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 7);
+    let (mut gate, mut rng) = gate(Limit::Permits, 8, 2);
+    let mut ask = |gate: &mut Gate<Key, u32>| gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut rng, || 7);
     gate.grant(MS(0), 1, &[WorkId(1), WorkId(2), WorkId(3)]);
     let Verdict::Admitted(slot) = ask(&mut gate) else {
         panic!("has permits")
@@ -307,12 +307,12 @@ fn permits_are_used_once_given_back_and_void_when_the_channel_is_lost() {
 
 #[test]
 fn shorter_queue_refuses_the_newest() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(0), 8, 1);
+    let (mut gate, mut rng) = gate(Limit::Fixed(0), 8, 1);
     for waiter in 0..6 {
         gate.arrive(
             MS(0),
             &arrival(MS(0), u64::from(waiter) % 2, 100),
-            &mut draws,
+            &mut rng,
             || waiter,
         );
     }
@@ -346,14 +346,14 @@ fn demand_for_a_target_is_that_of_its_zone() {
             zone,
             ..arrival(MS(0), 0, 100)
         };
-        gate.arrive(MS(0), &comer, &mut Stream::named(1, "gate"), || 0);
+        gate.arrive(MS(0), &comer, &mut Rng::named(1, "gate"), || 0);
     }
     assert_eq!([1, 2, 3, 4].map(|key| gate.waiting_for(key)), [2, 1, 3, 0]);
 }
 
 #[test]
 fn push_back_takes_a_slot_for_a_while() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 8, 1);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 8, 1);
     gate.pause(MS(0), 0, MS(50));
     assert_eq!(
         gate.slots(0),
@@ -364,7 +364,7 @@ fn push_back_takes_a_slot_for_a_while() {
         }
     );
     assert!(matches!(
-        gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut draws, || 3),
+        gate.arrive(MS(0), &arrival(MS(0), 0, 100), &mut rng, || 3),
         Verdict::Waits(_)
     ));
     assert_eq!((gate.poll(MS(49)), gate.next_deadline()), (None, MS(50)));
@@ -375,9 +375,9 @@ fn push_back_takes_a_slot_for_a_while() {
 #[test]
 fn nobody_is_there_at_first() {
     let mut gate = Gate::<Key, u32>::new(rules(Limit::Open, 8));
-    let mut draws = Stream::named(1, "gate");
+    let mut rng = Rng::named(1, "gate");
     for waiter in 0..5 {
-        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 9000), &mut draws, || waiter);
+        let verdict = gate.arrive(MS(0), &arrival(MS(0), 0, 9000), &mut rng, || waiter);
         assert!(matches!(verdict, Verdict::Waits(_)));
     }
     assert_eq!(gate.poll(MS(1)), None);
@@ -392,7 +392,7 @@ fn nobody_is_there_at_first() {
 #[test]
 fn waits_are_those_of_the_fluid() {
     // Two targets with one slot each, a second of service, ten requests a second for 10 s, 60 s of patience.
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 200, 2);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 200, 2);
     let mut busy: BTreeMap<(Mono, Key), ()> = BTreeMap::new();
     let mut waits = Vec::new();
     let mut comes = 0;
@@ -405,7 +405,7 @@ fn waits_are_those_of_the_fluid() {
             let ((_, key), ()) = busy.pop_first().unwrap();
             gate.release(now, key, Some(Duration::from_secs(1)));
         } else {
-            match gate.arrive(now, &arrival(now, 0, 60_000), &mut draws, || comes as u32) {
+            match gate.arrive(now, &arrival(now, 0, 60_000), &mut rng, || comes as u32) {
                 Verdict::Admitted(slot) => {
                     waits.push((comes as u32, Duration::ZERO));
                     busy.insert((now + Duration::from_secs(1), slot.key), ());
@@ -439,15 +439,15 @@ fn waits_are_those_of_the_fluid() {
 
 /// Serves one by one while all classes wait; what each has got after each service.
 fn shares(weights: &[u32]) -> Vec<Vec<u32>> {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 100_000, 1);
-    gate.arrive(MS(0), &arrival(MS(0), 99, 1000), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 100_000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 99, 1000), &mut rng, || 0);
     for (class, &weight) in (0..).zip(weights) {
         for _ in 0..300 {
             let comer = Arrival {
                 weight,
                 ..arrival(MS(0), class, 1000)
             };
-            gate.arrive(MS(0), &comer, &mut draws, || class as u32);
+            gate.arrive(MS(0), &comer, &mut rng, || class as u32);
         }
     }
     let mut got = vec![0; weights.len()];
@@ -484,7 +484,7 @@ proptest! {
 #[test]
 fn flood_of_one_class_leaves_another_its_share() {
     // One slot, 10 ms each: 100 a second. A offers fifty times its half, B half of its half.
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 1000, 1);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 1000, 1);
     let mut busy_until = None;
     let mut waits = Vec::new();
     let mut lost = 0;
@@ -496,7 +496,7 @@ fn flood_of_one_class_leaves_another_its_share() {
         }
         let b = us % 40_000 == 0;
         for class in [Some(1), b.then_some(2)].into_iter().flatten() {
-            match gate.arrive(now, &arrival(now, class, 10_000), &mut draws, || class as u32) {
+            match gate.arrive(now, &arrival(now, class, 10_000), &mut rng, || class as u32) {
                 Verdict::Admitted(_) => busy_until = Some(now + Duration::from_millis(10)),
                 Verdict::Waits(_) => {}
                 Verdict::Refused(_) => lost += u32::from(class == 2),
@@ -525,10 +525,10 @@ fn flood_of_one_class_leaves_another_its_share() {
 
 #[test]
 fn classes_beyond_the_most_share_and_all_are_served() {
-    let (mut gate, mut draws) = gate(Limit::Fixed(1), 100_000, 1);
-    gate.arrive(MS(0), &arrival(MS(0), 0, 1000), &mut draws, || 0);
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 100_000, 1);
+    gate.arrive(MS(0), &arrival(MS(0), 0, 1000), &mut rng, || 0);
     for class in 0..3000 {
-        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut draws, || class as u32);
+        gate.arrive(MS(0), &arrival(MS(0), class, 1000), &mut rng, || class as u32);
     }
     gate.check_invariants();
     for _ in 0..3000 {
@@ -625,7 +625,7 @@ mod model {
     struct Play {
         gate: Gate<Key, u32>,
         limit: Limit,
-        draws: Stream,
+        rng: Rng,
         now: Mono,
         waiting: Vec<Waiter>,
         busy: Vec<Key>,
@@ -699,7 +699,7 @@ mod model {
         fn arrive(&mut self, arrival: &Arrival<'_>) {
             self.ids += 1;
             let (id, full) = (self.ids, self.waiting.len() >= self.gate.rules().length);
-            match self.gate.arrive(self.now, arrival, &mut self.draws, || id) {
+            match self.gate.arrive(self.now, arrival, &mut self.rng, || id) {
                 Verdict::Admitted(slot) => {
                     self.end(id);
                     self.got(&slot, arrival.zone);
@@ -784,7 +784,7 @@ mod model {
                     .pause(self.now, key, self.now + Duration::from_millis(ms)),
                 Step::Grant(key, count) if self.limit == Limit::Permits => {
                     let ids: Vec<WorkId> = (0..count)
-                        .map(|_| WorkId(u128::from(self.draws.next_u64())))
+                        .map(|_| WorkId(u128::from(self.rng.next_u64())))
                         .collect();
                     self.permits.entry(key).or_default().extend(&ids);
                     self.gate.grant(self.now, key, &ids);
@@ -828,7 +828,7 @@ mod model {
             let mut play = Play {
                 gate: Gate::new(Rules { balanced, ..rules(limit, length) }),
                 limit,
-                draws: Stream::named(3, "model"),
+                rng: Rng::named(3, "model"),
                 now: Mono::ZERO,
                 waiting: Vec::new(),
                 busy: Vec::new(),

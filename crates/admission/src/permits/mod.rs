@@ -1,16 +1,16 @@
 //! Permits: an agent beside a target grants them, nodes spend them, and never more than the limit are out or in flight.
 
-mod line;
+mod issuer;
+mod messages;
 mod need;
+mod node_session;
 mod timing;
-mod turnstile;
-mod words;
 mod work_id;
 
 #[cfg(test)]
 mod tests;
 
+pub use issuer::{PermitIssuer, Work};
+pub use messages::{Figures, Output, Refused, Session};
 pub use timing::GRACE;
-pub use turnstile::{Turnstile, Work};
-pub use words::{Figures, Output, Refused, Session};
 pub use work_id::WorkId;

@@ -1,7 +1,7 @@
 //! What an agent's nodes are in need of, and who is next.
 
-use super::line::Line;
-use super::words::Session;
+use super::messages::Session;
+use super::node_session::NodeSession;
 use core::cmp::Reverse;
 use core::time::Duration;
 use forebay_units::Mono;
@@ -35,21 +35,21 @@ pub(super) struct Need {
 
 impl Need {
     /// O(sessions).
-    pub(super) fn of(sessions: &BTreeMap<Session, Line>, now: Mono) -> Need {
+    pub(super) fn of(sessions: &BTreeMap<Session, NodeSession>, now: Mono) -> Need {
         let mut need = Need {
             least: u32::MAX,
             ..Need::default()
         };
-        for line in sessions.values() {
-            need.owed += line.owes();
-            if line.mute {
+        for node in sessions.values() {
+            need.owed += node.owes();
+            if node.mute {
                 continue;
             }
-            need.waiting += line.wants;
-            need.waits |= line.wants > 0;
-            need.lined_until = need.lined_until.max(line.lined_until);
+            need.waiting += node.wants;
+            need.waits |= node.wants > 0;
+            need.lined_until = need.lined_until.max(node.lined_until);
             need.speaking += 1;
-            need.least = need.least.min(line.held());
+            need.least = need.least.min(node.held());
         }
         if need.lined_until <= now {
             need.lined_until = Mono::ZERO;
@@ -60,8 +60,8 @@ impl Need {
     /// Whether this is where somebody waited last, or nearly last; holds for all nodes, if nobody waited just now. What nobody
     /// waits for at the moment is best kept there: where requests come as quickly as permits, some wait all the time, though
     /// each of them is served as soon as its node has told of it.
-    pub(super) fn is_lately(self, line: &Line) -> bool {
-        line.lined_until + NEARLY >= self.lined_until
+    pub(super) fn is_lately(self, node: &NodeSession) -> bool {
+        node.lined_until + NEARLY >= self.lined_until
     }
 
     /// A node that holds fewer permits may run out of them before it is given more, when so many slots are `idle`: granted,
@@ -77,45 +77,48 @@ impl Need {
     }
 }
 
-/// Who gets the next permit: the longest line of those that speak, ties by turns, else the longest at all; if nobody waits, of
+/// Who gets the next permit: the longest queue of those that speak, ties by turns, else the longest at all; if nobody waits, of
 /// those where somebody waited last who has least, and of those the one that used one last (so that a busy node among idle ones
 /// keeps its own). O(sessions).
-pub(super) fn next_taker(sessions: &mut BTreeMap<Session, Line>, need: Need) -> Option<&mut Line> {
-    let left = |line: &Line| line.wants.saturating_sub(u64::from(line.planned));
+pub(super) fn next_taker(
+    sessions: &mut BTreeMap<Session, NodeSession>,
+    need: Need,
+) -> Option<&mut NodeSession> {
+    let left = |node: &NodeSession| node.wants.saturating_sub(u64::from(node.planned));
     let longest = sessions
         .iter()
-        .filter(|(_, line)| line.waits() && left(line) > 0)
-        .max_by_key(|(_, line)| (!line.is_doubtful(), left(line), Reverse(line.turn)))
+        .filter(|(_, node)| node.waits() && left(node) > 0)
+        .max_by_key(|(_, node)| (!node.is_doubtful(), left(node), Reverse(node.turn)))
         .map(|(&session, _)| session);
     let chosen = longest.or_else(|| {
         sessions
             .iter()
-            .filter(|(_, line)| !line.mute && need.is_lately(line))
-            .min_by_key(|(_, line)| (line.held(), Reverse(line.used), line.turn))
+            .filter(|(_, node)| !node.mute && need.is_lately(node))
+            .min_by_key(|(_, node)| (node.held(), Reverse(node.used), node.turn))
             .map(|(&session, _)| session)
     });
     sessions.get_mut(&chosen?)
 }
 
 /// What can be moved to where somebody waited last: whatever others have not needed for a while. O(sessions x log permits).
-pub(super) fn spare(sessions: &BTreeMap<Session, Line>, need: Need, now: Mono) -> Vec<(Session, u32)> {
-    let asks = |line: &Line| !line.mute && line.soft == 0 && !need.is_lately(line);
-    let others = sessions.iter().filter(|(_, line)| asks(line));
+pub(super) fn spare(sessions: &BTreeMap<Session, NodeSession>, need: Need, now: Mono) -> Vec<(Session, u32)> {
+    let asks = |node: &NodeSession| !node.mute && node.soft == 0 && !need.is_lately(node);
+    let others = sessions.iter().filter(|(_, node)| asks(node));
     others
-        .map(|(&session, line)| (session, line.unneeded(now, SPARE)))
+        .map(|(&session, node)| (session, node.unneeded(now, SPARE)))
         .filter(|&(_, count)| count > 0)
         .collect()
 }
 
 /// Of those where somebody waited last, or of all: who has most, and half of what it has more than who has least, if they differ
 /// by two or more. O(sessions).
-pub(super) fn uneven(sessions: &BTreeMap<Session, Line>, need: Need) -> Option<(Session, u32)> {
+pub(super) fn uneven(sessions: &BTreeMap<Session, NodeSession>, need: Need) -> Option<(Session, u32)> {
     let alike = || {
-        let speaking = sessions.iter().filter(|(_, line)| !line.mute);
-        speaking.filter(|(_, line)| need.is_lately(line))
+        let speaking = sessions.iter().filter(|(_, node)| !node.mute);
+        speaking.filter(|(_, node)| need.is_lately(node))
     };
-    let (&session, rich) = alike().max_by_key(|(_, line)| line.held())?;
-    let poorest = alike().map(|(_, line)| line.held()).min()?;
+    let (&session, rich) = alike().max_by_key(|(_, node)| node.held())?;
+    let poorest = alike().map(|(_, node)| node.held()).min()?;
     let count = (rich.held() - poorest) / 2;
     (count > 0 && rich.soft == 0 && rich.owes() == 0).then_some((session, count))
 }

@@ -3,14 +3,14 @@
 use super::timing::{LATER, SOON};
 use super::*;
 use core::time::Duration;
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::collections::BTreeMap;
 
-/// A turnstile with its nodes' view of what they hold, and requests in flight.
+/// A permit issuer with its nodes' view of what they hold, and requests in flight.
 struct World {
-    turnstile: Turnstile,
+    permit_issuer: PermitIssuer,
     now: Mono,
-    stream: Stream,
+    stream: Rng,
     held: BTreeMap<Session, Vec<WorkId>>,
     recalls: Vec<(Session, u32)>,
     works: Vec<Work>,
@@ -21,9 +21,9 @@ struct World {
 impl World {
     fn new(limit: u32, seed: u64) -> World {
         World {
-            turnstile: Turnstile::new(limit, 1),
+            permit_issuer: PermitIssuer::new(limit, 1),
             now: Mono::from_millis(1),
-            stream: Stream::named(seed, "permits"),
+            stream: Rng::named(seed, "permits"),
             held: BTreeMap::new(),
             recalls: Vec::new(),
             works: Vec::new(),
@@ -32,7 +32,7 @@ impl World {
     }
 
     fn join(&mut self) -> Session {
-        let session = self.turnstile.join(self.now);
+        let session = self.permit_issuer.join(self.now);
         self.held.insert(session, Vec::new());
         self.settle();
         session
@@ -41,7 +41,7 @@ impl World {
     fn settle(&mut self) {
         let stream = &mut self.stream;
         while let Some(output) = self
-            .turnstile
+            .permit_issuer
             .poll_output(&mut || u128::from(stream.next_u64()) << 64 | u128::from(stream.next_u64()))
         {
             self.said += 1;
@@ -51,31 +51,31 @@ impl World {
                 Output::Limit { .. } => {}
             }
         }
-        self.turnstile.check_invariants();
-        let figures = self.turnstile.figures();
+        self.permit_issuer.check_invariants();
+        let figures = self.permit_issuer.figures();
         assert_eq!(figures.in_flight as usize, self.works.len());
     }
 
     fn demand(&mut self, session: Session, waiting: u64) {
-        let seen = self.turnstile_granted(session);
-        self.turnstile.demand(self.now, session, waiting, seen);
+        let seen = self.permit_issuer_granted(session);
+        self.permit_issuer.demand(self.now, session, waiting, seen);
         self.settle();
     }
 
-    fn turnstile_granted(&self, session: Session) -> u64 {
-        self.turnstile.granted_to(session)
+    fn permit_issuer_granted(&self, session: Session) -> u64 {
+        self.permit_issuer.granted_to(session)
     }
 
     fn begin(&mut self, session: Session) {
         let id = self.held.get_mut(&session).unwrap().remove(0);
-        let work = self.turnstile.begin(self.now, id).unwrap();
+        let work = self.permit_issuer.begin(self.now, id).unwrap();
         self.works.push(work);
         self.settle();
     }
 
     fn end(&mut self) {
         let work = self.works.remove(0);
-        self.turnstile.end(self.now, work);
+        self.permit_issuer.end(self.now, work);
         self.settle();
     }
 
@@ -86,7 +86,7 @@ impl World {
                 continue;
             };
             let ids: Vec<_> = held.drain(..held.len().min(count as usize)).collect();
-            self.turnstile.returned(self.now, session, &ids);
+            self.permit_issuer.returned(self.now, session, &ids);
         }
         self.settle();
     }
@@ -94,8 +94,8 @@ impl World {
     /// Time passes, and what is due then is done.
     fn passes(&mut self, time: Duration) {
         self.now = self.now + time;
-        if self.turnstile.next_deadline() <= self.now {
-            self.turnstile.handle_deadline(self.now);
+        if self.permit_issuer.next_deadline() <= self.now {
+            self.permit_issuer.handle_deadline(self.now);
             self.settle();
             self.answer_recalls();
         }
@@ -103,7 +103,7 @@ impl World {
 
     fn after(&mut self, ms: u64) {
         self.now = self.now + Duration::from_millis(ms);
-        self.turnstile.handle_deadline(self.now);
+        self.permit_issuer.handle_deadline(self.now);
         self.settle();
     }
 
@@ -143,10 +143,10 @@ fn idle_permits_are_spread_evenly() {
     assert_eq!(held.iter().sum::<usize>(), 8);
     assert!(held.iter().all(|&held| (2..=3).contains(&held)), "{held:?}");
     // Spreading never revokes.
-    assert_eq!(world.turnstile.next_deadline(), Mono::NEVER);
+    assert_eq!(world.permit_issuer.next_deadline(), Mono::NEVER);
 }
 
-/// What was given back for a line went to the node that gave it, whenever the line was just served: in the permits simulation, slots
+/// What was given back for a queue went to the node that gave it, whenever the queue was just served: in the permits simulation, slots
 /// stayed unused for 78 ms with somebody waiting all the time.
 #[test]
 fn idle_permits_gather_where_somebody_waited_just_now() {
@@ -243,18 +243,18 @@ fn who_waits_gets_what_nobody_was_short_of() {
     (0..10).for_each(|_| world.begin(a));
     (0..10).for_each(|_| world.end());
     assert_eq!(world.holds(a), 40, "it has enough");
-    assert_eq!(world.turnstile.grants_at(), world.now + LATER);
+    assert_eq!(world.permit_issuer.grants_at(), world.now + LATER);
     world.demand(b, 3);
     assert_eq!(world.holds(a) + world.holds(b), 100);
     assert!(world.holds(b) >= 53, "three for its line");
     // Somebody waited just now: what is on its way may be too little.
     world.begin(a);
     world.end();
-    assert_eq!(world.turnstile.grants_at(), world.now + SOON);
+    assert_eq!(world.permit_issuer.grants_at(), world.now + SOON);
     world.passes(Duration::from_millis(51));
     world.begin(a);
     world.end();
-    assert_eq!(world.turnstile.grants_at(), world.now + LATER);
+    assert_eq!(world.permit_issuer.grants_at(), world.now + LATER);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn last_permit_is_followed_at_once() {
     world.begin(a);
     world.end();
     assert_eq!(world.holds(a), 2);
-    assert_eq!(world.turnstile.grants_at(), world.now + SOON);
+    assert_eq!(world.permit_issuer.grants_at(), world.now + SOON);
     world.begin(a);
     assert_eq!(world.holds(a), 1);
     world.begin(a);
@@ -272,7 +272,7 @@ fn last_permit_is_followed_at_once() {
 }
 
 #[test]
-fn freed_slot_goes_to_the_longest_line_and_ties_rotate() {
+fn freed_slot_goes_to_the_longest_node_and_ties_rotate() {
     let mut world = World::new(1, 3);
     let a = world.join();
     let (b, c) = (world.join(), world.join());
@@ -309,15 +309,15 @@ fn recall_moves_a_permit_in_one_exchange_and_a_deadline_moves_it_from_the_silent
 
     world.demand(a, 1);
     assert_eq!(world.asked(), [(b, 1)]);
-    assert_eq!(world.turnstile.next_deadline(), world.now + GRACE);
+    assert_eq!(world.permit_issuer.next_deadline(), world.now + GRACE);
     world.after(19);
     assert_eq!(world.holds(a), 0);
     world.after(1);
     assert_eq!(world.holds(a), 1);
     // The silent node's id is worthless now, and is known as late.
     let stale = world.held[&b][0];
-    assert_eq!(world.turnstile.begin(world.now, stale), Err(Refused::Revoked));
-    assert_eq!(world.turnstile.begin(world.now, stale), Err(Refused::Unknown));
+    assert_eq!(world.permit_issuer.begin(world.now, stale), Err(Refused::Revoked));
+    assert_eq!(world.permit_issuer.begin(world.now, stale), Err(Refused::Unknown));
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn silent_node_gets_nothing_more_until_it_speaks() {
     world.end();
     assert_eq!(world.holds(live), 1);
     world.begin(live);
-    world.turnstile.returned(world.now, silent, &[]);
+    world.permit_issuer.returned(world.now, silent, &[]);
     world.settle();
     world.held.get_mut(&silent).unwrap().clear();
     world.end();
@@ -352,7 +352,7 @@ fn stuck_permit_of_the_only_node_comes_back_to_it() {
     world.answer_recalls();
     world.after(20);
     assert_eq!(world.holds(a), 1);
-    assert_eq!(world.turnstile.begin(world.now, stuck), Err(Refused::Revoked));
+    assert_eq!(world.permit_issuer.begin(world.now, stuck), Err(Refused::Revoked));
     world.begin(a);
 }
 
@@ -362,13 +362,13 @@ fn ids_are_used_once_and_are_their_sessions_own() {
     let a = world.join();
     let b = world.join();
     let id = world.held[&a][0];
-    world.turnstile.returned(world.now, b, &[id, WorkId(7)]);
+    world.permit_issuer.returned(world.now, b, &[id, WorkId(7)]);
     world.settle();
     world.begin(a);
-    assert_eq!(world.turnstile.begin(world.now, id), Err(Refused::Unknown));
-    world.turnstile.returned(world.now, a, &[id]);
+    assert_eq!(world.permit_issuer.begin(world.now, id), Err(Refused::Unknown));
+    world.permit_issuer.returned(world.now, a, &[id]);
     world.settle();
-    assert_eq!(world.turnstile.figures().returned, 0);
+    assert_eq!(world.permit_issuer.figures().returned, 0);
 }
 
 #[test]
@@ -379,11 +379,11 @@ fn parting_voids_permits_and_keeps_requests_in_flight() {
     let b = world.join();
     world.demand(b, 5);
     let void = world.held[&a][0];
-    world.turnstile.part(world.now, a);
+    world.permit_issuer.part(world.now, a);
     world.settle();
     assert_eq!(world.holds(b), 1, "at once");
-    assert_eq!(world.turnstile.begin(world.now, void), Err(Refused::Unknown));
-    assert_eq!(world.turnstile.figures().in_flight, 1);
+    assert_eq!(world.permit_issuer.begin(world.now, void), Err(Refused::Unknown));
+    assert_eq!(world.permit_issuer.figures().in_flight, 1);
     world.end();
     assert_eq!(world.holds(b), 2);
 }
@@ -394,22 +394,22 @@ fn lowered_limit_starts_nothing_more_and_zero_drains() {
     let a = world.join();
     world.begin(a);
     world.begin(a);
-    world.turnstile.set_limit(world.now, 2);
+    world.permit_issuer.set_limit(world.now, 2);
     world.settle();
     let id = world.held.get_mut(&a).unwrap().remove(0);
-    assert_eq!(world.turnstile.begin(world.now, id), Err(Refused::AboveLimit));
-    world.turnstile.set_limit(world.now, 0);
+    assert_eq!(world.permit_issuer.begin(world.now, id), Err(Refused::AboveLimit));
+    world.permit_issuer.set_limit(world.now, 0);
     world.settle();
     world.after(20);
-    assert_eq!(world.turnstile.figures().outstanding, 0);
+    assert_eq!(world.permit_issuer.figures().outstanding, 0);
     world.held.get_mut(&a).unwrap().clear();
     world.end();
     world.end();
-    assert!(world.turnstile.is_idle());
+    assert!(world.permit_issuer.is_idle());
     assert_eq!(world.holds(a), 0);
     world.recalls.clear();
-    world.turnstile.returned(world.now, a, &[]);
-    world.turnstile.set_limit(world.now, 3);
+    world.permit_issuer.returned(world.now, a, &[]);
+    world.permit_issuer.set_limit(world.now, 3);
     world.settle();
     assert_eq!(world.holds(a), 3);
 }
@@ -418,49 +418,49 @@ fn lowered_limit_starts_nothing_more_and_zero_drains() {
 fn draining_lets_in_what_is_on_its_way() {
     let mut world = World::new(2, 11);
     let a = world.join();
-    world.turnstile.drain(world.now);
+    world.permit_issuer.drain(world.now);
     world.settle();
     assert_eq!(world.asked(), [(a, 2)]);
     world.begin(a);
     world.recalls = vec![(a, 1)];
     world.answer_recalls();
     world.end();
-    assert!(world.turnstile.is_idle());
+    assert!(world.permit_issuer.is_idle());
     assert_eq!(world.holds(a), 0);
 }
 
 /// Random nodes: some answer, some fall silent, some die; messages take their time. Whatever they do, the limit holds
 /// and no slot stays free while a node that speaks waits.
 fn random_run(seed: u64, steps: u32) {
-    let mut draws = Stream::named(seed, "events");
-    let most = if draws.below(4) == 0 { 120 } else { 9 };
-    let limit = 1 + draws.below(most) as u32;
+    let mut rng = Rng::named(seed, "events");
+    let most = if rng.below(4) == 0 { 120 } else { 9 };
+    let limit = 1 + rng.below(most) as u32;
     let mut world = World::new(limit, seed);
     let mut silent: Vec<Session> = Vec::new();
     let mut most = limit;
     for _ in 0..steps {
         let sessions: Vec<Session> = world.held.keys().copied().collect();
-        let any = (!sessions.is_empty()).then(|| sessions[draws.below(sessions.len() as u64) as usize]);
-        match (draws.below(12), any) {
+        let any = (!sessions.is_empty()).then(|| sessions[rng.below(sessions.len() as u64) as usize]);
+        match (rng.below(12), any) {
             (0, _) if sessions.len() < 6 => {
                 world.join();
             }
-            (1, Some(session)) if draws.below(4) == 0 => {
-                world.turnstile.part(world.now, session);
+            (1, Some(session)) if rng.below(4) == 0 => {
+                world.permit_issuer.part(world.now, session);
                 world.held.remove(&session);
                 silent.retain(|one| *one != session);
             }
             (2, Some(session)) => {
                 if let Some(at) = silent.iter().position(|one| *one == session) {
                     silent.remove(at);
-                    world.turnstile.returned(world.now, session, &[]);
-                } else if draws.below(3) == 0 {
+                    world.permit_issuer.returned(world.now, session, &[]);
+                } else if rng.below(3) == 0 {
                     silent.push(session);
                 }
             }
-            (3, _) if draws.below(8) == 0 => {
-                let limit = draws.below(10) as u32;
-                world.turnstile.set_limit(world.now, limit);
+            (3, _) if rng.below(8) == 0 => {
+                let limit = rng.below(10) as u32;
+                world.permit_issuer.set_limit(world.now, limit);
                 world.settle();
                 for _ in 0..40 {
                     world.after(20);
@@ -468,13 +468,13 @@ fn random_run(seed: u64, steps: u32) {
                 most = limit.max(world.works.len() as u32);
             }
             (4..=6, Some(session)) if !silent.contains(&session) => {
-                let waiting = draws.below(4);
-                let seen = world.turnstile_granted(session);
-                world.turnstile.demand(world.now, session, waiting, seen);
+                let waiting = rng.below(4);
+                let seen = world.permit_issuer_granted(session);
+                world.permit_issuer.demand(world.now, session, waiting, seen);
             }
             (7 | 8, Some(session)) if world.holds(session) > 0 => {
                 let id = world.held.get_mut(&session).unwrap().remove(0);
-                if let Ok(work) = world.turnstile.begin(world.now, id) {
+                if let Ok(work) = world.permit_issuer.begin(world.now, id) {
                     world.works.push(work);
                 }
             }
@@ -482,14 +482,14 @@ fn random_run(seed: u64, steps: u32) {
             _ => {
                 world.recalls.retain(|(session, _)| !silent.contains(session));
                 world.answer_recalls();
-                world.now = world.now + Duration::from_micros(draws.below(8000));
-                if world.turnstile.next_deadline() <= world.now {
-                    world.turnstile.handle_deadline(world.now);
+                world.now = world.now + Duration::from_micros(rng.below(8000));
+                if world.permit_issuer.next_deadline() <= world.now {
+                    world.permit_issuer.handle_deadline(world.now);
                 }
             }
         }
         world.settle();
-        let figures = world.turnstile.figures();
+        let figures = world.permit_issuer.figures();
         assert!(
             figures.in_flight + figures.outstanding <= most,
             "seed {seed}: {figures:?}, at most {most}"
@@ -503,7 +503,7 @@ fn random_run(seed: u64, steps: u32) {
 
 /// Everyone live waits, nothing is in flight any more: all slots must move to those that speak.
 fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
-    world.turnstile.set_limit(world.now, 3);
+    world.permit_issuer.set_limit(world.now, 3);
     let speaker = world.join();
     while !world.works.is_empty() {
         world.end();
@@ -520,10 +520,15 @@ fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
             break;
         }
         world.demand(speaker, 3 - world.works.len() as u64);
-        let deadline = world.turnstile.next_deadline();
-        assert_ne!(deadline, Mono::NEVER, "seed {seed}: stuck {:?}", world.turnstile);
+        let deadline = world.permit_issuer.next_deadline();
+        assert_ne!(
+            deadline,
+            Mono::NEVER,
+            "seed {seed}: stuck {:?}",
+            world.permit_issuer
+        );
         world.now = deadline;
-        world.turnstile.handle_deadline(world.now);
+        world.permit_issuer.handle_deadline(world.now);
         world.settle();
         // The others want nothing any more; the silent ones said so never.
         for session in world.held.keys().copied().collect::<Vec<_>>() {
@@ -533,7 +538,7 @@ fn nothing_is_stranded(world: &mut World, silent: &[Session], seed: u64) {
         }
     }
     assert_eq!(world.works.len(), 3, "seed {seed}");
-    let graces_grew = world.turnstile.figures().refused_revoked > 0;
+    let graces_grew = world.permit_issuer.figures().refused_revoked > 0;
     let took = world.now.since(begun);
     // Each silent node that was last heard waiting may get a freed permit once before it is known to be silent, and one
     // recall may have been lost while its node was silent.

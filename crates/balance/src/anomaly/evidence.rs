@@ -99,7 +99,7 @@ pub(crate) fn unlike(all: &[Trials], looks: usize) -> (Vec<usize>, Trials) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_units::Stream;
+    use forebay_units::Rng;
 
     fn trials(failed: u64, all: u64) -> Trials {
         Trials { all, failed }
@@ -140,13 +140,13 @@ mod tests {
     /// Alike targets at low, middle and high rates and shares: no alarm in 2,000 looks each (at most one in 10,000 is allowed).
     #[test]
     fn false_alarms_are_rare() {
-        let mut draws = Stream::named(1, "alarms");
+        let mut rng = Rng::named(1, "alarms");
         for targets in [3, 20, 300] {
             for (requests, percent) in [(3, 30), (5, 1), (30, 5), (100, 1), (100, 50)] {
                 let mut alarms = 0;
                 for _ in 0..2_000 / targets.max(10) * 10 {
                     let mut target = || {
-                        let failed = (0..requests).filter(|_| draws.below(100) < percent).count();
+                        let failed = (0..requests).filter(|_| rng.below(100) < percent).count();
                         trials(failed as u64, requests)
                     };
                     let all: Vec<Trials> = (0..targets).map(|_| target()).collect();

@@ -2,8 +2,8 @@
 
 use super::evidence::{Trials, effect, ln_chance, unlike};
 use super::latencies::Latencies;
-use super::watch::{
-    Change, Counts, Evidence, FEWEST_HEALTHY, MITIGATED, REMEMBERED, STEPS, Signal, Standing, Watch, Why,
+use super::record::{
+    Change, Counts, Evidence, FEWEST_HEALTHY, MITIGATED, PeerRecord, REMEMBERED, STEPS, Signal, Standing, Why,
 };
 use crate::weight::Weight;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// What is remembered of it.
-    pub watch: &'a mut Watch,
+    pub record: &'a mut PeerRecord,
     /// What it did since the last look.
     pub counts: Counts,
     /// How long its answers took since the last look; none if nobody measures.
@@ -58,7 +58,7 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
     if subjects.len() < FEWEST_HEALTHY {
         let forgotten = subjects.iter_mut().enumerate();
         return forgotten
-            .filter_map(|(index, subject)| Some((index, subject.watch.forget()?)))
+            .filter_map(|(index, subject)| Some((index, subject.record.forget()?)))
             .collect();
     }
     for subject in subjects.iter_mut() {
@@ -69,10 +69,10 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
     let mut changes = Vec::new();
     // Those that may leave first: they make room for others.
     for (index, subject) in subjects.iter_mut().enumerate() {
-        if subject.watch.standing != Standing::Normal
+        if subject.record.standing != Standing::Normal
             && let Some(change) = subject.judge(&base, policy)
         {
-            if subject.watch.weight == Weight::FULL && change.from < Weight::FULL {
+            if subject.record.weight == Weight::FULL && change.from < Weight::FULL {
                 *room.entry(subject.side).or_default() += 1;
             }
             changes.push((index, change));
@@ -85,17 +85,17 @@ pub fn look(subjects: &mut [Subject<'_>], policy: Policy) -> Vec<(usize, Change)
             continue;
         }
         let subject = &mut subjects[index];
-        let watch = &mut *subject.watch;
-        let known = watch.standing != Standing::Normal;
+        let record = &mut *subject.record;
+        let known = record.standing != Standing::Normal;
         let room = room.entry(subject.side).or_default();
-        let cut = policy.mitigate && !watch.is_mitigated() && *room > 0;
-        if known && !(cut && watch.is_anomalous()) {
+        let cut = policy.mitigate && !record.is_mitigated() && *room > 0;
+        if known && !(cut && record.is_anomalous()) {
             continue;
         }
         *room -= usize::from(cut);
-        let from = watch.weight;
+        let from = record.weight;
         let to = if cut { Weight::of(MITIGATED) } else { from };
-        let change = watch.change_to(Standing::Anomalous, Why::Unlike(evidence), to);
+        let change = record.change_to(Standing::Anomalous, Why::Unlike(evidence), to);
         changes.push((index, change));
     }
     changes
@@ -107,7 +107,7 @@ fn room(subjects: &[Subject<'_>]) -> BTreeMap<u64, usize> {
     for subject in subjects {
         let side = sides.entry(subject.side).or_default();
         side.0 += 1;
-        side.1 += usize::from(subject.watch.is_mitigated());
+        side.1 += usize::from(subject.record.is_mitigated());
     }
     let half = |(all, cut): (usize, usize)| (all / 2).saturating_sub(cut);
     sides
@@ -122,7 +122,7 @@ fn examine(subjects: &[Subject<'_>], policy: Policy) -> (Base, Vec<(usize, Evide
     let mut found: Vec<(usize, Evidence)> = Vec::new();
     let mut errors = 0.0;
     for span in SPANS {
-        let counts: Vec<Counts> = subjects.iter().map(|subject| subject.watch.sum(span)).collect();
+        let counts: Vec<Counts> = subjects.iter().map(|subject| subject.record.sum(span)).collect();
         let trials: Vec<Trials> = counts.iter().map(|counts| counts.trials()).collect();
         let (unlike, base) = unlike(&trials, looks);
         if base.all > 0 {
@@ -166,7 +166,7 @@ fn examine_latencies(
     found: &mut Vec<(usize, Evidence)>,
 ) {
     let measured = |subject: &Subject<'_>| {
-        let latencies = subject.watch.latencies.as_ref()?;
+        let latencies = subject.record.latencies.as_ref()?;
         latencies.median().filter(|_| latencies.count() >= MEASURED)
     };
     let mut medians: Vec<f64> = subjects.iter().filter_map(measured).collect();
@@ -177,7 +177,7 @@ fn examine_latencies(
     // The lower one of two: half may be slow.
     let peers = medians[(medians.len() - 1) / 2];
     let slow = (peers * SLOW_RATIO).max(peers + SLOW_LEAST);
-    let trials = |subject: &Subject<'_>| match &subject.watch.latencies {
+    let trials = |subject: &Subject<'_>| match &subject.record.latencies {
         Some(latencies) if measured(subject).is_some() => Trials {
             all: latencies.count(),
             failed: latencies.slower(slow),
@@ -205,37 +205,37 @@ fn examine_latencies(
 
 impl Subject<'_> {
     fn remember(&mut self) {
-        let watch = &mut *self.watch;
-        watch.windows[watch.next] = self.counts;
-        watch.next = (watch.next + 1) % REMEMBERED;
+        let record = &mut *self.record;
+        record.windows[record.next] = self.counts;
+        record.next = (record.next + 1) % REMEMBERED;
         match &self.latencies {
-            Some(window) => watch.latencies.get_or_insert_default().fade_in(window),
-            None => watch.latencies = None,
+            Some(window) => record.latencies.get_or_insert_default().fade_in(window),
+            None => record.latencies = None,
         }
     }
 
     /// Judges a target that is anomalous or on its way back.
     fn judge(&mut self, base: &Base, policy: Policy) -> Option<Change> {
-        let watch = &mut *self.watch;
-        if !policy.mitigate && watch.is_mitigated() {
-            return Some(watch.change_to(watch.standing, Why::NotMitigated, Weight::FULL));
+        let record = &mut *self.record;
+        if !policy.mitigate && record.is_mitigated() {
+            return Some(record.change_to(record.standing, Why::NotMitigated, Weight::FULL));
         }
-        watch.proof[0] = watch.proof[0].plus(self.counts.trials());
+        record.proof[0] = record.proof[0].plus(self.counts.trials());
         if let (Some((slow, _)), Some(window)) = (base.slow, &self.latencies) {
-            watch.proof[1] = watch.proof[1].plus(Trials {
+            record.proof[1] = record.proof[1].plus(Trials {
                 all: window.count(),
                 failed: window.slower(slow),
             });
         }
-        watch.looks += 1;
-        let [errors, slow] = watch.proof;
+        record.looks += 1;
+        let [errors, slow] = record.proof;
         let chance = ln_chance(errors, base.errors + effect(base.errors));
         let too_bad = errors.failed > 1 && chance < RELAPSE.ln();
         let too_slow = policy.latency && slow.share() > 0.5 && slow.share() > base.slow_share;
         if too_bad || too_slow {
-            watch.proof = Default::default();
-            watch.looks = 0;
-            if watch.standing == Standing::Anomalous {
+            record.proof = Default::default();
+            record.looks = 0;
+            if record.standing == Standing::Anomalous {
                 return None;
             }
             let evidence = if too_bad {
@@ -243,14 +243,14 @@ impl Subject<'_> {
             } else {
                 slowness(self.latencies.as_ref(), base)
             };
-            let to = if watch.is_mitigated() {
+            let to = if record.is_mitigated() {
                 Weight::of(MITIGATED)
             } else {
-                watch.weight
+                record.weight
             };
-            return Some(watch.change_to(Standing::Anomalous, Why::Unlike(evidence), to));
+            return Some(record.change_to(Standing::Anomalous, Why::Unlike(evidence), to));
         }
-        if errors.all < PROOF && watch.looks < PROOF_LOOKS {
+        if errors.all < PROOF && record.looks < PROOF_LOOKS {
             return None;
         }
         let evidence = Evidence {
@@ -261,17 +261,17 @@ impl Subject<'_> {
         let next = STEPS
             .iter()
             .map(|&share| Weight::of(share))
-            .find(|&step| step > watch.weight);
+            .find(|&step| step > record.weight);
         let to = next.unwrap_or(Weight::FULL);
         let standing = if to == Weight::FULL {
             // What it did before must not count against it again.
-            watch.windows = Default::default();
-            watch.latencies = None;
+            record.windows = Default::default();
+            record.latencies = None;
             Standing::Normal
         } else {
             Standing::Recovering
         };
-        Some(watch.change_to(standing, Why::Alike(evidence), to))
+        Some(record.change_to(standing, Why::Alike(evidence), to))
     }
 }
 
@@ -284,7 +284,7 @@ fn slowness(latencies: Option<&Latencies>, base: &Base) -> Evidence {
     }
 }
 
-impl Watch {
+impl PeerRecord {
     fn change_to(&mut self, standing: Standing, why: Why, to: Weight) -> Change {
         let change = Change {
             anomalous: standing == Standing::Anomalous,

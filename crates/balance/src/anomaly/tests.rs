@@ -1,9 +1,9 @@
 //! A group over minutes, five seconds at a time.
 
-use super::watch::*;
+use super::record::*;
 use super::*;
 use crate::weight::Weight;
-use forebay_units::Stream;
+use forebay_units::Rng;
 use proptest::prelude::*;
 
 const MITIGATE: Policy = Policy {
@@ -13,44 +13,44 @@ const MITIGATE: Policy = Policy {
 
 /// Targets that fail with a chance each, and get traffic by weight.
 struct Fleet {
-    watches: Vec<Watch>,
+    records: Vec<PeerRecord>,
     /// Chance of failure of each, in thousandths.
     failing: Vec<u64>,
     /// Milliseconds of each.
     millis: Vec<u64>,
-    draws: Stream,
+    rng: Rng,
     changes: Vec<(usize, Change)>,
 }
 
 impl Fleet {
     fn of(count: usize, seed: u64) -> Fleet {
         Fleet {
-            watches: vec![Watch::default(); count],
+            records: vec![PeerRecord::default(); count],
             failing: vec![3; count],
             millis: vec![20; count],
-            draws: Stream::named(seed, "fleet"),
+            rng: Rng::named(seed, "fleet"),
             changes: Vec::new(),
         }
     }
 
     /// One window with so many requests a target on average.
     fn window(&mut self, requests: u64, policy: Policy) {
-        let whole: f64 = self.watches.iter().map(|watch| watch.weight().share()).sum();
-        let count = self.watches.len() as f64;
+        let whole: f64 = self.records.iter().map(|record| record.weight().share()).sum();
+        let count = self.records.len() as f64;
         let mut subjects = Vec::new();
-        for (index, watch) in self.watches.iter_mut().enumerate() {
-            let mean = requests as f64 * count * watch.weight().share() / whole;
+        for (index, record) in self.records.iter_mut().enumerate() {
+            let mean = requests as f64 * count * record.weight().share() / whole;
             // About Poisson: as many tries, each with half the chance.
             let tries = (mean * 2.0).ceil() as u64;
-            let got = (0..tries).filter(|_| self.draws.below(1000) < 500).count() as u64;
+            let got = (0..tries).filter(|_| self.rng.below(1000) < 500).count() as u64;
             let errors = (0..got)
-                .filter(|_| self.draws.below(1000) < self.failing[index])
+                .filter(|_| self.rng.below(1000) < self.failing[index])
                 .count() as u64;
             let mut latencies = Latencies::default();
             for _ in 0..got {
-                let heavy = self.draws.below(10) == 0;
-                let millis = self.millis[index] * if heavy { 100 } else { 1 } / 2
-                    + self.draws.below(self.millis[index]);
+                let heavy = self.rng.below(10) == 0;
+                let millis =
+                    self.millis[index] * if heavy { 100 } else { 1 } / 2 + self.rng.below(self.millis[index]);
                 latencies.0[latency_class(millis * 1000)] += 1;
             }
             let counts = Counts {
@@ -59,7 +59,7 @@ impl Fleet {
                 connections: 0,
             };
             subjects.push(Subject {
-                watch,
+                record,
                 counts,
                 latencies: Some(latencies),
                 side: 0,
@@ -69,7 +69,7 @@ impl Fleet {
     }
 
     fn mitigated(&self) -> usize {
-        self.watches.iter().filter(|watch| watch.is_mitigated()).count()
+        self.records.iter().filter(|record| record.is_mitigated()).count()
     }
 }
 
@@ -84,13 +84,13 @@ fn a_failing_target_is_cut_in_two_looks_and_back_within_a_minute() {
         fleet.failing[2] = 1000;
         fleet.window(requests / 2, MITIGATE);
         fleet.window(requests, MITIGATE);
-        assert_eq!(fleet.watches[2].weight(), Weight::of(0.1));
-        assert!(fleet.watches[2].is_anomalous());
+        assert_eq!(fleet.records[2].weight(), Weight::of(0.1));
+        assert!(fleet.records[2].is_anomalous());
         for _ in 0..12 {
             fleet.window(requests, MITIGATE);
         }
         assert_eq!(
-            fleet.watches[2].weight(),
+            fleet.records[2].weight(),
             Weight::of(0.1),
             "{targets}, {requests}"
         );
@@ -98,11 +98,11 @@ fn a_failing_target_is_cut_in_two_looks_and_back_within_a_minute() {
         let mut weights = Vec::new();
         for _ in 0..11 {
             fleet.window(requests, MITIGATE);
-            weights.push(fleet.watches[2].weight().share());
+            weights.push(fleet.records[2].weight().share());
         }
         assert_eq!(fleet.mitigated(), 0, "{targets}, {requests}: {weights:?}");
         assert!(weights.is_sorted(), "{weights:?}");
-        assert!(fleet.watches.iter().all(|watch| !watch.is_anomalous()));
+        assert!(fleet.records.iter().all(|record| !record.is_anomalous()));
     }
 }
 
@@ -113,7 +113,7 @@ fn evidence_gathers_at_one_request_in_five_seconds() {
     for _ in 0..24 {
         fleet.window(1, MITIGATE);
     }
-    assert!(fleet.watches[4].is_mitigated());
+    assert!(fleet.records[4].is_mitigated());
     assert_eq!(fleet.mitigated(), 1);
 }
 
@@ -143,7 +143,7 @@ fn without_mitigation_weights_stay() {
     for _ in 0..3 {
         fleet.window(100, policy);
     }
-    assert!(fleet.watches[0].is_anomalous());
+    assert!(fleet.records[0].is_anomalous());
     assert_eq!(fleet.mitigated(), 0);
     fleet.window(100, MITIGATE);
     fleet.window(100, MITIGATE);
@@ -168,8 +168,8 @@ fn slow_targets_are_found_and_heavy_requests_are_not_mistaken() {
     for _ in 0..4 {
         fleet.window(60, policy);
     }
-    assert!(fleet.watches[1].is_mitigated());
-    let text = fleet.watches[1].change().unwrap().to_string();
+    assert!(fleet.records[1].is_mitigated());
+    let text = fleet.records[1].change().unwrap().to_string();
     assert!(
         text.starts_with("median latency ") && text.ends_with("weight 1.00 -> 0.10"),
         "{text}"
@@ -177,7 +177,7 @@ fn slow_targets_are_found_and_heavy_requests_are_not_mistaken() {
     for _ in 0..6 {
         fleet.window(60, policy);
     }
-    assert_eq!(fleet.watches[1].weight(), Weight::of(0.1));
+    assert_eq!(fleet.records[1].weight(), Weight::of(0.1));
     fleet.millis[1] = 20;
     for _ in 0..12 {
         fleet.window(60, policy);
@@ -214,24 +214,24 @@ proptest! {
             1..40,
         ),
     ) {
-        let mut watches = vec![Watch::default(); 9];
+        let mut records = vec![PeerRecord::default(); 9];
         for (counts, mitigate, latency) in windows {
-            let mut subjects: Vec<Subject<'_>> = watches
+            let mut subjects: Vec<Subject<'_>> = records
                 .iter_mut()
                 .zip(&counts)
                 .enumerate()
-                .map(|(index, (watch, &(good, errors, connections)))| {
+                .map(|(index, (record, &(good, errors, connections)))| {
                     let mut latencies = Latencies::default();
                     latencies.0[(good as usize * 7) % CLASSES] = good as u32;
                     let counts = Counts { requests: good + errors + connections, errors, connections };
-                    Subject { watch, counts, latencies: Some(latencies), side: index as u64 % 2 }
+                    Subject { record, counts, latencies: Some(latencies), side: index as u64 % 2 }
                 })
                 .collect();
             look(&mut subjects, Policy { mitigate, latency });
             let compared = counts.len();
             for side in 0..2 {
                 let there = (0..compared).filter(|index| index % 2 == side);
-                let cut = there.clone().filter(|&index| watches[index].is_mitigated()).count();
+                let cut = there.clone().filter(|&index| records[index].is_mitigated()).count();
                 // Those that were cut while more were compared stay cut until they are judged.
                 if compared == 9 {
                     prop_assert!(cut <= there.count() / 2 + 1);

@@ -41,7 +41,7 @@ fn certificate(view: &View<'_>, arn: &str) -> Result<Arc<Certificate>, ApiError>
 }
 
 fn new_arn(tx: &mut Tx<'_>) -> String {
-    let digits = tx.draws.hex(32);
+    let digits = tx.rng.hex(32);
     let id = [
         &digits[..8],
         &digits[8..12],
@@ -271,7 +271,7 @@ fn add_request(detail: &mut Value, certificate: &Certificate) {
         if method == "DNS" {
             // The record that would prove the domain; it is the same each time it is described.
             let bare = name.strip_prefix("*.").unwrap_or(name);
-            let token = forebay_units::Stream::named(0, &format!("{}/{bare}", certificate.arn)).hex(64);
+            let token = forebay_units::Rng::named(0, &format!("{}/{bare}", certificate.arn)).hex(64);
             option["ResourceRecord"] = json!({
                 "Name": format!("_{}.{bare}.", &token[..32]),
                 "Type": "CNAME",

@@ -6,7 +6,7 @@ use crate::tables::Region;
 use core::net::IpAddr;
 use core::ops::Deref;
 use forebay_awswire::{ApiError, Service};
-use forebay_units::{Stream, Wall};
+use forebay_units::{Rng, Wall};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
 pub(crate) struct Tx<'a> {
     view: View<'a>,
     /// Random draws for ids.
-    pub(crate) draws: &'a mut Stream,
+    pub(crate) rng: &'a mut Rng,
     changed: bool,
 }
 
@@ -104,10 +104,10 @@ impl<'a> Deref for Tx<'a> {
 
 impl<'a> Tx<'a> {
     /// An operation that sees this and has not changed anything yet.
-    pub(crate) fn new(view: View<'a>, draws: &'a mut Stream) -> Tx<'a> {
+    pub(crate) fn new(view: View<'a>, rng: &'a mut Rng) -> Tx<'a> {
         Tx {
             view,
-            draws,
+            rng,
             changed: false,
         }
     }

@@ -68,7 +68,7 @@ fn authorize(tx: &mut Tx<'_>, egress: bool) -> Result<Value, ApiError> {
             return Err(error("RulesPerSecurityGroupLimitExceeded", text));
         }
         let rule = GroupRule {
-            id: new_id(tx.draws, "sgr"),
+            id: new_id(tx.rng, "sgr"),
             group_id: group.id.clone(),
             egress,
             protocol: said.protocol,

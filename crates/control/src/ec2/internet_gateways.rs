@@ -54,7 +54,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let _: Value = input(tx)?;
     let new = new_tags(tx, "internet-gateway")?;
     let gateway = InternetGateway {
-        id: new_id(tx.draws, "igw"),
+        id: new_id(tx.rng, "igw"),
         vpc_id: None,
     };
     let region = tx.region_mut();

@@ -59,10 +59,10 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let security_groups = chosen_groups(tx, &subnet, &given)?;
     let new = new_tags(tx, "instance")?;
     let attributes = launch_attributes(&tx.request.input);
-    let reservation_id = new_id(tx.draws, "r");
+    let reservation_id = new_id(tx.rng, "r");
     let mut launched = Vec::new();
     for _ in 0..given.max_count {
-        let id = new_id(tx.draws, "i");
+        let id = new_id(tx.rng, "i");
         let Some(IpAddr::V4(address)) = tx.take_address(&subnet.id, &id) else {
             // As many as there is room for, if that is enough.
             if launched.len() as i64 >= given.min_count {

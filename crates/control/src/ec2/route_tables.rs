@@ -165,7 +165,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .get(&given.vpc_id)
         .ok_or_else(|| no_vpc(&given.vpc_id))?;
     let new = new_tags(tx, "route-table")?;
-    let id = new_id(tx.draws, "rtb");
+    let id = new_id(tx.rng, "rtb");
     let table = RouteTable {
         id: id.clone(),
         vpc_id: given.vpc_id,
@@ -327,7 +327,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             None => {}
         }
     }
-    let id = new_id(tx.draws, "rtbassoc");
+    let id = new_id(tx.rng, "rtbassoc");
     let association = RouteAssociation {
         id: id.clone(),
         subnet_id: Some(subnet_id),
@@ -384,7 +384,7 @@ pub(crate) fn replace_association(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     put(tx, from);
     // Read anew: it may be the table that the association was just taken from.
     let mut to = table(tx, &given.route_table_id)?;
-    let id = new_id(tx.draws, "rtbassoc");
+    let id = new_id(tx.rng, "rtbassoc");
     let moved = RouteAssociation {
         id: id.clone(),
         subnet_id: association.subnet_id,

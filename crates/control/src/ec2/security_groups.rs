@@ -76,7 +76,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error("InvalidGroup.Duplicate", text));
     }
     let new = new_tags(tx, "security-group")?;
-    let (id, rule_id) = (new_id(tx.draws, "sg"), new_id(tx.draws, "sgr"));
+    let (id, rule_id) = (new_id(tx.rng, "sg"), new_id(tx.rng, "sgr"));
     let group = SecurityGroup {
         id: id.clone(),
         vpc_id,

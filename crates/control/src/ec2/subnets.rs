@@ -91,7 +91,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         ));
     }
     let new = new_tags(tx, "subnet")?;
-    let id = new_id(tx.draws, "subnet");
+    let id = new_id(tx.rng, "subnet");
     tx.region_mut();
     let slice = tx.take_slice(&id);
     let slice = slice.ok_or_else(|| {

@@ -54,10 +54,10 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         ));
     }
     let new = new_tags(tx, "vpc")?;
-    let id = new_id(tx.draws, "vpc");
+    let id = new_id(tx.rng, "vpc");
     let ipv6_cidr = given.amazon_provided_ipv6_cidr_block.then(|| {
         // A documentation-like unique prefix of the vendor's range: 2600:1f00::/24.
-        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(tx.draws.below(1 << 24)) << 72;
+        let bits = u128::from(0x2600_1f00_u32) << 96 | u128::from(tx.rng.below(1 << 24)) << 72;
         Ipv6Net::new_assert(bits.into(), 56)
     });
     let vpc = Vpc {
@@ -68,7 +68,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         attributes: BTreeMap::new(),
     };
     let ids: Vec<String> = ["sg", "sgr", "sgr", "rtb", "rtbassoc"]
-        .map(|prefix| new_id(tx.draws, prefix))
+        .map(|prefix| new_id(tx.rng, prefix))
         .into();
     let mut ids = ids.into_iter();
     let region = tx.region_mut();

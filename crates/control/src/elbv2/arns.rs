@@ -38,21 +38,21 @@ impl BalancerKind {
 }
 
 pub(crate) fn new_balancer_arn(tx: &mut Tx<'_>, kind: BalancerKind, name: &str) -> String {
-    let id = tx.draws.hex(16);
+    let id = tx.rng.hex(16);
     let resource = format!("loadbalancer/{}/{name}/{id}", kind.path());
     own_arn(tx, SERVICE, &resource)
 }
 
 pub(crate) fn new_listener_arn(tx: &mut Tx<'_>, balancer_arn: &str) -> String {
-    format!("{}{}", listener_prefix(balancer_arn), tx.draws.hex(16))
+    format!("{}{}", listener_prefix(balancer_arn), tx.rng.hex(16))
 }
 
 pub(crate) fn new_rule_arn(tx: &mut Tx<'_>, listener_arn: &str) -> String {
-    format!("{}{}", rule_prefix(listener_arn), tx.draws.hex(16))
+    format!("{}{}", rule_prefix(listener_arn), tx.rng.hex(16))
 }
 
 pub(crate) fn new_group_arn(tx: &mut Tx<'_>, name: &str) -> String {
-    let id = tx.draws.hex(16);
+    let id = tx.rng.hex(16);
     own_arn(tx, SERVICE, &format!("targetgroup/{name}/{id}"))
 }
 

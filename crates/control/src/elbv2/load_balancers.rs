@@ -102,7 +102,7 @@ pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::sender("TooManyLoadBalancers", text));
     }
     wanted.arn = new_balancer_arn(tx, wanted.kind, &wanted.name);
-    let digits = 1_000_000_000 + tx.draws.below(9_000_000_000);
+    let digits = 1_000_000_000 + tx.rng.below(9_000_000_000);
     let prefix = if wanted.internal { "internal-" } else { "" };
     wanted.dns_name = format!(
         "{prefix}{}-{digits}.{}.elb.localhost",

@@ -118,7 +118,7 @@ pub(crate) fn upload(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let path = given.path.unwrap_or_else(|| "/".to_owned());
     let tags = read_tags(&given.tags, Tags::new())?;
     let certificate = ServerCertificate {
-        id: format!("ASCA{}", tx.draws.hex(17).to_ascii_uppercase()),
+        id: format!("ASCA{}", tx.rng.hex(17).to_ascii_uppercase()),
         arn: arn(tx, &path, &name),
         name: name.clone(),
         path,

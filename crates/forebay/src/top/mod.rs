@@ -1,15 +1,15 @@
 //! `forebay top`: groups, targets, slots and queues of a running Forebay, from its admin address.
 
+mod reading;
 mod screen;
-mod sight;
 mod text;
 
 use crate::ask::{AdminAddress, ask};
 use anyhow::bail;
 use clap::Args;
 use forebay_process::runtime;
+use reading::Reading;
 use screen::Screen;
-use sight::Reading;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use super::plot::{self, Curve};
 use super::scene::{Actor, Scene, Stage};
 use super::simulated;
 use super::users::{self, Arrivals, Crowd, Seen};
-use crate::made::free_port;
+use crate::demo_balancer::free_port;
 use anyhow::{Context as _, bail};
 use forebay_model::Algorithm;
 use forebay_process::out;

@@ -1,7 +1,7 @@
 //! Single requests at planned times, each on a connection of its own, whatever becomes of those before it.
 
 use bytes::Bytes;
-use forebay_units::Stream;
+use forebay_units::Rng;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
@@ -30,13 +30,13 @@ pub(crate) struct Services {
     pub(crate) shape: f64,
 }
 
-fn uniform(draws: &mut Stream) -> f64 {
+fn uniform(rng: &mut Rng) -> f64 {
     // 53 bits make every float from 0 to 1 that has them, 1 left out.
-    (draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl Services {
-    fn draw(self, draws: &mut Stream) -> Duration {
+    fn draw(self, rng: &mut Rng) -> Duration {
         if self.low == self.high {
             return self.low;
         }
@@ -44,7 +44,7 @@ impl Services {
             self.low.as_secs_f64(),
             self.low.as_secs_f64() / self.high.as_secs_f64(),
         );
-        let rest = 1.0 - uniform(draws) * (1.0 - ratio.powf(self.shape));
+        let rest = 1.0 - uniform(rng) * (1.0 - ratio.powf(self.shape));
         Duration::from_secs_f64(low / rest.powf(1.0 / self.shape))
     }
 
@@ -61,15 +61,15 @@ impl Services {
 
 /// Requests at random (Poisson) at this rate a second.
 pub(crate) fn plan(rate: f64, time: Duration, services: Services, seed: u64) -> Vec<Ask> {
-    let mut draws = Stream::named(seed, "asks");
+    let mut rng = Rng::named(seed, "asks");
     let mut asks = Vec::new();
     let mut at = Duration::ZERO;
     loop {
-        at += Duration::from_secs_f64(-(1.0 - uniform(&mut draws)).ln() / rate);
+        at += Duration::from_secs_f64(-(1.0 - uniform(&mut rng)).ln() / rate);
         if at >= time {
             return asks;
         }
-        let service = services.draw(&mut draws);
+        let service = services.draw(&mut rng);
         asks.push(Ask { at, service });
     }
 }

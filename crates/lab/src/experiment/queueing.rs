@@ -5,7 +5,7 @@ use super::asks::{self, Ask, Met, Services};
 use super::peers::Peer;
 use super::plot::{self, Curve};
 use super::scene::{Actor, Scene, Stage};
-use crate::made::free_port;
+use crate::demo_balancer::free_port;
 use anyhow::Context as _;
 use bytes::Bytes;
 use forebay_model::Algorithm;

@@ -1,13 +1,13 @@
-//! The scene of an experiment: a fresh house with a load balancer, and single-threaded targets.
+//! The scene of an experiment: a fresh daemon with a load balancer, and single-threaded targets.
 
-use crate::made::{Made, free_port, make, register};
+use crate::aws_client::AwsClient;
+use crate::demo_balancer::{DemoBalancer, free_port, make, register};
 use crate::sample::{self, SampleArgs};
-use crate::signed::Caller;
 use anyhow::Context as _;
 use clap::Parser as _;
 use forebay_awswire::Service;
 use forebay_model::Algorithm;
-use forebay_server::House;
+use forebay_server::Daemon;
 use forebay_server::UpArgs;
 use ipnet::Ipv4Net;
 use std::fs::Permissions;
@@ -75,9 +75,9 @@ impl Stage {
 
 /// A running scene.
 pub(crate) struct Scene {
-    house: House,
-    caller: Caller,
-    made: Made,
+    daemon: Daemon,
+    caller: AwsClient,
+    made: DemoBalancer,
     stage: Stage,
 }
 
@@ -117,12 +117,12 @@ impl Scene {
         targets: &[(String, SocketAddr)],
         parameters: &[(&str, &str)],
     ) -> anyhow::Result<Scene> {
-        let house = House::start(UpArgs {
+        let daemon = Daemon::start(UpArgs {
             workers: Some(1),
             ..UpArgs::scratch(stage.dir(), pool)
         })
         .await?;
-        let caller = Caller::from_file(house.api, "local-1", &house.credentials)?;
+        let caller = AwsClient::from_file(daemon.api, "local-1", &daemon.credentials)?;
         let targets: Vec<_> = targets
             .iter()
             .map(|(name, address)| (name.as_str(), *address))
@@ -131,7 +131,7 @@ impl Scene {
         let port = free_port(0)?;
         let made = make(&caller, "experiment", port, &targets, &parameters).await?;
         Ok(Scene {
-            house,
+            daemon,
             caller,
             made,
             stage,
@@ -207,6 +207,6 @@ impl Scene {
     }
 
     pub(crate) async fn close(self) -> anyhow::Result<()> {
-        self.house.stop().await
+        self.daemon.stop().await
     }
 }

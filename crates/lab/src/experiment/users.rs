@@ -1,7 +1,7 @@
 //! Users who arrive at a rate, whatever becomes of those before them, and what each of their requests met.
 
 use bytes::Bytes;
-use forebay_units::Stream;
+use forebay_units::Rng;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
@@ -25,13 +25,13 @@ pub(crate) enum Arrivals {
 
 impl Arrivals {
     /// From one user to the next at this rate.
-    fn gap(self, rate: f64, draws: &mut Stream) -> Duration {
+    fn gap(self, rate: f64, rng: &mut Rng) -> Duration {
         let mean = 1.0 / rate;
         Duration::from_secs_f64(match self {
             Arrivals::Even => mean,
             // 53 bits make every float from 0 to 1 that has them; 1 is left out, as its logarithm is none.
             Arrivals::Poisson => {
-                let uniform = (draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+                let uniform = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
                 -mean * (1.0 - uniform).ln()
             }
         })
@@ -70,13 +70,13 @@ pub(crate) struct Crowd {
 /// Sends the crowd to `address`; returns all requests once the last has its answer. `tick` is called about ten times a
 /// second with the time that has passed.
 pub(crate) async fn send(address: SocketAddr, crowd: Crowd, mut tick: impl FnMut(Duration)) -> Vec<Seen> {
-    let mut draws = Stream::named(crowd.seed, "users");
+    let mut rng = Rng::named(crowd.seed, "users");
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let began = Instant::now();
     let mut due = Duration::ZERO;
     let mut told = Duration::ZERO;
     loop {
-        due += crowd.arrivals.gap(crowd.rate, &mut draws);
+        due += crowd.arrivals.gap(crowd.rate, &mut rng);
         if due >= crowd.time {
             break;
         }
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn gaps_have_their_mean() {
-        let mut draws = Stream::named(1, "t");
+        let mut rng = Rng::named(1, "t");
         let mut mean = |arrivals: Arrivals| {
-            let sum: Duration = (0..20_000).map(|_| arrivals.gap(100.0, &mut draws)).sum();
+            let sum: Duration = (0..20_000).map(|_| arrivals.gap(100.0, &mut rng)).sum();
             sum.as_secs_f64() / 20_000.0
         };
         assert!((mean(Arrivals::Even) - 0.01).abs() < 1e-9);

@@ -1,13 +1,13 @@
 //! Requests that are sent to another target because one failed them: by tag, only what is safe, and within a budget.
 
 use super::counts::{count, count_answer};
-use super::leave::Candidate;
+use super::retry_policy::Candidate;
 use super::state::Exchange;
 use super::step::Step;
 use crate::in_flight::InFlight;
-use crate::mind::Mind;
-use crate::picture::{ListenerView, Picture};
+use crate::snapshot::{ListenerView, Snapshot};
 use crate::stats::BalancerStats;
+use crate::worker_state::WorkerState;
 use core::time::Duration;
 use forebay_units::Mono;
 
@@ -29,15 +29,17 @@ impl Exchange {
         now: Mono,
         answer: Candidate,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
     ) -> Option<Step> {
-        let stats = listener.balancer.stats.of(mind.worker);
+        let stats = listener.balancer.stats.of(worker.index);
         if answer.permit_refused && self.permit().is_some() {
-            if let Some(pass) = self.in_flight.as_mut().and_then(InFlight::pass) {
-                pass.seen();
+            if let Some(guard) = self.in_flight.as_mut().and_then(InFlight::guard) {
+                guard.seen();
             }
-            let again = answer.replayable.then(|| self.requeue(now, picture, mind, stats));
+            let again = answer
+                .replayable
+                .then(|| self.requeue(now, snapshot, worker, stats));
             return Some(again.flatten().unwrap_or_else(|| self.permit_refused()));
         }
         let pushed = self.leave.is_push_back(answer.status);
@@ -50,17 +52,17 @@ impl Exchange {
         }
         let failed = self.record.target.clone();
         // An open gate has no slots, so nothing to push back to.
-        let limited = picture
+        let limited = snapshot
             .group(self.record.group?)
             .is_some_and(|group| group.is_limited());
         let step = if pushed && limited && self.line.is_some() {
-            self.push_back(now, picture)?;
-            self.requeue(now, picture, mind, stats)?
+            self.push_back(now, snapshot)?;
+            self.requeue(now, snapshot, worker, stats)?
         } else {
-            self.again(now, picture, mind, stats)?
+            self.again(now, snapshot, worker, stats)?
         };
         if let Some(failed) = failed {
-            count_answer(&failed, answer.status, mind);
+            count_answer(&failed, answer.status, worker);
         }
         count(&stats.answer_retries);
         Some(step)
@@ -70,32 +72,32 @@ impl Exchange {
     pub(super) fn again(
         &mut self,
         now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Option<Step> {
-        let group = picture.group(self.record.group?)?;
+        let group = snapshot.group(self.record.group?)?;
         let failed = self.record.target.as_ref()?.id;
         if self.leave.retries == 0 {
             return None;
         }
         self.refused.push(failed);
         if self.line.is_some() && group.is_limited() {
-            if !mind.may_retry(now, group.id) {
+            if !worker.may_retry(now, group.id) {
                 return None;
             }
             self.leave.retries -= 1;
-            self.lose(now, mind);
-            return self.requeue(now, picture, mind, stats);
+            self.lose(now, worker);
+            return self.requeue(now, snapshot, worker, stats);
         }
-        let slot = mind.choose(now, group, self.zone, &self.refused)?;
-        if !mind.may_retry(now, group.id) {
+        let slot = worker.choose(now, group, self.zone, &self.refused)?;
+        if !worker.may_retry(now, group.id) {
             return None;
         }
         self.leave.retries -= 1;
-        self.lose(now, mind);
+        self.lose(now, worker);
         let reuse = self.reuse();
-        Some(self.send(now, slot, reuse, mind))
+        Some(self.send(now, slot, reuse, worker))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Counting, into what only this worker writes.
 
-use crate::mind::Mind;
 use crate::reason::Reason;
 use crate::stats::BalancerStats;
 use crate::target::TargetView;
+use crate::worker_state::WorkerState;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -12,8 +12,8 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
-pub(super) fn count_answer(target: &TargetView, status: u16, mind: &Mind) {
-    let answers = &target.stats.totals.of(mind.worker).answers;
+pub(super) fn count_answer(target: &TargetView, status: u16, worker: &WorkerState) {
+    let answers = &target.stats.totals.of(worker.index).answers;
     count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
 }
 

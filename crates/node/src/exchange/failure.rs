@@ -5,12 +5,12 @@ use super::outcome::{ConnectError, Death, Sent};
 use super::state::{ATTEMPTS, Exchange};
 use super::step::Step;
 use crate::in_flight::InFlight;
-use crate::mind::Mind;
-use crate::picture::Picture;
 use crate::reason::Reason;
 use crate::reuse::Reuse;
+use crate::snapshot::Snapshot;
 use crate::stats::BalancerStats;
 use crate::target::TargetView;
+use crate::worker_state::WorkerState;
 use core::time::Duration;
 use forebay_units::Mono;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ impl Exchange {
         &mut self,
         now: Mono,
         error: ConnectError,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
         if let Some(target) = &self.record.target {
-            let totals = target.stats.totals.of(mind.worker);
+            let totals = target.stats.totals.of(worker.index);
             count(match error {
                 ConnectError::Handshake => &totals.tls_errors,
                 _ => &totals.connect_errors,
@@ -43,16 +43,16 @@ impl Exchange {
         let free = error == ConnectError::Refused && self.line.is_some();
         if free && self.permit().is_none() {
             // Else the next in line would be sent there, too, while a slot elsewhere will come.
-            self.rest(now, picture);
+            self.rest(now, snapshot);
         }
         if error != ConnectError::OutOfResources && !free {
-            self.lose(now, mind);
+            self.lose(now, worker);
         }
         match error {
             // Not a byte was sent: any request may go to another target.
             ConnectError::Refused => {
                 count(&stats.connect_retries);
-                self.choose(now, picture, mind, stats)
+                self.choose(now, snapshot, worker, stats)
             }
             ConnectError::TimedOut => self.answer(Reason::ConnectTimeout),
             // Answered, as ALB does, and not tried elsewhere: a client whose Host no target has a certificate
@@ -66,8 +66,8 @@ impl Exchange {
         &mut self,
         now: Mono,
         death: Death,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
         let unprocessed = death.sent == Sent::Unprocessed;
@@ -80,22 +80,25 @@ impl Exchange {
         match self.record.target.clone() {
             Some(target) if unprocessed && death.replayable && self.attempts < UNPROCESSED_ATTEMPTS => {
                 count(&stats.stale_retries);
-                self.elsewhere(now, target, picture, mind, stats)
+                self.elsewhere(now, target, snapshot, worker, stats)
             }
             Some(target) if stale && self.attempts < ATTEMPTS => {
                 count(&stats.stale_retries);
-                self.resend(now, target, Reuse::Never, picture, mind, stats)
+                self.resend(now, target, Reuse::Never, snapshot, worker, stats)
             }
             target => {
                 if let Some(target) = target {
-                    count(&target.stats.totals.of(mind.worker).died);
+                    count(&target.stats.totals.of(worker.index).died);
                 }
                 let harmless = death.replayable && (unsent || unprocessed || self.safe);
-                if let Some(step) = harmless.then(|| self.again(now, picture, mind, stats)).flatten() {
+                if let Some(step) = harmless
+                    .then(|| self.again(now, snapshot, worker, stats))
+                    .flatten()
+                {
                     count(&stats.answer_retries);
                     return step;
                 }
-                self.lose(now, mind);
+                self.lose(now, worker);
                 self.answer(Reason::TargetClosed)
             }
         }
@@ -108,17 +111,17 @@ impl Exchange {
         &mut self,
         now: Mono,
         target: Arc<TargetView>,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
         self.refused.push(target.id);
-        let group = self.record.group.and_then(|group| picture.group(group));
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         let other = group
             .filter(|group| self.line.is_none() || !group.is_limited())
             .and_then(|group| {
-                let fresh = mind.choose(now, group, self.zone, &self.refused);
-                fresh.or_else(|| mind.choose(now, group, self.zone, &[target.id]))
+                let fresh = worker.choose(now, group, self.zone, &self.refused);
+                fresh.or_else(|| worker.choose(now, group, self.zone, &[target.id]))
             });
         let reuse = if self.attempts.is_multiple_of(2) {
             Reuse::Never
@@ -126,8 +129,8 @@ impl Exchange {
             self.reuse()
         };
         match other {
-            Some(slot) => self.send(now, slot, reuse, mind),
-            None => self.resend(now, target, reuse, picture, mind, stats),
+            Some(slot) => self.send(now, slot, reuse, worker),
+            None => self.resend(now, target, reuse, snapshot, worker, stats),
         }
     }
 
@@ -137,11 +140,11 @@ impl Exchange {
         now: Mono,
         target: Arc<TargetView>,
         reuse: Reuse,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         let still = group.is_some_and(|group| {
             group
                 .eligible(self.zone)
@@ -151,9 +154,9 @@ impl Exchange {
         });
         if still {
             let slot = self.in_flight.take().unwrap_or_else(|| InFlight::new(target));
-            self.send(now, slot, reuse, mind)
+            self.send(now, slot, reuse, worker)
         } else {
-            self.choose(now, picture, mind, stats)
+            self.choose(now, snapshot, worker, stats)
         }
     }
 }

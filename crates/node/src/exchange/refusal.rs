@@ -1,21 +1,21 @@
 //! Requests that end before any rule is asked.
 
 use super::counts::{count, count_own, count_reason};
-use super::leave::Leave;
 use super::record::Record;
+use super::retry_policy::RetryPolicy;
 use super::state::Exchange;
 use crate::answer::Answer;
 use crate::ids::ZoneId;
-use crate::mind::Mind;
-use crate::picture::ListenerView;
 use crate::reason::Reason;
 use crate::request::Speaks;
+use crate::snapshot::ListenerView;
+use crate::worker_state::WorkerState;
 use forebay_units::Mono;
 
 impl Exchange {
     /// A request that was refused before routing (malformed, too long, ...). Its connection ends with it.
-    pub fn refused(now: Mono, reason: Reason, listener: &ListenerView, mind: &Mind) -> Record {
-        let stats = listener.balancer.stats.of(mind.worker);
+    pub fn refused(now: Mono, reason: Reason, listener: &ListenerView, worker: &WorkerState) -> Record {
+        let stats = listener.balancer.stats.of(worker.index);
         count(&stats.requests);
         count_own(stats, reason.status());
         count_reason(stats, Some(reason));
@@ -29,9 +29,9 @@ impl Exchange {
         zone: ZoneId,
         reason: Reason,
         listener: &ListenerView,
-        mind: &Mind,
+        worker: &WorkerState,
     ) -> (Exchange, Box<Answer>) {
-        count(&listener.balancer.stats.of(mind.worker).requests);
+        count(&listener.balancer.stats.of(worker.index).requests);
         let exchange = Exchange {
             record: Record::begun(now, Some(reason)),
             zone,
@@ -41,11 +41,11 @@ impl Exchange {
             attempts: 0,
             in_flight: None,
             sticky: None,
-            leave: Leave::default(),
+            leave: RetryPolicy::default(),
             wait: None,
             open: None,
             line: None,
-            working: None,
+            work_guard: None,
         };
         (exchange, Box::new(Answer::page(reason)))
     }

@@ -5,11 +5,11 @@ use super::step::Step;
 use crate::answer::Answer;
 use crate::gate::GroupGate;
 use crate::in_flight::InFlight;
-use crate::mind::Mind;
-use crate::picture::{GroupView, Picture};
 use crate::reason::Reason;
+use crate::snapshot::{GroupView, Snapshot};
 use crate::stats::BalancerStats;
 use crate::waiting::Arrived;
+use crate::worker_state::WorkerState;
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
 use forebay_admission::{Arrival, Refusal, Why};
@@ -32,10 +32,10 @@ impl Exchange {
         now: Mono,
         gate: &Arc<GroupGate>,
         group: &GroupView,
-        mind: &mut Mind,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
-        mind.expire(now);
+        worker.expire(now);
         let prefers = self.sticky_choice(group).map(|target| target.id.0);
         let Some(line) = &mut self.line else {
             // The group got its gate after the request had come.
@@ -55,8 +55,8 @@ impl Exchange {
         };
         line.front = true;
         self.record.waited.get_or_insert_default();
-        match gate.arrive(now, &arrival, &mut mind.draws) {
-            Arrived::Admitted(slot) => self.go(now, slot, group, mind, stats),
+        match gate.arrive(now, &arrival, &mut worker.rng) {
+            Arrived::Admitted(slot) => self.go(now, slot, group, worker, stats),
             Arrived::Waits(waiting) => {
                 let (ticket, until) = (waiting.ticket(), line.deadline);
                 line.waiting = Some(waiting);
@@ -71,25 +71,25 @@ impl Exchange {
         now: Mono,
         slot: InFlight,
         group: &GroupView,
-        mind: &mut Mind,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
         if self.attempts == 0 {
-            self.first(group, &slot, mind, stats);
+            self.first(group, &slot, worker, stats);
         }
         let reuse = self.reuse();
-        self.send(now, slot, reuse, mind)
+        self.send(now, slot, reuse, worker)
     }
 
     /// The wait is over.
     pub(super) fn released(
         &mut self,
         now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         let over = self.line.as_mut().and_then(|line| {
             let over = line.waiting.as_mut()?.over();
             line.waiting = None;
@@ -101,7 +101,7 @@ impl Exchange {
         // Counted from the arrival, however often it came back.
         self.record.waited = self.record.waited.max(Some(waited));
         match outcome {
-            Ok(slot) => self.go(now, slot, group, mind, stats),
+            Ok(slot) => self.go(now, slot, group, worker, stats),
             Err(refusal) => self.turn_away(&refusal, group),
         }
     }
@@ -110,11 +110,11 @@ impl Exchange {
     pub(super) fn late(
         &mut self,
         now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
-        let group = self.record.group.and_then(|group| picture.group(group));
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         let refusal = self.line.as_mut().and_then(|line| {
             let refusal = line.waiting.as_mut()?.late(now)?;
             line.waiting = None;
@@ -124,7 +124,7 @@ impl Exchange {
         match (refusal, group) {
             (Some(refusal), Some(group)) => self.turn_away(&refusal, group),
             (Some(_), None) => self.answer(Reason::NoTarget),
-            (None, _) => self.released(now, picture, mind, stats),
+            (None, _) => self.released(now, snapshot, worker, stats),
         }
     }
 
@@ -165,34 +165,34 @@ impl Exchange {
     pub(super) fn requeue(
         &mut self,
         now: Mono,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Option<Step> {
-        let group = picture.group(self.record.group?)?;
+        let group = snapshot.group(self.record.group?)?;
         let gate = group.gate.as_ref().filter(|_| group.is_limited())?;
         self.line.as_ref().filter(|_| self.attempts < ATTEMPTS)?;
         self.in_flight = None;
-        Some(self.admit(now, gate, group, mind, stats))
+        Some(self.admit(now, gate, group, worker, stats))
     }
 
     /// Its target said that it has no slot: it is given one less for a while, and others go before it. None if too many have
     /// said so of this request: then it is the request.
-    pub(super) fn push_back(&mut self, now: Mono, picture: &Picture) -> Option<()> {
+    pub(super) fn push_back(&mut self, now: Mono, snapshot: &Snapshot) -> Option<()> {
         let line = self.line.as_mut()?;
         line.pushed = line
             .pushed
             .checked_add(1)
             .filter(|&pushed| pushed <= MOST_PUSHED)?;
-        self.rest(now, picture);
+        self.rest(now, snapshot);
         self.refused
             .extend(self.record.target.as_ref().map(|target| target.id));
         Some(())
     }
 
     /// Gives its target one slot less for a while.
-    pub(super) fn rest(&mut self, now: Mono, picture: &Picture) {
-        let group = self.record.group.and_then(|group| picture.group(group));
+    pub(super) fn rest(&mut self, now: Mono, snapshot: &Snapshot) {
+        let group = self.record.group.and_then(|group| snapshot.group(group));
         if let (Some(gate), Some(target)) = (group.and_then(|group| group.gate.as_ref()), &self.record.target)
         {
             let asked = self.wait.take().unwrap_or(PUSHED);

@@ -1,13 +1,13 @@
 //! A request under way, as far as it has come.
 
-use super::leave::Leave;
-use super::line::Line;
 use super::record::Record;
+use super::retry_policy::RetryPolicy;
+use super::slot_claim::SlotClaim;
 use super::sticky::Sticky;
 use crate::ids::{TargetId, ZoneId};
 use crate::in_flight::InFlight;
+use crate::permit_issuer::WorkGuard;
 use crate::request::Speaks;
-use crate::turnstile::Working;
 use core::time::Duration;
 use forebay_health::RoutingReason;
 
@@ -31,13 +31,13 @@ pub struct Exchange {
     /// Allocates only where its rule or its group is sticky.
     pub(super) sticky: Option<Box<Sticky>>,
     /// What its group allows it beyond one target.
-    pub(super) leave: Leave,
+    pub(super) leave: RetryPolicy,
     /// For how long its target wants to be left alone, if it said so.
     pub(super) wait: Option<Duration>,
     /// Why all targets of its group get traffic, if its client is to be told.
     pub(super) open: Option<RoutingReason>,
     /// How it waits for a slot. Allocates only in groups that have a gate.
-    pub(super) line: Option<Box<Line>>,
+    pub(super) line: Option<Box<SlotClaim>>,
     /// At an agent: what it holds there.
-    pub(super) working: Option<Working>,
+    pub(super) work_guard: Option<WorkGuard>,
 }

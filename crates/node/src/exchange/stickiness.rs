@@ -4,10 +4,10 @@ use super::state::Exchange;
 use super::sticky::{Cookies, cookie};
 use crate::ids::GroupId;
 use crate::in_flight::InFlight;
-use crate::mind::Mind;
-use crate::picture::{GroupView, ListenerView, Picture};
 use crate::request::Request;
+use crate::snapshot::{GroupView, ListenerView, Snapshot};
 use crate::target::TargetView;
+use crate::worker_state::WorkerState;
 use forebay_balance::{Mark, Scope};
 use forebay_model::Stickiness;
 use forebay_routing::{Headers, Split};
@@ -31,7 +31,7 @@ fn cookie_of(headers: &dyn Headers, name: &str) -> Option<Vec<u8>> {
 /// What the client's cookie names, if it was sealed for `scope` and is not too old. Any other is ignored: its answer brings
 /// a new one.
 fn opened(
-    mind: &mut Mind,
+    worker: &mut WorkerState,
     request: &Request<'_>,
     names: &[&str],
     scope: Scope<'_>,
@@ -41,7 +41,7 @@ fn opened(
         .iter()
         .rev()
         .find_map(|name| cookie_of(request.facts.headers, name))?;
-    let opened = mind.keys.open(request.wall, scope, &value)?;
+    let opened = worker.keys.open(request.wall, scope, &value)?;
     opened.is_fresh(request.wall, seconds).then_some(opened.mark)
 }
 
@@ -52,16 +52,16 @@ impl Exchange {
         request: &Request<'_>,
         split: &Split<GroupId>,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
     ) -> Option<GroupId> {
         let seconds = split.stickiness()?;
         self.sticky.get_or_insert_default().group = true;
         let scope = Scope::Group(&listener.balancer.arn);
-        let mark = opened(mind, request, &cookie::GROUP, scope, seconds)?;
+        let mark = opened(worker, request, &cookie::GROUP, scope, seconds)?;
         split
             .weighted(|&group| {
-                picture
+                snapshot
                     .group(group)
                     .is_some_and(|group| Mark::group(&group.arn) == mark)
             })
@@ -69,12 +69,12 @@ impl Exchange {
     }
 
     /// Notes which target of the group its client wants to stay with.
-    pub(super) fn note_target(&mut self, request: &Request<'_>, group: &GroupView, mind: &mut Mind) {
+    pub(super) fn note_target(&mut self, request: &Request<'_>, group: &GroupView, worker: &mut WorkerState) {
         let (wanted, app) = match &group.stickiness {
             Stickiness::Off => return,
             Stickiness::Balancer { seconds } => (
                 opened(
-                    mind,
+                    worker,
                     request,
                     &cookie::TARGET,
                     Scope::Target(&group.arn),
@@ -87,7 +87,7 @@ impl Exchange {
                 let own = cookie_of(request.facts.headers, cookie).is_some();
                 let scope = Scope::App(&group.arn);
                 let wanted = own
-                    .then(|| opened(mind, request, &cookie::APP[..1], scope, *seconds))
+                    .then(|| opened(worker, request, &cookie::APP[..1], scope, *seconds))
                     .flatten();
                 (wanted, wanted.is_some())
             }
@@ -141,20 +141,20 @@ impl Exchange {
         &self,
         wall: Wall,
         listener: &ListenerView,
-        picture: &Picture,
-        mind: &mut Mind,
+        snapshot: &Snapshot,
+        worker: &mut WorkerState,
         sets: impl Fn(&str) -> bool,
     ) -> Cookies {
         let mut cookies = Cookies::default();
         let (Some(sticky), Some(target)) = (&self.sticky, &self.record.target) else {
             return cookies;
         };
-        let Some(group) = self.record.group.and_then(|group| picture.group(group)) else {
+        let Some(group) = self.record.group.and_then(|group| snapshot.group(group)) else {
             return cookies;
         };
         let mut seal = |scope, mark| {
-            let draws = [mind.draw(), mind.draw()];
-            mind.keys.seal(wall, draws, scope, mark)
+            let rng = [worker.draw(), worker.draw()];
+            worker.keys.seal(wall, rng, scope, mark)
         };
         if sticky.group {
             cookies.group = seal(Scope::Group(&listener.balancer.arn), Mark::group(&group.arn));

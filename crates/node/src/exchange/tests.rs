@@ -15,8 +15,8 @@ impl Headers for NoHeaders {
     }
 }
 
-/// A picture with this many healthy targets behind a default forward.
-fn picture(targets: u8) -> Arc<Picture> {
+/// A snapshot with this many healthy targets behind a default forward.
+fn snapshot(targets: u8) -> Arc<Snapshot> {
     pictured(
         &[("group", targets)],
         &GroupSettings::default(),
@@ -24,12 +24,12 @@ fn picture(targets: u8) -> Arc<Picture> {
     )
 }
 
-/// A picture with groups of this many healthy targets each behind a default forward.
+/// A snapshot with groups of this many healthy targets each behind a default forward.
 pub(super) fn pictured(
     groups: &[(&str, u8)],
     settings: &GroupSettings,
     stickiness: ForwardStickiness,
-) -> Arc<Picture> {
+) -> Arc<Snapshot> {
     let group = |arn: &str, targets: u8, net: u8| GroupBlueprint {
         arn: arn.into(),
         protocol: Protocol::Http,
@@ -128,7 +128,7 @@ pub(super) fn pictured(
     let mut latest = None;
     while let Some(output) = node.poll_output() {
         match output {
-            Output::Publish(picture) => latest = Some(picture),
+            Output::Publish(snapshot) => latest = Some(snapshot),
             Output::Probe(order) => {
                 node.handle(
                     Mono::ZERO,
@@ -145,15 +145,15 @@ pub(super) fn pictured(
 }
 
 struct Case {
-    picture: Arc<Picture>,
-    mind: Mind,
+    snapshot: Arc<Snapshot>,
+    worker: WorkerState,
     exchange: Exchange,
 }
 
 impl Case {
     fn begin(targets: u8, method: &str, path: &str) -> (Case, Step) {
-        let picture = picture(targets);
-        let mut mind = Mind::new(0, 1);
+        let snapshot = snapshot(targets);
+        let mut worker = WorkerState::new(0, 1);
         let request = Request {
             facts: Facts {
                 method: method.as_bytes(),
@@ -170,12 +170,17 @@ impl Case {
             upgrade: false,
             rule_path: None,
         };
-        let (exchange, step) =
-            Exchange::begin(Mono::ZERO, &request, &picture.listeners[0], &picture, &mut mind);
+        let (exchange, step) = Exchange::begin(
+            Mono::ZERO,
+            &request,
+            &snapshot.listeners[0],
+            &snapshot,
+            &mut worker,
+        );
         (
             Case {
-                picture,
-                mind,
+                snapshot,
+                worker,
                 exchange,
             },
             step,
@@ -186,14 +191,14 @@ impl Case {
         self.exchange.on(
             Mono::from_millis(ms),
             outcome,
-            &self.picture.listeners[0],
-            &self.picture,
-            &mut self.mind,
+            &self.snapshot.listeners[0],
+            &self.snapshot,
+            &mut self.worker,
         )
     }
 
     fn in_flight(&self) -> u32 {
-        self.picture.groups[0]
+        self.snapshot.groups[0]
             .targets
             .iter()
             .map(|target| target.stats.in_flight.load(Relaxed))
@@ -349,16 +354,16 @@ fn an_answer_that_has_begun_is_never_replaced() {
     ));
     let Case {
         mut exchange,
-        picture,
-        mut mind,
+        snapshot,
+        mut worker,
     } = run;
-    let record = exchange.settle(Mono::from_millis(3), None, &picture.listeners[0], &mut mind);
+    let record = exchange.settle(Mono::from_millis(3), None, &snapshot.listeners[0], &mut worker);
     assert_eq!(
         (record.reason, record.target_status),
         (Some(Reason::TargetClosed), Some(200))
     );
     assert_eq!(
-        picture.groups[0].targets[0].stats.totals.of(0).answers[2].load(Relaxed),
+        snapshot.groups[0].targets[0].stats.totals.of(0).answers[2].load(Relaxed),
         1
     );
 }
@@ -380,7 +385,7 @@ fn a_connection_that_dies_after_the_answer_began_sends_nothing_again() {
 fn an_exchange_that_is_dropped_is_no_longer_in_flight() {
     let (run, _) = Case::begin(1, "GET", "/");
     assert_eq!(run.in_flight(), 1);
-    let picture = Arc::clone(&run.picture);
+    let snapshot = Arc::clone(&run.snapshot);
     drop(run);
-    assert_eq!(picture.groups[0].targets[0].stats.in_flight.load(Relaxed), 0);
+    assert_eq!(snapshot.groups[0].targets[0].stats.in_flight.load(Relaxed), 0);
 }

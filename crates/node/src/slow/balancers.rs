@@ -3,7 +3,7 @@
 
 use super::{Balancer, Listener, Node};
 use crate::ids::{GroupId, ListenerId};
-use crate::picture::BalancerView;
+use crate::snapshot::BalancerView;
 use crate::stats::Shards;
 use forebay_model::{Blueprint, ListenerBlueprint};
 use forebay_routing::Rules;

@@ -3,7 +3,7 @@
 use super::{Group, Node, Output};
 use crate::gate::{ChannelOrder, GroupGate};
 use crate::ids::ZoneId;
-use crate::picture::{Eligible, GroupView};
+use crate::snapshot::{Eligible, GroupView};
 use core::time::Duration;
 use forebay_admission::{Limit, Member, Rules};
 use forebay_model::{Algorithm, Concurrency, QueueSettings};

@@ -38,7 +38,7 @@ impl Group {
             let side = *sides.entry(zone).or_insert(next);
             names.push((id, *port));
             subjects.push(Subject {
-                watch: &mut target.peers,
+                record: &mut target.peers,
                 counts,
                 latencies,
                 side,

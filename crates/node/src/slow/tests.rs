@@ -1,5 +1,5 @@
 use super::*;
-use crate::picture::{ListenerView, Named};
+use crate::snapshot::{ListenerView, Named};
 use core::net::Ipv4Addr;
 use forebay_model::{
     Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
@@ -92,11 +92,11 @@ fn blueprint(group: GroupBlueprint) -> Blueprint {
     }
 }
 
-fn picture(node: &mut Node) -> Option<Arc<Picture>> {
+fn snapshot(node: &mut Node) -> Option<Arc<Snapshot>> {
     let mut latest = None;
     while let Some(output) = node.poll_output() {
-        if let Output::Publish(picture) = output {
-            latest = Some(picture);
+        if let Output::Publish(snapshot) = output {
+            latest = Some(snapshot);
         }
     }
     latest
@@ -119,8 +119,8 @@ fn at(seconds: u64) -> Mono {
     Mono::from_millis(seconds * 1000)
 }
 
-fn eligible(picture: &Picture) -> Vec<String> {
-    let group = &picture.groups[0];
+fn eligible(snapshot: &Snapshot) -> Vec<String> {
+    let group = &snapshot.groups[0];
     group
         .eligible
         .targets
@@ -161,7 +161,7 @@ fn only_healthy_targets_get_traffic_unless_none_is() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
     assert_eq!(
-        eligible(&picture(&mut node).unwrap()),
+        eligible(&snapshot(&mut node).unwrap()),
         ["10.0.0.1", "10.0.0.2"],
         "none is healthy yet: fail open"
     );
@@ -174,14 +174,14 @@ fn only_healthy_targets_get_traffic_unless_none_is() {
             result: ProbeResult::Answered(200),
         },
     );
-    assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.2"]);
+    assert_eq!(eligible(&snapshot(&mut node).unwrap()), ["10.0.0.2"]);
     node.handle(
         at(1),
         Event::Refused {
             target: orders[1].target,
         },
     );
-    assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(eligible(&snapshot(&mut node).unwrap()), ["10.0.0.1", "10.0.0.2"]);
     assert_eq!(
         node.next_deadline(),
         Some(at(2)),
@@ -194,7 +194,7 @@ fn only_healthy_targets_get_traffic_unless_none_is() {
         },
     );
     assert!(
-        picture(&mut node).is_none(),
+        snapshot(&mut node).is_none(),
         "nothing changed, nothing is published"
     );
 }
@@ -203,7 +203,7 @@ fn only_healthy_targets_get_traffic_unless_none_is() {
 fn a_change_keeps_ids_counters_and_health_of_what_stays() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
-    let before = picture(&mut node).unwrap();
+    let before = snapshot(&mut node).unwrap();
     node.handle_deadline(at(0));
     for order in probes(&mut node) {
         node.handle(
@@ -215,7 +215,7 @@ fn a_change_keeps_ids_counters_and_health_of_what_stays() {
         );
     }
     node.apply(at(1), &blueprint(group(vec![target(2), target(3)])));
-    let after = picture(&mut node).unwrap();
+    let after = snapshot(&mut node).unwrap();
     assert_eq!(after.listeners[0].id, before.listeners[0].id);
     assert!(Arc::ptr_eq(
         after.listeners[0].rules.as_ref().unwrap(),
@@ -241,14 +241,14 @@ fn a_change_keeps_ids_counters_and_health_of_what_stays() {
 fn a_draining_target_is_out_at_once_and_reported_when_idle() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
-    let stats = Arc::clone(&picture(&mut node).unwrap().groups[0].targets[0].stats);
+    let stats = Arc::clone(&snapshot(&mut node).unwrap().groups[0].targets[0].stats);
     stats.in_flight.store(1, Relaxed);
     let draining = TargetBlueprint {
         draining: true,
         ..target(1)
     };
     node.apply(at(1), &blueprint(group(vec![draining, target(2)])));
-    assert_eq!(eligible(&picture(&mut node).unwrap()), ["10.0.0.2"]);
+    assert_eq!(eligible(&snapshot(&mut node).unwrap()), ["10.0.0.2"]);
     assert_eq!(
         node.health("group", "10.0.0.1", 80).unwrap().state,
         HealthState::Draining
@@ -316,8 +316,8 @@ fn who_is_registered_again_while_it_drains_keeps_its_slots() {
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));
     // Slots are counted by id.
     let ids = |node: &mut Node| {
-        let picture = picture(node).unwrap();
-        let targets = picture.groups[0].targets.iter();
+        let snapshot = snapshot(node).unwrap();
+        let targets = snapshot.groups[0].targets.iter();
         targets.map(|target| target.id).collect::<Vec<_>>()
     };
     let before = ids(&mut node);
@@ -351,9 +351,9 @@ fn without_cross_zone_a_node_keeps_to_its_zone() {
     zonal.settings.cross_zone = false;
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(zonal));
-    let picture = picture(&mut node).unwrap();
-    let zone = picture.listeners[0].nodes[0].zone;
-    let view = &picture.groups[0];
+    let snapshot = snapshot(&mut node).unwrap();
+    let zone = snapshot.listeners[0].nodes[0].zone;
+    let view = &snapshot.groups[0];
     let names: Vec<&str> = view
         .eligible(zone)
         .targets
@@ -384,11 +384,11 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
     };
     let mut node = Node::new(1);
     node.apply(at(0), &both);
-    let picture = picture(&mut node).unwrap();
+    let snapshot = snapshot(&mut node).unwrap();
     let local = |view: &ListenerView| view.nodes.iter().any(|node| node.address == Ipv4Addr::LOCALHOST);
-    assert!(local(&picture.listeners[0]) && !local(&picture.listeners[1]));
-    let second = &picture.listeners[1];
-    let named = picture.listeners[0].named(second.balancer.dns_name.to_uppercase().as_bytes());
+    assert!(local(&snapshot.listeners[0]) && !local(&snapshot.listeners[1]));
+    let second = &snapshot.listeners[1];
+    let named = snapshot.listeners[0].named(second.balancer.dns_name.to_uppercase().as_bytes());
     let listener = second.id;
     let zone = second.nodes[0].zone;
     assert_eq!(
@@ -396,7 +396,7 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
         Some(Named { listener, zone }),
         "the other is reached there by its name"
     );
-    assert_eq!(picture.listeners[0].named(b"other"), None);
+    assert_eq!(snapshot.listeners[0].named(b"other"), None);
 }
 
 #[test]

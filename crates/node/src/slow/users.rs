@@ -2,15 +2,15 @@
 
 use super::Node;
 use crate::ids::TargetId;
-use crate::journal::Watch;
-use crate::picture::NodeView;
+use crate::logging::ProbedTarget;
+use crate::snapshot::NodeView;
 use forebay_model::{Action, BalancerBlueprint};
 use std::sync::Arc;
 
 impl Node {
     /// Who reads of this target's probes: the load balancers that forward to its group and keep such a log. None if
     /// nobody does; `always`: even then. Remembered until the next blueprint; the first look costs a walk of all rules.
-    pub fn watch(&mut self, target: TargetId, always: bool) -> Option<Arc<Watch>> {
+    pub fn watch(&mut self, target: TargetId, always: bool) -> Option<Arc<ProbedTarget>> {
         let (arn, _) = self.by_id.get(&target)?;
         if let Some(known) = self.watches.get(arn) {
             return (always || !known.balancers.is_empty()).then(|| Arc::clone(known));
@@ -18,7 +18,7 @@ impl Node {
         let group = self.groups.get(arn)?;
         // `targetgroup/NAME/ID` ends the ARN.
         let name = arn.rsplit('/').nth(1).unwrap_or(arn);
-        let mut watch = Watch {
+        let mut watch = ProbedTarget {
             group: name.to_owned(),
             matcher: group.blueprint.health.matcher.clone(),
             balancers: Vec::new(),

@@ -1,9 +1,9 @@
-//! From what the node knows to the picture that workers see.
+//! From what the node knows to the snapshot that workers see.
 
 use super::{Node, gates, zone_enabled};
 use crate::ids::ZoneId;
-use crate::picture::{Eligible, GroupView, ListenerView, Named, NodeView, Picture};
 use crate::slow::Output;
+use crate::snapshot::{Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 use crate::target::TargetView;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_health::{GroupHealth, Routing, RoutingReason};
@@ -14,7 +14,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Node {
-    /// Puts out a picture, if anything in it has changed.
+    /// Puts out a snapshot, if anything in it has changed.
     pub(super) fn publish(&mut self, now: Mono) {
         if !self.stale {
             return;
@@ -43,13 +43,13 @@ impl Node {
             .collect();
         groups.sort_by_key(|group| group.id);
         let listeners = self.listener_views();
-        let picture = Arc::new(Picture {
+        let snapshot = Arc::new(Snapshot {
             version: self.version,
             listeners,
             groups,
             secret: self.secret,
         });
-        self.outputs.push_back(Output::Publish(picture));
+        self.outputs.push_back(Output::Publish(snapshot));
     }
 
     fn listener_views(&mut self) -> Vec<Arc<ListenerView>> {
@@ -77,9 +77,9 @@ impl Node {
                     stats: Arc::clone(&listener.stats),
                     settings: listener.blueprint.settings.clone(),
                     rules: listener.rules.clone(),
-                    turnstile: self.turnstile.clone(),
+                    permit_issuer: self.permit_issuer.clone(),
                 };
-                if self.turnstile.is_none()
+                if self.permit_issuer.is_none()
                     && let Some(first) = zones.first()
                 {
                     serve_loopback(&mut ports, &mut views, &mut view, first.zone);
@@ -145,7 +145,7 @@ impl Node {
             arn: arn.to_owned(),
             version: group.blueprint.version,
             algorithm: settings.algorithm,
-            roster: Arc::clone(&group.roster),
+            load_index: Arc::clone(&group.load_index),
             stats: targets.iter().map(|target| Arc::clone(&target.stats)).collect(),
             targets,
             eligible,
@@ -163,12 +163,12 @@ impl Node {
     }
 }
 
-/// Tells the group's roster what the algorithm needs it to know.
+/// Tells the group's load index what the algorithm needs it to know.
 fn arrange(view: &GroupView) {
     let timed = matches!(view.algorithm, Algorithm::PeakEwma | Algorithm::Prequal);
-    view.roster.set_timed(timed);
+    view.load_index.set_timed(timed);
     if view.algorithm != Algorithm::LeastOutstandingRequests {
-        view.roster.dissolve();
+        view.load_index.dissolve();
         return;
     }
     let members = |eligible: &Eligible| {
@@ -186,7 +186,7 @@ fn arrange(view: &GroupView) {
             .map(|(zone, eligible)| (Some(*zone), members(eligible)))
             .collect(),
     };
-    view.roster.arrange(sides.into_iter().collect());
+    view.load_index.arrange(sides.into_iter().collect());
 }
 
 impl Node {

@@ -54,11 +54,11 @@ impl Node {
             weighted |= weight < Weight::FULL;
             if weight < Weight::FULL {
                 // Before the weight, so that nobody picks by the weights of before.
-                group.roster.set_weighted(true);
+                group.load_index.set_weighted(true);
             }
             target.stats.weigh(weight);
         }
-        group.roster.set_weighted(weighted);
+        group.load_index.set_weighted(weighted);
         if ramping {
             let look = now + Ramp::step(group.blueprint.settings.slow_start);
             self.ramp_look = Some(self.ramp_look.map_or(look, |known| known.min(look)));

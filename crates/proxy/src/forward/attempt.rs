@@ -4,8 +4,8 @@
 use super::outcome::Instead;
 use super::upload::Upload;
 use crate::connection::Next;
+use crate::deadlines::Ended;
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::wire::Wire;
 use forebay_node::{Candidate, Outcome, Reason, Reuse, Step, TargetView};
 use forebay_units::Mono;
@@ -27,7 +27,7 @@ pub(super) trait Upstream<W: Wire>: Sized {
     ) -> Result<Self, Instead>;
 
     /// Until when something must move.
-    fn deadline(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono;
+    fn until(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono;
 
     /// Sends what comes of the request, and waits for an answer's head. `progress` becomes true if anything moved.
     fn poll_head(
@@ -93,18 +93,18 @@ impl<W: Wire> RequestContext<'_, W> {
         upload: &mut Upload,
     ) -> Result<Next, Instead> {
         let mut upstream = U::open(self, target, reuse, upload).await?;
-        let slot = self.session.slot;
-        slot.arm(upstream.deadline(self, upload), false);
+        let deadline = self.session.deadline;
+        deadline.arm(upstream.until(self, upload), false);
         let waited = {
             let wait = poll_fn(|cx| {
                 let mut progress = false;
                 let polled = upstream.poll_head(self, cx, upload, &mut progress);
                 if progress && polled.is_pending() {
-                    slot.arm(upstream.deadline(self, upload), false);
+                    deadline.arm(upstream.until(self, upload), false);
                 }
                 polled
             });
-            slot.until(wait).await
+            deadline.until(wait).await
         };
         let instead = match waited {
             Ok(Ok(head)) => match self.reconsider::<U>(&head, upload) {
@@ -125,10 +125,10 @@ impl<W: Wire> RequestContext<'_, W> {
         }
         let candidate = U::candidate(self, head, upload);
         let worker = self.session.worker;
-        let picture = worker.picture();
-        let mind = &mut worker.mind.borrow_mut();
+        let snapshot = worker.snapshot();
+        let state = &mut worker.state.borrow_mut();
         self.exchange
-            .reconsider(worker.now(), candidate, self.listener, &picture, mind)
+            .reconsider(worker.now(), candidate, self.listener, &snapshot, state)
     }
 }
 

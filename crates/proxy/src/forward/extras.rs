@@ -1,6 +1,6 @@
 //! What a target's answer says of another try, and lines of our own that it carries.
 
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::cookies::{self, Extra};
 use crate::fields::is;
 use crate::pump::HEADROOM;
@@ -17,12 +17,12 @@ pub(super) fn retry_after(value: &[u8]) -> Option<Duration> {
 impl<W: Wire> RequestContext<'_, W> {
     /// Lines of our own for the answer whose head stands in `body`. `dated`: it has a date, or needs none.
     pub(super) fn extras(&self, dated: bool) -> Vec<Extra> {
-        let Desk {
+        let RequestBuffers {
             body,
             body_end,
             answer_fields: fields,
             ..
-        } = &*self.session.desk;
+        } = &*self.session.buffers;
         let head = &body[HEADROOM..*body_end];
         let sets = |name: &str| {
             let mut set = fields.iter().filter(|field| is(field.name(head), b"set-cookie"));

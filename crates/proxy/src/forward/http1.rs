@@ -4,15 +4,15 @@ use super::attempt::{Interim, Upstream};
 use super::extras::retry_after;
 use super::outcome::{Instead, reason};
 use super::upload::Upload;
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::choose::{self, Connection};
 use crate::connection::Next;
+use crate::deadlines::Ended;
 use crate::fields::is;
 use crate::head::AnswerHead;
 use crate::names::Known;
 use crate::pump::{HEADROOM, TAILROOM, poll_write_pair};
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use crate::wire::Wire;
 use forebay_node::{Candidate, Death, Outcome, Reason, Reuse, Sent, TargetView};
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 pub(super) struct Http1 {
     stream: TargetStream,
     reused: bool,
-    /// Where in `desk.body` the bytes end that came from the target.
+    /// Where in `buffers.body` the bytes end that came from the target.
     filled: usize,
     interim: Interim,
 }
@@ -46,7 +46,7 @@ impl<W: Wire> Upstream<W> for Http1 {
         upload.written = 0;
         upload.sent = false;
         upload.stopped = false;
-        context.session.desk.open_body();
+        context.session.buffers.open_body();
         Ok(Http1 {
             stream,
             reused,
@@ -55,8 +55,8 @@ impl<W: Wire> Upstream<W> for Http1 {
         })
     }
 
-    fn deadline(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono {
-        context.deadline(upload)
+    fn until(&mut self, context: &RequestContext<'_, W>, upload: &mut Upload) -> Mono {
+        context.until(upload)
     }
 
     fn poll_head(
@@ -105,12 +105,12 @@ impl<W: Wire> Upstream<W> for Http1 {
     }
 
     fn candidate(context: &RequestContext<'_, W>, head: &AnswerHead, upload: &Upload) -> Candidate {
-        let Desk {
+        let RequestBuffers {
             body,
             body_end,
             answer_fields: fields,
             ..
-        } = &*context.session.desk;
+        } = &*context.session.buffers;
         let bytes = &body[HEADROOM..*body_end];
         let mut asked = fields
             .iter()
@@ -149,7 +149,7 @@ impl Http1 {
         upload: &mut Upload,
         progress: &mut bool,
     ) -> Option<Reason> {
-        let out = &context.session.desk.out;
+        let out = &context.session.buffers.out;
         if upload.is_done(out.len()) {
             return None;
         }
@@ -170,7 +170,7 @@ impl Http1 {
 
     /// Reads once: how many bytes; none when the target closed.
     fn poll_read<W>(&mut self, context: &mut RequestContext<'_, W>, cx: &mut Context<'_>) -> Poll<usize> {
-        let body = &mut context.session.desk.body;
+        let body = &mut context.session.buffers.body;
         let limit = body.len() - TAILROOM;
         let mut room = ReadBuf::new(&mut body[self.filled..limit]);
         Pin::new(&mut self.stream).poll_read(cx, &mut room).map(|read| {
@@ -184,11 +184,11 @@ impl Http1 {
     /// The final answer's head, if all of it was read; passes over interim answers, of which one read may bring many. The answer's
     /// body begins behind it: its offsets hold from HEADROOM on.
     fn head<W>(&mut self, context: &mut RequestContext<'_, W>) -> Result<Option<AnswerHead>, ()> {
-        let desk = &mut *context.session.desk;
-        desk.body_end = self.filled;
+        let buffers = &mut *context.session.buffers;
+        buffers.body_end = self.filled;
         while self.filled > HEADROOM {
-            let head = &desk.body[HEADROOM..self.filled];
-            match AnswerHead::parse(head, &mut desk.answer_fields) {
+            let head = &buffers.body[HEADROOM..self.filled];
+            match AnswerHead::parse(head, &mut buffers.answer_fields) {
                 Ok(Some(answer)) if answer.status == 101 && context.incoming.upgrade => {
                     return Ok(Some(answer));
                 }
@@ -199,9 +199,9 @@ impl Http1 {
                         return Err(());
                     }
                     let rest = HEADROOM + answer.length;
-                    desk.body.copy_within(rest..self.filled, HEADROOM);
+                    buffers.body.copy_within(rest..self.filled, HEADROOM);
                     self.filled -= answer.length;
-                    desk.body_end = self.filled;
+                    buffers.body_end = self.filled;
                 }
                 Ok(found) => return Ok(found),
                 Err(_) => return Err(()),
@@ -228,11 +228,16 @@ impl Http1 {
 
     /// Makes room for more of a head. False if there is no memory for that.
     fn has_room<W>(&self, context: &mut RequestContext<'_, W>) -> bool {
-        let is_full = |desk: &Desk| self.filled + TAILROOM == desk.body.len();
-        let desk = &mut *context.session.desk;
-        if is_full(desk) {
-            context.session.worker.desks.borrow_mut().enlarge_body(desk);
+        let is_full = |buffers: &RequestBuffers| self.filled + TAILROOM == buffers.body.len();
+        let buffers = &mut *context.session.buffers;
+        if is_full(buffers) {
+            context
+                .session
+                .worker
+                .buffer_pool
+                .borrow_mut()
+                .enlarge_body(buffers);
         }
-        !is_full(desk)
+        !is_full(buffers)
     }
 }

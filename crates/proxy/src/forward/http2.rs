@@ -8,6 +8,7 @@ use super::owed::Owed;
 use super::upload::Upload;
 use crate::connection::Next;
 use crate::cookies;
+use crate::deadlines::Ended;
 use crate::framing::Framing;
 use crate::h2::request::is_grpc;
 use crate::h2::target::{SEND_BUFFER, STREAM_WINDOW, passport};
@@ -15,7 +16,6 @@ use crate::h2::{Inflow, Passport, Share, add_extras, head_bytes, is_too_long, sp
 use crate::linger::{Owes, linger};
 use crate::names::Known;
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::wire::Wire;
 use ::h2::client::ResponseFuture;
 use ::h2::{Reason as Code, RecvStream, SendStream};
@@ -62,9 +62,9 @@ impl<W: Wire> Upstream<W> for Http2 {
         if !has_memory(context) {
             return Err(Outcome::Failed(Reason::MemoryCeiling).into());
         }
-        let desk = &mut *context.session.desk;
+        let buffers = &mut *context.session.buffers;
         // What we wrote ourselves is no fault of the target.
-        let Some(request) = spell(&desk.out, &mut desk.answer_fields, target) else {
+        let Some(request) = spell(&buffers.out, &mut buffers.answer_fields, target) else {
             return Err(Outcome::Failed(Reason::Malformed).into());
         };
         let reused = pass.reused;
@@ -72,7 +72,7 @@ impl<W: Wire> Upstream<W> for Http2 {
         sent.map_err(|sent| died(reused, sent, upload).into())
     }
 
-    fn deadline(&mut self, context: &RequestContext<'_, W>, _: &mut Upload) -> Mono {
+    fn until(&mut self, context: &RequestContext<'_, W>, _: &mut Upload) -> Mono {
         self.until(context.session.worker.recent(), context.idle_timeout())
     }
 
@@ -150,16 +150,16 @@ impl<W: Wire> Upstream<W> for Http2 {
             context.decide(Outcome::Answered(parts.status.as_u16()));
             let ends = body.is_end_stream();
             let head = passed_on(context, parts);
-            context.session.desk.note.sent += head_bytes(&head);
+            context.session.buffers.request_log.sent += head_bytes(&head);
             let mut down = Body::once(ends);
             let failed = if context.session.client.send_head(head, ends).is_err() {
                 Some(Reason::ClientGone)
             } else {
                 self.bodies(context, &mut Inflow::new(body), &mut down).await
             };
-            context.session.slot.watch(None);
-            context.session.desk.note.body += self.up.moved;
-            context.session.desk.note.sent += down.moved;
+            context.session.deadline.watch(None);
+            context.session.buffers.request_log.body += self.up.moved;
+            context.session.buffers.request_log.sent += down.moved;
             if let Some(reason) = failed {
                 self.sink.send_reset(Code::CANCEL);
                 context.decide(Outcome::Failed(reason));
@@ -192,21 +192,21 @@ impl<W: Wire> Upstream<W> for Http2 {
 
 /// Counts what the stream to the target may come to hold of both bodies. False if there is no memory for that.
 fn has_memory<W>(context: &mut RequestContext<'_, W>) -> bool {
-    if !context.session.desk.streams {
+    if !context.session.buffers.streams {
         let up = if context.incoming.framing == Framing::None {
             0
         } else {
             SEND_BUFFER + REPLAY_BYTES
         };
         let bytes = STREAM_WINDOW as usize + up;
-        context.session.desk.streams = context
+        context.session.buffers.streams = context
             .session
             .worker
-            .desks
+            .buffer_pool
             .borrow()
-            .promise(context.session.desk, bytes);
+            .promise(context.session.buffers, bytes);
     }
-    context.session.desk.streams
+    context.session.buffers.streams
 }
 
 /// Sends a request's head.
@@ -230,7 +230,7 @@ async fn send<W: Wire>(
     let ends = context.incoming.framing == Framing::None;
     context.touch();
     let ready = poll_fn(|cx| sender.poll_ready(cx));
-    let ready = context.session.slot.until(ready).await;
+    let ready = context.session.deadline.until(ready).await;
     if !matches!(ready, Ok(Ok(()))) {
         // After GOAWAY it stands for as long as the last of its streams lives: until then each request would try it first.
         if matches!(ready, Ok(Err(_))) {
@@ -272,7 +272,7 @@ impl Http2 {
     fn until(&mut self, now: Mono, idle_timeout: Duration) -> Mono {
         if self.owed.is_asked() {
             let waits = !self.up.done && !self.up.held_up;
-            self.owed.note(now, self.up.moved, waits);
+            self.owed.request_log(now, self.up.moved, waits);
         }
         self.owed.due().min(now + idle_timeout)
     }
@@ -297,13 +297,13 @@ impl Http2 {
         body: &mut Inflow,
         down: &mut Body,
     ) -> Option<Reason> {
-        let (slot, idle_timeout, worker) = (
-            context.session.slot,
+        let (deadline, idle_timeout, worker) = (
+            context.session.deadline,
             context.idle_timeout(),
             context.session.worker,
         );
-        slot.arm(self.until(worker.recent(), idle_timeout), false);
-        let moved = slot
+        deadline.arm(self.until(worker.recent(), idle_timeout), false);
+        let moved = deadline
             .until(poll_fn(|cx| {
                 let Some((source, sink)) = context.session.client.stream().and_then(|stream| stream.both())
                 else {
@@ -323,7 +323,7 @@ impl Http2 {
                 });
                 if polled.is_pending() {
                     if progress {
-                        slot.arm(self.until(worker.recent(), idle_timeout), false);
+                        deadline.arm(self.until(worker.recent(), idle_timeout), false);
                     }
                     if sink.poll_reset(cx).is_ready() {
                         return Poll::Ready(Some(Reason::ClientGone));

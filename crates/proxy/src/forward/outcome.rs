@@ -2,10 +2,10 @@
 
 use crate::choose::Missing;
 use crate::connection::Next;
-use crate::line;
+use crate::deadlines::Ended;
+use crate::queue;
 use crate::respond;
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::wire::Wire;
 use forebay_node::{Answer, Outcome, Reason, Step, TargetView};
 use forebay_units::Mono;
@@ -48,33 +48,33 @@ impl<W: Wire> RequestContext<'_, W> {
     }
 
     pub(super) fn touch(&self) {
-        let deadline = self.session.worker.recent() + self.idle_timeout();
-        self.session.slot.arm(deadline, false);
+        let until = self.session.worker.recent() + self.idle_timeout();
+        self.session.deadline.arm(until, false);
     }
 
     /// The request goes to this target next.
     pub(super) fn aim(&mut self, target: &TargetView) {
-        self.session.slot.watch(Some(Arc::clone(&target.stats)));
+        self.session.deadline.watch(Some(Arc::clone(&target.stats)));
         if let Some(permit) = self.exchange.permit() {
-            line::stamp(self.session.desk, permit);
+            queue::stamp(self.session.buffers, permit);
         }
     }
 
     /// A fresh connection to the target stands.
     pub(super) fn connected(&mut self) {
         let began = self.exchange.connected(self.session.worker.now());
-        if let Some(span) = &mut self.session.desk.note.span {
+        if let Some(span) = &mut self.session.buffers.request_log.span {
             span.connecting = began;
         }
     }
 
-    /// What to do about this outcome, by the picture in force.
+    /// What to do about this outcome, by the snapshot in force.
     pub(super) fn decide(&mut self, outcome: Outcome) -> Step {
         let worker = self.session.worker;
-        let picture = worker.picture();
-        let mind = &mut worker.mind.borrow_mut();
+        let snapshot = worker.snapshot();
+        let state = &mut worker.state.borrow_mut();
         self.exchange
-            .on(worker.now(), outcome, self.listener, &picture, mind)
+            .on(worker.now(), outcome, self.listener, &snapshot, state)
     }
 
     /// Sends an answer of our own.

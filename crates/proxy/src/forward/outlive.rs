@@ -17,18 +17,21 @@ impl<W> RequestContext<'_, W> {
             reason,
             Reason::ClientGone | Reason::ClientSilent | Reason::BodyBroken | Reason::DeregistrationOver
         );
-        if self.listener.turnstile.is_none() || !left {
+        if self.listener.permit_issuer.is_none() || !left {
             return;
         }
-        let Some(working) = self.exchange.take_working() else {
+        let Some(working) = self.exchange.take_work_guard() else {
             return;
         };
-        let (worker, place) = (Rc::clone(self.session.worker), self.session.visit.place);
+        let (worker, listener_address) = (
+            Rc::clone(self.session.worker),
+            self.session.connection.listener_address,
+        );
         let within = self.idle_timeout();
         tokio::task::spawn_local(async move {
-            let slot = worker.sweep.slot(place);
-            slot.arm(worker.now() + within, false);
-            let ended = slot.until(async {
+            let deadline = worker.sweep.deadline(listener_address);
+            deadline.arm(worker.now() + within, false);
+            let ended = deadline.until(async {
                 let mut rest = vec![0; 4096];
                 if stream.shutdown().await.is_ok() {
                     while let Ok(1..) = stream.read(&mut rest).await {}

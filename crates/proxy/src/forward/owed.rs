@@ -31,7 +31,7 @@ impl Owed {
 
     /// Takes note that `came` bytes are there in all. `waits`: for the client, not for its target, whose slowness is not the
     /// client's.
-    pub(super) fn note(&mut self, now: Mono, came: u64, waits: bool) {
+    pub(super) fn request_log(&mut self, now: Mono, came: u64, waits: bool) {
         if self.rate == 0 {
             return;
         }
@@ -70,11 +70,11 @@ mod tests {
     /// Seconds until a client that sends `piece` bytes each `pause` ms is late, of 60.
     fn late_after(rate: u32, piece: u64, pause: u64) -> Option<u64> {
         let mut owed = Owed::new(rate);
-        owed.note(Mono::ZERO, 0, true);
+        owed.request_log(Mono::ZERO, 0, true);
         (1..=60_000 / pause).find_map(|turn| {
             let now = Mono::from_millis(turn * pause);
             let late = owed.is_late(now);
-            owed.note(now, turn * piece, true);
+            owed.request_log(now, turn * piece, true);
             late.then_some(turn * pause / 1000)
         })
     }
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn a_slow_target_is_not_the_clients_fault() {
         let mut owed = Owed::new(100);
-        owed.note(Mono::ZERO, 0, true);
-        owed.note(Mono::from_millis(4_900), 10, false);
+        owed.request_log(Mono::ZERO, 0, true);
+        owed.request_log(Mono::from_millis(4_900), 10, false);
         assert_eq!(owed.due(), Mono::NEVER);
-        owed.note(Mono::from_millis(90_000), 10, true);
+        owed.request_log(Mono::from_millis(90_000), 10, true);
         assert!(!owed.is_late(Mono::from_millis(94_999)) && owed.is_late(Mono::from_millis(95_000)));
     }
 }

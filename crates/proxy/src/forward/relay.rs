@@ -3,16 +3,16 @@
 use super::outcome::reason;
 use super::upload::Upload;
 use crate::answer::{Relayed, write_answer_head};
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::connection::Next;
 use crate::cookies::Extra;
+use crate::deadlines::Ended;
 use crate::framing::{self, Framing};
 use crate::h2;
 use crate::head::AnswerHead;
 use crate::linger::{Owes, linger};
 use crate::pump::{HEADROOM, Pump, PumpError, poll_write_pair};
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use crate::wire::Wire;
 use forebay_node::{Outcome, Reason, TargetView};
@@ -28,7 +28,7 @@ struct Download {
     framing: Framing,
     /// Its body goes out in chunks.
     to_chunks: bool,
-    /// Where in `desk.body` the part lies that goes out behind `desk.out`.
+    /// Where in `buffers.body` the part lies that goes out behind `buffers.out`.
     first: (usize, usize),
     /// Bytes of both that were written, and bytes that they have.
     written: usize,
@@ -45,12 +45,12 @@ impl Download {
 impl<W: Wire> RequestContext<'_, W> {
     /// The answer's body, whose first part is decoded; none if it is broken from the start.
     fn answer_body(&mut self, head: &AnswerHead) -> Option<Download> {
-        let Desk {
+        let RequestBuffers {
             body,
             body_end,
             answer_fields,
             ..
-        } = &mut *self.session.desk;
+        } = &mut *self.session.buffers;
         let bytes = &body[HEADROOM..*body_end];
         let framing = framing::of_answer(answer_fields, bytes, head.status, self.incoming.to_head).ok()?;
         let to_chunks = !W::FRAMED
@@ -85,7 +85,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 return Box::pin(self.tunnel(stream, &head, upload.next)).await;
             }
             // An answer that came before the request was sent: the rest of it has no use any more.
-            upload.stopped |= upload.written < self.session.desk.out.len();
+            upload.stopped |= upload.written < self.session.buffers.out.len();
             let Some(mut download) = self.answer_body(&head) else {
                 // Nothing of it has gone out, so the client can be told.
                 let keep = self.keep && !upload.streamed && upload.is_whole();
@@ -104,12 +104,12 @@ impl<W: Wire> RequestContext<'_, W> {
             if let Some(reason) = self.pass_body(&mut stream, upload, &mut download).await {
                 self.outlive(stream, reason);
                 self.decide(Outcome::Failed(reason));
-                self.session.slot.watch(None);
+                self.session.deadline.watch(None);
                 let now = self.now();
                 self.log(now);
                 return self.cut(reason, ends_with_close).await;
             }
-            self.session.slot.watch(None);
+            self.session.deadline.watch(None);
             // A short answer went out at once, when its head came: the clock was read a moment ago.
             let now = if download.pump.moved <= COPIED_BYTES as u64 {
                 self.session.worker.recent()
@@ -118,7 +118,7 @@ impl<W: Wire> RequestContext<'_, W> {
             };
             let (from, to) = download.pump.leftover();
             let clean = from == to && framing != Framing::UntilClose && upload.is_whole() && !upload.stopped;
-            if target_keeps && clean && !self.session.desk.note.suspect {
+            if target_keeps && clean && !self.session.buffers.request_log.suspect {
                 self.session
                     .worker
                     .pools
@@ -127,7 +127,7 @@ impl<W: Wire> RequestContext<'_, W> {
             }
             self.log(now);
             if keep {
-                self.session.desk.start = upload.next;
+                self.session.buffers.start = upload.next;
                 Next::Idle
             } else {
                 let owes = Owes::of(upload.pump.left(), self.idle_timeout());
@@ -152,14 +152,14 @@ impl<W: Wire> RequestContext<'_, W> {
 
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
     fn begin_answer(&mut self, head: &AnswerHead, download: &Download, keep: bool, extras: &[Extra]) {
-        let Desk {
+        let RequestBuffers {
             out,
             body,
             body_end,
             answer_fields: fields,
-            note,
+            request_log,
             ..
-        } = &mut *self.session.desk;
+        } = &mut *self.session.buffers;
         let answer = Relayed {
             bytes: &body[HEADROOM..*body_end],
             fields,
@@ -172,7 +172,7 @@ impl<W: Wire> RequestContext<'_, W> {
         if W::FRAMED {
             let head = h2::relayed_head(&answer);
             out.clear();
-            note.sent += h2::head_bytes(&head);
+            request_log.sent += h2::head_bytes(&head);
             let ends = matches!(download.framing, Framing::None | Framing::Length(0));
             // A client that is gone is found out by the body's first byte, or does not matter any more.
             let _ = self.session.client.send_head(head, ends);
@@ -190,16 +190,16 @@ impl<W: Wire> RequestContext<'_, W> {
         download: &mut Download,
     ) -> Option<Reason> {
         let pump = &mut download.pump;
-        pump.frame(&mut self.session.desk.body);
+        pump.frame(&mut self.session.buffers.body);
         if !pump.is_read() {
             self.session
                 .worker
-                .desks
+                .buffer_pool
                 .borrow_mut()
-                .enlarge_body(self.session.desk);
+                .enlarge_body(self.session.buffers);
         }
         let ready = pump.take_ready();
-        let Desk { out, body, .. } = &mut *self.session.desk;
+        let RequestBuffers { out, body, .. } = &mut *self.session.buffers;
         if ready.1 - ready.0 <= COPIED_BYTES {
             out.extend_from_slice(&body[ready.0..ready.1]);
         } else {
@@ -208,9 +208,9 @@ impl<W: Wire> RequestContext<'_, W> {
         download.total = out.len() + download.first.1 - download.first.0;
         // The clock is read only if the first try to write did not do: the answer's head came a moment ago.
         let (mut tried, mut responded) = (false, None);
-        let (slot, worker) = (self.session.slot, self.session.worker);
-        slot.arm(self.deadline(upload), false);
-        let moved = slot
+        let (deadline, worker) = (self.session.deadline, self.session.worker);
+        deadline.arm(self.until(upload), false);
+        let moved = deadline
             .until(poll_fn(|cx| {
                 let mut progress = false;
                 if self.poll_upload(cx, target, upload, &mut progress).is_some() {
@@ -224,7 +224,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 tried = true;
                 if polled.is_pending() {
                     if progress {
-                        slot.arm(self.deadline(upload), false);
+                        deadline.arm(self.until(upload), false);
                     }
                     if self.has_left(cx, upload) {
                         return Poll::Ready(Err(Reason::ClientGone));
@@ -233,8 +233,8 @@ impl<W: Wire> RequestContext<'_, W> {
                 polled
             }))
             .await;
-        self.session.desk.note.sent += download.written as u64 + download.pump.written;
-        self.session.desk.note.responded = responded;
+        self.session.buffers.request_log.sent += download.written as u64 + download.pump.written;
+        self.session.buffers.request_log.responded = responded;
         match moved {
             Ok(result) => result.err(),
             // The client's silence: it sends too slowly, or does not take what has come.
@@ -262,8 +262,14 @@ impl<W: Wire> RequestContext<'_, W> {
         } = download;
         if *written < *total {
             let before = *written;
-            let second = &self.session.desk.body[first.0..first.1];
-            let wrote = poll_write_pair(cx, self.session.client, &self.session.desk.out, second, written);
+            let second = &self.session.buffers.body[first.0..first.1];
+            let wrote = poll_write_pair(
+                cx,
+                self.session.client,
+                &self.session.buffers.out,
+                second,
+                written,
+            );
             *progress |= *written > before;
             match wrote {
                 Poll::Ready(Ok(())) => {}
@@ -276,7 +282,7 @@ impl<W: Wire> RequestContext<'_, W> {
                 cx,
                 target,
                 self.session.client,
-                &mut self.session.desk.body,
+                &mut self.session.buffers.body,
                 progress
             ));
             moved.map_err(|error| match error {

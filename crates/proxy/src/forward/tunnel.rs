@@ -2,16 +2,16 @@
 
 use super::outcome::reason;
 use crate::answer::{Relayed, write_upgrade_head};
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::connection::Next;
+use crate::deadlines::Ended;
 use crate::framing::Framing;
 use crate::head::AnswerHead;
 use crate::pump::HEADROOM;
 use crate::session::RequestContext;
-use crate::sweep::Ended;
 use crate::tls::TargetStream;
 use crate::wire::Wire;
-use forebay_node::journal::Kind;
+use forebay_node::logging::Kind;
 use forebay_node::{Outcome, Reason};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -79,13 +79,13 @@ impl<W: Wire> RequestContext<'_, W> {
     /// Passes 101 on, and then everything, until both sides have ended or one broke off or both were silent too long.
     pub(super) async fn tunnel(&mut self, mut target: TargetStream, head: &AnswerHead, next: usize) -> Next {
         self.decide(Outcome::Answered(head.status));
-        self.session.desk.note.kind = Some(if self.session.visit.place.secure {
+        self.session.buffers.request_log.kind = Some(if self.session.connection.listener_address.secure {
             Kind::Wss
         } else {
             Kind::Ws
         });
         let extras = self.extras(true);
-        let Desk {
+        let RequestBuffers {
             input,
             start,
             end,
@@ -93,10 +93,10 @@ impl<W: Wire> RequestContext<'_, W> {
             body,
             body_end,
             answer_fields,
-            note,
+            request_log,
             ..
-        } = &mut *self.session.desk;
-        note.keep(&input[*start..*start + self.incoming.head.length]);
+        } = &mut *self.session.buffers;
+        request_log.keep(&input[*start..*start + self.incoming.head.length]);
         let bytes = &body[HEADROOM..*body_end];
         let answer = Relayed {
             bytes,
@@ -117,9 +117,9 @@ impl<W: Wire> RequestContext<'_, W> {
         };
         let mut down = Way::default();
         let ended = self.run(&mut target, &mut up, &mut down).await;
-        self.session.desk.note.body += up.moved;
-        self.session.desk.note.sent += self.session.desk.out.len() as u64 + down.moved;
-        self.session.slot.watch(None);
+        self.session.buffers.request_log.body += up.moved;
+        self.session.buffers.request_log.sent += self.session.buffers.out.len() as u64 + down.moved;
+        self.session.deadline.watch(None);
         if let Some(reason) = ended {
             self.decide(Outcome::Failed(reason));
         }
@@ -132,25 +132,26 @@ impl<W: Wire> RequestContext<'_, W> {
         let mut written = 0;
         loop {
             self.touch();
-            let (slot, idle_timeout, worker) = (self.session.slot, self.idle_timeout(), self.session.worker);
-            let moved = slot
+            let (deadline, idle_timeout, worker) =
+                (self.session.deadline, self.idle_timeout(), self.session.worker);
+            let moved = deadline
                 .until(poll_fn(|cx| {
                     let mut progress = false;
                     let polled = self.poll_both(cx, target, up, down, &mut written, &mut progress);
                     if progress && polled.is_pending() {
-                        slot.arm(worker.recent() + idle_timeout, false);
+                        deadline.arm(worker.recent() + idle_timeout, false);
                     }
                     polled
                 }))
                 .await;
             match moved {
                 Ok(Ok(true)) => {
-                    let mut desks = self.session.worker.desks.borrow_mut();
+                    let mut buffer_pool = self.session.worker.buffer_pool.borrow_mut();
                     if core::mem::take(&mut up.full) {
-                        desks.enlarge_input(self.session.desk);
+                        buffer_pool.enlarge_input(self.session.buffers);
                     }
                     if core::mem::take(&mut down.full) {
-                        desks.enlarge_body(self.session.desk);
+                        buffer_pool.enlarge_body(self.session.buffers);
                     }
                 }
                 Ok(Ok(false)) => return None,
@@ -172,7 +173,7 @@ impl<W: Wire> RequestContext<'_, W> {
         written: &mut usize,
         progress: &mut bool,
     ) -> Poll<Result<bool, Reason>> {
-        let Desk { input, out, body, .. } = &mut *self.session.desk;
+        let RequestBuffers { input, out, body, .. } = &mut *self.session.buffers;
         let sent = crate::pump::poll_write_pair(cx, self.session.client, out, &[], written);
         let rising = up.poll(cx, self.session.client, target, input, progress);
         if let Poll::Ready(Err(broken)) = rising {

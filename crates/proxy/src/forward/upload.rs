@@ -1,7 +1,7 @@
 //! The request's body on its way to a target that speaks HTTP/1.1, and what is known of it whatever the target speaks.
 
 use super::owed::Owed;
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::framing::Framing;
 use crate::pump::{Pump, PumpError, poll_write_pair};
 use crate::session::RequestContext;
@@ -15,9 +15,9 @@ use std::task::{Context, Poll};
 /// The request's body on its way to the target.
 pub(super) struct Upload {
     pub(super) pump: Pump,
-    /// Bytes of `desk.out` written: the head and what was at hand of the body.
+    /// Bytes of `buffers.out` written: the head and what was at hand of the body.
     pub(super) written: usize,
-    /// All of it was. What `desk.out` holds changes once the answer begins.
+    /// All of it was. What `buffers.out` holds changes once the answer begins.
     pub(super) sent: bool,
     /// The target takes no more.
     pub(super) stopped: bool,
@@ -50,24 +50,24 @@ impl Upload {
 
 impl<W: Wire> RequestContext<'_, W> {
     /// Until when bytes must move: for the idle timeout, or as long as a client keeps the least rate of its body.
-    pub(super) fn deadline(&self, upload: &mut Upload) -> Mono {
+    pub(super) fn until(&self, upload: &mut Upload) -> Mono {
         let now = self.session.worker.recent();
         if upload.owed.is_asked() {
             let waits = upload.waits_for_client();
-            upload.owed.note(now, upload.pump.taken, waits);
+            upload.owed.request_log(now, upload.pump.taken, waits);
         }
         upload.owed.due().min(now + self.idle_timeout())
     }
 
     /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
     pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
-        let Desk {
+        let RequestBuffers {
             input,
             start,
             end,
             out,
             ..
-        } = &mut *self.session.desk;
+        } = &mut *self.session.buffers;
         let framing = self.incoming.framing;
         // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
         let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
@@ -90,22 +90,24 @@ impl<W: Wire> RequestContext<'_, W> {
             next: body + used,
             owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
         };
-        self.session.desk.note.body = upload.pump.taken;
+        self.session.buffers.request_log.body = upload.pump.taken;
         if !upload.pump.is_read() {
             // The rest of the body passes through the input, where the head stands.
-            let Desk { input, note, .. } = &mut *self.session.desk;
-            note.keep(&input[body - self.incoming.head.length..body]);
+            let RequestBuffers {
+                input, request_log, ..
+            } = &mut *self.session.buffers;
+            request_log.keep(&input[body - self.incoming.head.length..body]);
             self.session
                 .worker
-                .desks
+                .buffer_pool
                 .borrow_mut()
-                .enlarge_input(self.session.desk);
+                .enlarge_input(self.session.buffers);
         }
         if self.incoming.expects && !upload.pump.is_read() {
             self.touch();
             let mut written = 0;
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent = self.session.slot.until(poll_fn(|cx| {
+            let sent = self.session.deadline.until(poll_fn(|cx| {
                 poll_write_pair(cx, self.session.client, interim, &[], &mut written)
             }));
             if !matches!(sent.await, Ok(Ok(()))) {
@@ -118,9 +120,9 @@ impl<W: Wire> RequestContext<'_, W> {
     /// Whether the client left while its target is silent. While the body is read, its pump sees that; pipelined bytes say
     /// that the client is there. A wait shorter than a sweep does not pay for watching it.
     pub(super) fn has_left(&mut self, cx: &mut Context<'_>, upload: &Upload) -> bool {
-        self.session.slot.waits_long()
+        self.session.deadline.waits_long()
             && upload.pump.is_done()
-            && upload.next == self.session.desk.end
+            && upload.next == self.session.buffers.end
             && self.session.client.poll_gone(cx).is_ready()
     }
 
@@ -138,10 +140,10 @@ impl<W: Wire> RequestContext<'_, W> {
             let dropped =
                 upload
                     .pump
-                    .poll_discard(cx, self.session.client, &mut self.session.desk.input, progress);
+                    .poll_discard(cx, self.session.client, &mut self.session.buffers.input, progress);
             upload.streamed = true;
             upload.broken |= matches!(dropped, Poll::Ready(Err(_)));
-            self.session.desk.note.body = upload.pump.taken;
+            self.session.buffers.request_log.body = upload.pump.taken;
             return None;
         }
         if upload.stopped || upload.pump.is_done() {
@@ -153,18 +155,18 @@ impl<W: Wire> RequestContext<'_, W> {
             cx,
             self.session.client,
             target,
-            &mut self.session.desk.input,
+            &mut self.session.buffers.input,
             progress,
         );
         upload.streamed |= upload.pump.moved > before || upload.pump.is_read();
-        self.session.desk.note.body = upload.pump.taken;
+        self.session.buffers.request_log.body = upload.pump.taken;
         match polled {
             Poll::Pending => {
                 self.session.client.gather(cx);
                 None
             }
             Poll::Ready(Ok(())) => {
-                (upload.next, self.session.desk.end) = upload.pump.leftover();
+                (upload.next, self.session.buffers.end) = upload.pump.leftover();
                 None
             }
             Poll::Ready(Err(PumpError::Sink)) => {

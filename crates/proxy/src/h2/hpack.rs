@@ -116,7 +116,7 @@ pub(crate) struct Odd {
 }
 
 impl Odd {
-    fn note(&mut self, name: Name, value: Option<Rc<[u8]>>) {
+    fn request_log(&mut self, name: Name, value: Option<Rc<[u8]>>) {
         match name {
             Name::Path => self.path = value.or(self.path.take()),
             Name::Authority => self.authority = value.or(self.authority.take()),
@@ -168,7 +168,7 @@ impl Table {
                 }
                 if index > STATIC.len() {
                     let entry = self.entries.get(index - STATIC.len() - 1).ok_or(Broken)?;
-                    odd.note(entry.name, entry.odd.clone());
+                    odd.request_log(entry.name, entry.odd.clone());
                 }
                 continue;
             }
@@ -195,7 +195,7 @@ impl Table {
                 out.extend_from_slice(&block[copied..value.start]);
                 write_passing(&mut out, name, value.value.len());
                 copied = value.end;
-                odd.note(name, kept.clone());
+                odd.request_log(name, kept.clone());
             }
             if indexed {
                 self.bytes += name_bytes + value.bytes + ENTRY_BYTES;

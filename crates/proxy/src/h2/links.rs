@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use forebay_node::{Picture, TargetId};
+use forebay_node::{Snapshot, TargetId};
 use forebay_units::Mono;
 use h2::client::SendRequest;
 use std::cell::Cell;
@@ -84,9 +84,9 @@ impl Links {
     }
 
     /// Lets connections to targets that are gone end with their last stream.
-    pub(crate) fn forget(&mut self, picture: &Picture) {
+    pub(crate) fn forget(&mut self, snapshot: &Snapshot) {
         self.by_target.retain(|id, _| {
-            let mut targets = picture.groups.iter().flat_map(|group| &group.targets);
+            let mut targets = snapshot.groups.iter().flat_map(|group| &group.targets);
             targets.any(|target| target.id == *id)
         });
     }

@@ -1,7 +1,7 @@
 //! A request of HTTP/2, written down as HTTP/1.1 has it: rules, logs, the desync classifier and the head for the target
 //! then work on one form, and nothing can mean one thing here and another there.
 
-use crate::buffers::Desk;
+use crate::buffers::RequestBuffers;
 use crate::desync;
 use crate::fields::{Field, Span};
 use crate::framing::{self, Framing};
@@ -9,7 +9,7 @@ use crate::h2::hpack::Odd;
 use crate::head::{Bounds, RequestHead};
 use crate::names::Known;
 use crate::request::Incoming;
-use forebay_node::journal::{Classified, Kind};
+use forebay_node::logging::{Classified, Kind};
 use forebay_node::{Reason, Speaks};
 use http::Method;
 use http::header::{CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -22,60 +22,60 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Writes the head into the desk's input, with its places, and says what the request is. `odd`: what stands in the parts' place;
+/// Writes the head into the buffers' input, with its places, and says what the request is. `odd`: what stands in the parts' place;
 /// `ends`: it has no body.
 pub(crate) fn write(
     parts: &Parts,
     odd: &Odd,
     ends: bool,
-    desk: &mut Desk,
+    buffers: &mut RequestBuffers,
     bounds: &'static Bounds,
 ) -> Result<Incoming, Reason> {
     let grpc = is_grpc(&parts.headers);
-    desk.note.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
+    buffers.request_log.kind = Some(if grpc { Kind::Grpcs } else { Kind::H2 });
     let authority = authority(parts, odd)?;
     let path = path(parts, odd)?;
     if parts.method.as_str().len() + path.len() + 12 > bounds.line {
         return Err(Reason::UriTooLong);
     }
-    desk.fields.clear();
-    desk.input.clear();
-    let mut pen = Pen {
-        bytes: &mut desk.input,
-        fields: &mut desk.fields,
+    buffers.fields.clear();
+    buffers.input.clear();
+    let mut log_writer = LogWriter {
+        bytes: &mut buffers.input,
+        fields: &mut buffers.fields,
         bounds,
     };
-    let method = pen.text(parts.method.as_str().as_bytes());
-    pen.bytes.push(b' ');
-    let target = pen.text(path);
-    pen.bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    let method = log_writer.text(parts.method.as_str().as_bytes());
+    log_writer.bytes.push(b' ');
+    let target = log_writer.text(path);
+    log_writer.bytes.extend_from_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
-        pen.line(b"Host", &authority.to_ascii_lowercase())?;
+        log_writer.line(b"Host", &authority.to_ascii_lowercase())?;
     }
-    pen.lines(&parts.headers)?;
-    pen.bytes.extend_from_slice(b"\r\n");
-    let length = desk.input.len();
+    log_writer.lines(&parts.headers)?;
+    log_writer.bytes.extend_from_slice(b"\r\n");
+    let length = buffers.input.len();
     if length > bounds.head {
         return Err(Reason::Malformed);
     }
     // Room for a body behind it, as an input has always.
-    (desk.start, desk.end) = (0, length);
-    let whole = desk.input.capacity().max(length);
-    desk.input.resize(whole, 0);
+    (buffers.start, buffers.end) = (0, length);
+    let whole = buffers.input.capacity().max(length);
+    buffers.input.resize(whole, 0);
     let head = RequestHead {
         method,
         target,
         http_10: false,
         length,
     };
-    desk.note.head = Some(head);
+    buffers.request_log.head = Some(head);
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(Reason::TraceNotAllowed);
     }
-    let bytes = &desk.input[..length];
-    let found = desync::classify(&head, bytes, &desk.fields);
-    let framing = body(&desk.fields, bytes, ends);
-    desk.note.classified = judged(&parts.method, framing, found);
+    let bytes = &buffers.input[..length];
+    let found = desync::classify(&head, bytes, &buffers.fields);
+    let framing = body(&buffers.fields, bytes, ends);
+    buffers.request_log.classified = judged(&parts.method, framing, found);
     Ok(Incoming {
         head,
         framing: framing?,
@@ -154,13 +154,13 @@ fn authority<'p>(parts: &'p Parts, odd: &'p Odd) -> Result<Option<&'p [u8]>, Rea
     Ok(said.or(host))
 }
 
-struct Pen<'a> {
+struct LogWriter<'a> {
     bytes: &'a mut Vec<u8>,
     fields: &'a mut Vec<Field>,
     bounds: &'static Bounds,
 }
 
-impl Pen<'_> {
+impl LogWriter<'_> {
     fn text(&mut self, text: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
@@ -233,7 +233,7 @@ impl Pen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffers::Desks;
+    use crate::buffers::BufferPool;
     use http::Request;
     use proptest::prelude::*;
 
@@ -254,10 +254,10 @@ mod tests {
             ("host", "A.test"),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
-        let mut desk = Desks::default().take().unwrap();
+        let mut buffers = BufferPool::default().take().unwrap();
         let one = parts("GET", "https://a.test/x?y", &headers).unwrap();
-        let incoming = write(&one, &Odd::default(), true, &mut desk, &Bounds::CLIENT).unwrap();
-        let head = std::str::from_utf8(&desk.input[..incoming.head.length]).unwrap();
+        let incoming = write(&one, &Odd::default(), true, &mut buffers, &Bounds::CLIENT).unwrap();
+        let head = std::str::from_utf8(&buffers.input[..incoming.head.length]).unwrap();
         assert_eq!(
             head,
             "GET /x?y HTTP/1.1\r\nHost: a.test\r\ncookie: a=1; b=2\r\n\r\n"
@@ -266,7 +266,7 @@ mod tests {
             .map(|line| (format!("x-{line}"), vec![]))
             .collect();
         let crowd = parts("GET", "https://a.test/", &many).unwrap();
-        let written = write(&crowd, &Odd::default(), true, &mut desk, &Bounds::CLIENT);
+        let written = write(&crowd, &Odd::default(), true, &mut buffers, &Bounds::CLIENT);
         assert_eq!(
             written.err(),
             Some(Reason::Malformed),
@@ -281,14 +281,14 @@ mod tests {
             let same = [("host".to_owned(), host.as_bytes().to_vec())];
             let parts = parts("GET", uri, &same).unwrap();
             assert!(
-                write(&parts, &Odd::default(), true, &mut desk, &Bounds::CLIENT).is_ok(),
+                write(&parts, &Odd::default(), true, &mut buffers, &Bounds::CLIENT).is_ok(),
                 "{uri} {host}"
             );
         }
         for (uri, host) in [("https://a.test/", "a.test:80"), ("http://a.test/", "a.test:443")] {
             let other = [("host".to_owned(), host.as_bytes().to_vec())];
             let parts = parts("GET", uri, &other).unwrap();
-            let written = write(&parts, &Odd::default(), true, &mut desk, &Bounds::CLIENT);
+            let written = write(&parts, &Odd::default(), true, &mut buffers, &Bounds::CLIENT);
             assert_eq!(written.err(), Some(Reason::Malformed), "{uri} {host}");
         }
         // 18 KB of crumbs were one header too long.
@@ -301,18 +301,18 @@ mod tests {
             })
             .collect();
         let many = parts("GET", "https://a.test/", &crumbs).unwrap();
-        let incoming = write(&many, &Odd::default(), true, &mut desk, &Bounds::CLIENT).unwrap();
-        assert!(incoming.head.length > 18_000 && desk.fields.len() == 2);
+        let incoming = write(&many, &Odd::default(), true, &mut buffers, &Bounds::CLIENT).unwrap();
+        assert!(incoming.head.length > 18_000 && buffers.fields.len() == 2);
         let long = [("cookie".to_owned(), vec![b'c'; 17_000])];
         let long = parts("GET", "https://a.test/", &long).unwrap();
         assert!(
-            write(&long, &Odd::default(), true, &mut desk, &Bounds::CLIENT).is_err(),
+            write(&long, &Odd::default(), true, &mut buffers, &Bounds::CLIENT).is_err(),
             "one crumb is bounded"
         );
         let other = [("host".to_owned(), b"b.test".to_vec())];
         let two = parts("GET", "https://a.test/", &other).unwrap();
         assert_eq!(
-            write(&two, &Odd::default(), true, &mut desk, &Bounds::CLIENT).err(),
+            write(&two, &Odd::default(), true, &mut buffers, &Bounds::CLIENT).err(),
             Some(Reason::Malformed)
         );
     }
@@ -328,12 +328,12 @@ mod tests {
             let Some(parts) = parts(&method, &format!("https://a.test{path}"), &headers) else {
                 return Ok(());
             };
-            let mut desk = Desks::default().take().unwrap();
-            let Ok(incoming) = write(&parts, &Odd::default(), false, &mut desk, &Bounds::CLIENT) else {
+            let mut buffers = BufferPool::default().take().unwrap();
+            let Ok(incoming) = write(&parts, &Odd::default(), false, &mut buffers, &Bounds::CLIENT) else {
                 return Ok(());
             };
             let mut fields = Vec::new();
-            let bytes = &desk.input[..incoming.head.length];
+            let bytes = &buffers.input[..incoming.head.length];
             let parsed = RequestHead::parse(bytes, &mut fields);
             let Ok(Some(parsed)) = parsed else {
                 return Err(TestCaseError::fail(format!("{:?}", String::from_utf8_lossy(bytes))));
@@ -341,7 +341,7 @@ mod tests {
             prop_assert_eq!(parsed.length, bytes.len());
             prop_assert_eq!((parsed.method, parsed.target), (incoming.head.method, incoming.head.target));
             let spans = |fields: &[Field]| fields.iter().map(|field| (field.name, field.value)).collect::<Vec<_>>();
-            let (read, written) = (spans(&fields), spans(&desk.fields));
+            let (read, written) = (spans(&fields), spans(&buffers.fields));
             prop_assert_eq!(read.len(), written.len());
             for (read, written) in read.iter().zip(&written) {
                 prop_assert_eq!(read.0.of(bytes), written.0.of(bytes));

@@ -4,15 +4,15 @@ use super::guard::{Fault, Guarded, Oddities};
 use super::hpack::Odd;
 use super::request;
 use super::stream::Stream;
-use crate::buffers::Desk;
-use crate::connection::Visit;
+use crate::buffers::RequestBuffers;
+use crate::connection::ClientConnection;
+use crate::deadlines::{Deadline, Ended};
 use crate::keep_alive::idle_deadline;
 use crate::linger;
 use crate::request::Incoming;
 use crate::respond;
 use crate::route;
 use crate::session::Session;
-use crate::sweep::{Ended, Slot};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -56,16 +56,21 @@ const REMEMBERED_RESETS: usize = 32;
 
 /// What a connection and its streams share.
 struct Shared {
-    visit: Visit,
-    slot: Slot,
+    connection: ClientConnection,
+    deadline: Deadline,
     open: Cell<u32>,
 }
 
 /// Serves one client's connection until it ends.
-pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, visit: Visit, slot: Slot) {
+pub(crate) async fn serve<W: Wire + 'static>(
+    worker: &Rc<Worker>,
+    stream: W,
+    connection: ClientConnection,
+    deadline: Deadline,
+) {
     let shared = Rc::new(Shared {
-        visit,
-        slot,
+        connection,
+        deadline,
         open: Cell::new(0),
     });
     let mut builder = h2::server::Builder::new();
@@ -73,15 +78,15 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
         .max_concurrent_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(shared.visit.bounds().head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(shared.connection.bounds().head).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_concurrent_reset_streams(REMEMBERED_RESETS);
-    let Some(deadline) = idle_deadline(worker, &shared.visit) else {
+    let Some(until) = idle_deadline(worker, &shared.connection) else {
         return;
     };
-    shared.slot.arm(deadline, true);
+    shared.deadline.arm(until, true);
     let (guarded, fault, oddities) = Guarded::new(stream);
     let mut handshake = pin!(builder.handshake(guarded));
     let shaken = poll_fn(|cx| {
@@ -92,7 +97,7 @@ pub(crate) async fn serve<W: Wire + 'static>(worker: &Rc<Worker>, stream: W, vis
             polled.map(Result::ok)
         }
     });
-    if let Ok(Some(mut connection)) = shared.slot.until(shaken).await {
+    if let Ok(Some(mut connection)) = shared.deadline.until(shaken).await {
         streams(worker, &mut connection, &fault, &oddities, &shared).await;
     }
 }
@@ -109,18 +114,18 @@ async fn streams<W: Wire>(
     let mut last = false;
     loop {
         if shared.open.get() == 0 {
-            if let Some(deadline) = idle_deadline(worker, &shared.visit) {
-                shared.slot.arm(deadline, true);
+            if let Some(until) = idle_deadline(worker, &shared.connection) {
+                shared.deadline.arm(until, true);
             } else {
                 last = true;
                 if !core::mem::replace(&mut leaving, true) {
                     connection.graceful_shutdown();
                 }
-                shared.slot.arm(worker.now() + LAST, false);
+                shared.deadline.arm(worker.now() + LAST, false);
             }
         }
         let next = poll_fn(|cx| poll_stream(worker, connection, fault, leaving, cx));
-        match shared.slot.until(next).await {
+        match shared.deadline.until(next).await {
             Ok(None) => {}
             Ok(Some(Some(Ok((_, mut respond)))))
                 if shared.open.get() >= AT_WORK || !has_listener(worker, shared) =>
@@ -132,7 +137,7 @@ async fn streams<W: Wire>(
                 begun += 1;
                 shared.open.set(shared.open.get() + 1);
                 // While a stream is open its own deadline counts.
-                shared.slot.arm(forebay_units::Mono::NEVER, false);
+                shared.deadline.arm(forebay_units::Mono::NEVER, false);
                 let odd = oddities.take(respond.stream_id().as_u32());
                 tokio::task::spawn_local(one(Rc::clone(worker), Rc::clone(shared), request, odd, respond));
             }
@@ -158,8 +163,11 @@ async fn streams<W: Wire>(
     // Idle for too long, or its listener is gone, or its frames are broken, or the client does not hear
     // GOAWAY: GOAWAY again, then the end.
     connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
-    shared.slot.arm(worker.now() + linger::LINGER, false);
-    let _ = shared.slot.until(poll_fn(|cx| connection.poll_closed(cx))).await;
+    shared.deadline.arm(worker.now() + linger::LINGER, false);
+    let _ = shared
+        .deadline
+        .until(poll_fn(|cx| connection.poll_closed(cx)))
+        .await;
 }
 
 /// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave.
@@ -185,15 +193,15 @@ type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
 /// Whether the connection takes no further streams: for its age, or because its listener is gone.
 fn is_old(worker: &Worker, shared: &Shared) -> bool {
-    let picture = worker.picture();
-    shared.visit.listener(&picture).is_none_or(|listener| {
-        let age = worker.now().since(shared.visit.accepted);
+    let snapshot = worker.snapshot();
+    shared.connection.listener(&snapshot).is_none_or(|listener| {
+        let age = worker.now().since(shared.connection.accepted);
         age >= listener.balancer.settings.client_keep_alive
     })
 }
 
 fn has_listener(worker: &Worker, shared: &Shared) -> bool {
-    shared.visit.listener(&worker.picture()).is_some()
+    shared.connection.listener(&worker.snapshot()).is_some()
 }
 
 /// One stream, from its head to its end.
@@ -204,23 +212,23 @@ async fn one(
     odd: Odd,
     mut respond: SendResponse<Bytes>,
 ) {
-    let slot = worker.sweep.slot(shared.visit.place);
-    let desk = worker.desks.borrow_mut().take();
-    if let Some(mut desk) = desk {
-        let (mut stream, written) = write(&worker, &shared, &mut desk, request, odd, respond);
+    let deadline = worker.sweep.deadline(shared.connection.listener_address);
+    let buffers = worker.buffer_pool.borrow_mut().take();
+    if let Some(mut buffers) = buffers {
+        let (mut stream, written) = write(&worker, &shared, &mut buffers, request, odd, respond);
         let mut session = Session {
             worker: &worker,
             client: &mut stream,
-            visit: &shared.visit,
-            slot: &slot,
-            desk: &mut desk,
+            connection: &shared.connection,
+            deadline: &deadline,
+            buffers: &mut buffers,
         };
         serve_one(&mut session, written).await;
         // Its answer ends before its room is lent to others.
         drop(stream);
-        worker.desks.borrow_mut().give_back(desk);
+        worker.buffer_pool.borrow_mut().give_back(buffers);
     } else {
-        respond::count_turned_away(&worker, &shared.visit);
+        respond::count_turned_away(&worker, &shared.connection);
         // Nothing was done for it, so its client may send it again (RFC 9113 section 8.7).
         respond.send_reset(h2::Reason::REFUSED_STREAM);
     }
@@ -228,40 +236,45 @@ async fn one(
     shared.open.set(open);
     if open == 0 {
         // Without a listener the next sweep wakes the connection, so that it ends.
-        let deadline = idle_deadline(&worker, &shared.visit);
-        shared.slot.arm(deadline.unwrap_or(worker.recent()), true);
+        let until = idle_deadline(&worker, &shared.connection);
+        shared.deadline.arm(until.unwrap_or(worker.recent()), true);
     }
 }
 
 /// Counts what the client may send ahead on a stream with a body.
-fn promise(worker: &Worker, desk: &mut Desk, ends: bool) {
-    if !ends && !worker.desks.borrow().promise(desk, STREAM_WINDOW as usize) {
-        desk.refuses = true;
+fn promise(worker: &Worker, buffers: &mut RequestBuffers, ends: bool) {
+    if !ends
+        && !worker
+            .buffer_pool
+            .borrow()
+            .promise(buffers, STREAM_WINDOW as usize)
+    {
+        buffers.refuses = true;
     }
 }
 
-/// Writes a request's head on the desk; it stands there alone, for a request may wait for long.
+/// Writes a request's head on the buffers; it stands there alone, for a request may wait for long.
 fn write(
     worker: &Worker,
     shared: &Shared,
-    desk: &mut Desk,
+    buffers: &mut RequestBuffers,
     request: Request<RecvStream>,
     odd: Odd,
     respond: SendResponse<Bytes>,
 ) -> (Stream, Result<Incoming, Reason>) {
-    promise(worker, desk, request.body().is_end_stream());
+    promise(worker, buffers, request.body().is_end_stream());
     let (parts, body) = request.into_parts();
     let mut stream = Stream::new(body, respond);
     let ends = stream.body.is_nothing();
-    let written = request::write(&parts, &odd, ends, desk, shared.visit.bounds());
-    let length = desk.end;
-    desk.refuses |= !worker.desks.borrow().count_head(desk, length);
+    let written = request::write(&parts, &odd, ends, buffers, shared.connection.bounds());
+    let length = buffers.end;
+    buffers.refuses |= !worker.buffer_pool.borrow().count_head(buffers, length);
     (stream, written)
 }
 
 async fn serve_one(session: &mut Session<'_, Stream>, written: Result<Incoming, Reason>) {
     match written {
-        Ok(incoming) if session.visit.place.shared => {
+        Ok(incoming) if session.connection.listener_address.shared => {
             Box::pin(route::by_name(session, &incoming)).await;
         }
         Ok(incoming) => {

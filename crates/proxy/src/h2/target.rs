@@ -14,13 +14,13 @@ const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
 /// Bytes of a request held for a stream whose target does not take them.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 
-/// A way to send the request whose head is in `desk.out` to this target: over a connection that stands, or a fresh one.
+/// A way to send the request whose head is in `buffers.out` to this target: over a connection that stands, or a fresh one.
 pub(crate) async fn passport<W>(
     context: &RequestContext<'_, W>,
     target: &TargetView,
     reuse: Reuse,
 ) -> Result<Passport, Missing> {
-    let Session { worker, slot, .. } = &context.session;
+    let Session { worker, deadline, .. } = &context.session;
     if reuse != Reuse::Never {
         let standing = worker.links.borrow_mut().take(target.id);
         if let Some(passport) = standing {
@@ -35,7 +35,7 @@ pub(crate) async fn passport<W>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(64 * 1024);
-    let (sender, connection) = match slot.until(builder.handshake(stream)).await {
+    let (sender, connection) = match deadline.until(builder.handshake(stream)).await {
         Ok(Ok(made)) => made,
         Ok(Err(_)) => return Err(Missing::Error(ConnectError::Refused)),
         Err(ended) => return Err(Missing::Ended(ended)),

@@ -28,7 +28,7 @@ pub(crate) struct Shaken {
 pub(crate) enum Failed {
     /// The client connected and left without a word: probes of ports do that.
     Silent,
-    /// The client spoke HTTP in clear.
+    /// The client spoke HTTP in plaintext.
     Clear(TcpStream),
     /// No common ground, a broken message, or the client gave up.
     Handshake(io::Error),

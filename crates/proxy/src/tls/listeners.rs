@@ -1,11 +1,11 @@
-//! From blueprints to what rustls serves. Made on the slow path when a picture is published, given to the workers beside
+//! From blueprints to what rustls serves. Made on the slow path when a snapshot is published, given to the workers beside
 //! it; what has not changed stays the same object.
 
 use super::choice::Choice;
 use super::policy;
 use crate::clock::Clock;
 use forebay_model::{CertificateBlueprint, KeyForm, PrivateKey, TlsBlueprint};
-use forebay_node::{ListenerId, Picture};
+use forebay_node::{ListenerId, Snapshot};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{
@@ -67,9 +67,9 @@ impl Sessions {
 }
 
 impl Listeners {
-    /// For this picture; what `before` holds already is kept.
-    pub(crate) fn of(picture: &Picture, before: &Listeners, clock: Clock) -> Listeners {
-        let made = picture.listeners.iter().filter_map(|listener| {
+    /// For this snapshot; what `before` holds already is kept.
+    pub(crate) fn of(snapshot: &Snapshot, before: &Listeners, clock: Clock) -> Listeners {
+        let made = snapshot.listeners.iter().filter_map(|listener| {
             let blueprint = listener.tls.as_ref()?;
             let http2 = listener.balancer.settings.http2;
             let known = before.by_id.get(&listener.id);

@@ -1,4 +1,4 @@
-//! Connections to targets, in clear or over TLS.
+//! Connections to targets, in plaintext or over TLS.
 
 use super::end::Client;
 use super::stream::TlsStream;
@@ -6,7 +6,7 @@ use super::verify;
 use crate::descriptors::Held;
 use crate::socket::Socket;
 use forebay_model::{ProtocolVersion, TargetTls};
-use forebay_node::{Picture, TargetId, TargetView};
+use forebay_node::{Snapshot, TargetId, TargetView};
 use rustls::ClientConfig;
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
@@ -33,7 +33,7 @@ pub(crate) struct TargetStream {
 enum Transport {
     /// As it is.
     Clear(Socket),
-    /// Over TLS. Boxed: requests to targets in clear do not carry its size along.
+    /// Over TLS. Boxed: requests to targets in plaintext do not carry its size along.
     Secure(Box<Secure>),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Secure {
 }
 
 impl TargetStream {
-    /// One in clear.
+    /// One in plaintext.
     pub(crate) fn clear(stream: TcpStream) -> TargetStream {
         TargetStream {
             transport: Transport::Clear(Socket(stream)),
@@ -97,11 +97,11 @@ impl TargetConfigs {
     }
 
     /// Drops those of targets that are gone.
-    pub(crate) fn forget(&mut self, picture: &Picture) {
+    pub(crate) fn forget(&mut self, snapshot: &Snapshot) {
         if self.by_target.is_empty() {
             return;
         }
-        let targets = picture.groups.iter().flat_map(|group| &group.targets);
+        let targets = snapshot.groups.iter().flat_map(|group| &group.targets);
         let known: BTreeSet<TargetId> = targets.map(|target| target.id).collect();
         self.by_target.retain(|id, _| known.contains(id));
     }

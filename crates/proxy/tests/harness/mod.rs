@@ -177,9 +177,9 @@ fn options() -> Options {
         probes: 64,
         buffer_bytes: usize::MAX,
         seed: 1,
-        journal: None,
+        logger: None,
         channels: None,
-        turnstile: None,
+        permit_issuer: None,
     }
 }
 
@@ -198,9 +198,9 @@ impl Balancer {
         targets: &[&Target],
         rules: Vec<RuleBlueprint>,
         settings: BalancerSettings,
-        journal: Option<Arc<dyn forebay_node::journal::Journal>>,
+        logger: Option<Arc<dyn forebay_node::logging::Logger>>,
     ) -> Balancer {
-        Balancer::bounded(targets, rules, settings, journal, usize::MAX)
+        Balancer::bounded(targets, rules, settings, logger, usize::MAX)
     }
 
     /// The same, with so many bytes of buffers.
@@ -208,11 +208,11 @@ impl Balancer {
         targets: &[&Target],
         rules: Vec<RuleBlueprint>,
         settings: BalancerSettings,
-        journal: Option<Arc<dyn forebay_node::journal::Journal>>,
+        logger: Option<Arc<dyn forebay_node::logging::Logger>>,
         buffer_bytes: usize,
     ) -> Balancer {
         let options = Options {
-            journal,
+            logger,
             buffer_bytes,
             ..options()
         };

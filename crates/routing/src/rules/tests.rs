@@ -191,7 +191,7 @@ type Kind = fn(&str) -> Condition;
 /// 60 rules with three wildcards each took 180 ms on such paths; read for eight rules at a time, they must not decide otherwise.
 #[test]
 fn long_texts_are_decided_as_short_ones_are() {
-    let mut stream = forebay_units::Stream::named(1, "long texts");
+    let mut stream = forebay_units::Rng::named(1, "long texts");
     let mut random = |alphabet: &str, length: u64| -> String {
         let letters: Vec<char> = alphabet.chars().collect();
         (0..length)

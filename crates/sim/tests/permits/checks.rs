@@ -33,7 +33,7 @@ impl World {
              {waits:?}; {:?}",
             self.seed,
             self.now,
-            self.agents[target].turnstile
+            self.agents[target].permit_issuer
         );
     }
 
@@ -70,8 +70,8 @@ impl World {
         }
         for target in 0..self.scene.targets {
             let agent = &self.agents[target];
-            agent.turnstile.check_invariants();
-            let figures = agent.turnstile.figures();
+            agent.permit_issuer.check_invariants();
+            let figures = agent.permit_issuer.figures();
             self.seen.revoked += figures.revoked;
             assert_eq!(
                 (figures.in_flight, figures.outstanding),

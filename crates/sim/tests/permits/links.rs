@@ -94,14 +94,14 @@ impl World {
         }
         match message {
             ToAgent::Hello => {
-                let session = agent.turnstile.join(self.now);
+                let session = agent.permit_issuer.join(self.now);
                 agent.sessions.insert(session, node);
                 self.channels[at].session = Some(session);
                 self.answer(node, target, ToNode::Welcome);
             }
             ToAgent::Demand { waiting, seen } => {
                 if let Some(session) = self.channels[at].session {
-                    agent.turnstile.demand(self.now, session, waiting, seen);
+                    agent.permit_issuer.demand(self.now, session, waiting, seen);
                 }
                 // Most of what agents hear; it makes no permit void.
                 self.pass_on(target);
@@ -109,7 +109,7 @@ impl World {
             }
             ToAgent::Return(ids) => {
                 if let Some(session) = self.channels[at].session {
-                    agent.turnstile.returned(self.now, session, &ids);
+                    agent.permit_issuer.returned(self.now, session, &ids);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl World {
             .out
             .keys()
             .copied()
-            .filter(|id| !agent.turnstile.is_out(*id))
+            .filter(|id| !agent.permit_issuer.is_out(*id))
             .collect();
         for id in void {
             if let Some((free, _)) = agent.out.remove(&id) {
@@ -192,7 +192,7 @@ impl World {
             let agent = &mut self.agents[target];
             let ids = &mut agent.ids;
             let mut draw = || (u128::from(ids.next_u64()) << 64) | u128::from(ids.next_u64());
-            let Some(output) = agent.turnstile.poll_output(&mut draw) else {
+            let Some(output) = agent.permit_issuer.poll_output(&mut draw) else {
                 break;
             };
             let session = output.session();
@@ -220,7 +220,7 @@ impl World {
             "seed {}: more out than there are slots, or fewer",
             self.seed
         );
-        let deadline = agent.turnstile.next_deadline();
+        let deadline = agent.permit_issuer.next_deadline();
         if deadline < agent.deadline {
             agent.deadline = deadline;
             let life = agent.life;

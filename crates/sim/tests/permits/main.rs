@@ -1,4 +1,4 @@
-//! The whole permit system in virtual time: nodes with their gates, agents with their turnstiles, and links between them that
+//! The whole permit system in virtual time: nodes with their gates, agents with their permit issuers, and links between them that
 //! are slow, stall and break, while nodes and agents die and come back.
 //!
 //! What must hold: requests in flight at a target never exceed its limit; while a request waits at a live node that can reach

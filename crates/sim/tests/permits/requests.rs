@@ -39,7 +39,7 @@ impl World {
         let (low, high) = self.scene.load;
         let load = low + (self.seed * 37) % (high - low + 1);
         let per_second = slots as f64 * load as f64 / 100.0 / self.scene.service.as_secs_f64();
-        let uniform = (self.draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        let uniform = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         let gap = Duration::from_secs_f64(-(1.0 - uniform).ln() / per_second);
         let wave = self.scene.wave.as_nanos() as u64;
         let pause = if (self.now.0 / wave) % 2 == 1 {
@@ -48,7 +48,7 @@ impl World {
             gap
         };
         self.after(pause.max(gap), Event::Arrive);
-        let mut ticket = self.draws.below(self.weights.iter().sum());
+        let mut ticket = self.rng.below(self.weights.iter().sum());
         let node = self.weights.iter().position(|&weight| {
             let here = ticket < weight;
             ticket = ticket.saturating_sub(weight);
@@ -64,7 +64,7 @@ impl World {
             });
             let request = (self.flights.len() - 1) as Request;
             self.ask(request, false);
-            if self.draws.below(50) == 0 {
+            if self.rng.below(50) == 0 {
                 let (life, gone) = (self.nodes[node].life, self.between(1000, 200_000));
                 self.after(gone, Event::Leaves { request, node, life });
             }
@@ -153,7 +153,7 @@ impl World {
         let id = flight.permit.expect("has one");
         // Refused by the machine if the agent is gone; by the new one if it is another.
         let begun = if agent.alive {
-            agent.turnstile.begin(self.now, id).ok()
+            agent.permit_issuer.begin(self.now, id).ok()
         } else {
             None
         };
@@ -198,7 +198,7 @@ impl World {
     /// Mostly near the mean, some ten times that.
     fn service(&mut self) -> Duration {
         let mean = self.scene.service.as_micros() as u64;
-        if self.draws.below(20) == 0 {
+        if self.rng.below(20) == 0 {
             self.between(mean, mean * 10)
         } else {
             self.between(mean / 20, mean * 3 / 2)
@@ -213,7 +213,7 @@ impl World {
         let Some(work) = agent.running.remove(&request) else {
             return;
         };
-        agent.turnstile.end(self.now, work);
+        agent.permit_issuer.end(self.now, work);
         agent.freed(self.now);
         self.settle(target);
         let delay = self.delay();

@@ -3,7 +3,7 @@
 use crate::requests::{Answer, Request};
 use crate::scene::MS;
 use crate::world::{Event, Node, World};
-use forebay_admission::permits::Turnstile;
+use forebay_admission::permits::PermitIssuer;
 use forebay_units::Mono;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ impl World {
         let mean = self.scene.trouble.as_micros() as u64;
         let next = self.between(1, 2 * mean);
         self.after(next, Event::Trouble);
-        let node = self.draws.below(self.scene.nodes as u64) as usize;
-        let target = self.draws.below(self.scene.targets as u64) as usize;
-        match self.draws.below(20) {
+        let node = self.rng.below(self.scene.nodes as u64) as usize;
+        let target = self.rng.below(self.scene.targets as u64) as usize;
+        match self.rng.below(20) {
             0 if self.nodes[node].alive => self.node_dies(node),
             3 if self.agents[target].alive => self.limit_changes(target),
             1 | 2 if self.agents[target].alive => self.agent_dies(target),
@@ -27,7 +27,7 @@ impl World {
     fn limit_changes(&mut self, target: usize) {
         self.seen.limits += 1;
         let [few, some, many] = self.scene.limits;
-        let limit = [0, few, some, many][self.draws.below(4) as usize];
+        let limit = [0, few, some, many][self.rng.below(4) as usize];
         let agent = &mut self.agents[target];
         for _ in agent.limit..limit {
             agent.freed(self.now);
@@ -38,7 +38,7 @@ impl World {
             }
         }
         agent.limit = limit;
-        agent.turnstile.set_limit(self.now, limit);
+        agent.permit_issuer.set_limit(self.now, limit);
         self.settle(target);
     }
 
@@ -64,7 +64,7 @@ impl World {
         let soon = self.between(0, 5000);
         self.after(soon, Event::NodeLearns { node, target, epoch });
         if let Some(session) = session {
-            let late = (self.draws.below(3) == 0).then_some((10_000, 500_000));
+            let late = (self.rng.below(3) == 0).then_some((10_000, 500_000));
             self.tell_agent(target, session, late);
         }
     }
@@ -73,7 +73,7 @@ impl World {
     fn node_dies(&mut self, node: usize) {
         self.seen.node_deaths += 1;
         self.last_death = Some(self.now);
-        let silent = self.draws.below(2) == 0;
+        let silent = self.rng.below(2) == 0;
         let late = silent.then_some((300_000, 1_000_000));
         let state = &mut self.nodes[node];
         (state.alive, state.waits_since) = (false, None);
@@ -140,7 +140,7 @@ impl World {
     fn agent_dies(&mut self, target: usize) {
         self.seen.agent_deaths += 1;
         let agent = &mut self.agents[target];
-        self.seen.revoked += agent.turnstile.figures().revoked;
+        self.seen.revoked += agent.permit_issuer.figures().revoked;
         agent.alive = false;
         agent.life += 1;
         // What it relayed is cut off, on both sides.
@@ -174,7 +174,7 @@ impl World {
 
     pub(crate) fn agent_starts(&mut self, target: usize) {
         let agent = &mut self.agents[target];
-        agent.turnstile = Turnstile::new(agent.limit, u64::from(agent.life) + 1);
+        agent.permit_issuer = PermitIssuer::new(agent.limit, u64::from(agent.life) + 1);
         (agent.alive, agent.since, agent.deadline) = (true, self.now, Mono::NEVER);
         agent.sessions.clear();
         agent.out.clear();

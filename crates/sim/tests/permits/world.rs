@@ -3,9 +3,9 @@
 use crate::links::{ToAgent, ToNode};
 use crate::requests::{Answer, Flight, Request};
 use crate::scene::{LOOK, MS, Scene, Seen};
-use forebay_admission::permits::{Session, Turnstile, Work, WorkId};
+use forebay_admission::permits::{PermitIssuer, Session, Work, WorkId};
 use forebay_admission::{Gate, Limit, Member, Place, Rules};
-use forebay_units::{Mono, Stream};
+use forebay_units::{Mono, Rng};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -110,7 +110,7 @@ pub(crate) struct Node {
 }
 
 pub(crate) struct Agent {
-    pub(crate) turnstile: Turnstile,
+    pub(crate) permit_issuer: PermitIssuer,
     pub(crate) limit: u32,
     pub(crate) life: u32,
     pub(crate) alive: bool,
@@ -124,7 +124,7 @@ pub(crate) struct Agent {
     pub(crate) bare: VecDeque<Mono>,
     /// Slots that are still used or granted though the limit was lowered: what comes free first pays for them.
     pub(crate) owed: u32,
-    pub(crate) ids: Stream,
+    pub(crate) ids: Rng,
 }
 
 pub(crate) struct World {
@@ -133,8 +133,8 @@ pub(crate) struct World {
     pub(crate) now: Mono,
     pub(crate) events: BinaryHeap<Reverse<(Mono, u64, Boxed)>>,
     pub(crate) pushed: u64,
-    pub(crate) draws: Stream,
-    pub(crate) gates: Stream,
+    pub(crate) rng: Rng,
+    pub(crate) gates: Rng,
     pub(crate) nodes: Vec<Node>,
     pub(crate) agents: Vec<Agent>,
     pub(crate) channels: Vec<Channel>,
@@ -165,11 +165,11 @@ impl Ord for Boxed {
 
 impl World {
     pub(crate) fn new(scene: Scene, seed: u64) -> World {
-        let mut draws = Stream::named(seed, "world");
+        let mut rng = Rng::named(seed, "world");
         let agents = (0..scene.targets).map(|target| {
-            let limit = scene.limits[draws.below(3) as usize];
+            let limit = scene.limits[rng.below(3) as usize];
             Agent {
-                turnstile: Turnstile::new(limit, 1),
+                permit_issuer: PermitIssuer::new(limit, 1),
                 limit,
                 life: 0,
                 alive: true,
@@ -180,7 +180,7 @@ impl World {
                 out: BTreeMap::new(),
                 bare: (0..limit).map(|_| Mono::ZERO).collect(),
                 owed: 0,
-                ids: Stream::named(seed * 10_000 + target as u64, "ids"),
+                ids: Rng::named(seed * 10_000 + target as u64, "ids"),
             }
         });
         let agents: Vec<Agent> = agents.collect();
@@ -201,22 +201,22 @@ impl World {
             now: Mono::ZERO,
             events: BinaryHeap::new(),
             pushed: 0,
-            gates: Stream::named(seed, "gates"),
+            gates: Rng::named(seed, "gates"),
             nodes: (0..scene.nodes).map(|_| Node::new(scene.targets)).collect(),
             agents,
             channels: (0..scene.nodes * scene.targets).map(channel).collect(),
             flights: Vec::new(),
             last_death: None,
             weights: (0..scene.nodes)
-                .map(|_| [0, 1, 1, 5][draws.below(4) as usize])
+                .map(|_| [0, 1, 1, 5][rng.below(4) as usize])
                 .collect(),
             seen: Seen::default(),
-            draws,
+            rng,
         };
         for node in 0..scene.nodes {
             // One of four joins later.
-            let later = if node > 0 && world.draws.below(4) == 0 {
-                world.draws.below(1000)
+            let later = if node > 0 && world.rng.below(4) == 0 {
+                world.rng.below(1000)
             } else {
                 0
             };
@@ -242,7 +242,7 @@ impl World {
     }
 
     pub(crate) fn between(&mut self, low_us: u64, high_us: u64) -> Duration {
-        Duration::from_micros(low_us + self.draws.below(high_us - low_us))
+        Duration::from_micros(low_us + self.rng.below(high_us - low_us))
     }
 
     pub(crate) fn delay(&mut self) -> Duration {
@@ -297,13 +297,13 @@ impl World {
                 session,
             } if self.agents[target].life == life => {
                 self.agents[target].sessions.remove(&session);
-                self.agents[target].turnstile.part(self.now, session);
+                self.agents[target].permit_issuer.part(self.now, session);
                 self.settle(target);
             }
             Event::Deadline { target, life } if self.agents[target].life == life => {
                 self.agents[target].deadline = Mono::NEVER;
-                if self.agents[target].turnstile.next_deadline() <= self.now {
-                    self.agents[target].turnstile.handle_deadline(self.now);
+                if self.agents[target].permit_issuer.next_deadline() <= self.now {
+                    self.agents[target].permit_issuer.handle_deadline(self.now);
                 }
                 self.settle(target);
             }

@@ -2,11 +2,11 @@
 //! everything that reads it take for one (RFC 1952 section 2.2). So a file is whole whenever it is looked at, a crash
 //! costs what was not yet in a member, and one compressor serves all files.
 
-use super::pen::{Batch, Order};
-use super::shelf::{SLOT_SECONDS, Shelf};
-use super::tally::{Sink, Tally};
+use super::counters::{LogCounters, Sink};
+use super::log_path::{LogPath, SLOT_SECONDS};
+use super::writer::{Batch, WriterCommand};
 use flate2::{Compress, Compression, Crc, FlushCompress};
-use forebay_units::Stream;
+use forebay_units::Rng;
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -29,13 +29,13 @@ const LATE_SECONDS: i64 = 5;
 const TELLING: Duration = Duration::from_secs(60);
 
 /// Compresses text to whole gzip members.
-struct Press {
+struct GzipEncoder {
     compress: Compress,
 }
 
-impl Press {
-    fn new() -> Press {
-        Press {
+impl GzipEncoder {
+    fn new() -> GzipEncoder {
+        GzipEncoder {
             compress: Compress::new(Compression::fast(), false),
         }
     }
@@ -80,54 +80,57 @@ struct Open {
 /// The writer.
 pub(super) struct Files {
     root: PathBuf,
-    tally: Arc<Tally>,
-    open: BTreeMap<(Arc<Shelf>, i64), Open>,
-    press: Press,
+    counters: Arc<LogCounters>,
+    open: BTreeMap<(Arc<LogPath>, i64), Open>,
+    press: GzipEncoder,
     packed: Vec<u8>,
-    names: Stream,
+    names: Rng,
     told: Option<Instant>,
 }
 
 impl Files {
-    pub(super) fn new(root: PathBuf, tally: Arc<Tally>, seed: u64) -> Files {
+    pub(super) fn new(root: PathBuf, counters: Arc<LogCounters>, seed: u64) -> Files {
         Files {
             root,
-            tally,
+            counters,
             open: BTreeMap::new(),
-            press: Press::new(),
+            press: GzipEncoder::new(),
             packed: Vec::new(),
-            names: Stream::named(seed, "log-files"),
+            names: Rng::named(seed, "log-files"),
             told: None,
         }
     }
 
     /// Writes until told to finish, or until nobody can tell.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, commands: &Receiver<WriterCommand>) {
         let mut look = Instant::now() + MEMBER_AGE / 2;
         loop {
-            let mut order = orders.recv_timeout(look.saturating_duration_since(Instant::now()));
+            let mut command = commands.recv_timeout(look.saturating_duration_since(Instant::now()));
             // Under load this thread sleeps between two looks, rather than be woken for each batch: that would cost
             // the threads that carry traffic a system call, and this one a switch, every few dozen requests.
-            while let Ok(Order::Write(batch)) = order {
+            while let Ok(WriterCommand::Write(batch)) = command {
                 self.take(batch);
-                order = orders.try_recv().or_else(|_| {
+                command = commands.try_recv().or_else(|_| {
                     std::thread::sleep(NAP);
-                    orders.try_recv().map_err(|_| RecvTimeoutError::Timeout)
+                    commands.try_recv().map_err(|_| RecvTimeoutError::Timeout)
                 });
                 self.look_around(&mut look);
             }
-            if matches!(order, Ok(Order::Reopen)) {
+            if matches!(command, Ok(WriterCommand::Reopen)) {
                 self.reopen();
                 continue;
             }
-            if matches!(order, Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected)) {
+            if matches!(
+                command,
+                Ok(WriterCommand::Finish) | Err(RecvTimeoutError::Disconnected)
+            ) {
                 break;
             }
             self.look_around(&mut look);
         }
         // What was handed over before the order to finish is all there; this takes what came at the same time.
-        while let Ok(order) = orders.try_recv() {
-            if let Order::Write(batch) = order {
+        while let Ok(command) = commands.try_recv() {
+            if let WriterCommand::Write(batch) = command {
                 self.take(batch);
             }
         }
@@ -152,8 +155,8 @@ impl Files {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Some(shelf) = batch.shelf else { return };
-        let key = (shelf, batch.slot);
+        let Some(log_path) = batch.log_path else { return };
+        let key = (log_path, batch.slot);
         let open = self.open.entry(key.clone()).or_insert_with(|| Open {
             file: None,
             whole: 0,
@@ -193,7 +196,7 @@ impl Files {
     }
 
     /// Makes a member of what is pending and appends it.
-    fn press_out(&mut self, key: &(Arc<Shelf>, i64)) {
+    fn press_out(&mut self, key: &(Arc<LogPath>, i64)) {
         let Some(open) = self.open.get_mut(key) else {
             return;
         };
@@ -212,9 +215,9 @@ impl Files {
             open.pending = Vec::new();
         }
         match written {
-            Ok(()) => self.tally.wrote(key.0.log, Sink::File, lines),
+            Ok(()) => self.counters.wrote(key.0.log, Sink::File, lines),
             Err(error) => {
-                self.tally.lost(key.0.log, Sink::File, lines);
+                self.counters.lost(key.0.log, Sink::File, lines);
                 self.tell(&error, &key.0.path(key.1, "*"));
             }
         }
@@ -278,7 +281,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// The random string of a file's name: eight letters and digits, as ALB has it.
-fn random(names: &mut Stream) -> String {
+fn random(names: &mut Rng) -> String {
     const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     (0..8)
         .map(|_| char::from(LETTERS[names.below(36) as usize]))
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn members_make_a_file_that_gzip_reads() {
-        let mut press = Press::new();
+        let mut press = GzipEncoder::new();
         let mut packed = Vec::new();
         let mut expected = String::new();
         for round in 0..4_usize {

@@ -2,7 +2,7 @@
 
 use super::text::{Stamp, escaped, ip, padded, seconds, socket};
 use forebay_model::Priority;
-use forebay_node::journal::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts, RequestLine};
+use forebay_node::logging::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts, RequestLine};
 use forebay_node::{ProbeResult, Taken, TransformError};
 use forebay_units::digits::{decimal, hexadecimal};
 

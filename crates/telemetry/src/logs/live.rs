@@ -1,7 +1,7 @@
 //! The thread that passes lines on as they are written: to standard output or to a Unix socket.
 
-use super::pen::{Batch, Order};
-use super::tally::{Sink, Tally};
+use super::counters::{LogCounters, Sink};
+use super::writer::{Batch, WriterCommand};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -29,17 +29,17 @@ pub enum LiveSink {
 /// The writer to one sink.
 pub(super) struct Live {
     sink: LiveSink,
-    tally: Arc<Tally>,
+    counters: Arc<LogCounters>,
     socket: Option<UnixStream>,
     tried: Option<Instant>,
     told: Option<Instant>,
 }
 
 impl Live {
-    pub(super) fn new(sink: LiveSink, tally: Arc<Tally>) -> Live {
+    pub(super) fn new(sink: LiveSink, counters: Arc<LogCounters>) -> Live {
         Live {
             sink,
-            tally,
+            counters,
             socket: None,
             tried: None,
             told: None,
@@ -47,18 +47,18 @@ impl Live {
     }
 
     /// Writes until told to finish. Begins when `go` fires: the ready line comes first.
-    pub(super) fn run(mut self, go: &Receiver<()>, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, go: &Receiver<()>, commands: &Receiver<WriterCommand>) {
         let _ = go.recv();
         loop {
-            match orders.recv() {
-                Ok(Order::Write(batch)) => self.take(&batch),
+            match commands.recv() {
+                Ok(WriterCommand::Write(batch)) => self.take(&batch),
                 // Somebody else may listen there now.
-                Ok(Order::Reopen) => (self.socket, self.tried) = (None, None),
-                Ok(Order::Finish) | Err(_) => break,
+                Ok(WriterCommand::Reopen) => (self.socket, self.tried) = (None, None),
+                Ok(WriterCommand::Finish) | Err(_) => break,
             }
         }
-        while let Ok(order) = orders.try_recv() {
-            if let Order::Write(batch) = order {
+        while let Ok(command) = commands.try_recv() {
+            if let WriterCommand::Write(batch) = command {
                 self.take(&batch);
             }
         }
@@ -66,9 +66,9 @@ impl Live {
 
     fn take(&mut self, batch: &Batch) {
         match self.write(&batch.text) {
-            Ok(()) => self.tally.wrote(batch.log, Sink::Live, batch.lines),
+            Ok(()) => self.counters.wrote(batch.log, Sink::Live, batch.lines),
             Err(error) => {
-                self.tally.lost(batch.log, Sink::Live, batch.lines);
+                self.counters.lost(batch.log, Sink::Live, batch.lines);
                 let now = Instant::now();
                 if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {
                     self.told = Some(now);

@@ -2,31 +2,31 @@
 //! batches of their own and hand them over without waiting; one thread writes files, one more each live sink. What a
 //! writer can't take is dropped and counted.
 
+mod counters;
 mod files;
 mod lines;
 mod live;
-mod pen;
-mod shelf;
-mod tally;
+mod log_path;
 #[cfg(test)]
 mod tests;
 mod text;
+mod writer;
 
+pub use counters::{Log, LogCounters, Sink};
 pub use live::LiveSink;
-pub use tally::{Log, Sink, Tally};
 
 use crate::spans::{Endpoint, Spans};
 use files::Files;
 use forebay_node::Sampling;
-use forebay_node::journal::{Always, Journal, Pen};
+use forebay_node::logging::{Always, LogWriter, Logger};
 use live::Live;
-use pen::{Exits, Order, ThreadPen};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+use writer::{Exits, ThreadLogWriter, WriterCommand};
 
 /// Batches that may wait for a writer: with 32 KiB each, some 16 MiB.
 const WAITING: usize = 512;
@@ -40,7 +40,7 @@ pub struct Logs {
     spans: Option<Spans>,
     /// Told when live lines may begin.
     go: Mutex<Vec<Sender<()>>>,
-    threads: Mutex<Vec<(SyncSender<Order>, JoinHandle<()>)>>,
+    threads: Mutex<Vec<(SyncSender<WriterCommand>, JoinHandle<()>)>>,
 }
 
 impl Logs {
@@ -49,26 +49,26 @@ impl Logs {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(root: PathBuf, live: &[(Log, LiveSink)], seed: u64) -> io::Result<Logs> {
-        let tally = Arc::new(Tally::default());
+        let counters = Arc::new(LogCounters::default());
         let mut threads = Vec::new();
         let mut go = Vec::new();
-        let files = Files::new(root, Arc::clone(&tally), seed);
-        let files = spawn("log-files", &mut threads, move |orders| files.run(&orders))?;
+        let files = Files::new(root, Arc::clone(&counters), seed);
+        let files = spawn("log-files", &mut threads, move |commands| files.run(&commands))?;
         let mut exits = Exits {
-            tally: Arc::clone(&tally),
+            counters: Arc::clone(&counters),
             files,
             live: [None, None, None],
         };
-        let mut sinks: Vec<(LiveSink, SyncSender<Order>)> = Vec::new();
+        let mut sinks: Vec<(LiveSink, SyncSender<WriterCommand>)> = Vec::new();
         for (log, sink) in live {
             let known = sinks.iter().find(|known| known.0 == *sink);
             let sender = match known {
                 Some((_, sender)) => sender.clone(),
                 None => {
-                    let writer = Live::new(sink.clone(), Arc::clone(&tally));
+                    let writer = Live::new(sink.clone(), Arc::clone(&counters));
                     let (begin, begun) = channel();
-                    let sender = spawn("log-live", &mut threads, move |orders| {
-                        writer.run(&begun, &orders);
+                    let sender = spawn("log-live", &mut threads, move |commands| {
+                        writer.run(&begun, &commands);
                     })?;
                     go.push(begin);
                     sinks.push((sink.clone(), sender.clone()));
@@ -96,13 +96,17 @@ impl Logs {
     /// # Errors
     /// When a thread cannot be started.
     pub fn with_spans(mut self, endpoint: Endpoint, sampling: Sampling) -> io::Result<Logs> {
-        self.spans = Some(Spans::start(endpoint, sampling, Arc::clone(&self.exits.tally))?);
+        self.spans = Some(Spans::start(
+            endpoint,
+            sampling,
+            Arc::clone(&self.exits.counters),
+        )?);
         Ok(self)
     }
 
     /// Lines and spans written and lost so far.
-    pub fn tally(&self) -> &Tally {
-        &self.exits.tally
+    pub fn counters(&self) -> &LogCounters {
+        &self.exits.counters
     }
 
     /// Live lines may begin: what had to be said before them is said.
@@ -114,8 +118,8 @@ impl Logs {
     /// comes back.
     pub fn reopen(&self) -> bool {
         let mut all = true;
-        for (orders, _) in lock(&self.threads).iter() {
-            all &= orders.try_send(Order::Reopen).is_ok();
+        for (commands, _) in lock(&self.threads).iter() {
+            all &= commands.try_send(WriterCommand::Reopen).is_ok();
         }
         all
     }
@@ -129,14 +133,14 @@ impl Logs {
         }
         let threads: Vec<_> = lock(&self.threads).drain(..).collect();
         let deadline = Instant::now() + ENDING;
-        for (orders, _) in &threads {
+        for (commands, _) in &threads {
             // A full channel: its writer is behind or stuck. It is told again below.
-            let _ = orders.try_send(Order::Finish);
+            let _ = commands.try_send(WriterCommand::Finish);
         }
-        for (orders, thread) in threads {
+        for (commands, thread) in threads {
             while !thread.is_finished() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(2));
-                let _ = orders.try_send(Order::Finish);
+                let _ = commands.try_send(WriterCommand::Finish);
             }
             if thread.is_finished() {
                 let _ = thread.join();
@@ -145,10 +149,10 @@ impl Logs {
     }
 }
 
-impl Journal for Logs {
-    fn pen(&self) -> Box<dyn Pen> {
-        let spans = self.spans.as_ref().map(Spans::pen);
-        Box::new(ThreadPen::new(self.exits.clone(), spans))
+impl Logger for Logs {
+    fn log_writer(&self) -> Box<dyn LogWriter> {
+        let spans = self.spans.as_ref().map(Spans::log_writer);
+        Box::new(ThreadLogWriter::new(self.exits.clone(), spans))
     }
 
     fn always(&self) -> Always {
@@ -162,11 +166,13 @@ impl Journal for Logs {
 
 fn spawn(
     name: &str,
-    threads: &mut Vec<(SyncSender<Order>, JoinHandle<()>)>,
-    work: impl FnOnce(Receiver<Order>) + Send + 'static,
-) -> io::Result<SyncSender<Order>> {
-    let (sender, orders) = sync_channel(WAITING);
-    let thread = Builder::new().name(name.to_owned()).spawn(move || work(orders))?;
+    threads: &mut Vec<(SyncSender<WriterCommand>, JoinHandle<()>)>,
+    work: impl FnOnce(Receiver<WriterCommand>) + Send + 'static,
+) -> io::Result<SyncSender<WriterCommand>> {
+    let (sender, commands) = sync_channel(WAITING);
+    let thread = Builder::new()
+        .name(name.to_owned())
+        .spawn(move || work(commands))?;
     threads.push((sender.clone(), thread));
     Ok(sender)
 }

@@ -1,11 +1,12 @@
 use super::*;
 use forebay_model::{BalancerSettings, LogPlace, Matcher, Priority};
-use forebay_node::journal::{
-    Classified, ConnectionFacts, ConnectionId, Kind, LogFacts, ProbeFacts, RequestLine, Tier, TlsLog, Watch,
+use forebay_node::logging::{
+    Classified, ConnectionFacts, ConnectionId, Kind, LogFacts, ProbeFacts, ProbedTarget, RequestLine, Tier,
+    TlsLog,
 };
 use forebay_node::{
-    BalancerView, Exchange, ListenerId, ListenerView, Mind, NodeView, ProbeResult, Reason, Record, Rewritten,
-    Shards, Taken, TargetId, TransformError, ZoneId,
+    BalancerView, Exchange, ListenerId, ListenerView, NodeView, ProbeResult, Reason, Record, Rewritten,
+    Shards, Taken, TargetId, TransformError, WorkerState, ZoneId,
 };
 use forebay_units::{Mono, Wall};
 use std::io::Read as _;
@@ -51,13 +52,13 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         stats: Arc::new(Shards::new(1)),
         settings: forebay_model::ListenerSettings::default(),
         rules: None,
-        turnstile: None,
+        permit_issuer: None,
     };
     Exchange::refused(
         Mono::from_millis(5),
         Reason::Malformed,
         &listener,
-        &Mind::new(0, 1),
+        &WorkerState::new(0, 1),
     )
 }
 
@@ -259,7 +260,7 @@ fn connections_in_clear_and_failed_ones() {
 
 #[test]
 fn probes_are_logged_as_on_alb() {
-    let watch = Watch {
+    let watch = ProbedTarget {
         group: "HCLogsTestIPs".into(),
         matcher: Matcher::parse("200").unwrap(),
         balancers: vec![],
@@ -329,11 +330,11 @@ fn lines_of_all_threads_reach_one_file_whole() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let mut pen = logs.pen();
+                let mut log_writer = logs.log_writer();
                 for count in 0..3000 {
                     let mut line = facts(&balancer, &record);
                     line.received = count;
-                    pen.request(&line);
+                    log_writer.request(&line);
                 }
             });
         }
@@ -353,8 +354,8 @@ fn lines_of_all_threads_reach_one_file_whole() {
             |line| line.starts_with("http 2018-07-02T22:23:00.186641Z app/my-lb/") && line.ends_with('"')
         )
     );
-    assert_eq!(logs.tally().written(Log::Access, Sink::File), 6000);
-    assert_eq!(logs.tally().dropped(Log::Access, Sink::File), 0);
+    assert_eq!(logs.counters().written(Log::Access, Sink::File), 6000);
+    assert_eq!(logs.counters().dropped(Log::Access, Sink::File), 0);
 }
 
 #[test]
@@ -363,13 +364,13 @@ fn five_minutes_later_comes_another_file() {
     let logs = Logs::start(folder.path().to_owned(), &[], 1).unwrap();
     let balancer = balancer(Some("b"));
     let record = record(&balancer);
-    let mut pen = logs.pen();
+    let mut log_writer = logs.log_writer();
     for minutes in [0, 4, 5, 11] {
         let mut line = facts(&balancer, &record);
         line.wall = Wall(line.wall.0 + minutes * 60_000_000);
-        pen.request(&line);
+        log_writer.request(&line);
     }
-    drop(pen);
+    drop(log_writer);
     logs.finish();
     let mut found = files(folder.path());
     found.sort();
@@ -386,9 +387,9 @@ fn lines_after_a_reopening_begin_a_new_file() {
     let balancer = balancer(Some("b"));
     let record = record(&balancer);
     for _ in 0..2 {
-        let mut pen = logs.pen();
-        pen.request(&facts(&balancer, &record));
-        drop(pen);
+        let mut log_writer = logs.log_writer();
+        log_writer.request(&facts(&balancer, &record));
+        drop(log_writer);
         assert!(logs.reopen());
     }
     logs.finish();
@@ -405,14 +406,14 @@ fn what_cannot_be_written_is_counted() {
     let logs = Logs::start(folder.path().to_owned(), &[], 1).unwrap();
     let balancer = balancer(Some("b"));
     let record = record(&balancer);
-    let mut pen = logs.pen();
+    let mut log_writer = logs.log_writer();
     for _ in 0..10 {
-        pen.request(&facts(&balancer, &record));
+        log_writer.request(&facts(&balancer, &record));
     }
-    drop(pen);
+    drop(log_writer);
     logs.finish();
-    assert_eq!(logs.tally().dropped(Log::Access, Sink::File), 10);
-    assert_eq!(logs.tally().written(Log::Access, Sink::File), 0);
+    assert_eq!(logs.counters().dropped(Log::Access, Sink::File), 10);
+    assert_eq!(logs.counters().written(Log::Access, Sink::File), 0);
 }
 
 #[test]
@@ -433,11 +434,11 @@ fn a_socket_gets_lines_as_they_are_written() {
     );
     let unlogged = balancer(None);
     let first = record(&unlogged);
-    let mut pen = logs.pen();
-    pen.request(&facts(&unlogged, &first));
+    let mut log_writer = logs.log_writer();
+    log_writer.request(&facts(&unlogged, &first));
     let logged = balancer(Some("b"));
-    pen.probe(&ProbeFacts {
-        watch: &Watch {
+    log_writer.probe(&ProbeFacts {
+        watch: &ProbedTarget {
             group: "g".into(),
             matcher: Matcher::parse("200").unwrap(),
             balancers: vec![(Arc::clone(&logged), NODES[0]), (Arc::clone(&unlogged), NODES[0])],
@@ -448,7 +449,7 @@ fn a_socket_gets_lines_as_they_are_written() {
         latency: Duration::ZERO,
         result: ProbeResult::Answered(200),
     });
-    drop(pen);
+    drop(log_writer);
     logs.go();
     let (mut stream, _) = listener.accept().unwrap();
     logs.finish();
@@ -459,8 +460,8 @@ fn a_socket_gets_lines_as_they_are_written() {
     // The probe once, though two load balancers are told of it; the request too.
     assert_eq!(kinds.len(), 2, "{text}");
     assert_eq!(kinds[0], 8);
-    assert_eq!(logs.tally().written(Log::Access, Sink::Live), 1);
-    assert_eq!(logs.tally().written(Log::Health, Sink::Live), 1);
+    assert_eq!(logs.counters().written(Log::Access, Sink::Live), 1);
+    assert_eq!(logs.counters().written(Log::Health, Sink::Live), 1);
     // The load balancer that keeps a health log has its file; the other one keeps none.
     assert_eq!(files(&folder.path().join("logs")).len(), 1);
 }
@@ -472,9 +473,9 @@ fn nobody_listening_costs_lines_only() {
     let logs = Logs::start(folder.path().join("logs"), &live, 1).unwrap();
     let balancer = balancer(None);
     let record = record(&balancer);
-    let mut pen = logs.pen();
-    pen.request(&facts(&balancer, &record));
-    drop(pen);
+    let mut log_writer = logs.log_writer();
+    log_writer.request(&facts(&balancer, &record));
+    drop(log_writer);
     logs.finish();
-    assert_eq!(logs.tally().dropped(Log::Access, Sink::Live), 1);
+    assert_eq!(logs.counters().dropped(Log::Access, Sink::Live), 1);
 }

@@ -4,7 +4,7 @@ use super::*;
 use core::time::Duration;
 use forebay_model::*;
 use forebay_node::{
-    Event, Exchange, Facts, Headers, Mind, Outcome, Output, ProbeResult, Request, Speaks, Step, ZoneId,
+    Event, Exchange, Facts, Headers, Outcome, Output, ProbeResult, Request, Speaks, Step, WorkerState, ZoneId,
 };
 use forebay_units::{Mono, Wall};
 use std::sync::Arc;
@@ -113,13 +113,13 @@ fn played() -> Node {
             );
         }
     }
-    let picture = core::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
-        Output::Publish(picture) => Some(picture),
+    let snapshot = core::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
+        Output::Publish(snapshot) => Some(snapshot),
         _ => None,
     });
-    let picture = picture.unwrap();
-    let listener = &picture.listeners[0];
-    let mut mind = Mind::new(0, 1);
+    let snapshot = snapshot.unwrap();
+    let listener = &snapshot.listeners[0];
+    let mut worker = WorkerState::new(0, 1);
     let request = Request {
         facts: Facts {
             method: b"GET",
@@ -137,17 +137,17 @@ fn played() -> Node {
         rule_path: None,
     };
     let at = Mono::from_millis;
-    let mut begin = |ms| Exchange::begin(at(ms), &request, listener, &picture, &mut mind);
+    let mut begin = |ms| Exchange::begin(at(ms), &request, listener, &snapshot, &mut worker);
     let ((mut first, sent), (mut second, waits), (mut third, refused)) = (begin(1), begin(2), begin(3));
     assert!(matches!(sent, Step::Send { .. }) && matches!(waits, Step::Wait { .. }));
     assert!(matches!(refused, Step::Answer(_)));
-    third.settle(at(3), Some(503), listener, &mut mind);
+    third.settle(at(3), Some(503), listener, &mut worker);
     for (exchange, ms) in [(&mut first, 40), (&mut second, 90)] {
         if ms == 90 {
-            exchange.on(at(41), Outcome::Released, listener, &picture, &mut mind);
+            exchange.on(at(41), Outcome::Released, listener, &snapshot, &mut worker);
         }
-        exchange.on(at(ms), Outcome::Answered(200), listener, &picture, &mut mind);
-        exchange.settle(at(ms), None, listener, &mut mind);
+        exchange.on(at(ms), Outcome::Answered(200), listener, &snapshot, &mut worker);
+        exchange.settle(at(ms), None, listener, &mut worker);
     }
     node
 }
@@ -158,7 +158,7 @@ fn the_page_is_as_it_was() {
         lines_dropped: 3,
         standing: Standing::Impaired,
     };
-    let page = render(&played(), &Tally::default(), own);
+    let page = render(&played(), &LogCounters::default(), own);
     assert!(page.ends_with("# EOF\n"));
     // Within a metric, lines come in no order.
     let mut lines: Vec<&str> = page.lines().collect();

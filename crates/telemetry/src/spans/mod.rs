@@ -1,13 +1,13 @@
-//! OpenTelemetry spans: one per request and one for each room that it passed, to a collector over OTLP/HTTP. Threads that
+//! OpenTelemetry spans: one per request and one for each stage that it passed, to a collector over OTLP/HTTP. Threads that
 //! carry traffic fill batches of their own and hand them over without waiting; one thread sends them. What it can't take in
 //! time, or the collector doesn't, is dropped and counted.
 
+mod otlp;
 mod sender;
-mod words;
 
-use crate::logs::Tally;
+use crate::logs::LogCounters;
 use forebay_node::Sampling;
-use forebay_node::journal::{LogFacts, SpanFacts};
+use forebay_node::logging::{LogFacts, SpanFacts};
 use hyper::Uri;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use sender::{ENDING, Sender};
@@ -61,7 +61,7 @@ impl core::str::FromStr for Endpoint {
 /// Everything that sends spans.
 pub(crate) struct Spans {
     sampling: Sampling,
-    tally: Arc<Tally>,
+    counters: Arc<LogCounters>,
     batches: mpsc::Sender<Vec<Span>>,
     ending: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -72,10 +72,14 @@ impl Spans {
     ///
     /// # Errors
     /// When its thread cannot be started.
-    pub(crate) fn start(endpoint: Endpoint, sampling: Sampling, tally: Arc<Tally>) -> io::Result<Spans> {
+    pub(crate) fn start(
+        endpoint: Endpoint,
+        sampling: Sampling,
+        counters: Arc<LogCounters>,
+    ) -> io::Result<Spans> {
         let (batches, waiting) = mpsc::channel(WAITING);
         let (ending, ends) = watch::channel(false);
-        let sender = Sender::new(endpoint.0, Arc::clone(&tally));
+        let sender = Sender::new(endpoint.0, Arc::clone(&counters));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -84,7 +88,7 @@ impl Spans {
             .spawn(move || runtime.block_on(sender.run(waiting, ends)))?;
         Ok(Spans {
             sampling,
-            tally,
+            counters,
             batches,
             ending,
             thread: Mutex::new(Some(thread)),
@@ -96,11 +100,11 @@ impl Spans {
         self.sampling
     }
 
-    pub(crate) fn pen(&self) -> SpanPen {
-        SpanPen {
+    pub(crate) fn log_writer(&self) -> SpanWriter {
+        SpanWriter {
             batch: Vec::new(),
             batches: self.batches.clone(),
-            tally: Arc::clone(&self.tally),
+            counters: Arc::clone(&self.counters),
         }
     }
 
@@ -120,15 +124,15 @@ impl Spans {
 }
 
 /// One thread's way to tell spans.
-pub(crate) struct SpanPen {
+pub(crate) struct SpanWriter {
     batch: Vec<Span>,
     batches: mpsc::Sender<Vec<Span>>,
-    tally: Arc<Tally>,
+    counters: Arc<LogCounters>,
 }
 
-impl SpanPen {
+impl SpanWriter {
     pub(crate) fn request(&mut self, facts: &LogFacts<'_>, span: &SpanFacts<'_>) {
-        words::request(&mut self.batch, facts, span);
+        otlp::request(&mut self.batch, facts, span);
         if self.batch.len() >= BATCH {
             self.flush();
         }
@@ -141,7 +145,7 @@ impl SpanPen {
         let batch = core::mem::take(&mut self.batch);
         if let Err(refused) = self.batches.try_send(batch) {
             let (mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) = refused;
-            self.tally.lost_spans(batch.len());
+            self.counters.lost_spans(batch.len());
         }
     }
 }

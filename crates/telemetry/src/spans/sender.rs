@@ -1,7 +1,7 @@
 //! The thread that posts spans to the collector.
 
-use super::words;
-use crate::logs::Tally;
+use super::otlp;
+use crate::logs::LogCounters;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::CONTENT_TYPE;
@@ -48,16 +48,16 @@ struct Failed {
 
 pub(super) struct Sender {
     uri: Uri,
-    tally: Arc<Tally>,
+    counters: Arc<LogCounters>,
     client: Client<HttpConnector, Full<Bytes>>,
     told: Option<Instant>,
 }
 
 impl Sender {
-    pub(super) fn new(uri: Uri, tally: Arc<Tally>) -> Sender {
+    pub(super) fn new(uri: Uri, counters: Arc<LogCounters>) -> Sender {
         Sender {
             uri,
-            tally,
+            counters,
             client: Client::builder(TokioExecutor::new()).build_http(),
             told: None,
         }
@@ -86,7 +86,7 @@ impl Sender {
                 .await
                 .is_err()
             {
-                self.tally.lost_spans(lost);
+                self.counters.lost_spans(lost);
             }
         }
     }
@@ -99,15 +99,15 @@ impl Sender {
             let failed = match self.post(body.clone()).await {
                 Ok(rejected) => {
                     let rejected = rejected.min(count);
-                    self.tally.sent_spans(count - rejected);
-                    self.tally.lost_spans(rejected);
+                    self.counters.sent_spans(count - rejected);
+                    self.counters.lost_spans(rejected);
                     return;
                 }
                 Err(failed) => failed,
             };
             let wait = waits.next().filter(|_| failed.again && !*ending.borrow());
             let Some(wait) = wait else {
-                self.tally.lost_spans(count);
+                self.counters.lost_spans(count);
                 return self.tell(&failed.why);
             };
             tokio::select! {
@@ -183,8 +183,8 @@ fn message(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let version = env!("CARGO_PKG_VERSION");
     let resource = Resource {
         attributes: vec![
-            words::text("service.name", "forebay"),
-            words::text("service.version", version),
+            otlp::text("service.name", "forebay"),
+            otlp::text("service.version", version),
         ],
         ..Resource::default()
     };

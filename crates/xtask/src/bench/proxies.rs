@@ -12,7 +12,7 @@ fn installed(path: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.is_file().then_some(path))
 }
 
-/// The floor.
+/// The layer.
 pub(super) fn relay(backends: &[SocketAddr]) -> anyhow::Result<Running> {
     let address = free()?;
     let args: Vec<String> = std::iter::once(&address)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 
-from house import free_port, wait
+from daemon import free_port, wait
 
 FOLDER = pathlib.Path(__file__).parent
 # Target names within whatever an origin wrote down.

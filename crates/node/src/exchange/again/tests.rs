@@ -8,8 +8,8 @@ use forebay_units::Wall;
 use std::sync::Arc;
 
 struct World {
-    picture: Arc<Picture>,
-    mind: Mind,
+    snapshot: Arc<Snapshot>,
+    worker: WorkerState,
     now: Mono,
 }
 
@@ -21,8 +21,8 @@ impl World {
             ..GroupSettings::default()
         };
         World {
-            picture: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
-            mind: Mind::new(0, 7),
+            snapshot: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
+            worker: WorkerState::new(0, 7),
             now: Mono::ZERO,
         }
     }
@@ -44,8 +44,9 @@ impl World {
             upgrade: false,
             rule_path: None,
         };
-        let listener = &self.picture.listeners[0];
-        let (exchange, step) = Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind);
+        let listener = &self.snapshot.listeners[0];
+        let (exchange, step) =
+            Exchange::begin(self.now, &request, listener, &self.snapshot, &mut self.worker);
         let target = sent_to(Some(step)).unwrap();
         (exchange, target)
     }
@@ -60,24 +61,24 @@ impl World {
             replayable,
             permit_refused: false,
         };
-        let listener = &self.picture.listeners[0];
-        sent_to(exchange.reconsider(self.now, answer, listener, &self.picture, &mut self.mind))
+        let listener = &self.snapshot.listeners[0];
+        sent_to(exchange.reconsider(self.now, answer, listener, &self.snapshot, &mut self.worker))
     }
 
     fn settle(&mut self, mut exchange: Exchange, status: u16) {
-        let listener = &self.picture.listeners[0];
+        let listener = &self.snapshot.listeners[0];
         exchange.on(
             self.now,
             Outcome::Answered(status),
             listener,
-            &self.picture,
-            &mut self.mind,
+            &self.snapshot,
+            &mut self.worker,
         );
-        exchange.settle(self.now, None, listener, &mut self.mind);
+        exchange.settle(self.now, None, listener, &mut self.worker);
     }
 
     fn in_flight(&self) -> u32 {
-        let targets = &self.picture.groups[0].targets;
+        let targets = &self.snapshot.groups[0].targets;
         targets
             .iter()
             .map(|target| target.stats.in_flight.load(Relaxed))
@@ -148,8 +149,14 @@ fn a_target_that_died_is_replaced_only_for_what_is_safe() {
         (b"POST", Sent::Nothing, true),
     ] {
         let (mut exchange, first) = world.begin(method);
-        let listener = Arc::clone(&world.picture.listeners[0]);
-        let step = exchange.on(world.now, died(sent), &listener, &world.picture, &mut world.mind);
+        let listener = Arc::clone(&world.snapshot.listeners[0]);
+        let step = exchange.on(
+            world.now,
+            died(sent),
+            &listener,
+            &world.snapshot,
+            &mut world.worker,
+        );
         match step {
             Step::Send { target, .. } => assert!(again && target.id != first),
             _ => assert!(!again),
@@ -164,7 +171,7 @@ fn a_slot_that_was_pushed_back_counts_as_long_as_the_target_asks() {
     world.reconsider(&mut exchange, 503, true).unwrap();
     world.settle(exchange, 200);
     let load = |world: &World| {
-        let targets = &world.picture.groups[0].targets;
+        let targets = &world.snapshot.groups[0].targets;
         targets
             .iter()
             .find(|target| target.id == first)
@@ -173,9 +180,9 @@ fn a_slot_that_was_pushed_back_counts_as_long_as_the_target_asks() {
             .load()
     };
     assert_eq!((load(&world), world.in_flight()), (1, 0));
-    world.mind.expire(Mono::from_millis(4_999));
+    world.worker.expire(Mono::from_millis(4_999));
     assert_eq!(load(&world), 1);
-    world.mind.expire(Mono::from_millis(5_000));
+    world.worker.expire(Mono::from_millis(5_000));
     assert_eq!(load(&world), 0);
 }
 
@@ -185,7 +192,7 @@ fn answers_that_are_replaced_count_for_the_target_that_gave_them() {
     let (mut exchange, first) = world.begin(b"GET");
     world.reconsider(&mut exchange, 503, true).unwrap();
     world.settle(exchange, 200);
-    for target in &world.picture.groups[0].targets {
+    for target in &world.snapshot.groups[0].targets {
         let answers = &target.stats.totals.of(0).answers;
         let seen = (answers[2].load(Relaxed), answers[5].load(Relaxed));
         assert_eq!(seen, if target.id == first { (0, 1) } else { (1, 0) });
@@ -202,9 +209,9 @@ fn a_push_back_that_goes_on_keeps_its_slot_busy() {
         "there is no other"
     );
     world.settle(exchange, 429);
-    let load = |world: &World| world.picture.groups[0].targets[0].stats.load();
+    let load = |world: &World| world.snapshot.groups[0].targets[0].stats.load();
     assert_eq!((load(&world), world.in_flight()), (1, 0));
-    world.mind.expire(Mono::from_millis(5_000));
+    world.worker.expire(Mono::from_millis(5_000));
     assert_eq!(load(&world), 0);
 }
 
@@ -217,7 +224,7 @@ fn where_there_are_no_slots_a_push_back_is_a_retry() {
         queue: Some(Arc::new(QueueSettings::of(Concurrency::Open))),
         ..GroupSettings::default()
     };
-    world.picture = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
+    world.snapshot = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
     let (mut exchange, first) = world.begin(b"GET");
     let again = world.reconsider(&mut exchange, 503, true);
     assert!(again.is_some_and(|target| target != first));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::exchange::line::number;
+use crate::exchange::slot_claim::number;
 use crate::exchange::tests::{NoHeaders, pictured};
 use crate::ids::ZoneId;
 use crate::{Candidate, Outcome, Request, Speaks};
@@ -9,8 +9,8 @@ use forebay_routing::{Facts, Headers};
 use forebay_units::Wall;
 
 struct World {
-    picture: Arc<Picture>,
-    mind: Mind,
+    snapshot: Arc<Snapshot>,
+    worker: WorkerState,
     now: Mono,
     /// Of the node that requests come to.
     zone: ZoneId,
@@ -36,8 +36,8 @@ impl World {
             ..GroupSettings::default()
         };
         World {
-            picture: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
-            mind: Mind::new(0, 1),
+            snapshot: pictured(&[("group", targets)], &settings, ForwardStickiness::default()),
+            worker: WorkerState::new(0, 1),
             now: Mono::from_millis(1),
             zone: ZoneId(0),
             speaks: Speaks::Http1,
@@ -72,8 +72,8 @@ impl World {
             upgrade,
             rule_path: None,
         };
-        let listener = &self.picture.listeners[0];
-        Exchange::begin(self.now, &request, listener, &self.picture, &mut self.mind)
+        let listener = &self.snapshot.listeners[0];
+        Exchange::begin(self.now, &request, listener, &self.snapshot, &mut self.worker)
     }
 
     fn begin(&mut self) -> (Exchange, Step) {
@@ -81,8 +81,8 @@ impl World {
     }
 
     fn on(&mut self, exchange: &mut Exchange, outcome: Outcome) -> Step {
-        let listener = &self.picture.listeners[0];
-        exchange.on(self.now, outcome, listener, &self.picture, &mut self.mind)
+        let listener = &self.snapshot.listeners[0];
+        exchange.on(self.now, outcome, listener, &self.snapshot, &mut self.worker)
     }
 
     fn settle(&mut self, mut exchange: Exchange) {
@@ -90,15 +90,15 @@ impl World {
             self.on(&mut exchange, Outcome::Answered(200)),
             Step::Relay
         ));
-        exchange.settle(self.now, None, &self.picture.listeners[0], &mut self.mind);
+        exchange.settle(self.now, None, &self.snapshot.listeners[0], &mut self.worker);
     }
 
     fn gate(&self) -> Arc<GroupGate> {
-        Arc::clone(self.picture.groups[0].gate.as_ref().unwrap())
+        Arc::clone(self.snapshot.groups[0].gate.as_ref().unwrap())
     }
 
     fn in_flight(&self) -> u32 {
-        let targets = self.picture.groups[0].targets.iter();
+        let targets = self.snapshot.groups[0].targets.iter();
         targets.map(|target| target.stats.load()).sum()
     }
 }
@@ -154,7 +154,7 @@ fn cross_zone_may_be_switched_off_while_requests_wait() {
     let (_busy, other) = (world.begin(), world.begin());
     world.zone = ZoneId(1);
     let (mut waits, step) = world.begin();
-    let targets = world.picture.groups[0].targets.iter();
+    let targets = world.snapshot.groups[0].targets.iter();
     let members = targets.zip(0..).map(|(target, zone)| forebay_admission::Member {
         key: target.id.0,
         zone: Some(zone),
@@ -236,7 +236,7 @@ fn without_a_queue_alb_answers() {
     };
     assert_eq!(*answer, Answer::no_slot());
     // A permit is used once, and told.
-    let target = world.picture.groups[0].targets[1].id;
+    let target = world.snapshot.groups[0].targets[1].id;
     world.gate().grant(world.now, target, &[WorkId(7)]);
     let (exchange, step) = world.begin();
     assert!(matches!(step, Step::Send { target: sent, .. } if sent.id == target));
@@ -251,7 +251,7 @@ fn without_a_queue_alb_answers() {
 #[test]
 fn permits_go_back_when_their_requests_did_not_arrive() {
     let mut world = World::new(1, QueueSettings::of(Concurrency::Agent));
-    let target = world.picture.groups[0].targets[0].id;
+    let target = world.snapshot.groups[0].targets[0].id;
     world.gate().grant(world.now, target, &[WorkId(1)]);
     let (mut exchange, _) = world.begin();
     let refused = world.on(&mut exchange, Outcome::NotConnected(crate::ConnectError::Refused));
@@ -270,8 +270,8 @@ fn permits_go_back_when_their_requests_did_not_arrive() {
         permit_refused: true,
     };
     assert!(exchange.may_reconsider(403));
-    let listener = &world.picture.listeners[0];
-    let step = exchange.reconsider(world.now, answer, listener, &world.picture, &mut world.mind);
+    let listener = &world.snapshot.listeners[0];
+    let step = exchange.reconsider(world.now, answer, listener, &world.snapshot, &mut world.worker);
     assert!(matches!(step, Some(Step::Wait { .. })));
     assert!(
         world.gate().take_unused(target).is_empty(),
@@ -286,9 +286,9 @@ fn permits_go_back_when_their_requests_did_not_arrive() {
     let step = exchange.reconsider(
         world.now,
         answer,
-        &world.picture.listeners[0],
-        &world.picture,
-        &mut world.mind,
+        &world.snapshot.listeners[0],
+        &world.snapshot,
+        &mut world.worker,
     );
     assert_eq!(refusal(step.unwrap()).1, Reason::PermitRefused);
 }
@@ -308,9 +308,9 @@ fn a_request_that_is_pushed_back_goes_to_the_front_and_its_slot_rests() {
     let again = pushed.reconsider(
         world.now,
         answer,
-        &world.picture.listeners[0],
-        &world.picture,
-        &mut world.mind,
+        &world.snapshot.listeners[0],
+        &world.snapshot,
+        &mut world.worker,
     );
     let again = again.unwrap();
     assert!(!is_ready(&again) && !is_ready(&step), "its slot is taken away");
@@ -387,12 +387,12 @@ fn deadlines_and_classes_come_from_headers() {
 #[test]
 fn a_permit_whose_request_was_refused_before_it_was_looked_at_goes_back() {
     let mut world = World::new(1, QueueSettings::of(Concurrency::Agent));
-    let target = world.picture.groups[0].targets[0].id;
+    let target = world.snapshot.groups[0].targets[0].id;
     for (status, back) in [(400, true), (503, true), (200, false)] {
         world.gate().grant(world.now, target, &[WorkId(9)]);
         let (mut exchange, _) = world.begin();
         world.on(&mut exchange, Outcome::Answered(status));
-        exchange.settle(world.now, None, &world.picture.listeners[0], &mut world.mind);
+        exchange.settle(world.now, None, &world.snapshot.listeners[0], &mut world.worker);
         assert_eq!(!world.gate().take_unused(target).is_empty(), back, "{status}");
     }
 }
@@ -405,8 +405,8 @@ fn what_an_application_refuses_is_not_sent_again() {
         ..GroupSettings::default()
     };
     let mut world = World::new(2, QueueSettings::of(Concurrency::Agent));
-    world.picture = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
-    let target = world.picture.groups[0].targets[0].id;
+    world.snapshot = pictured(&[("group", 2)], &settings, ForwardStickiness::default());
+    let target = world.snapshot.groups[0].targets[0].id;
     world.gate().grant(world.now, target, &[WorkId(1), WorkId(2)]);
     let (mut exchange, _) = world.begin();
     exchange.safe = true;
@@ -416,16 +416,16 @@ fn what_an_application_refuses_is_not_sent_again() {
         replayable: true,
         permit_refused: false,
     };
-    let listener = &world.picture.listeners[0];
+    let listener = &world.snapshot.listeners[0];
     assert!(
         exchange
-            .reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+            .reconsider(world.now, answer, listener, &world.snapshot, &mut world.worker)
             .is_none()
     );
     answer.status = 503;
     assert!(
         exchange
-            .reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+            .reconsider(world.now, answer, listener, &world.snapshot, &mut world.worker)
             .is_some()
     );
 }
@@ -463,8 +463,8 @@ fn one_request_does_not_rest_all_slots() {
         permit_refused: false,
     };
     let again = |world: &mut World, exchange: &mut Exchange| {
-        let listener = &world.picture.listeners[0];
-        exchange.reconsider(world.now, answer, listener, &world.picture, &mut world.mind)
+        let listener = &world.snapshot.listeners[0];
+        exchange.reconsider(world.now, answer, listener, &world.snapshot, &mut world.worker)
     };
     for _ in 0..MOST_PUSHED {
         assert!(matches!(

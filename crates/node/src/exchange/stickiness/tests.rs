@@ -18,8 +18,8 @@ impl Headers for Brought {
 const START: i64 = 1_800_000_000;
 
 struct World {
-    picture: Arc<Picture>,
-    mind: Mind,
+    snapshot: Arc<Snapshot>,
+    worker: WorkerState,
     wall: Wall,
 }
 
@@ -29,12 +29,12 @@ impl World {
             stickiness,
             ..GroupSettings::default()
         };
-        let picture = pictured(groups, &settings, group);
-        let mut mind = Mind::new(0, 7);
-        mind.forget(&picture);
+        let snapshot = pictured(groups, &settings, group);
+        let mut worker = WorkerState::new(0, 7);
+        worker.forget(&snapshot);
         World {
-            picture,
-            mind,
+            snapshot,
+            worker,
             wall: Wall::from_seconds(START),
         }
     }
@@ -61,8 +61,8 @@ impl World {
             upgrade: false,
             rule_path: None,
         };
-        let listener = &self.picture.listeners[0];
-        Exchange::begin(Mono::ZERO, &request, listener, &self.picture, &mut self.mind)
+        let listener = &self.snapshot.listeners[0];
+        Exchange::begin(Mono::ZERO, &request, listener, &self.snapshot, &mut self.worker)
     }
 
     /// Serves a request; where it went, and the cookies its answer brings. `sets`: the answer sets this cookie.
@@ -71,31 +71,31 @@ impl World {
         let Step::Send { target, .. } = step else {
             panic!("{step:?}")
         };
-        let listener = &self.picture.listeners[0];
+        let listener = &self.snapshot.listeners[0];
         let at = Mono::ZERO;
         exchange.on(
             at,
             Outcome::Answered(200),
             listener,
-            &self.picture,
-            &mut self.mind,
+            &self.snapshot,
+            &mut self.worker,
         );
-        let brought = exchange.cookies(self.wall, listener, &self.picture, &mut self.mind, |name| {
+        let brought = exchange.cookies(self.wall, listener, &self.snapshot, &mut self.worker, |name| {
             name == sets
         });
-        exchange.settle(at, None, listener, &mut self.mind);
+        exchange.settle(at, None, listener, &mut self.worker);
         (target, brought)
     }
 
     fn non_sticky(&self) -> u64 {
-        let stats = &self.picture.listeners[0].balancer.stats;
+        let stats = &self.snapshot.listeners[0].balancer.stats;
         stats
             .iter()
             .map(|stats| stats.non_sticky.load(core::sync::atomic::Ordering::Relaxed))
             .sum()
     }
 
-    fn pass(&mut self, seconds: i64) {
+    fn guard(&mut self, seconds: i64) {
         self.wall = Wall::from_seconds(self.wall.seconds() + seconds);
     }
 }
@@ -111,14 +111,14 @@ fn a_client_stays_with_its_target() {
     assert!(cookies.target.is_some() && cookies.app.is_none() && cookies.group.is_none());
     let mut brought = vec!["other=1".to_owned(), line("x=y; AWSALB", cookies.target.unwrap())];
     for _ in 0..50 {
-        world.pass(99);
+        world.guard(99);
         let (target, cookies) = world.serve(&brought, "");
         assert_eq!(target.address, first.address);
         // Each answer brings a new cookie, and with it a new term.
         brought = vec![line("AWSALBCORS", cookies.target.unwrap())];
     }
     assert_eq!(world.non_sticky(), 1);
-    world.pass(100);
+    world.guard(100);
     let elsewhere = (0..5)
         .filter(|_| world.serve(&brought, "").0.address != first.address)
         .count();
@@ -151,7 +151,7 @@ fn cors_goes_first_and_what_is_forged_is_replaced() {
     assert_eq!(world.non_sticky(), 6);
     // Another house's secret: its cookies mean nothing here.
     let mut other = World::balancer(5);
-    other.mind.keys = forebay_balance::Keys::new(forebay_model::Secret([9; 32]));
+    other.worker.keys = forebay_balance::Keys::new(forebay_model::Secret([9; 32]));
     let (_, foreign) = other.serve(&[], "");
     let before = world.non_sticky();
     world.serve(&[line("AWSALB", foreign.target.unwrap())], "");
@@ -165,14 +165,16 @@ fn a_target_that_refuses_is_left_and_its_successor_kept() {
     let brought = [line("AWSALB", cookies.target.unwrap())];
     let (mut exchange, step) = world.begin(&brought);
     assert!(matches!(step, Step::Send { target, .. } if target.address == first.address));
-    let listener = &world.picture.listeners[0];
+    let listener = &world.snapshot.listeners[0];
     let refused = Outcome::NotConnected(crate::ConnectError::Refused);
-    let step = exchange.on(Mono::ZERO, refused, listener, &world.picture, &mut world.mind);
+    let step = exchange.on(Mono::ZERO, refused, listener, &world.snapshot, &mut world.worker);
     let Step::Send { target, .. } = step else {
         panic!("{step:?}")
     };
     assert_ne!(target.address, first.address);
-    let cookies = exchange.cookies(world.wall, listener, &world.picture, &mut world.mind, |_| false);
+    let cookies = exchange.cookies(world.wall, listener, &world.snapshot, &mut world.worker, |_| {
+        false
+    });
     drop(exchange);
     let (next, _) = world.serve(&[line("AWSALB", cookies.target.unwrap())], "");
     assert_eq!(next.address, target.address);
@@ -199,10 +201,12 @@ fn an_application_cookie_begins_the_session() {
     assert!(away.count() >= 3);
     // Its target is gone: the client is told of its new one.
     let (mut exchange, _) = world.begin(&both);
-    let listener = &world.picture.listeners[0];
+    let listener = &world.snapshot.listeners[0];
     let refused = Outcome::NotConnected(crate::ConnectError::Refused);
-    exchange.on(Mono::ZERO, refused, listener, &world.picture, &mut world.mind);
-    let cookies = exchange.cookies(world.wall, listener, &world.picture, &mut world.mind, |_| false);
+    exchange.on(Mono::ZERO, refused, listener, &world.snapshot, &mut world.worker);
+    let cookies = exchange.cookies(world.wall, listener, &world.snapshot, &mut world.worker, |_| {
+        false
+    });
     assert!(cookies.app.is_some());
 }
 
@@ -242,9 +246,9 @@ fn an_overloaded_target_is_left() {
         sticky_ceiling_percent: 150,
         ..GroupSettings::default()
     };
-    let picture = pictured(&[("group", 4)], &settings, ForwardStickiness::default());
+    let snapshot = pictured(&[("group", 4)], &settings, ForwardStickiness::default());
     let mut world = World::balancer(4);
-    world.picture = picture;
+    world.snapshot = snapshot;
     let (first, cookies) = world.serve(&[], "");
     let brought = [line("AWSALB", cookies.target.unwrap())];
     let open: Vec<_> = (0..20)
@@ -273,8 +277,8 @@ proptest! {
             let (target, brought) = world.serve(&[], "");
             cookies.push((target.address, line("AWSALB", brought.target.unwrap())));
         }
-        let picture = Arc::get_mut(&mut world.picture).unwrap();
-        let group = Arc::get_mut(&mut picture.groups[0]).unwrap();
+        let snapshot = Arc::get_mut(&mut world.snapshot).unwrap();
+        let group = Arc::get_mut(&mut snapshot.groups[0]).unwrap();
         group.eligible.targets = eligible.iter().copied().collect();
         let healthy: Vec<_> = eligible.iter().map(|&index| group.targets[index as usize].address).collect();
         let (address, cookie) = cookies[wanted].clone();

@@ -1,0 +1,200 @@
+//! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
+//! whole; only counters behind it change.
+
+use crate::gate::GroupGate;
+use crate::ids::{GroupId, ListenerId, ZoneId};
+use crate::load_index::LoadIndex;
+use crate::permit_issuer::PermitIssuer;
+use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::target::TargetView;
+use core::net::IpAddr;
+use forebay_health::RoutingReason;
+use forebay_model::{
+    Algorithm, BalancerSettings, Concurrency, ListenerSettings, Protocol, ProtocolVersion, QueueSettings,
+    Secret, Stickiness, TlsBlueprint,
+};
+use forebay_routing::Rules;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything workers decide by.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Grows with each snapshot.
+    pub version: u64,
+    /// By id, ascending.
+    pub listeners: Vec<Arc<ListenerView>>,
+    /// By id, ascending.
+    pub groups: Vec<Arc<GroupView>>,
+    /// What keys of sticky cookies are derived from.
+    pub secret: Secret,
+}
+
+impl Snapshot {
+    /// The listener with this id. O(log listeners).
+    pub fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerView>> {
+        let at = self
+            .listeners
+            .binary_search_by_key(&id, |listener| listener.id)
+            .ok()?;
+        self.listeners.get(at)
+    }
+
+    /// The group with this id. O(log groups).
+    pub fn group(&self, id: GroupId) -> Option<&Arc<GroupView>> {
+        let at = self.groups.binary_search_by_key(&id, |group| group.id).ok()?;
+        self.groups.get(at)
+    }
+}
+
+/// A load balancer.
+#[derive(Debug)]
+pub struct BalancerView {
+    /// Its ARN.
+    pub arn: String,
+    /// Host of requests that have none.
+    pub dns_name: String,
+    /// What its attributes say.
+    pub settings: BalancerSettings,
+    /// Counters per worker.
+    pub stats: Arc<Shards<BalancerStats>>,
+}
+
+impl BalancerView {
+    /// `app/NAME/ID`, as logs name it.
+    pub fn name(&self) -> &str {
+        // The sixth part of an ARN; five colons come before it.
+        let tail = self.arn.splitn(6, ':').nth(5).unwrap_or(&self.arn);
+        tail.strip_prefix("loadbalancer/").unwrap_or(tail)
+    }
+}
+
+/// One address a listener listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// The zone it stands in.
+    pub zone: ZoneId,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct ListenerView {
+    /// Which.
+    pub id: ListenerId,
+    /// Its ARN.
+    pub arn: String,
+    /// HTTP or HTTPS.
+    pub protocol: Protocol,
+    /// Its port.
+    pub port: u16,
+    /// Its addresses; the last may be 127.0.0.1, for the first balancer to use the port.
+    pub nodes: Vec<NodeView>,
+    /// What its 127.0.0.1 serves besides, where it has that: other load balancers' listeners with its port and protocol, by their
+    /// load balancers' DNS names in lower case.
+    pub named: BTreeMap<String, Named>,
+    /// How it speaks TLS; none for HTTP.
+    pub tls: Option<Arc<TlsBlueprint>>,
+    /// Its load balancer.
+    pub balancer: Arc<BalancerView>,
+    /// Counters per worker.
+    pub stats: Arc<Shards<ListenerStats>>,
+    /// What its attributes say.
+    pub settings: ListenerSettings,
+    /// Its rules; none if they do not compile, and then it answers 500.
+    pub rules: Option<Arc<Rules<GroupId>>>,
+    /// Who may start, at an agent. Requests go on as they came then, but for their permits.
+    pub permit_issuer: Option<Arc<PermitIssuer>>,
+}
+
+/// A listener that is reached by its load balancer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub listener: ListenerId,
+    /// Its load balancer's first zone.
+    pub zone: ZoneId,
+}
+
+impl ListenerView {
+    /// Whom a request or a handshake at 127.0.0.1 with this host name is for, if not for this listener. O(log names).
+    pub fn named(&self, host: &[u8]) -> Option<Named> {
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let host = core::str::from_utf8(host).ok()?.to_ascii_lowercase();
+        self.named.get(&host).copied()
+    }
+}
+
+/// A target group.
+#[derive(Debug)]
+pub struct GroupView {
+    /// Which.
+    pub id: GroupId,
+    /// Its ARN.
+    pub arn: String,
+    /// What is spoken to its targets.
+    pub version: ProtocolVersion,
+    /// How its targets are chosen.
+    pub algorithm: Algorithm,
+    /// What all workers share about its targets.
+    pub load_index: Arc<LoadIndex>,
+    /// Registered targets, draining ones too.
+    pub targets: Vec<Arc<TargetView>>,
+    /// Their counters: one step nearer for who looks at many.
+    pub(crate) stats: Vec<Arc<TargetStats>>,
+    /// The targets that get traffic from any zone.
+    pub eligible: Eligible,
+    /// Whether a client's requests go on to the same target.
+    pub stickiness: Stickiness,
+    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
+    pub sticky_ceiling_percent: u32,
+    /// How often a request that its target failed may be sent to another one.
+    pub retries: u8,
+    /// 429 and 503 of a target mean that it had no slot and did nothing.
+    pub push_back: bool,
+    /// Answers say so when the group fails open.
+    pub fail_open_header: bool,
+    /// Limits of its targets and who waits for a place; none if requests go out at once.
+    pub queue: Option<Arc<QueueSettings>>,
+    /// Who comes in, where there are limits or a queue.
+    pub gate: Option<Arc<GroupGate>>,
+    /// With cross-zone off: the targets that get traffic from each zone's node.
+    pub zones: Option<Vec<(ZoneId, Eligible)>>,
+}
+
+/// Indices of targets that get traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eligible {
+    /// Indices into the group's targets.
+    pub targets: Vec<u32>,
+    /// Why these.
+    pub reason: RoutingReason,
+    /// Enough are healthy for names to lead here (DNS failover).
+    pub in_dns: bool,
+}
+
+impl GroupView {
+    /// Whether its targets are limited, so that a request needs a slot.
+    pub fn is_limited(&self) -> bool {
+        self.queue
+            .as_ref()
+            .is_some_and(|queue| queue.concurrency != Concurrency::Open)
+    }
+
+    /// The targets that get traffic from a node in this zone.
+    pub fn eligible(&self, zone: ZoneId) -> &Eligible {
+        const NONE: &Eligible = &Eligible {
+            targets: Vec::new(),
+            reason: RoutingReason::Empty,
+            in_dns: false,
+        };
+        match &self.zones {
+            None => &self.eligible,
+            Some(zones) => zones
+                .iter()
+                .find(|entry| entry.0 == zone)
+                .map_or(NONE, |entry| &entry.1),
+        }
+    }
+}

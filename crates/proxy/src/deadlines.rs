@@ -1,0 +1,209 @@
+//! Deadlines of a worker's connections. Arming one is a store, not a timer: a sweep every quarter of a second looks
+//! who is late, so deadlines are kept to within that time. Cost of a sweep: a few nanoseconds a connection.
+
+use crate::listener_address::ListenerAddress;
+use forebay_node::{Snapshot, TargetStats};
+use forebay_units::Mono;
+use pin_project_lite::pin_project;
+use slab::Slab;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Time between two sweeps.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Why a wait was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its deadline passed.
+    Late,
+    /// Its target's deregistration delay is over.
+    Cut,
+    /// Its listener is gone (told to idle connections only).
+    Closing,
+}
+
+#[derive(Debug)]
+struct Entry {
+    until: Mono,
+    ended: Option<Ended>,
+    waker: Option<Waker>,
+    listener_address: ListenerAddress,
+    idle: bool,
+    /// A sweep has passed since it was armed.
+    looked: bool,
+    target: Option<Arc<TargetStats>>,
+}
+
+/// All connections of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct DeadlineTable {
+    entries: RefCell<Slab<Entry>>,
+}
+
+impl DeadlineTable {
+    pub(crate) fn deadline(self: &Rc<Self>, listener_address: ListenerAddress) -> Deadline {
+        let entry = Entry {
+            until: Mono::NEVER,
+            ended: None,
+            waker: None,
+            listener_address,
+            idle: true,
+            looked: false,
+            target: None,
+        };
+        let key = self.entries.borrow_mut().insert(entry);
+        Deadline {
+            sweep: Rc::clone(self),
+            key: u32::try_from(key).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Ends every wait that is late or cut.
+    pub(crate) fn sweep(&self, now: Mono) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.until <= now {
+                entry.end(Ended::Late);
+            } else if entry
+                .target
+                .as_ref()
+                .is_some_and(|target| target.cut.load(Relaxed))
+            {
+                entry.end(Ended::Cut);
+            } else if !entry.idle && !entry.looked {
+                entry.looked = true;
+                if let Some(waker) = &entry.waker {
+                    waker.wake_by_ref();
+                }
+            }
+        }
+    }
+
+    /// Has every connection look around once.
+    pub(crate) fn wake_all(&self) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if let Some(waker) = &entry.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Ends the waits of idle connections whose listener is gone or speaks another protocol now, or of all idle ones.
+    pub(crate) fn close_idle(&self, snapshot: Option<&Snapshot>) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.idle && snapshot.is_none_or(|snapshot| !entry.listener_address.is_served(snapshot)) {
+                entry.end(Ended::Closing);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+}
+
+impl Entry {
+    fn end(&mut self, ended: Ended) {
+        if self.ended.is_none() {
+            self.ended = Some(ended);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// One connection's deadline.
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    sweep: Rc<DeadlineTable>,
+    key: u32,
+}
+
+impl Deadline {
+    fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {
+        act(&mut self.sweep.entries.borrow_mut()[self.key as usize])
+    }
+
+    /// Sets the deadline and forgets that an earlier one passed. A cut is not forgotten while its target is watched:
+    /// bodies that never pause arm their deadline again and again.
+    pub(crate) fn arm(&self, until: Mono, idle: bool) {
+        self.with(|entry| {
+            entry.until = until;
+            entry.idle = idle;
+            entry.looked = false;
+            if entry.ended != Some(Ended::Cut) || entry.target.is_none() {
+                entry.ended = None;
+            }
+        });
+    }
+
+    /// The target whose cut ends this wait too.
+    pub(crate) fn watch(&self, target: Option<Arc<TargetStats>>) {
+        self.with(|entry| {
+            entry.target = target;
+            entry.ended = entry.ended.filter(|&ended| ended != Ended::Cut);
+        });
+    }
+
+    /// Whether a sweep has passed since the deadline was armed. What is too costly to watch on each short wait can be
+    /// left until then: the sweep polls the waiting future once.
+    pub(crate) fn waits_long(&self) -> bool {
+        self.with(|entry| entry.looked)
+    }
+
+    /// Waits for `future`, but not past the deadline.
+    pub(crate) fn until<F: Future>(&self, future: F) -> Until<'_, F> {
+        Until {
+            deadline: self,
+            future,
+        }
+    }
+
+    /// Why the wait was ended; if it was not, who waits is woken when it is.
+    fn poll_ended(&self, cx: &Context<'_>) -> Poll<Ended> {
+        self.with(|entry| match entry.ended {
+            Some(ended) => Poll::Ready(ended),
+            None => {
+                match &mut entry.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        })
+    }
+}
+
+pin_project! {
+    /// A wait with a deadline. An asynchronous function would hold the future twice, and copy it on the way.
+    pub(crate) struct Until<'a, F> {
+        deadline: &'a Deadline,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Until<'_, F> {
+    type Output = Result<F::Output, Ended>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => this.deadline.poll_ended(cx).map(Err),
+        }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.sweep.entries.borrow_mut().try_remove(self.key as usize);
+    }
+}

@@ -1,0 +1,327 @@
+//! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
+
+use crate::data_dir::make_data_dir;
+use crate::flags::{BufferMemory, UpArgs};
+use crate::shown::{Served, Shown};
+use anyhow::{Context as _, anyhow, bail};
+use forebay_control::{Observations, Publish, State, finish_deregistration};
+use forebay_control_channel::Keeper;
+use forebay_gateway::front;
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, Writer, credentials};
+use forebay_model::{Anomaly, Blueprint, TargetHealth};
+use forebay_node::logging::Logger;
+use forebay_node::{Channels, Sampling};
+use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
+use forebay_store::Store;
+use forebay_telemetry::logs::Logs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use tokio::sync::{mpsc, watch};
+
+/// Where addresses come from, unless told otherwise.
+const ADDRESS_POOL: &str = "127.64.0.0/10";
+/// Connections that may wait in the kernel until they are taken (it may allow fewer).
+const QUEUED: u32 = 4096;
+/// Connections to the admin address at once: a few who scrape.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// A running Forebay.
+pub struct Daemon {
+    /// Where the APIs are served.
+    pub api: SocketAddr,
+    /// Where metrics and health are served.
+    pub admin: SocketAddr,
+    /// Where state and credentials are kept.
+    pub data_dir: PathBuf,
+    /// The file of its keys.
+    pub credentials: PathBuf,
+    plane: Arc<DataPlane>,
+    logs: Arc<Logs>,
+    context: Arc<ApiContext>,
+    shown: Arc<Shown>,
+    stop: watch::Sender<bool>,
+    /// Ends the admin address, which is the last to go.
+    ended: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    drain: Duration,
+}
+
+/// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
+struct Publisher {
+    plane: Arc<DataPlane>,
+    last: Mutex<Option<(Arc<State>, Blueprint)>>,
+}
+
+impl Publish for Publisher {
+    fn publish(&self, state: &Arc<State>) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let blueprint = match &*last {
+            Some((old, before)) => state.blueprint_since(old, before),
+            None => state.blueprint(),
+        };
+        *last = Some((Arc::clone(state), blueprint.clone()));
+        self.plane.apply(blueprint);
+    }
+}
+
+/// The data plane's observations, as `control` asks for them.
+struct Plane(Arc<DataPlane>);
+
+impl Observations for Plane {
+    fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
+        self.0.health(group_arn, target_id, port)
+    }
+
+    fn target_anomaly(&self, group_arn: &str, target_id: &str, port: u16) -> Option<Anomaly> {
+        self.0.anomaly(group_arn, target_id, port)
+    }
+}
+
+impl Daemon {
+    /// Starts everything. When it returns, traffic is served and calls are answered.
+    pub async fn start(args: UpArgs) -> anyhow::Result<Daemon> {
+        args.check()?;
+        forebay_proxy::raise_descriptor_limit();
+        let keys = keys(&args)?;
+        let api = listen(args.api, "--api")?;
+        let admin = listen(args.admin, "--admin")?;
+        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        // From now on, and to the very end: whoever probes must be told of the start and of the drain.
+        let (shown, ended) = show(admin, hosts(&args))?;
+        let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
+        let quotas = args.quota.iter().cloned().collect();
+        let state = state(&args, kept)?.configured(args.dialect(), quotas);
+        let state = state.secured(drawn_secret()?);
+        let clock = Clock::start();
+        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let (sender, drained) = mpsc::unbounded_channel();
+        let logs = start_logs(&args, seed)?;
+        let node = format!("forebay-{seed:016x}");
+        let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
+            .context("the control channels could not start")?;
+        let options = plane_options(&args, seed, &logs, Arc::new(channels));
+        let plane = Arc::new(DataPlane::start(options, clock, sender)?);
+        let seen = Arc::new(Plane(Arc::clone(&plane)));
+        let publish = Publisher {
+            plane: Arc::clone(&plane),
+            last: Mutex::new(None),
+        };
+        // Publishing waits for the workers, so it must not hold a thread that drives tasks.
+        let started =
+            tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
+        let (writer, _) = started.context("the writer thread could not start")?;
+        tokio::spawn(end_drains(writer.clone(), drained));
+        shown.serves(Served {
+            plane: Arc::clone(&plane),
+            logs: Arc::clone(&logs),
+            writer: writer.clone(),
+            began: std::time::Instant::now(),
+        });
+        let context = Arc::new(ApiContext::new(
+            api_options(&args),
+            Credentials::new(&keys),
+            writer,
+            seed,
+        ));
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(forebay_gateway::serve(
+            api,
+            Bounds {
+                connections: Affordable::now().api,
+            },
+            Arc::clone(&context),
+            until(stopped),
+        ));
+        Ok(Daemon {
+            api: api_address,
+            admin: admin_address,
+            data_dir: args.data.data_dir,
+            credentials: keys,
+            plane,
+            logs,
+            context,
+            shown,
+            stop,
+            ended,
+            serving,
+            drain: Duration::from_secs(args.drain_seconds),
+        })
+    }
+
+    /// What had to be said on standard output is said: log lines may follow there.
+    pub fn announced(&self) {
+        self.logs.go();
+    }
+
+    /// Tells in the log what becomes of targets from now on.
+    pub fn watch(&self) {
+        crate::health_log::start(&self.plane);
+    }
+
+    /// Opens logs anew and reads the credentials again; traffic does not notice.
+    pub fn look_again(&self) {
+        if !self.logs.reopen() {
+            tracing::warn!("a log's writer is far behind: its files were not opened anew");
+        }
+        self.context.read_again();
+    }
+
+    /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shown.leaves();
+        self.stop.send_replace(true);
+        let (plane, drain) = (self.plane, self.drain);
+        let logs = self.logs;
+        let leaving = tokio::task::spawn_blocking(move || {
+            plane.leave(drain);
+            logs.finish();
+        });
+        // An API connection that stays half open is left behind when the data plane is done.
+        let serving = tokio::time::timeout(drain, self.serving);
+        let (served, left) = tokio::join!(serving, leaving);
+        left?;
+        if let Ok(served) = served {
+            served??;
+        }
+        self.ended.send_replace(true);
+        Ok(())
+    }
+}
+
+/// How calls are treated.
+fn api_options(args: &UpArgs) -> ApiOptions {
+    ApiOptions {
+        account: args.account_id.clone(),
+        region: args.region.clone(),
+        check_signatures: !args.no_auth,
+        hosts: hosts(args),
+        allow_reset: args.enable_reset,
+    }
+}
+
+fn hosts(args: &UpArgs) -> Hosts {
+    Hosts {
+        allowed: args.allowed_host.clone(),
+    }
+}
+
+/// The credentials file in its directory, both made if need be.
+fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
+    make_data_dir(&args.data.data_dir)?;
+    let keys = args.data.data_dir.join("credentials");
+    credentials::tighten(&keys)?;
+    if !keys.exists() {
+        credentials::create(&keys, "default").context("cannot write the credentials file")?;
+    }
+    if !args.no_auth {
+        credentials::check(&keys)?;
+    }
+    Ok(keys)
+}
+
+/// Serves the admin address until what comes back is told to end, or is gone.
+fn show(admin: TcpListener, hosts: Hosts) -> anyhow::Result<(Arc<Shown>, watch::Sender<bool>)> {
+    let shown = Arc::new(Shown::new(hosts));
+    admin.set_nonblocking(true)?;
+    let admin = tokio::net::TcpListener::from_std(admin)?;
+    let (ended, end) = watch::channel(false);
+    let pages = Arc::clone(&shown);
+    tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, pages, until(end)));
+    Ok((shown, ended))
+}
+
+/// How the data plane is to run.
+fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn Channels>) -> Options {
+    let affordable = Affordable::now();
+    Options {
+        workers: args.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        ),
+        connections: args.max_connections.unwrap_or(usize::MAX),
+        descriptors: affordable.traffic,
+        probes: affordable.probes,
+        buffer_bytes: match args.max_buffer_memory {
+            BufferMemory::Bytes(bytes) => bytes,
+            BufferMemory::Auto => forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+                usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+            }),
+        },
+        seed,
+        logger: Some(Arc::clone(logs) as Arc<dyn Logger>),
+        channels: Some(channels),
+        permit_issuer: None,
+    }
+}
+
+fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
+    let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
+    let mut logs = logs.context("the log writers could not start")?;
+    if let Some(endpoint) = &args.otlp_endpoint {
+        let sampling = Sampling::new(args.otlp_sample);
+        logs = logs
+            .with_spans(endpoint.clone(), sampling)
+            .context("the sender of spans could not start")?;
+    }
+    Ok(Arc::new(logs))
+}
+
+fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // Who comes among thousands must find a place in the kernel's queue: else its client knocks again after a second.
+        socket.listen(QUEUED)?.into_std()
+    };
+    bind().with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
+}
+
+fn drawn_secret() -> anyhow::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(secret)
+}
+
+/// The state that was kept, or a fresh one.
+fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+    let Some(state) = kept else {
+        let pool = match args.address_pool {
+            Some(pool) => pool,
+            None => ADDRESS_POOL.parse().context("the default address pool")?,
+        };
+        return Ok(State::new(&args.region, pool));
+    };
+    let pool = state.settings().pool;
+    match args.address_pool {
+        Some(wanted) if wanted != pool => bail!(
+            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
+            args.data.data_dir.display()
+        ),
+        _ => Ok(state),
+    }
+}
+
+/// Takes drained targets out of their groups.
+async fn end_drains(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
+    while let Some(Drained { group, target, port }) = drained.recv().await {
+        let change = writer.change(Box::new(move |state: &State, _| {
+            let next = finish_deregistration(state, &group, &target, port);
+            (next.generation() != state.generation()).then_some(next)
+        }));
+        if let Err(error) = change.await {
+            // The node reports the target again after a while.
+            tracing::warn!(%error, "a drained target could not be taken out");
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
