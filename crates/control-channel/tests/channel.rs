@@ -4,8 +4,7 @@
 use bytes::Bytes;
 use forebay_control_channel::{Identity, Keeper, Now, Server};
 use forebay_model::{
-    Blueprint, Concurrency, GroupBlueprint, GroupSettings, HealthCheck, HealthPort, Matcher, Protocol,
-    ProtocolVersion, QueueSettings, TargetBlueprint,
+    Blueprint, Concurrency, GroupBlueprint, GroupSettings, HealthCheck, QueueSettings, fixtures,
 };
 use forebay_node::{ChannelOrder, Channels as _, Node, Output, PermitIssuer};
 use forebay_units::Mono;
@@ -49,35 +48,18 @@ fn serve(at: SocketAddr, limit: u32, incarnation: u64, now: &Now) -> (Server, So
 
 /// What a node orders for a group with one target whose agent is there.
 fn order(agent: SocketAddr) -> (Node, ChannelOrder) {
+    let target = fixtures::target((agent.ip(), 80));
     let group = GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
         health: HealthCheck {
             enabled: false,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 5,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
+            ..fixtures::health_check()
         },
         settings: GroupSettings {
             queue: Some(Arc::new(QueueSettings::of(Concurrency::Agent))),
             control_port: Some(agent.port()),
             ..GroupSettings::default()
         },
-        targets: vec![TargetBlueprint {
-            id: agent.ip().to_string(),
-            port: 80,
-            address: Some(SocketAddr::new(agent.ip(), 80)),
-            zone: None,
-            draining: false,
-        }],
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group("group", vec![target])
     };
     let mut node = Node::new(1);
     node.apply(

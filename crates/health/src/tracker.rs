@@ -124,20 +124,13 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_model::{HealthPort, Matcher};
+    use forebay_model::fixtures;
     use proptest::prelude::*;
 
     fn check() -> HealthCheck {
         HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
             healthy_threshold: 3,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
+            ..fixtures::health_check()
         }
     }
 

@@ -132,7 +132,7 @@ pub struct SampleArgs {
 struct Sample {
     args: SampleArgs,
     /// What `/become` changes.
-    manners: Cell<Manners>,
+    behaviour: Cell<Behaviour>,
     /// When the first request came.
     first: Cell<Option<Instant>>,
     rng: RefCell<Rng>,
@@ -166,7 +166,7 @@ impl Drop for InFlight {
 
 /// How it behaves, unless a request asks otherwise.
 #[derive(Clone, Copy)]
-struct Manners {
+struct Behaviour {
     delay: Millis,
     block: Millis,
     failure_rate: f64,
@@ -201,7 +201,7 @@ pub(crate) fn serve(
     local.block_on(&runtime, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let rng = RefCell::new(Rng::named(args.seed, "sample-target"));
-        let manners = Manners {
+        let behaviour = Behaviour {
             delay: args.delay,
             block: args.block,
             failure_rate: args.failure_rate,
@@ -213,7 +213,7 @@ pub(crate) fn serve(
         let sample = Rc::new(Sample {
             slots: Semaphore::new(slots),
             args,
-            manners: Cell::new(manners),
+            behaviour: Cell::new(behaviour),
             first: Cell::new(None),
             rng,
             counts: RefCell::default(),
@@ -301,8 +301,8 @@ fn failure_rate(request: &Request<Incoming>) -> Result<Option<f64>, String> {
 
 /// Changes how it behaves from now on.
 fn turn(sample: &Sample, request: &Request<Incoming>) -> Result<Answer, String> {
-    let now = sample.manners.get();
-    sample.manners.set(Manners {
+    let now = sample.behaviour.get();
+    sample.behaviour.set(Behaviour {
         delay: wish(request, "delay").transpose()?.unwrap_or(now.delay),
         block: wish(request, "block").transpose()?.unwrap_or(now.block),
         failure_rate: failure_rate(request)?.unwrap_or(now.failure_rate),
@@ -317,18 +317,18 @@ async fn misbehave(
     counted: Option<InFlight>,
 ) -> Result<Answer, String> {
     let (args, probe) = (&sample.args, counted.is_none());
-    let manners = sample.manners.get();
-    let delay = wish(&request, "delay").transpose()?.unwrap_or(manners.delay);
+    let behaviour = sample.behaviour.get();
+    let delay = wish(&request, "delay").transpose()?.unwrap_or(behaviour.delay);
     let blocks = args
         .block_method
         .as_ref()
         .is_none_or(|method| method == request.method().as_str());
     let block = match wish(&request, "block").transpose()? {
         Some(block) => block,
-        None if blocks => manners.block,
+        None if blocks => behaviour.block,
         None => Millis::default(),
     };
-    let failure_rate = failure_rate(&request)?.unwrap_or(manners.failure_rate);
+    let failure_rate = failure_rate(&request)?.unwrap_or(behaviour.failure_rate);
     let size: usize = wish(&request, "body-size").transpose()?.unwrap_or(args.body_size);
     let status: Option<u16> = wish(&request, "status").transpose()?;
     let stream = args.stream || wish::<u8>(&request, "stream").transpose()? == Some(1);

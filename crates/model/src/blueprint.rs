@@ -326,7 +326,7 @@ impl GroupBlueprint {
 
     fn secured(&self, secured: bool) -> TargetTls {
         match &self.settings.verified_name {
-            _ if !secured => TargetTls::Clear,
+            _ if !secured => TargetTls::Plaintext,
             None => TargetTls::Unverified,
             Some(name) => TargetTls::Verified(Arc::clone(name)),
         }

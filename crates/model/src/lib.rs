@@ -4,6 +4,8 @@
 
 mod algorithm;
 mod blueprint;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod health;
 pub mod limits;
 mod logs;

@@ -77,7 +77,7 @@ impl fmt::Debug for PrivateKey {
 pub enum TargetTls {
     /// Not at all.
     #[default]
-    Clear,
+    Plaintext,
     /// TLS; any certificate will do, as with ALB.
     Unverified,
     /// TLS; the certificate must be for this name and lead to an authority that the machine trusts (tag

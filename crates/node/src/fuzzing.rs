@@ -30,78 +30,31 @@ impl Headers for NoHeaders {
 }
 
 fn group(targets: u8, draining: u8, version: ProtocolVersion) -> GroupBlueprint {
+    let mut targets = fixtures::targets(0, targets);
+    for target in targets.iter_mut().take(usize::from(draining)) {
+        target.draining = true;
+    }
     GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
         version,
-        health: HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 3,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").expect("a matcher"),
-        },
-        settings: GroupSettings::default(),
-        targets: (1..=targets)
-            .map(|last| TargetBlueprint {
-                id: format!("10.0.0.{last}"),
-                port: 80,
-                address: Some(([10, 0, 0, last], 80).into()),
-                zone: None,
-                draining: last <= draining,
-            })
-            .collect(),
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group("group", targets)
     }
 }
 
 fn balancer() -> BalancerBlueprint {
-    let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".into(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    });
     let fixed = Action::FixedResponse(FixedResponse {
         status: 204,
         content_type: None,
         body: None,
     });
-    let rule = |priority, conditions, action| RuleBlueprint {
-        arn: String::new(),
-        priority,
-        conditions,
-        action,
-        transforms: vec![],
-    };
     let at_fixed = Condition::PathPattern(TextMatch::Wildcards(vec!["/fixed".into()]));
-    let listener = ListenerBlueprint {
-        arn: "listener".into(),
-        protocol: Protocol::Http,
-        port: 80,
-        rules: vec![
-            rule(Priority::At(1), vec![at_fixed], fixed),
-            rule(Priority::Default, vec![], forward),
-        ],
-        tls: None,
-        settings: ListenerSettings::default(),
-    };
-    BalancerBlueprint {
-        arn: "balancer".into(),
-        dns_name: "lb".into(),
-        nodes: vec![NodeBlueprint {
-            zone: "a".into(),
-            address: [127, 0, 0, 1].into(),
-        }],
-        listeners: vec![Arc::new(listener)],
-        settings: BalancerSettings::default(),
-    }
+    let rules = vec![
+        RuleBlueprint {
+            conditions: vec![at_fixed],
+            ..fixtures::rule(Priority::At(1), fixed)
+        },
+        fixtures::rule(Priority::Default, fixtures::forward("group")),
+    ];
+    fixtures::balancer("balancer", fixtures::listener("listener", rules))
 }
 
 /// A node and what is published now; probes end well, or badly for targets named in `sick`.

@@ -7,17 +7,17 @@
 use crate::ids::TargetId;
 use crate::load::Counted;
 use crate::lock::lock;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::target::TargetView;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::{AtomicU64, AtomicUsize};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
 use forebay_admission::{Figures, Gate, Limit, Member, Refusal, Rules};
 use forebay_units::Mono;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 pub(crate) type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 

@@ -19,10 +19,13 @@ mod permit_issuer;
 mod reason;
 mod request;
 mod reuse;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod shared_load;
 mod slow;
 mod snapshot;
 mod stats;
+mod sync;
 mod target;
 mod trace;
 mod waiting;

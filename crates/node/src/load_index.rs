@@ -11,12 +11,13 @@ use crate::load::Counted;
 use crate::lock::lock;
 use crate::shared_load::{NOT_INDEXED, SharedLoad};
 use crate::stats::TargetStats;
+use crate::sync::Mutex;
 use crate::target::TargetView;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use forebay_balance::LeastLoadedIndex;
 use forebay_units::Rng;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Which targets stand in one least-loaded index: those of a zone, or all.
 pub(crate) type Side = Option<ZoneId>;

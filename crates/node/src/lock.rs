@@ -1,6 +1,7 @@
 //! Short locks that workers share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 /// Takes a lock that is held for some hundred nanoseconds at a time. What a panic left behind is taken as it is: at worst it is
 /// inconsistent until the next change of a snapshot mends it.

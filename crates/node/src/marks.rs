@@ -1,7 +1,7 @@
 //! A set of small numbers that anyone may add to without a lock, and one at a time takes whole.
 
+use crate::sync::{AtomicU64, AtomicUsize};
 use core::sync::atomic::Ordering::SeqCst;
-use core::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::OnceLock;
 
 /// Words of the first chunk; each next one has twice as many. Enough for 16 million numbers, at a word per 64.
@@ -32,10 +32,11 @@ impl Marks {
         let Some(chunk_words) = self.chunks.get(chunk) else {
             return;
         };
-        let words = chunk_words.get_or_init(|| {
+        if chunk_words.get().is_none() {
+            // Before the chunk is there, so that whoever finds a mark's bit in the summary looks as far as its chunk.
             self.top.fetch_max(chunk, SeqCst);
-            (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect()
-        });
+        }
+        let words = chunk_words.get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
         // Before the summary: whoever takes a bit of the summary finds the word's. A bit that is set already is taken later
         // than now, and whatever it marks is read after that.
         add(&words[at], number % 64);

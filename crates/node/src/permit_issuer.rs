@@ -4,11 +4,11 @@
 
 use crate::reason::Reason;
 use crate::request::{Request, Speaks};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use forebay_admission::permits::{self, Work, WorkId};
 use forebay_units::Mono;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// The header that carries a request's permit.
 pub const WORK_ID: &str = "x-amzn-target-control-work-id";

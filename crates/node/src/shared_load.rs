@@ -1,8 +1,8 @@
 //! What all workers share about a group's targets beside their counters: what is asked of those, and which have changed.
 
 use crate::marks::Marks;
+use crate::sync::{AtomicBool, AtomicU32};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::{AtomicBool, AtomicU32};
 
 /// A target that stands in no least-loaded index.
 pub(crate) const NOT_INDEXED: u32 = u32::MAX;

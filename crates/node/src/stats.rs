@@ -2,8 +2,8 @@
 
 use crate::reason::Reason;
 use crate::shared_load::{NOT_INDEXED, SharedLoad};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::time::Duration;
 use forebay_balance::anomaly::{CLASSES, Counts, Latencies, class_end, latency_class};
 use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};

@@ -22,72 +22,26 @@ fn address(index: u16) -> std::net::SocketAddr {
 }
 
 fn target(index: u16, draining: bool) -> TargetBlueprint {
-    let address = address(index);
     TargetBlueprint {
-        id: address.ip().to_string(),
-        port: 80,
-        address: Some(address),
-        zone: None,
         draining,
+        ..fixtures::target(address(index))
     }
 }
 
 fn blueprint(targets: Vec<TargetBlueprint>) -> Blueprint {
     let group = GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
         health: HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
             interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 2,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
+            ..fixtures::health_check()
         },
         settings: GroupSettings {
             deregistration_delay: Duration::from_secs(10),
             ..GroupSettings::default()
         },
-        targets,
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group("group", targets)
     };
-    let forward = Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".into(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    });
-    let rule = RuleBlueprint {
-        arn: String::new(),
-        priority: Priority::Default,
-        conditions: vec![],
-        action: forward,
-        transforms: vec![],
-    };
-    let listener = ListenerBlueprint {
-        arn: "listener".into(),
-        protocol: Protocol::Http,
-        port: 80,
-        rules: vec![rule],
-        tls: None,
-        settings: ListenerSettings::default(),
-    };
-    let balancer = BalancerBlueprint {
-        arn: "balancer".into(),
-        dns_name: "lb".into(),
-        nodes: vec![NodeBlueprint {
-            zone: "a".into(),
-            address: [127, 0, 0, 1].into(),
-        }],
-        listeners: vec![Arc::new(listener)],
-        settings: BalancerSettings::default(),
-    };
+    let rules = vec![fixtures::rule(Priority::Default, fixtures::forward("group"))];
+    let balancer = fixtures::balancer("balancer", fixtures::listener("listener", rules));
     Blueprint {
         generation: 1,
         balancers: vec![Arc::new(balancer)],

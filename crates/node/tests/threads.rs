@@ -9,7 +9,6 @@ use forebay_units::{Mono, Rng};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 const WORKERS: usize = 4;
 const PICKS: usize = 100_000;
@@ -18,36 +17,20 @@ const TARGETS: u8 = 9;
 fn blueprint(algorithm: Algorithm, away: u8, cross_zone: bool) -> Blueprint {
     let targets = (0..TARGETS).filter(|&target| target != away);
     let group = GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
-        health: HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 2,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
-        },
         settings: GroupSettings {
             algorithm,
             cross_zone,
             ..GroupSettings::default()
         },
-        targets: targets
-            .map(|last| TargetBlueprint {
-                id: format!("10.0.0.{last}"),
-                port: 80,
-                address: Some(([10, 0, 0, last], 80).into()),
-                zone: Some("a".into()),
-                draining: false,
-            })
-            .collect(),
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group(
+            "group",
+            targets
+                .map(|last| TargetBlueprint {
+                    zone: Some("a".into()),
+                    ..fixtures::target(([10, 0, 0, last], 80))
+                })
+                .collect(),
+        )
     };
     Blueprint {
         generation: 1,

@@ -35,7 +35,7 @@ pub(crate) async fn connection<W>(
     let (worker, deadline) = (session.worker, session.deadline);
     let now = worker.recent();
     let name = match &target.tls {
-        TargetTls::Clear => None,
+        TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
     };
     let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
@@ -58,7 +58,7 @@ pub(crate) async fn connection<W>(
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
-                TargetTls::Clear => TargetStream::clear(stream),
+                TargetTls::Plaintext => TargetStream::plaintext(stream),
                 // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
                 _ => Box::pin(secure(worker, deadline, target, stream, name)).await?,
             };

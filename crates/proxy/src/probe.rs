@@ -40,14 +40,14 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     } = order;
     let stream = TcpStream::connect(address).await?;
     let mut stream = match tls {
-        TargetTls::Clear => TargetStream::clear(stream),
+        TargetTls::Plaintext => TargetStream::plaintext(stream),
         tls => {
             let config = tls::probe_config(tls, *version).ok_or(std::io::ErrorKind::PermissionDenied)?;
             // The Host of a probe is an address, which is not asked for as a name.
             tls::connect(stream, *address, config, tls::name_for(tls, None)).await?
         }
     };
-    let default_port = if *tls == TargetTls::Clear { 80 } else { 443 };
+    let default_port = if *tls == TargetTls::Plaintext { 80 } else { 443 };
     let host = if address.port() == default_port {
         address.ip().to_string()
     } else {
@@ -81,7 +81,7 @@ async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> 
     builder.enable_push(false).max_header_list_size(HEAD_BYTES);
     let (mut sender, connection) = builder.handshake(stream).await.map_err(io_error)?;
     let grpc = order.version == ProtocolVersion::Grpc;
-    let scheme = if order.tls == TargetTls::Clear {
+    let scheme = if order.tls == TargetTls::Plaintext {
         "http"
     } else {
         "https"

@@ -1,4 +1,4 @@
-//! Stage two: from an accepted socket to a stream of clear bytes. HTTP listeners pass through, TLS ends here.
+//! Stage two: from an accepted socket to a stream of plaintext. HTTP listeners pass through, TLS ends here.
 
 use crate::connection::ClientConnection;
 use crate::deadlines::Deadline;
@@ -46,7 +46,7 @@ pub(crate) async fn secure(
             return Some(shaken);
         }
         Ok(Err(Failed::Silent)) => {}
-        Ok(Err(Failed::Clear(mut stream))) => {
+        Ok(Err(Failed::Plaintext(mut stream))) => {
             count(|stats| &stats.handshake_failures);
             // As nginx, whose page ALB's are: 400 in plaintext, so that whoever typed http:// sees why.
             let _ = deadline.until(stream.write_all(&wrong_port(worker))).await;

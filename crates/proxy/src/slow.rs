@@ -280,7 +280,7 @@ fn write_probe(shared: &Shared, worker_log: &WorkerLog, clock: Clock, probed: &P
             kind: match (probed.order.version, &probed.order.tls) {
                 (ProtocolVersion::Grpc, _) => "grpc",
                 (ProtocolVersion::Http2, _) => "h2",
-                (ProtocolVersion::Http1, TargetTls::Clear) => "http",
+                (ProtocolVersion::Http1, TargetTls::Plaintext) => "http",
                 (ProtocolVersion::Http1, _) => "https",
             },
             wall: clock.wall(),

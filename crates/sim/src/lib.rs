@@ -12,5 +12,5 @@ mod world;
 pub use crowd::{Arrivals, Crowd, Kind, PAUSE, VISIT};
 pub use figures::{Figures, Seen, quantile};
 pub use scene::{Act, Scene};
-pub use target::{Manner, Span};
+pub use target::{Behaviour, Span};
 pub use world::{Told, World};

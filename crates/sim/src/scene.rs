@@ -1,7 +1,7 @@
 //! What is simulated.
 
 use crate::crowd::Crowd;
-use crate::target::Manner;
+use crate::target::Behaviour;
 use core::net::SocketAddr;
 use core::time::Duration;
 use forebay_model::*;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum Act {
     /// A target behaves so from now on; requests it has taken are done as they were begun.
-    Behave(u16, Manner),
+    Behave(u16, Behaviour),
     /// A target is registered.
-    Join(u16, Manner),
+    Join(u16, Behaviour),
     /// A target is deregistered.
     Leave(u16),
     /// The target group's settings become these.
@@ -30,7 +30,7 @@ pub struct Scene {
     /// Worker threads of the node; users are dealt to them in turn.
     pub workers: usize,
     /// How each target behaves.
-    pub targets: Vec<Manner>,
+    pub targets: Vec<Behaviour>,
     /// Zones over which targets and workers are dealt in turn; with cross-zone off they matter.
     pub zones: u16,
     /// How the group is balanced.
@@ -43,11 +43,11 @@ pub struct Scene {
 
 impl Scene {
     /// So many targets alike, one worker, one zone, nobody coming.
-    pub fn new(seed: u64, targets: u16, manner: Manner, algorithm: Algorithm) -> Scene {
+    pub fn new(seed: u64, targets: u16, behaviour: Behaviour, algorithm: Algorithm) -> Scene {
         Scene {
             seed,
             workers: 1,
-            targets: vec![manner; usize::from(targets)],
+            targets: vec![behaviour; usize::from(targets)],
             zones: 1,
             settings: GroupSettings {
                 algorithm,

@@ -32,7 +32,7 @@ impl Span {
 
 /// How a target behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Manner {
+pub struct Behaviour {
     /// Requests at work at once; others wait.
     pub threads: u32,
     /// How long a GET takes.
@@ -47,10 +47,10 @@ pub struct Manner {
     pub cold: (u32, f64),
 }
 
-impl Manner {
+impl Behaviour {
     /// The published experiment's: one thread; GETs are answered at once, POSTs hold it for 0 to 200 ms.
-    pub fn single_threaded() -> Manner {
-        Manner {
+    pub fn single_threaded() -> Behaviour {
+        Behaviour {
             threads: 1,
             get: Span::Fixed(Duration::ZERO),
             post: Span::Uniform(Duration::ZERO, Duration::from_millis(200)),
@@ -61,27 +61,27 @@ impl Manner {
     }
 
     /// Any request takes an exponential time of this mean, with so many threads.
-    pub fn serving(mean: Duration, threads: u32) -> Manner {
-        Manner {
+    pub fn serving(mean: Duration, threads: u32) -> Behaviour {
+        Behaviour {
             threads,
             get: Span::Exponential(mean),
             post: Span::Exponential(mean),
-            ..Manner::single_threaded()
+            ..Behaviour::single_threaded()
         }
     }
 
     /// Answers 500 after this time, whatever else is going on.
-    pub fn failing(after: Duration) -> Manner {
-        Manner {
+    pub fn failing(after: Duration) -> Behaviour {
+        Behaviour {
             failing: Some(after),
-            ..Manner::single_threaded()
+            ..Behaviour::single_threaded()
         }
     }
 
     /// The same, so many times as long.
     #[must_use]
-    pub fn slower(self, times: f64) -> Manner {
-        Manner {
+    pub fn slower(self, times: f64) -> Behaviour {
+        Behaviour {
             slower: times,
             ..self
         }
@@ -103,16 +103,16 @@ pub(crate) struct Trip {
 /// A target in the simulation.
 #[derive(Debug)]
 pub(crate) struct Actor {
-    pub(crate) manner: Manner,
+    pub(crate) behaviour: Behaviour,
     busy: u32,
     waiting: VecDeque<usize>,
     served: u32,
 }
 
 impl Actor {
-    pub(crate) fn new(manner: Manner) -> Actor {
+    pub(crate) fn new(behaviour: Behaviour) -> Actor {
         Actor {
-            manner,
+            behaviour,
             busy: 0,
             waiting: VecDeque::new(),
             served: 0,
@@ -121,7 +121,7 @@ impl Actor {
 
     /// Takes a request; returns how long it takes if it begins now.
     pub(crate) fn take(&mut self, trip: usize, kind: Kind, rng: &mut Rng) -> Option<u64> {
-        if self.busy >= self.manner.threads {
+        if self.busy >= self.behaviour.threads {
             self.waiting.push_back(trip);
             return None;
         }
@@ -130,18 +130,18 @@ impl Actor {
     }
 
     fn work(&mut self, kind: Kind, rng: &mut Rng) -> u64 {
-        let manner = &self.manner;
+        let behaviour = &self.behaviour;
         let span = match kind {
-            Kind::Get => manner.get,
-            Kind::Post => manner.post,
+            Kind::Get => behaviour.get,
+            Kind::Post => behaviour.post,
         };
-        let cold = if self.served < manner.cold.0 {
-            manner.cold.1
+        let cold = if self.served < behaviour.cold.0 {
+            behaviour.cold.1
         } else {
             1.0
         };
         self.served += 1;
-        (span.draw(rng) * manner.slower * cold) as u64
+        (span.draw(rng) * behaviour.slower * cold) as u64
     }
 
     /// A request is done: the next one, and how long it takes.

@@ -45,7 +45,7 @@ enum Next {
     /// A request has waited for a slot as long as it may.
     Late(u64),
     /// Workers look for what is due.
-    Sweep,
+    Deadlines,
 }
 
 /// The target registered by this address.
@@ -124,7 +124,7 @@ impl World {
                 .collect(),
             snapshot: Arc::default(),
             actors: targets()
-                .map(|(target, manner)| (target, Actor::new(*manner)))
+                .map(|(target, behaviour)| (target, Actor::new(*behaviour)))
                 .collect(),
             registered: targets().map(|(target, _)| (target, false)).collect(),
             sick: BTreeSet::new(),
@@ -152,7 +152,7 @@ impl World {
             let from = (crowd.from.as_nanos() as u64).max(2 * PROBE);
             world.at(from, Next::User(number));
         }
-        world.at(0, Next::Sweep);
+        world.at(0, Next::Deadlines);
         world.apply();
         world
     }
@@ -248,14 +248,14 @@ impl World {
                         self.report(trip, Outcome::Late);
                     }
                 }
-                Next::Sweep => {
+                Next::Deadlines => {
                     self.workers
                         .iter_mut()
                         .for_each(|worker| worker.expire(Mono(now)));
                     if !self.is_going() {
                         break;
                     }
-                    self.at(now + 250_000_000, Next::Sweep);
+                    self.at(now + 250_000_000, Next::Deadlines);
                 }
             }
             while let Some(trip) = self.waits.called() {
@@ -279,15 +279,15 @@ impl World {
 
     fn act(&mut self, number: usize) {
         match self.acts[number].1.clone() {
-            Act::Behave(target, manner) => {
+            Act::Behave(target, behaviour) => {
                 if let Some(actor) = self.actors.get_mut(&target) {
-                    actor.manner = manner;
+                    actor.behaviour = behaviour;
                 }
             }
-            Act::Join(target, manner) => {
+            Act::Join(target, behaviour) => {
                 // One that was here before may still be at work.
-                let actor = self.actors.entry(target).or_insert_with(|| Actor::new(manner));
-                actor.manner = manner;
+                let actor = self.actors.entry(target).or_insert_with(|| Actor::new(behaviour));
+                actor.behaviour = behaviour;
                 self.registered.insert(target, false);
                 self.apply();
             }
@@ -392,7 +392,7 @@ impl World {
                 let Some(actor) = self.actors.get_mut(&target) else {
                     return;
                 };
-                if let Some(after) = actor.manner.failing {
+                if let Some(after) = actor.behaviour.failing {
                     self.at(self.now + after.as_nanos() as u64, Next::Done(place, false));
                 } else if let Some(takes) = actor.take(place, kind, &mut self.rng[1]) {
                     self.at(self.now + takes, Next::Done(place, true));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn scene(seed: u64, targets: u16, algorithm: Algorithm, rate: f64, arrivals: Arrivals, secs: u64) -> Scene {
-    let mut scene = Scene::new(seed, targets, Manner::single_threaded(), algorithm);
+    let mut scene = Scene::new(seed, targets, Behaviour::single_threaded(), algorithm);
     scene.crowds = vec![Crowd {
         rate,
         arrivals,
@@ -101,8 +101,8 @@ fn two_slow_targets_of_twenty() {
                 Arrivals::Poisson,
                 60,
             );
-            scene.targets[0] = Manner::single_threaded().slower(3.0);
-            scene.targets[1] = Manner::single_threaded().slower(3.0);
+            scene.targets[0] = Behaviour::single_threaded().slower(3.0);
+            scene.targets[1] = Behaviour::single_threaded().slower(3.0);
             Figures::of(&scene.play().seen).p99
         });
         median(runs.collect())

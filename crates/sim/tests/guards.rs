@@ -39,14 +39,14 @@ fn check_others(world: &World, others: core::ops::Range<u16>, from: Duration, to
 }
 
 #[test]
-fn a_target_that_fails_fast_draws_no_more_than_its_share() {
+fn a_target_that_fails_fast_gets_no_more_than_its_share() {
     for algorithm in Algorithm::ALL {
         for targets in [5, 20] {
             for seed in 0..3 {
                 // Four threads and 50 ms: 60 % busy.
-                let mut scene = Scene::new(seed, targets, Manner::serving(ms(50), 4), algorithm);
+                let mut scene = Scene::new(seed, targets, Behaviour::serving(ms(50), 4), algorithm);
                 scene.crowds = requests(48.0 * f64::from(targets), seconds(70));
-                scene.acts = vec![(seconds(10), Act::Behave(0, Manner::failing(ms(1))))];
+                scene.acts = vec![(seconds(10), Act::Behave(0, Behaviour::failing(ms(1))))];
                 let world = scene.play();
                 let what = format!("{} among {targets}, seed {seed}", algorithm.word());
                 let share = world.share(0, seconds(10), seconds(70));
@@ -62,13 +62,13 @@ fn a_target_that_fails_fast_draws_no_more_than_its_share() {
 #[test]
 fn a_black_hole_among_single_threaded_targets() {
     for algorithm in Algorithm::ALL {
-        let mut scene = Scene::new(9, 5, Manner::single_threaded(), algorithm);
+        let mut scene = Scene::new(9, 5, Behaviour::single_threaded(), algorithm);
         scene.crowds = vec![Crowd {
             rate: 20.0,
             visit: VISIT,
             ..requests(1.0, seconds(200))[0]
         }];
-        scene.acts = vec![(seconds(20), Act::Behave(0, Manner::failing(ms(1))))];
+        scene.acts = vec![(seconds(20), Act::Behave(0, Behaviour::failing(ms(1))))];
         let world = scene.play();
         let share = world.share(0, seconds(20), seconds(200));
         assert!(share <= 1.2, "{}: {share:.2} x its share", algorithm.word());
@@ -82,14 +82,14 @@ fn mitigation_cuts_within_15_seconds_and_returns_within_60() {
         let mut scene = Scene::new(
             2,
             targets,
-            Manner::serving(ms(50), 1000),
+            Behaviour::serving(ms(50), 1000),
             Algorithm::WeightedRandom,
         );
         scene.settings.anomaly_mitigation = true;
         scene.crowds = requests(48.0 * f64::from(targets), seconds(180));
         scene.acts = vec![
-            (seconds(21), Act::Behave(0, Manner::failing(ms(1)))),
-            (seconds(60), Act::Behave(0, Manner::serving(ms(50), 1000))),
+            (seconds(21), Act::Behave(0, Behaviour::failing(ms(1)))),
+            (seconds(60), Act::Behave(0, Behaviour::serving(ms(50), 1000))),
         ];
         let world = scene.play();
         let cut = world.share(0, seconds(36), seconds(60));
@@ -121,12 +121,12 @@ fn mitigation_cuts_within_15_seconds_and_returns_within_60() {
 /// Two cannot be compared: what was found among three is forgotten.
 #[test]
 fn a_verdict_ends_with_the_last_peer() {
-    let mut scene = Scene::new(2, 3, Manner::serving(ms(50), 1000), Algorithm::WeightedRandom);
+    let mut scene = Scene::new(2, 3, Behaviour::serving(ms(50), 1000), Algorithm::WeightedRandom);
     scene.settings.anomaly_mitigation = true;
     scene.crowds = requests(150.0, seconds(100));
     scene.acts = vec![
-        (seconds(21), Act::Behave(0, Manner::failing(ms(1)))),
-        (seconds(41), Act::Behave(0, Manner::serving(ms(50), 1000))),
+        (seconds(21), Act::Behave(0, Behaviour::failing(ms(1)))),
+        (seconds(41), Act::Behave(0, Behaviour::serving(ms(50), 1000))),
         (seconds(41), Act::Leave(1)),
     ];
     let world = scene.play();
@@ -137,13 +137,13 @@ fn a_verdict_ends_with_the_last_peer() {
 
 #[test]
 fn slow_targets_are_cut_where_a_tag_asks_for_it() {
-    let mut scene = Scene::new(3, 6, Manner::serving(ms(40), 1000), Algorithm::WeightedRandom);
+    let mut scene = Scene::new(3, 6, Behaviour::serving(ms(40), 1000), Algorithm::WeightedRandom);
     scene.settings.anomaly_mitigation = true;
     scene.settings.anomaly_latency = true;
     scene.crowds = requests(200.0, seconds(120));
     scene.acts = vec![(
         seconds(30),
-        Act::Behave(4, Manner::serving(ms(40), 1000).slower(4.0)),
+        Act::Behave(4, Behaviour::serving(ms(40), 1000).slower(4.0)),
     )];
     let world = scene.play();
     let cut = world.share(4, seconds(50), seconds(120));
@@ -166,12 +166,12 @@ fn a_new_target_is_flooded_without_slow_start_and_not_with_it() {
         let mut scene = Scene::new(
             seed,
             4,
-            Manner::serving(ms(500), 1000),
+            Behaviour::serving(ms(500), 1000),
             Algorithm::LeastOutstandingRequests,
         );
         scene.settings.slow_start = slow_start;
         scene.crowds = requests(240.0, seconds(90));
-        scene.acts = vec![(seconds(20), Act::Join(4, Manner::serving(ms(500), 1000)))];
+        scene.acts = vec![(seconds(20), Act::Join(4, Behaviour::serving(ms(500), 1000)))];
         scene
     };
     let mut most = 0;
@@ -211,10 +211,10 @@ fn a_new_target_is_flooded_without_slow_start_and_not_with_it() {
 #[test]
 fn shares_rise_in_a_straight_line() {
     for algorithm in [Algorithm::RoundRobin, Algorithm::WeightedRandom] {
-        let mut scene = Scene::new(5, 4, Manner::serving(ms(20), 1000), algorithm);
+        let mut scene = Scene::new(5, 4, Behaviour::serving(ms(20), 1000), algorithm);
         scene.settings.slow_start = seconds(60);
         scene.crowds = requests(500.0, seconds(120));
-        scene.acts = vec![(seconds(20), Act::Join(4, Manner::serving(ms(20), 1000)))];
+        scene.acts = vec![(seconds(20), Act::Join(4, Behaviour::serving(ms(20), 1000)))];
         let world = scene.play();
         for (from, wanted) in [
             (20, 0.083),
@@ -241,7 +241,7 @@ fn shares_rise_in_a_straight_line() {
 #[test]
 fn who_starts_slowly() {
     let base = || {
-        let mut scene = Scene::new(6, 4, Manner::serving(ms(20), 1000), Algorithm::WeightedRandom);
+        let mut scene = Scene::new(6, 4, Behaviour::serving(ms(20), 1000), Algorithm::WeightedRandom);
         scene.settings.slow_start = seconds(60);
         scene.crowds = requests(400.0, seconds(100));
         scene
@@ -267,7 +267,7 @@ fn who_starts_slowly() {
         ..scene.settings.clone()
     };
     scene.acts = vec![
-        (seconds(20), Act::Join(4, Manner::serving(ms(20), 1000))),
+        (seconds(20), Act::Join(4, Behaviour::serving(ms(20), 1000))),
         (seconds(30), Act::Settings(settings)),
     ];
     let world = scene.play();
@@ -282,7 +282,7 @@ fn who_starts_slowly() {
     let settings = scene.settings.clone();
     scene.settings.slow_start = Duration::ZERO;
     scene.acts = vec![
-        (seconds(20), Act::Join(4, Manner::serving(ms(20), 1000))),
+        (seconds(20), Act::Join(4, Behaviour::serving(ms(20), 1000))),
         (seconds(50), Act::Settings(settings)),
     ];
     let after = scene.play().share(4, seconds(51), seconds(80));

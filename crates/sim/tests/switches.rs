@@ -33,13 +33,13 @@ fn act() -> impl Strategy<Value = Act> {
                 ..GroupSettings::default()
             })
         }),
-        2 => (0_u16..8).prop_map(|target| Act::Join(target, Manner::single_threaded())),
+        2 => (0_u16..8).prop_map(|target| Act::Join(target, Behaviour::single_threaded())),
         2 => (0_u16..8).prop_map(Act::Leave),
         2 => (0_u16..8, any::<bool>()).prop_map(|(target, healthy)| Act::Healthy(target, healthy)),
         2 => (0_u16..8, 0_u64..3).prop_map(|(target, how)| Act::Behave(target, match how {
-            0 => Manner::failing(Duration::from_micros(300)),
-            1 => Manner::single_threaded().slower(4.0),
-            _ => Manner::single_threaded(),
+            0 => Behaviour::failing(Duration::from_micros(300)),
+            1 => Behaviour::single_threaded().slower(4.0),
+            _ => Behaviour::single_threaded(),
         })),
     ]
 }
@@ -54,7 +54,7 @@ proptest! {
         workers in 1_usize..4,
         zones in 1_u16..4,
     ) {
-        let mut scene = Scene::new(seed, 4, Manner::single_threaded(), Algorithm::ALL[algorithm]);
+        let mut scene = Scene::new(seed, 4, Behaviour::single_threaded(), Algorithm::ALL[algorithm]);
         scene.workers = workers;
         scene.zones = zones;
         scene.crowds = crowd(20);
@@ -71,7 +71,7 @@ proptest! {
 /// than one request.
 #[test]
 fn the_order_is_exact_over_workers_and_switches() {
-    let still = Manner::serving(Duration::from_secs(3600), 100_000);
+    let still = Behaviour::serving(Duration::from_secs(3600), 100_000);
     let mut scene = Scene::new(1, 7, still, Algorithm::RoundRobin);
     scene.workers = 3;
     scene.crowds = crowd(10);
@@ -104,7 +104,12 @@ fn the_order_is_exact_over_workers_and_switches() {
 #[test]
 fn zones_are_balanced_each_by_itself() {
     for algorithm in Algorithm::ALL {
-        let mut scene = Scene::new(2, 6, Manner::serving(Duration::from_millis(10), 100), algorithm);
+        let mut scene = Scene::new(
+            2,
+            6,
+            Behaviour::serving(Duration::from_millis(10), 100),
+            algorithm,
+        );
         scene.zones = 3;
         scene.workers = 2;
         scene.settings.cross_zone = false;

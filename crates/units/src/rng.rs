@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_seed_and_name_same_draws() {
+    fn same_seed_and_name_give_the_same_numbers() {
         let (mut a, mut b) = (Rng::named(7, "ids"), Rng::named(7, "ids"));
         let mut other = Rng::named(7, "weights");
         let drawn = a.next_u64();

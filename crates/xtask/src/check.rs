@@ -1,13 +1,14 @@
 //! `cargo xtask check`: what a reviewer would say first.
 
 use crate::run::{self, cargo, output};
-use crate::{circles, deny, docs, layers, tidy};
+use crate::{circles, deny, docs, layers, retired, tidy};
 use anyhow::bail;
 
 fn run_all() -> anyhow::Result<()> {
     run::run(&mut cargo(&["fmt", "--all", "--check"])?)?;
     layers::check()?;
     circles::check()?;
+    retired::check()?;
     tidy::check()?;
     trap()?;
     run::run(&mut cargo(&[

@@ -101,7 +101,17 @@ fn own_tests() -> anyhow::Result<()> {
             "--tests",
         ])?)?;
     }
-    run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)
+    run_command(&mut cargo(&["test", "--workspace", "--doc", "--quiet"])?)?;
+    // A build of its own: with this feature, atomics and locks work in such tests only.
+    run_command(&mut cargo(&[
+        "test",
+        "--package",
+        "forebay-node",
+        "--features",
+        "shuttle",
+        "--lib",
+        "schedules",
+    ])?)
 }
 
 /// Runs these suites, or all.

@@ -10,6 +10,7 @@ mod docs;
 mod interop;
 mod layers;
 mod release;
+mod retired;
 mod root;
 mod run;
 mod tidy;

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_do_not_mind_heavy_requests() {
+    fn heavy_requests_do_not_move_medians() {
         let mut latencies = Latencies::default();
         assert_eq!(latencies.median(), None);
         for number in 0..1000_u64 {

@@ -3,7 +3,7 @@
 use super::algorithms_args::{AlgorithmsArgs, JOINS, SLOWER};
 use super::users::{Arrivals, Crowd, Seen};
 use forebay_model::Algorithm;
-use forebay_sim::{self as sim, Act, Kind, Manner, Scene, Span};
+use forebay_sim::{self as sim, Act, Behaviour, Kind, Scene, Span};
 use std::time::Duration;
 
 /// For so long a cold target takes longer.
@@ -12,20 +12,20 @@ const COLD: Duration = Duration::from_secs(10);
 /// Plays one turn.
 pub(crate) fn turn(args: &AlgorithmsArgs, algorithm: Algorithm, crowd: Crowd, post: (u64, u64)) -> Vec<Seen> {
     let (low, high) = post;
-    let usual = Manner {
+    let usual = Behaviour {
         post: Span::Uniform(Duration::from_millis(low), Duration::from_millis(high)),
-        ..Manner::single_threaded()
+        ..Behaviour::single_threaded()
     };
     let mut scene = Scene::new(crowd.seed, args.targets(), usual, algorithm);
     let (slow, failing, cold) = args.odd();
     let slower = usual.slower(SLOWER as f64);
-    for (index, manner) in (0..).zip(&mut scene.targets) {
+    for (index, behaviour) in (0..).zip(&mut scene.targets) {
         if index < slow {
-            *manner = slower;
+            *behaviour = slower;
         } else if index < slow + failing {
-            *manner = Manner::failing(Duration::from_micros(300));
+            *behaviour = Behaviour::failing(Duration::from_micros(300));
         } else if index < slow + failing + cold {
-            *manner = slower;
+            *behaviour = slower;
             scene.acts.push((COLD, Act::Behave(index, usual)));
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::reason::Reason;
 use crate::stats::BalancerStats;
+use crate::sync::AtomicU64;
 use crate::target::TargetView;
 use crate::worker_state::WorkerState;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Adds one to a counter that only this worker writes.

@@ -2,7 +2,6 @@ use super::*;
 use crate::ids::ZoneId;
 use crate::request::Speaks;
 use crate::{Event, Node, Output, ProbeResult};
-use core::time::Duration;
 use forebay_model::*;
 use forebay_routing::Headers;
 use forebay_units::Wall;
@@ -31,32 +30,8 @@ pub(super) fn pictured(
     stickiness: ForwardStickiness,
 ) -> Arc<Snapshot> {
     let group = |arn: &str, targets: u8, net: u8| GroupBlueprint {
-        arn: arn.into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
-        health: HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 3,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
-        },
         settings: settings.clone(),
-        targets: (1..=targets)
-            .map(|last| TargetBlueprint {
-                id: format!("10.0.{net}.{last}"),
-                port: 80,
-                address: Some(([10, 0, net, last], 80).into()),
-                zone: None,
-                draining: false,
-            })
-            .collect(),
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group(arn, fixtures::targets(net, targets))
     };
     let forward = Action::Forward(Forward {
         groups: groups
@@ -73,11 +48,8 @@ pub(super) fn pictured(
         raw: "{}".into(),
     };
     let rule = |priority, conditions, action| RuleBlueprint {
-        arn: String::new(),
-        priority,
         conditions,
-        action,
-        transforms: vec![],
+        ..fixtures::rule(priority, action)
     };
     let login = Condition::PathPattern(TextMatch::Wildcards(vec!["/login".into()]));
     let slow = Condition::PathPattern(TextMatch::Wildcards(vec!["/slow".into()]));
@@ -89,28 +61,12 @@ pub(super) fn pictured(
         transforms: vec![Transform::Url(vec![rewrite])],
         ..rule(Priority::At(2), vec![slow], forward.clone())
     };
-    let listener = ListenerBlueprint {
-        arn: "listener".into(),
-        protocol: Protocol::Http,
-        port: 80,
-        rules: vec![
-            rule(Priority::At(1), vec![login], refuses),
-            rewrites,
-            rule(Priority::Default, vec![], forward),
-        ],
-        tls: None,
-        settings: ListenerSettings::default(),
-    };
-    let balancer = BalancerBlueprint {
-        arn: "balancer".into(),
-        dns_name: "lb".into(),
-        nodes: vec![NodeBlueprint {
-            zone: "a".into(),
-            address: [127, 0, 0, 1].into(),
-        }],
-        listeners: vec![Arc::new(listener)],
-        settings: BalancerSettings::default(),
-    };
+    let rules = vec![
+        rule(Priority::At(1), vec![login], refuses),
+        rewrites,
+        rule(Priority::Default, vec![], forward),
+    ];
+    let balancer = fixtures::balancer("balancer", fixtures::listener("listener", rules));
     let mut node = Node::new(1);
     node.apply(
         Mono::ZERO,

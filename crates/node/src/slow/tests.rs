@@ -2,84 +2,43 @@ use super::*;
 use crate::snapshot::{ListenerView, Named};
 use core::net::Ipv4Addr;
 use forebay_model::{
-    Action, BalancerSettings, FixedResponse, Forward, ForwardStickiness, GroupSettings, HealthCheck,
-    HealthPort, ListenerSettings, Matcher, NodeBlueprint, Priority, Protocol, RuleBlueprint, WeightedGroup,
+    Action, FixedResponse, GroupSettings, HealthCheck, HealthPort, NodeBlueprint, Priority, fixtures,
 };
 
 fn target(last: u8) -> TargetBlueprint {
-    TargetBlueprint {
-        id: format!("10.0.0.{last}"),
-        port: 80,
-        address: Some(([10, 0, 0, last], 80).into()),
-        zone: None,
-        draining: false,
-    }
+    fixtures::target(([10, 0, 0, last], 80))
 }
 
 fn group(targets: Vec<TargetBlueprint>) -> GroupBlueprint {
     GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
         health: HealthCheck {
-            enabled: true,
-            https: false,
             port: HealthPort::At(8080),
             path: "/health".into(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
             healthy_threshold: 3,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
+            ..fixtures::health_check()
         },
         settings: GroupSettings {
             deregistration_delay: Duration::from_secs(60),
             ..GroupSettings::default()
         },
-        targets,
-        in_use: true,
         zones: vec!["a".into(), "b".into()],
-    }
-}
-
-fn rule(action: Action) -> RuleBlueprint {
-    RuleBlueprint {
-        arn: String::new(),
-        priority: Priority::Default,
-        conditions: vec![],
-        action,
-        transforms: vec![],
+        ..fixtures::group("group", targets)
     }
 }
 
 fn forward() -> Action {
-    Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".into(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    })
+    fixtures::forward("group")
 }
 
 fn balancer(arn: &str, last: u8, action: Action) -> Arc<BalancerBlueprint> {
-    let listener = ListenerBlueprint {
-        arn: format!("{arn}/listener"),
-        protocol: Protocol::Http,
-        port: 80,
-        rules: vec![rule(action)],
-        tls: None,
-        settings: ListenerSettings::default(),
-    };
+    let rules = vec![fixtures::rule(Priority::Default, action)];
     Arc::new(BalancerBlueprint {
-        arn: arn.into(),
         dns_name: format!("{arn}.test"),
         nodes: vec![NodeBlueprint {
             zone: "a".into(),
             address: [127, 64, 0, last].into(),
         }],
-        listeners: vec![Arc::new(listener)],
-        settings: BalancerSettings::default(),
+        ..fixtures::balancer(arn, fixtures::listener(&format!("{arn}/listener"), rules))
     })
 }
 

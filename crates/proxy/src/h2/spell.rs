@@ -43,7 +43,7 @@ pub(crate) fn spell(out: &[u8], fields: &mut Vec<Field>, target: &TargetView) ->
             );
         }
     }
-    let scheme = if target.tls == forebay_model::TargetTls::Clear {
+    let scheme = if target.tls == forebay_model::TargetTls::Plaintext {
         "http"
     } else {
         "https"

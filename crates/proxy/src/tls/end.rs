@@ -68,7 +68,7 @@ pub(super) fn encode<D>(mut message: EncodeTlsData<'_, D>, out: &mut Vec<u8>) ->
     }
 }
 
-/// Appends clear bytes, encrypted, to `out`.
+/// Appends plaintext, encrypted, to `out`.
 pub(super) fn encrypt<D>(
     traffic: &mut WriteTraffic<'_, D>,
     clear: &[u8],

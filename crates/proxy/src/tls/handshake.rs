@@ -29,7 +29,7 @@ pub(crate) enum Failed {
     /// The client connected and left without a word: probes of ports do that.
     Silent,
     /// The client spoke HTTP in plaintext.
-    Clear(TcpStream),
+    Plaintext(TcpStream),
     /// No common ground, a broken message, or the client gave up.
     Handshake(io::Error),
 }
@@ -72,7 +72,7 @@ pub(crate) async fn accept(
     match stream.peek(&mut first).await {
         Ok(0) | Err(_) => return Err(Failed::Silent),
         // A method's first letter. A ClientHello begins with 22.
-        Ok(_) if first[0].is_ascii_uppercase() => return Err(Failed::Clear(stream)),
+        Ok(_) if first[0].is_ascii_uppercase() => return Err(Failed::Plaintext(stream)),
         Ok(_) => spoke.set(true),
     }
     let mut stream = Box::new(TlsStream::new(stream, Server(connection)));

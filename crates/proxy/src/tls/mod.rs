@@ -1,4 +1,4 @@
-//! TLS: what listeners serve, how certificates are chosen, streams of clear bytes over it, both ways.
+//! TLS: what listeners serve, how certificates are chosen, streams of plaintext over it, both ways.
 
 pub(crate) mod choice;
 mod end;

@@ -1,4 +1,4 @@
-//! A stream of clear bytes over TLS.
+//! A stream of plaintext over TLS.
 //!
 //! Nothing is buffered while a connection idles: ciphertext is read into and written from buffers that all connections
 //! of a thread share, and only what is left over (part of a record, a record larger than the reader's room, bytes that
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Clear bytes encrypted for one write: four whole records.
+/// Plaintext encrypted for one write: four whole records.
 const WRITE_BYTES: usize = 64 * 1024;
 /// Room for ciphertext read at once: more than the largest record, and handshake messages up to rustls' limit.
 const READ_BYTES: usize = 80 * 1024;
@@ -47,19 +47,19 @@ enum Reading {
     Broken,
 }
 
-/// A stream of clear bytes over TLS.
+/// A stream of plaintext over TLS.
 pub(crate) struct TlsStream<E> {
     socket: TcpStream,
     end: E,
     /// Ciphertext that is no whole record yet.
     partial: Vec<u8>,
-    /// Clear bytes that were read and not taken, from `taken` on.
+    /// Plaintext that was read and not taken, from `taken` on.
     clear: Vec<u8>,
     taken: usize,
     /// Ciphertext to be sent, from `sent` on.
     waiting: Vec<u8>,
     sent: usize,
-    /// Clear bytes whose ciphertext is in `waiting` and whose writer was told to try again.
+    /// Plaintext whose ciphertext is in `waiting` and whose writer was told to try again.
     accepted: usize,
     reading: Reading,
     /// rustls found something wrong: it is not asked again, neither to read nor to write.
@@ -67,7 +67,7 @@ pub(crate) struct TlsStream<E> {
     closing: bool,
 }
 
-/// Where clear bytes go: to the reader as far as it has room, the rest is kept.
+/// Where plaintext go: to the reader as far as it has room, the rest is kept.
 struct Sink<'a, 'b> {
     reader: Option<&'a mut ReadBuf<'b>>,
     kept: &'a mut Vec<u8>,
@@ -93,7 +93,7 @@ impl Sink<'_, '_> {
 enum Processed {
     /// The handshake needs more from the peer.
     Handshaking,
-    /// Clear bytes may go both ways.
+    /// Plaintext may go both ways.
     Established,
 }
 
@@ -139,7 +139,7 @@ impl<E: End> TlsStream<E> {
             }
         };
         if processed == Processed::Established {
-            // What waits now (tickets, a client's Finished) goes out with the first clear bytes, or before a wait.
+            // What waits now (tickets, a client's Finished) goes out with the first plaintext, or before a wait.
             return Poll::Ready(Ok(true));
         }
         ready!(self.poll_send(cx))?;
@@ -224,7 +224,7 @@ impl<E: End> TlsStream<E> {
         })
     }
 
-    /// Reads from the socket once and processes it. Returns how many clear bytes came of it.
+    /// Reads from the socket once and processes it. Returns how many plaintext came of it.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 /// Sessions kept for one target by one worker: one per name asked for.
 const SESSIONS: usize = 32;
 
-/// A stream of clear bytes to a target.
+/// A stream of plaintext to a target.
 pub(crate) struct TargetStream {
     transport: Transport,
     /// Its descriptor, where those are counted. (Those of probes are not.)
@@ -32,7 +32,7 @@ pub(crate) struct TargetStream {
 
 enum Transport {
     /// As it is.
-    Clear(Socket),
+    Plaintext(Socket),
     /// Over TLS. Boxed: requests to targets in plaintext do not carry its size along.
     Secure(Box<Secure>),
 }
@@ -45,9 +45,9 @@ pub(crate) struct Secure {
 
 impl TargetStream {
     /// One in plaintext.
-    pub(crate) fn clear(stream: TcpStream) -> TargetStream {
+    pub(crate) fn plaintext(stream: TcpStream) -> TargetStream {
         TargetStream {
-            transport: Transport::Clear(Socket(stream)),
+            transport: Transport::Plaintext(Socket(stream)),
             held: None,
         }
     }
@@ -62,7 +62,7 @@ impl TargetStream {
     pub(crate) fn is_dead(&mut self) -> bool {
         match &mut self.transport {
             // Asks what the last wait for events has shown, not the kernel.
-            Transport::Clear(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Transport::Plaintext(stream) => stream.0.try_io(Interest::READABLE, || Ok(())).is_ok(),
             Transport::Secure(secure) => secure.stream.is_dead(),
         }
     }
@@ -71,7 +71,7 @@ impl TargetStream {
     /// 421 (RFC 9110 section 15.5.20) over a connection that was made for another.
     pub(crate) fn is_for(&self, name: Option<&str>) -> bool {
         match &self.transport {
-            Transport::Clear(_) => true,
+            Transport::Plaintext(_) => true,
             Transport::Secure(secure) => secure.name.as_deref() == name,
         }
     }
@@ -112,7 +112,7 @@ impl TargetConfigs {
 pub(crate) fn probe_config(tls: &TargetTls, version: ProtocolVersion) -> Option<Arc<ClientConfig>> {
     let config = match tls {
         TargetTls::Verified(_) => verify::verifying(),
-        TargetTls::Unverified | TargetTls::Clear => verify::trusting(),
+        TargetTls::Unverified | TargetTls::Plaintext => verify::trusting(),
     }?;
     if version == ProtocolVersion::Http1 {
         return Some(config);
@@ -126,7 +126,7 @@ pub(crate) fn probe_config(tls: &TargetTls, version: ProtocolVersion) -> Option<
 /// an address.
 pub(crate) fn name_for<'a>(tls: &'a TargetTls, host: Option<&'a str>) -> Option<&'a str> {
     match tls {
-        TargetTls::Clear => None,
+        TargetTls::Plaintext => None,
         TargetTls::Verified(name) => Some(name),
         TargetTls::Unverified => {
             host.filter(|host| matches!(ServerName::try_from(*host), Ok(ServerName::DnsName(_))))
@@ -170,7 +170,7 @@ impl AsyncRead for TargetStream {
         reader: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
-            Transport::Clear(stream) => Pin::new(stream).poll_read(cx, reader),
+            Transport::Plaintext(stream) => Pin::new(stream).poll_read(cx, reader),
             Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_read(cx, reader),
         }
     }
@@ -179,7 +179,7 @@ impl AsyncRead for TargetStream {
 impl AsyncWrite for TargetStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
-            Transport::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Plaintext(stream) => Pin::new(stream).poll_write(cx, bytes),
             Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_write(cx, bytes),
         }
     }
@@ -190,7 +190,7 @@ impl AsyncWrite for TargetStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
-            Transport::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Plaintext(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_write_vectored(cx, slices),
         }
     }
@@ -201,14 +201,14 @@ impl AsyncWrite for TargetStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
-            Transport::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Plaintext(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
-            Transport::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Plaintext(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Secure(secure) => Pin::new(&mut secure.stream).poll_shutdown(cx),
         }
     }
@@ -228,6 +228,6 @@ mod tests {
         assert_eq!(name_for(&any, None), None);
         let verified = TargetTls::Verified("in.test".into());
         assert_eq!(name_for(&verified, Some("a.test")), Some("in.test"));
-        assert_eq!(name_for(&TargetTls::Clear, Some("a.test")), None);
+        assert_eq!(name_for(&TargetTls::Plaintext, Some("a.test")), None);
     }
 }

@@ -118,53 +118,24 @@ impl Drop for Balancer {
 
 pub(crate) fn group(targets: &[SocketAddr]) -> GroupBlueprint {
     GroupBlueprint {
-        arn: "group".into(),
-        protocol: Protocol::Http,
-        version: ProtocolVersion::Http1,
         health: HealthCheck {
-            enabled: true,
-            https: false,
-            port: HealthPort::Traffic,
-            path: "/".into(),
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             healthy_threshold: 5,
-            unhealthy_threshold: 2,
-            matcher: Matcher::parse("200").unwrap(),
+            ..fixtures::health_check()
         },
-        settings: GroupSettings::default(),
-        targets: targets
-            .iter()
-            .map(|address| TargetBlueprint {
-                id: address.ip().to_string(),
-                port: address.port(),
-                address: Some(*address),
-                zone: None,
-                draining: false,
-            })
-            .collect(),
-        in_use: true,
-        zones: vec!["a".into()],
+        ..fixtures::group("group", targets.iter().copied().map(fixtures::target).collect())
     }
 }
 
 pub(crate) fn forward() -> Action {
-    Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: "group".into(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    })
+    fixtures::forward("group")
 }
 
 pub(crate) fn rule(priority: Priority, conditions: Vec<Condition>, action: Action) -> RuleBlueprint {
     RuleBlueprint {
-        arn: String::new(),
-        priority,
         conditions,
-        action,
-        transforms: vec![],
+        ..fixtures::rule(priority, action)
     }
 }
 

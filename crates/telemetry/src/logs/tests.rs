@@ -105,7 +105,7 @@ fn target() -> Arc<forebay_node::TargetView> {
         name: "10.0.0.1".into(),
         port: 80,
         address: "10.0.0.1:80".parse().unwrap(),
-        tls: forebay_model::TargetTls::Clear,
+        tls: forebay_model::TargetTls::Plaintext,
         version: forebay_model::ProtocolVersion::Http1,
         stats: Arc::new(forebay_node::TargetStats::default()),
     })
@@ -230,7 +230,7 @@ fn what_ended_early_has_no_times_but_its_target() {
 }
 
 #[test]
-fn connections_in_clear_and_failed_ones() {
+fn connections_in_plaintext_and_failed_ones() {
     let balancer = balancer(None);
     let mut facts = ConnectionFacts {
         balancer: &balancer,

@@ -1,0 +1,104 @@
+//! Blueprints for tests: small ones that are complete. A test changes what it is about and says nothing of the rest.
+
+use crate::{
+    Action, BalancerBlueprint, BalancerSettings, Forward, ForwardStickiness, GroupBlueprint, GroupSettings,
+    HealthCheck, HealthPort, ListenerBlueprint, ListenerSettings, Matcher, NodeBlueprint, Priority, Protocol,
+    ProtocolVersion, RuleBlueprint, TargetBlueprint, WeightedGroup,
+};
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+/// `GET /` on the port of traffic, each 30 seconds; healthy after two answers of 200.
+pub fn health_check() -> HealthCheck {
+    HealthCheck {
+        enabled: true,
+        https: false,
+        port: HealthPort::Traffic,
+        path: "/".into(),
+        interval: Duration::from_secs(30),
+        timeout: Duration::from_secs(5),
+        healthy_threshold: 2,
+        unhealthy_threshold: 2,
+        matcher: Matcher::parse("200").expect("a matcher of AWS"),
+    }
+}
+
+/// A target at this address, of no zone.
+pub fn target(address: impl Into<SocketAddr>) -> TargetBlueprint {
+    let address = address.into();
+    TargetBlueprint {
+        id: address.ip().to_string(),
+        port: address.port(),
+        address: Some(address),
+        zone: None,
+        draining: false,
+    }
+}
+
+/// Targets 10.0.NET.1 and on, at port 80.
+pub fn targets(net: u8, count: u8) -> Vec<TargetBlueprint> {
+    (1..=count).map(|last| target(([10, 0, net, last], 80))).collect()
+}
+
+/// An HTTP/1.1 group in zone `a`.
+pub fn group(arn: &str, targets: Vec<TargetBlueprint>) -> GroupBlueprint {
+    GroupBlueprint {
+        arn: arn.into(),
+        protocol: Protocol::Http,
+        version: ProtocolVersion::Http1,
+        health: health_check(),
+        settings: GroupSettings::default(),
+        targets,
+        in_use: true,
+        zones: vec!["a".into()],
+    }
+}
+
+/// Forwards to this group.
+pub fn forward(group_arn: &str) -> Action {
+    Action::Forward(Forward {
+        groups: vec![WeightedGroup {
+            group_arn: group_arn.into(),
+            weight: 1,
+        }],
+        stickiness: ForwardStickiness::default(),
+    })
+}
+
+/// A rule that always holds.
+pub fn rule(priority: Priority, action: Action) -> RuleBlueprint {
+    RuleBlueprint {
+        arn: String::new(),
+        priority,
+        conditions: vec![],
+        action,
+        transforms: vec![],
+    }
+}
+
+/// A listener for HTTP at port 80, with these rules.
+pub fn listener(arn: &str, rules: Vec<RuleBlueprint>) -> ListenerBlueprint {
+    ListenerBlueprint {
+        arn: arn.into(),
+        protocol: Protocol::Http,
+        port: 80,
+        rules,
+        tls: None,
+        settings: ListenerSettings::default(),
+    }
+}
+
+/// A load balancer with this listener and one node, 127.0.0.1 in zone `a`.
+pub fn balancer(arn: &str, listener: ListenerBlueprint) -> BalancerBlueprint {
+    BalancerBlueprint {
+        arn: arn.into(),
+        dns_name: "lb.elb.localhost".into(),
+        nodes: vec![NodeBlueprint {
+            zone: "a".into(),
+            address: [127, 0, 0, 1].into(),
+        }],
+        listeners: vec![Arc::new(listener)],
+        settings: BalancerSettings::default(),
+    }
+}
