@@ -284,6 +284,7 @@ fn fraction(load: u32, level: u32) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_units::Rng;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

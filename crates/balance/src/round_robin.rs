@@ -62,6 +62,7 @@ impl Choose for RoundRobin {
 mod tests {
     use super::*;
     use crate::testing::TestTargets;
+    use forebay_units::Rng;
     use proptest::prelude::*;
 
     #[test]

@@ -54,15 +54,9 @@ impl ApiContext {
     /// A request id in the form of a version 4 UUID.
     pub(crate) fn request_id(&self) -> String {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let (high, low) = (ids.next_u64(), ids.next_u64());
-        let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | (0b10 << 62));
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xffff,
-            low >> 48,
-            low & 0xffff_ffff_ffff
-        )
+        let random = u128::from(ids.next_u64()) << 64 | u128::from(ids.next_u64());
+        uuid::Builder::from_random_bytes(random.to_be_bytes())
+            .into_uuid()
+            .to_string()
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::gradient::GradientSettings;
 use crate::messages::Slot;
 use crate::queue::Entry;
+use forebay_units::Rng;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

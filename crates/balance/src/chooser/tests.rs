@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::TestTargets;
 use crate::weight::Weight;
+use forebay_units::Rng;
 use proptest::prelude::*;
 
 /// Picks of each target; all requests are over at once, so that only weights count.
