@@ -35,10 +35,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Each ban of layers/clippy.toml must bite: the trap crate breaks all of them.
 fn trap() -> anyhow::Result<()> {
     let root = crate::root::root()?;
-    let bans = std::fs::read_to_string(root.join("floors/clippy.toml"))?;
+    let bans = std::fs::read_to_string(root.join("layers/clippy.toml"))?;
     let mut clippy = cargo(&["clippy", "--quiet"])?;
     clippy
-        .current_dir(root.join("floors/trap"))
+        .current_dir(root.join("layers/trap"))
         .env("CARGO_TARGET_DIR", root.join("target/trap"));
     let said = String::from_utf8_lossy(&output(&mut clippy)?.stderr).into_owned();
     let mut count = 0;
@@ -49,7 +49,7 @@ fn trap() -> anyhow::Result<()> {
         let path = line.split('"').nth(1).unwrap_or_default();
         if !said.contains(&format!("`{path}`")) {
             bail!(
-                "the ban on {path} in floors/clippy.toml does not bite: floors/trap was let through\n{said}"
+                "the ban on {path} in layers/clippy.toml does not bite: layers/trap was let through\n{said}"
             );
         }
         count += 1;

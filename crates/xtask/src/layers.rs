@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("forebay-balance", 1),
     ("forebay-admission", 1),
     ("forebay-awswire", 1),
+    ("forebay-signals", 1),
     ("forebay-node", 2),
     ("forebay-control", 2),
     ("forebay-proxy", 3),
@@ -59,7 +60,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
             continue;
         }
         let Some(&layer) = layers.get(name) else {
-            bail!("{name} has no floor: add it to FLOORS in crates/xtask/src/floors.rs");
+            bail!("{name} has no layer: add it to LAYERS in crates/xtask/src/layers.rs");
         };
         for dependency in package
             .dependencies
@@ -68,7 +69,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         {
             let on = dependency.name.as_str();
             if layer <= 2 && IMPURE.contains(&on) {
-                bail!("{name} (floor {layer}) depends on {on}: floors 0 to 2 do no I/O");
+                bail!("{name} (layer {layer}) depends on {on}: layers 0 to 2 do no I/O");
             }
             if OUTSIDE.contains(&on) {
                 bail!("{name} depends on {on}, which stands outside the house");
@@ -76,18 +77,18 @@ pub(crate) fn check() -> anyhow::Result<()> {
             let Some(&below) = layers.get(on) else { continue };
             arrows += 1;
             if below >= layer {
-                bail!("{name} (floor {layer}) imports {on} (floor {below}): imports go strictly down");
+                bail!("{name} (layer {layer}) imports {on} (floor {below}): imports go strictly down");
             }
         }
         let toml = package.manifest_path.with_file_name("clippy.toml");
         if layer <= 2 && !toml.exists() {
             bail!(
-                "{name} stands on floor {layer} and needs the bans: link its clippy.toml to floors/clippy.toml"
+                "{name} stands on layer {layer} and needs the bans: link its clippy.toml to layers/clippy.toml"
             );
         }
     }
     eprintln!(
-        "floors: {} crates, {arrows} arrows, all down",
+        "layers: {} crates, {arrows} arrows, all down",
         metadata.packages.len()
     );
     Ok(())

@@ -18,7 +18,7 @@ struct Tidy {
 
 pub(crate) fn check() -> anyhow::Result<()> {
     let root = crate::root::root()?;
-    let longer = exceptions(&std::fs::read_to_string(root.join("floors/longer.txt"))?);
+    let longer = exceptions(&std::fs::read_to_string(root.join("layers/longer.txt"))?);
     let mut tidy = Tidy {
         root,
         longer,
@@ -40,7 +40,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     tidy.dead_files(&files);
     for name in tidy.longer.keys().filter(|name| !tidy.used.contains(name)) {
         tidy.faults.push(format!(
-            "floors/longer.txt: {name} is no longer too long: delete the line"
+            "layers/longer.txt: {name} is no longer too long: delete the line"
         ));
     }
     if !tidy.faults.is_empty() {
@@ -151,7 +151,7 @@ impl Tidy {
             self.used.push(name);
         } else {
             self.faults.push(format!(
-                "{name}: {lines} lines, usual are {limit}: split it, or say why not in floors/longer.txt"
+                "{name}: {lines} lines, usual are {limit}: split it, or say why not in layers/longer.txt"
             ));
         }
     }

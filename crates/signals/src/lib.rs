@@ -1,0 +1,10 @@
+//! Windows, statistics and alarms over what was measured: points in, values and verdicts out, as CloudWatch defines them.
+//! Never collects a point and never reads a clock: whoever asks brings both.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod alarm;
+mod statistic;
+mod summary;
+
+pub use statistic::{Statistic, StatisticError};
+pub use summary::{PERCENTILE_ERROR, Summary};
