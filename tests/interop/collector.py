@@ -42,6 +42,27 @@ class Collector:
                 self.condition.wait(left)
 
 
+# Fields of a line in their order, as AWS names them.
+ACCESS = (
+    "type", "time", "elb", "client:port", "target:port", "request_processing_time", "target_processing_time", "response_processing_time",
+    "elb_status_code", "target_status_code", "received_bytes", "sent_bytes", "request", "user_agent", "ssl_cipher", "ssl_protocol",
+    "target_group_arn", "trace_id", "domain_name", "chosen_cert_arn", "matched_rule_priority", "request_creation_time",
+    "actions_executed", "redirect_url", "error_reason", "target:port_list", "target_status_code_list", "classification",
+    "classification_reason", "conn_trace_id", "transformed_host", "transformed_uri", "request_transform_status",
+)
+CONNECTION = (
+    "timestamp", "client_ip", "client_port", "listener_port", "tls_protocol", "tls_cipher", "tls_handshake_latency",
+    "leaf_client_cert_subject", "leaf_client_cert_validity", "leaf_client_cert_serial_number", "tls_verify_status", "conn_trace_id",
+    "tls_keyexchange",
+)
+HEALTH = ("type", "time", "latency", "target_addr", "target_group_id", "status", "status_code", "reason_code")
+
+
+def misfits(found, names):
+    """Which fields are missing at a line's end, and what is too much there."""
+    return [f"no {name}" for name in names[len(found):]] + [f"too much: {value!r}" for value in found[len(names):]]
+
+
 def fields(line):
     """A log line's fields; quotes are taken off, escapes stay."""
     assert line.endswith("\n"), line

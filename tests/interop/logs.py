@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from collector import Collector, Target, fields, read_head
+from collector import ACCESS, HEALTH, Collector, Target, fields, misfits, read_head
 from daemon import STRICT, Balancer, Daemon, free_port, wait
 from logs_cases import cases, get
 from logs_secure import check_secure
@@ -23,7 +23,6 @@ from logs_secure import check_secure
 IDLE = 2
 # Seconds of a log line beyond what its target took: on a quiet machine, and beside other work.
 LATE = 0.15 if STRICT else 5.0
-LINE = 33
 TID = re.compile(r"^TID_[0-9a-f]{32}$")
 TRACE = re.compile(r"^Root=1-[0-9a-f]{8}-[0-9a-f]{24}$")
 MICROS = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
@@ -261,9 +260,8 @@ def parsed(text):
 def check(stage, case, outcome, line, head):
     """Differences between a line and what it must be."""
     found = fields(line)
-    problems = []
-    if len(found) != LINE:
-        return [f"{len(found)} fields: {line}"]
+    if problems := misfits(found, ACCESS):
+        return problems + [line]
     target = stage.address(case.target)
     answered = case.target == "good" and case.target_status != "-"
     status = case.target_status or (str(case.status) if answered else "-")
@@ -280,7 +278,7 @@ def check(stage, case, outcome, line, head):
     }
     for at, value in want.items():
         if found[at] != value:
-            problems.append(f"field {at + 1}: {found[at]!r}, expected {value!r}")
+            problems.append(f"field {at + 1} ({ACCESS[at]}): {found[at]!r}, expected {value!r}")
     if case.manner == "plain" and outcome.status != case.status:
         problems.append(f"the client got {outcome.status}, expected {case.status}")
     ended, created = parsed(found[1]), parsed(found[21])
@@ -393,9 +391,9 @@ def check_files(stage, daemon, collector):
     middle = f"AWSLogs/{account}/elasticloadbalancing/{region}/" + r"\d{4}/\d\d/\d\d/"
     end = f"{account}_elasticloadbalancing_{region}_app.{stage.name.removeprefix('app/').replace('/', '.')}" + r"_\d{8}T\d{4}Z_127\.\d+\.\d+\.\d+_[a-z0-9]{8}\.log\.gz$"
     kinds = {
-        "access": (f"^access-bucket/a/b/{middle}{end}", lambda line: not line[0].isdigit() and len(fields(line)) == LINE),
+        "access": (f"^access-bucket/a/b/{middle}{end}", lambda line: not line[0].isdigit() and not misfits(fields(line), ACCESS)),
         "conn": (f"^other-bucket/{middle}conn_log_{end}", lambda line: line[0].isdigit()),
-        "health": (f"^other-bucket/{middle}health_check_log_{end}", lambda line: len(fields(line)) == 8),
+        "health": (f"^other-bucket/{middle}health_check_log_{end}", lambda line: not misfits(fields(line), HEALTH)),
     }
     for kind, (pattern, belongs) in kinds.items():
         lines, names = read_files(daemon, kind)
@@ -462,8 +460,9 @@ def check_load(folder):
         print(f"load: {requests} requests in {seconds:.1f} s, lost {lost}, {len(lines)} lines in files")
         if made != requests or len(lines) != written or lost["live"] == 0:
             failures.append(f"load: {requests} answers, {made} requests, {written} lines written, {len(lines)} in files, lost {lost}")
-        if any(len(fields(line)) != LINE for line in lines[:: max(1, len(lines) // 5000)]):
-            failures.append("load: a broken line")
+        broken = {problem for line in lines[:: max(1, len(lines) // 5000)] for problem in misfits(fields(line), ACCESS)}
+        if broken:
+            failures.append(f"load: a broken line: {sorted(broken)[:5]}")
     stuck.close()
     return failures
 

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from collector import Target, fields
+from collector import ACCESS, CONNECTION, Target, fields, misfits
 from frames import NAME, Secure
 from grpc_suite import Echo, serve
 from http2_wire import CONTEXT, DATA, END_HEADERS, END_STREAM, HEADERS, Wire, frame
@@ -74,7 +74,7 @@ class Book:
         } | want
         expected.setdefault("targets", expected["target"])
         expected.setdefault("statuses", expected["target_status"])
-        problems = [] if len(found) == 33 else [f"{len(found)} fields"]
+        problems = misfits(found, ACCESS)
         for key, value in expected.items():
             got = found[names[key]]
             if not (re.fullmatch(value[0], got) if isinstance(value, list) else got == str(value)):
@@ -93,10 +93,10 @@ class Book:
         found = fields(line)
         expected = {4: "TLSv1.3", 5: [CIPHER], 6: [r"0\.\d{3}"], 7: "-", 8: "-", 9: "-", 10: "Success", 11: tid or ["TID_[0-9a-f]{32}"], 12: [GROUP]}
         expected |= {int(key[1:]): value for key, value in want.items()}
-        problems = [] if len(found) == 13 else [f"{len(found)} fields"]
+        problems = misfits(found, CONNECTION)
         for at, value in expected.items():
             if not (re.fullmatch(value[0], found[at]) if isinstance(value, list) else found[at] == value):
-                problems.append(f"field {at + 1}: {found[at]!r}, expected {value!r}")
+                problems.append(f"field {at + 1} ({CONNECTION[at]}): {found[at]!r}, expected {value!r}")
         if problems:
             self.failures.append(f"connection, {name}: " + "; ".join(problems))
 

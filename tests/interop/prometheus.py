@@ -38,7 +38,7 @@ class Prometheus:
 
     def __init__(self, directory, *targets):
         port = free_port()
-        self.address = f"127.0.0.1:{port}"
+        self.address, self.targets = f"127.0.0.1:{port}", set(targets)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{"job_name": "forebay", "static_configs": [{"targets": list(targets)}]}],
@@ -116,7 +116,8 @@ def judged(prometheus):
         print(f"{what}: {values}")
     scraped = prometheus.query(f"sum_over_time(up[{window}s])")
     missed = prometheus.query(f"count_over_time(up[{window}s])")
-    assert len(scraped) == 2, scraped
+    instances = [labels["instance"] for labels, _ in scraped]
+    assert set(instances) == prometheus.targets and len(instances) == len(prometheus.targets), scraped
     counts = dict((labels["instance"], count) for labels, count in missed)
     assert all(counts[labels["instance"]] == up for labels, up in scraped), f"scrapes failed: {scraped} of {missed}"
     dropped = prometheus.query("sum(forebay_queue_wait_seconds_count) - sum(forebay_queue_wait_seconds_bucket{le='+Inf'})")

@@ -47,7 +47,7 @@ def live(daemon):
     os.close(master)
 
 
-def table(daemon, balancer):
+def table(daemon, balancer, samples):
     with concurrent.futures.ThreadPoolExecutor(6) as crowd:
         answers = [crowd.submit(get, balancer.nodes[0], balancer.port, "/?delay=1500") for _ in range(6)]
         wait(lambda: daemon.metric(r"^forebay_surge_queue_length\{") == 4, "four wait")
@@ -61,7 +61,8 @@ def table(daemon, balancer):
     assert group.split()[2:8] == ["-", "2", "2", "0", "100%", "4"], group
     assert all(len(line) <= 100 and "-0.0" not in line for line in shown.stdout.splitlines()), shown.stdout
     targets = [line for line in targets if not line.startswith("  (")]
-    assert len(targets) == 2 and all(line.startswith("  ") and " healthy" in line for line in targets), targets
+    assert sorted(line.split()[0] for line in targets) == sorted(samples), targets
+    assert all(line.startswith("  ") and " healthy" in line for line in targets), targets
 
 
 if __name__ == "__main__":
@@ -72,7 +73,7 @@ if __name__ == "__main__":
         tags = {"concurrency": "1", "queue-length": "10", "queue-wait": "60"}
         tags = [{"Key": "forebay:" + key, "Value": value} for key, value in tags.items()]
         balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=tags)
-        table(daemon, balancer)
+        table(daemon, balancer, [a.address, b.address])
         live(daemon)
         refused = subprocess.run([BINARY, "top", "--admin", daemon.admin.removeprefix("http://")], capture_output=True, text=True,
                                  stdin=subprocess.DEVNULL, timeout=30)

@@ -6,15 +6,10 @@ use forebay_gateway::front::{self, Answer, FrontConnection};
 use forebay_gateway::{Hosts, comes_from_a_page};
 use forebay_node::PermitIssuer;
 use forebay_proxy::{Clock, DataPlane};
+use forebay_telemetry::metrics::{AgentMetrics, MetricsSnapshot};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpListener;
@@ -122,109 +117,13 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     response
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Why {
-    reason: &'static str,
-}
-
-/// A counter whose count is kept elsewhere.
-fn count(registry: &mut Registry, name: &str, help: &str, value: u64) {
-    let counter = Counter::<u64>::default();
-    counter.inc_by(value);
-    registry.register(name, help, counter);
-}
-
-/// The same by reason.
-fn counts(registry: &mut Registry, name: &str, help: &str, values: &[(&'static str, u64)]) {
-    let family = Family::<Why, Counter>::default();
-    for &(reason, value) in values {
-        family.get_or_create(&Why { reason }).inc_by(value);
-    }
-    registry.register(name, help, family);
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
-    let gauge = Gauge::<i64>::default();
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    registry.register(name, help, gauge);
-}
-
 impl Shown {
-    /// In OpenMetrics' text.
-    fn metrics(&self) -> String {
-        let figures = self.permit_issuer.with(|permits| permits.figures());
-        let mut registry = Registry::with_prefix("forebay_agent");
-        let all = &mut registry;
-        let of = u64::from;
-        let limit = "Requests that may be at the application at once";
-        gauge(all, "limit", limit, of(figures.limit));
-        gauge(
-            all,
-            "in_flight",
-            "Requests at the application",
-            of(figures.in_flight),
-        );
-        gauge(all, "permits", "Permits that nodes hold", of(figures.outstanding));
-        gauge(
-            all,
-            "channels",
-            "Nodes with a control channel",
-            of(figures.sessions),
-        );
-        let waiting = "Requests that wait at nodes, as they last told";
-        gauge(all, "waiting", waiting, figures.waiting);
-        count(
-            all,
-            "permits_granted",
-            "Permits granted to nodes",
-            figures.granted,
-        );
-        count(
-            all,
-            "permits_returned",
-            "Permits that nodes gave back",
-            figures.returned,
-        );
-        let revoked = "Permits recalled and not given back in time";
-        count(all, "permits_revoked", revoked, figures.revoked);
-        count(all, "requests", "Requests let in with a permit", figures.used);
-        let probes = self.permit_issuer.probes.load(Relaxed);
-        count(all, "probes", "Health checks let in without one", probes);
-        let refused = [
-            ("missing", self.permit_issuer.missing.load(Relaxed)),
-            ("unknown", figures.refused_unknown),
-            ("revoked", figures.refused_revoked),
-            ("above-limit", figures.refused_above_limit),
-        ];
-        counts(all, "refused", "Requests not let in", &refused);
-        let lost = "Lines of its own log that were left out: too many of a kind, or standard error did not take them";
-        count(all, "log_lines_dropped", lost, forebay_process::log::dropped());
-        let (connect, closed) = self.failures();
-        let failures = [("connect", connect), ("closed", closed)];
-        counts(
-            all,
-            "application_failures",
-            "Connections to the application that failed",
-            &failures,
-        );
-        let mut text = String::new();
-        // Writing into a String cannot fail; a metric without its line would show at the first scrape.
-        if encode(&mut text, &registry).is_err() {
-            text.clear();
-        }
-        text
-    }
-
-    /// Connections to the application that were not made, and that broke.
-    fn failures(&self) -> (u64, u64) {
-        self.plane.with_node(|node| {
-            let totals = node.targets().flat_map(|target| target.4.totals.iter());
-            totals.fold((0, 0), |(refused, died), totals| {
-                (
-                    refused + totals.connect_errors.load(Relaxed),
-                    died + totals.died.load(Relaxed),
-                )
-            })
+    /// All figures at this moment.
+    fn metrics(&self) -> MetricsSnapshot {
+        MetricsSnapshot::Agent(AgentMetrics {
+            node: self.plane.with_node(|node| node.metrics()),
+            permit_issuer: self.permit_issuer.metrics(),
+            log_lines_dropped: forebay_process::log::dropped(),
         })
     }
 }

@@ -84,6 +84,25 @@ pub struct ChannelStats {
     pub bytes: AtomicU64,
 }
 
+/// What the control channels of a gate did, and how many stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelMetrics {
+    /// Channels that stand.
+    pub active: usize,
+    /// Channels that were made.
+    pub opened: u64,
+    /// Channels that broke or could not be made.
+    pub errors: u64,
+    /// Requests sent with a permit.
+    pub requests: u64,
+    /// Requests refused because no agent had a slot for them.
+    pub rejects: u64,
+    /// Bytes of such requests and their answers.
+    pub bytes: u64,
+    /// Permits at hand.
+    pub permits: u64,
+}
+
 /// The gate of a limited group. Outlives snapshots.
 pub struct GroupGate {
     timed: Mutex<Timed>,
@@ -242,8 +261,22 @@ impl GroupGate {
         let _ = self.demand.set(tell);
     }
 
+    /// What its control channels did, if agents count its slots; its figures are these.
+    pub(crate) fn channel_metrics(&self, figures: &Figures) -> Option<ChannelMetrics> {
+        let channels = &self.channels;
+        self.is_controlled().then(|| ChannelMetrics {
+            active: channels.active.load(Relaxed),
+            opened: channels.opened.load(Relaxed),
+            errors: channels.errors.load(Relaxed),
+            requests: channels.requests.load(Relaxed),
+            rejects: figures.refused.iter().sum(),
+            bytes: channels.bytes.load(Relaxed),
+            permits: figures.free,
+        })
+    }
+
     /// Whether agents count its slots.
-    pub fn is_controlled(&self) -> bool {
+    fn is_controlled(&self) -> bool {
         lock(&self.timed).gate.rules().limit == Limit::Permits
     }
 

@@ -15,6 +15,7 @@ mod load_index;
 mod lock;
 pub mod logging;
 mod marks;
+mod metrics;
 mod permit_issuer;
 mod reason;
 mod request;
@@ -42,17 +43,24 @@ pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError, strict_path};
-pub use gate::{ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
+pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use load_index::LoadIndex;
-pub use permit_issuer::{PermitIssuer, WORK_ID, WorkGuard};
+pub use metrics::{
+    GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics, TargetMetrics,
+    ZoneMetrics,
+};
+pub use permit_issuer::{PermitIssuer, TurnstileMetrics, WORK_ID, WorkGuard};
 pub use reason::Reason;
 pub use request::{Request, Speaks};
 pub use reuse::{KeepAlive, Reuse};
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
-pub use stats::{BalancerStats, ListenerStats, Shards, TargetStats, TargetTotals};
+pub use stats::{
+    BalancerStats, Distribution, ListenerCounts, ListenerStats, LoadBalancerCounts, Shards, Summed,
+    TargetCounts, TargetStats, TargetTotals,
+};
 pub use target::TargetView;
 pub use trace::{Sampling, SpanContext, TraceParent};
 pub use worker_state::WorkerState;

@@ -24,14 +24,25 @@ struct Timed {
     looks: Mono,
 }
 
+/// What a permit issuer shows of itself.
+#[derive(Clone, Debug)]
+pub struct TurnstileMetrics {
+    /// Of permits and of the requests that came with one.
+    pub permits: permits::Figures,
+    /// Requests refused for want of an id.
+    pub missing: u64,
+    /// Health checks let through.
+    pub probes: u64,
+}
+
 /// Who may start now, behind one short lock.
 pub struct PermitIssuer {
     timed: Mutex<Timed>,
     changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Requests refused for want of an id.
-    pub missing: AtomicU64,
+    missing: AtomicU64,
     /// Health checks let through.
-    pub probes: AtomicU64,
+    probes: AtomicU64,
     /// Those that are at the target now.
     probing: AtomicU32,
 }
@@ -94,6 +105,15 @@ impl PermitIssuer {
             self.tell();
         }
         result
+    }
+
+    /// What it has counted, and how it stands.
+    pub fn metrics(&self) -> TurnstileMetrics {
+        TurnstileMetrics {
+            permits: self.with(|permits| permits.figures()),
+            missing: self.missing.load(Relaxed),
+            probes: self.probes.load(Relaxed),
+        }
     }
 
     fn tell(&self) {

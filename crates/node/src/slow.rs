@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 mod balancers;
 mod gates;
+mod metrics;
 mod peers;
 mod users;
 mod views;
@@ -426,7 +427,7 @@ impl Node {
         Some(target.tracker.health())
     }
 
-    /// Every target's group ARN, id, port, health and counters, for metrics.
+    /// Every target's group ARN, id, port, health and counters: those that are still counted on.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &str, u16, bool, &Arc<TargetStats>)> {
         self.groups.iter().flat_map(|(arn, group)| {
             group.targets.iter().map(move |((name, port), target)| {
@@ -441,14 +442,14 @@ impl Node {
         })
     }
 
-    /// Every listener's ARN and counters, for metrics.
+    /// Every listener's ARN and counters: those that are still counted on.
     pub fn listeners(&self) -> impl Iterator<Item = (&str, &Arc<Shards<ListenerStats>>)> {
         self.listeners
             .iter()
             .map(|(arn, listener)| (arn.as_str(), &listener.stats))
     }
 
-    /// Every load balancer's ARN and counters, for metrics.
+    /// Every load balancer's ARN and counters: those that are still counted on.
     pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Shards<BalancerStats>>)> {
         self.balancers
             .iter()

@@ -37,65 +37,138 @@ impl<T> Shards<T> {
     }
 }
 
-/// What one worker counts of a load balancer.
-#[derive(Debug, Default)]
-pub struct BalancerStats {
-    /// Requests begun.
-    pub requests: AtomicU64,
-    /// Answers made here, by hundreds of their status (index 2 to 5).
-    pub own: [AtomicU64; 6],
-    /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
-    pub failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
-    /// Connections accepted.
-    pub connections: AtomicU64,
-    /// Connections refused because too many were open.
-    pub rejected: AtomicU64,
-    /// Connections open.
-    pub open: AtomicU64,
-    /// Rules looked at, default rules excluded.
-    pub rule_evaluations: AtomicU64,
-    /// Requests sent anew because a pooled connection had died.
-    pub stale_retries: AtomicU64,
-    /// Requests sent to another target because a connection failed.
-    pub connect_retries: AtomicU64,
-    /// Requests sent to another target because one failed them.
-    pub answer_retries: AtomicU64,
-    /// Requests sent to a group whose targets all get traffic because too few are healthy.
-    pub fail_open: AtomicU64,
-    /// Requests to sticky groups whose client was not known, or could not stay with its target.
-    pub non_sticky: AtomicU64,
-    /// Requests whose framing does not follow the RFC.
-    pub noncompliant: AtomicU64,
-    /// Requests that found no memory left for buffers.
-    pub no_memory: AtomicU64,
+/// What a worker counts, and readers add up.
+pub trait Summed {
+    /// All workers' counts together.
+    type Sum;
+    /// Before any is added.
+    const NONE: Self::Sum;
+    /// Adds what this one has counted.
+    fn add_to(&self, sum: &mut Self::Sum);
 }
 
-/// What one worker counts of a listener.
-#[derive(Debug, Default)]
-pub struct ListenerStats {
-    /// TLS handshakes that led to a connection.
-    pub handshakes: AtomicU64,
-    /// Those of them that resumed a session.
-    pub resumed: AtomicU64,
-    /// TLS handshakes that failed, were given up by the client or took too long.
-    pub handshake_failures: AtomicU64,
+impl Summed for AtomicU64 {
+    type Sum = u64;
+    const NONE: u64 = 0;
+
+    fn add_to(&self, sum: &mut u64) {
+        *sum += self.load(Relaxed);
+    }
 }
 
-/// What one worker counts of a target.
-#[derive(Debug, Default)]
-pub struct TargetTotals {
-    /// Requests sent.
-    pub requests: AtomicU64,
-    /// Answers by hundreds of their status.
-    pub answers: [AtomicU64; 6],
-    /// Connections that failed.
-    pub connect_errors: AtomicU64,
-    /// TLS handshakes that failed.
-    pub tls_errors: AtomicU64,
-    /// Connections that died before an answer, stale ones of the pool not counted.
-    pub died: AtomicU64,
-    /// The latencies of successes together, in microseconds: each the time to the answer's head.
-    pub latency_us: AtomicU64,
+impl<const N: usize> Summed for [AtomicU64; N] {
+    type Sum = [u64; N];
+    const NONE: [u64; N] = [0; N];
+
+    fn add_to(&self, sum: &mut [u64; N]) {
+        for (sum, count) in sum.iter_mut().zip(self) {
+            count.add_to(sum);
+        }
+    }
+}
+
+/// Declares the counters of one worker and, with the same fields, what a reader finds: so that a counter is one line here.
+macro_rules! counters {
+    ($(
+        $(#[$doc:meta])*
+        $counters:ident, summed up as $sums:ident {
+            $($(#[$of:meta])* $field:ident: $counter:ty,)+
+        }
+    )+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub struct $counters {
+            $($(#[$of])* pub $field: $counter,)+
+        }
+
+        #[doc = concat!("[`", stringify!($counters), "`] of all workers together.")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $sums {
+            $($(#[$of])* pub $field: <$counter as Summed>::Sum,)+
+        }
+
+        impl Shards<$counters> {
+            /// What all workers have counted so far.
+            pub fn sum(&self) -> $sums {
+                let mut sums = $sums {
+                    $($field: <$counter as Summed>::NONE,)+
+                };
+                for shard in self.iter() {
+                    $(shard.$field.add_to(&mut sums.$field);)+
+                }
+                sums
+            }
+        }
+    )+};
+}
+
+counters! {
+    /// What one worker counts of a load balancer.
+    BalancerStats, summed up as LoadBalancerCounts {
+        /// Requests begun.
+        requests: AtomicU64,
+        /// Answers made here, by hundreds of their status (index 2 to 5).
+        own: [AtomicU64; 6],
+        /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
+        failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
+        /// Connections accepted.
+        connections: AtomicU64,
+        /// Connections refused because too many were open.
+        rejected: AtomicU64,
+        /// Connections open.
+        open: AtomicU64,
+        /// Rules looked at, default rules excluded.
+        rule_evaluations: AtomicU64,
+        /// Requests sent anew because a pooled connection had died.
+        stale_retries: AtomicU64,
+        /// Requests sent to another target because a connection failed.
+        connect_retries: AtomicU64,
+        /// Requests sent to another target because one failed them.
+        answer_retries: AtomicU64,
+        /// Requests sent to a group whose targets all get traffic because too few are healthy.
+        fail_open: AtomicU64,
+        /// Requests to sticky groups whose client was not known, or could not stay with its target.
+        non_sticky: AtomicU64,
+        /// Requests whose framing does not follow the RFC.
+        noncompliant: AtomicU64,
+        /// Requests that found no memory left for buffers.
+        no_memory: AtomicU64,
+    }
+
+    /// What one worker counts of a listener.
+    ListenerStats, summed up as ListenerCounts {
+        /// TLS handshakes that led to a connection.
+        handshakes: AtomicU64,
+        /// Those of them that resumed a session.
+        resumed: AtomicU64,
+        /// TLS handshakes that failed, were given up by the client or took too long.
+        handshake_failures: AtomicU64,
+    }
+
+    /// What one worker counts of a target.
+    TargetTotals, summed up as TargetCounts {
+        /// Requests sent.
+        requests: AtomicU64,
+        /// Answers by hundreds of their status.
+        answers: [AtomicU64; 6],
+        /// Connections that failed.
+        connect_errors: AtomicU64,
+        /// TLS handshakes that failed.
+        tls_errors: AtomicU64,
+        /// Connections that died before an answer, stale ones of the pool not counted.
+        died: AtomicU64,
+        /// The latencies of successes together, in microseconds: each the time to the answer's head.
+        latency_us: AtomicU64,
+    }
+}
+
+/// How often something took how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// Each bucket's upper end and what is in it (not cumulative), ascending; those that are empty are left out.
+    pub buckets: Vec<(Duration, u64)>,
+    /// All of them together.
+    pub sum: Duration,
 }
 
 /// How many successes of a target one worker saw in each class of latency.
@@ -217,7 +290,7 @@ impl TargetStats {
     }
 
     /// How many successes took how long: each class's upper end and count, ascending.
-    pub fn latency_buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+    fn latency_buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         (0..CLASSES).map(|class| {
             let shards = self.latencies.get().into_iter().flat_map(Shards::iter);
             (
@@ -227,10 +300,12 @@ impl TargetStats {
         })
     }
 
-    /// The latencies of all successes together.
-    pub fn latency_sum(&self) -> Duration {
-        let shards = self.totals.iter();
-        Duration::from_micros(shards.map(|shard| shard.latency_us.load(Relaxed)).sum())
+    /// How long successes took, `sum_us` together.
+    pub(crate) fn latencies(&self, sum_us: u64) -> Distribution {
+        Distribution {
+            buckets: self.latency_buckets().filter(|bucket| bucket.1 > 0).collect(),
+            sum: Duration::from_micros(sum_us),
+        }
     }
 
     /// All that ended, since the beginning.
@@ -254,5 +329,22 @@ impl TargetStats {
             *sum = count as u32;
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_of_all_workers() {
+        let shards = Shards::<TargetTotals>::new(2);
+        for (worker, count) in [(0, 1), (1, 2)] {
+            shards.of(worker).requests.store(count, Relaxed);
+            shards.of(worker).answers[5].store(10 * count, Relaxed);
+        }
+        let sums = shards.sum();
+        assert_eq!((sums.requests, sums.died), (3, 0));
+        assert_eq!(sums.answers, [0, 0, 0, 0, 0, 30]);
     }
 }

@@ -1,10 +1,10 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
 use crate::logs::LogCounters;
-use crate::metrics::Own;
+use crate::metrics::{MetricsSnapshot, Own, ServerMetrics, render};
 use crate::standing::Standing;
 use bytes::Bytes;
-use forebay_node::Node;
+use forebay_node::{Node, NodeMetrics};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
@@ -71,15 +71,7 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
             "Only GET and HEAD are answered here.\n".into(),
         ),
         "/health" => health(source.health()),
-        "/metrics" => {
-            let mut metrics = String::new();
-            let own = Own {
-                lines_dropped: source.own_lines_dropped(),
-                standing: source.health().standing,
-            };
-            source.read(&mut |node| metrics = crate::render(node, source.counters(), own));
-            page(request, metrics)
-        }
+        "/metrics" => page(request, snapshot(source)),
         "/" => text(
             StatusCode::OK,
             "text/plain",
@@ -93,8 +85,23 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
     }
 }
 
-/// Metrics as whoever asks reads them: in OpenMetrics' text, in which they are given, or in Prometheus' older one.
-pub fn page(request: &Request<Incoming>, metrics: String) -> Response<Full<Bytes>> {
+/// All that metrics are read of at this moment.
+pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
+    let mut node = NodeMetrics::default();
+    source.read(&mut |of| node = of.metrics());
+    MetricsSnapshot::Server(ServerMetrics {
+        node,
+        logs: source.counters().metrics(),
+        own: Own {
+            lines_dropped: source.own_lines_dropped(),
+            standing: source.health().standing,
+        },
+    })
+}
+
+/// Metrics as whoever asks reads them: in OpenMetrics' text, or in Prometheus' older one.
+pub fn page(request: &Request<Incoming>, snapshot: MetricsSnapshot) -> Response<Full<Bytes>> {
+    let metrics = render(snapshot);
     if wants_open_metrics(request) {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         text(StatusCode::OK, kind, metrics)

@@ -1,9 +1,9 @@
 //! What metrics' labels hold.
 
 /// CloudWatch's dimension value of an ARN: `app/NAME/ID`, `targetgroup/NAME/ID`.
-pub(crate) fn dimension(arn: &str) -> String {
+pub(crate) fn dimension(arn: &str) -> &str {
     let tail = arn.splitn(6, ':').nth(5).unwrap_or(arn);
-    tail.strip_prefix("loadbalancer/").unwrap_or(tail).to_owned()
+    tail.strip_prefix("loadbalancer/").unwrap_or(tail)
 }
 
 #[cfg(test)]

@@ -3,16 +3,13 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod admin;
-mod handshakes;
 mod histogram;
 mod labels;
 pub mod logs;
-mod metrics;
+pub mod metrics;
 mod plain;
-mod queues;
 pub mod spans;
 mod standing;
 
-pub use admin::{Health, Source, answer, forbidden, health, page};
-pub use metrics::{Own, render};
+pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
 pub use standing::Standing;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use forebay_awswire::Service;
 use forebay_control::elbv2::ATTRIBUTES;
 use forebay_model::POLICIES;
+use forebay_telemetry::metrics::{self, CloudWatch, Kind, Metric, NAMESPACE, Part};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
         (docs.join("supported-operations.md"), operations()?),
         (docs.join("attributes.md"), attributes()?),
         (docs.join("tls-policies.md"), policies()?),
+        (docs.join("metrics.md"), metrics()?),
     ])
 }
 
@@ -176,6 +178,84 @@ fn policies() -> anyhow::Result<String> {
         )?;
     }
     Ok(text)
+}
+
+fn metrics() -> anyhow::Result<String> {
+    let mut text = format!("# Metrics\n\n{GENERATED}\n");
+    write!(
+        text,
+        "`/metrics` at the admin address of a server, and of an agent, has these in Prometheus' text, or in OpenMetrics' for those\n\
+         who ask for it. A counter counts since the program was started, or what it is of was made. A metric that has nothing to tell\n\
+         has no line: target control's, of groups that no agent limits. `load_balancer`, `target_group` and `listener` hold the end\n\
+         of an ARN, as CloudWatch has it (`app/NAME/ID`); `target` holds `ID:PORT`; a histogram is read as `_bucket`, `_count` and\n\
+         `_sum`, in seconds.\n\n\
+         *CloudWatch* names the metric of `{NAMESPACE}` that AWS has for the same thing, by which part of ours, with its unit, the\n\
+         statistics that mean something, and the sets of dimensions that AWS has it by (L: LoadBalancer, A: AvailabilityZone, T:\n\
+         TargetGroup). AWS has more metrics, such as `RequestCount`: requests for which a target was chosen, where\n\
+         `forebay_requests_total` counts all. What is of a load balancer or a listener is not divided by zone here, and connections\n\
+         are those of clients alone. `SurgeQueueLength` and `SpilloverCount` are Classic Load Balancer's words.\n",
+    )?;
+    let mut subjects: Vec<&str> = Vec::new();
+    for metric in metrics::all() {
+        if !subjects.contains(&metric.read.subject()) {
+            subjects.push(metric.read.subject());
+        }
+    }
+    for subject in subjects {
+        write!(
+            text,
+            "\n## {subject}\n\n| name | kind | unit | dimensions | CloudWatch | meaning |\n|---|---|---|---|---|---|\n"
+        )?;
+        for metric in metrics::all().filter(|metric| metric.read.subject() == subject) {
+            writeln!(text, "{}", row(metric))?;
+        }
+    }
+    Ok(text)
+}
+
+fn row(metric: &Metric) -> String {
+    let name = match metric.kind {
+        Kind::Histogram(_) => metric.name.to_owned(),
+        Kind::Counter | Kind::Gauge => format!("{}{}", metric.name, metric.kind.suffixes().concat()),
+    };
+    let labels: Vec<String> = metric
+        .dimensions()
+        .map(|dimension| format!("`{}`", dimension.label()))
+        .collect();
+    let cloudwatch: Vec<String> = metric
+        .cloudwatch
+        .iter()
+        .map(|of_aws| counterpart(metric, of_aws))
+        .collect();
+    format!(
+        "| `{name}` | {} | {} | {} | {} | {} |",
+        metric.kind.word(),
+        metric.unit.word(),
+        labels.join(", "),
+        cloudwatch.join("<br>"),
+        metric.meaning.replace('|', "\\|")
+    )
+}
+
+/// CloudWatch's metric: its name, which part of ours it is, its unit, statistics and sets of dimensions.
+fn counterpart(metric: &Metric, of_aws: &CloudWatch) -> String {
+    let part = match of_aws.part {
+        Part::Whole => String::new(),
+        Part::Labelled(label) => format!(" ({label})"),
+        Part::Complement => " (where it is 0)".to_owned(),
+    };
+    let statistics: Vec<&str> = of_aws.statistics.iter().map(|one| one.word()).collect();
+    let unit = metric.unit.cloudwatch();
+    let sets = of_aws.dimensions.iter().map(|set| {
+        let names = set.iter().filter_map(|dimension| dimension.cloudwatch());
+        names.filter_map(|name| name.chars().next()).collect::<String>()
+    });
+    format!(
+        "`{}`{part}: {unit}; {}; {}",
+        of_aws.name,
+        statistics.join(", "),
+        sets.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// A policy's ciphers, those that come in pairs (ECDSA and RSA) told once.

@@ -1,6 +1,7 @@
 //! What is shown: groups, their targets, slots and queues, from two readings of the metrics.
 
-use super::text::samples;
+use super::text::{Sample, samples};
+use forebay_telemetry::metrics::{Dimension, names};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -41,50 +42,93 @@ pub(super) struct Reading {
     groups: BTreeMap<String, Group>,
 }
 
+/// What is read of the page: a metric, what its samples' names end with, and where a sample's value goes.
+struct Reads<T> {
+    metric: &'static str,
+    suffix: &'static str,
+    take: fn(&mut T, &Sample),
+}
+
+impl<T> Reads<T> {
+    /// Takes the sample, if it is one of these.
+    fn look(&self, into: &mut T, sample: &Sample) {
+        if sample.name.strip_prefix(self.metric) == Some(self.suffix) {
+            (self.take)(into, sample);
+        }
+    }
+}
+
+const fn reads<T>(metric: &'static str, suffix: &'static str, take: fn(&mut T, &Sample)) -> Reads<T> {
+    Reads { metric, suffix, take }
+}
+
+const OF_A_TARGET: &[Reads<Target>] = &[
+    reads(names::TARGET_HEALTHY, "", |of, sample| {
+        of.healthy = sample.value > 0.0
+    }),
+    reads(names::TARGET_IN_FLIGHT, "", |of, sample| {
+        of.in_flight = sample.value
+    }),
+    reads(names::TARGET_REQUESTS, "_total", |of, sample| {
+        of.requests = sample.value
+    }),
+    reads(names::TARGET_ANSWERS, "_total", |of, sample| {
+        if sample.label(Dimension::Code.label()) == "5xx" {
+            of.errors += sample.value;
+        }
+    }),
+    reads(names::TARGET_CONNECTION_ERRORS, "_total", |of, sample| {
+        of.errors += sample.value
+    }),
+    reads(names::TARGET_RESPONSE_SECONDS, "_count", |of, sample| {
+        of.successes = sample.value
+    }),
+    reads(names::TARGET_RESPONSE_SECONDS, "_sum", |of, sample| {
+        of.latency = sample.value
+    }),
+    reads(names::TARGET_WEIGHT, "", |of, sample| of.weight = sample.value),
+];
+
+const OF_A_GROUP: &[Reads<Group>] = &[
+    reads(names::SURGE_QUEUE_LENGTH, "", |of, sample| {
+        (of.waiting, of.limited) = (sample.value, true)
+    }),
+    reads(names::SLOTS, "", |of, sample| {
+        match sample.label(Dimension::State.label()) {
+            "busy" => of.busy = sample.value,
+            _ => of.free = sample.value,
+        }
+    }),
+    reads(names::QUEUED, "_total", |of, sample| of.queued = sample.value),
+    reads(names::QUEUE_LEFT, "_total", |of, sample| of.left = sample.value),
+    reads(names::SPILLOVER, "_total", |of, sample| {
+        let why = sample.label(Dimension::Why.label()).to_owned();
+        *of.refused.entry(why).or_default() += sample.value;
+    }),
+    reads(names::QUEUE_WAIT_SECONDS, "_bucket", |of, sample| {
+        let bound = sample.label("le").parse().unwrap_or(f64::INFINITY);
+        of.waits.push((bound, sample.value));
+    }),
+    reads(names::TARGET_CONTROL_ACTIVE_CHANNELS, "", |of, sample| {
+        of.channels = Some(sample.value)
+    }),
+];
+
 impl Reading {
     pub(super) fn of(text: &str) -> Reading {
         let mut reading = Reading::default();
-        for sample in samples(text) {
-            let Some(name) = sample.name.strip_prefix("forebay_") else {
-                continue;
-            };
-            let value = sample.value;
-            let group = sample.label("target_group");
+        for sample in samples(text).filter(|sample| sample.name.starts_with("forebay_")) {
+            let group = sample.label(Dimension::TargetGroup.label());
             if group.is_empty() {
                 continue;
             }
             let group = reading.groups.entry(group.to_owned()).or_default();
-            let target = sample.label("target");
-            if !target.is_empty() {
+            let target = sample.label(Dimension::Target.label());
+            if target.is_empty() {
+                OF_A_GROUP.iter().for_each(|one| one.look(group, &sample));
+            } else {
                 let target = group.targets.entry(target.to_owned()).or_default();
-                match name {
-                    "target_healthy" => target.healthy = value > 0.0,
-                    "target_in_flight" => target.in_flight = value,
-                    "target_requests_total" => target.requests = value,
-                    "target_answers_total" if sample.label("code") == "5xx" => target.errors += value,
-                    "target_connection_errors_total" => target.errors += value,
-                    "target_response_seconds_count" => target.successes = value,
-                    "target_response_seconds_sum" => target.latency = value,
-                    "target_weight" => target.weight = value,
-                    _ => {}
-                }
-                continue;
-            }
-            match name {
-                "surge_queue_length" => (group.waiting, group.limited) = (value, true),
-                "slots" if sample.label("state") == "busy" => group.busy = value,
-                "slots" => group.free = value,
-                "queued_total" => group.queued = value,
-                "queue_left_total" => group.left = value,
-                "spillover_total" => {
-                    *group.refused.entry(sample.label("why").to_owned()).or_default() += value
-                }
-                "queue_wait_seconds_bucket" => {
-                    let bound = sample.label("le").parse().unwrap_or(f64::INFINITY);
-                    group.waits.push((bound, value));
-                }
-                "target_control_active_channels" => group.channels = Some(value),
-                _ => {}
+                OF_A_TARGET.iter().for_each(|one| one.look(target, &sample));
             }
         }
         reading
@@ -269,6 +313,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_telemetry::metrics::Metric;
 
     fn text(waiting: u32, requests: u32, late: u32, fast: u32, slow: u32) -> String {
         let group = "target_group=\"targetgroup/shop/12\"";
@@ -302,7 +347,19 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
             Reading::of(&text(12, 140, 3, 8, 10)),
         );
         let lines = now.lines(&before, Duration::from_secs(2));
-        assert_eq!(lines.len(), 6);
+        let first: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let wanted = [
+            "GROUP,",
+            "shop/12",
+            "(refused:",
+            "10.0.0.1:80",
+            "plain/3",
+            "10.0.0.2:80",
+        ];
+        assert_eq!(first, wanted);
         assert!(lines[0].contains("WAITING"));
         let words: Vec<&str> = lines[1].split_whitespace().collect();
         let wanted = ["shop/12", "20.0", "250", "ms", "4", "3", "1", "75%", "12"];
@@ -316,6 +373,40 @@ forebay_target_requests_total{{target_group=\"targetgroup/plain/3\",target=\"10.
         assert_eq!(lines[2], "  (refused: late 1.5/s)");
         assert!(lines[3].starts_with("  10.0.0.1:80") && lines[3].contains("healthy"));
         assert!(lines[4].starts_with("plain/3") && lines[4].contains("no limits"));
+    }
+
+    /// A metric that was renamed would be read as 0 for ever.
+    #[test]
+    fn what_is_read_is_in_the_table() {
+        fn unknown<T>(all: &[Reads<T>], wanted: &[Dimension]) -> Vec<String> {
+            let is_known = |one: &Reads<T>| {
+                forebay_telemetry::metrics::all().any(|metric| {
+                    let dimensions: Vec<Dimension> = metric.dimensions().collect();
+                    metric.name == one.metric
+                        && metric.kind.suffixes().contains(&one.suffix)
+                        && dimensions.starts_with(wanted)
+                })
+            };
+            let unknown = all.iter().filter(|one| !is_known(one));
+            unknown
+                .map(|one| format!("{}{}", one.metric, one.suffix))
+                .collect()
+        }
+        let none = Vec::<String>::new();
+        assert_eq!(unknown(OF_A_GROUP, &[Dimension::TargetGroup]), none);
+        let of_a_target = [Dimension::TargetGroup, Dimension::Target];
+        assert_eq!(unknown(OF_A_TARGET, &of_a_target), none);
+        for (name, label) in [
+            (names::TARGET_ANSWERS, Dimension::Code),
+            (names::SLOTS, Dimension::State),
+            (names::SPILLOVER, Dimension::Why),
+        ] {
+            let divided = |metric: &Metric| metric.name == name && metric.labels == [label];
+            assert!(
+                forebay_telemetry::metrics::all().any(divided),
+                "{name} by {label:?}"
+            );
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Node {
         self.gate_look = any.then_some(now + GATE_LOOK);
     }
 
-    /// Every group's ARN and gate, where it has one; for metrics.
+    /// Every group's ARN and gate, where it has one.
     pub fn gates(&self) -> impl Iterator<Item = (&str, &Arc<GroupGate>)> {
         self.groups
             .iter()

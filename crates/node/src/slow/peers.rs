@@ -1,7 +1,6 @@
 //! Which targets behave unlike their peers: looked at every five seconds (alb reference, section 7).
 
 use super::{Group, Node, Output, Target};
-use forebay_balance::Weight;
 use forebay_balance::anomaly::{Change, Counts, FEWEST_HEALTHY, LOOK, Latencies, Policy, Subject, look};
 use forebay_model::{Algorithm, Anomaly};
 use forebay_units::Mono;
@@ -118,22 +117,6 @@ impl Node {
             anomalous: target.peers.is_anomalous(),
             mitigated: target.peers.is_mitigated(),
             reason: target.peers.change().map(|change| change.to_string()),
-        })
-    }
-
-    /// Every target's group ARN, id, port, whether it is anomalous, whether mitigated, and its weight; for metrics.
-    pub fn standings(&self) -> impl Iterator<Item = (&str, &str, u16, bool, bool, Weight)> {
-        self.groups.iter().flat_map(|(arn, group)| {
-            group.targets.iter().map(move |((id, port), target)| {
-                (
-                    arn.as_str(),
-                    id.as_str(),
-                    *port,
-                    target.peers.is_anomalous(),
-                    target.peers.is_mitigated(),
-                    target.stats.weight(),
-                )
-            })
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::slow::Output;
 use crate::snapshot::{Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 use crate::target::TargetView;
 use core::net::{IpAddr, Ipv4Addr};
-use forebay_health::{GroupHealth, Routing, RoutingReason};
+use forebay_health::{GroupHealth, Routing};
 use forebay_model::Algorithm;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
@@ -187,25 +187,6 @@ fn arrange(view: &GroupView) {
             .collect(),
     };
     view.load_index.arrange(sides.into_iter().collect());
-}
-
-impl Node {
-    /// Of each group, or each of its zones with cross-zone off: the group's ARN, the zone, whether names lead there, and
-    /// whether healthy targets alone get its traffic; for metrics.
-    pub fn states(&self) -> impl Iterator<Item = (&str, &str, bool, bool)> {
-        self.groups.iter().flat_map(|(arn, group)| {
-            let view = group.view.as_deref();
-            let whole = view
-                .filter(|view| view.zones.is_none())
-                .map(|view| ("all", &view.eligible));
-            let zones = view.and_then(|view| view.zones.as_ref()).into_iter().flatten();
-            let zones = zones.map(|(zone, eligible)| (self.zones[zone.0 as usize].as_str(), eligible));
-            whole.into_iter().chain(zones).map(move |(zone, eligible)| {
-                let routed = eligible.reason == RoutingReason::EnoughHealthy;
-                (arn.as_str(), zone, eligible.in_dns, routed)
-            })
-        })
-    }
 }
 
 /// The first load balancer to use a port is reached at 127.0.0.1 too, and others with the same protocol there by their names.

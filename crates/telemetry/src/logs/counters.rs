@@ -59,7 +59,49 @@ pub struct LogCounters {
     spans_dropped: AtomicU64,
 }
 
+/// What a counters shows.
+#[derive(Clone, Debug, Default)]
+pub struct LogMetrics {
+    /// Of each log and sink.
+    pub lines: Vec<LineMetrics>,
+    /// Spans that a collector took.
+    pub spans_sent: u64,
+    /// Spans that were lost.
+    pub spans_dropped: u64,
+}
+
+/// Of one log at one sink.
+#[derive(Clone, Copy, Debug)]
+pub struct LineMetrics {
+    /// The log.
+    pub log: Log,
+    /// Where its lines go.
+    pub sink: Sink,
+    /// Lines that went all the way.
+    pub written: u64,
+    /// Lines that were lost.
+    pub dropped: u64,
+}
+
 impl LogCounters {
+    /// All of it.
+    pub fn metrics(&self) -> LogMetrics {
+        let of = |log, sink| LineMetrics {
+            log,
+            sink,
+            written: self.written(log, sink),
+            dropped: self.dropped(log, sink),
+        };
+        let each = Log::ALL
+            .into_iter()
+            .flat_map(|log| Sink::ALL.map(|sink| of(log, sink)));
+        LogMetrics {
+            lines: each.collect(),
+            spans_sent: self.spans_sent(),
+            spans_dropped: self.spans_dropped(),
+        }
+    }
+
     /// Lines that went all the way.
     pub fn written(&self, log: Log, sink: Sink) -> u64 {
         self.written[sink as usize][log as usize].load(Relaxed)

@@ -12,7 +12,7 @@ mod tests;
 mod text;
 mod writer;
 
-pub use counters::{Log, LogCounters, Sink};
+pub use counters::{LineMetrics, Log, LogCounters, LogMetrics, Sink};
 pub use live::LiveSink;
 
 use crate::spans::{Endpoint, Spans};

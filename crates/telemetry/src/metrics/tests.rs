@@ -1,12 +1,16 @@
 //! The page as a whole, so that no metric changes its name, its labels or its meaning by accident.
 
 use super::*;
+use crate::logs::LogCounters;
+use crate::standing::Standing;
 use core::time::Duration;
 use forebay_model::*;
 use forebay_node::{
-    Event, Exchange, Facts, Headers, Outcome, Output, ProbeResult, Request, Speaks, Step, WorkerState, ZoneId,
+    ChannelMetrics, Event, Exchange, Facts, Headers, Node, NodeMetrics, Outcome, Output, PermitIssuer,
+    ProbeResult, Request, Speaks, Step, WorkerState, ZoneId,
 };
 use forebay_units::{Mono, Wall};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 struct NoHeaders;
@@ -152,16 +156,187 @@ fn played() -> Node {
     node
 }
 
+/// A server's figures with that node.
+fn server(node: NodeMetrics) -> MetricsSnapshot {
+    MetricsSnapshot::Server(ServerMetrics {
+        node,
+        logs: LogCounters::default().metrics(),
+        own: Own {
+            lines_dropped: 3,
+            standing: Standing::Impaired,
+        },
+    })
+}
+
 #[test]
 fn the_page_is_as_it_was() {
-    let own = Own {
-        lines_dropped: 3,
-        standing: Standing::Impaired,
-    };
-    let page = render(&played(), &LogCounters::default(), own);
+    let page = render(server(played().metrics()));
     assert!(page.ends_with("# EOF\n"));
     // Within a metric, lines come in no order.
     let mut lines: Vec<&str> = page.lines().collect();
     lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// Names above samples of these snapshots' pages.
+fn described(snapshots: [MetricsSnapshot; 2]) -> BTreeSet<String> {
+    let pages = snapshots.map(render).concat();
+    let kinds = pages.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    kinds
+        .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect()
+}
+
+/// A row that read nothing, or what its kind is not, would be seen by nobody.
+#[test]
+fn every_row_is_on_a_page() {
+    let mut node = played().metrics();
+    node.target_groups[0].gate.as_mut().unwrap().channels = Some(ChannelMetrics::default());
+    let agent = MetricsSnapshot::Agent(AgentMetrics {
+        node: node.clone(),
+        permit_issuer: PermitIssuer::new(1, 1).metrics(),
+        log_lines_dropped: 0,
+    });
+    let rows: BTreeSet<String> = all().map(|metric| metric.name.to_owned()).collect();
+    assert_eq!(described([server(node), agent]), rows);
+}
+
+#[test]
+fn every_row_has_a_name_a_meaning_and_a_unit() {
+    let mut names = BTreeSet::new();
+    for metric in all() {
+        let name = metric.name;
+        assert!(names.insert(name), "{name} is there twice");
+        assert!(
+            name.starts_with("forebay_") && !name.ends_with("_total"),
+            "{name}"
+        );
+        let meaning = metric.meaning;
+        assert!(
+            !meaning.is_empty() && !meaning.ends_with('.'),
+            "{name}: {meaning}"
+        );
+        assert!(
+            !meaning.contains('\n') && !meaning.contains("  "),
+            "{name}: {meaning}"
+        );
+        // Prometheus' units stand at the end of names.
+        let unit = match name {
+            _ if name.ends_with("_seconds") => Unit::Seconds,
+            _ if name.ends_with("_bytes") => Unit::Bytes,
+            _ if name.ends_with("_weight") => Unit::Ratio,
+            _ => Unit::Count,
+        };
+        assert_eq!(metric.unit, unit, "{name}");
+        let dimensions: Vec<Dimension> = metric.dimensions().collect();
+        let distinct: BTreeSet<Dimension> = dimensions.iter().copied().collect();
+        assert_eq!(distinct.len(), dimensions.len(), "{name}: {dimensions:?}");
+        assert_eq!(
+            metric.unit == Unit::Seconds,
+            matches!(metric.kind, Kind::Histogram(_)),
+            "{name}"
+        );
+    }
+}
+
+/// Metrics of AWS/ApplicationELB as AWS documents them: name, unit, sets of dimensions (L load balancer, A zone, T target group),
+/// statistics. Elastic Load Balancing, User Guide for Application Load Balancers, "CloudWatch metrics".
+const DOCUMENTED: &[(&str, &str, &str, &str)] = &[
+    ("ActiveConnectionCount", "Count", "L LA", "Sum"),
+    ("NewConnectionCount", "Count", "L LA", "Sum"),
+    ("RejectedConnectionCount", "Count", "L LA", "Sum"),
+    ("ClientTLSNegotiationErrorCount", "Count", "L LA", "Sum"),
+    ("RequestCount", "Count", "L LA LT LAT", "Sum"),
+    ("RuleEvaluations", "Count", "L", "Sum"),
+    ("ProcessedBytes", "Bytes", "L LA", "Sum"),
+    ("IPv6ProcessedBytes", "Bytes", "L LA", "Sum"),
+    ("IPv6RequestCount", "Count", "L LA", "Sum"),
+    ("HTTP_Fixed_Response_Count", "Count", "L LA", "Sum"),
+    ("HTTP_Redirect_Count", "Count", "L LA", "Sum"),
+    ("HTTP_Redirect_Url_Limit_Exceeded_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_3XX_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_4XX_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_5XX_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_500_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_502_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_503_Count", "Count", "L LA", "Sum"),
+    ("HTTPCode_ELB_504_Count", "Count", "L LA", "Sum"),
+    ("NonStickyRequestCount", "Count", "L LA", "Sum"),
+    ("AppCookieNonStickinessCount", "Count", "L LA", "Sum"),
+    (
+        "DesyncMitigationMode_NonCompliant_Request_Count",
+        "Count",
+        "L LA",
+        "Sum",
+    ),
+    ("HealthyHostCount", "Count", "LT LAT", "Average Minimum Maximum"),
+    ("UnHealthyHostCount", "Count", "LT LAT", "Average Minimum Maximum"),
+    ("HTTPCode_Target_2XX_Count", "Count", "L LA LT LAT", "Sum"),
+    ("HTTPCode_Target_3XX_Count", "Count", "L LA LT LAT", "Sum"),
+    ("HTTPCode_Target_4XX_Count", "Count", "L LA LT LAT", "Sum"),
+    ("HTTPCode_Target_5XX_Count", "Count", "L LA LT LAT", "Sum"),
+    ("TargetConnectionErrorCount", "Count", "L LA LT LAT", "Sum"),
+    ("TargetTLSNegotiationErrorCount", "Count", "L LA LT LAT", "Sum"),
+    ("TargetResponseTime", "Seconds", "L LA LT LAT", "Average pNN"),
+    ("AnomalousHostCount", "Count", "LT LAT", "Minimum Maximum"),
+    ("MitigatedHostCount", "Count", "LT LAT", "Average Minimum Maximum"),
+    ("HealthyStateDNS", "Count", "LT LAT", "Maximum"),
+    ("HealthyStateRouting", "Count", "LT LAT", "Maximum"),
+    ("UnhealthyStateDNS", "Count", "LT LAT", "Minimum"),
+    ("UnhealthyStateRouting", "Count", "LT LAT", "Minimum"),
+    ("UnhealthyRoutingRequestCount", "Count", "LT LAT", "Sum"),
+    ("TargetControlRequestCount", "Count", "L LA", "Sum"),
+    ("TargetControlRequestRejectCount", "Count", "L LA", "Sum"),
+    ("TargetControlActiveChannelCount", "Count", "L LA", "Sum"),
+    ("TargetControlNewChannelCount", "Count", "L LA", "Sum"),
+    ("TargetControlChannelErrorCount", "Count", "L LA", "Sum"),
+    ("TargetControlWorkQueueLength", "Count", "L LA", "Sum"),
+    ("TargetControlProcessedBytes", "Bytes", "L LA", "Sum"),
+];
+
+#[test]
+fn cloudwatch_has_what_the_table_says() {
+    let mut names = BTreeSet::new();
+    for metric in all() {
+        for of_aws in metric.cloudwatch {
+            let name = of_aws.name;
+            assert!(names.insert(name), "{name} is made of two metrics");
+            let set = |set: &&[Dimension]| -> String {
+                let names = set.iter().map(|dimension| dimension.cloudwatch().unwrap());
+                names.map(|name| &name[..1]).collect()
+            };
+            let sets: Vec<String> = of_aws.dimensions.iter().map(set).collect();
+            let statistics: Vec<&str> = of_aws.statistics.iter().map(|one| one.word()).collect();
+            let row = (
+                name,
+                metric.unit.cloudwatch(),
+                &*sets.join(" "),
+                &*statistics.join(" "),
+            );
+            assert!(DOCUMENTED.contains(&row), "{row:?}");
+            if let Part::Labelled(_) = of_aws.part {
+                assert_eq!(metric.labels, [Dimension::Code], "{name}");
+            }
+        }
+    }
+}
+
+/// CloudWatch asks for a group's targets by load balancer, which a page has no label for.
+#[test]
+fn samples_say_more_than_a_page() {
+    let snapshot = server(played().metrics());
+    let requests = all().find(|metric| metric.name == names::TARGET_REQUESTS);
+    let [sample] = &requests.unwrap().samples(&snapshot)[..] else {
+        panic!("one target, one sample");
+    };
+    let wanted = [
+        (Dimension::TargetGroup, "targetgroup/g/1"),
+        (Dimension::LoadBalancer, "app/b/1"),
+        (Dimension::Target, "10.0.0.1:80"),
+    ];
+    assert_eq!(
+        sample.dimensions,
+        wanted.map(|(dimension, value)| (dimension, value.into()))
+    );
+    assert_eq!(sample.value, Value::Integer(2));
 }

@@ -1,0 +1,97 @@
+//! What a node shows of itself, read in one go: figures by name, owned, so that whoever shows them holds nobody up.
+
+use crate::gate::ChannelMetrics;
+use crate::stats::{Distribution, ListenerCounts, LoadBalancerCounts, TargetCounts};
+use forebay_admission::Figures;
+use forebay_balance::Weight;
+
+/// All that a node shows of itself. Within a list, the order is that of ARNs, ids and zones.
+#[derive(Clone, Debug, Default)]
+pub struct NodeMetrics {
+    /// Load balancers.
+    pub load_balancers: Vec<LoadBalancerMetrics>,
+    /// Listeners.
+    pub listeners: Vec<ListenerMetrics>,
+    /// Target groups.
+    pub target_groups: Vec<TargetGroupMetrics>,
+}
+
+/// Of a load balancer.
+#[derive(Clone, Debug)]
+pub struct LoadBalancerMetrics {
+    /// Its ARN.
+    pub arn: String,
+    /// What was counted since it was made.
+    pub counts: LoadBalancerCounts,
+}
+
+/// Of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics {
+    /// Its ARN.
+    pub arn: String,
+    /// Its load balancer's ARN.
+    pub load_balancer: String,
+    /// What was counted since it was made.
+    pub counts: ListenerCounts,
+}
+
+/// Of a target group.
+#[derive(Clone, Debug)]
+pub struct TargetGroupMetrics {
+    /// Its ARN.
+    pub arn: String,
+    /// The ARN of the load balancer that forwards to it, if one does: no second one may.
+    pub load_balancer: Option<String>,
+    /// Its targets.
+    pub targets: Vec<TargetMetrics>,
+    /// Its zones with cross-zone off, else `all` alone; none before its first snapshot.
+    pub zones: Vec<ZoneMetrics>,
+    /// Its slots and its queue, if it is limited or its requests may wait.
+    pub gate: Option<GateMetrics>,
+}
+
+/// Of a target.
+#[derive(Clone, Debug)]
+pub struct TargetMetrics {
+    /// Its id.
+    pub id: String,
+    /// The port it was registered with.
+    pub port: u16,
+    /// Its zone, if it has one.
+    pub zone: Option<String>,
+    /// It counts for HealthyHostCount.
+    pub is_healthy: bool,
+    /// It behaves unlike its peers.
+    pub is_anomalous: bool,
+    /// Its weight is cut for that.
+    pub is_mitigated: bool,
+    /// What slow start and mitigation leave it.
+    pub weight: Weight,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// What was counted since it was registered.
+    pub counts: TargetCounts,
+    /// How long its successes took.
+    pub latencies: Distribution,
+}
+
+/// Of a zone of a target group.
+#[derive(Clone, Debug)]
+pub struct ZoneMetrics {
+    /// Its name.
+    pub zone: String,
+    /// Enough targets are healthy for names to lead here.
+    pub is_in_dns: bool,
+    /// Healthy targets alone get the traffic: it does not fail open.
+    pub is_routed_to_healthy: bool,
+}
+
+/// Of a limited group's gate.
+#[derive(Clone, Debug)]
+pub struct GateMetrics {
+    /// Of slots and of the queue.
+    pub figures: Figures,
+    /// Of control channels, where agents count slots.
+    pub channels: Option<ChannelMetrics>,
+}

@@ -1,0 +1,113 @@
+//! Reads all that there is to show of a node.
+
+use super::{Group, Node};
+use crate::gate::GroupGate;
+use crate::metrics::{
+    GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics, TargetMetrics,
+    ZoneMetrics,
+};
+use crate::snapshot::Eligible;
+use core::sync::atomic::Ordering::Relaxed;
+use forebay_health::RoutingReason;
+use forebay_model::Action;
+use std::collections::BTreeMap;
+
+impl Node {
+    /// What there is to show now.
+    pub fn metrics(&self) -> NodeMetrics {
+        let users = self.users();
+        NodeMetrics {
+            load_balancers: self
+                .balancers
+                .iter()
+                .map(|(arn, balancer)| LoadBalancerMetrics {
+                    arn: arn.clone(),
+                    counts: balancer.stats.sum(),
+                })
+                .collect(),
+            listeners: self
+                .listeners
+                .iter()
+                .map(|(arn, listener)| ListenerMetrics {
+                    arn: arn.clone(),
+                    load_balancer: listener.balancer.arn.clone(),
+                    counts: listener.stats.sum(),
+                })
+                .collect(),
+            target_groups: self
+                .groups
+                .iter()
+                .map(|(arn, group)| TargetGroupMetrics {
+                    arn: arn.clone(),
+                    load_balancer: users.get(arn.as_str()).map(|&user| user.to_owned()),
+                    targets: group.target_metrics().collect(),
+                    zones: self.zone_metrics(group),
+                    gate: group.gate.as_deref().map(gate_metrics),
+                })
+                .collect(),
+        }
+    }
+
+    /// By the ARN of a group that is forwarded to: the load balancer that does so.
+    fn users(&self) -> BTreeMap<&str, &str> {
+        let mut users = BTreeMap::new();
+        for listener in self.listeners.values() {
+            for rule in &listener.blueprint.rules {
+                let Action::Forward(forward) = &rule.action else {
+                    continue;
+                };
+                for group in &forward.groups {
+                    users.insert(group.group_arn.as_str(), listener.balancer.arn.as_str());
+                }
+            }
+        }
+        users
+    }
+
+    fn zone_metrics(&self, group: &Group) -> Vec<ZoneMetrics> {
+        let Some(view) = group.view.as_deref() else {
+            return Vec::new();
+        };
+        let of = |zone: &str, eligible: &Eligible| ZoneMetrics {
+            zone: zone.to_owned(),
+            is_in_dns: eligible.in_dns,
+            is_routed_to_healthy: eligible.reason == RoutingReason::EnoughHealthy,
+        };
+        match &view.zones {
+            None => vec![of("all", &view.eligible)],
+            Some(zones) => zones
+                .iter()
+                .map(|(zone, eligible)| of(&self.zones[zone.0 as usize], eligible))
+                .collect(),
+        }
+    }
+}
+
+impl Group {
+    fn target_metrics(&self) -> impl Iterator<Item = TargetMetrics> {
+        self.targets.iter().map(|((id, port), target)| {
+            let stats = &target.stats;
+            let counts = stats.totals.sum();
+            TargetMetrics {
+                id: id.clone(),
+                port: *port,
+                zone: target.blueprint.zone.clone(),
+                is_healthy: self.counts_as_healthy(target),
+                is_anomalous: target.peers.is_anomalous(),
+                is_mitigated: target.peers.is_mitigated(),
+                weight: stats.weight(),
+                in_flight: stats.in_flight.load(Relaxed),
+                latencies: stats.latencies(counts.latency_us),
+                counts,
+            }
+        })
+    }
+}
+
+fn gate_metrics(gate: &GroupGate) -> GateMetrics {
+    let figures = gate.figures();
+    GateMetrics {
+        channels: gate.channel_metrics(&figures),
+        figures,
+    }
+}

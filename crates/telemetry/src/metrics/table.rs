@@ -1,0 +1,14 @@
+//! The table of all metrics: Prometheus' text, `forebay top`, `docs/metrics.md` and whoever else shows metrics read it.
+//! A new metric is a row of it, and a line where it is counted.
+
+mod agent;
+pub mod names;
+mod row;
+mod server;
+
+use super::metric::Metric;
+
+/// Every metric of every program of Forebay's, in the order of pages.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    server::ROWS.iter().chain(agent::ROWS)
+}

@@ -1,0 +1,355 @@
+//! A server's metrics.
+
+use super::names;
+use super::row::{L, L_LT, LT, counter, gauge, histogram, sum};
+use crate::metrics::metric::Dimension::*;
+use crate::metrics::metric::{Metric, Read, Statistic, Unit, Values};
+use crate::standing::Standing;
+use forebay_node::{Distribution, TargetGroupMetrics, TargetMetrics};
+
+/// Upper bounds of latencies, in seconds.
+const LATENCIES: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Upper bounds of waits, in seconds.
+const WAITS: &[f64] = &[
+    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+
+pub(super) const ROWS: &[Metric] = &[
+    counter(
+        "forebay_requests",
+        "Requests begun, whoever answers them",
+        Read::LoadBalancer(|of, to| to.add(of.counts.requests)),
+    ),
+    counter(
+        "forebay_connections",
+        "Client connections accepted (NewConnectionCount)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.connections)),
+    )
+    .cloudwatch(&[sum("NewConnectionCount", L)]),
+    counter(
+        "forebay_connections_rejected",
+        "Client connections refused because as many were open as may be (RejectedConnectionCount)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.rejected)),
+    )
+    .cloudwatch(&[sum("RejectedConnectionCount", L)]),
+    counter(
+        "forebay_rule_evaluations",
+        "Rules looked at (RuleEvaluations)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.rule_evaluations)),
+    )
+    .cloudwatch(&[sum("RuleEvaluations", &[&[LoadBalancer]])]),
+    counter(
+        "forebay_fail_open_requests",
+        "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.fail_open)),
+    )
+    .cloudwatch(&[sum("UnhealthyRoutingRequestCount", LT)]),
+    counter(
+        "forebay_non_sticky_requests",
+        "Requests to sticky groups whose client was not known, or could not stay with its target \
+             (NonStickyRequestCount)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.non_sticky)),
+    )
+    .cloudwatch(&[sum("NonStickyRequestCount", L)]),
+    counter(
+        "forebay_memory_refusals",
+        "Requests answered 503 because buffers hold as much memory as they may (--max-buffer-memory)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.no_memory)),
+    ),
+    counter(
+        "forebay_desync_noncompliant_requests",
+        "Requests whose framing does not follow the RFC (DesyncMitigationMode_NonCompliant_Request_Count)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.noncompliant)),
+    )
+    .cloudwatch(&[sum("DesyncMitigationMode_NonCompliant_Request_Count", L)]),
+    gauge(
+        "forebay_active_connections",
+        "Client connections open (ActiveConnectionCount)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.open)),
+    )
+    .cloudwatch(&[sum("ActiveConnectionCount", L)]),
+    counter(
+        "forebay_own_answers",
+        "Answers made here (HTTPCode_ELB_*)",
+        Read::LoadBalancer(|of, to| by_code(&of.counts.own, to)),
+    )
+    .by(&[Code])
+    .cloudwatch(&[
+        sum("HTTPCode_ELB_3XX_Count", L).of("3xx"),
+        sum("HTTPCode_ELB_4XX_Count", L).of("4xx"),
+        sum("HTTPCode_ELB_5XX_Count", L).of("5xx"),
+    ]),
+    counter(
+        "forebay_retries",
+        "Requests sent again because a connection failed unused",
+        Read::LoadBalancer(|of, to| {
+            to.add_of(["Stale"], of.counts.stale_retries);
+            to.add_of(["Refused"], of.counts.connect_retries);
+            to.add_of(["Failed"], of.counts.answer_retries);
+        }),
+    )
+    .by(&[Cause]),
+    gauge(
+        names::TARGET_HEALTHY,
+        "1 for a healthy target (HealthyHostCount)",
+        Read::Target(|of, to| to.add(of.is_healthy)),
+    )
+    .cloudwatch(&[sum("HealthyHostCount", LT).with(&[
+        Statistic::Average,
+        Statistic::Minimum,
+        Statistic::Maximum,
+    ])]),
+    gauge(
+        names::TARGET_IN_FLIGHT,
+        "Requests under way at a target",
+        Read::Target(|of, to| to.add(u64::from(of.in_flight))),
+    ),
+    counter(
+        names::TARGET_REQUESTS,
+        "Requests sent to a target",
+        Read::Target(|of, to| to.add(of.counts.requests)),
+    ),
+    counter(
+        names::TARGET_CONNECTION_ERRORS,
+        "Failed connections (TargetConnectionErrorCount)",
+        Read::Target(|of, to| to.add(of.counts.connect_errors)),
+    )
+    .cloudwatch(&[sum("TargetConnectionErrorCount", L_LT)]),
+    counter(
+        names::TARGET_ANSWERS,
+        "Answers of a target (HTTPCode_Target_*)",
+        Read::Target(|of, to| by_code(&of.counts.answers, to)),
+    )
+    .by(&[Code])
+    .cloudwatch(&[
+        sum("HTTPCode_Target_2XX_Count", L_LT).of("2xx"),
+        sum("HTTPCode_Target_3XX_Count", L_LT).of("3xx"),
+        sum("HTTPCode_Target_4XX_Count", L_LT).of("4xx"),
+        sum("HTTPCode_Target_5XX_Count", L_LT).of("5xx"),
+    ]),
+    histogram(
+        names::TARGET_RESPONSE_SECONDS,
+        LATENCIES,
+        "Time until the head of a target's answer, of requests that were a success (TargetResponseTime)",
+        Read::Target(|of, to| to.add(of.latencies.clone())),
+    )
+    .cloudwatch(&[sum("TargetResponseTime", L_LT).with(&[Statistic::Average, Statistic::Percentile])]),
+    gauge(
+        "forebay_anomalous_targets",
+        "Targets that behave unlike their peers (AnomalousHostCount)",
+        Read::TargetGroup(|of, to| count_targets(of, to, |target| target.is_anomalous)),
+    )
+    .cloudwatch(&[sum("AnomalousHostCount", LT).with(&[Statistic::Minimum, Statistic::Maximum])]),
+    gauge(
+        "forebay_mitigated_targets",
+        "Targets whose weight is cut for that (MitigatedHostCount)",
+        Read::TargetGroup(|of, to| count_targets(of, to, |target| target.is_mitigated)),
+    )
+    .cloudwatch(&[sum("MitigatedHostCount", LT).with(&[
+        Statistic::Average,
+        Statistic::Minimum,
+        Statistic::Maximum,
+    ])]),
+    gauge(
+        names::TARGET_WEIGHT,
+        "Share of an equal share that a target gets: slow start, mitigation",
+        Read::Target(|of, to| to.add(of.weight.share())),
+    )
+    .unit(Unit::Ratio),
+    gauge(
+        "forebay_healthy_state_dns",
+        "1 while enough targets are healthy for names to lead here (HealthyStateDNS)",
+        Read::Zone(|of, to| to.add(of.is_in_dns)),
+    )
+    .cloudwatch(&[
+        sum("HealthyStateDNS", LT).with(&[Statistic::Maximum]),
+        sum("UnhealthyStateDNS", LT).complement(),
+    ]),
+    gauge(
+        "forebay_healthy_state_routing",
+        "1 while healthy targets alone get the traffic (HealthyStateRouting); 0: fail open",
+        Read::Zone(|of, to| to.add(of.is_routed_to_healthy)),
+    )
+    .cloudwatch(&[
+        sum("HealthyStateRouting", LT).with(&[Statistic::Maximum]),
+        sum("UnhealthyStateRouting", LT).complement(),
+    ]),
+    counter(
+        "forebay_tls_handshakes",
+        "TLS handshakes that led to a connection",
+        Read::Listener(|of, to| to.add(of.counts.handshakes)),
+    ),
+    counter(
+        "forebay_tls_resumed",
+        "TLS handshakes that resumed a session",
+        Read::Listener(|of, to| to.add(of.counts.resumed)),
+    ),
+    counter(
+        "forebay_tls_handshake_failures",
+        "TLS handshakes that failed (ClientTLSNegotiationErrorCount)",
+        Read::Listener(|of, to| to.add(of.counts.handshake_failures)),
+    )
+    .cloudwatch(&[sum("ClientTLSNegotiationErrorCount", L)]),
+    counter(
+        "forebay_target_tls_errors",
+        "TLS handshakes with a target that failed (TargetTLSNegotiationErrorCount)",
+        Read::Target(|of, to| to.add(of.counts.tls_errors)),
+    )
+    .cloudwatch(&[sum("TargetTLSNegotiationErrorCount", L_LT)]),
+    gauge(
+        names::SURGE_QUEUE_LENGTH,
+        "Requests that wait for a slot (SurgeQueueLength)",
+        Read::Gate(|of, to| to.add(of.figures.waiting as u64)),
+    ),
+    gauge(
+        names::SLOTS,
+        "Slots of a group's targets, in use and free; their utilisation is busy / (busy + free)",
+        Read::Gate(|of, to| {
+            to.add_of(["busy"], of.figures.busy);
+            to.add_of(["free"], of.figures.free);
+        }),
+    )
+    .by(&[State]),
+    counter(
+        names::SPILLOVER,
+        "Requests that got no slot and were answered 503, by reason (SpilloverCount)",
+        Read::Gate(|of, to| {
+            for why in forebay_node::Why::ALL {
+                to.add_of([why.word()], of.figures.refused_for(why));
+            }
+        }),
+    )
+    .by(&[Why]),
+    counter(
+        "forebay_slots_taken",
+        "Requests that got a slot",
+        Read::Gate(|of, to| to.add(of.figures.admitted)),
+    ),
+    counter(
+        names::QUEUED,
+        "Requests that got one after a wait",
+        Read::Gate(|of, to| to.add(of.figures.queued)),
+    ),
+    counter(
+        names::QUEUE_LEFT,
+        "Requests whose client left while they waited",
+        Read::Gate(|of, to| to.add(of.figures.gone)),
+    ),
+    histogram(
+        names::QUEUE_WAIT_SECONDS,
+        WAITS,
+        "How long those waited that got a slot after a wait",
+        Read::Gate(|of, to| {
+            let waits = &of.figures.waits;
+            to.add(Distribution {
+                buckets: waits.buckets().collect(),
+                sum: waits.sum(),
+            });
+        }),
+    ),
+    counter(
+        "forebay_target_control_requests",
+        "Requests sent to agents (TargetControlRequestCount)",
+        Read::Channels(|of, to| to.add(of.requests)),
+    )
+    .cloudwatch(&[sum("TargetControlRequestCount", L)]),
+    counter(
+        "forebay_target_control_request_rejects",
+        "Requests refused because no agent had a slot for them (TargetControlRequestRejectCount)",
+        Read::Channels(|of, to| to.add(of.rejects)),
+    )
+    .cloudwatch(&[sum("TargetControlRequestRejectCount", L)]),
+    counter(
+        "forebay_target_control_new_channels",
+        "Control channels made (TargetControlNewChannelCount)",
+        Read::Channels(|of, to| to.add(of.opened)),
+    )
+    .cloudwatch(&[sum("TargetControlNewChannelCount", L)]),
+    counter(
+        "forebay_target_control_channel_errors",
+        "Control channels that broke or could not be made (TargetControlChannelErrorCount)",
+        Read::Channels(|of, to| to.add(of.errors)),
+    )
+    .cloudwatch(&[sum("TargetControlChannelErrorCount", L)]),
+    counter(
+        "forebay_target_control_processed_bytes",
+        "Bytes of requests to agents and their answers (TargetControlProcessedBytes)",
+        Read::Channels(|of, to| to.add(of.bytes)),
+    )
+    .unit(Unit::Bytes)
+    .cloudwatch(&[sum("TargetControlProcessedBytes", L)]),
+    gauge(
+        names::TARGET_CONTROL_ACTIVE_CHANNELS,
+        "Control channels that stand (TargetControlActiveChannelCount)",
+        Read::Channels(|of, to| to.add(of.active as u64)),
+    )
+    .cloudwatch(&[sum("TargetControlActiveChannelCount", L)]),
+    gauge(
+        "forebay_target_control_work_queue_length",
+        "Permits at hand (TargetControlWorkQueueLength)",
+        Read::Channels(|of, to| to.add(of.permits)),
+    )
+    .cloudwatch(&[sum("TargetControlWorkQueueLength", L)]),
+    counter(
+        "forebay_log_lines",
+        "Log lines written",
+        Read::Logs(|of, to| {
+            for lines in &of.lines {
+                to.add_of([lines.log.word(), lines.sink.word()], lines.written);
+            }
+        }),
+    )
+    .by(&[Log, Sink]),
+    counter(
+        "forebay_log_lines_dropped",
+        "Log lines lost because a file or a reader took no more",
+        Read::Logs(|of, to| {
+            for lines in &of.lines {
+                to.add_of([lines.log.word(), lines.sink.word()], lines.dropped);
+            }
+        }),
+    )
+    .by(&[Log, Sink]),
+    counter(
+        "forebay_spans",
+        "OpenTelemetry spans that the collector took",
+        Read::Logs(|of, to| to.add(of.spans_sent)),
+    ),
+    counter(
+        "forebay_spans_dropped",
+        "OpenTelemetry spans lost because the collector was slow, away or did not want them",
+        Read::Logs(|of, to| to.add(of.spans_dropped)),
+    ),
+    counter(
+        "forebay_process_log_lines_dropped",
+        "Lines of the process's own log left out: too many of a kind, or standard error did not take them",
+        Read::Process(|of, to| to.add(of.lines_dropped)),
+    ),
+    gauge(
+        "forebay_health",
+        "1 for the status that the health page has, 0 for the others",
+        Read::Process(|of, to| {
+            for standing in Standing::ALL {
+                to.add_of([standing.word()], standing == of.standing);
+            }
+        }),
+    )
+    .by(&[Status]),
+];
+
+/// Answers by hundreds of their status, of which 1xx is none.
+fn by_code(counts: &[u64; 6], to: &mut Values) {
+    for (code, &count) in ["2xx", "3xx", "4xx", "5xx"].into_iter().zip(&counts[2..]) {
+        to.add_of([code], count);
+    }
+}
+
+/// How many of a group's targets are such; nothing of a group that has none.
+fn count_targets(group: &TargetGroupMetrics, to: &mut Values, is_such: fn(&TargetMetrics) -> bool) {
+    if !group.targets.is_empty() {
+        to.add(group.targets.iter().filter(|target| is_such(target)).count() as u64);
+    }
+}

@@ -1,0 +1,82 @@
+//! A snapshot in OpenMetrics' text.
+
+use super::metric::{Kind, Metric, Sample, Value};
+use super::snapshot::MetricsSnapshot;
+use super::table::all;
+use crate::histogram::Filled;
+use core::fmt::Error;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+/// All metrics of a snapshot in OpenMetrics' text, in the table's order. One without a sample has no line at all.
+pub fn render(snapshot: MetricsSnapshot) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Page(snapshot)));
+    let mut text = String::new();
+    // Writing into a String can't fail; a metric without its line would show at the first scrape.
+    if encode(&mut text, &registry).is_err() {
+        text.clear();
+    }
+    text
+}
+
+#[derive(Debug)]
+struct Page(MetricsSnapshot);
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        for metric in all() {
+            let samples = metric.samples(&self.0);
+            if samples.is_empty() {
+                continue;
+            }
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram(_) => MetricType::Histogram,
+            };
+            // Units stand in names already: another one would be added there.
+            let help = format!("{}.", metric.meaning);
+            let mut encoder = encoder.encode_descriptor(metric.name, &help, None, kind)?;
+            for sample in &samples {
+                line(metric, sample, &mut encoder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line(metric: &Metric, sample: &Sample<'_>, encoder: &mut MetricEncoder<'_>) -> Result<(), Error> {
+    let labels: Vec<(&str, &str)> = metric
+        .dimensions()
+        .filter_map(|label| {
+            let found = sample.dimensions.iter().find(|(known, _)| *known == label);
+            found.map(|(_, value)| (label.label(), &**value))
+        })
+        .collect();
+    if labels.is_empty() {
+        value(metric.kind, &sample.value, encoder)
+    } else {
+        value(metric.kind, &sample.value, &mut encoder.encode_family(&labels)?)
+    }
+}
+
+fn value(kind: Kind, value: &Value, encoder: &mut MetricEncoder<'_>) -> Result<(), Error> {
+    match (kind, value) {
+        (Kind::Counter, Value::Integer(count)) => encoder.encode_counter::<NoLabelSet, u64, f64>(count, None),
+        (Kind::Gauge, Value::Integer(count)) => {
+            encoder.encode_gauge(&i64::try_from(*count).unwrap_or(i64::MAX))
+        }
+        (Kind::Gauge, Value::Real(level)) => encoder.encode_gauge(level),
+        (Kind::Histogram(bounds), Value::Distribution(fine)) => {
+            let filled = Filled::of(bounds, fine);
+            let sum = filled.sum.as_secs_f64();
+            encoder.encode_histogram::<NoLabelSet>(sum, filled.count, &filled.buckets, None)
+        }
+        // A row that reads what its kind is not: the page would be empty, in its test as well.
+        _ => Err(Error),
+    }
+}
