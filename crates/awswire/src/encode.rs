@@ -1,7 +1,8 @@
 //! Writes an operation's answer, or its error, in the caller's protocol.
 
 use crate::model::{Kind, Model, ShapeId};
-use crate::{ApiError, Blame, Protocol, Service};
+use crate::protocol::RPC_V2_CBOR;
+use crate::{ApiError, Blame, Protocol, Service, cbor};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
@@ -25,28 +26,30 @@ pub fn encode(
     result: Result<&Value, &ApiError>,
 ) -> Answer {
     let (status, body) = match (result, call) {
-        (Ok(value), Some((service, operation))) => (200, success(service, operation, request_id, value)),
-        (Ok(_), None) => (200, String::new()),
+        (Ok(value), Some((service, operation))) => {
+            (200, success(protocol, service, operation, request_id, value))
+        }
+        (Ok(_), None) => (200, Vec::new()),
         (Err(error), call) => (error.status, failure(protocol, call, request_id, error)),
     };
-    let content = if protocol == Protocol::Json {
-        "application/x-amz-json-1.1"
-    } else {
-        "text/xml"
-    };
     let mut headers = vec![
-        ("content-type", content.to_owned()),
+        ("content-type", protocol.content_type().to_owned()),
         ("x-amzn-requestid", request_id.to_owned()),
     ];
+    if protocol == Protocol::Cbor {
+        headers.push(("smithy-protocol", RPC_V2_CBOR.to_owned()));
+        // RPC v2: an answer without a body has no type.
+        headers.retain(|(name, _)| *name != "content-type" || !body.is_empty());
+    }
     if let Err(error) = result
-        && protocol == Protocol::Json
+        && protocol.is_json()
     {
         headers.push(("x-amzn-errortype", error.code.clone()));
     }
     Answer {
         status,
         headers,
-        body: body.into_bytes(),
+        body,
     }
 }
 
@@ -94,20 +97,28 @@ fn misfits(model: &Model, shape: ShapeId, value: &Value, path: &str, found: &mut
     }
 }
 
-fn success(service: Service, operation: &str, request_id: &str, value: &Value) -> String {
+fn success(
+    protocol: Protocol,
+    service: Service,
+    operation: &str,
+    request_id: &str,
+    value: &Value,
+) -> Vec<u8> {
     let model = Model::of(service);
     let shapes = model.operation(operation);
     let output = shapes.and_then(|shapes| shapes.output);
-    if service.protocol() == Protocol::Json {
-        return match output {
-            Some(shape) => json(model, shape, value).to_string(),
-            // AWS answers an operation without output with an empty body.
-            None => String::new(),
-        };
+    match (protocol, output) {
+        (Protocol::Query | Protocol::Ec2, _) => {}
+        // AWS answers an operation without output with an empty body.
+        (_, None) => return Vec::new(),
+        (Protocol::Json10 | Protocol::Json11, Some(shape)) => {
+            return json(model, shape, value).to_string().into_bytes();
+        }
+        (Protocol::Cbor, Some(shape)) => return cbor::output(model, shape, value),
     }
     let mut xml = Xml::new();
     xml.open_with_namespace(&format!("{operation}Response"), &model.xmlns);
-    if service.protocol() == Protocol::Ec2 {
+    if protocol == Protocol::Ec2 {
         xml.leaf("requestId", request_id);
         match output {
             Some(shape) => xml.members(model, shape, value),
@@ -126,15 +137,17 @@ fn success(service: Service, operation: &str, request_id: &str, value: &Value) -
         xml.close("ResponseMetadata");
     }
     xml.close(&format!("{operation}Response"));
-    xml.text
+    xml.text.into_bytes()
 }
 
-fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, error: &ApiError) -> String {
+fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, error: &ApiError) -> Vec<u8> {
     let mut xml = Xml::new();
     match protocol {
-        Protocol::Json => {
-            return serde_json::json!({"__type": error.code, "message": error.message}).to_string();
+        Protocol::Json10 | Protocol::Json11 => {
+            let body = serde_json::json!({"__type": error.code, "message": error.message});
+            return body.to_string().into_bytes();
         }
+        Protocol::Cbor => return cbor::error(error),
         Protocol::Ec2 => {
             for element in ["Response", "Errors", "Error"] {
                 xml.open(element);
@@ -165,7 +178,7 @@ fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, 
             xml.close("ErrorResponse");
         }
     }
-    xml.text
+    xml.text.into_bytes()
 }
 
 /// The value with only the members that its shape has.

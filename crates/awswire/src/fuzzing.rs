@@ -29,8 +29,8 @@ fn put(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {
     }
 }
 
-/// A call of any service. A line with the service's number and the query string or the target header, then the body: the
-/// input that comes out is stable, and whatever comes out can be answered.
+/// A call of any service. A line with the service's number and the query string, the target header or (of CBOR) the path, then
+/// the body: the input that comes out is stable, and whatever comes out can be answered.
 pub fn api_call(data: &[u8]) {
     let [number, rest @ ..] = data else { return };
     let mut body = rest;
@@ -42,15 +42,19 @@ pub fn api_call(data: &[u8]) {
         service.scope()
     );
     put(&mut headers, b"authorization", scope.as_bytes());
-    let query = if service.protocol() == Protocol::Json {
+    let text = core::str::from_utf8(first).unwrap_or_default();
+    let (mut path, mut query) = ("/", "");
+    if text.starts_with("/service/") {
+        put(&mut headers, b"smithy-protocol", b"rpc-v2-cbor");
+        path = text;
+    } else if service.protocols()[0].is_json() {
         put(&mut headers, b"x-amz-target", first);
-        ""
     } else {
-        core::str::from_utf8(first).unwrap_or_default()
-    };
+        query = text;
+    }
     let request = HttpRequest {
         method: "POST",
-        path: "/",
+        path,
         query,
         headers: &headers,
         body,
@@ -71,11 +75,16 @@ pub fn api_call(data: &[u8]) {
     if let Err(error) = result {
         assert!((400..=599).contains(&error.status), "{error:?}");
         let answer = encode(protocol, named, "id", Err(&error));
+        if protocol == Protocol::Cbor {
+            let body: Result<ciborium::Value, _> = ciborium::from_reader(&*answer.body);
+            assert!(body.expect("CBOR").is_map());
+            return;
+        }
         let text = core::str::from_utf8(&answer.body).expect("text");
         // XML 1.0 section 2.2.
         let sound = |c: char| !matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
         assert!(text.chars().all(sound), "{text:?} is no XML and no JSON");
-        if protocol == Protocol::Json {
+        if protocol.is_json() {
             serde_json::from_str::<serde_json::Value>(text).expect("JSON");
         }
     } else if let Some((service, operation)) = named {
@@ -127,7 +136,7 @@ pub fn sigv4(data: &[u8]) {
             );
         }
         Err(problem) => {
-            let _ = problem.error(Protocol::Json);
+            let _ = problem.error(Protocol::Json11);
         }
     }
     round_trip(&request, now);

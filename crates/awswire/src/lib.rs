@@ -1,7 +1,8 @@
-//! Turns AWS API requests into operation values and operation values into answers: AWS Query, EC2 Query and JSON 1.1, with
+//! Turns AWS API requests into operation values and operation values into answers: AWS Query, EC2 Query, JSON and CBOR, with
 //! SigV4 and the constraint checks of the service models. Never does I/O, reads no clock and knows nothing of any operation's meaning.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod cbor;
 mod encode;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -10,6 +11,7 @@ pub mod fuzzing;
 mod http_request;
 mod json;
 mod model;
+mod protocol;
 mod query;
 mod request;
 mod service;
@@ -20,5 +22,6 @@ mod validate;
 pub use encode::{Answer, encode, left_out, timestamp};
 pub use error::{ApiError, Blame};
 pub use http_request::HttpRequest;
-pub use request::{Call, Refusal, open};
-pub use service::{Protocol, Service};
+pub use protocol::Protocol;
+pub use request::{Call, Refusal, answered_in, open};
+pub use service::Service;

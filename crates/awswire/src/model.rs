@@ -97,7 +97,7 @@ impl Pattern {
 
 static MODELS: LazyLock<[Model; Service::ALL.len()]> = LazyLock::new(|| {
     Service::ALL.map(|service| {
-        Model::read(service.model(), service.protocol())
+        Model::read(service.model(), service.protocols().contains(&Protocol::Ec2))
             .expect("the models in this crate are read by its tests")
     })
 });
@@ -167,7 +167,7 @@ impl Model {
         &self.shapes
     }
 
-    fn read(text: &str, protocol: Protocol) -> Option<Model> {
+    fn read(text: &str, ec2: bool) -> Option<Model> {
         let raw: Value = serde_json::from_str(text).ok()?;
         let shapes = raw["shapes"].as_object()?;
         let ids: BTreeMap<&str, ShapeId> = shapes
@@ -175,7 +175,7 @@ impl Model {
             .enumerate()
             .map(|(id, name)| (name.as_str(), id))
             .collect();
-        let reader = Reader { ids: &ids, protocol };
+        let reader = Reader { ids: &ids, ec2 };
         let mut operations = BTreeMap::new();
         for (name, operation) in raw["operations"].as_object()? {
             let id = |key: &str| {
@@ -244,7 +244,8 @@ fn error_code(name: &str, shape: &Value) -> Option<(String, u16)> {
 
 struct Reader<'a> {
     ids: &'a BTreeMap<&'a str, ShapeId>,
-    protocol: Protocol,
+    /// Whether names are those of EC2's dialect.
+    ec2: bool,
 }
 
 impl Reader<'_> {
@@ -255,7 +256,7 @@ impl Reader<'_> {
             "list" => {
                 let (item, location, _) = self.reference(&raw["member"])?;
                 let name = location.unwrap_or_else(|| "member".to_owned());
-                let flattened = self.protocol == Protocol::Ec2 || raw["flattened"] == true;
+                let flattened = self.ec2 || raw["flattened"] == true;
                 Kind::List {
                     item,
                     name,
@@ -310,9 +311,9 @@ impl Reader<'_> {
         members
             .map(|(name, reference)| {
                 let (shape, location, query) = self.reference(reference)?;
-                let input = match (self.protocol, query, &location) {
-                    (Protocol::Ec2, Some(query), _) => query,
-                    (Protocol::Ec2, None, Some(location)) => capitalised(location),
+                let input = match (self.ec2, query, &location) {
+                    (true, Some(query), _) => query,
+                    (true, None, Some(location)) => capitalised(location),
                     (_, _, Some(location)) => location.clone(),
                     (_, _, None) => name.clone(),
                 };

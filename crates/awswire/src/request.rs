@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::query::Form;
 use crate::tree::Node;
-use crate::{ApiError, HttpRequest, Protocol, Service, json, sigv4, validate};
+use crate::{ApiError, HttpRequest, Protocol, Service, cbor, json, sigv4, validate};
 use serde_json::{Map, Value};
 
 /// A request whose envelope is open: we know what it asks for, not yet with which input.
@@ -31,44 +31,41 @@ pub struct Refusal {
     pub error: ApiError,
 }
 
-/// Opens the envelope. The service is told by the credential scope, then by the target header, then by action and version.
+/// The protocol in which to answer a request, if its head names a service.
+pub fn answered_in(head: &HttpRequest<'_>) -> Option<Protocol> {
+    let service = Service::from_scope(&sigv4::scope(head)?.service)?;
+    Some(service.understands(Protocol::shown(head.headers)))
+}
+
+/// Opens the envelope. The service is told by the credential scope, then by path, target header, or action and version, as the
+/// protocol has it; the protocol by the request's head, as far as the service speaks it.
 /// Needs no valid signature: that is [`sigv4::verify`]'s work.
 pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
     let scope = sigv4::scope(request);
-    let target = request
-        .headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok());
     let named = scope.as_ref().map(|scope| scope.service.as_str());
-    let guess = match (named.and_then(Service::from_scope), target) {
-        (Some(service), _) => service.protocol(),
-        (None, Some(_)) => Protocol::Json,
-        (None, None) => Protocol::Query,
-    };
+    let guess = answered_in(request).unwrap_or_else(|| Protocol::shown(request.headers));
     let refuse = |protocol: Protocol| move |error: ApiError| Refusal { protocol, error };
     if let Some(name) = named
         && Service::from_scope(name).is_none()
     {
         let name: String = name.chars().take(64).collect();
         return Err(refuse(guess)(ApiError::sender(
-            if guess == Protocol::Json {
-                "UnknownOperationException"
-            } else {
-                "InvalidAction"
-            },
+            guess.unknown_operation(),
             format!("The service {name} is not served by Forebay."),
         )));
     }
     let mut form = Node::default();
-    let (service, operation) = if guess == Protocol::Json {
-        by_target(named, target)
-    } else {
-        form = read_form(request).map_err(refuse(guess))?;
-        by_action(named, &form)
+    let (service, operation) = match guess {
+        Protocol::Cbor => by_path(named, request.path),
+        Protocol::Json10 | Protocol::Json11 => by_target(named, request),
+        Protocol::Query | Protocol::Ec2 => {
+            form = read_form(request).map_err(refuse(guess))?;
+            by_action(named, &form)
+        }
     }
     .map_err(refuse(guess))?;
-    let protocol = service.protocol();
-    supported(service, &operation, &form).map_err(refuse(protocol))?;
+    let protocol = service.understands(guess);
+    supported(service, protocol, &operation, &form).map_err(refuse(protocol))?;
     let (region, access_key) = scope.map(|scope| (scope.region, scope.access_key)).unzip();
     Ok(Call {
         service,
@@ -91,8 +88,9 @@ impl Call {
             return Ok(Value::Object(Map::new()));
         };
         let input = match self.protocol {
-            Protocol::Json => json::input(model, shape, request.body)?,
-            protocol => Form {
+            Protocol::Json10 | Protocol::Json11 => json::input(model, shape, request.body)?,
+            Protocol::Cbor => cbor::input(model, shape, request.body)?,
+            protocol @ (Protocol::Query | Protocol::Ec2) => Form {
                 model,
                 ec2: protocol == Protocol::Ec2,
             }
@@ -113,21 +111,41 @@ fn read_form(request: &HttpRequest<'_>) -> Result<Node, ApiError> {
     Ok(form)
 }
 
-fn by_target(named: Option<&str>, target: Option<&str>) -> Result<(Service, String), ApiError> {
-    let unknown = |message: String| ApiError::sender("UnknownOperationException", message);
-    let target = target.ok_or_else(|| unknown("The request has no X-Amz-Target header.".to_owned()))?;
+fn by_target(named: Option<&str>, request: &HttpRequest<'_>) -> Result<(Service, String), ApiError> {
+    let target = request
+        .headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| unknown("The request has no X-Amz-Target header."))?;
     let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
-    let found = Service::ALL.into_iter().find(|service| {
-        service.protocol() == Protocol::Json
-            && Model::of(*service).target == prefix
+    let found = with_target(prefix, named, Protocol::Json11);
+    let found =
+        found.ok_or_else(|| unknown("The X-Amz-Target header names no service that Forebay serves."))?;
+    Ok((found, operation.to_owned()))
+}
+
+/// Whatever stands before `/service/` belongs to the endpoint.
+fn by_path(named: Option<&str>, path: &str) -> Result<(Service, String), ApiError> {
+    let call = path.rsplit_once("/service/").map(|(_, call)| call);
+    let (name, operation) = call
+        .and_then(|call| call.split_once("/operation/"))
+        .ok_or_else(|| unknown("The path is not /service/NAME/operation/NAME."))?;
+    let found = with_target(name, named, Protocol::Cbor);
+    let found = found.ok_or_else(|| unknown("The path names no service that Forebay serves."))?;
+    Ok((found, operation.to_owned()))
+}
+
+/// The service that bears this name in headers and paths, if it is the one of the scope and speaks such a protocol.
+fn with_target(name: &str, named: Option<&str>, protocol: Protocol) -> Option<Service> {
+    Service::ALL.into_iter().find(|service| {
+        service.understands(protocol).resembles(protocol)
+            && Model::of(*service).target == name
             && named.is_none_or(|named| named == service.scope())
-    });
-    match found {
-        Some(service) => Ok((service, operation.to_owned())),
-        None => Err(unknown(
-            "The X-Amz-Target header names no service that Forebay serves.".to_owned(),
-        )),
-    }
+    })
+}
+
+fn unknown(message: &str) -> ApiError {
+    ApiError::sender("UnknownOperationException", message)
 }
 
 fn by_action(named: Option<&str>, form: &Node) -> Result<(Service, String), ApiError> {
@@ -140,7 +158,8 @@ fn by_action(named: Option<&str>, form: &Node) -> Result<(Service, String), ApiE
     let version = form.text_of("Version");
     let service = named.and_then(Service::from_scope).or_else(|| {
         Service::ALL.into_iter().find(|service| {
-            service.protocol() != Protocol::Json && version == Some(Model::of(*service).version.as_str())
+            service.understands(Protocol::Query).is_form()
+                && version == Some(Model::of(*service).version.as_str())
         })
     });
     match service {
@@ -150,24 +169,21 @@ fn by_action(named: Option<&str>, form: &Node) -> Result<(Service, String), ApiE
 }
 
 /// Whether the model has the operation's shapes. EC2 accepts every version of its API, as AWS does.
-fn supported(service: Service, operation: &str, form: &Node) -> Result<(), ApiError> {
+fn supported(service: Service, protocol: Protocol, operation: &str, form: &Node) -> Result<(), ApiError> {
     let model = Model::of(service);
     let version = form.text_of("Version");
-    if service.protocol() == Protocol::Query && version != Some(model.version.as_str()) {
+    if protocol == Protocol::Query && version != Some(model.version.as_str()) {
         return Err(no_such_version(operation, version));
     }
     if model.operation(operation).is_some() {
         return Ok(());
     }
     if model.knows(operation) {
-        return Err(service.unsupported(operation));
+        return Err(service.unsupported(protocol, operation));
     }
     let shown: String = operation.chars().take(128).collect();
-    if service.protocol() == Protocol::Json {
-        return Err(ApiError::sender(
-            "UnknownOperationException",
-            format!("Unknown operation {shown}."),
-        ));
+    if !protocol.is_form() {
+        return Err(unknown(&format!("Unknown operation {shown}.")));
     }
     Err(ApiError::sender(
         "InvalidAction",

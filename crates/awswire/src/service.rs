@@ -1,6 +1,6 @@
 //! The services that one endpoint answers for, and the protocols they speak.
 
-use crate::ApiError;
+use crate::{ApiError, Protocol};
 
 /// An AWS service that Forebay serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,17 +25,6 @@ pub enum Service {
     WafRegional,
 }
 
-/// How a service's operations look on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// AWS Query: a form, answered with XML.
-    Query,
-    /// EC2's dialect of Query.
-    Ec2,
-    /// AWS JSON 1.1.
-    Json,
-}
-
 /// What there is to say of a service.
 struct ServiceSpec {
     service: Service,
@@ -43,7 +32,8 @@ struct ServiceSpec {
     title: &'static str,
     /// Its name in a SigV4 credential scope.
     scope: &'static str,
-    protocol: Protocol,
+    /// Those that it speaks. A request that shows none of them is answered in the first.
+    protocols: &'static [Protocol],
     /// botocore's model of it, stripped.
     model: &'static str,
 }
@@ -54,63 +44,63 @@ static SERVICES: [ServiceSpec; 9] = [
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
         scope: "elasticloadbalancing",
-        protocol: Protocol::Query,
+        protocols: &[Protocol::Query],
         model: include_str!("../models/elbv2.json"),
     },
     ServiceSpec {
         service: Service::Ec2,
         title: "EC2 (`ec2`)",
         scope: "ec2",
-        protocol: Protocol::Ec2,
+        protocols: &[Protocol::Ec2],
         model: include_str!("../models/ec2.json"),
     },
     ServiceSpec {
         service: Service::Acm,
         title: "Certificate Manager (`acm`)",
         scope: "acm",
-        protocol: Protocol::Json,
+        protocols: &[Protocol::Json11],
         model: include_str!("../models/acm.json"),
     },
     ServiceSpec {
         service: Service::Iam,
         title: "IAM (`iam`)",
         scope: "iam",
-        protocol: Protocol::Query,
+        protocols: &[Protocol::Query],
         model: include_str!("../models/iam.json"),
     },
     ServiceSpec {
         service: Service::Sts,
         title: "STS (`sts`)",
         scope: "sts",
-        protocol: Protocol::Query,
+        protocols: &[Protocol::Query],
         model: include_str!("../models/sts.json"),
     },
     ServiceSpec {
         service: Service::Tagging,
         title: "Resource Groups Tagging (`resourcegroupstaggingapi`)",
         scope: "tagging",
-        protocol: Protocol::Json,
+        protocols: &[Protocol::Json11, Protocol::Cbor],
         model: include_str!("../models/resourcegroupstaggingapi.json"),
     },
     ServiceSpec {
         service: Service::Shield,
         title: "Shield (`shield`)",
         scope: "shield",
-        protocol: Protocol::Json,
+        protocols: &[Protocol::Json11, Protocol::Cbor],
         model: include_str!("../models/shield.json"),
     },
     ServiceSpec {
         service: Service::Wafv2,
         title: "WAF (`wafv2`)",
         scope: "wafv2",
-        protocol: Protocol::Json,
+        protocols: &[Protocol::Json11],
         model: include_str!("../models/wafv2.json"),
     },
     ServiceSpec {
         service: Service::WafRegional,
         title: "WAF Classic, regional (`waf-regional`)",
         scope: "waf-regional",
-        protocol: Protocol::Json,
+        protocols: &[Protocol::Json11],
         model: include_str!("../models/waf-regional.json"),
     },
 ];
@@ -143,9 +133,18 @@ impl Service {
         self.spec().scope
     }
 
-    /// The protocol that the service speaks.
-    pub const fn protocol(self) -> Protocol {
-        self.spec().protocol
+    /// The protocols that the service speaks, the one of its oldest clients first.
+    pub const fn protocols(self) -> &'static [Protocol] {
+        self.spec().protocols
+    }
+
+    /// The protocol in which the service understands a request that shows `shown`: that one, or what resembles it, or else its
+    /// first, in whose words it refuses what it cannot read.
+    pub(crate) fn understands(self, shown: Protocol) -> Protocol {
+        let spoken = self.protocols();
+        let same = spoken.iter().find(|&&protocol| protocol == shown);
+        let alike = || spoken.iter().find(|protocol| protocol.resembles(shown));
+        *same.or_else(alike).unwrap_or(&spoken[0])
     }
 
     /// The service's name for people, with the command line's name for it.
@@ -159,16 +158,57 @@ impl Service {
     }
 
     /// What to answer to an operation that AWS has and Forebay does not serve yet.
-    pub fn unsupported(self, operation: &str) -> ApiError {
-        let code = if self.protocol() == Protocol::Json {
-            "UnknownOperationException"
-        } else {
-            "InvalidAction"
-        };
+    pub fn unsupported(self, protocol: Protocol, operation: &str) -> ApiError {
         let name = self.scope();
         ApiError::sender(
-            code,
+            protocol.unknown_operation(),
             format!("The action {operation} of {name} is not supported by Forebay yet."),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// What AWS lists for a service's newest clients; older ones may speak more.
+    #[test]
+    fn services_speak_what_aws_says() {
+        for service in Service::ALL {
+            let model: Value = serde_json::from_str(service.model()).unwrap();
+            let listed = model["protocols"].as_array().unwrap();
+            assert!(!listed.is_empty(), "{service:?}");
+            for word in listed {
+                let protocol = match (word.as_str().unwrap(), model["json"].as_str()) {
+                    ("query", _) => Protocol::Query,
+                    ("ec2", _) => Protocol::Ec2,
+                    ("json", Some("1.0")) => Protocol::Json10,
+                    ("json", Some("1.1")) => Protocol::Json11,
+                    ("smithy-rpc-v2-cbor", _) => Protocol::Cbor,
+                    other => panic!("{service:?}: {other:?} is not built"),
+                };
+                assert!(
+                    service.protocols().contains(&protocol),
+                    "{service:?}: {protocol:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn request_in_a_protocol_that_is_not_spoken_is_refused_in_one_that_is() {
+        use Protocol::{Cbor, Ec2, Json10, Json11, Query};
+        for (service, shown, understood) in [
+            (Service::Shield, Cbor, Cbor),
+            (Service::Shield, Json11, Json11),
+            (Service::Shield, Json10, Json11),
+            (Service::Shield, Query, Json11),
+            (Service::Ec2, Query, Ec2),
+            (Service::Ec2, Cbor, Ec2),
+            (Service::Elbv2, Json11, Query),
+        ] {
+            assert_eq!(service.understands(shown), understood, "{service:?} {shown:?}");
+        }
     }
 }

@@ -68,7 +68,7 @@ impl Problem {
     pub fn error(&self, protocol: Protocol) -> ApiError {
         const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
             Secret Access Key and signing method. Consult the service documentation for details.";
-        let json = protocol == Protocol::Json;
+        let json = !protocol.is_form();
         let pick = |query: &'static str, json_code: &'static str| if json { json_code } else { query };
         match self {
             Problem::Missing => ApiError::sender(

@@ -298,11 +298,11 @@ fn codes_follow_the_service() {
     );
     assert_eq!(Problem::UnknownKey.error(Protocol::Ec2).status, 401);
     assert_eq!(
-        Problem::UnknownKey.error(Protocol::Json).code,
+        Problem::UnknownKey.error(Protocol::Json11).code,
         "UnrecognizedClientException"
     );
     assert_eq!(
-        Problem::Mismatch(None).error(Protocol::Json).code,
+        Problem::Mismatch(None).error(Protocol::Json11).code,
         "InvalidSignatureException"
     );
 }

@@ -82,13 +82,8 @@ pub(crate) fn check(
         (_, count) => {
             let noun = if count == 1 { "error" } else { "errors" };
             let texts: Vec<String> = check.violations.iter().map(Violation::coral).collect();
-            let code = if protocol == Protocol::Json {
-                "ValidationException"
-            } else {
-                "ValidationError"
-            };
             Err(ApiError::sender(
-                code,
+                protocol.broken_rule(),
                 format!("{count} validation {noun} detected: {}", texts.join("; ")),
             ))
         }

@@ -4,6 +4,8 @@
 
 pub mod acm;
 mod api;
+#[cfg(test)]
+mod conformance;
 pub mod ec2;
 pub mod elbv2;
 pub mod iam;
@@ -20,12 +22,14 @@ mod tables;
 mod tagging;
 #[cfg(test)]
 mod testing;
+mod tick;
 mod waf;
 
-pub use api::context::Request;
-pub use elbv2::draining::{Drain, drains, finish_deregistration};
-pub use operate::{Outcome, is_read, operate, supported, supports};
+pub use api::context::{OperationSpec, Request};
+pub use elbv2::draining::Drain;
+pub use operate::{Outcome, find, operate, supported};
 pub use ports::{Journal, JournalError, NothingObserved, Observations, Publish};
 pub use rows::{RowChange, RowError};
 pub use state::{Dialect, Settings, State};
 pub use tables::{Region, Table};
+pub use tick::{Command, DrainEnd, apply, tick};

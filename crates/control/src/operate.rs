@@ -17,66 +17,95 @@ pub struct Outcome {
     pub next: Option<State>,
 }
 
-fn entries(service: Service) -> &'static [OperationSpec] {
-    match service {
-        Service::Elbv2 => elbv2::OPERATIONS,
-        Service::Ec2 => ec2::OPERATIONS,
-        Service::Acm => acm::OPERATIONS,
-        Service::Iam => iam::OPERATIONS,
-        Service::Sts => sts::OPERATIONS,
-        Service::Tagging => tagging::OPERATIONS,
-        Service::Shield => shield::OPERATIONS,
-        Service::Wafv2 | Service::WafRegional => waf::OPERATIONS,
+/// A service and what it serves.
+struct Served {
+    service: Service,
+    operations: &'static [OperationSpec],
+}
+
+// To add a service: an entry here in its place. To add an operation: its file, and an entry in its service's OPERATIONS.
+static SERVED: [Served; Service::ALL.len()] = [
+    served(Service::Elbv2, elbv2::OPERATIONS),
+    served(Service::Ec2, ec2::OPERATIONS),
+    served(Service::Acm, acm::OPERATIONS),
+    served(Service::Iam, iam::OPERATIONS),
+    served(Service::Sts, sts::OPERATIONS),
+    served(Service::Tagging, tagging::OPERATIONS),
+    served(Service::Shield, shield::OPERATIONS),
+    served(Service::Wafv2, waf::OPERATIONS),
+    served(Service::WafRegional, waf::OPERATIONS),
+];
+
+// Entries are found by their place, so every service has one, in the order of `Service::ALL`.
+const _: () = {
+    let mut place = 0;
+    while place < SERVED.len() {
+        assert!(SERVED[place].service as usize == Service::ALL[place] as usize);
+        place += 1;
     }
+};
+
+const fn served(service: Service, operations: &'static [OperationSpec]) -> Served {
+    Served { service, operations }
 }
 
-fn entry(service: Service, operation: &str) -> Option<&'static OperationSpec> {
-    entries(service).iter().find(|entry| entry.name == operation)
-}
-
-/// Whether the operation only reads.
-pub fn is_read(service: Service, operation: &str) -> bool {
-    entry(service, operation).is_some_and(|entry| matches!(entry.run, Operation::Read(_)))
-}
-
-/// Whether the operation is served.
-pub fn supports(service: Service, operation: &str) -> bool {
-    entry(service, operation).is_some()
+/// The operation of that name, if it is served.
+pub fn find(service: Service, name: &str) -> Option<&'static OperationSpec> {
+    let operations = SERVED[service as usize].operations;
+    operations.iter().find(|operation| operation.name == name)
 }
 
 /// All operations that are served.
 pub fn supported() -> Vec<(Service, &'static str)> {
-    Service::ALL
-        .into_iter()
-        .flat_map(|service| entries(service).iter().map(move |entry| (service, entry.name)))
+    SERVED
+        .iter()
+        .flat_map(|served| {
+            served
+                .operations
+                .iter()
+                .map(|operation| (served.service, operation.name))
+        })
         .collect()
 }
 
-/// Carries out an operation on a copy of the state. An operation that errs leaves nothing behind.
+/// Finds the operation that the request names and carries it out.
 pub fn operate(
     state: &State,
     request: &Request<'_>,
     observations: &dyn Observations,
     rng: &mut Rng,
 ) -> Result<Outcome, ApiError> {
-    let Some(entry) = entry(request.service, request.operation) else {
+    let Some(operation) = find(request.service, request.operation) else {
         let text = format!("The action {} is not supported by Forebay yet", request.operation);
         return Err(ApiError::sender("InvalidAction", text));
     };
-    check_region(request.region)?;
-    let view = View::new(request, observations, state);
-    match entry.run {
-        Operation::Read(run) => Ok(Outcome {
-            answer: run(&view)?,
-            next: None,
-        }),
-        Operation::Write(run) => {
-            let mut tx = Tx::new(view, rng);
-            let answer = run(&mut tx)?;
-            Ok(Outcome {
-                answer,
-                next: tx.next(),
-            })
+    operation.run(state, request, observations, rng)
+}
+
+impl OperationSpec {
+    /// Carries the operation out on a copy of the state. If it errs it leaves nothing behind.
+    pub fn run(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        observations: &dyn Observations,
+        rng: &mut Rng,
+    ) -> Result<Outcome, ApiError> {
+        check_region(request.region)?;
+        let view = View::new(request, observations, state);
+        match self.run {
+            Operation::Read(run) => Ok(Outcome {
+                answer: run(&view)?,
+                next: None,
+            }),
+            Operation::Write(run) => {
+                let mut tx = Tx::new(view, rng);
+                let answer = run(&mut tx)?;
+                Ok(Outcome {
+                    answer,
+                    next: tx.next(),
+                })
+            }
         }
     }
 }

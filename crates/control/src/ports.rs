@@ -1,6 +1,7 @@
 //! What this crate asks of the hands above it.
 
 use crate::State;
+use crate::elbv2::draining::Drain;
 use forebay_model::{Anomaly, TargetHealth};
 use std::sync::Arc;
 
@@ -12,6 +13,12 @@ pub trait Observations: Send + Sync {
     /// How a target compares with its peers; none if it is not compared.
     fn target_anomaly(&self, _group_arn: &str, _target_id: &str, _port: u16) -> Option<Anomaly> {
         None
+    }
+
+    /// How many requests are still in flight at each of these targets; none of one that the data plane does not know to drain
+    /// (yet), which it may still pick.
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
+        vec![None; drains.len()]
     }
 }
 

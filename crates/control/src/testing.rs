@@ -5,6 +5,7 @@ use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
 use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 pub(crate) const REGION: &str = "local-1";
 
@@ -45,7 +46,9 @@ impl Caller {
             now: self.now,
             caller: "AKID",
         };
-        let Outcome { answer, next } = operate(&self.state, &request, &NothingObserved, &mut self.rng)?;
+        let outcome = operate(&self.state, &request, &NothingObserved, &mut self.rng);
+        record(service, operation, outcome.as_ref().err());
+        let Outcome { answer, next } = outcome?;
         if let Some(next) = next {
             assert!(
                 !State::rows_changed(&self.state, &next).is_empty(),
@@ -119,6 +122,19 @@ impl Caller {
             "Conditions": [{"Field": "path-pattern", "Values": [path]}],
             "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]});
         text(&self.ok("CreateRule", input)["Rules"][0]["RuleArn"])
+    }
+}
+
+/// If this is set, each call is told on standard error: see `conformance`.
+pub(crate) const RECORD: &str = "FOREBAY_TEST_RECORD_CALLS";
+/// What such a line begins with; then the service's scope, the operation, and `ok` or an error's code.
+pub(crate) const RECORDED: &str = "recorded call: ";
+
+fn record(service: Service, operation: &str, error: Option<&ApiError>) {
+    static RECORDS: LazyLock<bool> = LazyLock::new(|| std::env::var_os(RECORD).is_some());
+    if *RECORDS {
+        let code = error.map_or("ok", |error| &error.code);
+        eprintln!("{RECORDED}{} {operation} {code}", service.scope());
     }
 }
 

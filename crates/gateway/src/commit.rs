@@ -5,7 +5,7 @@
 use crate::clock::now;
 use arc_swap::ArcSwap;
 use forebay_awswire::{ApiError, Service};
-use forebay_control::{Journal, Observations, Outcome, Publish, Request, State};
+use forebay_control::{Journal, Observations, OperationSpec, Outcome, Publish, Request, State};
 use forebay_units::{Rng, Wall};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub type Change = Box<dyn FnOnce(&State, Wall) -> Option<State> + Send>;
 /// An operation that its caller may make, on its way to the state.
 pub(crate) struct QueuedCall {
     pub(crate) service: Service,
-    pub(crate) operation: String,
+    pub(crate) operation: &'static OperationSpec,
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) caller: String,
@@ -48,15 +48,15 @@ impl QueuedCall {
     ) -> Result<Outcome, ApiError> {
         let request = Request {
             service: self.service,
-            operation: &self.operation,
+            operation: self.operation.name(),
             region: &self.region,
             account: &self.account,
             input: self.input,
             now,
             caller: &self.caller,
         };
-        guarded(&self.operation, || {
-            forebay_control::operate(state, &request, observations, rng)
+        guarded(self.operation.name(), || {
+            self.operation.run(state, &request, observations, rng)
         })
         .and_then(|outcome| outcome)
     }
@@ -135,6 +135,19 @@ impl Writer {
     /// Makes a change of our own; returns when it is durable and served, or says why it is not.
     pub async fn change(&self, change: Change) -> Result<(), ApiError> {
         self.submit(Work::Change(change)).await.map(|_| ())
+    }
+
+    /// Does what is due by now; returns when it is durable and served, or says why it is not.
+    pub async fn tick(&self) -> Result<(), ApiError> {
+        let observations = Arc::clone(&self.observations);
+        self.change(Box::new(move |state, now| {
+            let commands = forebay_control::tick(state, &*observations, now);
+            for command in &commands {
+                tracing::debug!(?command, "due");
+            }
+            (!commands.is_empty()).then(|| forebay_control::apply(state, &commands))
+        }))
+        .await
     }
 
     pub(crate) async fn order(&self, order: QueuedCall) -> Result<Value, ApiError> {

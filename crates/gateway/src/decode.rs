@@ -183,9 +183,8 @@ pub(crate) fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
 
 /// A refusal of a request that was not opened, in the protocol its head suggests.
 pub(crate) fn refusal(parts: &Parts, error: ApiError) -> Refusal {
-    let json = parts.headers.contains_key("x-amz-target");
     Refusal {
-        protocol: if json { Protocol::Json } else { Protocol::Query },
+        protocol: Protocol::shown(&parts.headers),
         error,
     }
 }

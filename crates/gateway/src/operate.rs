@@ -15,18 +15,18 @@ pub(crate) async fn operate(
     call: &Call,
     caller: Caller,
 ) -> Result<Value, ApiError> {
-    if !forebay_control::supports(call.service, &call.operation) {
-        return Err(call.service.unsupported(&call.operation));
-    }
+    let Some(operation) = forebay_control::find(call.service, &call.operation) else {
+        return Err(call.service.unsupported(call.protocol, &call.operation));
+    };
     let order = QueuedCall {
         service: call.service,
-        operation: call.operation.clone(),
+        operation,
         region: caller.region,
         account: context.options.account.clone(),
         caller: caller.access_key,
         input: call.input(request)?,
     };
-    if !forebay_control::is_read(call.service, &call.operation) {
+    if !operation.is_read() {
         return context.writer.order(order).await;
     }
     // A read draws nothing that is kept.

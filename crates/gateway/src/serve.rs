@@ -5,7 +5,7 @@ use crate::front::{self, Answer, FrontConnection};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
-use forebay_awswire::{ApiError, HttpRequest, Protocol, Refusal, Service, sigv4};
+use forebay_awswire::{ApiError, Refusal, answered_in};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -139,7 +139,7 @@ async fn answer(
     let claimed = authenticate::early(context, &decode::view(parts, &[]));
     let most = match &claimed {
         Ok(_) => decode::BODY_LIMIT,
-        Err(problem) => match protocol(&decode::view(parts, &[])) {
+        Err(problem) => match answered_in(&decode::view(parts, &[])) {
             Some(protocol) => {
                 let error = authenticate::refused(problem, protocol);
                 decode::discard(parts, incoming, client).await;
@@ -175,12 +175,6 @@ async fn answer(
         encode::response(call.protocol, named, request_id, result.as_ref())
     });
     answered.unwrap_or_else(|error| encode::response(call.protocol, named, request_id, Err(&error)))
-}
-
-/// In which protocol a request must be answered, if its head tells: each service has its own.
-fn protocol(head: &HttpRequest<'_>) -> Option<Protocol> {
-    let scope = sigv4::scope(head)?;
-    Service::from_scope(&scope.service).map(Service::protocol)
 }
 
 async fn reset(context: &ApiContext) -> Response<Full<Bytes>> {

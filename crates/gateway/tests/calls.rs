@@ -3,6 +3,7 @@
 
 mod harness;
 
+use forebay_awswire::Service;
 use forebay_control::State;
 use forebay_gateway::{Bounds, credentials, serve};
 use harness::{Disk, Harness};
@@ -44,6 +45,37 @@ async fn signed_calls_are_answered_and_published() {
         "{}",
         reply.body
     );
+}
+
+/// Newer SDKs speak CBOR to services that list it.
+#[tokio::test]
+async fn calls_in_cbor_are_answered_in_cbor() {
+    let harness = Harness::open("cbor", true, false, Disk::default());
+    let path = "/service/AWSShield_20160616/operation/GetSubscriptionState";
+    // RFC 8949: an empty map; then a map of one pair of text strings.
+    let (status, headers, body) = harness.call_cbor(Service::Shield, path, b"\xa0").await;
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (StatusCode::OK, &"application/cbor".parse().unwrap())
+    );
+    assert_eq!(headers["smithy-protocol"], "rpc-v2-cbor");
+    assert_eq!(body, b"\xa1\x71SubscriptionState\x68INACTIVE".as_slice());
+    // An operation whose model is left out, then bytes that are no CBOR, then a signature of nobody: all in CBOR.
+    let path = "/service/AWSShield_20160616/operation/CreateProtection";
+    let (status, headers, body) = harness.call_cbor(Service::Shield, path, b"\xa0").await;
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (StatusCode::BAD_REQUEST, &"application/cbor".parse().unwrap())
+    );
+    let holds = |body: &[u8], code: &[u8]| body.windows(code.len()).any(|part| part == code);
+    assert!(holds(&body, b"UnknownOperationException"), "{body:?}");
+    let path = "/service/ResourceGroupsTaggingAPI_20170126/operation/GetTagKeys";
+    let (_, _, body) = harness.call_cbor(Service::Tagging, path, b"\xff").await;
+    assert!(holds(&body, b"SerializationException"), "{body:?}");
+    credentials::delete(&harness.folder.join("credentials"), "default").unwrap();
+    let (_, headers, body) = harness.call_cbor(Service::Tagging, path, b"\xa0").await;
+    assert_eq!(headers["content-type"], "application/cbor");
+    assert!(holds(&body, b"UnrecognizedClientException"), "{body:?}");
 }
 
 #[tokio::test]

@@ -4,18 +4,20 @@ use crate::data_dir::make_data_dir;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use forebay_control::{Observations, Publish, State, finish_deregistration};
+use forebay_control::{Drain, Observations, Publish, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
 use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, Writer, credentials};
-use forebay_model::{Anomaly, Blueprint, TargetHealth};
+use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::logs::Logs;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpSocket;
@@ -27,6 +29,9 @@ const ADDRESS_POOL: &str = "127.64.0.0/10";
 const QUEUED: u32 = 4096;
 /// Connections to the admin address at once: a few who scrape.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Reports of drained targets that one look answers.
+const REPORTS: usize = 1024;
 
 /// A running Forebay.
 pub struct Daemon {
@@ -78,6 +83,25 @@ impl Observations for Plane {
     fn target_anomaly(&self, group_arn: &str, target_id: &str, port: u16) -> Option<Anomaly> {
         self.0.anomaly(group_arn, target_id, port)
     }
+
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
+        let mut places = BTreeMap::new();
+        let mut left = vec![None; drains.len()];
+        self.0.with_node(|node| {
+            for (place, drain) in drains.iter().enumerate() {
+                let health = node.health(&drain.group_arn, &drain.id, drain.port);
+                if health.is_some_and(|health| health.state == HealthState::Draining) {
+                    places.insert((&*drain.group_arn, &*drain.id, drain.port), place);
+                }
+            }
+            for (arn, id, port, _, stats) in node.targets() {
+                if let Some(&place) = places.get(&(arn, id, port)) {
+                    left[place] = Some(stats.in_flight.load(Relaxed));
+                }
+            }
+        });
+        left
+    }
 }
 
 impl Daemon {
@@ -113,7 +137,7 @@ impl Daemon {
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
-        tokio::spawn(end_drains(writer.clone(), drained));
+        tokio::spawn(tick(writer.clone(), drained));
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
@@ -308,14 +332,12 @@ fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     }
 }
 
-/// Takes drained targets out of their groups.
-async fn end_drains(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
-    while let Some(Drained { group, target, port }) = drained.recv().await {
-        let change = writer.change(Box::new(move |state: &State, _| {
-            let next = finish_deregistration(state, &group, &target, port);
-            (next.generation() != state.generation()).then_some(next)
-        }));
-        if let Err(error) = change.await {
+/// Has what is due done whenever the data plane says that targets have drained.
+async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
+    let mut reports = Vec::new();
+    while drained.recv_many(&mut reports, REPORTS).await > 0 {
+        reports.clear();
+        if let Err(error) = writer.tick().await {
             // The node reports the target again after a while.
             tracing::warn!(%error, "a drained target could not be taken out");
         }

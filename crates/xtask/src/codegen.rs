@@ -2,142 +2,58 @@
 //! Never keeps documentation text: the models' shapes are facts, their prose is not ours.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use forebay_awswire::Service;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A service whose model is wanted: botocore's directory name and the operations to keep (`None` keeps all of them).
-struct Wanted {
-    service: &'static str,
-    operations: Option<&'static [&'static str]>,
+/// Which operations a stripped model keeps the shapes of; it keeps the names of all.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// All that AWS has.
+    All,
+    /// Those that `control` serves. Most models are far larger than that.
+    Served,
 }
 
-/// Every service that the gateway answers for. Most are far larger than what we serve, so they name their operations.
-const WANTED: &[Wanted] = &[
-    Wanted {
-        service: "elbv2",
-        operations: None,
-    },
-    Wanted {
-        service: "acm",
-        operations: None,
-    },
-    Wanted {
-        service: "sts",
-        operations: Some(STS),
-    },
-    Wanted {
-        service: "iam",
-        operations: Some(IAM),
-    },
-    Wanted {
-        service: "ec2",
-        operations: Some(EC2),
-    },
-    Wanted {
-        service: "resourcegroupstaggingapi",
-        operations: Some(TAGGING),
-    },
-    Wanted {
-        service: "shield",
-        operations: Some(SHIELD),
-    },
-    Wanted {
-        service: "wafv2",
-        operations: Some(WAF),
-    },
-    Wanted {
-        service: "waf-regional",
-        operations: Some(WAF),
-    },
+/// Every model that is wanted: botocore's name for the service, ours, and what is kept. To add a service, begin with an empty
+/// file for its model, so that `awswire` compiles.
+const WANTED: &[(&str, Service, Kept)] = &[
+    ("elbv2", Service::Elbv2, Kept::All),
+    ("acm", Service::Acm, Kept::All),
+    ("sts", Service::Sts, Kept::Served),
+    ("iam", Service::Iam, Kept::Served),
+    ("ec2", Service::Ec2, Kept::Served),
+    ("resourcegroupstaggingapi", Service::Tagging, Kept::Served),
+    ("shield", Service::Shield, Kept::Served),
+    ("wafv2", Service::Wafv2, Kept::Served),
+    ("waf-regional", Service::WafRegional, Kept::Served),
 ];
 
-const STS: &[&str] = &["GetCallerIdentity"];
-
-const IAM: &[&str] = &[
-    "DeleteServerCertificate",
-    "GetServerCertificate",
-    "ListServerCertificateTags",
-    "ListServerCertificates",
-    "TagServerCertificate",
-    "UntagServerCertificate",
-    "UpdateServerCertificate",
-    "UploadServerCertificate",
-];
-
-const TAGGING: &[&str] = &["GetResources", "GetTagKeys", "GetTagValues"];
-
-const SHIELD: &[&str] = &["GetSubscriptionState"];
-
-const WAF: &[&str] = &["GetWebACLForResource"];
-
-const EC2: &[&str] = &[
-    "AssignPrivateIpAddresses",
-    "AssociateRouteTable",
-    "AttachInternetGateway",
-    "AuthorizeSecurityGroupEgress",
-    "AuthorizeSecurityGroupIngress",
-    "CreateDefaultVpc",
-    "CreateInternetGateway",
-    "CreateRoute",
-    "CreateRouteTable",
-    "CreateSecurityGroup",
-    "CreateSubnet",
-    "CreateTags",
-    "CreateVpc",
-    "DeleteInternetGateway",
-    "DeleteRoute",
-    "DeleteRouteTable",
-    "DeleteSecurityGroup",
-    "DeleteSubnet",
-    "DeleteTags",
-    "DeleteVpc",
-    "DescribeAccountAttributes",
-    "DescribeAvailabilityZones",
-    "DescribeImages",
-    "DescribeInstanceAttribute",
-    "DescribeInstanceCreditSpecifications",
-    "DescribeInstanceStatus",
-    "DescribeInstanceTypes",
-    "DescribeInstances",
-    "DescribeInternetGateways",
-    "DescribeNetworkAcls",
-    "DescribeNetworkInterfaces",
-    "DescribeRegions",
-    "DescribeRouteTables",
-    "DescribeSecurityGroupRules",
-    "DescribeSecurityGroups",
-    "DescribeSubnets",
-    "DescribeTags",
-    "DescribeVolumes",
-    "DescribeVpcAttribute",
-    "DescribeVpcPeeringConnections",
-    "DescribeVpcs",
-    "DetachInternetGateway",
-    "DisassociateRouteTable",
-    "ModifyInstanceAttribute",
-    "ModifySecurityGroupRules",
-    "ModifySubnetAttribute",
-    "ModifyVpcAttribute",
-    "ReplaceRoute",
-    "ReplaceRouteTableAssociation",
-    "RevokeSecurityGroupEgress",
-    "RevokeSecurityGroupIngress",
-    "RunInstances",
-    "StartInstances",
-    "StopInstances",
-    "TerminateInstances",
-    "UnassignPrivateIpAddresses",
-    "UpdateSecurityGroupRuleDescriptionsEgress",
-    "UpdateSecurityGroupRuleDescriptionsIngress",
-];
+/// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).
+struct Wanted<'a> {
+    service: &'a str,
+    operations: Option<&'a [&'a str]>,
+}
 
 /// Writes all stripped models. `botocore_data_dir` is the `data` directory inside an installed botocore.
 pub(crate) fn run(botocore_data_dir: &Path) -> Result<()> {
     let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../awswire/models");
     let source = format!("botocore {}", botocore_version(botocore_data_dir)?);
-    for wanted in WANTED {
+    for &(service, ours, kept) in WANTED {
+        let served: Vec<&str> = forebay_control::supported()
+            .into_iter()
+            .filter(|entry| entry.0 == ours)
+            .map(|entry| entry.1)
+            .collect();
+        let wanted = &Wanted {
+            service,
+            operations: match kept {
+                Kept::All => None,
+                Kept::Served => Some(&served),
+            },
+        };
         let model = read_model(&newest_version(&botocore_data_dir.join(wanted.service))?)?;
         let stripped =
             strip(&model, wanted, &source).with_context(|| format!("stripping {}", wanted.service))?;
@@ -190,7 +106,7 @@ fn read_model(version: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-fn strip(model: &Value, wanted: &Wanted, source: &str) -> Result<Value> {
+fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
     let metadata = &model["metadata"];
     let all = model["operations"].as_object().context("no operations")?;
     let shapes = model["shapes"].as_object().context("no shapes")?;
@@ -218,12 +134,16 @@ fn strip(model: &Value, wanted: &Wanted, source: &str) -> Result<Value> {
         "source": source,
         "service": wanted.service,
         "version": metadata["apiVersion"],
-        "protocol": metadata["protocol"],
+        "protocols": metadata.get("protocols").cloned().unwrap_or_else(|| json!([metadata["protocol"]])),
         "operations": operations,
         "others": others,
         "shapes": kept,
     });
-    for (ours, theirs) in [("xmlns", "xmlNamespace"), ("target", "targetPrefix")] {
+    for (ours, theirs) in [
+        ("xmlns", "xmlNamespace"),
+        ("target", "targetPrefix"),
+        ("json", "jsonVersion"),
+    ] {
         if let Some(text) = metadata.get(theirs) {
             stripped[ours] = text.clone();
         }
@@ -365,6 +285,13 @@ fn render(model: &Value) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_service_has_a_model() {
+        let ours: BTreeSet<Service> = WANTED.iter().map(|wanted| wanted.1).collect();
+        assert_eq!(ours, BTreeSet::from(Service::ALL));
+        assert_eq!(ours.len(), WANTED.len());
+    }
 
     #[test]
     fn stripping_keeps_constraints_and_drops_prose() {

@@ -44,7 +44,7 @@ const GENERATED: &str = "<!-- Made by `cargo xtask docs`; change the code, not t
 fn operations() -> anyhow::Result<String> {
     let mut text = format!("# Supported operations\n\n{GENERATED}\n");
     text.push_str(
-        "An operation that AWS has and Forebay does not serve is answered with `InvalidAction`\n(`UnknownOperationException` for JSON services) and a message that names it.\n",
+        "An operation that AWS has and Forebay does not serve is answered with `InvalidAction`\n(`UnknownOperationException` in JSON and CBOR) and a message that names it.\n",
     );
     for service in Service::ALL {
         let served: BTreeSet<&str> = forebay_control::supported()

@@ -10,6 +10,7 @@ pub mod records;
 mod tests;
 
 use crate::api::context::OperationSpec;
+
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("AddTagsToCertificate", certificates::add_tags),

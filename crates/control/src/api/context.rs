@@ -184,12 +184,22 @@ pub(crate) enum Operation {
 }
 
 /// An operation that is served.
-pub(crate) struct OperationSpec {
+pub struct OperationSpec {
     pub(crate) name: &'static str,
     pub(crate) run: Operation,
 }
 
 impl OperationSpec {
+    /// Its name, such as `CreateLoadBalancer`.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it only reads.
+    pub const fn is_read(&self) -> bool {
+        matches!(self.run, Operation::Read(_))
+    }
+
     pub(crate) const fn read(name: &'static str, run: fn(&View<'_>) -> Answered) -> OperationSpec {
         OperationSpec {
             name,

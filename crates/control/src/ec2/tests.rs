@@ -335,6 +335,20 @@ fn security_group_rules() {
     assert_eq!(read["SecurityGroupRules"][0]["FromPort"], 443);
     let described = json!({"GroupId": group, "SecurityGroupRuleDescriptions": [{"SecurityGroupRuleId": rule, "Description": "tls"}]});
     call(caller, "UpdateSecurityGroupRuleDescriptionsIngress", described);
+    let made = call(caller, "AuthorizeSecurityGroupEgress", permission("10.0.0.0/8"));
+    let outward = text(&made["SecurityGroupRules"][0]["SecurityGroupRuleId"]);
+    let described = json!({"GroupId": group, "SecurityGroupRuleDescriptions": [{"SecurityGroupRuleId": outward, "Description": "out"}]});
+    call(caller, "UpdateSecurityGroupRuleDescriptionsEgress", described);
+    let read = call(
+        caller,
+        "DescribeSecurityGroupRules",
+        json!({"SecurityGroupRuleIds": [outward]}),
+    );
+    let read = &read["SecurityGroupRules"][0];
+    assert_eq!(
+        (&read["IsEgress"], &read["Description"]),
+        (&json!(true), &json!("out"))
+    );
     assert_eq!(
         code(caller, "RevokeSecurityGroupIngress", permission("10.0.0.0/8")),
         "InvalidPermission.NotFound"
@@ -400,6 +414,7 @@ fn routes_and_gateways() {
     let table = text(&call(caller, "CreateRouteTable", json!({"VpcId": vpc}))["RouteTable"]["RouteTableId"]);
     let route = json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway});
     call(caller, "CreateRoute", route.clone());
+    call(caller, "ReplaceRoute", route.clone());
     let association = call(
         caller,
         "AssociateRouteTable",

@@ -1,4 +1,4 @@
-//! Deregistered targets: which still drain, and the end of that.
+//! Deregistered targets: which still drain, and the end of that. When it has come, `tick` decides.
 
 use crate::State;
 use crate::elbv2::records::target_key;
@@ -21,7 +21,7 @@ pub struct Drain {
 }
 
 /// All targets that drain.
-pub fn drains(state: &State) -> Vec<Drain> {
+pub(crate) fn drains(state: &State) -> Vec<Drain> {
     let mut drains = Vec::new();
     for (_, region) in state.regions() {
         for target in region.targets.values() {
@@ -44,7 +44,7 @@ pub fn drains(state: &State) -> Vec<Drain> {
 }
 
 /// The state without a target that has drained: it is idle or its delay is over. The same state if it does not drain.
-pub fn finish_deregistration(state: &State, group_arn: &str, id: &str, port: u16) -> State {
+pub(crate) fn finish_deregistration(state: &State, group_arn: &str, id: &str, port: u16) -> State {
     let key = target_key(group_arn, id, port);
     let holds = |region: &crate::Region| {
         region

@@ -1,11 +1,13 @@
+use crate::elbv2::draining::{Drain, drains, finish_deregistration};
 use crate::testing::{Caller, REGION, text};
-use crate::{Drain, drains, finish_deregistration, supported, supports};
+use crate::{find, supported};
 use core::time::Duration;
 use forebay_awswire::Service;
 use forebay_model::{Action, Priority};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+mod answers;
 mod attributes;
 mod network;
 mod rules;
@@ -18,7 +20,7 @@ fn supported_operations_are_all_but_trust_stores_pools_and_policies() {
         .count();
     // 51 operations: 11 of trust stores, ModifyIpPools and GetResourcePolicy are not served.
     assert_eq!(count, 51 - 13);
-    assert!(!supports(Service::Elbv2, "CreateTrustStore"));
+    assert!(find(Service::Elbv2, "CreateTrustStore").is_none());
 }
 
 #[test]

@@ -3,8 +3,11 @@
 pub(crate) mod lookup;
 pub mod records;
 mod server_certificates;
+#[cfg(test)]
+mod tests;
 
 use crate::api::context::OperationSpec;
+
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("DeleteServerCertificate", server_certificates::delete),

@@ -139,14 +139,51 @@ impl Harness {
         request.body(Full::from(body.to_owned())).unwrap()
     }
 
+    /// A signed call in RPC v2 CBOR.
+    pub async fn call_cbor(
+        &self,
+        service: Service,
+        path: &str,
+        body: &'static [u8],
+    ) -> (StatusCode, http::HeaderMap, Bytes) {
+        let url = format!("http://{}{path}", self.address);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let signer = sigv4::Signer {
+            access_key: &self.key.access_key,
+            secret: &self.key.secret,
+            region: "local-1",
+            service,
+        };
+        let headers = [
+            ("smithy-protocol", "rpc-v2-cbor"),
+            ("content-type", "application/cbor"),
+        ];
+        let now = Wall::from_seconds(i64::try_from(now).unwrap());
+        let signed = sigv4::sign(signer, "POST", &url, &headers, body, now).unwrap();
+        let mut request = Request::post(&url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in signed {
+            request = request.header(name, value);
+        }
+        self.receive(request.body(Full::from(body)).unwrap()).await
+    }
+
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
-        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let (status, headers, body) = self.receive(request).await;
+        let body = String::from_utf8(body.to_vec()).unwrap();
         Reply {
-            status: parts.status,
-            headers: parts.headers,
+            status,
+            headers,
             body,
         }
+    }
+
+    async fn receive(&self, request: Request<Full<Bytes>>) -> (StatusCode, http::HeaderMap, Bytes) {
+        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, body)
     }
 
     pub async fn call(&self, rest: &str) -> Reply {

@@ -1,0 +1,185 @@
+//! What happens by time alone: no call asks for it. `tick` decides, `apply` carries it out; both are pure, and someone above calls.
+
+use crate::elbv2::draining::{Drain, drains, finish_deregistration};
+use crate::ports::Observations;
+use crate::state::State;
+use core::time::Duration;
+use forebay_units::Wall;
+
+/// When a drain's delay is over the data plane cuts what is still in flight. So long it may take until that has ended.
+const CUT_GRACE: Duration = Duration::from_secs(2);
+
+/// Something that is due. To add a kind: a variant, its verdict in [`tick`], its change in [`apply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A target has drained: take it out of its group.
+    FinishDeregistration {
+        /// Its group.
+        group_arn: String,
+        /// The id it was registered by.
+        id: String,
+        /// Its port.
+        port: u16,
+        /// Why it is over.
+        why: DrainEnd,
+    },
+}
+
+/// Why a drain is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainEnd {
+    /// No request is in flight any more.
+    Idle,
+    /// Its deregistration delay has passed.
+    DelayOver,
+}
+
+/// All that is due at `now`, given what the data plane has observed. Late calls are fine, and so are needless ones.
+pub fn tick(state: &State, observed: &dyn Observations, now: Wall) -> Vec<Command> {
+    let drains = drains(state);
+    if drains.is_empty() {
+        return Vec::new();
+    }
+    let in_flight = observed.left_in_flight(&drains);
+    drains
+        .into_iter()
+        .zip(in_flight)
+        .filter_map(|(drain, in_flight)| drain_end(drain, in_flight, now))
+        .collect()
+}
+
+fn drain_end(drain: Drain, in_flight: Option<u32>, now: Wall) -> Option<Command> {
+    let why = if in_flight == Some(0) {
+        DrainEnd::Idle
+    } else if now.since(drain.since) >= drain.delay + CUT_GRACE {
+        DrainEnd::DelayOver
+    } else {
+        return None;
+    };
+    Some(Command::FinishDeregistration {
+        group_arn: drain.group_arn,
+        id: drain.id,
+        port: drain.port,
+        why,
+    })
+}
+
+/// The state after these commands. One whose object has changed its mind meanwhile (a target that is registered again) does nothing.
+pub fn apply(state: &State, commands: &[Command]) -> State {
+    commands
+        .iter()
+        .fold(state.clone(), |state, command| match command {
+            Command::FinishDeregistration {
+                group_arn, id, port, ..
+            } => finish_deregistration(&state, group_arn, id, *port),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NothingObserved;
+    use crate::testing::Caller;
+    use forebay_model::TargetHealth;
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    /// How many requests are in flight, by id.
+    struct InFlight(BTreeMap<&'static str, u32>);
+
+    impl Observations for InFlight {
+        fn target_health(&self, _: &str, _: &str, _: u16) -> Option<TargetHealth> {
+            None
+        }
+
+        fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
+            drains
+                .iter()
+                .map(|drain| self.0.get(&*drain.id).copied())
+                .collect()
+        }
+    }
+
+    /// Virtual time in front of one group whose two targets drain.
+    struct Scene {
+        caller: Caller,
+        group: String,
+    }
+
+    impl Scene {
+        fn new() -> Scene {
+            let mut caller = Caller::new();
+            let (balancer, group) = (caller.balancer("web"), caller.group("g"));
+            caller.listener(&balancer, 80, &group);
+            caller.ok("RegisterTargets", targets(&group));
+            caller.ok("DeregisterTargets", targets(&group));
+            Scene { caller, group }
+        }
+
+        /// Lets time pass and carries out what is due: which targets went, and why.
+        fn after(&mut self, seconds: u64, observed: &dyn Observations) -> Vec<(String, DrainEnd)> {
+            self.caller.now = self.caller.now + Duration::from_secs(seconds);
+            let commands = tick(&self.caller.state, observed, self.caller.now);
+            self.caller.state = apply(&self.caller.state, &commands);
+            let left = tick(&self.caller.state, observed, self.caller.now);
+            assert_eq!(left, [], "what was due is done");
+            commands
+                .into_iter()
+                .map(|Command::FinishDeregistration { id, why, .. }| (id, why))
+                .collect()
+        }
+    }
+
+    fn targets(group: &str) -> Value {
+        json!({"TargetGroupArn": group, "Targets": [{"Id": "127.0.0.2"}, {"Id": "127.0.0.3"}]})
+    }
+
+    fn in_flight(counts: &[(&'static str, u32)]) -> InFlight {
+        InFlight(counts.iter().copied().collect())
+    }
+
+    #[test]
+    fn idle_target_goes_at_once_and_a_busy_one_when_it_is_idle() {
+        let mut scene = Scene::new();
+        let gone = scene.after(0, &in_flight(&[("127.0.0.2", 0), ("127.0.0.3", 2)]));
+        assert_eq!(gone, [("127.0.0.2".to_owned(), DrainEnd::Idle)]);
+        assert_eq!(scene.after(200, &in_flight(&[("127.0.0.3", 1)])), []);
+        let gone = scene.after(1, &in_flight(&[("127.0.0.3", 0)]));
+        assert_eq!(gone, [("127.0.0.3".to_owned(), DrainEnd::Idle)]);
+    }
+
+    #[test]
+    fn busy_targets_go_when_the_delay_is_over_and_what_was_cut_has_ended() {
+        let mut scene = Scene::new();
+        let busy = in_flight(&[("127.0.0.2", 1), ("127.0.0.3", 1)]);
+        // 300 seconds is the default of deregistration_delay.timeout_seconds.
+        assert_eq!(scene.after(301, &busy), []);
+        let gone = scene.after(1, &busy);
+        assert_eq!(gone.len(), 2);
+        assert!(
+            gone.iter().all(|(_, why)| *why == DrainEnd::DelayOver),
+            "{gone:?}"
+        );
+        assert_eq!(scene.after(1000, &busy), [], "late and needless calls do nothing");
+    }
+
+    /// A target that the data plane does not know to drain yet may still be picked: it is not idle.
+    #[test]
+    fn target_that_nobody_has_observed_waits_for_its_delay() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.after(301, &NothingObserved), []);
+        assert_eq!(scene.after(1, &NothingObserved).len(), 2);
+    }
+
+    #[test]
+    fn target_that_is_registered_again_stays() {
+        let mut scene = Scene::new();
+        let idle = in_flight(&[("127.0.0.2", 0), ("127.0.0.3", 0)]);
+        let due = tick(&scene.caller.state, &idle, scene.caller.now);
+        assert_eq!(due.len(), 2);
+        let again = targets(&scene.group);
+        scene.caller.ok("RegisterTargets", again);
+        assert_eq!(apply(&scene.caller.state, &due), scene.caller.state);
+        assert_eq!(scene.after(1000, &idle), []);
+    }
+}
