@@ -51,7 +51,7 @@ pub use metrics::{
     GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics, TargetMetrics,
     ZoneMetrics,
 };
-pub use permit_issuer::{PermitIssuer, TurnstileMetrics, WORK_ID, WorkGuard};
+pub use permit_issuer::{PermitIssuer, PermitIssuerMetrics, WORK_ID, WorkGuard};
 pub use reason::Reason;
 pub use request::{Request, Speaks};
 pub use reuse::{KeepAlive, Reuse};

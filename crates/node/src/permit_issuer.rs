@@ -26,7 +26,7 @@ struct Timed {
 
 /// What a permit issuer shows of itself.
 #[derive(Clone, Debug)]
-pub struct TurnstileMetrics {
+pub struct PermitIssuerMetrics {
     /// Of permits and of the requests that came with one.
     pub permits: permits::Figures,
     /// Requests refused for want of an id.
@@ -108,8 +108,8 @@ impl PermitIssuer {
     }
 
     /// What it has counted, and how it stands.
-    pub fn metrics(&self) -> TurnstileMetrics {
-        TurnstileMetrics {
+    pub fn metrics(&self) -> PermitIssuerMetrics {
+        PermitIssuerMetrics {
             permits: self.with(|permits| permits.figures()),
             missing: self.missing.load(Relaxed),
             probes: self.probes.load(Relaxed),

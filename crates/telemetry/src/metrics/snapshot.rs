@@ -2,7 +2,7 @@
 
 use crate::logs::LogMetrics;
 use crate::standing::Standing;
-use forebay_node::{NodeMetrics, TurnstileMetrics};
+use forebay_node::{NodeMetrics, PermitIssuerMetrics};
 
 /// All figures of a program at one moment.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct AgentMetrics {
     /// Of its data plane, whose one target is the application.
     pub node: NodeMetrics,
     /// Of what it lets in.
-    pub permit_issuer: TurnstileMetrics,
+    pub permit_issuer: PermitIssuerMetrics,
     /// Lines of its own log that were not written.
     pub log_lines_dropped: u64,
 }
