@@ -41,6 +41,14 @@ impl Algorithm {
         }
     }
 
+    /// Whether ALB has it; the others are chosen by a tag.
+    pub const fn is_albs(self) -> bool {
+        matches!(
+            self,
+            Algorithm::RoundRobin | Algorithm::LeastOutstandingRequests | Algorithm::WeightedRandom
+        )
+    }
+
     /// The algorithm of this name.
     pub fn parse(word: &str) -> Option<Algorithm> {
         Algorithm::ALL

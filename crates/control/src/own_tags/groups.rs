@@ -5,6 +5,7 @@ use crate::own_tags::switch::switch;
 use crate::records::Tags;
 use core::time::Duration;
 use forebay_model::{Algorithm, GroupSettings};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Targets must show a certificate for this name, of an authority that the machine trusts. `off`, or no tag, is ALB's
@@ -45,13 +46,7 @@ const MOST_RETRIES: u8 = 5;
 const LONGEST_START: u64 = 900;
 
 fn algorithm(value: &str) -> Option<Algorithm> {
-    let extension = |algorithm: &Algorithm| {
-        matches!(
-            algorithm,
-            Algorithm::PowerOfTwo | Algorithm::PeakEwma | Algorithm::Prequal
-        )
-    };
-    Algorithm::parse(value).filter(extension)
+    Algorithm::parse(value).filter(|algorithm| !algorithm.is_albs())
 }
 
 fn slow_start(value: &str) -> Option<Duration> {
@@ -72,19 +67,23 @@ fn retries(value: &str) -> Option<u8> {
 }
 
 /// What the value of a tag of ours must be, if it is not.
-pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
+pub(crate) fn wanted(key: &str, value: &str) -> Option<Cow<'static, str>> {
     let (good, wanted) = match key {
-        ALGORITHM => (
-            algorithm(value).is_some(),
-            "one of [power_of_two, peak_ewma, prequal]",
-        ),
+        ALGORITHM => {
+            let own = Algorithm::ALL
+                .into_iter()
+                .filter(|algorithm| !algorithm.is_albs());
+            let names: Vec<&str> = own.map(Algorithm::word).collect();
+            let wanted = format!("one of [{}]", names.join(", "));
+            return algorithm(value).is_none().then_some(wanted.into());
+        }
         SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
         RETRIES => (retries(value).is_some(), "a number from 0 to 5"),
         PUSH_BACK | FAIL_OPEN_HEADER | ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
         STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
         _ => (true, ""),
     };
-    (!good).then_some(wanted)
+    (!good).then_some(wanted.into())
 }
 
 /// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says

@@ -37,8 +37,8 @@ pub(crate) fn wrong_name(key: &str) -> Option<String> {
 pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
     wrong_name(key).or_else(|| {
         let wanted = groups::wanted(key, value)
-            .or_else(|| balancers::wanted(key, value))
-            .or_else(|| queues::wanted(key, value))?;
+            .or_else(|| balancers::wanted(key, value).map(Into::into))
+            .or_else(|| queues::wanted(key, value).map(Into::into))?;
         Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
     })
 }

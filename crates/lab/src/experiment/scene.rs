@@ -170,10 +170,8 @@ impl Scene {
             Algorithm::WeightedRandom if mitigation => {
                 self.set(&[(kind, algorithm.word()), (mitigate, "on")]).await
             }
-            Algorithm::RoundRobin | Algorithm::LeastOutstandingRequests | Algorithm::WeightedRandom => {
-                self.set(&[(mitigate, "off"), (kind, algorithm.word())]).await
-            }
-            Algorithm::PowerOfTwo | Algorithm::PeakEwma | Algorithm::Prequal => {
+            _ if algorithm.is_albs() => self.set(&[(mitigate, "off"), (kind, algorithm.word())]).await,
+            _ => {
                 self.set(&[(mitigate, "off"), (kind, "round_robin")]).await?;
                 self.tag("forebay:algorithm", algorithm.word()).await
             }
