@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod alarm;
+pub mod series;
 mod statistic;
 mod summary;
 

@@ -10,7 +10,7 @@ const BINS: u32 = 2048;
 const SMALLEST: f64 = 1e-9;
 
 /// A summary of values. Two are merged without loss but for what the sketch loses anyway.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// How many values.
     pub count: f64,
@@ -20,85 +20,130 @@ pub struct Summary {
     pub minimum: f64,
     /// The greatest.
     pub maximum: f64,
-    /// None if only a statistic set was given: percentiles are not known then, unless all values were the same.
-    sketch: Option<Box<DDSketch>>,
+    between: Between,
 }
 
-impl core::fmt::Debug for Summary {
+/// What is known of the values between the extremes.
+#[derive(Clone)]
+enum Between {
+    /// All are the same, as far as they are known: no sketch is needed, and most points are such.
+    Same,
+    Sketch(Box<DDSketch>),
+    /// A statistic set was given.
+    Unknown,
+}
+
+impl core::fmt::Debug for Between {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Summary")
-            .field("count", &self.count)
-            .field("sum", &self.sum)
-            .field("minimum", &self.minimum)
-            .field("maximum", &self.maximum)
-            .finish_non_exhaustive()
+        out.write_str(match self {
+            Between::Same => "Same",
+            Between::Sketch(_) => "Sketch",
+            Between::Unknown => "Unknown",
+        })
     }
 }
 
-fn sketch() -> Box<DDSketch> {
-    Box::new(DDSketch::new(Config::new(PERCENTILE_ERROR, BINS, SMALLEST)))
+/// Counts that are no whole numbers are possible in the API, and rare: sketches round them.
+fn whole(count: f64) -> u64 {
+    count.round().max(1.0) as u64
+}
+
+fn sketch_of(value: f64, count: f64) -> Box<DDSketch> {
+    let mut sketch = DDSketch::new(Config::new(PERCENTILE_ERROR, BINS, SMALLEST));
+    sketch.add_with_count(value, whole(count));
+    Box::new(sketch)
 }
 
 impl Summary {
     /// One value, which occurred `count` times.
     pub fn of(value: f64, count: f64) -> Summary {
-        let mut summary = Summary {
-            count: 0.0,
-            sum: 0.0,
-            minimum: f64::INFINITY,
-            maximum: f64::NEG_INFINITY,
-            sketch: Some(sketch()),
-        };
-        summary.add(value, count);
-        summary
-    }
-
-    /// Adds a value that occurred `count` times.
-    pub fn add(&mut self, value: f64, count: f64) {
-        self.count += count;
-        self.sum += value * count;
-        self.minimum = self.minimum.min(value);
-        self.maximum = self.maximum.max(value);
-        if let Some(sketch) = &mut self.sketch {
-            // Counts that are no whole numbers are possible in the API, and rare: the sketch rounds them.
-            sketch.add_with_count(value, count.round().max(1.0) as u64);
+        Summary {
+            count,
+            sum: value * count,
+            minimum: value,
+            maximum: value,
+            between: Between::Same,
         }
     }
 
     /// A statistic set as PutMetricData takes it: nothing is known of what lies between the extremes.
     pub fn of_set(count: f64, sum: f64, minimum: f64, maximum: f64) -> Summary {
-        let same = minimum == maximum;
         Summary {
             count,
             sum,
             minimum,
             maximum,
-            sketch: same.then(|| {
-                let mut sketch = sketch();
-                sketch.add_with_count(minimum, count.round().max(1.0) as u64);
-                sketch
-            }),
+            between: if minimum == maximum {
+                Between::Same
+            } else {
+                Between::Unknown
+            },
         }
+    }
+
+    /// Adds a value that occurred `count` times.
+    pub fn add(&mut self, value: f64, count: f64) {
+        self.merge(&Summary::of(value, count));
     }
 
     /// Takes the values of another one too.
     pub fn merge(&mut self, other: &Summary) {
+        let alike = (self.minimum, self.maximum) == (other.minimum, other.maximum);
+        self.between = match (
+            core::mem::replace(&mut self.between, Between::Unknown),
+            &other.between,
+        ) {
+            (Between::Same, Between::Same) if alike => Between::Same,
+            (Between::Same, Between::Same) => {
+                let mut sketch = sketch_of(self.minimum, self.count);
+                sketch.add_with_count(other.minimum, whole(other.count));
+                Between::Sketch(sketch)
+            }
+            (Between::Sketch(mut sketch), Between::Same) => {
+                sketch.add_with_count(other.minimum, whole(other.count));
+                Between::Sketch(sketch)
+            }
+            (Between::Same, Between::Sketch(theirs)) => {
+                let mut sketch = theirs.clone();
+                sketch.add_with_count(self.minimum, whole(self.count));
+                Between::Sketch(sketch)
+            }
+            (Between::Sketch(mut sketch), Between::Sketch(theirs)) => match sketch.merge(theirs) {
+                Ok(()) => Between::Sketch(sketch),
+                // All sketches have one configuration; another one could only be told as unknown.
+                Err(_) => Between::Unknown,
+            },
+            (Between::Unknown, _) | (_, Between::Unknown) => Between::Unknown,
+        };
         self.count += other.count;
         self.sum += other.sum;
         self.minimum = self.minimum.min(other.minimum);
         self.maximum = self.maximum.max(other.maximum);
-        let merged = match (&mut self.sketch, &other.sketch) {
-            (Some(own), Some(theirs)) => own.merge(theirs).is_ok(),
-            _ => false,
-        };
-        if !merged {
-            self.sketch = None;
-        }
     }
 
     /// The value below which this share of all values lies (0 to 1), to within [`PERCENTILE_ERROR`]; none if it is not known.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let value = self.sketch.as_ref()?.quantile(share).ok()??;
-        Some(value.clamp(self.minimum, self.maximum))
+        match &self.between {
+            Between::Same => Some(self.minimum),
+            Between::Unknown => None,
+            Between::Sketch(sketch) => {
+                let value = sketch.quantile(share).ok()??;
+                Some(value.clamp(self.minimum, self.maximum))
+            }
+        }
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let sketch = match &self.between {
+            Between::Same | Between::Unknown => 0,
+            // A bin for each step of 2 % between the extremes, eight bytes each.
+            Between::Sketch(_) => {
+                let (low, high) = (self.minimum.abs().max(SMALLEST), self.maximum.abs().max(SMALLEST));
+                let steps = (high / low).ln().abs() / (2.0 * PERCENTILE_ERROR);
+                size_of::<DDSketch>() + 8 * (steps as usize).min(BINS as usize)
+            }
+        };
+        size_of::<Summary>() + sketch
     }
 }

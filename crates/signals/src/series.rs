@@ -1,0 +1,448 @@
+//! Series of points by time. New points are a second or a minute wide, older ones wider, as CloudWatch keeps them; each point is
+//! in one place, so that what is read over any period is all that was put, once.
+
+use crate::summary::Summary;
+use core::ops::Range;
+use std::collections::BTreeMap;
+
+/// How wide points are, and for how long they are kept so, both in seconds. The first is for points of high resolution.
+pub const TIERS: [Tier; 4] = [
+    Tier {
+        width: 1,
+        kept: 15 * 60,
+    },
+    Tier {
+        width: 60,
+        kept: 15 * 24 * 3600,
+    },
+    Tier {
+        width: 300,
+        kept: 63 * 24 * 3600,
+    },
+    Tier {
+        width: 3600,
+        kept: 455 * 24 * 3600,
+    },
+];
+
+/// One width of points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Seconds of a point.
+    pub width: i64,
+    /// Seconds that it is kept for; then it becomes part of a wider one, or goes.
+    pub kept: i64,
+}
+
+/// How many seconds a new point is wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// One.
+    High,
+    /// Sixty.
+    Standard,
+}
+
+/// Bounds of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Series at most; more are refused.
+    pub series: usize,
+    /// Bytes at most, about; past that the oldest points of the finest width go first.
+    pub bytes: usize,
+}
+
+/// There are as many series as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} metrics are kept already, which is as many as may be")]
+pub struct TooManySeries {
+    /// How many there are.
+    pub limit: usize,
+}
+
+/// What a point costs besides its summary: its key in a tree, and its share of the tree's nodes.
+const POINT: usize = 24;
+/// What a series costs besides its points.
+const SERIES: usize = 320;
+
+#[derive(Debug, Default)]
+struct Points {
+    /// By tier, and by the second at which a point begins.
+    tiers: [BTreeMap<i64, Summary>; TIERS.len()],
+}
+
+impl Points {
+    fn newest(&self) -> Option<i64> {
+        let newest = self.tiers.iter().filter_map(|tier| tier.keys().next_back());
+        newest.max().copied()
+    }
+}
+
+/// A point, or what is added to one.
+#[derive(Clone, Debug)]
+pub struct Point<K> {
+    /// Of which series.
+    pub key: K,
+    /// How wide it is: an index of [`TIERS`].
+    pub tier: usize,
+    /// The second at which it begins.
+    pub second: i64,
+    /// What it holds.
+    pub summary: Summary,
+}
+
+/// All series. `K` says which.
+#[derive(Debug)]
+pub struct Store<K> {
+    limits: Limits,
+    series: BTreeMap<K, Points>,
+    /// Points of each tier that begin earlier have become wider ones.
+    widened: [i64; TIERS.len()],
+    bytes: usize,
+    dropped: u64,
+}
+
+impl<K: Ord + Clone> Store<K> {
+    /// An empty one.
+    pub fn new(limits: Limits) -> Store<K> {
+        Store {
+            limits,
+            series: BTreeMap::new(),
+            widened: [i64::MIN; TIERS.len()],
+            bytes: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Adds what was measured at this second, and tells which point it went into. O(log series).
+    ///
+    /// # Errors
+    /// If it is the first point of one series too many.
+    pub fn put(
+        &mut self,
+        key: &K,
+        second: i64,
+        resolution: Resolution,
+        summary: Summary,
+    ) -> Result<Point<K>, TooManySeries> {
+        let narrowest = match resolution {
+            Resolution::High => 0,
+            Resolution::Standard => 1,
+        };
+        // What comes late goes to where the others of its time are.
+        let tier = (narrowest..TIERS.len()).find(|&tier| second >= self.widened[tier]);
+        let point = Point {
+            key: key.clone(),
+            tier: tier.unwrap_or(TIERS.len() - 1),
+            second,
+            summary,
+        };
+        self.restore(&point)?;
+        Ok(point)
+    }
+
+    /// Adds a point as [`Store::put`] or [`Store::compact`] has told it, after a restart for instance.
+    ///
+    /// # Errors
+    /// If it is the first point of one series too many.
+    pub fn restore(&mut self, point: &Point<K>) -> Result<(), TooManySeries> {
+        let (key, tier) = (&point.key, point.tier.min(TIERS.len() - 1));
+        if point.second < self.widened[tier] {
+            // It was told once more, as part of a wider one.
+            return Ok(());
+        }
+        if !self.series.contains_key(key) {
+            if self.series.len() >= self.limits.series {
+                let limit = self.limits.series;
+                return Err(TooManySeries { limit });
+            }
+            self.bytes += SERIES;
+            self.series.insert(key.clone(), Points::default());
+        }
+        if let Some(points) = self.series.get_mut(key) {
+            self.bytes += add(
+                &mut points.tiers[tier],
+                point.second,
+                TIERS[tier].width,
+                &point.summary,
+            );
+        }
+        if self.bytes > self.limits.bytes {
+            self.drop_oldest();
+        }
+        Ok(())
+    }
+
+    /// Points of this many seconds that begin within `range`, ascending; empty ones are left out. Points are aligned to multiples of
+    /// their width since 1970. What is kept in wider points is not found by a narrower period. O(points).
+    pub fn read(&self, key: &K, range: Range<i64>, period: i64) -> Vec<(i64, Summary)> {
+        let Some(points) = self.series.get(key) else {
+            return Vec::new();
+        };
+        let mut found: BTreeMap<i64, Summary> = BTreeMap::new();
+        for (tier, points) in TIERS.iter().zip(&points.tiers) {
+            if tier.width > period || period % tier.width != 0 || range.is_empty() {
+                continue;
+            }
+            for (second, summary) in points.range(range.clone()) {
+                let begin = second - second.rem_euclid(period);
+                found
+                    .entry(begin)
+                    .and_modify(|all| all.merge(summary))
+                    .or_insert_with(|| summary.clone());
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// All series, with the second at which the newest point of each begins.
+    pub fn series(&self) -> impl Iterator<Item = (&K, i64)> {
+        self.series
+            .iter()
+            .filter_map(|(key, points)| Some((key, points.newest()?)))
+    }
+
+    /// Points of this tier that begin earlier are parts of wider ones.
+    pub fn widened(&self, tier: usize) -> i64 {
+        self.widened[tier]
+    }
+
+    /// Says that points of a tier that begin before `second` have become wider ones, after a restart for instance.
+    pub fn set_widened(&mut self, tier: usize, second: i64) {
+        self.widened[tier] = self.widened[tier].max(second);
+    }
+
+    /// Makes wider points of those that have their age, and tells what was added to those; lets go of the oldest and of series without
+    /// points. Call it now and then, each minute for instance. O(points that change + series).
+    pub fn compact(&mut self, now: i64, mut widened: impl FnMut(Point<K>)) {
+        let bytes = &mut self.bytes;
+        for (index, tier) in TIERS.iter().enumerate() {
+            self.widened[index] = self.widened[index].max(begins_widening(index, now - tier.kept));
+        }
+        let until = self.widened;
+        self.series.retain(|key, points| {
+            for index in 0..TIERS.len() {
+                let young = points.tiers[index].split_off(&until[index]);
+                let old = core::mem::replace(&mut points.tiers[index], young);
+                for (second, summary) in old {
+                    *bytes -= POINT + summary.bytes();
+                    let Some(wider) = TIERS.get(index + 1) else {
+                        continue;
+                    };
+                    *bytes += add(&mut points.tiers[index + 1], second, wider.width, &summary);
+                    widened(Point {
+                        key: key.clone(),
+                        tier: index + 1,
+                        second,
+                        summary,
+                    });
+                }
+            }
+            let stays = points.newest().is_some();
+            if !stays {
+                *bytes -= SERIES;
+            }
+            stays
+        });
+    }
+
+    /// About how many bytes all take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Points that were let go of before their time, for want of memory.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Frees a sixteenth of all memory: by the finest width, then by age. O(points log points), and not soon again.
+    fn drop_oldest(&mut self) {
+        let target = self.limits.bytes - self.limits.bytes / 16;
+        for tier in 0..TIERS.len() {
+            let mut seconds: Vec<i64> = self
+                .series
+                .values()
+                .flat_map(|points| points.tiers[tier].keys().copied())
+                .collect();
+            seconds.sort_unstable();
+            // In steps, because points differ in size.
+            for step in seconds.chunks(seconds.len().div_ceil(16).max(1)) {
+                if self.bytes <= target {
+                    return;
+                }
+                let until = step.last().map_or(0, |last| last + 1);
+                for points in self.series.values_mut() {
+                    let young = points.tiers[tier].split_off(&until);
+                    for (_, summary) in core::mem::replace(&mut points.tiers[tier], young) {
+                        self.bytes -= POINT + summary.bytes();
+                        self.dropped += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where points of a tier begin to be kept, if all before `second` have their age: at a whole point of the next width. A read between
+/// would find a part twice, or none of it.
+fn begins_widening(tier: usize, second: i64) -> i64 {
+    let wider = TIERS.get(tier + 1).map_or(1, |tier| tier.width);
+    second - second.rem_euclid(wider)
+}
+
+/// Adds to the point that this second is in; returns by how many bytes the tier has grown.
+fn add(tier: &mut BTreeMap<i64, Summary>, second: i64, width: i64, summary: &Summary) -> usize {
+    let begin = second - second.rem_euclid(width);
+    if let Some(point) = tier.get_mut(&begin) {
+        let before = point.bytes();
+        point.merge(summary);
+        return point.bytes().saturating_sub(before);
+    }
+    let size = POINT + summary.bytes();
+    tier.insert(begin, summary.clone());
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits {
+        series: 3,
+        bytes: 1 << 20,
+    };
+
+    fn sums(store: &Store<u8>, key: u8, range: Range<i64>, period: i64) -> Vec<(i64, f64)> {
+        let read = store.read(&key, range, period);
+        read.into_iter()
+            .map(|(second, summary)| (second, summary.sum))
+            .collect()
+    }
+
+    #[test]
+    fn points_get_wider_with_age_and_go() {
+        let mut store = Store::new(LIMITS);
+        for second in [0, 1, 59, 60] {
+            store
+                .put(&1, second, Resolution::High, Summary::of(1.0, 1.0))
+                .unwrap();
+        }
+        assert_eq!(
+            sums(&store, 1, 0..100, 1),
+            [(0, 1.0), (1, 1.0), (59, 1.0), (60, 1.0)]
+        );
+        assert_eq!(sums(&store, 1, 0..100, 60), [(0, 3.0), (60, 1.0)]);
+        // The first minute is old enough as a whole.
+        store.compact(960, drop);
+        assert_eq!(sums(&store, 1, 0..100, 1), [(60, 1.0)]);
+        assert_eq!(sums(&store, 1, 0..100, 60), [(0, 3.0), (60, 1.0)]);
+        store.compact(16 * 24 * 3600, drop);
+        assert_eq!(sums(&store, 1, 0..100, 60), []);
+        assert_eq!(sums(&store, 1, 0..100, 300), [(0, 4.0)]);
+        store.compact(64 * 24 * 3600, drop);
+        assert_eq!(sums(&store, 1, 0..100, 300), []);
+        assert_eq!(sums(&store, 1, 0..100, 3600), [(0, 4.0)]);
+        store.compact(457 * 24 * 3600, drop);
+        assert_eq!((store.series().count(), store.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn one_series_too_many_is_refused_and_the_others_go_on() {
+        let mut store = Store::new(LIMITS);
+        let one = || Summary::of(1.0, 1.0);
+        for key in 0..3 {
+            store.put(&key, 0, Resolution::Standard, one()).unwrap();
+        }
+        let refused = store.put(&9, 0, Resolution::Standard, one());
+        assert_eq!(refused.err(), Some(TooManySeries { limit: 3 }));
+        store.put(&0, 60, Resolution::Standard, one()).unwrap();
+        assert_eq!(store.series().collect::<Vec<_>>(), [(&0, 60), (&1, 0), (&2, 0)]);
+    }
+
+    #[test]
+    fn past_its_memory_the_oldest_of_the_finest_points_go_first() {
+        let mut store = Store::new(LIMITS);
+        store
+            .put(&1, 0, Resolution::Standard, Summary::of(1.0, 1.0))
+            .unwrap();
+        for second in 0..20_000 {
+            store
+                .put(&2, second, Resolution::High, Summary::of(1.0, 1.0))
+                .unwrap();
+            assert!(store.bytes() <= LIMITS.bytes);
+        }
+        assert!(store.dropped() > 0);
+        // The minute stays, and so do the newest seconds.
+        assert_eq!(sums(&store, 1, 0..1, 60), [(0, 1.0)]);
+        let kept = sums(&store, 2, 0..20_000, 1);
+        assert_eq!(kept.len() as u64, 20_000 - store.dropped());
+        assert_eq!(kept.last(), Some(&(19_999, 1.0)));
+    }
+
+    #[test]
+    fn what_comes_late_goes_to_where_the_others_of_its_time_are() {
+        let mut store = Store::new(LIMITS);
+        store
+            .put(&1, 100, Resolution::High, Summary::of(1.0, 1.0))
+            .unwrap();
+        store.compact(2_000, drop);
+        let late = store
+            .put(&1, 110, Resolution::High, Summary::of(1.0, 1.0))
+            .unwrap();
+        assert_eq!(late.tier, 1);
+        assert_eq!(sums(&store, 1, 0..200, 60), [(60, 2.0)]);
+    }
+
+    proptest! {
+        /// Whoever adds again what was told has the same points, also if some is told twice.
+        #[test]
+        fn what_is_told_restores_all(
+            puts in prop::collection::vec((0_i64..5_000, any::<bool>()), 1..60),
+            compactions in prop::collection::vec(0_i64..6_000, 1..4),
+        ) {
+            let (mut store, mut again) = (Store::new(LIMITS), Store::new(LIMITS));
+            let mut told: Vec<Point<u8>> = Vec::new();
+            let each = puts.len().div_ceil(compactions.len());
+            for (number, (second, high)) in puts.iter().enumerate() {
+                let resolution = if *high { Resolution::High } else { Resolution::Standard };
+                told.push(store.put(&1, *second, resolution, Summary::of(1.0, 1.0)).unwrap());
+                if number % each == each - 1 && let Some(now) = compactions.get(number / each) {
+                    store.compact(*now, |point| told.push(point));
+                }
+            }
+            for tier in 0..TIERS.len() {
+                again.set_widened(tier, store.widened(tier));
+            }
+            for point in &told {
+                again.restore(point).unwrap();
+            }
+            for period in [1, 60, 300, 3600] {
+                prop_assert_eq!(sums(&store, 1, 0..5_000, period), sums(&again, 1, 0..5_000, period));
+            }
+        }
+
+        /// Whatever is put and whenever it is compacted: over hours all is there, once, and the bytes are those of what is there.
+        #[test]
+        fn nothing_is_lost_and_nothing_counts_twice(
+            puts in prop::collection::vec((0_i64..20_000, any::<bool>(), 1_u8..4), 1..60),
+            compactions in prop::collection::vec(0_i64..60_000, 0..6),
+        ) {
+            let mut store = Store::new(LIMITS);
+            let mut wanted: BTreeMap<i64, f64> = BTreeMap::new();
+            let each = puts.len().div_ceil(compactions.len() + 1);
+            for (number, (second, high, value)) in puts.iter().enumerate() {
+                let resolution = if *high { Resolution::High } else { Resolution::Standard };
+                store.put(&1, *second, resolution, Summary::of(f64::from(*value), 1.0)).unwrap();
+                *wanted.entry(second - second % 3600).or_default() += f64::from(*value);
+                if number % each == each - 1 && let Some(now) = compactions.get(number / each) {
+                    store.compact(*now, drop);
+                }
+            }
+            prop_assert_eq!(sums(&store, 1, 0..20_000, 3600), wanted.into_iter().collect::<Vec<_>>());
+            let bytes: usize = store.series.values().flat_map(|points| &points.tiers).flat_map(BTreeMap::values).map(|summary| POINT + summary.bytes()).sum();
+            prop_assert_eq!(store.bytes(), bytes + SERIES);
+        }
+    }
+}
