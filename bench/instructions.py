@@ -29,7 +29,7 @@ for program in sys.argv[1:]:
     if not told.endswith("(dist)") and not os.environ.get("FOREBAY_BENCH_ANY_PROFILE"):
         sys.exit(f"{program} is '{told}': no figure but of a dist build counts; to measure it all the same, set FOREBAY_BENCH_ANY_PROFILE=1")
 os.environ.setdefault("FOREBAY_BIN", sys.argv[2])
-import house  # noqa: E402: it wants the program named
+import daemon  # noqa: E402: it wants the program named
 
 
 def target():
@@ -49,8 +49,8 @@ def target():
     return types.SimpleNamespace(ip="127.0.0.1", port=port, address=f"127.0.0.1:{port}")
 
 
-class Measured(house.House):
-    """A house under this program, perhaps with one before it."""
+class Measured(daemon.Daemon):
+    """A daemon under this program, perhaps with one before it."""
 
     def __init__(self, program, before=()):
         self.command = [*before, program]
@@ -67,7 +67,7 @@ class Measured(house.House):
 def asking(running):
     """What asks so many times over one connection that is warm."""
     served = target()
-    balancer = house.Balancer(running, interval=60, timeout=5)
+    balancer = daemon.Balancer(running, interval=60, timeout=5)
     balancer.register(served)
     balancer.wait_healthy(served)
     client = socket.create_connection((balancer.nodes[0], balancer.port))
