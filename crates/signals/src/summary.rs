@@ -1,5 +1,6 @@
 //! What is kept of many values: count, sum, extremes, and a sketch for percentiles.
 
+use serde::{Deserialize, Serialize};
 use sketches_ddsketch::{Config, DDSketch};
 
 /// The relative error of a percentile is at most this.
@@ -10,7 +11,7 @@ const BINS: u32 = 2048;
 const SMALLEST: f64 = 1e-9;
 
 /// A summary of values. Two are merged without loss but for what the sketch loses anyway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// How many values.
     pub count: f64,
@@ -24,7 +25,7 @@ pub struct Summary {
 }
 
 /// What is known of the values between the extremes.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 enum Between {
     /// All are the same, as far as they are known: no sketch is needed, and most points are such.
     Same,

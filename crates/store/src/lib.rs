@@ -6,6 +6,7 @@ mod copy;
 mod error;
 mod format;
 mod inspect;
+pub mod points;
 #[cfg(test)]
 mod tests;
 
