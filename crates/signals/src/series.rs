@@ -2,7 +2,7 @@
 //! in one place, so that what is read over any period is all that was put, once.
 
 use crate::summary::Summary;
-use core::ops::Range;
+use core::ops::{Range, RangeBounds};
 use std::collections::BTreeMap;
 
 /// How wide points are, and for how long they are kept so, both in seconds. The first is for points of high resolution.
@@ -173,8 +173,8 @@ impl<K: Ord + Clone> Store<K> {
         Ok(())
     }
 
-    /// Points of this many seconds that begin within `range`, ascending; empty ones are left out. Points are aligned to multiples of
-    /// their width since 1970. What is kept in wider points is not found by a narrower period. O(points).
+    /// Points of this many seconds that begin within `range`, the first at its start, ascending; empty ones are left out. What is kept
+    /// in wider points is not found by a narrower period. O(points).
     pub fn read(&self, key: &K, range: Range<i64>, period: i64) -> Vec<(i64, Summary)> {
         let Some(points) = self.series.get(key) else {
             return Vec::new();
@@ -185,7 +185,7 @@ impl<K: Ord + Clone> Store<K> {
                 continue;
             }
             for (second, summary) in points.range(range.clone()) {
-                let begin = second - second.rem_euclid(period);
+                let begin = second - (second - range.start).rem_euclid(period);
                 found
                     .entry(begin)
                     .and_modify(|all| all.merge(summary))
@@ -193,6 +193,11 @@ impl<K: Ord + Clone> Store<K> {
             }
         }
         found.into_iter().collect()
+    }
+
+    /// The series within a range of keys.
+    pub fn keys(&self, range: impl RangeBounds<K>) -> impl Iterator<Item = &K> {
+        self.series.range(range).map(|(key, _)| key)
     }
 
     /// All series, with the second at which the newest point of each begins.
