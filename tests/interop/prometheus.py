@@ -7,6 +7,7 @@ import asyncio
 import http.client
 import json
 import math
+import pathlib
 import re
 import subprocess
 import sys
@@ -90,6 +91,22 @@ def checked(name, address):
     return len(text)
 
 
+RULES = pathlib.Path(__file__).parent.parent.parent / "examples" / "prometheus-alerts.yml"
+
+
+def alerts(pages):
+    """The rules that come along are good ones, and name only metrics that are there."""
+    ran = subprocess.run(["promtool", "check", "rules", RULES], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    named = set(re.findall(r"\bforebay_[a-z_]+", RULES.read_text()))
+    served = {name.decode() for page in pages for name in re.findall(rb"^(forebay_[a-z_]+)", page, re.MULTILINE)}
+    # A counter without a value yet is known by its help alone.
+    served |= {name.decode() for page in pages for name in re.findall(rb"^# HELP (forebay_[a-z_]+)", page, re.MULTILINE)}
+    missing = {name for name in named if name not in served and name.removesuffix("_total") not in served}
+    assert not missing, f"{RULES.name} names what no page has: {missing}"
+    print(f"{RULES.name}: promtool takes its rules, and their {len(named)} metrics are there")
+
+
 async def load(balancer, stop):
     """So many requests a second, each on a connection of its own: more than two slots serve."""
 
@@ -161,6 +178,7 @@ def main():
             kind, text = page(admin, OPEN_METRICS)
             assert kind.startswith(OPEN_METRICS) and text.endswith(b"# EOF\n"), kind
             print(f"promtool has nothing to say about {sizes} bytes")
+            alerts([page(admin)[1], page(beside)[1]])
         finally:
             prometheus.stop()
             process.terminate()
