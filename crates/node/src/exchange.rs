@@ -5,15 +5,14 @@ use crate::answer::Answer;
 use crate::in_flight::InFlight;
 use crate::permit_issuer::WorkGuard;
 use crate::reason::Reason;
-use crate::request::Request;
+use crate::request::{Request, Speaks};
 use crate::reuse::Reuse;
 use crate::snapshot::{GroupView, ListenerView, Snapshot};
 use crate::stats::BalancerStats;
 use crate::worker_state::WorkerState;
-use core::sync::atomic::Ordering::Relaxed;
-use counts::{count, count_answer, count_own, count_reason};
+use counts::{count, count_answer, count_own, count_reason, count_rules};
 use forebay_health::RoutingReason;
-use forebay_model::Concurrency;
+use forebay_model::{Concurrency, Stickiness};
 use forebay_routing::{Facts, Route};
 use forebay_units::Mono;
 use retry_policy::RetryPolicy;
@@ -72,7 +71,7 @@ impl Exchange {
             line: None,
             work_guard: None,
         };
-        let stats = listener.balancer.stats.of(worker.index);
+        let stats = listener.balancer.stats.of(request.zone, worker.index);
         count(&stats.requests);
         if let Some(permit_issuer) = &listener.permit_issuer {
             match permit_issuer.admit(now, request) {
@@ -110,10 +109,7 @@ impl Exchange {
             return self.answer(Reason::NotServed);
         };
         self.record.priority = Some(won.priority);
-        stats.rule_evaluations.store(
-            stats.rule_evaluations.load(Relaxed) + u64::from(won.evaluated),
-            Relaxed,
-        );
+        count_rules(stats, u64::from(won.evaluated));
         if let Some(transforms) = won.transforms {
             let rewritten = own::rewrite(transforms, &request.facts);
             self.record.transform = Some(rewritten.as_ref().map(|_| ()).map_err(|&error| error));
@@ -136,6 +132,7 @@ impl Exchange {
                 };
                 self.record.group = Some(group);
                 if let Some(group) = snapshot.group(group) {
+                    count(&group.counters.of(self.zone, worker.index).arrivals);
                     self.note_target(request, group, worker);
                     if let Some(queue) = &group.queue {
                         if queue.concurrency == Concurrency::Agent && request.upgrade {
@@ -216,13 +213,22 @@ impl Exchange {
         if self.leave.earns() {
             worker.earn(group.id);
         }
+        let counters = group.counters.of(self.zone, worker.index);
+        count(&counters.requests);
+        if matches!(self.speaks, Speaks::Http2 { grpc: true, .. }) {
+            count(&counters.grpc_requests);
+        }
         let reason = group.eligible(self.zone).reason;
         if reason != RoutingReason::EnoughHealthy {
             count(&stats.fail_open);
+            count(&counters.fail_open);
             self.open = group.fail_open_header.then_some(reason);
         }
         if self.is_astray(slot.target()) {
             count(&stats.non_sticky);
+            if matches!(group.stickiness, Stickiness::App { .. }) {
+                count(&stats.app_non_sticky);
+            }
         }
     }
 
@@ -253,7 +259,7 @@ impl Exchange {
         snapshot: &Snapshot,
         worker: &mut WorkerState,
     ) -> Step {
-        let stats = listener.balancer.stats.of(worker.index);
+        let stats = listener.balancer.stats.of(self.zone, worker.index);
         match outcome {
             // What the client has begun to see is never followed by another answer, whoever reports this.
             Outcome::NotConnected(_) | Outcome::Died(_) if self.record.answered.is_some() => {
@@ -373,12 +379,14 @@ impl Exchange {
         self.work_guard = None;
         self.record.ended = now;
         if let Some(status) = own {
-            let stats = listener.balancer.stats.of(worker.index);
+            let stats = listener.balancer.stats.of(self.zone, worker.index);
             count_own(stats, status);
             count_reason(stats, self.record.reason);
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
-            count_answer(target, status, worker);
+            let took = self.record.answered.zip(self.record.sent);
+            let took = took.map(|(answered, sent)| answered.since(sent));
+            count_answer(target, status, took, self.zone, worker);
         }
         &self.record
     }

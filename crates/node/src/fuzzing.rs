@@ -318,7 +318,7 @@ fn finish(
     seen: &Seen,
     world: &World,
     worker: &mut WorkerState,
-    stats: &crate::Shards<BalancerStats>,
+    stats: &crate::Zoned<BalancerStats>,
 ) {
     if seen.own.is_none() && !seen.relayed && !seen.aborted {
         assert_eq!(world.in_flight(), 1, "waits for a target that does not count it");

@@ -19,13 +19,16 @@ mod metrics;
 mod permit_issuer;
 mod reason;
 mod request;
+mod response_times;
 mod reuse;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
+mod shards;
 mod shared_load;
 mod slow;
 mod snapshot;
 mod stats;
+mod summed;
 mod sync;
 mod target;
 mod trace;
@@ -48,19 +51,22 @@ pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use load_index::LoadIndex;
 pub use metrics::{
-    GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics, TargetMetrics,
-    ZoneMetrics,
+    ByZone, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics,
+    TargetMetrics, ZoneMetrics,
 };
 pub use permit_issuer::{PermitIssuer, PermitIssuerMetrics, WORK_ID, WorkGuard};
 pub use reason::Reason;
 pub use request::{Request, Speaks};
+pub use response_times::{Bucket, ResponseTimes};
 pub use reuse::{KeepAlive, Reuse};
+pub use shards::{Shards, Zoned};
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
-    BalancerStats, Distribution, ListenerCounts, ListenerStats, LoadBalancerCounts, Shards, Summed,
-    TargetCounts, TargetStats, TargetTotals,
+    BalancerStats, Distribution, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats,
+    LoadBalancerCounts, TargetCounts, TargetStats, TargetTotals,
 };
+pub use summed::Summed;
 pub use target::TargetView;
 pub use trace::{Sampling, SpanContext, TraceParent};
 pub use worker_state::WorkerState;

@@ -1,7 +1,7 @@
 //! What a node shows of itself, read in one go: figures by name, owned, so that whoever shows them holds nobody up.
 
 use crate::gate::ChannelMetrics;
-use crate::stats::{Distribution, ListenerCounts, LoadBalancerCounts, TargetCounts};
+use crate::stats::{Distribution, GroupCounts, ListenerCounts, LoadBalancerCounts, TargetCounts};
 use forebay_admission::Figures;
 use forebay_balance::Weight;
 
@@ -16,13 +16,22 @@ pub struct NodeMetrics {
     pub target_groups: Vec<TargetGroupMetrics>,
 }
 
+/// What was counted of something at a load balancer's node: in its zone.
+#[derive(Clone, Debug)]
+pub struct ByZone<T> {
+    /// The zone's name.
+    pub zone: String,
+    /// What was counted there since the thing was made.
+    pub counts: T,
+}
+
 /// Of a load balancer.
 #[derive(Clone, Debug)]
 pub struct LoadBalancerMetrics {
     /// Its ARN.
     pub arn: String,
-    /// What was counted since it was made.
-    pub counts: LoadBalancerCounts,
+    /// What each of its nodes counted, those that it has no longer too.
+    pub nodes: Vec<ByZone<LoadBalancerCounts>>,
 }
 
 /// Of a listener.
@@ -32,8 +41,8 @@ pub struct ListenerMetrics {
     pub arn: String,
     /// Its load balancer's ARN.
     pub load_balancer: String,
-    /// What was counted since it was made.
-    pub counts: ListenerCounts,
+    /// What each node counted of it.
+    pub nodes: Vec<ByZone<ListenerCounts>>,
 }
 
 /// Of a target group.
@@ -43,6 +52,8 @@ pub struct TargetGroupMetrics {
     pub arn: String,
     /// The ARN of the load balancer that forwards to it, if one does: no second one may.
     pub load_balancer: Option<String>,
+    /// What each node of its load balancer counted of it.
+    pub nodes: Vec<ByZone<GroupCounts>>,
     /// Its targets.
     pub targets: Vec<TargetMetrics>,
     /// Its zones with cross-zone off, else `all` alone; none before its first snapshot.
@@ -62,6 +73,8 @@ pub struct TargetMetrics {
     pub zone: Option<String>,
     /// It counts for HealthyHostCount.
     pub is_healthy: bool,
+    /// It counts for UnHealthyHostCount: its checks have failed.
+    pub is_unhealthy: bool,
     /// It behaves unlike its peers.
     pub is_anomalous: bool,
     /// Its weight is cut for that.

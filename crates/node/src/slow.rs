@@ -5,8 +5,9 @@ use crate::ids::{GroupId, ListenerId, TargetId, ZoneId};
 use crate::load_index::LoadIndex;
 use crate::logging::ProbedTarget;
 use crate::permit_issuer::PermitIssuer;
+use crate::shards::Zoned;
 use crate::snapshot::{BalancerView, GroupView, Snapshot};
-use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
 use crate::target::TargetView;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::Relaxed;
@@ -138,12 +139,14 @@ struct Group {
     targets: BTreeMap<TargetKey, Target>,
     view: Option<Arc<GroupView>>,
     load_index: Arc<LoadIndex>,
+    counters: Arc<Zoned<GroupStats>>,
     gate: Option<Arc<GroupGate>>,
 }
 
 impl Group {
     fn new_stats(&self, workers: usize) -> Arc<TargetStats> {
-        Arc::new(TargetStats::new(workers, Arc::clone(&self.load_index.shared)))
+        let shared = Arc::clone(&self.load_index.shared);
+        Arc::new(TargetStats::new(workers, shared, Arc::clone(&self.counters)))
     }
 
     fn is_probed(&self, target: &Target) -> bool {
@@ -172,13 +175,13 @@ struct Listener {
     blueprint: Arc<ListenerBlueprint>,
     balancer: Arc<BalancerView>,
     rules: Option<Arc<Rules<GroupId>>>,
-    stats: Arc<Shards<ListenerStats>>,
+    stats: Arc<Zoned<ListenerStats>>,
 }
 
 #[derive(Debug)]
 struct Balancer {
     view: Arc<BalancerView>,
-    stats: Arc<Shards<BalancerStats>>,
+    stats: Arc<Zoned<BalancerStats>>,
 }
 
 /// The slow path of a node process. One per process; its snapshots serve all workers.
@@ -322,6 +325,7 @@ impl Node {
                 targets: BTreeMap::new(),
                 view: None,
                 load_index: Arc::default(),
+                counters: Arc::new(Zoned::new(self.workers)),
                 gate: None,
             },
         };
@@ -443,14 +447,14 @@ impl Node {
     }
 
     /// Every listener's ARN and counters: those that are still counted on.
-    pub fn listeners(&self) -> impl Iterator<Item = (&str, &Arc<Shards<ListenerStats>>)> {
+    pub fn listeners(&self) -> impl Iterator<Item = (&str, &Arc<Zoned<ListenerStats>>)> {
         self.listeners
             .iter()
             .map(|(arn, listener)| (arn.as_str(), &listener.stats))
     }
 
     /// Every load balancer's ARN and counters: those that are still counted on.
-    pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Shards<BalancerStats>>)> {
+    pub fn balancers(&self) -> impl Iterator<Item = (&str, &Arc<Zoned<BalancerStats>>)> {
         self.balancers
             .iter()
             .map(|(arn, balancer)| (arn.as_str(), &balancer.stats))

@@ -5,7 +5,8 @@ use crate::gate::GroupGate;
 use crate::ids::{GroupId, ListenerId, ZoneId};
 use crate::load_index::LoadIndex;
 use crate::permit_issuer::PermitIssuer;
-use crate::stats::{BalancerStats, ListenerStats, Shards, TargetStats};
+use crate::shards::Zoned;
+use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
 use crate::target::TargetView;
 use core::net::IpAddr;
 use forebay_health::RoutingReason;
@@ -56,8 +57,8 @@ pub struct BalancerView {
     pub dns_name: String,
     /// What its attributes say.
     pub settings: BalancerSettings,
-    /// Counters per worker.
-    pub stats: Arc<Shards<BalancerStats>>,
+    /// Counters per zone and worker.
+    pub stats: Arc<Zoned<BalancerStats>>,
 }
 
 impl BalancerView {
@@ -98,8 +99,8 @@ pub struct ListenerView {
     pub tls: Option<Arc<TlsBlueprint>>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,
-    /// Counters per worker.
-    pub stats: Arc<Shards<ListenerStats>>,
+    /// Counters per zone and worker.
+    pub stats: Arc<Zoned<ListenerStats>>,
     /// What its attributes say.
     pub settings: ListenerSettings,
     /// Its rules; none if they do not compile, and then it answers 500.
@@ -141,7 +142,9 @@ pub struct GroupView {
     pub load_index: Arc<LoadIndex>,
     /// Registered targets, draining ones too.
     pub targets: Vec<Arc<TargetView>>,
-    /// Their counters: one step nearer for who looks at many.
+    /// What is counted of the group, per zone and worker.
+    pub counters: Arc<Zoned<GroupStats>>,
+    /// The targets' counters: one step nearer for who looks at many.
     pub(crate) stats: Vec<Arc<TargetStats>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,

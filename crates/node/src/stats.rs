@@ -1,7 +1,10 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
 use crate::reason::Reason;
+use crate::response_times::{Bucket, ResponseTimes};
+use crate::shards::{Shards, Zoned};
 use crate::shared_load::{NOT_INDEXED, SharedLoad};
+use crate::summed::Summed;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::time::Duration;
@@ -10,62 +13,8 @@ use forebay_balance::{LOADS, MedianLatency, PeakLatency, Weight, load_class};
 use forebay_units::Mono;
 use std::sync::{Arc, OnceLock};
 
-/// One `T` per worker, each on cache lines of its own.
-#[derive(Debug)]
-pub struct Shards<T>(Box<[Padded<T>]>);
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Padded<T>(T);
-
-impl<T: Default> Shards<T> {
-    /// One for each of `workers`; at least one.
-    pub fn new(workers: usize) -> Shards<T> {
-        Shards((0..workers.max(1)).map(|_| Padded::default()).collect())
-    }
-}
-
-impl<T> Shards<T> {
-    /// That worker's own.
-    pub fn of(&self, worker: usize) -> &T {
-        &self.0[worker % self.0.len()].0
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|shard| &shard.0)
-    }
-}
-
-/// What a worker counts, and readers add up.
-pub trait Summed {
-    /// All workers' counts together.
-    type Sum;
-    /// Before any is added.
-    const NONE: Self::Sum;
-    /// Adds what this one has counted.
-    fn add_to(&self, sum: &mut Self::Sum);
-}
-
-impl Summed for AtomicU64 {
-    type Sum = u64;
-    const NONE: u64 = 0;
-
-    fn add_to(&self, sum: &mut u64) {
-        *sum += self.load(Relaxed);
-    }
-}
-
-impl<const N: usize> Summed for [AtomicU64; N] {
-    type Sum = [u64; N];
-    const NONE: [u64; N] = [0; N];
-
-    fn add_to(&self, sum: &mut [u64; N]) {
-        for (sum, count) in sum.iter_mut().zip(self) {
-            count.add_to(sum);
-        }
-    }
-}
+/// Statuses of errors made here that are counted by themselves.
+pub const ERRORS: [u16; 4] = [500, 502, 503, 504];
 
 /// Declares the counters of one worker and, with the same fields, what a reader finds: so that a counter is one line here.
 macro_rules! counters {
@@ -109,6 +58,8 @@ counters! {
         requests: AtomicU64,
         /// Answers made here, by hundreds of their status (index 2 to 5).
         own: [AtomicU64; 6],
+        /// Those of them that are 500, 502, 503 and 504, in this order.
+        errors: [AtomicU64; ERRORS.len()],
         /// Those made in place of a target's: 502, 503 and 504, in the order of [`Reason::IN_PLACE_OF_A_TARGET`].
         failures: [AtomicU64; Reason::IN_PLACE_OF_A_TARGET.len()],
         /// Connections accepted.
@@ -119,6 +70,8 @@ counters! {
         open: AtomicU64,
         /// Rules looked at, default rules excluded.
         rule_evaluations: AtomicU64,
+        /// Those of them beyond the first ten of a request, which AWS charges for.
+        charged_evaluations: AtomicU64,
         /// Requests sent anew because a pooled connection had died.
         stale_retries: AtomicU64,
         /// Requests sent to another target because a connection failed.
@@ -129,6 +82,24 @@ counters! {
         fail_open: AtomicU64,
         /// Requests to sticky groups whose client was not known, or could not stay with its target.
         non_sticky: AtomicU64,
+        /// Those of them whose group goes by an application's cookie.
+        app_non_sticky: AtomicU64,
+        /// Requests that a rule's fixed response answered.
+        fixed: AtomicU64,
+        /// Requests that a rule sent elsewhere.
+        redirects: AtomicU64,
+        /// Those that no redirect was sent for because its Location would have been too long.
+        redirects_too_long: AtomicU64,
+        /// Bytes of heads and bodies that clients sent, of requests that ended.
+        received_bytes: AtomicU64,
+        /// Bytes of heads and bodies that clients got, of requests that ended.
+        sent_bytes: AtomicU64,
+        /// Requests over IPv6 that ended.
+        ipv6_requests: AtomicU64,
+        /// Bytes of them, both ways.
+        ipv6_bytes: AtomicU64,
+        /// Requests that lost header lines whose names are not of letters, digits and hyphens.
+        dropped_headers: AtomicU64,
         /// Requests whose framing does not follow the RFC.
         noncompliant: AtomicU64,
         /// Requests that found no memory left for buffers.
@@ -143,6 +114,32 @@ counters! {
         resumed: AtomicU64,
         /// TLS handshakes that failed, were given up by the client or took too long.
         handshake_failures: AtomicU64,
+    }
+
+    /// What one worker counts of a target group.
+    GroupStats, summed up as GroupCounts {
+        /// Requests that were to be answered by it.
+        arrivals: AtomicU64,
+        /// Those for which a target was chosen, each once.
+        requests: AtomicU64,
+        /// Those of them that were gRPC's.
+        grpc_requests: AtomicU64,
+        /// Those of them that came when all targets got traffic because too few were healthy.
+        fail_open: AtomicU64,
+        /// Targets' answers by hundreds of their status.
+        answers: [AtomicU64; 6],
+        /// Connections to targets that failed.
+        connect_errors: AtomicU64,
+        /// TLS handshakes with targets that failed.
+        tls_errors: AtomicU64,
+        /// Requests that wait for a slot.
+        waiting: AtomicU64,
+        /// Requests that got no slot, in the order of [`forebay_admission::Why::ALL`].
+        spillover: [AtomicU64; 5],
+        /// How long answers took, to their heads.
+        times: ResponseTimes,
+        /// All of these together, in microseconds.
+        time_us: AtomicU64,
     }
 
     /// What one worker counts of a target.
@@ -162,13 +159,39 @@ counters! {
     }
 }
 
+impl GroupCounts {
+    /// How long answers took, to their heads.
+    pub fn response_times(&self) -> Distribution {
+        Distribution {
+            buckets: self.times.clone(),
+            sum: Duration::from_micros(self.time_us),
+        }
+    }
+}
+
 /// How often something took how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// Each bucket's upper end and what is in it (not cumulative), ascending; those that are empty are left out.
-    pub buckets: Vec<(Duration, u64)>,
+    /// Ascending; those that are empty are left out.
+    pub buckets: Vec<Bucket>,
     /// All of them together.
     pub sum: Duration,
+}
+
+impl Distribution {
+    /// Takes what another of the same buckets has, too.
+    pub fn add(&mut self, other: &Distribution) {
+        for more in &other.buckets {
+            match self
+                .buckets
+                .binary_search_by_key(&more.from, |bucket| bucket.from)
+            {
+                Ok(at) => self.buckets[at].count += more.count,
+                Err(at) => self.buckets.insert(at, *more),
+            }
+        }
+        self.sum += other.sum;
+    }
 }
 
 /// How many successes of a target one worker saw in each class of latency.
@@ -195,6 +218,8 @@ pub struct TargetStats {
     pub(crate) index: AtomicU32,
     /// What it shares with its group.
     pub(crate) shared: Arc<SharedLoad>,
+    /// What is counted of its group.
+    pub(crate) group: Arc<Zoned<GroupStats>>,
     /// [`PeakLatency`].
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
@@ -210,13 +235,13 @@ pub struct TargetStats {
 impl Default for TargetStats {
     /// Zeros, for one worker, of a target that has no peers.
     fn default() -> TargetStats {
-        TargetStats::new(1, Arc::default())
+        TargetStats::new(1, Arc::default(), Arc::new(Zoned::new(1)))
     }
 }
 
 impl TargetStats {
-    /// Zeros, for this many workers, of a target of the group that shares this.
-    pub(crate) fn new(workers: usize, shared: Arc<SharedLoad>) -> TargetStats {
+    /// Zeros, for this many workers, of a target of the group that shares these.
+    pub(crate) fn new(workers: usize, shared: Arc<SharedLoad>, group: Arc<Zoned<GroupStats>>) -> TargetStats {
         TargetStats {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
@@ -226,6 +251,7 @@ impl TargetStats {
             medians: Default::default(),
             latencies: OnceLock::new(),
             shared,
+            group,
             cut: AtomicBool::new(false),
             totals: Shards::new(workers),
         }
@@ -302,8 +328,14 @@ impl TargetStats {
 
     /// How long successes took, `sum_us` together.
     pub(crate) fn latencies(&self, sum_us: u64) -> Distribution {
+        let mut from = Duration::ZERO;
+        let buckets = self.latency_buckets().map(|(to, count)| Bucket {
+            from: core::mem::replace(&mut from, to),
+            to,
+            count,
+        });
         Distribution {
-            buckets: self.latency_buckets().filter(|bucket| bucket.1 > 0).collect(),
+            buckets: buckets.filter(|bucket| bucket.count > 0).collect(),
             sum: Duration::from_micros(sum_us),
         }
     }

@@ -1,16 +1,27 @@
 //! Asking a gate for a slot, and waiting for one.
 
 use crate::gate::{GroupGate, Ticket};
+use crate::ids::ZoneId;
 use crate::in_flight::{InFlight, SlotGuard};
 use crate::load::Counted;
+use crate::shards::Zoned;
+use crate::stats::GroupStats;
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_admission::{Arrival, Leaving, Place, Refusal, Verdict};
 use forebay_units::{Mono, Rng};
 use std::sync::Arc;
 
 impl GroupGate {
-    /// A request has come.
-    pub(crate) fn arrive(self: &Arc<Self>, now: Mono, arrival: &Arrival<'_>, rng: &mut Rng) -> Arrived {
+    /// A request has come by worker number `worker`; `counters` are its group's.
+    pub(crate) fn arrive(
+        self: &Arc<Self>,
+        now: Mono,
+        arrival: &Arrival<'_>,
+        rng: &mut Rng,
+        counters: &Arc<Zoned<GroupStats>>,
+        worker: usize,
+    ) -> Arrived {
         let mut ticket = None;
         let verdict = self.with(Some(now), |gate, now| {
             gate.arrive(now, arrival, rng, || {
@@ -26,6 +37,7 @@ impl GroupGate {
                 place: Some(place),
                 // A gate that lets someone wait has asked for the ticket.
                 ticket: ticket.unwrap_or_default(),
+                _queued: Queued::new(counters, ZoneId(arrival.zone), worker),
             }),
             Verdict::Refused(refusal) => Arrived::Refused(refusal),
         }
@@ -45,6 +57,33 @@ pub(crate) struct Waiting {
     gate: Arc<GroupGate>,
     place: Option<Place>,
     ticket: Arc<Ticket>,
+    _queued: Queued,
+}
+
+/// Counts a request as waiting until dropped.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    counters: Arc<Zoned<GroupStats>>,
+    zone: ZoneId,
+    worker: usize,
+}
+
+impl Queued {
+    fn new(counters: &Arc<Zoned<GroupStats>>, zone: ZoneId, worker: usize) -> Queued {
+        counters.of(zone, worker).waiting.fetch_add(1, Relaxed);
+        Queued {
+            counters: Arc::clone(counters),
+            zone,
+            worker,
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let counters = self.counters.of(self.zone, self.worker);
+        counters.waiting.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Waiting {

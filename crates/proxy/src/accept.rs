@@ -15,8 +15,8 @@ use crate::task_pool::{self, Handoff};
 use crate::tls;
 use crate::wire::readable;
 use crate::worker::{Job, Pooled, Worker};
-use forebay_node::Reason;
 use forebay_node::logging::ConnectionId;
+use forebay_node::{BalancerStats, Reason, ZoneId, Zoned};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
@@ -97,7 +97,8 @@ fn take_in(worker: &Worker, stream: &TcpStream, connection: &mut ClientConnectio
 fn refuse(worker: &Worker, stream: &TcpStream, connection: &ClientConnection) {
     let snapshot = worker.snapshot();
     if let Some(listener) = snapshot.listener(connection.listener_address.listener) {
-        let stats = listener.balancer.stats.of(worker.state.borrow().index);
+        let zone = connection.listener_address.zone;
+        let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
         stats.rejected.fetch_add(1, Relaxed);
         if !connection.listener_address.secure {
             let page = respond::page(worker, Reason::TooManyConnections, &listener.settings);
@@ -292,7 +293,8 @@ async fn serve_jobs<W: Pooled>(counter: Rc<Handoff<Job<W>, (W, Next)>>) -> Infal
 
 /// Counts a connection as open until dropped.
 struct Open {
-    stats: Option<Arc<forebay_node::Shards<forebay_node::BalancerStats>>>,
+    stats: Option<Arc<Zoned<BalancerStats>>>,
+    zone: ZoneId,
     worker: usize,
     _held: Held,
 }
@@ -305,11 +307,12 @@ impl Open {
             .map(|view| Arc::clone(&view.balancer.stats));
         let open = Open {
             stats,
+            zone: connection.listener_address.zone,
             worker: worker.state.borrow().index,
             _held: held,
         };
         if let Some(stats) = &open.stats {
-            let shard = stats.of(open.worker);
+            let shard = stats.of(open.zone, open.worker);
             shard.connections.fetch_add(1, Relaxed);
             shard.open.fetch_add(1, Relaxed);
         }
@@ -320,7 +323,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(stats) = &self.stats {
-            stats.of(self.worker).open.fetch_sub(1, Relaxed);
+            stats.of(self.zone, self.worker).open.fetch_sub(1, Relaxed);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::worker::Worker;
 use forebay_node::logging::{ConnectionFacts, Kind, LogFacts, RequestLine, TlsLog};
 use forebay_node::{Answer, ListenerView, Reason, Record};
 use forebay_units::Mono;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How a request ended, besides its record.
@@ -86,6 +87,8 @@ pub(crate) fn log<W>(
             "request ended by the balancer"
         );
     }
+    let received = buffers.request_log.head.map_or(0, |head| head.length as u64) + buffers.request_log.body;
+    count_bytes(worker, connection, listener, received, buffers.request_log.sent);
     if record.waited.is_some() {
         let snapshot = buffers
             .request_log
@@ -94,15 +97,32 @@ pub(crate) fn log<W>(
             .unwrap_or_else(|| worker.snapshot());
         let group = record.group.and_then(|group| snapshot.group(group));
         if let Some(gate) = group.and_then(|group| group.gate.as_ref()) {
-            let head = buffers.request_log.head.map_or(0, |head| head.length as u64);
-            gate.channels.bytes.fetch_add(
-                head + buffers.request_log.body + buffers.request_log.sent,
-                Relaxed,
-            );
+            let bytes = &gate.channels.bytes;
+            bytes.fetch_add(received + buffers.request_log.sent, Relaxed);
         }
     }
     if worker.worker_log.wants_access(&listener.balancer.settings) || buffers.request_log.span.is_some() {
-        write_line(worker, connection, listener, buffers, record, closing);
+        write_line(worker, connection, listener, buffers, received, record, closing);
+    }
+}
+
+/// Counts what a request's line in the access log would say came and went, whether or not there is one.
+fn count_bytes(
+    worker: &Worker,
+    connection: &ClientConnection,
+    listener: &ListenerView,
+    received: u64,
+    sent: u64,
+) {
+    let zone = connection.listener_address.zone;
+    let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
+    // A worker writes its own alone: no locked addition.
+    let add = |counter: &AtomicU64, more| counter.store(counter.load(Relaxed) + more, Relaxed);
+    add(&stats.received_bytes, received);
+    add(&stats.sent_bytes, sent);
+    if connection.peer.is_ipv6() {
+        add(&stats.ipv6_requests, 1);
+        add(&stats.ipv6_bytes, received + sent);
     }
 }
 
@@ -111,6 +131,7 @@ fn write_line(
     connection: &ClientConnection,
     listener: &ListenerView,
     buffers: &mut RequestBuffers,
+    received: u64,
     record: &Record,
     closing: Closing<'_>,
 ) {
@@ -155,7 +176,7 @@ fn write_line(
         record,
         responded: request_log.responded,
         status: closing.status,
-        received: request_log.head.map_or(0, |head| head.length as u64) + request_log.body,
+        received,
         sent: request_log.sent,
         line,
         agent,

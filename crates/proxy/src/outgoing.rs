@@ -14,8 +14,10 @@ use forebay_model::XffMode;
 use forebay_node::ListenerView;
 use forebay_units::Wall;
 use forebay_units::digits::{address, decimal, hexadecimal};
+use std::cell::Cell;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Writes the request's head, as its target will see it, into `buffers.out`.
 pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted) {
@@ -81,7 +83,9 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
         span.context.write(out);
         out.extend_from_slice(b"\r\n");
     }
-    write_kept(out, head, fields, listener, own_host, span);
+    if write_kept(out, head, fields, listener, own_host, span) {
+        count_dropped(worker, connection, listener);
+    }
     if incoming.upgrade {
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     }
@@ -240,7 +244,13 @@ fn trace_id(out: &mut Vec<u8>, incoming: Option<&[u8]>, id: &TraceId) {
     }
 }
 
-/// Header lines that go on as they are.
+fn count_dropped(worker: &Worker, connection: &ClientConnection, listener: &ListenerView) {
+    let zone = connection.listener_address.zone;
+    let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
+    stats.dropped_headers.fetch_add(1, Relaxed);
+}
+
+/// Header lines that go on as they are. Returns whether one did not because of its name.
 fn write_kept(
     out: &mut Vec<u8>,
     head: &[u8],
@@ -248,7 +258,8 @@ fn write_kept(
     listener: &ListenerView,
     own_host: bool,
     span: Option<&Span>,
-) {
+) -> bool {
+    let dropped = Cell::new(false);
     let settings = &listener.balancer.settings;
     let connection = || fields.iter().filter(|field| field.is(Known::Connection));
     let named = |name: &[u8]| connection().any(|field| has_word(field.value(head), name));
@@ -262,8 +273,10 @@ fn write_kept(
         match field.known {
             Known::Other | Known::Date | Known::WorkRefused => {
                 let odd = || {
-                    name.iter()
-                        .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+                    let mut bytes = name.iter();
+                    let odd = bytes.any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+                    dropped.set(dropped.get() || odd);
+                    odd
                 };
                 let spoofed = || {
                     let names = &listener.settings.tls_header_names;
@@ -290,6 +303,7 @@ fn write_kept(
             | Known::WorkId => false,
         }
     });
+    dropped.get()
 }
 
 #[cfg(test)]

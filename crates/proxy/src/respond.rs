@@ -33,7 +33,8 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
         return Next::Close;
     };
     let now = worker.now();
-    let mut record = Exchange::refused(now, reason, listener, &worker.state.borrow());
+    let zone = session.connection.listener_address.zone;
+    let mut record = Exchange::refused(now, reason, zone, listener, &worker.state.borrow());
     if worker.worker_log.sampling.is_some() {
         refused_span(worker, session.connection, session.buffers);
     }
@@ -80,6 +81,7 @@ pub(crate) fn count_turned_away(worker: &Worker, connection: &ClientConnection) 
         let _ = Exchange::refused(
             worker.now(),
             Reason::MemoryCeiling,
+            connection.listener_address.zone,
             listener,
             &worker.state.borrow(),
         );

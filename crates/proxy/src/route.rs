@@ -18,7 +18,9 @@ use crate::wanted::{Wanted, preserves_host, takes_any_host, wanted};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use forebay_model::{PathMode, limits};
-use forebay_node::{Exchange, Facts, Headers, ListenerView, Reason, Request, Snapshot, Step, strict_path};
+use forebay_node::{
+    Exchange, Facts, Headers, ListenerView, Reason, Request, Snapshot, Step, ZoneId, strict_path,
+};
 use forebay_units::Mono;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -151,10 +153,15 @@ async fn no_memory<W: Wire>(
 }
 
 /// What becomes of a request whose framing others might read differently.
-fn judge(worker: &Worker, listener: &ListenerView, buffers: &mut RequestBuffers) -> Result<(), Reason> {
+fn judge(
+    worker: &Worker,
+    zone: ZoneId,
+    listener: &ListenerView,
+    buffers: &mut RequestBuffers,
+) -> Result<(), Reason> {
     let course = desync::course(listener.balancer.settings.desync, buffers.request_log.classified);
     if buffers.request_log.classified.is_some() {
-        let stats = listener.balancer.stats.of(worker.state.borrow().index);
+        let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
         stats.noncompliant.fetch_add(1, Relaxed);
     }
     buffers.request_log.suspect = course == Course::CloseAfter;
@@ -174,7 +181,7 @@ fn begin<W>(
     now: Mono,
 ) -> Result<(Exchange, Step, Wanted), Reason> {
     let (worker, connection, buffers) = (session.worker, session.connection, &mut *session.buffers);
-    judge(worker, listener, buffers)?;
+    judge(worker, connection.listener_address.zone, listener, buffers)?;
     buffers.request_log.suspect |= incoming.doubtful;
     let head = &buffers.input[buffers.start..buffers.start + incoming.head.length];
     let fields = &buffers.fields[..];

@@ -31,7 +31,10 @@ pub(crate) async fn secure(
     let snapshot = worker.snapshot();
     let stats = snapshot
         .listener(connection.listener_address.listener)
-        .map(|listener| listener.stats.of(worker.state.borrow().index));
+        .map(|listener| {
+            let zone = connection.listener_address.zone;
+            listener.stats.of(zone, worker.state.borrow().index)
+        });
     let count = |counter: fn(&forebay_node::ListenerStats) -> &std::sync::atomic::AtomicU64| {
         if let Some(stats) = stats {
             counter(stats).fetch_add(1, Relaxed);

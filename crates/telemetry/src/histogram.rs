@@ -19,12 +19,12 @@ impl Filled {
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
         let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
         let mut all = 0;
-        for &(end, count) in &fine.buckets {
-            let end = end.as_secs_f64();
+        for fine in &fine.buckets {
+            let end = fine.to.as_secs_f64();
             // None is above infinity.
             if let Some(bucket) = buckets.iter_mut().find(|bucket| end <= bucket.0 * 9.0 / 8.0) {
-                bucket.1 += count;
-                all += count;
+                bucket.1 += fine.count;
+                all += fine.count;
             }
         }
         Filled {
@@ -38,16 +38,18 @@ impl Filled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_node::Bucket;
 
     #[test]
     fn finer_buckets_find_theirs() {
         let millis = Duration::from_millis;
+        let bucket = |from, to, count| Bucket { from, to, count };
         let fine = Distribution {
             buckets: vec![
-                (millis(1), 1),
-                (millis(11), 2),
-                (millis(12), 4),
-                (Duration::MAX, 8),
+                bucket(Duration::ZERO, millis(1), 1),
+                bucket(millis(10), millis(11), 2),
+                bucket(millis(11), millis(12), 4),
+                bucket(millis(12), Duration::MAX, 8),
             ],
             sum: millis(70),
         };

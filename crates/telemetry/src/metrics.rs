@@ -1,16 +1,21 @@
 //! Metrics: a snapshot of figures, the table of what is read of it, and its text for Prometheus.
 
+mod cloudwatch;
+mod datapoints;
+mod dimension;
+mod lcu;
 mod metric;
 mod snapshot;
 mod table;
 mod text;
 
-pub use metric::{
-    CloudWatch, Dimension, Dimensions, Kind, Metric, NAMESPACE, Part, Read, Sample, Statistic, Unit, Value,
-    Values,
-};
+pub use cloudwatch::{CloudWatch, NAMESPACE, OWN_NAMESPACE, Part, Statistic};
+pub use datapoints::{Datapoint, DatapointValue, datapoints};
+pub use dimension::Dimension;
+pub use lcu::{CONSUMED, PEAK, Usage, capacity_datapoints};
+pub use metric::{Dimensions, Kind, Metric, Read, Sample, Unit, Value, Values};
 pub use snapshot::{AgentMetrics, MetricsSnapshot, Own, ServerMetrics};
-pub use table::{all, names};
+pub use table::{NOT_REPORTED, all, names};
 pub use text::render;
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use anyhow::{Context as _, bail};
 use forebay_awswire::Service;
 use forebay_control::elbv2::ATTRIBUTES;
 use forebay_model::POLICIES;
-use forebay_telemetry::metrics::{self, CloudWatch, Kind, Metric, NAMESPACE, Part};
+use forebay_telemetry::metrics::{
+    self, CONSUMED, CloudWatch, Kind, Metric, NAMESPACE, NOT_REPORTED, OWN_NAMESPACE, PEAK, Part,
+};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -189,12 +191,17 @@ fn metrics() -> anyhow::Result<String> {
          has no line: target control's, of groups that no agent limits. `load_balancer`, `target_group` and `listener` hold the end\n\
          of an ARN, as CloudWatch has it (`app/NAME/ID`); `target` holds `ID:PORT`; a histogram is read as `_bucket`, `_count` and\n\
          `_sum`, in seconds.\n\n\
-         *CloudWatch* names the metric of `{NAMESPACE}` that AWS has for the same thing, by which part of ours, with its unit, the\n\
-         statistics that mean something, and the sets of dimensions that AWS has it by (L: LoadBalancer, A: AvailabilityZone, T:\n\
-         TargetGroup). AWS has more metrics, such as `RequestCount`: requests for which a target was chosen, where\n\
-         `forebay_requests_total` counts all. What is of a load balancer or a listener is not divided by zone here, and connections\n\
-         are those of clients alone. `SurgeQueueLength` and `SpilloverCount` are Classic Load Balancer's words.\n",
+         *CloudWatch* names the metric of `{NAMESPACE}` that AWS has for the same thing, or of `{OWN_NAMESPACE}` where AWS has none, by\n\
+         which part of ours, with its unit, the statistics that mean something, and the sets of dimensions that it is there by (L:\n\
+         LoadBalancer, A: AvailabilityZone, T: TargetGroup, R: Reason). One is reported while it is not zero, or *always*. Where each\n\
+         node counts by itself, each has datapoints of its own: Minimum and Maximum are over nodes, Sum is of all of them. A node is a\n\
+         load balancer's address in a zone; pages show nodes together. Of hosts the zone is the target's own. Slots, queues' waits and\n\
+         control channels are a group's, whatever its nodes: there is no value by zone. Connections are those of clients alone, where\n\
+         AWS counts those to targets as well. `RequestCount` is of requests for which a target was chosen, `forebay_requests_total` of\n\
+         all. Bytes are counted when a request ends, those of a WebSocket when it is closed. `SurgeQueueLength` and `SpilloverCount`\n\
+         are Classic Load Balancers' words.\n",
     )?;
+    capacity(&mut text)?;
     let mut subjects: Vec<&str> = Vec::new();
     for metric in metrics::all() {
         if !subjects.contains(&metric.read.subject()) {
@@ -211,6 +218,37 @@ fn metrics() -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// What is computed of several metrics, and what is not reported at all.
+fn capacity(text: &mut String) -> anyhow::Result<()> {
+    write!(
+        text,
+        "\n## Capacity units\n\n\
+         `{}` ({}) and `{}` ({}) of `{NAMESPACE}`, by LoadBalancer, always:\n\
+         the units of which a load balancer used most, as AWS charges for them: 25 new connections per second, 3,000 open\n\
+         connections, 1 GB (10^9 bytes) per hour, or 1,000 rule evaluations per second beyond the first ten of each request.\n\
+         `{}` is that times the time it was so in hours, so that an hour's sum is what AWS charges for; `{}` is that at\n\
+         the time.\n\n\
+         ## Not reported\n\n\
+         | metrics of `{NAMESPACE}` | why |\n|---|---|\n",
+        CONSUMED.name,
+        statistics(&CONSUMED),
+        PEAK.name,
+        statistics(&PEAK),
+        CONSUMED.name,
+        PEAK.name,
+    )?;
+    for (names, why) in NOT_REPORTED {
+        let names: Vec<String> = names.split(", ").map(|name| format!("`{name}`")).collect();
+        writeln!(text, "| {} | {why} |", names.join(", "))?;
+    }
+    Ok(())
+}
+
+fn statistics(of_aws: &CloudWatch) -> String {
+    let words: Vec<&str> = of_aws.statistics.iter().map(|one| one.word()).collect();
+    words.join(", ")
 }
 
 fn row(metric: &Metric) -> String {
@@ -243,17 +281,23 @@ fn counterpart(metric: &Metric, of_aws: &CloudWatch) -> String {
         Part::Whole => String::new(),
         Part::Labelled(label) => format!(" ({label})"),
         Part::Complement => " (where it is 0)".to_owned(),
+        Part::PerTarget => " (over healthy targets, or all if none is)".to_owned(),
     };
-    let statistics: Vec<&str> = of_aws.statistics.iter().map(|one| one.word()).collect();
+    let place = if of_aws.namespace == NAMESPACE {
+        String::new()
+    } else {
+        format!("{}: ", of_aws.namespace)
+    };
+    let always = if of_aws.always { "; always" } else { "" };
     let unit = metric.unit.cloudwatch();
     let sets = of_aws.dimensions.iter().map(|set| {
         let names = set.iter().filter_map(|dimension| dimension.cloudwatch());
         names.filter_map(|name| name.chars().next()).collect::<String>()
     });
     format!(
-        "`{}`{part}: {unit}; {}; {}",
+        "{place}`{}`{part}: {unit}; {}; {}{always}",
         of_aws.name,
-        statistics.join(", "),
+        statistics(of_aws),
         sets.collect::<Vec<_>>().join(", ")
     )
 }

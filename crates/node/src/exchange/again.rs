@@ -32,7 +32,7 @@ impl Exchange {
         snapshot: &Snapshot,
         worker: &mut WorkerState,
     ) -> Option<Step> {
-        let stats = listener.balancer.stats.of(worker.index);
+        let stats = listener.balancer.stats.of(self.zone, worker.index);
         if answer.permit_refused && self.permit().is_some() {
             if let Some(guard) = self.in_flight.as_mut().and_then(InFlight::guard) {
                 guard.seen();
@@ -51,6 +51,7 @@ impl Exchange {
             return None;
         }
         let failed = self.record.target.clone();
+        let took = self.record.sent.map(|sent| now.since(sent));
         // An open gate has no slots, so nothing to push back to.
         let limited = snapshot
             .group(self.record.group?)
@@ -62,7 +63,7 @@ impl Exchange {
             self.again(now, snapshot, worker, stats)?
         };
         if let Some(failed) = failed {
-            count_answer(&failed, answer.status, worker);
+            count_answer(&failed, answer.status, took, self.zone, worker);
         }
         count(&stats.answer_retries);
         Some(step)

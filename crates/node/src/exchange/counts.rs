@@ -1,33 +1,75 @@
 //! Counting, into what only this worker writes.
 
+use crate::ids::ZoneId;
 use crate::reason::Reason;
-use crate::stats::BalancerStats;
+use crate::stats::{BalancerStats, ERRORS};
 use crate::sync::AtomicU64;
 use crate::target::TargetView;
 use crate::worker_state::WorkerState;
 use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+
+/// Rules of each request that AWS does not charge for (Elastic Load Balancing pricing, "LCU details").
+const FREE_RULES: u64 = 10;
 
 /// Adds one to a counter that only this worker writes.
 pub(super) fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
+    count_many(counter, 1);
 }
 
-pub(super) fn count_answer(target: &TargetView, status: u16, worker: &WorkerState) {
+/// Adds so many to it.
+pub(super) fn count_many(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed) + more, Relaxed);
+}
+
+/// Counts a target's answer to a request of this zone's node, whose head came after this time.
+pub(super) fn count_answer(
+    target: &TargetView,
+    status: u16,
+    took: Option<Duration>,
+    zone: ZoneId,
+    worker: &WorkerState,
+) {
     let answers = &target.stats.totals.of(worker.index).answers;
-    count(&answers[usize::from(status / 100).min(answers.len() - 1)]);
+    let hundred = usize::from(status / 100).min(answers.len() - 1);
+    count(&answers[hundred]);
+    let group = target.stats.group.of(zone, worker.index);
+    count(&group.answers[hundred]);
+    if let Some(took) = took {
+        group.times.record(took);
+        count_many(
+            &group.time_us,
+            took.as_secs() * 1_000_000 + u64::from(took.subsec_micros()),
+        );
+    }
 }
 
 pub(super) fn count_own(stats: &BalancerStats, status: u16) {
     count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
+    if let Some(place) = ERRORS.iter().position(|&error| error == status) {
+        count(&stats.errors[place]);
+    }
 }
 
-/// Counts an answer made in place of a target's, and one for which no memory was left.
+/// Counts an answer made in place of a target's, one for which no memory was left, and what a rule answered.
 pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
     let place = |reason| Reason::IN_PLACE_OF_A_TARGET.iter().position(|one| *one == reason);
     if let Some(place) = reason.and_then(place) {
         count(&stats.failures[place]);
     }
-    if reason == Some(Reason::MemoryCeiling) {
-        count(&stats.no_memory);
+    match reason {
+        Some(Reason::MemoryCeiling) => count(&stats.no_memory),
+        Some(Reason::FixedResponse) => count(&stats.fixed),
+        Some(Reason::Redirect) => count(&stats.redirects),
+        Some(Reason::RedirectTooLong) => count(&stats.redirects_too_long),
+        _ => {}
+    }
+}
+
+/// Counts the rules that were looked at for a request.
+pub(super) fn count_rules(stats: &BalancerStats, looked_at: u64) {
+    count_many(&stats.rule_evaluations, looked_at);
+    if looked_at > FREE_RULES {
+        count_many(&stats.charged_evaluations, looked_at - FREE_RULES);
     }
 }

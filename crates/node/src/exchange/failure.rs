@@ -33,10 +33,13 @@ impl Exchange {
     ) -> Step {
         if let Some(target) = &self.record.target {
             let totals = target.stats.totals.of(worker.index);
-            count(match error {
-                ConnectError::Handshake => &totals.tls_errors,
-                _ => &totals.connect_errors,
-            });
+            let group = target.stats.group.of(self.zone, worker.index);
+            let (errors, of_group) = match error {
+                ConnectError::Handshake => (&totals.tls_errors, &group.tls_errors),
+                _ => (&totals.connect_errors, &group.connect_errors),
+            };
+            count(errors);
+            count(of_group);
             self.refused.push(target.id);
         }
         // A slot at a target that refuses is not held for as long as a success would take: its health says when it is back.

@@ -14,8 +14,14 @@ use forebay_units::Mono;
 
 impl Exchange {
     /// A request that was refused before routing (malformed, too long, ...). Its connection ends with it.
-    pub fn refused(now: Mono, reason: Reason, listener: &ListenerView, worker: &WorkerState) -> Record {
-        let stats = listener.balancer.stats.of(worker.index);
+    pub fn refused(
+        now: Mono,
+        reason: Reason,
+        zone: ZoneId,
+        listener: &ListenerView,
+        worker: &WorkerState,
+    ) -> Record {
+        let stats = listener.balancer.stats.of(zone, worker.index);
         count(&stats.requests);
         count_own(stats, reason.status());
         count_reason(stats, Some(reason));
@@ -31,7 +37,7 @@ impl Exchange {
         listener: &ListenerView,
         worker: &WorkerState,
     ) -> (Exchange, Box<Answer>) {
-        count(&listener.balancer.stats.of(worker.index).requests);
+        count(&listener.balancer.stats.of(zone, worker.index).requests);
         let exchange = Exchange {
             record: Record::begun(now, Some(reason)),
             zone,

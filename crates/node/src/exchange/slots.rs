@@ -1,5 +1,6 @@
 //! Requests that need a slot: asking for one, waiting for one, and what came of it.
 
+use super::counts::count;
 use super::state::{ATTEMPTS, Exchange};
 use super::step::Step;
 use crate::answer::Answer;
@@ -55,14 +56,14 @@ impl Exchange {
         };
         line.front = true;
         self.record.waited.get_or_insert_default();
-        match gate.arrive(now, &arrival, &mut worker.rng) {
+        match gate.arrive(now, &arrival, &mut worker.rng, &group.counters, worker.index) {
             Arrived::Admitted(slot) => self.go(now, slot, group, worker, stats),
             Arrived::Waits(waiting) => {
                 let (ticket, until) = (waiting.ticket(), line.deadline);
                 line.waiting = Some(waiting);
                 Step::Wait { ticket, until }
             }
-            Arrived::Refused(refusal) => self.turn_away(&refusal, group),
+            Arrived::Refused(refusal) => self.turn_away(&refusal, group, worker),
         }
     }
 
@@ -102,7 +103,7 @@ impl Exchange {
         self.record.waited = self.record.waited.max(Some(waited));
         match outcome {
             Ok(slot) => self.go(now, slot, group, worker, stats),
-            Err(refusal) => self.turn_away(&refusal, group),
+            Err(refusal) => self.turn_away(&refusal, group, worker),
         }
     }
 
@@ -122,7 +123,7 @@ impl Exchange {
             Some(refusal)
         });
         match (refusal, group) {
-            (Some(refusal), Some(group)) => self.turn_away(&refusal, group),
+            (Some(refusal), Some(group)) => self.turn_away(&refusal, group, worker),
             (Some(_), None) => self.answer(Reason::NoTarget),
             (None, _) => self.released(now, snapshot, worker, stats),
         }
@@ -137,7 +138,8 @@ impl Exchange {
         }
     }
 
-    fn turn_away(&mut self, refusal: &Refusal, group: &GroupView) -> Step {
+    fn turn_away(&mut self, refusal: &Refusal, group: &GroupView, worker: &WorkerState) -> Step {
+        count(&group.counters.of(self.zone, worker.index).spillover[refusal.why as usize]);
         let reason = match refusal.why {
             Why::NoSlot if group.eligible(self.zone).targets.is_empty() => Reason::NoTarget,
             Why::NoSlot => Reason::NoSlot,

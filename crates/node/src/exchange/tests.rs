@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::ZoneId;
-use crate::request::Speaks;
 use crate::{Event, Node, Output, ProbeResult};
+use core::sync::atomic::Ordering::Relaxed;
 use forebay_model::*;
 use forebay_routing::Headers;
 use forebay_units::Wall;

@@ -3,8 +3,8 @@
 
 use super::{Balancer, Listener, Node};
 use crate::ids::{GroupId, ListenerId};
+use crate::shards::Zoned;
 use crate::snapshot::BalancerView;
-use crate::stats::Shards;
 use forebay_model::{Blueprint, ListenerBlueprint};
 use forebay_routing::Rules;
 use std::collections::BTreeMap;
@@ -19,7 +19,11 @@ impl Node {
             let known = self.balancers.remove(&balancer.arn);
             let stats = known
                 .as_ref()
-                .map_or_else(|| Arc::new(Shards::new(self.workers)), |k| Arc::clone(&k.stats));
+                .map_or_else(|| Arc::new(Zoned::new(self.workers)), |k| Arc::clone(&k.stats));
+            for node in &balancer.nodes {
+                // Shown from now on, though nothing was counted yet.
+                stats.zone(self.zone(&node.zone));
+            }
             let view = match known {
                 Some(known)
                     if known.view.settings == balancer.settings
@@ -36,6 +40,9 @@ impl Node {
             };
             for listener in &balancer.listeners {
                 let taken = self.take_listener(listener, Arc::clone(&view));
+                for node in &balancer.nodes {
+                    taken.stats.zone(self.zone(&node.zone));
+                }
                 listeners.insert(listener.arn.clone(), taken);
             }
             let arns = balancer
@@ -57,7 +64,7 @@ impl Node {
             .as_ref()
             .map_or_else(|| ListenerId(self.id()), |known| known.id);
         let stats = known.as_ref().map_or_else(
-            || Arc::new(Shards::new(self.workers)),
+            || Arc::new(Zoned::new(self.workers)),
             |known| Arc::clone(&known.stats),
         );
         let groups = &self.groups;

@@ -2,14 +2,17 @@
 
 use super::{Group, Node};
 use crate::gate::GroupGate;
+use crate::ids::ZoneId;
 use crate::metrics::{
-    GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics, TargetMetrics,
-    ZoneMetrics,
+    ByZone, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics,
+    TargetMetrics, ZoneMetrics,
 };
+use crate::shards::Shards;
 use crate::snapshot::Eligible;
+use crate::stats::{BalancerStats, GroupStats, ListenerStats};
 use core::sync::atomic::Ordering::Relaxed;
 use forebay_health::RoutingReason;
-use forebay_model::Action;
+use forebay_model::{Action, HealthState};
 use std::collections::BTreeMap;
 
 impl Node {
@@ -22,7 +25,7 @@ impl Node {
                 .iter()
                 .map(|(arn, balancer)| LoadBalancerMetrics {
                     arn: arn.clone(),
-                    counts: balancer.stats.sum(),
+                    nodes: self.by_zone(balancer.stats.zones(), Shards::<BalancerStats>::sum),
                 })
                 .collect(),
             listeners: self
@@ -31,7 +34,7 @@ impl Node {
                 .map(|(arn, listener)| ListenerMetrics {
                     arn: arn.clone(),
                     load_balancer: listener.balancer.arn.clone(),
-                    counts: listener.stats.sum(),
+                    nodes: self.by_zone(listener.stats.zones(), Shards::<ListenerStats>::sum),
                 })
                 .collect(),
             target_groups: self
@@ -40,12 +43,28 @@ impl Node {
                 .map(|(arn, group)| TargetGroupMetrics {
                     arn: arn.clone(),
                     load_balancer: users.get(arn.as_str()).map(|&user| user.to_owned()),
+                    nodes: self.by_zone(group.counters.zones(), Shards::<GroupStats>::sum),
                     targets: group.target_metrics().collect(),
                     zones: self.zone_metrics(group),
                     gate: group.gate.as_deref().map(gate_metrics),
                 })
                 .collect(),
         }
+    }
+
+    fn by_zone<'a, T: 'a, Sum>(
+        &self,
+        zones: impl Iterator<Item = (ZoneId, &'a Shards<T>)>,
+        sum: fn(&Shards<T>) -> Sum,
+    ) -> Vec<ByZone<Sum>> {
+        let mut found: Vec<ByZone<Sum>> = zones
+            .map(|(zone, shards)| ByZone {
+                zone: self.zones.get(zone.0 as usize).cloned().unwrap_or_default(),
+                counts: sum(shards),
+            })
+            .collect();
+        found.sort_by(|one, other| one.zone.cmp(&other.zone));
+        found
     }
 
     /// By the ARN of a group that is forwarded to: the load balancer that does so.
@@ -93,6 +112,8 @@ impl Group {
                 port: *port,
                 zone: target.blueprint.zone.clone(),
                 is_healthy: self.counts_as_healthy(target),
+                is_unhealthy: self.is_probed(target)
+                    && target.tracker.health().state == HealthState::Unhealthy,
                 is_anomalous: target.peers.is_anomalous(),
                 is_mitigated: target.peers.is_mitigated(),
                 weight: stats.weight(),

@@ -95,6 +95,8 @@ impl Node {
         let zone_names = self.groups.get(arn)?.blueprint.zones.clone();
         let zone_ids: Vec<ZoneId> = zone_names.iter().map(|zone| self.zone(zone)).collect();
         let group = self.groups.get(arn)?;
+        // Shown from now on, though nothing was counted yet.
+        zone_ids.iter().for_each(|&zone| _ = group.counters.zone(zone));
         let mut targets = Vec::new();
         // Index, zone and health of each target that may get traffic at all.
         let mut candidates = Vec::new();
@@ -146,6 +148,7 @@ impl Node {
             version: group.blueprint.version,
             algorithm: settings.algorithm,
             load_index: Arc::clone(&group.load_index),
+            counters: Arc::clone(&group.counters),
             stats: targets.iter().map(|target| Arc::clone(&target.stats)).collect(),
             targets,
             eligible,

@@ -6,7 +6,7 @@ use forebay_node::logging::{
 };
 use forebay_node::{
     BalancerView, Exchange, ListenerId, ListenerView, NodeView, ProbeResult, Reason, Record, Rewritten,
-    Shards, Taken, TargetId, TransformError, WorkerState, ZoneId,
+    Taken, TargetId, TransformError, WorkerState, ZoneId, Zoned,
 };
 use forebay_units::{Mono, Wall};
 use std::io::Read as _;
@@ -29,7 +29,7 @@ fn balancer(bucket: Option<&str>) -> Arc<BalancerView> {
             health_log: place,
             ..BalancerSettings::default()
         },
-        stats: Arc::new(Shards::new(1)),
+        stats: Arc::new(Zoned::new(1)),
     })
 }
 
@@ -49,7 +49,7 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         named: Default::default(),
         tls: None,
         balancer: Arc::clone(balancer),
-        stats: Arc::new(Shards::new(1)),
+        stats: Arc::new(Zoned::new(1)),
         settings: forebay_model::ListenerSettings::default(),
         rules: None,
         permit_issuer: None,
@@ -57,6 +57,7 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
     Exchange::refused(
         Mono::from_millis(5),
         Reason::Malformed,
+        ZoneId(1),
         &listener,
         &WorkerState::new(0, 1),
     )

@@ -1,11 +1,13 @@
 //! What is known of a metric: its names, its kind, its unit, its dimensions, and how its samples are read of a snapshot.
 
+use super::cloudwatch::CloudWatch;
+use super::dimension::Dimension;
 use super::snapshot::{AgentMetrics, MetricsSnapshot, Own, ServerMetrics};
 use crate::labels::dimension;
 use crate::logs::LogMetrics;
 use forebay_node::{
-    ChannelMetrics, Distribution, GateMetrics, ListenerMetrics, LoadBalancerMetrics, TargetGroupMetrics,
-    TargetMetrics, ZoneMetrics,
+    ByZone, ChannelMetrics, Distribution, GateMetrics, GroupCounts, ListenerCounts, ListenerMetrics,
+    LoadBalancerCounts, TargetGroupMetrics, TargetMetrics, ZoneMetrics,
 };
 use std::borrow::Cow;
 
@@ -94,123 +96,6 @@ impl Unit {
     }
 }
 
-/// What samples of a metric are told apart by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dimension {
-    /// `app/NAME/ID`.
-    LoadBalancer,
-    /// `targetgroup/NAME/ID`.
-    TargetGroup,
-    /// A zone's name; `all` for a group that is one over all of them, with cross-zone on.
-    AvailabilityZone,
-    /// `listener/app/NAME/ID/ID`.
-    Listener,
-    /// `ID:PORT`.
-    Target,
-    /// A hundred of statuses: `2xx`.
-    Code,
-    /// Why a request was sent again.
-    Cause,
-    /// What a slot is.
-    State,
-    /// Why a request got no slot.
-    Why,
-    /// Why an agent did not let a request in, or could not pass it on.
-    Reason,
-    /// Which log.
-    Log,
-    /// Where a log's lines go.
-    Sink,
-    /// How the process is.
-    Status,
-}
-
-impl Dimension {
-    /// Its label in Prometheus.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Dimension::LoadBalancer => "load_balancer",
-            Dimension::TargetGroup => "target_group",
-            Dimension::AvailabilityZone => "zone",
-            Dimension::Listener => "listener",
-            Dimension::Target => "target",
-            Dimension::Code => "code",
-            Dimension::Cause => "cause",
-            Dimension::State => "state",
-            Dimension::Why => "why",
-            Dimension::Reason => "reason",
-            Dimension::Log => "log",
-            Dimension::Sink => "sink",
-            Dimension::Status => "status",
-        }
-    }
-
-    /// Its name in CloudWatch, if that has it.
-    pub const fn cloudwatch(self) -> Option<&'static str> {
-        match self {
-            Dimension::LoadBalancer => Some("LoadBalancer"),
-            Dimension::TargetGroup => Some("TargetGroup"),
-            Dimension::AvailabilityZone => Some("AvailabilityZone"),
-            _ => None,
-        }
-    }
-}
-
-/// Where CloudWatch has these metrics.
-pub const NAMESPACE: &str = "AWS/ApplicationELB";
-
-/// A metric of CloudWatch's namespace AWS/ApplicationELB. Its unit is that of the metric it is made of.
-#[derive(Debug)]
-pub struct CloudWatch {
-    /// Its name.
-    pub name: &'static str,
-    /// What of the metric it is.
-    pub part: Part,
-    /// The sets of dimensions that AWS has it by.
-    pub dimensions: &'static [&'static [Dimension]],
-    /// The statistics that mean something.
-    pub statistics: &'static [Statistic],
-}
-
-/// What of a metric one of CloudWatch's is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// Samples whose last label has this value.
-    Labelled(&'static str),
-    /// One less each sample, which is 1 or 0.
-    Complement,
-}
-
-/// CloudWatch's statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Statistic {
-    /// All values together.
-    Sum,
-    /// Their mean.
-    Average,
-    /// The least of them.
-    Minimum,
-    /// The greatest of them.
-    Maximum,
-    /// What a share of them does not exceed: `p99`.
-    Percentile,
-}
-
-impl Statistic {
-    /// As CloudWatch calls it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Statistic::Sum => "Sum",
-            Statistic::Average => "Average",
-            Statistic::Minimum => "Minimum",
-            Statistic::Maximum => "Maximum",
-            Statistic::Percentile => "pNN",
-        }
-    }
-}
-
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -220,6 +105,19 @@ pub enum Value {
     Real(f64),
     /// Of a histogram, in finer buckets than its bounds make.
     Distribution(Distribution),
+}
+
+impl Value {
+    /// Adds another of the same kind.
+    pub(super) fn add(&mut self, other: &Value) {
+        match (self, other) {
+            (Value::Integer(sum), Value::Integer(more)) => *sum += more,
+            (Value::Real(sum), Value::Real(more)) => *sum += more,
+            (Value::Distribution(sum), Value::Distribution(more)) => sum.add(more),
+            // Samples of a metric are of one kind, as `text` and `datapoints` would say otherwise.
+            _ => debug_assert!(false, "a metric has samples of two kinds"),
+        }
+    }
 }
 
 impl From<u64> for Value {
@@ -247,7 +145,7 @@ impl From<Distribution> for Value {
 }
 
 /// What of, by which dimensions. They are more than a page's labels where more is known: a target's have its zone and its load
-/// balancer.
+/// balancer, and what nodes count has their zone. A page shows those together that differ in nothing that it has a label for.
 pub type Dimensions<'a> = Vec<(Dimension, Cow<'a, str>)>;
 
 /// One value of a metric.
@@ -280,12 +178,14 @@ type Reads<T> = fn(&T, &mut Values);
 /// What a metric is of, and how it is read of one such thing.
 #[derive(Clone, Copy, Debug)]
 pub enum Read {
-    /// Each load balancer.
-    LoadBalancer(Reads<LoadBalancerMetrics>),
-    /// Each listener.
-    Listener(Reads<ListenerMetrics>),
-    /// Each target group.
-    TargetGroup(Reads<TargetGroupMetrics>),
+    /// Each load balancer, at each of its nodes.
+    LoadBalancer(Reads<ByZone<LoadBalancerCounts>>),
+    /// Each listener, at each node.
+    Listener(Reads<ByZone<ListenerCounts>>),
+    /// Each target group, at each node of its load balancer.
+    TargetGroup(Reads<ByZone<GroupCounts>>),
+    /// Each target group: its targets together.
+    Targets(Reads<TargetMetrics>),
     /// Each zone of a target group.
     Zone(Reads<ZoneMetrics>),
     /// Each target.
@@ -308,7 +208,7 @@ impl Read {
         match self {
             Read::LoadBalancer(_) => "Load balancers",
             Read::Listener(_) => "Listeners",
-            Read::TargetGroup(_) => "Target groups",
+            Read::TargetGroup(_) | Read::Targets(_) => "Target groups",
             Read::Zone(_) => "Zones of target groups",
             Read::Target(_) => "Targets",
             Read::Gate(_) => "Slots and surge queues",
@@ -324,11 +224,23 @@ impl Read {
         match self {
             Read::LoadBalancer(_) => &[Dimension::LoadBalancer],
             Read::Listener(_) => &[Dimension::Listener],
-            Read::TargetGroup(_) | Read::Gate(_) | Read::Channels(_) => &[Dimension::TargetGroup],
+            Read::TargetGroup(_) | Read::Targets(_) | Read::Gate(_) | Read::Channels(_) => {
+                &[Dimension::TargetGroup]
+            }
             Read::Zone(_) => &[Dimension::TargetGroup, Dimension::AvailabilityZone],
             Read::Target(_) => &[Dimension::TargetGroup, Dimension::Target],
             Read::Logs(_) | Read::Process(_) | Read::Agent(_) => &[],
         }
+    }
+}
+
+impl Read {
+    /// Whether each node counts by itself, so that each has values of its own.
+    pub(super) const fn is_by_node(self) -> bool {
+        matches!(
+            self,
+            Read::LoadBalancer(_) | Read::Listener(_) | Read::TargetGroup(_)
+        )
     }
 }
 
@@ -354,16 +266,35 @@ impl Metric {
         match self.read {
             Read::LoadBalancer(read) => {
                 let all = server.node.load_balancers.iter();
-                self.each(all.map(|one| (vec![load_balancer(&one.arn)], one)), read)
+                let all = all.flat_map(|one| one.nodes.iter().map(move |node| (one, node)));
+                let of = |arn| vec![load_balancer(arn)];
+                self.each(all.map(|(one, node)| (at(of(&one.arn), &node.zone), node)), read)
             }
             Read::Listener(read) => {
                 let all = server.node.listeners.iter();
-                self.each(all.map(|one| (of_listener(one), one)), read)
+                let all = all.flat_map(|one| one.nodes.iter().map(move |node| (one, node)));
+                self.each(
+                    all.map(|(one, node)| (at(of_listener(one), &node.zone), node)),
+                    read,
+                )
             }
-            Read::TargetGroup(read) => self.each(groups().map(|one| (of_group(one), one)), read),
+            Read::TargetGroup(read) => {
+                let all = groups().flat_map(|group| group.nodes.iter().map(move |node| (group, node)));
+                self.each(
+                    all.map(|(group, node)| (at(of_group(group), &node.zone), node)),
+                    read,
+                )
+            }
+            Read::Targets(read) => {
+                let all = groups().flat_map(|group| group.targets.iter().map(move |target| (group, target)));
+                self.each(all.map(|(group, target)| (of_zoned(group, target), target)), read)
+            }
             Read::Zone(read) => {
                 let all = groups().flat_map(|group| group.zones.iter().map(move |zone| (group, zone)));
-                self.each(all.map(|(group, zone)| (of_zone(group, &zone.zone), zone)), read)
+                self.each(
+                    all.map(|(group, zone)| (at(of_group(group), &zone.zone), zone)),
+                    read,
+                )
             }
             Read::Target(read) => {
                 let all = groups().flat_map(|group| group.targets.iter().map(move |target| (group, target)));
@@ -425,17 +356,20 @@ fn of_group(group: &TargetGroupMetrics) -> Dimensions<'_> {
     dimensions
 }
 
-fn of_zone<'a>(group: &'a TargetGroupMetrics, zone: &'a str) -> Dimensions<'a> {
-    let mut dimensions = of_group(group);
+fn at<'a>(mut dimensions: Dimensions<'a>, zone: &'a str) -> Dimensions<'a> {
     dimensions.push((Dimension::AvailabilityZone, Cow::Borrowed(zone)));
     dimensions
 }
 
-fn of_target<'a>(group: &'a TargetGroupMetrics, target: &'a TargetMetrics) -> Dimensions<'a> {
-    let mut dimensions = match &target.zone {
-        Some(zone) => of_zone(group, zone),
+fn of_zoned<'a>(group: &'a TargetGroupMetrics, target: &'a TargetMetrics) -> Dimensions<'a> {
+    match &target.zone {
+        Some(zone) => at(of_group(group), zone),
         None => of_group(group),
-    };
+    }
+}
+
+fn of_target<'a>(group: &'a TargetGroupMetrics, target: &'a TargetMetrics) -> Dimensions<'a> {
+    let mut dimensions = of_zoned(group, target);
     let name = format!("{}:{}", target.id, target.port);
     dimensions.push((Dimension::Target, Cow::Owned(name)));
     dimensions

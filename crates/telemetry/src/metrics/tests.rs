@@ -224,7 +224,7 @@ fn every_row_has_a_name_a_meaning_and_a_unit() {
         let unit = match name {
             _ if name.ends_with("_seconds") => Unit::Seconds,
             _ if name.ends_with("_bytes") => Unit::Bytes,
-            _ if name.ends_with("_weight") => Unit::Ratio,
+            _ if name.ends_with("_weight") || name.ends_with("_utilization") => Unit::Ratio,
             _ => Unit::Count,
         };
         assert_eq!(metric.unit, unit, "{name}");
@@ -292,6 +292,12 @@ const DOCUMENTED: &[(&str, &str, &str, &str)] = &[
     ("TargetControlChannelErrorCount", "Count", "L LA", "Sum"),
     ("TargetControlWorkQueueLength", "Count", "L LA", "Sum"),
     ("TargetControlProcessedBytes", "Bytes", "L LA", "Sum"),
+    ("RequestCountPerTarget", "Count", "T AT LT LAT", "Sum"),
+    ("GrpcRequestCount", "Count", "T AT LT LAT", "Sum"),
+    ("DroppedInvalidHeaderRequestCount", "Count", "LA", "Sum"),
+    // Of Classic Load Balancers (AWS/ELB), whose balancers have no target groups.
+    ("SurgeQueueLength", "Count", "L LA LT LAT", "Maximum"),
+    ("SpilloverCount", "Count", "L LA LT LAT", "Sum"),
 ];
 
 #[test]
@@ -301,6 +307,12 @@ fn cloudwatch_has_what_the_table_says() {
         for of_aws in metric.cloudwatch {
             let name = of_aws.name;
             assert!(names.insert(name), "{name} is made of two metrics");
+            if of_aws.namespace == OWN_NAMESPACE {
+                let documented = DOCUMENTED.iter().any(|row| row.0 == name);
+                assert!(!documented, "AWS has {name}");
+                continue;
+            }
+            assert_eq!(of_aws.namespace, NAMESPACE, "{name}");
             let set = |set: &&[Dimension]| -> String {
                 let names = set.iter().map(|dimension| dimension.cloudwatch().unwrap());
                 names.map(|name| &name[..1]).collect()

@@ -10,6 +10,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 
 /// All metrics of a snapshot in OpenMetrics' text, in the table's order. One without a sample has no line at all.
 pub fn render(snapshot: MetricsSnapshot) -> String {
@@ -41,26 +42,49 @@ impl Collector for Page {
             // Units stand in names already: another one would be added there.
             let help = format!("{}.", metric.meaning);
             let mut encoder = encoder.encode_descriptor(metric.name, &help, None, kind)?;
-            for sample in &samples {
-                line(metric, sample, &mut encoder)?;
+            for (labels, value) in lines(metric, &samples) {
+                line(metric.kind, &labels, &value, &mut encoder)?;
             }
         }
         Ok(())
     }
 }
 
-fn line(metric: &Metric, sample: &Sample<'_>, encoder: &mut MetricEncoder<'_>) -> Result<(), Error> {
-    let labels: Vec<(&str, &str)> = metric
-        .dimensions()
-        .filter_map(|label| {
-            let found = sample.dimensions.iter().find(|(known, _)| *known == label);
-            found.map(|(_, value)| (label.label(), &**value))
-        })
-        .collect();
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+/// Samples by their labels, in the order of the first with each: those that differ in nothing else are shown together.
+fn lines<'a>(metric: &Metric, samples: &'a [Sample<'_>]) -> Vec<(Labels<'a>, Value)> {
+    let mut lines: Vec<(Labels<'a>, Value)> = Vec::new();
+    let mut places: BTreeMap<Labels<'a>, usize> = BTreeMap::new();
+    for sample in samples {
+        let labels: Labels<'a> = metric
+            .dimensions()
+            .filter_map(|label| {
+                let found = sample.dimensions.iter().find(|(known, _)| *known == label);
+                found.map(|(_, value)| (label.label(), &**value))
+            })
+            .collect();
+        match places.get(&labels) {
+            Some(&place) => lines[place].1.add(&sample.value),
+            None => {
+                places.insert(labels.clone(), lines.len());
+                lines.push((labels, sample.value.clone()));
+            }
+        }
+    }
+    lines
+}
+
+fn line(
+    kind: Kind,
+    labels: &Labels<'_>,
+    shown: &Value,
+    encoder: &mut MetricEncoder<'_>,
+) -> Result<(), Error> {
     if labels.is_empty() {
-        value(metric.kind, &sample.value, encoder)
+        value(kind, shown, encoder)
     } else {
-        value(metric.kind, &sample.value, &mut encoder.encode_family(&labels)?)
+        value(kind, shown, &mut encoder.encode_family(labels)?)
     }
 }
 

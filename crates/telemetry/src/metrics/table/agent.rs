@@ -1,7 +1,7 @@
 //! An agent's metrics.
 
 use super::row::{counter, gauge};
-use crate::metrics::metric::Dimension::Reason;
+use crate::metrics::dimension::Dimension::Reason;
 use crate::metrics::metric::{Metric, Read};
 
 pub(super) const ROWS: &[Metric] = &[

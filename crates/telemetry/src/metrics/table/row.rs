@@ -1,7 +1,8 @@
 //! How a row of the table is written: what is usual is left out.
 
-use crate::metrics::metric::Dimension::{self, AvailabilityZone, LoadBalancer, TargetGroup};
-use crate::metrics::metric::{CloudWatch, Kind, Metric, Part, Read, Statistic, Unit};
+use crate::metrics::cloudwatch::{CloudWatch, NAMESPACE, OWN_NAMESPACE, Part, Statistic};
+use crate::metrics::dimension::Dimension::{self, AvailabilityZone, LoadBalancer, TargetGroup};
+use crate::metrics::metric::{Kind, Metric, Read, Unit, Values};
 
 /// CloudWatch's sets of dimensions: by load balancer, and by that and zone.
 pub(super) const L: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, AvailabilityZone]];
@@ -10,13 +11,25 @@ pub(super) const LT: &[&[Dimension]] = &[
     &[LoadBalancer, TargetGroup],
     &[LoadBalancer, AvailabilityZone, TargetGroup],
 ];
-/// All of these.
+/// By target group, and by that and zone; and by these and load balancer.
+pub(super) const T_LT: &[&[Dimension]] = &[
+    &[TargetGroup],
+    &[AvailabilityZone, TargetGroup],
+    &[LoadBalancer, TargetGroup],
+    &[LoadBalancer, AvailabilityZone, TargetGroup],
+];
+/// By target group, and by that and load balancer: of what nodes have together.
+pub(super) const T_ALONE: &[&[Dimension]] = &[&[TargetGroup], &[LoadBalancer, TargetGroup]];
+/// By load balancer, by that and target group, and by those and zone.
 pub(super) const L_LT: &[&[Dimension]] = &[
     &[LoadBalancer],
     &[LoadBalancer, AvailabilityZone],
     &[LoadBalancer, TargetGroup],
     &[LoadBalancer, AvailabilityZone, TargetGroup],
 ];
+
+/// What is asked of what rises and falls.
+pub(super) const LEVELS: &[Statistic] = &[Statistic::Average, Statistic::Minimum, Statistic::Maximum];
 
 const fn row(name: &'static str, kind: Kind, meaning: &'static str, read: Read) -> Metric {
     let unit = match kind {
@@ -54,14 +67,32 @@ pub(super) const fn histogram(
 /// A metric of CloudWatch whose values are added up.
 pub(super) const fn sum(name: &'static str, dimensions: &'static [&'static [Dimension]]) -> CloudWatch {
     CloudWatch {
+        namespace: NAMESPACE,
         name,
         part: Part::Whole,
         dimensions,
         statistics: &[Statistic::Sum],
+        always: false,
     }
 }
 
 impl CloudWatch {
+    /// AWS has no such metric.
+    pub(super) const fn own(mut self) -> CloudWatch {
+        self.namespace = OWN_NAMESPACE;
+        self
+    }
+
+    pub(super) const fn always(mut self) -> CloudWatch {
+        self.always = true;
+        self
+    }
+
+    pub(super) const fn per_target(mut self) -> CloudWatch {
+        self.part = Part::PerTarget;
+        self
+    }
+
     pub(super) const fn with(mut self, statistics: &'static [Statistic]) -> CloudWatch {
         self.statistics = statistics;
         self
@@ -93,5 +124,12 @@ impl Metric {
     pub(super) const fn cloudwatch(mut self, metrics: &'static [CloudWatch]) -> Metric {
         self.cloudwatch = metrics;
         self
+    }
+}
+
+/// Answers by hundreds of their status, of which 1xx is none.
+pub(super) fn by_code(counts: &[u64; 6], to: &mut Values) {
+    for (code, &count) in ["2xx", "3xx", "4xx", "5xx"].into_iter().zip(&counts[2..]) {
+        to.add_of([code], count);
     }
 }

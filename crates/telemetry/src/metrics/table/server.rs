@@ -1,14 +1,15 @@
 //! A server's metrics.
 
 use super::names;
-use super::row::{L, L_LT, LT, counter, gauge, histogram, sum};
-use crate::metrics::metric::Dimension::*;
-use crate::metrics::metric::{Metric, Read, Statistic, Unit, Values};
+use super::row::{L, LEVELS, LT, T_ALONE, by_code, counter, gauge, histogram, sum};
+use crate::metrics::cloudwatch::Statistic;
+use crate::metrics::dimension::Dimension::*;
+use crate::metrics::metric::{Metric, Read, Unit};
 use crate::standing::Standing;
-use forebay_node::{Distribution, TargetGroupMetrics, TargetMetrics};
+use forebay_node::{Bucket, Distribution};
 
 /// Upper bounds of latencies, in seconds.
-const LATENCIES: &[f64] = &[
+pub(super) const LATENCIES: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
@@ -22,7 +23,8 @@ pub(super) const ROWS: &[Metric] = &[
         "forebay_requests",
         "Requests begun, whoever answers them",
         Read::LoadBalancer(|of, to| to.add(of.counts.requests)),
-    ),
+    )
+    .cloudwatch(&[sum("RequestsBegun", L).own()]),
     counter(
         "forebay_connections",
         "Client connections accepted (NewConnectionCount)",
@@ -45,8 +47,7 @@ pub(super) const ROWS: &[Metric] = &[
         "forebay_fail_open_requests",
         "Requests to groups with too few healthy targets (UnhealthyRoutingRequestCount)",
         Read::LoadBalancer(|of, to| to.add(of.counts.fail_open)),
-    )
-    .cloudwatch(&[sum("UnhealthyRoutingRequestCount", LT)]),
+    ),
     counter(
         "forebay_non_sticky_requests",
         "Requests to sticky groups whose client was not known, or could not stay with its target \
@@ -91,17 +92,18 @@ pub(super) const ROWS: &[Metric] = &[
             to.add_of(["Failed"], of.counts.answer_retries);
         }),
     )
-    .by(&[Cause]),
+    .by(&[Cause])
+    .cloudwatch(&[
+        sum("StaleConnectionRetryCount", L).of("Stale").own(),
+        sum("RefusedConnectionRetryCount", L).of("Refused").own(),
+        sum("FailedRequestRetryCount", L).of("Failed").own(),
+    ]),
     gauge(
         names::TARGET_HEALTHY,
         "1 for a healthy target (HealthyHostCount)",
         Read::Target(|of, to| to.add(of.is_healthy)),
     )
-    .cloudwatch(&[sum("HealthyHostCount", LT).with(&[
-        Statistic::Average,
-        Statistic::Minimum,
-        Statistic::Maximum,
-    ])]),
+    .cloudwatch(&[sum("HealthyHostCount", LT).with(LEVELS).always()]),
     gauge(
         names::TARGET_IN_FLIGHT,
         "Requests under way at a target",
@@ -116,43 +118,33 @@ pub(super) const ROWS: &[Metric] = &[
         names::TARGET_CONNECTION_ERRORS,
         "Failed connections (TargetConnectionErrorCount)",
         Read::Target(|of, to| to.add(of.counts.connect_errors)),
-    )
-    .cloudwatch(&[sum("TargetConnectionErrorCount", L_LT)]),
+    ),
     counter(
         names::TARGET_ANSWERS,
         "Answers of a target (HTTPCode_Target_*)",
         Read::Target(|of, to| by_code(&of.counts.answers, to)),
     )
-    .by(&[Code])
-    .cloudwatch(&[
-        sum("HTTPCode_Target_2XX_Count", L_LT).of("2xx"),
-        sum("HTTPCode_Target_3XX_Count", L_LT).of("3xx"),
-        sum("HTTPCode_Target_4XX_Count", L_LT).of("4xx"),
-        sum("HTTPCode_Target_5XX_Count", L_LT).of("5xx"),
-    ]),
+    .by(&[Code]),
     histogram(
         names::TARGET_RESPONSE_SECONDS,
         LATENCIES,
         "Time until the head of a target's answer, of requests that were a success (TargetResponseTime)",
         Read::Target(|of, to| to.add(of.latencies.clone())),
-    )
-    .cloudwatch(&[sum("TargetResponseTime", L_LT).with(&[Statistic::Average, Statistic::Percentile])]),
+    ),
     gauge(
         "forebay_anomalous_targets",
         "Targets that behave unlike their peers (AnomalousHostCount)",
-        Read::TargetGroup(|of, to| count_targets(of, to, |target| target.is_anomalous)),
+        Read::Targets(|of, to| to.add(of.is_anomalous)),
     )
-    .cloudwatch(&[sum("AnomalousHostCount", LT).with(&[Statistic::Minimum, Statistic::Maximum])]),
+    .cloudwatch(&[sum("AnomalousHostCount", LT)
+        .with(&[Statistic::Minimum, Statistic::Maximum])
+        .always()]),
     gauge(
         "forebay_mitigated_targets",
         "Targets whose weight is cut for that (MitigatedHostCount)",
-        Read::TargetGroup(|of, to| count_targets(of, to, |target| target.is_mitigated)),
+        Read::Targets(|of, to| to.add(of.is_mitigated)),
     )
-    .cloudwatch(&[sum("MitigatedHostCount", LT).with(&[
-        Statistic::Average,
-        Statistic::Minimum,
-        Statistic::Maximum,
-    ])]),
+    .cloudwatch(&[sum("MitigatedHostCount", LT).with(LEVELS).always()]),
     gauge(
         names::TARGET_WEIGHT,
         "Share of an equal share that a target gets: slow start, mitigation",
@@ -165,8 +157,8 @@ pub(super) const ROWS: &[Metric] = &[
         Read::Zone(|of, to| to.add(of.is_in_dns)),
     )
     .cloudwatch(&[
-        sum("HealthyStateDNS", LT).with(&[Statistic::Maximum]),
-        sum("UnhealthyStateDNS", LT).complement(),
+        sum("HealthyStateDNS", LT).with(&[Statistic::Maximum]).always(),
+        sum("UnhealthyStateDNS", LT).complement().always(),
     ]),
     gauge(
         "forebay_healthy_state_routing",
@@ -174,8 +166,10 @@ pub(super) const ROWS: &[Metric] = &[
         Read::Zone(|of, to| to.add(of.is_routed_to_healthy)),
     )
     .cloudwatch(&[
-        sum("HealthyStateRouting", LT).with(&[Statistic::Maximum]),
-        sum("UnhealthyStateRouting", LT).complement(),
+        sum("HealthyStateRouting", LT)
+            .with(&[Statistic::Maximum])
+            .always(),
+        sum("UnhealthyStateRouting", LT).complement().always(),
     ]),
     counter(
         "forebay_tls_handshakes",
@@ -197,8 +191,7 @@ pub(super) const ROWS: &[Metric] = &[
         "forebay_target_tls_errors",
         "TLS handshakes with a target that failed (TargetTLSNegotiationErrorCount)",
         Read::Target(|of, to| to.add(of.counts.tls_errors)),
-    )
-    .cloudwatch(&[sum("TargetTLSNegotiationErrorCount", L_LT)]),
+    ),
     gauge(
         names::SURGE_QUEUE_LENGTH,
         "Requests that wait for a slot (SurgeQueueLength)",
@@ -212,7 +205,11 @@ pub(super) const ROWS: &[Metric] = &[
             to.add_of(["free"], of.figures.free);
         }),
     )
-    .by(&[State]),
+    .by(&[State])
+    .cloudwatch(&[
+        sum("BusySlots", T_ALONE).of("busy").with(LEVELS).own(),
+        sum("FreeSlots", T_ALONE).of("free").with(LEVELS).own(),
+    ]),
     counter(
         names::SPILLOVER,
         "Requests that got no slot and were answered 503, by reason (SpilloverCount)",
@@ -244,12 +241,21 @@ pub(super) const ROWS: &[Metric] = &[
         "How long those waited that got a slot after a wait",
         Read::Gate(|of, to| {
             let waits = &of.figures.waits;
+            // Of these buckets only the ends are known here; none is wider than a ninth of its end.
+            let buckets = waits.buckets().map(|(to, count)| Bucket {
+                from: to * 8 / 9,
+                to,
+                count,
+            });
             to.add(Distribution {
-                buckets: waits.buckets().collect(),
+                buckets: buckets.collect(),
                 sum: waits.sum(),
             });
         }),
-    ),
+    )
+    .cloudwatch(&[sum("QueueWaitTime", T_ALONE)
+        .with(&[Statistic::Average, Statistic::Percentile])
+        .own()]),
     counter(
         "forebay_target_control_requests",
         "Requests sent to agents (TargetControlRequestCount)",
@@ -283,7 +289,8 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("TargetControlProcessedBytes", L)]),
     gauge(
         names::TARGET_CONTROL_ACTIVE_CHANNELS,
-        "Control channels that stand (TargetControlActiveChannelCount)",
+        "Control channels that stand: one to each agent, however many nodes the load balancer has \
+         (TargetControlActiveChannelCount)",
         Read::Channels(|of, to| to.add(of.active as u64)),
     )
     .cloudwatch(&[sum("TargetControlActiveChannelCount", L)]),
@@ -339,17 +346,3 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .by(&[Status]),
 ];
-
-/// Answers by hundreds of their status, of which 1xx is none.
-fn by_code(counts: &[u64; 6], to: &mut Values) {
-    for (code, &count) in ["2xx", "3xx", "4xx", "5xx"].into_iter().zip(&counts[2..]) {
-        to.add_of([code], count);
-    }
-}
-
-/// How many of a group's targets are such; nothing of a group that has none.
-fn count_targets(group: &TargetGroupMetrics, to: &mut Values, is_such: fn(&TargetMetrics) -> bool) {
-    if !group.targets.is_empty() {
-        to.add(group.targets.iter().filter(|target| is_such(target)).count() as u64);
-    }
-}

@@ -1,0 +1,145 @@
+//! How often a group's answers took how long, in classes so narrow that the middle of one is within 1 % of all that is in it.
+//!
+//! Classes are log-linear: each doubling is cut into 64 equal parts. What is shorter than the first doubling is cut likewise.
+
+use crate::summed::Summed;
+use crate::sync::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use std::sync::OnceLock;
+
+/// Parts of a doubling, as a power of two.
+const PART_BITS: u32 = 6;
+const PARTS: usize = 1 << PART_BITS;
+/// The first doubling begins at so many nanoseconds, as a power of two: 4 microseconds.
+const FIRST_BITS: u32 = 12;
+/// Doublings, and what is before them: up to 2 hours. What takes longer counts as that long.
+const DOUBLINGS: usize = 32;
+
+/// A bucket of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Where it begins.
+    pub from: Duration,
+    /// Where it ends.
+    pub to: Duration,
+    /// How many are in it and no other.
+    pub count: u64,
+}
+
+/// Counts by class, of one worker: a doubling's are made when the first falls into it.
+#[derive(Debug, Default)]
+pub struct ResponseTimes([OnceLock<Box<[AtomicU64; PARTS]>>; DOUBLINGS]);
+
+/// The doubling and the part of it that a time falls into.
+fn class(nanos: u64) -> (usize, usize) {
+    // The number of the highest bit; all that is before the first doubling falls into part 0 to 63 of a doubling of its own.
+    let high = (nanos | ((1 << FIRST_BITS) - 1)).ilog2();
+    let doubling = (high + 1 - FIRST_BITS) as usize;
+    if doubling >= DOUBLINGS {
+        return (DOUBLINGS - 1, PARTS - 1);
+    }
+    let shift = high.max(FIRST_BITS) - PART_BITS;
+    (doubling, (nanos >> shift) as usize & (PARTS - 1))
+}
+
+/// Where a class begins, in nanoseconds.
+fn begins(doubling: usize, part: usize) -> u64 {
+    let part = part as u64;
+    match doubling as u32 {
+        0 => part << (FIRST_BITS - PART_BITS),
+        doubling => (PARTS as u64 + part) << (FIRST_BITS - PART_BITS + doubling - 1),
+    }
+}
+
+impl ResponseTimes {
+    /// Takes one; by its worker alone.
+    pub(crate) fn record(&self, time: Duration) {
+        let nanos = time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos());
+        let (doubling, part) = class(nanos);
+        let parts = self.0[doubling].get_or_init(|| Box::new(core::array::from_fn(|_| AtomicU64::new(0))));
+        parts[part].store(parts[part].load(Relaxed) + 1, Relaxed);
+    }
+}
+
+impl Summed for ResponseTimes {
+    /// Ascending; those that are empty are left out.
+    type Sum = Vec<Bucket>;
+    const NONE: Vec<Bucket> = Vec::new();
+
+    fn add_to(&self, sum: &mut Vec<Bucket>) {
+        for (doubling, parts) in self.0.iter().enumerate() {
+            for (part, count) in parts.get().into_iter().flat_map(|parts| parts.iter()).enumerate() {
+                let count = count.load(Relaxed);
+                if count == 0 {
+                    continue;
+                }
+                let from = Duration::from_nanos(begins(doubling, part));
+                match sum.binary_search_by_key(&from, |bucket| bucket.from) {
+                    Ok(at) => sum[at].count += count,
+                    Err(at) => {
+                        let to = Duration::from_nanos(begins(doubling, part + 1));
+                        sum.insert(at, Bucket { from, to, count });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn classes_follow_each_other() {
+        let mut end = 0;
+        for doubling in 0..DOUBLINGS {
+            for part in 0..PARTS {
+                let begin = begins(doubling, part);
+                assert_eq!(begin, end);
+                end = begins(doubling, part + 1);
+                assert_eq!(class(begin), (doubling, part));
+                assert_eq!(class(end - 1), (doubling, part));
+                if doubling > 0 {
+                    assert!((end - begin) * 64 <= begin, "{begin} to {end}: wider than 1.6 %");
+                }
+            }
+        }
+        assert!(end > 2 * 3600 * 1_000_000_000, "the last class ends at {end}");
+        assert_eq!(class(u64::MAX), (DOUBLINGS - 1, PARTS - 1));
+    }
+
+    /// The value that this share of all does not exceed, by the nearest rank.
+    fn percentile(sorted: &[u64], percent: usize) -> u64 {
+        sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_within_a_percent(
+            micros in prop::collection::vec(4_100_u64..5_000_000_000_000, 1..200),
+            percent in 1_usize..=100,
+        ) {
+            let workers = [ResponseTimes::default(), ResponseTimes::default()];
+            for (at, &nanos) in micros.iter().enumerate() {
+                workers[at % 2].record(Duration::from_nanos(nanos));
+            }
+            let mut sum = ResponseTimes::NONE;
+            workers.iter().for_each(|worker| worker.add_to(&mut sum));
+            let middles: Vec<u64> = sum
+                .iter()
+                .flat_map(|bucket| {
+                    let middle = (bucket.from + bucket.to).as_nanos() / 2;
+                    core::iter::repeat_n(middle as u64, bucket.count as usize)
+                })
+                .collect();
+            let mut exact = micros;
+            exact.sort_unstable();
+            prop_assert_eq!(middles.len(), exact.len());
+            let (found, exact) = (percentile(&middles, percent), percentile(&exact, percent));
+            prop_assert!(found.abs_diff(exact) * 100 <= exact, "{} for {}", found, exact);
+        }
+    }
+}
