@@ -186,7 +186,7 @@ pub(super) const ROWS: &[Metric] = &[
         "Slots in use, and requests that wait for one",
         Read::Gate(|of, to| to.add(of.figures.busy + of.figures.waiting as u64)),
     )
-    .cloudwatch(&[sum("SlotDemand", T_ALONE).with(LEVELS).own()]),
+    .cloudwatch(&[sum("SlotDemand", T_ALONE).with(LEVELS).own().always()]),
     gauge(
         "forebay_slot_utilization",
         "Share of a group's slots that is in use; none while it has no slot",
@@ -198,5 +198,5 @@ pub(super) const ROWS: &[Metric] = &[
         }),
     )
     .unit(Unit::Ratio)
-    .cloudwatch(&[sum("SlotUtilization", T_ALONE).with(LEVELS).own()]),
+    .cloudwatch(&[sum("SlotUtilization", T_ALONE).with(LEVELS).own().always()]),
 ];

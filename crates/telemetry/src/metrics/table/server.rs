@@ -207,8 +207,8 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .by(&[State])
     .cloudwatch(&[
-        sum("BusySlots", T_ALONE).of("busy").with(LEVELS).own(),
-        sum("FreeSlots", T_ALONE).of("free").with(LEVELS).own(),
+        sum("BusySlots", T_ALONE).of("busy").with(LEVELS).own().always(),
+        sum("FreeSlots", T_ALONE).of("free").with(LEVELS).own().always(),
     ]),
     counter(
         names::SPILLOVER,
