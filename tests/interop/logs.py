@@ -1,5 +1,6 @@
 """ALB's logs: every field of every access log line of the cases in logs_cases.py, the connection and health-check lines that
-belong to them, the files they stand in, and under full load that no line is lost uncounted."""
+belong to them, the files they stand in, that metrics have counted what the lines say, and under full load that no line is lost
+uncounted."""
 
 import calendar
 import collections
@@ -362,6 +363,43 @@ def check_keep_alive(stage, collector):
     return failures + ([] if len({line[29] for line in lines}) == 1 else ["keep-alive: several names"])
 
 
+def check_counted(stage, daemon, collector):
+    """Metrics say what the lines say, to the last request and byte. `check` has compared each line with what its client sent and got."""
+    lines = [fields(line) for line in collector.lines if f" {stage.name} " in line and not line[0].isdigit()]
+    lines = [line for line in lines if not misfits(line, ACCESS)]
+    of = lambda *names: [tuple(line[ACCESS.index(name)] for name in names) for line in lines]
+    counted = lambda pairs, holds: sum(1 for pair in pairs if holds(*pair))
+    statuses = of("elb_status_code", "target_status_code")
+    answered = of("actions_executed", "elb_status_code")
+    # 460 and 000: the client was gone, and nothing was answered.
+    own = lambda status, of_target: of_target == "-" and status not in ("460", "000")
+    # 400 of a request that was to be forwarded: its body turned out to be none when a target was chosen, and was not sent anything.
+    chosen = lambda target, actions, status: target != "-" or ("forward" in actions and status == "400")
+    load_balancer, group = f'load_balancer="{stage.name}"', 'target_group="targetgroup/'
+    want = {
+        f"forebay_requests_total{{{load_balancer}": len(lines),
+        f'forebay_processed_bytes_total{{{load_balancer},direction="received"': sum(int(found) for (found,) in of("received_bytes")),
+        f'forebay_processed_bytes_total{{{load_balancer},direction="sent"': sum(int(found) for (found,) in of("sent_bytes")),
+        f"forebay_group_requests_total{{{group}": counted(of("target:port", "actions_executed", "elb_status_code"), chosen),
+        f"forebay_fixed_responses_total{{{load_balancer}": counted(answered, lambda actions, _: "fixed-response" in actions),
+        f"forebay_redirects_total{{{load_balancer}": counted(answered, lambda actions, status: "redirect" in actions and status[0] == "3"),
+        f"forebay_redirects_too_long_total{{{load_balancer}": counted(answered, lambda _, status: status == "507"),
+    }
+    for hundred in "345":
+        want[f'forebay_own_answers_total{{{load_balancer},code="{hundred}xx"'] = counted(statuses, lambda status, of_target: own(status, of_target) and status[0] == hundred)
+    for code in ["500", "502", "503", "504"]:
+        want[f'forebay_error_answers_total{{{load_balancer},code="{code}"'] = counted(statuses, lambda status, of_target: own(status, of_target) and status == code)
+    for hundred in "2345":
+        want[f'forebay_group_answers_total{{{group}[^"]*",code="{hundred}xx"'] = counted(statuses, lambda _, of_target: of_target[0] == hundred)
+    failures = []
+    for metric, wanted in want.items():
+        found = daemon.metric("^" + metric.replace("{", r"\{"))
+        if found != wanted:
+            failures.append(f"metrics: {metric} is {found:.0f}, the log's lines say {wanted}")
+    print(f"{len(want)} metrics of {len(lines)} requests compared with the access log")
+    return failures
+
+
 def check_health(stage, collector):
     line = re.compile(r"^http \S+Z \d+\.\d{9} 127\.0\.0\.1:\d+ [a-z]+ (PASS 200 -|FAIL - ConnectionReset|FAIL - TimedOut)\n$")
     failures = []
@@ -499,6 +537,7 @@ def main():
         failures += check_connections(stage, collector, connections, count)
         failures += check_keep_alive(stage, collector)
         failures += check_health(stage, collector)
+        failures += check_counted(stage, daemon, collector)
         daemon.stop()
         failures += check_files(stage, daemon, collector)
     collector = Collector(pathlib.Path(folder.name) / "secure")

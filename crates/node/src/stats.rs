@@ -218,8 +218,6 @@ pub struct TargetStats {
     pub(crate) index: AtomicU32,
     /// What it shares with its group.
     pub(crate) shared: Arc<SharedLoad>,
-    /// What is counted of its group.
-    pub(crate) group: Arc<Zoned<GroupStats>>,
     /// [`PeakLatency`].
     pub(crate) peak: AtomicU64,
     /// [`MedianLatency`] by class of load.
@@ -230,6 +228,8 @@ pub struct TargetStats {
     pub cut: AtomicBool,
     /// Totals per worker.
     pub totals: Shards<TargetTotals>,
+    /// What is counted of its group.
+    pub(crate) group: Arc<Zoned<GroupStats>>,
 }
 
 impl Default for TargetStats {
