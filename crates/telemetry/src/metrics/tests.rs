@@ -26,74 +26,25 @@ const ARN: &str = "arn:aws:elasticloadbalancing:local-1:000000000000:";
 /// A load balancer with one listener and one group of one target, where one request may be at work and one may wait.
 fn blueprint() -> Blueprint {
     let group = format!("{ARN}targetgroup/g/1");
-    let action = Action::Forward(Forward {
-        groups: vec![WeightedGroup {
-            group_arn: group.clone(),
-            weight: 1,
-        }],
-        stickiness: ForwardStickiness::default(),
-    });
-    let rule = RuleBlueprint {
-        arn: String::new(),
-        priority: Priority::Default,
-        conditions: vec![],
-        action,
-        transforms: vec![],
-    };
-    let listener = ListenerBlueprint {
-        arn: format!("{ARN}listener/app/b/1/2"),
-        protocol: Protocol::Http,
-        port: 80,
-        tls: None,
-        rules: vec![rule],
-        settings: ListenerSettings::default(),
-    };
+    let rules = vec![fixtures::rule(Priority::Default, fixtures::forward(&group))];
+    let listener = fixtures::listener(&format!("{ARN}listener/app/b/1/2"), rules);
     let queue = QueueSettings {
         length: 1,
         wait: Duration::from_secs(2),
         ..QueueSettings::of(Concurrency::Fixed(1))
     };
-    let target = TargetBlueprint {
-        id: "10.0.0.1".into(),
-        port: 80,
-        address: Some(([10, 0, 0, 1], 80).into()),
-        zone: None,
-        draining: false,
-    };
     Blueprint {
         generation: 1,
-        balancers: vec![Arc::new(BalancerBlueprint {
-            arn: format!("{ARN}loadbalancer/app/b/1"),
-            dns_name: "b.elb.localhost".into(),
-            nodes: vec![NodeBlueprint {
-                zone: "a".into(),
-                address: [127, 64, 0, 4].into(),
-            }],
-            listeners: vec![Arc::new(listener)],
-            settings: BalancerSettings::default(),
-        })],
+        balancers: vec![Arc::new(fixtures::balancer(
+            &format!("{ARN}loadbalancer/app/b/1"),
+            listener,
+        ))],
         groups: vec![Arc::new(GroupBlueprint {
-            arn: group,
-            protocol: Protocol::Http,
-            version: ProtocolVersion::Http1,
-            health: HealthCheck {
-                enabled: true,
-                https: false,
-                port: HealthPort::Traffic,
-                path: "/".into(),
-                interval: Duration::from_secs(30),
-                timeout: Duration::from_secs(5),
-                healthy_threshold: 2,
-                unhealthy_threshold: 2,
-                matcher: Matcher::parse("200").unwrap(),
-            },
             settings: GroupSettings {
                 queue: Some(Arc::new(queue)),
                 ..GroupSettings::default()
             },
-            targets: vec![target],
-            in_use: true,
-            zones: vec!["a".into()],
+            ..fixtures::group(&group, fixtures::targets(0, 1))
         })],
         ..Blueprint::default()
     }
