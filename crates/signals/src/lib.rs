@@ -3,6 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod alarm;
+pub mod composite;
+pub mod math;
+pub mod search;
 pub mod series;
 mod statistic;
 mod summary;
