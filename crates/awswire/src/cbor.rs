@@ -37,11 +37,11 @@ pub(crate) fn output(model: &Model, shape: ShapeId, value: &Value) -> Vec<u8> {
 }
 
 /// The body of an error.
-pub(crate) fn error(error: &ApiError) -> Vec<u8> {
+pub(crate) fn error(code: &str, message: &str) -> Vec<u8> {
     let text = |text: &str| Cbor::Text(text.to_owned());
     bytes(&Cbor::Map(vec![
-        (text("__type"), text(&error.code)),
-        (text("message"), text(&error.message)),
+        (text("__type"), text(code)),
+        (text("message"), text(message)),
     ]))
 }
 
@@ -95,17 +95,20 @@ fn scalar(kind: &Kind, raw: &Cbor) -> Option<Value> {
             Some(Value::from(*float as i64))
         }
         (Kind::Float, number) => seconds(number),
-        (Kind::Timestamp, Cbor::Tag(EPOCH, number)) => seconds(number),
+        (Kind::Timestamp, Cbor::Tag(EPOCH, number)) => seconds(number).filter(Value::is_number),
         (Kind::Blob, Cbor::Bytes(bytes)) => Some(Value::from(STANDARD.encode(bytes))),
         _ => None,
     }
 }
 
-/// A number; none if it is not finite, for which there is no place inside.
+/// A number; text if it is not finite, for which there is no other place inside.
 fn seconds(raw: &Cbor) -> Option<Value> {
     match raw {
         Cbor::Integer(whole) => i64::try_from(*whole).ok().map(Value::from),
-        Cbor::Float(float) => Number::from_f64(*float).map(Value::Number),
+        Cbor::Float(float) => Some(match Number::from_f64(*float) {
+            Some(number) => Value::Number(number),
+            None => Value::from(float.to_string()),
+        }),
         _ => None,
     }
 }

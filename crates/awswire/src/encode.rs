@@ -41,10 +41,14 @@ pub fn encode(
         // RPC v2: an answer without a body has no type.
         headers.retain(|(name, _)| *name != "content-type" || !body.is_empty());
     }
-    if let Err(error) = result
-        && protocol.is_json()
-    {
-        headers.push(("x-amzn-errortype", error.code.clone()));
+    if let Err(error) = result {
+        if protocol.is_json() {
+            headers.push(("x-amzn-errortype", error_type(call, error).to_owned()));
+        }
+        if !protocol.is_form() && call.is_some_and(|(service, _)| Model::of(service).query_compatible) {
+            let text = format!("{};{}", error.code, blame(error));
+            headers.push(("x-amzn-query-error", text));
+        }
     }
     Answer {
         status,
@@ -140,14 +144,31 @@ fn success(
     xml.text.into_bytes()
 }
 
+/// What JSON and CBOR call an error: its shape, of a service whose codes are Query's; its code, of any other.
+fn error_type<'a>(call: Option<(Service, &str)>, error: &'a ApiError) -> &'a str {
+    let shape = call.and_then(|(service, operation)| {
+        let model = Model::of(service);
+        let shape = model.error_shape(operation, &error.code);
+        shape.filter(|_| model.query_compatible)
+    });
+    shape.unwrap_or(&error.code)
+}
+
+fn blame(error: &ApiError) -> &'static str {
+    match error.blame {
+        Blame::Sender => "Sender",
+        Blame::Receiver => "Receiver",
+    }
+}
+
 fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, error: &ApiError) -> Vec<u8> {
     let mut xml = Xml::new();
     match protocol {
         Protocol::Json10 | Protocol::Json11 => {
-            let body = serde_json::json!({"__type": error.code, "message": error.message});
+            let body = serde_json::json!({"__type": error_type(call, error), "message": error.message});
             return body.to_string().into_bytes();
         }
-        Protocol::Cbor => return cbor::error(error),
+        Protocol::Cbor => return cbor::error(error_type(call, error), &error.message),
         Protocol::Ec2 => {
             for element in ["Response", "Errors", "Error"] {
                 xml.open(element);
@@ -163,14 +184,7 @@ fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, 
             let namespace = call.map_or("", |(service, _)| Model::of(service).xmlns.as_str());
             xml.open_with_namespace("ErrorResponse", namespace);
             xml.open("Error");
-            xml.leaf(
-                "Type",
-                if error.blame == Blame::Sender {
-                    "Sender"
-                } else {
-                    "Receiver"
-                },
-            );
+            xml.leaf("Type", blame(error));
             xml.leaf("Code", &error.code);
             xml.leaf("Message", &error.message);
             xml.close("Error");

@@ -6,6 +6,9 @@ use crate::query::epoch_seconds;
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
+/// The names of numbers that JSON does not have.
+const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
 /// The operation's input from a JSON 1.1 body; an empty body is an empty object.
 pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value, ApiError> {
     let raw: Value = if body.iter().all(u8::is_ascii_whitespace) {
@@ -50,6 +53,8 @@ fn value(model: &Model, shape: ShapeId, raw: Value) -> Result<Value, ApiError> {
             _ => Err(serialization("NUMBER_VALUE can not be converted to an Integer")),
         },
         (Kind::Float | Kind::Timestamp, number @ Value::Number(_)) => Ok(number),
+        // JSON has no such numbers, so clients send their names. Operations say that they take none.
+        (Kind::Float, Value::String(text)) if NOT_FINITE.contains(&text.as_str()) => Ok(Value::String(text)),
         (Kind::Timestamp, Value::String(text)) => epoch_seconds(&text)
             .ok_or_else(|| serialization("STRING_VALUE can not be converted to a Timestamp")),
         (Kind::Blob, Value::String(text)) => match base64::engine::general_purpose::STANDARD.decode(&text) {

@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) version: String,
     pub(crate) xmlns: String,
     pub(crate) target: String,
+    /// Whether the service spoke Query first: errors of its other protocols tell Query's codes too (awsQueryCompatible).
+    pub(crate) query_compatible: bool,
     operations: BTreeMap<String, Operation>,
     /// Operations that AWS has and the model leaves out, sorted.
     others: Vec<String>,
@@ -26,7 +28,15 @@ pub(crate) struct Operation {
     pub(crate) output: Option<ShapeId>,
     /// The XML element around the output, for AWS Query.
     pub(crate) wrapper: Option<String>,
-    errors: Vec<(String, u16)>,
+    errors: Vec<DocumentedError>,
+}
+
+/// An error that AWS documents for an operation.
+struct DocumentedError {
+    code: String,
+    status: u16,
+    /// The name of its shape, which JSON and CBOR tell.
+    shape: String,
 }
 
 /// One type with its constraints.
@@ -153,8 +163,15 @@ impl Model {
         errors
             .unwrap_or_default()
             .iter()
-            .map(|(code, status)| (code.as_str(), *status))
+            .map(|error| (error.code.as_str(), error.status))
             .collect()
+    }
+
+    /// The name of the shape of an operation's error.
+    pub(crate) fn error_shape(&self, operation: &str, code: &str) -> Option<&str> {
+        let errors = &self.operations.get(operation)?.errors;
+        let error = errors.iter().find(|error| error.code == code)?;
+        Some(&error.shape)
     }
 
     /// The shape with this id.
@@ -215,6 +232,7 @@ impl Model {
             version: raw["version"].as_str()?.to_owned(),
             xmlns: raw["xmlns"].as_str().unwrap_or_default().to_owned(),
             target: raw["target"].as_str().unwrap_or_default().to_owned(),
+            query_compatible: raw["query_compatible"] == true,
             operations,
             others,
             shapes: shapes
@@ -236,10 +254,14 @@ fn in_order(name: &str, mut shape: Shape) -> Shape {
 }
 
 /// The code an error shape has on the wire, with its status. JSON services use the shape's own name.
-fn error_code(name: &str, shape: &Value) -> Option<(String, u16)> {
+fn error_code(name: &str, shape: &Value) -> Option<DocumentedError> {
     let code = shape.get("code").and_then(Value::as_str).unwrap_or(name);
     let status = shape.get("status").and_then(Value::as_u64).unwrap_or(400);
-    Some((code.to_owned(), u16::try_from(status).ok()?))
+    Some(DocumentedError {
+        code: code.to_owned(),
+        status: u16::try_from(status).ok()?,
+        shape: name.to_owned(),
+    })
 }
 
 struct Reader<'a> {

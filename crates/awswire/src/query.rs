@@ -143,24 +143,23 @@ impl Form {
             Some(text) if node.below.is_empty() => text.as_str(),
             _ => return Err(self.malformed(path, node, "a single value")),
         };
-        let value = match kind {
-            Kind::Integer => text.trim().parse::<i64>().ok().map(Value::from),
-            Kind::Float => text
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .and_then(Number::from_f64)
-                .map(Value::Number),
-            Kind::Boolean if text.eq_ignore_ascii_case("true") => Some(Value::Bool(true)),
-            Kind::Boolean if text.eq_ignore_ascii_case("false") => Some(Value::Bool(false)),
-            Kind::Boolean => None,
-            Kind::Blob => {
-                let decoded = base64::engine::general_purpose::STANDARD.decode(text.trim());
-                decoded.ok().map(|_| Value::String(text.trim().to_owned()))
-            }
-            Kind::Timestamp => epoch_seconds(text),
-            _ => Some(Value::String(text.to_owned())),
-        };
+        let value =
+            match kind {
+                Kind::Integer => text.trim().parse::<i64>().ok().map(Value::from),
+                // One that is not finite stays text: there is no other place for it inside, and operations say that they take none.
+                Kind::Float => text.trim().parse::<f64>().ok().map(|float| {
+                    Number::from_f64(float).map_or_else(|| Value::from(text.trim()), Value::Number)
+                }),
+                Kind::Boolean if text.eq_ignore_ascii_case("true") => Some(Value::Bool(true)),
+                Kind::Boolean if text.eq_ignore_ascii_case("false") => Some(Value::Bool(false)),
+                Kind::Boolean => None,
+                Kind::Blob => {
+                    let decoded = base64::engine::general_purpose::STANDARD.decode(text.trim());
+                    decoded.ok().map(|_| Value::String(text.trim().to_owned()))
+                }
+                Kind::Timestamp => epoch_seconds(text),
+                _ => Some(Value::String(text.to_owned())),
+            };
         let expected = match kind {
             Kind::Integer => "an integer",
             Kind::Float => "a number",

@@ -15,6 +15,8 @@ pub enum Service {
     Iam,
     /// Security Token Service.
     Sts,
+    /// CloudWatch: metrics, alarms, dashboards.
+    CloudWatch,
     /// Resource Groups Tagging: resources of all services by their tags.
     Tagging,
     /// Shield: that there is no subscription.
@@ -39,7 +41,7 @@ struct ServiceSpec {
 }
 
 // To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
-static SERVICES: [ServiceSpec; 9] = [
+static SERVICES: [ServiceSpec; 10] = [
     ServiceSpec {
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
@@ -74,6 +76,13 @@ static SERVICES: [ServiceSpec; 9] = [
         scope: "sts",
         protocols: &[Protocol::Query],
         model: include_str!("../models/sts.json"),
+    },
+    ServiceSpec {
+        service: Service::CloudWatch,
+        title: "CloudWatch (`cloudwatch`)",
+        scope: "monitoring",
+        protocols: &[Protocol::Query, Protocol::Json10, Protocol::Cbor],
+        model: include_str!("../models/cloudwatch.json"),
     },
     ServiceSpec {
         service: Service::Tagging,

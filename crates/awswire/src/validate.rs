@@ -83,7 +83,11 @@ pub(crate) fn check(
             let noun = if count == 1 { "error" } else { "errors" };
             let texts: Vec<String> = check.violations.iter().map(Violation::coral).collect();
             Err(ApiError::sender(
-                protocol.broken_rule(),
+                if model.query_compatible {
+                    Protocol::Query.broken_rule()
+                } else {
+                    protocol.broken_rule()
+                },
                 format!("{count} validation {noun} detected: {}", texts.join("; ")),
             ))
         }

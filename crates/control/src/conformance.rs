@@ -98,6 +98,7 @@ fn services_of(folder: &str) -> Vec<Service> {
         "acm" => Service::Acm,
         "iam" => Service::Iam,
         "sts" => Service::Sts,
+        "cloudwatch" => Service::CloudWatch,
         "tagging" => Service::Tagging,
         "shield" => Service::Shield,
         "waf" => return vec![Service::Wafv2, Service::WafRegional],

@@ -4,6 +4,7 @@
 
 pub mod acm;
 mod api;
+pub mod cloudwatch;
 #[cfg(test)]
 mod conformance;
 pub mod ec2;
@@ -28,7 +29,10 @@ mod waf;
 pub use api::context::{OperationSpec, Request};
 pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
-pub use ports::{Journal, JournalError, NothingObserved, Observations, Publish};
+pub use ports::{
+    ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, NoDatapoints,
+    NobodyActs, NothingObserved, Observations, Ports, Publish, PutError, Series, SeriesFilter,
+};
 pub use rows::{RowChange, RowError};
 pub use state::{Dialect, Settings, State};
 pub use tables::{Region, Table};

@@ -1,9 +1,9 @@
 //! The door: one operation in, an answer and perhaps a next state out.
 
 use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
-use crate::ports::Observations;
+use crate::ports::Ports;
 use crate::state::State;
-use crate::{acm, ec2, elbv2, iam, shield, sts, tagging, waf};
+use crate::{acm, cloudwatch, ec2, elbv2, iam, shield, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
@@ -30,6 +30,7 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::Acm, acm::OPERATIONS),
     served(Service::Iam, iam::OPERATIONS),
     served(Service::Sts, sts::OPERATIONS),
+    served(Service::CloudWatch, cloudwatch::OPERATIONS),
     served(Service::Tagging, tagging::OPERATIONS),
     served(Service::Shield, shield::OPERATIONS),
     served(Service::Wafv2, waf::OPERATIONS),
@@ -72,14 +73,14 @@ pub fn supported() -> Vec<(Service, &'static str)> {
 pub fn operate(
     state: &State,
     request: &Request<'_>,
-    observations: &dyn Observations,
+    ports: &Ports<'_>,
     rng: &mut Rng,
 ) -> Result<Outcome, ApiError> {
     let Some(operation) = find(request.service, request.operation) else {
         let text = format!("The action {} is not supported by Forebay yet", request.operation);
         return Err(ApiError::sender("InvalidAction", text));
     };
-    operation.run(state, request, observations, rng)
+    operation.run(state, request, ports, rng)
 }
 
 impl OperationSpec {
@@ -88,14 +89,18 @@ impl OperationSpec {
         &self,
         state: &State,
         request: &Request<'_>,
-        observations: &dyn Observations,
+        ports: &Ports<'_>,
         rng: &mut Rng,
     ) -> Result<Outcome, ApiError> {
         check_region(request.region)?;
-        let view = View::new(request, observations, state);
+        let view = View::new(request, ports.observations, state);
         match self.run {
             Operation::Read(run) => Ok(Outcome {
                 answer: run(&view)?,
+                next: None,
+            }),
+            Operation::Datapoints(run) => Ok(Outcome {
+                answer: run(&view, ports.datapoints)?,
                 next: None,
             }),
             Operation::Write(run) => {

@@ -1,6 +1,7 @@
 //! One region's tables, and their rows as the store keeps them.
 
 use crate::acm::records::Certificate;
+use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry};
 use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::ServerCertificate;
@@ -71,7 +72,7 @@ tables! {
     instances: Instance = "ec2.instance";
     /// Pool addresses in use, by address, and who has them.
     addresses: Address = "address";
-    /// Tags by ARN (elbv2, acm, iam) or id (ec2).
+    /// Tags by ARN (elbv2, acm, iam, cloudwatch) or id (ec2).
     tags: Tags = "tags";
     /// Load balancers by ARN.
     load_balancers: LoadBalancer = "elbv2.load-balancer";
@@ -83,6 +84,12 @@ tables! {
     target_groups: TargetGroup = "elbv2.target-group";
     /// Targets by `GROUP_ARN|ID|PORT`.
     targets: Target = "elbv2.target";
+    /// Alarms by name.
+    alarms: Alarm = "cloudwatch.alarm";
+    /// Entries of alarms' histories by name and number.
+    alarm_history: HistoryEntry = "cloudwatch.alarm-history";
+    /// Dashboards by name. Kept in the default region: they belong to none.
+    dashboards: Dashboard = "cloudwatch.dashboard";
 }
 
 fn diff<T: Serialize + PartialEq>(

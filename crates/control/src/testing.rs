@@ -1,17 +1,23 @@
 //! A caller for tests: holds a state and calls operations on it.
 
-use crate::{NothingObserved, Outcome, Request, State, operate};
+use crate::{
+    Datapoint, Datapoints, NothingObserved, Outcome, Ports, PutError, Request, Series, SeriesFilter, State,
+    operate,
+};
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
+use forebay_signals::Summary;
 use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 
 pub(crate) const REGION: &str = "local-1";
 
 pub(crate) struct Caller {
     pub(crate) state: State,
     pub(crate) now: Wall,
+    pub(crate) datapoints: Remembered,
     rng: Rng,
 }
 
@@ -21,6 +27,7 @@ impl Caller {
         Caller {
             state,
             now: Wall::from_seconds(1_700_000_000),
+            datapoints: Remembered::default(),
             rng: Rng::named(1, "ids"),
         }
     }
@@ -46,7 +53,11 @@ impl Caller {
             now: self.now,
             caller: "AKID",
         };
-        let outcome = operate(&self.state, &request, &NothingObserved, &mut self.rng);
+        let ports = Ports {
+            observations: &NothingObserved,
+            datapoints: &self.datapoints,
+        };
+        let outcome = operate(&self.state, &request, &ports, &mut self.rng);
         record(service, operation, outcome.as_ref().err());
         let Outcome { answer, next } = outcome?;
         if let Some(next) = next {
@@ -122,6 +133,67 @@ impl Caller {
             "Conditions": [{"Field": "path-pattern", "Values": [path]}],
             "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]});
         text(&self.ok("CreateRule", input)["Rules"][0]["RuleArn"])
+    }
+}
+
+/// Keeps datapoints as they came.
+#[derive(Default)]
+pub(crate) struct Remembered(Mutex<Vec<Datapoint>>);
+
+impl Datapoints for Remembered {
+    fn put(&self, points: Vec<Datapoint>) -> Result<(), PutError> {
+        self.0.lock().unwrap().extend(points);
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        series: &Series,
+        from: Wall,
+        to: Wall,
+        period_seconds: u32,
+        unit: Option<&str>,
+    ) -> Vec<(Wall, Summary)> {
+        let mut periods: BTreeMap<Wall, Summary> = BTreeMap::new();
+        for point in self.0.lock().unwrap().iter() {
+            let resolution = if point.high_resolution { 1 } else { 60 };
+            let at = Wall::from_seconds(point.at.seconds().div_euclid(resolution) * resolution);
+            let of_unit = unit.is_none_or(|unit| unit == point.unit.as_deref().unwrap_or("None"));
+            if point.series == *series && of_unit && at >= from && at < to {
+                let step = i64::from(period_seconds) * 1_000_000;
+                let begins = Wall(from.0 + (at.0 - from.0).div_euclid(step) * step);
+                periods
+                    .entry(begins)
+                    .and_modify(|summary| summary.merge(&point.summary))
+                    .or_insert_with(|| point.summary.clone());
+            }
+        }
+        periods.into_iter().collect()
+    }
+
+    fn units(&self, series: &Series) -> Vec<String> {
+        let points = self.0.lock().unwrap();
+        let units = points.iter().filter(|point| point.series == *series);
+        let mut units: Vec<String> = units
+            .map(|point| point.unit.clone().unwrap_or_else(|| "None".to_owned()))
+            .collect();
+        units.sort();
+        units.dedup();
+        units
+    }
+
+    fn list(&self, region: &str, filter: &SeriesFilter) -> Vec<Series> {
+        let points = self.0.lock().unwrap();
+        let active = |point: &&Datapoint| filter.active_since.is_none_or(|since| point.at >= since);
+        let mut found: Vec<Series> = points
+            .iter()
+            .filter(active)
+            .map(|point| point.series.clone())
+            .filter(|series| series.region == region && filter.fits(series))
+            .collect();
+        found.sort();
+        found.dedup();
+        found
     }
 }
 

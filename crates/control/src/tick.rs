@@ -1,7 +1,9 @@
 //! What happens by time alone: no call asks for it. `tick` decides, `apply` carries it out; both are pure, and someone above calls.
 
+use crate::cloudwatch::changes::{self, AlarmCommand};
+use crate::cloudwatch::evaluate::due;
 use crate::elbv2::draining::{Drain, drains, finish_deregistration};
-use crate::ports::Observations;
+use crate::ports::{Actions, Ports};
 use crate::state::State;
 use core::time::Duration;
 use forebay_units::Wall;
@@ -23,6 +25,8 @@ pub enum Command {
         /// Why it is over.
         why: DrainEnd,
     },
+    /// Something is to become of an alarm.
+    Alarm(AlarmCommand),
 }
 
 /// Why a drain is over.
@@ -34,13 +38,21 @@ pub enum DrainEnd {
     DelayOver,
 }
 
-/// All that is due at `now`, given what the data plane has observed. Late calls are fine, and so are needless ones.
-pub fn tick(state: &State, observed: &dyn Observations, now: Wall) -> Vec<Command> {
+/// All that is due at `now`, given what the data plane has observed; of what is due again and again (alarms), what came due since
+/// `before`, the time of the last call. Late calls are fine, and so are needless ones.
+pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Command> {
+    let mut commands = drained(state, ports, now);
+    let alarms = due(state, ports.datapoints, before, now);
+    commands.extend(alarms.into_iter().map(Command::Alarm));
+    commands
+}
+
+fn drained(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<Command> {
     let drains = drains(state);
     if drains.is_empty() {
         return Vec::new();
     }
-    let in_flight = observed.left_in_flight(&drains);
+    let in_flight = ports.observations.left_in_flight(&drains);
     drains
         .into_iter()
         .zip(in_flight)
@@ -65,21 +77,22 @@ fn drain_end(drain: Drain, in_flight: Option<u32>, now: Wall) -> Option<Command>
 }
 
 /// The state after these commands. One whose object has changed its mind meanwhile (a target that is registered again) does nothing.
-pub fn apply(state: &State, commands: &[Command]) -> State {
+pub fn apply(state: &State, commands: &[Command], actions: &dyn Actions, now: Wall) -> State {
     commands
         .iter()
         .fold(state.clone(), |state, command| match command {
             Command::FinishDeregistration {
                 group_arn, id, port, ..
             } => finish_deregistration(&state, group_arn, id, *port),
+            Command::Alarm(command) => changes::apply(&state, command, actions, now),
         })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NothingObserved;
     use crate::testing::Caller;
+    use crate::{NoDatapoints, NobodyActs, NothingObserved, Observations};
     use forebay_model::TargetHealth;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
@@ -119,15 +132,27 @@ mod tests {
         /// Lets time pass and carries out what is due: which targets went, and why.
         fn after(&mut self, seconds: u64, observed: &dyn Observations) -> Vec<(String, DrainEnd)> {
             self.caller.now = self.caller.now + Duration::from_secs(seconds);
-            let commands = tick(&self.caller.state, observed, self.caller.now);
-            self.caller.state = apply(&self.caller.state, &commands);
-            let left = tick(&self.caller.state, observed, self.caller.now);
+            let commands = due_of(&self.caller, observed);
+            self.caller.state = apply(&self.caller.state, &commands, &NobodyActs, self.caller.now);
+            let left = due_of(&self.caller, observed);
             assert_eq!(left, [], "what was due is done");
             commands
                 .into_iter()
-                .map(|Command::FinishDeregistration { id, why, .. }| (id, why))
+                .map(|command| match command {
+                    Command::FinishDeregistration { id, why, .. } => (id, why),
+                    other => panic!("{other:?}"),
+                })
                 .collect()
         }
+    }
+
+    /// What is due, whenever it was asked before.
+    fn due_of(caller: &Caller, observations: &dyn Observations) -> Vec<Command> {
+        let ports = Ports {
+            observations,
+            datapoints: &NoDatapoints,
+        };
+        tick(&caller.state, &ports, Wall(0), caller.now)
     }
 
     fn targets(group: &str) -> Value {
@@ -175,11 +200,12 @@ mod tests {
     fn target_that_is_registered_again_stays() {
         let mut scene = Scene::new();
         let idle = in_flight(&[("127.0.0.2", 0), ("127.0.0.3", 0)]);
-        let due = tick(&scene.caller.state, &idle, scene.caller.now);
+        let due = due_of(&scene.caller, &idle);
         assert_eq!(due.len(), 2);
         let again = targets(&scene.group);
         scene.caller.ok("RegisterTargets", again);
-        assert_eq!(apply(&scene.caller.state, &due), scene.caller.state);
+        let after = apply(&scene.caller.state, &due, &NobodyActs, scene.caller.now);
+        assert_eq!(after, scene.caller.state);
         assert_eq!(scene.after(1000, &idle), []);
     }
 }

@@ -3,15 +3,16 @@
 //! Writes that wait while the disk is busy are committed together: one journal entry, one publication, then each its answer.
 
 use crate::clock::now;
+use crate::ports::SharedPorts;
 use arc_swap::ArcSwap;
 use forebay_awswire::{ApiError, Service};
-use forebay_control::{Journal, Observations, OperationSpec, Outcome, Publish, Request, State};
+use forebay_control::{Journal, OperationSpec, Outcome, Ports, Publish, Request, State};
 use forebay_units::{Rng, Wall};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl QueuedCall {
     pub(crate) fn run(
         self,
         state: &State,
-        observations: &dyn Observations,
+        ports: &Ports<'_>,
         now: Wall,
         rng: &mut Rng,
     ) -> Result<Outcome, ApiError> {
@@ -56,7 +57,7 @@ impl QueuedCall {
             caller: &self.caller,
         };
         guarded(self.operation.name(), || {
-            self.operation.run(state, &request, observations, rng)
+            self.operation.run(state, &request, ports, rng)
         })
         .and_then(|outcome| outcome)
     }
@@ -78,7 +79,9 @@ pub struct Writer {
     queue: SyncSender<Job>,
     state: Arc<ArcSwap<State>>,
     stores: Arc<AtomicBool>,
-    observations: Arc<dyn Observations>,
+    ports: SharedPorts,
+    /// Up to when what is due by time has been done, in microseconds.
+    ticked: Arc<AtomicI64>,
 }
 
 impl Writer {
@@ -87,7 +90,7 @@ impl Writer {
         state: State,
         journal: impl Journal + 'static,
         publish: impl Publish + 'static,
-        observations: Arc<dyn Observations>,
+        ports: SharedPorts,
         seed: u64,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let first = Arc::new(state);
@@ -100,7 +103,7 @@ impl Writer {
             stores: Arc::clone(&stores),
             journal,
             publish,
-            observations: Arc::clone(&observations),
+            ports: ports.clone(),
             rng: Rng::named(seed, "resource-ids"),
         };
         let thread = std::thread::Builder::new()
@@ -111,7 +114,8 @@ impl Writer {
                 queue,
                 state: shared,
                 stores,
-                observations,
+                ports,
+                ticked: Arc::new(AtomicI64::new(now().0)),
             },
             thread,
         ))
@@ -127,9 +131,9 @@ impl Writer {
         self.stores.load(Relaxed)
     }
 
-    /// What the data plane has observed.
-    pub(crate) fn observations(&self) -> &dyn Observations {
-        &*self.observations
+    /// What operations see beyond the state.
+    pub(crate) fn ports(&self) -> Ports<'_> {
+        self.ports.lent()
     }
 
     /// Makes a change of our own; returns when it is durable and served, or says why it is not.
@@ -139,13 +143,14 @@ impl Writer {
 
     /// Does what is due by now; returns when it is durable and served, or says why it is not.
     pub async fn tick(&self) -> Result<(), ApiError> {
-        let observations = Arc::clone(&self.observations);
+        let (ports, ticked) = (self.ports.clone(), Arc::clone(&self.ticked));
         self.change(Box::new(move |state, now| {
-            let commands = forebay_control::tick(state, &*observations, now);
+            let before = Wall(ticked.swap(now.0, Relaxed));
+            let commands = forebay_control::tick(state, &ports.lent(), before, now);
             for command in &commands {
                 tracing::debug!(?command, "due");
             }
-            (!commands.is_empty()).then(|| forebay_control::apply(state, &commands))
+            (!commands.is_empty()).then(|| forebay_control::apply(state, &commands, &*ports.actions, now))
         }))
         .await
     }
@@ -172,7 +177,7 @@ struct Committer<J, P> {
     stores: Arc<AtomicBool>,
     journal: J,
     publish: P,
-    observations: Arc<dyn Observations>,
+    ports: SharedPorts,
     rng: Rng,
 }
 
@@ -227,7 +232,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
 
     fn apply(&mut self, work: Work, running: &State) -> Result<Outcome, ApiError> {
         match work {
-            Work::QueuedCall(order) => order.run(running, &*self.observations, now(), &mut self.rng),
+            Work::QueuedCall(order) => order.run(running, &self.ports.lent(), now(), &mut self.rng),
             Work::Change(change) => {
                 let next = guarded("change", || change(running, now()))?;
                 Ok(Outcome {

@@ -1,11 +1,14 @@
 //! The decode stage: reads the body within its bounds and opens the envelope.
 
 use crate::front::FrontConnection;
+use flate2::read::MultiGzDecoder;
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal};
-use http::header::EXPECT;
+use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use std::borrow::Cow;
+use std::io::Read as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -122,14 +125,9 @@ pub(crate) async fn body(
     bodies: &Bodies,
     client: &FrontConnection,
 ) -> Result<Vec<u8>, Refusal> {
-    let too_large = || {
-        let text = format!("The request body is larger than {most} bytes.");
-        let error = ApiError::sender("RequestEntityTooLarge", text);
-        refusal(parts, error.with_status(413))
-    };
     if incoming.size_hint().lower() > most as u64 {
         discard(parts, incoming, client).await;
-        return Err(too_large());
+        return Err(too_large(parts, most));
     }
     let waits = client.body();
     let mut held = Held::default();
@@ -146,12 +144,44 @@ pub(crate) async fn body(
         if held.length + data.len() > most {
             drop((waits, held));
             discard(parts, incoming, client).await;
-            return Err(too_large());
+            return Err(too_large(parts, most));
         }
         held.extend(&data, bodies, client).await;
     }
     drop(waits);
     Ok(held.whole())
+}
+
+/// The body as it was before a client compressed it, which AWS's do with large ones; or the answer to one that is no gzip, or that
+/// would be larger than `most`.
+pub(crate) fn inflated<'a>(parts: &Parts, body: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, Refusal> {
+    let packed = parts
+        .headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    if !packed {
+        return Ok(Cow::Borrowed(body));
+    }
+    let mut whole = Vec::new();
+    let bound = most as u64 + 1;
+    if MultiGzDecoder::new(body)
+        .take(bound)
+        .read_to_end(&mut whole)
+        .is_err()
+    {
+        let error = ApiError::sender("MalformedInput", "The request body is not valid gzip.");
+        return Err(refusal(parts, error));
+    }
+    if whole.len() > most {
+        return Err(too_large(parts, most));
+    }
+    Ok(Cow::Owned(whole))
+}
+
+fn too_large(parts: &Parts, most: usize) -> Refusal {
+    let text = format!("The request body is larger than {most} bytes.");
+    let error = ApiError::sender("RequestEntityTooLarge", text);
+    refusal(parts, error.with_status(413))
 }
 
 /// Reads what nobody wants, for a while: if the connection were closed on it, the client might not see its answer.

@@ -12,10 +12,12 @@ mod encode;
 pub mod front;
 mod operate;
 mod pages;
+mod ports;
 mod serve;
 
 pub use commit::{Change, Writer};
 pub use context::{ApiContext, ApiOptions};
 pub use credentials::Credentials;
 pub use pages::{Hosts, comes_from_a_page};
+pub use ports::SharedPorts;
 pub use serve::{Bounds, serve};

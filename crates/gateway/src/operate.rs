@@ -1,4 +1,4 @@
-//! The operate stage: reads answer from a snapshot at once, writes go through the one writer.
+//! The operate stage: reads answer from a snapshot at once, as do calls about datapoints; writes go through the one writer.
 
 use crate::authenticate::Caller;
 use crate::clock::now;
@@ -26,14 +26,14 @@ pub(crate) async fn operate(
         caller: caller.access_key,
         input: call.input(request)?,
     };
-    if !operation.is_read() {
+    if operation.changes_state() {
         return context.writer.order(order).await;
     }
     // A read draws nothing that is kept.
     let mut rng = Rng::named(0, "reads");
     let state = context.writer.state();
     order
-        .run(&state, context.writer.observations(), now(), &mut rng)
+        .run(&state, &context.writer.ports(), now(), &mut rng)
         .map(|outcome| outcome.answer)
 }
 

@@ -153,12 +153,17 @@ async fn answer(
         Ok(body) => body,
         Err(refusal) => return refused(refusal),
     };
-    let request = decode::view(parts, &body);
+    let inflated = match decode::inflated(parts, &body, most) {
+        Ok(inflated) => inflated,
+        Err(refusal) => return refused(refusal),
+    };
+    // What was signed is what was sent.
+    let (sent, request) = (decode::view(parts, &body), decode::view(parts, &inflated));
     let call = match decode::open(&request) {
         Ok(call) => call,
         Err(refusal) => return refused(refusal),
     };
-    let result = match authenticate::caller(context, claimed, &request, &call) {
+    let result = match authenticate::caller(context, claimed, &sent, &call) {
         Ok(caller) => operate::operate(context, &request, &call, caller).await,
         Err(error) => Err(error),
     };

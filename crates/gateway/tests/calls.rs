@@ -78,6 +78,24 @@ async fn calls_in_cbor_are_answered_in_cbor() {
     assert!(holds(&body, b"UnrecognizedClientException"), "{body:?}");
 }
 
+/// AWS's clients compress large bodies of some calls; what they sign is what they send.
+#[tokio::test]
+async fn compressed_bodies_are_read_within_their_bound() {
+    let harness = Harness::open("gzip", true, false, Disk::default());
+    let body = format!("Version=2015-12-01&{}", make("packed"));
+    let reply = harness.send(harness.compressed(body.as_bytes())).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    assert!(reply.body.contains("<TargetGroupName>packed</TargetGroupName>"));
+    // A kilobyte that would become two megabytes.
+    let bomb = vec![b'a'; 2 << 20];
+    let reply = harness.send(harness.compressed(&bomb)).await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", reply.body);
+    let packed = [("content-encoding", "gzip")];
+    let reply = harness.send(harness.signed(&packed, b"no gzip".to_vec())).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert!(reply.body.contains("MalformedInput"), "{}", reply.body);
+}
+
 #[tokio::test]
 async fn unsigned_and_wrong_signatures_are_refused() {
     let harness = Harness::open("unsigned", true, false, Disk::default());

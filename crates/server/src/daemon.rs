@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use forebay_control::{Drain, Observations, Publish, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
-use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, Writer, credentials};
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, Sampling};
@@ -133,9 +133,10 @@ impl Daemon {
             plane: Arc::clone(&plane),
             last: Mutex::new(None),
         };
+        let ports = SharedPorts::observing(seen);
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
         let started =
-            tokio::task::spawn_blocking(move || Writer::start(state, store, publish, seen, seed)).await?;
+            tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(tick(writer.clone(), drained));
         shown.serves(Served {

@@ -54,6 +54,11 @@ pub enum Value {
     Many(Vec<Labelled>),
 }
 
+/// Finds series by what SEARCH is given: the query, the statistic, and perhaps the period.
+pub type Searching<'a> = dyn Fn(&str, &str, Option<u32>) -> Found + 'a;
+/// The series that were found, or why none can be.
+pub type Found = Result<Vec<Labelled>, String>;
+
 /// What an expression can refer to.
 pub struct Scope<'a> {
     /// The first second of the range.
@@ -67,7 +72,7 @@ pub struct Scope<'a> {
     /// What METRICS() stands for: id, label and series of each metric that is not itself an expression.
     pub metrics: &'a dyn Fn() -> Vec<(String, Labelled)>,
     /// What SEARCH finds: the series, or why it finds nothing.
-    pub search: &'a dyn Fn(&str, &str, Option<u32>) -> Result<Vec<Labelled>, String>,
+    pub search: &'a Searching<'a>,
 }
 
 impl TimeSeries {

@@ -1,6 +1,6 @@
 use super::*;
 use forebay_awswire::Service;
-use forebay_control::{NothingObserved, Request, operate};
+use forebay_control::{Ports, Request, operate};
 use forebay_units::{Rng, Wall};
 use redb::{StorageBackend, TableDefinition};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn with_group(state: &State, name: &str) -> State {
         caller: "AKID",
     };
     let mut rng = Rng::named(state.generation(), name);
-    operate(state, &request, &NothingObserved, &mut rng)
+    operate(state, &request, &Ports::NOTHING, &mut rng)
         .unwrap()
         .next
         .unwrap()

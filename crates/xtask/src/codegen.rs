@@ -25,6 +25,7 @@ const WANTED: &[(&str, Service, Kept)] = &[
     ("sts", Service::Sts, Kept::Served),
     ("iam", Service::Iam, Kept::Served),
     ("ec2", Service::Ec2, Kept::Served),
+    ("cloudwatch", Service::CloudWatch, Kept::Served),
     ("resourcegroupstaggingapi", Service::Tagging, Kept::Served),
     ("shield", Service::Shield, Kept::Served),
     ("wafv2", Service::Wafv2, Kept::Served),
@@ -139,6 +140,9 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
         "others": others,
         "shapes": kept,
     });
+    if metadata.get("awsQueryCompatible").is_some() {
+        stripped["query_compatible"] = json!(true);
+    }
     for (ours, theirs) in [
         ("xmlns", "xmlNamespace"),
         ("target", "targetPrefix"),

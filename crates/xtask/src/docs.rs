@@ -92,6 +92,9 @@ fn limits(service: Service) -> &'static str {
              reason, `Server.NotBooted`, says so). Security groups, routes, further addresses and prefixes are stored and shown, and\n\
              change no traffic."
         }
+        Service::CloudWatch => {
+            " Alarms are evaluated; nothing carries out their actions yet, and their histories say so."
+        }
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",
         Service::Wafv2 | Service::WafRegional => " No load balancer has a web ACL; none can be made.",

@@ -1,6 +1,6 @@
 //! The operation context, in two halves: what an operation sees (`View`), and what one that writes may change (`Tx`).
 
-use crate::ports::Observations;
+use crate::ports::{Datapoints, Observations};
 use crate::state::{Dialect, State};
 use crate::tables::Region;
 use core::net::IpAddr;
@@ -176,10 +176,12 @@ fn leave_out_blanks(input: &mut Value) {
 /// What an operation leads to for its caller.
 pub(crate) type Answered = Result<Value, ApiError>;
 
-/// What an operation is in code. One that only reads is given no way to write.
+/// What an operation is in code. One that only reads is given no way to write, and only one that is about datapoints sees them.
 #[derive(Clone, Copy)]
 pub(crate) enum Operation {
     Read(fn(&View<'_>) -> Answered),
+    /// It reads or puts datapoints, and changes no state.
+    Datapoints(fn(&View<'_>, &dyn Datapoints) -> Answered),
     Write(fn(&mut Tx<'_>) -> Answered),
 }
 
@@ -195,15 +197,25 @@ impl OperationSpec {
         self.name
     }
 
-    /// Whether it only reads.
-    pub const fn is_read(&self) -> bool {
-        matches!(self.run, Operation::Read(_))
+    /// Whether it may change the state: if not, it needs no writer.
+    pub const fn changes_state(&self) -> bool {
+        matches!(self.run, Operation::Write(_))
     }
 
     pub(crate) const fn read(name: &'static str, run: fn(&View<'_>) -> Answered) -> OperationSpec {
         OperationSpec {
             name,
             run: Operation::Read(run),
+        }
+    }
+
+    pub(crate) const fn datapoints(
+        name: &'static str,
+        run: fn(&View<'_>, &dyn Datapoints) -> Answered,
+    ) -> OperationSpec {
+        OperationSpec {
+            name,
+            run: Operation::Datapoints(run),
         }
     }
 

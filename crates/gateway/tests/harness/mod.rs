@@ -2,15 +2,18 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use forebay_awswire::{Service, sigv4};
 use forebay_control::{Journal, JournalError, NothingObserved, Publish, State};
-use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Writer, credentials, serve};
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, SharedPorts, Writer, credentials, serve};
 use forebay_units::Wall;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -65,6 +68,9 @@ pub struct Reply {
     pub body: String,
 }
 
+/// What a form's head says.
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+
 impl Harness {
     pub fn open(name: &str, check_signatures: bool, allow_reset: bool, disk: Disk) -> Harness {
         Harness::bounded(name, check_signatures, allow_reset, disk, Bounds::default())
@@ -88,7 +94,7 @@ impl Harness {
             state,
             disk.clone(),
             published.clone(),
-            Arc::new(NothingObserved),
+            SharedPorts::observing(Arc::new(NothingObserved)),
             1,
         )
         .unwrap();
@@ -121,6 +127,17 @@ impl Harness {
     }
 
     pub fn request(&self, body: &str) -> Request<Full<Bytes>> {
+        self.signed(&[FORM], body.as_bytes().to_vec())
+    }
+
+    /// The same with a body that its client has compressed.
+    pub fn compressed(&self, body: &[u8]) -> Request<Full<Bytes>> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(body).unwrap();
+        self.signed(&[FORM, ("content-encoding", "gzip")], packed.finish().unwrap())
+    }
+
+    pub fn signed(&self, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Request<Full<Bytes>> {
         let url = format!("http://{}/", self.address);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let signer = sigv4::Signer {
@@ -129,14 +146,16 @@ impl Harness {
             region: "local-1",
             service: Service::Elbv2,
         };
-        let content = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         let now = Wall::from_seconds(i64::try_from(now).unwrap());
-        let signed = sigv4::sign(signer, "POST", &url, &[content], body.as_bytes(), now).unwrap();
-        let mut request = Request::post(url).header(content.0, content.1);
+        let signed = sigv4::sign(signer, "POST", &url, headers, &body, now).unwrap();
+        let mut request = Request::post(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         for (name, value) in signed {
             request = request.header(name, value);
         }
-        request.body(Full::from(body.to_owned())).unwrap()
+        request.body(Full::from(body)).unwrap()
     }
 
     /// A signed call in RPC v2 CBOR.

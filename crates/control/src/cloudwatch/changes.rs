@@ -1,0 +1,161 @@
+//! What evaluations and calls make of alarms: their new states, and the actions that are run because of them.
+
+use crate::cloudwatch::history::{ACTION, STATE, enter};
+use crate::cloudwatch::records::Alarm;
+use crate::ports::{Actions, AlarmAction};
+use crate::state::State;
+use crate::tables::Region;
+use forebay_signals::alarm;
+use forebay_units::Wall;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What is to become of an alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlarmCommand {
+    /// Its state has become another: say so, and run the new state's actions.
+    SetState {
+        /// Its region.
+        region: String,
+        /// Its name.
+        alarm_name: String,
+        /// Its state from now on.
+        state: alarm::State,
+        /// Why, for people.
+        reason: String,
+        /// Why, for programs, as JSON.
+        reason_data: String,
+    },
+    /// A call has set its state: run that state's actions.
+    RunActions {
+        /// Its region.
+        region: String,
+        /// Its name.
+        alarm_name: String,
+    },
+    /// Its state lasts: tell scaling policies again.
+    RepeatScaling {
+        /// Its region.
+        region: String,
+        /// Its name.
+        alarm_name: String,
+    },
+}
+
+/// Auto Scaling's policies are told again and again.
+pub(super) fn is_scaling(arn: &str) -> bool {
+    arn.starts_with("arn:aws:autoscaling:")
+}
+
+/// Sets an alarm's state, with an entry in its history. The alarm is not stored here.
+pub(super) fn set_state(
+    region: &mut Region,
+    alarm: &mut Alarm,
+    state: alarm::State,
+    reason: String,
+    reason_data: Option<String>,
+    now: Wall,
+) {
+    let told = |state: alarm::State, reason: &str, data: Option<&str>| {
+        let parsed = data.and_then(|data| serde_json::from_str::<Value>(data).ok());
+        json!({"stateValue": state.name(), "stateReason": reason, "stateReasonData": parsed})
+    };
+    let data = json!({
+        "version": "1.0",
+        "oldState": told(alarm.state, &alarm.reason, alarm.reason_data.as_deref()),
+        "newState": told(state, &reason, reason_data.as_deref()),
+    });
+    let summary = format!("Alarm updated from {} to {}", alarm.state.name(), state.name());
+    enter(region, alarm, now, STATE, &summary, &data);
+    if alarm.state != state {
+        alarm.transitioned = now;
+    }
+    alarm.state = state;
+    alarm.reason = reason;
+    alarm.reason_data = reason_data;
+    alarm.updated = now;
+}
+
+/// The state after a command. An alarm that is gone by now is left in peace.
+pub(crate) fn apply(state: &State, command: &AlarmCommand, actions: &dyn Actions, now: Wall) -> State {
+    match command {
+        AlarmCommand::SetState {
+            region,
+            alarm_name,
+            state: to,
+            reason,
+            reason_data,
+        } => changed(state, region, alarm_name, |region_name, region, alarm| {
+            set_state(region, alarm, *to, reason.clone(), Some(reason_data.clone()), now);
+            alarm.actions_due = false;
+            run(region_name, region, alarm, actions, now);
+        }),
+        AlarmCommand::RunActions { region, alarm_name } => {
+            changed(state, region, alarm_name, |region_name, region, alarm| {
+                alarm.actions_due = false;
+                run(region_name, region, alarm, actions, now);
+            })
+        }
+        AlarmCommand::RepeatScaling { region, alarm_name } => {
+            let known = state.existing_region(region);
+            if let Some(alarm) = known.and_then(|region| region.alarms.get(alarm_name)) {
+                for arn in alarm.actions(alarm.state).iter().filter(|arn| is_scaling(arn)) {
+                    // It is told again soon, whatever becomes of it; so there is no entry in the history, and nothing to write.
+                    let _ = actions.run(&ordered(region, alarm, arn));
+                }
+            }
+            state.clone()
+        }
+    }
+}
+
+fn changed(
+    state: &State,
+    region_name: &str,
+    alarm_name: &str,
+    change: impl FnOnce(&str, &mut Region, &mut Alarm),
+) -> State {
+    let known = state.existing_region(region_name);
+    let Some(alarm) = known.and_then(|region| region.alarms.get(alarm_name)) else {
+        return state.clone();
+    };
+    let (mut alarm, mut next) = ((**alarm).clone(), state.clone());
+    let region = next.region_mut(region_name);
+    change(region_name, region, &mut alarm);
+    region.alarms.insert(alarm_name.to_owned(), Arc::new(alarm));
+    next.grow();
+    next
+}
+
+fn ordered(region: &str, alarm: &Alarm, arn: &str) -> AlarmAction {
+    AlarmAction {
+        region: region.to_owned(),
+        alarm_name: alarm.name.clone(),
+        state: alarm.state,
+        arn: arn.to_owned(),
+    }
+}
+
+/// Runs the actions of an alarm's state, each with an entry in the history.
+fn run(region_name: &str, region: &mut Region, alarm: &mut Alarm, actions: &dyn Actions, now: Wall) {
+    if !alarm.actions_enabled {
+        return;
+    }
+    for arn in alarm.actions(alarm.state).to_vec() {
+        let ran = actions.run(&ordered(region_name, alarm, &arn));
+        let (summary, problem) = match &ran {
+            Ok(()) => (format!("Successfully executed action {arn}"), None),
+            Err(problem) => (
+                format!("Failed to execute action {arn}. Received error: \"{problem}\""),
+                Some(problem.to_string()),
+            ),
+        };
+        let data = json!({
+            "actionState": if ran.is_ok() { "Succeeded" } else { "Failed" },
+            "stateUpdateTimestamp": alarm.updated.0 / 1000,
+            "notificationResource": arn,
+            "error": problem,
+        });
+        enter(region, alarm, now, ACTION, &summary, &data);
+    }
+}

@@ -1,0 +1,46 @@
+//! CloudWatch: datapoints in and out, alarms and their evaluation, dashboards.
+
+mod alarm_state;
+pub mod changes;
+mod composite;
+mod dashboards;
+mod describe;
+pub(crate) mod evaluate;
+mod history;
+mod list;
+pub mod metric;
+mod metric_data;
+mod put_alarm;
+mod put_data;
+mod queries;
+pub mod records;
+mod statistics;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+use crate::api::context::OperationSpec;
+
+/// All operations that are served.
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("DeleteAlarms", alarm_state::delete),
+    OperationSpec::write("DeleteDashboards", dashboards::delete),
+    OperationSpec::read("DescribeAlarmHistory", history::describe),
+    OperationSpec::read("DescribeAlarms", describe::describe),
+    OperationSpec::read("DescribeAlarmsForMetric", describe::describe_for_metric),
+    OperationSpec::write("DisableAlarmActions", alarm_state::disable_actions),
+    OperationSpec::write("EnableAlarmActions", alarm_state::enable_actions),
+    OperationSpec::read("GetDashboard", dashboards::show),
+    OperationSpec::datapoints("GetMetricData", metric_data::metric_data),
+    OperationSpec::datapoints("GetMetricStatistics", statistics::statistics),
+    OperationSpec::read("ListDashboards", dashboards::list),
+    OperationSpec::datapoints("ListMetrics", list::list),
+    OperationSpec::read("ListTagsForResource", tags::list),
+    OperationSpec::write("PutCompositeAlarm", put_alarm::put_composite_alarm),
+    OperationSpec::write("PutDashboard", dashboards::put),
+    OperationSpec::write("PutMetricAlarm", put_alarm::put_metric_alarm),
+    OperationSpec::datapoints("PutMetricData", put_data::put),
+    OperationSpec::write("SetAlarmState", alarm_state::set_alarm_state),
+    OperationSpec::write("TagResource", tags::tag),
+    OperationSpec::write("UntagResource", tags::untag),
+];
