@@ -7,12 +7,12 @@ import sys
 import time
 import traceback
 
-from boto3_cases import attributes, controller, errors, life, models, persistence, resources, signatures
+from boto3_cases import attributes, cloudwatch, controller, errors, life, models, persistence, resources, signatures
 from boto3_cases.answers import Answers
 from boto3_cases.shop import Shop
 from daemon import Daemon
 
-MODULES = (life, errors, attributes, resources, signatures, controller, models, persistence)
+MODULES = (life, errors, attributes, resources, cloudwatch, signatures, controller, models, persistence)
 
 
 def main():
