@@ -1,10 +1,12 @@
 //! The wiring: store, writer, data plane, API and admin addresses, joined through the ports that `control` owns.
 
+use crate::collector;
 use crate::data_dir::make_data_dir;
+use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use forebay_control::{Drain, Observations, Publish, State};
+use forebay_control::{Datapoints, Drain, Observations, Publish, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
 use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
@@ -18,7 +20,9 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +34,8 @@ const QUEUED: u32 = 4096;
 /// Connections to the admin address at once: a few who scrape.
 const ADMIN_CONNECTIONS: usize = 64;
 
+/// Time between two looks at what is due by time alone.
+const TICK: Duration = Duration::from_secs(1);
 /// Reports of drained targets that one look answers.
 const REPORTS: usize = 1024;
 
@@ -45,6 +51,8 @@ pub struct Daemon {
     pub credentials: PathBuf,
     plane: Arc<DataPlane>,
     logs: Arc<Logs>,
+    /// What ends with its sender: the collector, then the keeper of datapoints.
+    threads: Vec<(Sender<()>, JoinHandle<()>)>,
     context: Arc<ApiContext>,
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
@@ -133,7 +141,11 @@ impl Daemon {
             plane: Arc::clone(&plane),
             last: Mutex::new(None),
         };
-        let ports = SharedPorts::observing(seen);
+        let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
+        let ports = SharedPorts {
+            datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
+            ..SharedPorts::observing(seen)
+        };
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
@@ -145,6 +157,7 @@ impl Daemon {
             writer: writer.clone(),
             began: std::time::Instant::now(),
         });
+        let collector = collect(&shown, datapoints, writer.clone(), clock)?;
         let context = Arc::new(ApiContext::new(
             api_options(&args),
             Credentials::new(&keys),
@@ -167,6 +180,7 @@ impl Daemon {
             credentials: keys,
             plane,
             logs,
+            threads: vec![collector, keeper],
             context,
             shown,
             stop,
@@ -199,10 +213,16 @@ impl Daemon {
         self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
-        let logs = self.logs;
+        let (logs, threads) = (self.logs, self.threads);
         let leaving = tokio::task::spawn_blocking(move || {
             plane.leave(drain);
             logs.finish();
+            for (go_on, thread) in threads {
+                drop(go_on);
+                if thread.join().is_err() {
+                    tracing::error!("a thread that keeps datapoints had panicked");
+                }
+            }
         });
         // An API connection that stays half open is left behind when the data plane is done.
         let serving = tokio::time::timeout(drain, self.serving);
@@ -214,6 +234,44 @@ impl Daemon {
         self.ended.send_replace(true);
         Ok(())
     }
+}
+
+/// Waits for this long; false once the sender is gone.
+fn goes_on(told: &Receiver<()>, time: Duration) -> bool {
+    matches!(told.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+}
+
+/// The datapoints that were kept, and the thread that keeps more.
+async fn keep_datapoints(
+    args: &UpArgs,
+    clock: Clock,
+) -> anyhow::Result<(Arc<KeptDatapoints>, (Sender<()>, JoinHandle<()>))> {
+    let directory = args.data.data_dir.join("datapoints");
+    let (go_on, told) = channel();
+    let started = tokio::task::spawn_blocking(move || {
+        let started =
+            KeptDatapoints::start(&directory, move || clock.wall(), move |time| goes_on(&told, time));
+        started.with_context(|| format!("cannot keep datapoints in {}", directory.display()))
+    });
+    let (datapoints, thread) = started.await??;
+    Ok((datapoints, (go_on, thread)))
+}
+
+fn collect(
+    shown: &Arc<Shown>,
+    datapoints: Arc<KeptDatapoints>,
+    writer: Writer,
+    clock: Clock,
+) -> anyhow::Result<(Sender<()>, JoinHandle<()>)> {
+    let (go_on, told) = channel();
+    let thread = collector::start(
+        Arc::clone(shown),
+        datapoints,
+        move || writer.state(),
+        move || clock.wall(),
+        move |time| goes_on(&told, time),
+    );
+    Ok((go_on, thread.context("the collector of metrics could not start")?))
 }
 
 /// How calls are treated.
@@ -333,14 +391,20 @@ fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     }
 }
 
-/// Has what is due done whenever the data plane says that targets have drained.
+/// Has what is due done each second, and at once whenever the data plane says that targets have drained.
 async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
     let mut reports = Vec::new();
-    while drained.recv_many(&mut reports, REPORTS).await > 0 {
+    let mut seconds = tokio::time::interval(TICK);
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            count = drained.recv_many(&mut reports, REPORTS) => if count == 0 { return },
+            _ = seconds.tick() => {}
+        }
         reports.clear();
         if let Err(error) = writer.tick().await {
-            // The node reports the target again after a while.
-            tracing::warn!(%error, "a drained target could not be taken out");
+            // It stays due, and the node reports its targets again after a while.
+            tracing::warn!(%error, "what was due could not be done");
         }
     }
 }

@@ -2,8 +2,10 @@
 //! Decides nothing: it wires, starts and stops.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod collector;
 mod daemon;
 mod data_dir;
+mod datapoints;
 mod flags;
 mod health_log;
 mod shown;

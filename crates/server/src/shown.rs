@@ -6,6 +6,7 @@ use forebay_gateway::{Hosts, Writer};
 use forebay_node::Node;
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
+use forebay_telemetry::metrics::MetricsSnapshot;
 use forebay_telemetry::{Health, Source, Standing};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -43,6 +44,12 @@ impl Shown {
     /// Traffic is served from now on.
     pub(crate) fn serves(&self, served: Served) {
         let _ = self.served.set(served);
+    }
+
+    /// All figures now; none while nothing is served yet.
+    pub(crate) fn snapshot(&self) -> Option<MetricsSnapshot> {
+        let served = self.served.get()?;
+        Some(forebay_telemetry::snapshot(&Looked(served, &self.leaving)))
     }
 
     /// Requests are finished, and no more.

@@ -1,0 +1,160 @@
+//! What the balancer sees becomes datapoints, once a second.
+
+use crate::shown::Shown;
+use forebay_control::{Datapoint, Datapoints, Series, State};
+use forebay_signals::Summary;
+use forebay_telemetry::metrics::{self, DatapointValue, MetricsSnapshot};
+use forebay_units::Wall;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time between two looks.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What was found last.
+#[derive(Default)]
+struct Collector {
+    before: Option<(MetricsSnapshot, Instant)>,
+    /// Levels as they were told: one that stays is told once a minute, so that thousands of idle load balancers cost little.
+    levels: BTreeMap<Series, f64>,
+    failing: bool,
+}
+
+/// Puts what has come to be since the last look, each second, until `go_on` says that there is no more to do. `state` is the state then,
+/// `now` reads the clock.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub(crate) fn start(
+    shown: Arc<Shown>,
+    datapoints: Arc<dyn Datapoints>,
+    state: impl Fn() -> Arc<State> + Send + 'static,
+    now: impl Fn() -> Wall + Send + 'static,
+    mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("collector".to_owned())
+        .spawn(move || {
+            let mut collector = Collector::default();
+            loop {
+                // Just after a second has begun: what is found belongs to the one before.
+                let micros = u64::try_from(now().0.rem_euclid(1_000_000)).unwrap_or_default();
+                if !go_on(SECOND - Duration::from_micros(micros)) {
+                    return;
+                }
+                if let Some(snapshot) = shown.snapshot() {
+                    let second = now().seconds() - 1;
+                    collector.look(snapshot, &state(), second, &*datapoints);
+                }
+            }
+        })
+}
+
+impl Collector {
+    fn look(&mut self, snapshot: MetricsSnapshot, state: &State, second: i64, datapoints: &dyn Datapoints) {
+        let looked = Instant::now();
+        if let Some((before, at)) = &self.before {
+            let mut found = metrics::datapoints(before, &snapshot);
+            found.extend(metrics::capacity_datapoints(before, &snapshot, looked - *at));
+            let points = self.points(&found, state, second);
+            let kept = datapoints.put(points);
+            if let Err(error) = &kept
+                && !self.failing
+            {
+                let cause = &*error.cause;
+                tracing::error!(%error, cause, "what the balancer sees is not kept");
+            }
+            self.failing = kept.is_err();
+        }
+        self.before = Some((snapshot, looked));
+    }
+
+    /// What is to be kept of it: all that happened, levels that have changed, and once a minute all levels.
+    fn points(&mut self, found: &[metrics::Datapoint], state: &State, second: i64) -> Vec<Datapoint> {
+        let regions = Regions::of(state);
+        let is_minute = second % 60 == 0;
+        let levels = if is_minute {
+            BTreeMap::new()
+        } else {
+            core::mem::take(&mut self.levels)
+        };
+        self.levels = levels;
+        found
+            .iter()
+            .filter_map(|point| {
+                let series = regions.series(point);
+                let high_resolution = match &point.value {
+                    // Told though nothing has happened.
+                    DatapointValue::Count(0.0) => false,
+                    DatapointValue::Count(_) | DatapointValue::Distribution(_) => true,
+                    DatapointValue::Level(level) => {
+                        self.levels.insert(series.clone(), *level) != Some(*level) && !is_minute
+                    }
+                };
+                (high_resolution || is_minute).then(|| Datapoint {
+                    series,
+                    at: Wall::from_seconds(second),
+                    unit: Some(point.unit.to_owned()),
+                    summary: summary(&point.value),
+                    high_resolution,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Which regions load balancers and target groups are in.
+struct Regions<'a> {
+    default: &'a str,
+    /// By the end of their ARNs; those of the default region are left out.
+    others: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Regions<'a> {
+    fn of(state: &'a State) -> Regions<'a> {
+        let default = state.settings().default_region.as_str();
+        let mut others = BTreeMap::new();
+        for (name, region) in state.regions().filter(|(name, _)| *name != default) {
+            let arns = region.load_balancers.keys().chain(region.target_groups.keys());
+            for arn in arns {
+                let end = arn.rsplit_once(':').map_or(arn.as_str(), |(_, end)| end);
+                // The dimension of a load balancer does not say that it is one.
+                others.insert(end.strip_prefix("loadbalancer/").unwrap_or(end), name);
+            }
+        }
+        Regions { default, others }
+    }
+
+    fn series(&self, point: &metrics::Datapoint) -> Series {
+        let values = point.dimensions.iter().map(|(_, value)| value.as_str());
+        let region = values.filter_map(|value| self.others.get(value)).next();
+        let mut dimensions: Vec<(String, String)> = point
+            .dimensions
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        dimensions.sort();
+        Series {
+            region: (*region.unwrap_or(&self.default)).to_owned(),
+            namespace: point.namespace.to_owned(),
+            name: point.name.to_owned(),
+            dimensions,
+        }
+    }
+}
+
+fn summary(value: &DatapointValue) -> Summary {
+    match value {
+        DatapointValue::Count(value) | DatapointValue::Level(value) => Summary::of(*value, 1.0),
+        DatapointValue::Distribution(values) => {
+            let mut values = values.iter();
+            let (value, count) = values.next().copied().unwrap_or_default();
+            let mut summary = Summary::of(value, count);
+            for (value, count) in values {
+                summary.add(*value, *count);
+            }
+            summary
+        }
+    }
+}
