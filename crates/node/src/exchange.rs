@@ -259,15 +259,17 @@ impl Exchange {
         snapshot: &Snapshot,
         worker: &mut WorkerState,
     ) -> Step {
-        let stats = listener.balancer.stats.of(self.zone, worker.index);
+        let (zone, index) = (self.zone, worker.index);
+        // Looked up where it is used: most requests come here for their answer alone.
+        let stats = || listener.balancer.stats.of(zone, index);
         match outcome {
             // What the client has begun to see is never followed by another answer, whoever reports this.
             Outcome::NotConnected(_) | Outcome::Died(_) if self.record.answered.is_some() => {
                 self.record.reason = Some(Reason::TargetClosed);
                 Step::Abort
             }
-            Outcome::Released => self.released(now, snapshot, worker, stats),
-            Outcome::Late => self.late(now, snapshot, worker, stats),
+            Outcome::Released => self.released(now, snapshot, worker, stats()),
+            Outcome::Late => self.late(now, snapshot, worker, stats()),
             Outcome::Answered(status) => {
                 // An answer that refuses may have been made before the permit was looked at: it is returned, which an agent
                 // that has seen it takes for nothing.
@@ -279,8 +281,8 @@ impl Exchange {
                 self.record.target_status = Some(status);
                 Step::Relay
             }
-            Outcome::NotConnected(error) => self.not_connected(now, error, snapshot, worker, stats),
-            Outcome::Died(death) => self.died(now, death, snapshot, worker, stats),
+            Outcome::NotConnected(error) => self.not_connected(now, error, snapshot, worker, stats()),
+            Outcome::Died(death) => self.died(now, death, snapshot, worker, stats()),
             Outcome::Failed(reason) => {
                 self.record.reason = Some(reason);
                 self.leave_line(now);

@@ -3,6 +3,7 @@
 use crate::gate::GroupGate;
 use crate::ids::ZoneId;
 use crate::marks::Marks;
+use crate::shards::Zoned;
 use crate::waiting::Arrived;
 use crate::{Event, Node, Output, ProbeResult, Snapshot, TargetView, WorkerState};
 use core::time::Duration;
@@ -140,7 +141,8 @@ fn arrival() -> Arrival<'static> {
 
 /// Asks for a slot, waits for it if it must, and has it for a moment; false if it was refused.
 fn request(gate: &Arc<GroupGate>, seed: u64) -> bool {
-    match gate.arrive(Mono::ZERO, &arrival(), &mut Rng::named(seed, "schedule")) {
+    let (counters, mut rng) = (Arc::new(Zoned::new(1)), Rng::named(seed, "schedule"));
+    match gate.arrive(Mono::ZERO, &arrival(), &mut rng, &counters, 0) {
         Arrived::Admitted(slot) => {
             thread::yield_now();
             drop(slot);
@@ -214,7 +216,8 @@ fn a_wait_that_is_given_up_takes_no_slot_along() {
         let shared = Arc::clone(&gate);
         let leaver = thread::spawn(move || {
             // Dropped at once, whatever came of it: perhaps at the moment in which the slot is handed over.
-            drop(shared.arrive(Mono::ZERO, &arrival(), &mut Rng::named(2, "schedule")));
+            let (counters, mut rng) = (Arc::new(Zoned::new(1)), Rng::named(2, "schedule"));
+            drop(shared.arrive(Mono::ZERO, &arrival(), &mut rng, &counters, 0));
         });
         assert!(request(&gate, 3));
         assert!(holder.join().unwrap());
