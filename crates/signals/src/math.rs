@@ -10,20 +10,10 @@ mod syntax;
 mod tests;
 
 use std::collections::BTreeMap;
-pub use syntax::Expression;
+pub use syntax::{Expression, MathError};
 
 /// Points that one function may make of none (FILL and TIME_SERIES): as many as GetMetricData answers at most.
 const MADE_LIMIT: i64 = 100_800;
-
-/// What is wrong with an expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("at character {at}: {problem}")]
-pub struct MathError {
-    /// The character, counted from one.
-    pub at: usize,
-    /// What is wrong there.
-    pub problem: String,
-}
 
 /// Values over time.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,7 +2,8 @@
 
 use crate::api::context::View;
 use crate::api::errors::validation;
-use crate::cloudwatch::records::{Alarm, Watches, alarm_arn};
+use crate::cloudwatch::metric::alarm_arn;
+use crate::cloudwatch::records::{Alarm, Watches};
 use crate::tables::Region;
 use forebay_awswire::{ApiError, timestamp};
 use forebay_signals::alarm::State;

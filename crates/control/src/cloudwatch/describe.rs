@@ -4,8 +4,8 @@ use crate::api::context::View;
 use crate::api::errors::{error, validation};
 use crate::api::paging::{cut, sealed};
 use crate::cloudwatch::composite;
-use crate::cloudwatch::metric::{Metric, MetricStat, after, seconds};
-use crate::cloudwatch::records::{Alarm, MetricRule, Source, Watches};
+use crate::cloudwatch::metric::{after, seconds, series};
+use crate::cloudwatch::records::{Alarm, Metric, MetricRule, MetricStat, Source, Watches};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_signals::Statistic;
@@ -47,10 +47,8 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     };
     let after = after(view, input.next_token.as_deref())
         .ok_or_else(|| error("InvalidNextToken", "Request parameter NextToken is invalid"))?;
-    let children = match &input.children_of_alarm_name {
-        Some(name) => Some(composite::children(view.region(), name)),
-        None => None,
-    };
+    let asked = input.children_of_alarm_name.as_ref();
+    let children = asked.map(|name| composite::children(view.region(), name));
     let fits = |alarm: &&Arc<Alarm>| {
         let parent_of = |name: &String| composite::children(view.region(), &alarm.name).contains(name);
         is_type(view, &input.alarm_types, alarm)
@@ -175,10 +173,10 @@ struct OfMetric {
 pub(crate) fn describe_for_metric(view: &View<'_>) -> Result<Value, ApiError> {
     let input: OfMetric = view.input()?;
     let region = view.request.region;
-    let asked = input.metric.series(region);
+    let asked = series(&input.metric, region);
     let stat = input.statistic.or(input.extended_statistic);
     let fits = |found: &MetricStat| {
-        found.metric.series(region) == asked
+        series(&found.metric, region) == asked
             && stat.as_ref().is_none_or(|stat| *stat == found.stat)
             && input.period.is_none_or(|period| period == found.period)
             && input

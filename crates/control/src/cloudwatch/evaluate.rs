@@ -3,6 +3,7 @@
 
 use crate::cloudwatch::changes::{AlarmCommand, is_scaling};
 use crate::cloudwatch::composite::verdicts;
+use crate::cloudwatch::metric::series;
 use crate::cloudwatch::queries::Evaluation;
 use crate::cloudwatch::records::{Alarm, MetricRule, Source, Watches};
 use crate::ports::Datapoints;
@@ -194,7 +195,7 @@ fn points(
                 .stat
                 .parse::<Statistic>()
                 .map_err(|error| error.to_string())?;
-            let series = stat.metric.series(region);
+            let series = series(&stat.metric, region);
             let read = datapoints.read(&series, from, to, stat.period, stat.unit.as_deref());
             let values = read.into_iter();
             return Ok(values

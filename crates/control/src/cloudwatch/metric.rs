@@ -1,97 +1,27 @@
 //! Metrics as calls and alarms name them, and what may be asked of them.
 
+use crate::api::arns::arn_of;
 use crate::api::context::View;
 use crate::api::errors::error;
 use crate::api::paging::unsealed;
+use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::Series;
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A dimension.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Dimension {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
-/// A metric.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Metric {
-    /// Its namespace.
-    #[serde(default)]
-    pub namespace: String,
-    /// Its name.
-    #[serde(default)]
-    pub metric_name: String,
-    /// Its dimensions, in the order in which they were given.
-    #[serde(default)]
-    pub dimensions: Vec<Dimension>,
-}
-
-/// A statistic of a metric.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct MetricStat {
-    /// The metric.
-    pub metric: Metric,
-    /// Seconds.
-    pub period: u32,
-    /// CloudWatch's name of the statistic.
-    pub stat: String,
-    /// Only values that were put with this unit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-}
-
-/// One of the queries of GetMetricData, or of an alarm on metric math.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct MetricQuery {
-    /// What expressions call it.
-    pub id: String,
-    /// A metric's statistic; else there is an expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metric_stat: Option<MetricStat>,
-    /// An expression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expression: Option<String>,
-    /// What people call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Whether it is answered, or only there for others. True if it is not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub return_data: Option<bool>,
-    /// Of an expression: seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<u32>,
-}
-
-impl MetricQuery {
-    pub(crate) fn returns(&self) -> bool {
-        self.return_data.unwrap_or(true)
-    }
-}
-
-impl Metric {
-    /// The metric as the port names it.
-    pub(crate) fn series(&self, region: &str) -> Series {
-        let dimensions = self.dimensions.iter();
-        let mut dimensions: Vec<(String, String)> = dimensions
-            .map(|dimension| (dimension.name.clone(), dimension.value.clone()))
-            .collect();
-        dimensions.sort();
-        Series {
-            region: region.to_owned(),
-            namespace: self.namespace.clone(),
-            name: self.metric_name.clone(),
-            dimensions,
-        }
+/// A metric as the port names it.
+pub(super) fn series(metric: &Metric, region: &str) -> Series {
+    let dimensions = metric.dimensions.iter();
+    let mut dimensions: Vec<(String, String)> = dimensions
+        .map(|dimension| (dimension.name.clone(), dimension.value.clone()))
+        .collect();
+    dimensions.sort();
+    Series {
+        region: region.to_owned(),
+        namespace: metric.namespace.clone(),
+        name: metric.metric_name.clone(),
+        dimensions,
     }
 }
 
@@ -175,4 +105,9 @@ pub(super) fn after(view: &View<'_>, token: Option<&str>) -> Option<String> {
         None => Some(String::new()),
         Some(token) => unsealed(view, token),
     }
+}
+
+/// The ARN of an alarm.
+pub(super) fn alarm_arn(region: &str, account: &str, name: &str) -> String {
+    arn_of("cloudwatch", region, account, &format!("alarm:{name}"))
 }

@@ -3,8 +3,9 @@
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
 use crate::api::paging::sealed;
-use crate::cloudwatch::metric::{MetricQuery, after, rounded, wall};
+use crate::cloudwatch::metric::{after, rounded, wall};
 use crate::cloudwatch::queries::{Evaluation, check, label};
+use crate::cloudwatch::records::MetricQuery;
 use crate::ports::Datapoints;
 use forebay_awswire::ApiError;
 use forebay_signals::math::{TimeSeries, Value as Came};

@@ -8,7 +8,7 @@ mod describe;
 pub(crate) mod evaluate;
 mod history;
 mod list;
-pub mod metric;
+mod metric;
 mod metric_data;
 mod put_alarm;
 mod put_data;

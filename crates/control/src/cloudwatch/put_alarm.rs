@@ -3,8 +3,10 @@
 use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
 use crate::api::tagging::put_tags;
-use crate::cloudwatch::metric::{Dimension, Metric, MetricQuery, MetricStat, is_period};
-use crate::cloudwatch::records::{Alarm, MetricRule, Source, Watches, alarm_arn};
+use crate::cloudwatch::metric::{alarm_arn, is_period};
+use crate::cloudwatch::records::{
+    Alarm, Dimension, Metric, MetricQuery, MetricRule, MetricStat, Source, Watches,
+};
 use crate::cloudwatch::{composite, history, queries, tags};
 use crate::records::Tags;
 use forebay_awswire::ApiError;

@@ -2,7 +2,8 @@
 
 use crate::api::context::View;
 use crate::api::errors::missing;
-use crate::cloudwatch::metric::{Dimension, Metric, check_dimensions, clash, too_many, wall, wrong};
+use crate::cloudwatch::metric::{check_dimensions, clash, series, too_many, wall, wrong};
+use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::{Datapoint, Datapoints};
 use crate::state::Dialect;
 use core::time::Duration;
@@ -120,7 +121,7 @@ fn datapoint(view: &View<'_>, namespace: &str, datum: Datum, number: usize) -> R
         dimensions: datum.dimensions,
     };
     Ok(Datapoint {
-        series: metric.series(view.request.region),
+        series: series(&metric, view.request.region),
         at,
         unit: datum.unit.filter(|unit| unit != "None"),
         summary,

@@ -1,8 +1,8 @@
 //! The queries of GetMetricData and of alarms on metric math: whether they are in order, and what they come to.
 
 use crate::api::errors::validation;
-use crate::cloudwatch::metric::{MetricQuery, MetricStat, is_period};
-use crate::cloudwatch::records::period;
+use crate::cloudwatch::metric::{is_period, series};
+use crate::cloudwatch::records::{MetricQuery, MetricStat, period};
 use crate::ports::{Datapoints, SeriesFilter};
 use core::cell::RefCell;
 use forebay_awswire::ApiError;
@@ -152,7 +152,7 @@ impl<'a> Evaluation<'a> {
             .stat
             .parse::<Statistic>()
             .map_err(|error| error.to_string())?;
-        let series = stat.metric.series(self.region);
+        let series = series(&stat.metric, self.region);
         let read = self
             .datapoints
             .read(&series, self.from, self.to, stat.period, stat.unit.as_deref());

@@ -1,10 +1,77 @@
-//! What is kept of alarms and dashboards.
+//! What is kept of alarms and dashboards, and how calls name metrics in them.
 
-use crate::api::arns::arn_of;
-use crate::cloudwatch::metric::{MetricQuery, MetricStat};
 use forebay_signals::alarm;
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
+
+/// A dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Dimension {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Metric {
+    /// Its namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// Its name.
+    #[serde(default)]
+    pub metric_name: String,
+    /// Its dimensions, in the order in which they were given.
+    #[serde(default)]
+    pub dimensions: Vec<Dimension>,
+}
+
+/// A statistic of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MetricStat {
+    /// The metric.
+    pub metric: Metric,
+    /// Seconds.
+    pub period: u32,
+    /// CloudWatch's name of the statistic.
+    pub stat: String,
+    /// Only values that were put with this unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+/// One of the queries of GetMetricData, or of an alarm on metric math.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MetricQuery {
+    /// What expressions call it.
+    pub id: String,
+    /// A metric's statistic; else there is an expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_stat: Option<MetricStat>,
+    /// An expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Whether it is answered, or only there for others. True if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_data: Option<bool>,
+    /// Of an expression: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<u32>,
+}
+
+impl MetricQuery {
+    pub(crate) fn returns(&self) -> bool {
+        self.return_data.unwrap_or(true)
+    }
+}
 
 /// An alarm, of either kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,11 +200,6 @@ pub(crate) fn period(queries: &[MetricQuery]) -> u32 {
         .max()
         .or_else(|| own.max())
         .unwrap_or(60)
-}
-
-/// The ARN of an alarm.
-pub(crate) fn alarm_arn(region: &str, account: &str, name: &str) -> String {
-    arn_of("cloudwatch", region, account, &format!("alarm:{name}"))
 }
 
 /// One entry of an alarm's history.

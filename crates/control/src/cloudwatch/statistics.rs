@@ -1,7 +1,8 @@
 //! GetMetricStatistics.
 
 use crate::api::context::View;
-use crate::cloudwatch::metric::{Dimension, Metric, clash, is_period, rounded, seconds, wall, wrong};
+use crate::cloudwatch::metric::{clash, is_period, rounded, seconds, series, wall, wrong};
+use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::Datapoints;
 use forebay_awswire::ApiError;
 use forebay_signals::{Statistic, Summary};
@@ -53,7 +54,7 @@ pub(crate) fn statistics(view: &View<'_>, datapoints: &dyn Datapoints) -> Result
         metric_name: input.metric_name,
         dimensions: input.dimensions,
     };
-    let series = metric.series(view.request.region);
+    let series = series(&metric, view.request.region);
     // Each unit has datapoints of its own.
     let units = match input.unit {
         Some(unit) => vec![unit],

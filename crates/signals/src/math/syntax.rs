@@ -1,11 +1,19 @@
 //! From text to a tree.
 
-use super::MathError;
-
 /// Characters of an expression. CloudWatch takes 2,048.
 const LENGTH_LIMIT: usize = 4096;
 /// Numbers, names, signs and calls in one expression. Evaluating goes no deeper than this.
 const SIZE_LIMIT: usize = 256;
+
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at character {at}: {problem}")]
+pub struct MathError {
+    /// The character, counted from one.
+    pub at: usize,
+    /// What is wrong there.
+    pub problem: String,
+}
 
 /// An expression whose text is in order.
 #[derive(Clone, Debug)]
