@@ -69,13 +69,13 @@ pub(super) fn wall(seconds: f64) -> Wall {
     Wall((seconds * 1e6).round() as i64)
 }
 
-/// A time for an answer.
+/// A time for an answer, to the millisecond: XML tells no more, and all protocols answer alike.
 pub(super) fn seconds(at: Wall) -> Value {
-    let micros = at.0;
-    if micros % 1_000_000 == 0 {
-        json!(micros / 1_000_000)
+    let millis = at.0.div_euclid(1000);
+    if millis % 1000 == 0 {
+        json!(millis / 1000)
     } else {
-        json!(micros as f64 / 1e6)
+        json!(millis as f64 / 1e3)
     }
 }
 
