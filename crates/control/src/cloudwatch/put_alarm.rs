@@ -12,6 +12,7 @@ use crate::records::Tags;
 use forebay_awswire::ApiError;
 use forebay_signals::Statistic;
 use forebay_signals::alarm::{Comparison, MissingData, State};
+use forebay_signals::math::Expression;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -181,6 +182,16 @@ fn source(given: OfMetric) -> Result<Source, ApiError> {
         ));
     }
     queries::check(&given.metrics)?;
+    let parsed = given
+        .metrics
+        .iter()
+        .filter_map(|query| query.expression.as_deref());
+    if parsed
+        .filter_map(|text| Expression::parse(text).ok())
+        .any(|expression| expression.calls("SEARCH"))
+    {
+        return Err(validation("SEARCH is not supported on metric alarms."));
+    }
     if given.metrics.iter().filter(|query| query.returns()).count() != 1 {
         return Err(validation(
             "Exactly one element of the metrics list should return data.",

@@ -20,6 +20,7 @@ pub struct MathError {
 pub struct Expression {
     pub(super) root: Node,
     ids: Vec<String>,
+    calls: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +114,7 @@ impl Expression {
             place: 0,
             nodes: 0,
             ids: Vec::new(),
+            calls: Vec::new(),
         };
         let root = parser.expression(0)?;
         parser.skip();
@@ -120,6 +122,7 @@ impl Expression {
             None => Ok(Expression {
                 root,
                 ids: parser.ids,
+                calls: parser.calls,
             }),
             Some(letter) => Err(parser.here(format!("'{letter}' is not expected"))),
         }
@@ -130,9 +133,9 @@ impl Expression {
         self.ids.iter().map(String::as_str)
     }
 
-    /// Whether it is one call of this function.
-    pub fn is_call(&self, function: &str) -> bool {
-        matches!(&self.root.kind, Kind::Call(name, _) if name == function)
+    /// Whether it calls this function anywhere.
+    pub fn calls(&self, function: &str) -> bool {
+        self.calls.iter().any(|name| name == function)
     }
 }
 
@@ -149,6 +152,7 @@ struct Parser<'a> {
     place: usize,
     nodes: usize,
     ids: Vec<String>,
+    calls: Vec<String>,
 }
 
 impl<'a> Parser<'a> {
@@ -317,8 +321,9 @@ impl<'a> Parser<'a> {
         let name = rest[..length].to_owned();
         self.place += length;
         if self.take("(") {
-            let arguments = self.list(")")?;
-            return self.node(at, Kind::Call(name.to_ascii_uppercase(), arguments));
+            let (name, arguments) = (name.to_ascii_uppercase(), self.list(")")?);
+            self.calls.push(name.clone());
+            return self.node(at, Kind::Call(name, arguments));
         }
         if name.starts_with(|first: char| first.is_ascii_lowercase()) {
             self.ids.push(name.clone());

@@ -183,6 +183,13 @@ fn errors_say_where_and_what() {
 }
 
 #[test]
+fn expressions_tell_what_they_refer_to() {
+    let expression = Expression::parse("SUM([m1, m2]) / ABS(m1)").unwrap();
+    assert_eq!(expression.ids().collect::<Vec<_>>(), ["m1", "m2", "m1"]);
+    assert!(expression.calls("ABS") && !expression.calls("SEARCH"));
+}
+
+#[test]
 fn size_is_bounded() {
     for text in [
         "(".repeat(3000),

@@ -204,6 +204,11 @@ fn alarms_that_can_not_be_are_refused() {
             "Exactly one element",
         ),
         (
+            queries(json!([{"Id": "e", "Expression": "SUM(SEARCH('{App} m', 'Sum', 60))"}])),
+            "ValidationError",
+            "SEARCH is not supported",
+        ),
+        (
             queries(json!([{"Id": "e", "Expression": "m +"}])),
             "ValidationError",
             "Error in expression 'e'",
