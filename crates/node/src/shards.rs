@@ -20,10 +20,15 @@ impl<T: Default> Shards<T> {
 
 impl<T> Shards<T> {
     /// That worker's own.
+    #[inline]
     pub fn of(&self, worker: usize) -> &T {
         // A division takes longer than all the rest; who has no shard of its own shares one.
-        let own = self.0.get(worker);
-        &own.unwrap_or_else(|| &self.0[worker % self.0.len()]).0
+        let at = if worker < self.0.len() {
+            worker
+        } else {
+            worker % self.0.len()
+        };
+        &self.0[at].0
     }
 
     /// All of them.
@@ -57,6 +62,7 @@ impl<T: Default> Zoned<T> {
     }
 
     /// All workers' of that zone. O(zones), of which there are a few.
+    #[inline(never)]
     pub fn zone(&self, zone: ZoneId) -> &Shards<T> {
         let mut entry = &self.first;
         loop {
@@ -75,8 +81,13 @@ impl<T: Default> Zoned<T> {
     }
 
     /// That worker's own of that zone.
+    #[inline]
     pub fn of(&self, zone: ZoneId, worker: usize) -> &T {
-        self.zone(zone).of(worker)
+        match self.first.get() {
+            // Most have one zone alone, and all requests come here.
+            Some(first) if first.zone == zone => first.shards.of(worker),
+            _ => self.zone(zone).of(worker),
+        }
     }
 }
 
