@@ -2,6 +2,7 @@
 
 use crate::shown::Shown;
 use forebay_control::{Datapoint, Datapoints, Series, State};
+use forebay_node::NodeMetrics;
 use forebay_signals::Summary;
 use forebay_telemetry::metrics::{self, DatapointValue, MetricsSnapshot};
 use forebay_units::Wall;
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What was found last.
-#[derive(Default)]
 struct Collector {
-    before: Option<(MetricsSnapshot, Instant)>,
+    before: MetricsSnapshot,
+    looked: Instant,
     /// Levels as they were told: one that stays is told once a minute, so that thousands of idle load balancers cost little.
     levels: BTreeMap<Series, f64>,
     failing: bool,
@@ -36,7 +37,11 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name("collector".to_owned())
         .spawn(move || {
-            let mut collector = Collector::default();
+            let Some(before) = shown.snapshot() else {
+                tracing::error!("nothing is served yet: what the balancer sees is not kept");
+                return;
+            };
+            let mut collector = Collector::new(before);
             loop {
                 // Just after a second has begun: what is found belongs to the one before.
                 let micros = u64::try_from(now().0.rem_euclid(1_000_000)).unwrap_or_default();
@@ -52,22 +57,34 @@ pub(crate) fn start(
 }
 
 impl Collector {
+    /// The first look tells all since the process began: its counters began at zero.
+    fn new(mut before: MetricsSnapshot) -> Collector {
+        if let MetricsSnapshot::Server(server) = &mut before {
+            server.node = NodeMetrics::default();
+        }
+        Collector {
+            before,
+            looked: Instant::now(),
+            levels: BTreeMap::new(),
+            failing: false,
+        }
+    }
+
     fn look(&mut self, snapshot: MetricsSnapshot, state: &State, second: i64, datapoints: &dyn Datapoints) {
         let looked = Instant::now();
-        if let Some((before, at)) = &self.before {
-            let mut found = metrics::datapoints(before, &snapshot);
-            found.extend(metrics::capacity_datapoints(before, &snapshot, looked - *at));
-            let points = self.points(&found, state, second);
-            let kept = datapoints.put(points);
-            if let Err(error) = &kept
-                && !self.failing
-            {
-                let cause = &*error.cause;
-                tracing::error!(%error, cause, "what the balancer sees is not kept");
-            }
-            self.failing = kept.is_err();
+        let time = looked - self.looked;
+        let mut found = metrics::datapoints(&self.before, &snapshot);
+        found.extend(metrics::capacity_datapoints(&self.before, &snapshot, time));
+        let points = self.points(&found, state, second);
+        let kept = datapoints.put(points);
+        if let Err(error) = &kept
+            && !self.failing
+        {
+            let cause = &*error.cause;
+            tracing::error!(%error, cause, "what the balancer sees is not kept");
         }
-        self.before = Some((snapshot, looked));
+        self.failing = kept.is_err();
+        (self.before, self.looked) = (snapshot, looked);
     }
 
     /// What is to be kept of it: all that happened, levels that have changed, and once a minute all levels.

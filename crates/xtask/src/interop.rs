@@ -42,6 +42,7 @@ const SUITES: &[(&str, &str)] = &[
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
+    ("cloudwatch", "cloudwatch.py"),
     ("terraform", "terraform/run.py"),
     ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
@@ -50,7 +51,7 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
-    &["terraform", "choosing", "logs", "prometheus"],
+    &["terraform", "choosing", "logs", "prometheus", "cloudwatch"],
     &[
         "crash",
         "moto",
