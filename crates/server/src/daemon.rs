@@ -165,14 +165,7 @@ impl Daemon {
             seed,
         ));
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(forebay_gateway::serve(
-            api,
-            Bounds {
-                connections: Affordable::now().api,
-            },
-            Arc::clone(&context),
-            until(stopped),
-        ));
+        let serving = serve(api, &context, stopped);
         Ok(Daemon {
             api: api_address,
             admin: admin_address,
@@ -272,6 +265,19 @@ fn collect(
         move |time| goes_on(&told, time),
     );
     Ok((go_on, thread.context("the collector of metrics could not start")?))
+}
+
+/// Serves the APIs until told to stop.
+fn serve(
+    api: TcpListener,
+    context: &Arc<ApiContext>,
+    stopped: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    let bounds = Bounds {
+        connections: Affordable::now().api,
+    };
+    let context = Arc::clone(context);
+    tokio::spawn(forebay_gateway::serve(api, bounds, context, until(stopped)))
 }
 
 /// How calls are treated.

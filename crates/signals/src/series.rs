@@ -226,8 +226,8 @@ impl<K: Ord + Clone> Store<K> {
         }
         let until = self.widened;
         self.series.retain(|key, points| {
-            for index in 0..TIERS.len() {
-                let young = points.tiers[index].split_off(&until[index]);
+            for (index, until) in until.iter().enumerate() {
+                let young = points.tiers[index].split_off(until);
                 let old = core::mem::replace(&mut points.tiers[index], young);
                 for (second, summary) in old {
                     *bytes -= POINT + summary.bytes();
