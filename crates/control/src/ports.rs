@@ -120,6 +120,9 @@ pub trait Datapoints: Send + Sync {
 
     /// The metrics of a region that the filter fits, sorted.
     fn list(&self, region: &str, filter: &SeriesFilter) -> Vec<Series>;
+
+    /// Forgets all.
+    fn clear(&self);
 }
 
 /// A place where no datapoint is kept.
@@ -144,6 +147,8 @@ impl Datapoints for NoDatapoints {
     fn list(&self, _region: &str, _filter: &SeriesFilter) -> Vec<Series> {
         Vec::new()
     }
+
+    fn clear(&self) {}
 }
 
 /// What an alarm wants done because of its state.

@@ -195,6 +195,10 @@ impl Datapoints for Remembered {
         found.dedup();
         found
     }
+
+    fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
 }
 
 /// If this is set, each call is told on standard error: see `conformance`.

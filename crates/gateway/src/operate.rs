@@ -37,7 +37,7 @@ pub(crate) async fn operate(
         .map(|outcome| outcome.answer)
 }
 
-/// Wipes the state, for test suites that ask for it.
+/// Wipes the state and all datapoints, for test suites that ask for it.
 pub(crate) async fn reset(context: &ApiContext) -> Result<(), ApiError> {
     if !context.options.allow_reset {
         let message = "Resetting is not enabled: start Forebay with --enable-reset.";
@@ -46,5 +46,7 @@ pub(crate) async fn reset(context: &ApiContext) -> Result<(), ApiError> {
     context
         .writer
         .change(Box::new(|state, _| Some(state.reset())))
-        .await
+        .await?;
+    context.writer.ports().datapoints.clear();
+    Ok(())
 }

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 const BATCH: Duration = Duration::from_secs(5);
 /// Time between two looks at what has its age.
 const COMPACT: Duration = Duration::from_secs(60);
-/// Metrics at most.
-const SERIES: usize = 200_000;
-/// Memory for all points.
-const BYTES: usize = 256 << 20;
+/// Metrics at most, and memory for all points.
+const LIMITS: Limits = Limits {
+    series: 200_000,
+    bytes: 256 << 20,
+};
 /// Room on disk for all points.
 const DISK: u64 = 4 << 30;
 /// Points that wait for a disk that takes none. More are lost to it, not to memory.
@@ -65,6 +66,8 @@ struct Inner {
     store: Store<Key>,
     /// What the disk has yet to take, in the order in which it came.
     fresh: Vec<Point<Key>>,
+    /// What the disk has is to go.
+    cleared: bool,
 }
 
 /// All datapoints.
@@ -91,17 +94,16 @@ impl KeptDatapoints {
         mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
     ) -> io::Result<(Arc<KeptDatapoints>, std::thread::JoinHandle<()>)> {
         let files = PointFiles::open(directory, DISK)?;
-        let limits = Limits {
-            series: SERIES,
-            bytes: BYTES,
-        };
-        let mut store = Store::new(limits);
+        let mut store = Store::new(LIMITS);
         let damaged = files.read(|tier, frame: Frame<Key>| restore(&mut store, tier, frame))?;
         for path in damaged {
             tracing::warn!(path = %path.display(), "a file of datapoints is cut off: what stood at its end is lost");
         }
-        let fresh = Vec::new();
-        let kept = Arc::new(KeptDatapoints(Mutex::new(Inner { store, fresh })));
+        let kept = Arc::new(KeptDatapoints(Mutex::new(Inner {
+            store,
+            fresh: Vec::new(),
+            cleared: false,
+        })));
         let mut keeper = Keeper {
             kept: Arc::clone(&kept),
             files,
@@ -146,7 +148,16 @@ fn restore(store: &mut Store<Key>, tier: usize, frame: Frame<Key>) {
 
 impl Keeper {
     fn write(&mut self, now: i64) {
-        let fresh = core::mem::take(&mut self.kept.inner().fresh);
+        let (fresh, cleared) = {
+            let mut inner = self.kept.inner();
+            (
+                core::mem::take(&mut inner.fresh),
+                core::mem::take(&mut inner.cleared),
+            )
+        };
+        if cleared && let Err(error) = self.files.clear() {
+            tracing::error!(%error, "datapoints that were forgotten cannot be deleted");
+        }
         if let Err((error, mut left)) = self.append(now, fresh) {
             if !self.failing {
                 tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
@@ -276,6 +287,13 @@ impl Datapoints for KeptDatapoints {
             .collect();
         found.dedup();
         found
+    }
+
+    fn clear(&self) {
+        let mut inner = self.inner();
+        inner.store = Store::new(LIMITS);
+        inner.fresh.clear();
+        inner.cleared = true;
     }
 }
 

@@ -204,6 +204,17 @@ impl PointFiles {
         Ok(())
     }
 
+    /// Deletes all.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or a file not deleted.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.open = Default::default();
+        self.files()?
+            .into_iter()
+            .try_for_each(|(_, _, path)| fs::remove_file(path))
+    }
+
     /// Files that were deleted before their time, for want of room.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -339,5 +350,7 @@ mod tests {
         let mut small = PointFiles::open(place.path(), bytes - 1).unwrap();
         small.expire(5_000).unwrap();
         assert_eq!((small.dropped(), read(&small).0[0].0), (1, 1));
+        small.clear().unwrap();
+        assert_eq!(names(place.path()).len(), 0);
     }
 }

@@ -52,6 +52,8 @@ impl Datapoints for Counted {
     fn list(&self, _: &str, _: &SeriesFilter) -> Vec<Series> {
         Vec::new()
     }
+
+    fn clear(&self) {}
 }
 
 struct Scene {
