@@ -1,8 +1,12 @@
 """What the balancer sees, read by boto3 from CloudWatch's API: counts of a run equal the clients' own, a second is readable soon after
 it is over, an alarm with 10 s periods follows it, and `kill -9` costs no more than ten seconds."""
 
+import concurrent.futures
 import datetime
+import gzip
 import http.client
+import random
+import shlex
 import statistics
 import time
 
@@ -68,6 +72,53 @@ def counts(client, balancer):
     print(f"TargetResponseTime p50 {median * 1000:.1f} ms, the client's {client_median * 1000:.1f} ms")
 
 
+def logged(daemon, bucket):
+    """The access log's lines so far, each as its fields."""
+    lines = []
+    for path in sorted((daemon.directory / "logs" / bucket).rglob("*.log.gz")):
+        with gzip.open(path, "rt", encoding="ascii", newline="\n") as file:
+            try:
+                lines += [shlex.split(line) for line in file]
+            except EOFError:
+                # Its last member is being written.
+                pass
+    return lines
+
+
+def against_the_log(daemon, client):
+    """Percentiles and bytes of a run with times of 0.1 to 0.9 s, beside those of the access log's own fields."""
+    with Sample("slow") as slow:
+        balancer = Balancer(daemon, name="logged")
+        attributes = {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "percentiles"}
+        balancer.elb.modify_load_balancer_attributes(
+            LoadBalancerArn=balancer.arn, Attributes=[{"Key": key, "Value": value} for key, value in attributes.items()]
+        )
+        balancer.register(slow)
+        balancer.wait_healthy(slow)
+        chance = random.Random(20)
+        paths = [f"/?delay={chance.randint(100, 900)}" for _ in range(200)]
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            taken = list(pool.map(lambda path: send(balancer, 1, path), paths))
+        assert all(list(took) == [200] for took in taken)
+        lines = wait(lambda: (lambda lines: len(lines) >= len(paths) and lines)(logged(daemon, "percentiles")), "all lines are in the log", 30)
+        of = dimensions(balancer)
+        wait(lambda: sum(read(client, "RequestCount", of)) == len(paths), "the requests are counted", 10)
+        # Fields 7, 11 and 12 of ALB's access log: target_processing_time, received_bytes, sent_bytes.
+        times = sorted(float(line[6]) for line in lines)
+        wanted = sum(int(line[10]) + int(line[11]) for line in lines)
+        found = sum(read(client, "ProcessedBytes", of))
+        assert found == wanted, f"ProcessedBytes: {found}, the log has {wanted}"
+        for percent in (50, 90, 99):
+            # All minutes as one period, for a percentile of minutes is none of the whole.
+            [percentile] = read(client, "TargetResponseTime", of, f"p{percent}", period=1200, since=1140)
+            rank = percent / 100 * (len(times) - 1)
+            low, high = times[int(rank)], times[min(int(rank) + 1, len(times) - 1)]
+            # The log has milliseconds.
+            assert low * 0.99 - 0.001 <= percentile <= high * 1.01 + 0.001, f"p{percent}: {percentile}, the log has {low} to {high}"
+            print(f"TargetResponseTime p{percent} {percentile:.4f} s, by the log {low:.3f} to {high:.3f}")
+        print(f"ProcessedBytes {found:.0f}, as the log's sums")
+
+
 def alarm(client, balancer):
     client.put_metric_alarm(
         AlarmName="requests", Namespace="AWS/ApplicationELB", MetricName="RequestCount", Dimensions=dimensions(balancer), Statistic="Sum",
@@ -113,6 +164,7 @@ def main():
         balancer.wait_healthy(one)
         client = daemon.client("cloudwatch")
         counts(client, balancer)
+        against_the_log(daemon, client)
         alarm(client, balancer)
         killed(daemon, balancer)
         daemon.stop()

@@ -51,9 +51,10 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 2] = [
-    &["terraform", "choosing", "logs", "prometheus", "cloudwatch"],
+    &["terraform", "choosing", "logs", "prometheus"],
     &[
         "crash",
+        "cloudwatch",
         "moto",
         "ansible",
         "grpc",
