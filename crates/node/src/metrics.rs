@@ -6,7 +6,7 @@ use forebay_admission::Figures;
 use forebay_balance::Weight;
 
 /// All that a node shows of itself. Within a list, the order is that of ARNs, ids and zones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeMetrics {
     /// Load balancers.
     pub load_balancers: Vec<LoadBalancerMetrics>,
@@ -17,7 +17,7 @@ pub struct NodeMetrics {
 }
 
 /// What was counted of something at a load balancer's node: in its zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ByZone<T> {
     /// The zone's name.
     pub zone: String,
@@ -26,7 +26,7 @@ pub struct ByZone<T> {
 }
 
 /// Of a load balancer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadBalancerMetrics {
     /// Its ARN.
     pub arn: String,
@@ -35,7 +35,7 @@ pub struct LoadBalancerMetrics {
 }
 
 /// Of a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenerMetrics {
     /// Its ARN.
     pub arn: String,
@@ -46,7 +46,7 @@ pub struct ListenerMetrics {
 }
 
 /// Of a target group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TargetGroupMetrics {
     /// Its ARN.
     pub arn: String,
@@ -63,7 +63,7 @@ pub struct TargetGroupMetrics {
 }
 
 /// Of a target.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TargetMetrics {
     /// Its id.
     pub id: String,
@@ -90,7 +90,7 @@ pub struct TargetMetrics {
 }
 
 /// Of a zone of a target group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ZoneMetrics {
     /// Its name.
     pub zone: String,
@@ -101,7 +101,7 @@ pub struct ZoneMetrics {
 }
 
 /// Of a limited group's gate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateMetrics {
     /// Of slots and of the queue.
     pub figures: Figures,

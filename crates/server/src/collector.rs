@@ -2,11 +2,11 @@
 
 use crate::shown::Shown;
 use forebay_control::{Datapoint, Datapoints, Series, State};
-use forebay_node::NodeMetrics;
+use forebay_node::{NodeMetrics, TargetGroupMetrics};
 use forebay_signals::Summary;
-use forebay_telemetry::metrics::{self, DatapointValue, MetricsSnapshot};
+use forebay_telemetry::metrics::{self, DatapointValue, MetricsSnapshot, ServerMetrics};
 use forebay_units::Wall;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,9 +73,14 @@ impl Collector {
     fn look(&mut self, snapshot: MetricsSnapshot, state: &State, second: i64, datapoints: &dyn Datapoints) {
         let looked = Instant::now();
         let time = looked - self.looked;
-        let mut found = metrics::datapoints(&self.before, &snapshot);
-        found.extend(metrics::capacity_datapoints(&self.before, &snapshot, time));
-        let points = self.points(&found, state, second);
+        let points = if second % 60 == 0 {
+            let found = found(&self.before, &snapshot, time);
+            self.points(&found, state, second)
+        } else {
+            let (before, now) = changed(&self.before, &snapshot);
+            let found = found(&before, &now, time);
+            self.points(&found, state, second)
+        };
         let kept = datapoints.put(points);
         if let Err(error) = &kept
             && !self.failing
@@ -119,6 +124,75 @@ impl Collector {
             })
             .collect()
     }
+}
+
+fn found(before: &MetricsSnapshot, now: &MetricsSnapshot, time: Duration) -> Vec<metrics::Datapoint> {
+    let mut found = metrics::datapoints(before, now);
+    found.extend(metrics::capacity_datapoints(before, now, time));
+    found
+}
+
+/// Both without the load balancers, and the target groups of none, of which nothing has changed: a thousand idle ones cost no more than
+/// to see that they are idle.
+fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot, MetricsSnapshot) {
+    let (MetricsSnapshot::Server(old), MetricsSnapshot::Server(new)) = (before, now) else {
+        return (before.clone(), now.clone());
+    };
+    let balancers: BTreeMap<&str, _> = old
+        .node
+        .load_balancers
+        .iter()
+        .map(|of| (of.arn.as_str(), of))
+        .collect();
+    let groups: BTreeMap<&str, _> = old
+        .node
+        .target_groups
+        .iter()
+        .map(|of| (of.arn.as_str(), of))
+        .collect();
+    let mut busy: BTreeSet<&str> = BTreeSet::new();
+    for of in &new.node.load_balancers {
+        // Open connections use capacity, though nothing changes.
+        let is_open = of.nodes.iter().any(|node| node.counts.open > 0);
+        if is_open || balancers.get(of.arn.as_str()) != Some(&of) {
+            busy.insert(&of.arn);
+        }
+    }
+    for of in &new.node.target_groups {
+        if groups.get(of.arn.as_str()) != Some(&of) {
+            busy.insert(of.load_balancer.as_ref().unwrap_or(&of.arn));
+        }
+    }
+    let only = |server: &ServerMetrics| {
+        let is_busy =
+            |of: &TargetGroupMetrics| busy.contains(of.load_balancer.as_ref().unwrap_or(&of.arn).as_str());
+        let node = &server.node;
+        MetricsSnapshot::Server(ServerMetrics {
+            node: NodeMetrics {
+                load_balancers: node
+                    .load_balancers
+                    .iter()
+                    .filter(|of| busy.contains(of.arn.as_str()))
+                    .cloned()
+                    .collect(),
+                listeners: node
+                    .listeners
+                    .iter()
+                    .filter(|of| busy.contains(of.load_balancer.as_str()))
+                    .cloned()
+                    .collect(),
+                target_groups: node
+                    .target_groups
+                    .iter()
+                    .filter(|of| is_busy(of))
+                    .cloned()
+                    .collect(),
+            },
+            logs: server.logs.clone(),
+            own: server.own,
+        })
+    };
+    (only(old), only(new))
 }
 
 /// Which regions load balancers and target groups are in.
@@ -173,5 +247,86 @@ fn summary(value: &DatapointValue) -> Summary {
             }
             summary
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forebay_node::{BalancerStats, ByZone, LoadBalancerMetrics, Shards};
+    use forebay_telemetry::Standing;
+    use forebay_telemetry::logs::LogCounters;
+    use forebay_telemetry::metrics::Own;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
+        let of = |&(arn, requests): &(&str, u64)| {
+            let counted = Shards::<BalancerStats>::new(1);
+            counted.of(0).requests.store(requests, Relaxed);
+            LoadBalancerMetrics {
+                arn: format!("arn:aws:elasticloadbalancing:local-1:000000000000:loadbalancer/app/{arn}/1"),
+                nodes: vec![ByZone {
+                    zone: "a".to_owned(),
+                    counts: counted.sum(),
+                }],
+            }
+        };
+        MetricsSnapshot::Server(ServerMetrics {
+            node: NodeMetrics {
+                load_balancers: balancers.iter().map(of).collect(),
+                ..NodeMetrics::default()
+            },
+            logs: LogCounters::default().metrics(),
+            own: Own {
+                lines_dropped: 0,
+                standing: Standing::Ok,
+            },
+        })
+    }
+
+    fn arns(snapshot: &MetricsSnapshot) -> Vec<&str> {
+        let MetricsSnapshot::Server(server) = snapshot else {
+            panic!("{snapshot:?}");
+        };
+        server
+            .node
+            .load_balancers
+            .iter()
+            .map(|of| of.arn.rsplit('/').nth(1).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn who_is_idle_is_left_out_between_minutes() {
+        let (before, now) = (
+            snapshot(&[("idle", 3), ("busy", 3), ("gone", 1)]),
+            snapshot(&[("idle", 3), ("busy", 4), ("new", 0)]),
+        );
+        let (old, new) = changed(&before, &now);
+        assert_eq!((arns(&old), arns(&new)), (vec!["busy"], vec!["busy", "new"]));
+    }
+
+    #[test]
+    fn levels_are_told_when_they_change_and_each_minute() {
+        let state = State::new("local-1", "127.64.0.0/10".parse().unwrap());
+        let mut collector = Collector::new(snapshot(&[]));
+        let level = |value| metrics::Datapoint {
+            namespace: "N",
+            name: "M",
+            unit: "Count",
+            dimensions: Vec::new(),
+            value: DatapointValue::Level(value),
+        };
+        let mut told = |second, value| {
+            let points = collector.points(&[level(value)], &state, second);
+            points
+                .first()
+                .map(|point| (point.summary.sum, point.high_resolution))
+        };
+        assert_eq!(told(61, 1.0), Some((1.0, true)));
+        assert_eq!(told(62, 1.0), None);
+        assert_eq!(told(63, 2.0), Some((2.0, true)));
+        assert_eq!(told(120, 2.0), Some((2.0, false)));
+        assert_eq!(told(121, 2.0), None);
     }
 }
