@@ -1,5 +1,6 @@
 """Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules. Beside it network/main.tf,
-network load balancers: made, changed, destroyed, and a plan is empty after each.
+network load balancers: made, changed, destroyed, and a plan is empty after each; and alarms/main.tf, alarms and a dashboard, which are
+imported as well. Arguments name the configurations to run: first, network, alarms; without any, all run.
 
 The provider comes from a filesystem mirror: the directory in FOREBAY_TERRAFORM_MIRROR, else one found in the usual places.
 Without Terraform or a mirror this fails, loudly; FOREBAY_TERRAFORM=skip turns that into a loud pass.
@@ -367,6 +368,75 @@ def network(daemon, environment, directory):
     print(f"network: {len(resources)} resources made, changed and destroyed; nothing is left", flush=True)
 
 
+def told_of_alarms(daemon):
+    """The alarms of both kinds by their names, and the dashboard's body."""
+    client = daemon.client("cloudwatch", region="eu-west-1")
+    described = client.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    alarms = {alarm["AlarmName"]: alarm for kind in ("MetricAlarms", "CompositeAlarms") for alarm in described[kind]}
+    return alarms, json.loads(client.get_dashboard(DashboardName="alarms")["DashboardBody"])
+
+
+def assert_alarms(daemon, second):
+    """The API tells of the alarms and the dashboard what the configuration says."""
+    told, dashboard = told_of_alarms(daemon)
+    names = {"alarms requests", "alarms-least", "alarms-slow", "alarms-errors", "alarms-trouble", "alarms-never"}
+    assert set(told) == names, sorted(told)
+    requests, queries = told["alarms requests"], told["alarms-errors"]["Metrics"]
+    [dimension] = requests["Dimensions"]
+    assert dimension["Name"] == "LoadBalancer" and dimension["Value"].startswith("app/alarms/"), dimension
+    found = (requests["Threshold"], requests["Period"], requests["Statistic"], requests["ActionsEnabled"], len(requests["AlarmActions"]))
+    assert found == ((1000.5, 10, "SampleCount", False, 2) if second else (100, 60, "Sum", True, 1)), requests
+    expressions = {query["Id"]: query.get("Expression") for query in queries}
+    wanted = "IF(asked > 10, 100 * errors / asked, 0)" if second else "100 * errors / asked"
+    assert expressions == {"share": wanted, "errors": None, "asked": None}, queries
+    assert told["alarms-slow"]["ExtendedStatistic"] == ("p99.9" if second else "p95"), told["alarms-slow"]
+    rule = told["alarms-trouble"]["AlarmRule"]
+    assert rule.startswith('ALARM("alarms requests") ' + ("OR (" if second else "AND (")), rule
+    assert [widget["type"] for widget in dashboard["widgets"]] == ["metric", "alarm"] + ["text"] * second, dashboard
+
+
+def alarms(daemon, environment, directory):
+    """Alarms on metrics, an alarm on alarms and a dashboard; what was made is imported as well, and destroyed from there."""
+    made = Terraform(directory / "alarms", environment, {}, "alarms/main.tf")
+    made.run("init", "-input=false", "-no-color")
+    made.plan()
+    made.apply()
+    made.assert_unchanged("right after the alarms were made")
+    assert_alarms(daemon, False)
+    arns = {address: attributes["arn"] for address, kind, attributes in made.resources() if kind.endswith("_alarm")}
+
+    (made.directory / "second.auto.tfvars.json").write_text('{"second": true}')
+    plan = made.plan()
+    assert_in_place(plan)
+    updated = {resource["type"] for resource in plan["resource_changes"] if resource["change"]["actions"] == ["update"]}
+    assert updated == {"aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm", "aws_cloudwatch_dashboard"}, updated
+    made.apply()
+    made.assert_unchanged("right after the alarms were changed")
+    assert_alarms(daemon, True)
+    client = daemon.client("cloudwatch", region="eu-west-1")
+    tags = client.list_tags_for_resource(ResourceARN=arns["aws_cloudwatch_metric_alarm.requests"])["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"Suite": "alarms", "Kind": "plain", "Changed": "yes"}, tags
+
+    resources = list(made.resources())
+    imported = Terraform(directory / "alarms-imported", environment, {"second": True}, "alarms/main.tf")
+    blocks = import_blocks(resources)
+    (imported.directory / "imports.tf").write_text(blocks)
+    imported.run("init", "-input=false", "-no-color")
+    assert_imported(imported.plan(), len(resources))
+    imported.apply()
+    imported.assert_unchanged("right after the alarms were imported")
+    assert {address for address, _, _ in imported.resources()} == {address for address, _, _ in resources}
+
+    vpc = next(attributes["id"] for _, kind, attributes in resources if kind == "aws_vpc")
+    imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
+    assert_nothing_left(daemon, vpc, "eu-west-1", "alarms")
+    left = client.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    assert not left["MetricAlarms"] and not left["CompositeAlarms"], left
+    left = client.list_dashboards()["DashboardEntries"]
+    assert not left, left
+    print(f"alarms: {len(resources)} resources made, changed, imported and destroyed; nothing is left", flush=True)
+
+
 def suite(daemon, samples, directory, port, environment):
     from daemon import wait
 
@@ -425,6 +495,10 @@ def suite(daemon, samples, directory, port, environment):
 
 
 def main():
+    known = ["first", "network", "alarms"]
+    wanted = sys.argv[1:] or known
+    if unknown := set(wanted) - set(known):
+        sys.exit(f"there is no configuration {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if shutil.which("terraform") is None:
         not_checked("there is no terraform on PATH")
     plugins = mirror()
@@ -442,9 +516,12 @@ def main():
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
         environment = environment_of_terraform(daemon, directory, plugins)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            beside = pool.submit(network, daemon, environment, directory)
-            suite(daemon, samples, directory, free_port(), environment)
-            beside.result()
+            others = [other for other in (network, alarms) if other.__name__ in wanted]
+            beside = [pool.submit(other, daemon, environment, directory) for other in others]
+            if "first" in wanted:
+                suite(daemon, samples, directory, free_port(), environment)
+            for other in beside:
+                other.result()
     print("terraform: good")
 
 
