@@ -89,6 +89,53 @@ cp "$AWS_SHARED_CREDENTIALS_FILE" "$dir/old"
 "$FOREBAY_BIN" credentials delete ci --data-dir "$dir/data"
 if AWS_SHARED_CREDENTIALS_FILE="$dir/old" aws sts get-caller-identity --profile ci 2>"$dir/error"; then fail "a deleted key was taken"; fi
 
+# CloudWatch: datapoints put and read, what the balancer counted, and an alarm that looks at them.
+minutes() { date -u -d "$1 min" +%FT%TZ; }
+aws cloudwatch put-metric-data --namespace Cli --metric-name Jobs --value 3 --unit Count --dimensions Queue=slow
+aws cloudwatch put-metric-data --namespace Cli \
+  --metric-data '[{"MetricName": "Jobs", "Dimensions": [{"Name": "Queue", "Value": "slow"}], "Values": [4, 5], "Counts": [2, 1], "Unit": "Count"}]'
+listed() { aws cloudwatch list-metrics --namespace Cli --query 'Metrics[].[MetricName,Dimensions[0].Name,Dimensions[0].Value]' --output text; }
+[ "$(listed)" = $'Jobs\tQueue\tslow' ] || fail "list-metrics tells: $(listed)"
+# Of an hour, which may end between the calls.
+statistics=$(aws cloudwatch get-metric-statistics --namespace Cli --metric-name Jobs --dimensions Name=Queue,Value=slow --period 3600 \
+  --start-time "$(minutes -70)" --end-time "$(minutes +70)" --statistics Sum SampleCount Minimum Maximum \
+  --query '[sum(Datapoints[].Sum), sum(Datapoints[].SampleCount), min(Datapoints[].Minimum), max(Datapoints[].Maximum), Datapoints[0].Unit]' --output text)
+[ "$statistics" = $'16.0\t4.0\t3.0\t5.0\tCount' ] || fail "get-metric-statistics tells: $statistics"
+cat >"$dir/queries" <<JSON
+[{"Id": "asked", "ReturnData": false, "MetricStat": {"Period": 60, "Stat": "Sum", "Metric": {"Namespace": "AWS/ApplicationELB",
+  "MetricName": "RequestCount", "Dimensions": [{"Name": "LoadBalancer", "Value": "${balancer#*:loadbalancer/}"}]}}},
+ {"Id": "twice", "Expression": "2 * asked", "Label": "Twice"}]
+JSON
+# The 3,000, and the nine before them: as on AWS, what a rule answered without a target is not counted.
+counted() {
+  aws cloudwatch get-metric-data --metric-data-queries "file://$dir/queries" --start-time "$(minutes -30)" --end-time "$(minutes +2)" \
+    --query 'MetricDataResults[].[Id, Label, sum(Values)]' --output text
+}
+for _ in {1..15}; do
+  told=$(counted)
+  if [ "$told" = $'twice\tTwice\t6018.0' ]; then break; fi
+done
+[ "$told" = $'twice\tTwice\t6018.0' ] || fail "get-metric-data tells: $told"
+
+aws cloudwatch put-metric-alarm --alarm-name jobs --alarm-description "Too many jobs" --namespace Cli --metric-name Jobs \
+  --dimensions Name=Queue,Value=slow --statistic Maximum --period 60 --evaluation-periods 5 --datapoints-to-alarm 1 --threshold 4.5 \
+  --comparison-operator GreaterThanThreshold --treat-missing-data notBreaching --tags Key=team,Value=cli
+alarm=$(aws cloudwatch describe-alarms --alarm-names jobs --output text \
+  --query 'MetricAlarms[].[AlarmName,AlarmDescription,MetricName,Dimensions[0].Value,Statistic,Period,EvaluationPeriods,DatapointsToAlarm,Threshold]')
+[ "$alarm" = $'jobs\tToo many jobs\tJobs\tslow\tMaximum\t60\t5\t1\t4.5' ] || fail "describe-alarms tells: $alarm"
+arn=$(aws cloudwatch describe-alarms --alarm-names jobs --query 'MetricAlarms[0].AlarmArn' --output text)
+[ "$arn" = "arn:aws:cloudwatch:local-1:$account:alarm:jobs" ] || fail "the alarm is $arn"
+[ "$(aws cloudwatch list-tags-for-resource --resource-arn "$arn" --query 'Tags[].[Key,Value]' --output text)" = $'team\tcli' ] || fail "the alarm's tags"
+aws cloudwatch wait alarm-exists --alarm-names jobs
+state() { aws cloudwatch describe-alarms --alarm-names jobs --query 'MetricAlarms[0].StateValue' --output text; }
+aws cloudwatch set-alarm-state --alarm-name jobs --state-value ALARM --state-reason "told to"
+[ "$(state)" = ALARM ] || fail "the alarm is in $(state)"
+if aws cloudwatch put-metric-alarm --alarm-name odd --namespace Cli --metric-name Jobs --statistic Sum --period 61 --evaluation-periods 1 \
+  --threshold 1 --comparison-operator GreaterThanThreshold 2>"$dir/error"; then fail "a period of 61 s was taken"; fi
+grep -q ValidationError "$dir/error" || fail "$(cat "$dir/error")"
+aws cloudwatch delete-alarms --alarm-names jobs
+[ "$(aws cloudwatch describe-alarms --query 'length(MetricAlarms)')" = 0 ] || fail "a deleted alarm is described"
+
 aws elbv2 delete-load-balancer --load-balancer-arn "$balancer"
 aws elbv2 wait load-balancers-deleted --load-balancer-arns "$balancer"
 aws elbv2 delete-target-group --target-group-arn "$group"
