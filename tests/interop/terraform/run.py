@@ -417,6 +417,17 @@ def alarms(daemon, environment, directory):
     tags = client.list_tags_for_resource(ResourceARN=arns["aws_cloudwatch_metric_alarm.requests"])["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"Suite": "alarms", "Kind": "plain", "Changed": "yes"}, tags
 
+    # What somebody else deleted is missed, and made again.
+    client.delete_dashboards(DashboardNames=["alarms"])
+    client.delete_alarms(AlarmNames=["alarms-never"])
+    client.delete_alarms(AlarmNames=["alarms-least"])
+    made_again = {resource["address"] for resource in made.plan()["resource_changes"] if resource["change"]["actions"] == ["create"]}
+    missed = {"aws_cloudwatch_dashboard.main", "aws_cloudwatch_composite_alarm.never", "aws_cloudwatch_metric_alarm.least"}
+    assert made_again == missed, made_again
+    made.apply()
+    made.assert_unchanged("right after the deleted were made again")
+    assert_alarms(daemon, True)
+
     resources = list(made.resources())
     imported = Terraform(directory / "alarms-imported", environment, {"second": True}, "alarms/main.tf")
     blocks = import_blocks(resources)
