@@ -2,7 +2,7 @@
 
 use crate::api::arns::arn_of;
 use crate::api::context::{Tx, View};
-use crate::api::errors::{error, missing};
+use crate::api::errors::error;
 use crate::api::paging::{cut, sealed};
 use crate::api::tagging::put_tags;
 use crate::cloudwatch::metric::{after, seconds, wrong};
@@ -189,7 +189,7 @@ pub(crate) fn list(view: &View<'_>) -> Result<Value, ApiError> {
 pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: Given = tx.input()?;
     if given.dashboard_names.is_empty() {
-        return Err(missing("DashboardNames"));
+        return Err(wrong("Need to specify at least 1 dashboard."));
     }
     let home = tx.home();
     let absent: Vec<&str> = given

@@ -76,7 +76,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let (page, last) = cut(found, |alarm| alarm.name.clone(), &after, size);
     let of = |kind: &str| -> Vec<Value> {
         let alarms = page.iter().filter(|alarm| alarm.kind() == kind);
-        alarms.map(|alarm| shown(alarm)).collect()
+        alarms.map(|alarm| shown(alarm, view.dialect())).collect()
     };
     let mut answer = json!({"MetricAlarms": of("MetricAlarm"), "CompositeAlarms": of("CompositeAlarm")});
     if let Some(last) = last {
@@ -94,7 +94,7 @@ fn is_type(view: &View<'_>, asked: &[String], alarm: &Alarm) -> bool {
 }
 
 /// An alarm as answers show it.
-fn shown(alarm: &Alarm) -> Value {
+fn shown(alarm: &Alarm, dialect: Dialect) -> Value {
     let mut shown = json!({
         "AlarmName": alarm.name,
         "AlarmArn": alarm.arn,
@@ -123,7 +123,12 @@ fn shown(alarm: &Alarm) -> Value {
     );
     match &alarm.watches {
         Watches::Composite(rule) => add("AlarmRule", Some(json!(rule))),
-        Watches::Metric(rule) => add_rule(rule, &mut add),
+        Watches::Metric(rule) => {
+            add_rule(rule, &mut add);
+            if dialect == Dialect::Moto && matches!(rule.source, Source::Stat(_)) {
+                add("Metrics", Some(json!([])));
+            }
+        }
     }
     shown
 }
@@ -195,6 +200,6 @@ pub(crate) fn describe_for_metric(view: &View<'_>) -> Result<Value, ApiError> {
         },
     };
     let found = view.region().alarms.values().filter(watches);
-    let found: Vec<Value> = found.map(|alarm| shown(alarm)).collect();
+    let found: Vec<Value> = found.map(|alarm| shown(alarm, view.dialect())).collect();
     Ok(json!({ "MetricAlarms": found }))
 }

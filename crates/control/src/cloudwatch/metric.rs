@@ -5,7 +5,7 @@ use crate::api::context::View;
 use crate::api::errors::error;
 use crate::api::paging::unsealed;
 use crate::cloudwatch::records::{Dimension, Metric};
-use crate::ports::Series;
+use crate::ports::{Datapoints, Series, SeriesFilter};
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
 use serde_json::{Value, json};
@@ -67,6 +67,25 @@ pub(super) fn is_period(seconds: u32) -> bool {
 pub(super) fn wall(seconds: f64) -> Wall {
     // A float beyond every time becomes the last one.
     Wall((seconds * 1e6).round() as i64)
+}
+
+/// A time of an input, of which CloudWatch looks at the whole second only.
+pub(super) fn whole(seconds: f64) -> Wall {
+    Wall::from_seconds(wall(seconds).seconds())
+}
+
+/// All series of a metric's name with its dimensions, which may have others too: moto adds them up.
+pub(super) fn with_others(metric: &Metric, region: &str, datapoints: &dyn Datapoints) -> Vec<Series> {
+    let dimensions = metric.dimensions.iter();
+    let filter = SeriesFilter {
+        namespace: Some(metric.namespace.clone()),
+        name: Some(metric.metric_name.clone()),
+        dimensions: dimensions
+            .map(|dimension| (dimension.name.clone(), Some(dimension.value.clone())))
+            .collect(),
+        active_since: None,
+    };
+    datapoints.list(region, &filter)
 }
 
 /// A time for an answer, to the millisecond: XML tells no more, and all protocols answer alike.

@@ -3,8 +3,8 @@
 use crate::api::context::View;
 use crate::api::errors::{error, validation};
 use crate::api::paging::sealed;
-use crate::cloudwatch::metric::{after, rounded, wall};
-use crate::cloudwatch::queries::{Evaluation, check, label};
+use crate::cloudwatch::metric::{after, rounded, whole};
+use crate::cloudwatch::queries::{Evaluation, check};
 use crate::cloudwatch::records::MetricQuery;
 use crate::ports::Datapoints;
 use forebay_awswire::ApiError;
@@ -36,7 +36,7 @@ struct Answered {
 
 pub(crate) fn metric_data(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
     let input: Input = view.input()?;
-    let (from, to) = (wall(input.start_time), wall(input.end_time));
+    let (from, to) = (whole(input.start_time), whole(input.end_time));
     if from == to {
         return Err(validation(
             "The parameter StartTime must not equal parameter EndTime.",
@@ -67,7 +67,7 @@ pub(crate) fn metric_data(view: &View<'_>, datapoints: &dyn Datapoints) -> Resul
     let shortest = queries.iter().filter_map(|query| query.metric_stat.as_ref());
     let shortest = shortest.map(|stat| stat.period).min().unwrap_or(60);
     let from = rounded(from, shortest, view.request.now);
-    let evaluation = Evaluation::new(queries, view.request.region, datapoints, from, to);
+    let evaluation = Evaluation::new(queries, view.request.region, datapoints, from, to).like(view.dialect());
     let mut all: Vec<Answered> = queries
         .iter()
         .filter(|query| query.returns())
@@ -92,7 +92,7 @@ fn answered(evaluation: &Evaluation<'_>, query: &MetricQuery) -> Vec<Answered> {
         problem: None,
     };
     match evaluation.value(&query.id) {
-        Ok(Came::Series(series)) => vec![one(label(query), series)],
+        Ok(Came::Series(series)) => vec![one(evaluation.label(query), series)],
         Ok(Came::Many(all)) => all
             .into_iter()
             .map(|labelled| one(labelled.label, labelled.series))
@@ -100,11 +100,11 @@ fn answered(evaluation: &Evaluation<'_>, query: &MetricQuery) -> Vec<Answered> {
         // A number is no series, and AWS answers nothing else.
         Ok(Came::Number(_)) => vec![Answered {
             problem: Some("The expression comes to a number, and must come to series.".to_owned()),
-            ..one(label(query), TimeSeries::default())
+            ..one(evaluation.label(query), TimeSeries::default())
         }],
         Err(problem) => vec![Answered {
             problem: Some(problem),
-            ..one(label(query), TimeSeries::default())
+            ..one(evaluation.label(query), TimeSeries::default())
         }],
     }
 }

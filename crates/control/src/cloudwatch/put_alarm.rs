@@ -9,6 +9,7 @@ use crate::cloudwatch::records::{
 };
 use crate::cloudwatch::{composite, history, queries, tags};
 use crate::records::Tags;
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_signals::Statistic;
 use forebay_signals::alarm::{Comparison, MissingData, State};
@@ -264,7 +265,11 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
         insufficient_data_actions: given.insufficient_data_actions,
         watches,
         configured: now,
-        state: State::default(),
+        state: match tx.dialect() {
+            Dialect::Aws => State::default(),
+            // moto's alarms begin like this; the next evaluation sees to it.
+            Dialect::Moto => State::Ok,
+        },
         reason: UNCHECKED.to_owned(),
         reason_data: None,
         updated: now,

@@ -55,6 +55,12 @@ struct Datum {
     storage_resolution: Option<u32>,
 }
 
+impl Datum {
+    fn has_values(&self) -> bool {
+        self.value.is_some() || self.statistic_values.is_some() || !self.values.is_empty()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Set {
@@ -93,7 +99,11 @@ pub(crate) fn put(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
 fn datapoint(view: &View<'_>, namespace: &str, datum: Datum, number: usize) -> Result<Datapoint, ApiError> {
     let path = format!("MetricData.member.{number}");
     check_dimensions(&datum.dimensions, &path)?;
-    let summary = summary(&datum, &path)?;
+    let summary = match (view.dialect(), datum.has_values()) {
+        // moto counts a metric without a value as zero.
+        (Dialect::Moto, false) => Summary::of(0.0, 1.0),
+        _ => summary(&datum, &path)?,
+    };
     let now = view.request.now;
     let at = datum.timestamp.map_or(now, wall);
     if now.since(at) > BACK {
@@ -109,6 +119,8 @@ fn datapoint(view: &View<'_>, namespace: &str, datum: Datum, number: usize) -> R
     let high_resolution = match datum.storage_resolution {
         None | Some(60) => false,
         Some(1) => true,
+        // moto does not look at it.
+        Some(_) if view.dialect() == Dialect::Moto => false,
         Some(other) => {
             return Err(wrong(format!(
                 "The value {other} for parameter {path}.StorageResolution is invalid: it must be 1 or 60."

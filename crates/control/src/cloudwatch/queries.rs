@@ -1,14 +1,15 @@
 //! The queries of GetMetricData and of alarms on metric math: whether they are in order, and what they come to.
 
 use crate::api::errors::validation;
-use crate::cloudwatch::metric::{is_period, series};
+use crate::cloudwatch::metric::{is_period, series, with_others};
 use crate::cloudwatch::records::{MetricQuery, MetricStat, period};
 use crate::ports::{Datapoints, SeriesFilter};
+use crate::state::Dialect;
 use core::cell::RefCell;
 use forebay_awswire::ApiError;
-use forebay_signals::Statistic;
 use forebay_signals::math::{Expression, Labelled, Scope, TimeSeries, Value};
 use forebay_signals::search::{Found, Search};
+use forebay_signals::{Statistic, Summary};
 use forebay_units::Wall;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,14 +37,13 @@ pub(crate) fn check(queries: &[MetricQuery]) -> Result<(), ApiError> {
             )));
         }
     }
-    for query in queries {
+    for (number, query) in (1..).zip(queries) {
         match (&query.metric_stat, &query.expression) {
             (Some(stat), None) => check_stat(stat, &query.id)?,
             (None, Some(text)) => check_expression(text, query, &ids)?,
             (None, None) => {
                 return Err(validation(format!(
-                    "Either MetricStat or Expression must be specified for query '{}'.",
-                    query.id
+                    "The parameter MetricDataQueries.member.{number}.MetricStat is required.\n"
                 )));
             }
             (Some(_), Some(_)) => {
@@ -106,6 +106,7 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) datapoints: &'a dyn Datapoints,
     pub(crate) from: Wall,
     pub(crate) to: Wall,
+    dialect: Dialect,
     known: RefCell<BTreeMap<String, Result<Value, String>>>,
 }
 
@@ -123,7 +124,26 @@ impl<'a> Evaluation<'a> {
             datapoints,
             from,
             to,
+            dialect: Dialect::Aws,
             known: RefCell::default(),
+        }
+    }
+
+    /// The same with another dialect's labels, and with its idea of a metric without dimensions.
+    pub(crate) fn like(mut self, dialect: Dialect) -> Evaluation<'a> {
+        self.dialect = dialect;
+        self
+    }
+
+    /// What people call a query. moto adds the statistic.
+    pub(crate) fn label(&self, query: &MetricQuery) -> String {
+        match (&query.label, &query.metric_stat) {
+            (Some(label), _) => label.clone(),
+            (None, Some(stat)) if self.dialect == Dialect::Moto => {
+                format!("{} {}", stat.metric.metric_name, stat.stat)
+            }
+            (None, Some(stat)) => stat.metric.metric_name.clone(),
+            (None, None) => query.id.clone(),
         }
     }
 
@@ -152,10 +172,24 @@ impl<'a> Evaluation<'a> {
             .stat
             .parse::<Statistic>()
             .map_err(|error| error.to_string())?;
-        let series = series(&stat.metric, self.region);
-        let read = self
-            .datapoints
-            .read(&series, self.from, self.to, stat.period, stat.unit.as_deref());
+        let metric = &stat.metric;
+        let all = if self.dialect == Dialect::Moto && metric.dimensions.is_empty() {
+            with_others(metric, self.region, self.datapoints)
+        } else {
+            vec![series(metric, self.region)]
+        };
+        let mut read: BTreeMap<Wall, Summary> = BTreeMap::new();
+        for series in &all {
+            let unit = stat.unit.as_deref();
+            for (at, summary) in self
+                .datapoints
+                .read(series, self.from, self.to, stat.period, unit)
+            {
+                read.entry(at)
+                    .and_modify(|all| all.merge(&summary))
+                    .or_insert(summary);
+            }
+        }
         let points = read
             .into_iter()
             .filter_map(|(at, summary)| Some((at.seconds(), statistic.of(&summary)?)));
@@ -193,7 +227,7 @@ impl<'a> Evaluation<'a> {
         queries
             .filter_map(|query| match self.value(&query.id) {
                 Ok(Value::Series(series)) => {
-                    let label = label(query);
+                    let label = self.label(query);
                     Some((query.id.clone(), Labelled { label, series }))
                 }
                 _ => None,
@@ -235,14 +269,5 @@ impl<'a> Evaluation<'a> {
             }
         });
         Ok(read.filter(|one| !one.series.points.is_empty()).collect())
-    }
-}
-
-/// What people call a query.
-pub(crate) fn label(query: &MetricQuery) -> String {
-    match (&query.label, &query.metric_stat) {
-        (Some(label), _) => label.clone(),
-        (None, Some(stat)) => stat.metric.metric_name.clone(),
-        (None, None) => query.id.clone(),
     }
 }

@@ -1,9 +1,10 @@
 //! GetMetricStatistics.
 
 use crate::api::context::View;
-use crate::cloudwatch::metric::{clash, is_period, rounded, seconds, series, wall, wrong};
+use crate::cloudwatch::metric::{clash, is_period, rounded, seconds, series, whole, with_others, wrong};
 use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::Datapoints;
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_signals::{Statistic, Summary};
 use forebay_units::Wall;
@@ -34,7 +35,7 @@ struct Input {
 pub(crate) fn statistics(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
     let input: Input = view.input()?;
     let wanted = wanted(&input)?;
-    let (from, to) = (wall(input.start_time), wall(input.end_time));
+    let (from, to) = (whole(input.start_time), whole(input.end_time));
     if from >= to {
         return Err(wrong(
             "The parameter StartTime must be less than the parameter EndTime.",
@@ -54,19 +55,31 @@ pub(crate) fn statistics(view: &View<'_>, datapoints: &dyn Datapoints) -> Result
         metric_name: input.metric_name,
         dimensions: input.dimensions,
     };
-    let series = series(&metric, view.request.region);
-    // Each unit has datapoints of its own.
-    let units = match input.unit {
-        Some(unit) => vec![unit],
-        None => datapoints.units(&series),
+    let region = view.request.region;
+    let all = match view.dialect() {
+        Dialect::Aws => vec![series(&metric, region)],
+        Dialect::Moto => with_others(&metric, region, datapoints),
     };
-    let mut shown = BTreeMap::new();
-    for unit in units {
-        for (at, summary) in datapoints.read(&series, from, to, input.period, Some(&unit)) {
-            shown.insert((at, unit.clone()), datapoint(at, &unit, &summary, &wanted));
+    let mut found: BTreeMap<(Wall, String), Summary> = BTreeMap::new();
+    for series in &all {
+        // Each unit has datapoints of its own.
+        let units = match &input.unit {
+            Some(unit) => vec![unit.clone()],
+            None => datapoints.units(series),
+        };
+        for unit in units {
+            for (at, summary) in datapoints.read(series, from, to, input.period, Some(&unit)) {
+                found
+                    .entry((at, unit.clone()))
+                    .and_modify(|all| all.merge(&summary))
+                    .or_insert(summary);
+            }
         }
     }
-    let shown: Vec<Value> = shown.into_values().collect();
+    let shown = found.iter();
+    let shown: Vec<Value> = shown
+        .map(|((at, unit), summary)| datapoint(*at, unit, summary, &wanted))
+        .collect();
     Ok(json!({"Label": metric.metric_name, "Datapoints": shown}))
 }
 

@@ -60,7 +60,7 @@ fn dashboards_come_and_go() {
         caller
             .refused("DeleteDashboards", json!({"DashboardNames": []}))
             .0,
-        "MissingParameter"
+        "InvalidParameterValue"
     );
     assert_eq!(
         caller.refused("ListDashboards", json!({"NextToken": "x"})).0,

@@ -270,7 +270,7 @@ fn wrong_queries_are_refused_or_say_what_is_wrong() {
         ),
         (
             json!([{"Id": "e"}]),
-            "Either MetricStat or Expression must be specified for query 'e'.",
+            "The parameter MetricDataQueries.member.1.MetricStat is required.\n",
         ),
         (
             json!([{"Id": "e", "Expression": "m1 +"}]),

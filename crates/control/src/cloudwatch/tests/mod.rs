@@ -1,6 +1,7 @@
 mod alarms;
 mod dashboards;
 mod data;
+mod dialects;
 mod evaluation;
 
 use crate::testing::Caller;
