@@ -1,7 +1,7 @@
 //! One region's tables, and their rows as the store keeps them.
 
 use crate::acm::records::Certificate;
-use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry};
+use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry, InsightRule};
 use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::ServerCertificate;
@@ -90,6 +90,8 @@ tables! {
     alarm_history: HistoryEntry = "cloudwatch.alarm-history";
     /// Dashboards by name. Kept in the default region: they belong to none.
     dashboards: Dashboard = "cloudwatch.dashboard";
+    /// Contributor Insights rules by name.
+    insight_rules: InsightRule = "cloudwatch.insight-rule";
 }
 
 fn diff<T: Serialize + PartialEq>(

@@ -1,4 +1,4 @@
-//! CloudWatch: datapoints in and out, alarms and their evaluation, dashboards.
+//! CloudWatch: datapoints in and out, alarms and their evaluation, dashboards, stored insight rules.
 
 mod alarm_state;
 pub mod changes;
@@ -7,6 +7,7 @@ mod dashboards;
 mod describe;
 pub(crate) mod evaluate;
 mod history;
+mod insight_rules;
 mod list;
 mod metric;
 mod metric_data;
@@ -25,11 +26,15 @@ use crate::api::context::OperationSpec;
 pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("DeleteAlarms", alarm_state::delete),
     OperationSpec::write("DeleteDashboards", dashboards::delete),
+    OperationSpec::write("DeleteInsightRules", insight_rules::delete),
     OperationSpec::read("DescribeAlarmHistory", history::describe),
     OperationSpec::read("DescribeAlarms", describe::describe),
     OperationSpec::read("DescribeAlarmsForMetric", describe::describe_for_metric),
+    OperationSpec::read("DescribeInsightRules", insight_rules::describe),
     OperationSpec::write("DisableAlarmActions", alarm_state::disable_actions),
+    OperationSpec::write("DisableInsightRules", insight_rules::disable),
     OperationSpec::write("EnableAlarmActions", alarm_state::enable_actions),
+    OperationSpec::write("EnableInsightRules", insight_rules::enable),
     OperationSpec::read("GetDashboard", dashboards::show),
     OperationSpec::datapoints("GetMetricData", metric_data::metric_data),
     OperationSpec::datapoints("GetMetricStatistics", statistics::statistics),
@@ -38,6 +43,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("ListTagsForResource", tags::list),
     OperationSpec::write("PutCompositeAlarm", put_alarm::put_composite_alarm),
     OperationSpec::write("PutDashboard", dashboards::put),
+    OperationSpec::write("PutInsightRule", insight_rules::put),
     OperationSpec::write("PutMetricAlarm", put_alarm::put_metric_alarm),
     OperationSpec::datapoints("PutMetricData", put_data::put),
     OperationSpec::write("SetAlarmState", alarm_state::set_alarm_state),

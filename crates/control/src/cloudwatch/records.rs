@@ -1,4 +1,4 @@
-//! What is kept of alarms and dashboards, and how calls name metrics in them.
+//! What is kept of alarms, dashboards and insight rules, and how calls name metrics in them.
 
 use forebay_signals::alarm;
 use forebay_units::Wall;
@@ -230,6 +230,21 @@ pub struct Dashboard {
     pub body: String,
     /// When it was last changed.
     pub modified: Wall,
+}
+
+/// A Contributor Insights rule. It is kept and shown; nothing is analysed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsightRule {
+    /// Its name, unique in its region.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What it would count, as JSON.
+    pub definition: String,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// Whether it is meant for transformed logs.
+    pub on_transformed_logs: bool,
 }
 
 /// A state is kept by CloudWatch's name for it.

@@ -1,4 +1,4 @@
-//! Tags of alarms and dashboards.
+//! Tags of alarms, insight rules and dashboards.
 
 use crate::api::arns::parts;
 use crate::api::context::{Tx, View};
@@ -54,6 +54,12 @@ fn place(view: &View<'_>, arn: &str) -> Result<String, ApiError> {
     let alarm = resource.strip_prefix("alarm:");
     if let Some(alarm) = alarm.and_then(|name| view.region().alarms.get(name))
         && alarm.arn == arn
+    {
+        return Ok(view.request.region.to_owned());
+    }
+    let rule = resource.strip_prefix("insight-rule/");
+    if let Some(rule) = rule.and_then(|name| view.region().insight_rules.get(name))
+        && rule.arn == arn
     {
         return Ok(view.request.region.to_owned());
     }

@@ -3,6 +3,7 @@ mod dashboards;
 mod data;
 mod dialects;
 mod evaluation;
+mod insight_rules;
 
 use crate::testing::Caller;
 use core::time::Duration;
