@@ -221,9 +221,11 @@ def fail_open(daemon, balancer, samples):
     assert daemon.metric(state % "dns") == 1 and daemon.metric(state % "routing") == 1
     attributes(elb, group, {minimum: "6", dns: "6"})
     assert daemon.metric(state % "dns") == 0 and daemon.metric(state % "routing") == 0
-    before = daemon.metric(r"fail_open_requests")
+    # Of the load balancer and of the group.
+    counted = ["^forebay_fail_open_requests_total", "^forebay_group_fail_open_requests_total"]
+    before = [daemon.metric(name) for name in counted]
     assert header not in get(node, port)[1], "only when asked for"
-    assert daemon.metric(r"fail_open_requests") == before + 1
+    assert [daemon.metric(name) for name in counted] == [count + 1 for count in before]
     tags(elb, group, fail_open_header="on")
     assert get(node, port)[1].get(header) == "below-minimum-count"
     attributes(elb, group, {minimum: "1", dns: "1"})
