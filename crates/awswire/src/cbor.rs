@@ -24,9 +24,11 @@ pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value,
     }
     let mut rest = body;
     let raw: Cbor = from_reader_with_recursion_limit(&mut rest, DEPTH_LIMIT)
-        .map_err(|_| serialization("The request body is not valid CBOR."))?;
+        .map_err(|_| ApiError::serialization("The request body is not valid CBOR."))?;
     if !rest.is_empty() {
-        return Err(serialization("The request body has bytes behind its end."));
+        return Err(ApiError::serialization(
+            "The request body has bytes behind its end.",
+        ));
     }
     read(model, shape, raw)
 }
@@ -78,7 +80,7 @@ fn read(model: &Model, shape: ShapeId, raw: Cbor) -> Result<Value, ApiError> {
             Ok(Value::Object(entries.collect::<Result<_, ApiError>>()?))
         }
         (kind, raw) => {
-            let expected = expected(kind);
+            let expected = kind.expected();
             scalar(kind, &raw).ok_or_else(|| wrong(&raw, expected))
         }
     }
@@ -174,25 +176,7 @@ fn wrong(raw: &Cbor, expected: &str) -> ApiError {
         Cbor::Map(_) => "a map",
         _ => "a tag",
     };
-    serialization(&format!("{given} can not be converted to {expected}"))
-}
-
-fn expected(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Structure(_) => "a structure",
-        Kind::List { .. } => "a list",
-        Kind::Map { .. } => "a map",
-        Kind::Text => "a String",
-        Kind::Integer => "an Integer",
-        Kind::Float => "a Double",
-        Kind::Boolean => "a Boolean",
-        Kind::Blob => "a Blob",
-        Kind::Timestamp => "a Timestamp",
-    }
-}
-
-fn serialization(message: &str) -> ApiError {
-    ApiError::sender("SerializationException", message)
+    ApiError::serialization(format!("{given} can not be converted to {expected}"))
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl ApiError {
         self
     }
 
+    /// A body that is not what its model says, in the words of JSON and CBOR: `SerializationException`.
+    pub(crate) fn serialization(message: impl Into<String>) -> ApiError {
+        ApiError::sender("SerializationException", message)
+    }
+
     /// A parameter that breaks a rule, in AWS Query's words: `ValidationError`.
     pub fn validation(message: impl Into<String>) -> ApiError {
         ApiError::sender("ValidationError", message)

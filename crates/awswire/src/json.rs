@@ -14,7 +14,8 @@ pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value,
     let raw: Value = if body.iter().all(u8::is_ascii_whitespace) {
         Value::Object(Map::new())
     } else {
-        serde_json::from_slice(body).map_err(|_| serialization("The request body is not valid JSON."))?
+        serde_json::from_slice(body)
+            .map_err(|_| ApiError::serialization("The request body is not valid JSON."))?
     };
     value(model, shape, raw)
 }
@@ -50,23 +51,25 @@ fn value(model: &Model, shape: ShapeId, raw: Value) -> Result<Value, ApiError> {
             (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
                 Ok(Value::from(float as i64))
             }
-            _ => Err(serialization("NUMBER_VALUE can not be converted to an Integer")),
+            _ => Err(ApiError::serialization(
+                "NUMBER_VALUE can not be converted to an Integer",
+            )),
         },
         (Kind::Float | Kind::Timestamp, number @ Value::Number(_)) => Ok(number),
         // JSON has no such numbers, so clients send their names. Operations say that they take none.
         (Kind::Float, Value::String(text)) if NOT_FINITE.contains(&text.as_str()) => Ok(Value::String(text)),
         (Kind::Timestamp, Value::String(text)) => epoch_seconds(&text)
-            .ok_or_else(|| serialization("STRING_VALUE can not be converted to a Timestamp")),
+            .ok_or_else(|| ApiError::serialization("STRING_VALUE can not be converted to a Timestamp")),
         (Kind::Blob, Value::String(text)) => match base64::engine::general_purpose::STANDARD.decode(&text) {
             Ok(_) => Ok(Value::String(text)),
-            Err(_) => Err(serialization(
+            Err(_) => Err(ApiError::serialization(
                 "STRING_VALUE can not be converted to Blob: it is not base64",
             )),
         },
-        (kind, raw) => Err(serialization(&format!(
+        (kind, raw) => Err(ApiError::serialization(format!(
             "{} can not be converted to {}",
             token(&raw),
-            expected(kind)
+            kind.expected()
         ))),
     }
 }
@@ -81,22 +84,4 @@ fn token(raw: &Value) -> &'static str {
         Value::Array(_) => "START_ARRAY",
         Value::Object(_) => "START_OBJECT",
     }
-}
-
-fn expected(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Structure(_) => "a structure",
-        Kind::List { .. } => "a list",
-        Kind::Map { .. } => "a map",
-        Kind::Text => "a String",
-        Kind::Integer => "an Integer",
-        Kind::Float => "a Double",
-        Kind::Boolean => "a Boolean",
-        Kind::Blob => "a Blob",
-        Kind::Timestamp => "a Timestamp",
-    }
-}
-
-fn serialization(message: &str) -> ApiError {
-    ApiError::sender("SerializationException", message)
 }

@@ -70,6 +70,23 @@ pub(crate) enum Kind {
     Timestamp,
 }
 
+impl Kind {
+    /// What AWS's errors of JSON and CBOR call it.
+    pub(crate) fn expected(&self) -> &'static str {
+        match self {
+            Kind::Structure(_) => "a structure",
+            Kind::List { .. } => "a list",
+            Kind::Map { .. } => "a map",
+            Kind::Text => "a String",
+            Kind::Integer => "an Integer",
+            Kind::Float => "a Double",
+            Kind::Boolean => "a Boolean",
+            Kind::Blob => "a Blob",
+            Kind::Timestamp => "a Timestamp",
+        }
+    }
+}
+
 /// One member of a structure.
 pub(crate) struct Member {
     pub(crate) name: String,
