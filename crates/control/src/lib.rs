@@ -30,7 +30,7 @@ pub use api::context::{OperationSpec, Request};
 pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
 pub use ports::{
-    ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, NoDatapoints,
+    ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,
     NobodyActs, NothingObserved, Observations, Ports, Publish, PutError, Series, SeriesFilter,
 };
 pub use rows::{RowChange, RowError};

@@ -18,11 +18,19 @@ pub trait Observations: Send + Sync {
         None
     }
 
-    /// How many requests are still in flight at each of these targets; none of one that the data plane does not know to drain
-    /// (yet), which it may still pick.
-    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
+    /// What is left at each of these targets; none of one that the data plane does not know to drain (yet), which it may still pick.
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
         vec![None; drains.len()]
     }
+}
+
+/// What is left at a target that drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Its delay is over by the data plane's own clock, which nobody sets: what is in flight is being ended.
+    pub is_cut: bool,
 }
 
 /// An observer that has seen nothing.

@@ -3,7 +3,7 @@
 use crate::cloudwatch::changes::{self, AlarmCommand};
 use crate::cloudwatch::evaluate::due;
 use crate::elbv2::draining::{Drain, drains, finish_deregistration};
-use crate::ports::{Actions, Ports};
+use crate::ports::{Actions, Left, Ports};
 use crate::state::State;
 use core::time::Duration;
 use forebay_units::Wall;
@@ -52,18 +52,20 @@ fn drained(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<Command> {
     if drains.is_empty() {
         return Vec::new();
     }
-    let in_flight = ports.observations.left_in_flight(&drains);
+    let left = ports.observations.left_in_flight(&drains);
     drains
         .into_iter()
-        .zip(in_flight)
-        .filter_map(|(drain, in_flight)| drain_end(drain, in_flight, now))
+        .zip(left)
+        .filter_map(|(drain, left)| drain_end(drain, left, now))
         .collect()
 }
 
-fn drain_end(drain: Drain, in_flight: Option<u32>, now: Wall) -> Option<Command> {
-    let why = if in_flight == Some(0) {
+fn drain_end(drain: Drain, left: Option<Left>, now: Wall) -> Option<Command> {
+    // Somebody may have set the wall clock: whoever is still at work has its delay by the data plane's clock, too.
+    let is_cut = left.is_none_or(|left| left.is_cut);
+    let why = if left.is_some_and(|left| left.in_flight == 0) {
         DrainEnd::Idle
-    } else if now.since(drain.since) >= drain.delay + CUT_GRACE {
+    } else if is_cut && now.since(drain.since) >= drain.delay + CUT_GRACE {
         DrainEnd::DelayOver
     } else {
         return None;
@@ -97,19 +99,23 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
-    /// How many requests are in flight, by id.
-    struct InFlight(BTreeMap<&'static str, u32>);
+    /// How many requests are in flight, by id, and whether they are being ended.
+    struct InFlight(BTreeMap<&'static str, u32>, bool);
 
     impl Observations for InFlight {
         fn target_health(&self, _: &str, _: &str, _: u16) -> Option<TargetHealth> {
             None
         }
 
-        fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
-            drains
-                .iter()
-                .map(|drain| self.0.get(&*drain.id).copied())
-                .collect()
+        fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
+            let left = |drain: &Drain| {
+                let in_flight = *self.0.get(&*drain.id)?;
+                Some(Left {
+                    in_flight,
+                    is_cut: self.1,
+                })
+            };
+            drains.iter().map(left).collect()
         }
     }
 
@@ -160,7 +166,7 @@ mod tests {
     }
 
     fn in_flight(counts: &[(&'static str, u32)]) -> InFlight {
-        InFlight(counts.iter().copied().collect())
+        InFlight(counts.iter().copied().collect(), false)
     }
 
     #[test]
@@ -176,7 +182,8 @@ mod tests {
     #[test]
     fn busy_targets_go_when_the_delay_is_over_and_what_was_cut_has_ended() {
         let mut scene = Scene::new();
-        let busy = in_flight(&[("127.0.0.2", 1), ("127.0.0.3", 1)]);
+        let mut busy = in_flight(&[("127.0.0.2", 1), ("127.0.0.3", 1)]);
+        busy.1 = true;
         // 300 seconds is the default of deregistration_delay.timeout_seconds.
         assert_eq!(scene.after(301, &busy), []);
         let gone = scene.after(1, &busy);
@@ -186,6 +193,15 @@ mod tests {
             "{gone:?}"
         );
         assert_eq!(scene.after(1000, &busy), [], "late and needless calls do nothing");
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_ahead_ends_no_request() {
+        let mut scene = Scene::new();
+        let mut busy = in_flight(&[("127.0.0.2", 1), ("127.0.0.3", 1)]);
+        assert_eq!(scene.after(100_000, &busy), []);
+        busy.1 = true;
+        assert_eq!(scene.after(0, &busy).len(), 2);
     }
 
     /// A target that the data plane does not know to drain yet may still be picked: it is not idle.

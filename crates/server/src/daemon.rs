@@ -6,7 +6,7 @@ use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
-use forebay_control::{Datapoints, Drain, Observations, Publish, State};
+use forebay_control::{Datapoints, Drain, Left, Observations, Publish, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
 use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
@@ -92,7 +92,7 @@ impl Observations for Plane {
         self.0.anomaly(group_arn, target_id, port)
     }
 
-    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<u32>> {
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
         let mut places = BTreeMap::new();
         let mut left = vec![None; drains.len()];
         self.0.with_node(|node| {
@@ -104,7 +104,10 @@ impl Observations for Plane {
             }
             for (arn, id, port, _, stats) in node.targets() {
                 if let Some(&place) = places.get(&(arn, id, port)) {
-                    left[place] = Some(stats.in_flight.load(Relaxed));
+                    left[place] = Some(Left {
+                        in_flight: stats.in_flight.load(Relaxed),
+                        is_cut: stats.cut.load(Relaxed),
+                    });
                 }
             }
         });
