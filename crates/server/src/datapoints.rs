@@ -2,7 +2,7 @@
 
 use forebay_control::{Datapoint, Datapoints, PutError, Series, SeriesFilter};
 use forebay_signals::Summary;
-use forebay_signals::series::{Limits, Point, Resolution, Store, TIERS};
+use forebay_signals::series::{self, Limits, Point, Resolution, Store, TIERS};
 use forebay_store::points::{Frame, PointFiles};
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
@@ -26,9 +26,13 @@ const DISK: u64 = 4 << 30;
 /// Points that wait for a disk that takes none. More are lost to it, not to memory.
 const WAITING: usize = 1_000_000;
 
-/// A metric's points of one unit. The unit is last: those of a metric are neighbours.
+/// A metric's points of one unit. Shared by all who name it: points of a flood would repeat long names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Key {
+struct Key(Arc<Named>);
+
+/// The unit is last: those of a metric are neighbours.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Named {
     region: String,
     namespace: String,
     name: String,
@@ -38,27 +42,43 @@ struct Key {
 
 impl Key {
     fn of(series: &Series, unit: Option<String>) -> Key {
-        Key {
+        Key(Arc::new(Named {
             region: series.region.clone(),
             namespace: series.namespace.clone(),
             name: series.name.clone(),
             dimensions: series.dimensions.clone(),
             unit,
-        }
+        }))
     }
 
     fn is_of(&self, series: &Series) -> bool {
-        (&self.region, &self.namespace, &self.name) == (&series.region, &series.namespace, &series.name)
-            && self.dimensions == series.dimensions
+        let key = &*self.0;
+        (&key.region, &key.namespace, &key.name) == (&series.region, &series.namespace, &series.name)
+            && key.dimensions == series.dimensions
+    }
+
+    fn unit(&self) -> &str {
+        self.0.unit.as_deref().unwrap_or("None")
     }
 
     fn series(&self) -> Series {
+        let key = &*self.0;
         Series {
-            region: self.region.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            dimensions: self.dimensions.clone(),
+            region: key.region.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            dimensions: key.dimensions.clone(),
         }
+    }
+}
+
+impl series::Key for Key {
+    fn bytes(&self) -> usize {
+        let key = &*self.0;
+        let names = [&key.region, &key.namespace, &key.name];
+        let pairs = key.dimensions.iter().flat_map(|(name, value)| [name, value]);
+        let texts = names.into_iter().chain(pairs).chain(&key.unit);
+        size_of::<Named>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
     }
 }
 
@@ -66,6 +86,8 @@ struct Inner {
     store: Store<Key>,
     /// What the disk has yet to take, in the order in which it came.
     fresh: Vec<Point<Key>>,
+    /// What came while as many waited as may.
+    lost: u64,
     /// What the disk has is to go.
     cleared: bool,
 }
@@ -102,6 +124,7 @@ impl KeptDatapoints {
         let kept = Arc::new(KeptDatapoints(Mutex::new(Inner {
             store,
             fresh: Vec::new(),
+            lost: 0,
             cleared: false,
         })));
         let mut keeper = Keeper {
@@ -187,7 +210,7 @@ impl Keeper {
             if tiers[tier].is_empty() {
                 continue;
             }
-            let frame = Frame::of(tiers[tier].clone(), None);
+            let frame = Frame::of(&tiers[tier], None);
             if let Err(error) = self.files.append(now, tier, &frame) {
                 return Err((error, tiers[tier..].concat()));
             }
@@ -205,11 +228,10 @@ impl Keeper {
         };
         // The widest first: what narrower points became is there before they are said to have become it.
         for tier in (1..TIERS.len()).rev() {
-            let points = core::mem::take(&mut tiers[tier]);
-            if points.is_empty() {
+            if tiers[tier].is_empty() {
                 continue;
             }
-            let frame = Frame::of(points, Some(widened[tier - 1]));
+            let frame = Frame::of(&tiers[tier], Some(widened[tier - 1]));
             if let Err(error) = self.files.append(now, tier, &frame) {
                 tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
                 return;
@@ -235,7 +257,11 @@ impl Datapoints for KeptDatapoints {
                 .store
                 .put(&key, point.at.seconds(), resolution, point.summary);
             let point = put.map_err(|error| PutError { cause: error.into() })?;
-            inner.fresh.push(point);
+            if inner.fresh.len() < WAITING {
+                inner.fresh.push(point);
+            } else {
+                inner.lost += 1;
+            }
         }
         Ok(())
     }
@@ -253,7 +279,7 @@ impl Datapoints for KeptDatapoints {
         let mut all: BTreeMap<i64, Summary> = BTreeMap::new();
         let keys = inner.store.keys(Key::of(series, None)..);
         for key in keys.take_while(|key| key.is_of(series)) {
-            if unit.is_some_and(|unit| unit != key.unit.as_deref().unwrap_or("None")) {
+            if unit.is_some_and(|unit| unit != key.unit()) {
                 continue;
             }
             for (second, summary) in inner.store.read(key, range.clone(), i64::from(period_seconds)) {
@@ -271,8 +297,7 @@ impl Datapoints for KeptDatapoints {
         let inner = self.inner();
         let keys = inner.store.keys(Key::of(series, None)..);
         let keys = keys.take_while(|key| key.is_of(series));
-        keys.map(|key| key.unit.clone().unwrap_or_else(|| "None".to_owned()))
-            .collect()
+        keys.map(|key| key.unit().to_owned()).collect()
     }
 
     fn list(&self, region: &str, filter: &SeriesFilter) -> Vec<Series> {
@@ -281,7 +306,7 @@ impl Datapoints for KeptDatapoints {
         let mut found: Vec<Series> = inner
             .store
             .series()
-            .filter(|(key, newest)| key.region == region && since.is_none_or(|since| *newest >= since))
+            .filter(|(key, newest)| key.0.region == region && since.is_none_or(|since| *newest >= since))
             .map(|(key, _)| key.series())
             .filter(|series| filter.fits(series))
             .collect();

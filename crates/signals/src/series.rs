@@ -43,27 +43,33 @@ pub enum Resolution {
     Standard,
 }
 
+/// Which series.
+pub trait Key: Ord + Clone {
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize;
+}
+
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Series at most; more are refused.
+    /// Series at most, whose keys may take half of all bytes; more are refused.
     pub series: usize,
     /// Bytes at most, about; past that the oldest points of the finest width go first.
     pub bytes: usize,
 }
 
-/// There are as many series as there may be.
+/// There are as many series as there may be, or their keys take as much memory as they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} metrics are kept already, which is as many as may be")]
+#[error("{series} metrics are kept already, and there is room for no more")]
 pub struct TooManySeries {
     /// How many there are.
-    pub limit: usize,
+    pub series: usize,
 }
 
 /// What a point costs besides its summary: its key in a tree, and its share of the tree's nodes.
 const POINT: usize = 24;
-/// What a series costs besides its points.
-const SERIES: usize = 320;
+/// What a series costs besides its key and its points.
+const SERIES: usize = 160;
 
 #[derive(Debug, Default)]
 struct Points {
@@ -96,18 +102,21 @@ pub struct Point<K> {
 pub struct Store<K> {
     limits: Limits,
     series: BTreeMap<K, Points>,
+    /// What they take besides their points.
+    key_bytes: usize,
     /// Points of each tier that begin earlier have become wider ones.
     widened: [i64; TIERS.len()],
     bytes: usize,
     dropped: u64,
 }
 
-impl<K: Ord + Clone> Store<K> {
+impl<K: Key> Store<K> {
     /// An empty one.
     pub fn new(limits: Limits) -> Store<K> {
         Store {
             limits,
             series: BTreeMap::new(),
+            key_bytes: 0,
             widened: [i64::MIN; TIERS.len()],
             bytes: 0,
             dropped: 0,
@@ -131,8 +140,10 @@ impl<K: Ord + Clone> Store<K> {
         };
         // What comes late goes to where the others of its time are.
         let tier = (narrowest..TIERS.len()).find(|&tier| second >= self.widened[tier]);
+        // The one that is kept: keys that share what they hold cost nothing more.
+        let kept = self.series.get_key_value(key);
         let point = Point {
-            key: key.clone(),
+            key: kept.map_or(key, |(kept, _)| kept).clone(),
             tier: tier.unwrap_or(TIERS.len() - 1),
             second,
             summary,
@@ -152,11 +163,13 @@ impl<K: Ord + Clone> Store<K> {
             return Ok(());
         }
         if !self.series.contains_key(key) {
-            if self.series.len() >= self.limits.series {
-                let limit = self.limits.series;
-                return Err(TooManySeries { limit });
+            let cost = SERIES + key.bytes();
+            let series = self.series.len();
+            if series >= self.limits.series || self.key_bytes + cost > self.limits.bytes / 2 {
+                return Err(TooManySeries { series });
             }
-            self.bytes += SERIES;
+            self.key_bytes += cost;
+            self.bytes += cost;
             self.series.insert(key.clone(), Points::default());
         }
         if let Some(points) = self.series.get_mut(key) {
@@ -220,7 +233,7 @@ impl<K: Ord + Clone> Store<K> {
     /// Makes wider points of those that have their age, and tells what was added to those; lets go of the oldest and of series without
     /// points. Call it now and then, each minute for instance. O(points that change + series).
     pub fn compact(&mut self, now: i64, mut widened: impl FnMut(Point<K>)) {
-        let bytes = &mut self.bytes;
+        let (bytes, key_bytes) = (&mut self.bytes, &mut self.key_bytes);
         for (index, tier) in TIERS.iter().enumerate() {
             self.widened[index] = self.widened[index].max(begins_widening(index, now - tier.kept));
         }
@@ -245,7 +258,9 @@ impl<K: Ord + Clone> Store<K> {
             }
             let stays = points.newest().is_some();
             if !stays {
-                *bytes -= SERIES;
+                let cost = SERIES + key.bytes();
+                *bytes -= cost;
+                *key_bytes -= cost;
             }
             stays
         });
@@ -314,6 +329,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl Key for u8 {
+        fn bytes(&self) -> usize {
+            1
+        }
+    }
+
+    impl Key for &'static str {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
     const LIMITS: Limits = Limits {
         series: 3,
         bytes: 1 << 20,
@@ -361,9 +388,31 @@ mod tests {
             store.put(&key, 0, Resolution::Standard, one()).unwrap();
         }
         let refused = store.put(&9, 0, Resolution::Standard, one());
-        assert_eq!(refused.err(), Some(TooManySeries { limit: 3 }));
+        assert_eq!(refused.err(), Some(TooManySeries { series: 3 }));
         store.put(&0, 60, Resolution::Standard, one()).unwrap();
         assert_eq!(store.series().collect::<Vec<_>>(), [(&0, 60), (&1, 0), (&2, 0)]);
+    }
+
+    #[test]
+    fn long_keys_are_refused_before_they_take_the_memory_of_points() {
+        let bytes = 4 * (SERIES + 100);
+        let mut store = Store::new(Limits { series: 1000, bytes });
+        let keys: Vec<&'static str> = (0..3).map(|number| &*format!("{number:0100}").leak()).collect();
+        let put = |store: &mut Store<_>, key| {
+            store
+                .put(key, 0, Resolution::Standard, Summary::of(1.0, 1.0))
+                .map(drop)
+        };
+        assert_eq!(
+            (put(&mut store, &keys[0]), put(&mut store, &keys[1])),
+            (Ok(()), Ok(()))
+        );
+        assert_eq!(put(&mut store, &keys[2]), Err(TooManySeries { series: 2 }));
+        // Whose series have gone have made room.
+        store.compact(500 * 24 * 3600, drop);
+        assert_eq!(store.bytes(), 0);
+        store.widened = [i64::MIN; TIERS.len()];
+        assert_eq!(put(&mut store, &keys[2]), Ok(()));
     }
 
     #[test]
@@ -447,7 +496,7 @@ mod tests {
             }
             prop_assert_eq!(sums(&store, 1, 0..20_000, 3600), wanted.into_iter().collect::<Vec<_>>());
             let bytes: usize = store.series.values().flat_map(|points| &points.tiers).flat_map(BTreeMap::values).map(|summary| POINT + summary.bytes()).sum();
-            prop_assert_eq!(store.bytes(), bytes + SERIES);
+            prop_assert_eq!(store.bytes(), bytes + SERIES + 1);
         }
     }
 }

@@ -35,14 +35,14 @@ pub struct Frame<K> {
 
 impl<K: Ord + Clone> Frame<K> {
     /// A batch of these points, each series named once.
-    pub fn of(points: Vec<Point<K>>, widened: Option<i64>) -> Frame<K> {
+    pub fn of(points: &[Point<K>], widened: Option<i64>) -> Frame<K> {
         let mut series: Vec<K> = points.iter().map(|point| point.key.clone()).collect();
         series.sort_unstable();
         series.dedup();
         let place = |key: &K| series.binary_search(key).unwrap_or_default() as u32;
         let points = points
-            .into_iter()
-            .map(|point| (place(&point.key), point.second, point.summary))
+            .iter()
+            .map(|point| (place(&point.key), point.second, point.summary.clone()))
             .collect();
         Frame {
             series,
@@ -268,7 +268,7 @@ mod tests {
             second,
             summary: Summary::of(value, 1.0),
         });
-        Frame::of(points.collect(), None)
+        Frame::of(&points.collect::<Vec<_>>(), None)
     }
 
     fn read(files: &PointFiles) -> (Vec<(usize, String, i64, f64)>, usize) {

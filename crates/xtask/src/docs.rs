@@ -93,7 +93,8 @@ fn limits(service: Service) -> &'static str {
              change no traffic."
         }
         Service::CloudWatch => {
-            " Alarms are evaluated; nothing carries out their actions yet, and their histories say so."
+            " Alarms are evaluated; nothing carries out their actions yet, and their histories say so. Contributor Insights \
+             rules are kept and shown, and analyse nothing."
         }
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",
