@@ -3,13 +3,15 @@
 use forebay_control::{Datapoint, Datapoints, PutError, Series, SeriesFilter};
 use forebay_signals::Summary;
 use forebay_signals::series::{self, Limits, Point, Resolution, Store, TIERS};
+use forebay_store::archive::Archive;
 use forebay_store::points::{Frame, PointFiles};
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Time between two batches for the disk: what a crash costs at most, and as long again for writing it.
@@ -21,6 +23,8 @@ const LIMITS: Limits = Limits {
     series: 200_000,
     bytes: 256 << 20,
 };
+/// For how many seconds one-second points stay readable; the archive has those that are not in memory any more (AWS's time).
+const SECONDS_KEPT: i64 = 3 * 3600;
 /// Room on disk for all points.
 const DISK: u64 = 4 << 30;
 /// Points that wait for a disk that takes none. More are lost to it, not to memory.
@@ -86,6 +90,8 @@ struct Inner {
     store: Store<Key>,
     /// What the disk has yet to take, in the order in which it came.
     fresh: Vec<Point<Key>>,
+    /// One-second points on their way from memory to the archive, by series.
+    archiving: Arc<Vec<Point<Key>>>,
     /// What came while as many waited as may.
     lost: u64,
     /// What the disk has is to go.
@@ -93,7 +99,11 @@ struct Inner {
 }
 
 /// All datapoints.
-pub(crate) struct KeptDatapoints(Mutex<Inner>);
+pub(crate) struct KeptDatapoints {
+    inner: Mutex<Inner>,
+    /// Never taken for writing while `inner` is held.
+    archive: RwLock<Archive<Key>>,
+}
 
 /// Puts them on disk; on a thread of its own.
 struct Keeper {
@@ -115,24 +125,8 @@ impl KeptDatapoints {
         now: impl Fn() -> Wall + Send + 'static,
         mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
     ) -> io::Result<(Arc<KeptDatapoints>, std::thread::JoinHandle<()>)> {
-        let files = PointFiles::open(directory, DISK)?;
-        let mut store = Store::new(LIMITS);
-        let damaged = files.read(|tier, frame: Frame<Key>| restore(&mut store, tier, frame))?;
-        for path in damaged {
-            tracing::warn!(path = %path.display(), "a file of datapoints is cut off: what stood at its end is lost");
-        }
-        let kept = Arc::new(KeptDatapoints(Mutex::new(Inner {
-            store,
-            fresh: Vec::new(),
-            lost: 0,
-            cleared: false,
-        })));
-        let mut keeper = Keeper {
-            kept: Arc::clone(&kept),
-            files,
-            compacted: Instant::now(),
-            failing: false,
-        };
+        let mut keeper = Keeper::open(directory)?;
+        let kept = Arc::clone(&keeper.kept);
         let thread = std::thread::Builder::new()
             .name("datapoints".to_owned())
             .spawn(move || {
@@ -145,8 +139,51 @@ impl KeptDatapoints {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a metric's points hold, by their seconds.
+type BySecond = BTreeMap<i64, Summary>;
+
+impl KeptDatapoints {
+    /// One-second points that are not in memory any more, from before `until`. A file that cannot be read costs its points.
+    fn archived(&self, keys: &[Key], archiving: &[Point<Key>], seconds: &Range<i64>) -> Vec<BySecond> {
+        let archive = self.archive.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |key: &Key| {
+            let mut found = archive.read(key, seconds).unwrap_or_else(|error| {
+                tracing::error!(%error, "archived datapoints cannot be read");
+                BySecond::new()
+            });
+            let from = archiving.partition_point(|point| point.key < *key);
+            let moving = archiving[from..].iter().take_while(|point| point.key == *key);
+            for point in moving.filter(|point| seconds.contains(&point.second)) {
+                // It may have come there just now.
+                found.entry(point.second).or_insert_with(|| point.summary.clone());
+            }
+            found
+        };
+        keys.iter().map(of).collect()
+    }
+}
+
+/// Makes one point of those that become part of the same wider one. They come sorted by series, then second.
+fn widen(points: impl IntoIterator<Item = Point<Key>>, tier: usize) -> Vec<Point<Key>> {
+    let mut wider: Vec<Point<Key>> = Vec::new();
+    for point in points {
+        let second = point.second - point.second.rem_euclid(TIERS[tier].width);
+        match wider.last_mut() {
+            Some(last) if last.second == second && last.key == point.key => {
+                last.summary.merge(&point.summary)
+            }
+            _ => wider.push(Point {
+                second,
+                tier,
+                ..point
+            }),
+        }
+    }
+    wider
 }
 
 fn restore(store: &mut Store<Key>, tier: usize, frame: Frame<Key>) {
@@ -170,6 +207,37 @@ fn restore(store: &mut Store<Key>, tier: usize, frame: Frame<Key>) {
 }
 
 impl Keeper {
+    fn open(directory: &Path) -> io::Result<Keeper> {
+        let files = PointFiles::open(directory, DISK)?;
+        let mut store = Store::new(LIMITS);
+        let damaged = files.read(|tier, frame: Frame<Key>| restore(&mut store, tier, frame))?;
+        for path in damaged {
+            tracing::warn!(path = %path.display(), "a file of datapoints is cut off: what stood at its end is lost");
+        }
+        let kept = Arc::new(KeptDatapoints {
+            inner: Mutex::new(Inner {
+                store,
+                fresh: Vec::new(),
+                archiving: Arc::default(),
+                lost: 0,
+                cleared: false,
+            }),
+            archive: RwLock::new(Archive::open(&directory.join("seconds"))?),
+        });
+        Ok(Keeper {
+            kept,
+            files,
+            compacted: Instant::now(),
+            failing: false,
+        })
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        let mut archive = self.kept.archive.write().unwrap_or_else(PoisonError::into_inner);
+        archive.shrink(0)?;
+        self.files.clear()
+    }
+
     fn write(&mut self, now: i64) {
         let (fresh, cleared) = {
             let mut inner = self.kept.inner();
@@ -178,7 +246,7 @@ impl Keeper {
                 core::mem::take(&mut inner.cleared),
             )
         };
-        if cleared && let Err(error) = self.files.clear() {
+        if cleared && let Err(error) = self.clear() {
             tracing::error!(%error, "datapoints that were forgotten cannot be deleted");
         }
         if let Err((error, mut left)) = self.append(now, fresh) {
@@ -218,20 +286,27 @@ impl Keeper {
         Ok(())
     }
 
-    /// Makes wider points of old ones, and writes these. Points that could not be written are narrow again after a restart, no worse.
+    /// Makes wider points of old ones, and writes these; one-second points go to the archive as they are. Points that could not be
+    /// written are narrow again after a restart, no worse.
     fn compact(&mut self, now: i64) {
         let mut tiers: [Vec<Point<Key>>; TIERS.len()] = Default::default();
-        let widened = {
+        let (widened, seconds) = {
             let mut inner = self.kept.inner();
             inner.store.compact(now, |point| tiers[point.tier].push(point));
-            [0, 1, 2].map(|tier| inner.store.widened(tier))
+            inner.archiving = Arc::new(core::mem::take(&mut tiers[1]));
+            let widened = [0, 1, 2].map(|tier| inner.store.widened(tier));
+            (widened, Arc::clone(&inner.archiving))
         };
+        self.archive(&seconds, now);
+        self.kept.inner().archiving = Arc::default();
+        tiers[1] = seconds.to_vec();
         // The widest first: what narrower points became is there before they are said to have become it.
         for tier in (1..TIERS.len()).rev() {
-            if tiers[tier].is_empty() {
+            let points = widen(core::mem::take(&mut tiers[tier]), tier);
+            if points.is_empty() {
                 continue;
             }
-            let frame = Frame::of(&tiers[tier], Some(widened[tier - 1]));
+            let frame = Frame::of(&points, Some(widened[tier - 1]));
             if let Err(error) = self.files.append(now, tier, &frame) {
                 tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
                 return;
@@ -239,6 +314,19 @@ impl Keeper {
         }
         if let Err(error) = self.files.expire(now) {
             tracing::error!(%error, "old datapoints cannot be deleted");
+        }
+    }
+
+    fn archive(&self, seconds: &[Point<Key>], now: i64) {
+        let archive = || {
+            let mut archive = self.kept.archive.write().unwrap_or_else(PoisonError::into_inner);
+            archive.write(seconds)?;
+            archive.expire(now - SECONDS_KEPT)?;
+            // Of all that is on disk, the oldest of the finest points are the first to go.
+            archive.shrink(DISK.saturating_sub(self.files.bytes()?))
+        };
+        if let Err(error) = archive() {
+            tracing::error!(%error, "one-second datapoints cannot be archived: only their minutes are kept");
         }
     }
 }
@@ -274,18 +362,39 @@ impl Datapoints for KeptDatapoints {
         period_seconds: u32,
         unit: Option<&str>,
     ) -> Vec<(Wall, Summary)> {
-        let inner = self.inner();
-        let range = from.seconds()..to.seconds();
-        let mut all: BTreeMap<i64, Summary> = BTreeMap::new();
-        let keys = inner.store.keys(Key::of(series, None)..);
-        for key in keys.take_while(|key| key.is_of(series)) {
-            if unit.is_some_and(|unit| unit != key.unit()) {
-                continue;
+        let (range, period) = (from.seconds()..to.seconds(), i64::from(period_seconds));
+        let mut all = BySecond::new();
+        let mut add = |second, summary: Summary| {
+            all.entry(second)
+                .and_modify(|all| all.merge(&summary))
+                .or_insert(summary);
+        };
+        let mut keys: Vec<Key> = Vec::new();
+        let (archived, archiving) = {
+            let inner = self.inner();
+            let of_series = inner.store.keys(Key::of(series, None)..);
+            let of_series = of_series.take_while(|key| key.is_of(series));
+            keys.extend(
+                of_series
+                    .filter(|key| unit.is_none_or(|unit| unit == key.unit()))
+                    .cloned(),
+            );
+            for key in &keys {
+                for (second, summary) in inner.store.read(key, range.clone(), period) {
+                    add(second, summary);
+                }
             }
-            for (second, summary) in inner.store.read(key, range.clone(), i64::from(period_seconds)) {
-                all.entry(second)
-                    .and_modify(|all| all.merge(&summary))
-                    .or_insert(summary);
+            let until = range.end.min(inner.store.widened(0));
+            let archived = if inner.cleared {
+                range.start..range.start
+            } else {
+                range.start..until
+            };
+            (archived, Arc::clone(&inner.archiving))
+        };
+        if period < TIERS[1].width && !archived.is_empty() {
+            for (second, summary) in self.archived(&keys, &archiving, &archived).into_iter().flatten() {
+                add(second - (second - range.start).rem_euclid(period), summary);
             }
         }
         all.into_iter()
@@ -318,6 +427,7 @@ impl Datapoints for KeptDatapoints {
         let mut inner = self.inner();
         inner.store = Store::new(LIMITS);
         inner.fresh.clear();
+        inner.archiving = Arc::default();
         inner.cleared = true;
     }
 }
@@ -402,5 +512,76 @@ mod tests {
         }
         drop(go);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn seconds_are_read_for_hours_from_memory_and_then_from_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(place.path()).unwrap();
+        let begin = 6_000;
+        let points: Vec<Datapoint> = (0..180)
+            .flat_map(|second| {
+                let both = [(None, 1.0), (Some("Count"), 2.0)];
+                both.map(|(unit, value)| point("a", begin + second, unit, value))
+            })
+            .collect();
+        keeper.kept.put(points).unwrap();
+        keeper.write(begin + 180);
+        let read = |keeper: &Keeper, from: i64, period: u32, unit: Option<&str>| {
+            let (from, to) = (Wall::from_seconds(from), Wall::from_seconds(begin + 180));
+            let read = keeper.kept.read(&series("a"), from, to, period, unit);
+            let values = read.into_iter().map(|(at, summary)| (at.seconds(), summary.sum));
+            values.collect::<Vec<_>>()
+        };
+        let questions = [
+            (begin, 1, None),
+            (begin + 7, 1, None),
+            (begin, 1, Some("Count")),
+            (begin + 3, 10, None),
+            (begin, 60, None),
+            (begin, 180, Some("None")),
+        ];
+        let ask = |keeper: &Keeper| questions.map(|(from, period, unit)| read(keeper, from, period, unit));
+        let wanted = ask(&keeper);
+        assert_eq!((wanted[0].len(), wanted[3][0]), (180, (begin + 3, 30.0)));
+        // As a read sees it that comes while a minute is on its way; then one minute is archived, then all, then it is the next run.
+        let moving = {
+            let mut inner = keeper.kept.inner();
+            let mut moving = Vec::new();
+            inner
+                .store
+                .compact(begin + 60 + 15 * 60, |point| moving.push(point));
+            inner.archiving = Arc::new(moving);
+            Arc::clone(&inner.archiving)
+        };
+        assert_eq!(ask(&keeper), wanted);
+        keeper.archive(&moving, begin + 960);
+        assert_eq!(ask(&keeper), wanted);
+        keeper.compact(begin + 1_000);
+        assert_eq!(read(&keeper, begin + 60, 1, None), wanted[0][60..]);
+        keeper.compact(begin + 2_000);
+        assert_eq!(ask(&keeper)[..4], wanted[..4]);
+        let keeper = Keeper::open(place.path()).unwrap();
+        assert_eq!(ask(&keeper)[..4], wanted[..4]);
+    }
+
+    #[test]
+    fn archived_seconds_go_with_their_age_and_when_all_is_forgotten() {
+        let place = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(place.path()).unwrap();
+        for second in [0, 100_000] {
+            keeper.kept.put(vec![point("a", second, None, 1.0)]).unwrap();
+            keeper.compact(second + 2_000);
+        }
+        let read = |keeper: &Keeper| {
+            let (from, to) = (Wall::from_seconds(0), Wall::from_seconds(200_000));
+            keeper.kept.read(&series("a"), from, to, 1, None).len()
+        };
+        assert_eq!(read(&keeper), 1);
+        keeper.kept.clear();
+        assert_eq!(read(&keeper), 0);
+        keeper.write(102_000);
+        assert_eq!(read(&keeper), 0);
+        assert_eq!(keeper.kept.archive.read().unwrap().bytes(), 0);
     }
 }

@@ -2,9 +2,11 @@
 //! Never decides anything, and never writes to a file that it could not read to the end first.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod archive;
 mod copy;
 mod error;
 mod format;
+mod frame;
 mod inspect;
 pub mod points;
 #[cfg(test)]

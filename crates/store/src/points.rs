@@ -2,14 +2,13 @@
 //! off, or a disk has spoilt, ends what is read of that file; the next run begins a new one. Files whose points have all been made
 //! part of wider ones, or have their age, are deleted as a whole.
 
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
-use forebay_signals::series::{Point, TIERS};
+pub use crate::frame::Frame;
+use crate::frame::encode;
+use forebay_signals::series::TIERS;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,41 +16,6 @@ use std::path::{Path, PathBuf};
 const SPANS: [i64; TIERS.len()] = [300, 24 * 3600, 4 * 24 * 3600, 30 * 24 * 3600];
 /// Clocks differ, and points may come late: files stay this much longer.
 const SLACK: i64 = 3600;
-/// A frame's length and checksum.
-const HEAD: usize = 8;
-/// Frames are no longer than this, compressed or not: one that claims to be is damaged.
-const LONGEST: usize = 256 << 20;
-
-/// A batch of points of one tier.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Frame<K> {
-    /// Series of this batch.
-    pub series: Vec<K>,
-    /// Points: their series, by place; the second at which each begins; what it holds.
-    pub points: Vec<(u32, i64, forebay_signals::Summary)>,
-    /// Points of the tier below that begin earlier are part of these.
-    pub widened: Option<i64>,
-}
-
-impl<K: Ord + Clone> Frame<K> {
-    /// A batch of these points, each series named once.
-    pub fn of(points: &[Point<K>], widened: Option<i64>) -> Frame<K> {
-        let mut series: Vec<K> = points.iter().map(|point| point.key.clone()).collect();
-        series.sort_unstable();
-        series.dedup();
-        let place = |key: &K| series.binary_search(key).unwrap_or_default() as u32;
-        let points = points
-            .iter()
-            .map(|point| (place(&point.key), point.second, point.summary.clone()))
-            .collect();
-        Frame {
-            series,
-            points,
-            widened,
-        }
-    }
-}
-
 /// The directory of all files.
 #[derive(Debug)]
 pub struct PointFiles {
@@ -122,7 +86,7 @@ impl PointFiles {
             let bytes = fs::read(&path)?;
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                let Some((frame, after)) = frame(rest) else {
+                let Some((frame, after)) = Frame::first(rest) else {
                     damaged.push(path);
                     break;
                 };
@@ -174,6 +138,15 @@ impl PointFiles {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// If the directory or a file's length cannot be read.
+    pub fn bytes(&self) -> io::Result<u64> {
+        let files = self.files()?.into_iter();
+        files.map(|(_, _, path)| Ok(fs::metadata(path)?.len())).sum()
+    }
+
     /// Deletes files whose points have their age, and the oldest of the finest points while there are more bytes than may be.
     ///
     /// # Errors
@@ -221,45 +194,11 @@ impl PointFiles {
     }
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut crc = Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
-fn encode<K: Serialize>(frame: &Frame<K>) -> io::Result<Vec<u8>> {
-    let plain = postcard::to_allocvec(frame).map_err(io::Error::other)?;
-    let mut encoder = ZlibEncoder::new(vec![0; HEAD], Compression::fast());
-    encoder.write_all(&plain)?;
-    let mut bytes = encoder.finish()?;
-    let length = u32::try_from(bytes.len() - HEAD).map_err(io::Error::other)?;
-    let sum = checksum(&bytes[HEAD..]);
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
-    bytes[4..HEAD].copy_from_slice(&sum.to_le_bytes());
-    Ok(bytes)
-}
-
-/// The first frame, and what is behind it; none if it is not whole.
-fn frame<K: DeserializeOwned>(bytes: &[u8]) -> Option<(Frame<K>, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let (packed, after) = rest.split_at_checked(length)?;
-    if checksum(packed) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    let mut plain = Vec::new();
-    let mut decoder = ZlibDecoder::new(packed).take(LONGEST as u64);
-    decoder.read_to_end(&mut plain).ok()?;
-    let frame: Frame<K> = postcard::from_bytes(&plain).ok()?;
-    let fits = |point: &(u32, i64, _)| (point.0 as usize) < frame.series.len();
-    frame.points.iter().all(fits).then_some((frame, after))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use forebay_signals::Summary;
+    use forebay_signals::series::Point;
 
     fn points(values: &[(&str, i64, f64)]) -> Frame<String> {
         let points = values.iter().map(|&(key, second, value)| Point {
