@@ -6,6 +6,7 @@ use forebay_gateway::front::{self, Answer, FrontConnection};
 use forebay_gateway::{Hosts, comes_from_a_page};
 use forebay_node::PermitIssuer;
 use forebay_proxy::{Clock, DataPlane};
+use forebay_telemetry::ProcessMetrics;
 use forebay_telemetry::metrics::{AgentMetrics, MetricsSnapshot};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -124,6 +125,7 @@ impl Shown {
             node: self.plane.with_node(|node| node.metrics()),
             permit_issuer: self.permit_issuer.metrics(),
             log_lines_dropped: forebay_process::log::dropped(),
+            process: ProcessMetrics::now(),
         })
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod answer;
+mod distribution;
 mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -36,6 +37,7 @@ mod waiting;
 mod worker_state;
 
 pub use answer::{Answer, page, phrase};
+pub use distribution::{Bucket, Distribution};
 pub use exchange::{
     Candidate, ConnectError, CookieValue, Cookies, Death, Exchange, Outcome, Record, Rewritten, Sent, Step,
     Taken, cookie,
@@ -51,20 +53,20 @@ pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use load_index::LoadIndex;
 pub use metrics::{
-    ByZone, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics,
-    TargetMetrics, ZoneMetrics,
+    ByZone, CertificateMetrics, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics,
+    TargetGroupMetrics, TargetMetrics, ZoneMetrics,
 };
 pub use permit_issuer::{PermitIssuer, PermitIssuerMetrics, WORK_ID, WorkGuard};
 pub use reason::Reason;
 pub use request::{Request, Speaks};
-pub use response_times::{Bucket, ResponseTimes};
+pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
 pub use slow::{Event, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
-    BalancerStats, Distribution, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats,
-    LoadBalancerCounts, TargetCounts, TargetStats, TargetTotals,
+    BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,
+    TargetCounts, TargetStats, TargetTotals,
 };
 pub use summed::Summed;
 pub use target::TargetView;

@@ -1,9 +1,11 @@
 //! What a node shows of itself, read in one go: figures by name, owned, so that whoever shows them holds nobody up.
 
+use crate::distribution::Distribution;
 use crate::gate::ChannelMetrics;
-use crate::stats::{Distribution, GroupCounts, ListenerCounts, LoadBalancerCounts, TargetCounts};
+use crate::stats::{GroupCounts, ListenerCounts, LoadBalancerCounts, TargetCounts};
 use forebay_admission::Figures;
 use forebay_balance::Weight;
+use forebay_units::Wall;
 
 /// All that a node shows of itself. Within a list, the order is that of ARNs, ids and zones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +45,17 @@ pub struct ListenerMetrics {
     pub load_balancer: String,
     /// What each node counted of it.
     pub nodes: Vec<ByZone<ListenerCounts>>,
+    /// The certificates that it chooses from.
+    pub certificates: Vec<CertificateMetrics>,
+}
+
+/// Of a certificate of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateMetrics {
+    /// Its ARN.
+    pub arn: String,
+    /// Until when it is valid.
+    pub not_after: Wall,
 }
 
 /// Of a target group.

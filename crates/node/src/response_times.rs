@@ -2,6 +2,7 @@
 //!
 //! Classes are log-linear: each doubling is cut into 64 equal parts. What is shorter than the first doubling is cut likewise.
 
+use crate::distribution::{Bucket, Distribution};
 use crate::summed::Summed;
 use crate::sync::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -16,20 +17,21 @@ const FIRST_BITS: u32 = 12;
 /// Doublings, and what is before them: up to 2 hours. What takes longer counts as that long.
 const DOUBLINGS: usize = 32;
 
-/// A bucket of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// Where it begins.
-    pub from: Duration,
-    /// Where it ends.
-    pub to: Duration,
-    /// How many are in it and no other.
-    pub count: u64,
-}
-
 /// Counts by class, of one worker: a doubling's are made when the first falls into it.
 #[derive(Debug, Default)]
-pub struct ResponseTimes([OnceLock<Box<[AtomicU64; PARTS]>>; DOUBLINGS]);
+pub struct ResponseTimes {
+    doublings: [OnceLock<Box<[AtomicU64; PARTS]>>; DOUBLINGS],
+    /// All of them together, in microseconds.
+    sum_us: AtomicU64,
+}
+
+/// Those of answers by hundreds of their status (index 1 to 5): made when the first such answer comes, so that a group that is idle
+/// costs a few words.
+#[derive(Debug, Default)]
+pub struct ResponseTimesByCode([OnceLock<Box<ResponseTimes>>; CODES]);
+
+/// Hundreds of statuses, from 0 on.
+const CODES: usize = 6;
 
 /// The doubling and the part of it that a time falls into.
 fn class(nanos: u64) -> (usize, usize) {
@@ -54,21 +56,56 @@ fn begins(doubling: usize, part: usize) -> u64 {
 
 impl ResponseTimes {
     /// Takes one; by its worker alone.
-    pub(crate) fn record(&self, time: Duration) {
+    pub fn record(&self, time: Duration) {
         let nanos = time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos());
         let (doubling, part) = class(nanos);
-        let parts = self.0[doubling].get_or_init(|| Box::new(core::array::from_fn(|_| AtomicU64::new(0))));
-        parts[part].store(parts[part].load(Relaxed) + 1, Relaxed);
+        let parts =
+            self.doublings[doubling].get_or_init(|| Box::new(core::array::from_fn(|_| AtomicU64::new(0))));
+        let us = time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
+        for (count, more) in [(&parts[part], 1), (&self.sum_us, us)] {
+            count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
+        }
+    }
+
+    /// All that it took.
+    pub fn distribution(&self) -> Distribution {
+        let mut all = Self::NONE;
+        self.add_to(&mut all);
+        all
+    }
+}
+
+impl ResponseTimesByCode {
+    /// Takes one of an answer of this hundred; by its worker alone.
+    pub(crate) fn record(&self, hundred: usize, time: Duration) {
+        self.0[hundred].get_or_init(Box::default).record(time);
+    }
+}
+
+impl Summed for ResponseTimesByCode {
+    type Sum = [Distribution; CODES];
+    const NONE: [Distribution; CODES] = [const { ResponseTimes::NONE }; CODES];
+
+    fn add_to(&self, sums: &mut [Distribution; CODES]) {
+        for (times, sum) in self.0.iter().zip(sums) {
+            if let Some(times) = times.get() {
+                times.add_to(sum);
+            }
+        }
     }
 }
 
 impl Summed for ResponseTimes {
-    /// Ascending; those that are empty are left out.
-    type Sum = Vec<Bucket>;
-    const NONE: Vec<Bucket> = Vec::new();
+    type Sum = Distribution;
+    const NONE: Distribution = Distribution {
+        buckets: Vec::new(),
+        sum: Duration::ZERO,
+    };
 
-    fn add_to(&self, sum: &mut Vec<Bucket>) {
-        for (doubling, parts) in self.0.iter().enumerate() {
+    fn add_to(&self, all: &mut Distribution) {
+        all.sum += Duration::from_micros(self.sum_us.load(Relaxed));
+        let sum = &mut all.buckets;
+        for (doubling, parts) in self.doublings.iter().enumerate() {
             for (part, count) in parts.get().into_iter().flat_map(|parts| parts.iter()).enumerate() {
                 let count = count.load(Relaxed);
                 if count == 0 {
@@ -111,6 +148,22 @@ mod tests {
         assert_eq!(class(u64::MAX), (DOUBLINGS - 1, PARTS - 1));
     }
 
+    #[test]
+    fn each_hundred_has_its_own() {
+        let (times, millis) = (ResponseTimesByCode::default(), Duration::from_millis);
+        for (hundred, ms) in [(2, 1), (5, 3), (2, 2)] {
+            times.record(hundred, millis(ms));
+        }
+        let mut sums = ResponseTimesByCode::NONE;
+        times.add_to(&mut sums);
+        let counts = sums
+            .each_ref()
+            .map(|of| of.buckets.iter().map(|bucket| bucket.count).sum::<u64>());
+        assert_eq!(counts, [0, 0, 2, 0, 0, 1]);
+        assert_eq!((sums[2].sum, sums[5].sum), (millis(3), millis(3)));
+        assert!(times.0[4].get().is_none(), "made though no such answer came");
+    }
+
     /// The value that this share of all does not exceed, by the nearest rank.
     fn percentile(sorted: &[u64], percent: usize) -> u64 {
         sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
@@ -128,7 +181,10 @@ mod tests {
             }
             let mut sum = ResponseTimes::NONE;
             workers.iter().for_each(|worker| worker.add_to(&mut sum));
+            let micros_sum: u64 = micros.iter().map(|nanos| nanos / 1_000).sum();
+            prop_assert_eq!(sum.sum, Duration::from_micros(micros_sum));
             let middles: Vec<u64> = sum
+                .buckets
                 .iter()
                 .flat_map(|bucket| {
                     let middle = (bucket.from + bucket.to).as_nanos() / 2;

@@ -1,7 +1,8 @@
 //! Counters, one shard per worker: a worker writes only its own, readers add them up.
 
+use crate::distribution::{Bucket, Distribution};
 use crate::reason::Reason;
-use crate::response_times::{Bucket, ResponseTimes};
+use crate::response_times::ResponseTimesByCode;
 use crate::shards::{Shards, Zoned};
 use crate::shared_load::{NOT_INDEXED, SharedLoad};
 use crate::summed::Summed;
@@ -136,10 +137,8 @@ counters! {
         waiting: AtomicU64,
         /// Requests that got no slot, in the order of [`forebay_admission::Why::ALL`].
         spillover: [AtomicU64; 5],
-        /// How long answers took, to their heads.
-        times: ResponseTimes,
-        /// All of these together, in microseconds.
-        time_us: AtomicU64,
+        /// How long answers took, to their heads, by hundreds of their status.
+        times: ResponseTimesByCode,
     }
 
     /// What one worker counts of a target.
@@ -156,41 +155,6 @@ counters! {
         died: AtomicU64,
         /// The latencies of successes together, in microseconds: each the time to the answer's head.
         latency_us: AtomicU64,
-    }
-}
-
-impl GroupCounts {
-    /// How long answers took, to their heads.
-    pub fn response_times(&self) -> Distribution {
-        Distribution {
-            buckets: self.times.clone(),
-            sum: Duration::from_micros(self.time_us),
-        }
-    }
-}
-
-/// How often something took how long.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Distribution {
-    /// Ascending; those that are empty are left out.
-    pub buckets: Vec<Bucket>,
-    /// All of them together.
-    pub sum: Duration,
-}
-
-impl Distribution {
-    /// Takes what another of the same buckets has, too.
-    pub fn add(&mut self, other: &Distribution) {
-        for more in &other.buckets {
-            match self
-                .buckets
-                .binary_search_by_key(&more.from, |bucket| bucket.from)
-            {
-                Ok(at) => self.buckets[at].count += more.count,
-                Err(at) => self.buckets.insert(at, *more),
-            }
-        }
-        self.sum += other.sum;
     }
 }
 

@@ -188,8 +188,10 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
                     .cloned()
                     .collect(),
             },
+            // Days: once a minute is often enough.
+            certificates: Vec::new(),
             logs: server.logs.clone(),
-            own: server.own,
+            own: server.own.clone(),
         })
     };
     (only(old), only(new))
@@ -253,10 +255,10 @@ fn summary(value: &DatapointValue) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_node::{BalancerStats, ByZone, LoadBalancerMetrics, Shards};
-    use forebay_telemetry::Standing;
+    use forebay_node::{BalancerStats, ByZone, Distribution, LoadBalancerMetrics, Shards};
     use forebay_telemetry::logs::LogCounters;
     use forebay_telemetry::metrics::Own;
+    use forebay_telemetry::{ProcessMetrics, Standing};
     use std::sync::atomic::Ordering::Relaxed;
 
     fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
@@ -276,10 +278,13 @@ mod tests {
                 load_balancers: balancers.iter().map(of).collect(),
                 ..NodeMetrics::default()
             },
+            certificates: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Own {
                 lines_dropped: 0,
                 standing: Standing::Ok,
+                process: ProcessMetrics::default(),
+                adoptions: Distribution::default(),
             },
         })
     }

@@ -12,7 +12,7 @@ use forebay_gateway::front;
 use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
 use forebay_node::logging::Logger;
-use forebay_node::{Channels, Sampling};
+use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
 use forebay_telemetry::logs::Logs;
@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 
@@ -65,11 +65,13 @@ pub struct Daemon {
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
 struct Publisher {
     plane: Arc<DataPlane>,
+    adoptions: Arc<ResponseTimes>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
 }
 
 impl Publish for Publisher {
     fn publish(&self, state: &Arc<State>) {
+        let stored = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let blueprint = match &*last {
             Some((old, before)) => state.blueprint_since(old, before),
@@ -77,6 +79,8 @@ impl Publish for Publisher {
         };
         *last = Some((Arc::clone(state), blueprint.clone()));
         self.plane.apply(blueprint);
+        // `last` is locked still: one at a time.
+        self.adoptions.record(stored.elapsed());
     }
 }
 
@@ -140,8 +144,10 @@ impl Daemon {
         let options = plane_options(&args, seed, &logs, Arc::new(channels));
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
+        let adoptions = Arc::<ResponseTimes>::default();
         let publish = Publisher {
             plane: Arc::clone(&plane),
+            adoptions: Arc::clone(&adoptions),
             last: Mutex::new(None),
         };
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
@@ -158,7 +164,8 @@ impl Daemon {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
             writer: writer.clone(),
-            began: std::time::Instant::now(),
+            adoptions,
+            began: Instant::now(),
         });
         let collector = collect(&shown, datapoints, writer.clone(), clock)?;
         let context = Arc::new(ApiContext::new(

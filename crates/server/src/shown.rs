@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
-use forebay_node::Node;
+use forebay_node::{Distribution, Node, ResponseTimes};
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
@@ -28,6 +28,7 @@ pub(crate) struct Served {
     pub(crate) plane: Arc<DataPlane>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) writer: Writer,
+    pub(crate) adoptions: Arc<ResponseTimes>,
     pub(crate) began: Instant,
 }
 
@@ -94,6 +95,10 @@ impl Source for Looked<'_> {
 
     fn own_lines_dropped(&self) -> u64 {
         forebay_process::log::dropped()
+    }
+
+    fn adoptions(&self) -> Distribution {
+        self.0.adoptions.distribution()
     }
 
     fn health(&self) -> Health {

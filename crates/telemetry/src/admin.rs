@@ -1,10 +1,12 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
 use crate::logs::LogCounters;
-use crate::metrics::{MetricsSnapshot, Own, ServerMetrics, render};
+use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics, render};
+use crate::process::ProcessMetrics;
 use crate::standing::Standing;
 use bytes::Bytes;
-use forebay_node::{Node, NodeMetrics};
+use forebay_node::{Distribution, Node, NodeMetrics};
+use forebay_units::Wall;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
@@ -17,6 +19,8 @@ pub trait Source {
     fn counters(&self) -> &LogCounters;
     /// Lines of the process's own log that were not written.
     fn own_lines_dropped(&self) -> u64;
+    /// How long changes took from being stored until every worker decided by them.
+    fn adoptions(&self) -> Distribution;
     /// Whether everything is served that should be.
     fn health(&self) -> Health;
 }
@@ -89,14 +93,23 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
 pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
     let mut node = NodeMetrics::default();
     source.read(&mut |of| node = of.metrics());
+    let certificates = ExpiryMetrics::of(&node, Wall::from_seconds(epoch_seconds()));
     MetricsSnapshot::Server(ServerMetrics {
         node,
+        certificates,
         logs: source.counters().metrics(),
         own: Own {
             lines_dropped: source.own_lines_dropped(),
             standing: source.health().standing,
+            process: ProcessMetrics::now(),
+            adoptions: source.adoptions(),
         },
     })
+}
+
+fn epoch_seconds() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Metrics as whoever asks reads them: in OpenMetrics' text, or in Prometheus' older one.

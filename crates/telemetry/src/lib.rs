@@ -8,8 +8,10 @@ mod labels;
 pub mod logs;
 pub mod metrics;
 mod plain;
+mod process;
 pub mod spans;
 mod standing;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
+pub use process::ProcessMetrics;
 pub use standing::Standing;

@@ -14,7 +14,7 @@ pub use datapoints::{Datapoint, DatapointValue, datapoints};
 pub use dimension::Dimension;
 pub use lcu::{CONSUMED, PEAK, Usage, capacity_datapoints};
 pub use metric::{Dimensions, Kind, Metric, Read, Sample, Unit, Value, Values};
-pub use snapshot::{AgentMetrics, MetricsSnapshot, Own, ServerMetrics};
+pub use snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics};
 pub use table::{NOT_REPORTED, all, names};
 pub use text::render;
 

@@ -197,7 +197,7 @@ fn metrics() -> anyhow::Result<String> {
          `_sum`, in seconds.\n\n\
          *CloudWatch* names the metric of `{NAMESPACE}` that AWS has for the same thing, or of `{OWN_NAMESPACE}` where AWS has none, by\n\
          which part of ours, with its unit, the statistics that mean something, and the sets of dimensions that it is there by (L:\n\
-         LoadBalancer, A: AvailabilityZone, T: TargetGroup, R: Reason). One is reported while it is not zero, or *always*. Where each\n\
+         LoadBalancer, A: AvailabilityZone, T: TargetGroup, R: Reason, C: Certificate). One is reported while it is not zero, or *always*. Where each\n\
          node counts by itself, each has datapoints of its own: Minimum and Maximum are over nodes, Sum is of all of them. A node is a\n\
          load balancer's address in a zone; pages show nodes together. Of hosts the zone is the target's own. Slots, queues' waits and\n\
          control channels are a group's, whatever its nodes: there is no value by zone. Connections are those of clients alone, where\n\
@@ -284,6 +284,7 @@ fn counterpart(metric: &Metric, of_aws: &CloudWatch) -> String {
     let part = match of_aws.part {
         Part::Whole => String::new(),
         Part::Labelled(label) => format!(" ({label})"),
+        Part::Days => " (in whole days)".to_owned(),
         Part::Complement => " (where it is 0)".to_owned(),
         Part::PerTarget => " (over healthy targets, or all if none is)".to_owned(),
     };
@@ -293,10 +294,15 @@ fn counterpart(metric: &Metric, of_aws: &CloudWatch) -> String {
         format!("{}: ", of_aws.namespace)
     };
     let always = if of_aws.always { "; always" } else { "" };
-    let unit = metric.unit.cloudwatch();
+    let unit = metric.unit_of(of_aws);
     let sets = of_aws.dimensions.iter().map(|set| {
         let names = set.iter().filter_map(|dimension| dimension.cloudwatch());
-        names.filter_map(|name| name.chars().next()).collect::<String>()
+        let letters: String = names.filter_map(|name| name.chars().next()).collect();
+        if letters.is_empty() {
+            "by nothing".to_owned()
+        } else {
+            letters
+        }
     });
     format!(
         "{place}`{}`{part}: {unit}; {}; {}{always}",

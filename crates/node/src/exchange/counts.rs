@@ -36,11 +36,7 @@ pub(super) fn count_answer(
     let group = target.stats.group.of(zone, worker.index);
     count(&group.answers[hundred]);
     if let Some(took) = took {
-        group.times.record(took);
-        count_many(
-            &group.time_us,
-            took.as_secs() * 1_000_000 + u64::from(took.subsec_micros()),
-        );
+        group.times.record(hundred, took);
     }
 }
 

@@ -4,15 +4,16 @@ use super::{Group, Node};
 use crate::gate::GroupGate;
 use crate::ids::ZoneId;
 use crate::metrics::{
-    ByZone, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics, TargetGroupMetrics,
-    TargetMetrics, ZoneMetrics,
+    ByZone, CertificateMetrics, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics,
+    TargetGroupMetrics, TargetMetrics, ZoneMetrics,
 };
 use crate::shards::Shards;
 use crate::snapshot::Eligible;
 use crate::stats::{BalancerStats, GroupStats, ListenerStats};
 use core::sync::atomic::Ordering::Relaxed;
 use forebay_health::RoutingReason;
-use forebay_model::{Action, HealthState};
+use forebay_model::{Action, HealthState, ListenerBlueprint};
+use forebay_units::Wall;
 use std::collections::BTreeMap;
 
 impl Node {
@@ -35,6 +36,7 @@ impl Node {
                     arn: arn.clone(),
                     load_balancer: listener.balancer.arn.clone(),
                     nodes: self.by_zone(listener.stats.zones(), Shards::<ListenerStats>::sum),
+                    certificates: certificates(&listener.blueprint),
                 })
                 .collect(),
             target_groups: self
@@ -123,6 +125,20 @@ impl Group {
             }
         })
     }
+}
+
+/// Each once: a listener's default one may be in its list, too.
+fn certificates(listener: &ListenerBlueprint) -> Vec<CertificateMetrics> {
+    let mut found: Vec<CertificateMetrics> = Vec::new();
+    for certificate in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+        if !found.iter().any(|known| known.arn == certificate.arn) {
+            found.push(CertificateMetrics {
+                arn: certificate.arn.clone(),
+                not_after: Wall::from_seconds(certificate.not_after),
+            });
+        }
+    }
+    found
 }
 
 fn gate_metrics(gate: &GroupGate) -> GateMetrics {

@@ -7,7 +7,7 @@ pub const NAMESPACE: &str = "AWS/ApplicationELB";
 /// Where it has what they do not.
 pub const OWN_NAMESPACE: &str = "Forebay";
 
-/// A metric of CloudWatch's. Its unit is that of the metric it is made of.
+/// A metric of CloudWatch's. Its unit is that of the metric it is made of, or days.
 #[derive(Debug)]
 pub struct CloudWatch {
     /// Where it is.
@@ -33,6 +33,8 @@ pub enum Part {
     Labelled(&'static str),
     /// One less each sample, which is 1 or 0.
     Complement,
+    /// Whole days of what is in seconds.
+    Days,
     /// Each sample of a target group over its healthy targets, or over its registered ones if none is healthy.
     PerTarget,
 }

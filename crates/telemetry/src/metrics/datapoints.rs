@@ -48,7 +48,7 @@ pub fn datapoints(before: &MetricsSnapshot, now: &MetricsSnapshot) -> Vec<Datapo
                     Some(Datapoint {
                         namespace: of_aws.namespace,
                         name: of_aws.name,
-                        unit: metric.unit.cloudwatch(),
+                        unit: metric.unit_of(of_aws),
                         dimensions: key.names(set),
                         value: sum.value(metric.kind, of_aws.always)?,
                     })
@@ -111,20 +111,21 @@ fn difference(now: &Value, before: &Value) -> Value {
                 sum: now.sum.checked_sub(before.sum).unwrap_or(now.sum),
             })
         }
+        (Value::Real(now), Value::Real(before)) if now >= before => Value::Real(now - before),
         (now, _) => now.clone(),
     }
 }
 
-/// Values of a set of dimensions, and the node that counted, if each does by itself.
+/// Values of a set of dimensions, and what keeps values apart beyond them: the node that counted, if each does by itself.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     values: Vec<String>,
-    node: Option<String>,
+    apart: Option<String>,
 }
 
 impl Key {
     /// None of a sample that lacks one of the dimensions.
-    fn of(sample: &Sample<'_>, set: &[Dimension], is_by_node: bool) -> Option<Key> {
+    fn of(sample: &Sample<'_>, set: &[Dimension], apart: Option<Dimension>) -> Option<Key> {
         let value = |wanted: Dimension| {
             let mut dimensions = sample.dimensions.iter();
             let found = dimensions.find(|(known, _)| *known == wanted)?;
@@ -133,7 +134,7 @@ impl Key {
         };
         Some(Key {
             values: set.iter().map(|&wanted| value(wanted)).collect::<Option<_>>()?,
-            node: is_by_node.then(|| value(Dimension::AvailabilityZone)).flatten(),
+            apart: apart.and_then(value),
         })
     }
 
@@ -193,12 +194,16 @@ fn told(
         if matches!(of_aws.part, Part::Labelled(wanted) if label != Some(wanted)) {
             continue;
         }
-        let Some(key) = Key::of(sample, set, metric.read.is_by_node()) else {
+        let Some(key) = Key::of(sample, set, metric.read.apart()) else {
             continue;
         };
         match of_aws.part {
             Part::Whole | Part::Labelled(_) => told.entry(key).or_default().add(&sample.value, |all| all),
             Part::Complement => told.entry(key).or_default().add(&sample.value, |all| 1.0 - all),
+            Part::Days => {
+                let days = |seconds: f64| (seconds / 86_400.0).floor();
+                told.entry(key).or_default().add(&sample.value, days);
+            }
             Part::PerTarget => {
                 if let Some(targets) = targets(now, sample) {
                     let sum = told.entry(key).or_default();

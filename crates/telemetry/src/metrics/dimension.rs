@@ -31,6 +31,12 @@ pub enum Dimension {
     Sink,
     /// How the process is.
     Status,
+    /// `certificate/ID`, or `server-certificate/NAME`.
+    Certificate,
+    /// A program's version.
+    Version,
+    /// What a program was built from.
+    Commit,
 }
 
 impl Dimension {
@@ -51,16 +57,20 @@ impl Dimension {
             Dimension::Log => "log",
             Dimension::Sink => "sink",
             Dimension::Status => "status",
+            Dimension::Certificate => "certificate",
+            Dimension::Version => "version",
+            Dimension::Commit => "commit",
         }
     }
 
-    /// Its name in CloudWatch, if that has it; the last of these in Forebay's namespace alone.
+    /// Its name in CloudWatch, if that has it; the last two of these in Forebay's namespace alone.
     pub const fn cloudwatch(self) -> Option<&'static str> {
         match self {
             Dimension::LoadBalancer => Some("LoadBalancer"),
             Dimension::TargetGroup => Some("TargetGroup"),
             Dimension::AvailabilityZone => Some("AvailabilityZone"),
             Dimension::Reason => Some("Reason"),
+            Dimension::Certificate => Some("Certificate"),
             _ => None,
         }
     }

@@ -1,10 +1,11 @@
 //! What is known of a metric: its names, its kind, its unit, its dimensions, and how its samples are read of a snapshot.
 
-use super::cloudwatch::CloudWatch;
+use super::cloudwatch::{CloudWatch, Part};
 use super::dimension::Dimension;
-use super::snapshot::{AgentMetrics, MetricsSnapshot, Own, ServerMetrics};
+use super::snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics};
 use crate::labels::dimension;
 use crate::logs::LogMetrics;
+use crate::process::ProcessMetrics;
 use forebay_node::{
     ByZone, ChannelMetrics, Distribution, GateMetrics, GroupCounts, ListenerCounts, ListenerMetrics,
     LoadBalancerCounts, TargetGroupMetrics, TargetMetrics, ZoneMetrics,
@@ -196,8 +197,12 @@ pub enum Read {
     Channels(Reads<ChannelMetrics>),
     /// Logs and spans.
     Logs(Reads<LogMetrics>),
+    /// Each certificate of each listener.
+    Certificate(Reads<ExpiryMetrics>),
     /// The server's process.
     Process(Reads<Own>),
+    /// The process, whichever program it runs.
+    Running(Reads<ProcessMetrics>),
     /// The agent.
     Agent(Reads<AgentMetrics>),
 }
@@ -214,7 +219,8 @@ impl Read {
             Read::Gate(_) => "Slots and surge queues",
             Read::Channels(_) => "Target control",
             Read::Logs(_) => "Logs and spans",
-            Read::Process(_) => "The process",
+            Read::Certificate(_) => "Certificates",
+            Read::Process(_) | Read::Running(_) => "The process",
             Read::Agent(_) => "The agent",
         }
     }
@@ -224,27 +230,40 @@ impl Read {
         match self {
             Read::LoadBalancer(_) => &[Dimension::LoadBalancer],
             Read::Listener(_) => &[Dimension::Listener],
+            Read::Certificate(_) => &[Dimension::Listener, Dimension::Certificate],
             Read::TargetGroup(_) | Read::Targets(_) | Read::Gate(_) | Read::Channels(_) => {
                 &[Dimension::TargetGroup]
             }
             Read::Zone(_) => &[Dimension::TargetGroup, Dimension::AvailabilityZone],
             Read::Target(_) => &[Dimension::TargetGroup, Dimension::Target],
-            Read::Logs(_) | Read::Process(_) | Read::Agent(_) => &[],
+            Read::Logs(_) | Read::Process(_) | Read::Running(_) | Read::Agent(_) => &[],
         }
     }
 }
 
 impl Read {
-    /// Whether each node counts by itself, so that each has values of its own.
-    pub(super) const fn is_by_node(self) -> bool {
-        matches!(
-            self,
-            Read::LoadBalancer(_) | Read::Listener(_) | Read::TargetGroup(_)
-        )
+    /// By what values stay apart though CloudWatch's dimensions be the same: each node counts by itself, and a certificate's days are
+    /// not to be added up over listeners.
+    pub(super) const fn apart(self) -> Option<Dimension> {
+        match self {
+            Read::LoadBalancer(_) | Read::Listener(_) | Read::TargetGroup(_) => {
+                Some(Dimension::AvailabilityZone)
+            }
+            Read::Certificate(_) => Some(Dimension::Listener),
+            _ => None,
+        }
     }
 }
 
 impl Metric {
+    /// The unit of what CloudWatch has of it, as that calls it.
+    pub const fn unit_of(&self, of_aws: &CloudWatch) -> &'static str {
+        match of_aws.part {
+            Part::Days => Unit::Count.cloudwatch(),
+            _ => self.unit.cloudwatch(),
+        }
+    }
+
     /// Its labels on the page, in their order.
     pub fn dimensions(&self) -> impl Iterator<Item = Dimension> {
         self.read.labels().iter().chain(self.labels).copied()
@@ -256,6 +275,7 @@ impl Metric {
             MetricsSnapshot::Server(server) => self.of_server(server),
             MetricsSnapshot::Agent(agent) => match self.read {
                 Read::Agent(read) => self.each([(Vec::new(), agent)], read),
+                Read::Running(read) => self.each([(Vec::new(), &agent.process)], read),
                 _ => Vec::new(),
             },
         }
@@ -312,7 +332,12 @@ impl Metric {
                 self.each(all.map(|(group, channels)| (of_group(group), channels)), read)
             }
             Read::Logs(read) => self.each([(Vec::new(), &server.logs)], read),
+            Read::Certificate(read) => self.each(
+                server.certificates.iter().map(|one| (of_certificate(one), one)),
+                read,
+            ),
             Read::Process(read) => self.each([(Vec::new(), &server.own)], read),
+            Read::Running(read) => self.each([(Vec::new(), &server.own.process)], read),
             Read::Agent(_) => Vec::new(),
         }
     }
@@ -347,6 +372,21 @@ fn of_listener(listener: &ListenerMetrics) -> Dimensions<'_> {
     vec![
         (Dimension::Listener, name),
         load_balancer(&listener.load_balancer),
+    ]
+}
+
+/// With its label: a reader's own are words that are known beforehand.
+fn of_certificate(certificate: &ExpiryMetrics) -> Dimensions<'_> {
+    vec![
+        (
+            Dimension::Listener,
+            Cow::Borrowed(dimension(&certificate.listener)),
+        ),
+        load_balancer(&certificate.load_balancer),
+        (
+            Dimension::Certificate,
+            Cow::Borrowed(dimension(&certificate.certificate)),
+        ),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! What metrics are read of: all figures of a program at one moment.
 
 use crate::logs::LogMetrics;
+use crate::process::ProcessMetrics;
 use crate::standing::Standing;
-use forebay_node::{NodeMetrics, PermitIssuerMetrics};
+use forebay_node::{Distribution, NodeMetrics, PermitIssuerMetrics};
+use forebay_units::Wall;
 
 /// All figures of a program at one moment.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub enum MetricsSnapshot {
 pub struct ServerMetrics {
     /// Of its data plane.
     pub node: NodeMetrics,
+    /// Of its listeners' certificates.
+    pub certificates: Vec<ExpiryMetrics>,
     /// Of its logs and spans.
     pub logs: LogMetrics,
     /// Of itself.
@@ -25,12 +29,45 @@ pub struct ServerMetrics {
 }
 
 /// What the process knows of itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Own {
     /// Lines of its own log that were not written.
     pub lines_dropped: u64,
     /// How it is.
     pub standing: Standing,
+    /// What the kernel says of it.
+    pub process: ProcessMetrics,
+    /// How long changes took from being stored until every worker decided by them.
+    pub adoptions: Distribution,
+}
+
+/// When a listener's certificate expires.
+#[derive(Clone, Debug)]
+pub struct ExpiryMetrics {
+    /// The listener's ARN.
+    pub listener: String,
+    /// Its load balancer's ARN.
+    pub load_balancer: String,
+    /// The certificate's ARN.
+    pub certificate: String,
+    /// Seconds until then, negative once it has.
+    pub seconds: f64,
+}
+
+impl ExpiryMetrics {
+    /// Of all listeners of a node.
+    pub fn of(node: &NodeMetrics, now: Wall) -> Vec<ExpiryMetrics> {
+        let each = node.listeners.iter();
+        each.flat_map(|listener| {
+            listener.certificates.iter().map(|certificate| ExpiryMetrics {
+                listener: listener.arn.clone(),
+                load_balancer: listener.load_balancer.clone(),
+                certificate: certificate.arn.clone(),
+                seconds: certificate.not_after.seconds().saturating_sub(now.seconds()) as f64,
+            })
+        })
+        .collect()
+    }
 }
 
 /// All figures of an agent.
@@ -42,4 +79,6 @@ pub struct AgentMetrics {
     pub permit_issuer: PermitIssuerMetrics,
     /// Lines of its own log that were not written.
     pub log_lines_dropped: u64,
+    /// What the kernel says of it.
+    pub process: ProcessMetrics,
 }

@@ -5,6 +5,7 @@ mod agent;
 pub mod names;
 mod nodes;
 mod not_reported;
+mod process;
 mod row;
 mod server;
 
@@ -13,5 +14,9 @@ pub use not_reported::NOT_REPORTED;
 
 /// Every metric of every program of Forebay's, in the order of pages.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    server::ROWS.iter().chain(nodes::ROWS).chain(agent::ROWS)
+    server::ROWS
+        .iter()
+        .chain(nodes::ROWS)
+        .chain(process::ROWS)
+        .chain(agent::ROWS)
 }

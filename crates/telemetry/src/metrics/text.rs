@@ -91,6 +91,7 @@ fn line(
 fn value(kind: Kind, value: &Value, encoder: &mut MetricEncoder<'_>) -> Result<(), Error> {
     match (kind, value) {
         (Kind::Counter, Value::Integer(count)) => encoder.encode_counter::<NoLabelSet, u64, f64>(count, None),
+        (Kind::Counter, Value::Real(sum)) => encoder.encode_counter::<NoLabelSet, f64, f64>(sum, None),
         (Kind::Gauge, Value::Integer(count)) => {
             encoder.encode_gauge(&i64::try_from(*count).unwrap_or(i64::MAX))
         }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::logs::LogCounters;
-use crate::metrics::{Own, ServerMetrics};
+use crate::metrics::{ExpiryMetrics, Own, ServerMetrics};
+use crate::process::ProcessMetrics;
 use crate::standing::Standing;
 use core::time::Duration;
 use forebay_model::*;
@@ -126,10 +127,13 @@ impl World {
     fn metrics(&self) -> MetricsSnapshot {
         MetricsSnapshot::Server(ServerMetrics {
             node: self.node.metrics(),
+            certificates: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Own {
                 lines_dropped: 0,
                 standing: Standing::Ok,
+                process: ProcessMetrics::default(),
+                adoptions: Distribution::default(),
             },
         })
     }
@@ -287,10 +291,16 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
         .into_iter()
         .filter(|name| !told.iter().any(|one| one.name == *name))
         .collect();
-    // The group is not limited.
+    // The group is not limited, and the listener has no certificate.
     assert_eq!(
         untold,
-        ["BusySlots", "FreeSlots", "SlotDemand", "SlotUtilization"]
+        [
+            "BusySlots",
+            "FreeSlots",
+            "SlotDemand",
+            "SlotUtilization",
+            "DaysToExpiry"
+        ]
     );
 }
 
@@ -370,4 +380,31 @@ proptest! {
         let parts = [datapoints(&a, &b), datapoints(&b, &c)].concat();
         prop_assert_eq!(summed(&counts_alone(parts)), summed(&counts_alone(datapoints(&a, &c))));
     }
+}
+
+/// Two listeners with one certificate are two datapoints, not twice its days.
+#[test]
+fn days_of_a_certificate_are_not_added_up() {
+    let mut now = World::new().metrics();
+    let MetricsSnapshot::Server(server) = &mut now else {
+        panic!("{now:?}");
+    };
+    server.certificates = ["1", "2"]
+        .map(|listener| ExpiryMetrics {
+            listener: format!(
+                "arn:aws:elasticloadbalancing:local-1:000000000000:listener/app/b/1/{listener}"
+            ),
+            load_balancer: BALANCER.to_owned(),
+            certificate: "arn:aws:acm:local-1:000000000000:certificate/c".to_owned(),
+            seconds: 86_400.0 * 12.9,
+        })
+        .to_vec();
+    let told = datapoints(&now, &now);
+    let days: Vec<String> = lines(&told)
+        .into_iter()
+        .filter(|line| line.contains("DaysToExpiry"))
+        .collect();
+    let days_of = |one: &Datapoint| (one.name == "DaysToExpiry").then(|| (one.unit, one.value.clone()));
+    let found: Vec<_> = told.iter().filter_map(days_of).collect();
+    assert_eq!(found, vec![("Count", DatapointValue::Level(12.0)); 2], "{days:?}");
 }

@@ -10,6 +10,12 @@ use forebay_node::Why as NoSlot;
 /// By load balancer alone, zones together; and by why.
 const L_REASON: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, Reason]];
 
+/// By load balancer, and by that and target group: zones together.
+const LOAD_BALANCER_AND_GROUP: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, TargetGroup]];
+
+/// What is asked of times.
+const TIMES: &[Statistic] = &[Statistic::Average, Statistic::Percentile];
+
 pub(super) const ROWS: &[Metric] = &[
     counter(
         "forebay_error_answers",
@@ -154,10 +160,26 @@ pub(super) const ROWS: &[Metric] = &[
     histogram(
         "forebay_group_response_seconds",
         LATENCIES,
-        "Time until the head of an answer of a group's targets came, whatever its status (TargetResponseTime)",
-        Read::TargetGroup(|of, to| to.add(of.counts.response_times())),
+        "Time until the head of an answer of a group's targets came, by its status; no line for what never came \
+         (TargetResponseTime)",
+        Read::TargetGroup(|of, to| {
+            let codes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+            for (code, times) in codes.into_iter().zip(&of.counts.times[1..]) {
+                // A line for each bucket of each status, of which most groups see two.
+                if !times.buckets.is_empty() {
+                    to.add_of([code], times.clone());
+                }
+            }
+        }),
     )
-    .cloudwatch(&[sum("TargetResponseTime", L_LT).with(&[Statistic::Average, Statistic::Percentile])]),
+    .by(&[Code])
+    .cloudwatch(&[
+        sum("TargetResponseTime", L_LT).with(TIMES),
+        sum("TargetResponseTime_2XX", LOAD_BALANCER_AND_GROUP).of("2xx").with(TIMES).own(),
+        sum("TargetResponseTime_3XX", LOAD_BALANCER_AND_GROUP).of("3xx").with(TIMES).own(),
+        sum("TargetResponseTime_4XX", LOAD_BALANCER_AND_GROUP).of("4xx").with(TIMES).own(),
+        sum("TargetResponseTime_5XX", LOAD_BALANCER_AND_GROUP).of("5xx").with(TIMES).own(),
+    ]),
     gauge(
         "forebay_group_waiting",
         "Requests that wait for a slot, as their nodes count them (SurgeQueueLength)",

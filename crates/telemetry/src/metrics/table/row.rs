@@ -103,6 +103,12 @@ impl CloudWatch {
         self
     }
 
+    pub(super) const fn days(mut self) -> CloudWatch {
+        self.part = Part::Days;
+        self.statistics = &[Statistic::Minimum];
+        self
+    }
+
     pub(super) const fn complement(mut self) -> CloudWatch {
         self.part = Part::Complement;
         self.statistics = &[Statistic::Minimum];
