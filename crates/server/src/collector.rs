@@ -258,7 +258,7 @@ mod tests {
     use forebay_node::{BalancerStats, ByZone, Distribution, LoadBalancerMetrics, Shards};
     use forebay_telemetry::logs::LogCounters;
     use forebay_telemetry::metrics::Own;
-    use forebay_telemetry::{ProcessMetrics, Standing};
+    use forebay_telemetry::{ExportCounters, ProcessMetrics, Standing};
     use std::sync::atomic::Ordering::Relaxed;
 
     fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
@@ -284,6 +284,7 @@ mod tests {
                 lines_dropped: 0,
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
+                exports: ExportCounters::default().metrics(),
                 adoptions: Distribution::default(),
             },
         })

@@ -15,6 +15,8 @@ use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
+use forebay_telemetry::ExportCounters;
+use forebay_telemetry::export::Exporter;
 use forebay_telemetry::logs::Logs;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -53,6 +55,7 @@ pub struct Daemon {
     logs: Arc<Logs>,
     /// What ends with its sender: the collector, then the keeper of datapoints.
     threads: Vec<(Sender<()>, JoinHandle<()>)>,
+    exporters: Vec<Exporter>,
     context: Arc<ApiContext>,
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
@@ -160,13 +163,16 @@ impl Daemon {
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(tick(writer.clone(), drained));
+        let exports = Arc::<ExportCounters>::default();
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
             writer: writer.clone(),
             adoptions,
+            exports: Arc::clone(&exports),
             began: Instant::now(),
         });
+        let exporters = crate::exports::start(&args, admin_address, &shown, &exports)?;
         let collector = collect(&shown, datapoints, writer.clone(), clock)?;
         let context = Arc::new(ApiContext::new(
             api_options(&args),
@@ -184,6 +190,7 @@ impl Daemon {
             plane,
             logs,
             threads: vec![collector, keeper],
+            exporters,
             context,
             shown,
             stop,
@@ -216,9 +223,10 @@ impl Daemon {
         self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
-        let (logs, threads) = (self.logs, self.threads);
+        let (logs, threads, exporters) = (self.logs, self.threads, self.exporters);
         let leaving = tokio::task::spawn_blocking(move || {
             plane.leave(drain);
+            exporters.into_iter().for_each(Exporter::finish);
             logs.finish();
             for (go_on, thread) in threads {
                 drop(go_on);

@@ -8,6 +8,7 @@ use forebay_process::values::address;
 use forebay_process::values::ratio;
 use forebay_telemetry::logs::{LiveSink, Log};
 use forebay_telemetry::spans::Endpoint;
+use forebay_telemetry::{MetricsEndpoint, RemoteWriteUrl};
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ Examples:
   forebay up --address-pool 127.128.0.0/12          a second one on the same machine
   forebay up --live-log stdout                      a line per request on standard output, after the ready line
   forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
+  forebay up --otlp-metrics-endpoint http://127.0.0.1:4318 --otlp-metrics-interval 5          metrics to one
+  forebay up --remote-write-url http://127.0.0.1:9090/api/v1/write                            metrics to a Prometheus
   forebay up --no-auth --enable-reset               for test suites; loopback only")]
 pub struct UpArgs {
     /// Where state and credentials are kept.
@@ -132,6 +135,19 @@ pub struct UpArgs {
     /// client records its own span, and none else
     #[arg(long, env = "FOREBAY_OTLP_SAMPLE", default_value = "1", value_name = "RATIO", value_parser = ratio)]
     pub otlp_sample: f64,
+    /// Send all metrics to whoever takes Prometheus' remote-write there, with the names and labels of /metrics and a `job` and an
+    /// `instance`
+    #[arg(long, env = "FOREBAY_REMOTE_WRITE_URL", value_name = "http://HOST:PORT/PATH")]
+    pub remote_write_url: Option<RemoteWriteUrl>,
+    /// Seconds between two times
+    #[arg(long, env = "FOREBAY_REMOTE_WRITE_INTERVAL", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub remote_write_interval: u64,
+    /// Send all metrics to the OpenTelemetry collector there, over OTLP/HTTP with protobuf; /v1/metrics is added
+    #[arg(long, env = "FOREBAY_OTLP_METRICS_ENDPOINT", value_name = "http://HOST:PORT")]
+    pub otlp_metrics_endpoint: Option<MetricsEndpoint>,
+    /// Seconds between two times
+    #[arg(long, env = "FOREBAY_OTLP_METRICS_INTERVAL", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub otlp_metrics_interval: u64,
     /// Seconds that requests may take to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub drain_seconds: u64,
@@ -160,6 +176,10 @@ impl UpArgs {
             live_log: Vec::new(),
             otlp_endpoint: None,
             otlp_sample: 1.0,
+            remote_write_url: None,
+            remote_write_interval: 15,
+            otlp_metrics_endpoint: None,
+            otlp_metrics_interval: 15,
             workers: None,
             max_connections: None,
             max_buffer_memory: BufferMemory::Auto,

@@ -6,6 +6,7 @@ mod collector;
 mod daemon;
 mod data_dir;
 mod datapoints;
+mod exports;
 mod flags;
 mod health_log;
 mod shown;

@@ -7,7 +7,7 @@ use forebay_node::{Distribution, Node, ResponseTimes};
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
-use forebay_telemetry::{Health, Source, Standing};
+use forebay_telemetry::{ExportCounters, Health, Source, Standing};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -29,6 +29,7 @@ pub(crate) struct Served {
     pub(crate) logs: Arc<Logs>,
     pub(crate) writer: Writer,
     pub(crate) adoptions: Arc<ResponseTimes>,
+    pub(crate) exports: Arc<ExportCounters>,
     pub(crate) began: Instant,
 }
 
@@ -95,6 +96,10 @@ impl Source for Looked<'_> {
 
     fn own_lines_dropped(&self) -> u64 {
         forebay_process::log::dropped()
+    }
+
+    fn exports(&self) -> &ExportCounters {
+        &self.0.exports
     }
 
     fn adoptions(&self) -> Distribution {

@@ -1,5 +1,6 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
+use crate::exports::ExportCounters;
 use crate::logs::LogCounters;
 use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics, render};
 use crate::process::ProcessMetrics;
@@ -19,6 +20,8 @@ pub trait Source {
     fn counters(&self) -> &LogCounters;
     /// Lines of the process's own log that were not written.
     fn own_lines_dropped(&self) -> u64;
+    /// What was sent of metrics, and what of it was lost.
+    fn exports(&self) -> &ExportCounters;
     /// How long changes took from being stored until every worker decided by them.
     fn adoptions(&self) -> Distribution;
     /// Whether everything is served that should be.
@@ -102,6 +105,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
             lines_dropped: source.own_lines_dropped(),
             standing: source.health().standing,
             process: ProcessMetrics::now(),
+            exports: source.exports().metrics(),
             adoptions: source.adoptions(),
         },
     })

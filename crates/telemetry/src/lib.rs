@@ -3,15 +3,22 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod admin;
+mod endpoint;
+pub mod export;
+mod exports;
 mod histogram;
 mod labels;
 pub mod logs;
 pub mod metrics;
+mod otlp;
 mod plain;
+mod post;
 mod process;
 pub mod spans;
 mod standing;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
+pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, RemoteWriteUrl};
+pub use exports::{ExportCounters, ExportMetrics, Receiver};
 pub use process::ProcessMetrics;
 pub use standing::Standing;

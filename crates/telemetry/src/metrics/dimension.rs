@@ -33,6 +33,8 @@ pub enum Dimension {
     Status,
     /// `certificate/ID`, or `server-certificate/NAME`.
     Certificate,
+    /// Who metrics are sent to.
+    Receiver,
     /// A program's version.
     Version,
     /// What a program was built from.
@@ -58,6 +60,7 @@ impl Dimension {
             Dimension::Sink => "sink",
             Dimension::Status => "status",
             Dimension::Certificate => "certificate",
+            Dimension::Receiver => "receiver",
             Dimension::Version => "version",
             Dimension::Commit => "commit",
         }

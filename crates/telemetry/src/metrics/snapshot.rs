@@ -1,5 +1,6 @@
 //! What metrics are read of: all figures of a program at one moment.
 
+use crate::exports::{ExportMetrics, Receiver};
 use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
@@ -37,6 +38,8 @@ pub struct Own {
     pub standing: Standing,
     /// What the kernel says of it.
     pub process: ProcessMetrics,
+    /// What was sent of metrics, and what of it was lost.
+    pub exports: [ExportMetrics; Receiver::ALL.len()],
     /// How long changes took from being stored until every worker decided by them.
     pub adoptions: Distribution,
 }

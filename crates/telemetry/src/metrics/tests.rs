@@ -1,6 +1,7 @@
 //! The page as a whole, so that no metric changes its name, its labels or its meaning by accident.
 
 use super::*;
+use crate::exports::ExportCounters;
 use crate::logs::LogCounters;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
@@ -134,6 +135,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             lines_dropped: 3,
             standing: Standing::Impaired,
             process: process(),
+            exports: ExportCounters::default().metrics(),
             adoptions: Distribution {
                 buckets: vec![Bucket {
                     from: Duration::from_millis(2),

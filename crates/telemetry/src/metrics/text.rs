@@ -1,6 +1,7 @@
 //! A snapshot in OpenMetrics' text.
 
-use super::metric::{Kind, Metric, Sample, Value};
+use super::lines::{Labels, lines};
+use super::metric::{Kind, Value};
 use super::snapshot::MetricsSnapshot;
 use super::table::all;
 use crate::histogram::Filled;
@@ -10,7 +11,6 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
 
 /// All metrics of a snapshot in OpenMetrics' text, in the table's order. One without a sample has no line at all.
 pub fn render(snapshot: MetricsSnapshot) -> String {
@@ -48,31 +48,6 @@ impl Collector for Page {
         }
         Ok(())
     }
-}
-
-type Labels<'a> = Vec<(&'static str, &'a str)>;
-
-/// Samples by their labels, in the order of the first with each: those that differ in nothing else are shown together.
-fn lines<'a>(metric: &Metric, samples: &'a [Sample<'_>]) -> Vec<(Labels<'a>, Value)> {
-    let mut lines: Vec<(Labels<'a>, Value)> = Vec::new();
-    let mut places: BTreeMap<Labels<'a>, usize> = BTreeMap::new();
-    for sample in samples {
-        let labels: Labels<'a> = metric
-            .dimensions()
-            .filter_map(|label| {
-                let found = sample.dimensions.iter().find(|(known, _)| *known == label);
-                found.map(|(_, value)| (label.label(), &**value))
-            })
-            .collect();
-        match places.get(&labels) {
-            Some(&place) => lines[place].1.add(&sample.value),
-            None => {
-                places.insert(labels.clone(), lines.len());
-                lines.push((labels, sample.value.clone()));
-            }
-        }
-    }
-    lines
 }
 
 fn line(

@@ -5,6 +5,7 @@
 mod otlp;
 mod sender;
 
+use crate::endpoint::{NoEndpoint, of_signal};
 use crate::logs::LogCounters;
 use forebay_node::Sampling;
 use forebay_node::logging::{LogFacts, SpanFacts};
@@ -26,35 +27,13 @@ const WAITING: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
-/// Why an address is no collector's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoEndpoint;
-
-impl core::fmt::Display for NoEndpoint {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.write_str(
-            "an endpoint is http://HOST:PORT of a collector, such as http://127.0.0.1:4318 (https is not spoken to collectors)",
-        )
-    }
-}
-
-impl std::error::Error for NoEndpoint {}
-
 impl core::str::FromStr for Endpoint {
     type Err = NoEndpoint;
 
     /// `http://HOST:PORT`, perhaps with a path; `/v1/traces` is added, as OpenTelemetry has it for an endpoint of all
     /// signals.
     fn from_str(text: &str) -> Result<Endpoint, NoEndpoint> {
-        let base: Uri = text.parse().map_err(|_| NoEndpoint)?;
-        if base.scheme_str() != Some("http")
-            || base.host().is_none_or(str::is_empty)
-            || base.query().is_some()
-        {
-            return Err(NoEndpoint);
-        }
-        let whole = format!("{}/v1/traces", text.trim_end_matches('/'));
-        whole.parse().map(Endpoint).map_err(|_| NoEndpoint)
+        of_signal(text, "/v1/traces").map(Endpoint)
     }
 }
 
@@ -177,6 +156,7 @@ mod tests {
             "http:///x",
             "http://a/?b",
             "grpc://a:4317",
+            "http://me:secret@a:4318",
         ] {
             assert_eq!(uri(bad), Err(NoEndpoint), "{bad}");
         }

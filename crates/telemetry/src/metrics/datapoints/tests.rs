@@ -1,6 +1,7 @@
 //! Requests of known outcomes through exchanges of two nodes, and what CloudWatch is told of them.
 
 use super::*;
+use crate::exports::ExportCounters;
 use crate::logs::LogCounters;
 use crate::metrics::{ExpiryMetrics, Own, ServerMetrics};
 use crate::process::ProcessMetrics;
@@ -133,6 +134,7 @@ impl World {
                 lines_dropped: 0,
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
+                exports: ExportCounters::default().metrics(),
                 adoptions: Distribution::default(),
             },
         })

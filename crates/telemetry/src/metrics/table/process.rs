@@ -74,6 +74,26 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("ConfigurationAdoptionTime", ALONE)
         .with(&[Statistic::Average, Statistic::Percentile])
         .own()]),
+    counter(
+        "forebay_exported_samples",
+        "Samples of metrics that a receiver took (--remote-write-url, --otlp-metrics-endpoint)",
+        Read::Process(|of, to| {
+            for of in of.exports {
+                to.add_of([of.receiver.word()], of.sent);
+            }
+        }),
+    )
+    .by(&[Receiver]),
+    counter(
+        "forebay_exported_samples_dropped",
+        "Samples of metrics lost because a receiver was slow, away or did not want them",
+        Read::Process(|of, to| {
+            for of in of.exports {
+                to.add_of([of.receiver.word()], of.dropped);
+            }
+        }),
+    )
+    .by(&[Receiver]),
     gauge(
         "forebay_certificate_expiry_seconds",
         "Time until a listener's certificate expires, below 0 once it has (DaysToExpiry of AWS/CertificateManager)",

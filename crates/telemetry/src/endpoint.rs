@@ -1,0 +1,113 @@
+//! Addresses of receivers.
+
+use hyper::Uri;
+
+/// Why an address is no receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEndpoint;
+
+impl core::fmt::Display for NoEndpoint {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(
+            "an endpoint is http://HOST:PORT of a collector, such as http://127.0.0.1:4318 (https is not spoken to collectors)",
+        )
+    }
+}
+
+impl std::error::Error for NoEndpoint {}
+
+fn http(text: &str) -> Result<Uri, NoEndpoint> {
+    let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
+    // Names and passwords in it would go nowhere.
+    let is_bare = uri
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) || !is_bare {
+        return Err(NoEndpoint);
+    }
+    Ok(uri)
+}
+
+/// `http://HOST:PORT`, perhaps with a path, to which a signal's own path is added, as OpenTelemetry has it for an endpoint of all
+/// signals.
+pub(crate) fn of_signal(text: &str, path: &str) -> Result<Uri, NoEndpoint> {
+    if http(text)?.query().is_some() {
+        return Err(NoEndpoint);
+    }
+    let whole = format!("{}{path}", text.trim_end_matches('/'));
+    whole.parse().map_err(|_| NoEndpoint)
+}
+
+/// Where metrics go by Prometheus' remote-write: `http://HOST:PORT/PATH`, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteWriteUrl(pub(crate) Uri);
+
+/// Why an address takes no remote-write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRemoteWriteUrl;
+
+impl core::fmt::Display for NoRemoteWriteUrl {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(
+            "remote-write goes to http://HOST:PORT/PATH, such as http://127.0.0.1:9090/api/v1/write (https is not spoken there, and \
+             neither are names and passwords)",
+        )
+    }
+}
+
+impl std::error::Error for NoRemoteWriteUrl {}
+
+impl core::str::FromStr for RemoteWriteUrl {
+    type Err = NoRemoteWriteUrl;
+
+    fn from_str(text: &str) -> Result<RemoteWriteUrl, NoRemoteWriteUrl> {
+        http(text).map(RemoteWriteUrl).map_err(|_| NoRemoteWriteUrl)
+    }
+}
+
+/// Where metrics go by OTLP: a collector's address, to which `/v1/metrics` is added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsEndpoint(pub(crate) Uri);
+
+impl core::str::FromStr for MetricsEndpoint {
+    type Err = NoEndpoint;
+
+    fn from_str(text: &str) -> Result<MetricsEndpoint, NoEndpoint> {
+        of_signal(text, "/v1/metrics").map(MetricsEndpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let write = |text: &str| text.parse::<RemoteWriteUrl>().map(|url| url.0.to_string());
+        for good in [
+            "http://127.0.0.1:9090/api/v1/write",
+            "http://[::1]:9090/api/v1/push?tenant=a",
+        ] {
+            assert_eq!(write(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "127.0.0.1:9090",
+            "https://a/b",
+            "http://",
+            "http://me:secret@a/b",
+            "http:///x",
+        ] {
+            assert_eq!(write(bad), Err(NoRemoteWriteUrl), "{bad}");
+        }
+        let metrics = |text: &str| {
+            text.parse::<MetricsEndpoint>()
+                .map(|endpoint| endpoint.0.to_string())
+        };
+        assert_eq!(
+            metrics("http://otel:4318/").as_deref(),
+            Ok("http://otel:4318/v1/metrics")
+        );
+        assert_eq!(metrics("http://otel:4318/?a"), Err(NoEndpoint));
+    }
+}

@@ -1,0 +1,145 @@
+//! Posts to a receiver over HTTP, whatever is in them: one try, within a time, of whose answer a bounded part is read.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// Time for one post (OpenTelemetry's default).
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES: usize = 64 * 1024;
+/// The longest wait that a receiver may ask for: more would be to give up.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Whoever loses something says so this often.
+const TELLING: Duration = Duration::from_secs(60);
+
+/// Why a post came to nothing.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) why: String,
+    /// The same post may do later.
+    pub(crate) again: bool,
+    /// Not before this time has passed, said the receiver.
+    pub(crate) after: Option<Duration>,
+}
+
+/// Posts to one address.
+pub(crate) struct Poster {
+    uri: Uri,
+    headers: HeaderMap,
+    /// Which answers mean that the same post may do later.
+    again: fn(StatusCode) -> bool,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Poster {
+    pub(crate) fn new(uri: Uri, headers: HeaderMap, again: fn(StatusCode) -> bool) -> Poster {
+        Poster {
+            uri,
+            headers,
+            again,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Posts once; returns what a success was answered with.
+    pub(crate) async fn post(&self, body: Bytes) -> Result<Bytes, Failed> {
+        let again = |why: String| Failed {
+            why,
+            again: true,
+            after: None,
+        };
+        let mut request = Request::post(self.uri.clone())
+            .body(Full::new(body))
+            .map_err(|error| again(error.to_string()))?;
+        *request.headers_mut() = self.headers.clone();
+        let answered = async {
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| error.to_string())?;
+            let (status, after) = (response.status(), retry_after(response.headers()));
+            let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+            // An answer that breaks off, or is too long, says no less than its status does.
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            Ok::<_, String>((status, after, body))
+        };
+        let (status, after, body) = match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(again(error)),
+            Err(_) => return Err(again("no answer in time".to_owned())),
+        };
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(Failed {
+            why: format!("the answer was {status}"),
+            again: (self.again)(status),
+            after,
+        })
+    }
+}
+
+/// How long a receiver wants to be left alone (RFC 9110, section 10.2.3), within reason.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = httpdate::parse_http_date(text).ok()?;
+            at.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// Says now and then that something is lost.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    told: Option<Instant>,
+}
+
+impl Complaint {
+    /// `counter` is the metric that counts it.
+    pub(crate) fn tell(&mut self, what: &str, uri: &Uri, why: &str, counter: &str) {
+        let now = Instant::now();
+        if self.told.is_none_or(|told| now.duration_since(told) >= TELLING) {
+            self.told = Some(now);
+            tracing::warn!("{what} are lost: {uri}: {why} ({counter} counts them)");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_that_receivers_ask_for() {
+        let wait = |text: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            retry_after(&headers)
+        };
+        assert_eq!(wait("3"), Some(Duration::from_secs(3)));
+        assert_eq!(wait("86400"), Some(LONGEST_WAIT));
+        assert_eq!(wait("99999999999999999999"), None);
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
+        assert!(
+            wait(&soon).is_some_and(|wait| wait > Duration::from_secs(20) && wait <= Duration::from_secs(30))
+        );
+        assert_eq!((wait("soon"), wait("-1")), (None, None));
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}
