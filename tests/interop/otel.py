@@ -1,8 +1,10 @@
 """OpenTelemetry spans: the tree of each request, its times and attributes, who sees whose parent, sampling, malformed
-headers, and a collector that is down, slow or does not want them. Spans are read with OpenTelemetry's own messages."""
+headers, and a collector that is down, slow or does not want them. Metrics: what /metrics says, and a collector that asks for
+patience. All is read with OpenTelemetry's own messages."""
 
 import collections
 import contextlib
+import http.client
 import http.server
 import re
 import socket
@@ -10,7 +12,9 @@ import subprocess
 import threading
 import time
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest, ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from collector import Target
@@ -122,6 +126,140 @@ def answer(_, stream, head):
         return None
     status = re.match(r"/status/(\d+)", path)
     return f"HTTP/1.1 {status.group(1) if status else 200} X\r\nContent-Length: 2\r\n\r\nok".encode()
+
+
+class MetricsCollector:
+    """Takes metrics over OTLP/HTTP; `answers` are the first posts' statuses and Retry-After, of which none counts as taken."""
+
+    def __init__(self, *answers, rejects=0):
+        self.answers, self.rejects, self.times, self.requests = list(answers), rejects, [], []
+        self.condition = threading.Condition()
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                assert self.path == "/v1/metrics" and self.headers["Content-Type"] == "application/x-protobuf"
+                status, patience, body = collector.take(ExportMetricsServiceRequest.FromString(body))
+                self.send_response(status)
+                if patience is not None:
+                    self.send_header("Retry-After", str(patience))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, request):
+        with self.condition:
+            self.times.append(time.monotonic())
+            if self.answers:
+                status, patience = self.answers.pop(0)
+                return status, patience, b""
+            self.requests.append(request)
+            self.condition.notify_all()
+        answer = ExportMetricsServiceResponse()
+        answer.partial_success.rejected_data_points = self.rejects
+        return 200, None, answer.SerializeToString()
+
+    def last(self):
+        """What the last snapshot says, by names and labels as on a page of Prometheus', and each metric's kind."""
+        with self.condition:
+            requests = list(self.requests)
+        values, kinds = {}, {}
+        for request in requests[-1:]:
+            [resource] = request.resource_metrics
+            assert attributes(resource.resource)["service.name"] == "forebay" and attributes(resource.resource)["service.version"]
+            for told in (told for scope in resource.scope_metrics for told in scope.metrics):
+                kinds[told.name] = told.WhichOneof("data")
+                values.update(page_lines(told))
+        return values, kinds
+
+
+def page_lines(told):
+    """The lines of a page that a metric is."""
+    kind = told.WhichOneof("data")
+    for point in getattr(told, kind).data_points:
+        labels = attributes(point)
+        assert 0 < (point.start_time_unix_nano or 1) <= point.time_unix_nano
+
+        def line(end, value, **more):
+            return (told.name + end, *sorted({**labels, **more}.items())), value
+
+        if kind != "histogram":
+            value = getattr(point, point.WhichOneof("value"))
+            if kind == "sum":
+                assert told.sum.is_monotonic and told.sum.aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE, told.name
+            yield line("_total" if kind == "sum" else "", value)
+            continue
+        assert told.histogram.aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE and told.unit == "s"
+        below = 0
+        for bound, count in zip([*point.explicit_bounds, None], point.bucket_counts, strict=True):
+            below += count
+            yield line("_bucket", below, le="+Inf" if bound is None else str(float(bound)))
+        assert below == point.count
+        yield line("_count", point.count)
+        yield line("_sum", point.sum)
+
+
+def page(daemon):
+    """The same of a page of Prometheus', and the kinds that it tells."""
+    connection = http.client.HTTPConnection(daemon.admin.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/metrics")
+    values, kinds = {}, {}
+    for line in connection.getresponse().read().decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            kinds[name.removesuffix("_total")] = {"counter": "sum"}.get(kind, kind)
+        elif not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            name, _, labels = name.rstrip("}").partition("{")
+            values[(name, *sorted(re.findall(r'([a-z_]+)="([^"]*)"', labels)))] = float(value)
+    return values, kinds
+
+
+# What changes while two look at it.
+MOVES = ("process_", "forebay_exported_", "forebay_connections_", "forebay_active_connections", "forebay_certificate_")
+
+
+def metrics():
+    """To a collector goes what the page says, and a counter of each. One that asks for two seconds gets them; what it rejects is counted."""
+    collector, target = MetricsCollector((429, 2), (503, None)), Target(answer)
+    with Daemon(workers=2, otlp_metrics_endpoint=collector.url, otlp_metrics_interval=1) as daemon:
+        stage = Stage(daemon, target)
+        for path in ("/", "/status/404", "/status/503"):
+            stage.send(path)
+
+        def still(values):
+            return {labels: value for labels, value in values.items() if not labels[0].startswith(MOVES)}
+
+        def is_same():
+            (told, kinds), (shown, shown_kinds) = collector.last(), page(daemon)
+            return told if told.keys() == shown.keys() and kinds == shown_kinds and still(told) == still(shown) else None
+
+        told = wait(is_same, "the collector was told what the page says", 30)
+        assert sum(value for labels, value in told.items() if labels[0] == "forebay_requests_total") >= 3
+        assert {dict(labels[1:]).get("code") for labels in told if labels[0] == "forebay_group_response_seconds_count"} == {"2xx", "4xx", "5xx"}
+        assert min(value for labels, value in told.items() if labels[0] == "forebay_certificate_expiry_seconds") > 0
+        first, second, third = collector.times[:3]
+        assert second - first >= 1.9 and third - second >= 0.9, "a receiver's wish, and a longer wait than before"
+        counted = lambda name: daemon.metric(f'^forebay_exported_samples_{name}total.*receiver="otlp"')  # noqa: E731
+        assert counted("") > 0 and counted("dropped_") == 0
+        collector.rejects = 5
+        wait(lambda: counted("dropped_") >= 5, "what was not wanted is counted", 10)
+        collector.rejects = 0
+        before = len(collector.requests)
+        daemon.stop()
+        assert len(collector.requests) > before, "what there is at the end is told"
+    print(f"  {len(told)} lines of the page came over OTLP, the same values; 429 and 503 were waited out")
 
 
 class Stage:
@@ -402,6 +540,7 @@ def main():
         assert "panicked" not in daemon.stderr()
     ratios()
     off()
+    metrics()
     print("otel passed")
 
 

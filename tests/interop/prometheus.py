@@ -1,5 +1,5 @@
 """Debian's Prometheus scrapes a server and an agent under load, every second: quantiles of queue waits and of latencies are numbers,
-each scrape is whole, and promtool has nothing to say about either page.
+each scrape is whole, and promtool has nothing to say about either page. What the server sends it by remote-write is what it scrapes.
 
 `prometheus.py --seconds 60` for a minute (15 s otherwise)."""
 
@@ -9,6 +9,7 @@ import json
 import math
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,7 @@ def page(address, accept=None):
 class Prometheus:
     """`prometheus` in a directory of its own, at a free port."""
 
-    def __init__(self, directory, *targets):
-        port = free_port()
+    def __init__(self, directory, port, *targets):
         self.address, self.targets = f"127.0.0.1:{port}", set(targets)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
@@ -49,7 +49,7 @@ class Prometheus:
             # JSON is YAML.
             json.dump(config, file)
         self.log = open(f"{directory}/prometheus.log", "w+")
-        command = ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory}/data", f"--web.listen-address={self.address}"]
+        command = ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory}/data", f"--web.listen-address={self.address}", "--web.enable-remote-write-receiver"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         wait(self.is_ready, "prometheus is ready", 60)
 
@@ -142,6 +142,37 @@ def judged(prometheus):
     print(f"{sum(count for _, count in scraped):.0f} scrapes of a server and an agent, none failed")
 
 
+def series(prometheus, instance):
+    """Values by name and labels of what it has of this instance, but for what a scrape adds of its own."""
+    found = {}
+    for labels, value in prometheus.query(f'{{instance="{instance}"}}'):
+        assert labels.pop("job") == "forebay" and labels.pop("instance") == instance
+        if labels["__name__"] != "up" and not labels["__name__"].startswith("scrape_"):
+            found[tuple(sorted(labels.items()))] = value
+    return found
+
+
+def sent(daemon, prometheus, admin):
+    """By remote-write came what was scraped: the same names and labels, and once all is quiet the same counts."""
+    own = f"{socket.gethostname()}:{admin.rsplit(':', 1)[1]}"
+    quiet = ("forebay_requests_total", "forebay_target_requests_total", "forebay_group_response_seconds_bucket", "forebay_queue_wait_seconds_sum")
+
+    def counts(of):
+        return {labels: value for labels, value in of.items() if dict(labels)["__name__"] in quiet}
+
+    def is_same():
+        scraped, written = series(prometheus, admin), series(prometheus, own)
+        return written if scraped.keys() == written.keys() and counts(scraped) == counts(written) else None
+
+    written = wait(is_same, "what was sent is what was scraped", 30)
+    requests = sum(value for labels, value in written.items() if dict(labels)["__name__"] == "forebay_requests_total")
+    assert requests == daemon.metric("^forebay_requests_total") > 0
+    assert {dict(labels).get("code") for labels in written} >= {"2xx", "5xx"}
+    taken, dropped = (daemon.metric(f'^forebay_exported_samples_{name}total.*receiver="remote-write"') for name in ("", "dropped_"))
+    assert taken > len(written) and dropped == 0, (taken, dropped)
+    print(f"{len(written)} series came by remote-write, with the names, labels and counts that were scraped; {taken:.0f} samples sent, none lost")
+
+
 async def watched(daemon, balancer, prometheus):
     stop = asyncio.Event()
     running = asyncio.ensure_future(load(balancer, stop))
@@ -163,7 +194,10 @@ def agent(destination):
 
 
 def main():
-    with Daemon(pool="127.148.0.0/14") as daemon, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
+    port = free_port()
+    # Nobody listens there yet: it is tried again.
+    write = {"remote_write_url": f"http://127.0.0.1:{port}/api/v1/write", "remote_write_interval": 1}
+    with Daemon(pool="127.148.0.0/14", **write) as daemon, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
         balancer = Balancer(daemon, name="watched")
         tags = {"concurrency": "1", "queue-length": "100", "queue-wait": "5"}
         balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=[{"Key": f"forebay:{key}", "Value": value} for key, value in tags.items()])
@@ -171,9 +205,10 @@ def main():
         balancer.wait_healthy(one, two)
         process, beside = agent(one.address)
         admin = daemon.admin.removeprefix("http://")
-        prometheus = Prometheus(directory, admin, beside)
+        prometheus = Prometheus(directory, port, admin, beside)
         try:
             asyncio.run(watched(daemon, balancer, prometheus))
+            sent(daemon, prometheus, admin)
             sizes = [checked("server", admin), checked("agent", beside)]
             kind, text = page(admin, OPEN_METRICS)
             assert kind.startswith(OPEN_METRICS) and text.endswith(b"# EOF\n"), kind
