@@ -15,7 +15,6 @@ use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
 use forebay_store::Store;
-use forebay_telemetry::ExportCounters;
 use forebay_telemetry::export::Exporter;
 use forebay_telemetry::logs::Logs;
 use std::collections::BTreeMap;
@@ -70,6 +69,16 @@ struct Publisher {
     plane: Arc<DataPlane>,
     adoptions: Arc<ResponseTimes>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
+}
+
+impl Publisher {
+    fn new(plane: &Arc<DataPlane>) -> Publisher {
+        Publisher {
+            plane: Arc::clone(plane),
+            adoptions: Arc::default(),
+            last: Mutex::new(None),
+        }
+    }
 }
 
 impl Publish for Publisher {
@@ -147,12 +156,8 @@ impl Daemon {
         let options = plane_options(&args, seed, &logs, Arc::new(channels));
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let seen = Arc::new(Plane(Arc::clone(&plane)));
-        let adoptions = Arc::<ResponseTimes>::default();
-        let publish = Publisher {
-            plane: Arc::clone(&plane),
-            adoptions: Arc::clone(&adoptions),
-            last: Mutex::new(None),
-        };
+        let publish = Publisher::new(&plane);
+        let adoptions = Arc::clone(&publish.adoptions);
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
@@ -163,16 +168,14 @@ impl Daemon {
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(tick(writer.clone(), drained));
-        let exports = Arc::<ExportCounters>::default();
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
             writer: writer.clone(),
             adoptions,
-            exports: Arc::clone(&exports),
             began: Instant::now(),
         });
-        let exporters = crate::exports::start(&args, admin_address, &shown, &exports)?;
+        let exporters = crate::exports::start(&args, admin_address, &shown)?;
         let collector = collect(&shown, datapoints, writer.clone(), clock)?;
         let context = Arc::new(ApiContext::new(
             api_options(&args),

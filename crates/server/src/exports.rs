@@ -3,19 +3,13 @@
 use crate::flags::UpArgs;
 use crate::shown::Shown;
 use anyhow::Context as _;
-use forebay_telemetry::ExportCounters;
 use forebay_telemetry::export::{Destination, Exporter};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Starts a sender for each receiver that flags name.
-pub(crate) fn start(
-    args: &UpArgs,
-    admin: SocketAddr,
-    shown: &Arc<Shown>,
-    counters: &Arc<ExportCounters>,
-) -> anyhow::Result<Vec<Exporter>> {
+pub(crate) fn start(args: &UpArgs, admin: SocketAddr, shown: &Arc<Shown>) -> anyhow::Result<Vec<Exporter>> {
     let write = args.remote_write_url.iter().map(|url| {
         let to = Destination::RemoteWrite(url.clone(), instance(admin));
         (to, args.remote_write_interval)
@@ -27,9 +21,10 @@ pub(crate) fn start(
     write
         .chain(otlp)
         .map(|(to, seconds)| {
+            let counters = Arc::clone(shown.exports());
             let shown = Arc::clone(shown);
             let snapshot = move || shown.snapshot();
-            Exporter::start(to, Duration::from_secs(seconds), snapshot, Arc::clone(counters))
+            Exporter::start(to, Duration::from_secs(seconds), snapshot, counters)
                 .context("a sender of metrics could not start")
         })
         .collect()

@@ -21,6 +21,7 @@ pub(crate) struct Shown {
     hosts: Hosts,
     served: OnceLock<Served>,
     leaving: AtomicBool,
+    exports: Arc<ExportCounters>,
 }
 
 /// All that there is to look at once traffic is served.
@@ -29,7 +30,6 @@ pub(crate) struct Served {
     pub(crate) logs: Arc<Logs>,
     pub(crate) writer: Writer,
     pub(crate) adoptions: Arc<ResponseTimes>,
-    pub(crate) exports: Arc<ExportCounters>,
     pub(crate) began: Instant,
 }
 
@@ -40,6 +40,7 @@ impl Shown {
             hosts,
             served: OnceLock::new(),
             leaving: AtomicBool::new(false),
+            exports: Arc::default(),
         }
     }
 
@@ -51,7 +52,12 @@ impl Shown {
     /// All figures now; none while nothing is served yet.
     pub(crate) fn snapshot(&self) -> Option<MetricsSnapshot> {
         let served = self.served.get()?;
-        Some(forebay_telemetry::snapshot(&Looked(served, &self.leaving)))
+        Some(forebay_telemetry::snapshot(&Looked { served, shown: self }))
+    }
+
+    /// What senders of metrics count.
+    pub(crate) fn exports(&self) -> &Arc<ExportCounters> {
+        &self.exports
     }
 
     /// Requests are finished, and no more.
@@ -73,7 +79,7 @@ impl Answer for Shown {
             return forebay_telemetry::forbidden(&text);
         }
         match self.served.get() {
-            Some(served) => forebay_telemetry::answer(&request, &Looked(served, &self.leaving)),
+            Some(served) => forebay_telemetry::answer(&request, &Looked { served, shown: self }),
             None => forebay_telemetry::health(Health {
                 standing: Standing::Starting,
                 reasons: vec!["the state is being read".to_owned()],
@@ -83,15 +89,18 @@ impl Answer for Shown {
     }
 }
 
-struct Looked<'a>(&'a Served, &'a AtomicBool);
+struct Looked<'a> {
+    served: &'a Served,
+    shown: &'a Shown,
+}
 
 impl Source for Looked<'_> {
     fn read(&self, read: &mut dyn FnMut(&Node)) {
-        self.0.plane.with_node(|node| read(node));
+        self.served.plane.with_node(|node| read(node));
     }
 
     fn counters(&self) -> &LogCounters {
-        self.0.logs.counters()
+        self.served.logs.counters()
     }
 
     fn own_lines_dropped(&self) -> u64 {
@@ -99,15 +108,15 @@ impl Source for Looked<'_> {
     }
 
     fn exports(&self) -> &ExportCounters {
-        &self.0.exports
+        &self.shown.exports
     }
 
     fn adoptions(&self) -> Distribution {
-        self.0.adoptions.distribution()
+        self.served.adoptions.distribution()
     }
 
     fn health(&self) -> Health {
-        let (daemon, leaving) = (self.0, self.1.load(Relaxed));
+        let (daemon, leaving) = (self.served, self.shown.leaving.load(Relaxed));
         let served = daemon.plane.served();
         let mut reasons = Vec::new();
         if leaving {
