@@ -192,9 +192,9 @@ fn metrics() -> anyhow::Result<String> {
         text,
         "`/metrics` at the admin address of a server, and of an agent, has these in Prometheus' text, or in OpenMetrics' for those\n\
          who ask for it. A counter counts since the program was started, or what it is of was made. A metric that has nothing to tell\n\
-         has no line: target control's, of groups that no agent limits. `load_balancer`, `target_group` and `listener` hold the end\n\
-         of an ARN, as CloudWatch has it (`app/NAME/ID`); `target` holds `ID:PORT`; a histogram is read as `_bucket`, `_count` and\n\
-         `_sum`, in seconds.\n\n\
+         has no line: target control's, of groups that no agent limits, times of answers with a status that never came.\n\
+         `load_balancer`, `target_group`, `listener` and `certificate` hold the end of an ARN, as CloudWatch has it (`app/NAME/ID`);\n\
+         `target` holds `ID:PORT`; a histogram is read as `_bucket`, `_count` and `_sum`, in seconds.\n\n\
          *CloudWatch* names the metric of `{NAMESPACE}` that AWS has for the same thing, or of `{OWN_NAMESPACE}` where AWS has none, by\n\
          which part of ours, with its unit, the statistics that mean something, and the sets of dimensions that it is there by (L:\n\
          LoadBalancer, A: AvailabilityZone, T: TargetGroup, R: Reason, C: Certificate). One is reported while it is not zero, or *always*. Where each\n\
@@ -205,6 +205,7 @@ fn metrics() -> anyhow::Result<String> {
          all. Bytes are counted when a request ends, those of a WebSocket when it is closed. `SurgeQueueLength` and `SpilloverCount`\n\
          are Classic Load Balancers' words.\n",
     )?;
+    sending(&mut text);
     capacity(&mut text)?;
     let mut subjects: Vec<&str> = Vec::new();
     for metric in metrics::all() {
@@ -222,6 +223,27 @@ fn metrics() -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// How metrics go to who does not ask.
+fn sending(text: &mut String) {
+    text.push_str(
+        "\n## Sending them\n\n\
+         `forebay up` also sends all of these to who is to have them without asking. Both ways may be used at once.\n\n\
+         | flags | what is sent |\n|---|---|\n\
+         | `--remote-write-url http://HOST:PORT/PATH`, `--remote-write-interval` (15 seconds) | Prometheus' remote-write 1.0: the samples \
+         that a scrape would find, with their names and labels, and `job=\"forebay\"` and `instance`: the admin address, or the \
+         machine's name and its port where that is a loopback address. A series that has ended is marked as stale |\n\
+         | `--otlp-metrics-endpoint http://HOST:PORT`, `--otlp-metrics-interval` (15 seconds) | OTLP/HTTP with protobuf, to `/v1/metrics` \
+         there: counters as monotonic cumulative sums, gauges, histograms with the bounds that pages have; `service.name` is `forebay`. \
+         A metric has the name that it has here without `_total`, which whoever makes Prometheus' metrics of OTLP's adds |\n\n\
+         Each receiver has a thread of its own, and neither requests nor the other receiver wait for it. A receiver that is away, or answers\n\
+         429 or 5xx (OTLP: 429, 502, 503, 504), is asked again after half a second, then after ever longer waits, a minute together; it may ask\n\
+         for up to a minute's patience with `Retry-After`. What it refuses otherwise is dropped at once. Up to 8 MiB wait meanwhile, and\n\
+         past that the oldest are dropped. `forebay_exported_samples_total` and `forebay_exported_samples_dropped_total` count both, and the\n\
+         log says so once a minute. At the end five seconds are left to send the last figures. https is not spoken: send to a collector on\n\
+         the same machine or network, which speaks it onwards.\n",
+    );
 }
 
 /// What is computed of several metrics, and what is not reported at all.
