@@ -78,8 +78,18 @@ impl ResponseTimes {
 impl ResponseTimesByCode {
     /// Takes one of an answer of this hundred; by its worker alone.
     pub(crate) fn record(&self, hundred: usize, time: Duration) {
-        self.0[hundred].get_or_init(Box::default).record(time);
+        match self.0[hundred].get() {
+            Some(times) => times.record(time),
+            None => first(&self.0[hundred], time),
+        }
     }
+}
+
+/// Beside the way of all later ones, which pays registers for it otherwise.
+#[cold]
+#[inline(never)]
+fn first(times: &OnceLock<Box<ResponseTimes>>, time: Duration) {
+    times.get_or_init(Box::default).record(time);
 }
 
 impl Summed for ResponseTimesByCode {
