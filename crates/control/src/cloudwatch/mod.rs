@@ -19,6 +19,7 @@ mod statistics;
 mod tags;
 #[cfg(test)]
 mod tests;
+pub mod widget;
 
 use crate::api::context::OperationSpec;
 
@@ -38,6 +39,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("GetDashboard", dashboards::show),
     OperationSpec::datapoints("GetMetricData", metric_data::metric_data),
     OperationSpec::datapoints("GetMetricStatistics", statistics::statistics),
+    OperationSpec::datapoints("GetMetricWidgetImage", widget::image),
     OperationSpec::read("ListDashboards", dashboards::list),
     OperationSpec::datapoints("ListMetrics", list::list),
     OperationSpec::read("ListTagsForResource", tags::list),

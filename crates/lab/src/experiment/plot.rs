@@ -47,6 +47,7 @@ pub(crate) fn draw(file: &Path, title: &str, curves: &[Curve]) -> anyhow::Result
     let slowest = all().map(|point| point.1).fold(1.0_f64, f64::max);
     let fastest = all().map(|point| point.1).fold(slowest, f64::min).max(0.1);
     let right = all().map(|point| point.0).fold(2.0_f64, f64::max).min(4.0);
+    forebay_control::cloudwatch::widget::use_font();
     let area = SVGBackend::new(file, (860, 480)).into_drawing_area();
     let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("the plot could not be drawn: {error}");
     area.fill(&WHITE).map_err(|error| failed(&error))?;

@@ -4,6 +4,7 @@ mod data;
 mod dialects;
 mod evaluation;
 mod insight_rules;
+mod widget;
 
 use crate::testing::Caller;
 use core::time::Duration;
