@@ -3,6 +3,7 @@
 use crate::ask::HealthArgs;
 use crate::env::EnvArgs;
 use crate::keys::CredentialsArgs;
+use crate::metrics::MetricsArgs;
 use crate::top::TopArgs;
 use clap::{Parser, Subcommand};
 use forebay_agent::AgentArgs;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     },
     /// Watch groups, targets, slots and queues of a running Forebay
     Top(TopArgs),
+    /// List, plot and export the metrics of a running Forebay
+    Metrics(MetricsArgs),
     /// Tell whether a running Forebay serves, for probes: ends with 0 or 1
     Health(HealthArgs),
     /// Print what a shell needs for AWS's tools to talk to this Forebay: eval "$(forebay env)"

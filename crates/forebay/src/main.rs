@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod env;
 mod keys;
+mod metrics;
 mod top;
 mod up;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
+        Command::Metrics(args) => metrics::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => ask::run(&args),
         Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
