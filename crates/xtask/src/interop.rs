@@ -29,6 +29,7 @@ const SUITES: &[(&str, &str)] = &[
     ("permits", "permits.py"),
     ("crowd", "crowd.py"),
     ("top", "top.py"),
+    ("metrics", "metrics.py"),
     ("experiments", "experiments.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
