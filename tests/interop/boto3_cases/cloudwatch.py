@@ -58,6 +58,17 @@ def test_metrics_come_back(shop):
     assert (result["Label"], result["Values"], result["StatusCode"]) == ("twice", [15.0, 19.0, 11.0], "Complete"), result
 
 
+def test_a_graph_is_a_png(shop):
+    client, name = shop.daemon.client("cloudwatch"), shop.name()
+    put(client, name, [1.0, 5.0, 3.0])
+    widget = {"width": 300, "height": 200, "start": "-PT10M", "period": 60, "stat": "Sum", "metrics": [[NAMESPACE, name]]}
+    image = client.get_metric_widget_image(MetricWidget=json.dumps(widget))["MetricWidgetImage"]
+    # A PNG begins with its signature and the header chunk: its length, its name, width and height.
+    assert image[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" and image[16:24] == b"\0\0\x01\x2c\0\0\0\xc8", image[:24]
+    widget["width"] = 2001
+    refused("ValidationError", client.get_metric_widget_image, MetricWidget=json.dumps(widget))
+
+
 def test_many_metrics_are_sent_compressed(shop):
     """boto3 compresses what is larger than ten kilobytes."""
     client, name = shop.daemon.client("cloudwatch"), shop.name()
