@@ -66,7 +66,7 @@ def test_a_graph_is_a_png(shop):
     # A PNG begins with its signature and the header chunk: its length, its name, width and height.
     assert image[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" and image[16:24] == b"\0\0\x01\x2c\0\0\0\xc8", image[:24]
     widget["width"] = 2001
-    refused("ValidationError", client.get_metric_widget_image, MetricWidget=json.dumps(widget))
+    refused("ValidationError", "/width", client.get_metric_widget_image, MetricWidget=json.dumps(widget))
 
 
 def test_many_metrics_are_sent_compressed(shop):

@@ -1,6 +1,6 @@
 //! Signed calls of CloudWatch's API, in JSON.
 
-use super::Wanted;
+use super::wanted::Wanted;
 use crate::ask::admin;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;

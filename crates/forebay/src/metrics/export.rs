@@ -1,7 +1,7 @@
 //! `forebay metrics export`.
 
 use super::client::{Client, Metric, now};
-use super::{Wanted, since};
+use super::wanted::{Wanted, since};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};

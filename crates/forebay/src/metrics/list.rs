@@ -1,8 +1,8 @@
 //! `forebay metrics list`.
 
-use super::Wanted;
 use super::client::Client;
 use super::text::printable;
+use super::wanted::Wanted;
 use anyhow::bail;
 use clap::Args;
 use forebay_process::out;

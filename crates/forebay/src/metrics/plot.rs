@@ -2,7 +2,7 @@
 
 use super::client::{Client, Metric, now};
 use super::text::{plot, printable, short};
-use super::{Wanted, since};
+use super::wanted::{Wanted, since};
 use anyhow::bail;
 use clap::Args;
 use forebay_process::out;

@@ -1,9 +1,9 @@
 //! Draws a graph into memory. What it costs is bounded by the graph's size: of more points than fit, the extremes of each column stay.
 
 use super::data::Line;
+use super::font::use_font;
 use super::parse::{Axis, Legend, Widget};
 use super::times::{shown, ticks};
-use super::use_font;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

@@ -2,6 +2,7 @@
 
 mod data;
 mod draw;
+mod font;
 mod parse;
 mod times;
 
@@ -11,25 +12,16 @@ use crate::ports::Datapoints;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use forebay_awswire::ApiError;
-use plotters::style::{FontStyle, register_font};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The font of all text in graphs; its licence is beside it.
-const FONT: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
+pub use font::use_font;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Input {
     metric_widget: String,
     output_format: Option<String>,
-}
-
-/// Has `plotters` know the font. Whoever draws text calls it first, in a program that this crate is part of: without it, `plotters`
-/// refuses to measure text, for SVG too.
-pub fn use_font() {
-    // It fails for a file that is no font, and this one is drawn with in tests.
-    let _ = register_font("sans-serif", FontStyle::Normal, FONT);
 }
 
 pub(crate) fn image(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
