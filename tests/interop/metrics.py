@@ -7,10 +7,24 @@ import json
 import subprocess
 import tempfile
 
-from cloudwatch import dimensions, read, send
-from daemon import BINARY, Balancer, Daemon, Sample, wait
+from daemon import BINARY, Balancer, Daemon, Sample, get, wait
 
 REQUESTS = 50
+UTC = datetime.timezone.utc
+
+
+def dimensions(balancer):
+    return [{"Name": "LoadBalancer", "Value": balancer.arn.split("loadbalancer/")[1]}]
+
+
+def read(client, name, of):
+    """The sums of the last minutes, as boto3 gets them."""
+    now = datetime.datetime.now(UTC)
+    metric = {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": of}
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+    window = {"StartTime": now.replace(second=0, microsecond=0) - datetime.timedelta(minutes=10), "EndTime": now + datetime.timedelta(minutes=1)}
+    [result] = client.get_metric_data(MetricDataQueries=[query], **window)["MetricDataResults"]
+    return result["Values"]
 
 
 def metrics(daemon, *flags):
@@ -64,7 +78,8 @@ if __name__ == "__main__":
         balancer.register(a)
         balancer.wait_healthy(a)
         client, of = daemon.client("cloudwatch"), dimensions(balancer)
-        send(balancer, REQUESTS)
+        for _ in range(REQUESTS):
+            assert get(balancer.nodes[0], balancer.port, "/")[0] == 200
         wait(lambda: sum(read(client, "RequestCount", of)) == REQUESTS, "the requests are counted", 10)
         listed(daemon, of[0]["Value"])
         plotted(daemon, of[0]["Value"])
