@@ -36,6 +36,9 @@ pub(super) struct ApiArgs {
     profile: String,
 }
 
+/// A result of GetMetricData: its query's id, its label, its points by time.
+pub(super) type Answered = (String, String, Vec<(i64, f64)>);
+
 pub(super) struct Client {
     api: SocketAddr,
     region: String,
@@ -122,14 +125,9 @@ impl Client {
     }
 
     /// The points of these queries, at most 500, of all pages: an entry for each result, of its id and points by time.
-    pub(super) async fn data(
-        &self,
-        queries: &[Value],
-        from: i64,
-        to: i64,
-    ) -> anyhow::Result<Vec<(String, String, Vec<(i64, f64)>)>> {
+    pub(super) async fn data(&self, queries: &[Value], from: i64, to: i64) -> anyhow::Result<Vec<Answered>> {
         let mut input = json!({"MetricDataQueries": queries, "StartTime": from, "EndTime": to, "ScanBy": "TimestampAscending"});
-        let mut found: Vec<(String, String, Vec<(i64, f64)>)> = Vec::new();
+        let mut found: Vec<Answered> = Vec::new();
         loop {
             let answer = self.call("GetMetricData", &input).await?;
             for result in answer["MetricDataResults"].as_array().into_iter().flatten() {
