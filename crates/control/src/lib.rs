@@ -31,7 +31,7 @@ pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
 pub use ports::{
     ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,
-    NobodyActs, NothingObserved, Observations, Ports, Publish, PutError, Series, SeriesFilter,
+    NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,
 };
 pub use rows::{RowChange, RowError};
 pub use state::{Dialect, Settings, State};

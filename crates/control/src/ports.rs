@@ -170,6 +170,19 @@ pub struct AlarmAction {
     pub state: alarm::State,
     /// What is to be done.
     pub arn: String,
+    /// What subscribers are told.
+    pub notification: Notification,
+}
+
+/// What subscribers of a topic are told of an alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// In a line.
+    pub subject: String,
+    /// In full: JSON, in CloudWatch's form.
+    pub message: String,
+    /// Since when it is so, as AWS writes times.
+    pub timestamp: String,
 }
 
 /// An action was not carried out.

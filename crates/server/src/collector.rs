@@ -285,6 +285,8 @@ mod tests {
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
                 exports: ExportCounters::default().metrics(),
+                notifications: Default::default(),
+                datapoints: Default::default(),
                 adoptions: Distribution::default(),
             },
         })

@@ -4,6 +4,7 @@ use crate::collector;
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
+use crate::notify;
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
 use forebay_control::{Datapoints, Drain, Left, Observations, Publish, State};
@@ -55,6 +56,7 @@ pub struct Daemon {
     /// What ends with its sender: the collector, then the keeper of datapoints.
     threads: Vec<(Sender<()>, JoinHandle<()>)>,
     exporters: Vec<Exporter>,
+    sending: notify::Sending,
     context: Arc<ApiContext>,
     shown: Arc<Shown>,
     stop: watch::Sender<bool>,
@@ -136,9 +138,8 @@ impl Daemon {
     pub async fn start(args: UpArgs) -> anyhow::Result<Daemon> {
         args.check()?;
         forebay_proxy::raise_descriptor_limit();
+        let (api, admin) = (listen(args.api, "--api")?, listen(args.admin, "--admin")?);
         let keys = keys(&args)?;
-        let api = listen(args.api, "--api")?;
-        let admin = listen(args.admin, "--admin")?;
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         // From now on, and to the very end: whoever probes must be told of the start and of the drain.
         let (shown, ended) = show(admin, hosts(&args))?;
@@ -159,8 +160,10 @@ impl Daemon {
         let publish = Publisher::new(&plane);
         let adoptions = Arc::clone(&publish.adoptions);
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
+        let (actions, sending) = notify::start(&args, shown.notifications(), move || clock.wall())?;
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
+            actions,
             ..SharedPorts::observing(seen)
         };
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
@@ -173,6 +176,7 @@ impl Daemon {
             logs: Arc::clone(&logs),
             writer: writer.clone(),
             adoptions,
+            datapoints: Arc::clone(&datapoints),
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
@@ -194,6 +198,7 @@ impl Daemon {
             logs,
             threads: vec![collector, keeper],
             exporters,
+            sending,
             context,
             shown,
             stop,
@@ -240,7 +245,7 @@ impl Daemon {
         });
         // An API connection that stays half open is left behind when the data plane is done.
         let serving = tokio::time::timeout(drain, self.serving);
-        let (served, left) = tokio::join!(serving, leaving);
+        let (served, left, ()) = tokio::join!(serving, leaving, self.sending.finish());
         left?;
         if let Ok(served) = served {
             served??;

@@ -5,6 +5,7 @@ use forebay_signals::Summary;
 use forebay_signals::series::{self, Limits, Point, Resolution, Store, TIERS};
 use forebay_store::archive::Archive;
 use forebay_store::points::{Frame, PointFiles};
+use forebay_telemetry::DatapointMetrics;
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,6 +95,8 @@ struct Inner {
     archiving: Arc<Vec<Point<Key>>>,
     /// What came while as many waited as may.
     lost: u64,
+    /// Bytes on disk, and files that were deleted before their time.
+    disk: (u64, u64),
     /// What the disk has is to go.
     cleared: bool,
 }
@@ -147,6 +150,18 @@ impl KeptDatapoints {
 type BySecond = BTreeMap<i64, Summary>;
 
 impl KeptDatapoints {
+    /// What is kept, and what went.
+    pub(crate) fn metrics(&self) -> DatapointMetrics {
+        let inner = self.inner();
+        DatapointMetrics {
+            series: inner.store.len() as u64,
+            memory_bytes: inner.store.bytes() as u64,
+            disk_bytes: inner.disk.0,
+            points_dropped: inner.store.dropped() + inner.lost,
+            files_dropped: inner.disk.1,
+        }
+    }
+
     /// One-second points that are not in memory any more, from before `until`. A file that cannot be read costs its points.
     fn archived(&self, keys: &[Key], archiving: &[Point<Key>], seconds: &Range<i64>) -> Vec<BySecond> {
         let archive = self.archive.read().unwrap_or_else(PoisonError::into_inner);
@@ -220,6 +235,7 @@ impl Keeper {
                 fresh: Vec::new(),
                 archiving: Arc::default(),
                 lost: 0,
+                disk: (0, 0),
                 cleared: false,
             }),
             archive: RwLock::new(Archive::open(&directory.join("seconds"))?),
@@ -315,6 +331,11 @@ impl Keeper {
         if let Err(error) = self.files.expire(now) {
             tracing::error!(%error, "old datapoints cannot be deleted");
         }
+        let archive = self.kept.archive.read().unwrap_or_else(PoisonError::into_inner);
+        let (archived, dropped) = (archive.bytes(), archive.dropped());
+        drop(archive);
+        let bytes = self.files.bytes().unwrap_or_default();
+        self.kept.inner().disk = (bytes + archived, self.files.dropped() + dropped);
     }
 
     fn archive(&self, seconds: &[Point<Key>], now: i64) {

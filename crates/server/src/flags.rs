@@ -1,5 +1,6 @@
 //! The flags of `forebay up`.
 
+use crate::notify::Subscription;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -43,6 +44,7 @@ Examples:
   forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
   forebay up --otlp-metrics-endpoint http://127.0.0.1:4318 --otlp-metrics-interval 5          metrics to one
   forebay up --remote-write-url http://127.0.0.1:9090/api/v1/write                            metrics to a Prometheus
+  forebay up --notify arn:aws:sns:local-1:000000000000:alarms=https://hooks.example/forebay
   forebay up --no-auth --enable-reset               for test suites; loopback only")]
 pub struct UpArgs {
     /// Where state and credentials are kept.
@@ -148,6 +150,10 @@ pub struct UpArgs {
     /// Seconds between two times
     #[arg(long, env = "FOREBAY_OTLP_METRICS_INTERVAL", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub otlp_metrics_interval: u64,
+    /// Post what alarms tell a topic to a webhook, signed by the secret in notify-secret of the data directory, and again for two
+    /// minutes if it does not take it. May be repeated, also for the same topic
+    #[arg(long, env = "FOREBAY_NOTIFY", value_name = "ARN=URL", value_delimiter = ',')]
+    pub notify: Vec<Subscription>,
     /// Seconds that requests may take to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub drain_seconds: u64,
@@ -183,6 +189,7 @@ impl UpArgs {
             workers: None,
             max_connections: None,
             max_buffer_memory: BufferMemory::Auto,
+            notify: Vec::new(),
             drain_seconds: 2,
         }
     }

@@ -7,6 +7,7 @@ mod daemon;
 mod data_dir;
 mod datapoints;
 mod exports;
+pub mod notify;
 mod flags;
 mod health_log;
 mod shown;

@@ -1,5 +1,6 @@
 //! What the admin address shows of a daemon, from its first moment to its last.
 
+use crate::datapoints::KeptDatapoints;
 use bytes::Bytes;
 use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
@@ -7,7 +8,9 @@ use forebay_node::{Distribution, Node, ResponseTimes};
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
-use forebay_telemetry::{ExportCounters, Health, Source, Standing};
+use forebay_telemetry::{
+    DatapointMetrics, ExportCounters, Health, NotificationCounters, NotificationMetrics, Source, Standing,
+};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -22,6 +25,7 @@ pub(crate) struct Shown {
     served: OnceLock<Served>,
     leaving: AtomicBool,
     exports: Arc<ExportCounters>,
+    notifications: Arc<NotificationCounters>,
 }
 
 /// All that there is to look at once traffic is served.
@@ -30,6 +34,7 @@ pub(crate) struct Served {
     pub(crate) logs: Arc<Logs>,
     pub(crate) writer: Writer,
     pub(crate) adoptions: Arc<ResponseTimes>,
+    pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) began: Instant,
 }
 
@@ -41,6 +46,7 @@ impl Shown {
             served: OnceLock::new(),
             leaving: AtomicBool::new(false),
             exports: Arc::default(),
+            notifications: Arc::default(),
         }
     }
 
@@ -58,6 +64,11 @@ impl Shown {
     /// What senders of metrics count.
     pub(crate) fn exports(&self) -> &Arc<ExportCounters> {
         &self.exports
+    }
+
+    /// What senders of notifications count.
+    pub(crate) fn notifications(&self) -> &Arc<NotificationCounters> {
+        &self.notifications
     }
 
     /// Requests are finished, and no more.
@@ -109,6 +120,14 @@ impl Source for Looked<'_> {
 
     fn exports(&self) -> &ExportCounters {
         &self.shown.exports
+    }
+
+    fn notifications(&self) -> NotificationMetrics {
+        self.shown.notifications.metrics()
+    }
+
+    fn datapoints(&self) -> DatapointMetrics {
+        self.served.datapoints.metrics()
     }
 
     fn adoptions(&self) -> Distribution {

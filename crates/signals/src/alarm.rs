@@ -160,11 +160,15 @@ pub struct Evaluation {
     pub filled: usize,
 }
 
+/// Periods that are looked at beyond N, where periods are long.
+const LATE: usize = 2;
+
 impl Rule {
-    /// How many periods are looked at: more than N, so that points that are late or missing can be made up for by older ones.
-    /// CloudWatch says only that it fetches more than N; its example takes 5 for 3.
-    pub const fn range(&self) -> usize {
-        self.evaluation_periods + 2
+    /// How many periods are looked at: more than must be there, for points that come late; a period of less than a minute is for those
+    /// who want to know at once, and is looked at alone. AWS says as much, and no numbers.
+    pub const fn range(&self, period_seconds: u32) -> usize {
+        let late = if period_seconds < 60 { 0 } else { LATE };
+        self.evaluation_periods + late
     }
 
     /// The state after the periods of `range`, the oldest first; `state` is that before.

@@ -266,6 +266,16 @@ impl<K: Key> Store<K> {
         });
     }
 
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     /// About how many bytes all take.
     pub fn bytes(&self) -> usize {
         self.bytes

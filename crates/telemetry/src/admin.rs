@@ -1,6 +1,6 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
-use crate::exports::ExportCounters;
+use crate::exports::{DatapointMetrics, ExportCounters, NotificationMetrics};
 use crate::logs::LogCounters;
 use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics, render};
 use crate::process::ProcessMetrics;
@@ -22,6 +22,10 @@ pub trait Source {
     fn own_lines_dropped(&self) -> u64;
     /// What was sent of metrics, and what of it was lost.
     fn exports(&self) -> &ExportCounters;
+    /// What became of notifications of alarms.
+    fn notifications(&self) -> NotificationMetrics;
+    /// What is kept of datapoints.
+    fn datapoints(&self) -> DatapointMetrics;
     /// How long changes took from being stored until every worker decided by them.
     fn adoptions(&self) -> Distribution;
     /// Whether everything is served that should be.
@@ -106,6 +110,8 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
             standing: source.health().standing,
             process: ProcessMetrics::now(),
             exports: source.exports().metrics(),
+            notifications: source.notifications(),
+            datapoints: source.datapoints(),
             adoptions: source.adoptions(),
         },
     })

@@ -9,7 +9,7 @@ pub struct NoEndpoint;
 impl core::fmt::Display for NoEndpoint {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         out.write_str(
-            "an endpoint is http://HOST:PORT of a collector, such as http://127.0.0.1:4318 (https is not spoken to collectors)",
+            "an endpoint is http://HOST:PORT or https://HOST:PORT of a collector, such as http://127.0.0.1:4318",
         )
     }
 }
@@ -22,7 +22,7 @@ fn http(text: &str) -> Result<Uri, NoEndpoint> {
     let is_bare = uri
         .authority()
         .is_some_and(|authority| !authority.as_str().contains('@'));
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) || !is_bare {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) || !is_bare {
         return Err(NoEndpoint);
     }
     Ok(uri)
@@ -49,8 +49,7 @@ pub struct NoRemoteWriteUrl;
 impl core::fmt::Display for NoRemoteWriteUrl {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         out.write_str(
-            "remote-write goes to http://HOST:PORT/PATH, such as http://127.0.0.1:9090/api/v1/write (https is not spoken there, and \
-             neither are names and passwords)",
+            "remote-write goes to http://HOST:PORT/PATH or https://HOST/PATH, such as http://127.0.0.1:9090/api/v1/write, without names and passwords",
         )
     }
 }
@@ -77,6 +76,44 @@ impl core::str::FromStr for MetricsEndpoint {
     }
 }
 
+/// A webhook: `https://HOST/PATH`, or `http` where that is safe enough.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookUrl(Uri);
+
+impl WebhookUrl {
+    /// The address.
+    pub fn uri(&self) -> Uri {
+        self.0.clone()
+    }
+}
+
+impl core::fmt::Debug for WebhookUrl {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // Its path may be a secret.
+        out.write_str(self.0.host().unwrap_or_default())
+    }
+}
+
+/// Why an address is no webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoWebhookUrl;
+
+impl core::fmt::Display for NoWebhookUrl {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("a webhook is http://HOST:PORT/PATH or https://HOST/PATH, without names and passwords")
+    }
+}
+
+impl std::error::Error for NoWebhookUrl {}
+
+impl core::str::FromStr for WebhookUrl {
+    type Err = NoWebhookUrl;
+
+    fn from_str(text: &str) -> Result<WebhookUrl, NoWebhookUrl> {
+        http(text).map(WebhookUrl).map_err(|_| NoWebhookUrl)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,13 +124,14 @@ mod tests {
         for good in [
             "http://127.0.0.1:9090/api/v1/write",
             "http://[::1]:9090/api/v1/push?tenant=a",
+            "https://metrics.example/write",
         ] {
             assert_eq!(write(good).as_deref(), Ok(good));
         }
         for bad in [
             "",
             "127.0.0.1:9090",
-            "https://a/b",
+            "ftp://a/b",
             "http://",
             "http://me:secret@a/b",
             "http:///x",

@@ -61,3 +61,54 @@ impl ExportCounters {
         self.dropped[receiver as usize].fetch_add(samples as u64, Relaxed);
     }
 }
+
+/// Notifications of alarms that webhooks took, and those that were lost.
+#[derive(Debug, Default)]
+pub struct NotificationCounters {
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// What was counted of notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotificationMetrics {
+    /// Those that a webhook took.
+    pub sent: u64,
+    /// Those that were lost.
+    pub dropped: u64,
+}
+
+impl NotificationCounters {
+    /// A webhook took one.
+    pub fn sent(&self) {
+        self.sent.fetch_add(1, Relaxed);
+    }
+
+    /// One was lost.
+    pub fn dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
+    }
+
+    /// All of it.
+    pub fn metrics(&self) -> NotificationMetrics {
+        NotificationMetrics {
+            sent: self.sent.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+        }
+    }
+}
+
+/// What is kept of CloudWatch's datapoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatapointMetrics {
+    /// Metrics with datapoints.
+    pub series: u64,
+    /// Bytes of memory, about.
+    pub memory_bytes: u64,
+    /// Bytes on disk, when that was last looked at.
+    pub disk_bytes: u64,
+    /// Points that went before their time, for want of memory or because the disk was slow.
+    pub points_dropped: u64,
+    /// Files that were deleted before their time, for want of disk.
+    pub files_dropped: u64,
+}

@@ -12,13 +12,13 @@ pub mod logs;
 pub mod metrics;
 mod otlp;
 mod plain;
-mod post;
+pub mod post;
 mod process;
 pub mod spans;
 mod standing;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
-pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, RemoteWriteUrl};
-pub use exports::{ExportCounters, ExportMetrics, Receiver};
+pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, NoWebhookUrl, RemoteWriteUrl, WebhookUrl};
+pub use exports::{DatapointMetrics, ExportCounters, ExportMetrics, NotificationCounters, NotificationMetrics, Receiver};
 pub use process::ProcessMetrics;
 pub use standing::Standing;

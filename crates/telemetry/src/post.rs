@@ -5,8 +5,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -21,30 +23,37 @@ const TELLING: Duration = Duration::from_secs(60);
 
 /// Why a post came to nothing.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) why: String,
+pub struct Failed {
+    /// In words.
+    pub why: String,
     /// The same post may do later.
-    pub(crate) again: bool,
+    pub again: bool,
     /// Not before this time has passed, said the receiver.
-    pub(crate) after: Option<Duration>,
+    pub after: Option<Duration>,
 }
 
-/// Posts to one address.
-pub(crate) struct Poster {
+/// Posts to one address, over HTTP or HTTPS.
+pub struct Poster {
     uri: Uri,
     headers: HeaderMap,
     /// Which answers mean that the same post may do later.
     again: fn(StatusCode) -> bool,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Poster {
-    pub(crate) fn new(uri: Uri, headers: HeaderMap, again: fn(StatusCode) -> bool) -> Poster {
+    /// Whoever posts there. `headers` are part of each post; `again` tells which answers mean that the same post may do later.
+    pub fn new(uri: Uri, headers: HeaderMap, again: fn(StatusCode) -> bool) -> Poster {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusting_the_system())
+            .https_or_http()
+            .enable_http1()
+            .build();
         Poster {
             uri,
             headers,
             again,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
         }
     }
 
@@ -52,8 +61,26 @@ impl Poster {
         &self.uri
     }
 
+    /// The address without what may be secret in it: webhooks' paths and queries often are.
+    pub fn shown(&self) -> String {
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        format!("{scheme}://{authority}")
+    }
+
     /// Posts once; returns what a success was answered with.
-    pub(crate) async fn post(&self, body: Bytes) -> Result<Bytes, Failed> {
+    ///
+    /// # Errors
+    /// If there is no answer in time, or it is no success.
+    pub async fn post(&self, body: Bytes) -> Result<Bytes, Failed> {
+        self.post_with(&HeaderMap::new(), body).await
+    }
+
+    /// Posts once, with headers of this post's own.
+    ///
+    /// # Errors
+    /// As for [`Poster::post`].
+    pub async fn post_with(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Failed> {
         let again = |why: String| Failed {
             why,
             again: true,
@@ -63,6 +90,9 @@ impl Poster {
             .body(Full::new(body))
             .map_err(|error| again(error.to_string()))?;
         *request.headers_mut() = self.headers.clone();
+        request
+            .headers_mut()
+            .extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         let answered = async {
             let response = self
                 .client
@@ -89,6 +119,18 @@ impl Poster {
             after,
         })
     }
+}
+
+/// HTTPS with whoever the system's authorities vouch for. Where a system has none, nobody is trusted, and plain HTTP works all the same.
+fn trusting_the_system() -> rustls::ClientConfig {
+    let mut authorities = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    authorities.add_parsable_certificates(found.certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|error| unreachable!("the provider speaks no version of TLS: {error}"));
+    versions.with_root_certificates(authorities).with_no_client_auth()
 }
 
 /// How long a receiver wants to be left alone (RFC 9110, section 10.2.3), within reason.

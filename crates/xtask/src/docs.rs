@@ -241,7 +241,7 @@ fn sending(text: &mut String) {
          429 or 5xx (OTLP: 429, 502, 503, 504), is asked again after half a second, then after ever longer waits, a minute together; it may ask\n\
          for up to a minute's patience with `Retry-After`. What it refuses otherwise is dropped at once. Up to 8 MiB wait meanwhile, and\n\
          past that the oldest are dropped. `forebay_exported_samples_total` and `forebay_exported_samples_dropped_total` count both, and the\n\
-         log says so once a minute. At the end five seconds are left to send the last figures. https is not spoken: send to a collector on\n\
+         log says so once a minute. At the end five seconds are left to send the last figures. https needs an authority that the system trusts; names and passwords are not spoken: send to a collector on\n\
          the same machine or network, which speaks it onwards.\n",
     );
 }

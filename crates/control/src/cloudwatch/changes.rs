@@ -1,6 +1,7 @@
 //! What evaluations and calls make of alarms: their new states, and the actions that are run because of them.
 
 use crate::cloudwatch::history::{ACTION, STATE, enter};
+use crate::cloudwatch::notification::notification;
 use crate::cloudwatch::records::Alarm;
 use crate::ports::{Actions, AlarmAction};
 use crate::state::State;
@@ -70,6 +71,7 @@ pub(super) fn set_state(
     if alarm.state != state {
         alarm.transitioned = now;
     }
+    alarm.previous_state = alarm.state;
     alarm.state = state;
     alarm.reason = reason;
     alarm.reason_data = reason_data;
@@ -133,6 +135,7 @@ fn ordered(region: &str, alarm: &Alarm, arn: &str) -> AlarmAction {
         alarm_name: alarm.name.clone(),
         state: alarm.state,
         arn: arn.to_owned(),
+        notification: notification(region, alarm),
     }
 }
 

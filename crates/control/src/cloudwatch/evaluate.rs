@@ -32,7 +32,7 @@ fn schedule(rule: &MetricRule, name: &str) -> (i64, i64) {
     if period * i64::from(rule.evaluation_periods) > DAY {
         (HOUR, 5 + spread)
     } else if period < MINUTE {
-        (10, 1 + spread / 4)
+        (10, 2 + spread / 5)
     } else {
         (MINUTE, 5 + spread)
     }
@@ -139,7 +139,8 @@ fn evaluate(
     // Periods end with the last whole minute, or with the last whole period where they are shorter.
     let step = period.min(MINUTE);
     let to = now.seconds().div_euclid(step) * step;
-    let from = to - decides.range() as i64 * period;
+    let periods = decides.range(rule.period()) as i64;
+    let from = to - periods * period;
     let points = match points(region, rule, datapoints, from, to) {
         Ok(points) => points,
         Err(problem) => {
@@ -151,7 +152,7 @@ fn evaluate(
             });
         }
     };
-    let range: Vec<Option<f64>> = (0..decides.range() as i64)
+    let range: Vec<Option<f64>> = (0..periods)
         .map(|place| points.get(&(from + place * period)).copied())
         .collect();
     let evaluation = decides.evaluate(&range, alarm.state);

@@ -11,6 +11,7 @@ mod insight_rules;
 mod list;
 mod metric;
 mod metric_data;
+mod notification;
 mod put_alarm;
 mod put_data;
 mod queries;

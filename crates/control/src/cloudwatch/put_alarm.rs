@@ -265,6 +265,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
         insufficient_data_actions: given.insufficient_data_actions,
         watches,
         configured: now,
+        previous_state: State::default(),
         state: match tx.dialect() {
             Dialect::Aws => State::default(),
             // moto's alarms begin like this; the next evaluation sees to it.
@@ -298,6 +299,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
                 reason_data: old.reason_data.clone(),
                 updated: old.updated,
                 transitioned: old.transitioned,
+                previous_state: old.previous_state,
                 actions_due: old.actions_due,
                 next_entry: old.next_entry,
                 ..alarm

@@ -101,6 +101,9 @@ pub struct Alarm {
     pub reason: String,
     /// The same for programs, as JSON.
     pub reason_data: Option<String>,
+    /// The state before this one.
+    #[serde(default, with = "state_name")]
+    pub previous_state: alarm::State,
     /// When its state was last set.
     pub updated: Wall,
     /// When its state last became another.

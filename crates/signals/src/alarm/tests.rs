@@ -35,7 +35,7 @@ fn missing_data_counts_as_cloudwatch_says() {
             .collect();
         for (treatment, wanted) in MissingData::ALL.into_iter().zip(&columns[2..6]) {
             let rule = rule(numbers[0], numbers[1], treatment);
-            assert_eq!(rule.range(), points.len(), "{line}");
+            assert_eq!(rule.range(60), points.len(), "{line}");
             for before in State::ALL {
                 let wanted = if *wanted == "keep" {
                     before

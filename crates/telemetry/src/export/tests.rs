@@ -52,6 +52,8 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
                 ..ProcessMetrics::default()
             },
             exports: ExportCounters::default().metrics(),
+            notifications: Default::default(),
+            datapoints: Default::default(),
             adoptions: Distribution {
                 buckets: vec![
                     Bucket {

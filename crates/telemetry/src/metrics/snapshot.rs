@@ -1,6 +1,6 @@
 //! What metrics are read of: all figures of a program at one moment.
 
-use crate::exports::{ExportMetrics, Receiver};
+use crate::exports::{DatapointMetrics, ExportMetrics, NotificationMetrics, Receiver};
 use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
@@ -40,6 +40,10 @@ pub struct Own {
     pub process: ProcessMetrics,
     /// What was sent of metrics, and what of it was lost.
     pub exports: [ExportMetrics; Receiver::ALL.len()],
+    /// Notifications of alarms.
+    pub notifications: NotificationMetrics,
+    /// What is kept of datapoints.
+    pub datapoints: DatapointMetrics,
     /// How long changes took from being stored until every worker decided by them.
     pub adoptions: Distribution,
 }

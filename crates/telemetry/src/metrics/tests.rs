@@ -136,6 +136,8 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             standing: Standing::Impaired,
             process: process(),
             exports: ExportCounters::default().metrics(),
+            notifications: Default::default(),
+            datapoints: Default::default(),
             adoptions: Distribution {
                 buckets: vec![Bucket {
                     from: Duration::from_millis(2),

@@ -148,10 +148,14 @@ mod tests {
             uri("http://otel/api/x").as_deref(),
             Ok("http://otel/api/x/v1/traces")
         );
+        assert_eq!(
+            uri("https://otel:4318").as_deref(),
+            Ok("https://otel:4318/v1/traces")
+        );
         for bad in [
             "",
             "127.0.0.1:4318",
-            "https://otel:4318",
+            "ftp://otel:4318",
             "http://",
             "http:///x",
             "http://a/?b",

@@ -135,6 +135,8 @@ impl World {
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
                 exports: ExportCounters::default().metrics(),
+                notifications: Default::default(),
+                datapoints: Default::default(),
                 adoptions: Distribution::default(),
             },
         })

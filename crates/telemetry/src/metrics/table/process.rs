@@ -94,6 +94,43 @@ pub(super) const ROWS: &[Metric] = &[
         }),
     )
     .by(&[Receiver]),
+    counter(
+        "forebay_notifications",
+        "Notifications of alarms that a webhook took (--notify)",
+        Read::Process(|of, to| to.add(of.notifications.sent)),
+    ),
+    counter(
+        "forebay_notifications_dropped",
+        "Notifications of alarms lost because a webhook was slow, away or did not want them",
+        Read::Process(|of, to| to.add(of.notifications.dropped)),
+    ),
+    gauge(
+        "forebay_datapoint_series",
+        "Metrics of which CloudWatch's API has datapoints; one for each unit",
+        Read::Process(|of, to| to.add(of.datapoints.series)),
+    ),
+    gauge(
+        "forebay_datapoint_memory_bytes",
+        "Memory that datapoints take, about",
+        Read::Process(|of, to| to.add(of.datapoints.memory_bytes)),
+    )
+    .unit(Unit::Bytes),
+    gauge(
+        "forebay_datapoint_disk_bytes",
+        "Disk that datapoints take, as of the last minute",
+        Read::Process(|of, to| to.add(of.datapoints.disk_bytes)),
+    )
+    .unit(Unit::Bytes),
+    counter(
+        "forebay_datapoints_dropped",
+        "Datapoints that went before their time for want of memory, or were not written because the disk was slow",
+        Read::Process(|of, to| to.add(of.datapoints.points_dropped)),
+    ),
+    counter(
+        "forebay_datapoint_files_dropped",
+        "Files of datapoints deleted before their time for want of disk",
+        Read::Process(|of, to| to.add(of.datapoints.files_dropped)),
+    ),
     gauge(
         "forebay_certificate_expiry_seconds",
         "Time until a listener's certificate expires, below 0 once it has (DaysToExpiry of AWS/CertificateManager)",
