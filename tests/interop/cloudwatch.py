@@ -2,7 +2,6 @@
 it is over, an alarm with 10 s periods follows it, and `kill -9` costs no more than ten seconds."""
 
 import concurrent.futures
-import datetime
 import gzip
 import http.client
 import random
@@ -10,28 +9,10 @@ import shlex
 import statistics
 import time
 
+from cloudwatch_reads import dimensions, now, read
 from daemon import Balancer, Daemon, Sample, bound, wait
 
 REQUESTS = 400
-UTC = datetime.timezone.utc
-
-
-def now():
-    return datetime.datetime.now(UTC)
-
-
-def dimensions(balancer):
-    load_balancer = balancer.arn.split("loadbalancer/")[1]
-    return [{"Name": "LoadBalancer", "Value": load_balancer}]
-
-
-def read(client, name, dimensions, stat="Sum", since=600, period=60):
-    """The values of the last ten minutes together, or the newest of them."""
-    begin = now().replace(second=0, microsecond=0) - datetime.timedelta(seconds=since)
-    metric = {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions}
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": stat}}
-    [result] = client.get_metric_data(MetricDataQueries=[query], StartTime=begin, EndTime=now() + datetime.timedelta(minutes=1))["MetricDataResults"]
-    return result["Values"]
 
 
 def send(balancer, count, path="/"):

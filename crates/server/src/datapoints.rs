@@ -28,8 +28,14 @@ const LIMITS: Limits = Limits {
 const SECONDS_KEPT: i64 = 3 * 3600;
 /// Room on disk for all points.
 const DISK: u64 = 4 << 30;
-/// Points that wait for a disk that takes none. More are lost to it, not to memory.
-const WAITING: usize = 1_000_000;
+/// Time between two looks whether so much waits that it is written at once.
+const LOOK: Duration = Duration::from_millis(250);
+/// Bytes of points that wait for the disk before they are written early.
+const EARLY: usize = 8 << 20;
+/// Bytes of points that wait for a disk that takes none. More are lost to it, not to memory.
+const WAITING: usize = 64 << 20;
+/// Points that are written together at most: what writing costs in memory.
+const TOGETHER: usize = 8192;
 
 /// A metric's points of one unit. Shared by all who name it: points of a flood would repeat long names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +97,7 @@ struct Inner {
     store: Store<Key>,
     /// What the disk has yet to take, in the order in which it came.
     fresh: Vec<Point<Key>>,
+    fresh_bytes: usize,
     /// One-second points on their way from memory to the archive, by series.
     archiving: Arc<Vec<Point<Key>>>,
     /// What came while as many waited as may.
@@ -133,8 +140,13 @@ impl KeptDatapoints {
         let thread = std::thread::Builder::new()
             .name("datapoints".to_owned())
             .spawn(move || {
-                while go_on(BATCH) {
-                    keeper.write(now().seconds());
+                let mut waited = Duration::ZERO;
+                while go_on(LOOK) {
+                    waited += LOOK;
+                    if waited >= BATCH || keeper.kept.inner().fresh_bytes > EARLY {
+                        waited = Duration::ZERO;
+                        keeper.write(now().seconds());
+                    }
                 }
                 keeper.write(now().seconds());
             })?;
@@ -201,6 +213,11 @@ fn widen(points: impl IntoIterator<Item = Point<Key>>, tier: usize) -> Vec<Point
     wider
 }
 
+/// What a point that waits costs, about.
+fn bytes(point: &Point<Key>) -> usize {
+    size_of::<Point<Key>>() + point.summary.bytes()
+}
+
 fn restore(store: &mut Store<Key>, tier: usize, frame: Frame<Key>) {
     if let Some(second) = frame.widened
         && let Some(below) = tier.checked_sub(1)
@@ -233,6 +250,7 @@ impl Keeper {
             inner: Mutex::new(Inner {
                 store,
                 fresh: Vec::new(),
+                fresh_bytes: 0,
                 archiving: Arc::default(),
                 lost: 0,
                 disk: (0, 0),
@@ -257,6 +275,7 @@ impl Keeper {
     fn write(&mut self, now: i64) {
         let (fresh, cleared) = {
             let mut inner = self.kept.inner();
+            inner.fresh_bytes = 0;
             (
                 core::mem::take(&mut inner.fresh),
                 core::mem::take(&mut inner.cleared),
@@ -272,7 +291,7 @@ impl Keeper {
             self.failing = true;
             let mut inner = self.kept.inner();
             left.append(&mut inner.fresh);
-            left.drain(..left.len().saturating_sub(WAITING));
+            inner.fresh_bytes = left.iter().map(bytes).sum();
             inner.fresh = left;
             return;
         }
@@ -291,12 +310,11 @@ impl Keeper {
             tiers[point.tier].push(point);
         }
         for tier in 0..TIERS.len() {
-            if tiers[tier].is_empty() {
-                continue;
-            }
-            let frame = Frame::of(&tiers[tier], None);
-            if let Err(error) = self.files.append(now, tier, &frame) {
-                return Err((error, tiers[tier..].concat()));
+            for (number, points) in tiers[tier].chunks(TOGETHER).enumerate() {
+                if let Err(error) = self.files.append(now, tier, &Frame::of(points, None)) {
+                    tiers[tier].drain(..number * TOGETHER);
+                    return Err((error, tiers[tier..].concat()));
+                }
             }
         }
         Ok(())
@@ -319,13 +337,14 @@ impl Keeper {
         // The widest first: what narrower points became is there before they are said to have become it.
         for tier in (1..TIERS.len()).rev() {
             let points = widen(core::mem::take(&mut tiers[tier]), tier);
-            if points.is_empty() {
-                continue;
-            }
-            let frame = Frame::of(&points, Some(widened[tier - 1]));
-            if let Err(error) = self.files.append(now, tier, &frame) {
-                tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
-                return;
+            let frames = points.len().div_ceil(TOGETHER);
+            for (number, points) in points.chunks(TOGETHER).enumerate() {
+                let is_last = number + 1 == frames;
+                let frame = Frame::of(points, is_last.then_some(widened[tier - 1]));
+                if let Err(error) = self.files.append(now, tier, &frame) {
+                    tracing::error!(%error, "datapoints cannot be written: a restart would lose them");
+                    return;
+                }
             }
         }
         if let Err(error) = self.files.expire(now) {
@@ -366,7 +385,9 @@ impl Datapoints for KeptDatapoints {
                 .store
                 .put(&key, point.at.seconds(), resolution, point.summary);
             let point = put.map_err(|error| PutError { cause: error.into() })?;
-            if inner.fresh.len() < WAITING {
+            let size = bytes(&point);
+            if inner.fresh_bytes + size <= WAITING {
+                inner.fresh_bytes += size;
                 inner.fresh.push(point);
             } else {
                 inner.lost += 1;
@@ -448,6 +469,7 @@ impl Datapoints for KeptDatapoints {
         let mut inner = self.inner();
         inner.store = Store::new(LIMITS);
         inner.fresh.clear();
+        inner.fresh_bytes = 0;
         inner.archiving = Arc::default();
         inner.cleared = true;
     }

@@ -7,9 +7,9 @@ mod daemon;
 mod data_dir;
 mod datapoints;
 mod exports;
-pub mod notify;
 mod flags;
 mod health_log;
+pub mod notify;
 mod shown;
 
 pub use daemon::Daemon;

@@ -56,7 +56,9 @@ impl core::str::FromStr for Subscription {
             "a notification is ARN=URL, such as arn:aws:sns:local-1:000000000000:alarms=https://hooks.example/forebay",
         )?;
         let parts: Vec<&str> = topic.split(':').collect();
-        let is_topic = parts.len() == 6 && parts[..3] == ["arn", "aws", "sns"] && parts.iter().all(|part| !part.is_empty());
+        let is_topic = parts.len() == 6
+            && parts[..3] == ["arn", "aws", "sns"]
+            && parts.iter().all(|part| !part.is_empty());
         if !is_topic {
             bail!("'{topic}' is no topic's ARN; they look like arn:aws:sns:local-1:000000000000:alarms");
         }
@@ -134,7 +136,8 @@ fn secret(path: &Path) -> anyhow::Result<hmac::Key> {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
-            getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system has no random numbers: {error}"))?;
+            getrandom::fill(&mut bytes)
+                .map_err(|error| anyhow::anyhow!("the system has no random numbers: {error}"))?;
             let text = format!("{SECRET_PREFIX}{}\n", STANDARD.encode(bytes));
             let mut options = std::fs::OpenOptions::new();
             let file = options.write(true).create_new(true).mode(0o600).open(path);
@@ -145,7 +148,10 @@ fn secret(path: &Path) -> anyhow::Result<hmac::Key> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let bytes = text.trim().strip_prefix(SECRET_PREFIX).and_then(|text| STANDARD.decode(text).ok());
+    let bytes = text
+        .trim()
+        .strip_prefix(SECRET_PREFIX)
+        .and_then(|text| STANDARD.decode(text).ok());
     let bytes = bytes.filter(|bytes| (24..=64).contains(&bytes.len())).with_context(|| {
         format!(
             "{} holds no secret of a webhook: it is {SECRET_PREFIX} and 24 to 64 bytes in base64. Delete it for a new one",
@@ -173,7 +179,9 @@ impl Actions for Notifier {
         for webhook in webhooks {
             if webhook.try_send(Arc::clone(&message)).is_err() {
                 self.counters.dropped();
-                all = Err(ActionError(format!("{WAITING} notifications wait for the webhook already")));
+                all = Err(ActionError(format!(
+                    "{WAITING} notifications wait for the webhook already"
+                )));
             }
         }
         all
@@ -229,7 +237,10 @@ impl Webhook {
         messages.close();
         let deadline = tokio::time::Instant::now() + ENDING;
         while let Some(message) = messages.recv().await {
-            if tokio::time::timeout_at(deadline, self.deliver(&message)).await.is_err() {
+            if tokio::time::timeout_at(deadline, self.deliver(&message))
+                .await
+                .is_err()
+            {
                 self.lost("Forebay has ended");
             }
         }
@@ -238,7 +249,11 @@ impl Webhook {
     async fn deliver(&mut self, message: &Message) {
         let mut waits = RETRIES.into_iter();
         loop {
-            let failed = match self.poster.post_with(&self.headers(message), Bytes::from(message.body.clone())).await {
+            let failed = match self
+                .poster
+                .post_with(&self.headers(message), Bytes::from(message.body.clone()))
+                .await
+            {
                 Ok(_) => return self.counters.sent(),
                 Err(failed) => failed,
             };
@@ -256,7 +271,9 @@ impl Webhook {
     fn lost(&self, why: &str) {
         self.counters.dropped();
         let uri = self.poster.shown();
-        tracing::error!("a notification is lost: {uri}: {why} (forebay_notifications_dropped_total counts them)");
+        tracing::error!(
+            "a notification is lost: {uri}: {why} (forebay_notifications_dropped_total counts them)"
+        );
     }
 
     /// The signature is made anew for each try: it says when, so that a receiver can refuse what is old.
@@ -294,7 +311,10 @@ mod tests {
         let read = |text: &str| text.parse::<Subscription>().map_err(|error| error.to_string());
         let topic = "arn:aws:sns:local-1:123456789012:alarms";
         let good = read(&format!("{topic}=https://hooks.example/a?b=c")).unwrap();
-        assert_eq!((&*good.topic, good.url.uri().to_string()), (topic, "https://hooks.example/a?b=c".to_owned()));
+        assert_eq!(
+            (&*good.topic, good.url.uri().to_string()),
+            (topic, "https://hooks.example/a?b=c".to_owned())
+        );
         for (bad, says) in [
             ("alarms", "ARN=URL"),
             ("alarms=http://a/b", "no topic's ARN"),

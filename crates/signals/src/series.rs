@@ -71,6 +71,14 @@ const POINT: usize = 24;
 /// What a series costs besides its key and its points.
 const SERIES: usize = 160;
 
+/// What a tree's first node takes for points that are not there yet: it has room for eleven.
+const NODE: usize = 10 * (size_of::<i64>() + size_of::<Summary>());
+
+/// What a tier's tree costs besides its points.
+fn room(tier: &BTreeMap<i64, Summary>) -> usize {
+    if tier.is_empty() { 0 } else { NODE }
+}
+
 #[derive(Debug, Default)]
 struct Points {
     /// By tier, and by the second at which a point begins.
@@ -240,7 +248,9 @@ impl<K: Key> Store<K> {
         let until = self.widened;
         self.series.retain(|key, points| {
             for (index, until) in until.iter().enumerate() {
+                let before = room(&points.tiers[index]);
                 let young = points.tiers[index].split_off(until);
+                *bytes -= before - room(&young);
                 let old = core::mem::replace(&mut points.tiers[index], young);
                 for (second, summary) in old {
                     *bytes -= POINT + summary.bytes();
@@ -303,7 +313,9 @@ impl<K: Key> Store<K> {
                 }
                 let until = step.last().map_or(0, |last| last + 1);
                 for points in self.series.values_mut() {
+                    let before = room(&points.tiers[tier]);
                     let young = points.tiers[tier].split_off(&until);
+                    self.bytes -= before - room(&young);
                     for (_, summary) in core::mem::replace(&mut points.tiers[tier], young) {
                         self.bytes -= POINT + summary.bytes();
                         self.dropped += 1;
@@ -329,7 +341,7 @@ fn add(tier: &mut BTreeMap<i64, Summary>, second: i64, width: i64, summary: &Sum
         point.merge(summary);
         return point.bytes().saturating_sub(before);
     }
-    let size = POINT + summary.bytes();
+    let size = POINT + summary.bytes() + NODE - room(tier);
     tier.insert(begin, summary.clone());
     size
 }
@@ -505,7 +517,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(sums(&store, 1, 0..20_000, 3600), wanted.into_iter().collect::<Vec<_>>());
-            let bytes: usize = store.series.values().flat_map(|points| &points.tiers).flat_map(BTreeMap::values).map(|summary| POINT + summary.bytes()).sum();
+            let bytes: usize = store.series.values().flat_map(|points| &points.tiers).map(|tier| room(tier) + tier.values().map(|summary| POINT + summary.bytes()).sum::<usize>()).sum();
             prop_assert_eq!(store.bytes(), bytes + SERIES + 1);
         }
     }

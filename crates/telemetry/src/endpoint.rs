@@ -22,7 +22,8 @@ fn http(text: &str) -> Result<Uri, NoEndpoint> {
     let is_bare = uri
         .authority()
         .is_some_and(|authority| !authority.as_str().contains('@'));
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) || !is_bare {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) || !is_bare
+    {
         return Err(NoEndpoint);
     }
     Ok(uri)

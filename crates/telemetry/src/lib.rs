@@ -19,6 +19,8 @@ mod standing;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
 pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, NoWebhookUrl, RemoteWriteUrl, WebhookUrl};
-pub use exports::{DatapointMetrics, ExportCounters, ExportMetrics, NotificationCounters, NotificationMetrics, Receiver};
+pub use exports::{
+    DatapointMetrics, ExportCounters, ExportMetrics, NotificationCounters, NotificationMetrics, Receiver,
+};
 pub use process::ProcessMetrics;
 pub use standing::Standing;

@@ -44,6 +44,8 @@ const SUITES: &[(&str, &str)] = &[
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
     ("cloudwatch", "cloudwatch.py"),
+    ("alarm-actions", "alarm_actions.py"),
+    ("datapoints", "datapoints.py"),
     ("terraform", "terraform/run.py"),
     ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
@@ -56,6 +58,7 @@ const BESIDE: [&[&str]; 2] = [
     &[
         "crash",
         "cloudwatch",
+        "alarm-actions",
         "moto",
         "ansible",
         "grpc",

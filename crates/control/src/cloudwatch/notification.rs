@@ -60,7 +60,8 @@ fn trigger(rule: &MetricRule) -> Value {
         Source::Queries(queries) => trigger["Metrics"] = json!(queries),
         Source::Stat(stat) => {
             let dimensions = stat.metric.dimensions.iter();
-            let dimensions = dimensions.map(|dimension| json!({"name": dimension.name, "value": dimension.value}));
+            let dimensions =
+                dimensions.map(|dimension| json!({"name": dimension.name, "value": dimension.value}));
             trigger["MetricName"] = json!(stat.metric.metric_name);
             trigger["Namespace"] = json!(stat.metric.namespace);
             trigger["Dimensions"] = dimensions.collect();

@@ -1,7 +1,7 @@
 //! PutMetricData.
 
 use crate::api::context::View;
-use crate::api::errors::missing;
+use crate::api::errors::{error, missing};
 use crate::cloudwatch::metric::{check_dimensions, clash, series, too_many, wall, wrong};
 use crate::cloudwatch::records::{Dimension, Metric};
 use crate::ports::{Datapoint, Datapoints};
@@ -92,7 +92,8 @@ pub(crate) fn put(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
     }
     datapoints
         .put(points)
-        .map_err(|problem| ApiError::receiver(500, "InternalServiceError", problem.to_string()))?;
+        // There is room for no more: nothing that a second try would mend, so it is not told as a fault of the service.
+        .map_err(|problem| error("LimitExceeded", format!("{problem}: {}", problem.cause)))?;
     Ok(json!({}))
 }
 
