@@ -12,7 +12,7 @@ from daemon import Daemon
 
 A_CALL = 1000
 # 256 MiB for the points, and what a Forebay takes without them, with room for answers and allocation.
-MEMORY_KIB = (256 + 128) * 1024
+MEMORY_KIB = (256 + 192) * 1024
 DISK_BYTES = 4 << 30
 
 

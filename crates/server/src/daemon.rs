@@ -160,7 +160,7 @@ impl Daemon {
         let publish = Publisher::new(&plane);
         let adoptions = Arc::clone(&publish.adoptions);
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
-        let (actions, sending) = notify::start(&args, shown.notifications(), move || clock.wall())?;
+        let (actions, sending) = notifications(&args, &shown, clock)?;
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
             actions,
@@ -181,12 +181,8 @@ impl Daemon {
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
         let collector = collect(&shown, datapoints, writer.clone(), clock)?;
-        let context = Arc::new(ApiContext::new(
-            api_options(&args),
-            Credentials::new(&keys),
-            writer,
-            seed,
-        ));
+        let context = ApiContext::new(api_options(&args), Credentials::new(&keys), writer, seed);
+        let context = Arc::new(context);
         let (stop, stopped) = watch::channel(false);
         let serving = serve(api, &context, stopped);
         Ok(Daemon {
@@ -253,6 +249,18 @@ impl Daemon {
         self.ended.send_replace(true);
         Ok(())
     }
+}
+
+/// Who tells webhooks what alarms have to say.
+fn notifications(
+    args: &UpArgs,
+    shown: &Shown,
+    clock: Clock,
+) -> anyhow::Result<(Arc<notify::Notifier>, notify::Sending)> {
+    let data_dir = &args.data.data_dir;
+    notify::start(&args.notify, data_dir, shown.notifications(), move || {
+        clock.wall()
+    })
 }
 
 /// Waits for this long; false once the sender is gone.

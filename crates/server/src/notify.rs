@@ -1,6 +1,5 @@
 //! Alarms' notifications: a topic that a flag maps to a webhook is posted there, signed, and tried again for two minutes.
 
-use crate::flags::UpArgs;
 use anyhow::{Context as _, bail};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -99,18 +98,19 @@ impl Sending {
     }
 }
 
-/// The notifier of these flags.
+/// The notifier of these subscriptions, and what sends for it.
 pub(crate) fn start(
-    args: &UpArgs,
+    subscriptions: &[Subscription],
+    data_dir: &Path,
     counters: &Arc<NotificationCounters>,
     now: impl Fn() -> Wall + Send + Sync + Clone + 'static,
 ) -> anyhow::Result<(Arc<Notifier>, Sending)> {
     let (ending, ends) = watch::channel(false);
     let mut topics: BTreeMap<String, Vec<_>> = BTreeMap::new();
     let mut tasks = Vec::new();
-    if !args.notify.is_empty() {
-        let secret = secret(&args.data.data_dir.join("notify-secret"))?;
-        for subscription in &args.notify {
+    if !subscriptions.is_empty() {
+        let secret = secret(&data_dir.join("notify-secret"))?;
+        for subscription in subscriptions {
             let (sender, messages) = mpsc::channel(WAITING);
             topics.entry(subscription.topic.clone()).or_default().push(sender);
             let webhook = Webhook {
