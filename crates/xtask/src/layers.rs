@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("forebay-admission", 1),
     ("forebay-awswire", 1),
     ("forebay-signals", 1),
+    ("forebay-scaling", 1),
     ("forebay-node", 2),
     ("forebay-control", 2),
     ("forebay-proxy", 3),
