@@ -7,9 +7,11 @@ mod group;
 mod policies;
 mod step;
 mod target_tracking;
+mod termination;
 
 pub use adjustment::{Adjustment, AdjustmentType};
 pub use group::{Group, Proposal, Why};
 pub use policies::together;
 pub use step::{Step, StepError, Steps};
 pub use target_tracking::TargetTracking;
+pub use termination::{Instance, Origin, TerminationPolicy, terminate};
