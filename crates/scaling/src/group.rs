@@ -60,6 +60,10 @@ pub enum Why {
     ScaleInDisabled,
     /// Another policy needs what this one would take away.
     OtherPolicy,
+    /// An activity goes on, which the policy waits for.
+    ActivityInProgress,
+    /// The policy's cooldown is not over.
+    Cooldown,
     /// No step covers the metric.
     NoStep,
     /// The metric is no number that says anything.

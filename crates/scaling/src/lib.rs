@@ -5,6 +5,7 @@
 mod adjustment;
 mod group;
 mod policies;
+mod simple;
 mod step;
 mod target_tracking;
 mod termination;
@@ -12,6 +13,7 @@ mod termination;
 pub use adjustment::{Adjustment, AdjustmentType};
 pub use group::{Group, Proposal, Why};
 pub use policies::together;
+pub use simple::{LastActivity, Simple};
 pub use step::{Step, StepError, Steps};
 pub use target_tracking::TargetTracking;
 pub use termination::{Instance, Origin, TerminationPolicy, terminate};
