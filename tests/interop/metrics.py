@@ -7,24 +7,10 @@ import json
 import subprocess
 import tempfile
 
+from cloudwatch_reads import dimensions, read
 from daemon import BINARY, Balancer, Daemon, Sample, get, wait
 
 REQUESTS = 50
-UTC = datetime.timezone.utc
-
-
-def dimensions(balancer):
-    return [{"Name": "LoadBalancer", "Value": balancer.arn.split("loadbalancer/")[1]}]
-
-
-def read(client, name, of):
-    """The sums of the last minutes, as boto3 gets them."""
-    now = datetime.datetime.now(UTC)
-    metric = {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": of}
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
-    window = {"StartTime": now.replace(second=0, microsecond=0) - datetime.timedelta(minutes=10), "EndTime": now + datetime.timedelta(minutes=1)}
-    [result] = client.get_metric_data(MetricDataQueries=[query], **window)["MetricDataResults"]
-    return result["Values"]
 
 
 def metrics(daemon, *flags):

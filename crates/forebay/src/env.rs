@@ -8,6 +8,7 @@ use forebay_process::out;
 use forebay_server::{DataDir, region};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 /// Variables of the caller's own account that would lead elsewhere.
 const FOREIGN: [&str; 8] = [
@@ -50,15 +51,17 @@ pub(crate) struct EnvArgs {
     profile: String,
 }
 
+/// A profile's keys.
+pub(crate) fn key(data_dir: &Path, profile: &str) -> anyhow::Result<credentials::Key> {
+    let file = data_dir.join("credentials");
+    credentials::find(&file, profile)?.with_context(|| {
+        let file = file.display();
+        format!("there is no profile '{profile}' in {file}: start `forebay up` first, or name its --data-dir")
+    })
+}
+
 pub(crate) fn run(args: &EnvArgs) -> anyhow::Result<()> {
-    let file = args.data.data_dir.join("credentials");
-    let key = credentials::find(&file, &args.profile)?.with_context(|| {
-        format!(
-            "there is no profile '{}' in {}: start `forebay up` first, or name its --data-dir",
-            args.profile,
-            file.display()
-        )
-    })?;
+    let key = key(&args.data.data_dir, &args.profile)?;
     out::line(format_args!("{}", lines(args.api, &args.region, &key)))
 }
 

@@ -108,6 +108,25 @@ struct Inner {
     cleared: bool,
 }
 
+impl Inner {
+    /// Has these wait for the disk, the oldest first; of more than may wait, the oldest are lost to it.
+    fn wait_again(&mut self, mut points: Vec<Point<Key>>) {
+        let mut waiting: usize = points.iter().map(bytes).sum();
+        let mut lost = 0;
+        for point in &points {
+            if waiting <= WAITING {
+                break;
+            }
+            waiting -= bytes(point);
+            lost += 1;
+        }
+        points.drain(..lost);
+        self.lost += lost as u64;
+        self.fresh_bytes = waiting;
+        self.fresh = points;
+    }
+}
+
 /// All datapoints.
 pub(crate) struct KeptDatapoints {
     inner: Mutex<Inner>,
@@ -291,8 +310,7 @@ impl Keeper {
             self.failing = true;
             let mut inner = self.kept.inner();
             left.append(&mut inner.fresh);
-            inner.fresh_bytes = left.iter().map(bytes).sum();
-            inner.fresh = left;
+            inner.wait_again(left);
             return;
         }
         if core::mem::take(&mut self.failing) {
@@ -606,6 +624,26 @@ mod tests {
         assert_eq!(ask(&keeper)[..4], wanted[..4]);
         let keeper = Keeper::open(place.path()).unwrap();
         assert_eq!(ask(&keeper)[..4], wanted[..4]);
+    }
+
+    #[test]
+    fn what_a_disk_does_not_take_waits_within_bounds() {
+        let place = tempfile::tempdir().unwrap();
+        let keeper = Keeper::open(place.path()).unwrap();
+        keeper.kept.put(vec![point("a", 1, None, 1.0)]).unwrap();
+        let mut inner = keeper.kept.inner();
+        let one = inner.fresh[0].clone();
+        let room = WAITING / bytes(&one);
+        let numbered = |second| Point {
+            second,
+            ..one.clone()
+        };
+        inner.wait_again((0..room as i64 + 3).map(numbered).collect());
+        assert_eq!(
+            (inner.fresh.len(), inner.lost, inner.fresh[0].second),
+            (room, 3, 3)
+        );
+        assert!(inner.fresh_bytes <= WAITING);
     }
 
     #[test]

@@ -89,14 +89,7 @@ fn named(dimensions: &[(String, String)]) -> Vec<Value> {
 
 impl Client {
     pub(super) fn new(args: &ApiArgs) -> anyhow::Result<Client> {
-        let file = args.data.data_dir.join("credentials");
-        let key = credentials::find(&file, &args.profile)?.with_context(|| {
-            format!(
-                "there is no profile '{}' in {}: start `forebay up` first, or name its --data-dir",
-                args.profile,
-                file.display()
-            )
-        })?;
+        let key = crate::env::key(&args.data.data_dir, &args.profile)?;
         Ok(Client {
             api: args.api,
             region: args.region.clone(),
