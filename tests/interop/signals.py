@@ -57,10 +57,12 @@ async def keeper(ip, port, path):
 async def terminated(daemon, balancer):
     """Eight clients with kept connections, half of them at a target that takes two seconds for each answer."""
     paths = ["/", "/?delay=2000"]
+    requests = lambda: daemon.metric("^forebay_requests_total")
+    earlier = requests()
     clients = [
         asyncio.ensure_future(keeper(balancer.nodes[number % 3], balancer.port, paths[number % 2])) for number in range(8)
     ]
-    await asyncio.to_thread(wait, lambda: daemon.metric("^forebay_requests_total") >= 40, "all have asked", 20)
+    await asyncio.to_thread(wait, lambda: requests() >= earlier + 40, "all have asked", 20)
     began = time.monotonic()
     daemon.process.terminate()
     ended = await asyncio.wait_for(asyncio.gather(*clients, return_exceptions=True), 30)

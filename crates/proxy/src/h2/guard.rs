@@ -83,6 +83,8 @@ pub(super) struct Guarded<W> {
     inner: W,
     frames: Frames,
     fault: Fault,
+    /// Whether all was written, so that only the client's end is waited for.
+    written: Rc<Cell<bool>>,
     /// Read, and not looked at to the end: a frame's header or a head that is not whole.
     held: Vec<u8>,
     /// To be read next, from `taken` on.
@@ -99,11 +101,17 @@ impl<W> Guarded<W> {
             inner,
             frames,
             fault: Rc::clone(&fault),
+            written: Rc::default(),
             held: Vec::new(),
             ready: Vec::new(),
             taken: 0,
         };
         (guarded, fault, oddities)
+    }
+
+    /// Tells whether all was written, also when the connection has been given away.
+    pub(super) fn written(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.written)
     }
 
     /// Looks at what is held, as far as it is whole, and makes it ready.
@@ -442,7 +450,7 @@ impl<W: AsyncRead + Unpin> AsyncRead for Guarded<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for Guarded<W> {
+impl<W: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
@@ -463,8 +471,19 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Guarded<W> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
+    /// What the client still sends is read over until it ends too: a socket that is closed with something unread is reset, and the
+    /// last answers with it. Whoever drives the connection ends the wait.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        self.written.set(true);
+        let mut rest = [0; 4096];
+        loop {
+            let mut room = ReadBuf::new(&mut rest);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut room))?;
+            if room.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 

@@ -59,6 +59,8 @@ struct Shared {
     connection: ClientConnection,
     deadline: Deadline,
     open: Cell<u32>,
+    /// Whether all was written, so that only the client's end is waited for.
+    written: Rc<Cell<bool>>,
 }
 
 /// Serves one client's connection until it ends.
@@ -68,10 +70,12 @@ pub(crate) async fn serve<W: Wire + 'static>(
     connection: ClientConnection,
     deadline: Deadline,
 ) {
+    let (guarded, fault, oddities) = Guarded::new(stream);
     let shared = Rc::new(Shared {
         connection,
         deadline,
         open: Cell::new(0),
+        written: guarded.written(),
     });
     let mut builder = h2::server::Builder::new();
     builder
@@ -87,7 +91,6 @@ pub(crate) async fn serve<W: Wire + 'static>(
         return;
     };
     shared.deadline.arm(until, true);
-    let (guarded, fault, oddities) = Guarded::new(stream);
     let mut handshake = pin!(builder.handshake(guarded));
     let shaken = poll_fn(|cx| {
         let polled = handshake.as_mut().poll(cx);
@@ -113,6 +116,9 @@ async fn streams<W: Wire>(
     // Its listener is gone and its streams have ended: only what was written is still to go out.
     let mut last = false;
     loop {
+        if shared.written.get() {
+            break;
+        }
         if shared.open.get() == 0 {
             if let Some(until) = idle_deadline(worker, &shared.connection) {
                 shared.deadline.arm(until, true);
@@ -124,7 +130,7 @@ async fn streams<W: Wire>(
                 shared.deadline.arm(worker.now() + LAST, false);
             }
         }
-        let next = poll_fn(|cx| poll_stream(worker, connection, fault, leaving, cx));
+        let next = poll_fn(|cx| poll_stream(worker, connection, shared, fault, leaving, cx));
         match shared.deadline.until(next).await {
             Ok(None) => {}
             Ok(Some(Some(Ok((_, mut respond)))))
@@ -160,9 +166,11 @@ async fn streams<W: Wire>(
             break;
         }
     }
-    // Idle for too long, or its listener is gone, or its frames are broken, or the client does not hear
-    // GOAWAY: GOAWAY again, then the end.
-    connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
+    // All is written; or it was idle for too long, its listener is gone, its frames are broken, or the client does not hear GOAWAY:
+    // then GOAWAY again, and the end.
+    if !shared.written.get() {
+        connection.abrupt_shutdown(fault.get().unwrap_or(h2::Reason::NO_ERROR));
+    }
     shared.deadline.arm(worker.now() + linger::LINGER, false);
     let _ = shared
         .deadline
@@ -170,10 +178,12 @@ async fn streams<W: Wire>(
         .await;
 }
 
-/// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave.
+/// What comes next on a connection: a stream, its end or its failure; none if its client is to be told that it is time to leave, or
+/// was told and all is written.
 fn poll_stream<W: Wire>(
     worker: &Worker,
     connection: &mut Connection<Guarded<W>, Bytes>,
+    shared: &Shared,
     fault: &Fault,
     told: bool,
     cx: &mut Context<'_>,
@@ -182,7 +192,7 @@ fn poll_stream<W: Wire>(
     if fault.get().is_some() {
         return Poll::Ready(Some(None));
     }
-    if polled.is_pending() && !told && worker.leaving.get() {
+    if polled.is_pending() && (shared.written.get() || !told && worker.leaving.get()) {
         return Poll::Ready(None);
     }
     polled.map(Some)
