@@ -9,6 +9,7 @@ pub mod cloudwatch;
 mod conformance;
 pub mod ec2;
 pub mod elbv2;
+pub mod fleet;
 pub mod iam;
 mod ids;
 mod operate;

@@ -2,6 +2,7 @@
 
 use crate::State;
 use crate::elbv2::draining::Drain;
+use crate::fleet::{Image, SeenInstance, Shape};
 use forebay_model::{Anomaly, TargetHealth};
 use forebay_signals::Summary;
 use forebay_signals::alarm;
@@ -21,6 +22,31 @@ pub trait Observations: Send + Sync {
     /// What is left at each of these targets; none of one that the data plane does not know to drain (yet), which it may still pick.
     fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
         vec![None; drains.len()]
+    }
+
+    /// How a launcher saw an instance last; none if it knows nothing of it (any more).
+    fn instance(&self, _id: &str) -> Option<SeenInstance> {
+        None
+    }
+
+    /// The images that instances can be started from.
+    fn images(&self) -> Vec<Image> {
+        Vec::new()
+    }
+
+    /// The shapes that instances can have; empty if none were declared.
+    fn shapes(&self) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    /// Why what users send along (user data) may not be run here; none if it may.
+    fn refuses_user_data(&self) -> Option<String> {
+        None
+    }
+
+    /// Requests in flight at an instance, or at whatever is registered by that id, in all its groups.
+    fn in_flight(&self, _target_id: &str) -> u32 {
+        0
     }
 }
 

@@ -93,6 +93,12 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             launched: tx.request.now,
             terminated: None,
             attributes: attributes.clone(),
+            run: 0,
+            paused: false,
+            profile: None,
+            is_spot: false,
+            interrupted_at: None,
+            reason: None,
         };
         let region = tx.region_mut();
         region.instances.insert(id.clone(), Arc::new(instance));

@@ -84,7 +84,7 @@ pub struct Instance {
     /// `r-...`: instances launched by one call.
     #[serde(default)]
     pub reservation_id: String,
-    /// As given; nothing is booted from it.
+    /// As given. An id that is no image's is not booted: the instance is an address.
     #[serde(default)]
     pub image_id: String,
     /// As given.
@@ -111,6 +111,24 @@ pub struct Instance {
     /// Attributes that were set, by the API's name.
     #[serde(default)]
     pub attributes: BTreeMap<String, Value>,
+    /// How often it was started by a launcher; 0 if it is an address only.
+    #[serde(default)]
+    pub run: u32,
+    /// Whether it is to be started and do nothing.
+    #[serde(default)]
+    pub paused: bool,
+    /// Its instance profile, by name.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Whether it may be taken away.
+    #[serde(default)]
+    pub is_spot: bool,
+    /// When it is to be taken away, if that was announced.
+    #[serde(default)]
+    pub interrupted_at: Option<Wall>,
+    /// Why it is in its state: a code and a text; none where the state says it all.
+    #[serde(default)]
+    pub reason: Option<(String, String)>,
 }
 
 /// Who is on the other side of a security group's rule.
