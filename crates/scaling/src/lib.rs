@@ -3,17 +3,30 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adjustment;
+mod backoff;
 mod group;
+mod hooks;
 mod policies;
+mod schedule;
 mod simple;
 mod step;
 mod target_tracking;
 mod termination;
+mod warm_up;
+mod zones;
 
 pub use adjustment::{Adjustment, AdjustmentType};
+pub use backoff::{Backoff, Failures};
 pub use group::{Group, Proposal, Why};
+pub use hooks::{
+    AfterHook, HEARTBEAT_DEFAULT, HEARTBEAT_LEAST, HEARTBEAT_MOST, HEARTBEATS_MOST, Hook, HookResult,
+    Transition, WAIT_MOST, Wait, WaitVerdict, after_hook,
+};
 pub use policies::together;
+pub use schedule::{Schedule, ScheduleError};
 pub use simple::{LastActivity, Simple};
 pub use step::{Step, StepError, Steps};
 pub use target_tracking::TargetTracking;
 pub use termination::{Instance, Origin, TerminationPolicy, terminate};
+pub use warm_up::{Capacity, DEFAULT_COOLDOWN, Member, next_warmed, warm_up};
+pub use zones::{Rebalance, Zone, ZoneDistribution, next_zone, rebalance, rebalance_margin};
