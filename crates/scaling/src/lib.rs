@@ -3,11 +3,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adjustment;
+mod allocation;
 mod backoff;
 mod group;
 mod hooks;
 mod policies;
+mod requirements;
 mod schedule;
+mod shape;
 mod simple;
 mod step;
 mod target_tracking;
@@ -16,6 +19,10 @@ mod warm_up;
 mod zones;
 
 pub use adjustment::{Adjustment, AdjustmentType};
+pub use allocation::{
+    Choice, Distribution, Existing, InUse, Launch, Offer, OnDemandStrategy, Pool, Ranked, Skipped, Split,
+    SpotStrategy, choose, plan, surplus,
+};
 pub use backoff::{Backoff, Failures};
 pub use group::{Group, Proposal, Why};
 pub use hooks::{
@@ -23,7 +30,11 @@ pub use hooks::{
     Transition, WAIT_MOST, Wait, WaitVerdict, after_hook,
 };
 pub use policies::together;
+pub use requirements::{
+    Inclusion, Mismatch, ON_DEMAND_PRICE_PROTECTION, PriceUnit, Range, Requirements, SPOT_PRICE_PROTECTION,
+};
 pub use schedule::{Schedule, ScheduleError};
+pub use shape::{Generation, Purchase, Shape};
 pub use simple::{LastActivity, Simple};
 pub use step::{Step, StepError, Steps};
 pub use target_tracking::TargetTracking;
