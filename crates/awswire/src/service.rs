@@ -25,6 +25,8 @@ pub enum Service {
     Wafv2,
     /// Web application firewall, first version: that no resource has an ACL.
     WafRegional,
+    /// EC2 Auto Scaling: groups of instances.
+    AutoScaling,
 }
 
 /// What there is to say of a service.
@@ -41,7 +43,7 @@ struct ServiceSpec {
 }
 
 // To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
-static SERVICES: [ServiceSpec; 10] = [
+static SERVICES: [ServiceSpec; 11] = [
     ServiceSpec {
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
@@ -111,6 +113,13 @@ static SERVICES: [ServiceSpec; 10] = [
         scope: "waf-regional",
         protocols: &[Protocol::Json11],
         model: include_str!("../models/waf-regional.json"),
+    },
+    ServiceSpec {
+        service: Service::AutoScaling,
+        title: "EC2 Auto Scaling (`autoscaling`)",
+        scope: "autoscaling",
+        protocols: &[Protocol::Query],
+        model: include_str!("../models/autoscaling.json"),
     },
 ];
 

@@ -4,6 +4,7 @@
 
 pub mod acm;
 mod api;
+pub mod autoscaling;
 pub mod cloudwatch;
 #[cfg(test)]
 mod conformance;

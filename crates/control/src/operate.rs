@@ -3,7 +3,7 @@
 use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::ports::Ports;
 use crate::state::State;
-use crate::{acm, cloudwatch, ec2, elbv2, iam, shield, sts, tagging, waf};
+use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
@@ -35,6 +35,7 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::Shield, shield::OPERATIONS),
     served(Service::Wafv2, waf::OPERATIONS),
     served(Service::WafRegional, waf::OPERATIONS),
+    served(Service::AutoScaling, autoscaling::OPERATIONS),
 ];
 
 // Entries are found by their place, so every service has one, in the order of `Service::ALL`.
@@ -106,6 +107,7 @@ impl OperationSpec {
             Operation::Write(run) => {
                 let mut tx = Tx::new(view, rng);
                 let answer = run(&mut tx)?;
+                autoscaling::settle::follow(&mut tx);
                 Ok(Outcome {
                     answer,
                     next: tx.next(),

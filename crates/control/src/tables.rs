@@ -1,6 +1,9 @@
 //! One region's tables, and their rows as the store keeps them.
 
 use crate::acm::records::Certificate;
+use crate::autoscaling::records::{
+    Activity, Group, Hook, LaunchConfiguration, Member, Policy, Refresh, Schedule,
+};
 use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry, InsightRule};
 use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
@@ -92,6 +95,22 @@ tables! {
     dashboards: Dashboard = "cloudwatch.dashboard";
     /// Contributor Insights rules by name.
     insight_rules: InsightRule = "cloudwatch.insight-rule";
+    /// Auto Scaling groups by name.
+    scaling_groups: Group = "autoscaling.group";
+    /// Instances of Auto Scaling groups by id.
+    members: Member = "autoscaling.instance";
+    /// What happened to Auto Scaling groups by `GROUP|NUMBER`.
+    activities: Activity = "autoscaling.activity";
+    /// Launch configurations by name.
+    launch_configurations: LaunchConfiguration = "autoscaling.launch-configuration";
+    /// Scaling policies by `GROUP|NAME`.
+    scaling_policies: Policy = "autoscaling.policy";
+    /// Lifecycle hooks by `GROUP|NAME`.
+    hooks: Hook = "autoscaling.hook";
+    /// Scheduled actions by `GROUP|NAME`.
+    schedules: Schedule = "autoscaling.schedule";
+    /// Instance refreshes by `GROUP|NUMBER`.
+    refreshes: Refresh = "autoscaling.refresh";
 }
 
 fn diff<T: Serialize + PartialEq>(

@@ -1,5 +1,6 @@
 //! What happens by time alone: no call asks for it. `tick` decides, `apply` carries it out; both are pure, and someone above calls.
 
+use crate::autoscaling;
 use crate::cloudwatch::changes::{self, AlarmCommand};
 use crate::cloudwatch::evaluate::due;
 use crate::elbv2::draining::{Drain, drains, finish_deregistration};
@@ -12,7 +13,7 @@ use forebay_units::Wall;
 const CUT_GRACE: Duration = Duration::from_secs(2);
 
 /// Something that is due. To add a kind: a variant, its verdict in [`tick`], its change in [`apply`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// A target has drained: take it out of its group.
     FinishDeregistration {
@@ -27,6 +28,11 @@ pub enum Command {
     },
     /// Something is to become of an alarm.
     Alarm(AlarmCommand),
+    /// Something is to become of a region's instances, or of its Auto Scaling groups.
+    Settle {
+        /// The region.
+        region: String,
+    },
 }
 
 /// Why a drain is over.
@@ -44,6 +50,21 @@ pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Co
     let mut commands = drained(state, ports, now);
     let alarms = due(state, ports.datapoints, before, now);
     commands.extend(alarms.into_iter().map(Command::Alarm));
+    let mut regions = autoscaling::due::due(state, ports.observations, now);
+    // An alarm may change what a group should be.
+    let alarmed = commands.iter().filter_map(|command| match command {
+        Command::Alarm(command) => Some(command.region()),
+        _ => None,
+    });
+    for region in alarmed {
+        let has_groups = |region: &crate::Region| !region.scaling_groups.is_empty();
+        if state.existing_region(region).is_some_and(has_groups)
+            && !regions.iter().any(|known| known == region)
+        {
+            regions.push(region.to_owned());
+        }
+    }
+    commands.extend(regions.into_iter().map(|region| Command::Settle { region }));
     commands
 }
 
@@ -79,7 +100,13 @@ fn drain_end(drain: Drain, left: Option<Left>, now: Wall) -> Option<Command> {
 }
 
 /// The state after these commands. One whose object has changed its mind meanwhile (a target that is registered again) does nothing.
-pub fn apply(state: &State, commands: &[Command], actions: &dyn Actions, now: Wall) -> State {
+pub fn apply(
+    state: &State,
+    commands: &[Command],
+    ports: &Ports<'_>,
+    actions: &dyn Actions,
+    now: Wall,
+) -> State {
     commands
         .iter()
         .fold(state.clone(), |state, command| match command {
@@ -87,6 +114,10 @@ pub fn apply(state: &State, commands: &[Command], actions: &dyn Actions, now: Wa
                 group_arn, id, port, ..
             } => finish_deregistration(&state, group_arn, id, *port),
             Command::Alarm(command) => changes::apply(&state, command, actions, now),
+            Command::Settle { region } => {
+                let settled = autoscaling::due::settled(&state, region, ports.observations, now);
+                settled.unwrap_or(state)
+            }
         })
 }
 
@@ -139,7 +170,13 @@ mod tests {
         fn after(&mut self, seconds: u64, observed: &dyn Observations) -> Vec<(String, DrainEnd)> {
             self.caller.now = self.caller.now + Duration::from_secs(seconds);
             let commands = due_of(&self.caller, observed);
-            self.caller.state = apply(&self.caller.state, &commands, &NobodyActs, self.caller.now);
+            self.caller.state = apply(
+                &self.caller.state,
+                &commands,
+                &ports(observed),
+                &NobodyActs,
+                self.caller.now,
+            );
             let left = due_of(&self.caller, observed);
             assert_eq!(left, [], "what was due is done");
             commands
@@ -154,11 +191,14 @@ mod tests {
 
     /// What is due, whenever it was asked before.
     fn due_of(caller: &Caller, observations: &dyn Observations) -> Vec<Command> {
-        let ports = Ports {
+        tick(&caller.state, &ports(observations), Wall(0), caller.now)
+    }
+
+    fn ports(observations: &dyn Observations) -> Ports<'_> {
+        Ports {
             observations,
             datapoints: &NoDatapoints,
-        };
-        tick(&caller.state, &ports, Wall(0), caller.now)
+        }
     }
 
     fn targets(group: &str) -> Value {
@@ -220,7 +260,13 @@ mod tests {
         assert_eq!(due.len(), 2);
         let again = targets(&scene.group);
         scene.caller.ok("RegisterTargets", again);
-        let after = apply(&scene.caller.state, &due, &NobodyActs, scene.caller.now);
+        let after = apply(
+            &scene.caller.state,
+            &due,
+            &ports(&idle),
+            &NobodyActs,
+            scene.caller.now,
+        );
         assert_eq!(after, scene.caller.state);
         assert_eq!(scene.after(1000, &idle), []);
     }

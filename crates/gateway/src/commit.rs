@@ -150,7 +150,8 @@ impl Writer {
             for command in &commands {
                 tracing::debug!(?command, "due");
             }
-            (!commands.is_empty()).then(|| forebay_control::apply(state, &commands, &*ports.actions, now))
+            (!commands.is_empty())
+                .then(|| forebay_control::apply(state, &commands, &ports.lent(), &*ports.actions, now))
         }))
         .await
     }

@@ -1,4 +1,4 @@
-//! Scaling policies: what a group's capacity should become, as EC2 Auto Scaling defines it, and why.
+//! What EC2 Auto Scaling decides: what a group's capacity should become and when, which instances come and go, and why.
 //! Never launches anything and never reads a metric or a clock: whoever asks brings the figures.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -8,6 +8,7 @@ mod backoff;
 mod group;
 mod hooks;
 mod policies;
+pub mod refresh;
 mod requirements;
 mod schedule;
 mod shape;

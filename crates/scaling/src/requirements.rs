@@ -321,150 +321,83 @@ mod tests {
     use crate::shape::tests::shape;
     use proptest::prelude::*;
 
+    type Set = fn(&mut Requirements);
+
     fn words(list: &[&str]) -> Vec<String> {
         list.iter().map(|word| (*word).to_owned()).collect()
     }
 
     #[test]
     fn each_requirement_refuses_with_its_reason() {
-        let none = Requirements::default;
-        let large = || shape("c6i.large", 2, 4096, 1.0);
-        for (requirements, wanted) in [
-            (none(), Ok(())),
+        let cases: [(Set, Result<(), Mismatch>); 26] = [
+            (|_| {}, Ok(())),
+            (|it| it.vcpus = Range::new(2.0, 4.0), Ok(())),
+            (|it| it.memory_mib = Range::new(4096.0, 4096.0), Ok(())),
+            (|it| it.memory_gib_per_vcpu = Range::new(2.0, 2.0), Ok(())),
+            (|it| it.cpu_manufacturers = words(&["amd", "intel"]), Ok(())),
+            (|it| it.allowed = words(&["c6*"]), Ok(())),
+            (|it| it.generations = vec![Generation::Current], Ok(())),
+            (|it| it.accelerators = Range::new(0.0, 0.0), Ok(())),
+            (|it| it.vcpus = Range::new(4.0, 8.0), Err(Mismatch::Vcpus)),
             (
-                Requirements {
-                    vcpus: Range::new(2.0, 4.0),
-                    memory_mib: Range::new(4096.0, 4096.0),
-                    memory_gib_per_vcpu: Range::new(2.0, 2.0),
-                    cpu_manufacturers: words(&["amd", "intel"]),
-                    allowed: words(&["c6*"]),
-                    generations: vec![Generation::Current],
-                    accelerators: Range::new(0.0, 0.0),
-                    ..none()
-                },
-                Ok(()),
-            ),
-            (
-                Requirements {
-                    vcpus: Range::new(4.0, 8.0),
-                    ..none()
-                },
-                Err(Mismatch::Vcpus),
-            ),
-            (
-                Requirements {
-                    memory_mib: Range::new(0.0, 2048.0),
-                    ..none()
-                },
+                |it| it.memory_mib = Range::new(0.0, 2048.0),
                 Err(Mismatch::Memory),
             ),
             (
-                Requirements {
-                    memory_gib_per_vcpu: Range::new(2.5, 8.0),
-                    ..none()
-                },
+                |it| it.memory_gib_per_vcpu = Range::new(2.5, 8.0),
                 Err(Mismatch::MemoryPerVcpu),
             ),
             (
-                Requirements {
-                    cpu_manufacturers: words(&["amd"]),
-                    ..none()
-                },
+                |it| it.cpu_manufacturers = words(&["amd"]),
                 Err(Mismatch::CpuManufacturer),
             ),
             (
-                Requirements {
-                    allowed: words(&["m5.*", "c6a.*"]),
-                    ..none()
-                },
+                |it| it.allowed = words(&["m5.*", "c6a.*"]),
                 Err(Mismatch::NotAllowed),
             ),
+            (|it| it.excluded = words(&["*6i*"]), Err(Mismatch::Excluded)),
             (
-                Requirements {
-                    excluded: words(&["*6i*"]),
-                    ..none()
-                },
-                Err(Mismatch::Excluded),
-            ),
-            (
-                Requirements {
-                    generations: vec![Generation::Previous],
-                    ..none()
-                },
+                |it| it.generations = vec![Generation::Previous],
                 Err(Mismatch::Generation),
             ),
+            (|it| it.bare_metal = Inclusion::Required, Err(Mismatch::BareMetal)),
+            (|it| it.burstable = Inclusion::Required, Err(Mismatch::Burstable)),
             (
-                Requirements {
-                    bare_metal: Inclusion::Required,
-                    ..none()
-                },
-                Err(Mismatch::BareMetal),
-            ),
-            (
-                Requirements {
-                    burstable: Inclusion::Required,
-                    ..none()
-                },
-                Err(Mismatch::Burstable),
-            ),
-            (
-                Requirements {
-                    local_storage: Inclusion::Required,
-                    ..none()
-                },
+                |it| it.local_storage = Inclusion::Required,
                 Err(Mismatch::LocalStorage),
             ),
             (
-                Requirements {
-                    local_storage_gb: Range::new(1.0, 9.0),
-                    ..none()
-                },
+                |it| it.local_storage_gb = Range::new(1.0, 9.0),
                 Err(Mismatch::LocalStorage),
             ),
             (
-                Requirements {
-                    accelerators: Range::new(1.0, 2.0),
-                    ..none()
-                },
+                |it| it.accelerators = Range::new(1.0, 2.0),
                 Err(Mismatch::Accelerators),
             ),
             (
-                Requirements {
-                    names_accelerators: true,
-                    ..none()
-                },
+                |it| it.accelerator_memory_mib = Range::new(1.0, 2.0),
                 Err(Mismatch::Accelerators),
             ),
+            (|it| it.names_accelerators = true, Err(Mismatch::Accelerators)),
             (
-                Requirements {
-                    network_bandwidth_gbps: Range::new(10.0, 25.0),
-                    ..none()
-                },
+                |it| it.network_bandwidth_gbps = Range::new(10.0, 25.0),
                 Err(Mismatch::Network),
             ),
             (
-                Requirements {
-                    network_interfaces: Range::new(2.0, 4.0),
-                    ..none()
-                },
+                |it| it.network_interfaces = Range::new(2.0, 4.0),
                 Err(Mismatch::Network),
             ),
             (
-                Requirements {
-                    ebs_bandwidth_mbps: Range::new(500.0, 900.0),
-                    ..none()
-                },
+                |it| it.ebs_bandwidth_mbps = Range::new(500.0, 900.0),
                 Err(Mismatch::EbsBandwidth),
             ),
-            (
-                Requirements {
-                    requires_hibernation: true,
-                    ..none()
-                },
-                Err(Mismatch::Hibernation),
-            ),
-        ] {
-            assert_eq!(requirements.fits(&large()), wanted, "{requirements:?}");
+            (|it| it.requires_hibernation = true, Err(Mismatch::Hibernation)),
+        ];
+        let large = shape("c6i.large", 2, 4096, 1.0);
+        for (set, wanted) in cases {
+            let mut requirements = Requirements::default();
+            set(&mut requirements);
+            assert_eq!(requirements.fits(&large), wanted, "{requirements:?}");
         }
     }
 

@@ -30,6 +30,7 @@ const WANTED: &[(&str, Service, Kept)] = &[
     ("shield", Service::Shield, Kept::Served),
     ("wafv2", Service::Wafv2, Kept::Served),
     ("waf-regional", Service::WafRegional, Kept::Served),
+    ("autoscaling", Service::AutoScaling, Kept::All),
 ];
 
 /// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).

@@ -88,13 +88,16 @@ fn limits(service: Service) -> &'static str {
              built yet. The log says so when one is made."
         }
         Service::Ec2 => {
-            " An instance is an address of the pool and a record: nothing boots, whatever image it names (its state\n\
-             reason, `Server.NotBooted`, says so). Security groups, routes, further addresses and prefixes are stored and shown, and\n\
+            " An instance whose image `forebay image add` has made runs; one with any other image id is an address of the pool and a\n\
+             record (its state reason, `Server.NotBooted`, says so). Security groups, routes, further addresses and prefixes are stored and shown, and\n\
              change no traffic."
         }
         Service::CloudWatch => {
-            " Alarms are evaluated; nothing carries out their actions yet, and their histories say so. Contributor Insights \
-             rules are kept and shown, and analyse nothing."
+            " Alarms run scaling policies and tell topics' webhooks (`--notify`). Contributor Insights rules are kept and shown, and analyse nothing."
+        }
+        Service::AutoScaling => {
+            " Predictive scaling policies only forecast; load balancers of the first kind, VPC Lattice and functions as\n\
+             termination policies are not there."
         }
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",

@@ -26,3 +26,8 @@ pub(crate) fn parts(arn: &str) -> Parts<'_> {
         resource: parts.nth(2),
     }
 }
+
+/// The account in an ARN.
+pub(crate) fn account_of(arn: &str) -> &str {
+    arn.splitn(6, ':').nth(4).unwrap_or_default()
+}

@@ -126,6 +126,30 @@ impl<'a> Tx<'a> {
         &mut self.view.state
     }
 
+    /// Carries out another operation as a part of this one, with the same caller and at the same time. If it errs it leaves nothing
+    /// behind.
+    pub(crate) fn nested(
+        &mut self,
+        service: Service,
+        operation: &str,
+        input: Value,
+        run: fn(&mut Tx<'_>) -> Answered,
+    ) -> Answered {
+        let request = Request {
+            service,
+            operation,
+            input,
+            ..self.view.request.clone()
+        };
+        let view = View::new(&request, self.view.observations, &self.view.state);
+        let mut inner = Tx::new(view, self.rng);
+        let answer = run(&mut inner)?;
+        if let Some(next) = inner.next() {
+            *self.state_mut() = next;
+        }
+        Ok(answer)
+    }
+
     /// The request's region, to change it.
     pub(crate) fn region_mut(&mut self) -> &mut Region {
         self.region_named_mut(self.view.request.region)

@@ -1,9 +1,10 @@
 //! What evaluations and calls make of alarms: their new states, and the actions that are run because of them.
 
+use crate::autoscaling::execute::by_alarm;
 use crate::cloudwatch::history::{ACTION, STATE, enter};
 use crate::cloudwatch::notification::notification;
 use crate::cloudwatch::records::Alarm;
-use crate::ports::{Actions, AlarmAction};
+use crate::ports::{ActionError, Actions, AlarmAction};
 use crate::state::State;
 use crate::tables::Region;
 use forebay_signals::alarm;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What is to become of an alarm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AlarmCommand {
     /// Its state has become another: say so, and run the new state's actions.
     SetState {
@@ -26,6 +27,8 @@ pub enum AlarmCommand {
         reason: String,
         /// Why, for programs, as JSON.
         reason_data: String,
+        /// The newest value that was looked at.
+        newest: Option<f64>,
     },
     /// A call has set its state: run that state's actions.
     RunActions {
@@ -40,7 +43,20 @@ pub enum AlarmCommand {
         region: String,
         /// Its name.
         alarm_name: String,
+        /// The newest value that was looked at.
+        newest: Option<f64>,
     },
+}
+
+impl AlarmCommand {
+    /// The region of its alarm.
+    pub(crate) fn region(&self) -> &str {
+        match self {
+            AlarmCommand::SetState { region, .. }
+            | AlarmCommand::RunActions { region, .. }
+            | AlarmCommand::RepeatScaling { region, .. } => region,
+        }
+    }
 }
 
 /// Auto Scaling's policies are told again and again.
@@ -87,7 +103,9 @@ pub(crate) fn apply(state: &State, command: &AlarmCommand, actions: &dyn Actions
             state: to,
             reason,
             reason_data,
+            newest,
         } => changed(state, region, alarm_name, |region_name, region, alarm| {
+            alarm.newest = *newest;
             set_state(region, alarm, *to, reason.clone(), Some(reason_data.clone()), now);
             alarm.actions_due = false;
             run(region_name, region, alarm, actions, now);
@@ -98,16 +116,17 @@ pub(crate) fn apply(state: &State, command: &AlarmCommand, actions: &dyn Actions
                 run(region_name, region, alarm, actions, now);
             })
         }
-        AlarmCommand::RepeatScaling { region, alarm_name } => {
-            let known = state.existing_region(region);
-            if let Some(alarm) = known.and_then(|region| region.alarms.get(alarm_name)) {
-                for arn in alarm.actions(alarm.state).iter().filter(|arn| is_scaling(arn)) {
-                    // It is told again soon, whatever becomes of it; so there is no entry in the history, and nothing to write.
-                    let _ = actions.run(&ordered(region, alarm, arn));
-                }
+        AlarmCommand::RepeatScaling {
+            region,
+            alarm_name,
+            newest,
+        } => changed(state, region, alarm_name, |_, region, alarm| {
+            alarm.newest = *newest;
+            for arn in alarm.actions(alarm.state).iter().filter(|arn| is_scaling(arn)) {
+                // It is told again soon, whatever becomes of it; so there is no entry in the history.
+                let _ = by_alarm(region, alarm, arn, now);
             }
-            state.clone()
-        }
+        }),
     }
 }
 
@@ -145,7 +164,11 @@ fn run(region_name: &str, region: &mut Region, alarm: &mut Alarm, actions: &dyn 
         return;
     }
     for arn in alarm.actions(alarm.state).to_vec() {
-        let ran = actions.run(&ordered(region_name, alarm, &arn));
+        let ran = if is_scaling(&arn) {
+            by_alarm(region, alarm, &arn, now).map_err(ActionError)
+        } else {
+            actions.run(&ordered(region_name, alarm, &arn))
+        };
         let (summary, problem) = match &ran {
             Ok(()) => (format!("Successfully executed action {arn}"), None),
             Err(problem) => (

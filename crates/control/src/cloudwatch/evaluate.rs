@@ -80,15 +80,20 @@ fn due_in(
         if !is_due(rule, &alarm.name, before, now) {
             continue;
         }
-        match evaluate(region_name, alarm, rule, datapoints, now) {
+        let (verdict, newest) = evaluate(region_name, alarm, rule, datapoints, now);
+        match verdict {
             Some(verdict) => {
                 changed.insert(alarm.name.clone(), verdict.state);
-                commands.push(verdict.command(region_name, &alarm.name));
+                commands.push(verdict.command(region_name, &alarm.name, newest));
             }
             // Scaling goes on while the state lasts.
             None if alarm.actions_enabled && alarm.actions(alarm.state).iter().any(|arn| is_scaling(arn)) => {
                 let (region, alarm_name) = named(alarm);
-                commands.push(AlarmCommand::RepeatScaling { region, alarm_name });
+                commands.push(AlarmCommand::RepeatScaling {
+                    region,
+                    alarm_name,
+                    newest,
+                });
             }
             None => {}
         }
@@ -103,6 +108,7 @@ fn due_in(
                     state: verdict.state,
                     reason: verdict.reason,
                     reason_data: verdict.data,
+                    newest: None,
                 }),
         );
     }
@@ -116,26 +122,30 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn command(self, region: &str, alarm_name: &str) -> AlarmCommand {
+    fn command(self, region: &str, alarm_name: &str, newest: Option<f64>) -> AlarmCommand {
         AlarmCommand::SetState {
             region: region.to_owned(),
             alarm_name: alarm_name.to_owned(),
             state: self.state,
             reason: self.reason,
             reason_data: self.data.to_string(),
+            newest,
         }
     }
 }
 
-/// What an alarm comes to; none if its state stays.
+/// What an alarm comes to, none if its state stays; and the newest value that was looked at.
 fn evaluate(
     region: &str,
     alarm: &Alarm,
     rule: &MetricRule,
     datapoints: &dyn Datapoints,
     now: Wall,
-) -> Option<Verdict> {
-    let (decides, period) = (rule.rule()?, i64::from(rule.period()));
+) -> (Option<Verdict>, Option<f64>) {
+    let Some(decides) = rule.rule() else {
+        return (None, None);
+    };
+    let period = i64::from(rule.period());
     // Periods end with the last whole minute, or with the last whole period where they are shorter.
     let step = period.min(MINUTE);
     let to = now.seconds().div_euclid(step) * step;
@@ -145,19 +155,21 @@ fn evaluate(
         Ok(points) => points,
         Err(problem) => {
             let state = alarm::State::InsufficientData;
-            return (alarm.state != state).then(|| Verdict {
+            let verdict = (alarm.state != state).then(|| Verdict {
                 state,
                 reason: format!("Insufficient Data: {problem}"),
                 data: json!({"version": "1.0", "queryDate": dated(now.seconds())}),
             });
+            return (verdict, None);
         }
     };
     let range: Vec<Option<f64>> = (0..periods)
         .map(|place| points.get(&(from + place * period)).copied())
         .collect();
+    let newest = range.iter().rev().find_map(|point| *point);
     let evaluation = decides.evaluate(&range, alarm.state);
     if evaluation.state == alarm.state {
-        return None;
+        return (None, newest);
     }
     let times = range.iter().zip(0..);
     let told: Vec<(Option<f64>, String)> = times
@@ -173,11 +185,12 @@ fn evaluate(
     let evaluated: Vec<(i64, f64)> = evaluated
         .filter_map(|&place| Some((from + place as i64 * period, (*range.get(place)?)?)))
         .collect();
-    Some(Verdict {
+    let verdict = Verdict {
         state: evaluation.state,
         reason: reason.to_string(),
         data: reason_data(rule, &evaluated, now),
-    })
+    };
+    (Some(verdict), newest)
 }
 
 /// Values by the second at which their period begins.

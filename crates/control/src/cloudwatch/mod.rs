@@ -1,6 +1,6 @@
 //! CloudWatch: datapoints in and out, alarms and their evaluation, dashboards, stored insight rules.
 
-mod alarm_state;
+pub(crate) mod alarm_state;
 pub mod changes;
 mod composite;
 mod dashboards;
@@ -12,7 +12,7 @@ mod list;
 mod metric;
 mod metric_data;
 mod notification;
-mod put_alarm;
+pub(crate) mod put_alarm;
 mod put_data;
 mod queries;
 pub mod records;

@@ -277,6 +277,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
         transitioned: now,
         actions_due: false,
         next_entry: 0,
+        newest: None,
         name,
     };
     let summary = match &old {
@@ -302,6 +303,7 @@ fn put(tx: &mut Tx<'_>, given: Both, watches: Watches) -> Result<Value, ApiError
                 previous_state: old.previous_state,
                 actions_due: old.actions_due,
                 next_entry: old.next_entry,
+                newest: old.newest,
                 ..alarm
             };
             format!("Alarm \"{}\" updated", alarm.name)

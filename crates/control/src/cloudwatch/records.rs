@@ -112,6 +112,9 @@ pub struct Alarm {
     pub actions_due: bool,
     /// The number of its next entry in the history.
     pub next_entry: u64,
+    /// The newest value that an evaluation came to: scaling policies go by it.
+    #[serde(default)]
+    pub newest: Option<f64>,
 }
 
 /// What an alarm watches.

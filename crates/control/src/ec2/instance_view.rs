@@ -1,5 +1,6 @@
 //! Instances as answers show them.
 
+use crate::api::arns::arn_of;
 use crate::api::context::View;
 use crate::api::filtering::Item;
 use crate::api::tagging::tags_value;
@@ -30,10 +31,13 @@ pub(crate) fn state_value(state: &str) -> Value {
 
 /// Why an instance is as it is: somebody stopped it, or its image is nobody's and it never boots. Our own image says that itself.
 fn state_reason(view: &View<'_>, instance: &Instance) -> Option<Value> {
+    if let Some((code, message)) = &instance.reason {
+        return Some(json!({"Code": code, "Message": message}));
+    }
     let (code, message) = if ["stopped", "terminated"].contains(&instance.state.as_str()) {
         let code = "Client.UserInitiatedShutdown";
         (code, format!("{code}: User initiated shutdown"))
-    } else if instance.image_id == own_image(view.request.region) {
+    } else if instance.run > 0 || instance.image_id == own_image(view.request.region) {
         return None;
     } else {
         let image = &instance.image_id;
@@ -89,6 +93,18 @@ pub(crate) fn shown(view: &View<'_>, instance: &Arc<Instance>) -> Value {
     });
     if let Some(reason) = state_reason(view, instance) {
         value["StateReason"] = reason;
+    }
+    if instance.is_spot {
+        value["InstanceLifecycle"] = json!("spot");
+    }
+    if let Some(profile) = &instance.profile {
+        let arn = arn_of(
+            "iam",
+            "",
+            view.request.account,
+            &format!("instance-profile/{profile}"),
+        );
+        value["IamInstanceProfile"] = json!({"Arn": arn, "Id": fixed_id("", "AIPA", profile)});
     }
     if let Some(name) = &instance.key_name {
         value["KeyName"] = json!(name);

@@ -85,11 +85,21 @@ pub(crate) fn describe_status(view: &View<'_>) -> Result<Value, ApiError> {
 }
 
 pub(crate) fn start(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
-    change(tx, "StartingInstances", "running", &["stopped", "running"])
+    change(
+        tx,
+        "StartingInstances",
+        "running",
+        &["stopped", "running", "pending"],
+    )
 }
 
 pub(crate) fn stop(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
-    change(tx, "StoppingInstances", "stopped", &["running", "stopped"])
+    change(
+        tx,
+        "StoppingInstances",
+        "stopped",
+        &["running", "stopped", "stopping"],
+    )
 }
 
 pub(crate) fn terminate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
@@ -97,11 +107,18 @@ pub(crate) fn terminate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         tx,
         "TerminatingInstances",
         "terminated",
-        &["running", "stopped", "terminated"],
+        &[
+            "pending",
+            "running",
+            "stopping",
+            "stopped",
+            "shutting-down",
+            "terminated",
+        ],
     )
 }
 
-fn change(tx: &mut Tx<'_>, member: &str, to: &str, from: &[&str]) -> Result<Value, ApiError> {
+fn change(tx: &mut Tx<'_>, member: &str, to: &'static str, from: &[&str]) -> Result<Value, ApiError> {
     let _: Value = input(tx)?;
     let ids: BTreeSet<String> = strings(&tx.request.input["InstanceIds"]).into_iter().collect();
     let mut changes = Vec::new();
@@ -125,24 +142,51 @@ fn change(tx: &mut Tx<'_>, member: &str, to: &str, from: &[&str]) -> Result<Valu
             );
             return Err(error("OperationNotPermitted", text));
         }
+        let before = instance.state.clone();
+        let after = on_the_way(&instance, to);
         changes.push(json!({
             "InstanceId": id,
-            "PreviousState": state_value(&instance.state),
-            "CurrentState": state_value(to),
+            "PreviousState": state_value(&before),
+            "CurrentState": state_value(after),
         }));
-        if instance.state == to {
+        if before == after {
             continue;
         }
         let changed = Arc::make_mut(&mut instance);
-        changed.state = to.to_owned();
-        if to == "terminated" {
-            changed.terminated = Some(tx.request.now);
-            release_all(tx, changed);
-            if let Some(address) = held(tx.region(), id) {
-                tx.free_address(IpAddr::V4(address));
+        changed.state = after.to_owned();
+        changed.reason = None;
+        match after {
+            "pending" => {
+                changed.run += 1;
+                changed.paused = false;
             }
+            "terminated" => end(tx, changed),
+            _ => {}
         }
         tx.region_mut().instances.insert(id.clone(), instance);
     }
     Ok(json!({ member: changes }))
+}
+
+/// The state that an instance has at once when it is to come to another. What a launcher runs takes its time.
+fn on_the_way(instance: &Instance, to: &'static str) -> &'static str {
+    match (to, instance.state.as_str()) {
+        _ if instance.run == 0 => to,
+        ("terminated", "terminated") => "terminated",
+        ("terminated", _) => "shutting-down",
+        ("stopped", "stopped") => "stopped",
+        ("stopped", _) => "stopping",
+        (_, "stopped") => "pending",
+        (_, "pending") => "pending",
+        _ => to,
+    }
+}
+
+/// Nothing is left of an instance: its addresses are others' from now on.
+pub(crate) fn end(tx: &mut Tx<'_>, instance: &mut Instance) {
+    instance.terminated = Some(tx.request.now);
+    release_all(tx, instance);
+    if let Some(address) = held(tx.region(), &instance.id) {
+        tx.free_address(IpAddr::V4(address));
+    }
 }

@@ -59,6 +59,7 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let security_groups = chosen_groups(tx, &subnet, &given)?;
     let new = new_tags(tx, "instance")?;
     let attributes = launch_attributes(&tx.request.input);
+    let booted = is_booted(tx, &given)?;
     let reservation_id = new_id(tx.rng, "r");
     let mut launched = Vec::new();
     for _ in 0..given.max_count {
@@ -76,7 +77,7 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             vpc_id: subnet.vpc_id.clone(),
             subnet_id: subnet.id.clone(),
             zone: subnet.zone.clone(),
-            state: "running".to_owned(),
+            state: if booted { "pending" } else { "running" }.to_owned(),
             address,
             secondary: Vec::new(),
             prefixes: Vec::new(),
@@ -93,10 +94,10 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             launched: tx.request.now,
             terminated: None,
             attributes: attributes.clone(),
-            run: 0,
+            run: u32::from(booted),
             paused: false,
-            profile: None,
-            is_spot: false,
+            profile: profile(&tx.request.input),
+            is_spot: tx.request.input["InstanceMarketOptions"]["MarketType"] == "spot",
             interrupted_at: None,
             reason: None,
         };
@@ -111,6 +112,30 @@ pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .filter_map(|id| tx.region().instances.get(id).cloned())
         .collect();
     Ok(reservation(tx, &reservation_id, &launched))
+}
+
+/// Whether there is something to boot. An image id that is nobody's makes an instance that is an address only.
+fn is_booted(view: &View<'_>, given: &RunInput) -> Result<bool, ApiError> {
+    let Some(id) = &given.image_id else {
+        return Ok(false);
+    };
+    let known = view.observations.images().iter().any(|image| image.id == *id);
+    let has_data = given.user_data.as_ref().is_some_and(|data| !data.is_empty());
+    if known
+        && has_data
+        && let Some(why) = view.observations.refuses_user_data()
+    {
+        return Err(error("UnauthorizedOperation", why));
+    }
+    Ok(known)
+}
+
+/// The name of the instance profile that a call gives, by name or by ARN.
+fn profile(given: &Value) -> Option<String> {
+    let given = &given["IamInstanceProfile"];
+    let named = given["Name"].as_str();
+    let by_arn = given["Arn"].as_str().and_then(|arn| arn.rsplit('/').next());
+    named.or(by_arn).map(str::to_owned)
 }
 
 /// What an earlier call with this client token launched.

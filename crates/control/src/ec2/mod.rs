@@ -6,11 +6,13 @@ mod group_rules;
 mod groups;
 mod instance_addresses;
 mod instance_attributes;
-mod instance_view;
-mod instances;
+pub(crate) mod instance_view;
+pub(crate) mod instances;
 mod interfaces;
 mod internet_gateways;
-mod launch;
+pub(crate) mod launch;
+pub(crate) mod launch_templates;
+pub(crate) mod lifecycle;
 mod listing;
 pub mod records;
 pub(crate) mod resource_types;
@@ -21,7 +23,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod vpcs;
-mod zones;
+pub(crate) mod zones;
 
 use crate::api::context::OperationSpec;
 

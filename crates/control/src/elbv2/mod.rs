@@ -28,7 +28,7 @@ mod rewrite_syntax;
 mod rules;
 mod tags;
 mod target_groups;
-mod targets;
+pub(crate) mod targets;
 #[cfg(test)]
 mod tests;
 mod transforms;

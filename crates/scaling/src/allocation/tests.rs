@@ -354,14 +354,18 @@ fn what_the_strategy_would_not_have_is_surplus() {
         let came = surplus(&instances, &offers(&shapes), &distribution, InUse::new());
         assert_eq!(came, wanted, "{instances:?}");
     }
+}
+
+#[test]
+fn what_could_not_be_had_otherwise_is_no_surplus() {
+    let shapes = [bounded("one", 2.0, 0.5, 2), bounded("two", 1.0, 0.1, 9)];
+    let existing = Existing {
+        pool: pool("two", OnDemand),
+        weight: 1,
+    };
     // Others have taken all there is: what the group has could not be had otherwise.
     let taken = InUse::from([(pool("one", OnDemand), 2), (pool("two", OnDemand), 9)]);
-    let kept = surplus(
-        &[existing("two", OnDemand)],
-        &offers(&shapes),
-        &Distribution::default(),
-        taken,
-    );
+    let kept = surplus(&[existing], &offers(&shapes), &Distribution::default(), taken);
     assert_eq!(kept, [false]);
 }
 

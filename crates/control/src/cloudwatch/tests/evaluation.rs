@@ -80,7 +80,13 @@ impl Scene {
                 datapoints: &self.caller.datapoints,
             };
             let commands = tick(&self.caller.state, &ports, before, self.caller.now);
-            let next = apply(&self.caller.state, &commands, &self.asked, self.caller.now);
+            let next = apply(
+                &self.caller.state,
+                &commands,
+                &ports,
+                &self.asked,
+                self.caller.now,
+            );
             if next != self.caller.state {
                 assert!(next.generation() > self.caller.state.generation());
                 changes += 1;
@@ -255,7 +261,17 @@ fn late_calls_make_up_for_what_was_due() {
     );
     // Of an alarm that is gone by then nothing becomes.
     scene.caller.watch("DeleteAlarms", json!({"AlarmNames": ["a"]}));
-    let next = apply(&scene.caller.state, &commands, &scene.asked, scene.caller.now);
+    let ports = Ports {
+        observations: &NothingObserved,
+        datapoints: &scene.caller.datapoints,
+    };
+    let next = apply(
+        &scene.caller.state,
+        &commands,
+        &ports,
+        &scene.asked,
+        scene.caller.now,
+    );
     assert_eq!(next, scene.caller.state);
 }
 

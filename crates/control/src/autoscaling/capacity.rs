@@ -1,0 +1,199 @@
+//! Capacity: as many instances as the group should have, no fewer and no more.
+
+use crate::autoscaling::launching::launch;
+use crate::autoscaling::leaving;
+use crate::autoscaling::pass::Begun;
+use crate::autoscaling::pass::Pass;
+use crate::autoscaling::records::{Lifecycle, Member, Origin};
+use crate::autoscaling::steps::{enter, pause};
+use crate::ec2::instances as ec2;
+use forebay_awswire::Service;
+use forebay_scaling::TerminationPolicy;
+use serde_json::json;
+
+/// Launches of one pass, so that none takes too long; the next goes on.
+const LAUNCHES: u32 = 100;
+
+/// Launches what is missing and takes away what is too much.
+pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
+    let desired = if pass.group.deleting {
+        0
+    } else {
+        pass.group.desired
+    };
+    let capacity = pass.capacity();
+    if capacity < desired {
+        scale_out(pass, capacity, desired);
+    } else if capacity > desired {
+        scale_in(pass, capacity, desired);
+    }
+}
+
+fn scale_out(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
+    if pass.is_suspended("Launch") {
+        return;
+    }
+    // The cheapest capacity is what has not gone yet.
+    for member in pass.members() {
+        if capacity >= desired {
+            return;
+        }
+        let stays =
+            member.state == Lifecycle::Terminating && !member.is_ordered && member.unhealthy.is_none();
+        if stays {
+            capacity += member.weight.unwrap_or(1);
+            leaving::take_back(pass, member);
+        }
+    }
+    let mut launches = 0;
+    while capacity < desired && launches < LAUNCHES && pass.now() >= pass.group.not_before {
+        let cause = |to: u32| {
+            format!(
+                "{}  At {} an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {capacity} to {to}.",
+                pass.group.cause,
+                pass.clock()
+            )
+        };
+        let cause = cause(desired);
+        if let Some(weight) = from_warm_pool(pass, &cause) {
+            capacity += weight;
+        } else if let Some(weight) = launch(pass, &cause, false) {
+            capacity += weight;
+        } else {
+            return;
+        }
+        launches += 1;
+    }
+}
+
+/// Starts what waits in the warm pool, oldest first; none if nothing is ready there.
+fn from_warm_pool(pass: &mut Pass<'_, '_>, cause: &str) -> Option<u32> {
+    let ready = |member: &Member| {
+        matches!(
+            member.state,
+            Lifecycle::WarmedStopped | Lifecycle::WarmedRunning | Lifecycle::WarmedHibernated
+        ) && member.unhealthy.is_none()
+    };
+    let is_stopped = |pass: &Pass<'_, '_>, id: &str| {
+        let instance = pass.tx.region().instances.get(id);
+        instance.is_some_and(|instance| matches!(instance.state.as_str(), "stopped" | "running"))
+    };
+    let mut found: Vec<Member> = pass
+        .members()
+        .into_iter()
+        .filter(|member| ready(member) && is_stopped(pass, &member.id))
+        .collect();
+    found.sort_by_key(|member| member.since);
+    let mut member = found.into_iter().next()?;
+    if member.state == Lifecycle::WarmedRunning {
+        pause(pass, &member.id, false);
+    } else {
+        let input = json!({"InstanceIds": [member.id]});
+        pass.call(Service::Ec2, "StartInstances", input, ec2::start)
+            .ok()?;
+    }
+    let number = pass.start(Begun {
+        description: format!("Launching a new EC2 instance from warm pool: {}", member.id),
+        cause: cause.to_owned(),
+        status: "PreInService",
+        progress: 30,
+        zone: &member.zone.clone(),
+        subnet: None,
+    });
+    member.activity = Some(number);
+    let weight = member.weight.unwrap_or(1);
+    enter(pass, &mut member, Lifecycle::Pending);
+    Some(weight)
+}
+
+fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
+    if pass.is_suspended("Terminate") {
+        return;
+    }
+    let members: Vec<Member> = pass
+        .members()
+        .into_iter()
+        .filter(|member| member.state.counts())
+        .collect();
+    for place in chosen(pass, &members) {
+        let member = &members[place];
+        let weight = member.weight.unwrap_or(1);
+        // Never below what is desired, be it because of weights.
+        if capacity < desired + weight {
+            continue;
+        }
+        let cause = format!(
+            "{}  At {} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.  At {} instance {} was selected for termination.",
+            pass.group.cause,
+            pass.clock(),
+            capacity - weight,
+            pass.clock(),
+            member.id,
+        );
+        capacity -= weight;
+        leaving::begin(pass, member.clone(), cause, pass.group.deleting);
+    }
+}
+
+/// Places of instances in the order in which they would go.
+fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
+    let policies: Vec<TerminationPolicy> = pass
+        .group
+        .termination
+        .iter()
+        .filter_map(|name| policy(name))
+        .collect();
+    let needs_flight = policies.contains(&TerminationPolicy::LeastInflight);
+    let instances: Vec<forebay_scaling::Instance> = members
+        .iter()
+        .map(|member| forebay_scaling::Instance {
+            zone: member.zone.clone(),
+            launched: pass
+                .tx
+                .region()
+                .instances
+                .get(&member.id)
+                .map_or(0, |instance| instance.launched.seconds()),
+            origin: origin(pass, member),
+            is_protected: member.protected,
+            is_surplus: false,
+            in_flight: if needs_flight {
+                pass.tx.observations.in_flight(&member.id)
+            } else {
+                0
+            },
+        })
+        .collect();
+    let now = pass.now().seconds();
+    let rng = &mut *pass.tx.rng;
+    forebay_scaling::terminate(&instances, &policies, instances.len(), now, |alike| {
+        rng.below(alike as u64) as usize
+    })
+}
+
+fn origin(pass: &Pass<'_, '_>, member: &Member) -> forebay_scaling::Origin {
+    match &member.origin {
+        Origin::Configuration(name) => {
+            let configuration = pass.tx.region().launch_configurations.get(name);
+            let made = configuration.map_or(i64::MIN, |configuration| configuration.created.seconds());
+            forebay_scaling::Origin::Configuration(made)
+        }
+        Origin::Template(_, _, version) => forebay_scaling::Origin::Template(*version),
+        Origin::Attached => forebay_scaling::Origin::Template(0),
+    }
+}
+
+/// The termination policy of that name.
+pub(super) fn policy(name: &str) -> Option<TerminationPolicy> {
+    Some(match name {
+        "Default" => TerminationPolicy::Default,
+        "AllocationStrategy" => TerminationPolicy::AllocationStrategy,
+        "ClosestToNextInstanceHour" => TerminationPolicy::ClosestToNextInstanceHour,
+        "NewestInstance" => TerminationPolicy::NewestInstance,
+        "OldestInstance" => TerminationPolicy::OldestInstance,
+        "OldestLaunchConfiguration" => TerminationPolicy::OldestLaunchConfiguration,
+        "OldestLaunchTemplate" => TerminationPolicy::OldestLaunchTemplate,
+        "LeastInflight" => TerminationPolicy::LeastInflight,
+        _ => return None,
+    })
+}

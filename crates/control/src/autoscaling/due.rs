@@ -1,0 +1,53 @@
+//! What is due by time, or by what has been seen, for the groups and the instances of all regions.
+
+use crate::State;
+use crate::api::arns::account_of;
+use crate::api::context::{Request, Tx, View};
+use crate::autoscaling::{schedules, settle};
+use crate::ec2::lifecycle::observe;
+use crate::ports::Observations;
+use forebay_awswire::Service;
+use forebay_units::{Rng, Wall};
+use serde_json::Value;
+
+/// Regions in which something is to be done for instances or groups.
+pub(crate) fn due(state: &State, observations: &dyn Observations, now: Wall) -> Vec<String> {
+    let names = state
+        .regions()
+        .filter(|(_, region)| !region.scaling_groups.is_empty() || !region.instances.is_empty());
+    names
+        .filter(|(name, _)| settled(state, name, observations, now).is_some())
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// The state after whatever is to be done for a region's instances and groups; none if there is nothing. What is random about it follows
+/// from the state, so that it is the same each time it is asked.
+pub(crate) fn settled(
+    state: &State,
+    region_name: &str,
+    observations: &dyn Observations,
+    now: Wall,
+) -> Option<State> {
+    let region = state.existing_region(region_name)?;
+    let groups: Vec<String> = region.scaling_groups.keys().cloned().collect();
+    let first = region.scaling_groups.values().next();
+    let account = first.map_or_else(String::new, |group| account_of(&group.arn).to_owned());
+    let request = Request {
+        service: Service::AutoScaling,
+        operation: "",
+        region: region_name,
+        account: &account,
+        input: Value::Null,
+        now,
+        caller: "autoscaling",
+    };
+    let mut rng = Rng::named(state.generation(), "due");
+    let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);
+    observe(&mut tx);
+    for group in groups {
+        schedules::run_due(&mut tx, &group);
+        settle::settle(&mut tx, &group);
+    }
+    tx.next()
+}

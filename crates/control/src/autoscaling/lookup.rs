@@ -1,0 +1,148 @@
+//! Finding Auto Scaling's records, and the errors that several operations give.
+
+use crate::Region;
+use crate::api::context::{Tx, View};
+use crate::api::errors::{error, validation};
+use crate::api::paging::{cut, sealed, unsealed};
+use crate::autoscaling::records::{Group, Hook, Member, Policy, Refresh, Schedule};
+use crate::state::Dialect;
+use crate::tables::Table;
+use forebay_awswire::ApiError;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Between a group's name and what is its own. No name holds it.
+const SEPARATOR: char = '\u{1f}';
+/// Items of a page, if nothing else is asked for, and at most.
+const PAGE: usize = 50;
+const PAGE_LIMIT: usize = 100;
+
+/// The key of what a group owns.
+pub(crate) fn key(group: &str, name: &str) -> String {
+    format!("{group}{SEPARATOR}{name}")
+}
+
+/// The key of what a group owns and numbers.
+pub(crate) fn numbered(group: &str, number: u64) -> String {
+    key(group, &format!("{number:020}"))
+}
+
+/// The records that a group owns, in the order of their keys.
+pub(crate) fn owned<'t, T>(
+    table: &'t Table<T>,
+    group: &str,
+) -> impl DoubleEndedIterator<Item = &'t Arc<T>> + use<'t, T> {
+    // The character after the separator ends the range.
+    let (from, to) = (key(group, ""), format!("{group}\u{20}"));
+    table.range(from..to).map(|(_, record)| record)
+}
+
+pub(crate) fn no_group(name: &str) -> ApiError {
+    validation(format!(
+        "AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
+    ))
+}
+
+impl Region {
+    pub(crate) fn scaling_group(&self, name: &str) -> Result<&Arc<Group>, ApiError> {
+        self.scaling_groups.get(name).ok_or_else(|| no_group(name))
+    }
+
+    /// A group's instances, those of its warm pool included, by id.
+    pub(crate) fn members_of(&self, group: &str) -> impl DoubleEndedIterator<Item = &Arc<Member>> + use<'_> {
+        owned(&self.members, group)
+    }
+
+    /// The instance of any group with that id.
+    pub(crate) fn member(&self, id: &str) -> Option<&Arc<Member>> {
+        self.members.values().find(|member| member.id == id)
+    }
+
+    pub(crate) fn policies_of(&self, group: &str) -> impl DoubleEndedIterator<Item = &Arc<Policy>> + use<'_> {
+        owned(&self.scaling_policies, group)
+    }
+
+    pub(crate) fn hooks_of(&self, group: &str) -> impl DoubleEndedIterator<Item = &Arc<Hook>> + use<'_> {
+        owned(&self.hooks, group)
+    }
+
+    pub(crate) fn schedules_of(
+        &self,
+        group: &str,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Schedule>> + use<'_> {
+        owned(&self.schedules, group)
+    }
+
+    pub(crate) fn refreshes_of(
+        &self,
+        group: &str,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Refresh>> + use<'_> {
+        owned(&self.refreshes, group)
+    }
+}
+
+/// The group that a call names.
+pub(crate) fn asked_group(view: &View<'_>) -> Result<Arc<Group>, ApiError> {
+    let name = view.request.input["AutoScalingGroupName"]
+        .as_str()
+        .unwrap_or_default();
+    view.region().scaling_group(name).cloned()
+}
+
+/// Stores a group.
+pub(crate) fn put_group(tx: &mut Tx<'_>, group: Group) {
+    tx.region_mut()
+        .scaling_groups
+        .insert(group.name.clone(), Arc::new(group));
+}
+
+/// A group's instance, by id.
+pub(crate) fn member_of(view: &View<'_>, group: &str, id: &str) -> Result<Arc<Member>, ApiError> {
+    let found = view.region().members.get(&key(group, id)).cloned();
+    found.ok_or_else(|| {
+        validation(format!(
+            "The instance {id} is not part of Auto Scaling group {group}."
+        ))
+    })
+}
+
+/// The page that a call asks for, as an answer. `items` ascend by their keys.
+pub(crate) fn listed(
+    view: &View<'_>,
+    list: &str,
+    items: impl IntoIterator<Item = (String, Value)>,
+) -> Result<Value, ApiError> {
+    let given = &view.request.input;
+    let size = match given["MaxRecords"].as_i64() {
+        None => PAGE,
+        Some(size) => usize::try_from(size).unwrap_or(0).clamp(1, PAGE_LIMIT),
+    };
+    let is_moto = view.dialect() == Dialect::Moto;
+    let after = match given["NextToken"].as_str().filter(|token| !token.is_empty()) {
+        None => String::new(),
+        Some(token) if is_moto => token.to_owned(),
+        Some(token) => unsealed(view, token)
+            .ok_or_else(|| error("InvalidNextToken", format!("The token '{token}' is not valid")))?,
+    };
+    let (held, last) = cut(items, |(key, _)| key.clone(), &after, size);
+    let shown: Vec<Value> = held.into_iter().map(|(_, value)| value).collect();
+    let mut answer = json!({ list: shown });
+    if let Some(last) = last {
+        let token = if is_moto { last } else { sealed(view, &last) };
+        answer["NextToken"] = json!(token);
+    }
+    Ok(answer)
+}
+
+/// The texts of a list.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A time of AWS's answers.
+pub(crate) fn time(at: forebay_units::Wall) -> Value {
+    json!(at.0 as f64 / 1e6)
+}

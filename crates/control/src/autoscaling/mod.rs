@@ -1,0 +1,103 @@
+//! EC2 Auto Scaling: groups of instances, the policies that say how many there are, and the order in which they come and go.
+//!
+//! Calls and alarms change what a group should be; [`settle::settle`] brings its instances in line, a step at a time, whenever something
+//! has changed: a call, what a launcher or the data plane has seen, or the time.
+
+mod activities;
+mod capacity;
+mod choice;
+mod configurations;
+pub(crate) mod due;
+pub(crate) mod execute;
+mod group_input;
+mod group_tags;
+mod group_view;
+mod groups;
+mod health;
+mod hooks;
+mod launching;
+mod leaving;
+mod lookup;
+mod membership;
+mod metrics_collection;
+mod notifications;
+mod pass;
+mod policies;
+mod processes;
+pub mod records;
+mod schedules;
+pub(crate) mod settle;
+mod sources;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod tracking_alarms;
+mod transitions;
+mod types;
+mod warm_pools;
+
+use crate::api::context::OperationSpec;
+
+/// All operations that are served.
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AttachInstances", membership::attach),
+    OperationSpec::write("AttachLoadBalancerTargetGroups", sources::attach_groups),
+    OperationSpec::write("AttachLoadBalancers", sources::attach_classic),
+    OperationSpec::write("AttachTrafficSources", sources::attach),
+    OperationSpec::write("BatchDeleteScheduledAction", schedules::batch_delete),
+    OperationSpec::write("BatchPutScheduledUpdateGroupAction", schedules::batch_put),
+    OperationSpec::write("CompleteLifecycleAction", hooks::complete),
+    OperationSpec::write("CreateAutoScalingGroup", groups::create),
+    OperationSpec::write("CreateLaunchConfiguration", configurations::create),
+    OperationSpec::write("CreateOrUpdateTags", group_tags::put),
+    OperationSpec::write("DeleteAutoScalingGroup", groups::delete),
+    OperationSpec::write("DeleteLaunchConfiguration", configurations::delete),
+    OperationSpec::write("DeleteLifecycleHook", hooks::delete),
+    OperationSpec::write("DeleteNotificationConfiguration", notifications::delete),
+    OperationSpec::write("DeletePolicy", policies::delete),
+    OperationSpec::write("DeleteScheduledAction", schedules::delete),
+    OperationSpec::write("DeleteTags", group_tags::delete),
+    OperationSpec::write("DeleteWarmPool", warm_pools::delete),
+    OperationSpec::read("DescribeAccountLimits", types::account_limits),
+    OperationSpec::read("DescribeAdjustmentTypes", types::adjustment_types),
+    OperationSpec::read("DescribeAutoScalingGroups", group_view::describe),
+    OperationSpec::read("DescribeAutoScalingInstances", group_view::describe_instances),
+    OperationSpec::read("DescribeAutoScalingNotificationTypes", types::notification_types),
+    OperationSpec::read("DescribeLaunchConfigurations", configurations::describe),
+    OperationSpec::read("DescribeLifecycleHookTypes", types::hook_types),
+    OperationSpec::read("DescribeLifecycleHooks", hooks::describe),
+    OperationSpec::read("DescribeLoadBalancerTargetGroups", sources::describe_groups),
+    OperationSpec::read("DescribeLoadBalancers", sources::describe_classic),
+    OperationSpec::read("DescribeMetricCollectionTypes", types::metric_types),
+    OperationSpec::read("DescribeNotificationConfigurations", notifications::describe),
+    OperationSpec::read("DescribePolicies", policies::describe),
+    OperationSpec::read("DescribeScalingActivities", activities::describe),
+    OperationSpec::read("DescribeScalingProcessTypes", types::process_types),
+    OperationSpec::read("DescribeScheduledActions", schedules::describe),
+    OperationSpec::read("DescribeTags", group_tags::describe),
+    OperationSpec::read("DescribeTerminationPolicyTypes", types::termination_types),
+    OperationSpec::read("DescribeTrafficSources", sources::describe),
+    OperationSpec::read("DescribeWarmPool", warm_pools::describe),
+    OperationSpec::write("DetachInstances", membership::detach),
+    OperationSpec::write("DetachLoadBalancerTargetGroups", sources::detach_groups),
+    OperationSpec::write("DetachLoadBalancers", sources::detach_classic),
+    OperationSpec::write("DetachTrafficSources", sources::detach),
+    OperationSpec::write("DisableMetricsCollection", metrics_collection::disable),
+    OperationSpec::write("EnableMetricsCollection", metrics_collection::enable),
+    OperationSpec::write("EnterStandby", membership::enter_standby),
+    OperationSpec::write("ExecutePolicy", policies::execute),
+    OperationSpec::write("ExitStandby", membership::exit_standby),
+    OperationSpec::write("PutLifecycleHook", hooks::put),
+    OperationSpec::write("PutNotificationConfiguration", notifications::put),
+    OperationSpec::write("PutScalingPolicy", policies::put),
+    OperationSpec::write("PutScheduledUpdateGroupAction", schedules::put),
+    OperationSpec::write("PutWarmPool", warm_pools::put),
+    OperationSpec::write("RecordLifecycleActionHeartbeat", hooks::heartbeat),
+    OperationSpec::write("ResumeProcesses", processes::resume),
+    OperationSpec::write("SetDesiredCapacity", groups::set_desired),
+    OperationSpec::write("SetInstanceHealth", membership::set_health),
+    OperationSpec::write("SetInstanceProtection", membership::set_protection),
+    OperationSpec::write("SuspendProcesses", processes::suspend),
+    OperationSpec::write("TerminateInstanceInAutoScalingGroup", membership::terminate),
+    OperationSpec::write("UpdateAutoScalingGroup", groups::update),
+];

@@ -1,0 +1,208 @@
+//! One pass over a group: what the steps that bring its instances in line have in common.
+
+use crate::api::context::{Answered, Tx};
+use crate::autoscaling::lookup::{key, numbered, owned, put_group};
+use crate::autoscaling::records::{Activity, Group, Member};
+use forebay_awswire::{Service, timestamp};
+use forebay_units::Wall;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Activities that are kept of a group. AWS keeps six weeks.
+const KEPT_ACTIVITIES: u64 = 500;
+
+/// A group whose instances are being brought in line. What changes is stored at once, but for the group itself.
+pub(super) struct Pass<'t, 'a> {
+    pub(super) tx: &'t mut Tx<'a>,
+    pub(super) group: Group,
+    before: Group,
+    changed: bool,
+}
+
+/// What is known of an activity when it begins.
+pub(super) struct Begun<'b> {
+    pub(super) description: String,
+    pub(super) cause: String,
+    pub(super) status: &'static str,
+    pub(super) progress: u32,
+    pub(super) zone: &'b str,
+    pub(super) subnet: Option<&'b str>,
+}
+
+impl<'t, 'a> Pass<'t, 'a> {
+    /// None if there is no such group.
+    pub(super) fn begin(tx: &'t mut Tx<'a>, name: &str) -> Option<Pass<'t, 'a>> {
+        let group = Group::clone(tx.region().scaling_groups.get(name)?);
+        Some(Pass {
+            tx,
+            before: group.clone(),
+            group,
+            changed: false,
+        })
+    }
+
+    /// Stores the group; whether anything has changed.
+    pub(super) fn finish(self) -> bool {
+        let is_other = self.group != self.before;
+        if is_other {
+            put_group(self.tx, self.group);
+        }
+        is_other || self.changed
+    }
+
+    /// Forgets a group that is no more, and what happened to it.
+    pub(super) fn forget(self) {
+        let name = &self.group.name;
+        let numbers: Vec<u64> = owned(&self.tx.region().activities, name)
+            .map(|activity| activity.number)
+            .collect();
+        let region = self.tx.region_mut();
+        for number in numbers {
+            region.activities.remove(&numbered(name, number));
+        }
+        region.scaling_groups.remove(name);
+    }
+
+    pub(super) fn now(&self) -> Wall {
+        self.tx.request.now
+    }
+
+    /// Now, as causes of activities say it.
+    pub(super) fn clock(&self) -> String {
+        clock(self.now())
+    }
+
+    pub(super) fn is_suspended(&self, process: &str) -> bool {
+        self.group.suspended.contains_key(process)
+    }
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        let members = self.tx.region().members_of(&self.group.name);
+        members.map(|member| Member::clone(member)).collect()
+    }
+
+    pub(super) fn put(&mut self, member: Member) {
+        let key = key(&member.group, &member.id);
+        if self.tx.region().members.get(&key).map(|known| &**known) == Some(&member) {
+            return;
+        }
+        self.changed = true;
+        self.tx.region_mut().members.insert(key, Arc::new(member));
+    }
+
+    pub(super) fn remove(&mut self, id: &str) {
+        self.changed = true;
+        self.tx.region_mut().members.remove(&key(&self.group.name, id));
+    }
+
+    /// What counts as the group's capacity now: what is there, or about to be.
+    pub(super) fn capacity(&self) -> u32 {
+        let members = self.tx.region().members_of(&self.group.name);
+        members
+            .filter(|member| member.state.counts())
+            .map(|member| member.weight.unwrap_or(1))
+            .sum()
+    }
+
+    /// Carries out a call of another service on behalf of the group.
+    pub(super) fn call(
+        &mut self,
+        service: Service,
+        operation: &str,
+        input: Value,
+        run: fn(&mut Tx<'_>) -> Answered,
+    ) -> Answered {
+        let answer = self.tx.nested(service, operation, input, run)?;
+        self.changed = true;
+        Ok(answer)
+    }
+
+    /// Begins an activity; its number.
+    pub(super) fn start(&mut self, begun: Begun<'_>) -> u64 {
+        let number = self.group.next_activity;
+        self.group.next_activity += 1;
+        let mut details = json!({"Availability Zone": begun.zone});
+        if let Some(subnet) = begun.subnet {
+            details["Subnet ID"] = json!(subnet);
+        }
+        let activity = Activity {
+            id: uuid(self.tx),
+            number,
+            group: self.group.name.clone(),
+            group_arn: self.group.arn.clone(),
+            description: begun.description,
+            cause: begun.cause,
+            began: self.now(),
+            ended: None,
+            status: begun.status.to_owned(),
+            message: None,
+            progress: begun.progress,
+            details: details.to_string(),
+        };
+        let (kept, name) = (number.checked_sub(KEPT_ACTIVITIES), self.group.name.clone());
+        let activities = &mut self.tx.region_mut().activities;
+        activities.insert(numbered(&name, number), Arc::new(activity));
+        if let Some(old) = kept {
+            activities.remove(&numbered(&name, old));
+        }
+        self.changed = true;
+        number
+    }
+
+    /// An activity as it is now.
+    pub(super) fn activity(&self, number: u64) -> Option<Arc<Activity>> {
+        let key = numbered(&self.group.name, number);
+        self.tx.region().activities.get(&key).cloned()
+    }
+
+    /// Has an activity go on with another status.
+    pub(super) fn progress(&mut self, number: Option<u64>, status: &str, progress: u32) {
+        self.change_activity(number, |activity, _| {
+            status.clone_into(&mut activity.status);
+            activity.progress = progress;
+        });
+    }
+
+    /// Ends an activity.
+    pub(super) fn end(&mut self, number: Option<u64>, status: &str, message: Option<String>) {
+        self.change_activity(number, |activity, now| {
+            status.clone_into(&mut activity.status);
+            activity.message = message;
+            activity.progress = 100;
+            activity.ended = Some(now);
+        });
+        self.group.quiet_since = Some(self.now());
+    }
+
+    fn change_activity(&mut self, number: Option<u64>, change: impl FnOnce(&mut Activity, Wall)) {
+        let now = self.now();
+        let Some(known) = number.and_then(|number| self.activity(number)) else {
+            return;
+        };
+        let mut activity = Activity::clone(&known);
+        change(&mut activity, now);
+        if activity != *known {
+            self.changed = true;
+            let key = numbered(&activity.group, activity.number);
+            self.tx.region_mut().activities.insert(key, Arc::new(activity));
+        }
+    }
+}
+
+/// A time, as causes of activities say it.
+pub(super) fn clock(at: Wall) -> String {
+    timestamp(at.seconds() as f64).replace(".000Z", "Z")
+}
+
+/// A random UUID of version 4.
+pub(super) fn uuid(tx: &mut Tx<'_>) -> String {
+    let (high, low) = (tx.rng.next_u64(), tx.rng.next_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}

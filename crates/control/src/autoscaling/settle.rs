@@ -1,0 +1,52 @@
+//! Brings a group's instances in line with what the group should be, one step after the other, until nothing is left to do at this time.
+
+use crate::api::context::Tx;
+use crate::autoscaling::pass::Pass;
+use crate::autoscaling::{capacity, groups, health, transitions, warm_pools};
+use forebay_awswire::Service;
+
+/// Passes in a row. Each brings an instance a step on, so a launch needs a few.
+const PASSES: usize = 12;
+
+/// Does whatever a call to Auto Scaling has left to be done for the group that it names, or whose instance it names.
+pub(crate) fn follow(tx: &mut Tx<'_>) {
+    if tx.request.service != Service::AutoScaling {
+        return;
+    }
+    let given = &tx.request.input;
+    let by_instance = || {
+        let id = given["InstanceId"]
+            .as_str()
+            .or_else(|| given["InstanceIds"][0].as_str())?;
+        Some(tx.region().member(id)?.group.clone())
+    };
+    let named = given["AutoScalingGroupName"].as_str().map(str::to_owned);
+    if let Some(name) = named.or_else(by_instance) {
+        settle(tx, &name);
+    }
+}
+
+/// Does for a group whatever is to be done by now.
+pub(crate) fn settle(tx: &mut Tx<'_>, name: &str) {
+    for _ in 0..PASSES {
+        if !pass(tx, name) {
+            return;
+        }
+    }
+}
+
+/// Whether anything has changed.
+fn pass(tx: &mut Tx<'_>, name: &str) -> bool {
+    let Some(mut pass) = Pass::begin(tx, name) else {
+        return false;
+    };
+    transitions::advance(&mut pass);
+    health::check(&mut pass);
+    if groups::is_emptied(&pass) {
+        pass.forget();
+        return true;
+    }
+    capacity::adjust(&mut pass);
+    warm_pools::fill(&mut pass);
+    pass.finish()
+}

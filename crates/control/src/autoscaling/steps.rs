@@ -1,0 +1,50 @@
+//! Steps that several parts of an instance's life have in common.
+
+use crate::autoscaling::pass::Pass;
+use crate::autoscaling::records::{Lifecycle, Member};
+use crate::elbv2::targets::register_targets;
+use core::time::Duration;
+use forebay_awswire::Service;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Its EC2 state; `terminated` if it is no more.
+pub(super) fn ec2_state(pass: &Pass<'_, '_>, id: &str) -> String {
+    let instance = pass.tx.region().instances.get(id);
+    instance.map_or_else(|| "terminated".to_owned(), |instance| instance.state.clone())
+}
+
+/// Puts a member into another state.
+pub(super) fn enter(pass: &mut Pass<'_, '_>, member: &mut Member, state: Lifecycle) {
+    member.state = state;
+    member.since = pass.now();
+    pass.put(member.clone());
+}
+
+/// The next launch waits, longer each time.
+pub(super) fn launch_failed(pass: &mut Pass<'_, '_>) {
+    let seconds = 1_u64 << pass.group.failures.min(6);
+    pass.group.failures = pass.group.failures.saturating_add(1);
+    pass.group.not_before = pass.now() + Duration::from_secs(seconds.min(60));
+}
+
+/// Registers an instance with all of the group's target groups. One that is no more is left out: its group tells.
+pub(super) fn register(pass: &mut Pass<'_, '_>, id: &str) {
+    for arn in pass.group.target_groups.clone() {
+        let input = json!({"TargetGroupArn": arn, "Targets": [{"Id": id}]});
+        let _ = pass.call(Service::Elbv2, "RegisterTargets", input, register_targets);
+    }
+}
+
+/// Has a launcher hold an instance, or let it go on.
+pub(super) fn pause(pass: &mut Pass<'_, '_>, id: &str, paused: bool) {
+    let Some(known) = pass.tx.region().instances.get(id) else {
+        return;
+    };
+    if known.run > 0 && known.paused != paused {
+        let mut instance = (**known).clone();
+        instance.paused = paused;
+        let region = pass.tx.region_mut();
+        region.instances.insert(id.to_owned(), Arc::new(instance));
+    }
+}

@@ -1,0 +1,162 @@
+//! Warm pools: instances that are prepared and wait, stopped or paused, so that a scale-out takes less time.
+
+use crate::api::context::{Tx, View};
+use crate::api::errors::{error, validation};
+use crate::autoscaling::group_view::member_value;
+use crate::autoscaling::launching::launch;
+use crate::autoscaling::leaving;
+use crate::autoscaling::lookup::{asked_group, listed, put_group};
+use crate::autoscaling::pass::Pass;
+use crate::autoscaling::records::{Group, Member, WarmPool};
+use forebay_awswire::ApiError;
+use serde_json::{Value, json};
+
+/// Launches of one pass.
+const LAUNCHES: u32 = 100;
+
+pub(super) fn shown(pool: &WarmPool) -> Value {
+    let mut value = json!({
+        "MinSize": pool.min,
+        "PoolState": pool.state,
+        "InstanceReusePolicy": {"ReuseOnScaleIn": pool.reuse},
+    });
+    if let Some(prepared) = pool.prepared {
+        value["MaxGroupPreparedCapacity"] = json!(prepared);
+    }
+    if pool.deleting {
+        value["Status"] = json!("PendingDelete");
+    }
+    value
+}
+
+pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let mut group = Group::clone(&*asked_group(tx)?);
+    let given = &tx.request.input;
+    let known = group.warm_pool.take();
+    let state = given["PoolState"]
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| known.as_ref().map(|pool| pool.state.clone()))
+        .unwrap_or_else(|| "Stopped".to_owned());
+    if !matches!(state.as_str(), "Stopped" | "Running" | "Hibernated") {
+        return Err(validation(format!(
+            "The pool state {state} is invalid: it must be Stopped, Running or Hibernated."
+        )));
+    }
+    let prepared = match given["MaxGroupPreparedCapacity"].as_i64() {
+        None => known.as_ref().and_then(|pool| pool.prepared),
+        Some(-1) => None,
+        Some(value) => Some(u32::try_from(value).map_err(|_| {
+            validation("MaxGroupPreparedCapacity must be -1, which clears it, or a number of instances.")
+        })?),
+    };
+    let min = match given["MinSize"].as_i64() {
+        None => known.as_ref().map_or(0, |pool| pool.min),
+        Some(value) => u32::try_from(value).map_err(|_| validation("MinSize cannot be negative."))?,
+    };
+    let reuse = match given["InstanceReusePolicy"]["ReuseOnScaleIn"].as_bool() {
+        None => known.as_ref().is_some_and(|pool| pool.reuse),
+        Some(reuse) => reuse,
+    };
+    group.warm_pool = Some(WarmPool {
+        prepared,
+        min,
+        state,
+        reuse,
+        deleting: false,
+    });
+    put_group(tx, group);
+    Ok(json!({}))
+}
+
+pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
+    let group = asked_group(view)?;
+    let members = view.region().members_of(&group.name);
+    let warm = members.filter(|member| member.state.is_warmed());
+    let items: Vec<(String, Value)> = warm
+        .map(|member| (member.id.clone(), member_value(member)))
+        .collect();
+    let mut answer = listed(view, "Instances", items)?;
+    if let Some(pool) = &group.warm_pool {
+        answer["WarmPoolConfiguration"] = shown(pool);
+    }
+    Ok(answer)
+}
+
+pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    let mut group = Group::clone(&*asked_group(tx)?);
+    let forced = tx.request.input["ForceDelete"] == true;
+    let Some(pool) = &mut group.warm_pool else {
+        return Err(validation(format!(
+            "No warm pool found for AutoScalingGroup {}.",
+            group.name
+        )));
+    };
+    let is_used = {
+        let mut members = tx.region().members_of(&group.name);
+        members.any(|member| member.state.is_warmed())
+    };
+    if !forced && is_used && tx.dialect() == crate::state::Dialect::Aws {
+        return Err(error(
+            "ResourceInUse",
+            "You cannot delete a warm pool while there are instances in it, unless by force.",
+        ));
+    }
+    pool.deleting = true;
+    pool.min = 0;
+    put_group(tx, group);
+    Ok(json!({}))
+}
+
+/// How many instances the pool should have.
+fn wanted(group: &Group, pool: &WarmPool) -> u32 {
+    if pool.deleting || group.deleting {
+        return 0;
+    }
+    let prepared = pool.prepared.unwrap_or(group.max).max(group.desired);
+    (prepared - group.desired).max(pool.min)
+}
+
+/// Fills the pool, or takes away what is too much; forgets it once it is empty and was deleted.
+pub(super) fn fill(pass: &mut Pass<'_, '_>) {
+    let Some(pool) = pass.group.warm_pool.clone() else {
+        return;
+    };
+    let wanted = wanted(&pass.group, &pool);
+    let warm: Vec<Member> = pass
+        .members()
+        .into_iter()
+        .filter(|member| member.state.is_warmed())
+        .collect();
+    if warm.is_empty() && pool.deleting {
+        pass.group.warm_pool = None;
+        return;
+    }
+    let mut there: Vec<Member> = warm.into_iter().filter(|member| !member.state.leaves()).collect();
+    let count = there.len() as u32;
+    // What the group itself lacks comes first.
+    let is_short = pass.capacity() < pass.group.desired;
+    if count < wanted && !is_short && !pass.is_suspended("Launch") {
+        for _ in 0..(wanted - count).min(LAUNCHES) {
+            if pass.now() < pass.group.not_before {
+                return;
+            }
+            let cause = format!(
+                "At {} an instance was launched in response to an attempt to prepare the warm pool of {wanted}.",
+                pass.clock()
+            );
+            if launch(pass, &cause, true).is_none() {
+                return;
+            }
+        }
+    } else if count > wanted && !pass.is_suspended("Terminate") {
+        there.sort_by_key(|member| member.since);
+        for member in there.into_iter().take((count - wanted) as usize) {
+            let cause = format!(
+                "At {} an instance was taken out of the warm pool, which should have {wanted}.",
+                pass.clock()
+            );
+            leaving::begin(pass, member, cause, true);
+        }
+    }
+}
