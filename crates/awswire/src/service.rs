@@ -27,6 +27,8 @@ pub enum Service {
     WafRegional,
     /// EC2 Auto Scaling: groups of instances.
     AutoScaling,
+    /// Systems Manager: public parameters only.
+    Ssm,
 }
 
 /// What there is to say of a service.
@@ -43,7 +45,7 @@ struct ServiceSpec {
 }
 
 // To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
-static SERVICES: [ServiceSpec; 11] = [
+static SERVICES: [ServiceSpec; 12] = [
     ServiceSpec {
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
@@ -120,6 +122,13 @@ static SERVICES: [ServiceSpec; 11] = [
         scope: "autoscaling",
         protocols: &[Protocol::Query],
         model: include_str!("../models/autoscaling.json"),
+    },
+    ServiceSpec {
+        service: Service::Ssm,
+        title: "Systems Manager (`ssm`)",
+        scope: "ssm",
+        protocols: &[Protocol::Json11],
+        model: include_str!("../models/ssm.json"),
     },
 ];
 

@@ -19,6 +19,7 @@ mod ports;
 pub mod records;
 mod rows;
 mod shield;
+mod ssm;
 mod state;
 mod sts;
 mod tables;

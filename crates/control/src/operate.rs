@@ -3,7 +3,7 @@
 use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::ports::Ports;
 use crate::state::State;
-use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, sts, tagging, waf};
+use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, ssm, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
@@ -36,6 +36,7 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::Wafv2, waf::OPERATIONS),
     served(Service::WafRegional, waf::OPERATIONS),
     served(Service::AutoScaling, autoscaling::OPERATIONS),
+    served(Service::Ssm, ssm::OPERATIONS),
 ];
 
 // Entries are found by their place, so every service has one, in the order of `Service::ALL`.

@@ -1,11 +1,14 @@
 //! A caller for tests: holds a state and calls operations on it.
 
+use crate::elbv2::draining::Drain;
+use crate::fleet::{Image, SeenInstance, Shape};
 use crate::{
-    Datapoint, Datapoints, NothingObserved, Outcome, Ports, PutError, Request, Series, SeriesFilter, State,
-    operate,
+    Datapoint, Datapoints, Left, Observations, Outcome, Ports, PutError, Request, Series, SeriesFilter,
+    State, operate,
 };
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
+use forebay_model::{HealthState, TargetHealth};
 use forebay_signals::Summary;
 use forebay_units::{Rng, Wall};
 use serde_json::{Value, json};
@@ -18,7 +21,64 @@ pub(crate) struct Caller {
     pub(crate) state: State,
     pub(crate) now: Wall,
     pub(crate) datapoints: Remembered,
+    pub(crate) observed: Observed,
     rng: Rng,
+}
+
+/// What a launcher and the data plane have seen; nothing, unless a test says so.
+#[derive(Default)]
+pub(crate) struct Observed {
+    pub(crate) images: Mutex<Vec<Image>>,
+    pub(crate) shapes: Mutex<Vec<Shape>>,
+    pub(crate) seen: Mutex<BTreeMap<String, SeenInstance>>,
+    /// Of each target, by its id.
+    pub(crate) health: Mutex<BTreeMap<String, HealthState>>,
+    pub(crate) in_flight: Mutex<BTreeMap<String, u32>>,
+    pub(crate) refuses_user_data: Mutex<Option<String>>,
+}
+
+impl Observations for Observed {
+    fn target_health(&self, _group_arn: &str, id: &str, _port: u16) -> Option<TargetHealth> {
+        let state = *self.health.lock().unwrap().get(id)?;
+        Some(TargetHealth { state, reason: None })
+    }
+
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
+        let counts = self.in_flight.lock().unwrap();
+        let left = |drain: &Drain| {
+            let in_flight = *counts.get(&drain.id)?;
+            Some(Left {
+                in_flight,
+                is_cut: false,
+            })
+        };
+        drains.iter().map(left).collect()
+    }
+
+    fn instance(&self, id: &str) -> Option<SeenInstance> {
+        self.seen.lock().unwrap().get(id).cloned()
+    }
+
+    fn images(&self) -> Vec<Image> {
+        self.images.lock().unwrap().clone()
+    }
+
+    fn shapes(&self) -> Vec<Shape> {
+        self.shapes.lock().unwrap().clone()
+    }
+
+    fn refuses_user_data(&self) -> Option<String> {
+        self.refuses_user_data.lock().unwrap().clone()
+    }
+
+    fn in_flight(&self, id: &str) -> u32 {
+        self.in_flight
+            .lock()
+            .unwrap()
+            .get(id)
+            .copied()
+            .unwrap_or_default()
+    }
 }
 
 impl Caller {
@@ -28,6 +88,7 @@ impl Caller {
             state,
             now: Wall::from_seconds(1_700_000_000),
             datapoints: Remembered::default(),
+            observed: Observed::default(),
             rng: Rng::named(1, "ids"),
         }
     }
@@ -54,7 +115,7 @@ impl Caller {
             caller: "AKID",
         };
         let ports = Ports {
-            observations: &NothingObserved,
+            observations: &self.observed,
             datapoints: &self.datapoints,
         };
         let outcome = operate(&self.state, &request, &ports, &mut self.rng);

@@ -31,6 +31,7 @@ const WANTED: &[(&str, Service, Kept)] = &[
     ("wafv2", Service::Wafv2, Kept::Served),
     ("waf-regional", Service::WafRegional, Kept::Served),
     ("autoscaling", Service::AutoScaling, Kept::All),
+    ("ssm", Service::Ssm, Kept::Served),
 ];
 
 /// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).

@@ -6,6 +6,7 @@ use crate::api::errors::{error, validation};
 use crate::autoscaling::lookup::{listed, texts, time};
 use crate::autoscaling::pass::uuid;
 use crate::autoscaling::records::{LaunchConfiguration, Source};
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -113,11 +114,12 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let names = texts(&view.request.input["LaunchConfigurationNames"]);
     let configurations = view.region().launch_configurations.values();
     let asked = configurations.filter(|known| names.is_empty() || names.contains(&known.name));
-    let items = asked.map(|configuration| (configuration.name.clone(), shown(configuration)));
+    let dialect = view.dialect();
+    let items = asked.map(|configuration| (configuration.name.clone(), shown(configuration, dialect)));
     listed(view, "LaunchConfigurations", items)
 }
 
-fn shown(configuration: &LaunchConfiguration) -> Value {
+fn shown(configuration: &LaunchConfiguration, dialect: Dialect) -> Value {
     let mut value = json!({
         "LaunchConfigurationName": configuration.name,
         "LaunchConfigurationARN": configuration.arn,
@@ -126,12 +128,19 @@ fn shown(configuration: &LaunchConfiguration) -> Value {
         "BlockDeviceMappings": [],
         "ClassicLinkVPCSecurityGroups": [],
         "EbsOptimized": false,
-        "InstanceMonitoring": {"Enabled": true},
-        "KeyName": "",
-        "UserData": "",
-        "KernelId": "",
-        "RamdiskId": "",
     });
+    match dialect {
+        Dialect::Aws => {
+            value["InstanceMonitoring"] = json!({"Enabled": true});
+            for name in ["KeyName", "UserData", "KernelId", "RamdiskId"] {
+                value[name] = json!("");
+            }
+        }
+        Dialect::Moto => {
+            value["InstanceMonitoring"] = json!({"Enabled": false});
+            value["AssociatePublicIpAddress"] = json!(false);
+        }
+    }
     for (name, member) in configuration.data.as_object().into_iter().flatten() {
         value[name] = member.clone();
     }

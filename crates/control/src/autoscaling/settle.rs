@@ -21,8 +21,12 @@ pub(crate) fn follow(tx: &mut Tx<'_>) {
         Some(tx.region().member(id)?.group.clone())
     };
     let named = given["AutoScalingGroupName"].as_str().map(str::to_owned);
-    if let Some(name) = named.or_else(by_instance) {
-        settle(tx, &name);
+    match named.or_else(by_instance) {
+        Some(name) => settle(tx, &name),
+        None => {
+            let all: Vec<String> = tx.region().scaling_groups.keys().cloned().collect();
+            all.iter().for_each(|name| settle(tx, name));
+        }
     }
 }
 
