@@ -5,7 +5,9 @@ use crate::autoscaling::records::{
     Activity, Group, Hook, LaunchConfiguration, Member, Policy, Refresh, Schedule,
 };
 use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry, InsightRule};
-use crate::ec2::records::{GroupRule, Instance, InternetGateway, RouteTable, SecurityGroup, Subnet, Vpc};
+use crate::ec2::records::{
+    GroupRule, Instance, InternetGateway, LaunchTemplate, RouteTable, SecurityGroup, Subnet, Vpc,
+};
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::ServerCertificate;
 use crate::records::{Address, Tags};
@@ -73,6 +75,8 @@ tables! {
     server_certificates: ServerCertificate = "iam.server-certificate";
     /// Instances by id.
     instances: Instance = "ec2.instance";
+    /// Launch templates by id.
+    launch_templates: LaunchTemplate = "ec2.launch-template";
     /// Pool addresses in use, by address, and who has them.
     addresses: Address = "address";
     /// Tags by ARN (elbv2, acm, iam, cloudwatch) or id (ec2).

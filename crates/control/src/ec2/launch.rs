@@ -5,11 +5,12 @@ use crate::api::errors::{bad, error, no_group, no_subnet};
 use crate::api::tagging::put_tags;
 use crate::ec2::instance_addresses::{bury, readdress};
 use crate::ec2::instance_view::reservation;
+use crate::ec2::launch_templates::{from_template, tag_with_template};
 use crate::ec2::listing::{input, new_tags, strings};
 use crate::ec2::records::{Instance, Subnet};
 use crate::ids::new_id;
 use core::net::IpAddr;
-use forebay_awswire::ApiError;
+use forebay_awswire::{ApiError, Service};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -42,6 +43,17 @@ struct RunInput {
 }
 
 pub(crate) fn run(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+    if tx.request.input.get("LaunchTemplate").is_none() {
+        return run_as_given(tx);
+    }
+    let (template, number, merged) = from_template(tx)?;
+    let mut answer = tx.nested(Service::Ec2, "RunInstances", merged, run_as_given)?;
+    tag_with_template(tx, &template, number, &mut answer);
+    Ok(answer)
+}
+
+/// Launches what the input says, without a launch template.
+fn run_as_given(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let given: RunInput = input(tx)?;
     if given.min_count < 1 || given.min_count > given.max_count || given.max_count > LAUNCH_LIMIT {
         return Err(bad(format!(

@@ -11,6 +11,8 @@ pub(crate) mod instances;
 mod interfaces;
 mod internet_gateways;
 pub(crate) mod launch;
+mod launch_template_changes;
+mod launch_template_view;
 pub(crate) mod launch_templates;
 pub(crate) mod lifecycle;
 mod listing;
@@ -35,6 +37,11 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("AuthorizeSecurityGroupEgress", group_rules::authorize_egress),
     OperationSpec::write("AuthorizeSecurityGroupIngress", group_rules::authorize_ingress),
     OperationSpec::write("CreateInternetGateway", internet_gateways::create),
+    OperationSpec::write("CreateLaunchTemplate", launch_template_changes::create),
+    OperationSpec::write(
+        "CreateLaunchTemplateVersion",
+        launch_template_changes::create_version,
+    ),
     OperationSpec::write("CreateRoute", route_tables::create_route),
     OperationSpec::write("CreateRouteTable", route_tables::create),
     OperationSpec::write("CreateSecurityGroup", security_groups::create),
@@ -42,6 +49,11 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("CreateTags", tags::create),
     OperationSpec::write("CreateVpc", vpcs::create),
     OperationSpec::write("DeleteInternetGateway", internet_gateways::delete),
+    OperationSpec::write("DeleteLaunchTemplate", launch_template_changes::delete),
+    OperationSpec::write(
+        "DeleteLaunchTemplateVersions",
+        launch_template_changes::delete_versions,
+    ),
     OperationSpec::write("DeleteRoute", route_tables::delete_route),
     OperationSpec::write("DeleteRouteTable", route_tables::delete),
     OperationSpec::write("DeleteSecurityGroup", security_groups::delete),
@@ -60,6 +72,11 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("DescribeInstanceTypes", instance_attributes::describe_types),
     OperationSpec::read("DescribeInstances", instances::describe),
     OperationSpec::read("DescribeInternetGateways", internet_gateways::describe),
+    OperationSpec::read(
+        "DescribeLaunchTemplateVersions",
+        launch_template_view::describe_versions,
+    ),
+    OperationSpec::read("DescribeLaunchTemplates", launch_template_view::describe),
     OperationSpec::read("DescribeNetworkAcls", vpcs::describe_network_acls),
     OperationSpec::read("DescribeNetworkInterfaces", interfaces::describe),
     OperationSpec::read("DescribeRegions", zones::describe_regions),
@@ -74,7 +91,9 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("DescribeVpcs", vpcs::describe),
     OperationSpec::write("DetachInternetGateway", internet_gateways::detach),
     OperationSpec::write("DisassociateRouteTable", route_tables::disassociate),
+    OperationSpec::read("GetLaunchTemplateData", launch_template_view::get_data),
     OperationSpec::write("ModifyInstanceAttribute", instance_attributes::modify),
+    OperationSpec::write("ModifyLaunchTemplate", launch_template_changes::modify),
     OperationSpec::write("ModifySecurityGroupRules", group_rules::modify),
     OperationSpec::write("ModifySubnetAttribute", subnets::modify_attribute),
     OperationSpec::write("ModifyVpcAttribute", vpcs::modify_attribute),

@@ -216,6 +216,51 @@ impl RouteTable {
     }
 }
 
+/// A launch template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchTemplate {
+    /// `lt-...`
+    pub id: String,
+    /// Unique in its region.
+    pub name: String,
+    /// When it was made.
+    pub created: Wall,
+    /// Who made it, as an ARN.
+    pub created_by: String,
+    /// The version that is taken if none is named.
+    pub default_version: u64,
+    /// The greatest number that a version has had: no number is given twice.
+    pub last_number: u64,
+    /// The idempotency token that it was made with.
+    pub client_token: Option<String>,
+    /// Its versions by number. There is always one: the default.
+    pub versions: BTreeMap<u64, LaunchTemplateVersion>,
+}
+
+/// A version of a launch template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchTemplateVersion {
+    /// When it was made.
+    pub created: Wall,
+    /// Who made it, as an ARN.
+    pub created_by: String,
+    /// As given.
+    pub description: Option<String>,
+    /// `RequestLaunchTemplateData`, as given, with what it has from its source version.
+    pub data: Value,
+    /// The idempotency token that it was made with.
+    pub client_token: Option<String>,
+}
+
+impl LaunchTemplate {
+    /// The number of its latest version: the greatest that is there.
+    pub fn latest_version(&self) -> u64 {
+        self.versions
+            .last_key_value()
+            .map_or(self.default_version, |(number, _)| *number)
+    }
+}
+
 /// The letters of a region's three zones.
 pub const ZONE_LETTERS: [char; 3] = ['a', 'b', 'c'];
 

@@ -1,7 +1,7 @@
 //! What the prefix of an id says.
 
 /// Resource types by the prefix of their ids.
-const TYPES: [(&str, &str); 9] = [
+const TYPES: [(&str, &str); 10] = [
     ("vpc-", "vpc"),
     ("subnet-", "subnet"),
     ("sgr-", "security-group-rule"),
@@ -11,6 +11,7 @@ const TYPES: [(&str, &str); 9] = [
     ("i-", "instance"),
     ("acl-", "network-acl"),
     ("eni-", "network-interface"),
+    ("lt-", "launch-template"),
 ];
 
 pub(crate) fn resource_type(id: &str) -> Option<&'static str> {

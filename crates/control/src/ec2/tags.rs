@@ -38,6 +38,10 @@ fn check_exists(region: &Region, id: &str) -> Result<(), ApiError> {
             region.route_tables.contains_key(id),
         ),
         Some("instance") => ("InvalidInstanceID.NotFound", region.instances.contains_key(id)),
+        Some("launch-template") => (
+            "InvalidLaunchTemplateId.NotFound",
+            region.launch_templates.contains_key(id),
+        ),
         Some("network-acl" | "network-interface") => ("", true),
         _ => ("InvalidID", false),
     };
