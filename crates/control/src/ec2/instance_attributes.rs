@@ -1,4 +1,4 @@
-//! What is asked about instances besides themselves: attributes, types, images, volumes, credits.
+//! What is asked about instances besides themselves: attributes, images, volumes, credits.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{bad, error, missing, no_group};
@@ -161,59 +161,6 @@ pub(crate) fn describe_credits(view: &View<'_>) -> Result<Value, ApiError> {
         )
     };
     CREDITS.list(view, instances.map(item).collect())
-}
-
-const TYPES: Listing = Listing {
-    member: "InstanceTypes",
-    ids: "InstanceTypes",
-    missing: ("InvalidInstanceType", "instance type"),
-};
-
-/// Sizes with their processors and GiB of memory, in the common families. An instance has what its machine gives it: these are names.
-const SIZES: [(&str, i64, i64); 8] = [
-    ("nano", 2, 512),
-    ("micro", 2, 1024),
-    ("small", 2, 2048),
-    ("medium", 2, 4096),
-    ("large", 2, 8192),
-    ("xlarge", 4, 16384),
-    ("2xlarge", 8, 32768),
-    ("4xlarge", 16, 65536),
-];
-const FAMILIES: [&str; 7] = ["t2", "t3", "t3a", "m5", "m6i", "c5", "c6i"];
-
-pub(crate) fn describe_types(view: &View<'_>) -> Result<Value, ApiError> {
-    let sizes = FAMILIES
-        .iter()
-        .flat_map(|family| SIZES.iter().map(move |size| (family, size)));
-    // Burstable families end at 2xlarge, the others begin at large.
-    let sold = sizes.filter(|(family, (name, processors, _))| {
-        if family.starts_with('t') {
-            *processors <= 8
-        } else {
-            *processors > 2 || *name == "large"
-        }
-    });
-    let items = sold.map(|(family, (size, processors, memory))| {
-        let name = format!("{family}.{size}");
-        let burstable = family.starts_with('t');
-        let value = json!({
-            "InstanceType": name,
-            "BurstablePerformanceSupported": burstable,
-            "CurrentGeneration": true,
-            "BareMetal": false,
-            "Hypervisor": "nitro",
-            "InstanceStorageSupported": false,
-            "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
-            "SupportedUsageClasses": ["on-demand"],
-            "SupportedRootDeviceTypes": ["ebs"],
-            "SupportedVirtualizationTypes": ["hvm"],
-            "VCpuInfo": {"DefaultVCpus": processors},
-            "MemoryInfo": {"SizeInMiB": memory},
-        });
-        Item::new(&name, value)
-    });
-    TYPES.list(view, items.collect())
 }
 
 const IMAGES: Listing = Listing {

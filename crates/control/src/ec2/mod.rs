@@ -6,6 +6,8 @@ mod group_rules;
 mod groups;
 mod instance_addresses;
 mod instance_attributes;
+pub(crate) mod instance_requirements;
+pub(crate) mod instance_types;
 pub(crate) mod instance_view;
 pub(crate) mod instances;
 mod interfaces;
@@ -69,7 +71,11 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
         instance_attributes::describe_credits,
     ),
     OperationSpec::read("DescribeInstanceStatus", instances::describe_status),
-    OperationSpec::read("DescribeInstanceTypes", instance_attributes::describe_types),
+    OperationSpec::read(
+        "DescribeInstanceTypeOfferings",
+        instance_types::describe_offerings,
+    ),
+    OperationSpec::read("DescribeInstanceTypes", instance_types::describe),
     OperationSpec::read("DescribeInstances", instances::describe),
     OperationSpec::read("DescribeInternetGateways", internet_gateways::describe),
     OperationSpec::read(
@@ -83,6 +89,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("DescribeRouteTables", route_tables::describe),
     OperationSpec::read("DescribeSecurityGroupRules", group_rules::describe),
     OperationSpec::read("DescribeSecurityGroups", security_groups::describe),
+    OperationSpec::read("DescribeSpotPriceHistory", instance_types::describe_spot_prices),
     OperationSpec::read("DescribeSubnets", subnets::describe),
     OperationSpec::read("DescribeTags", tags::describe),
     OperationSpec::read("DescribeVolumes", instance_attributes::describe_volumes),
@@ -91,6 +98,10 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("DescribeVpcs", vpcs::describe),
     OperationSpec::write("DetachInternetGateway", internet_gateways::detach),
     OperationSpec::write("DisassociateRouteTable", route_tables::disassociate),
+    OperationSpec::read(
+        "GetInstanceTypesFromInstanceRequirements",
+        instance_types::from_requirements,
+    ),
     OperationSpec::read("GetLaunchTemplateData", launch_template_view::get_data),
     OperationSpec::write("ModifyInstanceAttribute", instance_attributes::modify),
     OperationSpec::write("ModifyLaunchTemplate", launch_template_changes::modify),

@@ -1,5 +1,6 @@
 //! EC2's operations, called as users do.
 
+mod instance_types;
 mod launch_templates;
 
 use crate::testing::{Caller, text};
