@@ -5,9 +5,11 @@
 
 use core::str::FromStr as _;
 use croner::Cron;
+use croner::time::Weekday;
 use forebay_units::Wall;
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, ToSpan as _};
 
 /// The most that an expression has (AWS's constraint on `Recurrence` is 255).
 const LENGTH_LIMIT: usize = 255;
@@ -80,6 +82,8 @@ pub enum ScheduleError {
 pub struct Schedule {
     cron: Cron,
     zone: TimeZone,
+    /// Whether any day is one of its days: the library would look through three thousand years for one.
+    has_days: bool,
 }
 
 impl Schedule {
@@ -111,7 +115,11 @@ impl Schedule {
         }
         let all = fields.join(" ");
         match Cron::from_str(&all) {
-            Ok(cron) => Ok(Schedule { cron, zone }),
+            Ok(cron) => Ok(Schedule {
+                has_days: has_days(&cron),
+                cron,
+                zone,
+            }),
             // Each field is fine by itself, so this does not happen; if it does, the expression is still refused.
             Err(_) => Err(ScheduleError::Field {
                 field: "fields",
@@ -124,6 +132,9 @@ impl Schedule {
     /// it has twice is due the first time, unless the expression is due every hour or every minute. None if it is never due, as on
     /// February 30th.
     pub fn next_after(&self, after: Wall, until: Option<Wall>) -> Option<Wall> {
+        if !self.has_days {
+            return None;
+        }
         let from = Timestamp::from_second(after.seconds()).ok()?;
         let due = self
             .cron
@@ -132,6 +143,20 @@ impl Schedule {
         let due = Wall::from_seconds(due.timestamp().as_second());
         until.is_none_or(|until| due <= until).then_some(due)
     }
+}
+
+/// Whether a leap year has one of the expression's days: if that has none, no year has.
+fn has_days(cron: &Cron) -> bool {
+    let pattern = &cron.pattern;
+    let days = Date::constant(2024, 1, 1).series(1.day());
+    days.take_while(|day| day.year() == 2024).any(|day| {
+        let (month, number) = (day.month().unsigned_abs(), day.day().unsigned_abs());
+        let weekday = day.weekday().to_sunday_zero_offset().unsigned_abs();
+        let weekday = Weekday::from_days_from_sunday(weekday.into());
+        let is_month = pattern.month_match(month.into()).unwrap_or(false);
+        let matches = || pattern.day_match(2024, month.into(), number.into(), weekday);
+        is_month && matches().unwrap_or(false)
+    })
 }
 
 /// The library knows more than AWS does (`L`, `W`, `#`, `+`, `?`), and does not say which field is wrong: so each is looked at alone.
@@ -213,6 +238,9 @@ mod tests {
     fn what_never_comes_is_never_due() {
         assert_eq!(next("0 0 30 2 *", None, "2026-11-29T09:27:20Z"), None);
         assert_eq!(next("0 0 31 4,6,9,11 *", None, "2026-11-29T09:27:20Z"), None);
+        // Both rules are one too many: a Monday will do.
+        let monday = next("0 0 30 2 MON", None, "2026-11-29T09:27:20Z");
+        assert_eq!(monday.as_deref(), Some("2027-02-01T00:00:00Z"));
         // Nor is what comes after its end.
         let schedule = Schedule::parse("0 12 * * *", None).unwrap();
         let after = at("2026-11-29T09:00:00Z");
