@@ -7,6 +7,14 @@ use forebay_model::{HealthCheck, HealthReason, HealthState, TargetHealth};
 /// wait a whole interval.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often a target that has never passed is looked at besides its checks, by how long it has been there: whatever waits for it, waits
+/// no longer than that.
+const FIRST_LOOKS: [(Duration, Duration); 3] = [
+    (Duration::from_secs(10), Duration::from_millis(50)),
+    (Duration::from_secs(60), Duration::from_millis(250)),
+    (Duration::MAX, Duration::from_secs(1)),
+];
+
 /// How a probe ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
@@ -25,6 +33,8 @@ pub struct Tracker {
     reason: Option<HealthReason>,
     successes: u32,
     failures: u32,
+    /// Whether a probe of it ever succeeded.
+    has_passed: bool,
 }
 
 impl Default for Tracker {
@@ -34,6 +44,7 @@ impl Default for Tracker {
             reason: Some(HealthReason::RegistrationInProgress),
             successes: 0,
             failures: 0,
+            has_passed: false,
         }
     }
 }
@@ -61,7 +72,7 @@ impl Tracker {
 
     /// Takes a probe's result; returns whether the state changed.
     ///
-    /// A target that was never judged is healthy after one success, and so is one that is out because a connection
+    /// A target that has never passed is healthy after one success, and so is one that is out because a connection
     /// was refused (that was no verdict of the health check). Otherwise the thresholds govern.
     pub fn probed(&mut self, result: ProbeResult, check: &HealthCheck) -> bool {
         let before = self.state;
@@ -75,7 +86,8 @@ impl Tracker {
             None => {
                 self.failures = 0;
                 self.successes = self.successes.saturating_add(1);
-                let at_once = self.state == HealthState::Initial || self.is_refused();
+                let at_once = !self.has_passed || self.is_refused();
+                self.has_passed = true;
                 if at_once || self.successes >= check.healthy_threshold {
                     (self.state, self.reason) = (HealthState::Healthy, None);
                 }
@@ -109,6 +121,13 @@ impl Tracker {
     /// Whether it is out because a connection was refused.
     pub fn is_refused(&self) -> bool {
         self.reason == Some(HealthReason::ConnectionRefused)
+    }
+
+    /// Whether it has passed, or how soon it should be looked at again though no check is due: it has been there for so long.
+    pub fn first_look(&self, since: Duration, check: &HealthCheck) -> Option<Duration> {
+        let looks = FIRST_LOOKS.into_iter().find(|(until, _)| since < *until);
+        let (_, often) = looks.filter(|_| !self.has_passed)?;
+        Some(often.min(check.interval))
     }
 
     /// From one probe's start to the next one's.

@@ -16,7 +16,7 @@ use forebay_balance::Ramp;
 use forebay_balance::anomaly::{Change, Counts, LOOK, Latencies, PeerRecord as Peers};
 use forebay_health::{ProbeResult, Tracker};
 use forebay_model::{
-    BalancerBlueprint, Blueprint, GroupBlueprint, HealthReason, HealthState, ListenerBlueprint,
+    BalancerBlueprint, Blueprint, GroupBlueprint, HealthCheck, HealthReason, HealthState, ListenerBlueprint,
     ProtocolVersion, Secret, TargetBlueprint, TargetHealth, TargetTls,
 };
 use forebay_routing::Rules;
@@ -117,6 +117,10 @@ struct Target {
     tracker: Tracker,
     /// When the next probe is due, while it is probed at all.
     due: Option<Mono>,
+    /// Since when it is probed.
+    probed_since: Mono,
+    /// When a probe's result last counted.
+    judged: Option<Mono>,
     draining_since: Option<Mono>,
     /// When it was last reported as drained: reported again while it is still here, should the report be lost.
     drained: Option<Mono>,
@@ -382,6 +386,7 @@ impl Node {
             (true, None) => {
                 target.tracker = Tracker::default();
                 target.due = Some(now);
+                (target.probed_since, target.judged) = (now, None);
                 self.probes.insert((now, target.id));
             }
             (false, Some(due)) => {
@@ -472,6 +477,21 @@ impl Drop for Node {
 mod tests;
 
 /// A target of which nothing is known yet.
+impl Target {
+    /// Takes a probe's result; whether its state has changed. Looks at one that has never passed come more often than its checks: those
+    /// that find nothing count no more often than checks would.
+    fn probed(&mut self, now: Mono, result: ProbeResult, check: &HealthCheck) -> bool {
+        let passes = matches!(result, ProbeResult::Answered(code) if check.matcher.accepts(code));
+        let early = self.judged.is_some_and(|at| now.since(at) < check.interval);
+        let is_new = self.tracker.first_look(Duration::ZERO, check).is_some();
+        if is_new && !passes && early {
+            return false;
+        }
+        self.judged = Some(now);
+        self.tracker.probed(result, check)
+    }
+}
+
 fn new_target(
     id: TargetId,
     blueprint: &TargetBlueprint,
@@ -498,6 +518,8 @@ fn new_target(
         stats,
         tracker: Tracker::default(),
         due: None,
+        probed_since: Mono(0),
+        judged: None,
         draining_since: None,
         drained: None,
         ramp: None,

@@ -21,7 +21,19 @@ impl Node {
             return;
         };
         let changed = match event {
-            Event::Probed { result, .. } if target.due.is_some() => target.tracker.probed(result, &check),
+            Event::Probed { result, .. } if target.due.is_some() => {
+                let changed = target.probed(now, result, &check);
+                // Until it has passed once it is looked at more often than its checks say.
+                let since = now.since(target.probed_since);
+                if let Some(soon) = target.tracker.first_look(since, &check)
+                    && let Some(due) = target.due.filter(|due| *due > now + soon)
+                {
+                    self.probes.remove(&(due, target.id));
+                    self.probes.insert((now + soon, target.id));
+                    target.due = Some(now + soon);
+                }
+                changed
+            }
             Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
                 let changed = target.tracker.refused();
                 // Look again soon: whoever restarts it should not wait a whole interval.
