@@ -147,9 +147,9 @@ pub fn check_head(
     claim.check_scope()?;
     claim.check_time(now)?;
     claim.check_headers(request)?;
-    if header_text(request, "x-amz-security-token").is_some()
-        || query_value(request, "X-Amz-Security-Token").is_some()
-    {
+    // An empty one is none: some clients send that with keys of the metadata service.
+    let in_header = header_text(request, "x-amz-security-token").is_some_and(|token| !token.is_empty());
+    if in_header || query_value(request, "X-Amz-Security-Token").is_some() {
         return Err(Problem::UnknownKey);
     }
     let secret = secret(&claim.scope.access_key).ok_or(Problem::UnknownKey)?;

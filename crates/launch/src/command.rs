@@ -1,0 +1,282 @@
+//! A launcher that asks a program of the user's to start and end instances: docs/instances.md tells what it is asked.
+
+use crate::errors::Tried as _;
+use crate::launcher::{Facts, Launcher};
+use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Time for one call.
+const CALL: Duration = Duration::from_secs(60);
+/// Time between two calls of `list`.
+const LIST: Duration = Duration::from_secs(2);
+/// The most bytes of an answer.
+const ANSWER: u64 = 16 << 20;
+/// The most bytes of what a failed call said, as a reason.
+const REASON: usize = 1000;
+
+/// Asks a program.
+pub struct CommandLauncher {
+    program: PathBuf,
+    facts: Facts,
+    limit: Duration,
+    port: Box<dyn Fn(&str) -> u16 + Send + Sync>,
+    seen: Mutex<BTreeMap<String, Noted>>,
+}
+
+#[derive(Clone)]
+struct Noted {
+    seen: SeenInstance,
+    /// When it was told something, which a list that was begun before does not know.
+    at: Instant,
+}
+
+/// An instance as `list` tells it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    id: String,
+    run: u32,
+    state: ListedState,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ListedState {
+    Starting,
+    Running,
+    Paused,
+    Stopping,
+    Stopped,
+    Failed,
+}
+
+impl CommandLauncher {
+    /// Asks the program at this path. `port` tells an image's port.
+    pub fn new(program: PathBuf, facts: Facts, port: impl Fn(&str) -> u16 + Send + Sync + 'static) -> CommandLauncher {
+        CommandLauncher {
+            program,
+            facts,
+            limit: CALL,
+            port: Box::new(port),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// With another time for each call.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> CommandLauncher {
+        self.limit = limit;
+        self
+    }
+
+    fn noted(&self) -> MutexGuard<'_, BTreeMap<String, Noted>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, id: &str, run: u32, phase: SeenPhase) {
+        let noted = Noted {
+            seen: SeenInstance { run, phase },
+            at: Instant::now(),
+        };
+        self.noted().insert(id.to_owned(), noted);
+    }
+
+    fn run_of(&self, id: &str) -> u32 {
+        self.noted().get(id).map_or(0, |noted| noted.seen.run)
+    }
+
+    /// Calls the program with a verb; what it answered.
+    fn call(&self, verb: &str, input: &Value) -> Result<Vec<u8>, String> {
+        let shown = || format!("run {} {verb}", self.program.display());
+        let mut child = Command::new(&self.program)
+            .arg(verb)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .tried(shown)?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let text = input.to_string();
+        thread::scope(|scope| {
+            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes())));
+            let read = |pipe: Option<File>| {
+                let mut bytes = Vec::new();
+                if let Some(pipe) = pipe {
+                    let _ = pipe.take(ANSWER).read_to_end(&mut bytes);
+                }
+                bytes
+            };
+            let file = |descriptor: std::os::fd::OwnedFd| File::from(descriptor);
+            let (stdout, stderr) = (stdout.map(|pipe| file(pipe.into())), stderr.map(|pipe| file(pipe.into())));
+            let answer = scope.spawn(move || read(stdout));
+            let said = scope.spawn(move || read(stderr));
+            let ended = self.wait(&mut child);
+            let answer = answer.join().unwrap_or_default();
+            let said = said.join().unwrap_or_default();
+            match ended? {
+                Some(status) if status.success() => Ok(answer),
+                ended => {
+                    let said = String::from_utf8_lossy(&said);
+                    let said: String = said.trim().chars().take(REASON).collect();
+                    let how = ended.map_or_else(
+                        || format!("did not end within {} s", self.limit.as_secs_f32()),
+                        |status| format!("failed ({status})"),
+                    );
+                    Err(format!("{} {verb} {how}: {said}", self.program.display()))
+                }
+            }
+        })
+    }
+
+    /// Waits for a call to end; one that does not in time is killed with all that it started.
+    fn wait(&self, child: &mut Child) -> Result<Option<std::process::ExitStatus>, String> {
+        let began = Instant::now();
+        let mut nap = Duration::from_millis(1);
+        loop {
+            if let Some(status) = child.try_wait().tried(|| "wait for a launcher".to_owned())? {
+                return Ok(Some(status));
+            }
+            if began.elapsed() >= self.limit {
+                let group = rustix::process::Pid::from_child(child);
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                let _ = child.wait();
+                return Ok(None);
+            }
+            thread::sleep(nap);
+            nap = (nap * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    fn description(&self, wanted: &WantedInstance) -> Result<Value, String> {
+        let mut env = BTreeMap::from([
+            ("FOREBAY_ADDRESS", wanted.address.to_string()),
+            ("PORT", (self.port)(&wanted.image_id).to_string()),
+            ("INSTANCE_ID", wanted.id.clone()),
+            ("AWS_REGION", wanted.region.clone()),
+            ("AWS_DEFAULT_REGION", wanted.region.clone()),
+            ("AWS_ENDPOINT_URL", format!("http://{}", self.facts.local_api())),
+        ]);
+        if let Some(profile) = &wanted.profile {
+            let keys = (self.facts.keys)(profile)?;
+            env.insert("AWS_ACCESS_KEY_ID", keys.id);
+            env.insert("AWS_SECRET_ACCESS_KEY", keys.secret);
+        }
+        Ok(json!({
+            "id": wanted.id,
+            "run": wanted.run,
+            "region": wanted.region,
+            "zone": wanted.zone,
+            "address": wanted.address,
+            "imageId": wanted.image_id,
+            "instanceType": wanted.instance_type,
+            "userData": wanted.user_data,
+            "isSpot": wanted.is_spot,
+            "tags": wanted.tags,
+            "environment": env,
+        }))
+    }
+
+    fn simple(&self, verb: &str, id: &str) -> Result<(), String> {
+        let input = json!({ "id": id, "run": self.run_of(id) });
+        self.call(verb, &input).map(drop)
+    }
+}
+
+impl Launcher for CommandLauncher {
+    fn list(&self) -> Result<Vec<String>, String> {
+        Ok(self.noted().keys().cloned().collect())
+    }
+
+    fn look(&self, id: &str) -> Option<SeenInstance> {
+        self.noted().get(id).map(|noted| noted.seen.clone())
+    }
+
+    fn start(&self, wanted: &WantedInstance) -> Result<(), String> {
+        self.call("start", &self.description(wanted)?)?;
+        self.note(&wanted.id, wanted.run, SeenPhase::Starting);
+        Ok(())
+    }
+
+    fn pause(&self, id: &str) -> Result<(), String> {
+        self.simple("pause", id)?;
+        self.note(id, self.run_of(id), SeenPhase::Paused);
+        Ok(())
+    }
+
+    fn resume(&self, id: &str) -> Result<(), String> {
+        self.simple("resume", id)?;
+        self.note(id, self.run_of(id), SeenPhase::Running);
+        Ok(())
+    }
+
+    fn stop(&self, id: &str) -> Result<(), String> {
+        self.simple("stop", id)?;
+        self.note(id, self.run_of(id), SeenPhase::Stopping);
+        Ok(())
+    }
+
+    fn remove(&self, id: &str) -> Result<(), String> {
+        self.simple("remove", id)?;
+        self.noted().remove(id);
+        Ok(())
+    }
+
+    fn refresh_interval(&self) -> Option<Duration> {
+        Some(LIST)
+    }
+
+    fn refresh(&self) {
+        let began = Instant::now();
+        let listed = self.call("list", &json!({})).and_then(|answer| {
+            let listed: Result<Vec<Listed>, _> = serde_json::from_slice(&answer);
+            listed.tried(|| format!("read what {} list answered", self.program.display()))
+        });
+        let listed = match listed {
+            Ok(listed) => listed,
+            // Nothing is known: all stays as it was seen.
+            Err(error) => return tracing::warn!(error, "the launcher does not tell which instances there are"),
+        };
+        let mut seen = self.noted();
+        let mut new: BTreeMap<String, Noted> = listed
+            .into_iter()
+            .map(|listed| {
+                let id = listed.id.clone();
+                let seen = SeenInstance {
+                    run: listed.run,
+                    phase: listed.phase(),
+                };
+                (id, Noted { seen, at: began })
+            })
+            .collect();
+        let later = seen.iter().filter(|(_, noted)| noted.at >= began);
+        new.extend(later.map(|(id, noted)| (id.clone(), noted.clone())));
+        *seen = new;
+    }
+}
+
+impl Listed {
+    fn phase(self) -> SeenPhase {
+        let why = self.reason;
+        match self.state {
+            ListedState::Starting => SeenPhase::Starting,
+            ListedState::Running => SeenPhase::Running,
+            ListedState::Paused => SeenPhase::Paused,
+            ListedState::Stopping => SeenPhase::Stopping,
+            ListedState::Stopped => SeenPhase::Stopped { why },
+            ListedState::Failed => SeenPhase::Failed { why },
+        }
+    }
+}

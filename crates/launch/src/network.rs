@@ -1,0 +1,221 @@
+//! A network namespace for each instance: so that programs that listen on the same port of all addresses live side by side, each at its
+//! own address.
+//!
+//! The address is one of loopback's (127.0.0.0/8), which the kernel delivers to itself, unless a longer prefix in the table `local`
+//! says otherwise: so it leads through a pair of virtual interfaces into the namespace. The way back is made alike.
+
+use crate::errors::Tried as _;
+use core::str::FromStr;
+use rustix::thread::LinkNameSpaceType;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// Where `ip netns` keeps namespaces.
+const NAMESPACES: &str = "/run/netns";
+/// The machine, as seen from within.
+const HOST: Ipv4Addr = Ipv4Addr::new(169, 254, 77, 1);
+/// Where AWS's tools look for the metadata service.
+pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Addresses of the two ends of a pair. No two pairs share a network, so these may be the same for all.
+const HOST_MAC: &str = "02:00:00:00:77:01";
+const INSIDE_MAC: &str = "02:00:00:00:77:02";
+
+/// Whether instances get network namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NetworkMode {
+    /// If it works here.
+    #[default]
+    Auto,
+    /// Or nothing starts.
+    Always,
+    /// They share the network of the machine.
+    Never,
+}
+
+impl FromStr for NetworkMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<NetworkMode, String> {
+        match text {
+            "auto" => Ok(NetworkMode::Auto),
+            "always" => Ok(NetworkMode::Always),
+            "never" => Ok(NetworkMode::Never),
+            _ => Err("it is auto, always or never".to_owned()),
+        }
+    }
+}
+
+/// The namespaces of one Forebay's instances.
+#[derive(Clone, Debug)]
+pub(crate) struct Networks {
+    /// How its namespaces' names begin, unlike those of any other Forebay on the machine.
+    prefix: String,
+    /// Where load balancers and other instances are.
+    pool: String,
+}
+
+impl Networks {
+    /// Namespaces, if they are wanted and work.
+    pub(crate) fn find(mode: NetworkMode, owner: &str, pool: &str) -> Result<Option<Networks>, String> {
+        if mode == NetworkMode::Never {
+            return Ok(None);
+        }
+        let networks = Networks {
+            prefix: format!("fb-{owner}-"),
+            pool: pool.to_owned(),
+        };
+        let probe = format!("probe{owner}");
+        let works = networks.make(&probe, Ipv4Addr::new(169, 254, 77, 2));
+        networks.remove(&probe);
+        match (works, mode) {
+            (Ok(_), _) => Ok(Some(networks)),
+            (Err(error), NetworkMode::Always) => Err(format!("instances can have no network namespaces here: {error}")),
+            (Err(error), _) => {
+                tracing::warn!(
+                    error,
+                    "instances have no network namespaces of their own: each must listen on FOREBAY_ADDRESS and PORT"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes an instance's namespace anew. The file by which it is entered.
+    pub(crate) fn make(&self, id: &str, address: Ipv4Addr) -> Result<PathBuf, String> {
+        self.remove(id);
+        let made = self.try_make(id, address);
+        if made.is_err() {
+            self.remove(id);
+        }
+        made
+    }
+
+    fn try_make(&self, id: &str, address: Ipv4Addr) -> Result<PathBuf, String> {
+        let (space, link, pool) = (self.name(id), link(id), &self.pool);
+        ip(&["netns", "add", &space], "")?;
+        // One that was left behind by an instance whose namespace is gone already.
+        let _ = ip(&["link", "del", &link], "");
+        let outside = format!(
+            "link add {link} address {HOST_MAC} type veth peer name eth0 address {INSIDE_MAC} netns {space}\n\
+             addr add {HOST}/32 dev {link}\n\
+             link set {link} up\n\
+             neigh replace {address} lladdr {INSIDE_MAC} dev {link} nud permanent\n\
+             route add {address}/32 dev {link} table local\n"
+        );
+        ip(&["-batch", "-"], &outside)?;
+        accept_loopback(&link)?;
+        let inside = format!(
+            "link set lo up\n\
+             addr add {METADATA}/32 dev lo\n\
+             link set eth0 up\n\
+             addr add {address}/32 dev eth0\n\
+             neigh replace {HOST} lladdr {HOST_MAC} dev eth0 nud permanent\n\
+             route add {HOST}/32 dev eth0 src {address}\n\
+             route add {pool} via {HOST} dev eth0 onlink table local src {address}\n\
+             route add default via {HOST} dev eth0 onlink src {address}\n"
+        );
+        ip(&["-n", &space, "-batch", "-"], &inside)?;
+        self.inside(id, || accept_loopback("eth0"))
+            .tried(|| "enter a namespace".to_owned())??;
+        Ok(self.path(id))
+    }
+
+    /// Removes an instance's namespace, if there is one. What is still in it keeps it alive, nameless.
+    pub(crate) fn remove(&self, id: &str) {
+        if self.path(id).exists() {
+            // The pair goes with either end; the namespace itself may be held by a socket for a moment.
+            let _ = ip(&["link", "del", &link(id)], "");
+            if let Err(error) = ip(&["netns", "del", &self.name(id)], "") {
+                tracing::warn!(instance = id, error, "a network namespace could not be removed");
+            }
+        }
+    }
+
+    /// The instances that have namespaces.
+    pub(crate) fn list(&self) -> Vec<String> {
+        let entries = fs::read_dir(NAMESPACES).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_prefix(&self.prefix)?.to_owned()))
+            .collect()
+    }
+
+    /// Listens within an instance's namespace.
+    pub(crate) fn listen(&self, id: &str, address: SocketAddr) -> io::Result<TcpListener> {
+        self.inside(id, || TcpListener::bind(address))?
+    }
+
+    /// The file by which an instance's namespace is entered.
+    pub(crate) fn path(&self, id: &str) -> PathBuf {
+        Path::new(NAMESPACES).join(self.name(id))
+    }
+
+    fn name(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    /// Does something in an instance's namespace, by a thread that ends with it.
+    fn inside<T: Send>(&self, id: &str, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let space = File::open(self.path(id))?;
+        thread::scope(|scope| {
+            let entered = scope.spawn(move || {
+                rustix::thread::move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok(act())
+            });
+            entered.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+        })
+    }
+}
+
+/// The machine's end of an instance's pair: names of interfaces have 15 characters at most.
+fn link(id: &str) -> String {
+    let end = id.len().saturating_sub(13);
+    format!("fb{}", id.get(end..).unwrap_or(id))
+}
+
+/// Lets addresses of loopback come and go by an interface, which the kernel refuses of itself.
+fn accept_loopback(interface: &str) -> Result<(), String> {
+    for (key, value) in [("route_localnet", "1"), ("rp_filter", "0")] {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/{key}");
+        fs::write(&path, value).tried(|| format!("write {path}"))?;
+    }
+    Ok(())
+}
+
+/// Runs iproute2, with these lines as its input.
+fn ip(args: &[&str], lines: &str) -> Result<(), String> {
+    let mut child = Command::new("ip")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .tried(|| "run `ip` (of iproute2)".to_owned())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that has ended already tells why by its status.
+        let _ = stdin.write_all(lines.as_bytes());
+    }
+    let output = child.wait_with_output().tried(|| "wait for `ip`".to_owned())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`ip {}` failed: {}", args.join(" "), said.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_interfaces_are_short_enough() {
+        let name = link("i-0123456789abcdef0");
+        assert_eq!(name, "fb456789abcdef0");
+        assert_eq!(name.len(), 15);
+        assert_eq!(link("i-1"), "fbi-1");
+    }
+}

@@ -1,0 +1,388 @@
+//! The launcher that starts instances as processes of this machine.
+
+use crate::cgroup::{Cgroups, Limits};
+use crate::ends::Ends;
+use crate::errors::Tried as _;
+use crate::image::{Images, StoredImage, fill};
+use crate::launcher::{Facts, Launcher, Poke};
+use crate::network::{NetworkMode, Networks};
+use crate::record::{Exit, Lock, Record, RunPhase, Spec, now_ms};
+use crate::service::Service;
+use crate::shapes::ShapeFile;
+use crate::shim;
+use crate::user::RunAs;
+use base64::Engine as _;
+use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
+use rustix::process::Signal;
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a shim may take to begin.
+const BEGINNING: Duration = Duration::from_secs(10);
+/// How long the lock of an instance that has just ended is waited for.
+const LOCK: Duration = Duration::from_secs(2);
+/// Programs that a program is found among.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// User data, in the working directory.
+const USER_DATA: &str = ".user-data";
+
+/// How instances are started.
+#[derive(Clone)]
+pub struct ProcessOptions {
+    /// Where `instances` is.
+    pub data_dir: PathBuf,
+    /// As whom they run.
+    pub run_as: RunAs,
+    /// Whether they have networks of their own.
+    pub network: NetworkMode,
+    /// Time to end in peace.
+    pub stop: Duration,
+    /// What they are told.
+    pub facts: Facts,
+    /// What they are started from.
+    pub images: Arc<Images>,
+    /// What they may use.
+    pub shapes: Arc<ShapeFile>,
+}
+
+/// Starts instances as processes.
+pub struct ProcessLauncher {
+    options: ProcessOptions,
+    dir: PathBuf,
+    networks: Option<Networks>,
+    cgroups: Cgroups,
+    service: Service,
+    /// Shims that this process has started: to be waited for.
+    shims: Mutex<Vec<Child>>,
+    ends: Ends,
+    told: Once,
+}
+
+impl ProcessLauncher {
+    /// Looks what this machine can do, and clears what was left behind.
+    pub fn start(options: ProcessOptions) -> Result<ProcessLauncher, String> {
+        let dir = options.data_dir.join("instances");
+        fs::create_dir_all(&dir).tried(|| format!("make {}", dir.display()))?;
+        let dir = fs::canonicalize(&dir).tried(|| format!("find {}", dir.display()))?;
+        let owner = crate::image::digest(dir.as_os_str().as_encoded_bytes())[..8].to_owned();
+        let launcher = ProcessLauncher {
+            networks: Networks::find(options.network, &owner, &options.facts.pool)?,
+            cgroups: Cgroups::find(&format!("forebay-{owner}")),
+            service: Service::start(options.facts.clone())?,
+            options,
+            dir,
+            shims: Mutex::new(Vec::new()),
+            ends: Ends::start()?,
+            told: Once::new(),
+        };
+        launcher.clear();
+        Ok(launcher)
+    }
+
+    /// Removes namespaces and groups of instances that do not live, and directories that were half removed.
+    fn clear(&self) {
+        let lives = |id: &String| {
+            let run = self.record(id).run();
+            run.is_some_and(|run| run.shim.is_alive())
+        };
+        for id in self.networks.iter().flat_map(Networks::list).filter(|id| !lives(id)) {
+            if let Some(networks) = &self.networks {
+                networks.remove(&id);
+            }
+        }
+        for id in self.cgroups.list().iter().filter(|id| !lives(id)) {
+            self.cgroups.remove(id);
+        }
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".removed-") {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    fn record(&self, id: &str) -> Record {
+        Record::new(self.dir.join(id))
+    }
+
+    /// Writes down the end of a run whose shim died without doing so, and ends what it left. None while somebody holds the lock.
+    fn settle(&self, id: &str, record: &Record) -> Option<Exit> {
+        let lock = record.lock(Duration::ZERO).ok()?;
+        self.settle_under(id, record, &lock)
+    }
+
+    fn settle_under(&self, id: &str, record: &Record, _lock: &Lock) -> Option<Exit> {
+        let run = record.run()?;
+        if let Some(exit) = record.exit(run.run) {
+            return Some(exit);
+        }
+        run.shim.kill_session();
+        self.cgroups.remove(id);
+        let exit = Exit {
+            run: run.run,
+            why: "it ended unseen: the machine was started anew, or its shim was killed".to_owned(),
+            has_run: run.has_run,
+            at_ms: now_ms(),
+        };
+        if let Err(error) = record.write_exit(&exit) {
+            tracing::warn!(instance = id, error, "the end of an instance could not be written down");
+        }
+        Some(exit)
+    }
+
+    fn signal(&self, id: &str, signal: Signal) -> Result<(), String> {
+        if let Some(run) = self.record(id).run() {
+            // One that has ended needs no signal; that it has is seen by the next look.
+            run.shim.signal(signal);
+        }
+        Ok(())
+    }
+
+    /// Everything but the start itself. Under the lock.
+    fn prepare(&self, wanted: &WantedInstance, record: &Record) -> Result<(), String> {
+        let image = self.options.images.find(&wanted.image_id);
+        let image = image.ok_or_else(|| format!("there is no image {}: see `forebay image list`", wanted.image_id))?;
+        let user = self.options.run_as.resolve()?;
+        let work = record.path("work");
+        if !work.exists() {
+            fill(&image, &record.path("work.new"), user)?;
+            fs::rename(record.path("work.new"), &work).tried(|| format!("make {}", work.display()))?;
+        }
+        let is_first_boot = record.run().is_none();
+        let first = match &wanted.user_data {
+            Some(data) if is_first_boot => user_data(data, &work, user)?,
+            _ => None,
+        };
+        let (cgroups, why_not) = self.cgroups.make(&wanted.id, self.limits(wanted));
+        if let Some(why) = why_not {
+            self.told.call_once(|| tracing::warn!("{why}"));
+        }
+        let network = match &self.networks {
+            Some(networks) => Some(networks.make(&wanted.id, wanted.address)?),
+            None => None,
+        };
+        record.write_spec(&Spec {
+            run: wanted.run,
+            argv: image.argv(),
+            env: self.environment(wanted, &image)?,
+            first,
+            user,
+            network,
+            cgroups,
+            stop_ms: u64::try_from(self.options.stop.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn limits(&self, wanted: &WantedInstance) -> Option<Limits> {
+        let shapes = self.options.shapes.shapes();
+        let shape = shapes.iter().find(|shape| shape.name == wanted.instance_type)?;
+        Some(Limits {
+            vcpus: shape.vcpus,
+            memory_mib: shape.memory_mib,
+        })
+    }
+
+    fn environment(&self, wanted: &WantedInstance, image: &StoredImage) -> Result<Vec<(String, String)>, String> {
+        let facts = &self.options.facts;
+        let metadata = Service::endpoint(self.networks.is_some(), wanted.address);
+        let port = match (facts.local_api(), &self.networks) {
+            // Within a namespace, a listener of its own leads to the API.
+            (api, Some(_)) => format!("http://127.0.0.1:{}", api.port()),
+            (api, None) => format!("http://{api}"),
+        };
+        let mut env = vec![
+            ("PATH", PATH.to_owned()),
+            ("FOREBAY_ADDRESS", wanted.address.to_string()),
+            ("PORT", image.port.to_string()),
+            ("INSTANCE_ID", wanted.id.clone()),
+            ("AWS_REGION", wanted.region.clone()),
+            ("AWS_DEFAULT_REGION", wanted.region.clone()),
+            ("AWS_ENDPOINT_URL", port),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata),
+        ];
+        if let Some(profile) = &wanted.profile {
+            let keys = (facts.keys)(profile)?;
+            env.push(("AWS_ACCESS_KEY_ID", keys.id));
+            env.push(("AWS_SECRET_ACCESS_KEY", keys.secret));
+        }
+        Ok(env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// Starts the shim, and waits until it has begun the run.
+    fn begin(&self, wanted: &WantedInstance, record: &Record) -> Result<(), String> {
+        let log = record.path("shim.log");
+        let said = File::create(&log).tried(|| format!("write {}", log.display()))?;
+        let mut child = shim::command(record.dir.clone())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .tried(|| "start a shim".to_owned())?;
+        let began = Instant::now();
+        loop {
+            if record.run().is_some_and(|run| run.run >= wanted.run) {
+                self.shims.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+                return Ok(());
+            }
+            if matches!(child.try_wait(), Ok(Some(_))) {
+                if record.run().is_some_and(|run| run.run >= wanted.run) {
+                    return Ok(());
+                }
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                return Err(format!("its shim ended: {}", said.trim()));
+            }
+            if began.elapsed() > BEGINNING {
+                // It has begun nothing, so nothing runs that this could orphan.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("its shim did not begin in time".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Has its end seen at once.
+    fn watch(&self, record: &Record) {
+        if let Some(shim) = record.run().and_then(|run| run.shim.descriptor()) {
+            self.ends.watch(shim);
+        }
+    }
+
+    fn reap(&self) {
+        let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
+        shims.retain_mut(|shim| matches!(shim.try_wait(), Ok(None)));
+    }
+
+    fn serve(&self, wanted: &WantedInstance) {
+        self.service.serve(wanted, self.networks.as_ref());
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    fn list(&self) -> Result<Vec<String>, String> {
+        let entries = fs::read_dir(&self.dir).tried(|| format!("read {}", self.dir.display()))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|name| name.starts_with("i-")).collect())
+    }
+
+    fn look(&self, id: &str) -> Option<SeenInstance> {
+        let record = self.record(id);
+        let Some(run) = record.run() else {
+            let never = SeenPhase::Stopped {
+                why: "it was never started".to_owned(),
+            };
+            return record.dir.exists().then_some(SeenInstance { run: 0, phase: never });
+        };
+        let is_alive = run.shim.is_alive();
+        if !is_alive {
+            self.reap();
+        }
+        // In this order: how it ended is written before the shim is gone.
+        let exit = record.exit(run.run);
+        let phase = match (is_alive, exit) {
+            (false, None) => match self.settle(id, &record) {
+                Some(exit) => ended(exit),
+                None => SeenPhase::Stopping,
+            },
+            (false, Some(exit)) => ended(exit),
+            // Its shim is about to go, and then the lock is free.
+            (true, Some(_)) => SeenPhase::Stopping,
+            (true, None) => match run.phase {
+                RunPhase::Starting => SeenPhase::Starting,
+                RunPhase::Running => SeenPhase::Running,
+                RunPhase::Paused => SeenPhase::Paused,
+                RunPhase::Stopping => SeenPhase::Stopping,
+            },
+        };
+        Some(SeenInstance { run: run.run, phase })
+    }
+
+    fn start(&self, wanted: &WantedInstance) -> Result<(), String> {
+        let record = self.record(&wanted.id);
+        record.make()?;
+        let lock = record.lock(LOCK)?;
+        self.settle_under(&wanted.id, &record, &lock);
+        self.prepare(wanted, &record)?;
+        // Before the program runs, which may ask at once.
+        self.serve(wanted);
+        drop(lock);
+        self.begin(wanted, &record)?;
+        self.watch(&record);
+        Ok(())
+    }
+
+    fn pause(&self, id: &str) -> Result<(), String> {
+        self.signal(id, Signal::USR1)
+    }
+
+    fn resume(&self, id: &str) -> Result<(), String> {
+        self.signal(id, Signal::USR2)
+    }
+
+    fn stop(&self, id: &str) -> Result<(), String> {
+        self.signal(id, Signal::TERM)
+    }
+
+    fn release(&self, id: &str) {
+        self.service.end(id);
+        if let Some(networks) = &self.networks {
+            networks.remove(id);
+        }
+        self.cgroups.remove(id);
+    }
+
+    fn remove(&self, id: &str) -> Result<(), String> {
+        let record = self.record(id);
+        let lock = record.lock(LOCK)?;
+        if let Some(run) = record.run() {
+            run.shim.kill_session();
+        }
+        self.release(id);
+        record.remove(&lock)
+    }
+
+    fn adopt(&self, wanted: &WantedInstance) {
+        self.serve(wanted);
+        self.watch(&self.record(&wanted.id));
+    }
+
+    fn know(&self, wanted: &[WantedInstance]) {
+        self.service.know(wanted);
+    }
+
+    fn tell(&self, changed: Poke) {
+        self.ends.tell(changed);
+    }
+}
+
+fn ended(exit: Exit) -> SeenPhase {
+    if exit.has_run {
+        SeenPhase::Stopped { why: exit.why }
+    } else {
+        SeenPhase::Failed { why: exit.why }
+    }
+}
+
+/// Puts user data that is a script where it can be run. None if it is something else, which only the metadata service gives.
+fn user_data(data: &str, work: &Path, user: Option<(u32, u32)>) -> Result<Option<String>, String> {
+    let script = base64::engine::general_purpose::STANDARD
+        .decode(data.trim())
+        .tried(|| "read the user data, which must be base64".to_owned())?;
+    if !script.starts_with(b"#!") {
+        return Ok(None);
+    }
+    let path = work.join(USER_DATA);
+    // An image may bring something by this name, even a link to elsewhere.
+    let _ = fs::remove_file(&path);
+    let mut file = File::create_new(&path).tried(|| format!("make {}", path.display()))?;
+    file.write_all(&script).tried(|| format!("write {}", path.display()))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).tried(|| "make the user data executable".to_owned())?;
+    if let Some((user, group)) = user {
+        std::os::unix::fs::chown(&path, Some(user), Some(group)).tried(|| "give the user data away".to_owned())?;
+    }
+    Ok(Some(format!("./{USER_DATA}")))
+}

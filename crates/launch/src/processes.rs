@@ -1,0 +1,142 @@
+//! Processes by what /proc says of them: whether one still is the one that was meant, and which belong together.
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::fd::OwnedFd;
+
+/// A process, so that no other is taken for it: numbers are used again, and after a reboot they begin anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    /// Its number.
+    pub(crate) pid: i32,
+    /// When it started, in the kernel's ticks since the boot.
+    pub(crate) started: u64,
+    /// Which boot.
+    pub(crate) boot: String,
+}
+
+/// What is read of /proc/PID/stat.
+struct Stat {
+    state: char,
+    parent: i32,
+    session: i32,
+    started: u64,
+}
+
+impl ProcessId {
+    /// The calling process.
+    pub(crate) fn own() -> Option<ProcessId> {
+        let pid = i32::try_from(std::process::id()).ok()?;
+        Some(ProcessId {
+            pid,
+            started: stat(pid)?.started,
+            boot: boot()?,
+        })
+    }
+
+    /// Whether it lives. One that has ended and was not waited for yet does not.
+    pub(crate) fn is_alive(&self) -> bool {
+        let same = stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'));
+        same && boot().as_ref() == Some(&self.boot)
+    }
+
+    /// A descriptor of it, which no other process can get; none if it has ended.
+    pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
+        let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        // Looked at after it was opened: else the number might have gone to another in between.
+        self.is_alive().then_some(descriptor)
+    }
+
+    /// Sends it a signal; false if it has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        self.descriptor()
+            .is_some_and(|descriptor| pidfd_send_signal(descriptor, signal).is_ok())
+    }
+
+    /// Kills what is left of the session that it led. Only for one that has ended: while any of its session lives, the kernel gives
+    /// its number to no new session.
+    pub(crate) fn kill_session(&self) {
+        if boot().as_ref() != Some(&self.boot) {
+            return;
+        }
+        // Those that fork while they are looked for are found by the next look.
+        for _ in 0..20 {
+            let left: Vec<i32> = all()
+                .filter(|(_, stat)| stat.session == self.pid && stat.started >= self.started && stat.state != 'Z')
+                .map(|(pid, _)| pid)
+                .collect();
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(kill);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// Kills all descendants of a process.
+pub(crate) fn kill_descendants(of: i32) {
+    let mut parents = vec![of];
+    let all: Vec<(i32, i32)> = all().map(|(pid, stat)| (pid, stat.parent)).collect();
+    while let Some(parent) = parents.pop() {
+        for &(pid, _) in all.iter().filter(|(_, of)| *of == parent) {
+            kill(pid);
+            parents.push(pid);
+        }
+    }
+}
+
+/// Kills a process by its number. For those that cannot have ended unseen.
+pub(crate) fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+fn all() -> impl Iterator<Item = (i32, Stat)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, stat(pid)?))
+    })
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything, parentheses too.
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn boot() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_with_its_number() {
+        let own = ProcessId::own().unwrap();
+        assert!(own.is_alive());
+        let earlier = ProcessId {
+            started: own.started - 1,
+            ..own.clone()
+        };
+        assert!(!earlier.is_alive());
+        let before_a_reboot = ProcessId {
+            boot: "another".to_owned(),
+            ..own
+        };
+        assert!(!before_a_reboot.is_alive());
+    }
+}

@@ -1,0 +1,344 @@
+//! The process that supervises one run of an instance. It holds the instance's lock for as long as anything of it lives, and outlives
+//! Forebay, which finds it again by lock and record.
+
+use crate::cgroup;
+use crate::console::{CONSOLE_LIMIT, Console};
+use crate::errors::Tried as _;
+use crate::processes::{self, ProcessId};
+use crate::program::{FIRST, MAIN, NOT_STARTED, become_program};
+use crate::record::{Exit, Record, Run, RunPhase, Spec, now_ms};
+use nix::sys::signal::{SigSet, Signal as Nix};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
+use std::ffi::OsStr;
+use std::io::{PipeReader, PipeWriter, Read as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// The hidden subcommand that makes a program a shim.
+pub const SHIM: &str = "instance-shim";
+/// A program that lived this long has started.
+const BOOT: Duration = Duration::from_millis(100);
+/// How long the lock is waited for: whoever holds it for longer runs.
+const LOCK: Duration = Duration::from_secs(2);
+/// How long what was killed may take to end.
+const DYING: Duration = Duration::from_secs(10);
+
+/// Runs as a shim, if the command line says so. To be asked first of all in `main`: a shim has one thread.
+pub fn intercept() -> Option<ExitCode> {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let [word, dir, rest @ ..] = args.as_slice() else { return None };
+    if word != SHIM {
+        return None;
+    }
+    let dir = Path::new(dir);
+    let text = |place: usize| rest.get(place).and_then(|text: &std::ffi::OsString| text.to_str());
+    let (why, code) = match (text(0), text(1)) {
+        (Some(which), Some(shim)) => (become_program(dir, which, shim), NOT_STARTED),
+        _ => match supervise(dir) {
+            Ok(()) => return Some(ExitCode::SUCCESS),
+            Err(why) => (why, 1),
+        },
+    };
+    eprintln!("forebay: {why}");
+    Some(ExitCode::from(code))
+}
+
+fn supervise(dir: &Path) -> Result<(), String> {
+    // It fails if this is a session's leader already.
+    let _ = rustix::process::setsid();
+    close_fds::set_fds_cloexec(3, &[]);
+    let mut mask = SigSet::empty();
+    for signal in [Nix::SIGTERM, Nix::SIGUSR1, Nix::SIGUSR2, Nix::SIGCHLD, Nix::SIGINT, Nix::SIGHUP] {
+        mask.add(signal);
+    }
+    mask.thread_block().tried(|| "hold signals".to_owned())?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .tried(|| "read signals".to_owned())?;
+    let record = Record::new(dir);
+    let _lock = record.lock(LOCK)?;
+    let spec = record.spec().ok_or("what is to be started cannot be read")?;
+    if record.run().is_some_and(|begun| begun.run >= spec.run) {
+        return Err(format!("run {} was begun before, and no run is started twice", spec.run));
+    }
+    let run = Run {
+        run: spec.run,
+        shim: ProcessId::own().ok_or("cannot read /proc")?,
+        phase: RunPhase::Starting,
+        has_run: false,
+    };
+    // From here on, this run is never started again, whatever happens.
+    record.write_run(&run)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).tried(|| "adopt orphans".to_owned())?;
+    let (reader, writer) = std::io::pipe().tried(|| "make a pipe".to_owned())?;
+    rustix::io::ioctl_fionbio(&reader, true).tried(|| "read a pipe".to_owned())?;
+    let shim = Shim {
+        console: Console::open(record.path("console.log"), CONSOLE_LIMIT),
+        record,
+        spec,
+        run,
+        signals,
+        reader,
+        writer,
+        child: None,
+        told_to_stop: false,
+        kill_at: None,
+        is_killed: false,
+    };
+    shim.run()
+}
+
+/// What runs now.
+struct Child {
+    pid: Pid,
+    began: Instant,
+    is_first: bool,
+}
+
+struct Shim {
+    record: Record,
+    spec: Spec,
+    run: Run,
+    console: Console,
+    signals: SignalFd,
+    reader: PipeReader,
+    writer: PipeWriter,
+    child: Option<Child>,
+    told_to_stop: bool,
+    kill_at: Option<Instant>,
+    is_killed: bool,
+}
+
+impl Shim {
+    fn run(mut self) -> Result<(), String> {
+        let first = self.spec.first.is_some();
+        if let Err(why) = self.start(first) {
+            return self.end(why);
+        }
+        loop {
+            self.wait_for_something();
+            while let Ok(Some(signal)) = self.signals.read_signal() {
+                self.signalled(signal.ssi_signo);
+            }
+            self.read_console();
+            self.look_at_the_time();
+            if let Some(status) = self.reap() {
+                let child = self.child.take();
+                if child.is_some_and(|child| child.is_first) && !self.told_to_stop {
+                    if status.exit_status() != Some(0) {
+                        let how = describe(status);
+                        self.console.say(&format!("the user data {how}; going on"));
+                    }
+                    if let Err(why) = self.start(false) {
+                        return self.end(why);
+                    }
+                    continue;
+                }
+                self.clear();
+                let why = self.why(status);
+                return self.end(why);
+            }
+        }
+    }
+
+    /// Starts the script that goes first, or the program.
+    fn start(&mut self, is_first: bool) -> Result<(), String> {
+        let out = || self.writer.try_clone().tried(|| "open the console".to_owned());
+        let own = std::process::id().to_string();
+        let which = if is_first { FIRST } else { MAIN };
+        let child = Command::new("/proc/self/exe")
+            .arg(SHIM)
+            .arg(&self.record.dir)
+            .args([OsStr::new(which), OsStr::new(&own)])
+            .env_clear()
+            .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.record.path("work"))
+            .stdin(Stdio::null())
+            .stdout(out()?)
+            .stderr(out()?)
+            .process_group(0)
+            .spawn()
+            .tried(|| "start a process".to_owned())?;
+        self.child = Some(Child {
+            pid: Pid::from_child(&child),
+            began: Instant::now(),
+            is_first,
+        });
+        Ok(())
+    }
+
+    /// Returns at a signal, at output, or when something is due.
+    fn wait_for_something(&self) {
+        let boot = match &self.child {
+            Some(child) if self.run.phase == RunPhase::Starting => Some(child.began + BOOT),
+            _ => None,
+        };
+        let due = boot.into_iter().chain(self.kill_at).min();
+        let time = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let time = time.and_then(|time| Timespec::try_from(time).ok());
+        let mut both = [
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.reader, PollFlags::IN),
+        ];
+        let _ = poll(&mut both, time.as_ref());
+    }
+
+    fn signalled(&mut self, signal: u32) {
+        let is = |wanted: Nix| i32::try_from(signal) == Ok(wanted as i32);
+        if is(Nix::SIGTERM) && !self.told_to_stop {
+            self.told_to_stop = true;
+            self.kill_at = Some(Instant::now() + Duration::from_millis(self.spec.stop_ms));
+            self.becomes(RunPhase::Stopping);
+            self.tell(Signal::TERM);
+            self.still(false);
+        } else if is(Nix::SIGUSR1) && !self.told_to_stop {
+            self.still(true);
+            self.becomes(RunPhase::Paused);
+        } else if is(Nix::SIGUSR2) && !self.told_to_stop {
+            self.still(false);
+            self.becomes(RunPhase::Running);
+        }
+    }
+
+    /// Has all of the instance stand still, or go on.
+    fn still(&self, still: bool) {
+        if !cgroup::freeze(&self.spec.cgroups, still) {
+            self.tell(if still { Signal::STOP } else { Signal::CONT });
+        }
+    }
+
+    /// Signals the process group of what runs now.
+    fn tell(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            let _ = kill_process_group(child.pid, signal);
+        }
+    }
+
+    fn look_at_the_time(&mut self) {
+        let now = Instant::now();
+        let lives = self.child.as_ref().is_some_and(|child| now >= child.began + BOOT);
+        if lives && self.run.phase == RunPhase::Starting && !self.has_ended() {
+            self.run.has_run = true;
+            self.becomes(RunPhase::Running);
+        }
+        if self.kill_at.is_some_and(|at| now >= at) {
+            self.kill_at = None;
+            self.is_killed = true;
+            self.kill();
+        }
+    }
+
+    /// Whether what runs now is over, though nobody has waited for it yet.
+    fn has_ended(&self) -> bool {
+        let options = rustix::process::WaitIdOptions::EXITED
+            | rustix::process::WaitIdOptions::NOHANG
+            | rustix::process::WaitIdOptions::NOWAIT;
+        let Some(child) = &self.child else { return true };
+        matches!(rustix::process::waitid(rustix::process::WaitId::Pid(child.pid), options), Ok(Some(_)))
+    }
+
+    fn becomes(&mut self, phase: RunPhase) {
+        self.run.phase = phase;
+        if let Err(error) = self.record.write_run(&self.run) {
+            self.console.say(&error);
+        }
+    }
+
+    fn read_console(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        // Bounded, so that one who writes without end is still told to stop.
+        for _ in 0..64 {
+            match self.reader.read(&mut buffer) {
+                Ok(count @ 1..) => self.console.write(&buffer[..count]),
+                _ => return,
+            }
+        }
+    }
+
+    /// Waits for all that has ended. The status of what ran, if that is among it.
+    fn reap(&self) -> Option<WaitStatus> {
+        let mut ended = None;
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if self.child.as_ref().is_some_and(|child| child.pid == pid) {
+                ended = Some(status);
+            }
+        }
+        ended
+    }
+
+    fn kill(&self) {
+        self.tell(Signal::KILL);
+        cgroup::kill(&self.spec.cgroups);
+        if let Ok(own) = i32::try_from(std::process::id()) {
+            processes::kill_descendants(own);
+        }
+    }
+
+    /// Ends what the program has left behind. Orphans come to this process, so none gets away.
+    fn clear(&mut self) {
+        let began = Instant::now();
+        while began.elapsed() < DYING {
+            self.kill();
+            self.read_console();
+            match wait(WaitOptions::NOHANG) {
+                Err(_) => break,
+                Ok(Some(_)) => {}
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        self.read_console();
+    }
+
+    /// Why it ended, with its last words.
+    fn why(&self, status: WaitStatus) -> String {
+        let has_run = self.run.has_run;
+        let words = self.console.last_lines(if has_run { 1 } else { 5 });
+        if !has_run
+            && status.exit_status() == Some(i32::from(NOT_STARTED))
+            && let Some(why) = words.strip_prefix("forebay: ")
+        {
+            return why.to_owned();
+        }
+        let how = match (self.told_to_stop, self.is_killed) {
+            (true, true) => format!("was told to stop, did not within {} s, and was killed", self.spec.stop_ms / 1000),
+            (true, false) => format!("was told to stop, and {}", describe(status)),
+            _ => describe(status),
+        };
+        if words.is_empty() {
+            format!("it {how}, and said nothing")
+        } else {
+            format!("it {how}; its last words: {words}")
+        }
+    }
+
+    fn end(mut self, why: String) -> Result<(), String> {
+        self.console.say(&why);
+        self.record.write_exit(&Exit {
+            run: self.spec.run,
+            why,
+            has_run: self.run.has_run || self.told_to_stop,
+            at_ms: now_ms(),
+        })
+    }
+}
+
+fn describe(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => {
+            let name = Nix::try_from(signal).map_or("unknown", Nix::as_str);
+            format!("was ended by signal {signal} ({name})")
+        }
+        _ => "ended".to_owned(),
+    }
+}
+
+/// How a shim is started for this directory.
+pub(crate) fn command(dir: PathBuf) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(SHIM).arg(dir).env_clear();
+    command
+}

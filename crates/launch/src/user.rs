@@ -1,0 +1,69 @@
+//! As whom instances run.
+
+use core::str::FromStr;
+use nix::unistd::User;
+
+/// User and group of nobody.
+const NOBODY: u32 = 65534;
+
+/// As whom instances run.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum RunAs {
+    /// As user and group 65534.
+    #[default]
+    Nobody,
+    /// As this user and its group.
+    User(String),
+    /// As whoever runs Forebay. Its files are open to them then, the keys of the API among them.
+    Own,
+}
+
+impl FromStr for RunAs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RunAs, String> {
+        match text {
+            "" => Err("a user's name is missing".to_owned()),
+            "nobody" => Ok(RunAs::Nobody),
+            "own" => Ok(RunAs::Own),
+            name => Ok(RunAs::User(name.to_owned())),
+        }
+    }
+}
+
+impl RunAs {
+    /// User and group to change to; none to stay. An error tells which flag helps.
+    pub(crate) fn resolve(&self) -> Result<Option<(u32, u32)>, String> {
+        let ids = match self {
+            RunAs::Own => return Ok(None),
+            RunAs::Nobody => (NOBODY, NOBODY),
+            RunAs::User(name) => match User::from_name(name) {
+                Ok(Some(user)) => (user.uid.as_raw(), user.gid.as_raw()),
+                Ok(None) => return Err(format!("there is no user '{name}': give another --instance-user")),
+                Err(error) => return Err(format!("cannot look up the user '{name}': {error}")),
+            },
+        };
+        let own = rustix::process::geteuid();
+        if own.is_root() || own.as_raw() == ids.0 {
+            return Ok((own.as_raw() != ids.0).then_some(ids));
+        }
+        Err("only root can start instances as another user: run Forebay as root, or give --instance-user own to have \
+             instances run as Forebay's own user, who can read its keys"
+            .to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name() {
+        assert_eq!("own".parse::<RunAs>().unwrap().resolve(), Ok(None));
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(RunAs::default().resolve(), Ok(Some((NOBODY, NOBODY))));
+        }
+        let unknown = RunAs::User("no-such-user".to_owned()).resolve().unwrap_err();
+        assert!(unknown.contains("--instance-user"), "{unknown}");
+    }
+}
