@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 }
 
 /// Where the groups of this Forebay's instances are: one place for each hierarchy.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Cgroups {
     bases: Vec<PathBuf>,
 }
@@ -66,7 +66,7 @@ impl Cgroups {
             .bases
             .iter()
             .map(|base| base.join(id))
-            .filter(|group| group.exists() || fs::create_dir(group).is_ok())
+            .filter(|group| group.exists() || fs::create_dir_all(group).is_ok())
             .collect();
         set(&made, &[("pids.max", TASKS.to_string())]);
         let Some(limits) = limits else { return (made, None) };
@@ -102,6 +102,15 @@ impl Cgroups {
             .filter(|entry| entry.path().is_dir())
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect()
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        // Where instances live, the kernel keeps the place.
+        for base in &self.bases {
+            let _ = fs::remove_dir(base);
+        }
     }
 }
 

@@ -271,7 +271,7 @@ fn daemons_killed_at_random_start_nothing_twice() {
         std::thread::sleep(Duration::from_millis(nap));
         daemon.kill().unwrap();
         daemon.wait().unwrap();
-        if getrandom::u32().unwrap() % 3 == 0 {
+        if getrandom::u32().unwrap().is_multiple_of(3) {
             runs += 1;
             wanted.run = runs;
         }
@@ -281,5 +281,7 @@ fn daemons_killed_at_random_start_nothing_twice() {
     bench.until(&wanted, runs, running);
     assert_eq!(bench.work(&wanted, "wrong"), "");
     let starts = bench.work(&wanted, "starts").lines().count();
+    eprintln!("{starts} starts of {runs} runs");
+    assert!(starts > 5, "a few of them came so far: {starts}");
     assert!(starts <= usize::try_from(runs).unwrap(), "{starts} starts of {runs} runs");
 }
