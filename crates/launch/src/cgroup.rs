@@ -72,8 +72,14 @@ impl Cgroups {
         let Some(limits) = limits else { return (made, None) };
         let bytes = u64::from(limits.memory_mib) << 20;
         let quota = u64::from(limits.vcpus) * PERIOD_US;
-        let memory = [("memory.max", bytes.to_string()), ("memory.limit_in_bytes", bytes.to_string())];
-        let cpu = [("cpu.max", format!("{quota} {PERIOD_US}")), ("cpu.cfs_quota_us", quota.to_string())];
+        let memory = [
+            ("memory.max", bytes.to_string()),
+            ("memory.limit_in_bytes", bytes.to_string()),
+        ];
+        let cpu = [
+            ("cpu.max", format!("{quota} {PERIOD_US}")),
+            ("cpu.cfs_quota_us", quota.to_string()),
+        ];
         let missing: Vec<&str> = [("memory", set(&made, &memory)), ("processors", set(&made, &cpu))]
             .into_iter()
             .filter(|(_, is_set)| !is_set)
@@ -125,7 +131,13 @@ pub(crate) fn join(groups: &[PathBuf]) -> std::io::Result<()> {
 /// Has all processes of groups stand still, or go on. False if these groups cannot.
 pub(crate) fn freeze(groups: &[PathBuf], frozen: bool) -> bool {
     let (one, word) = if frozen { ("1", "FROZEN") } else { ("0", "THAWED") };
-    set(groups, &[("cgroup.freeze", one.to_owned()), ("freezer.state", word.to_owned())])
+    set(
+        groups,
+        &[
+            ("cgroup.freeze", one.to_owned()),
+            ("freezer.state", word.to_owned()),
+        ],
+    )
 }
 
 /// Kills all processes of groups.
@@ -135,7 +147,10 @@ pub(crate) fn kill(groups: &[PathBuf]) {
         freeze(std::slice::from_ref(group), false);
         if fs::write(group.join("cgroup.kill"), "1").is_err() {
             let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-            listed.lines().filter_map(|pid| pid.parse().ok()).for_each(processes::kill);
+            listed
+                .lines()
+                .filter_map(|pid| pid.parse().ok())
+                .for_each(processes::kill);
         }
     }
 }
@@ -179,7 +194,11 @@ fn path_of<'a>(own: &'a str, controller: &str) -> &'a str {
 /// Where groups of instances go, of a daemon that is in `own`.
 fn parent(mount: &Path, own: &str) -> PathBuf {
     let own = Path::new(own.trim_start_matches('/'));
-    let own = if own.ends_with(DAEMON) { own.parent().unwrap_or(own) } else { own };
+    let own = if own.ends_with(DAEMON) {
+        own.parent().unwrap_or(own)
+    } else {
+        own
+    };
     let there = mount.join(own);
     // In a container, what /proc tells may be a path outside.
     if there.is_dir() { there } else { mount.to_owned() }
@@ -195,6 +214,9 @@ mod tests {
         assert_eq!(path_of(old, "memory"), "/a/b");
         assert_eq!(path_of(old, "cpu"), "/c");
         assert_eq!(path_of(old, "pids"), "/");
-        assert_eq!(path_of("0::/system.slice/forebay.service/daemon\n", ""), "/system.slice/forebay.service/daemon");
+        assert_eq!(
+            path_of("0::/system.slice/forebay.service/daemon\n", ""),
+            "/system.slice/forebay.service/daemon"
+        );
     }
 }

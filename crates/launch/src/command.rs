@@ -64,7 +64,11 @@ enum ListedState {
 
 impl CommandLauncher {
     /// Asks the program at this path. `port` tells an image's port.
-    pub fn new(program: PathBuf, facts: Facts, port: impl Fn(&str) -> u16 + Send + Sync + 'static) -> CommandLauncher {
+    pub fn new(
+        program: PathBuf,
+        facts: Facts,
+        port: impl Fn(&str) -> u16 + Send + Sync + 'static,
+    ) -> CommandLauncher {
         CommandLauncher {
             program,
             facts,
@@ -120,7 +124,10 @@ impl CommandLauncher {
                 bytes
             };
             let file = |descriptor: std::os::fd::OwnedFd| File::from(descriptor);
-            let (stdout, stderr) = (stdout.map(|pipe| file(pipe.into())), stderr.map(|pipe| file(pipe.into())));
+            let (stdout, stderr) = (
+                stdout.map(|pipe| file(pipe.into())),
+                stderr.map(|pipe| file(pipe.into())),
+            );
             let answer = scope.spawn(move || read(stdout));
             let said = scope.spawn(move || read(stderr));
             let ended = self.wait(&mut child);
@@ -247,7 +254,9 @@ impl Launcher for CommandLauncher {
         let listed = match listed {
             Ok(listed) => listed,
             // Nothing is known: all stays as it was seen.
-            Err(error) => return tracing::warn!(error, "the launcher does not tell which instances there are"),
+            Err(error) => {
+                return tracing::warn!(error, "the launcher does not tell which instances there are");
+            }
         };
         let mut seen = self.noted();
         let mut new: BTreeMap<String, Noted> = listed

@@ -32,7 +32,9 @@ pub(crate) fn next(wanted: Wanted, seen: Option<&SeenInstance>) -> Option<Step> 
         Some((_, WantedPhase::Stopped)) => return if alive { end() } else { None },
         Some(wanted) => wanted,
     };
-    let Some(seen) = seen else { return Some(Step::Start) };
+    let Some(seen) = seen else {
+        return Some(Step::Start);
+    };
     if seen.run < run {
         return if alive { end() } else { Some(Step::Start) };
     }
@@ -60,10 +62,18 @@ mod tests {
         let wanted = Some((2, WantedPhase::Running));
         assert_eq!(next(wanted, None), Some(Step::Start));
         assert_eq!(next(wanted, Some(&seen(1, ended()))), Some(Step::Start));
-        assert_eq!(next(wanted, Some(&seen(2, ended()))), None, "what has ended stays ended");
+        assert_eq!(
+            next(wanted, Some(&seen(2, ended()))),
+            None,
+            "what has ended stays ended"
+        );
         let failed = SeenPhase::Failed { why: String::new() };
         assert_eq!(next(wanted, Some(&seen(2, failed))), None);
-        assert_eq!(next(wanted, Some(&seen(3, ended()))), None, "an old list starts nothing");
+        assert_eq!(
+            next(wanted, Some(&seen(3, ended()))),
+            None,
+            "an old list starts nothing"
+        );
     }
 
     #[test]
@@ -78,9 +88,15 @@ mod tests {
         let paused = Some((1, WantedPhase::Paused));
         assert_eq!(next(paused, None), Some(Step::Start));
         assert_eq!(next(paused, Some(&seen(1, SeenPhase::Starting))), None);
-        assert_eq!(next(paused, Some(&seen(1, SeenPhase::Running))), Some(Step::Pause));
+        assert_eq!(
+            next(paused, Some(&seen(1, SeenPhase::Running))),
+            Some(Step::Pause)
+        );
         let running = Some((1, WantedPhase::Running));
-        assert_eq!(next(running, Some(&seen(1, SeenPhase::Paused))), Some(Step::Resume));
+        assert_eq!(
+            next(running, Some(&seen(1, SeenPhase::Paused))),
+            Some(Step::Resume)
+        );
     }
 
     #[test]

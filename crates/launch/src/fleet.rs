@@ -147,8 +147,15 @@ impl Drop for Fleet {
 impl Entry {
     /// What others are told.
     fn shown(&self) -> Option<SeenInstance> {
-        let seen = self.failed.as_ref().or(self.seen.as_ref()).filter(|seen| seen.run > 0)?;
-        let mut seen = seen.clone();
+        let seen = self
+            .failed
+            .as_ref()
+            .or(self.seen.as_ref())
+            .filter(|seen| seen.run > 0);
+        if let Some(never) = self.never_begun(seen) {
+            return Some(never);
+        }
+        let mut seen = seen?.clone();
         let about_to_pause = self
             .wanted
             .as_ref()
@@ -158,6 +165,19 @@ impl Entry {
             seen.phase = SeenPhase::Starting;
         }
         Some(seen)
+    }
+}
+
+impl Entry {
+    /// What is told of a run that was to be stopped before it was begun: else somebody would wait for its end for ever.
+    fn never_begun(&self, seen: Option<&SeenInstance>) -> Option<SeenInstance> {
+        let wanted = self.wanted.as_ref()?;
+        let is_over = seen.is_none_or(|seen| seen.run < wanted.run && !is_alive(&seen.phase));
+        let why = "it was stopped before it was started".to_owned();
+        (wanted.phase == WantedPhase::Stopped && is_over && !self.is_busy).then_some(SeenInstance {
+            run: wanted.run,
+            phase: SeenPhase::Stopped { why },
+        })
     }
 }
 
@@ -190,7 +210,10 @@ impl Shared {
                 state = self.lock();
             }
             if state.wanted.is_none() && !state.must_look && !state.ends {
-                let soon = state.entries.values().any(|entry| entry.is_unsettled && !entry.is_busy);
+                let soon = state
+                    .entries
+                    .values()
+                    .any(|entry| entry.is_unsettled && !entry.is_busy);
                 let time = if soon { SOON } else { LATER };
                 (state, _) = self
                     .changed
@@ -230,7 +253,9 @@ impl Shared {
     }
 
     fn refresh(&self, state: &mut State) {
-        let Some(interval) = self.launcher.refresh_interval() else { return };
+        let Some(interval) = self.launcher.refresh_interval() else {
+            return;
+        };
         if !state.is_refreshing && state.refreshed.is_none_or(|at| at.elapsed() >= interval) {
             state.is_refreshing = true;
             state.jobs.push_back(Job::Refresh);
@@ -313,13 +338,19 @@ impl Shared {
     fn done(&self, id: &str, done: Result<(), String>, change: impl FnOnce(&mut Entry)) {
         let seen = self.launcher.look(id);
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(id) else { return };
+        let Some(entry) = state.entries.get_mut(id) else {
+            return;
+        };
         entry.is_busy = false;
         entry.is_unsettled = true;
         match done {
             Ok(()) => change(entry),
             Err(error) => {
-                tracing::warn!(instance = id, error, "an instance could not be made as it is wanted; it is tried again");
+                tracing::warn!(
+                    instance = id,
+                    error,
+                    "an instance could not be made as it is wanted; it is tried again"
+                );
                 entry.not_before = Some(Instant::now() + AGAIN);
             }
         }
@@ -335,7 +366,11 @@ impl State {
         }
         for instance in wanted {
             let entry = self.entries.entry(instance.id.clone()).or_default();
-            if entry.failed.as_ref().is_some_and(|failed| failed.run < instance.run) {
+            if entry
+                .failed
+                .as_ref()
+                .is_some_and(|failed| failed.run < instance.run)
+            {
                 entry.failed = None;
             }
             entry.wanted = Some(instance);
@@ -389,8 +424,7 @@ impl Entry {
                 Some(Job::Adopt(Box::new(wanted.clone())))
             }
             (seen, _, None)
-                if self.adopted > 0
-                    && !seen.as_ref().is_some_and(|seen| is_alive(&seen.phase)) =>
+                if self.adopted > 0 && !seen.as_ref().is_some_and(|seen| is_alive(&seen.phase)) =>
             {
                 Some(Job::Release(id.to_owned(), self.adopted))
             }

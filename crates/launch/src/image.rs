@@ -170,7 +170,10 @@ impl Images {
             root: PathBuf::new(),
         };
         if let Some(there) = self.find(&image.id) {
-            return Err(format!("this very image is here already: {} ({})", there.name, there.id));
+            return Err(format!(
+                "this very image is here already: {} ({})",
+                there.name, there.id
+            ));
         }
         let text = serde_json::to_vec_pretty(&image).tried(|| "describe the image".to_owned())?;
         fs::write(scratch.join("image.json"), text).tried(|| "describe the image".to_owned())?;
@@ -181,7 +184,10 @@ impl Images {
 
     /// Removes one, by id or name. Instances that were started from it go on, and start no more.
     pub fn remove(&self, which: &str) -> Result<StoredImage, String> {
-        let image = self.list().into_iter().find(|image| image.id == which || image.name == which);
+        let image = self
+            .list()
+            .into_iter()
+            .find(|image| image.id == which || image.name == which);
         let image = image.ok_or_else(|| format!("there is no image '{which}': see `forebay image list`"))?;
         let dir = self.dir.join(&image.id);
         // It is gone at once, even if this is interrupted.
@@ -235,7 +241,10 @@ impl Count {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes);
         if self.entries > ENTRIES || self.bytes > BYTES {
-            return Err(format!("an image has at most {ENTRIES} files and {} GiB", BYTES >> 30));
+            return Err(format!(
+                "an image has at most {ENTRIES} files and {} GiB",
+                BYTES >> 30
+            ));
         }
         Ok(())
     }
@@ -249,8 +258,11 @@ fn take_in(path: &Path, root: &Path) -> Result<(), String> {
     }
     let mut file = File::open(path).tried(|| format!("read {}", path.display()))?;
     let mut magic = [0; 2];
-    let read = file.read(&mut magic).tried(|| format!("read {}", path.display()))?;
-    file.seek(SeekFrom::Start(0)).tried(|| format!("read {}", path.display()))?;
+    let read = file
+        .read(&mut magic)
+        .tried(|| format!("read {}", path.display()))?;
+    file.seek(SeekFrom::Start(0))
+        .tried(|| format!("read {}", path.display()))?;
     if magic[..read] == [0x1f, 0x8b] {
         take_in_archive(MultiGzDecoder::new(file), root, &mut count)
     } else {
@@ -276,7 +288,10 @@ fn take_in_directory(from: &Path, to: &Path, root: &Path, count: &mut Count) -> 
             fs::copy(&path, &there).tried(|| format!("copy {}", path.display()))?;
             set_mode(&there, found.mode())?;
         } else {
-            return Err(format!("{} is a device, a socket or a pipe: images have none", path.display()));
+            return Err(format!(
+                "{} is a device, a socket or a pipe: images have none",
+                path.display()
+            ));
         }
     }
     Ok(())
@@ -299,7 +314,10 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
         }
         let kind = entry.header().entry_type();
         let mode = entry.header().mode().unwrap_or(0o644);
-        let link = entry.link_name().tried(unreadable)?.map(std::borrow::Cow::into_owned);
+        let link = entry
+            .link_name()
+            .tried(unreadable)?
+            .map(std::borrow::Cow::into_owned);
         match (kind, link) {
             (tar::EntryType::Directory, _) => make_parents(root, &there)?,
             (tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse, _) => {
@@ -318,7 +336,10 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
                 make_parents(root, target.parent().unwrap_or(root))?;
                 let is_file = fs::symlink_metadata(&target).is_ok_and(|found| found.is_file());
                 if !is_file {
-                    return Err(format!("{} is a link to what is no file of the archive", path.display()));
+                    return Err(format!(
+                        "{} is a link to what is no file of the archive",
+                        path.display()
+                    ));
                 }
                 fs::copy(&target, &there).tried(|| format!("copy {}", target.display()))?;
             }
@@ -349,13 +370,20 @@ fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
 
 /// Makes directories, one by one; refuses what is there and is none.
 fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
-    let below = dir.strip_prefix(root).tried(|| format!("make {}", dir.display()))?;
+    let below = dir
+        .strip_prefix(root)
+        .tried(|| format!("make {}", dir.display()))?;
     let mut there = root.to_owned();
     for name in below {
         there.push(name);
         match fs::symlink_metadata(&there) {
             Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(format!("{} is no directory, and something would be below it", there.display())),
+            Ok(_) => {
+                return Err(format!(
+                    "{} is no directory, and something would be below it",
+                    there.display()
+                ));
+            }
             Err(_) => fs::create_dir(&there).tried(|| format!("make {}", there.display()))?,
         }
     }
@@ -364,8 +392,17 @@ fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
 
 /// Refuses a link that leads out of the image.
 fn check_link(link: &Path, target: &Path, root: &Path) -> Result<(), String> {
-    let refused = || Err(format!("{} is a link that leads out of the image: {}", link.display(), target.display()));
-    let mut depth = link.strip_prefix(root).map_or(0, |below| below.components().count()).saturating_sub(1);
+    let refused = || {
+        Err(format!(
+            "{} is a link that leads out of the image: {}",
+            link.display(),
+            target.display()
+        ))
+    };
+    let mut depth = link
+        .strip_prefix(root)
+        .map_or(0, |below| below.components().count())
+        .saturating_sub(1);
     for part in target.components() {
         match part {
             Component::Normal(_) => depth += 1,
@@ -398,7 +435,11 @@ fn digest_tree(dir: &Path, root: &Path, content: &mut Context, count: &mut Count
     for path in paths {
         let found = fs::symlink_metadata(&path).tried(unreadable)?;
         count.add(found.len())?;
-        let name = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_encoded_bytes();
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .as_os_str()
+            .as_encoded_bytes();
         let (kind, len) = match (found.is_dir(), found.is_symlink()) {
             (true, _) => ('d', 0),
             (_, true) => ('l', found.len()),
@@ -409,7 +450,12 @@ fn digest_tree(dir: &Path, root: &Path, content: &mut Context, count: &mut Count
         content.update(format!("\0{kind}{len}\0").as_bytes());
         match kind {
             'd' => digest_tree(&path, root, content, count)?,
-            'l' => content.update(fs::read_link(&path).tried(unreadable)?.as_os_str().as_encoded_bytes()),
+            'l' => content.update(
+                fs::read_link(&path)
+                    .tried(unreadable)?
+                    .as_os_str()
+                    .as_encoded_bytes(),
+            ),
             _ => {
                 let mut file = File::open(&path).tried(unreadable)?;
                 let mut buffer = vec![0; 64 << 10];

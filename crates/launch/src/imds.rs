@@ -32,8 +32,12 @@ impl Tokens {
     }
 
     fn is_good(&self, token: &str, id: &str, now: i64) -> bool {
-        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        let Some((until, tag)) = bytes.split_first_chunk::<8>() else { return false };
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
+            return false;
+        };
+        let Some((until, tag)) = bytes.split_first_chunk::<8>() else {
+            return false;
+        };
         let until = i64::from_be_bytes(*until);
         now < until && hmac::verify(&self.0, format!("{id} {until}").as_bytes(), tag).is_ok()
     }
@@ -67,7 +71,10 @@ pub(crate) fn answer(
         return plain(StatusCode::NOT_FOUND, "404 - Not Found");
     }
     if rest.trim_end_matches('/') == "user-data" {
-        let data = instance.user_data.as_deref().and_then(|data| STANDARD.decode(data.trim()).ok());
+        let data = instance
+            .user_data
+            .as_deref()
+            .and_then(|data| STANDARD.decode(data.trim()).ok());
         return match data {
             Some(data) => respond(StatusCode::OK, data.into(), "application/octet-stream"),
             None => plain(StatusCode::NOT_FOUND, "404 - Not Found"),
@@ -79,7 +86,13 @@ pub(crate) fn answer(
     }
 }
 
-fn token(path: &str, headers: &HeaderMap, instance: &WantedInstance, tokens: &Tokens, now: i64) -> Response<Full<Bytes>> {
+fn token(
+    path: &str,
+    headers: &HeaderMap,
+    instance: &WantedInstance,
+    tokens: &Tokens,
+    now: i64,
+) -> Response<Full<Bytes>> {
     if path != "/latest/api/token" {
         return plain(StatusCode::NOT_FOUND, "404 - Not Found");
     }
@@ -87,7 +100,9 @@ fn token(path: &str, headers: &HeaderMap, instance: &WantedInstance, tokens: &To
     if headers.contains_key("x-forwarded-for") {
         return plain(StatusCode::FORBIDDEN, "403 - Forbidden");
     }
-    let asked = headers.get(TTL).and_then(|ttl| ttl.to_str().ok()?.parse::<i64>().ok());
+    let asked = headers
+        .get(TTL)
+        .and_then(|ttl| ttl.to_str().ok()?.parse::<i64>().ok());
     let Some(seconds) = asked.filter(|seconds| (1..=LONGEST_SECONDS).contains(seconds)) else {
         return plain(StatusCode::BAD_REQUEST, "400 - Bad Request");
     };
@@ -124,7 +139,13 @@ mod tests {
     use super::*;
     use crate::metadata::tests::instance;
 
-    fn ask(method: Method, path: &str, header: Option<(&'static str, &str)>, tokens: &Tokens, now: i64) -> Response<Full<Bytes>> {
+    fn ask(
+        method: Method,
+        path: &str,
+        header: Option<(&'static str, &str)>,
+        tokens: &Tokens,
+        now: i64,
+    ) -> Response<Full<Bytes>> {
         let mut headers = HeaderMap::new();
         if let Some((name, value)) = header {
             headers.insert(name, HeaderValue::from_str(value).unwrap());
@@ -138,7 +159,8 @@ mod tests {
     #[test]
     fn nothing_is_told_without_a_token_that_is_good() {
         let tokens = Tokens::new().unwrap();
-        let status = |header, now| ask(Method::GET, "/latest/meta-data/instance-id", header, &tokens, now).status();
+        let status =
+            |header, now| ask(Method::GET, "/latest/meta-data/instance-id", header, &tokens, now).status();
         assert_eq!(status(None, 0), StatusCode::UNAUTHORIZED);
         assert_eq!(status(Some((TOKEN, "AAAA")), 0), StatusCode::UNAUTHORIZED);
         let good = tokens.make("i-0123456789abcdef0", 60);

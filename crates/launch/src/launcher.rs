@@ -6,6 +6,9 @@ use forebay_control::fleet::{SeenInstance, WantedInstance};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// Where an application is told to listen, unless its image says otherwise.
+pub const PORT: u16 = 8000;
+
 /// Called when something changed.
 pub type Poke = Arc<dyn Fn() + Send + Sync>;
 
@@ -64,7 +67,9 @@ pub struct AccessKeys {
 
 impl fmt::Debug for AccessKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKeys").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("AccessKeys")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,7 +19,12 @@ pub(crate) struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
     /// Of an instance. Its keys stand there only if it alone may ask.
-    pub(crate) fn new(instance: &WantedInstance, account: &str, keys: Option<&RoleKeys>, now_seconds: i64) -> Metadata {
+    pub(crate) fn new(
+        instance: &WantedInstance,
+        account: &str,
+        keys: Option<&RoleKeys>,
+        now_seconds: i64,
+    ) -> Metadata {
         let mut values = BTreeMap::new();
         let mut put = |path: &str, value: String| {
             values.insert(format!("meta-data/{path}"), value);
@@ -47,7 +52,10 @@ impl Metadata {
         }
         if let Some(at) = instance.interrupted_at.filter(|_| instance.is_spot) {
             let time = time(at.seconds());
-            put("spot/instance-action", json!({"action": "terminate", "time": time}).to_string());
+            put(
+                "spot/instance-action",
+                json!({"action": "terminate", "time": time}).to_string(),
+            );
             put("spot/termination-time", time);
         }
         if let Some(profile) = &instance.profile {
@@ -70,10 +78,16 @@ impl Metadata {
                     "Token": "",
                     "Expiration": time(now_seconds + GOOD_FOR_SECONDS),
                 });
-                put(&format!("iam/security-credentials/{profile}"), credentials.to_string());
+                put(
+                    &format!("iam/security-credentials/{profile}"),
+                    credentials.to_string(),
+                );
             }
         }
-        values.insert("dynamic/instance-identity/document".to_owned(), identity(instance, account));
+        values.insert(
+            "dynamic/instance-identity/document".to_owned(),
+            identity(instance, account),
+        );
         if instance.user_data.is_some() {
             // What it holds is no text perhaps, and is given elsewhere.
             values.insert("user-data".to_owned(), String::new());
@@ -87,7 +101,11 @@ impl Metadata {
         if let Some(value) = self.0.get(path) {
             return Some(value.clone());
         }
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
         let mut names: Vec<String> = Vec::new();
         for below in self.0.keys().filter_map(|known| known.strip_prefix(&prefix)) {
             let name = match below.split_once('/') {
@@ -130,7 +148,10 @@ fn identity(instance: &WantedInstance, account: &str) -> String {
 }
 
 fn time(seconds: i64) -> String {
-    Timestamp::from_second(seconds).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    Timestamp::from_second(seconds)
+        .unwrap_or_default()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 #[cfg(test)]
@@ -165,7 +186,10 @@ pub(crate) mod tests {
     fn directories_are_listed_as_aws_lists_them() {
         let metadata = Metadata::new(&instance(), "123456789012", None, 0);
         assert_eq!(metadata.find("").unwrap(), "dynamic\nmeta-data");
-        assert_eq!(metadata.find("meta-data/placement/").unwrap(), "availability-zone\nregion");
+        assert_eq!(
+            metadata.find("meta-data/placement/").unwrap(),
+            "availability-zone\nregion"
+        );
         assert!(metadata.find("meta-data").unwrap().contains("\nplacement/\n"));
         assert_eq!(metadata.find("meta-data/tags/instance/Name").unwrap(), "one");
         assert_eq!(metadata.find("meta-data/nothing"), None);
@@ -189,11 +213,19 @@ pub(crate) mod tests {
     #[test]
     fn keys_are_told_only_if_they_are_given() {
         let path = "meta-data/iam/security-credentials/";
-        assert_eq!(Metadata::new(&instance(), "123456789012", None, 0).find(path), None);
+        assert_eq!(
+            Metadata::new(&instance(), "123456789012", None, 0).find(path),
+            None
+        );
         let keys = RoleKeys {
             id: "AKIA".to_owned(),
             secret: "secret".to_owned(),
         };
-        assert_eq!(Metadata::new(&instance(), "123456789012", Some(&keys), 0).find(path).unwrap(), "web");
+        assert_eq!(
+            Metadata::new(&instance(), "123456789012", Some(&keys), 0)
+                .find(path)
+                .unwrap(),
+            "web"
+        );
     }
 }

@@ -74,7 +74,9 @@ impl Networks {
         networks.remove(&probe);
         match (works, mode) {
             (Ok(_), _) => Ok(Some(networks)),
-            (Err(error), NetworkMode::Always) => Err(format!("instances can have no network namespaces here: {error}")),
+            (Err(error), NetworkMode::Always) => {
+                Err(format!("instances can have no network namespaces here: {error}"))
+            }
             (Err(error), _) => {
                 tracing::warn!(
                     error,
@@ -166,7 +168,9 @@ impl Networks {
                 rustix::thread::move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))?;
                 Ok(act())
             });
-            entered.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+            entered
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
         })
     }
 }

@@ -90,7 +90,12 @@ impl ProcessLauncher {
             let run = self.record(id).run();
             run.is_some_and(|run| run.shim.is_alive())
         };
-        for id in self.networks.iter().flat_map(Networks::list).filter(|id| !lives(id)) {
+        for id in self
+            .networks
+            .iter()
+            .flat_map(Networks::list)
+            .filter(|id| !lives(id))
+        {
             if let Some(networks) = &self.networks {
                 networks.remove(&id);
             }
@@ -129,7 +134,11 @@ impl ProcessLauncher {
             at_ms: now_ms(),
         };
         if let Err(error) = record.write_exit(&exit) {
-            tracing::warn!(instance = id, error, "the end of an instance could not be written down");
+            tracing::warn!(
+                instance = id,
+                error,
+                "the end of an instance could not be written down"
+            );
         }
         Some(exit)
     }
@@ -145,7 +154,8 @@ impl ProcessLauncher {
     /// Everything but the start itself. Under the lock.
     fn prepare(&self, wanted: &WantedInstance, record: &Record) -> Result<(), String> {
         let image = self.options.images.find(&wanted.image_id);
-        let image = image.ok_or_else(|| format!("there is no image {}: see `forebay image list`", wanted.image_id))?;
+        let image = image
+            .ok_or_else(|| format!("there is no image {}: see `forebay image list`", wanted.image_id))?;
         let user = self.options.run_as.resolve()?;
         let work = record.path("work");
         if !work.exists() {
@@ -186,7 +196,11 @@ impl ProcessLauncher {
         })
     }
 
-    fn environment(&self, wanted: &WantedInstance, image: &StoredImage) -> Result<Vec<(String, String)>, String> {
+    fn environment(
+        &self,
+        wanted: &WantedInstance,
+        image: &StoredImage,
+    ) -> Result<Vec<(String, String)>, String> {
         let facts = &self.options.facts;
         let metadata = Service::endpoint(self.networks.is_some(), wanted.address);
         let port = match (facts.local_api(), &self.networks) {
@@ -209,7 +223,10 @@ impl ProcessLauncher {
             env.push(("AWS_ACCESS_KEY_ID", keys.id));
             env.push(("AWS_SECRET_ACCESS_KEY", keys.secret));
         }
-        Ok(env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Ok(env
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect())
     }
 
     /// Starts the shim, and waits until it has begun the run.
@@ -225,7 +242,10 @@ impl ProcessLauncher {
         let began = Instant::now();
         loop {
             if record.run().is_some_and(|run| run.run >= wanted.run) {
-                self.shims.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+                self.shims
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(child);
                 return Ok(());
             }
             if matches!(child.try_wait(), Ok(Some(_))) {
@@ -265,7 +285,9 @@ impl ProcessLauncher {
 impl Launcher for ProcessLauncher {
     fn list(&self) -> Result<Vec<String>, String> {
         let entries = fs::read_dir(&self.dir).tried(|| format!("read {}", self.dir.display()))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
         Ok(names.filter(|name| name.starts_with("i-")).collect())
     }
 
@@ -275,7 +297,10 @@ impl Launcher for ProcessLauncher {
             let never = SeenPhase::Stopped {
                 why: "it was never started".to_owned(),
             };
-            return record.dir.exists().then_some(SeenInstance { run: 0, phase: never });
+            return record
+                .dir
+                .exists()
+                .then_some(SeenInstance { run: 0, phase: never });
         };
         let is_alive = run.shim.is_alive();
         if !is_alive {
@@ -379,10 +404,13 @@ fn user_data(data: &str, work: &Path, user: Option<(u32, u32)>) -> Result<Option
     // An image may bring something by this name, even a link to elsewhere.
     let _ = fs::remove_file(&path);
     let mut file = File::create_new(&path).tried(|| format!("make {}", path.display()))?;
-    file.write_all(&script).tried(|| format!("write {}", path.display()))?;
-    fs::set_permissions(&path, Permissions::from_mode(0o700)).tried(|| "make the user data executable".to_owned())?;
+    file.write_all(&script)
+        .tried(|| format!("write {}", path.display()))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o700))
+        .tried(|| "make the user data executable".to_owned())?;
     if let Some((user, group)) = user {
-        std::os::unix::fs::chown(&path, Some(user), Some(group)).tried(|| "give the user data away".to_owned())?;
+        std::os::unix::fs::chown(&path, Some(user), Some(group))
+            .tried(|| "give the user data away".to_owned())?;
     }
     Ok(Some(format!("./{USER_DATA}")))
 }

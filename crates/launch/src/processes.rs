@@ -37,7 +37,8 @@ impl ProcessId {
 
     /// Whether it lives. One that has ended and was not waited for yet does not.
     pub(crate) fn is_alive(&self) -> bool {
-        let same = stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'));
+        let same = stat(self.pid)
+            .is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'));
         same && boot().as_ref() == Some(&self.boot)
     }
 
@@ -63,7 +64,9 @@ impl ProcessId {
         // Those that fork while they are looked for are found by the next look.
         for _ in 0..20 {
             let left: Vec<i32> = all()
-                .filter(|(_, stat)| stat.session == self.pid && stat.started >= self.started && stat.state != 'Z')
+                .filter(|(_, stat)| {
+                    stat.session == self.pid && stat.started >= self.started && stat.state != 'Z'
+                })
                 .map(|(pid, _)| pid)
                 .collect();
             if left.is_empty() {

@@ -36,10 +36,13 @@ pub(crate) fn become_program(dir: &Path, which: &str, shim: &str) -> String {
 }
 
 fn prepare(dir: &Path, which: &str, shim: &str) -> Result<Vec<String>, String> {
-    let spec = Record::new(dir).spec().ok_or("what is to be started cannot be read")?;
+    let spec = Record::new(dir)
+        .spec()
+        .ok_or("what is to be started cannot be read")?;
     cgroup::join(&spec.cgroups).tried(|| "enter the control groups".to_owned())?;
     if let Some(network) = &spec.network {
-        let file = File::open(network).tried(|| format!("open the network namespace {}", network.display()))?;
+        let file =
+            File::open(network).tried(|| format!("open the network namespace {}", network.display()))?;
         rustix::thread::move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
             .tried(|| "enter the network namespace".to_owned())?;
     }
@@ -47,12 +50,15 @@ fn prepare(dir: &Path, which: &str, shim: &str) -> Result<Vec<String>, String> {
     change_user(&spec)?;
     rustix::thread::set_no_new_privs(true).tried(|| "give up new privileges".to_owned())?;
     // After the change of user, which forgets it. The shim may have ended before.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).tried(|| "follow the shim".to_owned())?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .tried(|| "follow the shim".to_owned())?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().to_string());
     if parent.as_deref() != Some(shim) {
         return Err("its shim has ended".to_owned());
     }
-    SigSet::all().thread_unblock().tried(|| "let signals come".to_owned())?;
+    SigSet::all()
+        .thread_unblock()
+        .tried(|| "let signals come".to_owned())?;
     Ok(match which {
         FIRST => spec.first.into_iter().collect(),
         _ => spec.argv,
@@ -61,7 +67,9 @@ fn prepare(dir: &Path, which: &str, shim: &str) -> Result<Vec<String>, String> {
 
 /// Gives up all that the shim may do and its instance may not.
 fn change_user(spec: &Spec) -> Result<(), String> {
-    let Some((user, group)) = spec.user else { return Ok(()) };
+    let Some((user, group)) = spec.user else {
+        return Ok(());
+    };
     for capability in CapabilitySet::all().iter() {
         // One that this kernel does not know is not there either.
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);

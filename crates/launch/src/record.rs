@@ -155,7 +155,12 @@ impl Record {
     /// Removes the directory under its lock. What is half removed when this is interrupted has a name of no instance.
     pub(crate) fn remove(&self, lock: &Lock) -> Result<(), String> {
         let _ = lock;
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = self
+            .dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let gone = self.dir.with_file_name(format!(".removed-{name}"));
         let _ = fs::remove_dir_all(&gone);
         fs::rename(&self.dir, &gone).tried(|| format!("remove {}", self.dir.display()))?;

@@ -56,7 +56,9 @@ enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Served {
     /// The metadata service. Nobody but the instance reaches a private one.
-    Metadata { is_private: bool },
+    Metadata {
+        is_private: bool,
+    },
     Api,
 }
 
@@ -92,12 +94,19 @@ impl Service {
 
     /// All instances as they are now.
     pub(crate) fn know(&self, instances: &[WantedInstance]) {
-        let mut known = self.shared.instances.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .shared
+            .instances
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // What did not change stays where it is.
         let mut new = BTreeMap::new();
         for instance in instances {
             let kept = known.remove(&instance.id).filter(|kept| **kept == *instance);
-            new.insert(instance.id.clone(), kept.unwrap_or_else(|| Arc::new(instance.clone())));
+            new.insert(
+                instance.id.clone(),
+                kept.unwrap_or_else(|| Arc::new(instance.clone())),
+            );
         }
         *known = new;
     }
@@ -110,8 +119,14 @@ impl Service {
             Some(networks) => {
                 let api = self.shared.facts.local_api().port();
                 vec![
-                    (networks.listen(id, (METADATA, 80).into()), Served::Metadata { is_private: true }),
-                    (networks.listen(id, (Ipv4Addr::LOCALHOST, api).into()), Served::Api),
+                    (
+                        networks.listen(id, (METADATA, 80).into()),
+                        Served::Metadata { is_private: true },
+                    ),
+                    (
+                        networks.listen(id, (Ipv4Addr::LOCALHOST, api).into()),
+                        Served::Api,
+                    ),
                 ]
             }
             None => {
@@ -126,8 +141,14 @@ impl Service {
                 Err(error) => tracing::warn!(instance = id, %error, ?served, "an instance is not served"),
             }
         }
-        let mut known = self.shared.instances.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(id.clone()).or_insert_with(|| Arc::new(instance.clone()));
+        let mut known = self
+            .shared
+            .instances
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(instance.clone()));
         drop(known);
         let _ = self.orders.send(Order::Serve(id.clone(), open));
     }
@@ -139,7 +160,6 @@ impl Service {
             let _ = is_done.recv_timeout(CLOSING);
         }
     }
-
 }
 
 async fn obey(mut orders: mpsc::UnboundedReceiver<Order>, shared: Arc<Shared>) {
@@ -176,7 +196,9 @@ async fn listen(listener: StdListener, served: Served, id: String, shared: Arc<S
     }));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let Ok((stream, _)) = listener.accept().await else {
             // No descriptors perhaps: others must end first.
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -228,7 +250,9 @@ impl Shared {
             *gone.status_mut() = hyper::StatusCode::NOT_FOUND;
             return gone;
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let asked = (request.method(), request.uri().path(), request.headers());
         imds::answer(asked, &instance, &self.tokens, now, || {

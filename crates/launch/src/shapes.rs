@@ -142,7 +142,11 @@ fn parse(text: &[u8]) -> Result<Vec<Shape>, String> {
                 return wrong("has an unknown architecture: it is x86_64 or arm64");
             }
             let prices = [Some(declared.on_demand_price), declared.spot_price];
-            if prices.into_iter().flatten().any(|price| !price.is_finite() || price < 0.0) {
+            if prices
+                .into_iter()
+                .flatten()
+                .any(|price| !price.is_finite() || price < 0.0)
+            {
                 return wrong("has a price below zero");
             }
             if !(0.0..=1.0).contains(&declared.interruption_rate) {

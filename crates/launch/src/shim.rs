@@ -30,12 +30,17 @@ const DYING: Duration = Duration::from_secs(10);
 /// Runs as a shim, if the command line says so. To be asked first of all in `main`: a shim has one thread.
 pub fn intercept() -> Option<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let [word, dir, rest @ ..] = args.as_slice() else { return None };
+    let [word, dir, rest @ ..] = args.as_slice() else {
+        return None;
+    };
     if word != SHIM {
         return None;
     }
     let dir = Path::new(dir);
-    let text = |place: usize| rest.get(place).and_then(|text: &std::ffi::OsString| text.to_str());
+    let text = |place: usize| {
+        rest.get(place)
+            .and_then(|text: &std::ffi::OsString| text.to_str())
+    };
     let (why, code) = match (text(0), text(1)) {
         (Some(which), Some(shim)) => (become_program(dir, which, shim), NOT_STARTED),
         _ => match supervise(dir) {
@@ -52,7 +57,14 @@ fn supervise(dir: &Path) -> Result<(), String> {
     let _ = rustix::process::setsid();
     close_fds::set_fds_cloexec(3, &[]);
     let mut mask = SigSet::empty();
-    for signal in [Nix::SIGTERM, Nix::SIGUSR1, Nix::SIGUSR2, Nix::SIGCHLD, Nix::SIGINT, Nix::SIGHUP] {
+    for signal in [
+        Nix::SIGTERM,
+        Nix::SIGUSR1,
+        Nix::SIGUSR2,
+        Nix::SIGCHLD,
+        Nix::SIGINT,
+        Nix::SIGHUP,
+    ] {
         mask.add(signal);
     }
     mask.thread_block().tried(|| "hold signals".to_owned())?;
@@ -62,7 +74,10 @@ fn supervise(dir: &Path) -> Result<(), String> {
     let _lock = record.lock(LOCK)?;
     let spec = record.spec().ok_or("what is to be started cannot be read")?;
     if record.run().is_some_and(|begun| begun.run >= spec.run) {
-        return Err(format!("run {} was begun before, and no run is started twice", spec.run));
+        return Err(format!(
+            "run {} was begun before, and no run is started twice",
+            spec.run
+        ));
     }
     let run = Run {
         run: spec.run,
@@ -72,7 +87,8 @@ fn supervise(dir: &Path) -> Result<(), String> {
     };
     // From here on, this run is never started again, whatever happens.
     record.write_run(&run)?;
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).tried(|| "adopt orphans".to_owned())?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .tried(|| "adopt orphans".to_owned())?;
     let (reader, writer) = std::io::pipe().tried(|| "make a pipe".to_owned())?;
     rustix::io::ioctl_fionbio(&reader, true).tried(|| "read a pipe".to_owned())?;
     let shim = Shim {
@@ -237,7 +253,10 @@ impl Shim {
             | rustix::process::WaitIdOptions::NOHANG
             | rustix::process::WaitIdOptions::NOWAIT;
         let Some(child) = &self.child else { return true };
-        matches!(rustix::process::waitid(rustix::process::WaitId::Pid(child.pid), options), Ok(Some(_)))
+        matches!(
+            rustix::process::waitid(rustix::process::WaitId::Pid(child.pid), options),
+            Ok(Some(_))
+        )
     }
 
     fn becomes(&mut self, phase: RunPhase) {
@@ -303,7 +322,10 @@ impl Shim {
             return why.to_owned();
         }
         let how = match (self.told_to_stop, self.is_killed) {
-            (true, true) => format!("was told to stop, did not within {} s, and was killed", self.spec.stop_ms / 1000),
+            (true, true) => format!(
+                "was told to stop, did not within {} s, and was killed",
+                self.spec.stop_ms / 1000
+            ),
             (true, false) => format!("was told to stop, and {}", describe(status)),
             _ => describe(status),
         };

@@ -4,9 +4,11 @@ use crate::collector;
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
+use crate::fleet::Instances;
 use crate::notify;
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
+use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Datapoints, Drain, Left, Observations, Publish, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
@@ -59,6 +61,7 @@ pub struct Daemon {
     sending: notify::Sending,
     context: Arc<ApiContext>,
     shown: Arc<Shown>,
+    instances: Arc<Instances>,
     stop: watch::Sender<bool>,
     /// Ends the admin address, which is the last to go.
     ended: watch::Sender<bool>,
@@ -69,14 +72,16 @@ pub struct Daemon {
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
 struct Publisher {
     plane: Arc<DataPlane>,
+    instances: Arc<Instances>,
     adoptions: Arc<ResponseTimes>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
 }
 
 impl Publisher {
-    fn new(plane: &Arc<DataPlane>) -> Publisher {
+    fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>) -> Publisher {
         Publisher {
             plane: Arc::clone(plane),
+            instances: Arc::clone(instances),
             adoptions: Arc::default(),
             last: Mutex::new(None),
         }
@@ -87,6 +92,8 @@ impl Publish for Publisher {
     fn publish(&self, state: &Arc<State>) {
         let stored = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.instances
+            .publish(last.as_ref().map(|(old, _)| &**old), state);
         let blueprint = match &*last {
             Some((old, before)) => state.blueprint_since(old, before),
             None => state.blueprint(),
@@ -98,8 +105,8 @@ impl Publish for Publisher {
     }
 }
 
-/// The data plane's observations, as `control` asks for them.
-struct Plane(Arc<DataPlane>);
+/// The observations of the data plane and of the launcher, as `control` asks for them.
+struct Plane(Arc<DataPlane>, Arc<Instances>);
 
 impl Observations for Plane {
     fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
@@ -131,6 +138,29 @@ impl Observations for Plane {
         });
         left
     }
+
+    fn instance(&self, id: &str) -> Option<SeenInstance> {
+        self.1.seen(id)
+    }
+
+    fn images(&self) -> Vec<Image> {
+        self.1.images()
+    }
+
+    fn shapes(&self) -> Vec<Shape> {
+        self.1.shapes()
+    }
+
+    fn refuses_user_data(&self) -> Option<String> {
+        self.1.refuses_user_data()
+    }
+
+    fn in_flight(&self, target_id: &str) -> u32 {
+        self.0.with_node(|node| {
+            let of_target = node.targets().filter(|(_, id, ..)| *id == target_id);
+            of_target.map(|(.., stats)| stats.in_flight.load(Relaxed)).sum()
+        })
+    }
 }
 
 impl Daemon {
@@ -156,8 +186,9 @@ impl Daemon {
             .context("the control channels could not start")?;
         let options = plane_options(&args, seed, &logs, Arc::new(channels));
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
-        let seen = Arc::new(Plane(Arc::clone(&plane)));
-        let publish = Publisher::new(&plane);
+        let instances = Instances::start(&args, api_address, &state, &keys)?;
+        let seen = Arc::new(Plane(Arc::clone(&plane), Arc::clone(&instances)));
+        let publish = Publisher::new(&plane, &instances);
         let adoptions = Arc::clone(&publish.adoptions);
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
         let (actions, sending) = notifications(&args, &shown, clock)?;
@@ -170,7 +201,7 @@ impl Daemon {
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
-        tokio::spawn(tick(writer.clone(), drained));
+        tokio::spawn(tick(writer.clone(), drained, Arc::clone(&instances)));
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
@@ -197,6 +228,7 @@ impl Daemon {
             sending,
             context,
             shown,
+            instances,
             stop,
             ended,
             serving,
@@ -220,11 +252,13 @@ impl Daemon {
             tracing::warn!("a log's writer is far behind: its files were not opened anew");
         }
         self.context.read_again();
+        self.instances.look_again();
     }
 
     /// Answers open calls and lets requests finish, both at once and within the drain time; ends.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.shown.leaves();
+        self.instances.leave();
         self.stop.send_replace(true);
         let (plane, drain) = (self.plane, self.drain);
         let (logs, threads, exporters) = (self.logs, self.threads, self.exporters);
@@ -431,8 +465,8 @@ fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     }
 }
 
-/// Has what is due done each second, and at once whenever the data plane says that targets have drained.
-async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
+/// Has what is due done each second, and at once whenever targets have drained or instances are seen in another phase.
+async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>, instances: Arc<Instances>) {
     let mut reports = Vec::new();
     let mut seconds = tokio::time::interval(TICK);
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -440,6 +474,7 @@ async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>) {
         tokio::select! {
             count = drained.recv_many(&mut reports, REPORTS) => if count == 0 { return },
             _ = seconds.tick() => {}
+            () = instances.changed() => {}
         }
         reports.clear();
         if let Err(error) = writer.tick().await {

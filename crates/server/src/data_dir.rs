@@ -6,13 +6,15 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
-const OURS: [&str; 7] = [
+const OURS: [&str; 9] = [
     "state.redb",
     "state.new",
     "credentials",
     "credentials.lock",
     "credentials.new",
     "logs",
+    "images",
+    "instances",
     "lost+found",
 ];
 

@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use forebay_control::Dialect;
+use forebay_launch::{NetworkMode, RunAs};
 use forebay_process::values::address;
 use forebay_process::values::ratio;
 use forebay_telemetry::logs::{LiveSink, Log};
@@ -13,6 +14,7 @@ use forebay_telemetry::{MetricsEndpoint, RemoteWriteUrl};
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where a data directory is.
 #[derive(Args, Debug, Clone)]
@@ -154,6 +156,24 @@ pub struct UpArgs {
     /// minutes if it does not take it. May be repeated, also for the same topic
     #[arg(long, env = "FOREBAY_NOTIFY", value_name = "ARN=URL", value_delimiter = ',')]
     pub notify: Vec<Subscription>,
+    /// Who starts instances: `process` starts each as processes of this machine; `command=PATH` asks a program; `simulated`, or
+    /// `simulated=MS`, only pretends, after so many milliseconds, for test suites
+    #[arg(long, env = "FOREBAY_LAUNCHER", default_value = "process", value_name = "process|command=PATH|simulated[=MS]", value_parser = launcher)]
+    pub launcher: LauncherKind,
+    /// As whom instances run: `nobody`, a user's name, or `own`, which is Forebay's own user, who can read its keys. All but `own`
+    /// need root
+    #[arg(long, env = "FOREBAY_INSTANCE_USER", default_value = "nobody", value_name = "nobody|own|NAME", value_parser = run_as)]
+    pub instance_user: RunAs,
+    /// Whether each instance has a network namespace, where it may listen on all addresses; `auto` is whether that works here. It
+    /// needs root and iproute2
+    #[arg(long, env = "FOREBAY_INSTANCE_NETWORK", default_value = "auto", value_name = "auto|always|never", value_parser = network)]
+    pub instance_network: NetworkMode,
+    /// Seconds that an instance may take to end after SIGTERM; then it is killed
+    #[arg(long, env = "FOREBAY_INSTANCE_STOP_SECONDS", default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=86400))]
+    pub instance_stop_seconds: u64,
+    /// A JSON file of the shapes (instance types) that instances may have: docs/instances.md. Read again when it changes
+    #[arg(long, env = "FOREBAY_SHAPES", value_name = "FILE")]
+    pub shapes: Option<PathBuf>,
     /// Seconds that requests may take to finish after SIGTERM
     #[arg(long, env = "FOREBAY_DRAIN_SECONDS", default_value_t = 30, value_name = "S")]
     pub drain_seconds: u64,
@@ -190,6 +210,11 @@ impl UpArgs {
             max_connections: None,
             max_buffer_memory: BufferMemory::Auto,
             notify: Vec::new(),
+            launcher: LauncherKind::Process,
+            instance_user: RunAs::default(),
+            instance_network: NetworkMode::default(),
+            instance_stop_seconds: 30,
+            shapes: None,
             drain_seconds: 2,
         }
     }
@@ -274,6 +299,42 @@ fn dialect(text: &str) -> anyhow::Result<Dialect> {
         "moto" => Ok(Dialect::Moto),
         _ => bail!("a dialect is aws or moto"),
     }
+}
+
+/// Who starts instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LauncherKind {
+    /// Forebay itself, as processes.
+    Process,
+    /// A program.
+    Command(PathBuf),
+    /// Nobody: they seem to run after this long.
+    Simulated(Duration),
+}
+
+/// What a simulated instance takes to start, unless told otherwise.
+const SIMULATED_MS: u64 = 100;
+
+fn launcher(text: &str) -> anyhow::Result<LauncherKind> {
+    let delay = |text: &str| text.parse().map(Duration::from_millis);
+    match text.split_once('=') {
+        None if text == "process" => Ok(LauncherKind::Process),
+        None if text == "simulated" => Ok(LauncherKind::Simulated(Duration::from_millis(SIMULATED_MS))),
+        Some(("simulated", time)) => {
+            let time = delay(time).context("simulated=MS needs milliseconds, such as simulated=100")?;
+            Ok(LauncherKind::Simulated(time))
+        }
+        Some(("command", path)) if !path.is_empty() => Ok(LauncherKind::Command(path.into())),
+        _ => bail!("a launcher is process, command=PATH or simulated"),
+    }
+}
+
+fn run_as(text: &str) -> Result<RunAs, String> {
+    text.parse()
+}
+
+fn network(text: &str) -> Result<NetworkMode, String> {
+    text.parse()
 }
 
 fn live_log(text: &str) -> anyhow::Result<(Log, LiveSink)> {

@@ -8,10 +8,11 @@ mod data_dir;
 mod datapoints;
 mod exports;
 mod flags;
+mod fleet;
 mod health_log;
 pub mod notify;
 mod shown;
 
 pub use daemon::Daemon;
 pub use data_dir::make_data_dir;
-pub use flags::{BufferMemory, DataDir, UpArgs, region};
+pub use flags::{BufferMemory, DataDir, LauncherKind, UpArgs, region};

@@ -82,7 +82,12 @@ fn names_and_contents_are_unique() {
 #[test]
 fn something_must_be_there_to_start() {
     let (scratch, images) = scratch();
-    assert!(images.add(&new(Source::Nothing, None)).unwrap_err().contains("needs files"));
+    assert!(
+        images
+            .add(&new(Source::Nothing, None))
+            .unwrap_err()
+            .contains("needs files")
+    );
     let dir = directory(scratch.path());
     fs::set_permissions(dir.join("start"), Permissions::from_mode(0o600)).unwrap();
     let refused = images.add(&new(Source::Path(dir), None)).unwrap_err();
@@ -97,21 +102,35 @@ fn archives_stay_within_the_image() {
         images.add(&new(source, Some("true"))).unwrap_err()
     };
     for name in ["/etc/x", "../x", "a/../../x"] {
-        let why = refused(&|builder| builder.append(&raw(tar::EntryType::Regular, name), io::empty()).unwrap());
+        let why = refused(&|builder| {
+            builder
+                .append(&raw(tar::EntryType::Regular, name), io::empty())
+                .unwrap()
+        });
         assert!(why.contains("leads out"), "{why}");
     }
     for target in ["/etc/passwd", "..", "a/../../b"] {
         let why = refused(&|builder| {
-            builder.append_link(&mut header(tar::EntryType::Symlink, 0), "link", target).unwrap();
+            builder
+                .append_link(&mut header(tar::EntryType::Symlink, 0), "link", target)
+                .unwrap();
         });
         assert!(why.contains("leads out"), "{why}");
     }
-    let why = refused(&|builder| builder.append(&raw(tar::EntryType::Char, "device"), io::empty()).unwrap());
+    let why = refused(&|builder| {
+        builder
+            .append(&raw(tar::EntryType::Char, "device"), io::empty())
+            .unwrap()
+    });
     assert!(why.contains("nothing else"), "{why}");
     // Through a link that by itself is harmless.
     let why = refused(&|builder| {
-        builder.append_link(&mut header(tar::EntryType::Symlink, 0), "dir", ".").unwrap();
-        builder.append_data(&mut header(tar::EntryType::Regular, 1), "dir/x", &b"x"[..]).unwrap();
+        builder
+            .append_link(&mut header(tar::EntryType::Symlink, 0), "dir", ".")
+            .unwrap();
+        builder
+            .append_data(&mut header(tar::EntryType::Regular, 1), "dir/x", &b"x"[..])
+            .unwrap();
     });
     assert!(why.contains("no directory"), "{why}");
 }
@@ -119,7 +138,9 @@ fn archives_stay_within_the_image() {
 #[test]
 fn a_working_directory_shares_files_and_owns_directories() {
     let (scratch, images) = scratch();
-    let image = images.add(&new(Source::Path(directory(scratch.path())), None)).unwrap();
+    let image = images
+        .add(&new(Source::Path(directory(scratch.path())), None))
+        .unwrap();
     let image = images.find(&image.id).unwrap();
     let own = scratch.path().join("own");
     fill(&image, &own, None).unwrap();

@@ -2,8 +2,8 @@
 
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance, WantedPhase};
 use forebay_launch::{
-    AccessKeys, Facts, Fleet, Images, Launcher, NetworkMode, NewImage, ProcessLauncher, ProcessOptions, RunAs,
-    ShapeFile, Source,
+    AccessKeys, Facts, Fleet, Images, Launcher, NetworkMode, NewImage, ProcessLauncher, ProcessOptions,
+    RunAs, ShapeFile, Source,
 };
 use forebay_units::Wall;
 use std::collections::BTreeMap;
@@ -69,9 +69,14 @@ impl Bench {
         let mut last = None;
         let met = until(|| {
             last = self.seen(wanted);
-            last.as_ref().is_some_and(|seen| seen.run == run && is(&seen.phase))
+            last.as_ref()
+                .is_some_and(|seen| seen.run == run && is(&seen.phase))
         });
-        assert!(met, "run {run} was last seen as {last:?}; its console: {}", self.console(wanted));
+        assert!(
+            met,
+            "run {run} was last seen as {last:?}; its console: {}",
+            self.console(wanted)
+        );
         last.unwrap().phase
     }
 
@@ -229,7 +234,9 @@ pub(crate) fn until(mut is_met: impl FnMut() -> bool) -> bool {
 /// Whether a process lives and is no zombie.
 pub(crate) fn lives(pid: i32) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = text.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = text
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     state.is_some_and(|state| state != 'Z')
 }
 

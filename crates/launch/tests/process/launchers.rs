@@ -10,13 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_simulated_one_does_as_it_is_told", a_simulated_one_does_as_it_is_told),
+    (
+        "a_simulated_one_does_as_it_is_told",
+        a_simulated_one_does_as_it_is_told,
+    ),
     ("a_program_is_asked", a_program_is_asked),
-    ("a_program_that_fails_or_hangs_is_told", a_program_that_fails_or_hangs_is_told),
+    (
+        "a_program_that_fails_or_hangs_is_told",
+        a_program_that_fails_or_hangs_is_told,
+    ),
 ];
 
 fn is(fleet: &Fleet, wanted: &WantedInstance, run: u32, is: fn(&SeenPhase) -> bool) -> bool {
-    until(|| fleet.seen(&wanted.id).is_some_and(|seen| seen.run == run && is(&seen.phase)))
+    until(|| {
+        fleet
+            .seen(&wanted.id)
+            .is_some_and(|seen| seen.run == run && is(&seen.phase))
+    })
 }
 
 /// Starts, pauses, goes on, stops, starts again and goes.
@@ -30,14 +40,20 @@ fn goes_through_all(fleet: &Fleet) {
         (2, WantedPhase::Running, running),
     ] {
         fleet.want(vec![but(&wanted, run, phase)]);
-        assert!(is(fleet, &wanted, run, seen), "{phase:?}, but seen {:?}", fleet.seen(&wanted.id));
+        assert!(
+            is(fleet, &wanted, run, seen),
+            "{phase:?}, but seen {:?}",
+            fleet.seen(&wanted.id)
+        );
     }
     fleet.want(vec![but(&wanted, 2, WantedPhase::Gone)]);
     assert!(until(|| fleet.seen(&wanted.id).is_none()));
 }
 
 fn a_simulated_one_does_as_it_is_told() {
-    goes_through_all(&start(Arc::new(SimulatedLauncher::new(Duration::from_millis(20)))));
+    goes_through_all(&start(Arc::new(SimulatedLauncher::new(Duration::from_millis(
+        20,
+    )))));
 }
 
 /// Keeps a file for each instance, and starts nothing.
@@ -70,7 +86,8 @@ fn a_program_is_asked() {
     let launcher = || Arc::new(CommandLauncher::new(program.clone(), facts(), |_| 8000));
     let fleet = start(launcher());
     goes_through_all(&fleet);
-    let started: serde_json::Value = serde_json::from_slice(&fs::read(scratch.path().join("started")).unwrap()).unwrap();
+    let started: serde_json::Value =
+        serde_json::from_slice(&fs::read(scratch.path().join("started")).unwrap()).unwrap();
     assert_eq!(started["environment"]["PORT"], "8000");
     let wanted = instance("ami-1");
     fleet.want(vec![wanted.clone()]);
@@ -88,12 +105,19 @@ fn a_program_is_asked() {
 
 fn a_program_that_fails_or_hangs_is_told() {
     for (text, reason) in [
-        ("[ $1 = list ] && { echo '[]'; exit; }; echo 'no such image' >&2; exit 4", "no such image"),
-        ("[ $1 = list ] && { echo '[]'; exit; }; sleep 1000", "did not end within"),
+        (
+            "[ $1 = list ] && { echo '[]'; exit; }; echo 'no such image' >&2; exit 4",
+            "no such image",
+        ),
+        (
+            "[ $1 = list ] && { echo '[]'; exit; }; sleep 1000",
+            "did not end within",
+        ),
     ] {
         let scratch = tempfile::tempdir().unwrap();
         let program = script(scratch.path(), text);
-        let launcher = CommandLauncher::new(program, facts(), |_| 8000).with_limit(Duration::from_millis(300));
+        let launcher =
+            CommandLauncher::new(program, facts(), |_| 8000).with_limit(Duration::from_millis(300));
         let fleet = start(Arc::new(launcher));
         let wanted = instance("ami-1");
         fleet.want(vec![wanted.clone()]);

@@ -10,21 +10,46 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("an_instance_starts_and_is_removed", an_instance_starts_and_is_removed),
-    ("one_that_ends_at_once_has_failed", one_that_ends_at_once_has_failed),
-    ("one_that_cannot_be_started_tells_why", one_that_cannot_be_started_tells_why),
+    (
+        "an_instance_starts_and_is_removed",
+        an_instance_starts_and_is_removed,
+    ),
+    (
+        "one_that_ends_at_once_has_failed",
+        one_that_ends_at_once_has_failed,
+    ),
+    (
+        "one_that_cannot_be_started_tells_why",
+        one_that_cannot_be_started_tells_why,
+    ),
     ("one_that_ends_later_has_stopped", one_that_ends_later_has_stopped),
     ("it_is_taken_up_after_a_restart", it_is_taken_up_after_a_restart),
     ("it_survives_a_killed_daemon", it_survives_a_killed_daemon),
     ("a_killed_shim_takes_all_with_it", a_killed_shim_takes_all_with_it),
     ("no_run_starts_twice", no_run_starts_twice),
     ("it_ends_in_peace", it_ends_in_peace),
-    ("a_stubborn_one_is_killed_with_all_it_started", a_stubborn_one_is_killed_with_all_it_started),
+    (
+        "a_stubborn_one_is_killed_with_all_it_started",
+        a_stubborn_one_is_killed_with_all_it_started,
+    ),
     ("it_stands_still_and_goes_on", it_stands_still_and_goes_on),
-    ("what_it_wrote_is_kept_while_it_is_stopped", what_it_wrote_is_kept_while_it_is_stopped),
+    (
+        "what_it_wrote_is_kept_while_it_is_stopped",
+        what_it_wrote_is_kept_while_it_is_stopped,
+    ),
+    (
+        "one_that_was_stopped_before_its_start_is_told_as_stopped",
+        one_that_was_stopped_before_its_start_is_told_as_stopped,
+    ),
     ("user_data_runs_first_and_once", user_data_runs_first_and_once),
-    ("an_earlier_run_ends_before_the_next", an_earlier_run_ends_before_the_next),
-    ("daemons_killed_at_random_start_nothing_twice", daemons_killed_at_random_start_nothing_twice),
+    (
+        "an_earlier_run_ends_before_the_next",
+        an_earlier_run_ends_before_the_next,
+    ),
+    (
+        "daemons_killed_at_random_start_nothing_twice",
+        daemons_killed_at_random_start_nothing_twice,
+    ),
 ];
 
 fn kill(pid: i32) {
@@ -48,7 +73,10 @@ fn an_instance_starts_and_is_removed() {
     ] {
         assert!(env.lines().any(|found| found == line), "{line} is not in {env}");
     }
-    assert!(!env.contains("CARGO"), "nothing of our own environment gets there: {env}");
+    assert!(
+        !env.contains("CARGO"),
+        "nothing of our own environment gets there: {env}"
+    );
     let shim = bench.shim(&wanted);
     bench.want(&[]);
     bench.until_gone(&wanted);
@@ -60,7 +88,10 @@ fn one_that_ends_at_once_has_failed() {
     let wanted = instance(&bench.image("echo first; echo 'address in use' >&2; exit 3"));
     bench.want(&[&wanted]);
     let why = why(bench.until(&wanted, 1, failed));
-    assert_eq!(why, "it ended with status 3; its last words: first / address in use");
+    assert_eq!(
+        why,
+        "it ended with status 3; its last words: first / address in use"
+    );
     bench.want(&[]);
     bench.until_gone(&wanted);
 }
@@ -82,7 +113,10 @@ fn one_that_cannot_be_started_tells_why() {
     let absent = instance("ami-00000000000000000");
     bench.want(&[&broken, &absent]);
     let told = why(bench.until(&broken, 1, failed));
-    assert_eq!(told, "cannot start ./start: No such file or directory (os error 2)");
+    assert_eq!(
+        told,
+        "cannot start ./start: No such file or directory (os error 2)"
+    );
     let told = why(bench.until(&absent, 1, failed));
     assert!(told.contains("there is no image ami-00000000000000000"), "{told}");
     bench.want(&[&broken, &but(&absent, 1, WantedPhase::Gone)]);
@@ -108,7 +142,11 @@ fn it_is_taken_up_after_a_restart() {
     bench.until(&removed, 1, running);
     let shim = bench.shim(&wanted);
     bench.restart();
-    assert_eq!(bench.seen(&wanted).unwrap().phase, SeenPhase::Running, "seen at once");
+    assert_eq!(
+        bench.seen(&wanted).unwrap().phase,
+        SeenPhase::Running,
+        "seen at once"
+    );
     bench.want(&[&wanted]);
     bench.until_gone(&removed);
     bench.until(&wanted, 1, running);
@@ -177,13 +215,17 @@ fn it_ends_in_peace() {
     bench.until(&wanted, 1, running);
     bench.want(&[&but(&wanted, 1, WantedPhase::Stopped)]);
     let why = why(bench.until(&wanted, 1, stopped));
-    assert_eq!(why, "it was told to stop, and ended with status 0; its last words: bye");
+    assert_eq!(
+        why,
+        "it was told to stop, and ended with status 0; its last words: bye"
+    );
 }
 
 fn a_stubborn_one_is_killed_with_all_it_started() {
     let bench = Bench::new();
     // One is in a session of its own, where no signal to the group gets.
-    let command = "trap '' TERM; setsid sleep 1000 & echo $! > child; echo $$ > pid; while :; do sleep 1000; done";
+    let command =
+        "trap '' TERM; setsid sleep 1000 & echo $! > child; echo $$ > pid; while :; do sleep 1000; done";
     let wanted = instance(&bench.image(command));
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
@@ -231,6 +273,16 @@ fn what_it_wrote_is_kept_while_it_is_stopped() {
     assert_eq!(bench.work(&wanted, "file"), "run\nrun\n");
 }
 
+fn one_that_was_stopped_before_its_start_is_told_as_stopped() {
+    let bench = Bench::new();
+    let wanted = instance(&bench.image("exec sleep 1000"));
+    bench.want(&[&but(&wanted, 3, WantedPhase::Stopped)]);
+    bench.until(&wanted, 3, stopped);
+    assert!(!bench.dir(&wanted).exists());
+    bench.want(&[&but(&wanted, 4, WantedPhase::Running)]);
+    bench.until(&wanted, 4, running);
+}
+
 fn user_data_runs_first_and_once() {
     let bench = Bench::new();
     let mut wanted = instance(&bench.image("echo main >> order; exec sleep 1000"));
@@ -239,7 +291,11 @@ fn user_data_runs_first_and_once() {
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
     assert!(until(|| bench.work(&wanted, "order") == "first\nmain\n"));
-    assert!(bench.console(&wanted).contains("the user data ended with status 5; going on"));
+    assert!(
+        bench
+            .console(&wanted)
+            .contains("the user data ended with status 5; going on")
+    );
     bench.want(&[&but(&wanted, 2, WantedPhase::Running)]);
     bench.until(&wanted, 2, running);
     assert_eq!(bench.work(&wanted, "order"), "first\nmain\nmain\n");
@@ -247,7 +303,8 @@ fn user_data_runs_first_and_once() {
 
 fn an_earlier_run_ends_before_the_next() {
     let bench = Bench::new();
-    let wanted = instance(&bench.image("trap 'echo end >> order; exit' TERM; echo start >> order; sleep 1000 & wait"));
+    let wanted =
+        instance(&bench.image("trap 'echo end >> order; exit' TERM; echo start >> order; sleep 1000 & wait"));
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
     bench.want(&[&but(&wanted, 2, WantedPhase::Running)]);
@@ -283,5 +340,8 @@ fn daemons_killed_at_random_start_nothing_twice() {
     let starts = bench.work(&wanted, "starts").lines().count();
     eprintln!("{starts} starts of {runs} runs");
     assert!(starts > 5, "a few of them came so far: {starts}");
-    assert!(starts <= usize::try_from(runs).unwrap(), "{starts} starts of {runs} runs");
+    assert!(
+        starts <= usize::try_from(runs).unwrap(),
+        "{starts} starts of {runs} runs"
+    );
 }

@@ -13,12 +13,21 @@ use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
     ("another_user_has_no_rights", another_user_has_no_rights),
-    ("nothing_of_ours_is_open_in_an_instance", nothing_of_ours_is_open_in_an_instance),
+    (
+        "nothing_of_ours_is_open_in_an_instance",
+        nothing_of_ours_is_open_in_an_instance,
+    ),
     ("a_console_is_bounded", a_console_is_bounded),
     ("a_port_in_use_is_told", a_port_in_use_is_told),
-    ("two_that_listen_on_the_same_port_live_side_by_side", two_that_listen_on_the_same_port_live_side_by_side),
+    (
+        "two_that_listen_on_the_same_port_live_side_by_side",
+        two_that_listen_on_the_same_port_live_side_by_side,
+    ),
     ("the_metadata_service_answers", the_metadata_service_answers),
-    ("metadata_and_api_are_found_within_a_namespace", metadata_and_api_are_found_within_a_namespace),
+    (
+        "metadata_and_api_are_found_within_a_namespace",
+        metadata_and_api_are_found_within_a_namespace,
+    ),
     ("shapes_are_limits", shapes_are_limits),
 ];
 
@@ -48,8 +57,13 @@ fn another_user_has_no_rights() {
     bench.until(&wanted, 1, running);
     let status = bench.work(&wanted, "status");
     let field = |name: &str| -> Vec<String> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap_or("?").split_whitespace().map(str::to_owned).collect()
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or("?")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
     };
     assert_eq!(field("Uid"), ["65534"; 4]);
     assert_eq!(field("Gid"), ["65534"; 4]);
@@ -70,19 +84,28 @@ fn nothing_of_ours_is_open_in_an_instance() {
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
     let fds = bench.work(&wanted, "fds");
-    let unexpected: Vec<&str> = fds.lines().filter(|fd| !["0", "1", "2", "10"].contains(fd)).collect();
+    let unexpected: Vec<&str> = fds
+        .lines()
+        .filter(|fd| !["0", "1", "2", "10"].contains(fd))
+        .collect();
     assert!(unexpected.is_empty(), "{fds}");
 }
 
 fn a_console_is_bounded() {
     let bench = Bench::new();
-    let wanted = instance(&bench.image("head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo done; touch done; exec sleep 1000"));
+    let wanted = instance(
+        &bench
+            .image("head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo done; touch done; exec sleep 1000"),
+    );
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
     assert!(until(|| bench.dir(&wanted).join("work/done").exists()));
     assert!(until(|| bench.console(&wanted).ends_with("done\n")));
     for file in ["console.log", "console.log.1"] {
-        assert!(fs::metadata(bench.dir(&wanted).join(file)).unwrap().len() <= 8 << 20, "{file}");
+        assert!(
+            fs::metadata(bench.dir(&wanted).join(file)).unwrap().len() <= 8 << 20,
+            "{file}"
+        );
     }
 }
 
@@ -108,7 +131,9 @@ fn ask(address: SocketAddr) -> String {
     let mut told = String::new();
     let met = until(|| {
         told.clear();
-        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else { return false };
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
+            return false;
+        };
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.read_to_string(&mut told).is_ok() && !told.is_empty()
     });
@@ -123,7 +148,9 @@ fn namespaces(bench: &Bench) -> Vec<String> {
         .collect();
     let names = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name().into_string().unwrap());
-    names.filter(|name| ends.iter().any(|id| name.ends_with(id))).collect()
+    names
+        .filter(|name| ends.iter().any(|id| name.ends_with(id)))
+        .collect()
 }
 
 fn two_that_listen_on_the_same_port_live_side_by_side() {
@@ -154,7 +181,11 @@ fn http(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let (line, headers) = request.split_once('\n').unwrap_or((request, ""));
     let headers = headers.replace('\n', "\r\n");
-    write!(stream, "{line} HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .unwrap();
     let mut told = String::new();
     stream.read_to_string(&mut told).unwrap();
     let (head, body) = told.split_once("\r\n\r\n").unwrap();
@@ -168,19 +199,32 @@ fn the_metadata_service_answers() {
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
     let env = bench.work(&wanted, "env");
-    let endpoint = env.lines().find_map(|line| line.strip_prefix("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://"));
+    let endpoint = env
+        .lines()
+        .find_map(|line| line.strip_prefix("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://"));
     let address: SocketAddr = endpoint.unwrap().parse().unwrap();
     assert_eq!(http(address, "GET /latest/meta-data/instance-id").0, 401);
-    let (status, token) = http(address, "PUT /latest/api/token\nX-aws-ec2-metadata-token-ttl-seconds: 60\n");
+    let (status, token) = http(
+        address,
+        "PUT /latest/api/token\nX-aws-ec2-metadata-token-ttl-seconds: 60\n",
+    );
     assert_eq!(status, 200);
-    let get = |path: &str| http(address, &format!("GET {path}\nX-aws-ec2-metadata-token: {token}\n"));
+    let get = |path: &str| {
+        http(
+            address,
+            &format!("GET {path}\nX-aws-ec2-metadata-token: {token}\n"),
+        )
+    };
     assert_eq!(get("/latest/meta-data/instance-id"), (200, wanted.id.clone()));
     assert_eq!(get("/latest/meta-data/spot/instance-action").0, 404);
     // Anybody on the machine can ask there, so keys are not told.
     assert_eq!(get("/latest/meta-data/iam/security-credentials/").0, 404);
     wanted.target_lifecycle_state = Some("InService".to_owned());
     bench.want(&[&wanted]);
-    assert!(until(|| get("/latest/meta-data/autoscaling/target-lifecycle-state").1 == "InService"));
+    assert!(until(|| get(
+        "/latest/meta-data/autoscaling/target-lifecycle-state"
+    )
+    .1 == "InService"));
 }
 
 fn metadata_and_api_are_found_within_a_namespace() {
@@ -207,8 +251,16 @@ fn metadata_and_api_are_found_within_a_namespace() {
     let wanted = instance(&bench.image(&format!("exec perl -e '{program}'")));
     bench.want(&[&wanted]);
     bench.until(&wanted, 1, running);
-    assert!(until(|| bench.work(&wanted, "api") == "the API\n"), "{}", bench.console(&wanted));
-    assert!(until(|| bench.work(&wanted, "token").contains("200 OK")), "{}", bench.console(&wanted));
+    assert!(
+        until(|| bench.work(&wanted, "api") == "the API\n"),
+        "{}",
+        bench.console(&wanted)
+    );
+    assert!(
+        until(|| bench.work(&wanted, "token").contains("200 OK")),
+        "{}",
+        bench.console(&wanted)
+    );
 }
 
 fn shapes_are_limits() {
@@ -230,16 +282,32 @@ fn shapes_are_limits() {
     };
     let path = group.rsplit(':').next().unwrap().trim_start_matches('/');
     let limits = Command::new("sh")
-        .args(["-c", "cat /sys/fs/cgroup/memory/$0/memory.limit_in_bytes /sys/fs/cgroup/$0/memory.max 2>/dev/null"])
-        .arg(groups.lines().find(|line| line.contains("memory")).map_or(path, |line| {
-            line.rsplit(':').next().unwrap().trim_start_matches('/')
-        }))
+        .args([
+            "-c",
+            "cat /sys/fs/cgroup/memory/$0/memory.limit_in_bytes /sys/fs/cgroup/$0/memory.max 2>/dev/null",
+        ])
+        .arg(
+            groups
+                .lines()
+                .find(|line| line.contains("memory"))
+                .map_or(path, |line| {
+                    line.rsplit(':').next().unwrap().trim_start_matches('/')
+                }),
+        )
         .output()
         .unwrap();
     let limits = String::from_utf8(limits.stdout).unwrap();
     assert_eq!(limits.trim(), (64 << 20).to_string());
     bench.want(&[]);
     bench.until_gone(&wanted);
-    let left = Command::new("find").args(["/sys/fs/cgroup", "-name"]).arg(&wanted.id).output().unwrap();
-    assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "groups go with their instance");
+    let left = Command::new("find")
+        .args(["/sys/fs/cgroup", "-name"])
+        .arg(&wanted.id)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(left.stdout).unwrap(),
+        "",
+        "groups go with their instance"
+    );
 }

@@ -1,0 +1,277 @@
+//! Instances: hands the launcher what the state wants, and `control` what the launcher sees.
+
+use crate::flags::{LauncherKind, UpArgs};
+use anyhow::{Context as _, anyhow};
+use forebay_control::State;
+use forebay_control::fleet::{Image, SeenInstance, SeenPhase, Shape, WantedInstance, WantedPhase};
+use forebay_gateway::credentials;
+use forebay_launch::{
+    AccessKeys, CommandLauncher, Facts, Fleet, Images, Launcher, NetworkMode, Poke, ProcessLauncher,
+    ProcessOptions, ShapeFile, SimulatedLauncher,
+};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How profiles of the credentials file are called that hold keys of instance profiles.
+const PROFILE_PREFIX: &str = "instance-profile.";
+
+/// The instances of a running Forebay.
+pub(crate) struct Instances {
+    kind: LauncherKind,
+    options: ProcessOptions,
+    no_auth: bool,
+    changed: Arc<Notify>,
+    state: Mutex<Running>,
+}
+
+/// The launcher, once it is needed: looking what a machine can do takes a while, and few have instances.
+#[derive(Default)]
+struct Running {
+    fleet: Option<Fleet>,
+    is_starting: bool,
+    /// Why there is no launcher.
+    failed: Option<String>,
+    /// The newest list.
+    wanted: Vec<WantedInstance>,
+    has_left: bool,
+}
+
+impl Instances {
+    /// Takes up the instances that there are.
+    pub(crate) fn start(
+        args: &UpArgs,
+        api: SocketAddr,
+        state: &State,
+        credentials: &Path,
+    ) -> anyhow::Result<Arc<Instances>> {
+        let data_dir = &args.data.data_dir;
+        let shapes = match &args.shapes {
+            Some(path) => ShapeFile::open(path).map_err(|error| anyhow!(error).context("--shapes"))?,
+            None => ShapeFile::none(),
+        };
+        let file = credentials.to_owned();
+        let options = ProcessOptions {
+            data_dir: data_dir.clone(),
+            run_as: args.instance_user.clone(),
+            network: args.instance_network,
+            stop: Duration::from_secs(args.instance_stop_seconds),
+            facts: Facts {
+                api,
+                account: args.account_id.clone(),
+                pool: state.settings().pool.to_string(),
+                keys: Arc::new(move |profile| keys(&file, profile)),
+            },
+            images: Arc::new(Images::new(data_dir)),
+            shapes: Arc::new(shapes),
+        };
+        let instances = Arc::new(Instances {
+            kind: args.launcher.clone(),
+            options,
+            no_auth: args.no_auth,
+            changed: Arc::default(),
+            state: Mutex::default(),
+        });
+        let is_needed = match &args.launcher {
+            // One that is gone for good is told from one that nobody has looked for yet: so those that may live are found first.
+            LauncherKind::Process => {
+                args.instance_network == NetworkMode::Always || data_dir.join("instances").exists()
+            }
+            LauncherKind::Command(_) | LauncherKind::Simulated(_) => true,
+        };
+        if is_needed {
+            let fleet = instances.fleet().map_err(|error| anyhow!(error));
+            instances.lock().fleet = Some(fleet.context("instances cannot be started")?);
+        }
+        Ok(instances)
+    }
+
+    /// Hands on what is wanted, if it may have changed. Waits for nothing.
+    pub(crate) fn publish(self: &Arc<Instances>, old: Option<&State>, new: &State) {
+        if old.is_some_and(|old| is_same(old, new)) {
+            return;
+        }
+        let wanted = new.fleet();
+        let mut state = self.lock();
+        if let Some(fleet) = &state.fleet {
+            return fleet.want(wanted);
+        }
+        state.wanted = wanted;
+        if !state.wanted.is_empty() && !state.is_starting && state.failed.is_none() {
+            state.is_starting = true;
+            let instances = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("launcher".to_owned());
+            if let Err(error) = thread.spawn(move || instances.take_up()) {
+                state.is_starting = false;
+                tracing::error!(%error, "the launcher could not start");
+            }
+        }
+    }
+
+    /// How an instance was seen last.
+    pub(crate) fn seen(&self, id: &str) -> Option<SeenInstance> {
+        let state = self.lock();
+        match (&state.fleet, &state.failed) {
+            (Some(fleet), _) => fleet.seen(id),
+            (None, Some(why)) => {
+                let wanted = state.wanted.iter().find(|wanted| wanted.id == id)?;
+                let phase = SeenPhase::Failed { why: why.clone() };
+                let run = wanted.run;
+                (wanted.phase != WantedPhase::Gone).then_some(SeenInstance { run, phase })
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The images that there are now.
+    pub(crate) fn images(&self) -> Vec<Image> {
+        self.options.images.observed()
+    }
+
+    /// The shapes that are declared now.
+    pub(crate) fn shapes(&self) -> Vec<Shape> {
+        (*self.options.shapes.shapes()).clone()
+    }
+
+    /// Why user data may not be run.
+    pub(crate) fn refuses_user_data(&self) -> Option<String> {
+        self.no_auth.then(|| {
+            "user data is run on this machine, and with --no-auth anyone could send some: run Forebay without that flag"
+                .to_owned()
+        })
+    }
+
+    /// Returns once an instance is seen in another phase.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Reads the shapes again.
+    pub(crate) fn look_again(&self) {
+        self.options.shapes.look_again();
+    }
+
+    /// Leaves instances to themselves: the next Forebay takes them up.
+    pub(crate) fn leave(&self) {
+        let fleet = {
+            let mut state = self.lock();
+            state.has_left = true;
+            state.fleet.take()
+        };
+        let Some(fleet) = fleet else { return };
+        let living = fleet.living();
+        if living > 0 && !matches!(self.kind, LauncherKind::Simulated(_)) {
+            tracing::warn!(
+                instances = living,
+                "instances go on without Forebay; it takes them up when it starts again"
+            );
+        }
+        // It may wait for a program that is asked just now, which nobody else should.
+        let _ = std::thread::Builder::new().spawn(move || drop(fleet));
+    }
+
+    /// Makes the launcher, late.
+    fn take_up(&self) {
+        let fleet = self.fleet();
+        let mut state = self.lock();
+        state.is_starting = false;
+        match fleet {
+            Ok(_) if state.has_left => {}
+            Ok(fleet) => {
+                fleet.want(std::mem::take(&mut state.wanted));
+                state.fleet = Some(fleet);
+            }
+            Err(error) => {
+                tracing::error!(error, "instances cannot be started");
+                state.failed = Some(error);
+                drop(state);
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    fn fleet(&self) -> Result<Fleet, String> {
+        let images = Arc::clone(&self.options.images);
+        let launcher: Arc<dyn Launcher> = match &self.kind {
+            LauncherKind::Process => Arc::new(ProcessLauncher::start(self.options.clone())?),
+            LauncherKind::Command(program) => {
+                let port = move |id: &str| images.find(id).map_or(forebay_launch::PORT, |image| image.port);
+                Arc::new(CommandLauncher::new(
+                    program.clone(),
+                    self.options.facts.clone(),
+                    port,
+                ))
+            }
+            LauncherKind::Simulated(delay) => Arc::new(SimulatedLauncher::new(*delay)),
+        };
+        let changed = Arc::clone(&self.changed);
+        let poke: Poke = Arc::new(move || changed.notify_one());
+        Fleet::start(launcher, poke).map_err(|error| format!("a thread could not start: {error}"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether two states want the same instances, as far as pointers tell: this must not cost what load balancers there are.
+fn is_same(old: &State, new: &State) -> bool {
+    let mut before = old.regions();
+    let mut after = new.regions();
+    loop {
+        match (before.next(), after.next()) {
+            (None, None) => return true,
+            (Some((name, old)), Some((of, new))) => {
+                let is_same =
+                    name == of && old.instances.ptr_eq(&new.instances) && old.tags.ptr_eq(&new.tags);
+                if !is_same {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The keys of an instance profile, made at first use.
+fn keys(file: &Path, profile: &str) -> Result<AccessKeys, String> {
+    let name = format!("{PROFILE_PREFIX}{profile}");
+    let key = match credentials::find(file, &name) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => credentials::create(file, &name),
+        Err(error) => Err(error),
+    };
+    let key =
+        key.map_err(|error| format!("there are no keys for the instance profile {profile}: {error}"))?;
+    Ok(AccessKeys {
+        id: key.access_key,
+        secret: key.secret,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_profile_are_made_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("credentials");
+        let made = keys(&file, "web").unwrap();
+        assert_eq!(keys(&file, "web").unwrap(), made);
+        assert!(keys(&file, "a/b").unwrap_err().contains("instance profile a/b"));
+    }
+
+    #[test]
+    fn what_did_not_change_is_seen_by_its_pointers() {
+        let state = State::new("local-1", "127.64.0.0/10".parse().unwrap());
+        let mut other = state.clone();
+        assert!(is_same(&state, &other));
+        other.region_mut("local-1");
+        assert!(is_same(&state, &other), "another table may change");
+        other.region_mut("local-2");
+        assert!(!is_same(&state, &other));
+    }
+}
