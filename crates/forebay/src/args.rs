@@ -2,6 +2,7 @@
 
 use crate::ask::HealthArgs;
 use crate::env::EnvArgs;
+use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
 use crate::top::TopArgs;
@@ -75,4 +76,6 @@ pub(crate) enum Command {
     Env(EnvArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
+    /// Make, list and remove the images that instances are started from
+    Image(ImageArgs),
 }

@@ -4,6 +4,7 @@
 mod args;
 mod ask;
 mod env;
+mod image;
 mod keys;
 mod metrics;
 mod top;
@@ -15,6 +16,10 @@ use forebay_process::{log, values};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // First of all: a shim has one thread, and no log.
+    if let Some(done) = forebay_launch::intercept() {
+        return done;
+    }
     if let Some(done) = forebay_agent::resumed(log::start) {
         return ended(done);
     }
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Command::Health(args) => ask::run(&args),
         Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
     })
 }
 
