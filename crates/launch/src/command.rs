@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,61 +102,66 @@ impl CommandLauncher {
     }
 
     /// Calls the program with a verb; what it answered.
+    ///
+    /// It reads and writes files in memory, not pipes: what it leaves running in the background may keep those open.
     fn call(&self, verb: &str, input: &Value) -> Result<Vec<u8>, String> {
-        let shown = || format!("run {} {verb}", self.program.display());
+        let memory = |name: &str| {
+            let made = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC);
+            made.map(File::from).tried(|| "make a file in memory".to_owned())
+        };
+        let (mut stdin, answer, said) = (memory("input")?, memory("answer")?, memory("said")?);
+        let written = stdin
+            .write_all(input.to_string().as_bytes())
+            .and_then(|()| stdin.rewind());
+        written.tried(|| "write to memory".to_owned())?;
+        let copy = |file: &File| file.try_clone().tried(|| "copy a descriptor".to_owned());
         let mut child = Command::new(&self.program)
             .arg(verb)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdin(stdin)
+            .stdout(copy(&answer)?)
+            .stderr(copy(&said)?)
             .process_group(0)
             .spawn()
-            .tried(shown)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let text = input.to_string();
-        thread::scope(|scope| {
-            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(text.as_bytes())));
-            let read = |pipe: Option<File>| {
-                let mut bytes = Vec::new();
-                if let Some(pipe) = pipe {
-                    let _ = pipe.take(ANSWER).read_to_end(&mut bytes);
-                }
-                bytes
-            };
-            let file = |descriptor: std::os::fd::OwnedFd| File::from(descriptor);
-            let (stdout, stderr) = (
-                stdout.map(|pipe| file(pipe.into())),
-                stderr.map(|pipe| file(pipe.into())),
-            );
-            let answer = scope.spawn(move || read(stdout));
-            let said = scope.spawn(move || read(stderr));
-            let ended = self.wait(&mut child);
-            let answer = answer.join().unwrap_or_default();
-            let said = said.join().unwrap_or_default();
-            match ended? {
-                Some(status) if status.success() => Ok(answer),
-                ended => {
-                    let said = String::from_utf8_lossy(&said);
-                    let said: String = said.trim().chars().take(REASON).collect();
-                    let how = ended.map_or_else(
-                        || format!("did not end within {} s", self.limit.as_secs_f32()),
-                        |status| format!("failed ({status})"),
-                    );
-                    Err(format!("{} {verb} {how}: {said}", self.program.display()))
-                }
-            }
-        })
+            .tried(|| format!("run {} {verb}", self.program.display()))?;
+        let ended = self.wait(&mut child, [&answer, &said])?;
+        let read = |mut file: File| {
+            let mut bytes = Vec::new();
+            let read = file
+                .rewind()
+                .and_then(|()| file.take(ANSWER).read_to_end(&mut bytes));
+            read.tried(|| "read from memory".to_owned()).map(|_| bytes)
+        };
+        if ended.is_some_and(|status| status.success()) {
+            return read(answer);
+        }
+        let said = read(said)?;
+        let said: String = String::from_utf8_lossy(&said)
+            .trim()
+            .chars()
+            .take(REASON)
+            .collect();
+        let how = ended.map_or_else(
+            || {
+                format!(
+                    "did not end within {} s, or wrote too much",
+                    self.limit.as_secs_f32()
+                )
+            },
+            |status| format!("failed ({status})"),
+        );
+        Err(format!("{} {verb} {how}: {said}", self.program.display()))
     }
 
-    /// Waits for a call to end; one that does not in time is killed with all that it started.
-    fn wait(&self, child: &mut Child) -> Result<Option<std::process::ExitStatus>, String> {
+    /// Waits for a call to end; one that does not in time, or writes without end, is killed with all that it started.
+    fn wait(&self, child: &mut Child, written: [&File; 2]) -> Result<Option<ExitStatus>, String> {
         let began = Instant::now();
         let mut nap = Duration::from_millis(1);
         loop {
             if let Some(status) = child.try_wait().tried(|| "wait for a launcher".to_owned())? {
                 return Ok(Some(status));
             }
-            if began.elapsed() >= self.limit {
+            let is_large = |file: &&File| file.metadata().is_ok_and(|file| file.len() > ANSWER);
+            if began.elapsed() >= self.limit || written.iter().any(is_large) {
                 let group = rustix::process::Pid::from_child(child);
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
                 let _ = child.wait();

@@ -74,7 +74,7 @@ case $1 in
 start) echo "$input" > started; say running ;;
 pause) say paused ;;
 resume) say running ;;
-stop) say stopped ;;
+stop) say stopped; sleep 30 & ;;
 remove) rm -f "all/$id" ;;
 list) printf '['; sep=; for f in all/*; do [ -e "$f" ] || continue; printf '%s' "$sep"; cat "$f"; sep=,; done; printf ']' ;;
 esac
