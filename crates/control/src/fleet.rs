@@ -2,6 +2,7 @@
 //! follows it and reports; `tick` takes what was reported over.
 
 use crate::State;
+use crate::autoscaling::lookup::key;
 use crate::ec2::records::Instance;
 use crate::tables::Region;
 use core::net::Ipv4Addr;
@@ -147,6 +148,12 @@ fn wanted(region_name: &str, region: &Region, instance: &Instance) -> Option<Wan
         _ => return None,
     };
     let tags = region.tags.get(&instance.id);
+    let group_name = tags
+        .and_then(|tags| tags.get("aws:autoscaling:groupName"))
+        .cloned();
+    let member = group_name
+        .as_ref()
+        .and_then(|name| region.members.get(&key(name, &instance.id)));
     Some(WantedInstance {
         id: instance.id.clone(),
         run: instance.run,
@@ -159,10 +166,8 @@ fn wanted(region_name: &str, region: &Region, instance: &Instance) -> Option<Wan
         user_data: instance.user_data.clone(),
         profile: instance.profile.clone(),
         is_spot: instance.is_spot,
-        group_name: tags
-            .and_then(|tags| tags.get("aws:autoscaling:groupName"))
-            .cloned(),
-        target_lifecycle_state: None,
+        group_name,
+        target_lifecycle_state: member.map(|member| member.state.target().to_owned()),
         interrupted_at: instance.interrupted_at,
         tags: tags.map(|tags| (**tags).clone()).unwrap_or_default(),
         launched: instance.launched,

@@ -1,6 +1,7 @@
 //! What the balancer sees becomes datapoints, once a second.
 
 use crate::shown::Shown;
+use forebay_control::autoscaling::group_metrics::group_datapoints;
 use forebay_control::{Datapoint, Datapoints, Series, State};
 use forebay_node::{NodeMetrics, TargetGroupMetrics};
 use forebay_signals::Summary;
@@ -81,6 +82,10 @@ impl Collector {
             let found = found(&before, &now, time);
             self.points(&found, state, second)
         };
+        let mut points = points;
+        if second % 60 == 0 {
+            points.extend(group_datapoints(state, Wall::from_seconds(second)));
+        }
         let kept = datapoints.put(points);
         if let Err(error) = &kept
             && !self.failing

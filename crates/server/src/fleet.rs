@@ -225,7 +225,10 @@ fn is_same(old: &State, new: &State) -> bool {
             (None, None) => return true,
             (Some((name, old)), Some((of, new))) => {
                 let is_same =
-                    name == of && old.instances.ptr_eq(&new.instances) && old.tags.ptr_eq(&new.tags);
+                    name == of
+                    && old.instances.ptr_eq(&new.instances)
+                    && old.tags.ptr_eq(&new.tags)
+                    && old.members.ptr_eq(&new.members);
                 if !is_same {
                     return false;
                 }

@@ -116,6 +116,17 @@ pub struct WarmPool {
     pub deleting: bool,
 }
 
+impl WarmPool {
+    /// How many instances it should have.
+    pub fn wanted(&self, group: &Group) -> u32 {
+        if self.deleting || group.deleting {
+            return 0;
+        }
+        let prepared = self.prepared.unwrap_or(group.max).max(group.desired);
+        (prepared - group.desired).max(self.min)
+    }
+}
+
 /// Where an instance is in its life in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -164,6 +175,25 @@ impl Lifecycle {
             Lifecycle::WarmedTerminating => "Warmed:Terminating",
             Lifecycle::WarmedTerminatingWait => "Warmed:Terminating:Wait",
             Lifecycle::WarmedTerminatingProceed => "Warmed:Terminating:Proceed",
+        }
+    }
+
+    /// The state that it is about to have, as the metadata service tells it.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => {
+                "InService"
+            }
+            Lifecycle::Terminating | Lifecycle::TerminatingWait | Lifecycle::TerminatingProceed => "Terminated",
+            Lifecycle::Detaching => "Detached",
+            Lifecycle::EnteringStandby | Lifecycle::Standby => "Standby",
+            Lifecycle::WarmedPending | Lifecycle::WarmedPendingWait | Lifecycle::WarmedPendingProceed => {
+                "Warmed:Stopped"
+            }
+            Lifecycle::WarmedStopped | Lifecycle::WarmedRunning | Lifecycle::WarmedHibernated => self.name(),
+            Lifecycle::WarmedTerminating
+            | Lifecycle::WarmedTerminatingWait
+            | Lifecycle::WarmedTerminatingProceed => "Warmed:Terminated",
         }
     }
 

@@ -108,21 +108,12 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// How many instances the pool should have.
-fn wanted(group: &Group, pool: &WarmPool) -> u32 {
-    if pool.deleting || group.deleting {
-        return 0;
-    }
-    let prepared = pool.prepared.unwrap_or(group.max).max(group.desired);
-    (prepared - group.desired).max(pool.min)
-}
-
 /// Fills the pool, or takes away what is too much; forgets it once it is empty and was deleted.
 pub(super) fn fill(pass: &mut Pass<'_, '_>) {
     let Some(pool) = pass.group.warm_pool.clone() else {
         return;
     };
-    let wanted = wanted(&pass.group, &pool);
+    let wanted = pool.wanted(&pass.group);
     let warm: Vec<Member> = pass
         .members()
         .into_iter()

@@ -7,7 +7,7 @@ use crate::ec2::instance_addresses::instance;
 use crate::ec2::instance_view::own_image;
 use crate::ec2::listing::{Listing, input, strings};
 use crate::ec2::records::Instance;
-use forebay_awswire::ApiError;
+use forebay_awswire::{ApiError, timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -169,36 +169,53 @@ const IMAGES: Listing = Listing {
     missing: ("InvalidAMIID.NotFound", "image id"),
 };
 
-/// No image is ever booted, so every `ami-` id is one; without ids there is one of our own.
+/// Images that were made here, and one of our own that boots nothing. Every other `ami-` id that is asked for is one of those, too.
 pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
+    let made = view.observations.images();
     let mut ids = strings(&view.request.input["ImageIds"]);
-    ids.retain(|id| id.starts_with("ami-"));
-    if ids.is_empty() {
+    ids.retain(|id| id.starts_with("ami-") && made.iter().all(|image| image.id != *id));
+    if view.request.input["ImageIds"].as_array().is_none_or(Vec::is_empty) {
         ids.push(own_image(view.request.region));
     }
-    let items = ids.iter().map(|id| {
-        let value = json!({
-            "ImageId": id,
-            "Name": format!("forebay/{id}"),
-            "Description": "An address; nothing is booted",
-            "Architecture": "x86_64",
-            "BlockDeviceMappings": [],
-            "CreationDate": "2024-01-01T00:00:00.000Z",
-            "EnaSupport": true,
-            "Hypervisor": "xen",
-            "ImageType": "machine",
-            "OwnerId": view.request.account,
-            "ProductCodes": [],
-            "Public": true,
-            "RootDeviceName": "/dev/xvda",
-            "RootDeviceType": "ebs",
-            "State": "available",
-            "Tags": [],
-            "VirtualizationType": "hvm",
-        });
-        Item::new(id, value)
+    let unmade = ids.iter().map(|id| {
+        let facts = [
+            &format!("forebay/{id}"),
+            "An address; nothing is booted",
+            "2024-01-01T00:00:00.000Z",
+        ];
+        Item::new(id, image_value(view, id, facts))
     });
-    IMAGES.list(view, items.collect())
+    let made = made.iter().map(|image| {
+        let created = timestamp(image.created.0 as f64 / 1e6);
+        Item::new(
+            &image.id,
+            image_value(view, &image.id, [&image.name, &image.description, &created]),
+        )
+    });
+    IMAGES.list(view, made.chain(unmade).collect())
+}
+
+/// An image as answers show it: its id; its name, its description and when it was made.
+fn image_value(view: &View<'_>, id: &str, [name, description, created]: [&str; 3]) -> Value {
+    json!({
+        "ImageId": id,
+        "Name": name,
+        "Description": description,
+        "Architecture": "x86_64",
+        "BlockDeviceMappings": [],
+        "CreationDate": created,
+        "EnaSupport": true,
+        "Hypervisor": "xen",
+        "ImageType": "machine",
+        "OwnerId": view.request.account,
+        "ProductCodes": [],
+        "Public": true,
+        "RootDeviceName": "/dev/xvda",
+        "RootDeviceType": "ebs",
+        "State": "available",
+        "Tags": [],
+        "VirtualizationType": "hvm",
+    })
 }
 
 const VOLUMES: Listing = Listing {
