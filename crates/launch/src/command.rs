@@ -1,7 +1,7 @@
 //! A launcher that asks a program of the user's to start and end instances: docs/instances.md tells what it is asked.
 
 use crate::errors::Tried as _;
-use crate::launcher::{Facts, Launcher};
+use crate::launcher::{Facts, Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -216,7 +216,7 @@ impl Launcher for CommandLauncher {
         self.noted().get(id).map(|noted| noted.seen.clone())
     }
 
-    fn start(&self, wanted: &WantedInstance) -> Result<(), String> {
+    fn start(&self, wanted: &WantedInstance) -> Result<(), StartError> {
         self.call("start", &self.description(wanted)?)?;
         self.note(&wanted.id, wanted.run, SeenPhase::Starting);
         Ok(())

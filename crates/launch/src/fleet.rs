@@ -3,7 +3,7 @@
 //! One thread decides; a few carry out, since starting takes a while. Whoever publishes what is wanted waits for neither.
 
 use crate::decide::{Step, is_alive, next};
-use crate::launcher::{Launcher, Poke};
+use crate::launcher::{Launcher, Poke, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance, WantedPhase};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -302,15 +302,19 @@ impl Shared {
                 });
             }
             Job::Step(Step::Start, wanted) => {
-                let started = launcher.start(&wanted);
-                let run = wanted.run;
+                let (started, run) = (launcher.start(&wanted), wanted.run);
+                if let Err(StartError::Busy(why)) = &started {
+                    tracing::info!(instance = wanted.id, why, "an instance is not started yet");
+                }
                 self.done(&wanted.id, Ok(()), |entry| match started {
                     Ok(()) => entry.adopted = run,
-                    Err(why) => {
+                    Err(StartError::Failed(why)) => {
+                        // What was made for it is released like that of one that has ended.
                         entry.adopted = run;
                         let phase = SeenPhase::Failed { why };
                         entry.failed = Some(SeenInstance { run, phase });
                     }
+                    Err(StartError::Busy(_)) => entry.not_before = Some(Instant::now() + SOON),
                 });
             }
             Job::Step(step, wanted) => self.act(step, &wanted.id),

@@ -20,8 +20,8 @@ pub trait Launcher: Send + Sync + 'static {
     /// What is seen of an instance, at once. Run 0 if there is something of it that was never started; none if there is nothing.
     fn look(&self, id: &str) -> Option<SeenInstance>;
 
-    /// Starts a run. It is seen from then on; an error tells why it could not be started, and then nothing of it runs.
-    fn start(&self, wanted: &WantedInstance) -> Result<(), String>;
+    /// Starts a run. It is seen from then on; on an error nothing of it runs.
+    fn start(&self, wanted: &WantedInstance) -> Result<(), StartError>;
 
     /// Has it stand still.
     fn pause(&self, id: &str) -> Result<(), String>;
@@ -54,6 +54,22 @@ pub trait Launcher: Send + Sync + 'static {
 
     /// Asks anew what there is to see.
     fn refresh(&self) {}
+}
+
+/// Why a run was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// It cannot be: the text is for people.
+    Failed(String),
+    /// Something of the instance is alive that was not seen yet, such as a run whose start a killed Forebay had just ordered. It must be
+    /// looked at again.
+    Busy(String),
+}
+
+impl From<String> for StartError {
+    fn from(why: String) -> StartError {
+        StartError::Failed(why)
+    }
 }
 
 /// Keys for calls of the AWS APIs.

@@ -27,7 +27,7 @@ mod user;
 pub use command::CommandLauncher;
 pub use fleet::Fleet;
 pub use image::{Images, NewImage, Source, StoredImage};
-pub use launcher::{AccessKeys, Facts, FactsSource, Launcher, PORT, Poke};
+pub use launcher::{AccessKeys, Facts, FactsSource, Launcher, PORT, Poke, StartError};
 pub use network::NetworkMode;
 pub use process::{ProcessLauncher, ProcessOptions};
 pub use shapes::ShapeFile;

@@ -4,7 +4,7 @@ use crate::cgroup::{Cgroups, Limits};
 use crate::ends::Ends;
 use crate::errors::Tried as _;
 use crate::image::{Images, StoredImage, fill};
-use crate::launcher::{Facts, Launcher, Poke};
+use crate::launcher::{Facts, Launcher, Poke, StartError};
 use crate::network::{NetworkMode, Networks};
 use crate::record::{Exit, Lock, Record, RunPhase, Spec, now_ms};
 use crate::service::Service;
@@ -230,7 +230,7 @@ impl ProcessLauncher {
     }
 
     /// Starts the shim, and waits until it has begun the run.
-    fn begin(&self, wanted: &WantedInstance, record: &Record) -> Result<(), String> {
+    fn begin(&self, wanted: &WantedInstance, record: &Record) -> Result<(), StartError> {
         let log = record.path("shim.log");
         let said = File::create(&log).tried(|| format!("write {}", log.display()))?;
         let mut child = shim::command(record.dir.clone())
@@ -253,13 +253,16 @@ impl ProcessLauncher {
                     return Ok(());
                 }
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                return Err(format!("its shim ended: {}", said.trim()));
+                let why = format!("its shim ended: {}", said.trim());
+                // Another's shim may have been first, of an earlier run.
+                record.lock(Duration::ZERO).map_err(StartError::Busy)?;
+                return Err(StartError::Failed(why));
             }
             if began.elapsed() > BEGINNING {
                 // It has begun nothing, so nothing runs that this could orphan.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err("its shim did not begin in time".to_owned());
+                return Err(StartError::Failed("its shim did not begin in time".to_owned()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -326,10 +329,10 @@ impl Launcher for ProcessLauncher {
         Some(SeenInstance { run: run.run, phase })
     }
 
-    fn start(&self, wanted: &WantedInstance) -> Result<(), String> {
+    fn start(&self, wanted: &WantedInstance) -> Result<(), StartError> {
         let record = self.record(&wanted.id);
         record.make()?;
-        let lock = record.lock(LOCK)?;
+        let lock = record.lock(LOCK).map_err(StartError::Busy)?;
         self.settle_under(&wanted.id, &record, &lock);
         self.prepare(wanted, &record)?;
         // Before the program runs, which may ask at once.

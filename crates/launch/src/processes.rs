@@ -4,6 +4,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 /// A process, so that no other is taken for it: numbers are used again, and after a reboot they begin anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ impl ProcessId {
         Some(ProcessId {
             pid,
             started: stat(pid)?.started,
-            boot: boot()?,
+            boot: boot()?.to_owned(),
         })
     }
 
@@ -39,7 +40,7 @@ impl ProcessId {
     pub(crate) fn is_alive(&self) -> bool {
         let same = stat(self.pid)
             .is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'));
-        same && boot().as_ref() == Some(&self.boot)
+        same && boot() == Some(&*self.boot)
     }
 
     /// A descriptor of it, which no other process can get; none if it has ended.
@@ -58,7 +59,7 @@ impl ProcessId {
     /// Kills what is left of the session that it led. Only for one that has ended: while any of its session lives, the kernel gives
     /// its number to no new session.
     pub(crate) fn kill_session(&self) {
-        if boot().as_ref() != Some(&self.boot) {
+        if boot() != Some(&*self.boot) {
             return;
         }
         // Those that fork while they are looked for are found by the next look.
@@ -118,9 +119,14 @@ fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-fn boot() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim().to_owned())
+/// Which boot this is. It stays the same for as long as anybody can ask.
+fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(text.trim().to_owned())
+    };
+    BOOT.get_or_init(read).as_deref()
 }
 
 #[cfg(test)]

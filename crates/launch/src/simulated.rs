@@ -1,6 +1,6 @@
 //! A launcher that starts nothing: instances are as they are wanted after a while. For test suites.
 
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl Launcher for SimulatedLauncher {
         })
     }
 
-    fn start(&self, wanted: &WantedInstance) -> Result<(), String> {
+    fn start(&self, wanted: &WantedInstance) -> Result<(), StartError> {
         let instance = Simulated {
             run: wanted.run,
             phase: SeenPhase::Starting,
