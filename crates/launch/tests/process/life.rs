@@ -336,7 +336,12 @@ fn daemons_killed_at_random_start_nothing_twice() {
         }
         // Shims are killed, too, now and then.
         if dice == 2 && bench.dir(&wanted).join("run.json").exists() {
-            let _ = kill_process(Pid::from_raw(bench.shim(&wanted)).unwrap(), Signal::KILL);
+            let shim = bench.shim(&wanted);
+            // It may have ended, and its number be another's.
+            let line = fs::read_to_string(format!("/proc/{shim}/cmdline")).unwrap_or_default();
+            if line.contains(&wanted.id) {
+                kill(shim);
+            }
         }
     }
     bench.restart();
