@@ -38,7 +38,7 @@ def wait(condition, what, seconds=60):
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"did not come to hold within {seconds} s: {what}")
+            raise AssertionError(f"did not come to hold within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
@@ -94,6 +94,7 @@ class Daemon:
         with contextlib.suppress(Exception):
             self.process.kill()
             self.process.wait()
+        end_instances(self.directory)
         if self.own:
             shutil.rmtree(self.directory, ignore_errors=True)
             with contextlib.suppress(OSError):
@@ -118,6 +119,28 @@ class Daemon:
     def metric(self, pattern):
         """Sum of all samples whose line matches."""
         return metric(self.admin.removeprefix("http://"), pattern)
+
+
+def end_instances(directory):
+    """Instances outlive their Forebay: those of a directory that goes are ended, with their namespaces."""
+    ids = [path.name for path in (directory / "instances").glob("i-*")]
+    if not ids:
+        return
+    shims = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"instance-shim" in words[:2] and words[2].startswith(str(directory).encode()):
+                shims.append(path.parent)
+    for shim in shims:
+        with contextlib.suppress(OSError):
+            os.kill(int(shim.name), signal.SIGTERM)
+    with contextlib.suppress(AssertionError):
+        wait(lambda: not any(shim.exists() for shim in shims), "instances end", 40)
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout.splitlines()
+    for line in listed:
+        if any(id in line for id in ids):
+            subprocess.run(["ip", "netns", "delete", line.split()[0]])
 
 
 def metric(admin, pattern):

@@ -95,7 +95,7 @@ class Fleet:
         def serving():
             ids = [one["InstanceId"] for one in self.described()["Instances"]]
             return len(ids) == count and set(self.instances()) == self.healthy() == set(ids) and (ids or True)
-        return wait(serving, f"{count} instances serve: {self.activities}", seconds)
+        return wait(serving, lambda: f"{count} instances serve: {self.activities}", seconds)
 
     @property
     def activities(self):

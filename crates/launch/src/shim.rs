@@ -24,6 +24,8 @@ pub const SHIM: &str = "instance-shim";
 const BOOT: Duration = Duration::from_millis(100);
 /// How long the lock is waited for: whoever holds it for longer runs.
 const LOCK: Duration = Duration::from_secs(2);
+/// Time between two looks at whether its directory is still there: whoever removes that wants no instance.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long what was killed may take to end.
 const DYING: Duration = Duration::from_secs(10);
 
@@ -192,7 +194,8 @@ impl Shim {
             Some(child) if self.run.phase == RunPhase::Starting => Some(child.began + BOOT),
             _ => None,
         };
-        let due = boot.into_iter().chain(self.kill_at).min();
+        let look = Instant::now() + LOOK;
+        let due = boot.into_iter().chain(self.kill_at).chain([look]).min();
         let time = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let time = time.and_then(|time| Timespec::try_from(time).ok());
         let mut both = [
@@ -205,11 +208,7 @@ impl Shim {
     fn signalled(&mut self, signal: u32) {
         let is = |wanted: Nix| i32::try_from(signal) == Ok(wanted as i32);
         if is(Nix::SIGTERM) && !self.told_to_stop {
-            self.told_to_stop = true;
-            self.kill_at = Some(Instant::now() + Duration::from_millis(self.spec.stop_ms));
-            self.becomes(RunPhase::Stopping);
-            self.tell(Signal::TERM);
-            self.still(false);
+            self.stop();
         } else if is(Nix::SIGUSR1) && !self.told_to_stop {
             self.still(true);
             self.becomes(RunPhase::Paused);
@@ -217,6 +216,15 @@ impl Shim {
             self.still(false);
             self.becomes(RunPhase::Running);
         }
+    }
+
+    /// Has it end in peace, and later without.
+    fn stop(&mut self) {
+        self.told_to_stop = true;
+        self.kill_at = Some(Instant::now() + Duration::from_millis(self.spec.stop_ms));
+        self.becomes(RunPhase::Stopping);
+        self.tell(Signal::TERM);
+        self.still(false);
     }
 
     /// Has all of the instance stand still, or go on.
@@ -239,6 +247,9 @@ impl Shim {
         if lives && self.run.phase == RunPhase::Starting && !self.has_ended() {
             self.run.has_run = true;
             self.becomes(RunPhase::Running);
+        }
+        if !self.told_to_stop && !self.record.dir.exists() {
+            self.stop();
         }
         if self.kill_at.is_some_and(|at| now >= at) {
             self.kill_at = None;
