@@ -34,8 +34,11 @@ pub(crate) struct Cgroups {
 impl Cgroups {
     /// Finds or makes the places. Those that may not be used are left out; none may be left.
     pub(crate) fn find(name: &str) -> Cgroups {
+        Cgroups::find_at(Path::new(MOUNT), name)
+    }
+
+    fn find_at(mount: &Path, name: &str) -> Cgroups {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mount = Path::new(MOUNT);
         let mut bases = Vec::new();
         if mount.join("cgroup.controllers").exists() {
             let above = parent(mount, path_of(&own, ""));
@@ -207,6 +210,30 @@ fn parent(mount: &Path, own: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Stops, goes on and dies with its group, in each hierarchy that there is.
+    #[test]
+    fn a_group_is_frozen_and_killed() {
+        let mounts = [MOUNT, "/sys/fs/cgroup/unified"].map(Path::new);
+        for mount in mounts.into_iter().filter(|mount| mount.exists()) {
+            let groups = Cgroups::find_at(mount, &format!("forebay-test-{}", std::process::id()));
+            let (made, _) = groups.make("i-1", None);
+            if made.is_empty() {
+                eprintln!("skipped: groups may not be made in {}", mount.display());
+                continue;
+            }
+            assert_eq!(groups.list().first().map(String::as_str), Some("i-1"));
+            let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            for group in &made {
+                fs::write(group.join("cgroup.procs"), child.id().to_string()).unwrap();
+            }
+            assert!(freeze(&made, true), "{made:?}");
+            kill(&made);
+            assert!(!child.wait().unwrap().success());
+            groups.remove("i-1");
+            assert!(made.iter().all(|group| !group.exists()));
+        }
+    }
 
     #[test]
     fn the_own_group_is_found_in_both_versions() {

@@ -70,7 +70,10 @@ impl Networks {
             pool: pool.to_owned(),
         };
         let probe = format!("probe{owner}");
-        let works = networks.make(&probe, Ipv4Addr::new(169, 254, 77, 2));
+        // Another Forebay may probe at the same time, so each has an address of its own for that.
+        let [.., high, low] =
+            (std::process::id() ^ u32::from_str_radix(owner, 16).unwrap_or_default()).to_be_bytes();
+        let works = networks.make(&probe, Ipv4Addr::new(169, 254, 80 | (high & 0x0f), low));
         networks.remove(&probe);
         match (works, mode) {
             (Ok(_), _) => Ok(Some(networks)),

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// The hidden subcommand that makes a program a shim.
 pub const SHIM: &str = "instance-shim";
+/// What lists of processes show.
+const ARG0: &str = "forebay";
 /// A program that lived this long has started.
 const BOOT: Duration = Duration::from_millis(100);
 /// How long the lock is waited for: whoever holds it for longer runs.
@@ -168,6 +170,7 @@ impl Shim {
         let own = std::process::id().to_string();
         let which = if is_first { FIRST } else { MAIN };
         let child = Command::new("/proc/self/exe")
+            .arg0(ARG0)
             .arg(SHIM)
             .arg(&self.record.dir)
             .args([OsStr::new(which), OsStr::new(&own)])
@@ -316,7 +319,7 @@ impl Shim {
             match wait(WaitOptions::NOHANG) {
                 Err(_) => break,
                 Ok(Some(_)) => {}
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
             }
         }
         self.read_console();
@@ -372,6 +375,6 @@ fn describe(status: WaitStatus) -> String {
 /// How a shim is started for this directory.
 pub(crate) fn command(dir: PathBuf) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg(SHIM).arg(dir).env_clear();
+    command.arg0(ARG0).arg(SHIM).arg(dir).env_clear();
     command
 }

@@ -47,7 +47,8 @@ Examples:
   forebay up --otlp-metrics-endpoint http://127.0.0.1:4318 --otlp-metrics-interval 5          metrics to one
   forebay up --remote-write-url http://127.0.0.1:9090/api/v1/write                            metrics to a Prometheus
   forebay up --notify arn:aws:sns:local-1:000000000000:alarms=https://hooks.example/forebay
-  forebay up --no-auth --enable-reset               for test suites; loopback only")]
+  forebay up --shapes shapes.json                   instances of these types, within their limits (docs/instances.md)
+  forebay up --no-auth --enable-reset --launcher simulated      for test suites; loopback only")]
 pub struct UpArgs {
     /// Where state and credentials are kept.
     #[command(flatten)]
