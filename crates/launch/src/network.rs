@@ -112,7 +112,12 @@ impl Networks {
              neigh replace {address} lladdr {INSIDE_MAC} dev {link} nud permanent\n\
              route add {address}/32 dev {link} table local\n"
         );
-        ip(&["-batch", "-"], &outside)?;
+        ip(&["-batch", "-"], &outside).map_err(|error| match error.contains("File exists") {
+            true => format!(
+                "{address} leads to another instance already: does another Forebay on this machine have the same --address-pool? ({error})"
+            ),
+            false => error,
+        })?;
         accept_loopback(&link)?;
         let inside = format!(
             "link set lo up\n\

@@ -119,7 +119,9 @@ pub(crate) fn options(dir: &Path) -> ProcessOptions {
     ProcessOptions {
         data_dir: dir.to_owned(),
         run_as: if is_root() { RunAs::Nobody } else { RunAs::Own },
-        network: NetworkMode::Never,
+        // To try everything with namespaces: LAUNCH_TEST_NETWORK=always.
+        network: std::env::var("LAUNCH_TEST_NETWORK")
+            .map_or(NetworkMode::Never, |mode| mode.parse().unwrap()),
         stop: Duration::from_millis(800),
         facts: facts(),
         images: Arc::new(Images::new(dir)),

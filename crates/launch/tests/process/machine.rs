@@ -110,7 +110,7 @@ fn a_console_is_bounded() {
 }
 
 fn a_port_in_use_is_told() {
-    let bench = Bench::new();
+    let bench = Bench::with(|options| options.network = NetworkMode::Never);
     let image = bench.image(&server("$FOREBAY_ADDRESS"));
     let (one, mut other) = (instance(&image), instance(&image));
     other.address = one.address;
@@ -193,7 +193,7 @@ fn http(address: SocketAddr, request: &str) -> (u16, String) {
 }
 
 fn the_metadata_service_answers() {
-    let bench = Bench::new();
+    let bench = Bench::with(|options| options.network = NetworkMode::Never);
     let mut wanted = instance(&bench.image("env > env; exec sleep 1000"));
     wanted.profile = Some("web".to_owned());
     bench.want(&[&wanted]);
