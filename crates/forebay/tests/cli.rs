@@ -159,3 +159,38 @@ fn lines_are_plain_or_json() {
         (&"ERROR".into(), &"forebay: there is no profile 'none'".into())
     );
 }
+
+/// Images are made, listed and removed without a running Forebay.
+#[test]
+fn images_are_kept_in_the_data_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let image = |args: &[&str]| {
+        let mut command = forebay();
+        command.arg("image").args(args).arg("--data-dir");
+        command.arg(place.path().join("data")).output().unwrap()
+    };
+    let added = image(&["add", "hello", "--command", "exec sleep 9", "--port", "8080"]);
+    let id = String::from_utf8(added.stdout).unwrap().trim().to_owned();
+    assert!(id.starts_with("ami-"), "{id}");
+    let listed = String::from_utf8(image(&["list"]).stdout).unwrap();
+    assert!(
+        listed.contains(&id) && listed.contains("8080") && listed.contains("exec sleep 9"),
+        "{listed}"
+    );
+    assert_eq!(
+        image(&["add", "hello", "--command", "true"]).status.code(),
+        Some(1)
+    );
+    assert!(image(&["remove", &id]).status.success());
+    assert_eq!(image(&["remove", &id]).status.code(), Some(1));
+}
+
+/// It is a shim before it is anything else, and starts nothing where there is nothing.
+#[test]
+fn a_shim_of_nothing_ends() {
+    let place = tempfile::tempdir().unwrap();
+    let ended = forebay().arg("instance-shim").arg(place.path()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("cannot open") && said.contains("lock"), "{said}");
+}

@@ -407,3 +407,22 @@ fn quota(text: &str) -> anyhow::Result<(String, u32)> {
         max.parse().with_context(|| format!("'{max}' is no number"))?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn launchers_are_named() {
+        assert_eq!(launcher("process").unwrap(), LauncherKind::Process);
+        assert_eq!(
+            launcher("simulated=5").unwrap(),
+            LauncherKind::Simulated(Duration::from_millis(5))
+        );
+        let program = LauncherKind::Command("/opt/a=b".into());
+        assert_eq!(launcher("command=/opt/a=b").unwrap(), program);
+        for wrong in ["", "command", "command=", "simulated=x", "process=1"] {
+            assert!(launcher(wrong).is_err(), "{wrong}");
+        }
+    }
+}
