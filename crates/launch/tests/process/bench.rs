@@ -167,14 +167,16 @@ pub(crate) fn start(launcher: Arc<dyn Launcher>) -> Fleet {
 pub(crate) fn instance(image: &str) -> WantedInstance {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let [.., high, low] = number.to_be_bytes();
+    // Another run of these tests may be under way on the machine.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = u8::try_from(number).unwrap();
     WantedInstance {
         id: format!("i-{:08x}{number:09x}", std::process::id()),
         run: 1,
         phase: WantedPhase::Running,
         region: "local-1".to_owned(),
         zone: "local-1a".to_owned(),
-        address: Ipv4Addr::new(127, 100, high, low + 1),
+        address: Ipv4Addr::new(127, 96 | (high & 0x1f), low, own),
         image_id: image.to_owned(),
         instance_type: "c6i.large".to_owned(),
         user_data: None,
@@ -263,7 +265,6 @@ pub(crate) fn daemon(dir: &Path) -> ! {
     let mut wanted = instance(&of("LAUNCH_TEST_IMAGE"));
     wanted.id = of("LAUNCH_TEST_ID");
     wanted.run = of("LAUNCH_TEST_RUN").parse().unwrap();
-    wanted.address = Ipv4Addr::new(127, 101, 0, 1);
     let fleet = fleet(&options(dir));
     fleet.want(vec![wanted]);
     loop {
