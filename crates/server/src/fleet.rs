@@ -224,8 +224,7 @@ fn is_same(old: &State, new: &State) -> bool {
         match (before.next(), after.next()) {
             (None, None) => return true,
             (Some((name, old)), Some((of, new))) => {
-                let is_same =
-                    name == of
+                let is_same = name == of
                     && old.instances.ptr_eq(&new.instances)
                     && old.tags.ptr_eq(&new.tags)
                     && old.members.ptr_eq(&new.members);

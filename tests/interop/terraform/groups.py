@@ -66,12 +66,12 @@ def groups(daemon, environment, directory, image):
     zones = elb.describe_load_balancers(Names=["groups"])["LoadBalancers"][0]["AvailabilityZones"]
     node = zones[0]["LoadBalancerAddresses"][0]["IpAddress"]
     # Apply has waited: all of them serve.
-    served = {get(node, port)[1].get("X-Target") for _ in range(20)}
+    served = {get(node, port)[1].get("x-target") for _ in range(20)}
     assert served == {one["InstanceId"] for one in run.group()["Instances"]} and len(served) == 2, served
     alarms = daemon.client("cloudwatch", region="eu-west-1").describe_alarms()["MetricAlarms"]
     assert sum(alarm["AlarmName"].startswith("TargetTracking-groups-Alarm") for alarm in alarms) == 4, alarms
     run.change()
-    served = {get(node, port)[1].get("X-Target") for _ in range(30)}
+    served = {get(node, port)[1].get("x-target") for _ in range(30)}
     assert len(served) == 3, served
     run.destroy()
     left = daemon.client("cloudwatch", region="eu-west-1").describe_alarms()["MetricAlarms"]

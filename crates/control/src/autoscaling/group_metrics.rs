@@ -20,10 +20,7 @@ pub fn group_datapoints(state: &State, at: Wall) -> Vec<Datapoint> {
 }
 
 fn of_group(region_name: &str, region: &Region, group: &Group, at: Wall) -> Vec<Datapoint> {
-    let members: Vec<&Member> = region
-        .members_of(&group.name)
-        .map(|member| &**member)
-        .collect();
+    let members: Vec<&Member> = region.members_of(&group.name).map(|member| &**member).collect();
     let metrics = group.metrics.iter();
     metrics
         .filter_map(|name| Some((name, value(name, group, &members)?)))

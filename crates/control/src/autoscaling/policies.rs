@@ -119,13 +119,13 @@ fn check(view: &View<'_>, kind: &str, data: &mut BTreeMap<String, Value>) -> Res
                     "AdjustmentType is required for a policy of type StepScaling.",
                 ));
             }
-            for foreign in ["ScalingAdjustment", "Cooldown"] {
-                if data.contains_key(foreign) {
-                    return Err(validation(format!(
-                        "{foreign} is not valid for a policy of type StepScaling."
-                    )));
-                }
+            if data.contains_key("ScalingAdjustment") {
+                return Err(validation(
+                    "ScalingAdjustment is not valid for a policy of type StepScaling.",
+                ));
             }
+            // Terraform sends one along; steps have none.
+            data.remove("Cooldown");
             let steps = data.get("StepAdjustments").unwrap_or(&Value::Null);
             execute::steps(steps).map_err(|problem| validation(problem.to_string()))?;
             data.entry("MetricAggregationType".to_owned())

@@ -181,10 +181,13 @@ impl Lifecycle {
     /// The state that it is about to have, as the metadata service tells it.
     pub const fn target(self) -> &'static str {
         match self {
-            Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => {
-                "InService"
+            Lifecycle::Pending
+            | Lifecycle::PendingWait
+            | Lifecycle::PendingProceed
+            | Lifecycle::InService => "InService",
+            Lifecycle::Terminating | Lifecycle::TerminatingWait | Lifecycle::TerminatingProceed => {
+                "Terminated"
             }
-            Lifecycle::Terminating | Lifecycle::TerminatingWait | Lifecycle::TerminatingProceed => "Terminated",
             Lifecycle::Detaching => "Detached",
             Lifecycle::EnteringStandby | Lifecycle::Standby => "Standby",
             Lifecycle::WarmedPending | Lifecycle::WarmedPendingWait | Lifecycle::WarmedPendingProceed => {

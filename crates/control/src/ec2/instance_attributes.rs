@@ -174,7 +174,10 @@ pub(crate) fn describe_images(view: &View<'_>) -> Result<Value, ApiError> {
     let made = view.observations.images();
     let mut ids = strings(&view.request.input["ImageIds"]);
     ids.retain(|id| id.starts_with("ami-") && made.iter().all(|image| image.id != *id));
-    if view.request.input["ImageIds"].as_array().is_none_or(Vec::is_empty) {
+    if view.request.input["ImageIds"]
+        .as_array()
+        .is_none_or(Vec::is_empty)
+    {
         ids.push(own_image(view.request.region));
     }
     let unmade = ids.iter().map(|id| {
