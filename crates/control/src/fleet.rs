@@ -6,6 +6,7 @@ use crate::autoscaling::lookup::key;
 use crate::ec2::records::Instance;
 use crate::tables::Region;
 use core::net::Ipv4Addr;
+use core::time::Duration;
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 
@@ -89,6 +90,15 @@ pub struct SeenInstance {
     pub run: u32,
     /// What it did.
     pub phase: SeenPhase,
+}
+
+/// What an instance has used since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time; none if nobody counts it.
+    pub processor: Option<Duration>,
+    /// Bytes that came to it and left it; none if nobody counts them.
+    pub network: Option<(u64, u64)>,
 }
 
 /// What instances are started from.

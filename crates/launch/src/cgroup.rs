@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Controllers of version 1 that are used.
-const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "freezer"];
+const CONTROLLERS: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "freezer"];
 /// The kernel counts processor time in periods of this many microseconds.
 const PERIOD_US: u64 = 100_000;
 /// Processes and threads that an instance may have.
@@ -95,6 +95,19 @@ impl Cgroups {
             )
         });
         (made, why)
+    }
+
+    /// Processor time that an instance has used; none if no group counts it.
+    pub(crate) fn processor_time(&self, id: &str) -> Option<Duration> {
+        self.bases.iter().find_map(|base| {
+            let group = base.join(id);
+            if let Ok(text) = fs::read_to_string(group.join("cpuacct.usage")) {
+                return Some(Duration::from_nanos(text.trim().parse().ok()?));
+            }
+            let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
+            let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+            Some(Duration::from_micros(used.trim().parse().ok()?))
+        })
     }
 
     /// Removes the groups of an instance, and ends what is left in them.

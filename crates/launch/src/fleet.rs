@@ -4,7 +4,7 @@
 
 use crate::decide::{Step, is_alive, next};
 use crate::launcher::{Launcher, Poke, StartError};
-use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance, WantedPhase};
+use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance, WantedPhase};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -123,6 +123,22 @@ impl Fleet {
     pub fn seen(&self, id: &str) -> Option<SeenInstance> {
         let state = self.shared.lock();
         state.entries.get(id).and_then(Entry::shown)
+    }
+
+    /// What those that live have used since they began, by id.
+    pub fn usage(&self) -> BTreeMap<String, Usage> {
+        let living: Vec<String> = {
+            let state = self.shared.lock();
+            let entries = state.entries.iter();
+            let living =
+                entries.filter(|(_, entry)| entry.seen.as_ref().is_some_and(|seen| is_alive(&seen.phase)));
+            living.map(|(id, _)| id.clone()).collect()
+        };
+        let launcher = &self.shared.launcher;
+        living
+            .into_iter()
+            .map(|id| (id.clone(), launcher.usage(&id)))
+            .collect()
     }
 
     /// How many live.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
-use forebay_control::fleet::{SeenInstance, WantedInstance};
+use forebay_control::fleet::{SeenInstance, Usage, WantedInstance};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -43,6 +43,11 @@ pub trait Launcher: Send + Sync + 'static {
 
     /// All instances as they are wanted now: what the metadata service tells.
     fn know(&self, _wanted: &[WantedInstance]) {}
+
+    /// What an instance has used since it began.
+    fn usage(&self, _id: &str) -> Usage {
+        Usage::default()
+    }
 
     /// Whom to call when one has ended. Whoever does not is looked at often enough.
     fn tell(&self, _changed: Poke) {}

@@ -189,6 +189,16 @@ fn link(id: &str) -> String {
     format!("fb{}", id.get(end..).unwrap_or(id))
 }
 
+/// Bytes that came to an instance, and that left it.
+pub(crate) fn traffic(id: &str) -> Option<(u64, u64)> {
+    let count = |name: &str| {
+        let path = format!("/sys/class/net/{}/statistics/{name}", link(id));
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    };
+    // The machine's end sends what the instance receives.
+    Some((count("tx_bytes")?, count("rx_bytes")?))
+}
+
 /// Lets addresses of loopback come and go by an interface, which the kernel refuses of itself.
 fn accept_loopback(interface: &str) -> Result<(), String> {
     for (key, value) in [("route_localnet", "1"), ("rp_filter", "0")] {

@@ -5,14 +5,14 @@ use crate::ends::Ends;
 use crate::errors::Tried as _;
 use crate::image::{Images, StoredImage, fill};
 use crate::launcher::{Facts, Launcher, Poke, StartError};
-use crate::network::{NetworkMode, Networks};
+use crate::network::{NetworkMode, Networks, traffic};
 use crate::record::{Exit, Lock, Record, RunPhase, Spec, now_ms};
 use crate::service::Service;
 use crate::shapes::ShapeFile;
 use crate::shim;
 use crate::user::RunAs;
 use base64::Engine as _;
-use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
+use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance};
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -380,6 +380,13 @@ impl Launcher for ProcessLauncher {
 
     fn know(&self, wanted: &[WantedInstance]) {
         self.service.know(wanted);
+    }
+
+    fn usage(&self, id: &str) -> Usage {
+        Usage {
+            processor: self.cgroups.processor_time(id),
+            network: self.networks.as_ref().and_then(|_| traffic(id)),
+        }
     }
 
     fn tell(&self, changed: Poke) {

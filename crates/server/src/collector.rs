@@ -1,7 +1,10 @@
 //! What the balancer sees becomes datapoints, once a second.
 
+use crate::fleet::Instances;
 use crate::shown::Shown;
 use forebay_control::autoscaling::group_metrics::group_datapoints;
+use forebay_control::ec2::instance_metrics::{Used, network_datapoints, processor_datapoints};
+use forebay_control::fleet::Usage;
 use forebay_control::{Datapoint, Datapoints, Series, State};
 use forebay_node::{NodeMetrics, TargetGroupMetrics};
 use forebay_signals::Summary;
@@ -20,6 +23,9 @@ struct Collector {
     looked: Instant,
     /// Levels as they were told: one that stays is told once a minute, so that thousands of idle load balancers cost little.
     levels: BTreeMap<Series, f64>,
+    /// What instances had used at the last look, and at the last minute.
+    used: BTreeMap<String, Usage>,
+    used_by_minute: BTreeMap<String, Usage>,
     failing: bool,
 }
 
@@ -31,6 +37,7 @@ struct Collector {
 pub(crate) fn start(
     shown: Arc<Shown>,
     datapoints: Arc<dyn Datapoints>,
+    instances: Arc<Instances>,
     state: impl Fn() -> Arc<State> + Send + 'static,
     now: impl Fn() -> Wall + Send + 'static,
     mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
@@ -51,7 +58,7 @@ pub(crate) fn start(
                 }
                 if let Some(snapshot) = shown.snapshot() {
                     let second = now().seconds() - 1;
-                    collector.look(snapshot, &state(), second, &*datapoints);
+                    collector.look(snapshot, &state(), second, &instances, &*datapoints);
                 }
             }
         })
@@ -67,11 +74,20 @@ impl Collector {
             before,
             looked: Instant::now(),
             levels: BTreeMap::new(),
+            used: BTreeMap::new(),
+            used_by_minute: BTreeMap::new(),
             failing: false,
         }
     }
 
-    fn look(&mut self, snapshot: MetricsSnapshot, state: &State, second: i64, datapoints: &dyn Datapoints) {
+    fn look(
+        &mut self,
+        snapshot: MetricsSnapshot,
+        state: &State,
+        second: i64,
+        instances: &Instances,
+        datapoints: &dyn Datapoints,
+    ) {
         let looked = Instant::now();
         let time = looked - self.looked;
         let points = if second % 60 == 0 {
@@ -86,6 +102,7 @@ impl Collector {
         if second % 60 == 0 {
             points.extend(group_datapoints(state, Wall::from_seconds(second)));
         }
+        points.extend(self.of_instances(state, second, time, instances));
         let kept = datapoints.put(points);
         if let Err(error) = &kept
             && !self.failing
@@ -95,6 +112,34 @@ impl Collector {
         }
         self.failing = kept.is_err();
         (self.before, self.looked) = (snapshot, looked);
+    }
+
+    /// What instances have used since the last look: of processors each second, of the network once a minute, in sums as EC2 has them.
+    fn of_instances(
+        &mut self,
+        state: &State,
+        second: i64,
+        time: Duration,
+        instances: &Instances,
+    ) -> Vec<Datapoint> {
+        let (now, at) = (instances.usage(), Wall::from_seconds(second));
+        let mut points = Vec::new();
+        if !now.is_empty() {
+            let since = |before| Used {
+                before,
+                now: &now,
+                time,
+            };
+            points = processor_datapoints(state, &instances.shapes(), &since(&self.used), at);
+            if second % 60 == 0 {
+                points.extend(network_datapoints(state, &since(&self.used_by_minute), at));
+            }
+        }
+        if second % 60 == 0 {
+            self.used_by_minute.clone_from(&now);
+        }
+        self.used = now;
+        points
     }
 
     /// What is to be kept of it: all that happened, levels that have changed, and once a minute all levels.

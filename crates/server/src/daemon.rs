@@ -211,7 +211,7 @@ impl Daemon {
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
-        let collector = collect(&shown, datapoints, writer.clone(), clock)?;
+        let collector = collect(&shown, datapoints, writer.clone(), clock, Arc::clone(&instances))?;
         let context = ApiContext::new(api_options(&args), Credentials::new(&keys), writer, seed);
         let context = Arc::new(context);
         let (stop, stopped) = watch::channel(false);
@@ -323,11 +323,13 @@ fn collect(
     datapoints: Arc<KeptDatapoints>,
     writer: Writer,
     clock: Clock,
+    instances: Arc<Instances>,
 ) -> anyhow::Result<(Sender<()>, JoinHandle<()>)> {
     let (go_on, told) = channel();
     let thread = collector::start(
         Arc::clone(shown),
         datapoints,
+        instances,
         move || writer.state(),
         move || clock.wall(),
         move |time| goes_on(&told, time),

@@ -3,12 +3,13 @@
 use crate::flags::{LauncherKind, UpArgs};
 use anyhow::{Context as _, anyhow};
 use forebay_control::State;
-use forebay_control::fleet::{Image, SeenInstance, SeenPhase, Shape, WantedInstance, WantedPhase};
+use forebay_control::fleet::{Image, SeenInstance, SeenPhase, Shape, Usage, WantedInstance, WantedPhase};
 use forebay_gateway::credentials;
 use forebay_launch::{
     AccessKeys, CommandLauncher, Facts, Fleet, Images, Launcher, NetworkMode, Poke, ProcessLauncher,
     ProcessOptions, ShapeFile, SimulatedLauncher,
 };
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,6 +124,12 @@ impl Instances {
             }
             (None, None) => None,
         }
+    }
+
+    /// What instances that live have used since they began, by id.
+    pub(crate) fn usage(&self) -> BTreeMap<String, Usage> {
+        let state = self.lock();
+        state.fleet.as_ref().map(Fleet::usage).unwrap_or_default()
     }
 
     /// The images that there are now.

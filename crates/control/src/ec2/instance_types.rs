@@ -53,6 +53,12 @@ pub(crate) fn shapes(view: &View<'_>) -> Vec<Shape> {
     if declared.is_empty() { built_in() } else { declared }
 }
 
+/// The shape of that name, declared or built in.
+pub(super) fn of_name(declared: &[Shape], name: &str) -> Option<Shape> {
+    let found = declared.iter().find(|shape| shape.name == name).cloned();
+    found.or_else(|| built_in().into_iter().find(|shape| shape.name == name))
+}
+
 fn built_in() -> Vec<Shape> {
     let sizes = FAMILIES
         .iter()

@@ -6,6 +6,7 @@ mod group_rules;
 mod groups;
 mod instance_addresses;
 mod instance_attributes;
+pub mod instance_metrics;
 pub(crate) mod instance_requirements;
 pub(crate) mod instance_types;
 pub(crate) mod instance_view;
