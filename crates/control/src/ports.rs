@@ -220,6 +220,9 @@ pub struct ActionError(pub String);
 pub trait Actions: Send + Sync {
     /// Carries an action out, or sees to it that it will be, without waiting.
     fn run(&self, action: &AlarmAction) -> Result<(), ActionError>;
+
+    /// Tells a topic something, or sees to it that it will be told, without waiting.
+    fn tell(&self, topic: &str, notification: &Notification) -> Result<(), ActionError>;
 }
 
 /// Nobody carries out actions.
@@ -231,6 +234,10 @@ impl Actions for NobodyActs {
         Err(ActionError(
             "Forebay carries out no action of this kind yet".to_owned(),
         ))
+    }
+
+    fn tell(&self, _topic: &str, _notification: &Notification) -> Result<(), ActionError> {
+        Err(ActionError("nobody tells topics anything here".to_owned()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::acm::records::Certificate;
 use crate::autoscaling::records::{
-    Activity, Group, Hook, LaunchConfiguration, Member, Policy, Refresh, Schedule,
+    Activity, Group, Hook, LaunchConfiguration, Member, Notice, Policy, Refresh, Schedule,
 };
 use crate::cloudwatch::records::{Alarm, Dashboard, HistoryEntry, InsightRule};
 use crate::ec2::records::{
@@ -115,6 +115,8 @@ tables! {
     schedules: Schedule = "autoscaling.schedule";
     /// Instance refreshes by `GROUP|NUMBER`.
     refreshes: Refresh = "autoscaling.refresh";
+    /// What topics are still to be told, by number.
+    notices: Notice = "autoscaling.notice";
 }
 
 fn diff<T: Serialize + PartialEq>(

@@ -28,6 +28,13 @@ pub enum Command {
     },
     /// Something is to become of an alarm.
     Alarm(AlarmCommand),
+    /// A topic is to be told what has become of an Auto Scaling group.
+    Tell {
+        /// The region.
+        region: String,
+        /// The notice's key.
+        key: String,
+    },
     /// Something is to become of a region's instances, or of its Auto Scaling groups.
     Settle {
         /// The region.
@@ -48,6 +55,7 @@ pub enum DrainEnd {
 /// `before`, the time of the last call. Late calls are fine, and so are needless ones.
 pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Command> {
     let mut commands = drained(state, ports, now);
+    commands.extend(notices(state));
     let alarms = due(state, ports.datapoints, before, now);
     commands.extend(alarms.into_iter().map(Command::Alarm));
     let mut regions = autoscaling::due::due(state, ports.observations, now);
@@ -66,6 +74,28 @@ pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Co
     }
     commands.extend(regions.into_iter().map(|region| Command::Settle { region }));
     commands
+}
+
+fn notices(state: &State) -> impl Iterator<Item = Command> + use<'_> {
+    state.regions().flat_map(|(name, region)| {
+        region.notices.keys().map(|key| Command::Tell {
+            region: name.to_owned(),
+            key: key.clone(),
+        })
+    })
+}
+
+/// The state without a notice, which is told now. Whoever cannot be told is not told later either: whoever tells logs that.
+fn told(state: &State, region: &str, key: &str, actions: &dyn Actions) -> State {
+    let known = state.existing_region(region);
+    let Some(notice) = known.and_then(|region| region.notices.get(key)) else {
+        return state.clone();
+    };
+    let _ = actions.tell(&notice.topic, &notice.notification());
+    let mut next = state.clone();
+    next.region_mut(region).notices.remove(key);
+    next.grow();
+    next
 }
 
 fn drained(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<Command> {
@@ -114,6 +144,7 @@ pub fn apply(
                 group_arn, id, port, ..
             } => finish_deregistration(&state, group_arn, id, *port),
             Command::Alarm(command) => changes::apply(&state, command, actions, now),
+            Command::Tell { region, key } => told(&state, region, key, actions),
             Command::Settle { region } => {
                 let settled = autoscaling::due::settled(&state, region, ports.observations, now);
                 settled.unwrap_or(state)

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use forebay_control::{ActionError, Actions, AlarmAction};
+use forebay_control::{ActionError, Actions, AlarmAction, Notification};
 use forebay_telemetry::NotificationCounters;
 use forebay_telemetry::WebhookUrl;
 use forebay_telemetry::post::Poster;
@@ -169,12 +169,16 @@ impl Actions for Notifier {
                 "Forebay carries out no action of this kind yet".to_owned(),
             ));
         }
-        let webhooks = self.topics.get(arn).ok_or_else(|| {
+        self.tell(arn, &action.notification)
+    }
+
+    fn tell(&self, topic: &str, notification: &Notification) -> Result<(), ActionError> {
+        let webhooks = self.topics.get(topic).ok_or_else(|| {
             ActionError(format!(
-                "no webhook has this topic: start Forebay with --notify {arn}=URL"
+                "no webhook has this topic: start Forebay with --notify {topic}=URL"
             ))
         })?;
-        let message = Arc::new(message(action));
+        let message = Arc::new(message(topic, notification));
         let mut all = Ok(());
         for webhook in webhooks {
             if webhook.try_send(Arc::clone(&message)).is_err() {
@@ -189,15 +193,15 @@ impl Actions for Notifier {
 }
 
 /// What a topic's subscriber gets by HTTP, as it does from SNS, but for SNS's own signature.
-fn message(action: &AlarmAction) -> Message {
+fn message(topic: &str, notification: &Notification) -> Message {
     let id = uuid::Uuid::new_v4().to_string();
     let body = json!({
         "Type": "Notification",
         "MessageId": id,
-        "TopicArn": action.arn,
-        "Subject": action.notification.subject,
-        "Message": action.notification.message,
-        "Timestamp": action.notification.timestamp,
+        "TopicArn": topic,
+        "Subject": notification.subject,
+        "Message": notification.message,
+        "Timestamp": notification.timestamp,
     });
     Message {
         id,

@@ -3,6 +3,7 @@
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
 use crate::autoscaling::lookup::{asked_group, key, texts};
+use crate::autoscaling::notices;
 use crate::autoscaling::pass::{Pass, uuid};
 use crate::autoscaling::records::{Hook, Member, Waiting};
 use core::time::Duration;
@@ -31,20 +32,22 @@ pub(super) enum Progress {
 
 /// The wait for the next hook that was not completed in this transition; none if there are no more.
 pub(super) fn next(pass: &mut Pass<'_, '_>, member: &Member, launching: bool) -> Option<Waiting> {
-    let name = {
+    let hook = {
         let hooks = pass.tx.region().hooks_of(&pass.group.name);
         let mut left =
             hooks.filter(|hook| hook.launching == launching && !member.hooks_done.contains(&hook.name));
-        left.next()?.name.clone()
+        Arc::clone(left.next()?)
     };
     let now = pass.now();
-    Some(Waiting {
-        hook: name,
+    let waiting = Waiting {
+        hook: hook.name.clone(),
         token: uuid(pass.tx),
         since: now,
         heartbeat: now,
         result: None,
-    })
+    };
+    notices::of_hook(pass.tx, &hook, &member.id, &waiting);
+    Some(waiting)
 }
 
 /// How the wait of an instance stands. A hook that is no more holds nobody.

@@ -21,6 +21,7 @@ mod leaving;
 pub(crate) mod lookup;
 mod membership;
 mod metrics_collection;
+mod notices;
 mod notifications;
 mod pass;
 mod policies;

@@ -1,8 +1,9 @@
-//! Who is told of what happens to a group. Topics are stored and described; nobody posts to them yet.
+//! Who is told of what happens to a group.
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
 use crate::autoscaling::lookup::{asked_group, key, listed, put_group, texts};
+use crate::autoscaling::notices;
 use crate::autoscaling::records::Group;
 use crate::autoscaling::types::NOTIFICATIONS;
 use forebay_awswire::ApiError;
@@ -27,9 +28,9 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             format!("An Auto Scaling group can tell {LIMIT} topics at most."),
         ));
     }
-    group
-        .notifications
-        .insert(topic.to_owned(), kinds.into_iter().collect());
+    let topic = topic.to_owned();
+    notices::test(tx, &group, &topic);
+    group.notifications.insert(topic, kinds.into_iter().collect());
     put_group(tx, group);
     Ok(json!({}))
 }

@@ -2,6 +2,7 @@
 
 use crate::api::context::{Answered, Tx};
 use crate::autoscaling::lookup::{key, numbered, owned, put_group};
+use crate::autoscaling::notices;
 use crate::autoscaling::records::{Activity, Group, Member};
 use forebay_awswire::{Service, timestamp};
 use forebay_units::Wall;
@@ -171,6 +172,9 @@ impl<'t, 'a> Pass<'t, 'a> {
             activity.progress = 100;
             activity.ended = Some(now);
         });
+        if let Some(ended) = number.and_then(|number| self.activity(number)) {
+            notices::of_activity(self.tx, &self.group, &ended);
+        }
         self.group.quiet_since = Some(self.now());
     }
 

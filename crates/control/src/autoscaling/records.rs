@@ -418,6 +418,19 @@ pub struct Schedule {
     pub next: Option<Wall>,
 }
 
+/// Something that a topic is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The topic's ARN.
+    pub topic: String,
+    /// In a line.
+    pub subject: String,
+    /// In full: JSON, in Auto Scaling's form.
+    pub message: String,
+    /// When it came to be.
+    pub at: Wall,
+}
+
 /// An instance refresh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refresh {

@@ -3,7 +3,7 @@
 use super::{Scene, named};
 use crate::fleet::{SeenInstance, SeenPhase};
 use forebay_model::HealthState;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_group_launches_registers_and_counts_what_has_passed_its_first_check() {
@@ -344,4 +344,57 @@ fn a_deleted_group_goes_with_its_instances() {
             .activities
             .is_empty()
     );
+}
+
+#[test]
+fn topics_are_told_of_what_has_come_to_be() {
+    let mut scene = Scene::new();
+    scene.group(0, 5, 0, json!({}));
+    let topic = "arn:aws:sns:local-1:123456789012:t";
+    let kinds = [
+        "autoscaling:EC2_INSTANCE_LAUNCH",
+        "autoscaling:EC2_INSTANCE_TERMINATE",
+    ];
+    scene.ok(
+        "PutNotificationConfiguration",
+        named(json!({"TopicARN": topic, "NotificationTypes": kinds})),
+    );
+    let hook = json!({"LifecycleHookName": "h", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "NotificationTargetARN": topic, "NotificationMetadata": "m", "HeartbeatTimeout": 30, "DefaultResult": "CONTINUE"});
+    scene.ok("PutLifecycleHook", named(hook));
+    scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 1})));
+    scene.pass(40);
+    scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 0})));
+    scene.pass(5);
+    let told: Vec<Value> = scene
+        .told
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(to, message)| {
+            assert_eq!(to, topic);
+            serde_json::from_str(message).unwrap()
+        })
+        .collect();
+    let events: Vec<&Value> = told.iter().map(|message| &message["Event"]).collect();
+    assert_eq!(
+        events,
+        [
+            "autoscaling:TEST_NOTIFICATION",
+            "",
+            "autoscaling:EC2_INSTANCE_LAUNCH",
+            "autoscaling:EC2_INSTANCE_TERMINATE"
+        ]
+        .map(|event| if event.is_empty() {
+            json!(null)
+        } else {
+            json!(event)
+        })
+        .iter()
+        .collect::<Vec<_>>()
+    );
+    assert_eq!(told[1]["LifecycleHookName"], "h");
+    assert_eq!(told[1]["NotificationMetadata"], "m");
+    assert!(told[1]["LifecycleActionToken"].is_string());
+    assert!(told[2]["EC2InstanceId"].as_str().unwrap().starts_with("i-"));
 }

@@ -6,13 +6,14 @@ mod policies;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
-use crate::{NobodyActs, Ports, apply, tick};
+use crate::{ActionError, Actions, AlarmAction, Notification, Ports, apply, tick};
 use core::time::Duration;
 use forebay_awswire::{ApiError, Service};
 use forebay_model::HealthState;
 use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 const IMAGE: &str = "ami-0123456789abcdef0";
 
@@ -22,6 +23,32 @@ struct Scene {
     launcher_works: bool,
     /// Whether targets of instances that run are found healthy.
     targets_pass: bool,
+    /// What topics were told.
+    told: Told,
+}
+
+/// Topics and messages.
+#[derive(Default)]
+struct Told(Mutex<Vec<(String, String)>>);
+
+impl std::ops::Deref for Told {
+    type Target = Mutex<Vec<(String, String)>>;
+
+    fn deref(&self) -> &Mutex<Vec<(String, String)>> {
+        &self.0
+    }
+}
+
+impl Actions for Told {
+    fn run(&self, _action: &AlarmAction) -> Result<(), ActionError> {
+        Ok(())
+    }
+
+    fn tell(&self, topic: &str, notification: &Notification) -> Result<(), ActionError> {
+        let told = (topic.to_owned(), notification.message.clone());
+        self.lock().unwrap().push(told);
+        Ok(())
+    }
 }
 
 impl Scene {
@@ -38,6 +65,7 @@ impl Scene {
             caller,
             launcher_works: true,
             targets_pass: true,
+            told: Told::default(),
         };
         scene.ok(
             "CreateLaunchConfiguration",
@@ -142,7 +170,7 @@ impl Scene {
             };
             let now = self.caller.now;
             let commands = tick(&self.caller.state, &ports, before, now);
-            let next = apply(&self.caller.state, &commands, &ports, &NobodyActs, now);
+            let next = apply(&self.caller.state, &commands, &ports, &self.told, now);
             self.caller.state = next;
         }
     }

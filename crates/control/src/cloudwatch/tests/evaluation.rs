@@ -3,9 +3,10 @@
 use super::alarms::{alarm, with};
 use super::{caller, stat};
 use crate::cloudwatch::changes::AlarmCommand;
-use crate::ports::{ActionError, Actions, AlarmAction, Datapoints, Series, SeriesFilter};
-use crate::testing::{Caller, text};
+use crate::ports::{ActionError, Actions, AlarmAction, Datapoints, Notification, Series, SeriesFilter};
+use crate::testing::{Caller, REGION, text};
 use crate::{Command, Datapoint, NothingObserved, Ports, PutError, apply, tick};
+use forebay_awswire::Service;
 use forebay_signals::Summary;
 use forebay_units::Wall;
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ impl Actions for Asked {
         if action.arn == TOPIC {
             return Err(ActionError("there is no such topic".to_owned()));
         }
+        Ok(())
+    }
+
+    fn tell(&self, _topic: &str, _notification: &Notification) -> Result<(), ActionError> {
         Ok(())
     }
 }
@@ -185,20 +190,51 @@ fn alarm_follows_its_metric_and_writes_only_when_its_state_changes() {
 #[test]
 fn scaling_goes_on_while_the_state_lasts() {
     let mut scene = Scene::new();
-    let actions = json!({"AlarmActions": [POLICY, TOPIC]});
+    let policy = policy(&mut scene.caller);
+    let actions = json!({"AlarmActions": [policy, TOPIC]});
     scene.caller.watch("PutMetricAlarm", with(alarm("a"), actions));
     scene.minute(Some(9.0));
-    assert_eq!(scene.minute(Some(9.0)), 1);
-    assert_eq!(scene.asked(), [said("ALARM", POLICY), said("ALARM", TOPIC)]);
-    for _ in 0..2 {
-        assert_eq!(scene.minute(Some(9.0)), 0);
-        assert_eq!(scene.asked(), [said("ALARM", POLICY)]);
+    scene.minute(Some(9.0));
+    assert_eq!(desired(&scene), 1);
+    assert_eq!(scene.asked(), [said("ALARM", TOPIC)]);
+    for wanted in 2..4 {
+        scene.minute(Some(9.0));
+        assert_eq!(desired(&scene), wanted);
+        assert_eq!(scene.asked(), [], "topics are told once");
     }
     scene
         .caller
         .watch("DisableAlarmActions", json!({"AlarmNames": ["a"]}));
     scene.minute(Some(9.0));
-    assert_eq!(scene.asked(), []);
+    assert_eq!(desired(&scene), 3);
+}
+
+/// A policy that adds one each time, of a group that launches nothing; its ARN.
+fn policy(caller: &mut Caller) -> String {
+    let mut call = |operation: &str, input: Value| {
+        let answer = caller.call_of(Service::AutoScaling, operation, input);
+        answer.unwrap_or_else(|problem| panic!("{operation}: {problem}"))
+    };
+    call(
+        "CreateLaunchConfiguration",
+        json!({"LaunchConfigurationName": "lc", "ImageId": "ami-1", "InstanceType": "c5.large"}),
+    );
+    let group = json!({"AutoScalingGroupName": "g", "LaunchConfigurationName": "lc", "MinSize": 0, "MaxSize": 9,
+        "AvailabilityZones": ["local-1a"]});
+    call("CreateAutoScalingGroup", group);
+    call("SuspendProcesses", json!({"AutoScalingGroupName": "g"}));
+    call(
+        "ResumeProcesses",
+        json!({"AutoScalingGroupName": "g", "ScalingProcesses": ["AlarmNotification"]}),
+    );
+    let policy = json!({"AutoScalingGroupName": "g", "PolicyName": "p", "AdjustmentType": "ChangeInCapacity",
+        "ScalingAdjustment": 1, "Cooldown": 0});
+    text(&call("PutScalingPolicy", policy)["PolicyARN"])
+}
+
+fn desired(scene: &Scene) -> u32 {
+    let region = scene.caller.state.region(REGION);
+    region.scaling_groups["g"].desired
 }
 
 #[test]
