@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs moto's own suites of elbv2 and CloudWatch, from its source archive, against a running Forebay.
+"""Runs moto's own suites of elbv2, CloudWatch and Auto Scaling, from its source archive, against a running Forebay.
 
     FOREBAY_BIN=path/to/forebay python tests/interop/moto/run.py [pytest arguments]
 
@@ -114,6 +114,8 @@ def run(folder: pathlib.Path, endpoint: str, suite: str, arguments: list[str]) -
     results = {}
     for case in xml.parse(report).iter("testcase"):
         name = f"{pathlib.Path(case.get('file', '')).stem}::{case.get('name')}"
+        # A file that is called otherwise than its suite may have a namesake in another.
+        name = name if name.startswith(suite) else f"{suite}/{name}"
         kinds = {child.tag for child in case}
         results[name] = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
     return results

@@ -29,5 +29,5 @@ pub(crate) fn parts(arn: &str) -> Parts<'_> {
 
 /// The account in an ARN.
 pub(crate) fn account_of(arn: &str) -> &str {
-    arn.splitn(6, ':').nth(4).unwrap_or_default()
+    arn.split(':').nth(4).unwrap_or_default()
 }

@@ -137,12 +137,20 @@ fn changed(
     change: impl FnOnce(&str, &mut Region, &mut Alarm),
 ) -> State {
     let known = state.existing_region(region_name);
-    let Some(alarm) = known.and_then(|region| region.alarms.get(alarm_name)) else {
+    let Some((known, before)) = known.and_then(|region| Some((region, region.alarms.get(alarm_name)?)))
+    else {
         return state.clone();
     };
-    let (mut alarm, mut next) = ((**alarm).clone(), state.clone());
+    let (mut alarm, mut next) = ((**before).clone(), state.clone());
     let region = next.region_mut(region_name);
     change(region_name, region, &mut alarm);
+    // A policy that is run again and again may have nothing to change.
+    let is_same = alarm == **before
+        && region.scaling_groups == known.scaling_groups
+        && region.alarm_history == known.alarm_history;
+    if is_same {
+        return state.clone();
+    }
     region.alarms.insert(alarm_name.to_owned(), Arc::new(alarm));
     next.grow();
     next

@@ -17,7 +17,7 @@ mod put_data;
 mod queries;
 pub mod records;
 mod statistics;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 pub mod widget;

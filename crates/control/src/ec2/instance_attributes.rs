@@ -7,6 +7,7 @@ use crate::ec2::instance_addresses::instance;
 use crate::ec2::instance_view::own_image;
 use crate::ec2::listing::{Listing, input, strings};
 use crate::ec2::records::Instance;
+use crate::state::Dialect;
 use forebay_awswire::{ApiError, timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -227,7 +228,35 @@ const VOLUMES: Listing = Listing {
     missing: ("InvalidVolume.NotFound", "volume"),
 };
 
-/// There are no volumes: an instance has no disk of ours.
+/// There are no volumes: an instance has no disk of ours. moto shows those that it would have.
 pub(crate) fn describe_volumes(view: &View<'_>) -> Result<Value, ApiError> {
-    VOLUMES.list(view, Vec::new())
+    let instances = view.region().instances.values();
+    let shown = instances
+        .filter(|instance| view.dialect() == Dialect::Moto && instance.terminated.is_none())
+        .flat_map(|instance| volumes(instance));
+    VOLUMES.list(view, shown.collect())
+}
+
+/// The volumes of an instance: that of its root device, and one for each device that it was launched with.
+fn volumes(instance: &Instance) -> Vec<Item> {
+    let mut devices = vec![json!({"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp2", "VolumeSize": 8}})];
+    let given = instance.attributes.get("blockDeviceMapping");
+    devices.extend(given.and_then(Value::as_array).into_iter().flatten().cloned());
+    let shown = devices.iter().enumerate().map(|(place, device)| {
+        let ebs = &device["Ebs"];
+        let id = format!("vol-{place:x}{}", instance.id.get(3..).unwrap_or_default());
+        let value = json!({
+            "VolumeId": id,
+            "VolumeType": ebs["VolumeType"].as_str().unwrap_or("gp2"),
+            "Size": ebs["VolumeSize"].as_i64().unwrap_or(8),
+            "Encrypted": ebs["Encrypted"] == true,
+            "AvailabilityZone": instance.zone,
+            "State": "in-use",
+            "Attachments": [{
+                "InstanceId": instance.id, "VolumeId": id, "Device": device["DeviceName"], "State": "attached",
+            }],
+        });
+        Item::new(&id, value)
+    });
+    shown.collect()
 }

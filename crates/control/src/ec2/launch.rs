@@ -218,6 +218,7 @@ fn launch_attributes(given: &Value) -> BTreeMap<String, Value> {
         ("DisableApiStop", "disableApiStop"),
         ("DisableApiTermination", "disableApiTermination"),
         ("EbsOptimized", "ebsOptimized"),
+        ("BlockDeviceMappings", "blockDeviceMapping"),
         (
             "InstanceInitiatedShutdownBehavior",
             "instanceInitiatedShutdownBehavior",

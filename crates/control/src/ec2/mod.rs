@@ -24,7 +24,7 @@ pub(crate) mod resource_types;
 mod route_tables;
 mod security_groups;
 mod subnets;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 mod vpcs;

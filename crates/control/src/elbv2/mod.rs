@@ -26,7 +26,7 @@ pub mod records;
 mod redirects;
 mod rewrite_syntax;
 mod rules;
-mod tags;
+pub(crate) mod tags;
 mod target_groups;
 pub(crate) mod targets;
 #[cfg(test)]

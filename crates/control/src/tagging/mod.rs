@@ -1,5 +1,6 @@
-//! Resource Groups Tagging: finds what has tags, whichever service it belongs to.
+//! Resource Groups Tagging: finds what has tags and changes them, whichever service it belongs to.
 
+mod changes;
 mod pages;
 mod resources;
 #[cfg(test)]
@@ -12,4 +13,6 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("GetResources", resources::resources),
     OperationSpec::read("GetTagKeys", resources::keys),
     OperationSpec::read("GetTagValues", resources::values),
+    OperationSpec::write("TagResources", changes::tag),
+    OperationSpec::write("UntagResources", changes::untag),
 ];

@@ -54,7 +54,19 @@ fn tagged(view: &View<'_>) -> Vec<Tagged> {
             tags: Arc::clone(tags),
         })
     });
-    let mut all: Vec<Tagged> = all.collect();
+    // Tags of groups say more than a key and a value, and stand in their groups.
+    let groups = view.region().scaling_groups.values();
+    let groups = groups.filter(|group| !group.tags.is_empty()).map(|group| Tagged {
+        arn: group.arn.clone(),
+        tags: Arc::new(
+            group
+                .tags
+                .iter()
+                .map(|tag| (tag.key.clone(), tag.value.clone()))
+                .collect(),
+        ),
+    });
+    let mut all: Vec<Tagged> = all.chain(groups).collect();
     all.sort_by(|one, other| one.arn.cmp(&other.arn));
     all
 }

@@ -189,3 +189,67 @@ fn wrong_questions() {
         );
     }
 }
+
+#[test]
+fn tags_of_any_service_are_set_and_taken_away_by_arn() {
+    let caller = &mut Caller::new();
+    let [one, _, _, subnet] = tagged(caller);
+    let scaling = |caller: &mut Caller, operation: &str, input: Value| {
+        caller
+            .call_of(Service::AutoScaling, operation, input)
+            .unwrap_or_else(|problem| panic!("{operation}: {problem}"))
+    };
+    let configuration =
+        json!({"LaunchConfigurationName": "lc", "ImageId": "ami-1", "InstanceType": "m5.large"});
+    scaling(caller, "CreateLaunchConfiguration", configuration);
+    let tags = json!([{"Key": "cluster", "Value": "a", "PropagateAtLaunch": true, "ResourceId": "g",
+        "ResourceType": "auto-scaling-group"}]);
+    let group = json!({"AutoScalingGroupName": "g", "LaunchConfigurationName": "lc", "MinSize": 0, "MaxSize": 1,
+        "AvailabilityZones": [format!("{REGION}a")], "Tags": tags});
+    scaling(caller, "CreateAutoScalingGroup", group);
+    let shown = |caller: &mut Caller| {
+        scaling(caller, "DescribeAutoScalingGroups", json!({}))["AutoScalingGroups"][0].clone()
+    };
+    let group = text(&shown(caller)["AutoScalingGroupARN"]);
+    let alarm = json!({"AlarmName": "a", "MetricName": "m", "Namespace": "n", "Period": 60, "EvaluationPeriods": 1,
+        "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold", "Statistic": "Sum"});
+    caller
+        .call_of(Service::CloudWatch, "PutMetricAlarm", alarm)
+        .unwrap();
+    let alarm = format!("arn:aws:cloudwatch:{REGION}:123456789012:alarm:a");
+    let none = "arn:aws:s3:::bucket";
+    let gone = format!("{group}-2");
+    let all = [&one, &subnet, &group, &alarm, none, &gone];
+    let answer = call(
+        caller,
+        "TagResources",
+        json!({"ResourceARNList": all, "Tags": {"cluster": "c", "owner": "ops"}}),
+    );
+    let failed = answer["FailedResourcesMap"].as_object().unwrap();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert_eq!(failed[none]["ErrorCode"], "InvalidParameterException");
+    assert!(failed.contains_key(&gone));
+    let filter = json!({"TagFilters": [{"Key": "owner", "Values": ["ops"]}]});
+    let found = call(caller, "GetResources", filter.clone());
+    assert_eq!(arns(&found), [&group, &alarm, &subnet, &one].map(String::as_str));
+    let groups = json!({"ResourceTypeFilters": ["autoscaling:autoScalingGroup"]});
+    assert_eq!(arns(&call(caller, "GetResources", groups)), [group.as_str()]);
+    // What was for new instances, too, still is; what is new is not.
+    let tags = shown(caller)["Tags"].clone();
+    let tag = |key: &str, value: &str, propagate: bool| {
+        json!({"ResourceId": "g", "ResourceType": "auto-scaling-group", "Key": key, "Value": value,
+            "PropagateAtLaunch": propagate})
+    };
+    assert_eq!(
+        tags,
+        json!([tag("cluster", "c", true), tag("owner", "ops", false)])
+    );
+    let answer = call(
+        caller,
+        "UntagResources",
+        json!({"ResourceARNList": all, "TagKeys": ["owner"]}),
+    );
+    assert_eq!(answer["FailedResourcesMap"].as_object().unwrap().len(), 2);
+    assert_eq!(arns(&call(caller, "GetResources", filter)), [""; 0]);
+    assert_eq!(shown(caller)["Tags"], json!([tag("cluster", "c", true)]));
+}
