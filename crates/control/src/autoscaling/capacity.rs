@@ -1,14 +1,15 @@
 //! Capacity: as many instances as the group should have, no fewer and no more.
 
-use crate::autoscaling::launching::launch;
+use crate::autoscaling::launching::{launch, origins};
 use crate::autoscaling::leaving;
+use crate::autoscaling::mixed::{Mixed, in_use, pool, unit};
 use crate::autoscaling::pass::Begun;
 use crate::autoscaling::pass::Pass;
-use crate::autoscaling::records::{Lifecycle, Member, Origin};
+use crate::autoscaling::records::{Lifecycle, Member, Origin, Source};
 use crate::autoscaling::steps::{enter, pause};
 use crate::ec2::instances as ec2;
 use forebay_awswire::Service;
-use forebay_scaling::TerminationPolicy;
+use forebay_scaling::{Existing, TerminationPolicy};
 use serde_json::json;
 
 /// Launches of one pass, so that none takes too long; the next goes on.
@@ -143,10 +144,12 @@ fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
         .iter()
         .filter_map(|name| policy(name))
         .collect();
+    let surplus = surplus(pass, members);
     let needs_flight = policies.contains(&TerminationPolicy::LeastInflight);
     let instances: Vec<forebay_scaling::Instance> = members
         .iter()
-        .map(|member| forebay_scaling::Instance {
+        .zip(surplus)
+        .map(|(member, is_surplus)| forebay_scaling::Instance {
             zone: member.zone.clone(),
             launched: pass
                 .tx
@@ -156,7 +159,7 @@ fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
                 .map_or(0, |instance| instance.launched.seconds()),
             origin: origin(pass, member),
             is_protected: member.protected,
-            is_surplus: false,
+            is_surplus,
             in_flight: if needs_flight {
                 pass.tx.observations.in_flight(&member.id)
             } else {
@@ -169,6 +172,33 @@ fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
     forebay_scaling::terminate(&instances, &policies, instances.len(), now, |alike| {
         rng.below(alike as u64) as usize
     })
+}
+
+/// Which instances the group's allocation strategy would not have. A group without one has nothing against any.
+fn surplus(pass: &Pass<'_, '_>, members: &[Member]) -> Vec<bool> {
+    let source = pass.source();
+    let (Source::Mixed(policy), Ok(origins)) = (&source, origins(pass.tx, &source)) else {
+        return vec![false; members.len()];
+    };
+    let mixed = Mixed::read(pass.tx, policy, &origins.input, unit(&pass.group));
+    let mut others = in_use(pass.tx);
+    let pools = members
+        .iter()
+        .map(|member| pool(&member.instance_type, &member.zone, member.is_spot));
+    let existing: Vec<Existing> = pools
+        .zip(members)
+        .map(|(pool, member)| {
+            // What these take is free again for those that would be launched in their place.
+            if let Some(taken) = others.get_mut(&pool) {
+                *taken = taken.saturating_sub(1);
+            }
+            Existing {
+                pool,
+                weight: member.weight.unwrap_or(1),
+            }
+        })
+        .collect();
+    forebay_scaling::surplus(&existing, &mixed.all(), &mixed.distribution, others)
 }
 
 fn origin(pass: &Pass<'_, '_>, member: &Member) -> forebay_scaling::Origin {

@@ -1,8 +1,12 @@
 //! Which shape a launch takes, and whether it may be taken away: what a mixed instances policy says, or else what the launch template or
 //! configuration says.
 
+use crate::api::errors::validation;
+use crate::autoscaling::mixed::{Mixed, in_use, override_at, purchase, unit};
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::Source;
+use forebay_awswire::ApiError;
+use forebay_scaling::{Offer, Purchase, Skipped, Split, choose};
 use serde_json::{Value, json};
 
 /// A shape to launch.
@@ -10,6 +14,10 @@ use serde_json::{Value, json};
 pub(super) struct Choice {
     /// None if the launch template or configuration says it.
     pub(super) instance_type: Option<String>,
+    /// The image, if an override has its own.
+    pub(super) image_id: Option<String>,
+    /// The launch template, if an override has its own: as it was given.
+    pub(super) template: Option<Value>,
     pub(super) weight: Option<u32>,
     pub(super) is_spot: bool,
 }
@@ -19,6 +27,13 @@ impl Choice {
     pub(super) fn say(&self, input: &mut Value) {
         if let Some(name) = &self.instance_type {
             input["InstanceType"] = json!(name);
+            // What was required has been chosen by.
+            if let Some(input) = input.as_object_mut() {
+                input.remove("InstanceRequirements");
+            }
+        }
+        if let Some(image) = &self.image_id {
+            input["ImageId"] = json!(image);
         }
         if self.is_spot {
             input["InstanceMarketOptions"] = json!({"MarketType": "spot"});
@@ -26,57 +41,77 @@ impl Choice {
     }
 }
 
-/// What the next launch in a zone may take, the best first.
-pub(super) fn choices(pass: &Pass<'_, '_>, input: &Value, _zone: &str) -> Vec<Choice> {
-    let Source::Mixed(policy) = &pass.group.source else {
-        return vec![Choice {
+/// What the next launch from `source` in a zone may take, the best first. `input` is what the source's template or configuration says.
+///
+/// # Errors
+/// Why there is nothing that may be taken.
+pub(super) fn choices(
+    pass: &Pass<'_, '_>,
+    source: &Source,
+    input: &Value,
+    zone: &str,
+) -> Result<Vec<Choice>, ApiError> {
+    let Source::Mixed(policy) = source else {
+        return Ok(vec![Choice {
             instance_type: None,
+            image_id: None,
+            template: None,
             weight: None,
             is_spot: input["InstanceMarketOptions"]["MarketType"] == "spot",
-        }];
+        }]);
     };
-    let is_spot = is_spot_next(pass, &policy["InstancesDistribution"]);
-    let overrides = policy["LaunchTemplate"]["Overrides"].as_array();
-    let mut choices: Vec<Choice> = overrides
-        .into_iter()
-        .flatten()
-        .filter(|given| given.get("InstanceType").is_some())
-        .map(|given| Choice {
-            instance_type: given["InstanceType"].as_str().map(str::to_owned),
-            weight: given["WeightedCapacity"]
-                .as_str()
-                .and_then(|text| text.parse().ok()),
-            is_spot,
-        })
-        .collect();
-    if choices.is_empty() {
-        choices.push(Choice {
-            instance_type: None,
-            weight: None,
-            is_spot,
-        });
+    let mixed = Mixed::read(pass.tx, policy, input, unit(&pass.group));
+    let wanted = mixed.distribution.purchase(existing(pass), mixed.lightest());
+    let offered = mixed.offered(wanted);
+    let offers: Vec<Offer<'_>> = offered.iter().map(|known| known.offer()).collect();
+    let found = choose(&offers, zone, &mixed.distribution, wanted, &in_use(pass.tx));
+    if found.ranked.is_empty() {
+        let skipped = found.skipped.iter();
+        let skipped = skipped.map(|&(place, why)| refusal(&offered[place].shape.name, zone, why));
+        let texts: Vec<String> = skipped.chain(mixed.unusable.iter().cloned()).collect();
+        return Err(nothing(wanted, &texts));
     }
-    choices
+    let choices = found.ranked.iter().map(|&(place, _)| {
+        let offered = &offered[place];
+        let given = override_at(policy, offered.place);
+        Choice {
+            instance_type: Some(offered.shape.name.clone()),
+            image_id: given["ImageId"].as_str().map(str::to_owned),
+            template: given.get("LaunchTemplateSpecification").cloned(),
+            weight: offered.weight,
+            is_spot: wanted == Purchase::Spot,
+        }
+    });
+    Ok(choices.collect())
 }
 
-/// Whether the next unit of capacity is one that may be taken away.
-fn is_spot_next(pass: &Pass<'_, '_>, distribution: &Value) -> bool {
-    let base = distribution["OnDemandBaseCapacity"].as_u64().unwrap_or(0);
-    let share = distribution["OnDemandPercentageAboveBaseCapacity"]
-        .as_u64()
-        .unwrap_or(100);
+/// What counts as the group's capacity now, by how it is paid for.
+fn existing(pass: &Pass<'_, '_>) -> Split {
+    let mut split = Split::default();
     let members = pass.tx.region().members_of(&pass.group.name);
-    let (mut on_demand, mut all) = (0_u64, 0_u64);
     for member in members.filter(|member| member.state.counts()) {
-        let weight = u64::from(member.weight.unwrap_or(1));
-        all += weight;
-        if !member.is_spot {
-            on_demand += weight;
-        }
+        split.add(purchase(member.is_spot), member.weight.unwrap_or(1));
     }
-    if on_demand < base {
-        return false;
+    split
+}
+
+fn refusal(name: &str, zone: &str, why: Skipped) -> String {
+    match why {
+        Skipped::NoRoom => format!("There is no capacity left for {name} in zone {zone}."),
+        Skipped::NoSpot => format!("{name} is not offered as a Spot Instance."),
+        Skipped::AbovePrice => format!("{name} costs more than the maximum Spot price."),
     }
-    let above = (all + 1).saturating_sub(base);
-    (on_demand - base) * 100 >= above * share
+}
+
+fn nothing(wanted: Purchase, texts: &[String]) -> ApiError {
+    let kind = match wanted {
+        Purchase::OnDemand => "On-Demand",
+        Purchase::Spot => "Spot",
+    };
+    if texts.is_empty() {
+        return validation(format!(
+            "No instance type of the policy is offered as a {kind} Instance."
+        ));
+    }
+    validation(format!("Could not launch {kind} Instances. {}", texts.join(" ")))
 }

@@ -144,6 +144,12 @@ fn shown(configuration: &LaunchConfiguration, dialect: Dialect) -> Value {
     for (name, member) in configuration.data.as_object().into_iter().flatten() {
         value[name] = member.clone();
     }
+    if dialect == Dialect::Moto {
+        // moto has a volume for every device.
+        for device in value["BlockDeviceMappings"].as_array_mut().into_iter().flatten() {
+            device["Ebs"] = device.get("Ebs").cloned().unwrap_or_else(|| json!({}));
+        }
+    }
     value
 }
 

@@ -1,7 +1,7 @@
 //! What a policy makes of its group's capacity, when an alarm runs it or a call does.
 
 use crate::Region;
-use crate::autoscaling::groups::desire;
+use crate::autoscaling::desired::desire;
 use crate::autoscaling::lookup::key;
 use crate::autoscaling::pass::clock;
 use crate::autoscaling::records::{Group, Policy};

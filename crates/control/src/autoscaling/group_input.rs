@@ -29,7 +29,7 @@ pub(super) const ECHOED: [&str; 11] = [
 pub(super) fn take(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     let given = &view.request.input;
     let number = |name: &str| given[name].as_i64();
-    sizes(group, given)?;
+    sizes(view, group)?;
     if let Some(source) = source(view)? {
         group.source = source;
     }
@@ -79,7 +79,8 @@ pub(super) fn take(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn sizes(group: &mut Group, given: &Value) -> Result<(), ApiError> {
+fn sizes(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
+    let given = &view.request.input;
     let size = |name: &str| match given[name].as_i64() {
         None => Ok(None),
         Some(value) => u32::try_from(value)
@@ -97,7 +98,10 @@ fn sizes(group: &mut Group, given: &Value) -> Result<(), ApiError> {
     }
     match desired {
         Some(desired) => {
-            within(group, desired)?;
+            // moto lets an update leave the bounds.
+            if view.dialect() == Dialect::Aws || view.request.operation.starts_with("Create") {
+                within(group, desired)?;
+            }
             group.desired = desired;
         }
         // Bounds that leave no room move what is desired.
@@ -183,7 +187,11 @@ pub(super) fn template_ref(view: &View<'_>, given: &Value) -> Result<TemplateRef
         (Some(id), None) => id,
         (None, Some(name)) => name,
     };
-    let version = given["Version"].as_str();
+    // moto takes it in capitals, too.
+    let version = match given["Version"].as_str() {
+        Some("$DEFAULT") if view.dialect() == Dialect::Moto => Some("$Default"),
+        version => version,
+    };
     let (template, _, _) = resolve(view, named, version).map_err(|problem| {
         // Auto Scaling says it in its own words.
         validation(format!(
@@ -207,6 +215,9 @@ pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError>
         "LaunchTemplateId": template.id, "LaunchTemplateName": template.name,
         "Version": template.version.unwrap_or_else(|| "$Default".to_owned()),
     });
+    if policy["LaunchTemplate"].get("Overrides").is_none() {
+        policy["LaunchTemplate"]["Overrides"] = json!([]);
+    }
     let overrides = policy["LaunchTemplate"]["Overrides"].as_array();
     let overrides = overrides.map_or(&[][..], Vec::as_slice);
     let weighted = overrides
@@ -223,8 +234,19 @@ pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError>
             "A mixed instances policy can have 40 overrides at most.",
         ));
     }
+    // Whoever names attributes and no shapes has given no order of priority.
+    let has_requirements = overrides
+        .iter()
+        .any(|given| given.get("InstanceRequirements").is_some());
     for (name, default) in [
-        ("OnDemandAllocationStrategy", json!("prioritized")),
+        (
+            "OnDemandAllocationStrategy",
+            json!(if has_requirements {
+                "lowest-price"
+            } else {
+                "prioritized"
+            }),
+        ),
         ("OnDemandBaseCapacity", json!(0)),
         ("OnDemandPercentageAboveBaseCapacity", json!(100)),
         ("SpotAllocationStrategy", json!("lowest-price")),
@@ -234,6 +256,14 @@ pub(super) fn mixed(view: &View<'_>, policy: &Value) -> Result<Source, ApiError>
         }
     }
     let distribution = &mut policy["InstancesDistribution"];
+    if has_requirements
+        && (distribution["OnDemandAllocationStrategy"] == "prioritized"
+            || distribution["SpotAllocationStrategy"] == "capacity-optimized-prioritized")
+    {
+        return Err(validation(
+            "An allocation strategy that follows the order of the overrides cannot be used with InstanceRequirements.",
+        ));
+    }
     if distribution["SpotAllocationStrategy"] == "lowest-price"
         && distribution.get("SpotInstancePools").is_none()
     {

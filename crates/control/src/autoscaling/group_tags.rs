@@ -63,6 +63,15 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
+/// Whether a filter's value is a tag's; whether tags are propagated is asked for in any case.
+fn is_asked(filter: &Value, value: &str, found: &str) -> bool {
+    if filter["Name"] == "propagate-at-launch" {
+        value.eq_ignore_ascii_case(found)
+    } else {
+        value == found
+    }
+}
+
 pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
     let filters = view.request.input["Filters"]
         .as_array()
@@ -78,7 +87,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
                 "propagate-at-launch" => tag["PropagateAtLaunch"].as_bool().map(|flag| flag.to_string()),
                 _ => None,
             };
-            found.is_some_and(|found| values.contains(&found))
+            found.is_some_and(|found| values.iter().any(|value| is_asked(filter, value, &found)))
         })
     };
     let groups = view.region().scaling_groups.values();

@@ -1,11 +1,11 @@
 //! Groups and their instances as answers show them.
 
-use crate::Region;
 use crate::api::context::View;
 use crate::api::errors::validation;
 use crate::autoscaling::group_tags;
 use crate::autoscaling::lookup::{listed, texts, time};
-use crate::autoscaling::records::{Group, Member, Origin, Source};
+use crate::autoscaling::member_view::member_value;
+use crate::autoscaling::records::{Group, Source};
 use crate::autoscaling::warm_pools;
 use crate::ec2::zones::zone_id;
 use forebay_awswire::ApiError;
@@ -24,12 +24,11 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
             )));
         }
     }
-    let region = view.region();
-    let groups = region.scaling_groups.values();
+    let groups = view.region().scaling_groups.values();
     let asked = groups
         .filter(|group| names.is_empty() || names.contains(&group.name))
         .filter(|group| filters.iter().all(|filter| fits(group, filter)));
-    let items = asked.map(|group| (group.name.clone(), shown(region, group, with_instances)));
+    let items = asked.map(|group| (group.name.clone(), shown(view, group, with_instances)));
     listed(view, "AutoScalingGroups", items)
 }
 
@@ -43,11 +42,11 @@ fn fits(group: &Group, filter: &Value) -> bool {
     })
 }
 
-fn shown(region: &Region, group: &Group, with_instances: bool) -> Value {
+fn shown(view: &View<'_>, group: &Group, with_instances: bool) -> Value {
     let mut zones = group.zones.clone();
     zones.sort();
     let ids: Vec<String> = zones.iter().map(|zone| zone_id(zone)).collect();
-    let members = region.members_of(&group.name);
+    let members = view.region().members_of(&group.name);
     let (warm, own): (Vec<_>, Vec<_>) = members.partition(|member| member.state.is_warmed());
     let sources = group
         .target_groups
@@ -90,7 +89,7 @@ fn shown(region: &Region, group: &Group, with_instances: bool) -> Value {
         value["DefaultInstanceWarmup"] = json!(warmup);
     }
     if let Some(pool) = &group.warm_pool {
-        value["WarmPoolConfiguration"] = warm_pools::shown(pool);
+        value["WarmPoolConfiguration"] = warm_pools::shown(pool, view.dialect());
         value["WarmPoolSize"] = json!(warm.len());
     }
     for (name, other) in &group.others {
@@ -119,33 +118,6 @@ fn say_source(value: &mut Value, source: &Source) {
         }
         Source::Mixed(policy) => value["MixedInstancesPolicy"] = policy.clone(),
     }
-}
-
-/// An instance within its group.
-pub(super) fn member_value(member: &Member) -> Value {
-    let mut value = json!({
-        "InstanceId": member.id,
-        "InstanceType": member.instance_type,
-        "AvailabilityZone": member.zone,
-        "AvailabilityZoneId": zone_id(&member.zone),
-        "LifecycleState": member.state.name(),
-        "HealthStatus": if member.unhealthy.is_some() { "Unhealthy" } else { "Healthy" },
-        "ImageId": member.image_id,
-        "ProtectedFromScaleIn": member.protected,
-    });
-    match &member.origin {
-        Origin::Configuration(name) => value["LaunchConfigurationName"] = json!(name),
-        Origin::Template(id, name, version) => {
-            value["LaunchTemplate"] = json!({
-                "LaunchTemplateId": id, "LaunchTemplateName": name, "Version": version.to_string(),
-            });
-        }
-        Origin::Attached => {}
-    }
-    if let Some(weight) = member.weight {
-        value["WeightedCapacity"] = json!(weight.to_string());
-    }
-    value
 }
 
 pub(crate) fn describe_instances(view: &View<'_>) -> Result<Value, ApiError> {

@@ -3,13 +3,13 @@
 use crate::api::arns::own_arn;
 use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
+use crate::autoscaling::desired::{cools_down, desire};
 use crate::autoscaling::group_input::{take, within};
 use crate::autoscaling::lookup::{asked_group, owned, put_group, texts};
 use crate::autoscaling::pass::{Pass, clock, uuid};
 use crate::autoscaling::records::{Group, GroupTag, Source};
 use crate::autoscaling::{configurations, group_tags, hooks, policies, sources};
 use crate::state::Dialect;
-use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_units::Wall;
 use serde_json::{Value, json};
@@ -37,41 +37,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     }
     let now = tx.request.now;
     let id = uuid(tx);
-    let mut group = Group {
-        name: name.to_owned(),
-        arn: own_arn(
-            tx,
-            "autoscaling",
-            &format!("autoScalingGroup:{id}:autoScalingGroupName/{name}"),
-        ),
-        created: now,
-        min: 0,
-        max: 0,
-        desired: 0,
-        source: Source::Configuration(String::new()),
-        zones: Vec::new(),
-        subnets: Vec::new(),
-        target_groups: Vec::new(),
-        classic_balancers: texts(&given["LoadBalancerNames"]),
-        others: BTreeMap::new(),
-        health_check: "EC2".to_owned(),
-        grace: if tx.dialect() == Dialect::Moto { 300 } else { 0 },
-        cooldown: 300,
-        warmup: None,
-        termination: vec!["Default".to_owned()],
-        protects_new: false,
-        suspended: BTreeMap::new(),
-        metrics: BTreeSet::new(),
-        tags: tags(&given),
-        deleting: false,
-        warm_pool: None,
-        cause: String::new(),
-        failures: 0,
-        not_before: Wall(0),
-        next_activity: 0,
-        quiet_since: None,
-        notifications: BTreeMap::new(),
-    };
+    let mut group = blank(tx, name, &id);
     take(tx, &mut group)?;
     if let Some(id) = given["InstanceId"].as_str() {
         group.source = Source::Configuration(configurations::of_instance(tx, name, id)?);
@@ -107,6 +73,45 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
+/// A group of which nothing was said but what is the same for all.
+fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
+    Group {
+        name: name.to_owned(),
+        arn: own_arn(
+            tx,
+            "autoscaling",
+            &format!("autoScalingGroup:{id}:autoScalingGroupName/{name}"),
+        ),
+        created: tx.request.now,
+        min: 0,
+        max: 0,
+        desired: 0,
+        source: Source::Configuration(String::new()),
+        zones: Vec::new(),
+        subnets: Vec::new(),
+        target_groups: Vec::new(),
+        classic_balancers: texts(&tx.request.input["LoadBalancerNames"]),
+        others: BTreeMap::new(),
+        health_check: "EC2".to_owned(),
+        grace: if tx.dialect() == Dialect::Moto { 300 } else { 0 },
+        cooldown: 300,
+        warmup: None,
+        termination: vec!["Default".to_owned()],
+        protects_new: false,
+        suspended: BTreeMap::new(),
+        metrics: BTreeSet::new(),
+        tags: tags(&tx.request.input),
+        deleting: false,
+        warm_pool: None,
+        cause: String::new(),
+        failures: 0,
+        not_before: Wall(0),
+        next_activity: 0,
+        quiet_since: None,
+        notifications: BTreeMap::new(),
+    }
+}
+
 fn tags(given: &Value) -> Vec<GroupTag> {
     let mut tags = Vec::new();
     for given in given["Tags"].as_array().into_iter().flatten() {
@@ -116,7 +121,8 @@ fn tags(given: &Value) -> Vec<GroupTag> {
 }
 
 pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
-    let known = asked_group(tx)?;
+    // Here AWS does not say the name.
+    let known = asked_group(tx).map_err(|_| validation("AutoScalingGroup name not found - null"))?;
     if known.deleting {
         return Err(error(
             "ScalingActivityInProgress",
@@ -183,23 +189,6 @@ pub(crate) fn set_desired(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// Whether a group has just scaled, by its default cooldown.
-pub(super) fn cools_down(group: &Group, now: Wall) -> bool {
-    let cooldown = Duration::from_secs(group.cooldown.into());
-    group.quiet_since.is_some_and(|since| now.since(since) < cooldown)
-}
-
-/// Sets what is desired; `why` is the beginning of a sentence.
-pub(super) fn desire(group: &mut Group, desired: u32, why: &str) {
-    if group.desired != desired {
-        group.cause = format!(
-            "{why} changing the desired capacity from {} to {desired}.",
-            group.desired
-        );
-        group.desired = desired;
-    }
-}
-
 pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let known = asked_group(tx)?;
     let forced = tx.request.input["ForceDelete"] == true;
@@ -219,6 +208,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         }
         _ => {}
     }
+    check_termination(tx, &known, forced)?;
     let has_instances = tx.region().members_of(&known.name).next().is_some();
     if has_instances && !forced && tx.dialect() == Dialect::Aws {
         let leaves = |member: &&std::sync::Arc<crate::autoscaling::records::Member>| member.state.leaves();
@@ -244,6 +234,27 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     forget_owned(tx, &group.name);
     put_group(tx, group);
     Ok(json!({}))
+}
+
+/// moto refuses to delete a group whose instances are protected from termination by calls; AWS's groups terminate them all the same.
+fn check_termination(tx: &Tx<'_>, group: &Group, forced: bool) -> Result<(), ApiError> {
+    if !forced || tx.dialect() == Dialect::Aws {
+        return Ok(());
+    }
+    let region = tx.region();
+    let mut instances = region
+        .members_of(&group.name)
+        .filter_map(|member| region.instances.get(&member.id));
+    match instances.find(|instance| instance.attributes.get("disableApiTermination") == Some(&json!(true))) {
+        None => Ok(()),
+        Some(instance) => Err(error(
+            "OperationNotPermitted",
+            format!(
+                "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.",
+                instance.id
+            ),
+        )),
+    }
 }
 
 /// What belongs to a group and to nobody else.

@@ -11,6 +11,7 @@ use crate::autoscaling::steps::launch_failed;
 use crate::ec2::launch;
 use crate::ec2::launch_templates::resolve;
 use forebay_awswire::{ApiError, Service};
+use forebay_scaling::ZoneDistribution;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -34,12 +35,7 @@ pub(crate) fn origins(view: &View<'_>, source: &Source) -> Result<Origins, ApiEr
             })
         }
         Source::Template(template) => of_template(view, &template.id, template.version.as_deref()),
-        Source::Mixed(policy) => {
-            let given = &policy["LaunchTemplate"]["LaunchTemplateSpecification"];
-            let id = given["LaunchTemplateId"].as_str();
-            let named = id.or_else(|| given["LaunchTemplateName"].as_str());
-            of_template(view, named.unwrap_or_default(), given["Version"].as_str())
-        }
+        Source::Mixed(policy) => specified(view, &policy["LaunchTemplate"]["LaunchTemplateSpecification"]),
     }
 }
 
@@ -91,7 +87,7 @@ fn subnet_in(view: &View<'_>, group: &Group, zone: &str) -> Option<String> {
     subnets.find(is_there).cloned()
 }
 
-/// The group's zones, those with the fewest instances first.
+/// The group's zones, those with the fewest instances first. If zones must stay even, only those.
 fn zones(pass: &Pass<'_, '_>, warmed: bool) -> Vec<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for member in pass.tx.region().members_of(&pass.group.name) {
@@ -99,40 +95,68 @@ fn zones(pass: &Pass<'_, '_>, warmed: bool) -> Vec<String> {
             *counts.entry(&member.zone).or_default() += 1;
         }
     }
+    let count = |zone: &String| counts.get(zone.as_str()).copied().unwrap_or_default();
     let mut zones = pass.group.zones.clone();
-    zones.sort_by_key(|zone| counts.get(zone.as_str()).copied().unwrap_or_default());
+    zones.sort_by_key(count);
+    if zone_distribution(&pass.group) == ZoneDistribution::BalancedOnly {
+        let fewest = zones.first().map(count);
+        zones.retain(|zone| Some(count(zone)) == fewest);
+    }
     zones
 }
 
-/// Launches one instance, in the zone that has the fewest, of the shape that the allocation strategy likes best; in others if that
-/// fails. Tells what it counts for; none if it failed everywhere.
+/// What is done about zones in which launches fail.
+pub(super) fn zone_distribution(group: &Group) -> ZoneDistribution {
+    let given = group.others.get("AvailabilityZoneDistribution");
+    match given.and_then(|given| given["CapacityDistributionStrategy"].as_str()) {
+        Some("balanced-only") => ZoneDistribution::BalancedOnly,
+        _ => ZoneDistribution::BalancedBestEffort,
+    }
+}
+
+/// A launch that is wanted.
+pub(super) struct Wish<'w> {
+    /// Why, for people.
+    pub(super) cause: &'w str,
+    /// Whether it is for the warm pool.
+    pub(super) warmed: bool,
+    /// The zone, if it is to be that one and no other.
+    pub(super) zone: Option<&'w str>,
+    /// The instance refresh that it is a part of.
+    pub(super) refresh: Option<&'w str>,
+}
+
+/// Launches one instance where it fits best. Tells what it counts for; none if it failed everywhere.
 pub(super) fn launch(pass: &mut Pass<'_, '_>, cause: &str, warmed: bool) -> Option<u32> {
-    let found = origins(pass.tx, &pass.group.source);
-    let mut problem = match found {
+    let wish = Wish {
+        cause,
+        warmed,
+        zone: None,
+        refresh: None,
+    };
+    launch_as(pass, &wish).map(|member| member.weight.unwrap_or(1))
+}
+
+/// Launches one instance, in the zone that has the fewest, of the shape that the allocation strategy likes best; in others if that
+/// fails. None if it failed everywhere.
+pub(super) fn launch_as(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Option<Member> {
+    let mut problem = match tried(pass, wish) {
+        Ok(member) => return Some(member),
         Err(problem) => problem,
-        Ok(origins) => {
-            let mut problem = validation("There is no zone to launch in.");
-            for zone in zones(pass, warmed) {
-                for choice in choices(pass, &origins.input, &zone) {
-                    match launch_in(pass, &origins, &zone, &choice, cause, warmed) {
-                        Ok(weight) => return Some(weight),
-                        Err(met) => problem = met,
-                    }
-                }
-            }
-            problem
-        }
     };
     if problem.message.is_empty() {
         problem.message.clone_from(&problem.code);
     }
-    let zone = pass.group.zones.first().cloned().unwrap_or_default();
+    let zone = wish.zone.map(str::to_owned);
+    let zone = zone
+        .or_else(|| pass.group.zones.first().cloned())
+        .unwrap_or_default();
     let number = pass.start(Begun {
         description: format!(
             "Launching a new EC2 instance.  Status Reason: {}",
             problem.message
         ),
-        cause: cause.to_owned(),
+        cause: wish.cause.to_owned(),
         status: "Failed",
         progress: 100,
         zone: &zone,
@@ -143,16 +167,48 @@ pub(super) fn launch(pass: &mut Pass<'_, '_>, cause: &str, warmed: bool) -> Opti
     None
 }
 
+/// Tries one place after the other; the last problem if all fail.
+fn tried(pass: &mut Pass<'_, '_>, wish: &Wish<'_>) -> Result<Member, ApiError> {
+    let source = pass.source();
+    let origins = origins(pass.tx, &source)?;
+    let zones = match wish.zone {
+        Some(zone) => vec![zone.to_owned()],
+        None => zones(pass, wish.warmed),
+    };
+    let mut problem = validation("There is no zone to launch in.");
+    for zone in zones {
+        let choices = match choices(pass, &source, &origins.input, &zone) {
+            Ok(choices) => choices,
+            Err(met) => {
+                problem = met;
+                continue;
+            }
+        };
+        for choice in choices {
+            match launch_in(pass, &origins, &zone, &choice, wish) {
+                Ok(member) => return Ok(member),
+                Err(met) => problem = met,
+            }
+        }
+    }
+    Err(problem)
+}
+
 fn launch_in(
     pass: &mut Pass<'_, '_>,
     origins: &Origins,
     zone: &str,
     choice: &Choice,
-    cause: &str,
-    warmed: bool,
-) -> Result<u32, ApiError> {
+    wish: &Wish<'_>,
+) -> Result<Member, ApiError> {
     let subnet = subnet_in(pass.tx, &pass.group, zone)
         .ok_or_else(|| validation(format!("The group has no subnet in zone {zone}.")))?;
+    let own = choice
+        .template
+        .as_ref()
+        .map(|template| specified(pass.tx, template));
+    let own = own.transpose()?;
+    let origins = own.as_ref().unwrap_or(origins);
     let mut input = origins.input.clone();
     input["MinCount"] = json!(1);
     input["MaxCount"] = json!(1);
@@ -169,7 +225,7 @@ fn launch_in(
     tag(pass, &id, &origins.origin);
     let number = pass.start(Begun {
         description: format!("Launching a new EC2 instance: {id}"),
-        cause: cause.to_owned(),
+        cause: wish.cause.to_owned(),
         status: "PreInService",
         progress: 30,
         zone,
@@ -178,7 +234,7 @@ fn launch_in(
     let text = |name: &str| launched[name].as_str().unwrap_or_default().to_owned();
     let member = Member {
         group: pass.group.name.clone(),
-        state: if warmed {
+        state: if wish.warmed {
             Lifecycle::WarmedPending
         } else {
             Lifecycle::Pending
@@ -198,11 +254,19 @@ fn launch_in(
         hooks_done: std::collections::BTreeSet::new(),
         is_ordered: false,
         activity: Some(number),
-        refresh: None,
+        refresh: wish.refresh.map(str::to_owned),
+        replaces: None,
         id,
     };
-    pass.put(member);
-    Ok(choice.weight.unwrap_or(1))
+    pass.put(member.clone());
+    Ok(member)
+}
+
+/// What a launch template specification of a policy says.
+fn specified(view: &View<'_>, given: &Value) -> Result<Origins, ApiError> {
+    let id = given["LaunchTemplateId"].as_str();
+    let named = id.or_else(|| given["LaunchTemplateName"].as_str());
+    of_template(view, named.unwrap_or_default(), given["Version"].as_str())
 }
 
 /// An instance has the tags of its group that are meant for it, and tells whose it is.

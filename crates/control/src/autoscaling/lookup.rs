@@ -79,6 +79,13 @@ impl Region {
     ) -> impl DoubleEndedIterator<Item = &Arc<Refresh>> + use<'_> {
         owned(&self.refreshes, group)
     }
+
+    /// The instance refresh of a group that goes on.
+    pub(crate) fn active_refresh(&self, group: &str) -> Option<&Arc<Refresh>> {
+        self.refreshes_of(group)
+            .next_back()
+            .filter(|refresh| refresh.ended.is_none())
+    }
 }
 
 /// The group that a call names.

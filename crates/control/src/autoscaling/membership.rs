@@ -4,13 +4,14 @@ use crate::api::context::Tx;
 use crate::api::errors::{error, validation};
 use crate::api::tagging::{put_tags, stored_tags};
 use crate::autoscaling::activities;
+use crate::autoscaling::desired::desire;
 use crate::autoscaling::group_input::within;
-use crate::autoscaling::groups::desire;
 use crate::autoscaling::leaving;
 use crate::autoscaling::lookup::{asked_group, member_of, texts};
 use crate::autoscaling::pass::{Begun, Pass, clock};
-use crate::autoscaling::records::{Group, Lifecycle, Member, Origin};
+use crate::autoscaling::records::{Group, Lifecycle, Member, Origin, Source};
 use crate::autoscaling::steps::{enter, register};
+use crate::state::Dialect;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
@@ -118,7 +119,11 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
         zone: instance.zone.clone(),
         instance_type: instance.instance_type.clone(),
         image_id: instance.image_id.clone(),
-        origin: Origin::Attached,
+        origin: match (pass.tx.dialect(), &pass.group.source) {
+            // moto takes it for one that the group has launched.
+            (Dialect::Moto, Source::Configuration(name)) => Origin::Configuration(name.clone()),
+            _ => Origin::Attached,
+        },
         weight: None,
         is_spot: instance.is_spot,
         unhealthy: None,
@@ -130,6 +135,7 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
         is_ordered: false,
         activity: Some(number),
         refresh: None,
+        replaces: None,
     };
     pass.put(member);
 }
@@ -331,7 +337,7 @@ pub(crate) fn set_health(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         "Healthy" => member.unhealthy = None,
         // Within the grace period nothing that is said counts.
         "Unhealthy" if respects && member.in_service.is_some_and(|since| now.since(since) < grace) => {
-            if pass.tx.dialect() == crate::state::Dialect::Moto {
+            if pass.tx.dialect() == Dialect::Moto {
                 member.unhealthy = Some("a user health-check".to_owned());
             }
         }

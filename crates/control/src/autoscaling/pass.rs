@@ -3,7 +3,7 @@
 use crate::api::context::{Answered, Tx};
 use crate::autoscaling::lookup::{key, numbered, owned, put_group};
 use crate::autoscaling::notices;
-use crate::autoscaling::records::{Activity, Group, Member};
+use crate::autoscaling::records::{Activity, Group, Member, Source};
 use forebay_awswire::{Service, timestamp};
 use forebay_units::Wall;
 use serde_json::{Value, json};
@@ -94,6 +94,13 @@ impl<'t, 'a> Pass<'t, 'a> {
     pub(super) fn remove(&mut self, id: &str) {
         self.changed = true;
         self.tx.region_mut().members.remove(&key(&self.group.name, id));
+    }
+
+    /// What instances are launched from now: while an instance refresh goes on, what it says.
+    pub(super) fn source(&self) -> Source {
+        let refresh = self.tx.region().active_refresh(&self.group.name);
+        let source = refresh.and_then(|refresh| refresh.source.clone());
+        source.unwrap_or_else(|| self.group.source.clone())
     }
 
     /// What counts as the group's capacity now: what is there, or about to be.

@@ -3,8 +3,8 @@
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
+use crate::autoscaling::desired::{cools_down, desire};
 use crate::autoscaling::execute::{Asked, propose, wanted};
-use crate::autoscaling::groups::{cools_down, desire};
 use crate::autoscaling::lookup::{asked_group, key, listed, put_group, texts};
 use crate::autoscaling::pass::{clock, uuid};
 use crate::autoscaling::records::{Group, Policy};
@@ -213,7 +213,24 @@ fn shown(view: &View<'_>, policy: &Policy) -> Value {
     for (name, member) in &policy.data {
         value[name] = member.clone();
     }
+    if view.dialect() == Dialect::Moto {
+        let place = "/TargetTrackingConfiguration/CustomizedMetricSpecification";
+        if let Some(specification) = value.pointer_mut(place) {
+            fill_metrics(specification);
+        }
+    }
     value
+}
+
+/// moto shows what queries of a policy leave out.
+fn fill_metrics(given: &mut Value) {
+    if given.get("Metrics").is_none() {
+        return;
+    }
+    given["Dimensions"] = given.get("Dimensions").cloned().unwrap_or_else(|| json!([]));
+    for metric in given["Metrics"].as_array_mut().into_iter().flatten() {
+        metric["ReturnData"] = metric.get("ReturnData").cloned().unwrap_or(Value::Bool(true));
+    }
 }
 
 /// The policy that a call names, by name or by ARN.

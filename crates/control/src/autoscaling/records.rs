@@ -281,6 +281,9 @@ pub struct Member {
     /// The instance refresh that launched it, by id.
     #[serde(default)]
     pub refresh: Option<String>,
+    /// The instance that goes once this one can be counted on, by id.
+    #[serde(default)]
+    pub replaces: Option<String>,
 }
 
 /// What an instance was launched from.
@@ -448,22 +451,48 @@ pub struct Refresh {
     pub began: Wall,
     /// When it ended.
     pub ended: Option<Wall>,
-    /// Percent that are done.
+    /// Percent that are done, of the way back if it is rolled back.
     pub percentage: u32,
     /// How many are still to be replaced.
     pub to_update: u32,
-    /// How many there were to replace at its beginning.
-    pub total: u32,
     /// The preferences, with defaults filled in.
     pub preferences: Value,
     /// The desired configuration, as given.
     pub desired: Option<Value>,
+    /// What launches use while it goes on; what the group says, if it is none.
+    pub source: Option<Source>,
     /// What the group's instances were launched from before it.
-    pub before: Option<Source>,
-    /// What was asked: `RollingBack` and such details, if it was rolled back.
-    pub rollback: Option<Value>,
-    /// How many checkpoints were passed, and when the last one was reached.
-    pub checkpoints: u32,
-    /// Until when it waits at a checkpoint, or bakes.
-    pub until: Option<Wall>,
+    pub before: Source,
+    /// Where it is; none before the first look at it.
+    pub leg: Option<Leg>,
+    /// Why it goes back, if it does.
+    pub rollback: Option<Rollback>,
+}
+
+/// A way that a refresh goes: there, or back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// When it began.
+    pub began: Wall,
+    /// How many instances were to be replaced then.
+    pub total: u32,
+    /// The place of the last checkpoint that was reached, and when.
+    pub checkpoint: Option<(usize, Wall)>,
+    /// Since when it waits for instances that are protected or stand by.
+    pub blocked: Option<Wall>,
+    /// When all was replaced.
+    pub replaced: Option<Wall>,
+}
+
+/// A refresh that goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub began: Wall,
+    /// How much was done by then, in percent.
+    pub percentage: u32,
+    /// How many were still to be replaced then.
+    pub to_update: u32,
 }

@@ -3,7 +3,7 @@
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
-use crate::autoscaling::groups::desire;
+use crate::autoscaling::desired::desire;
 use crate::autoscaling::lookup::{key, listed, put_group, texts, time};
 use crate::autoscaling::pass::{clock, uuid};
 use crate::autoscaling::records::{Group, Schedule};
@@ -33,6 +33,29 @@ fn asked_name(view: &View<'_>) -> Result<String, ApiError> {
     Ok(name.to_owned())
 }
 
+/// Whether an action can have these times.
+fn check_times(
+    view: &View<'_>,
+    start: Option<Wall>,
+    end: Option<Wall>,
+    recurs: bool,
+) -> Result<(), ApiError> {
+    if start.is_none() && !recurs {
+        return Err(validation(
+            "A scheduled action needs a StartTime, a Recurrence, or both.",
+        ));
+    }
+    if view.dialect() == Dialect::Aws && start.is_some_and(|start| start < view.request.now) {
+        return Err(validation("Given start time is in the past"));
+    }
+    if let (Some(start), Some(end)) = (start, end)
+        && end <= start
+    {
+        return Err(validation("The end time must be after the start time."));
+    }
+    Ok(())
+}
+
 fn store(tx: &mut Tx<'_>, group: &str, given: &Value) -> Result<(), ApiError> {
     let name = given["ScheduledActionName"].as_str().unwrap_or_default();
     let known = tx.region().schedules.get(&key(group, name)).cloned();
@@ -59,19 +82,7 @@ fn store(tx: &mut Tx<'_>, group: &str, given: &Value) -> Result<(), ApiError> {
     let end = at(&given["EndTime"]);
     let recurrence = text("Recurrence");
     let now = tx.request.now;
-    if start.is_none() && recurrence.is_none() {
-        return Err(validation(
-            "A scheduled action needs a StartTime, a Recurrence, or both.",
-        ));
-    }
-    if tx.dialect() == Dialect::Aws && start.is_some_and(|start| start < now) {
-        return Err(validation("Given start time is in the past"));
-    }
-    if let (Some(start), Some(end)) = (start, end)
-        && end <= start
-    {
-        return Err(validation("The end time must be after the start time."));
-    }
+    check_times(tx, start, end, recurrence.is_some())?;
     let arn = match &known {
         Some(known) => known.arn.clone(),
         None => {

@@ -1,17 +1,23 @@
 //! Brings a group's instances in line with what the group should be, one step after the other, until nothing is left to do at this time.
 
 use crate::api::context::Tx;
+use crate::autoscaling::lookup::texts;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::{capacity, groups, health, transitions, warm_pools};
 use forebay_awswire::Service;
+use std::collections::BTreeSet;
 
 /// Passes in a row. Each brings an instance a step on, so a launch needs a few.
 const PASSES: usize = 12;
 
 /// Does whatever a call to Auto Scaling has left to be done for the group that it names, or whose instance it names.
+///
+/// A call to EC2 that names instances of groups is followed, too: what it has ended is replaced at once.
 pub(crate) fn follow(tx: &mut Tx<'_>) {
-    if tx.request.service != Service::AutoScaling {
-        return;
+    match tx.request.service {
+        Service::AutoScaling => {}
+        Service::Ec2 => return follow_instances(tx),
+        _ => return,
     }
     let given = &tx.request.input;
     let by_instance = || {
@@ -28,6 +34,15 @@ pub(crate) fn follow(tx: &mut Tx<'_>) {
             all.iter().for_each(|name| settle(tx, name));
         }
     }
+}
+
+fn follow_instances(tx: &mut Tx<'_>) {
+    let ids = texts(&tx.request.input["InstanceIds"]);
+    let groups: BTreeSet<String> = ids
+        .iter()
+        .filter_map(|id| Some(tx.region().member(id)?.group.clone()))
+        .collect();
+    groups.iter().for_each(|name| settle(tx, name));
 }
 
 /// Does for a group whatever is to be done by now.

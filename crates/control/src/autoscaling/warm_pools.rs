@@ -2,24 +2,25 @@
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
-use crate::autoscaling::group_view::member_value;
 use crate::autoscaling::launching::launch;
 use crate::autoscaling::leaving;
 use crate::autoscaling::lookup::{asked_group, listed, put_group};
+use crate::autoscaling::member_view::member_value;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::{Group, Member, WarmPool};
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
 /// Launches of one pass.
 const LAUNCHES: u32 = 100;
 
-pub(super) fn shown(pool: &WarmPool) -> Value {
-    let mut value = json!({
-        "MinSize": pool.min,
-        "PoolState": pool.state,
-        "InstanceReusePolicy": {"ReuseOnScaleIn": pool.reuse},
-    });
+pub(super) fn shown(pool: &WarmPool, dialect: Dialect) -> Value {
+    let mut value = json!({"MinSize": pool.min, "PoolState": pool.state});
+    // moto shows what was put.
+    if pool.reuse || dialect == Dialect::Aws {
+        value["InstanceReusePolicy"] = json!({"ReuseOnScaleIn": pool.reuse});
+    }
     if let Some(prepared) = pool.prepared {
         value["MaxGroupPreparedCapacity"] = json!(prepared);
     }
@@ -78,7 +79,7 @@ pub(crate) fn describe(view: &View<'_>) -> Result<Value, ApiError> {
         .collect();
     let mut answer = listed(view, "Instances", items)?;
     if let Some(pool) = &group.warm_pool {
-        answer["WarmPoolConfiguration"] = shown(pool);
+        answer["WarmPoolConfiguration"] = shown(pool, view.dialect());
     }
     Ok(answer)
 }
@@ -96,7 +97,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         let mut members = tx.region().members_of(&group.name);
         members.any(|member| member.state.is_warmed())
     };
-    if !forced && is_used && tx.dialect() == crate::state::Dialect::Aws {
+    if !forced && is_used && tx.dialect() == Dialect::Aws {
         return Err(error(
             "ResourceInUse",
             "You cannot delete a warm pool while there are instances in it, unless by force.",
@@ -113,6 +114,11 @@ pub(super) fn fill(pass: &mut Pass<'_, '_>) {
     let Some(pool) = pass.group.warm_pool.clone() else {
         return;
     };
+    // moto's pools stay empty.
+    if pass.tx.dialect() == Dialect::Moto {
+        pass.group.warm_pool = Some(pool).filter(|pool| !pool.deleting);
+        return;
+    }
     let wanted = pool.wanted(&pass.group);
     let warm: Vec<Member> = pass
         .members()

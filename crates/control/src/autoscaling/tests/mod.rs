@@ -1,7 +1,9 @@
 //! Groups in virtual time, with a launcher and a data plane that do what a test says.
 
 mod calls;
+mod dialect;
 mod lives;
+mod mixed;
 mod policies;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
