@@ -6,6 +6,7 @@ use crate::autoscaling::mixed::{Mixed, in_use, pool, unit};
 use crate::autoscaling::pass::Begun;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::{Lifecycle, Member, Origin, Source};
+use crate::autoscaling::refreshing;
 use crate::autoscaling::steps::{enter, pause};
 use crate::ec2::instances as ec2;
 use forebay_awswire::Service;
@@ -25,8 +26,15 @@ pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
     let capacity = pass.capacity();
     if capacity < desired {
         scale_out(pass, capacity, desired);
-    } else if capacity > desired {
-        scale_in(pass, capacity, desired);
+        return;
+    }
+    let most = if pass.group.deleting {
+        desired
+    } else {
+        refreshing::most(pass).unwrap_or(desired)
+    };
+    if capacity > most {
+        scale_in(pass, capacity, most);
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn origins(view: &View<'_>, source: &Source) -> Result<Origins, ApiEr
             })
         }
         Source::Template(template) => of_template(view, &template.id, template.version.as_deref()),
-        Source::Mixed(policy) => specified(view, &policy["LaunchTemplate"]["LaunchTemplateSpecification"]),
+        Source::Mixed(policy) => of_source(view, &policy["LaunchTemplate"]["LaunchTemplateSpecification"]),
     }
 }
 
@@ -206,7 +206,7 @@ fn launch_in(
     let own = choice
         .template
         .as_ref()
-        .map(|template| specified(pass.tx, template));
+        .map(|template| of_source(pass.tx, template));
     let own = own.transpose()?;
     let origins = own.as_ref().unwrap_or(origins);
     let mut input = origins.input.clone();
@@ -263,7 +263,7 @@ fn launch_in(
 }
 
 /// What a launch template specification of a policy says.
-fn specified(view: &View<'_>, given: &Value) -> Result<Origins, ApiError> {
+pub(super) fn of_source(view: &View<'_>, given: &Value) -> Result<Origins, ApiError> {
     let id = given["LaunchTemplateId"].as_str();
     let named = id.or_else(|| given["LaunchTemplateName"].as_str());
     of_template(view, named.unwrap_or_default(), given["Version"].as_str())

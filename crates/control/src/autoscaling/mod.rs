@@ -30,6 +30,9 @@ mod pass;
 mod policies;
 mod processes;
 pub mod records;
+mod refresh_preferences;
+mod refreshes;
+mod refreshing;
 mod schedules;
 pub(crate) mod settle;
 mod sources;
@@ -51,6 +54,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("AttachTrafficSources", sources::attach),
     OperationSpec::write("BatchDeleteScheduledAction", schedules::batch_delete),
     OperationSpec::write("BatchPutScheduledUpdateGroupAction", schedules::batch_put),
+    OperationSpec::write("CancelInstanceRefresh", refreshes::cancel),
     OperationSpec::write("CompleteLifecycleAction", hooks::complete),
     OperationSpec::write("CreateAutoScalingGroup", groups::create),
     OperationSpec::write("CreateLaunchConfiguration", configurations::create),
@@ -68,6 +72,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::read("DescribeAutoScalingGroups", group_view::describe),
     OperationSpec::read("DescribeAutoScalingInstances", group_view::describe_instances),
     OperationSpec::read("DescribeAutoScalingNotificationTypes", types::notification_types),
+    OperationSpec::read("DescribeInstanceRefreshes", refreshes::describe),
     OperationSpec::read("DescribeLaunchConfigurations", configurations::describe),
     OperationSpec::read("DescribeLifecycleHookTypes", types::hook_types),
     OperationSpec::read("DescribeLifecycleHooks", hooks::describe),
@@ -99,9 +104,11 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("PutWarmPool", warm_pools::put),
     OperationSpec::write("RecordLifecycleActionHeartbeat", hooks::heartbeat),
     OperationSpec::write("ResumeProcesses", processes::resume),
+    OperationSpec::write("RollbackInstanceRefresh", refreshes::roll_back),
     OperationSpec::write("SetDesiredCapacity", groups::set_desired),
     OperationSpec::write("SetInstanceHealth", membership::set_health),
     OperationSpec::write("SetInstanceProtection", membership::set_protection),
+    OperationSpec::write("StartInstanceRefresh", refreshes::start),
     OperationSpec::write("SuspendProcesses", processes::suspend),
     OperationSpec::write("TerminateInstanceInAutoScalingGroup", membership::terminate),
     OperationSpec::write("UpdateAutoScalingGroup", groups::update),

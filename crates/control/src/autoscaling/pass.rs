@@ -82,6 +82,11 @@ impl<'t, 'a> Pass<'t, 'a> {
         members.map(|member| Member::clone(member)).collect()
     }
 
+    /// Something has changed that was stored by somebody else.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
+    }
+
     pub(super) fn put(&mut self, member: Member) {
         let key = key(&member.group, &member.id);
         if self.tx.region().members.get(&key).map(|known| &**known) == Some(&member) {

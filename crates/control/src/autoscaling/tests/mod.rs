@@ -5,6 +5,7 @@ mod dialect;
 mod lives;
 mod mixed;
 mod policies;
+mod refreshes;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
