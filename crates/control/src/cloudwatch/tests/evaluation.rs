@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-const POLICY: &str =
-    "arn:aws:autoscaling:local-1:123456789012:scalingPolicy:1:autoScalingGroupName/g:policyName/p";
 const TOPIC: &str = "arn:aws:sns:local-1:123456789012:t";
 
 /// Remembers what it was asked for; it can do everything but topics.
