@@ -54,6 +54,7 @@ impl Case {
         let member = |key| Member {
             key,
             zone: None,
+            weight: 1,
             target: Arc::new(key),
         };
         gate.arrange(Mono::ZERO, (0..self.targets).map(member).collect());

@@ -45,6 +45,7 @@ fn group(targets: u16, algorithm: Algorithm) -> GroupBlueprint {
                 address: Some(([10, 0, (index / 250) as u8, (index % 250) as u8], 80).into()),
                 zone: None,
                 draining: false,
+                weight: 1,
             })
             .collect(),
         in_use: true,

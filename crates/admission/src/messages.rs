@@ -41,6 +41,8 @@ pub struct Member<T> {
     pub key: Key,
     /// Only for arrivals of this zone; none: for all.
     pub zone: Option<u64>,
+    /// How often it has the limit that all have ([`Limit::Fixed`]): 1 unless targets are of different sizes.
+    pub weight: u32,
     /// What a slot of it hands out.
     pub target: T,
 }

@@ -19,6 +19,8 @@ struct TargetEntry<T> {
     /// None: it may not be picked now, but something of it is still in flight, held or paused.
     target: Option<T>,
     side: usize,
+    /// How often it has the limit that all have.
+    weight: u32,
     busy: u32,
     paused: u32,
     permits: VecDeque<WorkId>,
@@ -102,6 +104,7 @@ impl<T: Clone> TargetSlots<T> {
             self.leave_side(number, side);
             if let Some(entry) = self.targets[number as usize].as_mut() {
                 (entry.target, entry.side) = (Some(member.target), side);
+                entry.weight = member.weight;
             }
             self.refresh(number);
         }
@@ -149,6 +152,7 @@ impl<T: Clone> TargetSlots<T> {
             key,
             target: None,
             side: 0,
+            weight: 1,
             busy: 0,
             paused: 0,
             permits: VecDeque::new(),
@@ -440,7 +444,7 @@ impl<T: Clone> TargetSlots<T> {
             assert_eq!(self.by_key.get(&entry.key), Some(&number));
             if let Limit::Fixed(limit) = self.limit {
                 assert!(
-                    entry.free + entry.busy <= limit.max(entry.busy),
+                    entry.free + entry.busy <= limit.saturating_mul(entry.weight).max(entry.busy),
                     "more slots than the limit"
                 );
             }
@@ -456,7 +460,7 @@ impl<T> TargetEntry<T> {
         let taken = self.busy.saturating_add(self.paused);
         match limit {
             Limit::Permits => (self.permits.len() as u32).saturating_sub(self.paused),
-            Limit::Fixed(limit) => limit.saturating_sub(taken),
+            Limit::Fixed(limit) => limit.saturating_mul(self.weight).saturating_sub(taken),
             Limit::Auto(_) => self
                 .learner
                 .as_ref()

@@ -94,6 +94,7 @@ fn group(destination: SocketAddr, version: ProtocolVersion) -> anyhow::Result<Gr
             address: Some(destination),
             zone: None,
             draining: false,
+            weight: 1,
         }],
         in_use: true,
         zones: vec![ZONE.to_owned()],

@@ -311,6 +311,9 @@ pub struct TargetBlueprint {
     pub zone: Option<String>,
     /// Deregistered: gets no new request.
     pub draining: bool,
+    /// How much of its group's work is its share, beside those of the others: 1 unless targets are of different sizes. A limit of
+    /// requests at a time is for each unit.
+    pub weight: u32,
 }
 
 impl GroupBlueprint {

@@ -33,6 +33,7 @@ pub fn target(address: impl Into<SocketAddr>) -> TargetBlueprint {
         address: Some(address),
         zone: None,
         draining: false,
+        weight: 1,
     }
 }
 

@@ -507,6 +507,7 @@ fn new_target(
             address,
             tls: tls.clone(),
             version,
+            weight: blueprint.weight.max(1),
             stats: Arc::clone(&stats),
         })
     });

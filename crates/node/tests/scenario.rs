@@ -24,6 +24,7 @@ fn address(index: u16) -> std::net::SocketAddr {
 fn target(index: u16, draining: bool) -> TargetBlueprint {
     TargetBlueprint {
         draining,
+        weight: 1,
         ..fixtures::target(address(index))
     }
 }

@@ -124,6 +124,7 @@ pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSet
                 address: Some(address(target)),
                 zone: Some(zone(target % zones)),
                 draining,
+                weight: 1,
             })
             .collect(),
         in_use: true,

@@ -23,6 +23,7 @@ fn members(keys: core::ops::Range<Key>) -> Vec<Member<Key>> {
     let member = |key| Member {
         key,
         zone: None,
+        weight: 1,
         target: key,
     };
     keys.map(member).collect()
@@ -80,6 +81,24 @@ fn free_targets_take_turns_and_a_queue_of_none_refuses() {
 }
 
 #[test]
+fn a_target_of_a_larger_shape_has_the_limit_as_often() {
+    let (mut gate, mut rng) = gate(Limit::Fixed(2), 0, 1);
+    let large = Member {
+        key: 7,
+        zone: None,
+        weight: 3,
+        target: 7,
+    };
+    let mut both = members(0..1);
+    both.push(large);
+    gate.arrange(MS(1), both);
+    let mut ask = || key_of(&gate.arrive(MS(1), &arrival(MS(1), 0, 100), &mut rng, || 0));
+    let got: Vec<Key> = (0..9).map_while(|_| ask()).collect();
+    let of = |key| got.iter().filter(|got| **got == key).count();
+    assert_eq!((of(0), of(7)), (2, 6), "{got:?}");
+}
+
+#[test]
 fn balanced_takes_the_least_full() {
     let mut gate = Gate::<Key, u32>::new(Rules {
         balanced: true,
@@ -123,6 +142,7 @@ fn zones_are_apart() {
     let member = |key, zone| Member {
         key,
         zone: Some(zone),
+        weight: 1,
         target: key,
     };
     gate.arrange(Mono::ZERO, vec![member(10, 1), member(20, 2)]);
@@ -151,6 +171,7 @@ fn whoever_waits_for_any_zone_waits_for_their_own_once_zones_part() {
         let member = |(key, zone)| Member {
             key,
             zone,
+            weight: 1,
             target: key,
         };
         [10, 20].into_iter().zip(zones).map(member).collect::<Vec<_>>()
@@ -336,6 +357,7 @@ fn demand_for_a_target_is_that_of_its_zone() {
     let member = |key, zone| Member {
         key,
         zone,
+        weight: 1,
         target: key,
     };
     gate.arrange(
@@ -775,6 +797,7 @@ mod model {
                     let member = |(&key, &zone): (&Key, &Option<u64>)| Member {
                         key,
                         zone,
+                        weight: 1,
                         target: key,
                     };
                     self.gate

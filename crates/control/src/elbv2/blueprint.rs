@@ -1,6 +1,7 @@
 //! From the state to what the data plane serves.
 
 use crate::Region;
+use crate::autoscaling::lookup::key;
 use crate::elbv2::attribute::Holder;
 use crate::elbv2::attribute_table::attributes_of;
 use crate::elbv2::listener_tls::listener_tls;
@@ -437,6 +438,16 @@ fn stickiness<'a>(set: impl Fn(&str) -> &'a str) -> Stickiness {
     }
 }
 
+/// What an instance counts for in its Auto Scaling group, where that has weights.
+fn member_weight(region: &Region, id: &str) -> u32 {
+    let group = region
+        .tags
+        .get(id)
+        .and_then(|tags| tags.get("aws:autoscaling:groupName"));
+    let member = group.and_then(|group| region.members.get(&key(group, id)));
+    member.and_then(|member| member.weight).unwrap_or(1)
+}
+
 /// None for a terminated instance, which is no longer there.
 fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Option<TargetBlueprint> {
     let instance = region.instances.get(&target.id);
@@ -457,5 +468,6 @@ fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Op
         address: address.map(|address| SocketAddr::new(address, target.port)),
         zone: zone_of(region, target).map(str::to_owned),
         draining: target.deregistered_at.is_some(),
+        weight: member_weight(region, &target.id),
     })
 }

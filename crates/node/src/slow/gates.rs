@@ -74,6 +74,7 @@ pub(super) fn arrange(now: Mono, view: &GroupView) {
                 .or_insert_with(|| Member {
                     key: target.id.0,
                     zone: zone.map(|zone| zone.0),
+                    weight: target.weight,
                     target: Arc::clone(target),
                 });
         }

@@ -47,10 +47,20 @@ impl Node {
         };
         let mut ramping = false;
         let mut weighted = false;
+        let largest = group
+            .targets
+            .values()
+            .map(|target| target.blueprint.weight.max(1))
+            .max();
+        let largest = f64::from(largest.unwrap_or(1));
         for target in group.targets.values() {
             let ramped = target.ramped(now, group);
             ramping |= ramped.is_some();
-            let weight = ramped.unwrap_or(Weight::FULL).times(target.peers.weight());
+            let own = Weight::of(f64::from(target.blueprint.weight.max(1)) / largest);
+            let weight = ramped
+                .unwrap_or(Weight::FULL)
+                .times(target.peers.weight())
+                .times(own);
             weighted |= weight < Weight::FULL;
             if weight < Weight::FULL {
                 // Before the weight, so that nobody picks by the weights of before.

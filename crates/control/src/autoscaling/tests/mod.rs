@@ -6,6 +6,7 @@ mod lives;
 mod mixed;
 mod policies;
 mod refreshes;
+mod weights;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};

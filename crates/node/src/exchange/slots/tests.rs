@@ -158,6 +158,7 @@ fn cross_zone_may_be_switched_off_while_requests_wait() {
     let members = targets.zip(0..).map(|(target, zone)| forebay_admission::Member {
         key: target.id.0,
         zone: Some(zone),
+        weight: 1,
         target: Arc::clone(target),
     });
     world.gate().arrange(world.now, members.collect());
@@ -338,6 +339,7 @@ fn scale_from_zero_waits_for_the_first_target() {
     let member = forebay_admission::Member {
         key: target.id.0,
         zone: None,
+        weight: 1,
         target,
     };
     world.gate().arrange(world.now, vec![member]);
