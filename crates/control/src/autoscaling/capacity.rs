@@ -23,7 +23,7 @@ pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
     } else {
         pass.group.desired
     };
-    let capacity = pass.capacity();
+    let capacity = pass.capacity().saturating_sub(pass.ahead());
     if capacity < desired {
         scale_out(pass, capacity, desired);
         return;
@@ -145,7 +145,7 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
 }
 
 /// Places of instances in the order in which they would go.
-fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
+pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
     let policies: Vec<TerminationPolicy> = pass
         .group
         .termination

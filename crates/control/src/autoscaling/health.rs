@@ -3,6 +3,7 @@
 use crate::autoscaling::leaving;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::{Group, Lifecycle, Member};
+use crate::autoscaling::replacing;
 use crate::autoscaling::steps::ec2_state;
 use crate::state::Dialect;
 use core::time::Duration;
@@ -90,6 +91,14 @@ fn replace(pass: &mut Pass<'_, '_>, member: Member) {
     // moto leaves those that a call has called unhealthy where they are.
     let keeps = pass.tx.dialect() == Dialect::Moto && ec2_state(pass, &member.id) == "running";
     if pass.is_suspended("ReplaceUnhealthy") || pass.is_suspended("Terminate") || keeps {
+        return;
+    }
+    // One that still runs may stay until its replacement can be counted on.
+    if replacing::launches_first(&pass.group)
+        && ec2_state(pass, &member.id) == "running"
+        && !pass.is_suspended("Launch")
+    {
+        replacing::ahead_of(pass, &member, &why.clone());
         return;
     }
     let cause = format!(

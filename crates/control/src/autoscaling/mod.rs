@@ -33,6 +33,7 @@ pub mod records;
 mod refresh_preferences;
 mod refreshes;
 mod refreshing;
+mod replacing;
 mod schedules;
 pub(crate) mod settle;
 mod sources;

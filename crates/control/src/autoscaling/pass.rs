@@ -117,6 +117,24 @@ impl<'t, 'a> Pass<'t, 'a> {
             .sum()
     }
 
+    /// How much of that is there beside what it replaces, which has not gone yet.
+    pub(super) fn ahead(&self) -> u32 {
+        let members = self.members();
+        let counts = |id: &str| {
+            members
+                .iter()
+                .any(|member| member.id == id && member.state.counts())
+        };
+        let ahead = members.iter().filter(|member| {
+            member.state.counts()
+                && member
+                    .replaces
+                    .as_ref()
+                    .is_some_and(|replaced| counts(&replaced.id))
+        });
+        ahead.map(|member| member.weight.unwrap_or(1)).sum()
+    }
+
     /// Carries out a call of another service on behalf of the group.
     pub(super) fn call(
         &mut self,

@@ -281,9 +281,18 @@ pub struct Member {
     /// The instance refresh that launched it, by id.
     #[serde(default)]
     pub refresh: Option<String>,
-    /// The instance that goes once this one can be counted on, by id.
+    /// The instance that goes once this one can be counted on.
     #[serde(default)]
-    pub replaces: Option<String>,
+    pub replaces: Option<Replaced>,
+}
+
+/// An instance that goes once another has taken its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// `i-...`
+    pub id: String,
+    /// Why it goes: the end of a sentence that begins with "in response to".
+    pub why: String,
 }
 
 /// What an instance was launched from.

@@ -5,10 +5,10 @@ use crate::api::errors::{error, validation};
 use crate::autoscaling::group_input::{mixed, template_ref};
 use crate::autoscaling::lookup::{asked_group, listed, numbered, texts, time};
 use crate::autoscaling::pass::uuid;
-use crate::autoscaling::records::{Refresh, Rollback, Source};
+use crate::autoscaling::records::{Refresh, Source};
 use crate::autoscaling::refresh_preferences::filled;
+use crate::autoscaling::refreshing::turn;
 use forebay_awswire::ApiError;
-use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -142,20 +142,6 @@ pub(crate) fn roll_back(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     turn(&mut refresh, "Rollback due to user request.", tx.request.now);
     put(tx, refresh);
     Ok(answer)
-}
-
-/// Has a refresh go back to what was before it.
-pub(super) fn turn(refresh: &mut Refresh, reason: &str, now: Wall) {
-    refresh.rollback = Some(Rollback {
-        reason: reason.to_owned(),
-        began: now,
-        percentage: refresh.percentage,
-        to_update: refresh.to_update,
-    });
-    "RollbackInProgress".clone_into(&mut refresh.status);
-    refresh.reason = None;
-    refresh.source = Some(refresh.before.clone());
-    refresh.leg = None;
 }
 
 /// Newest first.

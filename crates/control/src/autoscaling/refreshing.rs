@@ -5,11 +5,11 @@ use crate::autoscaling::leaving;
 use crate::autoscaling::lookup::{numbered, texts};
 use crate::autoscaling::mixed::{Mixed, unit};
 use crate::autoscaling::pass::Pass;
-use crate::autoscaling::records::{Leg, Lifecycle, Member, Origin, Refresh, Source};
+use crate::autoscaling::records::{Leg, Lifecycle, Member, Origin, Refresh, Rollback, Source};
 use crate::autoscaling::refresh_preferences::{back, read};
-use crate::autoscaling::refreshes::turn;
 use forebay_scaling::refresh::{Failure, Instance, Plan, Preferences, Progress, Verdict, Waits, look};
 use forebay_signals::alarm::State;
+use forebay_units::Wall;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -266,6 +266,20 @@ fn launch_new(pass: &mut Pass<'_, '_>, refresh: &Refresh, count: u32) {
             return;
         }
     }
+}
+
+/// Has a refresh go back to what was before it.
+pub(super) fn turn(refresh: &mut Refresh, reason: &str, now: Wall) {
+    refresh.rollback = Some(Rollback {
+        reason: reason.to_owned(),
+        began: now,
+        percentage: refresh.percentage,
+        to_update: refresh.to_update,
+    });
+    "RollbackInProgress".clone_into(&mut refresh.status);
+    refresh.reason = None;
+    refresh.source = Some(refresh.before.clone());
+    refresh.leg = None;
 }
 
 fn fail(pass: &mut Pass<'_, '_>, refresh: &mut Refresh, why: &str, rolls_back: bool) {

@@ -3,7 +3,7 @@
 use crate::api::context::Tx;
 use crate::autoscaling::lookup::texts;
 use crate::autoscaling::pass::Pass;
-use crate::autoscaling::{capacity, groups, health, refreshing, transitions, warm_pools};
+use crate::autoscaling::{capacity, groups, health, refreshing, replacing, transitions, warm_pools};
 use forebay_awswire::Service;
 use std::collections::BTreeSet;
 
@@ -66,6 +66,7 @@ fn pass(tx: &mut Tx<'_>, name: &str) -> bool {
         return true;
     }
     refreshing::advance(&mut pass);
+    replacing::advance(&mut pass);
     capacity::adjust(&mut pass);
     warm_pools::fill(&mut pass);
     pass.finish()

@@ -29,7 +29,8 @@ impl Next {
 
 /// Takes over what was seen of a region's instances since the last time.
 pub(crate) fn observe(tx: &mut Tx<'_>) {
-    for (id, next) in changes(tx) {
+    let changes: Vec<(String, Next)> = interrupted(tx).chain(changes(tx)).collect();
+    for (id, next) in changes {
         let Some(mut instance) = tx.region().instances.get(&id).cloned() else {
             continue;
         };
@@ -43,6 +44,28 @@ pub(crate) fn observe(tx: &mut Tx<'_>) {
         }
         tx.region_mut().instances.insert(id, instance);
     }
+}
+
+/// Spot Instances whose time has come: they are taken away, whatever they do.
+fn interrupted(view: &View<'_>) -> impl Iterator<Item = (String, Next)> + use<> {
+    let now = view.request.now;
+    let instances = view.region().instances.values();
+    let due = instances.filter(|instance| {
+        instance.interrupted_at.is_some_and(|at| at <= now)
+            && !matches!(instance.state.as_str(), "shutting-down" | "terminated")
+    });
+    let next = due.map(|instance| {
+        // What was never booted has nothing that must end first.
+        let state = if instance.run > 0 {
+            "shutting-down"
+        } else {
+            "terminated"
+        };
+        let why = "the Spot Instance was interrupted";
+        let next = Next::because(state, "Server.SpotInstanceTermination", why);
+        (instance.id.clone(), next)
+    });
+    next.collect::<Vec<_>>().into_iter()
 }
 
 fn changes(view: &View<'_>) -> Vec<(String, Next)> {

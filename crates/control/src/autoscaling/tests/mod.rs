@@ -7,6 +7,7 @@ mod mixed;
 mod policies;
 mod refreshes;
 mod weights;
+mod replacing;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};

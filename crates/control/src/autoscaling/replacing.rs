@@ -1,0 +1,246 @@
+//! Replacements that come before those go whose place they take: for zones that are uneven, for Spot Instances that are about to be taken
+//! away, for instances that are too old, and for unhealthy ones where the group's maintenance policy says so.
+
+use crate::autoscaling::capacity::chosen;
+use crate::autoscaling::choice::choices;
+use crate::autoscaling::launching::{Wish, launch_as, origins};
+use crate::autoscaling::leaving;
+use crate::autoscaling::pass::Pass;
+use crate::autoscaling::records::{Group, Lifecycle, Member, Replaced};
+use core::time::Duration;
+use forebay_scaling::{Zone, rebalance, rebalance_margin};
+use forebay_units::Wall;
+use serde_json::Value;
+
+/// Zones are made even once nothing has happened for so long: what comes and goes anyway may do it.
+const REST: Duration = Duration::from_secs(10);
+
+/// Lets those go whose replacements can be counted on, and begins what is to be begun.
+pub(super) fn advance(pass: &mut Pass<'_, '_>) {
+    if pass.group.deleting {
+        return;
+    }
+    finish(pass);
+    if pass.is_suspended("Launch") || pass.is_suspended("Terminate") {
+        return;
+    }
+    interrupted(pass);
+    if !is_quiet(pass) || outlived(pass) {
+        return;
+    }
+    let rested = pass
+        .group
+        .quiet_since
+        .is_none_or(|since| pass.now() >= since + REST);
+    if rested && !pass.is_suspended("AZRebalance") {
+        even(pass);
+    }
+}
+
+fn finish(pass: &mut Pass<'_, '_>) {
+    for mut member in pass.members() {
+        let Some(replaced) = member.replaces.clone() else {
+            continue;
+        };
+        let others = pass.members();
+        let old = others.into_iter().find(|other| other.id == replaced.id);
+        match old.filter(|old| old.state.counts()) {
+            Some(_) if member.state != Lifecycle::InService || member.ready.is_none() => continue,
+            Some(_) if pass.is_suspended("Terminate") => continue,
+            Some(old) => {
+                let cause = format!(
+                    "At {} an instance was taken out of service in response to {}.",
+                    pass.clock(),
+                    replaced.why
+                );
+                leaving::begin(pass, old, cause, true);
+            }
+            None => {}
+        }
+        member.replaces = None;
+        pass.put(member);
+    }
+}
+
+/// Whether all instances are in service and can be counted on, and nothing else goes on.
+fn is_quiet(pass: &Pass<'_, '_>) -> bool {
+    let region = pass.tx.region();
+    let mut members = region.members_of(&pass.group.name);
+    region.active_refresh(&pass.group.name).is_none()
+        && pass.now() >= pass.group.not_before
+        && pass.capacity() >= pass.group.desired
+        && members.all(|member| match member.state {
+            Lifecycle::InService => {
+                member.ready.is_some() && member.unhealthy.is_none() && member.replaces.is_none()
+            }
+            Lifecycle::Standby => true,
+            other => other.is_warmed(),
+        })
+}
+
+/// Whether the group's maintenance policy has replacements come first.
+pub(super) fn launches_first(group: &Group) -> bool {
+    let policy = group.others.get("InstanceMaintenancePolicy");
+    policy.is_some_and(|policy| policy["MinHealthyPercentage"] == 100 && most_healthy(group) > 100)
+}
+
+fn most_healthy(group: &Group) -> u64 {
+    let policy = group.others.get("InstanceMaintenancePolicy");
+    let most = policy.and_then(|policy| policy["MaxHealthyPercentage"].as_u64());
+    most.unwrap_or(100)
+}
+
+/// Launches the replacement of an instance, unless there is one. `limit` is the most capacity that the group may have then.
+fn launch_for(
+    pass: &mut Pass<'_, '_>,
+    old: &Member,
+    place: Option<&str>,
+    cause: &str,
+    why: &str,
+    limit: u32,
+) -> bool {
+    let is_replaced = |member: &Member| member.replaces.as_ref().is_some_and(|known| known.id == old.id);
+    let weight = old.weight.unwrap_or(1);
+    if pass.members().iter().any(is_replaced)
+        || pass.now() < pass.group.not_before
+        || pass.capacity().saturating_add(weight) > limit
+    {
+        return false;
+    }
+    let wish = Wish {
+        cause,
+        warmed: false,
+        zone: place,
+        refresh: None,
+    };
+    let Some(mut member) = launch_as(pass, &wish) else {
+        return false;
+    };
+    member.replaces = Some(Replaced {
+        id: old.id.clone(),
+        why: why.to_owned(),
+    });
+    pass.put(member);
+    true
+}
+
+/// What may be there while one is replaced: the group's maximum, and a little more.
+fn with_margin(group: &Group) -> u32 {
+    group.max.saturating_add(rebalance_margin(group.max))
+}
+
+/// Has an instance replaced before it goes, as the maintenance policy bounds it: at least one is.
+pub(super) fn ahead_of(pass: &mut Pass<'_, '_>, old: &Member, why: &str) {
+    let desired = u64::from(pass.group.desired);
+    let limit = (desired * most_healthy(&pass.group) / 100).max(desired + u64::from(old.weight.unwrap_or(1)));
+    let cause = format!(
+        "At {} an instance was launched in response to {why}.",
+        pass.clock()
+    );
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    launch_for(pass, old, None, &cause, why, limit);
+}
+
+/// Spot Instances that are about to be taken away.
+fn interrupted(pass: &mut Pass<'_, '_>) {
+    if pass.group.others.get("CapacityRebalance") != Some(&Value::Bool(true)) {
+        return;
+    }
+    for member in pass.members() {
+        let instance = pass.tx.region().instances.get(&member.id);
+        let is_noticed = instance.is_some_and(|instance| instance.interrupted_at.is_some());
+        if !is_noticed || member.state != Lifecycle::InService {
+            continue;
+        }
+        let why = "an EC2 Spot Instance interruption notice";
+        let cause = format!(
+            "At {} an instance was launched in response to {why}.",
+            pass.clock()
+        );
+        let limit = with_margin(&pass.group).max(pass.capacity().saturating_add(member.weight.unwrap_or(1)));
+        launch_for(pass, &member, None, &cause, why, limit);
+    }
+}
+
+fn launched(pass: &Pass<'_, '_>, member: &Member) -> Wall {
+    let instance = pass.tx.region().instances.get(&member.id);
+    instance.map_or(member.since, |instance| instance.launched)
+}
+
+/// Replaces the oldest instance that is older than the group allows, one at a time; whether there was one.
+fn outlived(pass: &mut Pass<'_, '_>) -> bool {
+    let lifetime = pass
+        .group
+        .others
+        .get("MaxInstanceLifetime")
+        .and_then(Value::as_u64);
+    let Some(lifetime) = lifetime.filter(|seconds| *seconds > 0).map(Duration::from_secs) else {
+        return false;
+    };
+    let now = pass.now();
+    let old = pass
+        .members()
+        .into_iter()
+        .filter(|member| member.state == Lifecycle::InService && !member.protected)
+        .map(|member| (launched(pass, &member), member))
+        .filter(|(since, _)| *since + lifetime <= now)
+        .min_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
+    let Some((_, old)) = old else { return false };
+    let why = "an instance exceeding the maximum instance lifetime";
+    if launches_first(&pass.group) {
+        ahead_of(pass, &old, why);
+    } else {
+        let cause = format!(
+            "At {} an instance was taken out of service in response to {why}.",
+            pass.clock()
+        );
+        leaving::begin(pass, old, cause, true);
+    }
+    true
+}
+
+/// Makes zones more even by one instance.
+fn even(pass: &mut Pass<'_, '_>) {
+    let members: Vec<Member> = pass
+        .members()
+        .into_iter()
+        .filter(|member| member.state == Lifecycle::InService)
+        .collect();
+    let mut zones = zones(pass, &members);
+    // What cannot have a launch is looked up only if there is something to launch.
+    if rebalance(&zones).is_none() {
+        return;
+    }
+    let source = pass.source();
+    let Ok(origins) = origins(pass.tx, &source) else {
+        return;
+    };
+    for zone in &mut zones {
+        zone.is_failing = choices(pass, &source, &origins.input, &zone.name).is_err();
+    }
+    let Some(step) = rebalance(&zones) else { return };
+    let (to, from) = (zones[step.to].name.clone(), &zones[step.from].name);
+    let there: Vec<Member> = members
+        .into_iter()
+        .filter(|member| member.zone == *from && !member.protected)
+        .collect();
+    let Some(&place) = chosen(pass, &there).first() else {
+        return;
+    };
+    let cause = format!(
+        "At {} an instance was launched to balance instances in zone {to} with other zones, resulting in more than the desired number of instances in the group.",
+        pass.clock()
+    );
+    let why = "uneven Availability Zones";
+    let limit = with_margin(&pass.group);
+    launch_for(pass, &there[place], Some(&to), &cause, why, limit);
+}
+
+fn zones(pass: &Pass<'_, '_>, members: &[Member]) -> Vec<Zone> {
+    let zones = pass.group.zones.iter().map(|name| Zone {
+        name: name.clone(),
+        instances: members.iter().filter(|member| member.zone == *name).count() as u32,
+        is_failing: false,
+    });
+    zones.collect()
+}
