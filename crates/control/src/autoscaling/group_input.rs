@@ -10,7 +10,7 @@ use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
-/// Members that are stored and described, and that nothing here follows.
+/// Members that are kept and described as they were given.
 pub(super) const ECHOED: [&str; 11] = [
     "PlacementGroup",
     "Context",
@@ -70,6 +70,11 @@ pub(super) fn take(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
         if let Some(value) = given.get(name) {
             group.others.insert(name.to_owned(), value.clone());
         }
+    }
+    // A maintenance policy of -1 is none.
+    let clears = &given["InstanceMaintenancePolicy"];
+    if clears["MinHealthyPercentage"] == -1 || clears["MaxHealthyPercentage"] == -1 {
+        group.others.remove("InstanceMaintenancePolicy");
     }
     if let Some(value) = given.get("DeletionProtection") {
         group

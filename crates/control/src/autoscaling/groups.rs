@@ -109,6 +109,7 @@ fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
         next_activity: 0,
         quiet_since: None,
         notifications: BTreeMap::new(),
+        launch_calls: Vec::new(),
     }
 }
 

@@ -122,6 +122,8 @@ pub(super) struct Wish<'w> {
     pub(super) warmed: bool,
     /// The zone, if it is to be that one and no other.
     pub(super) zone: Option<&'w str>,
+    /// The subnet, likewise.
+    pub(super) subnet: Option<&'w str>,
     /// The instance refresh that it is a part of.
     pub(super) refresh: Option<&'w str>,
 }
@@ -132,6 +134,7 @@ pub(super) fn launch(pass: &mut Pass<'_, '_>, cause: &str, warmed: bool) -> Opti
         cause,
         warmed,
         zone: None,
+        subnet: None,
         refresh: None,
     };
     launch_as(pass, &wish).map(|member| member.weight.unwrap_or(1))
@@ -201,7 +204,9 @@ fn launch_in(
     choice: &Choice,
     wish: &Wish<'_>,
 ) -> Result<Member, ApiError> {
-    let subnet = subnet_in(pass.tx, &pass.group, zone)
+    let named = wish.subnet.map(str::to_owned);
+    let subnet = named
+        .or_else(|| subnet_in(pass.tx, &pass.group, zone))
         .ok_or_else(|| validation(format!("The group has no subnet in zone {zone}.")))?;
     let own = choice
         .template

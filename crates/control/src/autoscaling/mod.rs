@@ -1,6 +1,6 @@
 //! EC2 Auto Scaling: groups of instances, the policies that say how many there are, and the order in which they come and go.
 //!
-//! Calls and alarms change what a group should be; [`settle::settle`] brings its instances in line, a step at a time, whenever something
+//! Calls and alarms change what a group should be; `settle` brings its instances in line, a step at a time, whenever something
 //! has changed: a call, what a launcher or the data plane has seen, or the time.
 
 mod activities;
@@ -17,6 +17,7 @@ mod group_view;
 mod groups;
 mod health;
 mod hooks;
+mod immediate;
 mod launching;
 mod leaving;
 pub(crate) mod lookup;
@@ -98,6 +99,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("EnterStandby", membership::enter_standby),
     OperationSpec::write("ExecutePolicy", policies::execute),
     OperationSpec::write("ExitStandby", membership::exit_standby),
+    OperationSpec::write("LaunchInstances", immediate::launch),
     OperationSpec::write("PutLifecycleHook", hooks::put),
     OperationSpec::write("PutNotificationConfiguration", notifications::put),
     OperationSpec::write("PutScalingPolicy", policies::put),

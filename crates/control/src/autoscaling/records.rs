@@ -88,6 +88,20 @@ pub struct Group {
     pub quiet_since: Option<Wall>,
     /// Topics that are told of what happens, with the kinds of notifications.
     pub notifications: BTreeMap<String, BTreeSet<String>>,
+    /// Calls that launched at once, oldest first.
+    #[serde(default)]
+    pub launch_calls: Vec<LaunchCall>,
+}
+
+/// A call that launched at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaunchCall {
+    /// Its client token.
+    pub token: String,
+    /// What it was given.
+    pub input: Value,
+    /// What it was answered.
+    pub answer: Value,
 }
 
 /// A tag of a group.

@@ -260,6 +260,7 @@ fn launch_new(pass: &mut Pass<'_, '_>, refresh: &Refresh, count: u32) {
             cause: &cause,
             warmed: false,
             zone: None,
+            subnet: None,
             refresh: Some(&refresh.id),
         };
         if launch_as(pass, &wish).is_none() {

@@ -111,6 +111,7 @@ fn launch_for(
         cause,
         warmed: false,
         zone: place,
+        subnet: None,
         refresh: None,
     };
     let Some(mut member) = launch_as(pass, &wish) else {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod dialect;
+mod immediate;
 mod lives;
 mod mixed;
 mod policies;
