@@ -7,8 +7,8 @@ mod lives;
 mod mixed;
 mod policies;
 mod refreshes;
-mod weights;
 mod replacing;
+mod weights;
 
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
