@@ -45,12 +45,23 @@ pub struct Crowd {
     pub until: Duration,
 }
 
+/// A client that asks again and again, the next time when it has its answer: it never has two requests at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// What it asks for.
+    pub kind: Kind,
+    /// From an answer to the next request, least and most.
+    pub pause: (Duration, Duration),
+    /// When it begins.
+    pub from: Duration,
+    /// From when on it asks no more.
+    pub until: Duration,
+}
+
 impl Crowd {
     /// From an answer to the next request, in nanoseconds.
     pub(crate) fn turn(&self, rng: &mut Rng) -> u64 {
-        let (least, most) = self.pause;
-        let (least, most) = (least.as_nanos() as f64, most.as_nanos() as f64);
-        (least + (most - least) * uniform(rng)) as u64
+        between(self.pause, rng)
     }
 
     /// From one user to the next, in nanoseconds.
@@ -61,6 +72,18 @@ impl Crowd {
             Arrivals::Poisson => -mean * (1.0 - uniform(rng)).ln(),
         }) as u64
     }
+}
+
+impl Client {
+    /// From an answer to the next request, in nanoseconds.
+    pub(crate) fn turn(&self, rng: &mut Rng) -> u64 {
+        between(self.pause, rng)
+    }
+}
+
+fn between((least, most): (Duration, Duration), rng: &mut Rng) -> u64 {
+    let (least, most) = (least.as_nanos() as f64, most.as_nanos() as f64);
+    (least + (most - least) * uniform(rng)) as u64
 }
 
 /// From 0 to 1, 1 left out.

@@ -6,10 +6,11 @@ mod crowd;
 mod figures;
 mod scene;
 mod target;
+mod users;
 mod waits;
 mod world;
 
-pub use crowd::{Arrivals, Crowd, Kind, PAUSE, VISIT};
+pub use crowd::{Arrivals, Client, Crowd, Kind, PAUSE, VISIT};
 pub use figures::{Figures, Seen, quantile};
 pub use scene::{Act, Scene};
 pub use target::{Behaviour, Span};

@@ -1,6 +1,6 @@
 //! What is simulated.
 
-use crate::crowd::Crowd;
+use crate::crowd::{Client, Crowd};
 use crate::target::Behaviour;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,6 +16,9 @@ pub enum Act {
     Join(u16, Behaviour),
     /// A target is deregistered.
     Leave(u16),
+    /// A target ends at once, without a word: its requests break off, and whoever asks it from now on is not let in. It stays
+    /// registered, and its health checks fail.
+    Kill(u16),
     /// The target group's settings become these.
     Settings(GroupSettings),
     /// A target's health check fails once, or it recovers.
@@ -37,6 +40,8 @@ pub struct Scene {
     pub settings: GroupSettings,
     /// Who comes.
     pub crowds: Vec<Crowd>,
+    /// Who asks again and again.
+    pub clients: Vec<Client>,
     /// What happens when, in any order.
     pub acts: Vec<(Duration, Act)>,
 }
@@ -54,6 +59,7 @@ impl Scene {
                 ..GroupSettings::default()
             },
             crowds: Vec::new(),
+            clients: Vec::new(),
             acts: Vec::new(),
         }
     }
@@ -74,6 +80,12 @@ pub(crate) fn target_at(address: SocketAddr) -> u16 {
         }
         SocketAddr::V6(_) => 0,
     }
+}
+
+/// The target registered by this address.
+pub(crate) fn number(id: &str) -> u16 {
+    let ip: Result<core::net::IpAddr, _> = id.parse();
+    ip.map_or(u16::MAX, |ip| target_at((ip, 80).into()))
 }
 
 fn zone(number: u16) -> String {

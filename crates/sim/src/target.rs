@@ -144,6 +144,11 @@ impl Actor {
         (span.draw(rng) * behaviour.slower * cold) as u64
     }
 
+    /// Requests that wait for a thread.
+    pub(crate) fn into_waiting(self) -> VecDeque<usize> {
+        self.waiting
+    }
+
     /// A request is done: the next one, and how long it takes.
     pub(crate) fn done(&mut self, kind: impl Fn(usize) -> Kind, rng: &mut Rng) -> Option<(usize, u64)> {
         let next = self.waiting.pop_front();

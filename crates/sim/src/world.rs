@@ -1,16 +1,17 @@
 //! The simulation itself: one queue of events, and the data plane's own `Node`, `WorkerState` and `Exchange`.
 
-use crate::crowd::Crowd;
+use crate::crowd::Kind;
 use crate::figures::{Seen, counts};
-use crate::scene::{Act, Scene, blueprint, target_at};
+use crate::scene::{Act, Scene, blueprint, number, target_at};
 use crate::target::{Actor, Trip};
+use crate::users::{Source, Users};
 use crate::waits::Waits;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_model::GroupSettings;
 use forebay_node::{
-    Event, Exchange, Facts, Headers, Node, Outcome, Output, ProbeResult, Request, Snapshot, Speaks, Step,
-    TargetId, WorkerState,
+    ConnectError, Death, Event, Exchange, Facts, Headers, Node, Outcome, Output, ProbeResult, Request, Sent,
+    Snapshot, Speaks, Step, TargetId, WorkerState,
 };
 use forebay_units::{Mono, Rng, Wall};
 use std::cmp::Reverse;
@@ -38,6 +39,8 @@ enum Next {
     Deadline,
     /// The next user of a crowd.
     User(usize),
+    /// A client begins.
+    Client(usize),
     /// A user's next request.
     Request(usize),
     /// A request is done at its target; whether it held a thread.
@@ -46,18 +49,6 @@ enum Next {
     Late(u64),
     /// Workers look for what is due.
     Deadlines,
-}
-
-/// The target registered by this address.
-fn number(id: &str) -> u16 {
-    let ip: Result<core::net::IpAddr, _> = id.parse();
-    ip.map_or(u16::MAX, |ip| target_at((ip, 80).into()))
-}
-
-struct User {
-    crowd: usize,
-    asked: usize,
-    worker: usize,
 }
 
 /// A weight's change as the data plane tells it.
@@ -81,13 +72,12 @@ pub struct World {
     sick: BTreeSet<u16>,
     zones: u16,
     settings: GroupSettings,
-    crowds: Vec<Crowd>,
     acts: Vec<(Duration, Act)>,
     queue: BinaryHeap<Reverse<(u64, u64, Next)>>,
     sequence: u64,
     deadline: Option<Mono>,
     rng: [Rng; 2],
-    users: Vec<User>,
+    users: Users,
     trips: Vec<Option<Trip>>,
     free: Vec<usize>,
     waits: Waits<Trip>,
@@ -130,13 +120,12 @@ impl World {
             sick: BTreeSet::new(),
             zones: scene.zones.max(1),
             settings: scene.settings.clone(),
-            crowds: scene.crowds.clone(),
             acts: scene.acts.clone(),
             queue: BinaryHeap::new(),
             sequence: 0,
             deadline: None,
             rng: [Rng::named(scene.seed, "crowd"), Rng::named(scene.seed, "targets")],
-            users: Vec::new(),
+            users: Users::of(scene),
             trips: Vec::new(),
             free: Vec::new(),
             waits: Waits::default(),
@@ -151,6 +140,10 @@ impl World {
             // Not before the first probes have passed.
             let from = (crowd.from.as_nanos() as u64).max(2 * PROBE);
             world.at(from, Next::User(number));
+        }
+        for (number, client) in scene.clients.iter().enumerate() {
+            let from = (client.from.as_nanos() as u64).max(2 * PROBE);
+            world.at(from, Next::Client(number));
         }
         world.at(0, Next::Deadlines);
         world.apply();
@@ -217,7 +210,7 @@ impl World {
             || self.queue.iter().any(|Reverse((_, _, next))| {
                 matches!(
                     next,
-                    Next::User(_) | Next::Request(_) | Next::Done(..) | Next::Act(_)
+                    Next::User(_) | Next::Client(_) | Next::Request(_) | Next::Done(..) | Next::Act(_)
                 )
             })
     }
@@ -236,6 +229,7 @@ impl World {
                     }
                 }
                 Next::User(crowd) => self.user(crowd),
+                Next::Client(client) => self.enter(Source::Client(client)),
                 Next::Request(user) => {
                     self.request(user);
                     if let Some(watch) = &mut watch {
@@ -297,6 +291,7 @@ impl World {
                     self.apply();
                 }
             }
+            Act::Kill(target) => self.kill(target),
             Act::Settings(settings) => {
                 self.settings = settings;
                 self.apply();
@@ -326,35 +321,31 @@ impl World {
         self.obey();
     }
 
-    fn user(&mut self, number: usize) {
-        let crowd = self.crowds[number];
-        let worker = self.users.len() % self.workers.len();
-        self.users.push(User {
-            crowd: number,
-            asked: 0,
-            worker,
-        });
-        self.at(self.now, Next::Request(self.users.len() - 1));
-        let next = self.now + crowd.gap(&mut self.rng[0]);
-        if next < crowd.until.as_nanos() as u64 {
-            self.at(next, Next::User(number));
+    fn user(&mut self, crowd: usize) {
+        self.enter(Source::Crowd(crowd));
+        if let Some(next) = self.users.next_of(crowd, self.now, &mut self.rng[0]) {
+            self.at(next, Next::User(crowd));
         }
     }
 
+    /// Someone new, who asks at once.
+    fn enter(&mut self, source: Source) {
+        let user = self.users.enter(source);
+        self.at(self.now, Next::Request(user));
+    }
+
     fn request(&mut self, user: usize) {
-        let User { crowd, asked, worker } = self.users[user];
-        let Some(&kind) = self.crowds[crowd].visit.get(asked) else {
+        let Some((kind, worker)) = self.users.ask(user, self.now) else {
             return;
         };
-        self.users[user].asked += 1;
         let snapshot = Arc::clone(&self.snapshot);
         let listener = &snapshot.listeners[0];
         let nodes = usize::from(self.zones).min(listener.nodes.len());
         let request = Request {
             facts: Facts {
                 method: match kind {
-                    crate::Kind::Get => b"GET",
-                    crate::Kind::Post => b"POST",
+                    Kind::Get => b"GET",
+                    Kind::Post => b"POST",
                 },
                 host: b"balancer",
                 path: b"/",
@@ -388,13 +379,15 @@ impl World {
             Step::Send { target, .. } => {
                 trip.target = target_at(target.address);
                 let (target, kind) = (trip.target, trip.kind);
-                let place = self.keep(trip);
-                let Some(actor) = self.actors.get_mut(&target) else {
-                    return;
+                let Some(failing) = self.actors.get(&target).map(|actor| actor.behaviour.failing) else {
+                    return self.report(trip, Outcome::NotConnected(ConnectError::Refused));
                 };
-                if let Some(after) = actor.behaviour.failing {
+                let place = self.keep(trip);
+                let actor = self.actors.get_mut(&target);
+                if let Some(after) = failing {
                     self.at(self.now + after.as_nanos() as u64, Next::Done(place, false));
-                } else if let Some(takes) = actor.take(place, kind, &mut self.rng[1]) {
+                } else if let Some(takes) = actor.and_then(|actor| actor.take(place, kind, &mut self.rng[1]))
+                {
                     self.at(self.now + takes, Next::Done(place, true));
                 }
             }
@@ -419,14 +412,33 @@ impl World {
         place
     }
 
+    /// A target ends. Its requests break off; places of those that it worked on are free only when the event comes that leads there.
+    fn kill(&mut self, target: u16) {
+        self.sick.insert(target);
+        let Some(actor) = self.actors.remove(&target) else {
+            return;
+        };
+        self.free.extend(actor.into_waiting());
+        let death = Death {
+            reused: false,
+            sent: Sent::Some,
+            replayable: true,
+        };
+        for place in 0..self.trips.len() {
+            if let Some(trip) = self.trips[place].take_if(|trip| trip.target == target) {
+                self.report(trip, Outcome::Died(death));
+            }
+        }
+    }
+
     fn done(&mut self, place: usize, held: bool) {
+        self.free.push(place);
         let Some(mut trip) = self.trips[place].take() else {
             return;
         };
-        self.free.push(place);
         if held && let Some(actor) = self.actors.get_mut(&trip.target) {
             let trips = &self.trips;
-            let kind = |other: usize| trips[other].as_ref().map_or(crate::Kind::Get, |trip| trip.kind);
+            let kind = |other: usize| trips[other].as_ref().map_or(Kind::Get, |trip| trip.kind);
             if let Some((next, takes)) = actor.done(kind, &mut self.rng[1]) {
                 self.at(self.now + takes, Next::Done(next, true));
             }
@@ -457,9 +469,8 @@ impl World {
             target: own.is_none().then_some(trip.target),
             status: trip.status,
         });
-        let crowd = self.crowds[self.users[trip.user].crowd];
-        if self.users[trip.user].asked < crowd.visit.len() {
-            let turn = crowd.turn(&mut self.rng[0]);
+        if self.users.wish(trip.user, self.now).is_some() {
+            let turn = self.users.turn(trip.user, &mut self.rng[0]);
             self.at(self.now + turn, Next::Request(trip.user));
         }
     }

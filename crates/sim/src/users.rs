@@ -1,0 +1,83 @@
+//! Those who are there, and what each asks for next.
+
+use crate::crowd::{Client, Crowd, Kind};
+use crate::scene::Scene;
+use forebay_units::Rng;
+
+/// Whose user it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    Crowd(usize),
+    Client(usize),
+}
+
+struct User {
+    source: Source,
+    asked: usize,
+    worker: usize,
+}
+
+/// All users, by number; they are dealt to the workers in turn.
+pub(crate) struct Users {
+    crowds: Vec<Crowd>,
+    clients: Vec<Client>,
+    workers: usize,
+    users: Vec<User>,
+}
+
+impl Users {
+    pub(crate) fn of(scene: &Scene) -> Users {
+        Users {
+            crowds: scene.crowds.clone(),
+            clients: scene.clients.clone(),
+            workers: scene.workers,
+            users: Vec::new(),
+        }
+    }
+
+    /// Someone new; returns their number.
+    pub(crate) fn enter(&mut self, source: Source) -> usize {
+        let worker = self.users.len() % self.workers;
+        let asked = 0;
+        self.users.push(User {
+            source,
+            asked,
+            worker,
+        });
+        self.users.len() - 1
+    }
+
+    /// When the next of a crowd comes, in nanoseconds; none if nobody does.
+    pub(crate) fn next_of(&self, crowd: usize, now: u64, rng: &mut Rng) -> Option<u64> {
+        let crowd = self.crowds[crowd];
+        let next = now + crowd.gap(rng);
+        (next < crowd.until.as_nanos() as u64).then_some(next)
+    }
+
+    /// What a user asks for next; none if that was all.
+    pub(crate) fn wish(&self, user: usize, now: u64) -> Option<Kind> {
+        let User { source, asked, .. } = self.users[user];
+        match source {
+            Source::Crowd(crowd) => self.crowds[crowd].visit.get(asked).copied(),
+            Source::Client(client) => {
+                let client = &self.clients[client];
+                (now < client.until.as_nanos() as u64).then_some(client.kind)
+            }
+        }
+    }
+
+    /// What a user asks for now, and of which worker.
+    pub(crate) fn ask(&mut self, user: usize, now: u64) -> Option<(Kind, usize)> {
+        let kind = self.wish(user, now)?;
+        self.users[user].asked += 1;
+        Some((kind, self.users[user].worker))
+    }
+
+    /// From an answer to a user's next request, in nanoseconds.
+    pub(crate) fn turn(&self, user: usize, rng: &mut Rng) -> u64 {
+        match self.users[user].source {
+            Source::Crowd(crowd) => self.crowds[crowd].turn(rng),
+            Source::Client(client) => self.clients[client].turn(rng),
+        }
+    }
+}
