@@ -1,4 +1,4 @@
-//! A small AWS client for the demo: signed AWS Query calls to our own public API, as any client makes them.
+//! A small AWS client for the demo and the experiments: signed AWS Query calls to our own public API, as any client makes them.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -44,17 +44,18 @@ impl AwsClient {
         })
     }
 
-    /// Calls an operation of elbv2 or ec2; returns the answer's XML.
+    /// Calls an operation of elbv2, ec2, autoscaling or monitoring; returns the answer's XML.
     pub(crate) async fn call(
         &self,
         service: Service,
         action: &str,
         input: &[(&str, &str)],
     ) -> anyhow::Result<String> {
-        let version = if service == Service::Ec2 {
-            "2016-11-15"
-        } else {
-            "2015-12-01"
+        let version = match service {
+            Service::Ec2 => "2016-11-15",
+            Service::AutoScaling => "2011-01-01",
+            Service::CloudWatch => "2010-08-01",
+            _ => "2015-12-01",
         };
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)

@@ -28,7 +28,7 @@ pub(crate) struct DemoBalancer {
 }
 
 /// An element of an answer that must be there.
-fn found(xml: &str, name: &str) -> anyhow::Result<String> {
+pub(crate) fn found(xml: &str, name: &str) -> anyhow::Result<String> {
     element(xml, name)
         .map(str::to_owned)
         .with_context(|| format!("no {name} in the answer"))

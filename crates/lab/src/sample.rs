@@ -59,7 +59,11 @@ impl FromStr for Millis {
 }
 
 impl Millis {
-    fn draw(self, rng: &mut Rng) -> Duration {
+    pub(crate) fn bounds(self) -> (Duration, Duration) {
+        (Duration::from_millis(self.low), Duration::from_millis(self.high))
+    }
+
+    pub(crate) fn draw(self, rng: &mut Rng) -> Duration {
         Duration::from_millis(self.low + rng.below(self.high - self.low + 1))
     }
 }

@@ -1,5 +1,6 @@
 //! Single requests at planned times, each on a connection of its own, whatever becomes of those before it.
 
+use super::users::Arrivals;
 use bytes::Bytes;
 use forebay_units::Rng;
 use http_body_util::{BodyExt as _, Empty};
@@ -61,11 +62,22 @@ impl Services {
 
 /// Requests at random (Poisson) at this rate a second.
 pub(crate) fn plan(rate: f64, time: Duration, services: Services, seed: u64) -> Vec<Ask> {
+    plan_by(Arrivals::Poisson, rate, time, services, seed)
+}
+
+/// Requests that come in this way, at this rate a second.
+pub(crate) fn plan_by(
+    arrivals: Arrivals,
+    rate: f64,
+    time: Duration,
+    services: Services,
+    seed: u64,
+) -> Vec<Ask> {
     let mut rng = Rng::named(seed, "asks");
     let mut asks = Vec::new();
     let mut at = Duration::ZERO;
     loop {
-        at += Duration::from_secs_f64(-(1.0 - uniform(&mut rng)).ln() / rate);
+        at += arrivals.gap(rate, &mut rng);
         if at >= time {
             return asks;
         }
@@ -77,6 +89,8 @@ pub(crate) fn plan(rate: f64, time: Duration, services: Services, seed: u64) -> 
 /// What one met.
 #[derive(Clone, Debug)]
 pub(crate) struct Met {
+    /// When it was to be sent, since the beginning.
+    pub(crate) at: Duration,
     pub(crate) service: Duration,
     /// To the answer's head: the targets answer at once and take their time for the body.
     pub(crate) wait: Duration,
@@ -120,6 +134,7 @@ pub(crate) async fn ask_all(
 async fn one(address: SocketAddr, ask: Ask) -> Met {
     let sent = Instant::now();
     let mut met = Met {
+        at: ask.at,
         service: ask.service,
         wait: Duration::ZERO,
         took: Duration::ZERO,

@@ -7,9 +7,20 @@ mod asks;
 mod peers;
 mod plot;
 mod queueing;
+mod refusals;
+mod reject_alarm;
+mod reject_alarm_args;
+mod reject_alarm_simulated;
+mod scale_in;
+mod scale_in_args;
+mod scale_in_live;
+mod scale_in_simulated;
+mod scaling_scene;
 mod scene;
 mod simulated;
+mod statuses;
 mod target_optimizer;
+mod timeline;
 mod users;
 
 use clap::Subcommand;
@@ -24,6 +35,10 @@ pub enum Experiment {
     TargetOptimizer(target_optimizer::TargetOptimizerArgs),
     /// Long answers of very different lengths: a queue against none, HAProxy's and nginx
     Llm(target_optimizer::LlmArgs),
+    /// An alarm on refused requests scales a group of real instances
+    RejectAlarm(reject_alarm_args::RejectAlarmArgs),
+    /// Servers come and go with their clients: killed as they are, against taken away in order
+    ScaleIn(scale_in_args::ScaleInArgs),
 }
 
 /// Plays it, and tells what came of it.
@@ -32,5 +47,7 @@ pub fn run(experiment: Experiment) -> anyhow::Result<ExitCode> {
         Experiment::Algorithms(args) => algorithms::run(&args),
         Experiment::TargetOptimizer(args) => target_optimizer::run(&args),
         Experiment::Llm(args) => target_optimizer::run_llm(&args),
+        Experiment::RejectAlarm(args) => reject_alarm::run(&args),
+        Experiment::ScaleIn(args) => scale_in::run(&args),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What stands at each whole unit.
 const TICKS: [&str; 5] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"];
 
-fn colour(index: usize) -> RGBColor {
+pub(crate) fn colour(index: usize) -> RGBColor {
     // Told apart by those who see colours differently (Okabe and Ito's set).
     const SET: [(u8, u8, u8); 7] = [
         (213, 94, 0),

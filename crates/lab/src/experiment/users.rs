@@ -25,7 +25,7 @@ pub(crate) enum Arrivals {
 
 impl Arrivals {
     /// From one user to the next at this rate.
-    fn gap(self, rate: f64, rng: &mut Rng) -> Duration {
+    pub(crate) fn gap(self, rate: f64, rng: &mut Rng) -> Duration {
         let mean = 1.0 / rate;
         Duration::from_secs_f64(match self {
             Arrivals::Even => mean,

@@ -1,0 +1,135 @@
+//! Flags of `forebay experiment scale-in`, and the half-sine that its clients and servers follow.
+
+use super::reject_alarm_args::seconds;
+use crate::sample::Millis;
+use clap::Args;
+use ipnet::Ipv4Net;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Steps of the half-sine.
+const STEPS: u16 = 19;
+/// From one step to the next, as published.
+const RADIANS: f64 = 0.168;
+
+/// Flags of `forebay experiment scale-in`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "\
+Servers and clients follow half a sine in 19 steps. Each client sends one request after the other, each on a connection of its own,
+and counts the answers by status. There are two turns. Before: servers that are too many are killed (SIGKILL) while they are targets,
+and the Auto Scaling group is not told. After: the group is told how many instances it is to have, and takes those that are too many
+out of the target group, waits for their requests, and ends them. In both, a server ends at once when it is told to: it does nothing
+for its requests. A server is a process of this program, as the user who runs it. With --simulated nothing is started, and a
+server serves --boot seconds after it was ordered.
+
+Examples:
+  forebay experiment scale-in                                       two turns of 19 steps of 15 s
+  forebay experiment scale-in --step-seconds 2 --plot p.svg         sooner, with a picture
+  forebay experiment scale-in --servers 100 --clients 600 --simulated")]
+pub struct ScaleInArgs {
+    /// Servers at the peak
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=500))]
+    pub(crate) servers: u16,
+    /// Clients at the peak
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub(crate) clients: u16,
+    /// Seconds of a step
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    step_seconds: u64,
+    /// Milliseconds that a server works on a request, at random
+    #[arg(long, default_value = "100-2000", value_name = "MS|MS-MS")]
+    pub(crate) request: Millis,
+    /// Milliseconds from an answer to the client's next request
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pause: u64,
+    /// In virtual time
+    #[arg(long)]
+    pub(crate) simulated: bool,
+    /// Seconds until a simulated server serves
+    #[arg(long, default_value_t = 1.0, value_parser = seconds, requires = "simulated")]
+    pub(crate) boot: f64,
+    /// Draw failures of both turns, and servers, into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Write all figures into this file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Seed of requests, and of which servers are killed
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where its addresses come from
+    #[arg(long, default_value = "127.224.0.0/12", value_name = "CIDR")]
+    pub(crate) address_pool: Ipv4Net,
+}
+
+/// How servers go that are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Killed while they are targets.
+    Before,
+    /// Taken away by the group, in its order.
+    After,
+}
+
+impl Turn {
+    pub(crate) const BOTH: [Turn; 2] = [Turn::Before, Turn::After];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Turn::Before => "before: killed without a drain",
+            Turn::After => "after: by the Auto Scaling group",
+        }
+    }
+}
+
+/// How many there are to be in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) servers: u16,
+    pub(crate) clients: u16,
+}
+
+impl ScaleInArgs {
+    /// All steps.
+    pub(crate) fn steps(&self) -> Vec<Wanted> {
+        let part = |step: u16, peak: u16| {
+            let share = (f64::from(step) * RADIANS).sin();
+            (share * f64::from(peak)) as u16 + 1
+        };
+        (0..STEPS)
+            .map(|step| Wanted {
+                servers: part(step, self.servers),
+                clients: part(step, self.clients),
+            })
+            .collect()
+    }
+
+    pub(crate) fn step(&self) -> Duration {
+        Duration::from_secs(self.step_seconds)
+    }
+
+    pub(crate) fn pause(&self) -> Duration {
+        Duration::from_millis(self.pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ScaleInArgs,
+    }
+
+    #[test]
+    fn steps_are_half_a_sine() {
+        let args = Cli::parse_from(["scale-in"]).args;
+        let steps = args.steps();
+        let servers: Vec<u16> = steps.iter().map(|step| step.servers).collect();
+        assert_eq!(servers, [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8, 7, 6, 5, 4, 3, 1]);
+        assert_eq!(steps.iter().map(|step| step.clients).max(), Some(24));
+    }
+}
