@@ -73,14 +73,17 @@ async fn play(args: &RejectAlarmArgs, scene: &mut ScalingScene) -> anyhow::Resul
     scene
         .scale_on_refusals(args.period, args.more, args.warm_up())
         .await?;
+    let bar = ProgressBar::new(args.warm_up() * 1000);
+    bar.set_style(ProgressStyle::with_template("{msg:28} {bar:40} {eta}")?);
+    warm_up(args, &bar).await;
     let services = Services {
         low: args.service(),
         high: args.service(),
         shape: 2.0,
     };
     let asks = asks::plan_by(args.arrivals, args.rate(), args.time(), services, args.seed);
-    let bar = ProgressBar::new(args.time().as_millis() as u64);
-    bar.set_style(ProgressStyle::with_template("{msg:28} {bar:40} {eta}")?);
+    bar.set_length(args.time().as_millis() as u64);
+    bar.reset();
     let mut run = Refusals::new(args.time());
     run.in_service(Duration::ZERO, args.instances);
     let watched = watch(args, scene, &mut run, &bar);
@@ -95,6 +98,17 @@ async fn play(args: &RejectAlarmArgs, scene: &mut ScalingScene) -> anyhow::Resul
     Ok(run)
 }
 
+/// Lets the first instances grow as old as the policy's warm-up. Until then the policy counts none of them, and what it adds to
+/// nothing is no more than what is there.
+async fn warm_up(args: &RejectAlarmArgs, bar: &ProgressBar) {
+    bar.set_message("instances warm up");
+    let over = Instant::now() + Duration::from_secs(args.warm_up());
+    while Instant::now() < over {
+        tokio::time::sleep(LOOK).await;
+        bar.inc(LOOK.as_millis() as u64);
+    }
+}
+
 /// Looks at the group and its alarm for as long as it is asked.
 async fn watch(
     args: &RejectAlarmArgs,
@@ -107,7 +121,7 @@ async fn watch(
     loop {
         let alarmed = scene.is_alarmed().await?;
         let (desired, _) = scene.group().await?;
-        let healthy = scene.healthy().await?.len();
+        let healthy = scene.healthy().await?;
         let at = began.elapsed();
         if alarmed {
             run.alarm.get_or_insert(at);

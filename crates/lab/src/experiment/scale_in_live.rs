@@ -136,10 +136,11 @@ impl Client {
             if now.wait_for(|now| now.1 > self.number).await.is_err() || now.has_changed().is_err() {
                 return;
             }
-            let step = now.borrow().0;
             let work = self.request.draw(&mut self.rng);
             let asked = tokio::time::timeout(PATIENCE, ask(self.nodes[node], work)).await;
             let status = asked.ok().and_then(Result::ok);
+            // As whoever counts answers does: in the step in which it came.
+            let step = now.borrow().0;
             if met.send((step, status)).is_err() {
                 return;
             }

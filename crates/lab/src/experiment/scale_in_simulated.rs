@@ -46,8 +46,9 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
     }
     let mut played = Played::new(turn, &steps);
     for seen in scene.play().seen {
-        let step = seen.at.div_duration_f64(args.step()) as usize;
-        played.count(step, Some(seen.status));
+        let step = (seen.at + seen.took).div_duration_f64(args.step()) as usize;
+        // The last answers come a little after the last step.
+        played.count(step.min(steps.len() - 1), Some(seen.status));
     }
     played
 }

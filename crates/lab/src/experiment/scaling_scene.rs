@@ -8,7 +8,6 @@ use forebay_awswire::Service;
 use forebay_launch::{Images, NewImage, RunAs, SHIM, Source};
 use forebay_server::{Daemon, UpArgs};
 use ipnet::Ipv4Net;
-use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -256,13 +255,13 @@ impl ScalingScene {
         Ok((desired, members.collect()))
     }
 
-    /// Targets that are healthy, by their ids.
-    pub(crate) async fn healthy(&self) -> anyhow::Result<BTreeSet<String>> {
+    /// How many targets are healthy.
+    pub(crate) async fn healthy(&self) -> anyhow::Result<usize> {
         let input = [("TargetGroupArn", self.target_group.as_str())];
         let told = self.call(Service::Elbv2, "DescribeTargetHealth", &input).await?;
-        let targets = elements(&told, "Id").zip(elements(&told, "State"));
-        let healthy = targets.filter(|target| target.1 == "healthy");
-        Ok(healthy.map(|target| target.0.to_owned()).collect())
+        Ok(elements(&told, "State")
+            .filter(|state| *state == "healthy")
+            .count())
     }
 
     /// Has the group have so many instances.

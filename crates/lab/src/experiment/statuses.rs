@@ -7,7 +7,7 @@ use forebay_process::out;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Answers by status, of the requests that were sent in a step.
+/// Answers that came in a step, by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Statuses {
     pub(crate) good: u32,
