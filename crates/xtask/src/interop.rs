@@ -31,6 +31,7 @@ const SUITES: &[(&str, &str)] = &[
     ("top", "top.py"),
     ("metrics", "metrics.py"),
     ("experiments", "experiments.py"),
+    ("elastic", "elastic.py"),
     ("tls", "tls.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),

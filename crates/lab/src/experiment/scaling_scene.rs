@@ -135,7 +135,17 @@ impl ScalingScene {
         ];
         self.call(Service::AutoScaling, "CreateAutoScalingGroup", &group)
             .await?;
-        wait_until_healthy(&self.caller, &self.target_group, self.setup.instances.into()).await
+        let count = self.setup.instances.into();
+        let Err(error) = wait_until_healthy(&self.caller, &self.target_group, count).await else {
+            return Ok(());
+        };
+        let input = [("AutoScalingGroupName", NAME)];
+        let told = self
+            .call(Service::AutoScaling, "DescribeScalingActivities", &input)
+            .await?;
+        // The newest activity says why nothing was launched, if that is it.
+        let why = element(&told, "StatusMessage").map(str::to_owned);
+        Err(why.map_or(error, |why| anyhow!("no instance serves: {why}")))
     }
 
     async fn make_balancer(&mut self, subnets: &[&str], vpc: &str) -> anyhow::Result<()> {

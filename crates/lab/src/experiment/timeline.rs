@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_names_its_lines() {
+    fn a_plot_names_its_lines() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("plot.svg");
         let line = |name: &str, is_right| Line {
