@@ -151,3 +151,63 @@ fn group(args: &RejectAlarmArgs, orders: &Orders, at: Duration) -> Group {
         warming,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: RejectAlarmArgs,
+    }
+
+    fn played(flags: &[&str]) -> Refusals {
+        let usual = ["reject-alarm", "--simulated"].iter().chain(flags);
+        simulate(&Cli::parse_from(usual).args).unwrap()
+    }
+
+    fn instances(run: &Refusals) -> Vec<u16> {
+        let mut instances: Vec<u16> = run.seconds.iter().map(|second| second.instances).collect();
+        instances.dedup();
+        instances
+    }
+
+    #[test]
+    fn rejects_end_when_what_the_alarm_ordered_serves() {
+        for (period, over) in [("10", 10), ("60", 60)] {
+            let run = played(&["--period", period]);
+            assert_eq!(instances(&run), [3, 6]);
+            assert_eq!(run.alarm, Some(Duration::from_secs(over)));
+            assert_eq!(run.serving, Some(Duration::from_secs(over + 2)));
+            let last = run.refused.last().copied().unwrap();
+            assert!(
+                run.scaled.unwrap() < last && last < run.serving.unwrap(),
+                "{last:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_warms_up_is_not_ordered_twice() {
+        // The second period has refusals, too, from before the new ones serve.
+        assert_eq!(
+            instances(&played(&["--period", "10", "--warm-up", "0"])),
+            [3, 6, 9]
+        );
+        assert_eq!(
+            instances(&played(&["--period", "10", "--warm-up", "0", "--most", "7"])),
+            [3, 6, 7]
+        );
+    }
+
+    #[test]
+    fn nothing_happens_if_nobody_is_refused() {
+        let run = played(&["--period", "10", "--load", "90"]);
+        assert_eq!(
+            (instances(&run), run.alarm, run.refused.len()),
+            (vec![3], None, 0)
+        );
+    }
+}
