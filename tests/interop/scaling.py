@@ -131,7 +131,7 @@ def terminations(daemon, count, at_a_time):
 
 
 def main():
-    with Daemon(pool="127.144.0.0/14") as daemon:
+    with Daemon(pool="127.200.0.0/14") as daemon:
         reject_alarm(daemon)
         terminations(daemon, *((100, 5) if FULL else (10, 5)))
         left = wait(lambda: not list((daemon.directory / "instances").glob("i-*")) and "nothing", "nothing is left of instances", 60)

@@ -123,7 +123,7 @@ def main():
     seed = random.randrange(1 << 32)
     random.seed(seed)
     print(f"trouble: seed {seed}", flush=True)
-    with small_disk() as directory, Daemon(directory, pool="127.160.0.0/14") as daemon:
+    with small_disk() as directory, Daemon(directory, pool="127.196.0.0/14") as daemon:
         image = add_image(daemon, "moody", command())
         fleet = Fleet(
             daemon, image, name="trouble", minimum=2, maximum=8, desired=DESIRED, delay=2, interval=5,

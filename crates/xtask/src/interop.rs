@@ -47,14 +47,18 @@ const SUITES: &[(&str, &str)] = &[
     ("cloudwatch", "cloudwatch.py"),
     ("alarm-actions", "alarm_actions.py"),
     ("datapoints", "datapoints.py"),
+    ("scaling", "scaling.py"),
+    ("trouble", "trouble.py"),
     ("terraform", "terraform/run.py"),
+    ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
     ("moto", "moto/run.py"),
 ];
 
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
-const BESIDE: [&[&str]; 2] = [
+const BESIDE: [&[&str]; 3] = [
+    &["terraform-groups", "trouble", "scaling"],
     &["terraform", "choosing", "logs", "prometheus"],
     &[
         "crash",

@@ -119,7 +119,7 @@ def main():
     with tempfile.TemporaryDirectory() as made, tempfile.NamedTemporaryFile("w", suffix=".json") as shapes:
         json.dump(SHAPES, shapes)
         shapes.flush()
-        with Daemon(pool="127.152.0.0/14", shapes=shapes.name) as daemon:
+        with Daemon(pool="127.192.0.0/14", shapes=shapes.name) as daemon:
             image = add_image(daemon, "plain", sample_command())
             directory = pathlib.Path(made)
             environment = environment_of_terraform(daemon, directory, plugins)
