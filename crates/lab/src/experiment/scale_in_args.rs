@@ -15,7 +15,7 @@ const RADIANS: f64 = 0.168;
 /// Flags of `forebay experiment scale-in`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-Servers and clients follow half a sine in 19 steps. Each client sends one request after the other, each on a connection of its own,
+Servers and clients follow half a sine in 19 steps. Each client sends one POST after the other, each on a connection of its own,
 and counts the answers by status. There are two turns. Before: servers that are too many are killed (SIGKILL) while they are targets,
 and the Auto Scaling group is not told. After: the group is told how many instances it is to have, and takes those that are too many
 out of the target group, waits for their requests, and ends them. In both, a server ends at once when it is told to: it does nothing
@@ -42,6 +42,9 @@ pub struct ScaleInArgs {
     /// Milliseconds from an answer to the client's next request
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pause: u64,
+    /// Clients send GET instead of POST. If a connection that was used before breaks, Forebay sends a GET again, to another server
+    #[arg(long, conflicts_with = "simulated")]
+    pub(crate) get: bool,
     /// In virtual time
     #[arg(long)]
     pub(crate) simulated: bool,

@@ -7,6 +7,7 @@ use crate::sample::Millis;
 use bytes::Bytes;
 use forebay_units::Rng;
 use http_body_util::{BodyExt as _, Empty};
+use hyper::Method;
 use hyper_util::rt::TokioIo;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
@@ -55,6 +56,7 @@ async fn play(
         let client = Client {
             number,
             nodes: scene.nodes().to_vec(),
+            method: if args.get { Method::GET } else { Method::POST },
             request: args.request,
             pause: args.pause(),
             rng: Rng::named(args.seed, &format!("client-{number}")),
@@ -120,6 +122,7 @@ impl Servers<'_> {
 struct Client {
     number: u16,
     nodes: Vec<SocketAddr>,
+    method: Method,
     request: Millis,
     pause: Duration,
     rng: Rng,
@@ -137,7 +140,7 @@ impl Client {
                 return;
             }
             let work = self.request.draw(&mut self.rng);
-            let asked = tokio::time::timeout(PATIENCE, ask(self.nodes[node], work)).await;
+            let asked = tokio::time::timeout(PATIENCE, ask(self.nodes[node], &self.method, work)).await;
             let status = asked.ok().and_then(Result::ok);
             // As whoever counts answers does: in the step in which it came.
             let step = now.borrow().0;
@@ -150,14 +153,16 @@ impl Client {
 }
 
 /// One request on a connection of its own; the status, once the whole answer is there.
-async fn ask(node: SocketAddr, work: Duration) -> anyhow::Result<u16> {
+async fn ask(node: SocketAddr, method: &Method, work: Duration) -> anyhow::Result<u16> {
     let stream = tokio::net::TcpStream::connect(node).await?;
     stream.set_nodelay(true)?;
     let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(driver);
     let request = hyper::Request::builder()
+        .method(method)
         .uri(format!("/?delay={}", work.as_millis()))
         .header("host", "experiment.test")
+        .header("content-length", "0")
         .header("connection", "close");
     let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
     let status = answer.status().as_u16();

@@ -15,7 +15,7 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
     let (shortest, longest) = args.request.bounds();
     let behaviour = Behaviour {
         threads: THREADS,
-        get: Span::Uniform(shortest, longest),
+        post: Span::Uniform(shortest, longest),
         ..Behaviour::single_threaded()
     };
     let at = |step: usize| args.step() * step as u32;
@@ -37,7 +37,7 @@ pub(crate) fn turn(args: &ScaleInArgs, turn: Turn) -> Played {
         // Half a sine goes up once: each comes and goes once.
         if let (Some(&first), Some(&last)) = (there.first(), there.last()) {
             scene.clients.push(Client {
-                kind: Kind::Get,
+                kind: Kind::Post,
                 pause: (args.pause(), args.pause()),
                 from: at(first),
                 until: at(last + 1),
