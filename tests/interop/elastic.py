@@ -66,7 +66,7 @@ def simulated(directory):
 
 def interrupted(directory):
     """Ctrl-C in the middle ends the instances before the experiment ends."""
-    command = [BINARY, "--log", "error", "experiment", "scale-in", "--step-seconds", "60", "--address-pool", "127.158.0.0/16"]
+    command = [BINARY, "--log", "error", "experiment", "scale-in", "--step-seconds", "60", "--address-pool", "127.226.0.0/16"]
     playing = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(directory)})
     seen = wait(lambda: shims(directory), "an instance runs", 30)
     playing.send_signal(signal.SIGINT)
@@ -102,9 +102,9 @@ def main():
     with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor() as both:
         directory = pathlib.Path(name)
         period, seconds = (("--period", "60"), ()) if FULL else (("--period", "10", "--warm-up", "10"), ("--step-seconds", "1"))
-        alarm = both.submit(play, directory, "alarm", "reject-alarm", "--address-pool", "127.158.0.0/16", *period,
+        alarm = both.submit(play, directory, "alarm", "reject-alarm", "--address-pool", "127.226.0.0/16", *period,
                             *(() if FULL else ("--seconds", "25")))
-        scale_in = both.submit(play, directory, "scale-in", "scale-in", "--address-pool", "127.159.0.0/16", *seconds)
+        scale_in = both.submit(play, directory, "scale-in", "scale-in", "--address-pool", "127.227.0.0/16", *seconds)
         simulated(directory)
         seen = set()
         while not (alarm.done() and scale_in.done()):
