@@ -41,8 +41,9 @@ pub struct RejectAlarmArgs {
     /// The alarm's period in seconds: 10 or 60
     #[arg(long, default_value_t = 60, value_parser = period)]
     pub(crate) period: u32,
-    /// For so many seconds the policy takes an instance for one that will help soon, and adds none for the same; two periods if left out
-    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    /// Seconds for which an instance warms up; two periods if left out. Meanwhile the policy adds no other for the same refusals. The
+    /// load begins when the first instances have warmed up
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     warm_up: Option<u64>,
     /// Seconds in which requests come; two periods and 30 if left out
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
