@@ -7,6 +7,7 @@ use crate::tables::{Region, TABLES};
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_model::Secret;
 use forebay_model::limits::Quota;
+use forebay_units::Rng;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,6 +116,18 @@ impl State {
             settings.generation += 1;
         }
         state
+    }
+
+    /// Random numbers that are the same each time for this state, and others for each other state and for each other Forebay: ids must
+    /// not meet those of a neighbour on the same machine.
+    pub(crate) fn drawn(&self, name: &str) -> Rng {
+        let own = self.settings.secret.chunks(8).fold(0, |own: u64, chunk| {
+            let word = chunk
+                .iter()
+                .fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
+            own.rotate_left(7) ^ word
+        });
+        Rng::named(own ^ self.settings.generation.rotate_left(32), name)
     }
 
     /// What keys of sticky cookies are derived from.

@@ -101,10 +101,12 @@ def run(folder: pathlib.Path, endpoint: str, suite: str, arguments: list[str]) -
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # Where pytest finds limits.py.
+        "PYTHONPATH": str(HERE),
         # A failure is a failure at once.
         "AWS_MAX_ATTEMPTS": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-x" if "-x" in arguments else "--tb=line", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x" if "-x" in arguments else "--tb=line", "-p", "no:cacheprovider", "-p", "limits"]
     command += [f"--junitxml={report}", "-o", "junit_family=xunit1", "-o", "addopts=", f"tests/{suite}"]
     command += [argument for argument in arguments if argument != "-x"]
     with open(TARGET / "moto-output.txt", "w") as output:

@@ -7,7 +7,7 @@ use crate::autoscaling::{schedules, settle};
 use crate::ec2::lifecycle::observe;
 use crate::ports::Observations;
 use forebay_awswire::Service;
-use forebay_units::{Rng, Wall};
+use forebay_units::Wall;
 use serde_json::Value;
 
 /// Regions in which something is to be done for instances or groups.
@@ -42,7 +42,7 @@ pub(crate) fn settled(
         now,
         caller: "autoscaling",
     };
-    let mut rng = Rng::named(state.generation(), "due");
+    let mut rng = state.drawn("due");
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);
     observe(&mut tx);
     for group in groups {
