@@ -1,10 +1,6 @@
 //! Instances that a launcher runs: as the state wants them, and as they were seen. Who wants one to run says so in the state; the launcher
 //! follows it and reports; `tick` takes what was reported over.
 
-use crate::State;
-use crate::autoscaling::lookup::key;
-use crate::ec2::records::Instance;
-use crate::tables::Region;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use forebay_units::Wall;
@@ -135,51 +131,4 @@ pub struct Shape {
     pub spot_capacity: BTreeMap<String, u32>,
     /// Which share of those is taken away in a month, from 0 to 1.
     pub interruption_rate: f64,
-}
-
-impl State {
-    /// All instances that a launcher is to know of, in no order that means anything.
-    pub fn fleet(&self) -> Vec<WantedInstance> {
-        let mut fleet = Vec::new();
-        for (name, region) in self.regions() {
-            let booted = region.instances.values().filter(|instance| instance.run > 0);
-            fleet.extend(booted.filter_map(|instance| wanted(name, region, instance)));
-        }
-        fleet
-    }
-}
-
-fn wanted(region_name: &str, region: &Region, instance: &Instance) -> Option<WantedInstance> {
-    let phase = match instance.state.as_str() {
-        "pending" | "running" if instance.paused => WantedPhase::Paused,
-        "pending" | "running" => WantedPhase::Running,
-        "stopping" | "stopped" => WantedPhase::Stopped,
-        "shutting-down" => WantedPhase::Gone,
-        _ => return None,
-    };
-    let tags = region.tags.get(&instance.id);
-    let group_name = tags
-        .and_then(|tags| tags.get("aws:autoscaling:groupName"))
-        .cloned();
-    let member = group_name
-        .as_ref()
-        .and_then(|name| region.members.get(&key(name, &instance.id)));
-    Some(WantedInstance {
-        id: instance.id.clone(),
-        run: instance.run,
-        phase,
-        region: region_name.to_owned(),
-        zone: instance.zone.clone(),
-        address: instance.address,
-        image_id: instance.image_id.clone(),
-        instance_type: instance.instance_type.clone(),
-        user_data: instance.user_data.clone(),
-        profile: instance.profile.clone(),
-        is_spot: instance.is_spot,
-        group_name,
-        target_lifecycle_state: member.map(|member| member.state.target().to_owned()),
-        interrupted_at: instance.interrupted_at,
-        tags: tags.map(|tags| (**tags).clone()).unwrap_or_default(),
-        launched: instance.launched,
-    })
 }

@@ -28,6 +28,7 @@ mod tagging;
 mod testing;
 mod tick;
 mod waf;
+mod wanted;
 
 pub use api::context::{OperationSpec, Request};
 pub use elbv2::draining::Drain;

@@ -20,6 +20,7 @@ mod hooks;
 mod immediate;
 mod launching;
 mod leaving;
+mod lifecycle;
 pub(crate) mod lookup;
 mod member_view;
 mod membership;

@@ -1,5 +1,6 @@
 //! Auto Scaling's records.
 
+pub use crate::autoscaling::lifecycle::Lifecycle;
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -138,118 +139,6 @@ impl WarmPool {
         }
         let prepared = self.prepared.unwrap_or(group.max).max(group.desired);
         (prepared - group.desired).max(self.min)
-    }
-}
-
-/// Where an instance is in its life in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Lifecycle {
-    Pending,
-    PendingWait,
-    PendingProceed,
-    InService,
-    Terminating,
-    TerminatingWait,
-    TerminatingProceed,
-    Detaching,
-    EnteringStandby,
-    Standby,
-    WarmedPending,
-    WarmedPendingWait,
-    WarmedPendingProceed,
-    WarmedStopped,
-    WarmedRunning,
-    WarmedHibernated,
-    WarmedTerminating,
-    WarmedTerminatingWait,
-    WarmedTerminatingProceed,
-}
-
-impl Lifecycle {
-    /// AWS's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Lifecycle::Pending => "Pending",
-            Lifecycle::PendingWait => "Pending:Wait",
-            Lifecycle::PendingProceed => "Pending:Proceed",
-            Lifecycle::InService => "InService",
-            Lifecycle::Terminating => "Terminating",
-            Lifecycle::TerminatingWait => "Terminating:Wait",
-            Lifecycle::TerminatingProceed => "Terminating:Proceed",
-            Lifecycle::Detaching => "Detaching",
-            Lifecycle::EnteringStandby => "EnteringStandby",
-            Lifecycle::Standby => "Standby",
-            Lifecycle::WarmedPending => "Warmed:Pending",
-            Lifecycle::WarmedPendingWait => "Warmed:Pending:Wait",
-            Lifecycle::WarmedPendingProceed => "Warmed:Pending:Proceed",
-            Lifecycle::WarmedStopped => "Warmed:Stopped",
-            Lifecycle::WarmedRunning => "Warmed:Running",
-            Lifecycle::WarmedHibernated => "Warmed:Hibernated",
-            Lifecycle::WarmedTerminating => "Warmed:Terminating",
-            Lifecycle::WarmedTerminatingWait => "Warmed:Terminating:Wait",
-            Lifecycle::WarmedTerminatingProceed => "Warmed:Terminating:Proceed",
-        }
-    }
-
-    /// The state that it is about to have, as the metadata service tells it.
-    pub const fn target(self) -> &'static str {
-        match self {
-            Lifecycle::Pending
-            | Lifecycle::PendingWait
-            | Lifecycle::PendingProceed
-            | Lifecycle::InService => "InService",
-            Lifecycle::Terminating | Lifecycle::TerminatingWait | Lifecycle::TerminatingProceed => {
-                "Terminated"
-            }
-            Lifecycle::Detaching => "Detached",
-            Lifecycle::EnteringStandby | Lifecycle::Standby => "Standby",
-            Lifecycle::WarmedPending | Lifecycle::WarmedPendingWait | Lifecycle::WarmedPendingProceed => {
-                "Warmed:Stopped"
-            }
-            Lifecycle::WarmedStopped | Lifecycle::WarmedRunning | Lifecycle::WarmedHibernated => self.name(),
-            Lifecycle::WarmedTerminating
-            | Lifecycle::WarmedTerminatingWait
-            | Lifecycle::WarmedTerminatingProceed => "Warmed:Terminated",
-        }
-    }
-
-    /// Whether it counts as capacity: it is there, or is about to be.
-    pub const fn counts(self) -> bool {
-        matches!(
-            self,
-            Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService
-        )
-    }
-
-    /// Whether it is in the warm pool.
-    pub const fn is_warmed(self) -> bool {
-        matches!(
-            self,
-            Lifecycle::WarmedPending
-                | Lifecycle::WarmedPendingWait
-                | Lifecycle::WarmedPendingProceed
-                | Lifecycle::WarmedStopped
-                | Lifecycle::WarmedRunning
-                | Lifecycle::WarmedHibernated
-                | Lifecycle::WarmedTerminating
-                | Lifecycle::WarmedTerminatingWait
-                | Lifecycle::WarmedTerminatingProceed
-        )
-    }
-
-    /// Whether it is on its way out, for good.
-    pub const fn leaves(self) -> bool {
-        matches!(
-            self,
-            Lifecycle::Terminating
-                | Lifecycle::TerminatingWait
-                | Lifecycle::TerminatingProceed
-                | Lifecycle::WarmedTerminating
-                | Lifecycle::WarmedTerminatingWait
-                | Lifecycle::WarmedTerminatingProceed
-                | Lifecycle::Detaching
-        )
     }
 }
 

@@ -352,6 +352,7 @@ impl Node {
         let member = |target| Member {
             key: target as u64,
             zone: None,
+            weight: 1,
             target,
         };
         gate.arrange(Mono::ZERO, (0..targets).map(member).collect());
