@@ -9,6 +9,8 @@ import tempfile
 from daemon import BINARY, free_port, wait
 
 PORT = 8000
+# Without root, instances can only be whoever starts Forebay.
+FLAGS = {} if os.geteuid() == 0 else {"instance_user": "own"}
 
 
 def stage_binary():
@@ -34,7 +36,7 @@ def add_image(daemon, name, command):
 
 
 def sample_command(*flags):
-    return f"exec {stage_binary()} sample-target --listen 0.0.0.0:$PORT --name $INSTANCE_ID " + " ".join(flags)
+    return f"exec {stage_binary()} sample-target --listen $FOREBAY_ADDRESS:$PORT --name $INSTANCE_ID " + " ".join(flags)
 
 
 class Fleet:

@@ -10,6 +10,8 @@ command -v npm >/dev/null || packages+=(npm)
 command -v nginx >/dev/null || packages+=(nginx-light)
 # apache2-bin is the program without the service.
 command -v apache2 >/dev/null || packages+=(apache2-bin)
+# For instances' network namespaces.
+command -v ip >/dev/null || packages+=(iproute2)
 # With promtool.
 command -v prometheus >/dev/null || packages+=(prometheus)
 if [ "${#packages[@]}" -eq 0 ]; then

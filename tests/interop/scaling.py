@@ -9,7 +9,7 @@ import threading
 import time
 
 from daemon import Daemon, wait
-from fleets import Fleet, add_image, sample_command, stage_binary
+from fleets import FLAGS, Fleet, add_image, sample_command, stage_binary
 from load import Client
 
 FULL = "--full" in sys.argv
@@ -61,9 +61,9 @@ def agent_command():
     """The application and, beside it, the agent that lets one request at a time through to it."""
     forebay = stage_binary()
     return (
-        f"{forebay} sample-target --listen 127.0.0.1:9000 --name $INSTANCE_ID & "
-        f"exec {forebay} --log error agent --data-address 0.0.0.0:$PORT --control-address 0.0.0.0:3000 "
-        "--destination-address 127.0.0.1:9000 --max-concurrency 1"
+        f"{forebay} sample-target --listen $FOREBAY_ADDRESS:9000 --name $INSTANCE_ID & "
+        f"exec {forebay} --log error agent --data-address $FOREBAY_ADDRESS:$PORT --control-address $FOREBAY_ADDRESS:3000 "
+        "--destination-address $FOREBAY_ADDRESS:9000 --max-concurrency 1"
     )
 
 
@@ -131,7 +131,7 @@ def terminations(daemon, count, at_a_time):
 
 
 def main():
-    with Daemon(pool="127.200.0.0/14") as daemon:
+    with Daemon(pool="127.200.0.0/14", **FLAGS) as daemon:
         reject_alarm(daemon)
         terminations(daemon, *((100, 5) if FULL else (10, 5)))
         left = wait(lambda: not list((daemon.directory / "instances").glob("i-*")) and "nothing", "nothing is left of instances", 60)

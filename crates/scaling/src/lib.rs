@@ -5,6 +5,7 @@
 mod adjustment;
 mod allocation;
 mod backoff;
+mod forecast;
 mod group;
 mod hooks;
 mod policies;
@@ -25,6 +26,7 @@ pub use allocation::{
     SpotStrategy, choose, plan, surplus,
 };
 pub use backoff::{Backoff, Failures};
+pub use forecast::forecast;
 pub use group::{Group, Proposal, Why};
 pub use hooks::{
     AfterHook, HEARTBEAT_DEFAULT, HEARTBEAT_LEAST, HEARTBEAT_MOST, HEARTBEATS_MOST, Hook, HookResult,

@@ -9,7 +9,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from daemon import Daemon, free_port, get, wait  # noqa: E402
-from fleets import add_image, sample_command  # noqa: E402
+from fleets import FLAGS, add_image, sample_command  # noqa: E402
 from run import Terraform, environment_of_terraform, mirror, not_checked  # noqa: E402
 
 SHAPES = [
@@ -119,7 +119,7 @@ def main():
     with tempfile.TemporaryDirectory() as made, tempfile.NamedTemporaryFile("w", suffix=".json") as shapes:
         json.dump(SHAPES, shapes)
         shapes.flush()
-        with Daemon(pool="127.192.0.0/14", shapes=shapes.name) as daemon:
+        with Daemon(pool="127.192.0.0/14", shapes=shapes.name, **FLAGS) as daemon:
             image = add_image(daemon, "plain", sample_command())
             directory = pathlib.Path(made)
             environment = environment_of_terraform(daemon, directory, plugins)

@@ -10,6 +10,7 @@ mod configurations;
 mod desired;
 pub(crate) mod due;
 pub(crate) mod execute;
+mod forecast;
 mod group_input;
 pub mod group_metrics;
 pub(crate) mod group_tags;
@@ -100,6 +101,7 @@ pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("EnterStandby", membership::enter_standby),
     OperationSpec::write("ExecutePolicy", policies::execute),
     OperationSpec::write("ExitStandby", membership::exit_standby),
+    OperationSpec::datapoints("GetPredictiveScalingForecast", forecast::get),
     OperationSpec::write("LaunchInstances", immediate::launch),
     OperationSpec::write("PutLifecycleHook", hooks::put),
     OperationSpec::write("PutNotificationConfiguration", notifications::put),

@@ -143,7 +143,7 @@ fn check(view: &View<'_>, kind: &str, data: &mut BTreeMap<String, Value>) -> Res
             let mode = &data.get("PredictiveScalingConfiguration").unwrap_or(&Value::Null)["Mode"];
             if *mode == "ForecastAndScale" && !is_moto {
                 return Err(validation(
-                    "Predictive scaling does not change capacity in Forebay yet: Mode must be ForecastOnly. Such a policy is stored and described.",
+                    "Predictive scaling does not change capacity in Forebay: Mode must be ForecastOnly. GetPredictiveScalingForecast tells what it forecasts.",
                 ));
             }
         }

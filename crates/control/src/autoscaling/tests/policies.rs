@@ -1,9 +1,12 @@
 //! Policies: what alarms and calls make of a group's capacity.
 
 use super::{Scene, named};
-use crate::testing::text;
+use crate::testing::{REGION, text};
+use crate::{Datapoint, Datapoints as _, Series};
 use core::time::Duration;
 use forebay_awswire::Service;
+use forebay_signals::Summary;
+use forebay_units::Wall;
 use serde_json::{Value, json};
 
 impl Scene {
@@ -264,4 +267,48 @@ fn policies_that_cannot_be() {
         assert_eq!(code, "ValidationError");
         assert!(message.contains(told), "{message}");
     }
+}
+
+#[test]
+fn forecasts_are_what_the_same_hours_had() {
+    let mut scene = Scene::new();
+    scene.group(1, 20, 1, json!({}));
+    let put = named(
+        json!({"PolicyName": "p", "PolicyType": "PredictiveScaling", "PredictiveScalingConfiguration":
+        {"MetricSpecifications": [{"TargetValue": 50.0, "PredefinedMetricPairSpecification":
+            {"PredefinedMetricType": "ASGCPUUtilization"}}]}}),
+    );
+    scene.ok("PutScalingPolicy", put);
+    let now = scene.caller.now.seconds() / 3600 * 3600;
+    let ask = |from: i64, to: i64| named(json!({"PolicyName": "p", "StartTime": from, "EndTime": to}));
+    let (code, message) = scene.fails("GetPredictiveScalingForecast", ask(now, now + 7200));
+    assert_eq!(code, "ValidationError");
+    assert!(message.contains("24 hours"), "{message}");
+    // Two days: 600 percent in the first hour of a day, 100 in all others, a sum of 3,600 times that in an hour.
+    let points = (1..=48).map(|back| {
+        let at = now - back * 3600;
+        let total = if back % 24 == 0 { 600.0 } else { 100.0 };
+        Datapoint {
+            series: Series {
+                region: REGION.to_owned(),
+                namespace: "AWS/EC2".to_owned(),
+                name: "CPUUtilization".to_owned(),
+                dimensions: vec![("AutoScalingGroupName".to_owned(), "g".to_owned())],
+            },
+            at: Wall::from_seconds(at),
+            unit: Some("Percent".to_owned()),
+            summary: Summary::of(total, 3600.0),
+            high_resolution: false,
+        }
+    });
+    scene.caller.datapoints.put(points.collect()).unwrap();
+    let told = scene.ok("GetPredictiveScalingForecast", ask(now, now + 7200));
+    assert_eq!(told["LoadForecast"][0]["Values"], json!([600.0, 100.0]));
+    assert_eq!(told["CapacityForecast"]["Values"], json!([12.0, 2.0]));
+    assert_eq!(told["CapacityForecast"]["Timestamps"], json!([now, now + 3600]));
+    let wrong = named(json!({"PolicyName": "q", "StartTime": now, "EndTime": now + 3600}));
+    assert_eq!(
+        scene.fails("GetPredictiveScalingForecast", wrong).0,
+        "ValidationError"
+    );
 }

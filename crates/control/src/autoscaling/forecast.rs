@@ -1,0 +1,125 @@
+//! GetPredictiveScalingForecast: the load of hours to come, and the capacity that it needs. Nothing scales by it.
+
+use crate::api::context::View;
+use crate::api::errors::validation;
+use crate::autoscaling::lookup::{asked_group, key};
+use crate::ports::{Datapoints, Series};
+use forebay_awswire::ApiError;
+use forebay_units::Wall;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const HOUR: i64 = 3600;
+/// Hours of history that are read (AWS's), and hours of a forecast in one answer.
+const HISTORY: i64 = 14 * 24;
+const LONGEST: i64 = 30 * 24;
+
+/// A load: its metric, and what an hour's sum of it is divided by to be the load that one unit of the target is for.
+struct Load {
+    series: Series,
+    divisor: f64,
+}
+
+pub(crate) fn get(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
+    let group = asked_group(view)?;
+    let given = &view.request.input;
+    let name = given["PolicyName"].as_str().unwrap_or_default();
+    let policies = &view.region().scaling_policies;
+    let policy = policies
+        .get(&key(&group.name, name))
+        .filter(|policy| policy.kind == "PredictiveScaling")
+        .ok_or_else(|| {
+            validation(format!(
+                "There is no predictive scaling policy {name} of group {}.",
+                group.name
+            ))
+        })?;
+    let hour = |member: &str| (given[member].as_f64().unwrap_or_default() as i64).div_euclid(HOUR);
+    let (from, to) = (hour("StartTime"), hour("EndTime"));
+    if to <= from || to - from > LONGEST {
+        return Err(validation("EndTime must be after StartTime, by 30 days at most."));
+    }
+    let configuration = &policy.data["PredictiveScalingConfiguration"];
+    let specification = &configuration["MetricSpecifications"][0];
+    let load = load(view, specification, &group.name)?;
+    let history = history(&load, datapoints, view.request.now);
+    let loads = forebay_scaling::forecast(&history, from, to).ok_or_else(|| {
+        validation(format!(
+            "There are fewer than 24 hours of {} of {}, which a forecast needs.",
+            load.series.name, load.series.namespace
+        ))
+    })?;
+    let target = specification["TargetValue"].as_f64().unwrap_or(f64::NAN);
+    let needed: Vec<f64> = loads
+        .iter()
+        .map(|load| {
+            (load / target)
+                .ceil()
+                .clamp(f64::from(group.min), f64::from(group.max))
+        })
+        .collect();
+    let times: Vec<i64> = (from..to).map(|hour| hour * HOUR).collect();
+    Ok(json!({
+        "LoadForecast": [{"Timestamps": times, "Values": loads, "MetricSpecification": specification}],
+        "CapacityForecast": {"Timestamps": times, "Values": needed},
+        "UpdateTime": view.request.now.0 as f64 / 1e6,
+    }))
+}
+
+/// The load of a policy's metric specification.
+fn load(view: &View<'_>, specification: &Value, group: &str) -> Result<Load, ApiError> {
+    let pair = &specification["PredefinedMetricPairSpecification"];
+    let single = &specification["PredefinedLoadMetricSpecification"];
+    let given = if pair.is_null() { single } else { pair };
+    let of_group = |name: &str, divisor: f64| Load {
+        series: Series {
+            region: view.request.region.to_owned(),
+            namespace: "AWS/EC2".to_owned(),
+            name: name.to_owned(),
+            dimensions: vec![("AutoScalingGroupName".to_owned(), group.to_owned())],
+        },
+        divisor,
+    };
+    match given["PredefinedMetricType"].as_str().unwrap_or_default() {
+        // A point each second and instance: the sum of an hour is 3,600 times what all have together on average.
+        "ASGCPUUtilization" | "ASGTotalCPUUtilization" => Ok(of_group("CPUUtilization", 3600.0)),
+        // Targets are for a minute.
+        "ASGNetworkIn" | "ASGTotalNetworkIn" => Ok(of_group("NetworkIn", 60.0)),
+        "ASGNetworkOut" | "ASGTotalNetworkOut" => Ok(of_group("NetworkOut", 60.0)),
+        "ALBRequestCount" | "ALBTargetGroupRequestCount" => {
+            let label = given["ResourceLabel"].as_str().unwrap_or_default();
+            let Some((balancer, target_group)) = label.split_once("/targetgroup/") else {
+                return Err(validation(
+                    "ResourceLabel must be app/LOAD-BALANCER-NAME/ID/targetgroup/TARGET-GROUP-NAME/ID.",
+                ));
+            };
+            Ok(Load {
+                series: Series {
+                    region: view.request.region.to_owned(),
+                    namespace: "AWS/ApplicationELB".to_owned(),
+                    name: "RequestCount".to_owned(),
+                    dimensions: vec![
+                        ("LoadBalancer".to_owned(), balancer.to_owned()),
+                        ("TargetGroup".to_owned(), format!("targetgroup/{target_group}")),
+                    ],
+                },
+                divisor: 60.0,
+            })
+        }
+        _ => Err(validation(
+            "Forebay forecasts predefined metric pairs and predefined load metrics alone.",
+        )),
+    }
+}
+
+/// Loads of whole hours that were, by the hour's number.
+fn history(load: &Load, datapoints: &dyn Datapoints, now: Wall) -> BTreeMap<i64, f64> {
+    let this = now.seconds().div_euclid(HOUR);
+    let (from, to) = (this - HISTORY, this);
+    let at = |hour: i64| Wall::from_seconds(hour * HOUR);
+    let points = datapoints.read(&load.series, at(from), at(to), HOUR as u32, None);
+    points
+        .into_iter()
+        .map(|(at, summary)| (at.seconds().div_euclid(HOUR), summary.sum / load.divisor))
+        .collect()
+}

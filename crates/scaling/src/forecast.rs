@@ -1,0 +1,103 @@
+//! Loads of hours to come, from those of hours that were: what the same hour had on earlier days, the later ones the more.
+
+use std::collections::BTreeMap;
+
+const DAY: i64 = 24;
+const WEEK: i64 = 7 * DAY;
+/// Days that are looked at (AWS's).
+const DAYS: i64 = 14;
+/// How much a day counts beside the one after it.
+const FADES: f64 = 0.7;
+/// How much the same weekdays count, where there are some.
+const WEEKDAYS: f64 = 0.5;
+
+/// The loads of the hours from `from` up to `to`, given those of earlier hours (numbers that count hours). None if there is not a day of them.
+/// Hours of which nothing is known have what the whole history has on average.
+pub fn forecast(history: &BTreeMap<i64, f64>, from: i64, to: i64) -> Option<Vec<f64>> {
+    let (first, last) = (*history.keys().next()?, *history.keys().next_back()?);
+    if last - first + 1 < DAY {
+        return None;
+    }
+    let average = history.values().sum::<f64>() / history.len() as f64;
+    let hours = from..to;
+    Some(
+        hours
+            .map(|hour| of_hour(history, last, hour).unwrap_or(average))
+            .collect(),
+    )
+}
+
+/// What one hour will have; none if nothing is known of it.
+fn of_hour(history: &BTreeMap<i64, f64>, last: i64, hour: i64) -> Option<f64> {
+    let daily = seasons(history, last, hour, DAY, DAYS);
+    let weekly = seasons(history, last, hour, WEEK, DAYS * DAY / WEEK);
+    match (daily, weekly) {
+        (Some(daily), Some(weekly)) => Some(daily * (1.0 - WEEKDAYS) + weekly * WEEKDAYS),
+        (daily, weekly) => daily.or(weekly),
+    }
+}
+
+/// The mean of what came whole seasons before an hour, the later the more.
+fn seasons(history: &BTreeMap<i64, f64>, last: i64, hour: i64, season: i64, count: i64) -> Option<f64> {
+    // Seasons that have not been yet are passed over.
+    let skipped = (hour - last).max(0).div_euclid(season);
+    let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
+    for back in skipped.max(1)..=skipped + count {
+        if let Some(value) = history.get(&(hour - back * season)) {
+            sum += value * weight;
+            weights += weight;
+        }
+        weight *= FADES;
+    }
+    (weights > 0.0).then(|| sum / weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn days(count: i64, load: impl Fn(i64) -> f64) -> BTreeMap<i64, f64> {
+        (0..count * DAY).map(|hour| (hour, load(hour))).collect()
+    }
+
+    #[test]
+    fn what_repeats_each_day_is_told_and_a_day_is_needed() {
+        let history = days(3, |hour| (hour % DAY) as f64);
+        let told = forecast(&history, 72, 72 + 48).unwrap();
+        assert_eq!(told.len(), 48);
+        for (hour, told) in (0..).zip(told) {
+            assert!((told - f64::from(hour % 24)).abs() < 1e-9, "hour {hour}: {told}");
+        }
+        assert_eq!(forecast(&days(1, |_| 1.0), 24, 26), Some(vec![1.0, 1.0]));
+        let short: BTreeMap<i64, f64> = (0..23).map(|hour| (hour, 1.0)).collect();
+        assert_eq!(forecast(&short, 23, 24), None);
+        assert_eq!(forecast(&BTreeMap::new(), 0, 1), None);
+    }
+
+    #[test]
+    fn later_days_count_more_and_weekdays_count() {
+        let grows = days(4, |hour| (hour / DAY) as f64);
+        let told = forecast(&grows, 96, 97).unwrap()[0];
+        assert!(told > 1.5 && told < 3.0, "{told}");
+        // Two weeks with quiet weekends: hours 120 to 167 of each.
+        let weekly = days(14, |hour| if hour % WEEK >= 120 { 0.0 } else { 100.0 });
+        let told = forecast(&weekly, 336, 336 + WEEK).unwrap();
+        assert!(told[0] > 60.0 && told[130] < 50.0, "{} {}", told[0], told[130]);
+    }
+
+    proptest! {
+        /// Nothing is told that lies outside of what was.
+        #[test]
+        fn forecasts_lie_within_what_was(
+            loads in prop::collection::vec(0.0..1e6_f64, 24..400), ahead in 0_i64..100,
+        ) {
+            let history: BTreeMap<i64, f64> = (0..).zip(loads.iter().copied()).collect();
+            let from = loads.len() as i64 + ahead;
+            let (low, high) = loads.iter().fold((f64::MAX, 0.0_f64), |(low, high), load| (low.min(*load), high.max(*load)));
+            for told in forecast(&history, from, from + 48).unwrap() {
+                prop_assert!(told >= low - 1e-6 && told <= high + 1e-6);
+            }
+        }
+    }
+}
