@@ -174,6 +174,7 @@ fn arrange(gate: &GroupGate, target: &Arc<TargetView>) {
     let member = Member {
         key: target.id.0,
         zone: None,
+        weight: 1,
         target: Arc::clone(target),
     };
     gate.arrange(Mono::ZERO, vec![member]);
