@@ -1,7 +1,6 @@
-//! Launches that fail: when the next is tried, and when somebody should look at it.
+//! Launches that fail: how long the next one waits.
 
 use core::time::Duration;
-use forebay_units::Wall;
 
 /// How long is waited after failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +9,6 @@ pub struct Backoff {
     pub first: Duration,
     /// At most so long.
     pub most: Duration,
-    /// After so many in a row, somebody should know.
-    pub alarming: u32,
 }
 
 impl Default for Backoff {
@@ -19,27 +16,6 @@ impl Default for Backoff {
         Backoff {
             first: Duration::from_secs(1),
             most: Duration::from_secs(60),
-            alarming: 5,
-        }
-    }
-}
-
-/// Launches that failed in a row. A success makes it [`Failures::default`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Failures {
-    /// How many.
-    pub count: u32,
-    /// When the last of them failed.
-    pub last: Wall,
-}
-
-impl Failures {
-    /// These and one more.
-    #[must_use]
-    pub fn and_one(self, now: Wall) -> Failures {
-        Failures {
-            count: self.count.saturating_add(1),
-            last: now,
         }
     }
 }
@@ -52,17 +28,6 @@ impl Backoff {
         };
         let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
         self.first.saturating_mul(factor).min(self.most)
-    }
-
-    /// When the next launch may be tried. A time that has passed if nothing has failed.
-    pub fn next_try(&self, failures: &Failures) -> Wall {
-        failures.last + self.delay(failures.count)
-    }
-
-    /// Whether this failure is the one that somebody should hear of: once for each row of failures, and again each time that as many more
-    /// have failed.
-    pub fn is_alarming(&self, failures: u32) -> bool {
-        failures > 0 && failures.is_multiple_of(self.alarming.max(1))
     }
 }
 
@@ -90,23 +55,6 @@ mod tests {
                 "{failures}"
             );
         }
-    }
-
-    #[test]
-    fn a_success_forgets_what_failed() {
-        let backoff = Backoff::default();
-        let failed = Failures::default()
-            .and_one(Wall::from_seconds(100))
-            .and_one(Wall::from_seconds(110));
-        assert_eq!(backoff.next_try(&failed), Wall::from_seconds(112));
-        assert_eq!(backoff.next_try(&Failures::default()), Wall::default());
-    }
-
-    #[test]
-    fn somebody_hears_of_every_fifth() {
-        let backoff = Backoff::default();
-        let heard: Vec<u32> = (0..16).filter(|&count| backoff.is_alarming(count)).collect();
-        assert_eq!(heard, [5, 10, 15]);
     }
 
     proptest! {

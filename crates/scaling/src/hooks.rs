@@ -1,4 +1,4 @@
-//! Lifecycle hooks: how long an instance waits for one, what comes of it, and which is next.
+//! Lifecycle hooks: how long an instance waits for one, and what comes of it.
 
 use core::time::Duration;
 use forebay_units::Wall;
@@ -23,20 +23,9 @@ pub enum HookResult {
     Abandon,
 }
 
-/// On which way an instance is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// `autoscaling:EC2_INSTANCE_LAUNCHING`
-    Launching,
-    /// `autoscaling:EC2_INSTANCE_TERMINATING`
-    Terminating,
-}
-
 /// A hook's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// What it is for.
-    pub transition: Transition,
     /// The longest time between two heartbeats.
     pub heartbeat: Duration,
     /// What comes of it when nobody says.
@@ -65,27 +54,20 @@ pub enum WaitVerdict {
     TimedOut(HookResult),
 }
 
-/// What an instance does after a hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterHook {
-    /// It waits for the hook at this place.
-    Next(usize),
-    /// It has passed all: it enters service, or is terminated.
-    Proceed,
-    /// It was launched, is terminated, and another takes its place.
-    Replace,
-}
-
 impl Hook {
     /// Whether its heartbeat is one that AWS accepts.
     pub fn is_heartbeat_valid(heartbeat: Duration) -> bool {
         (HEARTBEAT_LEAST..=HEARTBEAT_MOST).contains(&heartbeat)
     }
 
+    /// The longest wait, however often a heartbeat comes.
+    pub fn longest(&self) -> Duration {
+        WAIT_MOST.min(self.heartbeat * HEARTBEATS_MOST)
+    }
+
     /// When a wait ends if nobody says anything more. Heartbeats put that off, up to the longest wait.
     pub fn deadline(&self, wait: &Wait) -> Wall {
-        let most = WAIT_MOST.min(self.heartbeat * HEARTBEATS_MOST);
-        (wait.last_heartbeat + self.heartbeat).min(wait.began + most)
+        (wait.last_heartbeat + self.heartbeat).min(wait.began + self.longest())
     }
 
     /// Where a wait stands now.
@@ -100,34 +82,16 @@ impl Hook {
     }
 }
 
-/// What follows on a hook's result. `hooks` are those of the group in the order of their names, and `passed` how many of them were looked at: 0
-/// if none yet, with `result` as if a hook before them had said to continue.
-pub fn after_hook(hooks: &[Hook], transition: Transition, passed: usize, result: HookResult) -> AfterHook {
-    if result == HookResult::Abandon {
-        return match transition {
-            Transition::Launching => AfterHook::Replace,
-            Transition::Terminating => AfterHook::Proceed,
-        };
-    }
-    let mut left = hooks.iter().enumerate().skip(passed);
-    match left.find(|(_, hook)| hook.transition == transition) {
-        Some((place, _)) => AfterHook::Next(place),
-        None => AfterHook::Proceed,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use HookResult::*;
-    use Transition::*;
     use proptest::prelude::*;
 
     const START: Wall = Wall::from_seconds(1_000_000);
 
-    fn hook(transition: Transition, heartbeat: u64) -> Hook {
+    fn hook(heartbeat: u64) -> Hook {
         Hook {
-            transition,
             heartbeat: Duration::from_secs(heartbeat),
             default_result: Abandon,
         }
@@ -157,7 +121,7 @@ mod tests {
                 last_heartbeat: after(last),
                 completed: None,
             };
-            let came = hook(Launching, heartbeat).deadline(&wait);
+            let came = hook(heartbeat).deadline(&wait);
             assert_eq!(came, after(deadline), "{heartbeat} {last}");
         }
     }
@@ -171,11 +135,11 @@ mod tests {
         };
         let patient = Hook {
             default_result: Continue,
-            ..hook(Launching, 60)
+            ..hook(60)
         };
         for (hook, completed, now, wanted) in [
-            (hook(Launching, 60), None, 59, WaitVerdict::WaitUntil(after(60))),
-            (hook(Launching, 60), None, 60, WaitVerdict::TimedOut(Abandon)),
+            (hook(60), None, 59, WaitVerdict::WaitUntil(after(60))),
+            (hook(60), None, 60, WaitVerdict::TimedOut(Abandon)),
             (patient, None, 60, WaitVerdict::TimedOut(Continue)),
             (patient, Some(Abandon), 0, WaitVerdict::Completed(Abandon)),
             // What was said in time holds, however late it is looked at.
@@ -183,31 +147,6 @@ mod tests {
         ] {
             assert_eq!(hook.verdict(&waits(completed), after(now)), wanted);
         }
-    }
-
-    #[test]
-    fn hooks_come_in_order_and_only_those_of_the_way() {
-        let hooks = [
-            hook(Terminating, 30),
-            hook(Launching, 30),
-            hook(Terminating, 30),
-            hook(Launching, 30),
-        ];
-        for (transition, passed, result, wanted) in [
-            (Launching, 0, Continue, AfterHook::Next(1)),
-            (Launching, 2, Continue, AfterHook::Next(3)),
-            (Launching, 4, Continue, AfterHook::Proceed),
-            (Launching, 2, Abandon, AfterHook::Replace),
-            (Terminating, 0, Continue, AfterHook::Next(0)),
-            (Terminating, 1, Continue, AfterHook::Next(2)),
-            (Terminating, 3, Continue, AfterHook::Proceed),
-            // Both results terminate; this one without the hooks that are left.
-            (Terminating, 1, Abandon, AfterHook::Proceed),
-        ] {
-            let came = after_hook(&hooks, transition, passed, result);
-            assert_eq!(came, wanted, "{transition:?} {passed} {result:?}");
-        }
-        assert_eq!(after_hook(&[], Launching, 0, Continue), AfterHook::Proceed);
     }
 
     #[test]
@@ -222,7 +161,7 @@ mod tests {
         #[test]
         fn no_wait_is_too_long(heartbeat in 30_u64..=7_200, last in 0_u64..1_000_000) {
             let wait = Wait { began: START, last_heartbeat: after(last), completed: None };
-            let deadline = hook(Launching, heartbeat).deadline(&wait);
+            let deadline = hook(heartbeat).deadline(&wait);
             prop_assert!(deadline >= after(heartbeat));
             prop_assert!(deadline <= after(heartbeat * 100) && deadline <= after(172_800));
         }

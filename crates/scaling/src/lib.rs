@@ -25,12 +25,12 @@ pub use allocation::{
     Choice, Distribution, Existing, InUse, Launch, Offer, OnDemandStrategy, Pool, Ranked, Skipped, Split,
     SpotStrategy, choose, plan, surplus,
 };
-pub use backoff::{Backoff, Failures};
+pub use backoff::Backoff;
 pub use forecast::forecast;
 pub use group::{Group, Proposal, Why};
 pub use hooks::{
-    AfterHook, HEARTBEAT_DEFAULT, HEARTBEAT_LEAST, HEARTBEAT_MOST, HEARTBEATS_MOST, Hook, HookResult,
-    Transition, WAIT_MOST, Wait, WaitVerdict, after_hook,
+    HEARTBEAT_DEFAULT, HEARTBEAT_LEAST, HEARTBEAT_MOST, HEARTBEATS_MOST, Hook, HookResult, WAIT_MOST, Wait,
+    WaitVerdict,
 };
 pub use policies::together;
 pub use requirements::{

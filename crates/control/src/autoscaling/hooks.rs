@@ -8,15 +8,12 @@ use crate::autoscaling::pass::{Pass, uuid};
 use crate::autoscaling::records::{Hook, Member, Waiting};
 use core::time::Duration;
 use forebay_awswire::ApiError;
+use forebay_scaling::{HEARTBEAT_DEFAULT, HookResult, Wait, WaitVerdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Hooks of a group.
 const LIMIT: usize = 50;
-/// However often a heartbeat comes, a wait ends after that.
-const LONGEST: Duration = Duration::from_secs(48 * 3600);
-const HEARTBEATS: u32 = 100;
-const HEARTBEAT: u32 = 3600;
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
@@ -56,27 +53,39 @@ pub(super) fn progress(pass: &Pass<'_, '_>, member: &Member) -> Progress {
         return Progress::Waits;
     };
     let name = waiting.hook.clone();
-    let result = |text: &str| match text {
-        "CONTINUE" => Progress::Continues(name.clone()),
-        _ => Progress::Abandoned(name.clone()),
+    let came_to = |result: HookResult| match result {
+        HookResult::Continue => Progress::Continues(name.clone()),
+        HookResult::Abandon => Progress::Abandoned(name.clone()),
     };
-    if let Some(told) = &waiting.result {
-        return result(told);
-    }
-    let region = pass.tx.region();
-    let Some(hook) = region.hooks.get(&key(&pass.group.name, &name)) else {
-        return Progress::Continues(name);
+    let wait = Wait {
+        began: waiting.since,
+        last_heartbeat: waiting.heartbeat,
+        completed: waiting.result.as_deref().map(result),
     };
-    let now = pass.now();
-    let silent = now.since(waiting.heartbeat) >= Duration::from_secs(hook.heartbeat.into());
-    if silent || now.since(waiting.since) >= longest(hook) {
-        return result(&hook.default_result);
+    let hooks = &pass.tx.region().hooks;
+    match (hooks.get(&key(&pass.group.name, &name)), wait.completed) {
+        (_, Some(completed)) => came_to(completed),
+        (None, None) => Progress::Continues(name),
+        (Some(hook), None) => match times(hook).verdict(&wait, pass.now()) {
+            WaitVerdict::WaitUntil(_) => Progress::Waits,
+            WaitVerdict::Completed(result) | WaitVerdict::TimedOut(result) => came_to(result),
+        },
     }
-    Progress::Waits
 }
 
-fn longest(hook: &Hook) -> Duration {
-    LONGEST.min(Duration::from_secs(hook.heartbeat.into()) * HEARTBEATS)
+/// `CONTINUE`; all else is checked to be `ABANDON` where it comes in.
+fn result(text: &str) -> HookResult {
+    match text {
+        "CONTINUE" => HookResult::Continue,
+        _ => HookResult::Abandon,
+    }
+}
+
+fn times(hook: &Hook) -> forebay_scaling::Hook {
+    forebay_scaling::Hook {
+        heartbeat: Duration::from_secs(hook.heartbeat.into()),
+        default_result: result(&hook.default_result),
+    }
 }
 
 /// A hook as it was given, in PutLifecycleHook or with a group.
@@ -100,8 +109,10 @@ pub(super) fn read(group: &str, given: &Value, known: Option<&Hook>) -> Result<H
         },
     };
     let heartbeat = match given["HeartbeatTimeout"].as_u64() {
-        None => known.map_or(HEARTBEAT, |known| known.heartbeat),
-        Some(seconds @ 30..=7200) => seconds as u32,
+        None => known.map_or(HEARTBEAT_DEFAULT.as_secs() as u32, |known| known.heartbeat),
+        Some(seconds) if forebay_scaling::Hook::is_heartbeat_valid(Duration::from_secs(seconds)) => {
+            seconds as u32
+        }
         Some(_) => {
             return Err(validation(
                 "HeartbeatTimeout must be between 30 and 7200 seconds.",
@@ -169,7 +180,7 @@ fn shown(hook: &Hook) -> Value {
         "AutoScalingGroupName": hook.group,
         "LifecycleTransition": if hook.launching { LAUNCHING } else { TERMINATING },
         "HeartbeatTimeout": hook.heartbeat,
-        "GlobalTimeout": longest(hook).as_secs(),
+        "GlobalTimeout": times(hook).longest().as_secs(),
         "DefaultResult": hook.default_result,
     });
     for (name, text) in [

@@ -3,8 +3,8 @@
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::{Lifecycle, Member};
 use crate::elbv2::targets::register_targets;
-use core::time::Duration;
 use forebay_awswire::Service;
+use forebay_scaling::Backoff;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -23,9 +23,8 @@ pub(super) fn enter(pass: &mut Pass<'_, '_>, member: &mut Member, state: Lifecyc
 
 /// The next launch waits, longer each time.
 pub(super) fn launch_failed(pass: &mut Pass<'_, '_>) {
-    let seconds = 1_u64 << pass.group.failures.min(6);
     pass.group.failures = pass.group.failures.saturating_add(1);
-    pass.group.not_before = pass.now() + Duration::from_secs(seconds.min(60));
+    pass.group.not_before = pass.now() + Backoff::default().delay(pass.group.failures);
 }
 
 /// Registers an instance with all of the group's target groups. One that is no more is left out: its group tells.
