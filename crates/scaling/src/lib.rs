@@ -42,5 +42,5 @@ pub use simple::{LastActivity, Simple};
 pub use step::{Step, StepError, Steps};
 pub use target_tracking::TargetTracking;
 pub use termination::{Instance, Origin, TerminationPolicy, terminate};
-pub use warm_up::{Capacity, DEFAULT_COOLDOWN, Member, next_warmed, warm_up};
+pub use warm_up::{Capacity, DEFAULT_COOLDOWN, Member, warm_up};
 pub use zones::{Rebalance, Zone, ZoneDistribution, next_zone, rebalance, rebalance_margin};

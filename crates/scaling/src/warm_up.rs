@@ -65,12 +65,6 @@ impl Capacity {
     }
 }
 
-/// When the next of them has warmed up: nothing changes before that by time alone.
-pub fn next_warmed(members: &[Member], warm_up: Duration, now: Wall) -> Option<Wall> {
-    let times = members.iter().filter_map(|member| member.warmed_at(warm_up));
-    times.filter(|&at| at > now).min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,12 +112,9 @@ mod tests {
         let group = CAPACITY.seen(&members, seconds(300), now);
         assert_eq!((group.in_service, group.warming), (6, 9));
         assert_eq!((group.minimum, group.maximum, group.desired), (1, 10, 4));
-        let next = next_warmed(&members, seconds(300), now);
-        assert_eq!(next, Some(Wall::from_seconds(401)));
         // One that is on its way warms even if no time is needed.
         let group = CAPACITY.seen(&members, seconds(0), now);
         assert_eq!((group.in_service, group.warming), (14, 1));
-        assert_eq!(next_warmed(&members, seconds(0), now), None);
     }
 
     proptest! {
@@ -139,7 +130,8 @@ mod tests {
             let group = CAPACITY.seen(&members, seconds(span), now);
             let all: u32 = members.iter().map(|member| member.weight).sum();
             prop_assert_eq!(group.in_service + group.warming, all);
-            if let Some(next) = next_warmed(&members, seconds(span), now) {
+            let times = members.iter().filter_map(|member| member.warmed_at(seconds(span)));
+            if let Some(next) = times.filter(|&at| at > now).min() {
                 let before = CAPACITY.seen(&members, seconds(span), Wall(next.0 - 1));
                 prop_assert_eq!(before, group);
                 prop_assert!(CAPACITY.seen(&members, seconds(span), next).in_service > group.in_service);

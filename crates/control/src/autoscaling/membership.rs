@@ -32,11 +32,6 @@ fn asked_ids(tx: &Tx<'_>, limit: usize) -> Result<Vec<String>, ApiError> {
     Ok(ids)
 }
 
-fn asked_pass<'t, 'a>(tx: &'t mut Tx<'a>) -> Result<Pass<'t, 'a>, ApiError> {
-    let name = asked_group(tx)?.name.clone();
-    Pass::begin(tx, &name).ok_or_else(|| crate::autoscaling::lookup::no_group(&name))
-}
-
 pub(crate) fn attach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let ids = asked_ids(tx, IDS)?;
     let group = asked_group(tx)?;
@@ -50,7 +45,7 @@ pub(crate) fn attach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     for id in &ids {
         check_attachable(tx, &group, id)?;
     }
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     for id in ids {
         attach_one(&mut pass, &id);
     }
@@ -178,7 +173,7 @@ struct Move {
 
 fn take_out(tx: &mut Tx<'_>, what: &Move) -> Result<Value, ApiError> {
     let ids = asked_ids(tx, IDS)?;
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     let members = asked_members(&pass, &ids)?;
     for member in &members {
         if member.state != Lifecycle::InService && member.state != Lifecycle::Standby {
@@ -247,7 +242,7 @@ pub(crate) fn enter_standby(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 
 pub(crate) fn exit_standby(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let ids = asked_ids(tx, IDS)?;
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     let members = asked_members(&pass, &ids)?;
     if let Some(member) = members.iter().find(|member| member.state != Lifecycle::Standby) {
         return Err(validation(format!(
@@ -295,7 +290,7 @@ pub(crate) fn exit_standby(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 pub(crate) fn set_protection(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let ids = asked_ids(tx, PROTECTED_IDS)?;
     let protected = tx.request.input["ProtectedFromScaleIn"] == true;
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     for mut member in asked_members(&pass, &ids)? {
         if member.state != Lifecycle::InService {
             return Err(validation(format!(
@@ -330,8 +325,7 @@ pub(crate) fn set_health(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let mut member = asked_member(tx)?;
     let respects = tx.request.input["ShouldRespectGracePeriod"] != false;
     let now = tx.request.now;
-    let mut pass = Pass::begin(tx, &member.group.clone())
-        .ok_or_else(|| crate::autoscaling::lookup::no_group(&member.group))?;
+    let mut pass = Pass::of(tx, &member.group)?;
     let grace = Duration::from_secs(pass.group.grace.into());
     match status.as_str() {
         "Healthy" => member.unhealthy = None,
@@ -375,8 +369,7 @@ pub(crate) fn terminate(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 
 fn terminate_one(tx: &mut Tx<'_>, member: Member) -> Result<Value, ApiError> {
     let now = clock(tx.request.now);
-    let mut pass = Pass::begin(tx, &member.group.clone())
-        .ok_or_else(|| crate::autoscaling::lookup::no_group(&member.group))?;
+    let mut pass = Pass::of(tx, &member.group)?;
     if member.state.leaves() {
         // It goes already.
         let number = member.activity.into_iter().collect::<Vec<u64>>();

@@ -1,10 +1,10 @@
 //! One pass over a group: what the steps that bring its instances in line have in common.
 
 use crate::api::context::{Answered, Tx};
-use crate::autoscaling::lookup::{key, numbered, owned, put_group};
+use crate::autoscaling::lookup::{asked_group, key, no_group, numbered, owned, put_group};
 use crate::autoscaling::notices;
 use crate::autoscaling::records::{Activity, Group, Member, Source};
-use forebay_awswire::{Service, timestamp};
+use forebay_awswire::{ApiError, Service, timestamp};
 use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,6 +40,17 @@ impl<'t, 'a> Pass<'t, 'a> {
             group,
             changed: false,
         })
+    }
+
+    /// The same for whoever must answer that there is no such group.
+    pub(super) fn of(tx: &'t mut Tx<'a>, name: &str) -> Result<Pass<'t, 'a>, ApiError> {
+        Pass::begin(tx, name).ok_or_else(|| no_group(name))
+    }
+
+    /// That of the group that a call names.
+    pub(super) fn asked(tx: &'t mut Tx<'a>) -> Result<Pass<'t, 'a>, ApiError> {
+        let name = asked_group(tx)?.name.clone();
+        Pass::of(tx, &name)
     }
 
     /// Stores the group; whether anything has changed.

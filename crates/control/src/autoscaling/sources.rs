@@ -3,7 +3,7 @@
 use crate::api::context::{Tx, View};
 use crate::api::errors::validation;
 use crate::autoscaling::leaving::deregister_from;
-use crate::autoscaling::lookup::{asked_group, listed, no_group, texts};
+use crate::autoscaling::lookup::{asked_group, listed, texts};
 use crate::autoscaling::membership::register_all;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::Group;
@@ -62,14 +62,9 @@ fn check(view: &View<'_>, arns: &[String]) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn asked_pass<'t, 'a>(tx: &'t mut Tx<'a>) -> Result<Pass<'t, 'a>, ApiError> {
-    let name = asked_group(tx)?.name.clone();
-    Pass::begin(tx, &name).ok_or_else(|| no_group(&name))
-}
-
 fn add(tx: &mut Tx<'_>, arns: Vec<String>) -> Result<(), ApiError> {
     check(tx, &arns)?;
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     for arn in arns {
         if !pass.group.target_groups.contains(&arn) {
             pass.group.target_groups.push(arn);
@@ -86,7 +81,7 @@ fn add(tx: &mut Tx<'_>, arns: Vec<String>) -> Result<(), ApiError> {
 }
 
 fn remove(tx: &mut Tx<'_>, arns: &[String]) -> Result<(), ApiError> {
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     if let Some(unknown) = arns.iter().find(|arn| !pass.group.target_groups.contains(arn)) {
         return Err(validation(format!(
             "Trying to remove Target Groups that are not part of the group: {unknown}"
@@ -131,14 +126,7 @@ fn asked_sources(view: &View<'_>) -> Result<(Vec<String>, Vec<String>), ApiError
 pub(crate) fn attach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let (arns, names) = asked_sources(tx)?;
     add(tx, arns)?;
-    classic(tx, |known| {
-        known.extend(
-            names
-                .into_iter()
-                .filter(|name| !known.contains(name))
-                .collect::<Vec<_>>(),
-        );
-    })?;
+    add_classic(tx, names)?;
     Ok(json!({}))
 }
 
@@ -149,8 +137,18 @@ pub(crate) fn detach(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
+fn add_classic(tx: &mut Tx<'_>, names: Vec<String>) -> Result<(), ApiError> {
+    classic(tx, |known| {
+        for name in names {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+    })
+}
+
 fn classic(tx: &mut Tx<'_>, change: impl FnOnce(&mut Vec<String>)) -> Result<(), ApiError> {
-    let mut pass = asked_pass(tx)?;
+    let mut pass = Pass::asked(tx)?;
     change(&mut pass.group.classic_balancers);
     pass.finish();
     Ok(())
@@ -158,14 +156,7 @@ fn classic(tx: &mut Tx<'_>, change: impl FnOnce(&mut Vec<String>)) -> Result<(),
 
 pub(crate) fn attach_classic(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let names = texts(&tx.request.input["LoadBalancerNames"]);
-    classic(tx, |known| {
-        known.extend(
-            names
-                .into_iter()
-                .filter(|name| !known.contains(name))
-                .collect::<Vec<_>>(),
-        );
-    })?;
+    add_classic(tx, names)?;
     Ok(json!({}))
 }
 
