@@ -33,8 +33,12 @@ impl Scene {
 
     fn look(&mut self) -> Plan {
         let now = Mono::ZERO + self.now;
-        self.planner
-            .plan(now, &[self.demand.clone()], &self.fleet, &self.settings)
+        self.planner.plan(
+            now,
+            std::slice::from_ref(&self.demand),
+            &self.fleet,
+            &self.settings,
+        )
     }
 
     /// Goes on for so many tenths of a second, with so many requests in each, of a second each. What is ordered is there at once.
