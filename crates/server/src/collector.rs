@@ -241,6 +241,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
             // Days: once a minute is often enough.
             certificates: Vec::new(),
             planners: Vec::new(),
+            planners: Vec::new(),
             logs: server.logs.clone(),
             own: server.own.clone(),
         })
@@ -339,6 +340,7 @@ mod tests {
                 notifications: Default::default(),
                 datapoints: Default::default(),
                 adoptions: Distribution::default(),
+                orders: Default::default(),
                 looks: Default::default(),
             },
         })

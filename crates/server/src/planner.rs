@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Plans {
     plans: Mutex<Vec<PlannerMetrics>>,
     looks: ResponseTimes,
+    orders: ResponseTimes,
 }
 
 impl Plans {
@@ -32,6 +33,11 @@ impl Plans {
     pub(crate) fn all(&self) -> Vec<PlannerMetrics> {
         let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.clone()
+    }
+
+    /// From what made an order necessary until it was durable.
+    pub(crate) fn orders(&self) -> &ResponseTimes {
+        &self.orders
     }
 
     /// How long looks took, orders apart.
@@ -48,6 +54,26 @@ pub(crate) struct Planning {
     pub(crate) instances: Arc<Instances>,
     pub(crate) observations: Arc<dyn Observations>,
     pub(crate) plans: Arc<Plans>,
+}
+
+/// Since when a request has waited or been refused that no look has seen.
+#[derive(Default)]
+struct Pressed {
+    notify: Notify,
+    since: Mutex<Option<Instant>>,
+}
+
+impl Pressed {
+    fn tell(&self) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now);
+        drop(since);
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> Option<Instant> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// A planner and what it has ordered.
@@ -71,10 +97,11 @@ struct Planners {
 
 /// Plans until the process ends.
 pub(crate) async fn run(planning: Planning) {
-    let pressed = Arc::new(Notify::new());
+    let pressed = Arc::new(Pressed::default());
     let pressure = planning.plane.with_node(|node| node.pressure().clone());
     let told = Arc::clone(&pressed);
-    pressure.on(Box::new(move || told.notify_one()));
+    pressure.on(Box::new(move || told.tell()));
+    let mut last = Instant::now();
     let mut planners = Planners {
         planning,
         known: BTreeMap::new(),
@@ -86,13 +113,20 @@ pub(crate) async fn run(planning: Planning) {
         let next = tokio::time::sleep(LOOK);
         tokio::select! {
             () = next => {}
-            () = pressed.notified() => {}
+            () = pressed.notify.notified() => {}
         }
         // What comes from now on is told anew.
         pressure.seen();
+        // What no request has pressed for has come to be since the last look.
+        let since = pressed.take().unwrap_or(last);
+        last = Instant::now();
         let orders = planners.look();
-        if !orders.is_empty() && !planners.order(orders).await {
-            tokio::time::sleep(PAUSE).await;
+        if !orders.is_empty() {
+            if planners.order(orders).await {
+                planners.planning.plans.orders.record(since.elapsed());
+            } else {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         tokio::time::sleep(LEAST).await;
     }

@@ -141,6 +141,10 @@ impl Source for Looked<'_> {
         self.served.plans.all()
     }
 
+    fn orders(&self) -> Distribution {
+        self.served.plans.orders().distribution()
+    }
+
     fn looks(&self) -> Distribution {
         self.served.plans.looks().distribution()
     }

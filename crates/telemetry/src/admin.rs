@@ -31,6 +31,8 @@ pub trait Source {
     fn adoptions(&self) -> Distribution;
     /// What was planned last.
     fn planners(&self) -> Vec<PlannerMetrics>;
+    /// From what made a planner's order necessary until it was durable.
+    fn orders(&self) -> Distribution;
     /// How long looks at all planned groups took.
     fn looks(&self) -> Distribution;
     /// Whether everything is served that should be.
@@ -120,6 +122,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
             notifications: source.notifications(),
             datapoints: source.datapoints(),
             adoptions: source.adoptions(),
+            orders: source.orders(),
             looks: source.looks(),
         },
     })

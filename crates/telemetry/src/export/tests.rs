@@ -55,6 +55,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
             exports: ExportCounters::default().metrics(),
             notifications: Default::default(),
             datapoints: Default::default(),
+            orders: Default::default(),
             looks: Default::default(),
             adoptions: Distribution {
                 buckets: vec![

@@ -49,6 +49,8 @@ pub struct Own {
     pub datapoints: DatapointMetrics,
     /// How long changes took from being stored until every worker decided by them.
     pub adoptions: Distribution,
+    /// From what made a planner's order necessary until it was durable.
+    pub orders: Distribution,
     /// How long looks at all planned groups took.
     pub looks: Distribution,
 }

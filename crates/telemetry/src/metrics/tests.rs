@@ -176,6 +176,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             exports: ExportCounters::default().metrics(),
             notifications: Default::default(),
             datapoints: Default::default(),
+            orders: Default::default(),
             looks: Default::default(),
             adoptions: Distribution {
                 buckets: vec![Bucket {

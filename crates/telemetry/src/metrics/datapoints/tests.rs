@@ -139,6 +139,7 @@ impl World {
                 notifications: Default::default(),
                 datapoints: Default::default(),
                 adoptions: Distribution::default(),
+                orders: Default::default(),
                 looks: Default::default(),
             },
         })

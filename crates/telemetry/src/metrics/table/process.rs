@@ -66,6 +66,12 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .unit(Unit::Seconds),
     histogram(
+        "forebay_planner_order_seconds",
+        LATENCIES,
+        "From what made a planner's order necessary, a request that had to wait or the last look, until the order was durable",
+        Read::Process(|of, to| to.add(of.orders.clone())),
+    ),
+    histogram(
         "forebay_planner_look_seconds",
         LATENCIES,
         "How long a look at all planned Auto Scaling groups took, orders apart",
