@@ -240,8 +240,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
             },
             // Days: once a minute is often enough.
             certificates: Vec::new(),
-            planners: Vec::new(),
-            planners: Vec::new(),
+            planners: server.planners.clone(),
             logs: server.logs.clone(),
             own: server.own.clone(),
         })
@@ -331,6 +330,7 @@ mod tests {
                 ..NodeMetrics::default()
             },
             certificates: Vec::new(),
+            planners: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Own {
                 lines_dropped: 0,
