@@ -3,7 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod crowd;
+mod events;
 mod figures;
+mod requests;
 mod scene;
 mod target;
 mod users;
