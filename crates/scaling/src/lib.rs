@@ -8,6 +8,7 @@ mod backoff;
 mod forecast;
 mod group;
 mod hooks;
+pub mod planner;
 mod policies;
 pub mod refresh;
 mod requirements;

@@ -1,0 +1,240 @@
+//! Orders capacity before anyone is refused: as much as the requests that come will need by the time at which it can be there.
+//!
+//! It goes by arrivals, which a busy group does not hide, and not by requests in flight, which can't exceed the slots there are. Slots
+//! needed are arrivals a second times the time that each holds a slot (Little's law), as they will be one start-up from now; headroom
+//! for chance, which grows as the square root; and what drains a queue. What is ordered and has not come counts in full, so nothing is
+//! ordered twice. What is more than enough goes when it has been so for a while: five start-ups, a minute at least.
+
+mod arrivals;
+mod explain;
+mod flow;
+mod service_time;
+mod window_maximum;
+
+pub use arrivals::Rate;
+pub use flow::{FlowPlan, Margins};
+
+use core::time::Duration;
+use flow::Flow;
+use forebay_units::Mono;
+use std::collections::BTreeMap;
+use window_maximum::WindowMaximum;
+
+/// From an arrival to the look that counts it, and the order.
+const LOOK: Duration = Duration::from_millis(200);
+/// The least time for which something must have been too much.
+const SHORTEST_HOLD: Duration = Duration::from_secs(60);
+/// The same in start-ups.
+const HOLD_START_UPS: u32 = 5;
+/// What was needed at most is exceeded by so much when something is taken away: or chance would have it ordered again.
+const SLACK: f64 = 1.1;
+/// So much of a group goes in one start-up's time, and one instance at least.
+const RELEASED: f64 = 0.1;
+
+/// What is known of the requests for one target group. Counts are since counting began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Demand {
+    /// Which target group it is.
+    pub name: String,
+    /// Requests that came.
+    pub arrivals: u64,
+    /// Requests that succeeded.
+    pub completed: u64,
+    /// For how long those held their slots, together.
+    pub held: Duration,
+    /// Requests that were refused for want of a slot.
+    pub refused: u64,
+    /// Requests that are in flight.
+    pub in_flight: u64,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Slots that a unit of capacity has: requests that it may have at a time. None if nothing tells.
+    pub slots: Option<f64>,
+    /// How long a request may wait, and how many may; zero if none may.
+    pub wait: Duration,
+    /// How many may wait.
+    pub length: u64,
+}
+
+/// The capacity that there is. Instances, or units of capacity where instances have weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fleet {
+    /// What is wanted: what serves and what is on its way.
+    pub desired: u32,
+    /// What serves.
+    pub ready: u32,
+    /// How long ago what is on its way was ordered, one entry for each.
+    pub pending: Vec<Duration>,
+    /// The least that there may be.
+    pub minimum: u32,
+    /// The most that there may be.
+    pub maximum: u32,
+    /// From an order to the first request, at the 99th percentile of the launches seen; none if there were none.
+    pub start_up: Option<Duration>,
+}
+
+/// What an operator has chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Standard deviations of chance that are held ready: the slots beyond the load are this times the load's square root.
+    pub headroom: f64,
+    /// Capacity beyond what is needed, as for one that fails.
+    pub spare: u32,
+    /// Slots a second by which the load may grow at any time, without anyone waiting.
+    pub growth: f64,
+    /// A start-up's time, before one was measured.
+    pub start_up: Duration,
+    /// How long nothing may come before the last instance goes, where a group may have none.
+    pub idle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            headroom: 2.0,
+            spare: 0,
+            growth: 0.0,
+            start_up: Duration::from_secs(30),
+            idle: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// More is ordered.
+    Order,
+    /// What there is is enough, and not too much.
+    Keep,
+    /// It is too much, and has not been for long enough.
+    Hold,
+    /// Something is taken away.
+    Release,
+    /// More is needed than there may be.
+    AtMaximum,
+    /// Nothing tells how many requests an instance may have, so nothing is done.
+    NoSlots,
+}
+
+/// What was found at one look, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What there was.
+    pub fleet: Fleet,
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// What is to be wanted from now on.
+    pub desired: u32,
+    /// What is needed, within no bounds.
+    pub needed: u32,
+    /// The greatest need of the last while; none before a while was seen. Fractions of a unit.
+    pub greatest: Option<f64>,
+    /// How long that while is.
+    pub hold: Duration,
+    /// From a change of the load to slots for it.
+    pub lead: Duration,
+    /// Capacity beyond what is needed.
+    pub spare: u32,
+    /// Each target group's part of it, the one that needs most first.
+    pub flows: Vec<FlowPlan>,
+}
+
+/// Plans for one Auto Scaling group.
+#[derive(Clone, Debug, Default)]
+pub struct Planner {
+    flows: BTreeMap<String, Flow>,
+    greatest: WindowMaximum,
+    released: Option<Mono>,
+    active: Option<Mono>,
+}
+
+fn whole(units: f64) -> u32 {
+    (units - 1e-9).ceil().clamp(0.0, f64::from(u32::MAX)) as u32
+}
+
+impl Planner {
+    /// One that has seen nothing.
+    pub fn new() -> Planner {
+        Planner::default()
+    }
+
+    /// Looks at what has come since the last look and says what is to be done. To be asked ten times a second, and when a request has
+    /// to wait or is refused. O(target groups + what is pending).
+    pub fn plan(&mut self, now: Mono, demands: &[Demand], fleet: &Fleet, settings: &Settings) -> Plan {
+        let lead = fleet.start_up.unwrap_or(settings.start_up) + LOOK;
+        self.flows
+            .retain(|name, _| demands.iter().any(|demand| demand.name == *name));
+        let mut flows: Vec<FlowPlan> = demands
+            .iter()
+            .map(|demand| {
+                let flow = self.flows.entry(demand.name.clone()).or_default();
+                flow.look(now, demand, fleet, lead, settings)
+            })
+            .collect();
+        flows.sort_by(|one, other| other.units.total_cmp(&one.units));
+        if flows.iter().any(FlowPlan::is_active) {
+            self.active = Some(now);
+        }
+        let mut plan = Plan {
+            fleet: fleet.clone(),
+            verdict: Verdict::NoSlots,
+            desired: fleet.desired,
+            needed: 0,
+            greatest: None,
+            hold: (lead * HOLD_START_UPS).max(SHORTEST_HOLD),
+            lead,
+            spare: settings.spare,
+            flows,
+        };
+        // Without slots there is nothing to divide by; a flow that has some speaks for itself.
+        let Some(units) = plan.flows.first().map(|flow| flow.units) else {
+            return plan;
+        };
+        if plan.flows.iter().all(|flow| flow.slots.is_none()) {
+            return plan;
+        }
+        plan.needed = whole(units).saturating_add(settings.spare);
+        // What is in flight is not driven out.
+        let busy = plan.flows.iter().map(FlowPlan::busy_units).fold(units, f64::max);
+        plan.greatest = self.greatest.put(now, busy, plan.hold);
+        self.decide(now, &mut plan, settings);
+        plan
+    }
+
+    fn decide(&mut self, now: Mono, plan: &mut Plan, settings: &Settings) {
+        let fleet = &plan.fleet;
+        let wanted = plan.needed.min(fleet.maximum).max(fleet.minimum);
+        if wanted > fleet.desired {
+            (plan.verdict, plan.desired) = (Verdict::Order, wanted);
+            return;
+        }
+        plan.verdict = if plan.needed > fleet.maximum {
+            Verdict::AtMaximum
+        } else if wanted == fleet.desired {
+            Verdict::Keep
+        } else {
+            Verdict::Hold
+        };
+        let Some(greatest) = plan.greatest else { return };
+        let mut rest = whole(greatest * SLACK)
+            .saturating_add(settings.spare)
+            .max(fleet.minimum);
+        let is_idle = self
+            .active
+            .is_none_or(|active| now.since(active) >= settings.idle);
+        if rest == 0 && !is_idle {
+            rest = 1;
+        }
+        let rests = self.released.is_some_and(|at| now.since(at) < plan.lead);
+        if rest >= fleet.desired || rests {
+            return;
+        }
+        let most = (f64::from(fleet.desired) * RELEASED).max(1.0) as u32;
+        self.released = Some(now);
+        (plan.verdict, plan.desired) = (Verdict::Release, rest.max(fleet.desired - most));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! One target group's part of a plan: what its requests need.
+
+use super::arrivals::{Arrivals, Rate};
+use super::service_time::ServiceTime;
+use super::{Demand, Fleet, Settings};
+use core::time::Duration;
+use forebay_units::Mono;
+use std::collections::VecDeque;
+
+/// A queue is drained in the time that its requests may wait, and in this many seconds at least.
+const DRAINED_IN: f64 = 10.0;
+/// The part of the longest wait that is used up before more is ordered than the load needs.
+const LATE: f64 = 0.75;
+/// A lower number of slots a unit is believed by and by: permits may be on their way.
+const SLOTS_FALL: f64 = 0.02;
+/// Points of time at which waits are foretold.
+const POINTS: usize = 16;
+/// How much the newest error counts in the mean of a forecast's errors.
+const ERROR_SHARE: f64 = 0.02;
+/// Time between two forecasts that are held against what came.
+const FORECASTS: Duration = Duration::from_secs(1);
+
+/// What one target group needs, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowPlan {
+    /// The target group.
+    pub name: String,
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Requests that were refused, since counting began.
+    pub refused: u64,
+    /// What comes.
+    pub rate: Rate,
+    /// Seconds that a request holds a slot; none before one has ended.
+    pub service_time: Option<f64>,
+    /// Slots that the load needs now.
+    pub load: f64,
+    /// Slots that it will need when something that is ordered now can serve.
+    pub load_ahead: f64,
+    /// Slots for chance.
+    pub headroom: f64,
+    /// Slots that drain the queue.
+    pub backlog: f64,
+    /// Slots without which someone would wait too long.
+    pub deadline: f64,
+    /// Slots in all.
+    pub needed_slots: f64,
+    /// Slots of a unit of capacity; none if nothing tells.
+    pub slots: Option<f64>,
+    /// Units of capacity that it needs.
+    pub units: f64,
+    /// The longest wait that is foretold, in seconds, with what serves and what is on its way.
+    pub longest_wait: f64,
+    /// How much more could come before someone is refused.
+    pub margins: Margins,
+    /// By how much the forecast of the load was wrong, of the load, on average; none before one has come due.
+    pub forecast_error: Option<f64>,
+}
+
+/// How far it is to a refusal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margins {
+    /// Seconds by which the longest wait may grow; none if requests can't wait.
+    pub wait: Option<f64>,
+    /// Requests that may wait beyond those that will; none if requests can't wait.
+    pub queue: Option<f64>,
+    /// Slots beyond the load that the group may have.
+    pub slots: f64,
+}
+
+impl FlowPlan {
+    /// Whether anything is there, or came lately.
+    pub(super) fn is_active(&self) -> bool {
+        self.in_flight > 0 || self.waiting > 0 || self.rate.per_second > 0.0
+    }
+
+    /// Units that are in use.
+    pub(super) fn busy_units(&self) -> f64 {
+        self.slots
+            .map_or(0.0, |slots| self.in_flight as f64 / slots.max(1e-6))
+    }
+}
+
+/// What is remembered of one target group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flow {
+    arrivals: Arrivals,
+    service_time: ServiceTime,
+    slots: Option<f64>,
+    /// Loads that were foretold, and for when.
+    foretold: VecDeque<(Mono, f64)>,
+    error: Option<f64>,
+}
+
+impl Flow {
+    pub(super) fn look(
+        &mut self,
+        now: Mono,
+        demand: &Demand,
+        fleet: &Fleet,
+        lead: Duration,
+        settings: &Settings,
+    ) -> FlowPlan {
+        self.arrivals.counted(now, demand.arrivals);
+        self.service_time.counted(now, demand.completed, demand.held);
+        self.learn_slots(demand.slots);
+        let rate = self.arrivals.rate().unwrap_or_default();
+        let ahead = lead.as_secs_f64();
+        let service_time = self.service_time.seconds();
+        // Without a service time every request that is there has a slot.
+        let there = (demand.in_flight + demand.waiting) as f64;
+        let load = service_time.map_or(there, |time| rate.per_second * time);
+        let growth = service_time.map_or(0.0, |time| rate.slope * time * ahead);
+        let load_ahead = load + growth + settings.growth * ahead;
+        let headroom = settings.headroom * load_ahead.sqrt();
+        let time = service_time.unwrap_or(1.0);
+        let wait = demand.wait.as_secs_f64();
+        let work = demand.waiting as f64 * time;
+        let backlog = work / time.max(wait).max(if wait > 0.0 { DRAINED_IN } else { 0.0 });
+        let course = Course::new(fleet, self.slots.unwrap_or(1.0), lead);
+        let later = course.backlog(work, load, course.lead);
+        let deadline = if wait > 0.0 { later / (wait * LATE) } else { 0.0 };
+        let needed_slots = match service_time {
+            // Whoever waits is in the load already.
+            None => load_ahead,
+            Some(_) => (load_ahead + headroom.max(backlog)).max(deadline),
+        };
+        let longest_wait = course.longest_wait(work, load);
+        FlowPlan {
+            name: demand.name.clone(),
+            in_flight: demand.in_flight,
+            waiting: demand.waiting,
+            refused: demand.refused,
+            rate,
+            service_time,
+            load,
+            load_ahead,
+            headroom,
+            backlog,
+            deadline,
+            needed_slots,
+            slots: self.slots,
+            units: self.slots.map_or(0.0, |slots| needed_slots / slots.max(1e-6)),
+            longest_wait,
+            margins: Margins {
+                wait: (wait > 0.0).then_some(wait - longest_wait),
+                queue: (demand.length > 0).then(|| demand.length as f64 - later.max(work) / time),
+                slots: f64::from(fleet.maximum) * self.slots.unwrap_or(1.0) - load_ahead,
+            },
+            forecast_error: self.judge(now, load, load + growth, lead),
+        }
+    }
+
+    fn learn_slots(&mut self, slots: Option<f64>) {
+        if let Some(found) = slots {
+            let known = self.slots.get_or_insert(found);
+            let share = if found > *known { 1.0 } else { SLOTS_FALL };
+            *known += (found - *known) * share;
+        }
+    }
+
+    /// Holds earlier forecasts against the load that there is.
+    fn judge(&mut self, now: Mono, load: f64, foretold: f64, lead: Duration) -> Option<f64> {
+        while let Some((_, told)) = self.foretold.pop_front_if(|(due, _)| *due <= now) {
+            let error = (told - load).abs() / load.max(1.0);
+            let known = self.error.get_or_insert(error);
+            *known += (error - *known) * ERROR_SHARE;
+        }
+        let due = now + lead;
+        if self
+            .foretold
+            .back()
+            .is_none_or(|(last, _)| due.since(*last) >= FORECASTS)
+        {
+            self.foretold.push_back((due, foretold));
+        }
+        self.error
+    }
+}
+
+/// Slots over time: what serves now, and what is on its way.
+struct Course {
+    lead: f64,
+    /// Slots at each point of time; the last ones stay.
+    slots: [f64; POINTS + 1],
+}
+
+impl Course {
+    fn new(fleet: &Fleet, slots: f64, lead: Duration) -> Course {
+        let lead = lead.as_secs_f64();
+        let mut found = [f64::from(fleet.ready) * slots; POINTS + 1];
+        for age in &fleet.pending {
+            let left = (lead - age.as_secs_f64()).max(0.0) / lead;
+            let from = (left * POINTS as f64).ceil() as usize;
+            found[from.min(POINTS)..].iter_mut().for_each(|sum| *sum += slots);
+        }
+        Course { lead, slots: found }
+    }
+
+    fn step(&self) -> f64 {
+        self.lead / POINTS as f64
+    }
+
+    /// Work that waits after so many seconds, in slot-seconds, if so much waits now and this load goes on.
+    fn backlog(&self, work: f64, load: f64, after: f64) -> f64 {
+        let steps = (after / self.step()) as usize;
+        self.slots[..steps.min(POINTS)]
+            .iter()
+            .fold(work, |work, slots| (work + (load - slots) * self.step()).max(0.0))
+    }
+
+    /// The longest wait of those that come until what is on its way is there.
+    fn longest_wait(&self, work: f64, load: f64) -> f64 {
+        if work <= 0.0 && load <= self.slots[0] {
+            return 0.0;
+        }
+        let mut longest = 0.0_f64;
+        let mut waits = work;
+        for point in 0..=POINTS {
+            let mut left = waits;
+            let mut time = 0.0;
+            let mut place = point;
+            while place < POINTS && left > self.slots[place] * self.step() {
+                left -= self.slots[place] * self.step();
+                time += self.step();
+                place += 1;
+            }
+            longest = longest.max(time + left / self.slots[place].max(1e-3));
+            waits = (waits + (load - self.slots[point]) * self.step()).max(0.0);
+        }
+        longest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_is_that_of_the_theorem() {
+        // T1: 32 slots, 200 are needed and on their way, and come in three seconds.
+        let fleet = Fleet {
+            ready: 4,
+            pending: vec![Duration::ZERO; 21],
+            ..Fleet::default()
+        };
+        let course = Course::new(&fleet, 8.0, Duration::from_secs(3));
+        let longest = course.longest_wait(0.0, 200.0);
+        assert!((longest - (1.0 - 32.0 / 200.0) * 3.0).abs() < 0.15, "{longest}");
+        assert_eq!(course.longest_wait(0.0, 30.0), 0.0);
+    }
+}
