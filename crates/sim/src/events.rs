@@ -13,6 +13,8 @@ pub(crate) enum Next {
     User(usize),
     /// A client begins.
     Client(usize),
+    /// The next request of a flow.
+    Flow(usize),
     /// A user's next request.
     Request(usize),
     /// A request is done at its target; whether it held a thread.
@@ -21,6 +23,16 @@ pub(crate) enum Next {
     Late(u64),
     /// Workers look for what is due.
     Deadlines,
+    /// A controller looks.
+    Look,
+    /// An instance's start-up is over.
+    Started(u64),
+    /// Orders have waited long enough after a failure.
+    Settle,
+    /// A second is written down.
+    Second,
+    /// The end of the play, if nobody is left.
+    Until,
 }
 
 impl Next {
@@ -28,7 +40,13 @@ impl Next {
     fn is_live(self) -> bool {
         matches!(
             self,
-            Next::User(_) | Next::Client(_) | Next::Request(_) | Next::Done(..) | Next::Act(_)
+            Next::User(_)
+                | Next::Client(_)
+                | Next::Flow(_)
+                | Next::Request(_)
+                | Next::Done(..)
+                | Next::Act(_)
+                | Next::Until
         )
     }
 }

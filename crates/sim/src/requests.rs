@@ -3,9 +3,10 @@
 use crate::crowd::Kind;
 use crate::events::Next;
 use crate::figures::Seen;
+use crate::fleet::Change;
 use crate::scene::target_at;
 use crate::target::Trip;
-use crate::users::Source;
+use crate::users::{Ask, Source};
 use crate::world::World;
 use core::time::Duration;
 use forebay_node::{ConnectError, Death, Exchange, Facts, Headers, Outcome, Request, Sent, Speaks, Step};
@@ -28,6 +29,26 @@ impl World {
         }
     }
 
+    /// When the next request of a flow comes, at `now` or later.
+    pub(crate) fn flow(&mut self, flow: usize, now: u64) {
+        if let Some((at, takes)) = self.flows[flow].next(now, &mut self.rng[0]) {
+            self.flows[flow].takes = takes;
+            self.at(at, Next::Flow(flow));
+        }
+    }
+
+    pub(crate) fn flow_on(&mut self, flow: usize) {
+        self.enter(Source::Flow(self.flows[flow].takes));
+        self.flow(flow, self.now);
+    }
+
+    /// A request waits no longer.
+    pub(crate) fn wait_over(&mut self, mut trip: Box<Trip>, outcome: Outcome) {
+        trip.waited += self.now - trip.since;
+        self.count(Change::WaitOver);
+        self.report(trip, outcome);
+    }
+
     /// Someone new, who asks at once.
     pub(crate) fn enter(&mut self, source: Source) {
         let user = self.users.enter(source);
@@ -35,9 +56,10 @@ impl World {
     }
 
     pub(crate) fn request(&mut self, user: usize) {
-        let Some((kind, worker)) = self.users.ask(user, self.now) else {
+        let Some(Ask { kind, worker, takes }) = self.users.ask(user, self.now) else {
             return;
         };
+        self.count(Change::Came);
         let snapshot = Arc::clone(&self.snapshot);
         let listener = &snapshot.listeners[0];
         let nodes = usize::from(self.zones).min(listener.nodes.len());
@@ -67,7 +89,10 @@ impl World {
             worker,
             user,
             kind,
+            takes,
             began: self.now,
+            since: self.now,
+            waited: 0,
             target: 0,
             status: 0,
         });
@@ -78,7 +103,7 @@ impl World {
         match step {
             Step::Send { target, .. } => {
                 trip.target = target_at(target.address);
-                let (target, kind) = (trip.target, trip.kind);
+                let target = trip.target;
                 let place = self.free.last().copied().unwrap_or(self.trips.len());
                 let Some(Some(actor)) = self.actors.get_mut(usize::from(target)) else {
                     return self.report(trip, Outcome::NotConnected(ConnectError::Refused));
@@ -86,20 +111,25 @@ impl World {
                 let held = actor.behaviour.failing.is_none();
                 let takes = match actor.behaviour.failing {
                     Some(after) => Some(after.as_nanos() as u64),
-                    None => actor.take(place, kind, &mut self.rng[1]),
+                    None => actor.take(place, &trip, &mut self.rng[1]),
                 };
+                trip.since = self.now;
                 self.keep(trip);
+                self.count(Change::Sent);
                 self.loads[usize::from(target)] += 1;
                 if let Some(takes) = takes {
                     self.at(self.now + takes, Next::Done(place, held));
                 }
             }
             Step::Wait { ticket, until } => {
+                trip.since = self.now;
+                self.count(Change::Waits);
                 let wait = self.waits.keep(trip, &ticket);
                 self.at(until.0, Next::Late(wait));
             }
             Step::Answer(answer) => {
                 trip.status = answer.status;
+                self.count(Change::Refused);
                 self.settle(trip, Some(answer.status));
             }
             Step::Relay | Step::Abort => self.settle(trip, None),
@@ -128,6 +158,7 @@ impl World {
         };
         for place in 0..self.trips.len() {
             if let Some(trip) = self.trips[place].take_if(|trip| trip.target == target) {
+                self.count(Change::Failed);
                 self.report(trip, Outcome::Died(death));
             }
         }
@@ -141,13 +172,21 @@ impl World {
         let number = usize::from(trip.target);
         self.loads[number] -= 1;
         if held && let Some(Some(actor)) = self.actors.get_mut(number) {
-            let trips = &self.trips;
-            let kind = |other: usize| trips[other].as_ref().map_or(Kind::Get, |trip| trip.kind);
-            if let Some((next, takes)) = actor.done(kind, &mut self.rng[1]) {
+            let next = actor.done();
+            let waiting = next.and_then(|next| self.trips[next].as_ref().map(|trip| (next, trip)));
+            if let Some((next, trip)) = waiting
+                && let Some(takes) = actor.take(next, trip, &mut self.rng[1])
+            {
                 self.at(self.now + takes, Next::Done(next, true));
             }
         }
-        trip.status = if held { 200 } else { 500 };
+        let (status, change) = if held {
+            (200, Change::Succeeded(self.now - trip.since))
+        } else {
+            (500, Change::Failed)
+        };
+        trip.status = status;
+        self.count(change);
         let outcome = Outcome::Answered(trip.status);
         self.report(trip, outcome);
     }
@@ -169,6 +208,7 @@ impl World {
         self.seen.push(Seen {
             at: Duration::from_nanos(trip.began),
             kind: trip.kind,
+            waited: Duration::from_nanos(trip.waited),
             took: Duration::from_nanos(self.now - trip.began),
             target: own.is_none().then_some(trip.target),
             status: trip.status,

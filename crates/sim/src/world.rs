@@ -2,6 +2,8 @@
 
 use crate::events::{Events, Next};
 use crate::figures::{Seen, counts};
+use crate::fleet::{Controller, Sizing};
+use crate::flow::Flowing;
 use crate::scene::{Act, Scene, blueprint, number, target_at};
 use crate::target::{Actor, Behaviour, Trip};
 use crate::users::{Source, Users};
@@ -50,6 +52,8 @@ pub struct World {
     pub(crate) deadline: Option<Mono>,
     pub(crate) rng: [Rng; 2],
     pub(crate) users: Users,
+    pub(crate) flows: Vec<Flowing>,
+    pub(crate) sizing: Option<Box<Sizing>>,
     pub(crate) trips: Vec<Option<Box<Trip>>>,
     pub(crate) free: Vec<usize>,
     pub(crate) waits: Waits<Box<Trip>>,
@@ -64,14 +68,14 @@ impl Scene {
     /// Plays it until nobody is left.
     pub fn play(&self) -> World {
         let mut world = World::new(self);
-        world.run(None);
+        world.run(None, None);
         world
     }
 
     /// The same; `watch` is called after every pick with the time and each target's requests in flight.
     pub fn play_watched(&self, watch: &mut dyn FnMut(Duration, &[u32])) -> World {
         let mut world = World::new(self);
-        world.run(Some(watch));
+        world.run(Some(watch), None);
         world
     }
 }
@@ -101,6 +105,8 @@ impl World {
             deadline: None,
             rng: [Rng::named(scene.seed, "crowd"), Rng::named(scene.seed, "targets")],
             users: Users::of(scene),
+            flows: scene.flows.iter().map(Flowing::of).collect(),
+            sizing: None,
             trips: Vec::new(),
             free: Vec::new(),
             waits: Waits::default(),
@@ -120,6 +126,9 @@ impl World {
             let from = (client.from.as_nanos() as u64).max(2 * PROBE);
             world.at(from, Next::Client(number));
         }
+        for flow in 0..scene.flows.len() {
+            world.flow(flow, 2 * PROBE);
+        }
         world.at(0, Next::Deadlines);
         world.apply();
         world
@@ -129,7 +138,7 @@ impl World {
         self.events.add(time, next);
     }
 
-    fn apply(&mut self) {
+    pub(crate) fn apply(&mut self) {
         let targets: Vec<(u16, bool)> = self
             .registered
             .iter()
@@ -168,9 +177,12 @@ impl World {
             self.at(self.now + PROBE, Next::Probed);
         }
         if !drained.is_empty() {
-            drained.iter().for_each(|target| {
-                self.registered.remove(target);
-            });
+            for target in drained {
+                self.registered.remove(&target);
+                if let Some(sizing) = &mut self.sizing {
+                    sizing.instances.drained(self.now, target);
+                }
+            }
             self.apply();
         }
         let deadline = self.node.next_deadline();
@@ -187,7 +199,11 @@ impl World {
         self.free.len() < self.trips.len() || self.events.is_live()
     }
 
-    pub(crate) fn run(&mut self, mut watch: Option<&mut Watch<'_>>) {
+    pub(crate) fn run(
+        &mut self,
+        mut watch: Option<&mut Watch<'_>>,
+        mut controller: Option<&mut dyn Controller>,
+    ) {
         while let Some((now, next)) = self.events.pop() {
             self.now = now;
             match next {
@@ -202,6 +218,7 @@ impl World {
                 }
                 Next::User(crowd) => self.user(crowd),
                 Next::Client(client) => self.enter(Source::Client(client)),
+                Next::Flow(flow) => self.flow_on(flow),
                 Next::Request(user) => {
                     self.request(user);
                     if let Some(watch) = &mut watch {
@@ -211,9 +228,18 @@ impl World {
                 Next::Done(trip, held) => self.done(trip, held),
                 Next::Late(wait) => {
                     if let Some(trip) = self.waits.take(wait) {
-                        self.report(trip, Outcome::Late);
+                        self.wait_over(trip, Outcome::Late);
                     }
                 }
+                Next::Look => {
+                    if let Some(controller) = &mut controller {
+                        self.look(*controller);
+                    }
+                }
+                Next::Started(id) => self.instance_started(id),
+                Next::Settle => self.settle_fleet(),
+                Next::Second => self.second(),
+                Next::Until => {}
                 Next::Deadlines => {
                     self.workers
                         .iter_mut()
@@ -225,8 +251,9 @@ impl World {
                 }
             }
             while let Some(trip) = self.waits.called() {
-                self.report(trip, Outcome::Released);
+                self.wait_over(trip, Outcome::Released);
             }
+            self.press();
         }
         // Whatever is still held is let go within a minute.
         let end = Mono(self.now + 61_000_000_000);
@@ -266,7 +293,7 @@ impl World {
     }
 
     /// A target is there from now on. One that was here before may still be at work.
-    fn join(&mut self, target: u16, behaviour: Behaviour) {
+    pub(crate) fn join(&mut self, target: u16, behaviour: Behaviour) {
         let number = usize::from(target);
         if number >= self.actors.len() {
             self.actors.resize_with(number + 1, || None);
