@@ -331,6 +331,11 @@ impl<T: Clone, W> Gate<T, W> {
         self.queue.waiting_for(self.targets.zone_of(key))
     }
 
+    /// Slots of all targets: those in use and those that are free. O(1).
+    pub fn all_slots(&self) -> u64 {
+        self.targets.busy() + self.targets.free()
+    }
+
     /// Slots of one target; all zero if it is not known.
     pub fn slots(&self, key: Key) -> Slots {
         self.targets.slots(key)

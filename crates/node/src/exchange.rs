@@ -10,7 +10,7 @@ use crate::reuse::Reuse;
 use crate::snapshot::{GroupView, ListenerView, Snapshot};
 use crate::stats::BalancerStats;
 use crate::worker_state::WorkerState;
-use counts::{count, count_answer, count_own, count_reason, count_rules};
+use counts::{count, count_answer, count_completed, count_own, count_reason, count_rules};
 use forebay_health::RoutingReason;
 use forebay_model::{Concurrency, Stickiness};
 use forebay_routing::{Facts, Route};
@@ -354,6 +354,7 @@ impl Exchange {
             record.reason,
         ) {
             worker.succeeded(now, group, slot, sent, answered.since(sent));
+            count_completed(slot.target(), now.since(sent), self.zone, worker);
             if let Some(guard) = slot.guard() {
                 guard.ends(now, Some(now.since(sent)));
             }

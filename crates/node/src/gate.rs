@@ -7,6 +7,7 @@
 use crate::ids::TargetId;
 use crate::load::Counted;
 use crate::lock::lock;
+use crate::pressure::Pressure;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::target::TargetView;
 use core::net::SocketAddr;
@@ -110,6 +111,8 @@ pub struct GroupGate {
     /// Permits whose requests never reached their agent, or perhaps not.
     unused: Mutex<BTreeMap<TargetId, Vec<WorkId>>>,
     demand: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// A request had to wait or was refused.
+    pub(crate) pressure: Pressure,
     /// What its control channels did.
     pub channels: ChannelStats,
 }
@@ -140,7 +143,7 @@ pub trait Channels: Send + Sync {
 }
 
 impl GroupGate {
-    pub(crate) fn new(rules: Rules) -> GroupGate {
+    pub(crate) fn new(rules: Rules, pressure: Pressure) -> GroupGate {
         GroupGate {
             timed: Mutex::new(Timed {
                 gate: Gate::new(rules),
@@ -149,6 +152,7 @@ impl GroupGate {
             waiting: AtomicUsize::new(0),
             unused: Mutex::default(),
             demand: OnceLock::new(),
+            pressure,
             channels: ChannelStats::default(),
         }
     }
@@ -278,6 +282,11 @@ impl GroupGate {
     /// Whether agents count its slots.
     fn is_controlled(&self) -> bool {
         lock(&self.timed).gate.rules().limit == Limit::Permits
+    }
+
+    /// Slots of all its targets.
+    pub(crate) fn slots(&self) -> u64 {
+        lock(&self.timed).gate.all_slots()
     }
 
     /// Its figures now.

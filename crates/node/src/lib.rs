@@ -18,6 +18,7 @@ pub mod logging;
 mod marks;
 mod metrics;
 mod permit_issuer;
+mod pressure;
 mod reason;
 mod request;
 mod response_times;
@@ -57,12 +58,13 @@ pub use metrics::{
     TargetGroupMetrics, TargetMetrics, ZoneMetrics,
 };
 pub use permit_issuer::{PermitIssuer, PermitIssuerMetrics, WORK_ID, WorkGuard};
+pub use pressure::Pressure;
 pub use reason::Reason;
 pub use request::{Request, Speaks};
 pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
-pub use slow::{Event, Node, Output, ProbeOrder};
+pub use slow::{Event, GroupDemand, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,

@@ -161,12 +161,15 @@ fn request(gate: &Arc<GroupGate>, seed: u64) -> bool {
 /// A gate with one slot, which is there from `arrange` on, and two places.
 fn gate() -> (Arc<GroupGate>, Arc<TargetView>) {
     let snapshot = apply(&mut Node::new(1), &blueprint(Algorithm::RoundRobin, 1));
-    let gate = GroupGate::new(Rules {
-        limit: Limit::Fixed(1),
-        length: 2,
-        wait: Duration::from_secs(1),
-        balanced: false,
-    });
+    let gate = GroupGate::new(
+        Rules {
+            limit: Limit::Fixed(1),
+            length: 2,
+            wait: Duration::from_secs(1),
+            balanced: false,
+        },
+        Default::default(),
+    );
     (Arc::new(gate), Arc::clone(&snapshot.groups[0].targets[0]))
 }
 

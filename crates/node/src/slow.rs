@@ -5,6 +5,7 @@ use crate::ids::{GroupId, ListenerId, TargetId, ZoneId};
 use crate::load_index::LoadIndex;
 use crate::logging::ProbedTarget;
 use crate::permit_issuer::PermitIssuer;
+use crate::pressure::Pressure;
 use crate::shards::Zoned;
 use crate::snapshot::{BalancerView, GroupView, Snapshot};
 use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
@@ -25,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 mod balancers;
+mod demand;
 mod gates;
 mod metrics;
 mod peers;
@@ -32,6 +34,8 @@ mod users;
 mod views;
 mod watch;
 mod weights;
+
+pub use demand::GroupDemand;
 
 /// How often a draining target is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
@@ -210,6 +214,7 @@ pub struct Node {
     ramp_look: Option<Mono>,
     peers_look: Option<Mono>,
     gate_look: Option<Mono>,
+    pressure: Pressure,
     /// The channels that were last asked for.
     channels: Vec<ChannelOrder>,
     /// Who may start, if this is an agent's.
@@ -238,6 +243,7 @@ impl Node {
             ramp_look: None,
             peers_look: None,
             gate_look: None,
+            pressure: Pressure::default(),
             channels: Vec::new(),
             permit_issuer: None,
         }
@@ -334,7 +340,7 @@ impl Node {
             },
         };
         group.view = None;
-        group.take_gate(now);
+        group.take_gate(now, &self.pressure);
         let founders = !group.has_steady(now);
         let tls = blueprint.target_tls();
         let mut before = core::mem::take(&mut group.targets);

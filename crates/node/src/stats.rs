@@ -137,6 +137,10 @@ counters! {
         waiting: AtomicU64,
         /// Requests that got no slot, in the order of [`forebay_admission::Why::ALL`].
         spillover: [AtomicU64; 5],
+        /// Requests that ended well.
+        completed: AtomicU64,
+        /// For how long those were at their targets, to their answers' ends, together, in microseconds.
+        held_us: AtomicU64,
         /// How long answers took, to their heads, by hundreds of their status.
         times: ResponseTimesByCode,
     }

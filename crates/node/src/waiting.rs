@@ -28,6 +28,9 @@ impl GroupGate {
                 Arc::clone(ticket.insert(Arc::new(Ticket::default())))
             })
         });
+        if !matches!(verdict, Verdict::Admitted(_)) {
+            self.pressure.rise();
+        }
         match verdict {
             Verdict::Admitted(slot) => {
                 Arrived::Admitted(SlotGuard::admit(self, Counted::new(slot.target), slot.permit))

@@ -5,6 +5,7 @@ use crate::autoscaling::leaving;
 use crate::autoscaling::mixed::{Mixed, in_use, pool, unit};
 use crate::autoscaling::pass::Begun;
 use crate::autoscaling::pass::Pass;
+use crate::autoscaling::planning;
 use crate::autoscaling::records::{Lifecycle, Member, Origin, Source};
 use crate::autoscaling::refreshing;
 use crate::autoscaling::steps::{enter, pause};
@@ -110,6 +111,7 @@ fn from_warm_pool(pass: &mut Pass<'_, '_>, cause: &str) -> Option<u32> {
         subnet: None,
     });
     member.activity = Some(number);
+    (member.ordered, member.was_warm) = (Some(pass.now()), true);
     let weight = member.weight.unwrap_or(1);
     enter(pass, &mut member, Lifecycle::Pending);
     Some(weight)
@@ -146,12 +148,16 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
 
 /// Places of instances in the order in which they would go.
 pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> {
-    let policies: Vec<TerminationPolicy> = pass
+    let mut policies: Vec<TerminationPolicy> = pass
         .group
         .termination
         .iter()
         .filter_map(|name| policy(name))
         .collect();
+    // A planned group's emptiest instances go first, unless it was said which go.
+    if planning::is_planned(&pass.group) && policies == [TerminationPolicy::Default] {
+        policies.insert(0, TerminationPolicy::LeastInflight);
+    }
     let surplus = surplus(pass, members);
     let needs_flight = policies.contains(&TerminationPolicy::LeastInflight);
     let instances: Vec<forebay_scaling::Instance> = members

@@ -10,6 +10,15 @@ pub(super) fn cools_down(group: &Group, now: Wall) -> bool {
     group.quiet_since.is_some_and(|since| now.since(since) < cooldown)
 }
 
+/// What a group's planner wants at least; 0 if it has none. What a policy wants is no less.
+pub(super) fn planned_floor(group: &Group) -> u32 {
+    let is_planned = group
+        .tags
+        .iter()
+        .any(|tag| tag.key == "forebay:planner" && tag.value == "on");
+    group.planned.filter(|_| is_planned).unwrap_or(0).min(group.max)
+}
+
 /// Sets what is desired; `why` is the beginning of a sentence.
 pub(super) fn desire(group: &mut Group, desired: u32, why: &str) {
     if group.desired != desired {

@@ -31,6 +31,26 @@ pub(crate) fn settled(
 ) -> Option<State> {
     let region = state.existing_region(region_name)?;
     let groups: Vec<String> = region.scaling_groups.keys().cloned().collect();
+    acting(state, region_name, observations, now, "due", |tx| {
+        observe(tx);
+        for group in groups {
+            schedules::run_due(tx, &group);
+            settle::settle(tx, &group);
+        }
+    })
+}
+
+/// The state after Auto Scaling has done something of its own accord in a region; none if nothing has changed. What is random about it
+/// follows from the state and `stream`.
+pub(super) fn acting(
+    state: &State,
+    region_name: &str,
+    observations: &dyn Observations,
+    now: Wall,
+    stream: &str,
+    act: impl FnOnce(&mut Tx<'_>),
+) -> Option<State> {
+    let region = state.existing_region(region_name)?;
     let first = region.scaling_groups.values().next();
     let account = first.map_or_else(String::new, |group| account_of(&group.arn).to_owned());
     let request = Request {
@@ -42,12 +62,8 @@ pub(crate) fn settled(
         now,
         caller: "autoscaling",
     };
-    let mut rng = state.drawn("due");
+    let mut rng = state.drawn(stream);
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);
-    observe(&mut tx);
-    for group in groups {
-        schedules::run_due(&mut tx, &group);
-        settle::settle(&mut tx, &group);
-    }
+    act(&mut tx);
     tx.next()
 }

@@ -1,7 +1,7 @@
 //! What a policy makes of its group's capacity, when an alarm runs it or a call does.
 
 use crate::Region;
-use crate::autoscaling::desired::desire;
+use crate::autoscaling::desired::{desire, planned_floor};
 use crate::autoscaling::pass::clock;
 use crate::autoscaling::records::{Group, Policy};
 use crate::cloudwatch::records::{Alarm, Watches};
@@ -244,8 +244,9 @@ pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall)
         alarm.state.name(),
         policy.name
     );
-    if proposal.desired != group.desired {
-        desire(&mut group, proposal.desired, &why);
+    let desired = proposal.desired.max(planned_floor(&group));
+    if desired != group.desired {
+        desire(&mut group, desired, &why);
         region.scaling_groups.insert(group.name.clone(), Arc::new(group));
     }
     Ok(())

@@ -4,20 +4,28 @@ use crate::api::context::{Tx, View};
 use crate::api::errors::validation;
 use crate::autoscaling::lookup::{listed, put_group, texts};
 use crate::autoscaling::records::{Group, GroupTag};
+use crate::own_tags::names::wrong_tag;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
 /// Adds a tag as it was given, in place of one with the same key.
-pub(super) fn add(tags: &mut Vec<GroupTag>, given: &Value) {
+///
+/// # Errors
+/// If it is a tag of ours that says nothing.
+pub(super) fn add(tags: &mut Vec<GroupTag>, given: &Value) -> Result<(), ApiError> {
     let tag = GroupTag {
         key: given["Key"].as_str().unwrap_or_default().to_owned(),
         value: given["Value"].as_str().unwrap_or_default().to_owned(),
         propagate: given["PropagateAtLaunch"] == true,
     };
+    if let Some(wrong) = wrong_tag(&tag.key, &tag.value) {
+        return Err(validation(wrong));
+    }
     match tags.iter_mut().find(|known| known.key == tag.key) {
         Some(known) => *known = tag,
         None => tags.push(tag),
     }
+    Ok(())
 }
 
 /// A group's tags as answers show them.
@@ -45,7 +53,7 @@ fn owner(view: &View<'_>, tag: &Value) -> Result<Group, ApiError> {
 pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     for tag in tx.request.input["Tags"].as_array().cloned().unwrap_or_default() {
         let mut group = owner(tx, &tag)?;
-        add(&mut group.tags, &tag);
+        add(&mut group.tags, &tag)?;
         put_group(tx, group);
     }
     Ok(json!({}))

@@ -37,7 +37,7 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     }
     let now = tx.request.now;
     let id = uuid(tx);
-    let mut group = blank(tx, name, &id);
+    let mut group = blank(tx, name, &id)?;
     take(tx, &mut group)?;
     if let Some(id) = given["InstanceId"].as_str() {
         group.source = Source::Configuration(configurations::of_instance(tx, name, id)?);
@@ -74,8 +74,8 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 }
 
 /// A group of which nothing was said but what is the same for all.
-fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
-    Group {
+fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Result<Group, ApiError> {
+    Ok(Group {
         name: name.to_owned(),
         arn: own_arn(
             tx,
@@ -100,7 +100,7 @@ fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
         protects_new: false,
         suspended: BTreeMap::new(),
         metrics: BTreeSet::new(),
-        tags: tags(&tx.request.input),
+        tags: tags(&tx.request.input)?,
         deleting: false,
         warm_pool: None,
         cause: String::new(),
@@ -110,15 +110,17 @@ fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
         quiet_since: None,
         notifications: BTreeMap::new(),
         launch_calls: Vec::new(),
-    }
+        planned: None,
+        start_ups: Vec::new(),
+    })
 }
 
-fn tags(given: &Value) -> Vec<GroupTag> {
+fn tags(given: &Value) -> Result<Vec<GroupTag>, ApiError> {
     let mut tags = Vec::new();
     for given in given["Tags"].as_array().into_iter().flatten() {
-        group_tags::add(&mut tags, given);
+        group_tags::add(&mut tags, given)?;
     }
-    tags
+    Ok(tags)
 }
 
 pub(crate) fn update(tx: &mut Tx<'_>) -> Result<Value, ApiError> {

@@ -2,6 +2,7 @@
 
 use crate::autoscaling::leaving;
 use crate::autoscaling::pass::Pass;
+use crate::autoscaling::planning::record_start_up;
 use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::replacing;
 use crate::autoscaling::steps::ec2_state;
@@ -28,6 +29,8 @@ pub(super) fn check(pass: &mut Pass<'_, '_>) {
         let opinion = opinion(pass, &member);
         if member.ready.is_none() && matches!(opinion, Opinion::Healthy) {
             member.ready = Some(pass.now());
+            let now = pass.now();
+            record_start_up(&mut pass.group, &mut member, now);
             pass.put(member.clone());
         }
         if !pass.is_suspended("HealthCheck")

@@ -261,6 +261,8 @@ fn launch_in(
         activity: Some(number),
         refresh: wish.refresh.map(str::to_owned),
         replaces: None,
+        ordered: (!wish.warmed).then(|| pass.now()),
+        was_warm: false,
         id,
     };
     pass.put(member.clone());

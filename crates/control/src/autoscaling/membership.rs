@@ -131,6 +131,8 @@ fn attach_one(pass: &mut Pass<'_, '_>, id: &str) {
         activity: Some(number),
         refresh: None,
         replaces: None,
+        ordered: None,
+        was_warm: false,
     };
     pass.put(member);
 }

@@ -30,6 +30,7 @@ mod mixed;
 mod notices;
 mod notifications;
 mod pass;
+pub mod planning;
 mod policies;
 mod processes;
 pub mod records;

@@ -92,6 +92,21 @@ pub struct Group {
     /// Calls that launched at once, oldest first.
     #[serde(default)]
     pub launch_calls: Vec<LaunchCall>,
+    /// What its planner wants at least, if it has one: no policy goes below that.
+    #[serde(default)]
+    pub planned: Option<u32>,
+    /// How long start-ups took, by launch class; the class that was seen last is the last.
+    #[serde(default)]
+    pub start_ups: Vec<StartUps>,
+}
+
+/// How long instances of one launch class took from their order until they served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartUps {
+    /// Image and shape, and whether they waited in a warm pool.
+    pub class: String,
+    /// The last ones, in milliseconds, oldest first.
+    pub millis: Vec<u32>,
 }
 
 /// A call that launched at once.
@@ -187,6 +202,12 @@ pub struct Member {
     /// The instance that goes once this one can be counted on.
     #[serde(default)]
     pub replaces: Option<Replaced>,
+    /// When it was launched, or called from the warm pool, until it serves.
+    #[serde(default)]
+    pub ordered: Option<Wall>,
+    /// Whether it waited in the warm pool.
+    #[serde(default)]
+    pub was_warm: bool,
 }
 
 /// An instance that goes once another has taken its place.

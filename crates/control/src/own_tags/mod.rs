@@ -4,5 +4,6 @@ pub(crate) mod addresses;
 pub(crate) mod balancers;
 pub(crate) mod groups;
 pub(crate) mod names;
+pub(crate) mod planners;
 pub(crate) mod queues;
 mod switch;

@@ -1,12 +1,12 @@
 //! The names of all tags of ours. One that is misspelt would be stored and do nothing, so it is refused.
 
-use crate::own_tags::{addresses, balancers, groups, queues};
+use crate::own_tags::{addresses, balancers, groups, planners, queues};
 
 /// What the names of our tags begin with.
 const PREFIX: &str = "forebay:";
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let tables = [groups::NAMES, queues::NAMES, balancers::NAMES];
+    let tables = [groups::NAMES, queues::NAMES, balancers::NAMES, planners::NAMES];
     tables
         .into_iter()
         .flatten()
@@ -38,7 +38,8 @@ pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
     wrong_name(key).or_else(|| {
         let wanted = groups::wanted(key, value)
             .or_else(|| balancers::wanted(key, value).map(Into::into))
-            .or_else(|| queues::wanted(key, value).map(Into::into))?;
+            .or_else(|| queues::wanted(key, value).map(Into::into))
+            .or_else(|| planners::wanted(key, value))?;
         Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
     })
 }

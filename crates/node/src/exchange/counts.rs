@@ -40,6 +40,16 @@ pub(super) fn count_answer(
     }
 }
 
+/// Counts a request of this zone's node that ended well, after it was at its target for so long.
+pub(super) fn count_completed(target: &TargetView, held: Duration, zone: ZoneId, worker: &WorkerState) {
+    let group = target.stats.group.of(zone, worker.index);
+    count(&group.completed);
+    count_many(
+        &group.held_us,
+        held.as_secs() * 1_000_000 + u64::from(held.subsec_micros()),
+    );
+}
+
 pub(super) fn count_own(stats: &BalancerStats, status: u16) {
     count(&stats.own[usize::from(status / 100).min(stats.own.len() - 1)]);
     if let Some(place) = ERRORS.iter().position(|&error| error == status) {

@@ -3,6 +3,7 @@
 use super::{Group, Node, Output};
 use crate::gate::{ChannelOrder, GroupGate};
 use crate::ids::ZoneId;
+use crate::pressure::Pressure;
 use crate::snapshot::{Eligible, GroupView};
 use core::time::Duration;
 use forebay_admission::{Limit, Member, Rules};
@@ -41,12 +42,15 @@ fn open() -> Rules {
 impl Group {
     /// Makes the gate that the blueprint asks for, or changes its rules. A gate that is asked for no longer lets everyone
     /// through and is forgotten.
-    pub(super) fn take_gate(&mut self, now: Mono) {
+    pub(super) fn take_gate(&mut self, now: Mono, pressure: &Pressure) {
         let settings = &self.blueprint.settings;
         match (&settings.queue, &self.gate) {
             (Some(queue), Some(gate)) => gate.set_rules(now, rules(queue, settings.algorithm)),
             (Some(queue), None) => {
-                self.gate = Some(Arc::new(GroupGate::new(rules(queue, settings.algorithm))));
+                self.gate = Some(Arc::new(GroupGate::new(
+                    rules(queue, settings.algorithm),
+                    pressure.clone(),
+                )));
             }
             (None, Some(gate)) => {
                 gate.set_rules(now, open());

@@ -5,6 +5,7 @@ mod dialect;
 mod immediate;
 mod lives;
 mod mixed;
+mod planning;
 mod policies;
 mod refreshes;
 mod replacing;

@@ -1,0 +1,292 @@
+//! Groups whose capacity is planned from what comes to their target groups (tags `forebay:planner`): what a planner needs to know of
+//! them, and what becomes of its orders. The planner itself is `forebay_scaling::planner`; whoever watches the data plane asks it.
+
+use crate::api::context::Tx;
+use crate::autoscaling::desired::desire;
+use crate::autoscaling::due::acting;
+use crate::autoscaling::lookup::put_group;
+use crate::autoscaling::pass::clock;
+use crate::autoscaling::records::{Group, Lifecycle, Member};
+use crate::autoscaling::settle;
+use crate::fleet::Shape;
+use crate::own_tags::planners::{PlannerTags, planner_of};
+use crate::ports::Observations;
+use crate::state::State;
+use crate::tables::Region;
+use core::time::Duration;
+use forebay_scaling::planner::{Fleet, Settings};
+use forebay_units::Wall;
+use serde_json::Value;
+
+/// Start-ups that are kept of a launch class, and launch classes of a group.
+const KEPT: usize = 100;
+const CLASSES: usize = 20;
+/// What ends the name of the class of instances that waited in a warm pool.
+const WARM: &str = " from the warm pool";
+
+/// A group whose capacity is planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedGroup {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// The target groups whose requests its instances serve.
+    pub target_groups: Vec<String>,
+    /// It is only said what would be done.
+    pub is_dry_run: bool,
+    /// How it is planned.
+    pub settings: Settings,
+    /// Requests that an instance may have in flight, if it was said.
+    pub in_flight: Option<f64>,
+    /// What bounds its capacity below its own maximum, if anything does: what it may cost in an hour.
+    pub costs: Option<Costs>,
+    /// What the planner reads, without the ages of what is pending.
+    pub fleet: Fleet,
+    /// When each unit of capacity that does not serve yet was ordered; none if it has not been launched.
+    pub ordered: Vec<Option<Wall>>,
+}
+
+/// What a group's instances may cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    /// In an hour, all together.
+    pub limit: f64,
+    /// What a unit of capacity costs in an hour; none if no prices were declared.
+    pub each: Option<f64>,
+}
+
+impl PlannedGroup {
+    /// What the planner reads at this time.
+    pub fn fleet(&self, now: Wall) -> Fleet {
+        let age = |ordered: &Option<Wall>| ordered.map_or(Duration::ZERO, |ordered| now.since(ordered));
+        Fleet {
+            pending: self.ordered.iter().map(age).collect(),
+            ..self.fleet.clone()
+        }
+    }
+}
+
+/// A planner's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedCapacity {
+    /// The region.
+    pub region: String,
+    /// The group.
+    pub group: String,
+    /// What is to be wanted.
+    pub desired: u32,
+    /// Why: a sentence without its end.
+    pub cause: String,
+}
+
+/// What a group's tags say of its planner.
+pub(super) fn tags(group: &Group) -> Option<PlannerTags> {
+    planner_of(|key| {
+        let mut tags = group.tags.iter();
+        tags.find(|tag| tag.key == key).map(|tag| &*tag.value)
+    })
+}
+
+/// Whether a planner sizes this group.
+pub(super) fn is_planned(group: &Group) -> bool {
+    tags(group).is_some_and(|tags| !tags.is_dry_run)
+}
+
+/// All groups whose capacity is planned. O(groups + their instances).
+pub fn planned_groups(state: &State, shapes: &[Shape]) -> Vec<PlannedGroup> {
+    let mut found = Vec::new();
+    for (name, region) in state.regions() {
+        for group in region.scaling_groups.values().filter(|group| !group.deleting) {
+            if let Some(tags) = tags(group) {
+                found.push(planned_group(name, region, group, &tags, shapes));
+            }
+        }
+    }
+    found
+}
+
+fn planned_group(
+    region_name: &str,
+    region: &Region,
+    group: &Group,
+    tags: &PlannerTags,
+    shapes: &[Shape],
+) -> PlannedGroup {
+    let mut settings = tags.settings;
+    if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
+        settings.start_up = Duration::from_secs(warmup.into());
+    }
+    let members: Vec<&Member> = region
+        .members_of(&group.name)
+        .map(|member| &**member)
+        .filter(|member| member.state.counts())
+        .collect();
+    let weight = |member: &Member| member.weight.unwrap_or(1);
+    let serves = |member: &Member| member.state == Lifecycle::InService && member.ready.is_some();
+    let ready: u32 = members
+        .iter()
+        .filter(|member| serves(member))
+        .map(|member| weight(member))
+        .sum();
+    let mut ordered: Vec<Option<Wall>> = Vec::new();
+    for member in members.iter().filter(|member| !serves(member)) {
+        let since = member.ordered.unwrap_or(member.since);
+        ordered.extend((0..weight(member)).map(|_| Some(since)));
+    }
+    let missing = group.desired.saturating_sub(ready + ordered.len() as u32);
+    ordered.extend((0..missing).map(|_| None));
+    let costs = tags.max_hourly_cost.map(|limit| Costs {
+        limit,
+        each: price(group, &members, shapes),
+    });
+    PlannedGroup {
+        region: region_name.to_owned(),
+        name: group.name.clone(),
+        target_groups: group.target_groups.clone(),
+        is_dry_run: tags.is_dry_run || group.suspended.contains_key("AlarmNotification"),
+        settings,
+        in_flight: tags.in_flight,
+        fleet: Fleet {
+            desired: group.desired,
+            ready,
+            pending: Vec::new(),
+            minimum: group.min,
+            maximum: affordable(group, costs),
+            start_up: start_up(region, group),
+        },
+        costs,
+        ordered,
+    }
+}
+
+/// The most that a group may have, by its own maximum and by what it may cost. The minimum stays, whatever it costs.
+fn affordable(group: &Group, costs: Option<Costs>) -> u32 {
+    let Some(Costs {
+        limit,
+        each: Some(each),
+    }) = costs
+    else {
+        return group.max;
+    };
+    let most = (limit / each.max(1e-9)).floor().min(f64::from(u32::MAX)) as u32;
+    most.min(group.max).max(group.min)
+}
+
+/// What a unit of a group's capacity costs in an hour, by declared prices: on average of its instances, or else of its last launch.
+fn price(group: &Group, members: &[&Member], shapes: &[Shape]) -> Option<f64> {
+    let of = |name: &str, is_spot: bool| {
+        let shape = shapes.iter().find(|shape| shape.name == name)?;
+        let spot = shape.spot_price.filter(|_| is_spot);
+        Some(spot.unwrap_or(shape.on_demand_price))
+    };
+    let costs = members.iter().filter_map(|member| {
+        Some((
+            of(&member.instance_type, member.is_spot)?,
+            member.weight.unwrap_or(1),
+        ))
+    });
+    let (cost, units) = costs.fold((0.0, 0), |(cost, units), (each, weight)| {
+        (cost + each, units + weight)
+    });
+    if units > 0 {
+        return Some(cost / f64::from(units));
+    }
+    let last = group.start_ups.last()?;
+    let name = last.class.split(' ').nth(1)?;
+    of(name, false)
+}
+
+/// An instance serves: how long it took.
+pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall) {
+    let Some(ordered) = member.ordered.take() else {
+        return;
+    };
+    let warm = if member.was_warm { WARM } else { "" };
+    let class = format!("{} {}{warm}", member.image_id, member.instance_type);
+    let known = group.start_ups.iter().position(|known| known.class == class);
+    let mut times = known.map_or_else(Default::default, |place| group.start_ups.remove(place));
+    times.class = class;
+    times
+        .millis
+        .push(u32::try_from(now.since(ordered).as_millis()).unwrap_or(u32::MAX));
+    if times.millis.len() > KEPT {
+        times.millis.remove(0);
+    }
+    // The one that was seen last is the last.
+    group.start_ups.push(times);
+    if group.start_ups.len() > CLASSES {
+        group.start_ups.remove(0);
+    }
+}
+
+/// The 99th percentile of start-ups like the next one: from the warm pool if something is ready there.
+fn start_up(region: &Region, group: &Group) -> Option<Duration> {
+    let mut members = region.members_of(&group.name);
+    let is_warm = members.any(|member| {
+        matches!(
+            member.state,
+            Lifecycle::WarmedStopped | Lifecycle::WarmedRunning | Lifecycle::WarmedHibernated
+        )
+    });
+    let mut classes = group.start_ups.iter().rev();
+    let times = classes.find(|times| times.class.ends_with(WARM) == is_warm)?;
+    let mut sorted = times.millis.clone();
+    sorted.sort_unstable();
+    let place = (sorted.len() as f64 * 0.99).ceil() as usize;
+    let millis = sorted.get(place.checked_sub(1)?)?;
+    Some(Duration::from_millis((*millis).into()))
+}
+
+/// The state after these orders; none if they change nothing. A group that is planned no longer, or that is being deleted, is left alone.
+pub fn carry_out(
+    state: &State,
+    orders: &[PlannedCapacity],
+    observations: &dyn Observations,
+    now: Wall,
+) -> Option<State> {
+    let mut next: Option<State> = None;
+    for order in orders {
+        let state = next.as_ref().unwrap_or(state);
+        let changed = acting(state, &order.region, observations, now, "planner", |tx| {
+            one(tx, order)
+        });
+        next = changed.or(next);
+    }
+    next
+}
+
+fn one(tx: &mut Tx<'_>, order: &PlannedCapacity) {
+    let now = tx.request.now;
+    let Some(known) = tx.region().scaling_groups.get(&order.group) else {
+        return;
+    };
+    if known.deleting || !is_planned(known) {
+        return;
+    }
+    let mut group = Group::clone(known);
+    let desired = order.desired.clamp(group.min, group.max.max(group.min));
+    group.planned = Some(desired);
+    // What a target tracking policy holds is its own to take away.
+    if desired > group.desired || !is_tracked(tx.region(), &group) {
+        let why = format!("At {} {},", clock(now), order.cause);
+        desire(&mut group, desired, &why);
+    }
+    if *known.as_ref() == group {
+        return;
+    }
+    put_group(tx, group);
+    settle::settle(tx, &order.group);
+}
+
+/// Whether a target tracking policy takes capacity away from this group.
+fn is_tracked(region: &Region, group: &Group) -> bool {
+    let mut policies = region.policies_of(&group.name);
+    policies.any(|policy| {
+        let disabled = policy
+            .data
+            .get("TargetTrackingConfiguration")
+            .is_some_and(|given: &Value| given["DisableScaleIn"] == true);
+        policy.kind == "TargetTrackingScaling" && policy.enabled && !disabled
+    })
+}

@@ -1,0 +1,88 @@
+//! What a group's requests ask for, as whoever plans its capacity sees it: counters alone, which cost little to read.
+
+use super::{Group, Node};
+use crate::pressure::Pressure;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use forebay_model::Concurrency;
+
+/// Counts since the group was made, and how things stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupDemand {
+    /// Requests that came.
+    pub arrivals: u64,
+    /// Requests that succeeded.
+    pub completed: u64,
+    /// For how long those were at their targets, together.
+    pub held: Duration,
+    /// Requests that got no slot.
+    pub refused: u64,
+    /// Requests at targets.
+    pub in_flight: u64,
+    /// Requests that wait for a slot.
+    pub waiting: u64,
+    /// Slots that a target of weight 1 has; none if the group has no limit, or no target that tells it.
+    pub slots: Option<f64>,
+    /// How long a request may wait; zero if it may not.
+    pub wait: Duration,
+    /// How many may wait.
+    pub length: u64,
+    /// Targets that are healthy.
+    pub healthy: usize,
+}
+
+impl Node {
+    /// What a group's requests ask for. O(targets of the group).
+    pub fn demand(&self, group_arn: &str) -> Option<GroupDemand> {
+        self.groups.get(group_arn).map(Group::demand)
+    }
+
+    /// What tells of requests that had to wait or were refused.
+    pub fn pressure(&self) -> &Pressure {
+        &self.pressure
+    }
+}
+
+impl Group {
+    fn demand(&self) -> GroupDemand {
+        let mut demand = GroupDemand::default();
+        for (_, shards) in self.counters.zones() {
+            for shard in shards.iter() {
+                demand.arrivals += shard.arrivals.load(Relaxed);
+                demand.completed += shard.completed.load(Relaxed);
+                demand.held += Duration::from_micros(shard.held_us.load(Relaxed));
+                demand.waiting += shard.waiting.load(Relaxed);
+                demand.refused += shard
+                    .spillover
+                    .iter()
+                    .map(|count| count.load(Relaxed))
+                    .sum::<u64>();
+            }
+        }
+        let mut weights = 0;
+        for target in self.targets.values() {
+            demand.in_flight += u64::from(target.stats.in_flight.load(Relaxed));
+            if self.counts_as_healthy(target) {
+                demand.healthy += 1;
+                weights += target.blueprint.weight;
+            }
+        }
+        if let Some(queue) = &self.blueprint.settings.queue {
+            demand.length = queue.length.into();
+            demand.wait = if queue.length == 0 {
+                Duration::ZERO
+            } else {
+                queue.wait
+            };
+            demand.slots = match queue.concurrency {
+                Concurrency::Open => None,
+                Concurrency::Fixed(limit) => Some(limit.into()),
+                Concurrency::Agent | Concurrency::Auto => {
+                    let slots = self.gate.as_ref().map_or(0, |gate| gate.slots());
+                    (slots > 0 && weights > 0).then(|| slots as f64 / f64::from(weights))
+                }
+            };
+        }
+        demand
+    }
+}
