@@ -13,8 +13,6 @@ const SLOTS: u32 = 8;
 const SERVICE: f64 = 2.0;
 const LONGEST: f64 = 3.0;
 const START_UP: f64 = 3.0;
-/// Arrivals beyond their mean rate in any time, as a bound for the worst of the seeds.
-const SIGMA: f64 = 30.0;
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -39,35 +37,47 @@ fn fleet(until: Duration) -> Fleet {
 
 /// Points are seconds, and slots that are needed on average.
 fn scene(seed: u64, points: &[(f64, f64)]) -> Scene {
-    let mut scene = Scene::new(seed, 0, Behaviour::single_threaded(), Algorithm::LeastOutstandingRequests);
+    let mut scene = Scene::new(
+        seed,
+        0,
+        Behaviour::single_threaded(),
+        Algorithm::LeastOutstandingRequests,
+    );
     scene.settings.queue = Some(Arc::new(QueueSettings {
         length: 10_000,
         wait: secs(10),
         ..QueueSettings::of(Concurrency::Fixed(SLOTS))
     }));
-    let points = points.iter().map(|&(at, slots)| (Duration::from_secs_f64(at), slots / SERVICE));
+    let points = points
+        .iter()
+        .map(|&(at, slots)| (Duration::from_secs_f64(at), slots / SERVICE));
     scene.flows = vec![Flow::Rate(Arc::new(Rate::new(points.collect())))];
     scene
 }
 
-const STEP: &[(f64, f64)] = &[(0.0, 20.0), (120.0, 20.0), (120.0, 200.0), (420.0, 200.0)];
+/// When the load changes.
+const CHANGE: f64 = 120.0;
+const BEFORE: f64 = 20.0;
+const AFTER: f64 = 200.0;
+const STEP: &[(f64, f64)] = &[(0.0, BEFORE), (CHANGE, BEFORE), (CHANGE, AFTER), (420.0, AFTER)];
 const RAMP: &[(f64, f64)] = &[
     (0.0, 20.0),
     (120.0, 20.0),
     (180.0, 400.0),
-    (360.0, 400.0),
-    (360.0, 20.0),
-    (960.0, 20.0),
+    (480.0, 400.0),
+    (480.0, 20.0),
+    (780.0, 20.0),
 ];
+const SEEDS: core::ops::RangeInclusive<u64> = 1..=5;
 
 fn play(seed: u64, points: &[(f64, f64)], controller: &mut dyn Controller) -> FleetRun {
     let until = Duration::from_secs_f64(points.last().unwrap().0);
     scene(seed, points).play_fleet(&fleet(until), controller)
 }
 
-fn print(run: &FleetRun, name: &str) {
-    println!(
-        "{name:18} {:>6} of {} refused, longest wait {:>6.2} s, p99 {:>6.2} s, {:>7.0} instance-seconds, {:>3} at most, {:>3} changes",
+fn line(run: &FleetRun) -> String {
+    format!(
+        "{} of {} refused, longest wait {:.2} s, p99 {:.2} s, {:.0} instance-seconds, {} at most, {} changes",
         run.refused(),
         run.seen.len(),
         run.longest_wait().as_secs_f64(),
@@ -75,16 +85,134 @@ fn print(run: &FleetRun, name: &str) {
         run.instance_seconds,
         run.largest,
         run.changes.len()
-    );
+    )
+}
+
+/// Slots that are ready at the end of the second in which this time falls.
+fn slots(run: &FleetRun, at: f64) -> f64 {
+    f64::from(run.timeline[at as usize - 1].ready * SLOTS)
+}
+
+/// By how many the arrivals of the first ten seconds after the change exceed their mean rate at most, in any time within them.
+fn sigma(run: &FleetRun) -> f64 {
+    let after = |seen: &Seen| seen.at.as_secs_f64() - CHANGE;
+    let mut times: Vec<f64> = run
+        .seen
+        .iter()
+        .map(after)
+        .filter(|at| (0.0..10.0).contains(at))
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let (mut lowest, mut most) = (0.0_f64, 0.0_f64);
+    for (number, at) in times.iter().enumerate() {
+        let mean = at * AFTER / SERVICE;
+        lowest = lowest.min(number as f64 - mean);
+        most = most.max(number as f64 + 1.0 - mean - lowest);
+    }
+    most
+}
+
+/// The fluid bound of a wait after a step, and the one that holds for every course of arrivals.
+#[test]
+fn waits_after_a_step_are_as_short_as_start_ups_allow() {
+    for seed in SEEDS {
+        let run = play(seed, STEP, &mut Planned::default());
+        let before = slots(&run, CHANGE);
+        let most = run.timeline.iter().map(|second| second.ready).max().unwrap() * SLOTS;
+        let fluid = (1.0 - before / AFTER) * START_UP;
+        let sure = START_UP + LONGEST * (sigma(&run) + before) / f64::from(most);
+        println!("seed {seed}: {}; bounds {fluid:.2} and {sure:.2} s", line(&run));
+        let longest = run.longest_wait().as_secs_f64();
+        assert!(longest <= fluid + 0.5, "{longest}: {fluid}");
+        assert!(longest <= sure, "{longest}: {sure}");
+    }
 }
 
 #[test]
-fn table() {
-    for (name, points) in [("step", STEP), ("ramp", RAMP)] {
-        println!("{name}");
-        for mut controller in all() {
-            let run = play(1, points, controller.as_mut());
-            print(&run, controller.name());
-        }
+fn a_ramp_refuses_nobody_for_no_more_than_the_leanest_peer_that_does_so() {
+    let mut sums = Vec::new();
+    for place in 0..all().len() {
+        let mut of = |seed| {
+            let mut controller = all().swap_remove(place);
+            (play(seed, RAMP, controller.as_mut()), controller.name())
+        };
+        let runs: Vec<_> = SEEDS.map(&mut of).collect();
+        runs.iter()
+            .for_each(|(run, name)| println!("{name:18} {}", line(run)));
+        let refused: usize = runs.iter().map(|(run, _)| run.refused()).sum();
+        let seconds: f64 = runs.iter().map(|(run, _)| run.instance_seconds).sum();
+        sums.push((refused, seconds));
     }
+    let (planner, peers) = sums.split_first().unwrap();
+    assert_eq!(planner.0, 0);
+    let lean = peers.iter().filter(|peer| peer.0 == 0).map(|peer| peer.1);
+    let leanest = lean.min_by(f64::total_cmp).unwrap();
+    println!(
+        "{:.0} instance-seconds, the leanest peer that refuses none {leanest:.0}",
+        planner.1
+    );
+    assert!(planner.1 <= 1.05 * leanest);
+}
+
+/// An hour at a rate that is 10 per cent more or less, anew every ten seconds.
+#[test]
+fn a_steady_load_changes_nothing() {
+    for (seed, slots) in [(1, 20.0), (2, 100.0), (3, 400.0)] {
+        let mut noise = forebay_units::Rng::named(seed, "noise");
+        let mut points = Vec::new();
+        for ten in 0..360 {
+            let rate = slots * (0.9 + 0.2 * noise.below(1_000_001) as f64 / 1e6);
+            points.extend([(f64::from(ten) * 10.0, rate), (f64::from(ten + 1) * 10.0, rate)]);
+        }
+        let run = play(seed, &points, &mut Planned::default());
+        let later: Vec<_> = run
+            .changes
+            .iter()
+            .filter(|change| change.0 >= secs(300))
+            .collect();
+        println!("{slots} slots: {}; after five minutes {later:?}", line(&run));
+        assert!(later.len() <= 2, "{later:?}");
+    }
+}
+
+#[test]
+fn a_group_whose_launches_fail_half_the_time_gets_there() {
+    for seed in SEEDS {
+        let fleet = Fleet {
+            failing: 0.5,
+            ..fleet(secs(420))
+        };
+        let run = scene(seed, STEP).play_fleet(&fleet, &mut Planned::default());
+        println!(
+            "seed {seed}: {}, {} launches failed",
+            line(&run),
+            run.failed_launches
+        );
+        assert!(run.failed_launches > 0);
+        let last = run.timeline.last().unwrap();
+        assert_eq!((last.waiting, last.ready), (0, last.desired));
+        assert!(f64::from(last.ready * SLOTS) >= AFTER);
+    }
+}
+
+#[test]
+fn a_run_is_the_same_each_time() {
+    let [one, other] = [(); 2].map(|()| play(7, STEP, &mut Planned::default()));
+    assert!(one == other);
+}
+
+#[test]
+fn a_trace_is_replayed_as_it_was_written_down() {
+    let mut scene = scene(1, &[(0.0, 0.0)]);
+    let asked = (1..=20).map(|at| Asked {
+        at: secs(at),
+        takes: Duration::from_millis(100 * at),
+    });
+    scene.flows = vec![Flow::Trace(asked.collect())];
+    let run = scene.play_fleet(&fleet(secs(30)), &mut Planned::default());
+    let took: Vec<_> = run.seen.iter().map(|seen| (seen.at, seen.took)).collect();
+    let expected: Vec<_> = (1..=20)
+        .map(|at| (secs(at), Duration::from_millis(100 * at)))
+        .collect();
+    assert_eq!(took, expected);
 }
