@@ -17,7 +17,7 @@ mod world;
 
 pub use crowd::{Arrivals, Client, Crowd, Kind, PAUSE, VISIT};
 pub use figures::{Figures, Seen, quantile};
-pub use fleet::{Controller, Fleet, FleetRun, FleetSeen, Second};
+pub use fleet::{Controller, Fleet, FleetRun, FleetSeen, Second, Step, StepBounds};
 pub use flow::{Asked, Burst, Flow, Rate, bursts};
 pub use scene::{Act, Scene};
 pub use target::{Behaviour, Span};

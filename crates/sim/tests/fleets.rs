@@ -88,39 +88,19 @@ fn line(run: &FleetRun) -> String {
     )
 }
 
-/// Slots that are ready at the end of the second in which this time falls.
-fn slots(run: &FleetRun, at: f64) -> f64 {
-    f64::from(run.timeline[at as usize - 1].ready * SLOTS)
-}
-
-/// By how many the arrivals of the first ten seconds after the change exceed their mean rate at most, in any time within them.
-fn sigma(run: &FleetRun) -> f64 {
-    let after = |seen: &Seen| seen.at.as_secs_f64() - CHANGE;
-    let mut times: Vec<f64> = run
-        .seen
-        .iter()
-        .map(after)
-        .filter(|at| (0.0..10.0).contains(at))
-        .collect();
-    times.sort_by(f64::total_cmp);
-    let (mut lowest, mut most) = (0.0_f64, 0.0_f64);
-    for (number, at) in times.iter().enumerate() {
-        let mean = at * AFTER / SERVICE;
-        lowest = lowest.min(number as f64 - mean);
-        most = most.max(number as f64 + 1.0 - mean - lowest);
-    }
-    most
-}
-
 /// The fluid bound of a wait after a step, and the one that holds for every course of arrivals.
 #[test]
 fn waits_after_a_step_are_as_short_as_start_ups_allow() {
     for seed in SEEDS {
         let run = play(seed, STEP, &mut Planned::default());
-        let before = slots(&run, CHANGE);
-        let most = run.timeline.iter().map(|second| second.ready).max().unwrap() * SLOTS;
-        let fluid = (1.0 - before / AFTER) * START_UP;
-        let sure = START_UP + LONGEST * (sigma(&run) + before) / f64::from(most);
+        let StepBounds { fluid, sure } = run.step_bounds(&Step {
+            at: Duration::from_secs_f64(CHANGE),
+            rate: AFTER / SERVICE,
+            service: SERVICE,
+            longest_service: LONGEST,
+            start_up: START_UP,
+            slots: SLOTS,
+        });
         println!("seed {seed}: {}; bounds {fluid:.2} and {sure:.2} s", line(&run));
         let longest = run.longest_wait().as_secs_f64();
         assert!(longest <= fluid + 0.5, "{longest}: {fluid}");

@@ -1,9 +1,11 @@
 //! A group of instances that a controller sizes: what the controller sees and says, and what came of it.
 
+mod bounds;
 mod instances;
 mod looks;
 mod run;
 
+pub use bounds::{Step, StepBounds};
 use instances::Instances;
 pub(crate) use looks::{Change, Sizing};
 pub use run::{FleetRun, Second};
