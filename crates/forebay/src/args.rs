@@ -6,6 +6,7 @@ use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
 use crate::top::TopArgs;
+use crate::why::WhyArgs;
 use clap::{Parser, Subcommand};
 use forebay_agent::AgentArgs;
 use forebay_lab::demo::DemoArgs;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     },
     /// Watch groups, targets, slots and queues of a running Forebay
     Top(TopArgs),
+    /// Tell why a planned Auto Scaling group has the capacity that it has
+    Why(WhyArgs),
     /// List, plot and export the metrics of a running Forebay
     Metrics(MetricsArgs),
     /// Tell whether a running Forebay serves, for probes: ends with 0 or 1

@@ -9,6 +9,7 @@ mod keys;
 mod metrics;
 mod top;
 mod up;
+mod why;
 
 use args::{Cli, Command};
 use forebay_lab::{demo, experiment, sample};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Metrics(args) => metrics::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => ask::run(&args),
         Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),

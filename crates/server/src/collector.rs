@@ -240,6 +240,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
             },
             // Days: once a minute is often enough.
             certificates: Vec::new(),
+            planners: Vec::new(),
             logs: server.logs.clone(),
             own: server.own.clone(),
         })
@@ -338,6 +339,7 @@ mod tests {
                 notifications: Default::default(),
                 datapoints: Default::default(),
                 adoptions: Distribution::default(),
+                looks: Default::default(),
             },
         })
     }

@@ -6,6 +6,7 @@ use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::fleet::Instances;
 use crate::notify;
+use crate::planner::{self, Planning, Plans};
 use crate::shown::{Served, Shown};
 use anyhow::{Context as _, anyhow, bail};
 use forebay_control::fleet::{Image, SeenInstance, Shape};
@@ -195,19 +196,29 @@ impl Daemon {
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
             actions,
-            ..SharedPorts::observing(seen)
+            ..SharedPorts::observing(Arc::clone(&seen) as Arc<dyn Observations>)
         };
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
         tokio::spawn(tick(writer.clone(), drained, Arc::clone(&instances)));
+        let plans = Arc::new(Plans::default());
+        tokio::spawn(planner::run(Planning {
+            plane: Arc::clone(&plane),
+            writer: writer.clone(),
+            clock,
+            instances: Arc::clone(&instances),
+            observations: seen,
+            plans: Arc::clone(&plans),
+        }));
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
             writer: writer.clone(),
             adoptions,
             datapoints: Arc::clone(&datapoints),
+            plans,
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;

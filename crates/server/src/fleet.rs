@@ -150,7 +150,12 @@ impl Instances {
         })
     }
 
-    /// Returns once an instance is seen in another phase.
+    /// Whoever waits for something to be seen in another phase is to look: targets may have become healthy.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Returns once something was seen in another phase.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -11,6 +11,7 @@ mod flags;
 mod fleet;
 mod health_log;
 pub mod notify;
+mod planner;
 mod shown;
 
 pub use daemon::Daemon;

@@ -1,6 +1,7 @@
 //! What the admin address shows of a daemon, from its first moment to its last.
 
 use crate::datapoints::KeptDatapoints;
+use crate::planner::Plans;
 use bytes::Bytes;
 use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
@@ -9,7 +10,8 @@ use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
 use forebay_telemetry::{
-    DatapointMetrics, ExportCounters, Health, NotificationCounters, NotificationMetrics, Source, Standing,
+    DatapointMetrics, ExportCounters, Health, NotificationCounters, NotificationMetrics, PlannerMetrics,
+    Source, Standing,
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -35,6 +37,7 @@ pub(crate) struct Served {
     pub(crate) writer: Writer,
     pub(crate) adoptions: Arc<ResponseTimes>,
     pub(crate) datapoints: Arc<KeptDatapoints>,
+    pub(crate) plans: Arc<Plans>,
     pub(crate) began: Instant,
 }
 
@@ -132,6 +135,14 @@ impl Source for Looked<'_> {
 
     fn adoptions(&self) -> Distribution {
         self.served.adoptions.distribution()
+    }
+
+    fn planners(&self) -> Vec<PlannerMetrics> {
+        self.served.plans.all()
+    }
+
+    fn looks(&self) -> Distribution {
+        self.served.plans.looks().distribution()
     }
 
     fn health(&self) -> Health {

@@ -2,7 +2,8 @@
 
 use crate::exports::{DatapointMetrics, ExportCounters, NotificationMetrics};
 use crate::logs::LogCounters;
-use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics, render};
+use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, ServerMetrics, render};
+use crate::planner;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
 use bytes::Bytes;
@@ -28,6 +29,10 @@ pub trait Source {
     fn datapoints(&self) -> DatapointMetrics;
     /// How long changes took from being stored until every worker decided by them.
     fn adoptions(&self) -> Distribution;
+    /// What was planned last.
+    fn planners(&self) -> Vec<PlannerMetrics>;
+    /// How long looks at all planned groups took.
+    fn looks(&self) -> Distribution;
     /// Whether everything is served that should be.
     fn health(&self) -> Health;
 }
@@ -83,15 +88,16 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
         ),
         "/health" => health(source.health()),
         "/metrics" => page(request, snapshot(source)),
+        "/planner" => planner::page(request, &source.planners()),
         "/" => text(
             StatusCode::OK,
             "text/plain",
-            "Forebay. See /health and /metrics.\n".into(),
+            "Forebay. See /health, /metrics and /planner.\n".into(),
         ),
         _ => text(
             StatusCode::NOT_FOUND,
             "text/plain",
-            "Nothing here. See /health and /metrics.\n".into(),
+            "Nothing here. See /health, /metrics and /planner.\n".into(),
         ),
     }
 }
@@ -104,6 +110,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
     MetricsSnapshot::Server(ServerMetrics {
         node,
         certificates,
+        planners: source.planners(),
         logs: source.counters().metrics(),
         own: Own {
             lines_dropped: source.own_lines_dropped(),
@@ -113,6 +120,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
             notifications: source.notifications(),
             datapoints: source.datapoints(),
             adoptions: source.adoptions(),
+            looks: source.looks(),
         },
     })
 }
@@ -139,7 +147,7 @@ pub fn forbidden(reason: &str) -> Response<Full<Bytes>> {
     text(StatusCode::FORBIDDEN, "text/plain", format!("{reason}\n"))
 }
 
-fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(crate) fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response

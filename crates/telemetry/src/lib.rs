@@ -12,6 +12,7 @@ pub mod logs;
 pub mod metrics;
 mod otlp;
 mod plain;
+mod planner;
 pub mod post;
 mod process;
 pub mod spans;
@@ -22,5 +23,6 @@ pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, NoWebhookUrl, 
 pub use exports::{
     DatapointMetrics, ExportCounters, ExportMetrics, NotificationCounters, NotificationMetrics, Receiver,
 };
+pub use metrics::PlannerMetrics;
 pub use process::ProcessMetrics;
 pub use standing::Standing;

@@ -16,7 +16,7 @@ pub use dimension::Dimension;
 pub use lcu::{CONSUMED, PEAK, Usage, capacity_datapoints};
 pub(crate) use lines::{Labels, lines};
 pub use metric::{Dimensions, Kind, Metric, Read, Sample, Unit, Value, Values};
-pub use snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics};
+pub use snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, ServerMetrics};
 pub use table::{NOT_REPORTED, all, names};
 pub use text::render;
 

@@ -1,5 +1,6 @@
 //! `forebay top`: groups, targets, slots and queues of a running Forebay, from its admin address.
 
+mod planners;
 mod reading;
 mod screen;
 mod text;
@@ -19,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Flags of `forebay top`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-q or Ctrl-C ends it. A group without limits has no slots and no queue. Waits are those of requests released since the last reading,
+q or Ctrl-C ends it. A group without limits has no slots and no queue. Planned Auto Scaling groups follow (forebay why). Waits are those of requests released since the last reading,
 to the grain of the metric's buckets.
 
 Examples:

@@ -1,5 +1,6 @@
 //! What is shown: groups, their targets, slots and queues, from two readings of the metrics.
 
+use super::planners::Planners;
 use super::text::{Sample, samples};
 use forebay_telemetry::metrics::{Dimension, names};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ struct Group {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
     groups: BTreeMap<String, Group>,
+    planners: Planners,
 }
 
 /// What is read of the page: a metric, what its samples' names end with, and where a sample's value goes.
@@ -119,7 +121,7 @@ impl Reading {
         let mut reading = Reading::default();
         for sample in samples(text).filter(|sample| sample.name.starts_with("forebay_")) {
             let group = sample.label(Dimension::TargetGroup.label());
-            if group.is_empty() {
+            if reading.planners.take(&sample) || group.is_empty() {
                 continue;
             }
             let group = reading.groups.entry(group.to_owned()).or_default();
@@ -164,6 +166,7 @@ impl Reading {
         if self.groups.is_empty() {
             lines.push("no target groups".to_owned());
         }
+        lines.extend(self.planners.lines());
         lines
     }
 }

@@ -51,7 +51,7 @@ pub struct FlowPlan {
     pub slots: Option<f64>,
     /// Units of capacity that it needs.
     pub units: f64,
-    /// The longest wait that is foretold, in seconds, with what serves and what is on its way.
+    /// The longest wait that is foretold, in seconds, with what serves, what is on its way and what is ordered now.
     pub longest_wait: f64,
     /// How much more could come before someone is refused.
     pub margins: Margins,
@@ -119,7 +119,8 @@ impl Flow {
         let wait = demand.wait.as_secs_f64();
         let work = demand.waiting as f64 * time;
         let backlog = work / time.max(wait).max(if wait > 0.0 { DRAINED_IN } else { 0.0 });
-        let course = Course::new(fleet, self.slots.unwrap_or(1.0), lead);
+        let each = self.slots.unwrap_or(1.0);
+        let mut course = Course::new(fleet, each, lead);
         let later = course.backlog(work, load, course.lead);
         let deadline = if wait > 0.0 { later / (wait * LATE) } else { 0.0 };
         let needed_slots = match service_time {
@@ -127,6 +128,9 @@ impl Flow {
             None => load_ahead,
             Some(_) => (load_ahead + headroom.max(backlog)).max(deadline),
         };
+        // What is ordered now is there when the lead is over.
+        let most = f64::from(fleet.maximum) * each;
+        course.at_the_end(((needed_slots / each.max(1e-6)).ceil() * each).min(most));
         let longest_wait = course.longest_wait(work, load);
         FlowPlan {
             name: demand.name.clone(),
@@ -147,7 +151,7 @@ impl Flow {
             margins: Margins {
                 wait: (wait > 0.0).then_some(wait - longest_wait),
                 queue: (demand.length > 0).then(|| demand.length as f64 - later.max(work) / time),
-                slots: f64::from(fleet.maximum) * self.slots.unwrap_or(1.0) - load_ahead,
+                slots: most - load_ahead,
             },
             forecast_error: self.judge(now, load, load + growth, lead),
         }
@@ -197,6 +201,11 @@ impl Course {
             found[from.min(POINTS)..].iter_mut().for_each(|sum| *sum += slots);
         }
         Course { lead, slots: found }
+    }
+
+    /// There are so many slots at least when the lead is over.
+    fn at_the_end(&mut self, slots: f64) {
+        self.slots[POINTS] = self.slots[POINTS].max(slots);
     }
 
     fn step(&self) -> f64 {

@@ -42,6 +42,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
             ..NodeMetrics::default()
         },
         certificates: Vec::<ExpiryMetrics>::new(),
+        planners: Vec::new(),
         logs: LogCounters::default().metrics(),
         own: Own {
             lines_dropped: 3,
@@ -54,6 +55,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
             exports: ExportCounters::default().metrics(),
             notifications: Default::default(),
             datapoints: Default::default(),
+            looks: Default::default(),
             adoptions: Distribution {
                 buckets: vec![
                     Bucket {

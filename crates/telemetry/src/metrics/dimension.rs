@@ -35,6 +35,8 @@ pub enum Dimension {
     Certificate,
     /// Who metrics are sent to.
     Receiver,
+    /// An Auto Scaling group's name.
+    AutoScalingGroup,
     /// A program's version.
     Version,
     /// What a program was built from.
@@ -61,12 +63,13 @@ impl Dimension {
             Dimension::Status => "status",
             Dimension::Certificate => "certificate",
             Dimension::Receiver => "receiver",
+            Dimension::AutoScalingGroup => "auto_scaling_group",
             Dimension::Version => "version",
             Dimension::Commit => "commit",
         }
     }
 
-    /// Its name in CloudWatch, if that has it; the last two of these in Forebay's namespace alone.
+    /// Its name in CloudWatch, if that has it; the last three of these in Forebay's namespace alone.
     pub const fn cloudwatch(self) -> Option<&'static str> {
         match self {
             Dimension::LoadBalancer => Some("LoadBalancer"),
@@ -74,6 +77,7 @@ impl Dimension {
             Dimension::AvailabilityZone => Some("AvailabilityZone"),
             Dimension::Reason => Some("Reason"),
             Dimension::Certificate => Some("Certificate"),
+            Dimension::AutoScalingGroup => Some("AutoScalingGroupName"),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::cloudwatch::{CloudWatch, Part};
 use super::dimension::Dimension;
-use super::snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, ServerMetrics};
+use super::snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, ServerMetrics};
 use crate::labels::dimension;
 use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
@@ -10,6 +10,7 @@ use forebay_node::{
     ByZone, ChannelMetrics, Distribution, GateMetrics, GroupCounts, ListenerCounts, ListenerMetrics,
     LoadBalancerCounts, TargetGroupMetrics, TargetMetrics, ZoneMetrics,
 };
+use forebay_scaling::planner::FlowPlan;
 use std::borrow::Cow;
 
 /// A metric.
@@ -195,6 +196,10 @@ pub enum Read {
     Gate(Reads<GateMetrics>),
     /// Each target group whose slots agents count.
     Channels(Reads<ChannelMetrics>),
+    /// Each planned Auto Scaling group.
+    Planner(Reads<PlannerMetrics>),
+    /// Each target group of each planned Auto Scaling group.
+    Flow(Reads<FlowPlan>),
     /// Logs and spans.
     Logs(Reads<LogMetrics>),
     /// Each certificate of each listener.
@@ -218,6 +223,7 @@ impl Read {
             Read::Target(_) => "Targets",
             Read::Gate(_) => "Slots and surge queues",
             Read::Channels(_) => "Target control",
+            Read::Planner(_) | Read::Flow(_) => "Planned Auto Scaling groups",
             Read::Logs(_) => "Logs and spans",
             Read::Certificate(_) => "Certificates",
             Read::Process(_) | Read::Running(_) => "The process",
@@ -234,6 +240,8 @@ impl Read {
             Read::TargetGroup(_) | Read::Targets(_) | Read::Gate(_) | Read::Channels(_) => {
                 &[Dimension::TargetGroup]
             }
+            Read::Planner(_) => &[Dimension::AutoScalingGroup],
+            Read::Flow(_) => &[Dimension::AutoScalingGroup, Dimension::TargetGroup],
             Read::Zone(_) => &[Dimension::TargetGroup, Dimension::AvailabilityZone],
             Read::Target(_) => &[Dimension::TargetGroup, Dimension::Target],
             Read::Logs(_) | Read::Process(_) | Read::Running(_) | Read::Agent(_) => &[],
@@ -331,6 +339,16 @@ impl Metric {
                 let all = groups().filter_map(|group| Some((group, group.gate.as_ref()?.channels.as_ref()?)));
                 self.each(all.map(|(group, channels)| (of_group(group), channels)), read)
             }
+            Read::Planner(read) => {
+                let all = server.planners.iter();
+                self.each(all.map(|one| (of_planner(one), one)), read)
+            }
+            Read::Flow(read) => {
+                let all = server.planners.iter();
+                let all =
+                    all.flat_map(|one| one.plan.flows.iter().map(move |flow| (of_flow(one, flow), flow)));
+                self.each(all, read)
+            }
             Read::Logs(read) => self.each([(Vec::new(), &server.logs)], read),
             Read::Certificate(read) => self.each(
                 server.certificates.iter().map(|one| (of_certificate(one), one)),
@@ -388,6 +406,16 @@ fn of_certificate(certificate: &ExpiryMetrics) -> Dimensions<'_> {
             Cow::Borrowed(dimension(&certificate.certificate)),
         ),
     ]
+}
+
+fn of_planner(planner: &PlannerMetrics) -> Dimensions<'_> {
+    vec![(Dimension::AutoScalingGroup, Cow::Borrowed(&*planner.group))]
+}
+
+fn of_flow<'a>(planner: &'a PlannerMetrics, flow: &'a FlowPlan) -> Dimensions<'a> {
+    let mut dimensions = of_planner(planner);
+    dimensions.push((Dimension::TargetGroup, Cow::Borrowed(&*flow.name)));
+    dimensions
 }
 
 fn of_group(group: &TargetGroupMetrics) -> Dimensions<'_> {

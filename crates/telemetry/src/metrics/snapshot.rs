@@ -5,6 +5,7 @@ use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
 use forebay_node::{Distribution, NodeMetrics, PermitIssuerMetrics};
+use forebay_scaling::planner::Plan;
 use forebay_units::Wall;
 
 /// All figures of a program at one moment.
@@ -23,6 +24,8 @@ pub struct ServerMetrics {
     pub node: NodeMetrics,
     /// Of its listeners' certificates.
     pub certificates: Vec<ExpiryMetrics>,
+    /// Of its planned Auto Scaling groups.
+    pub planners: Vec<PlannerMetrics>,
     /// Of its logs and spans.
     pub logs: LogMetrics,
     /// Of itself.
@@ -46,6 +49,27 @@ pub struct Own {
     pub datapoints: DatapointMetrics,
     /// How long changes took from being stored until every worker decided by them.
     pub adoptions: Distribution,
+    /// How long looks at all planned groups took.
+    pub looks: Distribution,
+}
+
+/// A planned Auto Scaling group, as of the last look at it.
+#[derive(Clone, Debug)]
+pub struct PlannerMetrics {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub group: String,
+    /// It is only said what would be done.
+    pub is_dry_run: bool,
+    /// What its costs bound, in words, if they are bounded.
+    pub costs: Option<String>,
+    /// What was found.
+    pub plan: Plan,
+    /// Times that more was ordered.
+    pub orders: u64,
+    /// Times that something was taken away.
+    pub releases: u64,
 }
 
 /// When a listener's certificate expires.

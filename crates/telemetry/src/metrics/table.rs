@@ -5,6 +5,7 @@ mod agent;
 pub mod names;
 mod nodes;
 mod not_reported;
+mod planners;
 mod process;
 mod row;
 mod server;
@@ -16,6 +17,7 @@ pub use not_reported::NOT_REPORTED;
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     server::ROWS
         .iter()
+        .chain(planners::ROWS)
         .chain(nodes::ROWS)
         .chain(process::ROWS)
         .chain(agent::ROWS)

@@ -11,6 +11,7 @@ use forebay_node::{
     Bucket, ChannelMetrics, Distribution, Event, Exchange, Facts, Headers, Node, NodeMetrics, Outcome,
     Output, PermitIssuer, ProbeResult, Request, Speaks, Step, WorkerState, ZoneId,
 };
+use forebay_scaling::planner::{Demand, Fleet, Planner, Settings};
 use forebay_units::{Mono, Wall};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -120,6 +121,42 @@ fn process() -> ProcessMetrics {
     }
 }
 
+/// A planned group for which three requests wait, and that has nothing.
+fn planner() -> PlannerMetrics {
+    let mut demand = Demand {
+        name: "g".to_owned(),
+        slots: Some(2.0),
+        waiting: 3,
+        wait: Duration::from_secs(10),
+        length: 100,
+        ..Demand::default()
+    };
+    let fleet = Fleet {
+        maximum: 9,
+        start_up: Some(Duration::from_secs(3)),
+        ..Fleet::default()
+    };
+    // One request of two seconds each second, until a forecast has come due.
+    let mut planner = Planner::new();
+    let settings = Settings::default();
+    let mut plan = planner.plan(Mono::ZERO, std::slice::from_ref(&demand), &fleet, &settings);
+    for second in 1..8 {
+        demand.arrivals = second;
+        (demand.completed, demand.held) = (second, Duration::from_secs(2 * second));
+        let now = Mono::from_millis(second * 1000);
+        plan = planner.plan(now, std::slice::from_ref(&demand), &fleet, &settings);
+    }
+    PlannerMetrics {
+        region: "local-1".to_owned(),
+        group: "workers".to_owned(),
+        is_dry_run: false,
+        costs: None,
+        plan,
+        orders: 1,
+        releases: 0,
+    }
+}
+
 /// A server's figures with that node.
 fn server(node: NodeMetrics) -> MetricsSnapshot {
     MetricsSnapshot::Server(ServerMetrics {
@@ -130,6 +167,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             certificate: "arn:aws:acm:local-1:000000000000:certificate/c".to_owned(),
             seconds: 1_000_000.0,
         }],
+        planners: vec![planner()],
         logs: LogCounters::default().metrics(),
         own: Own {
             lines_dropped: 3,
@@ -138,6 +176,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             exports: ExportCounters::default().metrics(),
             notifications: Default::default(),
             datapoints: Default::default(),
+            looks: Default::default(),
             adoptions: Distribution {
                 buckets: vec![Bucket {
                     from: Duration::from_millis(2),
@@ -207,6 +246,7 @@ fn every_row_has_a_name_a_meaning_and_a_unit() {
         let unit = match name {
             _ if name.ends_with("_seconds") => Unit::Seconds,
             _ if name.ends_with("_bytes") => Unit::Bytes,
+            _ if name.ends_with("_ratio") => Unit::Ratio,
             _ if name.ends_with("_weight") || name.ends_with("_utilization") => Unit::Ratio,
             _ => Unit::Count,
         };

@@ -129,6 +129,7 @@ impl World {
         MetricsSnapshot::Server(ServerMetrics {
             node: self.node.metrics(),
             certificates: Vec::new(),
+            planners: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Own {
                 lines_dropped: 0,
@@ -138,6 +139,7 @@ impl World {
                 notifications: Default::default(),
                 datapoints: Default::default(),
                 adoptions: Distribution::default(),
+                looks: Default::default(),
             },
         })
     }
@@ -295,15 +297,20 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
         .into_iter()
         .filter(|name| !told.iter().any(|one| one.name == *name))
         .collect();
-    // The group is not limited, and the listener has no certificate.
+    // The group is not limited, the listener has no certificate, and no Auto Scaling group is planned.
     assert_eq!(
         untold,
         [
             "BusySlots",
             "FreeSlots",
+            "PlannerDesiredCapacity",
+            "PlannerNeededCapacity",
+            "PlannerReadyCapacity",
+            "PlannerPendingCapacity",
+            "PlannerLeadTime",
             "SlotDemand",
             "SlotUtilization",
-            "DaysToExpiry"
+            "DaysToExpiry",
         ]
     );
 }

@@ -28,3 +28,19 @@ pub const QUEUE_LEFT: &str = "forebay_queue_left";
 pub const QUEUE_WAIT_SECONDS: &str = "forebay_queue_wait_seconds";
 /// Control channels that stand.
 pub const TARGET_CONTROL_ACTIVE_CHANNELS: &str = "forebay_target_control_active_channels";
+/// Capacity that a planned group wants.
+pub const PLANNER_DESIRED: &str = "forebay_planner_desired_capacity";
+/// Capacity that its planner finds needed.
+pub const PLANNER_NEEDED: &str = "forebay_planner_needed_capacity";
+/// Capacity that serves.
+pub const PLANNER_READY: &str = "forebay_planner_ready_capacity";
+/// Capacity that is on its way.
+pub const PLANNER_PENDING: &str = "forebay_planner_pending_capacity";
+/// From a change of the load to slots for it.
+pub const PLANNER_LEAD_SECONDS: &str = "forebay_planner_lead_seconds";
+/// Requests a second that come.
+pub const PLANNER_ARRIVAL_RATE: &str = "forebay_planner_arrival_rate";
+/// The longest wait that is foretold.
+pub const PLANNER_LONGEST_WAIT_SECONDS: &str = "forebay_planner_longest_wait_seconds";
+/// By how much that may grow.
+pub const PLANNER_MARGIN_SECONDS: &str = "forebay_planner_margin_seconds";

@@ -66,6 +66,12 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .unit(Unit::Seconds),
     histogram(
+        "forebay_planner_look_seconds",
+        LATENCIES,
+        "How long a look at all planned Auto Scaling groups took, orders apart",
+        Read::Process(|of, to| to.add(of.looks.clone())),
+    ),
+    histogram(
         "forebay_configuration_adoption_seconds",
         LATENCIES,
         "Time from the moment a change was stored until every worker decided by it; changes that wait are stored together",

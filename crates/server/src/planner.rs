@@ -1,0 +1,230 @@
+//! Asks each planned group's planner what is needed, ten times a second and whenever a request had to wait or was refused, and has its
+//! orders carried out.
+
+use crate::fleet::Instances;
+use forebay_control::autoscaling::planning::{PlannedCapacity, PlannedGroup, carry_out, planned_groups};
+use forebay_control::{Observations, State};
+use forebay_gateway::Writer;
+use forebay_node::ResponseTimes;
+use forebay_proxy::{Clock, DataPlane};
+use forebay_scaling::planner::{Demand, Plan, Planner, Verdict};
+use forebay_telemetry::PlannerMetrics;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Time between two looks while nothing presses, and between two at all.
+const LOOK: Duration = Duration::from_millis(100);
+const LEAST: Duration = Duration::from_millis(20);
+/// After an order that could not be carried out.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was planned last, for whoever shows it.
+#[derive(Default)]
+pub(crate) struct Plans {
+    plans: Mutex<Vec<PlannerMetrics>>,
+    looks: ResponseTimes,
+}
+
+impl Plans {
+    /// Each planned group's last plan.
+    pub(crate) fn all(&self) -> Vec<PlannerMetrics> {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.clone()
+    }
+
+    /// How long looks took, orders apart.
+    pub(crate) fn looks(&self) -> &ResponseTimes {
+        &self.looks
+    }
+}
+
+/// What is asked and told.
+pub(crate) struct Planning {
+    pub(crate) plane: Arc<DataPlane>,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) observations: Arc<dyn Observations>,
+    pub(crate) plans: Arc<Plans>,
+}
+
+/// A planner and what it has ordered.
+#[derive(Default)]
+struct Known {
+    planner: Planner,
+    orders: u64,
+    releases: u64,
+}
+
+type Key = (String, String);
+
+struct Planners {
+    planning: Planning,
+    known: BTreeMap<Key, Known>,
+    state: Option<Arc<State>>,
+    groups: Vec<PlannedGroup>,
+    /// Healthy targets of planned groups, as of the last look.
+    healthy: usize,
+}
+
+/// Plans until the process ends.
+pub(crate) async fn run(planning: Planning) {
+    let pressed = Arc::new(Notify::new());
+    let pressure = planning.plane.with_node(|node| node.pressure().clone());
+    let told = Arc::clone(&pressed);
+    pressure.on(Box::new(move || told.notify_one()));
+    let mut planners = Planners {
+        planning,
+        known: BTreeMap::new(),
+        state: None,
+        groups: Vec::new(),
+        healthy: 0,
+    };
+    loop {
+        let next = tokio::time::sleep(LOOK);
+        tokio::select! {
+            () = next => {}
+            () = pressed.notified() => {}
+        }
+        // What comes from now on is told anew.
+        pressure.seen();
+        let orders = planners.look();
+        if !orders.is_empty() && !planners.order(orders).await {
+            tokio::time::sleep(PAUSE).await;
+        }
+        tokio::time::sleep(LEAST).await;
+    }
+}
+
+impl Planners {
+    /// Looks at all groups; what is to be ordered.
+    fn look(&mut self) -> Vec<PlannedCapacity> {
+        let began = Instant::now();
+        let state = self.planning.writer.state();
+        if !self
+            .state
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, &state))
+        {
+            self.take(state);
+        }
+        if self.groups.is_empty() {
+            return Vec::new();
+        }
+        let (now, wall) = (self.planning.clock.now(), self.planning.clock.wall());
+        let demands = self.demands();
+        let (mut orders, mut plans) = (Vec::new(), Vec::new());
+        for (group, demands) in self.groups.iter().zip(&demands) {
+            let key = (group.region.clone(), group.name.clone());
+            let known = self.known.entry(key).or_default();
+            let plan = known
+                .planner
+                .plan(now, demands, &group.fleet(wall), &group.settings);
+            if !group.is_dry_run && plan.desired != group.fleet.desired {
+                orders.push(PlannedCapacity {
+                    region: group.region.clone(),
+                    group: group.name.clone(),
+                    desired: plan.desired,
+                    cause: plan.cause(),
+                });
+                *match plan.verdict {
+                    Verdict::Release => &mut known.releases,
+                    _ => &mut known.orders,
+                } += 1;
+            }
+            plans.push(told(group, plan, known));
+        }
+        let shown = &self.planning.plans;
+        *shown.plans.lock().unwrap_or_else(PoisonError::into_inner) = plans;
+        shown.looks.record(began.elapsed());
+        orders
+    }
+
+    /// Takes what is planned of a new state.
+    fn take(&mut self, state: Arc<State>) {
+        self.groups = planned_groups(&state, &self.planning.observations.shapes());
+        let names: BTreeSet<Key> = self
+            .groups
+            .iter()
+            .map(|group| (group.region.clone(), group.name.clone()))
+            .collect();
+        self.known.retain(|key, _| names.contains(key));
+        self.state = Some(state);
+        if self.groups.is_empty() {
+            let plans = &self.planning.plans.plans;
+            plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// What comes to each group's target groups. Whoever waits to see instances become healthy is told when one has.
+    fn demands(&mut self) -> Vec<Vec<Demand>> {
+        let mut healthy = 0;
+        let demands = self.planning.plane.with_node(|node| {
+            let of = |group: &PlannedGroup, healthy: &mut usize| {
+                let found = group.target_groups.iter().filter_map(|arn| {
+                    let demand = node.demand(arn)?;
+                    *healthy += demand.healthy;
+                    Some(Demand {
+                        name: name_of(arn).to_owned(),
+                        arrivals: demand.arrivals,
+                        completed: demand.completed,
+                        held: demand.held,
+                        refused: demand.refused,
+                        in_flight: demand.in_flight,
+                        waiting: demand.waiting,
+                        slots: group.in_flight.or(demand.slots),
+                        wait: demand.wait,
+                        length: demand.length,
+                    })
+                });
+                found.collect()
+            };
+            self.groups.iter().map(|group| of(group, &mut healthy)).collect()
+        });
+        if healthy != self.healthy {
+            self.healthy = healthy;
+            self.planning.instances.look();
+        }
+        demands
+    }
+
+    /// Has orders carried out; whether they were.
+    async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
+        let observations = Arc::clone(&self.planning.observations);
+        let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
+        let done = self.planning.writer.change(change).await;
+        if let Err(error) = &done {
+            tracing::warn!(%error, "planned capacity could not be ordered");
+        }
+        done.is_ok()
+    }
+}
+
+/// A target group's name, of its ARN.
+fn name_of(arn: &str) -> &str {
+    arn.rsplit('/').nth(1).unwrap_or(arn)
+}
+
+fn told(group: &PlannedGroup, plan: Plan, known: &Known) -> PlannerMetrics {
+    let costs = group.costs.map(|costs| match costs.each {
+        Some(each) => format!(
+            "{} an hour at most, {each} for each: {} at most",
+            costs.limit, group.fleet.maximum
+        ),
+        None => format!(
+            "{} an hour at most, but no prices are declared (--shapes): it bounds nothing",
+            costs.limit
+        ),
+    });
+    PlannerMetrics {
+        region: group.region.clone(),
+        group: group.name.clone(),
+        is_dry_run: group.is_dry_run,
+        costs,
+        plan,
+        orders: known.orders,
+        releases: known.releases,
+    }
+}
