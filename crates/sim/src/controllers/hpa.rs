@@ -21,8 +21,12 @@ pub(super) struct Behavior {
 }
 
 impl Behavior {
-    /// The greatest recommendation of the last five minutes if that is fewer, and at most twice as many or four more.
+    /// The greatest recommendation of the last five minutes if that is fewer, and at most twice as many or four more. The first is what
+    /// there was when it began.
     pub(super) fn bound(&mut self, now: Mono, current: u32, recommended: u32) -> u32 {
+        if self.recommended.is_empty() {
+            self.recommended.push_back((now, current));
+        }
         self.recommended.push_back((now, recommended));
         while self
             .recommended

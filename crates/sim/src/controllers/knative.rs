@@ -24,11 +24,12 @@ const TO_ZERO_GRACE: Duration = Duration::from_secs(30);
 /// Source: knative/serving, `pkg/autoscaler/scaling/autoscaler.go`, and the defaults of `config-autoscaler`: stable window 60 s, panic
 /// window 6 s, target 70 per cent of the concurrency, decisions each 2 s from scrapes each second.
 ///
-/// A model. It leaves out that pods are sampled, that the activator has limits of its own, and the initial panic of a new autoscaler.
+/// A model. It leaves out that pods are sampled, and that the activator has limits of its own.
 #[derive(Clone, Debug)]
 pub struct Knative {
     concurrency: Window,
     scrapes: u32,
+    is_new: bool,
     panic: Option<Mono>,
     panic_most: f64,
     zero_since: Option<Mono>,
@@ -39,6 +40,7 @@ impl Default for Knative {
         Knative {
             concurrency: Window::new(STABLE),
             scrapes: 0,
+            is_new: true,
             panic: None,
             panic_most: 0.0,
             zero_since: None,
@@ -49,6 +51,10 @@ impl Default for Knative {
 impl Knative {
     fn scale(&mut self, now: Mono, seen: &FleetSeen) -> Option<u32> {
         let ready = f64::from(seen.ready).max(1.0);
+        if core::mem::take(&mut self.is_new) && seen.ready > 1 {
+            // What is there stays until a stable window is known.
+            (self.panic, self.panic_most) = (Some(now), ready);
+        }
         let target = f64::from(seen.slots) * TARGET;
         let wanted = |over| Some((self.concurrency.mean(over)? / target).ceil());
         let (stable, panic) = (wanted(STABLE)?, wanted(PANIC)?);
