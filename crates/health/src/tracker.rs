@@ -63,6 +63,11 @@ impl Tracker {
         self.state == HealthState::Healthy
     }
 
+    /// Whether a probe of it ever succeeded.
+    pub fn has_passed(&self) -> bool {
+        self.has_passed
+    }
+
     /// The first probe is on its way.
     pub fn probing(&mut self) {
         if self.state == HealthState::Initial {

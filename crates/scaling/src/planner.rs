@@ -76,8 +76,9 @@ pub struct Fleet {
 /// What an operator has chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Standard deviations of chance that are held ready: the slots beyond the load are this times the load's square root.
-    pub headroom: f64,
+    /// Standard deviations of chance that are held ready: the slots beyond the load are this times the load's square root. If it is not
+    /// given: 1 where requests may wait, 2 where one that finds no slot is refused.
+    pub headroom: Option<f64>,
     /// Capacity beyond what is needed, as for one that fails.
     pub spare: u32,
     /// Slots a second by which the load may grow at any time, without anyone waiting.
@@ -91,7 +92,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            headroom: 2.0,
+            headroom: None,
             spare: 0,
             growth: 0.0,
             start_up: Duration::from_secs(30),

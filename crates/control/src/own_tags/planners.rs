@@ -94,7 +94,7 @@ pub(crate) fn planner_of<'t>(tag: impl Fn(&str) -> Option<&'t str>) -> Option<Pl
     Some(PlannerTags {
         is_dry_run,
         settings: Settings {
-            headroom: figure(HEADROOM, 0.0, 10.0).unwrap_or(usual.headroom),
+            headroom: figure(HEADROOM, 0.0, 10.0),
             spare: tag(SPARE)
                 .and_then(|value| whole(value, 1000))
                 .unwrap_or(usual.spare),

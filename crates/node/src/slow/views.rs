@@ -98,14 +98,18 @@ impl Node {
         // Shown from now on, though nothing was counted yet.
         zone_ids.iter().for_each(|&zone| _ = group.counters.zone(zone));
         let mut targets = Vec::new();
-        // Index, zone and health of each target that may get traffic at all.
+        let queue = group.blueprint.settings.queue.as_ref();
+        let waits = queue.is_some_and(|queue| queue.length > 0);
+        // Index, zone and health of each target that may get traffic at all, and whether it may while too few are healthy.
         let mut candidates = Vec::new();
         for target in group.targets.values() {
             let Some(view) = &target.view else { continue };
             if !target.blueprint.draining && zone_enabled(&group.blueprint, &target.blueprint) {
                 let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
                 let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
-                candidates.push((index, target.blueprint.zone.as_deref(), healthy));
+                // Where requests may wait, they wait for a target that has never passed, too: it may be starting.
+                let may_open = healthy || target.tracker.has_passed() || !waits;
+                candidates.push((index, target.blueprint.zone.as_deref(), healthy, may_open));
             }
             targets.push(Arc::clone(view));
         }
@@ -125,7 +129,7 @@ impl Node {
             };
             let (routing, reason) = health.routing();
             let targets = of_zone()
-                .filter(|entry| routing == Routing::All || entry.2)
+                .filter(|entry| entry.2 || (routing == Routing::All && entry.3))
                 .map(|entry| entry.0)
                 .collect();
             Eligible {

@@ -7,6 +7,9 @@ use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;
 
+/// Headroom, in standard deviations, where requests may wait and where they may not.
+const WAITS: f64 = 1.0;
+const WAITS_NOT: f64 = 2.0;
 /// A queue is drained in the time that its requests may wait, and in this many seconds at least.
 const DRAINED_IN: f64 = 10.0;
 /// The part of the longest wait that is used up before more is ordered than the load needs.
@@ -114,9 +117,12 @@ impl Flow {
         let load = service_time.map_or(there, |time| rate.per_second * time);
         let growth = service_time.map_or(0.0, |time| rate.slope * time * ahead);
         let load_ahead = load + growth + settings.growth * ahead;
-        let headroom = settings.headroom * load_ahead.sqrt();
-        let time = service_time.unwrap_or(1.0);
         let wait = demand.wait.as_secs_f64();
+        let factor = settings
+            .headroom
+            .unwrap_or(if wait > 0.0 { WAITS } else { WAITS_NOT });
+        let headroom = factor * load_ahead.sqrt();
+        let time = service_time.unwrap_or(1.0);
         let work = demand.waiting as f64 * time;
         let backlog = work / time.max(wait).max(if wait > 0.0 { DRAINED_IN } else { 0.0 });
         let each = self.slots.unwrap_or(1.0);
