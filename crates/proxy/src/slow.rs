@@ -169,6 +169,7 @@ impl Slow {
         mut events: mpsc::Receiver<Event>,
     ) {
         let worker_log = Rc::new(WorkerLog::new(self.logger.as_deref()));
+        let mut come = Vec::new();
         let mut retry = tokio::time::interval(BIND_RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -189,8 +190,9 @@ impl Slow {
                     Some(Command::Leave(within)) => return self.worker_pool.leave(within),
                     None => return self.worker_pool.leave(Duration::ZERO),
                 },
-                Some(event) = events.recv() => {
-                    lock(&self.shared.node).handle(self.clock.now(), event);
+                // All that have come meanwhile: a group whose targets become healthy at a time is published once.
+                1.. = events.recv_many(&mut come, EVENTS) => {
+                    lock(&self.shared.node).handle_all(self.clock.now(), come.drain(..));
                     self.obey(&worker_log).await;
                 }
                 () = due => {

@@ -13,6 +13,8 @@ pub struct Seen {
     pub kind: Kind,
     /// From then to the answer's end.
     pub took: Duration,
+    /// How long it waited for a slot.
+    pub waited: Duration,
     /// The target that answered; none if the balancer did.
     pub target: Option<u16>,
     /// The status.

@@ -2,8 +2,13 @@
 //! Never waits, never draws but from its seed: the same scene gives the same figures, to the last digit.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod controllers;
 mod crowd;
+mod events;
 mod figures;
+mod fleet;
+mod flow;
+mod requests;
 mod scene;
 mod target;
 mod users;
@@ -12,6 +17,8 @@ mod world;
 
 pub use crowd::{Arrivals, Client, Crowd, Kind, PAUSE, VISIT};
 pub use figures::{Figures, Seen, quantile};
+pub use fleet::{Controller, Fleet, FleetRun, FleetSeen, Second, Step, StepBounds};
+pub use flow::{Asked, Burst, Flow, Rate, bursts};
 pub use scene::{Act, Scene};
 pub use target::{Behaviour, Span};
 pub use world::{Told, World};

@@ -1,6 +1,7 @@
 //! What is simulated.
 
 use crate::crowd::{Client, Crowd};
+use crate::flow::Flow;
 use crate::target::Behaviour;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -40,6 +41,8 @@ pub struct Scene {
     pub settings: GroupSettings,
     /// Who comes.
     pub crowds: Vec<Crowd>,
+    /// Requests that come one by one.
+    pub flows: Vec<Flow>,
     /// Who asks again and again.
     pub clients: Vec<Client>,
     /// What happens when, in any order.
@@ -59,6 +62,7 @@ impl Scene {
                 ..GroupSettings::default()
             },
             crowds: Vec::new(),
+            flows: Vec::new(),
             clients: Vec::new(),
             acts: Vec::new(),
         }

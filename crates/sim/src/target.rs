@@ -18,7 +18,7 @@ pub enum Span {
 }
 
 impl Span {
-    fn draw(self, rng: &mut Rng) -> f64 {
+    pub(crate) fn draw(self, rng: &mut Rng) -> f64 {
         match self {
             Span::Fixed(span) => span.as_nanos() as f64,
             Span::Uniform(low, high) => {
@@ -95,7 +95,12 @@ pub(crate) struct Trip {
     pub(crate) worker: usize,
     pub(crate) user: usize,
     pub(crate) kind: Kind,
+    /// How long it takes, in nanoseconds, if its target does not say.
+    pub(crate) takes: Option<u64>,
     pub(crate) began: u64,
+    /// When it was sent, or began to wait.
+    pub(crate) since: u64,
+    pub(crate) waited: u64,
     pub(crate) target: u16,
     pub(crate) status: u16,
 }
@@ -120,18 +125,21 @@ impl Actor {
     }
 
     /// Takes a request; returns how long it takes if it begins now.
-    pub(crate) fn take(&mut self, trip: usize, kind: Kind, rng: &mut Rng) -> Option<u64> {
+    pub(crate) fn take(&mut self, place: usize, trip: &Trip, rng: &mut Rng) -> Option<u64> {
         if self.busy >= self.behaviour.threads {
-            self.waiting.push_back(trip);
+            self.waiting.push_back(place);
             return None;
         }
         self.busy += 1;
-        Some(self.work(kind, rng))
+        Some(self.work(trip, rng))
     }
 
-    fn work(&mut self, kind: Kind, rng: &mut Rng) -> u64 {
+    fn work(&mut self, trip: &Trip, rng: &mut Rng) -> u64 {
+        if let Some(takes) = trip.takes {
+            return takes;
+        }
         let behaviour = &self.behaviour;
-        let span = match kind {
+        let span = match trip.kind {
             Kind::Get => behaviour.get,
             Kind::Post => behaviour.post,
         };
@@ -149,15 +157,10 @@ impl Actor {
         self.waiting
     }
 
-    /// A request is done: the next one, and how long it takes.
-    pub(crate) fn done(&mut self, kind: impl Fn(usize) -> Kind, rng: &mut Rng) -> Option<(usize, u64)> {
+    /// A request is done: the next one's place, if one waits. Its work begins then.
+    pub(crate) fn done(&mut self) -> Option<usize> {
         let next = self.waiting.pop_front();
-        match next {
-            Some(trip) => Some((trip, self.work(kind(trip), rng))),
-            None => {
-                self.busy -= 1;
-                None
-            }
-        }
+        self.busy -= 1;
+        next
     }
 }

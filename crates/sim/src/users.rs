@@ -9,6 +9,15 @@ use forebay_units::Rng;
 pub(crate) enum Source {
     Crowd(usize),
     Client(usize),
+    /// A request that came by itself; how long it takes if that is known, in nanoseconds.
+    Flow(Option<u64>),
+}
+
+/// What a user asks for, and of which worker; how long it takes if that is known, in nanoseconds.
+pub(crate) struct Ask {
+    pub(crate) kind: Kind,
+    pub(crate) worker: usize,
+    pub(crate) takes: Option<u64>,
 }
 
 struct User {
@@ -59,6 +68,7 @@ impl Users {
         let User { source, asked, .. } = self.users[user];
         match source {
             Source::Crowd(crowd) => self.crowds[crowd].visit.get(asked).copied(),
+            Source::Flow(_) => (asked == 0).then_some(Kind::Get),
             Source::Client(client) => {
                 let client = &self.clients[client];
                 (now < client.until.as_nanos() as u64).then_some(client.kind)
@@ -66,11 +76,20 @@ impl Users {
         }
     }
 
-    /// What a user asks for now, and of which worker.
-    pub(crate) fn ask(&mut self, user: usize, now: u64) -> Option<(Kind, usize)> {
+    /// What a user asks for now; none if that was all.
+    pub(crate) fn ask(&mut self, user: usize, now: u64) -> Option<Ask> {
         let kind = self.wish(user, now)?;
+        let User { source, worker, .. } = self.users[user];
         self.users[user].asked += 1;
-        Some((kind, self.users[user].worker))
+        Some(Ask {
+            kind,
+            worker,
+            takes: if let Source::Flow(takes) = source {
+                takes
+            } else {
+                None
+            },
+        })
     }
 
     /// From an answer to a user's next request, in nanoseconds.
@@ -78,6 +97,7 @@ impl Users {
         match self.users[user].source {
             Source::Crowd(crowd) => self.crowds[crowd].turn(rng),
             Source::Client(client) => self.clients[client].turn(rng),
+            Source::Flow(_) => 0,
         }
     }
 }

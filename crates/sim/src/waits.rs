@@ -1,13 +1,13 @@
 //! Requests that wait for a slot: whose tickets were called, in order.
 
 use forebay_node::Ticket;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 
 /// Numbers of waits that are over.
 #[derive(Debug, Default)]
-struct Calls(Mutex<Vec<u64>>);
+struct Calls(Mutex<VecDeque<u64>>);
 
 struct Bell {
     wait: u64,
@@ -17,7 +17,7 @@ struct Bell {
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let mut calls = self.calls.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.push(self.wait);
+        calls.push_back(self.wait);
     }
 }
 
@@ -59,7 +59,7 @@ impl<T> Waits<T> {
             let calls = &self.calls.0;
             let wait = {
                 let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
-                (!calls.is_empty()).then(|| calls.remove(0))?
+                calls.pop_front()?
             };
             if let Some(trip) = self.trips.remove(&wait) {
                 return Some(trip);

@@ -1,21 +1,18 @@
 //! The simulation itself: one queue of events, and the data plane's own `Node`, `WorkerState` and `Exchange`.
 
-use crate::crowd::Kind;
+use crate::events::{Events, Next};
 use crate::figures::{Seen, counts};
+use crate::fleet::{Controller, Sizing};
+use crate::flow::Flowing;
 use crate::scene::{Act, Scene, blueprint, number, target_at};
-use crate::target::{Actor, Trip};
+use crate::target::{Actor, Behaviour, Trip};
 use crate::users::{Source, Users};
 use crate::waits::Waits;
-use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_model::GroupSettings;
-use forebay_node::{
-    ConnectError, Death, Event, Exchange, Facts, Headers, Node, Outcome, Output, ProbeResult, Request, Sent,
-    Snapshot, Speaks, Step, TargetId, WorkerState,
-};
-use forebay_units::{Mono, Rng, Wall};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use forebay_node::{Event, Node, Outcome, Output, ProbeResult, Snapshot, TargetId, WorkerState};
+use forebay_units::{Mono, Rng};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What is called after every pick: with the time and each target's requests in flight.
@@ -23,33 +20,6 @@ pub(crate) type Watch<'a> = dyn FnMut(Duration, &[u32]) + 'a;
 
 /// A probe's time.
 const PROBE: u64 = 1_000_000;
-
-struct NoHeaders;
-
-impl Headers for NoHeaders {
-    fn any(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        false
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Next {
-    Act(usize),
-    Probed(TargetId),
-    Deadline,
-    /// The next user of a crowd.
-    User(usize),
-    /// A client begins.
-    Client(usize),
-    /// A user's next request.
-    Request(usize),
-    /// A request is done at its target; whether it held a thread.
-    Done(usize, bool),
-    /// A request has waited for a slot as long as it may.
-    Late(u64),
-    /// Workers look for what is due.
-    Deadlines,
-}
 
 /// A weight's change as the data plane tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,24 +34,30 @@ pub struct Told {
 
 /// A simulation, and what came of it.
 pub struct World {
-    node: Node,
-    workers: Vec<WorkerState>,
-    snapshot: Arc<Snapshot>,
-    actors: BTreeMap<u16, Actor>,
-    registered: BTreeMap<u16, bool>,
-    sick: BTreeSet<u16>,
-    zones: u16,
-    settings: GroupSettings,
-    acts: Vec<(Duration, Act)>,
-    queue: BinaryHeap<Reverse<(u64, u64, Next)>>,
-    sequence: u64,
-    deadline: Option<Mono>,
-    rng: [Rng; 2],
-    users: Users,
-    trips: Vec<Option<Trip>>,
-    free: Vec<usize>,
-    waits: Waits<Trip>,
-    now: u64,
+    pub(crate) node: Node,
+    pub(crate) workers: Vec<WorkerState>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// By number; none where a target was never there, or was killed.
+    pub(crate) actors: Vec<Option<Actor>>,
+    /// Each target's requests in flight.
+    pub(crate) loads: Vec<u32>,
+    pub(crate) registered: BTreeMap<u16, bool>,
+    pub(crate) sick: BTreeSet<u16>,
+    /// Targets, each with its number, whose probes are under way: those that were begun together, the first first.
+    pub(crate) probes: VecDeque<Vec<(TargetId, u16)>>,
+    pub(crate) zones: u16,
+    pub(crate) settings: GroupSettings,
+    pub(crate) acts: Vec<(Duration, Act)>,
+    pub(crate) events: Events,
+    pub(crate) deadline: Option<Mono>,
+    pub(crate) rng: [Rng; 2],
+    pub(crate) users: Users,
+    pub(crate) flows: Vec<Flowing>,
+    pub(crate) sizing: Option<Box<Sizing>>,
+    pub(crate) trips: Vec<Option<Box<Trip>>>,
+    pub(crate) free: Vec<usize>,
+    pub(crate) waits: Waits<Box<Trip>>,
+    pub(crate) now: u64,
     /// All requests, in the order in which they ended.
     pub seen: Vec<Seen>,
     /// What the data plane told of targets unlike their peers.
@@ -92,14 +68,14 @@ impl Scene {
     /// Plays it until nobody is left.
     pub fn play(&self) -> World {
         let mut world = World::new(self);
-        world.run(None);
+        world.run(None, None);
         world
     }
 
     /// The same; `watch` is called after every pick with the time and each target's requests in flight.
     pub fn play_watched(&self, watch: &mut dyn FnMut(Duration, &[u32])) -> World {
         let mut world = World::new(self);
-        world.run(Some(watch));
+        world.run(Some(watch), None);
         world
     }
 }
@@ -113,19 +89,24 @@ impl World {
                 .map(|worker| WorkerState::new(worker, scene.seed))
                 .collect(),
             snapshot: Arc::default(),
-            actors: targets()
-                .map(|(target, behaviour)| (target, Actor::new(*behaviour)))
+            actors: scene
+                .targets
+                .iter()
+                .map(|behaviour| Some(Actor::new(*behaviour)))
                 .collect(),
+            loads: vec![0; scene.targets.len()],
             registered: targets().map(|(target, _)| (target, false)).collect(),
             sick: BTreeSet::new(),
+            probes: VecDeque::new(),
             zones: scene.zones.max(1),
             settings: scene.settings.clone(),
             acts: scene.acts.clone(),
-            queue: BinaryHeap::new(),
-            sequence: 0,
+            events: Events::default(),
             deadline: None,
             rng: [Rng::named(scene.seed, "crowd"), Rng::named(scene.seed, "targets")],
             users: Users::of(scene),
+            flows: scene.flows.iter().map(Flowing::of).collect(),
+            sizing: None,
             trips: Vec::new(),
             free: Vec::new(),
             waits: Waits::default(),
@@ -145,17 +126,19 @@ impl World {
             let from = (client.from.as_nanos() as u64).max(2 * PROBE);
             world.at(from, Next::Client(number));
         }
+        for flow in 0..scene.flows.len() {
+            world.flow(flow, 2 * PROBE);
+        }
         world.at(0, Next::Deadlines);
         world.apply();
         world
     }
 
-    fn at(&mut self, time: u64, next: Next) {
-        self.sequence += 1;
-        self.queue.push(Reverse((time, self.sequence, next)));
+    pub(crate) fn at(&mut self, time: u64, next: Next) {
+        self.events.add(time, next);
     }
 
-    fn apply(&mut self) {
+    pub(crate) fn apply(&mut self) {
         let targets: Vec<(u16, bool)> = self
             .registered
             .iter()
@@ -167,7 +150,7 @@ impl World {
     }
 
     fn obey(&mut self) {
-        let mut drained = Vec::new();
+        let (mut drained, mut probed) = (Vec::new(), Vec::new());
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Publish(snapshot) => {
@@ -176,7 +159,7 @@ impl World {
                         .for_each(|worker| worker.forget(&snapshot));
                     self.snapshot = snapshot;
                 }
-                Output::Probe(order) => self.at(self.now + PROBE, Next::Probed(order.target)),
+                Output::Probe(order) => probed.push((order.target, target_at(order.address))),
                 Output::Weighed { target, change, .. } => {
                     let at = Duration::from_nanos(self.now);
                     self.told.push(Told {
@@ -189,10 +172,17 @@ impl World {
                 Output::Drained { target, .. } => drained.push(number(&target)),
             }
         }
+        if !probed.is_empty() {
+            self.probes.push_back(probed);
+            self.at(self.now + PROBE, Next::Probed);
+        }
         if !drained.is_empty() {
-            drained.iter().for_each(|target| {
-                self.registered.remove(target);
-            });
+            for target in drained {
+                self.registered.remove(&target);
+                if let Some(sizing) = &mut self.sizing {
+                    sizing.instances.drained(self.now, target);
+                }
+            }
             self.apply();
         }
         let deadline = self.node.next_deadline();
@@ -206,21 +196,19 @@ impl World {
 
     /// Whether someone is still to come or under way.
     fn is_going(&self) -> bool {
-        self.free.len() < self.trips.len()
-            || self.queue.iter().any(|Reverse((_, _, next))| {
-                matches!(
-                    next,
-                    Next::User(_) | Next::Client(_) | Next::Request(_) | Next::Done(..) | Next::Act(_)
-                )
-            })
+        self.free.len() < self.trips.len() || self.events.is_live()
     }
 
-    pub(crate) fn run(&mut self, mut watch: Option<&mut Watch<'_>>) {
-        while let Some(Reverse((now, _, next))) = self.queue.pop() {
+    pub(crate) fn run(
+        &mut self,
+        mut watch: Option<&mut Watch<'_>>,
+        mut controller: Option<&mut dyn Controller>,
+    ) {
+        while let Some((now, next)) = self.events.pop() {
             self.now = now;
             match next {
                 Next::Act(number) => self.act(number),
-                Next::Probed(target) => self.probed(target),
+                Next::Probed => self.probed(),
                 Next::Deadline => {
                     if self.deadline.is_some_and(|due| due.0 <= now) {
                         self.deadline = None;
@@ -230,18 +218,28 @@ impl World {
                 }
                 Next::User(crowd) => self.user(crowd),
                 Next::Client(client) => self.enter(Source::Client(client)),
+                Next::Flow(flow) => self.flow_on(flow),
                 Next::Request(user) => {
                     self.request(user);
                     if let Some(watch) = &mut watch {
-                        self.tell(watch);
+                        watch(Duration::from_nanos(self.now), &self.loads);
                     }
                 }
                 Next::Done(trip, held) => self.done(trip, held),
                 Next::Late(wait) => {
                     if let Some(trip) = self.waits.take(wait) {
-                        self.report(trip, Outcome::Late);
+                        self.wait_over(trip, Outcome::Late);
                     }
                 }
+                Next::Look => {
+                    if let Some(controller) = &mut controller {
+                        self.look(*controller);
+                    }
+                }
+                Next::Started(id) => self.instance_started(id),
+                Next::Settle => self.settle_fleet(),
+                Next::Second => self.second(),
+                Next::Until => {}
                 Next::Deadlines => {
                     self.workers
                         .iter_mut()
@@ -253,36 +251,24 @@ impl World {
                 }
             }
             while let Some(trip) = self.waits.called() {
-                self.report(trip, Outcome::Released);
+                self.wait_over(trip, Outcome::Released);
             }
+            self.press();
         }
         // Whatever is still held is let go within a minute.
         let end = Mono(self.now + 61_000_000_000);
         self.workers.iter_mut().for_each(|worker| worker.expire(end));
     }
 
-    fn tell(&self, watch: &mut Watch<'_>) {
-        let mut loads = vec![0; self.actors.len()];
-        for target in self.snapshot.groups.iter().flat_map(|group| &group.targets) {
-            if let Some(load) = loads.get_mut(usize::from(target_at(target.address))) {
-                *load = target.stats.in_flight.load(Relaxed);
-            }
-        }
-        watch(Duration::from_nanos(self.now), &loads);
-    }
-
     fn act(&mut self, number: usize) {
         match self.acts[number].1.clone() {
             Act::Behave(target, behaviour) => {
-                if let Some(actor) = self.actors.get_mut(&target) {
+                if let Some(Some(actor)) = self.actors.get_mut(usize::from(target)) {
                     actor.behaviour = behaviour;
                 }
             }
             Act::Join(target, behaviour) => {
-                // One that was here before may still be at work.
-                let actor = self.actors.entry(target).or_insert_with(|| Actor::new(behaviour));
-                actor.behaviour = behaviour;
-                self.registered.insert(target, false);
+                self.join(target, behaviour);
                 self.apply();
             }
             Act::Leave(target) => {
@@ -306,173 +292,33 @@ impl World {
         }
     }
 
-    fn probed(&mut self, id: TargetId) {
-        let views = self.snapshot.groups.iter().flat_map(|group| &group.targets);
-        let sick = views
-            .filter(|view| view.id == id)
-            .any(|view| self.sick.contains(&target_at(view.address)));
-        let result = if sick {
-            ProbeResult::Failed
-        } else {
-            ProbeResult::Answered(200)
-        };
-        self.node
-            .handle(Mono(self.now), Event::Probed { target: id, result });
-        self.obey();
-    }
-
-    fn user(&mut self, crowd: usize) {
-        self.enter(Source::Crowd(crowd));
-        if let Some(next) = self.users.next_of(crowd, self.now, &mut self.rng[0]) {
-            self.at(next, Next::User(crowd));
+    /// A target is there from now on. One that was here before may still be at work.
+    pub(crate) fn join(&mut self, target: u16, behaviour: Behaviour) {
+        let number = usize::from(target);
+        if number >= self.actors.len() {
+            self.actors.resize_with(number + 1, || None);
+            self.loads.resize(number + 1, 0);
         }
+        self.actors[number]
+            .get_or_insert_with(|| Actor::new(behaviour))
+            .behaviour = behaviour;
+        self.registered.insert(target, false);
     }
 
-    /// Someone new, who asks at once.
-    fn enter(&mut self, source: Source) {
-        let user = self.users.enter(source);
-        self.at(self.now, Next::Request(user));
-    }
-
-    fn request(&mut self, user: usize) {
-        let Some((kind, worker)) = self.users.ask(user, self.now) else {
-            return;
-        };
-        let snapshot = Arc::clone(&self.snapshot);
-        let listener = &snapshot.listeners[0];
-        let nodes = usize::from(self.zones).min(listener.nodes.len());
-        let request = Request {
-            facts: Facts {
-                method: match kind {
-                    Kind::Get => b"GET",
-                    Kind::Post => b"POST",
-                },
-                host: b"balancer",
-                path: b"/",
-                query: b"",
-                source: [127, 0, 0, 1].into(),
-                headers: &NoHeaders,
+    /// Probes that were begun together have ended. Together they cost one view of the group, as many at a time do in the proxy.
+    fn probed(&mut self) {
+        let targets = self.probes.pop_front().unwrap_or_default();
+        let sick = &self.sick;
+        let events = targets.into_iter().map(|(target, number)| Event::Probed {
+            target,
+            result: if sick.contains(&number) {
+                ProbeResult::Failed
+            } else {
+                ProbeResult::Answered(200)
             },
-            protocol: "http",
-            zone: listener.nodes[user % nodes].zone,
-            speaks: Speaks::Http1,
-            wall: Wall::from_seconds(1_800_000_000),
-            upgrade: false,
-            rule_path: None,
-        };
-        let now = Mono(self.now);
-        let (exchange, step) = Exchange::begin(now, &request, listener, &snapshot, &mut self.workers[worker]);
-        let trip = Trip {
-            exchange,
-            worker,
-            user,
-            kind,
-            began: self.now,
-            target: 0,
-            status: 0,
-        };
-        self.follow(trip, step);
-    }
-
-    fn follow(&mut self, mut trip: Trip, step: Step) {
-        match step {
-            Step::Send { target, .. } => {
-                trip.target = target_at(target.address);
-                let (target, kind) = (trip.target, trip.kind);
-                let Some(failing) = self.actors.get(&target).map(|actor| actor.behaviour.failing) else {
-                    return self.report(trip, Outcome::NotConnected(ConnectError::Refused));
-                };
-                let place = self.keep(trip);
-                let actor = self.actors.get_mut(&target);
-                if let Some(after) = failing {
-                    self.at(self.now + after.as_nanos() as u64, Next::Done(place, false));
-                } else if let Some(takes) = actor.and_then(|actor| actor.take(place, kind, &mut self.rng[1]))
-                {
-                    self.at(self.now + takes, Next::Done(place, true));
-                }
-            }
-            Step::Wait { ticket, until } => {
-                let wait = self.waits.keep(trip, &ticket);
-                self.at(until.0, Next::Late(wait));
-            }
-            Step::Answer(answer) => {
-                trip.status = answer.status;
-                self.settle(trip, Some(answer.status));
-            }
-            Step::Relay | Step::Abort => self.settle(trip, None),
-        }
-    }
-
-    fn keep(&mut self, trip: Trip) -> usize {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.trips.push(None);
-            self.trips.len() - 1
         });
-        self.trips[place] = Some(trip);
-        place
-    }
-
-    /// A target ends. Its requests break off; places of those that it worked on are free only when the event comes that leads there.
-    fn kill(&mut self, target: u16) {
-        self.sick.insert(target);
-        let Some(actor) = self.actors.remove(&target) else {
-            return;
-        };
-        self.free.extend(actor.into_waiting());
-        let death = Death {
-            reused: false,
-            sent: Sent::Some,
-            replayable: true,
-        };
-        for place in 0..self.trips.len() {
-            if let Some(trip) = self.trips[place].take_if(|trip| trip.target == target) {
-                self.report(trip, Outcome::Died(death));
-            }
-        }
-    }
-
-    fn done(&mut self, place: usize, held: bool) {
-        self.free.push(place);
-        let Some(mut trip) = self.trips[place].take() else {
-            return;
-        };
-        if held && let Some(actor) = self.actors.get_mut(&trip.target) {
-            let trips = &self.trips;
-            let kind = |other: usize| trips[other].as_ref().map_or(Kind::Get, |trip| trip.kind);
-            if let Some((next, takes)) = actor.done(kind, &mut self.rng[1]) {
-                self.at(self.now + takes, Next::Done(next, true));
-            }
-        }
-        trip.status = if held { 200 } else { 500 };
-        let outcome = Outcome::Answered(trip.status);
-        self.report(trip, outcome);
-    }
-
-    /// Tells a request's exchange what came of its step, and does the next.
-    fn report(&mut self, mut trip: Trip, outcome: Outcome) {
-        let snapshot = Arc::clone(&self.snapshot);
-        let worker = &mut self.workers[trip.worker];
-        let step = trip
-            .exchange
-            .on(Mono(self.now), outcome, &snapshot.listeners[0], &snapshot, worker);
-        self.follow(trip, step);
-    }
-
-    fn settle(&mut self, mut trip: Trip, own: Option<u16>) {
-        let worker = &mut self.workers[trip.worker];
-        trip.exchange
-            .settle(Mono(self.now), own, &self.snapshot.listeners[0], worker);
-        self.seen.push(Seen {
-            at: Duration::from_nanos(trip.began),
-            kind: trip.kind,
-            took: Duration::from_nanos(self.now - trip.began),
-            target: own.is_none().then_some(trip.target),
-            status: trip.status,
-        });
-        if self.users.wish(trip.user, self.now).is_some() {
-            let turn = self.users.turn(trip.user, &mut self.rng[0]);
-            self.at(self.now + turn, Next::Request(trip.user));
-        }
+        self.node.handle_all(Mono(self.now), events);
+        self.obey();
     }
 
     /// How many requests each target answered of those sent between two moments.

@@ -1,9 +1,14 @@
 //! `forebay experiment`: published claims, tried on this machine with real sockets.
 
+mod access_log;
 mod agents;
 mod algorithms;
 mod algorithms_args;
 mod asks;
+mod capacity;
+mod capacity_args;
+mod capacity_plot;
+mod capacity_table;
 mod peers;
 mod plot;
 mod queueing;
@@ -39,6 +44,12 @@ pub enum Experiment {
     RejectAlarm(reject_alarm_args::RejectAlarmArgs),
     /// Servers come and go with their clients: killed as they are, against taken away in order
     ScaleIn(scale_in_args::ScaleInArgs),
+    /// The load grows at once: capacity follows, by the planner and by models of other controllers
+    Step(capacity_args::StepArgs),
+    /// The load grows steadily, stays and drops: the same
+    Ramp(capacity_args::RampArgs),
+    /// A day with bursts, or the requests of an access log: the same
+    Day(capacity_args::DayArgs),
 }
 
 /// Plays it, and tells what came of it.
@@ -49,5 +60,8 @@ pub fn run(experiment: Experiment) -> anyhow::Result<ExitCode> {
         Experiment::Llm(args) => target_optimizer::run_llm(&args),
         Experiment::RejectAlarm(args) => reject_alarm::run(&args),
         Experiment::ScaleIn(args) => scale_in::run(&args),
+        Experiment::Step(args) => capacity::run_step(&args),
+        Experiment::Ramp(args) => capacity::run_ramp(&args),
+        Experiment::Day(args) => capacity::run_day(&args),
     }
 }

@@ -10,7 +10,7 @@ const TICKS: [&str; 5] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"];
 
 pub(crate) fn colour(index: usize) -> RGBColor {
     // Told apart by those who see colours differently (Okabe and Ito's set).
-    const SET: [(u8, u8, u8); 7] = [
+    const SET: [(u8, u8, u8); 8] = [
         (213, 94, 0),
         (0, 114, 178),
         (0, 158, 115),
@@ -18,6 +18,7 @@ pub(crate) fn colour(index: usize) -> RGBColor {
         (230, 159, 0),
         (86, 180, 233),
         (0, 0, 0),
+        (240, 228, 66),
     ];
     let (red, green, blue) = SET[index % SET.len()];
     RGBColor(red, green, blue)

@@ -159,6 +159,23 @@ fn only_healthy_targets_get_traffic_unless_none_is() {
 }
 
 #[test]
+fn what_many_probes_have_found_is_published_once() {
+    let mut node = Node::new(1);
+    node.apply(at(1), &blueprint(group((1..=100).map(target).collect())));
+    node.handle_deadline(at(1));
+    let events = probes(&mut node).into_iter().map(|order| Event::Probed {
+        target: order.target,
+        result: ProbeResult::Answered(200),
+    });
+    node.handle_all(at(1), events);
+    let outputs: Vec<Output> = core::iter::from_fn(|| node.poll_output()).collect();
+    let [Output::Publish(snapshot)] = outputs.as_slice() else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(eligible(snapshot).len(), 100);
+}
+
+#[test]
 fn a_change_keeps_ids_counters_and_health_of_what_stays() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));

@@ -5,27 +5,43 @@ use crate::ids::TargetId;
 use core::sync::atomic::Ordering::Relaxed;
 use forebay_model::HealthPort;
 use forebay_units::Mono;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Node {
     /// Takes an event.
     pub fn handle(&mut self, now: Mono, event: Event) {
+        self.handle_all(now, [event]);
+    }
+
+    /// Takes events that have come together. What they change is weighed and published once, so that a group whose many targets
+    /// become healthy at a time costs one view of it, not one for each.
+    pub fn handle_all(&mut self, now: Mono, events: impl IntoIterator<Item = Event>) {
+        let mut changed = BTreeSet::new();
+        for event in events {
+            let arn = self.take_event(now, event);
+            changed.extend(arn.filter(|arn| !changed.contains(arn)));
+        }
+        for arn in &changed {
+            self.reweigh(now, arn);
+        }
+        self.publish(now);
+    }
+
+    /// Takes an event; the ARN of the group of which it has changed a target's state.
+    fn take_event(&mut self, now: Mono, event: Event) -> Option<String> {
         let (Event::Probed { target, .. } | Event::Refused { target }) = event;
-        let Some((arn, key)) = self.by_id.get(&target) else {
-            return;
-        };
-        let Some(group) = self.groups.get_mut(arn) else {
-            return;
-        };
-        let check = group.blueprint.health.clone();
-        let Some(target) = group.targets.get_mut(key) else {
-            return;
-        };
+        let (arn, key) = self.by_id.get(&target)?;
+        let group = self.groups.get_mut(arn)?;
+        let blueprint = Arc::clone(&group.blueprint);
+        let check = &blueprint.health;
+        let target = group.targets.get_mut(key)?;
         let changed = match event {
             Event::Probed { result, .. } if target.due.is_some() => {
-                let changed = target.probed(now, result, &check);
+                let changed = target.probed(now, result, check);
                 // Until it has passed once it is looked at more often than its checks say.
                 let since = now.since(target.probed_since);
-                if let Some(soon) = target.tracker.first_look(since, &check)
+                if let Some(soon) = target.tracker.first_look(since, check)
                     && let Some(due) = target.due.filter(|due| *due > now + soon)
                 {
                     self.probes.remove(&(due, target.id));
@@ -37,7 +53,7 @@ impl Node {
             Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
                 let changed = target.tracker.refused();
                 // Look again soon: whoever restarts it should not wait a whole interval.
-                if let Some(due) = target.due.replace(now + target.tracker.interval(&check)) {
+                if let Some(due) = target.due.replace(now + target.tracker.interval(check)) {
                     self.probes.remove(&(due, target.id));
                 }
                 self.probes.extend(target.due.map(|due| (due, target.id)));
@@ -45,13 +61,13 @@ impl Node {
             }
             _ => false,
         };
-        if changed {
-            group.view = None;
-            self.stale = true;
-            let (arn, key) = (arn.clone(), key.clone());
-            self.ramp(now, &arn, &key);
-            self.publish(now);
+        if !changed {
+            return None;
         }
+        group.view = None;
+        group.ramp(now, key);
+        self.stale = true;
+        Some(blueprint.arn.clone())
     }
 
     /// When `handle_deadline` wants to be called next.

@@ -1,6 +1,6 @@
 //! Weights of targets: slow start (alb reference, section 7), times what mitigation leaves them.
 
-use super::{Group, Node, Target};
+use super::{Group, Node, Target, TargetKey};
 use forebay_balance::{Ramp, Weight};
 use forebay_units::Mono;
 
@@ -14,32 +14,34 @@ impl Target {
 impl Group {
     /// Whether some target is healthy and not in slow start: only then others start slowly.
     pub(super) fn has_steady(&self, now: Mono) -> bool {
-        self.targets.values().any(|target| {
-            target.tracker.is_healthy() && !target.blueprint.draining && target.ramped(now, self).is_none()
-        })
+        self.targets.values().any(|target| self.is_steady(now, target))
+    }
+
+    fn has_steady_besides(&self, now: Mono, key: &TargetKey) -> bool {
+        let mut others = self.targets.iter().filter(|(other, _)| *other != key);
+        others.any(|(_, target)| self.is_steady(now, target))
+    }
+
+    fn is_steady(&self, now: Mono, target: &Target) -> bool {
+        target.tracker.is_healthy() && !target.blueprint.draining && target.ramped(now, self).is_none()
+    }
+
+    /// A target has become healthy or unhealthy: its slow start begins or ends.
+    pub(super) fn ramp(&mut self, now: Mono, key: &TargetKey) {
+        let Some(target) = self.targets.get(key) else {
+            return;
+        };
+        let healthy = target.tracker.is_healthy();
+        let starts_slowly = !self.blueprint.settings.slow_start.is_zero();
+        let begins = healthy && starts_slowly && !target.founder && self.has_steady_besides(now, key);
+        if let Some(target) = self.targets.get_mut(key) {
+            target.ramp = begins.then_some(Ramp { began: now });
+            target.founder &= !healthy;
+        }
     }
 }
 
 impl Node {
-    /// A target has become healthy or unhealthy: its slow start begins or ends.
-    pub(super) fn ramp(&mut self, now: Mono, arn: &str, key: &(String, u16)) {
-        let Some(group) = self.groups.get_mut(arn) else {
-            return;
-        };
-        let Some(mut target) = group.targets.remove(key) else {
-            return;
-        };
-        let healthy = target.tracker.is_healthy();
-        let starts_slowly = !group.blueprint.settings.slow_start.is_zero();
-        let begins = healthy && starts_slowly && !target.founder && group.has_steady(now);
-        target.ramp = begins.then_some(Ramp { began: now });
-        if healthy {
-            target.founder = false;
-        }
-        group.targets.insert(key.clone(), target);
-        self.reweigh(now, arn);
-    }
-
     /// Sets the weights of a group's targets as they are now.
     pub(super) fn reweigh(&mut self, now: Mono, arn: &str) {
         let Some(group) = self.groups.get(arn) else {

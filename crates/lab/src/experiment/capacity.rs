@@ -1,0 +1,306 @@
+//! `forebay experiment step`, `ramp` and `day`: a group whose capacity follows its load, under Forebay's planner and under models of how
+//! others do it.
+
+use super::access_log::{self, Trace};
+use super::capacity_args::{CapacityArgs, DayArgs, RampArgs, StepArgs};
+use super::capacity_plot;
+use super::capacity_table::{Bounds, Table};
+use super::plot::try_file;
+use anyhow::{Context as _, bail};
+use forebay_model::{Algorithm, Concurrency, QueueSettings};
+use forebay_process::out;
+use forebay_scaling::Backoff;
+use forebay_sim::controllers::{TARGET, all};
+use forebay_sim::{Behaviour, Burst, Controller, Fleet, FleetRun, Flow, Rate, Scene, Span, Step, bursts};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seconds of a day, and of the parts of it between which the load is a straight line.
+const DAY: f64 = 86_400.0;
+const PART: f64 = 900.0;
+/// Seconds of the hour at which the load is lowest.
+const LOWEST: f64 = 4.0 * 3600.0;
+const BURST_GAP: Duration = Duration::from_secs(300);
+const BURST_LENGTH: Duration = Duration::from_secs(20);
+
+/// What comes.
+pub(crate) enum Load {
+    /// The slots that are needed at these seconds, and times as many in bursts.
+    Curve { points: Vec<(f64, f64)>, burst: f64 },
+    /// These requests.
+    Trace(Trace),
+}
+
+impl Load {
+    /// When nobody comes any more.
+    fn end(&self) -> Duration {
+        match self {
+            Load::Curve { points, .. } => Duration::from_secs_f64(points.last().map_or(0.0, |point| point.0)),
+            Load::Trace(trace) => trace.asked.last().map_or(Duration::ZERO, |asked| asked.at),
+        }
+    }
+
+    fn flow(&self, args: &CapacityArgs, seed: u64) -> Flow {
+        match self {
+            Load::Curve { points, burst } => {
+                let service = args.mean_service();
+                let rates = points
+                    .iter()
+                    .map(|&(at, slots)| (Duration::from_secs_f64(at), slots / service));
+                Flow::Rate(Arc::new(
+                    Rate::new(rates.collect()).with_bursts(self.bursts(*burst, seed)),
+                ))
+            }
+            Load::Trace(trace) => Flow::Trace(trace.asked.as_slice().into()),
+        }
+    }
+
+    fn bursts(&self, times: f64, seed: u64) -> Vec<Burst> {
+        if times <= 1.0 {
+            return Vec::new();
+        }
+        bursts(seed, self.end(), BURST_GAP, BURST_LENGTH, times)
+    }
+
+    /// The slots that are needed at each second: for a plot, and for the instances at first.
+    pub(crate) fn demand(&self, args: &CapacityArgs, seed: u64) -> Vec<f64> {
+        let seconds = self.end().as_secs() as usize + 1;
+        match (self, self.flow(args, seed)) {
+            (Load::Curve { .. }, Flow::Rate(rate)) => {
+                let service = args.mean_service();
+                let at = |second: usize| rate.at(Duration::from_secs(second as u64)) * service;
+                (0..seconds).map(at).collect()
+            }
+            (Load::Trace(trace), _) => {
+                let mut busy = vec![0.0; seconds];
+                for asked in &trace.asked {
+                    let (from, to) = (asked.at.as_secs_f64(), (asked.at + asked.takes).as_secs_f64());
+                    for (second, sum) in busy.iter_mut().enumerate().skip(from as usize) {
+                        let part = to.min(second as f64 + 1.0) - from.max(second as f64);
+                        if part <= 0.0 {
+                            break;
+                        }
+                        *sum += part;
+                    }
+                }
+                busy
+            }
+            (Load::Curve { .. }, Flow::Trace(_)) => Vec::new(),
+        }
+    }
+}
+
+/// A controller's runs, one a seed.
+pub(crate) struct Played {
+    pub(crate) name: &'static str,
+    pub(crate) runs: Vec<FleetRun>,
+}
+
+pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
+    let (common, step) = (&args.common, args.before);
+    let end = step + args.after;
+    let load = Load::Curve {
+        points: vec![
+            (0.0, args.from),
+            (step, args.from),
+            (step, args.to),
+            (end, args.to),
+        ],
+        burst: 1.0,
+    };
+    let title = format!("from {} to {} slots at once", args.from, args.to);
+    let bounds = Bounds::Of(Step {
+        at: Duration::from_secs_f64(step),
+        rate: args.to / common.mean_service(),
+        service: common.mean_service(),
+        longest_service: common.service.bounds().1.as_secs_f64(),
+        start_up: common.start_up,
+        slots: common.slots,
+    });
+    play(common, &title, &load, bounds)
+}
+
+pub(crate) fn run_ramp(args: &RampArgs) -> anyhow::Result<ExitCode> {
+    let top = args.before + args.over;
+    let drop = top + args.stays;
+    let load = Load::Curve {
+        points: vec![
+            (0.0, args.from),
+            (args.before, args.from),
+            (top, args.to),
+            (drop, args.to),
+            (drop, args.from),
+            (drop + args.after, args.from),
+        ],
+        burst: 1.0,
+    };
+    let title = format!(
+        "from {} to {} slots in {} s, and back",
+        args.from, args.to, args.over
+    );
+    play(&args.common, &title, &load, Bounds::None)
+}
+
+pub(crate) fn run_day(args: &DayArgs) -> anyhow::Result<ExitCode> {
+    let (load, title) = match &args.trace {
+        Some(file) => {
+            let trace = access_log::read(file, args.compress)?;
+            let title = format!(
+                "{} requests of {}, {} times as fast; {} without a target's time are left out",
+                trace.asked.len(),
+                file.display(),
+                args.compress,
+                trace.without_target
+            );
+            (Load::Trace(trace), title)
+        }
+        None => {
+            let parts = (0..=(DAY / PART) as u32).map(|part| f64::from(part) * PART);
+            let share = |at: f64| (1.0 - (std::f64::consts::TAU * (at - LOWEST) / DAY).cos()) / 2.0;
+            let slots = |at| args.low + (args.high - args.low) * share(at);
+            let points = parts.map(|at| (at / args.compress, slots(at))).collect();
+            let title = format!(
+                "a day of {} to {} slots, {} times as fast, bursts of {} times as many",
+                args.low, args.high, args.compress, args.burst
+            );
+            let burst = args.burst;
+            (Load::Curve { points, burst }, title)
+        }
+    };
+    play(&args.common, &title, &load, Bounds::None)
+}
+
+fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> anyhow::Result<ExitCode> {
+    if !args.simulated {
+        bail!("only in virtual time so far: add --simulated");
+    }
+    let names = names(args)?;
+    args.plot
+        .iter()
+        .chain(&args.json)
+        .try_for_each(|file| try_file(file))?;
+    let (least, most) = args.service.bounds();
+    let title = format!(
+        "simulated: {load_title}; {} slots an instance, requests of {:.1} to {:.1} s, start-up {} s, waits of {} s",
+        args.slots,
+        least.as_secs_f64(),
+        most.as_secs_f64(),
+        args.start_up,
+        args.wait
+    );
+    out::line(format_args!("{title}"))?;
+    let table = Table::new(args.seeds, bounds);
+    table.print_head()?;
+    let mut all_played = Vec::new();
+    for name in names {
+        let seeds = args.seed..args.seed + args.seeds;
+        let runs = seeds.map(|seed| run(args, load, name, seed));
+        let played = Played {
+            name,
+            runs: runs.collect::<anyhow::Result<_>>()?,
+        };
+        table.print(&played)?;
+        all_played.push(played);
+    }
+    if let Some(file) = &args.plot {
+        capacity_plot::draw(file, &title, args, load, &all_played)?;
+    }
+    if let Some(file) = &args.json {
+        table.write(file, &title, &all_played)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The controllers that were asked for, in their own order.
+fn names(args: &CapacityArgs) -> anyhow::Result<Vec<&'static str>> {
+    let known: Vec<&'static str> = all().iter().map(|controller| controller.name()).collect();
+    if let Some(unknown) = args
+        .controllers
+        .iter()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        bail!("there is no controller '{unknown}', but {}", known.join(", "));
+    }
+    let is_wanted =
+        |name: &&str| args.controllers.is_empty() || args.controllers.iter().any(|one| one == name);
+    Ok(known.into_iter().filter(is_wanted).collect())
+}
+
+fn controller(name: &str) -> anyhow::Result<Box<dyn Controller>> {
+    let found = all().into_iter().find(|controller| controller.name() == name);
+    found.with_context(|| format!("there is no controller '{name}'"))
+}
+
+fn run(args: &CapacityArgs, load: &Load, name: &str, seed: u64) -> anyhow::Result<FleetRun> {
+    let (least, most) = args.service.bounds();
+    let start_up = Duration::from_secs_f64(args.start_up);
+    // At first there is what all peers would have for the first load: their usual share of slots is busy.
+    let first = load.demand(args, seed).first().copied().unwrap_or(0.0);
+    let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
+    let fleet = Fleet {
+        instance: Behaviour {
+            threads: args.slots,
+            get: Span::Uniform(least, most),
+            ..Behaviour::single_threaded()
+        },
+        minimum: 1,
+        maximum: args.most,
+        initial: initial.clamp(1, args.most),
+        start_up: Span::Fixed(start_up),
+        failing: f64::from(args.failing) / 100.0,
+        backoff: Backoff::default(),
+        until: load.end(),
+    };
+    let mut scene = Scene::new(
+        seed,
+        0,
+        Behaviour::single_threaded(),
+        Algorithm::LeastOutstandingRequests,
+    );
+    scene.settings.queue = Some(Arc::new(QueueSettings {
+        length: args.length,
+        wait: args.wait(),
+        ..QueueSettings::of(Concurrency::Fixed(args.slots))
+    }));
+    scene.flows = vec![load.flow(args, seed)];
+    Ok(scene.play_fleet(&fleet, controller(name)?.as_mut()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: DayArgs,
+    }
+
+    #[test]
+    fn demand_of_a_trace_is_the_slots_that_were_busy() {
+        let asked = |at, takes| forebay_sim::Asked {
+            at: Duration::from_millis(at),
+            takes: Duration::from_millis(takes),
+        };
+        let load = Load::Trace(Trace {
+            asked: vec![asked(0, 1_500), asked(500, 250), asked(3_000, 9_000)],
+            without_target: 0,
+        });
+        let args = Cli::parse_from(["day"]).args.common;
+        assert_eq!(load.demand(&args, 1), [1.25, 0.5, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn controllers_are_chosen_by_name() {
+        let names_of = |flags: &[&str]| {
+            let flags = ["day"].iter().chain(flags);
+            names(&Cli::parse_from(flags).args.common)
+        };
+        assert_eq!(names_of(&[]).unwrap().len(), 8);
+        let two = names_of(&["--controllers", "cloud-run,planner"]).unwrap();
+        assert_eq!(two, ["planner", "cloud-run"]);
+        assert!(names_of(&["--controllers", "crystal-ball"]).is_err());
+    }
+}

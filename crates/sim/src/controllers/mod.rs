@@ -1,0 +1,61 @@
+//! What sizes a group: Forebay's planner, and models of how others do it.
+//!
+//! The others are models. Each is the law that its source describes, fed with exact figures at once: no delay of publishing, no lost
+//! sample, no failure of the controller itself, and the same queue and the same limit of slots for all. What a model leaves out beyond
+//! that is said where it stands.
+
+mod alarm;
+mod cloud_run;
+mod hpa;
+mod keda_http;
+mod knative;
+mod planned;
+mod step_scaling;
+mod target_tracking;
+mod window;
+
+pub use cloud_run::CloudRun;
+pub use hpa::KubernetesHpa;
+pub use keda_http::KedaHttp;
+pub use knative::Knative;
+pub use planned::Planned;
+pub use step_scaling::StepScaling;
+pub use target_tracking::AwsTargetTracking;
+
+use crate::fleet::Controller;
+
+/// The share of an instance's slots that peers keep busy, where they keep a share: 70 per cent, which is Knative's default
+/// (`container-concurrency-target-percentage`) and usual elsewhere.
+pub const TARGET: f64 = 0.7;
+
+/// One of each, the planner first.
+pub fn all() -> Vec<Box<dyn Controller>> {
+    vec![
+        Box::new(Planned::default()),
+        Box::new(Knative::default()),
+        Box::new(CloudRun::default()),
+        Box::new(KedaHttp::default()),
+        Box::new(KubernetesHpa::default()),
+        Box::new(AwsTargetTracking::every_ten_seconds()),
+        Box::new(AwsTargetTracking::every_minute()),
+        Box::new(StepScaling::default()),
+    ]
+}
+
+#[cfg(test)]
+mod testing {
+    use crate::fleet::FleetSeen;
+
+    /// A group of instances with ten slots each.
+    pub(super) fn seen(ready: u32, in_flight: u32) -> FleetSeen {
+        FleetSeen {
+            in_flight,
+            ready,
+            desired: ready,
+            slots: 10,
+            minimum: 0,
+            maximum: 1_000,
+            ..FleetSeen::default()
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A group under a controller: played, and what came of it.
+
+use super::looks::{Change, SECOND, Sizing};
+use super::{Controller, Fleet};
+use crate::events::Next;
+use crate::figures::{Seen, quantile};
+use crate::scene::Scene;
+use crate::world::World;
+use core::time::Duration;
+use forebay_units::Mono;
+
+/// How a group stood at the end of a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// When.
+    pub at: Duration,
+    /// Requests that came in this second.
+    pub arrivals: u64,
+    /// Requests that were refused in it.
+    pub refused: u64,
+    /// Requests that wait.
+    pub waiting: u32,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Instances that serve.
+    pub ready: u32,
+    /// Instances that are wanted.
+    pub desired: u32,
+    /// Instances that there are, those that start or drain too.
+    pub instances: u32,
+}
+
+/// What came of a group under a controller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetRun {
+    /// All requests, in the order in which they ended.
+    pub seen: Vec<Seen>,
+    /// Each second.
+    pub timeline: Vec<Second>,
+    /// Seconds of all instances, each from its order to its end.
+    pub instance_seconds: f64,
+    /// The largest number of instances that there were, those that started or drained too.
+    pub largest: u32,
+    /// Each change of the number of instances that are wanted: when, and to what.
+    pub changes: Vec<(Duration, u32)>,
+    /// Launches that failed.
+    pub failed_launches: u64,
+}
+
+impl FleetRun {
+    /// Requests that were refused.
+    pub fn refused(&self) -> usize {
+        self.seen.iter().filter(|seen| seen.target.is_none()).count()
+    }
+
+    /// The longest time that a request waited for a slot, in the end refused or not.
+    pub fn longest_wait(&self) -> Duration {
+        self.seen.iter().map(|seen| seen.waited).max().unwrap_or_default()
+    }
+
+    /// The quantile of the times for which those waited that got a slot.
+    pub fn wait(&self, share: f64) -> Duration {
+        let served = self.seen.iter().filter(|seen| seen.target.is_some());
+        let mut waited: Vec<Duration> = served.map(|seen| seen.waited).collect();
+        waited.sort_unstable();
+        quantile(&waited, share)
+    }
+}
+
+impl Scene {
+    /// Plays it with a group that a controller sizes in place of its targets, until the fleet's end and until nobody is left.
+    pub fn play_fleet(&self, fleet: &Fleet, controller: &mut dyn Controller) -> FleetRun {
+        let targets = vec![fleet.instance; fleet.initial as usize];
+        let scene = Scene {
+            targets,
+            ..self.clone()
+        };
+        let mut world = World::new(&scene);
+        let queue = scene.settings.queue.clone();
+        world.sizing = Some(Box::new(Sizing::new(fleet, self.seed, queue, controller)));
+        world.at(0, Next::Look);
+        world.at(SECOND, Next::Second);
+        world.at(fleet.until.as_nanos() as u64, Next::Until);
+        world.run(None, Some(controller));
+        let sizing = world.sizing.take();
+        let now = world.now;
+        let sizing = sizing.expect("it was put there");
+        FleetRun {
+            seen: world.seen,
+            timeline: sizing.timeline,
+            instance_seconds: sizing.instances.seconds(now),
+            largest: sizing.instances.largest,
+            changes: sizing.changes,
+            failed_launches: sizing.instances.failed,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn count(&mut self, change: Change) {
+        if let Some(sizing) = &mut self.sizing {
+            sizing.count(self.now, change);
+        }
+    }
+
+    /// Lets the controller look, if it is to look now.
+    pub(crate) fn look(&mut self, controller: &mut dyn Controller) {
+        let now = self.now;
+        let Some(sizing) = &mut self.sizing else { return };
+        let Some(next) = sizing.looks(now) else { return };
+        let seen = sizing.seen(now);
+        let desired = controller.decide(Mono(now), &seen);
+        let changed = sizing.want(now, desired);
+        self.at(next, Next::Look);
+        if changed {
+            self.settle_fleet();
+        }
+    }
+
+    /// Has a look moved here, if a request has to wait or was refused.
+    pub(crate) fn press(&mut self) {
+        let now = self.now;
+        let due = self.sizing.as_mut().and_then(|sizing| sizing.pressed(now));
+        if let Some(due) = due {
+            self.at(due, Next::Look);
+        }
+    }
+
+    /// Brings the group to the number of instances that are wanted.
+    pub(crate) fn settle_fleet(&mut self) {
+        let Some(sizing) = &mut self.sizing else { return };
+        let behaviour = sizing.instances.fleet.instance;
+        let steps = sizing.instances.settle(self.now, &self.loads);
+        for &target in &steps.join {
+            self.join(target, behaviour);
+        }
+        for target in &steps.leave {
+            self.registered.insert(*target, true);
+        }
+        for &(id, at) in &steps.start {
+            self.at(at, Next::Started(id));
+        }
+        if let Some(again) = steps.again {
+            self.at(again, Next::Settle);
+        }
+        if !steps.join.is_empty() || !steps.leave.is_empty() {
+            self.apply();
+        }
+    }
+
+    /// An instance's start-up is over.
+    pub(crate) fn instance_started(&mut self, id: u64) {
+        let Some(sizing) = &mut self.sizing else { return };
+        let behaviour = sizing.instances.fleet.instance;
+        match sizing.instances.started(self.now, id) {
+            Some(target) => {
+                self.join(target, behaviour);
+                self.apply();
+            }
+            None => self.settle_fleet(),
+        }
+    }
+
+    /// Writes a second down.
+    pub(crate) fn second(&mut self) {
+        if let Some(sizing) = &mut self.sizing {
+            sizing.write(self.now);
+            self.at(self.now + SECOND, Next::Second);
+        }
+    }
+}
