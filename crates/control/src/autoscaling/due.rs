@@ -3,6 +3,8 @@
 use crate::State;
 use crate::api::arns::account_of;
 use crate::api::context::{Request, Tx, View};
+use crate::autoscaling::needs::needs_settling;
+use crate::autoscaling::records::Group;
 use crate::autoscaling::{schedules, settle};
 use crate::ec2::lifecycle::observe;
 use crate::ports::Observations;
@@ -29,8 +31,18 @@ pub(crate) fn settled(
     observations: &dyn Observations,
     now: Wall,
 ) -> Option<State> {
+    settled_where(state, region_name, observations, now, needs_settling)
+}
+
+/// The same, with only those groups settled of which `needs` says so.
+pub(super) fn settled_where(
+    state: &State,
+    region_name: &str,
+    observations: &dyn Observations,
+    now: Wall,
+    needs: impl Fn(&View<'_>, &Group) -> bool,
+) -> Option<State> {
     let region = state.existing_region(region_name)?;
-    let groups: Vec<String> = region.scaling_groups.keys().cloned().collect();
     let first = region.scaling_groups.values().next();
     let account = first.map_or_else(String::new, |group| account_of(&group.arn).to_owned());
     let request = Request {
@@ -45,9 +57,12 @@ pub(crate) fn settled(
     let mut rng = state.drawn("due");
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);
     observe(&mut tx);
-    for group in groups {
-        schedules::run_due(&mut tx, &group);
-        settle::settle(&mut tx, &group);
+    for name in region.scaling_groups.keys() {
+        let group = tx.region().scaling_groups.get(name);
+        if group.is_some_and(|group| needs(&tx, group)) {
+            schedules::run_due(&mut tx, name);
+            settle::settle(&mut tx, name);
+        }
     }
     tx.next()
 }

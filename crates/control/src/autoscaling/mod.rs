@@ -27,6 +27,7 @@ mod member_view;
 mod membership;
 mod metrics_collection;
 mod mixed;
+mod needs;
 mod notices;
 mod notifications;
 mod pass;

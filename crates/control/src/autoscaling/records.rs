@@ -94,6 +94,13 @@ pub struct Group {
     pub launch_calls: Vec<LaunchCall>,
 }
 
+impl Group {
+    /// Whether a process of it is suspended.
+    pub fn is_suspended(&self, process: &str) -> bool {
+        self.suspended.contains_key(process)
+    }
+}
+
 /// A call that launched at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaunchCall {

@@ -75,6 +75,15 @@ impl Region {
         with_prefix(&self.targets, &format!("{group_arn}|"))
     }
 
+    /// What a group has registered by an id: its targets at any port, draining ones included.
+    pub(crate) fn targets_with_id(
+        &self,
+        group_arn: &str,
+        id: &str,
+    ) -> impl Iterator<Item = &Arc<Target>> + use<'_> {
+        with_prefix(&self.targets, &format!("{group_arn}|{id}|"))
+    }
+
     /// Which load balancers forward to which group, by group.
     pub(crate) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -105,9 +114,13 @@ impl Region {
 
     /// Whether a load balancer that is served forwards to a group.
     pub(crate) fn is_served(&self, group_arn: &str) -> bool {
-        self.users_of(group_arn)
-            .iter()
-            .any(|balancer| balancer.kind == BalancerKind::Application)
+        let is_application = |rule: &Arc<Rule>| {
+            let listener = self.listeners.get(&rule.listener_arn);
+            let balancer = listener.and_then(|listener| self.load_balancers.get(&listener.balancer_arn));
+            balancer.is_some_and(|balancer| balancer.kind == BalancerKind::Application)
+        };
+        let mut rules = self.rules.values();
+        rules.any(|rule| rule.groups().any(|group| group == group_arn) && is_application(rule))
     }
 }
 

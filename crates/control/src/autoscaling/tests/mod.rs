@@ -10,6 +10,10 @@ mod refreshes;
 mod replacing;
 mod weights;
 
+use crate::api::context::View;
+use crate::autoscaling::due::settled_where;
+use crate::autoscaling::needs::needs_settling;
+use crate::autoscaling::records::Group;
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
 use crate::{ActionError, Actions, AlarmAction, Notification, Ports, apply, tick};
@@ -175,10 +179,20 @@ impl Scene {
                 datapoints: &self.caller.datapoints,
             };
             let now = self.caller.now;
+            self.settles_all_that_needs_it();
             let commands = tick(&self.caller.state, &ports, before, now);
             let next = apply(&self.caller.state, &commands, &ports, &self.told, now);
             self.caller.state = next;
         }
+    }
+
+    /// A group of which no settling is expected would not change if it were settled.
+    fn settles_all_that_needs_it(&self) {
+        let (state, now) = (&self.caller.state, self.caller.now);
+        let by = |needs: fn(&View<'_>, &Group) -> bool| {
+            settled_where(state, REGION, &self.caller.observed, now, needs)
+        };
+        assert_eq!(by(needs_settling), by(|_, _| true), "something is not settled");
     }
 
     fn described(&mut self) -> Value {
