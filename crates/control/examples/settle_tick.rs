@@ -1,7 +1,11 @@
 //! What one tick costs with 500 Auto Scaling groups of four instances each, each group with a target group in which all are healthy.
 //!
 //! `cargo run --release -p forebay-control --example settle_tick` prints medians of 100 ticks.
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement is for people")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measurement is for people"
+)]
 
 use forebay_awswire::Service;
 use forebay_control::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
@@ -191,7 +195,10 @@ fn scene() -> Scene {
 fn main() {
     let began = Instant::now();
     let scene = scene();
-    println!("{GROUPS} groups of {EACH} instances, made in {:?}", began.elapsed());
+    println!(
+        "{GROUPS} groups of {EACH} instances, made in {:?}",
+        began.elapsed()
+    );
     let (commands, took) = scene.measured();
     assert_eq!(commands, 0, "there is nothing to do");
     println!("a tick with nothing to do: {took:?}");

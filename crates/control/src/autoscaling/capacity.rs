@@ -34,24 +34,47 @@ pub(super) fn is_settled(group: &Group, members: &[&Member], now: Wall) -> bool 
 
 /// Launches what is missing and takes away what is too much.
 pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
-    let desired = if pass.group.deleting {
-        0
-    } else {
-        pass.group.desired
-    };
+    if pass.group.deleting {
+        return empty(pass);
+    }
+    let desired = pass.group.desired;
     let capacity = pass.capacity().saturating_sub(pass.ahead());
     if capacity < desired {
         scale_out(pass, capacity, desired);
         return;
     }
-    let most = if pass.group.deleting {
-        desired
-    } else {
-        refreshing::most(pass).unwrap_or(desired)
-    };
+    let most = refreshing::most(pass).unwrap_or(desired);
     if capacity > most {
         scale_in(pass, capacity, most);
     }
+}
+
+/// All instances of a group that is deleted go, those on standby and those that are protected from scale-in, too.
+fn empty(pass: &mut Pass<'_, '_>) {
+    for member in pass.members() {
+        if member.state.counts() || member.state == Lifecycle::Standby {
+            let capacity = pass.capacity();
+            let cause = shrinking(pass, capacity, &member);
+            leaving::begin(pass, member, cause, true);
+        }
+    }
+}
+
+/// Why an instance goes that counts among so much capacity.
+fn shrinking(pass: &Pass<'_, '_>, capacity: u32, member: &Member) -> String {
+    let weight = if member.state.counts() {
+        member.weight.unwrap_or(1)
+    } else {
+        0
+    };
+    format!(
+        "{}  At {} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.  At {} instance {} was selected for termination.",
+        pass.group.cause,
+        pass.clock(),
+        capacity - weight,
+        pass.clock(),
+        member.id,
+    )
 }
 
 /// Whether an instance is on its way out and may be taken back.
@@ -150,16 +173,9 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
         if capacity < desired + weight {
             continue;
         }
-        let cause = format!(
-            "{}  At {} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.  At {} instance {} was selected for termination.",
-            pass.group.cause,
-            pass.clock(),
-            capacity - weight,
-            pass.clock(),
-            member.id,
-        );
+        let cause = shrinking(pass, capacity, member);
         capacity -= weight;
-        leaving::begin(pass, member.clone(), cause, pass.group.deleting);
+        leaving::begin(pass, member.clone(), cause, false);
     }
 }
 

@@ -18,7 +18,13 @@ pub(crate) fn due(state: &State, observations: &dyn Observations, now: Wall) -> 
         .regions()
         .filter(|(_, region)| !region.scaling_groups.is_empty() || !region.instances.is_empty());
     names
-        .filter(|(name, _)| settled(state, name, observations, now).is_some())
+        .filter(|(name, _)| {
+            // The first change is enough to know.
+            let settled = settled_where(state, name, observations, now, |tx, group| {
+                !tx.has_changed() && needs_settling(tx, group)
+            });
+            settled.is_some()
+        })
         .map(|(name, _)| name.to_owned())
         .collect()
 }
@@ -31,7 +37,9 @@ pub(crate) fn settled(
     observations: &dyn Observations,
     now: Wall,
 ) -> Option<State> {
-    settled_where(state, region_name, observations, now, needs_settling)
+    settled_where(state, region_name, observations, now, |tx, group| {
+        needs_settling(tx, group)
+    })
 }
 
 /// The same, with only those groups settled of which `needs` says so.
@@ -40,7 +48,7 @@ pub(super) fn settled_where(
     region_name: &str,
     observations: &dyn Observations,
     now: Wall,
-    needs: impl Fn(&View<'_>, &Group) -> bool,
+    needs: impl Fn(&Tx<'_>, &Group) -> bool,
 ) -> Option<State> {
     let region = state.existing_region(region_name)?;
     let first = region.scaling_groups.values().next();

@@ -48,9 +48,7 @@ pub(super) fn is_settled(view: &View<'_>, group: &Group, member: &Member) -> boo
         Opinion::Unknown
     };
     let becomes_ready = member.ready.is_none() && matches!(opinion, Opinion::Healthy);
-    member.unhealthy.is_none()
-        && !becomes_ready
-        && found_unhealthy(view, group, member, &opinion).is_none()
+    member.unhealthy.is_none() && !becomes_ready && found_unhealthy(view, group, member, &opinion).is_none()
 }
 
 /// Why an instance is found unhealthy now that was not so far.

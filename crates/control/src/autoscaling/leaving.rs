@@ -178,10 +178,7 @@ fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
         enter(pass, &mut member, Lifecycle::WarmedPending);
         return;
     }
-    if !matches!(
-        ec2_state(pass.tx, &member.id),
-        "terminated" | "shutting-down"
-    ) {
+    if !matches!(ec2_state(pass.tx, &member.id), "terminated" | "shutting-down") {
         unprotect(pass, &member.id);
         let input = json!({"InstanceIds": [member.id]});
         let _ = pass.call(Service::Ec2, "TerminateInstances", input, ec2::terminate);

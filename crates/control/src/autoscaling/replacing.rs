@@ -189,8 +189,7 @@ fn rebalances(group: &Group) -> bool {
 /// Whether it serves, and will be taken away.
 fn is_noticed(region: &Region, member: &Member) -> bool {
     let instance = region.instances.get(&member.id);
-    member.state == Lifecycle::InService
-        && instance.is_some_and(|instance| instance.interrupted_at.is_some())
+    member.state == Lifecycle::InService && instance.is_some_and(|instance| instance.interrupted_at.is_some())
 }
 
 fn launched(region: &Region, member: &Member) -> Wall {

@@ -6,6 +6,7 @@ use crate::elbv2::arns::{listener_prefix, rule_prefix};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::state::State;
 use crate::tables::Table;
+use core::ops::Bound;
 use forebay_awswire::ApiError;
 use forebay_model::Action;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,10 @@ pub(crate) fn with_prefix<'t, T>(
     table: &'t Table<T>,
     prefix: &str,
 ) -> impl Iterator<Item = &'t Arc<T>> + use<'t, T> {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
     let prefix = prefix.to_owned();
-    let from = prefix.clone();
     table
-        .range(from..)
+        .range::<_, str>(from)
         .take_while(move |(key, _)| key.starts_with(&prefix))
         .map(|(_, record)| record)
 }

@@ -8,10 +8,12 @@ mod mixed;
 mod policies;
 mod refreshes;
 mod replacing;
+
+mod walk;
 mod weights;
 
-use crate::api::context::View;
-use crate::autoscaling::due::settled_where;
+use crate::api::context::Tx;
+use crate::autoscaling::due::{due, settled_where};
 use crate::autoscaling::needs::needs_settling;
 use crate::autoscaling::records::Group;
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
@@ -189,10 +191,13 @@ impl Scene {
     /// A group of which no settling is expected would not change if it were settled.
     fn settles_all_that_needs_it(&self) {
         let (state, now) = (&self.caller.state, self.caller.now);
-        let by = |needs: fn(&View<'_>, &Group) -> bool| {
+        let by = |needs: fn(&Tx<'_>, &Group) -> bool| {
             settled_where(state, REGION, &self.caller.observed, now, needs)
         };
-        assert_eq!(by(needs_settling), by(|_, _| true), "something is not settled");
+        let (asked, all) = (by(|tx, group| needs_settling(tx, group)), by(|_, _| true));
+        assert_eq!(asked, all, "something is not settled");
+        let due = due(state, &self.caller.observed, now);
+        assert_eq!(due.is_empty(), all.is_none());
     }
 
     fn described(&mut self) -> Value {
