@@ -5,25 +5,27 @@ use crate::api::arns::account_of;
 use crate::api::context::{Request, Tx, View};
 use crate::autoscaling::needs::needs_settling;
 use crate::autoscaling::records::Group;
-use crate::autoscaling::{schedules, settle};
+use crate::autoscaling::{predictive, schedules, settle};
 use crate::ec2::lifecycle::observe;
-use crate::ports::Observations;
+use crate::ports::Ports;
 use forebay_awswire::Service;
 use forebay_units::Wall;
 use serde_json::Value;
 
 /// Regions in which something is to be done for instances or groups.
-pub(crate) fn due(state: &State, observations: &dyn Observations, now: Wall) -> Vec<String> {
+pub(crate) fn due(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<String> {
     let names = state
         .regions()
         .filter(|(_, region)| !region.scaling_groups.is_empty() || !region.instances.is_empty());
     names
-        .filter(|(name, _)| {
+        .filter(|(name, region)| {
             // The first change is enough to know.
-            let settled = settled_where(state, name, observations, now, |tx, group| {
-                !tx.has_changed() && needs_settling(tx, group)
-            });
-            settled.is_some()
+            let settled = || {
+                settled_where(state, name, ports, now, |tx, group| {
+                    !tx.has_changed() && needs_settling(tx, group)
+                })
+            };
+            predictive::is_due(region, now) || settled().is_some()
         })
         .map(|(name, _)| name.to_owned())
         .collect()
@@ -31,13 +33,8 @@ pub(crate) fn due(state: &State, observations: &dyn Observations, now: Wall) -> 
 
 /// The state after whatever is to be done for a region's instances and groups; none if there is nothing. What is random about it follows
 /// from the state, so that it is the same each time it is asked.
-pub(crate) fn settled(
-    state: &State,
-    region_name: &str,
-    observations: &dyn Observations,
-    now: Wall,
-) -> Option<State> {
-    settled_where(state, region_name, observations, now, |tx, group| {
+pub(crate) fn settled(state: &State, region_name: &str, ports: &Ports<'_>, now: Wall) -> Option<State> {
+    settled_where(state, region_name, ports, now, |tx, group| {
         needs_settling(tx, group)
     })
 }
@@ -46,7 +43,7 @@ pub(crate) fn settled(
 pub(super) fn settled_where(
     state: &State,
     region_name: &str,
-    observations: &dyn Observations,
+    ports: &Ports<'_>,
     now: Wall,
     needs: impl Fn(&Tx<'_>, &Group) -> bool,
 ) -> Option<State> {
@@ -63,8 +60,9 @@ pub(super) fn settled_where(
         caller: "autoscaling",
     };
     let mut rng = state.drawn("due");
-    let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);
+    let mut tx = Tx::new(View::new(&request, ports.observations, state), &mut rng);
     observe(&mut tx);
+    predictive::renew(&mut tx, ports.datapoints);
     for name in region.scaling_groups.keys() {
         let group = tx.region().scaling_groups.get(name);
         if group.is_some_and(|group| needs(&tx, group)) {

@@ -110,6 +110,7 @@ fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Group {
         quiet_since: None,
         notifications: BTreeMap::new(),
         launch_calls: Vec::new(),
+        predicted: BTreeMap::new(),
     }
 }
 

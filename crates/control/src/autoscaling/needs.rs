@@ -7,12 +7,13 @@ use crate::api::context::View;
 use crate::autoscaling::hooks::{self, Progress};
 use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::steps::ec2_state;
-use crate::autoscaling::{capacity, health, leaving, replacing, schedules, warm_pools};
+use crate::autoscaling::{capacity, desired, health, leaving, replacing, schedules, warm_pools};
 
 /// Whether there may be something to do for a group by now.
 pub(super) fn needs_settling(view: &View<'_>, group: &Group) -> bool {
     let (region, now) = (view.region(), view.request.now);
     if group.deleting
+        || desired::is_raised(group, now)
         || schedules::has_due(region, &group.name, now)
         || region.active_refresh(&group.name).is_some()
     {

@@ -92,6 +92,24 @@ pub struct Group {
     /// Calls that launched at once, oldest first.
     #[serde(default)]
     pub launch_calls: Vec<LaunchCall>,
+    /// What its predictive scaling policies have forecast, by their names.
+    #[serde(default)]
+    pub predicted: BTreeMap<String, Predicted>,
+}
+
+/// What a predictive scaling policy has forecast: the capacity of an hour and of the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// When the first of the hours begins. The forecast is made anew when it ends.
+    pub from: Wall,
+    /// The capacity that each hour needs, whatever the group's bounds are; empty if nothing could be forecast.
+    pub capacities: Vec<u32>,
+    /// Seconds before an hour begins from which its capacity is to be there.
+    pub buffer: u32,
+    /// By how many percent of the forecast the group's maximum may exceed it; none if the maximum stays.
+    pub max_buffer: Option<u32>,
+    /// Why nothing could be forecast.
+    pub problem: Option<String>,
 }
 
 impl Group {

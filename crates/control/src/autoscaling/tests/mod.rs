@@ -6,6 +6,7 @@ mod immediate;
 mod lives;
 mod mixed;
 mod policies;
+mod predictive;
 mod refreshes;
 mod replacing;
 
@@ -191,12 +192,14 @@ impl Scene {
     /// A group of which no settling is expected would not change if it were settled.
     fn settles_all_that_needs_it(&self) {
         let (state, now) = (&self.caller.state, self.caller.now);
-        let by = |needs: fn(&Tx<'_>, &Group) -> bool| {
-            settled_where(state, REGION, &self.caller.observed, now, needs)
+        let ports = Ports {
+            observations: &self.caller.observed,
+            datapoints: &self.caller.datapoints,
         };
+        let by = |needs: fn(&Tx<'_>, &Group) -> bool| settled_where(state, REGION, &ports, now, needs);
         let (asked, all) = (by(|tx, group| needs_settling(tx, group)), by(|_, _| true));
         assert_eq!(asked, all, "something is not settled");
-        let due = due(state, &self.caller.observed, now);
+        let due = due(state, &ports, now);
         assert_eq!(due.is_empty(), all.is_none());
     }
 
