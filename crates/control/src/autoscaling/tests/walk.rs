@@ -1,8 +1,10 @@
 //! Groups to which anything may happen in any order: what is not looked at needs no look, and all comes to rest.
 
 use super::{Scene, named};
-use crate::fleet::SeenPhase;
+use crate::autoscaling::records::{Group, Predicted};
+use crate::fleet::{SeenInstance, SeenPhase};
 use crate::testing::{Caller, REGION};
+use core::time::Duration;
 use forebay_model::HealthState;
 use forebay_units::Wall;
 use proptest::prelude::*;
@@ -19,6 +21,14 @@ enum Event {
     Completed(usize, &'static str),
     /// An instance's program ends.
     Ends(usize),
+    /// An instance cannot be started.
+    Fails(usize),
+    /// What an alarm makes of the desired capacity: nothing is settled yet.
+    Alarm(u32),
+    /// A policy has forecast a capacity, and may raise the maximum or not.
+    Predicted(u32, Option<u32>),
+    /// Launches wait for a while, as they do after one that failed.
+    Backoff,
     /// A target's health.
     Health(usize, HealthState),
     /// Requests in flight.
@@ -82,8 +92,12 @@ fn events() -> impl Strategy<Value = Event> {
         6 => prop_oneof![4 => 1..4_u32, 1 => 4..40_u32].prop_map(Event::Passes),
         1 => (one.clone(), prop::sample::select(vec!["CONTINUE", "ABANDON"])).prop_map(|(place, what)| Event::Completed(place, what)),
         1 => one.clone().prop_map(Event::Ends),
+        2 => one.clone().prop_map(Event::Fails),
+        3 => (0..6_u32).prop_map(Event::Alarm),
+        1 => Just(Event::Backoff),
+        1 => (0..9_u32, prop::option::of(0..50_u32)).prop_map(|(capacity, buffer)| Event::Predicted(capacity, buffer)),
         2 => (one.clone(), health).prop_map(|(place, health)| Event::Health(place, health)),
-        2 => (one.clone(), 0..2_u32).prop_map(|(place, count)| Event::Flight(place, count)),
+        4 => (one.clone(), 0..2_u32).prop_map(|(place, count)| Event::Flight(place, count)),
         1 => one.clone().prop_map(Event::Noticed),
         1 => any::<bool>().prop_map(Event::Launcher),
         2 => (one, prop::sample::select(vec![
@@ -107,6 +121,14 @@ fn member(caller: &Caller, place: usize) -> Option<String> {
 }
 
 impl Scene {
+    fn change_group(&mut self, change: impl FnOnce(&mut Group, Wall)) {
+        let region = self.caller.state.region_mut(REGION);
+        if let Some(mut group) = region.scaling_groups.get("g").cloned() {
+            change(Arc::make_mut(&mut group), self.caller.now);
+            region.scaling_groups.insert("g".to_owned(), group);
+        }
+    }
+
     /// Lets something happen. Calls may be refused.
     fn happens(&mut self, event: Event) {
         let id = |scene: &Scene, place: usize| member(&scene.caller, place);
@@ -142,6 +164,34 @@ impl Scene {
                     seen.phase = SeenPhase::Stopped { why: String::new() };
                 }
             }
+            Event::Fails(place) => {
+                let Some(id) = id(self, place) else { return };
+                let region = self.caller.state.region(REGION);
+                let run = region.instances.get(&id).map_or(0, |instance| instance.run);
+                let phase = SeenPhase::Failed {
+                    why: "no room".to_owned(),
+                };
+                self.caller
+                    .observed
+                    .seen
+                    .lock()
+                    .unwrap()
+                    .insert(id, SeenInstance { run, phase });
+            }
+            Event::Alarm(desired) => self.change_group(|group, _| group.desired = desired),
+            Event::Predicted(capacity, max_buffer) => self.change_group(|group, from| {
+                let predicted = Predicted {
+                    from,
+                    capacities: vec![capacity],
+                    buffer: 0,
+                    max_buffer,
+                    problem: None,
+                };
+                group.predicted.insert("p".to_owned(), predicted);
+            }),
+            Event::Backoff => {
+                self.change_group(|group, now| group.not_before = now + Duration::from_secs(20))
+            }
             Event::Health(place, state) => {
                 let Some(id) = id(self, place) else { return };
                 self.caller.observed.health.lock().unwrap().insert(id, state);
@@ -167,7 +217,7 @@ impl Scene {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn nothing_is_left_unsettled(events in prop::collection::vec(events(), 1..50), spot in any::<bool>()) {

@@ -1,6 +1,6 @@
 //! What one tick costs with 500 Auto Scaling groups of four instances each, each group with a target group in which all are healthy.
 //!
-//! `cargo run --release -p forebay-control --example settle_tick` prints medians of 100 ticks.
+//! `cargo bench -p forebay-bench --bench settle` prints medians of 100 ticks. Bound: 5 ms.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -202,13 +202,11 @@ fn main() {
     let (commands, took) = scene.measured();
     assert_eq!(commands, 0, "there is nothing to do");
     println!("a tick with nothing to do: {took:?}");
-    let ended = {
-        let mut seen = scene.observed.seen.lock().expect("nobody panics");
-        let one = seen.values_mut().next().expect("an instance");
-        one.phase = SeenPhase::Stopped { why: String::new() };
-        1
-    };
+    let mut seen = scene.observed.seen.lock().expect("nobody panics");
+    let one = seen.values_mut().next().expect("an instance");
+    one.phase = SeenPhase::Stopped { why: String::new() };
+    drop(seen);
     let (commands, took) = scene.measured();
-    assert_eq!(commands, ended, "one region has something to do");
+    assert_eq!(commands, 1, "one region has something to do");
     println!("a tick in which an instance has ended, and its replacement: {took:?}");
 }
