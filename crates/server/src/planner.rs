@@ -178,7 +178,11 @@ impl Planners {
 
     /// Takes what is planned of a new state.
     fn take(&mut self, state: Arc<State>) {
-        self.groups = planned_groups(&state, &self.planning.observations.shapes());
+        self.groups = planned_groups(
+            &state,
+            &self.planning.observations.shapes(),
+            self.planning.clock.wall(),
+        );
         let names: BTreeSet<Key> = self
             .groups
             .iter()

@@ -1,6 +1,7 @@
 //! Brings a group's instances in line with what the group should be, one step after the other, until nothing is left to do at this time.
 
 use crate::api::context::Tx;
+use crate::autoscaling::desired::raise;
 use crate::autoscaling::lookup::texts;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::{capacity, groups, health, refreshing, replacing, transitions, warm_pools};
@@ -67,6 +68,8 @@ fn pass(tx: &mut Tx<'_>, name: &str) -> bool {
     }
     refreshing::advance(&mut pass);
     replacing::advance(&mut pass);
+    let now = pass.now();
+    raise(&mut pass.group, now);
     capacity::adjust(&mut pass);
     warm_pools::fill(&mut pass);
     pass.finish()
