@@ -244,9 +244,8 @@ pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall)
         alarm.state.name(),
         policy.name
     );
-    let desired = proposal.desired.max(floor(&group, now));
-    if desired != group.desired {
-        desire(&mut group, desired, &why);
+    if proposal.desired != group.desired {
+        desire(&mut group, proposal.desired, &why);
         region.scaling_groups.insert(group.name.clone(), Arc::new(group));
     }
     Ok(())

@@ -3,12 +3,13 @@
 
 use super::access_log::{self, Trace};
 use super::capacity_args::{CapacityArgs, DayArgs, RampArgs, StepArgs};
+use super::capacity_live;
 use super::capacity_plot;
 use super::capacity_table::{Bounds, Table};
 use super::plot::try_file;
 use anyhow::{Context as _, bail};
 use forebay_model::{Algorithm, Concurrency, QueueSettings};
-use forebay_process::out;
+use forebay_process::{out, runtime};
 use forebay_scaling::Backoff;
 use forebay_sim::controllers::{TARGET, all};
 use forebay_sim::{Behaviour, Burst, Controller, Fleet, FleetRun, Flow, Rate, Scene, Span, Step, bursts};
@@ -34,14 +35,14 @@ pub(crate) enum Load {
 
 impl Load {
     /// When nobody comes any more.
-    fn end(&self) -> Duration {
+    pub(crate) fn end(&self) -> Duration {
         match self {
             Load::Curve { points, .. } => Duration::from_secs_f64(points.last().map_or(0.0, |point| point.0)),
             Load::Trace(trace) => trace.asked.last().map_or(Duration::ZERO, |asked| asked.at),
         }
     }
 
-    fn flow(&self, args: &CapacityArgs, seed: u64) -> Flow {
+    pub(crate) fn flow(&self, args: &CapacityArgs, seed: u64) -> Flow {
         match self {
             Load::Curve { points, burst } => {
                 let service = args.mean_service();
@@ -172,17 +173,19 @@ pub(crate) fn run_day(args: &DayArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> anyhow::Result<ExitCode> {
-    if !args.simulated {
-        bail!("only in virtual time so far: add --simulated");
-    }
-    let names = names(args)?;
+    let names = if args.simulated {
+        names(args)?
+    } else {
+        capacity_live::names(args)?
+    };
     args.plot
         .iter()
         .chain(&args.json)
         .try_for_each(|file| try_file(file))?;
     let (least, most) = args.service.bounds();
     let title = format!(
-        "simulated: {load_title}; {} slots an instance, requests of {:.1} to {:.1} s, start-up {} s, waits of {} s",
+        "{}{load_title}; {} slots an instance, requests of {:.1} to {:.1} s, start-up {} s, waits of {} s",
+        if args.simulated { "simulated: " } else { "" },
         args.slots,
         least.as_secs_f64(),
         most.as_secs_f64(),
@@ -195,7 +198,13 @@ fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> a
     let mut all_played = Vec::new();
     for name in names {
         let seeds = args.seed..args.seed + args.seeds;
-        let runs = seeds.map(|seed| run(args, load, name, seed));
+        let runs = seeds.map(|seed| {
+            if args.simulated {
+                return run(args, load, name, seed);
+            }
+            let initial = initial(args, load, seed);
+            runtime()?.block_on(capacity_live::run(args, load, name, seed, initial))
+        });
         let played = Played {
             name,
             runs: runs.collect::<anyhow::Result<_>>()?,
@@ -232,12 +241,16 @@ fn controller(name: &str) -> anyhow::Result<Box<dyn Controller>> {
     found.with_context(|| format!("there is no controller '{name}'"))
 }
 
+/// At first there is what all peers would have for the first load: their usual share of slots is busy.
+fn initial(args: &CapacityArgs, load: &Load, seed: u64) -> u32 {
+    let first = load.demand(args, seed).first().copied().unwrap_or(0.0);
+    let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
+    initial.clamp(1, args.most)
+}
+
 fn run(args: &CapacityArgs, load: &Load, name: &str, seed: u64) -> anyhow::Result<FleetRun> {
     let (least, most) = args.service.bounds();
     let start_up = Duration::from_secs_f64(args.start_up);
-    // At first there is what all peers would have for the first load: their usual share of slots is busy.
-    let first = load.demand(args, seed).first().copied().unwrap_or(0.0);
-    let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
     let fleet = Fleet {
         instance: Behaviour {
             threads: args.slots,
@@ -246,7 +259,7 @@ fn run(args: &CapacityArgs, load: &Load, name: &str, seed: u64) -> anyhow::Resul
         },
         minimum: 1,
         maximum: args.most,
-        initial: initial.clamp(1, args.most),
+        initial: initial(args, load, seed),
         start_up: Span::Fixed(start_up),
         failing: f64::from(args.failing) / 100.0,
         backoff: Backoff::default(),
