@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 const BUFFER: u32 = 300;
 /// Hours of a forecast: this one and the next.
 const HOURS: i64 = 2;
+/// Forecasts that are made at a time: each reads two weeks of a metric, and other changes wait for it. Until its turn comes, what a policy has
+/// forecast for the hour in the hour before counts.
+const AT_A_TIME: usize = 10;
 
 /// The greatest capacity that is predicted for a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +89,10 @@ pub(super) fn is_due(region: &Region, now: Wall) -> bool {
     outdated(region, now).next().is_some()
 }
 
-/// Has all policies forecast this hour and the next that have not done so.
+/// Has policies forecast this hour and the next that have not done so: a few, the others in the seconds that follow.
 pub(super) fn renew(tx: &mut Tx<'_>, datapoints: &dyn Datapoints) {
     let now = tx.request.now;
-    let policies: Vec<Policy> = outdated(tx.region(), now).cloned().collect();
+    let policies: Vec<Policy> = outdated(tx.region(), now).take(AT_A_TIME).cloned().collect();
     for policy in policies {
         let Some(known) = tx.region().scaling_groups.get(&policy.group) else {
             continue;

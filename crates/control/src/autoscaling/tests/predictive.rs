@@ -225,3 +225,23 @@ fn the_error_of_forecasts_is_told() {
     );
     assert_eq!(error(&scene, "q"), None);
 }
+
+#[test]
+fn many_policies_forecast_a_few_each_second() {
+    let mut scene = Scene::new();
+    scene.group(1, 20, 1, json!({}));
+    for place in 0..12 {
+        scene.ok("PutScalingPolicy", policy(&format!("p{place}"), json!({})));
+    }
+    let known = |scene: &Scene| {
+        let region = scene.caller.state.region(REGION);
+        region.scaling_groups["g"].predicted.len()
+    };
+    let counts: Vec<usize> = (0..3)
+        .map(|_| {
+            scene.pass(1);
+            known(&scene)
+        })
+        .collect();
+    assert_eq!(counts, [10, 12, 12]);
+}
