@@ -10,7 +10,7 @@ use plotters::prelude::*;
 use std::path::Path;
 
 /// So many points of a line are drawn at most.
-const POINTS: usize = 600;
+const POINTS: usize = 240;
 
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -106,6 +106,7 @@ fn draw_part(
         .configure_mesh()
         .x_desc("seconds")
         .y_desc(part.words)
+        .max_light_lines(1)
         .x_label_formatter(&|at| format!("{at:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .draw()

@@ -36,7 +36,7 @@ pub struct Second {
 pub struct FleetRun {
     /// All requests, in the order in which they ended.
     pub seen: Vec<Seen>,
-    /// Each second.
+    /// Each second until the fleet's end.
     pub timeline: Vec<Second>,
     /// Seconds of all instances, each from its order to its end.
     pub instance_seconds: f64,
@@ -181,11 +181,14 @@ impl World {
         }
     }
 
-    /// Writes a second down.
+    /// Writes a second down, until the fleet's end.
     pub(crate) fn second(&mut self) {
         if let Some(sizing) = &mut self.sizing {
             sizing.write(self.now);
-            self.at(self.now + SECOND, Next::Second);
+            let (next, end) = (self.now + SECOND, sizing.instances.fleet.until);
+            if u128::from(next) <= end.as_nanos() {
+                self.at(next, Next::Second);
+            }
         }
     }
 }
