@@ -1,6 +1,7 @@
-//! What one tick costs with 500 Auto Scaling groups of four instances each, each group with a target group in which all are healthy.
+//! What one tick costs with 500 planned Auto Scaling groups of four instances each, each group with a target group in which all are healthy;
+//! and what a look of all their planners costs.
 //!
-//! `cargo bench -p forebay-bench --bench settle` prints medians of 100 ticks. Bound: 5 ms.
+//! `cargo bench -p forebay-bench --bench settle` prints medians of 100. Bound: 5 ms for both together.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -8,12 +9,15 @@
 )]
 
 use forebay_awswire::Service;
+use forebay_control::autoscaling::planning::planned_groups;
 use forebay_control::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use forebay_control::{
     Drain, Left, NoDatapoints, NobodyActs, Observations, Ports, Request, State, apply, operate, tick,
 };
 use forebay_model::{HealthState, TargetHealth};
-use forebay_units::{Rng, Wall};
+use forebay_node::Node;
+use forebay_scaling::planner::{Demand, Planner};
+use forebay_units::{Mono, Rng, Wall};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -137,6 +141,50 @@ impl Scene {
     }
 }
 
+/// How long a look of all planners takes, each with 100 requests a second of 0.1 s and the counters of a real node: the median.
+fn looked(scene: &Scene) -> Duration {
+    let mut node = Node::new(2);
+    node.apply(Mono::ZERO, &scene.state.blueprint());
+    let groups = planned_groups(&scene.state, &[], scene.now);
+    assert_eq!(groups.len(), GROUPS);
+    let mut planners: Vec<Planner> = groups.iter().map(|_| Planner::new()).collect();
+    // Long enough for windows of all lengths.
+    let mut times: Vec<Duration> = (0..400)
+        .map(|look| {
+            let began = Instant::now();
+            let now = Mono::from_millis(look * 100);
+            for (group, planner) in groups.iter().zip(&mut planners) {
+                let demands: Vec<Demand> = group
+                    .target_groups
+                    .iter()
+                    .filter_map(|arn| {
+                        let demand = node.demand(arn)?;
+                        Some(Demand {
+                            name: arn.clone(),
+                            arrivals: look * 10,
+                            completed: look * 10,
+                            held: Duration::from_secs(look),
+                            in_flight: 10,
+                            waiting: demand.waiting,
+                            refused: demand.refused,
+                            slots: demand.slots,
+                            wait: demand.wait,
+                            length: demand.length,
+                        })
+                    })
+                    .collect();
+                let plan = planner.plan(now, &demands, &group.fleet(scene.now), &group.settings);
+                assert_eq!(plan.flows.len(), 1);
+                black_box(plan);
+            }
+            began.elapsed()
+        })
+        .skip(300)
+        .collect();
+    times.sort();
+    times[TICKS / 2]
+}
+
 fn ports(observed: &Observed) -> Ports<'_> {
     Ports {
         observations: observed,
@@ -169,7 +217,8 @@ fn scene() -> Scene {
             let made = scene.call(Service::Elbv2, "CreateLoadBalancer", input);
             balancer = text(&made["LoadBalancers"][0]["LoadBalancerArn"]);
         }
-        let input = json!({"Name": format!("t{place}"), "Protocol": "HTTP", "Port": 80, "VpcId": vpc});
+        let input = json!({"Name": format!("t{place}"), "Protocol": "HTTP", "Port": 80, "VpcId": vpc,
+            "Tags": [{"Key": "forebay:concurrency", "Value": "8"}, {"Key": "forebay:queue-length", "Value": "100"}]});
         let made = scene.call(Service::Elbv2, "CreateTargetGroup", input);
         let arn = text(&made["TargetGroups"][0]["TargetGroupArn"]);
         let listener = json!({"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 1000 + place % LISTENERS,
@@ -177,7 +226,8 @@ fn scene() -> Scene {
         scene.call(Service::Elbv2, "CreateListener", listener);
         let input = json!({"AutoScalingGroupName": format!("g{place}"), "LaunchConfigurationName": "lc", "MinSize": 0,
             "MaxSize": 2 * EACH, "DesiredCapacity": EACH, "VPCZoneIdentifier": subnets.join(","),
-            "TargetGroupARNs": [arn], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 0});
+            "TargetGroupARNs": [arn], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 0,
+            "Tags": [{"Key": "forebay:planner", "Value": "on"}]});
         scene.call(Service::AutoScaling, "CreateAutoScalingGroup", input);
     }
     for _ in 0..20 {
@@ -202,6 +252,7 @@ fn main() {
     let (commands, took) = scene.measured();
     assert_eq!(commands, 0, "there is nothing to do");
     println!("a tick with nothing to do: {took:?}");
+    println!("a look of all planners: {:?}", looked(&scene));
     let mut seen = scene.observed.seen.lock().expect("nobody panics");
     let one = seen.values_mut().next().expect("an instance");
     one.phase = SeenPhase::Stopped { why: String::new() };

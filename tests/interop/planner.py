@@ -74,10 +74,15 @@ async def ask(fleet, path="/"):
 
 
 def emptied(fleet):
-    """Nothing is in the group but what waits in its warm pool."""
+    """Nothing is in the group but what waits in its warm pool. A planner would keep an instance for the request that has just been there."""
+    def switch(value):
+        tag = {"ResourceId": fleet.name, "ResourceType": "auto-scaling-group", "Key": "forebay:planner", "Value": value, "PropagateAtLaunch": False}
+        fleet.scaling.create_or_update_tags(Tags=[tag])
+    switch("off")
     fleet.desire(0)
     gone = lambda: not fleet.described()["Instances"] and not fleet.healthy()
     wait(gone, lambda: f"the group has nothing: {fleet.activities}", 60)
+    switch("on")
 
 
 def ordered(fleet):

@@ -173,7 +173,7 @@ impl Planner {
         Planner::default()
     }
 
-    /// Looks at what has come since the last look and says what is to be done. To be asked ten times a second, and when a request has
+    /// Looks at what has come since the last look and says what is to be done. To be asked ten times a second or so, and when a request has
     /// to wait or is refused. O(target groups + what is pending).
     pub fn plan(&mut self, now: Mono, demands: &[Demand], fleet: &Fleet, settings: &Settings) -> Plan {
         let lead = fleet.start_up.unwrap_or(settings.start_up) + LOOK;

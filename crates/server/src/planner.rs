@@ -1,4 +1,4 @@
-//! Asks each planned group's planner what is needed, ten times a second and whenever a request had to wait or was refused, and has its
+//! Asks each planned group's planner what is needed, 13 times a second and whenever a request had to wait or was refused, and has its
 //! orders carried out.
 
 use crate::fleet::Instances;
@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Time between two looks while nothing presses, and between two at all.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time between two looks while nothing presses, so that an order is durable 100 ms after what makes it necessary; and between two at
+/// all.
+const LOOK: Duration = Duration::from_millis(75);
 const LEAST: Duration = Duration::from_millis(20);
 /// After an order that could not be carried out.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -111,7 +112,7 @@ pub(crate) async fn run(planning: Planning) {
         healthy: 0,
     };
     loop {
-        let next = tokio::time::sleep(LOOK);
+        let next = tokio::time::sleep_until((last + LOOK).into());
         tokio::select! {
             () = next => {}
             () = pressed.notify.notified() => {}
@@ -129,7 +130,7 @@ pub(crate) async fn run(planning: Planning) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        tokio::time::sleep(LEAST).await;
+        tokio::time::sleep_until((last + LEAST).into()).await;
     }
 }
 
