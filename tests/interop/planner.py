@@ -35,9 +35,8 @@ def why(daemon, *args):
     return done.stdout
 
 
-def nobody_is_refused(daemon, number):
+def nobody_is_refused(daemon, image, number):
     """The published reject experiment, with a queue and a planner in place of the alarm."""
-    image = add_image(daemon, f"limited-{number}", agent_command())
     target = {"TargetControlPort": 3000, **queue(queue_length="100", queue_wait="10")}
     fleet = Fleet(daemon, image, name=f"queue-{number}", minimum=3, maximum=9, delay=30, target=target, Tags=tags())
     fleet.wait_serving(3)
@@ -172,8 +171,9 @@ def refused_tags(daemon):
 def main():
     with Daemon(pool="127.204.0.0/14", **FLAGS) as daemon:
         refused_tags(daemon)
+        image = add_image(daemon, "limited", agent_command())
         for number in range(3 if FULL else 1):
-            nobody_is_refused(daemon, number)
+            nobody_is_refused(daemon, image, number)
         from_zero(daemon, 10 if FULL else 1)
         image = add_image(daemon, "sample", sample_command())
         from_warm_pool(daemon, image, 10 if FULL else 2)

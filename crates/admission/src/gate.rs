@@ -16,6 +16,27 @@ use std::collections::VecDeque;
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(300);
 
+/// Slots that are on their way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coming {
+    /// When they are expected.
+    pub at: Mono,
+    /// How many.
+    pub slots: f64,
+}
+
+impl Coming {
+    /// What becomes of a wait of so many seconds that so many slots make.
+    fn shortened(self, now: Mono, wait: f64, slots: u64) -> f64 {
+        let until = self.at.since(now).as_secs_f64();
+        if wait <= until {
+            return wait;
+        }
+        let slots = slots.max(1) as f64;
+        until + (wait - until) * slots / (slots + self.slots)
+    }
+}
+
 /// Slots and queue of one group in one node process. After anything that may free a slot or end a wait, ask `poll` until
 /// it has nothing more: only then does no slot stay free while someone waits for it.
 #[derive(Debug)]
@@ -31,6 +52,8 @@ pub struct Gate<T, W> {
     stirred: bool,
     /// Nobody comes in any more.
     closed: bool,
+    /// What is on its way.
+    coming: Option<Coming>,
 }
 
 impl<T: Clone, W> Gate<T, W> {
@@ -45,6 +68,7 @@ impl<T: Clone, W> Gate<T, W> {
             figures: Figures::default(),
             stirred: false,
             closed: false,
+            coming: None,
         }
     }
 
@@ -148,12 +172,12 @@ impl<T: Clone, W> Gate<T, W> {
             return refusal(Why::NoSlot, None);
         }
         if arrival.deadline <= now {
-            return refusal(Why::Late, self.predicted(arrival));
+            return refusal(Why::Late, self.predicted(now, arrival));
         }
         if arrival.front {
             return None;
         }
-        let predicted = self.predicted(arrival);
+        let predicted = self.predicted(now, arrival);
         if self.rules.length == 0 {
             return refusal(Why::NoSlot, predicted);
         }
@@ -181,17 +205,27 @@ impl<T: Clone, W> Gate<T, W> {
         None
     }
 
+    /// So many slots are on their way: nobody is refused at the door who will have got one in time thanks to them.
+    pub fn expect(&mut self, coming: Option<Coming>) {
+        self.coming = coming;
+    }
+
     /// How long an arrival would wait. None if nothing tells, as with no target or before the first drained slot.
-    fn predicted(&self, arrival: &Arrival<'_>) -> Option<Duration> {
+    fn predicted(&self, now: Mono, arrival: &Arrival<'_>) -> Option<Duration> {
         if self.rules.limit == Limit::Open || self.targets.members() == 0 {
             return None;
         }
-        let rate = self.drain.rate(self.targets.busy() + self.targets.free())?;
+        let slots = self.all_slots();
+        let rate = self.drain.rate(slots)?;
         let (ahead, share) = self.queue.ahead(arrival.class, arrival.weight, arrival.deadline);
         // The class gets its share of what is drained, or more while others want less; it never waits for more than all.
         let own = (ahead + 1) as f64 / (rate * share);
         let all = (self.queue.len() + 1) as f64 / rate;
-        Duration::try_from_secs_f64(own.min(all)).ok()
+        let wait = own.min(all);
+        let wait = self
+            .coming
+            .map_or(wait, |coming| coming.shortened(now, wait, slots));
+        Duration::try_from_secs_f64(wait).ok()
     }
 
     /// A waiter leaves by itself. None if it was released already: then it has, or had, a slot or a refusal.

@@ -17,7 +17,7 @@ mod ring;
 mod target_slots;
 
 pub use figures::{Figures, Waits};
-pub use gate::Gate;
+pub use gate::{Coming, Gate};
 pub use gradient::GradientSettings;
 pub use messages::{
     Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slot, Slots, Verdict, Why,

@@ -44,9 +44,9 @@ pub trait Observations: Send + Sync {
         None
     }
 
-    /// Requests in flight at an instance, or at whatever is registered by that id, in all its groups.
-    fn in_flight(&self, _target_id: &str) -> u32 {
-        0
+    /// Requests in flight at each of these instances, or at whatever is registered by their ids, in all their groups.
+    fn in_flight(&self, target_ids: &[&str]) -> Vec<u32> {
+        vec![0; target_ids.len()]
     }
 }
 

@@ -71,13 +71,10 @@ impl Observations for Observed {
         self.refuses_user_data.lock().unwrap().clone()
     }
 
-    fn in_flight(&self, id: &str) -> u32 {
-        self.in_flight
-            .lock()
-            .unwrap()
-            .get(id)
-            .copied()
-            .unwrap_or_default()
+    fn in_flight(&self, ids: &[&str]) -> Vec<u32> {
+        let counts = self.in_flight.lock().unwrap();
+        let counts = ids.iter().map(|id| counts.get(*id).copied().unwrap_or(0));
+        counts.collect()
     }
 }
 

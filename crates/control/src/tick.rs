@@ -58,7 +58,7 @@ pub fn tick(state: &State, ports: &Ports<'_>, before: Wall, now: Wall) -> Vec<Co
     commands.extend(notices(state));
     let alarms = due(state, ports.datapoints, before, now);
     commands.extend(alarms.into_iter().map(Command::Alarm));
-    let mut regions = autoscaling::due::due(state, ports.observations, now);
+    let mut regions = autoscaling::due::due(state, ports, now);
     // An alarm may change what a group should be.
     let alarmed = commands.iter().filter_map(|command| match command {
         Command::Alarm(command) => Some(command.region()),
@@ -146,7 +146,7 @@ pub fn apply(
             Command::Alarm(command) => changes::apply(&state, command, actions, now),
             Command::Tell { region, key } => told(&state, region, key, actions),
             Command::Settle { region } => {
-                let settled = autoscaling::due::settled(&state, region, ports.observations, now);
+                let settled = autoscaling::due::settled(&state, region, ports, now);
                 settled.unwrap_or(state)
             }
         })

@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
-use forebay_admission::{Figures, Gate, Limit, Member, Refusal, Rules};
+use forebay_admission::{Coming, Figures, Gate, Limit, Member, Refusal, Rules};
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -282,6 +282,11 @@ impl GroupGate {
     /// Whether agents count its slots.
     fn is_controlled(&self) -> bool {
         lock(&self.timed).gate.rules().limit == Limit::Permits
+    }
+
+    /// Says what is on its way.
+    pub(crate) fn expect(&self, coming: Option<Coming>) {
+        lock(&self.timed).gate.expect(coming);
     }
 
     /// Slots of all its targets.

@@ -44,7 +44,7 @@ pub use exchange::{
     Taken, cookie,
 };
 pub use forebay_admission::permits::WorkId;
-pub use forebay_admission::{Figures, Why};
+pub use forebay_admission::{Coming, Figures, Why};
 pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;

@@ -27,6 +27,43 @@ pub fn forecast(history: &BTreeMap<i64, f64>, from: i64, to: i64) -> Option<Vec<
     )
 }
 
+/// How far forecasts were from what came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ForecastError {
+    /// Hours that were forecast and have been.
+    pub hours: u32,
+    /// The mean absolute percentage error: by how many percent of what came the forecasts were off on average, whatever the direction. Hours
+    /// with no load at all are left out; none if there are no others.
+    pub percent: Option<f64>,
+    /// By how many percent of all that came all that was forecast was more (or less, if it is negative); none if nothing came.
+    pub bias_percent: Option<f64>,
+}
+
+/// How far [`forecast`] would have been from the last 24 hours that are known, each of them told from what came before it. None if no hour has
+/// a day before it.
+pub fn backtest(history: &BTreeMap<i64, f64>) -> Option<ForecastError> {
+    let last = *history.keys().next_back()?;
+    let (mut hours, mut told, mut came) = (0, 0.0, 0.0);
+    let mut errors = Vec::new();
+    for (&hour, &load) in history.range(last - DAY + 1..) {
+        let before: BTreeMap<i64, f64> = history.range(..hour).map(|(hour, load)| (*hour, *load)).collect();
+        let Some(forecast) = forecast(&before, hour, hour + 1) else {
+            continue;
+        };
+        hours += 1;
+        told += forecast[0];
+        came += load;
+        if load > 0.0 {
+            errors.push(100.0 * (forecast[0] - load).abs() / load);
+        }
+    }
+    (hours > 0).then(|| ForecastError {
+        hours,
+        percent: (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64),
+        bias_percent: (came > 0.0).then(|| 100.0 * (told - came) / came),
+    })
+}
+
 /// What one hour will have; none if nothing is known of it.
 fn of_hour(history: &BTreeMap<i64, f64>, last: i64, hour: i64) -> Option<f64> {
     let daily = seasons(history, last, hour, DAY, DAYS);
@@ -84,6 +121,33 @@ mod tests {
         let weekly = days(14, |hour| if hour % WEEK >= 120 { 0.0 } else { 100.0 });
         let told = forecast(&weekly, 336, 336 + WEEK).unwrap();
         assert!(told[0] > 60.0 && told[130] < 50.0, "{} {}", told[0], told[130]);
+    }
+
+    #[test]
+    fn the_error_is_of_the_last_day_and_of_what_was_known_before() {
+        let steady = days(3, |hour| (hour % DAY + 1) as f64);
+        let error = backtest(&steady).unwrap();
+        assert_eq!(error.hours, 24);
+        assert!(error.percent.unwrap() < 1e-9 && error.bias_percent.unwrap().abs() < 1e-9);
+        // All hours but the last day's have 100; those have 200, of which nothing is known before: the forecasts are half of it.
+        let jumps = days(3, |hour| if hour < 48 { 100.0 } else { 200.0 });
+        let error = backtest(&jumps).unwrap();
+        assert_eq!(error.hours, 24);
+        assert!((error.percent.unwrap() - 50.0).abs() < 1e-9, "{error:?}");
+        assert!((error.bias_percent.unwrap() + 50.0).abs() < 1e-9, "{error:?}");
+    }
+
+    #[test]
+    fn hours_without_load_have_no_percentage_and_a_day_must_come_first() {
+        let error = backtest(&days(2, |_| 0.0)).unwrap();
+        assert_eq!((error.hours, error.percent, error.bias_percent), (24, None, None));
+        assert_eq!(backtest(&days(1, |_| 1.0)), None);
+        let error = backtest(&(0..26).map(|hour| (hour, 1.0)).collect()).unwrap();
+        assert_eq!(error.hours, 2, "two hours have a day before them");
+        // Half of the hours have nothing: too much is forecast for none of those that have.
+        let error = backtest(&days(4, |hour| (hour % 2) as f64)).unwrap();
+        assert!(error.percent.unwrap() < 1e-9, "{error:?}");
+        assert_eq!(backtest(&BTreeMap::new()), None);
     }
 
     proptest! {

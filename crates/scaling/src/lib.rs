@@ -27,7 +27,7 @@ pub use allocation::{
     SpotStrategy, choose, plan, surplus,
 };
 pub use backoff::Backoff;
-pub use forecast::forecast;
+pub use forecast::{ForecastError, backtest, forecast};
 pub use group::{Group, Proposal, Why};
 pub use hooks::{
     HEARTBEAT_DEFAULT, HEARTBEAT_LEAST, HEARTBEAT_MOST, HEARTBEATS_MOST, Hook, HookResult, WAIT_MOST, Wait,

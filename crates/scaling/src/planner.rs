@@ -141,6 +141,19 @@ pub struct Plan {
     pub flows: Vec<FlowPlan>,
 }
 
+impl Plan {
+    /// What is on its way once the plan is carried out: in how long, on average, and how many units. None if nothing is.
+    pub fn coming(&self) -> Option<(Duration, u32)> {
+        let units = self
+            .desired
+            .max(self.fleet.desired)
+            .saturating_sub(self.fleet.ready);
+        let pending = &self.fleet.pending;
+        let ages: Duration = pending.iter().map(|age| (*age).min(self.lead)).sum();
+        (units > 0).then(|| (self.lead - ages / units.max(pending.len() as u32), units))
+    }
+}
+
 /// Plans for one Auto Scaling group.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {

@@ -156,11 +156,17 @@ impl Observations for Plane {
         self.1.refuses_user_data()
     }
 
-    fn in_flight(&self, target_id: &str) -> u32 {
+    fn in_flight(&self, target_ids: &[&str]) -> Vec<u32> {
+        let mut counts: BTreeMap<&str, u32> = target_ids.iter().map(|id| (*id, 0)).collect();
         self.0.with_node(|node| {
-            let of_target = node.targets().filter(|(_, id, ..)| *id == target_id);
-            of_target.map(|(.., stats)| stats.in_flight.load(Relaxed)).sum()
-        })
+            for (_, id, _, _, stats) in node.targets() {
+                if let Some(count) = counts.get_mut(id) {
+                    *count += stats.in_flight.load(Relaxed);
+                }
+            }
+        });
+        let counts = target_ids.iter().map(|id| counts[id]);
+        counts.collect()
     }
 }
 

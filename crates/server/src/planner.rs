@@ -5,10 +5,11 @@ use crate::fleet::Instances;
 use forebay_control::autoscaling::planning::{PlannedCapacity, PlannedGroup, carry_out, planned_groups};
 use forebay_control::{Observations, State};
 use forebay_gateway::Writer;
-use forebay_node::ResponseTimes;
+use forebay_node::{Coming, ResponseTimes};
 use forebay_proxy::{Clock, DataPlane};
 use forebay_scaling::planner::{Demand, Plan, Planner, Verdict};
 use forebay_telemetry::PlannerMetrics;
+use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -149,7 +150,7 @@ impl Planners {
         }
         let (now, wall) = (self.planning.clock.now(), self.planning.clock.wall());
         let demands = self.demands();
-        let (mut orders, mut plans) = (Vec::new(), Vec::new());
+        let (mut orders, mut plans, mut comings) = (Vec::new(), Vec::new(), Vec::new());
         for (group, demands) in self.groups.iter().zip(&demands) {
             let key = (group.region.clone(), group.name.clone());
             let known = self.known.entry(key).or_default();
@@ -168,17 +169,41 @@ impl Planners {
                     _ => &mut known.orders,
                 } += 1;
             }
+            comings.push(plan.coming());
             plans.push(told(group, plan, known));
         }
+        self.expect(now, &comings, &plans);
         let shown = &self.planning.plans;
         *shown.plans.lock().unwrap_or_else(PoisonError::into_inner) = plans;
         shown.looks.record(began.elapsed());
         orders
     }
 
+    /// Tells gates what is on its way, so that none refuses whoever will be served in time.
+    fn expect(&self, now: Mono, comings: &[Option<(Duration, u32)>], plans: &[PlannerMetrics]) {
+        self.planning.plane.with_node(|node| {
+            for ((group, coming), plan) in self.groups.iter().zip(comings).zip(plans) {
+                let coming = coming.filter(|_| !group.is_dry_run);
+                for arn in &group.target_groups {
+                    let flow = plan.plan.flows.iter().find(|flow| flow.name == name_of(arn));
+                    let slots = flow.and_then(|flow| flow.slots);
+                    let coming = coming.zip(slots).map(|((after, units), each)| Coming {
+                        at: now + after,
+                        slots: f64::from(units) * each,
+                    });
+                    node.expect(arn, coming);
+                }
+            }
+        });
+    }
+
     /// Takes what is planned of a new state.
     fn take(&mut self, state: Arc<State>) {
-        self.groups = planned_groups(&state, &self.planning.observations.shapes());
+        self.groups = planned_groups(
+            &state,
+            &self.planning.observations.shapes(),
+            self.planning.clock.wall(),
+        );
         let names: BTreeSet<Key> = self
             .groups
             .iter()

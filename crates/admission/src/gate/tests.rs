@@ -251,6 +251,32 @@ fn full_queue_refuses_and_says_when_to_come_again() {
 }
 
 #[test]
+fn hopeless_is_not_refused_at_the_door_if_slots_are_on_their_way() {
+    let (mut gate, mut rng) = gate(Limit::Fixed(1), 1000, 1);
+    for waiter in 0..=10 {
+        gate.arrive(MS(0), &arrival(MS(0), 0, 5000), &mut rng, || waiter);
+    }
+    gate.release(MS(1000), 0, Some(Duration::from_secs(1)));
+    assert!(gate.poll(MS(1000)).unwrap().outcome.is_ok());
+    let mut ask =
+        |gate: &mut Gate<Key, u32>| gate.arrive(MS(1000), &arrival(MS(1000), 0, 5000), &mut rng, || 50);
+    assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::TooLong);
+    // Ten seconds of work: two are over when three more slots are there, which do the rest in two.
+    let coming = |at| {
+        Some(Coming {
+            at: MS(at),
+            slots: 3.0,
+        })
+    };
+    gate.expect(coming(3000));
+    assert!(matches!(ask(&mut gate), Verdict::Waits(_)));
+    gate.expect(coming(5900));
+    assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::TooLong);
+    gate.expect(None);
+    assert_eq!(refused(&ask(&mut gate)).unwrap().why, Why::TooLong);
+}
+
+#[test]
 fn hopeless_is_refused_at_the_door_unless_its_deadline_puts_it_first() {
     let (mut gate, mut rng) = gate(Limit::Fixed(1), 1000, 1);
     gate.arrive(MS(0), &arrival(MS(0), 0, 60_000), &mut rng, || 0);

@@ -112,6 +112,11 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Whether it has changed anything so far.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
     /// The state that it leaves; none if nothing changed.
     pub(crate) fn next(self) -> Option<State> {
         let mut state = self.view.state;

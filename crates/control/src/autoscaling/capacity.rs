@@ -6,37 +6,81 @@ use crate::autoscaling::mixed::{Mixed, in_use, pool, unit};
 use crate::autoscaling::pass::Begun;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::planning;
-use crate::autoscaling::records::{Lifecycle, Member, Origin, Source};
+use crate::autoscaling::records::{Group, Lifecycle, Member, Origin, Source};
 use crate::autoscaling::refreshing;
 use crate::autoscaling::steps::{enter, pause};
 use crate::ec2::instances as ec2;
+use core::cmp::Ordering;
 use forebay_awswire::Service;
 use forebay_scaling::{Existing, TerminationPolicy};
+use forebay_units::Wall;
 use serde_json::json;
 
 /// Launches of one pass, so that none takes too long; the next goes on.
 const LAUNCHES: u32 = 100;
 
+/// Whether a pass would leave the capacity of a group as it is in which nothing is replaced.
+pub(super) fn is_settled(group: &Group, members: &[&Member], now: Wall) -> bool {
+    let counted = members.iter().filter(|member| member.state.counts());
+    let capacity: u32 = counted.map(|member| member.weight.unwrap_or(1)).sum();
+    match capacity.cmp(&group.desired) {
+        Ordering::Equal => true,
+        Ordering::Less => {
+            group.is_suspended("Launch")
+                || (now < group.not_before && !members.iter().any(|member| may_stay(member)))
+        }
+        Ordering::Greater => group.is_suspended("Terminate"),
+    }
+}
+
 /// Launches what is missing and takes away what is too much.
 pub(super) fn adjust(pass: &mut Pass<'_, '_>) {
-    let desired = if pass.group.deleting {
-        0
-    } else {
-        pass.group.desired
-    };
+    if pass.group.deleting {
+        return empty(pass);
+    }
+    let desired = pass.group.desired;
     let capacity = pass.capacity().saturating_sub(pass.ahead());
     if capacity < desired {
         scale_out(pass, capacity, desired);
         return;
     }
-    let most = if pass.group.deleting {
-        desired
-    } else {
-        refreshing::most(pass).unwrap_or(desired)
-    };
+    let most = refreshing::most(pass).unwrap_or(desired);
     if capacity > most {
         scale_in(pass, capacity, most);
     }
+}
+
+/// All instances of a group that is deleted go, those on standby and those that are protected from scale-in, too.
+fn empty(pass: &mut Pass<'_, '_>) {
+    for member in pass.members() {
+        if member.state.counts() || member.state == Lifecycle::Standby {
+            let capacity = pass.capacity();
+            let cause = shrinking(pass, capacity, &member);
+            leaving::begin(pass, member, cause, true);
+        }
+    }
+}
+
+/// Why an instance goes that counts among so much capacity.
+fn shrinking(pass: &Pass<'_, '_>, capacity: u32, member: &Member) -> String {
+    let weight = if member.state.counts() {
+        member.weight.unwrap_or(1)
+    } else {
+        0
+    };
+    format!(
+        "{}  At {} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.  At {} instance {} was selected for termination.",
+        pass.group.cause,
+        pass.clock(),
+        capacity - weight,
+        pass.clock(),
+        member.id,
+    )
+}
+
+/// Whether an instance is on its way out and may be taken back.
+fn may_stay(member: &Member) -> bool {
+    member.state == Lifecycle::Terminating && !member.is_ordered && member.unhealthy.is_none()
 }
 
 fn scale_out(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
@@ -48,9 +92,7 @@ fn scale_out(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
         if capacity >= desired {
             return;
         }
-        let stays =
-            member.state == Lifecycle::Terminating && !member.is_ordered && member.unhealthy.is_none();
-        if stays {
+        if may_stay(&member) {
             capacity += member.weight.unwrap_or(1);
             leaving::take_back(pass, member);
         }
@@ -133,16 +175,9 @@ fn scale_in(pass: &mut Pass<'_, '_>, mut capacity: u32, desired: u32) {
         if capacity < desired + weight {
             continue;
         }
-        let cause = format!(
-            "{}  At {} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {capacity} to {}.  At {} instance {} was selected for termination.",
-            pass.group.cause,
-            pass.clock(),
-            capacity - weight,
-            pass.clock(),
-            member.id,
-        );
+        let cause = shrinking(pass, capacity, member);
         capacity -= weight;
-        leaving::begin(pass, member.clone(), cause, pass.group.deleting);
+        leaving::begin(pass, member.clone(), cause, false);
     }
 }
 
@@ -159,11 +194,17 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
         policies.insert(0, TerminationPolicy::LeastInflight);
     }
     let surplus = surplus(pass, members);
-    let needs_flight = policies.contains(&TerminationPolicy::LeastInflight);
+    let in_flight = if policies.contains(&TerminationPolicy::LeastInflight) {
+        let ids: Vec<&str> = members.iter().map(|member| &*member.id).collect();
+        pass.tx.observations.in_flight(&ids)
+    } else {
+        vec![0; members.len()]
+    };
     let instances: Vec<forebay_scaling::Instance> = members
         .iter()
         .zip(surplus)
-        .map(|(member, is_surplus)| forebay_scaling::Instance {
+        .zip(in_flight)
+        .map(|((member, is_surplus), in_flight)| forebay_scaling::Instance {
             zone: member.zone.clone(),
             launched: pass
                 .tx
@@ -174,11 +215,7 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
             origin: origin(pass, member),
             is_protected: member.protected,
             is_surplus,
-            in_flight: if needs_flight {
-                pass.tx.observations.in_flight(&member.id)
-            } else {
-                0
-            },
+            in_flight,
         })
         .collect();
     let now = pass.now().seconds();

@@ -3,39 +3,61 @@
 use crate::State;
 use crate::api::arns::account_of;
 use crate::api::context::{Request, Tx, View};
-use crate::autoscaling::{schedules, settle};
+use crate::autoscaling::needs::needs_settling;
+use crate::autoscaling::records::Group;
+use crate::autoscaling::{predictive, schedules, settle};
 use crate::ec2::lifecycle::observe;
 use crate::ports::Observations;
+use crate::ports::Ports;
 use forebay_awswire::Service;
 use forebay_units::Wall;
 use serde_json::Value;
 
 /// Regions in which something is to be done for instances or groups.
-pub(crate) fn due(state: &State, observations: &dyn Observations, now: Wall) -> Vec<String> {
+pub(crate) fn due(state: &State, ports: &Ports<'_>, now: Wall) -> Vec<String> {
     let names = state
         .regions()
         .filter(|(_, region)| !region.scaling_groups.is_empty() || !region.instances.is_empty());
     names
-        .filter(|(name, _)| settled(state, name, observations, now).is_some())
+        .filter(|(name, region)| {
+            // The first change is enough to know.
+            let settled = || {
+                settled_where(state, name, ports, now, |tx, group| {
+                    !tx.has_changed() && needs_settling(tx, group)
+                })
+            };
+            predictive::is_due(region, now) || settled().is_some()
+        })
         .map(|(name, _)| name.to_owned())
         .collect()
 }
 
 /// The state after whatever is to be done for a region's instances and groups; none if there is nothing. What is random about it follows
 /// from the state, so that it is the same each time it is asked.
-pub(crate) fn settled(
+pub(crate) fn settled(state: &State, region_name: &str, ports: &Ports<'_>, now: Wall) -> Option<State> {
+    settled_where(state, region_name, ports, now, |tx, group| {
+        needs_settling(tx, group)
+    })
+}
+
+/// The same, with only those groups settled of which `needs` says so.
+pub(super) fn settled_where(
     state: &State,
     region_name: &str,
-    observations: &dyn Observations,
+    ports: &Ports<'_>,
     now: Wall,
+    needs: impl Fn(&Tx<'_>, &Group) -> bool,
 ) -> Option<State> {
     let region = state.existing_region(region_name)?;
-    let groups: Vec<String> = region.scaling_groups.keys().cloned().collect();
-    acting(state, region_name, observations, now, "due", |tx| {
+    acting(state, region_name, ports.observations, now, "due", |tx| {
         observe(tx);
-        for group in groups {
-            schedules::run_due(tx, &group);
-            settle::settle(tx, &group);
+        predictive::renew(tx, ports.datapoints);
+        for name in region.scaling_groups.keys() {
+            let group = tx.region().scaling_groups.get(name);
+            if group.is_some_and(|group| needs(tx, group)) {
+                schedules::run_due(tx, name);
+                settle::settle(tx, name);
+            }
         }
     })
 }

@@ -1,7 +1,7 @@
 //! What a policy makes of its group's capacity, when an alarm runs it or a call does.
 
 use crate::Region;
-use crate::autoscaling::desired::{desire, planned_floor};
+use crate::autoscaling::desired::{desire, floor};
 use crate::autoscaling::pass::clock;
 use crate::autoscaling::records::{Group, Policy};
 use crate::cloudwatch::records::{Alarm, Watches};
@@ -95,7 +95,7 @@ fn seen(region: &Region, group: &Group, policy: &Policy, now: Wall) -> forebay_s
         })
         .collect();
     let capacity = Capacity {
-        minimum: group.min,
+        minimum: group.min.max(floor(group, now)),
         maximum: group.max,
         desired: group.desired,
     };
@@ -244,9 +244,8 @@ pub(crate) fn by_alarm(region: &mut Region, alarm: &Alarm, arn: &str, now: Wall)
         alarm.state.name(),
         policy.name
     );
-    let desired = proposal.desired.max(planned_floor(&group));
-    if desired != group.desired {
-        desire(&mut group, desired, &why);
+    if proposal.desired != group.desired {
+        desire(&mut group, proposal.desired, &why);
         region.scaling_groups.insert(group.name.clone(), Arc::new(group));
     }
     Ok(())

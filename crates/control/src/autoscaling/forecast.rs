@@ -1,23 +1,47 @@
-//! GetPredictiveScalingForecast: the load of hours to come, and the capacity that it needs. Nothing scales by it.
+//! Forecasts of predictive scaling policies: the load of hours to come, and the capacity that it needs; and how far they were from what came.
 
+use crate::State;
 use crate::api::context::View;
 use crate::api::errors::validation;
 use crate::autoscaling::lookup::{asked_group, key};
 use crate::ports::{Datapoints, Series};
 use forebay_awswire::ApiError;
+use forebay_scaling::backtest;
 use forebay_units::Wall;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const HOUR: i64 = 3600;
+pub use forebay_scaling::ForecastError;
+
+pub(super) const HOUR: i64 = 3600;
 /// Hours of history that are read (AWS's), and hours of a forecast in one answer.
 const HISTORY: i64 = 14 * 24;
 const LONGEST: i64 = 30 * 24;
 
 /// A load: its metric, and what an hour's sum of it is divided by to be the load that one unit of the target is for.
-struct Load {
+pub(super) struct Load {
     series: Series,
     divisor: f64,
+}
+
+impl Load {
+    /// The loads of hours, by their numbers, given those that were.
+    ///
+    /// # Errors
+    /// Too little is known of it.
+    pub(super) fn forecast(
+        &self,
+        history: &BTreeMap<i64, f64>,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<f64>, String> {
+        forebay_scaling::forecast(history, from, to).ok_or_else(|| {
+            format!(
+                "There are fewer than 24 hours of {} of {}, which a forecast needs.",
+                self.series.name, self.series.namespace
+            )
+        })
+    }
 }
 
 pub(crate) fn get(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value, ApiError> {
@@ -41,22 +65,14 @@ pub(crate) fn get(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
     }
     let configuration = &policy.data["PredictiveScalingConfiguration"];
     let specification = &configuration["MetricSpecifications"][0];
-    let load = load(view, specification, &group.name)?;
+    let load = load(view.request.region, specification, &group.name)?;
     let history = history(&load, datapoints, view.request.now);
-    let loads = forebay_scaling::forecast(&history, from, to).ok_or_else(|| {
-        validation(format!(
-            "There are fewer than 24 hours of {} of {}, which a forecast needs.",
-            load.series.name, load.series.namespace
-        ))
-    })?;
-    let target = specification["TargetValue"].as_f64().unwrap_or(f64::NAN);
+    let loads = load.forecast(&history, from, to).map_err(validation)?;
+    let may_raise = configuration["MaxCapacityBreachBehavior"] == "IncreaseMaxCapacity";
+    let most = if may_raise { u32::MAX } else { group.max };
     let needed: Vec<f64> = loads
         .iter()
-        .map(|load| {
-            (load / target)
-                .ceil()
-                .clamp(f64::from(group.min), f64::from(group.max))
-        })
+        .map(|load| f64::from(capacity(*load, specification).clamp(group.min, most)))
         .collect();
     let times: Vec<i64> = (from..to).map(|hour| hour * HOUR).collect();
     Ok(json!({
@@ -66,14 +82,68 @@ pub(crate) fn get(view: &View<'_>, datapoints: &dyn Datapoints) -> Result<Value,
     }))
 }
 
+/// How far a policy's forecasts would have been from the last 24 hours that are known of its load. None if there is no such policy, or too
+/// little is known.
+pub fn error(
+    state: &State,
+    region: &str,
+    group: &str,
+    policy: &str,
+    datapoints: &dyn Datapoints,
+    now: Wall,
+) -> Option<ForecastError> {
+    let policies = &state.existing_region(region)?.scaling_policies;
+    let policy = policies.get(&key(group, policy))?;
+    let configuration = policy.data.get("PredictiveScalingConfiguration")?;
+    let load = load(region, &configuration["MetricSpecifications"][0], group).ok()?;
+    backtest(&history(&load, datapoints, now))
+}
+
+/// Whether a policy may scale by its forecasts.
+pub(super) fn check_scaling(region: &str, group: &str, configuration: &Value) -> Result<(), ApiError> {
+    let specification = &configuration["MetricSpecifications"][0];
+    load(region, specification, group).map_err(|problem| {
+        validation(format!(
+            "{} Without that Mode must be ForecastOnly.",
+            problem.message
+        ))
+    })?;
+    if specification["TargetValue"]
+        .as_f64()
+        .is_none_or(|target| target <= 0.0)
+    {
+        return Err(validation("TargetValue must be greater than 0."));
+    }
+    if configuration["SchedulingBufferTime"].as_i64() >= Some(HOUR) {
+        return Err(validation("SchedulingBufferTime must be less than 3600 seconds."));
+    }
+    let may_raise = configuration["MaxCapacityBreachBehavior"] == "IncreaseMaxCapacity";
+    match (may_raise, configuration.get("MaxCapacityBuffer")) {
+        (true, None) => Err(validation(
+            "MaxCapacityBuffer is required if MaxCapacityBreachBehavior is IncreaseMaxCapacity.",
+        )),
+        (false, Some(_)) => Err(validation(
+            "MaxCapacityBuffer is valid only if MaxCapacityBreachBehavior is IncreaseMaxCapacity.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The capacity that a load needs.
+pub(super) fn capacity(load: f64, specification: &Value) -> u32 {
+    let target = specification["TargetValue"].as_f64().unwrap_or(f64::NAN);
+    // A load that is only by rounding more than so many targets is no reason for one more. What is no number becomes 0.
+    (load / target * (1.0 - 1e-9)).ceil() as u32
+}
+
 /// The load of a policy's metric specification.
-fn load(view: &View<'_>, specification: &Value, group: &str) -> Result<Load, ApiError> {
+pub(super) fn load(region: &str, specification: &Value, group: &str) -> Result<Load, ApiError> {
     let pair = &specification["PredefinedMetricPairSpecification"];
     let single = &specification["PredefinedLoadMetricSpecification"];
     let given = if pair.is_null() { single } else { pair };
     let of_group = |name: &str, divisor: f64| Load {
         series: Series {
-            region: view.request.region.to_owned(),
+            region: region.to_owned(),
             namespace: "AWS/EC2".to_owned(),
             name: name.to_owned(),
             dimensions: vec![("AutoScalingGroupName".to_owned(), group.to_owned())],
@@ -95,7 +165,7 @@ fn load(view: &View<'_>, specification: &Value, group: &str) -> Result<Load, Api
             };
             Ok(Load {
                 series: Series {
-                    region: view.request.region.to_owned(),
+                    region: region.to_owned(),
                     namespace: "AWS/ApplicationELB".to_owned(),
                     name: "RequestCount".to_owned(),
                     dimensions: vec![
@@ -113,7 +183,7 @@ fn load(view: &View<'_>, specification: &Value, group: &str) -> Result<Load, Api
 }
 
 /// Loads of whole hours that were, by the hour's number.
-fn history(load: &Load, datapoints: &dyn Datapoints, now: Wall) -> BTreeMap<i64, f64> {
+pub(super) fn history(load: &Load, datapoints: &dyn Datapoints, now: Wall) -> BTreeMap<i64, f64> {
     let this = now.seconds().div_euclid(HOUR);
     let (from, to) = (this - HISTORY, this);
     let at = |hour: i64| Wall::from_seconds(hour * HOUR);

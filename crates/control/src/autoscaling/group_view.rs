@@ -6,7 +6,7 @@ use crate::autoscaling::group_tags;
 use crate::autoscaling::lookup::{listed, texts, time};
 use crate::autoscaling::member_view::member_value;
 use crate::autoscaling::records::{Group, Source};
-use crate::autoscaling::warm_pools;
+use crate::autoscaling::{predictive, warm_pools};
 use crate::ec2::zones::zone_id;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
@@ -95,6 +95,7 @@ fn shown(view: &View<'_>, group: &Group, with_instances: bool) -> Value {
     for (name, other) in &group.others {
         value[name] = other.clone();
     }
+    predictive::say(&mut value, group, view.request.now);
     say_source(&mut value, &group.source);
     value
 }

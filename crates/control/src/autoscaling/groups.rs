@@ -112,6 +112,7 @@ fn blank(tx: &Tx<'_>, name: &str, id: &str) -> Result<Group, ApiError> {
         launch_calls: Vec::new(),
         planned: None,
         start_ups: Vec::new(),
+        predicted: BTreeMap::new(),
     })
 }
 

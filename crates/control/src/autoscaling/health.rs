@@ -1,5 +1,6 @@
 //! Health: what becomes of instances that are not well, and from when on an instance can be counted on.
 
+use crate::api::context::View;
 use crate::autoscaling::leaving;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::planning::record_start_up;
@@ -26,17 +27,14 @@ pub(super) fn check(pass: &mut Pass<'_, '_>) {
         if member.state != Lifecycle::InService {
             continue;
         }
-        let opinion = opinion(pass, &member);
+        let opinion = opinion(pass.tx, &pass.group, &member);
         if member.ready.is_none() && matches!(opinion, Opinion::Healthy) {
             member.ready = Some(pass.now());
             let now = pass.now();
             record_start_up(&mut pass.group, &mut member, now);
             pass.put(member.clone());
         }
-        if !pass.is_suspended("HealthCheck")
-            && member.unhealthy.is_none()
-            && let Some(why) = found_unhealthy(pass, &member, &opinion)
-        {
+        if let Some(why) = found_unhealthy(pass.tx, &pass.group, &member, &opinion) {
             member.unhealthy = Some(why);
             pass.put(member.clone());
         }
@@ -44,10 +42,25 @@ pub(super) fn check(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// Why an instance is unhealthy; none if it is not.
-fn found_unhealthy(pass: &Pass<'_, '_>, member: &Member, opinion: &Opinion) -> Option<String> {
-    if ec2_state(pass, &member.id) != "running" {
-        let instance = pass.tx.region().instances.get(&member.id);
+/// Whether a pass would do nothing about an instance in service.
+pub(super) fn is_settled(view: &View<'_>, group: &Group, member: &Member) -> bool {
+    // What its target groups think is asked only if something follows from it.
+    let opinion = if member.ready.is_none() || asks_balancers(group) {
+        opinion(view, group, member)
+    } else {
+        Opinion::Unknown
+    };
+    let becomes_ready = member.ready.is_none() && matches!(opinion, Opinion::Healthy);
+    member.unhealthy.is_none() && !becomes_ready && found_unhealthy(view, group, member, &opinion).is_none()
+}
+
+/// Why an instance is found unhealthy now that was not so far.
+fn found_unhealthy(view: &View<'_>, group: &Group, member: &Member, opinion: &Opinion) -> Option<String> {
+    if member.unhealthy.is_some() || group.is_suspended("HealthCheck") {
+        return None;
+    }
+    if ec2_state(view, &member.id) != "running" {
+        let instance = view.region().instances.get(&member.id);
         let told = instance.and_then(|instance| instance.reason.clone());
         let told = told.map_or_else(String::new, |(_, text)| format!(" ({text})"));
         return Some(format!(
@@ -55,11 +68,11 @@ fn found_unhealthy(pass: &Pass<'_, '_>, member: &Member, opinion: &Opinion) -> O
         ));
     }
     let since = member.in_service.unwrap_or(member.since);
-    let is_over = pass.now().since(since) >= Duration::from_secs(pass.group.grace.into());
-    let judged = is_over && asks_balancers(&pass.group) && matches!(opinion, Opinion::Unhealthy);
+    let is_over = view.request.now.since(since) >= Duration::from_secs(group.grace.into());
+    let judged = is_over && asks_balancers(group) && matches!(opinion, Opinion::Unhealthy);
     // A target group in which nobody was ever healthy says more of itself than of the instance.
     let works = || {
-        let mut members = pass.tx.region().members_of(&pass.group.name);
+        let mut members = view.region().members_of(&group.name);
         members.any(|other| other.ready.is_some())
     };
     (judged && works()).then(|| "an ELB system health check failure".to_owned())
@@ -69,17 +82,16 @@ fn asks_balancers(group: &Group) -> bool {
     group.health_check.split(',').any(|kind| kind.trim() == "ELB")
 }
 
-fn opinion(pass: &Pass<'_, '_>, member: &Member) -> Opinion {
+fn opinion(view: &View<'_>, group: &Group, member: &Member) -> Opinion {
+    let region = view.region();
     let mut known = Opinion::Healthy;
-    for arn in &pass.group.target_groups {
-        let region = pass.tx.region();
-        if !region.is_served(arn) {
-            continue;
-        }
-        for target in region.targets_of(arn).filter(|target| target.id == member.id) {
-            let health = pass.tx.observations.target_health(arn, &target.id, target.port);
+    for arn in &group.target_groups {
+        for target in region.targets_with_id(arn, &member.id) {
+            let health = view.observations.target_health(arn, &target.id, target.port);
             match health.map(|health| health.state) {
                 Some(HealthState::Healthy | HealthState::Unavailable | HealthState::Unused) => {}
+                // A group that no load balancer serves finds nothing. To see that takes a look at all rules, so it comes last.
+                _ if !region.is_served(arn) => break,
                 Some(HealthState::Unhealthy) => return Opinion::Unhealthy,
                 _ => known = Opinion::Unknown,
             }
@@ -92,13 +104,13 @@ fn opinion(pass: &Pass<'_, '_>, member: &Member) -> Opinion {
 fn replace(pass: &mut Pass<'_, '_>, member: Member) {
     let Some(why) = &member.unhealthy else { return };
     // moto leaves those that a call has called unhealthy where they are.
-    let keeps = pass.tx.dialect() == Dialect::Moto && ec2_state(pass, &member.id) == "running";
+    let keeps = pass.tx.dialect() == Dialect::Moto && ec2_state(pass.tx, &member.id) == "running";
     if pass.is_suspended("ReplaceUnhealthy") || pass.is_suspended("Terminate") || keeps {
         return;
     }
     // One that still runs may stay until its replacement can be counted on.
     if replacing::launches_first(&pass.group)
-        && ec2_state(pass, &member.id) == "running"
+        && ec2_state(pass.tx, &member.id) == "running"
         && !pass.is_suspended("Launch")
     {
         replacing::ahead_of(pass, &member, &why.clone());

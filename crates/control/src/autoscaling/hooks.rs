@@ -48,7 +48,7 @@ pub(super) fn next(pass: &mut Pass<'_, '_>, member: &Member, launching: bool) ->
 }
 
 /// How the wait of an instance stands. A hook that is no more holds nobody.
-pub(super) fn progress(pass: &Pass<'_, '_>, member: &Member) -> Progress {
+pub(super) fn progress(view: &View<'_>, member: &Member) -> Progress {
     let Some(waiting) = &member.waiting else {
         return Progress::Waits;
     };
@@ -62,11 +62,11 @@ pub(super) fn progress(pass: &Pass<'_, '_>, member: &Member) -> Progress {
         last_heartbeat: waiting.heartbeat,
         completed: waiting.result.as_deref().map(result),
     };
-    let hooks = &pass.tx.region().hooks;
-    match (hooks.get(&key(&pass.group.name, &name)), wait.completed) {
+    let hooks = &view.region().hooks;
+    match (hooks.get(&key(&member.group, &name)), wait.completed) {
         (_, Some(completed)) => came_to(completed),
         (None, None) => Progress::Continues(name),
-        (Some(hook), None) => match times(hook).verdict(&wait, pass.now()) {
+        (Some(hook), None) => match times(hook).verdict(&wait, view.request.now) {
             WaitVerdict::WaitUntil(_) => Progress::Waits,
             WaitVerdict::Completed(result) | WaitVerdict::TimedOut(result) => came_to(result),
         },

@@ -1,13 +1,18 @@
 //! How instances leave a group, always in this order: no new requests, those in flight end, hooks, and only then it is stopped.
 
+use crate::api::context::View;
 use crate::autoscaling::hooks::{self, Progress};
+use crate::autoscaling::lookup::numbered;
 use crate::autoscaling::pass::{Begun, Pass};
-use crate::autoscaling::records::{Lifecycle, Member};
+use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::steps::{ec2_state, enter, register};
 use crate::ec2::instances as ec2;
 use crate::elbv2::targets::deregister_targets;
 use forebay_awswire::Service;
 use serde_json::json;
+
+/// Status and progress of an activity while its instance's last requests end.
+const DRAINING: (&str, u32) = ("WaitingForELBConnectionDraining", 30);
 
 /// Begins to take an instance out for good. Unless `is_ordered`, it may be taken back while requests are still in flight to it.
 pub(super) fn begin(pass: &mut Pass<'_, '_>, mut member: Member, cause: String, is_ordered: bool) {
@@ -60,9 +65,9 @@ pub(super) fn deregister(pass: &mut Pass<'_, '_>, id: &str) {
 
 /// Has a target deregistered from one target group.
 pub(super) fn deregister_from(pass: &mut Pass<'_, '_>, arn: &str, id: &str) {
-    let targets = pass.tx.region().targets_of(arn);
+    let targets = pass.tx.region().targets_with_id(arn, id);
     let ports: Vec<u16> = targets
-        .filter(|target| target.id == id && target.deregistered_at.is_none())
+        .filter(|target| target.deregistered_at.is_none())
         .map(|target| target.port)
         .collect();
     for port in ports {
@@ -71,9 +76,24 @@ pub(super) fn deregister_from(pass: &mut Pass<'_, '_>, arn: &str, id: &str) {
     }
 }
 
-/// Whether requests may still be in flight to it: it is a target of any group, and drains or not.
-fn is_target(pass: &Pass<'_, '_>, id: &str) -> bool {
-    pass.tx.region().targets.values().any(|target| target.id == id)
+/// Whether requests may still be in flight to it: it is a target of any target group, and drains or not. Those of its own group are asked
+/// first: as long as it drains there, the others need no look.
+fn is_target(view: &View<'_>, group: &Group, id: &str) -> bool {
+    let region = view.region();
+    let mut own = group.target_groups.iter();
+    own.any(|arn| region.targets_with_id(arn, id).next().is_some())
+        || region.targets.values().any(|target| target.id == id)
+}
+
+/// Whether an instance that leaves has nothing to do but wait until its last request has ended.
+pub(super) fn is_draining(view: &View<'_>, group: &Group, member: &Member) -> bool {
+    let is_told = |number: u64| {
+        let activity = view.region().activities.get(&numbered(&group.name, number));
+        activity.is_none_or(|activity| (&*activity.status, activity.progress) == DRAINING)
+    };
+    is_target(view, group, &member.id)
+        && ec2_state(view, &member.id) != "terminated"
+        && member.activity.is_none_or(is_told)
 }
 
 fn subnet_of(pass: &Pass<'_, '_>, id: &str) -> Option<String> {
@@ -83,10 +103,10 @@ fn subnet_of(pass: &Pass<'_, '_>, id: &str) -> Option<String> {
 
 /// Waits until the last request has ended; then for the hooks.
 pub(super) fn leave(pass: &mut Pass<'_, '_>, mut member: Member) {
-    let is_gone = ec2_state(pass, &member.id) == "terminated";
-    if is_target(pass, &member.id) && !is_gone {
-        let number = member.activity;
-        pass.progress(number, "WaitingForELBConnectionDraining", 30);
+    let is_gone = ec2_state(pass.tx, &member.id) == "terminated";
+    if is_target(pass.tx, &pass.group, &member.id) && !is_gone {
+        let (status, progress) = DRAINING;
+        pass.progress(member.activity, status, progress);
         return;
     }
     if !is_gone && let Some(waiting) = hooks::next(pass, &member, false) {
@@ -105,8 +125,8 @@ pub(super) fn leave(pass: &mut Pass<'_, '_>, mut member: Member) {
 }
 
 pub(super) fn held(pass: &mut Pass<'_, '_>, mut member: Member) {
-    let name = match hooks::progress(pass, &member) {
-        Progress::Waits if ec2_state(pass, &member.id) != "terminated" => return,
+    let name = match hooks::progress(pass.tx, &member) {
+        Progress::Waits if ec2_state(pass.tx, &member.id) != "terminated" => return,
         Progress::Continues(name) => name,
         // It goes all the same; the other hooks are not asked.
         Progress::Waits | Progress::Abandoned(_) => {
@@ -132,8 +152,8 @@ fn proceeding(member: &Member) -> Lifecycle {
 }
 
 pub(super) fn proceed(pass: &mut Pass<'_, '_>, member: Member) {
-    let state = ec2_state(pass, &member.id);
-    if matches!(state.as_str(), "shutting-down" | "terminated") {
+    let state = ec2_state(pass.tx, &member.id);
+    if matches!(state, "shutting-down" | "terminated") {
         stop(pass, member);
     } else {
         leave(pass, member);
@@ -149,7 +169,7 @@ fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
             .warm_pool
             .as_ref()
             .is_some_and(|pool| pool.reuse && !pool.deleting);
-    if returns && ec2_state(pass, &member.id) == "running" {
+    if returns && ec2_state(pass.tx, &member.id) == "running" {
         let number = member.activity.take();
         pass.end(number, "Successful", None);
         member.hooks_done.clear();
@@ -158,15 +178,12 @@ fn stop(pass: &mut Pass<'_, '_>, mut member: Member) {
         enter(pass, &mut member, Lifecycle::WarmedPending);
         return;
     }
-    if !matches!(
-        ec2_state(pass, &member.id).as_str(),
-        "terminated" | "shutting-down"
-    ) {
+    if !matches!(ec2_state(pass.tx, &member.id), "terminated" | "shutting-down") {
         unprotect(pass, &member.id);
         let input = json!({"InstanceIds": [member.id]});
         let _ = pass.call(Service::Ec2, "TerminateInstances", input, ec2::terminate);
     }
-    if ec2_state(pass, &member.id) == "terminated" {
+    if ec2_state(pass.tx, &member.id) == "terminated" {
         let number = member.activity;
         pass.remove(&member.id);
         pass.end(number, "Successful", None);
@@ -194,7 +211,7 @@ fn unprotect(pass: &mut Pass<'_, '_>, id: &str) {
 
 /// It comes to stand by once its requests have ended.
 pub(super) fn to_standby(pass: &mut Pass<'_, '_>, mut member: Member) {
-    if is_target(pass, &member.id) {
+    if is_target(pass.tx, &pass.group, &member.id) {
         let number = member.activity;
         pass.progress(number, "WaitingForELBConnectionDraining", 50);
         return;
@@ -207,7 +224,7 @@ pub(super) fn to_standby(pass: &mut Pass<'_, '_>, mut member: Member) {
 
 /// It is the group's no more once its requests have ended.
 pub(super) fn detached(pass: &mut Pass<'_, '_>, member: Member) {
-    if is_target(pass, &member.id) {
+    if is_target(pass.tx, &pass.group, &member.id) {
         let number = member.activity;
         pass.progress(number, "WaitingForELBConnectionDraining", 50);
         return;

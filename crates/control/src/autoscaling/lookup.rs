@@ -7,6 +7,7 @@ use crate::api::paging::{cut, sealed, unsealed};
 use crate::autoscaling::records::{Group, Hook, Member, Policy, Refresh, Schedule};
 use crate::state::Dialect;
 use crate::tables::Table;
+use core::ops::Bound;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -34,7 +35,8 @@ pub(crate) fn owned<'t, T>(
 ) -> impl DoubleEndedIterator<Item = &'t Arc<T>> + use<'t, T> {
     // The character after the separator ends the range.
     let (from, to) = (key(group, ""), format!("{group}\u{20}"));
-    table.range(from..to).map(|(_, record)| record)
+    let range = (Bound::Included(&*from), Bound::Excluded(&*to));
+    table.range::<_, str>(range).map(|(_, record)| record)
 }
 
 pub(crate) fn no_group(name: &str) -> ApiError {

@@ -85,7 +85,7 @@ impl<'t, 'a> Pass<'t, 'a> {
     }
 
     pub(super) fn is_suspended(&self, process: &str) -> bool {
-        self.group.suspended.contains_key(process)
+        self.group.is_suspended(process)
     }
 
     pub(super) fn members(&self) -> Vec<Member> {

@@ -2,7 +2,7 @@
 //! them, and what becomes of its orders. The planner itself is `forebay_scaling::planner`; whoever watches the data plane asks it.
 
 use crate::api::context::Tx;
-use crate::autoscaling::desired::desire;
+use crate::autoscaling::desired::{desire, predicted_floor};
 use crate::autoscaling::due::acting;
 use crate::autoscaling::lookup::put_group;
 use crate::autoscaling::pass::clock;
@@ -94,12 +94,12 @@ pub(super) fn is_planned(group: &Group) -> bool {
 }
 
 /// All groups whose capacity is planned. O(groups + their instances).
-pub fn planned_groups(state: &State, shapes: &[Shape]) -> Vec<PlannedGroup> {
+pub fn planned_groups(state: &State, shapes: &[Shape], now: Wall) -> Vec<PlannedGroup> {
     let mut found = Vec::new();
     for (name, region) in state.regions() {
         for group in region.scaling_groups.values().filter(|group| !group.deleting) {
             if let Some(tags) = tags(group) {
-                found.push(planned_group(name, region, group, &tags, shapes));
+                found.push(planned_group(name, region, group, &tags, shapes, now));
             }
         }
     }
@@ -112,6 +112,7 @@ fn planned_group(
     group: &Group,
     tags: &PlannerTags,
     shapes: &[Shape],
+    now: Wall,
 ) -> PlannedGroup {
     let mut settings = tags.settings;
     if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
@@ -151,7 +152,7 @@ fn planned_group(
             desired: group.desired,
             ready,
             pending: Vec::new(),
-            minimum: group.min,
+            minimum: group.min.max(predicted_floor(group, now)),
             maximum: affordable(group, costs),
             start_up: start_up(region, group),
         },
@@ -265,7 +266,8 @@ fn one(tx: &mut Tx<'_>, order: &PlannedCapacity) {
         return;
     }
     let mut group = Group::clone(known);
-    let desired = order.desired.clamp(group.min, group.max.max(group.min));
+    let least = group.min.max(predicted_floor(&group, now));
+    let desired = order.desired.min(group.max).max(least);
     group.planned = Some(desired);
     // What a target tracking policy holds is its own to take away.
     if desired > group.desired || !is_tracked(tx.region(), &group) {

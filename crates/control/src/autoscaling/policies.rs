@@ -8,7 +8,7 @@ use crate::autoscaling::execute::{Asked, propose, wanted};
 use crate::autoscaling::lookup::{asked_group, key, listed, put_group, texts};
 use crate::autoscaling::pass::{clock, uuid};
 use crate::autoscaling::records::{Group, Policy};
-use crate::autoscaling::{execute, tracking_alarms};
+use crate::autoscaling::{execute, forecast, predictive, tracking_alarms};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         // A description shows all policies with a list of steps: it may come back.
         .filter(|(_, value)| value.as_array().is_none_or(|list| !list.is_empty()))
         .collect();
-    check(tx, kind, &mut data)?;
+    check(tx, &group.name, kind, &mut data)?;
     let mut policy = Policy {
         name: name.to_owned(),
         group: group.name.clone(),
@@ -72,6 +72,7 @@ pub(crate) fn put(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         } else {
             tracking_alarms::delete(tx, &mut policy);
         }
+        predictive::forget(tx, &policy);
         let key = key(&group.name, name);
         tx.region_mut()
             .scaling_policies
@@ -97,7 +98,12 @@ fn arn(tx: &mut Tx<'_>, group: &Group, name: &str) -> String {
 }
 
 /// Whether a policy can be, and the defaults that a description shows.
-fn check(view: &View<'_>, kind: &str, data: &mut BTreeMap<String, Value>) -> Result<(), ApiError> {
+fn check(
+    view: &View<'_>,
+    group: &str,
+    kind: &str,
+    data: &mut BTreeMap<String, Value>,
+) -> Result<(), ApiError> {
     let is_moto = view.dialect() == Dialect::Moto;
     match kind {
         "SimpleScaling" => {
@@ -140,11 +146,9 @@ fn check(view: &View<'_>, kind: &str, data: &mut BTreeMap<String, Value>) -> Res
             tracking_alarms::check(view, given)?;
         }
         "PredictiveScaling" => {
-            let mode = &data.get("PredictiveScalingConfiguration").unwrap_or(&Value::Null)["Mode"];
-            if *mode == "ForecastAndScale" && !is_moto {
-                return Err(validation(
-                    "Predictive scaling does not change capacity in Forebay: Mode must be ForecastOnly. GetPredictiveScalingForecast tells what it forecasts.",
-                ));
+            let given = data.get("PredictiveScalingConfiguration").unwrap_or(&Value::Null);
+            if given["Mode"] == "ForecastAndScale" && !is_moto {
+                forecast::check_scaling(view.request.region, group, given)?;
             }
         }
         other => {
@@ -259,6 +263,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 
 fn remove(tx: &mut Tx<'_>, policy: &mut Policy) {
     tracking_alarms::delete(tx, policy);
+    predictive::forget(tx, policy);
     let key = key(&policy.group, &policy.name);
     tx.region_mut().scaling_policies.remove(&key);
 }

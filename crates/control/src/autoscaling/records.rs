@@ -98,6 +98,9 @@ pub struct Group {
     /// How long start-ups took, by launch class; the class that was seen last is the last.
     #[serde(default)]
     pub start_ups: Vec<StartUps>,
+    /// What its predictive scaling policies have forecast, by their names.
+    #[serde(default)]
+    pub predicted: BTreeMap<String, Predicted>,
 }
 
 /// How long instances of one launch class took from their order until they served.
@@ -107,6 +110,28 @@ pub struct StartUps {
     pub class: String,
     /// The last ones, in milliseconds, oldest first.
     pub millis: Vec<u32>,
+}
+
+/// What a predictive scaling policy has forecast: the capacity of an hour and of the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// When the first of the hours begins. The forecast is made anew when it ends.
+    pub from: Wall,
+    /// The capacity that each hour needs, whatever the group's bounds are; empty if nothing could be forecast.
+    pub capacities: Vec<u32>,
+    /// Seconds before an hour begins from which its capacity is to be there.
+    pub buffer: u32,
+    /// By how many percent of the forecast the group's maximum may exceed it; none if the maximum stays.
+    pub max_buffer: Option<u32>,
+    /// Why nothing could be forecast.
+    pub problem: Option<String>,
+}
+
+impl Group {
+    /// Whether a process of it is suspended.
+    pub fn is_suspended(&self, process: &str) -> bool {
+        self.suspended.contains_key(process)
+    }
 }
 
 /// A call that launched at once.

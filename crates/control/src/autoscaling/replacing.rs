@@ -1,6 +1,8 @@
 //! Replacements that come before those go whose place they take: for zones that are uneven, for Spot Instances that are about to be taken
 //! away, for instances that are too old, and for unhealthy ones where the group's maintenance policy says so.
 
+use crate::Region;
+use crate::api::context::View;
 use crate::autoscaling::capacity::chosen;
 use crate::autoscaling::choice::choices;
 use crate::autoscaling::launching::{Wish, launch_as, origins};
@@ -28,13 +30,32 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
     if !is_quiet(pass) || outlived(pass) {
         return;
     }
-    let rested = pass
-        .group
-        .quiet_since
-        .is_none_or(|since| pass.now() >= since + REST);
-    if rested && !pass.is_suspended("AZRebalance") {
+    if may_even(&pass.group, pass.now()) {
         even(pass);
     }
+}
+
+/// Whether zones may be made even by now.
+fn may_even(group: &Group, now: Wall) -> bool {
+    let rested = group.quiet_since.is_none_or(|since| now >= since + REST);
+    rested && !group.is_suspended("AZRebalance")
+}
+
+/// Whether there may be something to replace in a group, all of whose instances are in service or at rest.
+pub(super) fn has_work(view: &View<'_>, group: &Group, members: &[&Member]) -> bool {
+    if members.iter().any(|member| member.replaces.is_some()) {
+        return true;
+    }
+    if group.is_suspended("Launch") || group.is_suspended("Terminate") {
+        return false;
+    }
+    let (region, now) = (view.region(), view.request.now);
+    let is_next = |member: &Member| {
+        (rebalances(group) && is_noticed(region, member))
+            || lifetime(group).is_some_and(|lifetime| is_outlived(region, member, lifetime, now))
+    };
+    members.iter().any(|member| is_next(member))
+        || (may_even(group, now) && rebalance(&zones(group, members.iter().copied())).is_some())
 }
 
 fn finish(pass: &mut Pass<'_, '_>) {
@@ -144,13 +165,11 @@ pub(super) fn ahead_of(pass: &mut Pass<'_, '_>, old: &Member, why: &str) {
 
 /// Spot Instances that are about to be taken away.
 fn interrupted(pass: &mut Pass<'_, '_>) {
-    if pass.group.others.get("CapacityRebalance") != Some(&Value::Bool(true)) {
+    if !rebalances(&pass.group) {
         return;
     }
     for member in pass.members() {
-        let instance = pass.tx.region().instances.get(&member.id);
-        let is_noticed = instance.is_some_and(|instance| instance.interrupted_at.is_some());
-        if !is_noticed || member.state != Lifecycle::InService {
+        if !is_noticed(pass.tx.region(), &member) {
             continue;
         }
         let why = "an EC2 Spot Instance interruption notice";
@@ -163,30 +182,45 @@ fn interrupted(pass: &mut Pass<'_, '_>) {
     }
 }
 
-fn launched(pass: &Pass<'_, '_>, member: &Member) -> Wall {
-    let instance = pass.tx.region().instances.get(&member.id);
+fn rebalances(group: &Group) -> bool {
+    group.others.get("CapacityRebalance") == Some(&Value::Bool(true))
+}
+
+/// Whether it serves, and will be taken away.
+fn is_noticed(region: &Region, member: &Member) -> bool {
+    let instance = region.instances.get(&member.id);
+    member.state == Lifecycle::InService && instance.is_some_and(|instance| instance.interrupted_at.is_some())
+}
+
+fn launched(region: &Region, member: &Member) -> Wall {
+    let instance = region.instances.get(&member.id);
     instance.map_or(member.since, |instance| instance.launched)
+}
+
+/// How old an instance of the group may become.
+fn lifetime(group: &Group) -> Option<Duration> {
+    let seconds = group.others.get("MaxInstanceLifetime")?.as_u64()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Whether it may be replaced because it is so old.
+fn is_outlived(region: &Region, member: &Member, lifetime: Duration, now: Wall) -> bool {
+    member.state == Lifecycle::InService && !member.protected && launched(region, member) + lifetime <= now
 }
 
 /// Replaces the oldest instance that is older than the group allows, one at a time; whether there was one.
 fn outlived(pass: &mut Pass<'_, '_>) -> bool {
-    let lifetime = pass
-        .group
-        .others
-        .get("MaxInstanceLifetime")
-        .and_then(Value::as_u64);
-    let Some(lifetime) = lifetime.filter(|seconds| *seconds > 0).map(Duration::from_secs) else {
+    let Some(lifetime) = lifetime(&pass.group) else {
         return false;
     };
-    let now = pass.now();
-    let old = pass
-        .members()
-        .into_iter()
-        .filter(|member| member.state == Lifecycle::InService && !member.protected)
-        .map(|member| (launched(pass, &member), member))
-        .filter(|(since, _)| *since + lifetime <= now)
-        .min_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
-    let Some((_, old)) = old else { return false };
+    let (region, now) = (pass.tx.region(), pass.now());
+    let old = region
+        .members_of(&pass.group.name)
+        .filter(|member| is_outlived(region, member, lifetime, now))
+        .min_by_key(|member| (launched(region, member), &member.id));
+    let Some(old) = old.map(|old| Member::clone(old)) else {
+        return false;
+    };
     let why = "an instance exceeding the maximum instance lifetime";
     if launches_first(&pass.group) {
         ahead_of(pass, &old, why);
@@ -207,7 +241,7 @@ fn even(pass: &mut Pass<'_, '_>) {
         .into_iter()
         .filter(|member| member.state == Lifecycle::InService)
         .collect();
-    let mut zones = zones(pass, &members);
+    let mut zones = zones(&pass.group, members.iter());
     // What cannot have a launch is looked up only if there is something to launch.
     if rebalance(&zones).is_none() {
         return;
@@ -237,10 +271,12 @@ fn even(pass: &mut Pass<'_, '_>) {
     launch_for(pass, &there[place], Some(&to), &cause, why, limit);
 }
 
-fn zones(pass: &Pass<'_, '_>, members: &[Member]) -> Vec<Zone> {
-    let zones = pass.group.zones.iter().map(|name| Zone {
+/// The group's zones, with the instances in service there.
+fn zones<'m>(group: &Group, members: impl Iterator<Item = &'m Member> + Clone) -> Vec<Zone> {
+    let serving = members.filter(|member| member.state == Lifecycle::InService);
+    let zones = group.zones.iter().map(|name| Zone {
         name: name.clone(),
-        instances: members.iter().filter(|member| member.zone == *name).count() as u32,
+        instances: serving.clone().filter(|member| member.zone == *name).count() as u32,
         is_failing: false,
     });
     zones.collect()

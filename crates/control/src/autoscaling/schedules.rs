@@ -1,5 +1,6 @@
 //! Scheduled actions: what a group's capacities become at a time, once or again and again.
 
+use crate::Region;
 use crate::api::arns::own_arn;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{error, validation};
@@ -254,15 +255,23 @@ fn shown(schedule: &Schedule) -> Value {
     value
 }
 
+/// Whether an action is to be run by now, or is over.
+fn is_due(schedule: &Schedule, now: Wall) -> bool {
+    schedule.next.is_some_and(|next| next <= now) || schedule.end.is_some_and(|end| end <= now)
+}
+
+/// Whether [`run_due`] would do something.
+pub(super) fn has_due(region: &Region, group: &str, now: Wall) -> bool {
+    !region.schedules.is_empty() && region.schedules_of(group).any(|schedule| is_due(schedule, now))
+}
+
 /// Runs a group's actions that are due, in the order in which they are, and forgets those that are over.
 pub(super) fn run_due(tx: &mut Tx<'_>, group: &str) {
     let now = tx.request.now;
     let mut due: Vec<Arc<Schedule>> = tx
         .region()
         .schedules_of(group)
-        .filter(|schedule| {
-            schedule.next.is_some_and(|next| next <= now) || schedule.end.is_some_and(|end| end <= now)
-        })
+        .filter(|schedule| is_due(schedule, now))
         .cloned()
         .collect();
     due.sort_by_key(|schedule| schedule.next);

@@ -1,7 +1,9 @@
 //! Brings a group's instances in line with what the group should be, one step after the other, until nothing is left to do at this time.
 
 use crate::api::context::Tx;
+use crate::autoscaling::desired::raise;
 use crate::autoscaling::lookup::texts;
+use crate::autoscaling::needs::needs_settling;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::{capacity, groups, health, refreshing, replacing, transitions, warm_pools};
 use forebay_awswire::Service;
@@ -31,7 +33,12 @@ pub(crate) fn follow(tx: &mut Tx<'_>) {
         Some(name) => settle(tx, &name),
         None => {
             let all: Vec<String> = tx.region().scaling_groups.keys().cloned().collect();
-            all.iter().for_each(|name| settle(tx, name));
+            for name in all {
+                let group = tx.region().scaling_groups.get(&name);
+                if group.is_some_and(|group| needs_settling(tx, group)) {
+                    settle(tx, &name);
+                }
+            }
         }
     }
 }
@@ -67,6 +74,8 @@ fn pass(tx: &mut Tx<'_>, name: &str) -> bool {
     }
     refreshing::advance(&mut pass);
     replacing::advance(&mut pass);
+    let now = pass.now();
+    raise(&mut pass.group, now);
     capacity::adjust(&mut pass);
     warm_pools::fill(&mut pass);
     pass.finish()

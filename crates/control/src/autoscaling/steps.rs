@@ -1,5 +1,6 @@
 //! Steps that several parts of an instance's life have in common.
 
+use crate::api::context::View;
 use crate::autoscaling::pass::Pass;
 use crate::autoscaling::records::{Lifecycle, Member};
 use crate::elbv2::targets::register_targets;
@@ -9,9 +10,9 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Its EC2 state; `terminated` if it is no more.
-pub(super) fn ec2_state(pass: &Pass<'_, '_>, id: &str) -> String {
-    let instance = pass.tx.region().instances.get(id);
-    instance.map_or_else(|| "terminated".to_owned(), |instance| instance.state.clone())
+pub(super) fn ec2_state<'v>(view: &'v View<'_>, id: &str) -> &'v str {
+    let instance = view.region().instances.get(id);
+    instance.map_or("terminated", |instance| &instance.state)
 }
 
 /// Puts a member into another state.

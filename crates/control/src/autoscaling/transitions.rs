@@ -33,7 +33,7 @@ pub(super) fn advance(pass: &mut Pass<'_, '_>) {
 }
 
 fn starting(pass: &mut Pass<'_, '_>, member: Member) {
-    match ec2_state(pass, &member.id).as_str() {
+    match ec2_state(pass.tx, &member.id) {
         "running" => started(pass, member),
         "pending" => {}
         _ => failed(pass, member),
@@ -49,7 +49,7 @@ fn failed(pass: &mut Pass<'_, '_>, member: Member) {
         |(_, text)| text,
     );
     pass.remove(&member.id);
-    if ec2_state(pass, &member.id) != "terminated" {
+    if ec2_state(pass.tx, &member.id) != "terminated" {
         let input = json!({"InstanceIds": [member.id]});
         let _ = pass.call(Service::Ec2, "TerminateInstances", input, ec2::terminate);
     }
@@ -81,11 +81,11 @@ fn started(pass: &mut Pass<'_, '_>, mut member: Member) {
 }
 
 fn held(pass: &mut Pass<'_, '_>, mut member: Member) {
-    if !matches!(ec2_state(pass, &member.id).as_str(), "running" | "pending") {
+    if !matches!(ec2_state(pass.tx, &member.id), "running" | "pending") {
         failed(pass, member);
         return;
     }
-    match hooks::progress(pass, &member) {
+    match hooks::progress(pass.tx, &member) {
         Progress::Waits => {}
         Progress::Continues(name) => {
             member.hooks_done.insert(name);

@@ -109,51 +109,85 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
+/// What is to become of a group's warm pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    /// It is forgotten: it is empty and was deleted.
+    Forget,
+    /// So many are launched.
+    Launch(u32),
+    /// So many are taken away.
+    Remove(u32),
+}
+
+/// Whether [`fill`] would do nothing.
+pub(super) fn is_settled(view: &View<'_>, group: &Group, members: &[&Member]) -> bool {
+    change(view, group, members) == Change::Nothing
+}
+
+fn change(view: &View<'_>, group: &Group, members: &[&Member]) -> Change {
+    let Some(pool) = &group.warm_pool else {
+        return Change::Nothing;
+    };
+    let warm = || members.iter().filter(|member| member.state.is_warmed());
+    // moto's pools stay empty.
+    let is_moto = view.dialect() == Dialect::Moto;
+    if pool.deleting && (is_moto || warm().next().is_none()) {
+        return Change::Forget;
+    }
+    if is_moto {
+        return Change::Nothing;
+    }
+    let wanted = pool.wanted(group);
+    let count = warm().filter(|member| !member.state.leaves()).count() as u32;
+    let counted = members.iter().filter(|member| member.state.counts());
+    let capacity: u32 = counted.map(|member| member.weight.unwrap_or(1)).sum();
+    // What the group itself lacks comes first.
+    let may_launch =
+        capacity >= group.desired && !group.is_suspended("Launch") && view.request.now >= group.not_before;
+    if count < wanted && may_launch {
+        Change::Launch(wanted - count)
+    } else if count > wanted && !group.is_suspended("Terminate") {
+        Change::Remove(count - wanted)
+    } else {
+        Change::Nothing
+    }
+}
+
 /// Fills the pool, or takes away what is too much; forgets it once it is empty and was deleted.
 pub(super) fn fill(pass: &mut Pass<'_, '_>) {
-    let Some(pool) = pass.group.warm_pool.clone() else {
+    let Some(pool) = &pass.group.warm_pool else {
         return;
     };
-    // moto's pools stay empty.
-    if pass.tx.dialect() == Dialect::Moto {
-        pass.group.warm_pool = Some(pool).filter(|pool| !pool.deleting);
-        return;
-    }
     let wanted = pool.wanted(&pass.group);
-    let warm: Vec<Member> = pass
-        .members()
-        .into_iter()
-        .filter(|member| member.state.is_warmed())
-        .collect();
-    if warm.is_empty() && pool.deleting {
-        pass.group.warm_pool = None;
-        return;
-    }
-    let mut there: Vec<Member> = warm.into_iter().filter(|member| !member.state.leaves()).collect();
-    let count = there.len() as u32;
-    // What the group itself lacks comes first.
-    let is_short = pass.capacity() < pass.group.desired;
-    if count < wanted && !is_short && !pass.is_suspended("Launch") {
-        for _ in 0..(wanted - count).min(LAUNCHES) {
-            if pass.now() < pass.group.not_before {
-                return;
-            }
-            let cause = format!(
-                "At {} an instance was launched in response to an attempt to prepare the warm pool of {wanted}.",
-                pass.clock()
-            );
-            if launch(pass, &cause, true).is_none() {
-                return;
+    let members = pass.members();
+    let seen: Vec<&Member> = members.iter().collect();
+    match change(pass.tx, &pass.group, &seen) {
+        Change::Nothing => {}
+        Change::Forget => pass.group.warm_pool = None,
+        Change::Launch(count) => {
+            for _ in 0..count.min(LAUNCHES) {
+                let cause = format!(
+                    "At {} an instance was launched in response to an attempt to prepare the warm pool of {wanted}.",
+                    pass.clock()
+                );
+                if launch(pass, &cause, true).is_none() {
+                    return;
+                }
             }
         }
-    } else if count > wanted && !pass.is_suspended("Terminate") {
-        there.sort_by_key(|member| member.since);
-        for member in there.into_iter().take((count - wanted) as usize) {
-            let cause = format!(
-                "At {} an instance was taken out of the warm pool, which should have {wanted}.",
-                pass.clock()
-            );
-            leaving::begin(pass, member, cause, true);
+        Change::Remove(count) => {
+            let mut there = members;
+            there.retain(|member| member.state.is_warmed() && !member.state.leaves());
+            there.sort_by_key(|member| member.since);
+            for member in there.into_iter().take(count as usize) {
+                let cause = format!(
+                    "At {} an instance was taken out of the warm pool, which should have {wanted}.",
+                    pass.clock()
+                );
+                leaving::begin(pass, member, cause, true);
+            }
         }
     }
 }

@@ -25,10 +25,10 @@ pub(crate) fn drains(state: &State) -> Vec<Drain> {
     let mut drains = Vec::new();
     for (_, region) in state.regions() {
         for target in region.targets.values() {
-            let (Some(since), Some(group)) = (
-                target.deregistered_at,
-                region.target_groups.get(&target.group_arn),
-            ) else {
+            let Some(since) = target.deregistered_at else {
+                continue;
+            };
+            let Some(group) = region.target_groups.get(&target.group_arn) else {
                 continue;
             };
             drains.push(Drain {

@@ -6,6 +6,7 @@ use crate::elbv2::arns::{listener_prefix, rule_prefix};
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::state::State;
 use crate::tables::Table;
+use core::ops::Bound;
 use forebay_awswire::ApiError;
 use forebay_model::Action;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,10 @@ pub(crate) fn with_prefix<'t, T>(
     table: &'t Table<T>,
     prefix: &str,
 ) -> impl Iterator<Item = &'t Arc<T>> + use<'t, T> {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
     let prefix = prefix.to_owned();
-    let from = prefix.clone();
     table
-        .range(from..)
+        .range::<_, str>(from)
         .take_while(move |(key, _)| key.starts_with(&prefix))
         .map(|(_, record)| record)
 }
@@ -75,6 +76,15 @@ impl Region {
         with_prefix(&self.targets, &format!("{group_arn}|"))
     }
 
+    /// What a group has registered by an id: its targets at any port, draining ones included.
+    pub(crate) fn targets_with_id(
+        &self,
+        group_arn: &str,
+        id: &str,
+    ) -> impl Iterator<Item = &Arc<Target>> + use<'_> {
+        with_prefix(&self.targets, &format!("{group_arn}|{id}|"))
+    }
+
     /// Which load balancers forward to which group, by group.
     pub(crate) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -105,9 +115,13 @@ impl Region {
 
     /// Whether a load balancer that is served forwards to a group.
     pub(crate) fn is_served(&self, group_arn: &str) -> bool {
-        self.users_of(group_arn)
-            .iter()
-            .any(|balancer| balancer.kind == BalancerKind::Application)
+        let is_application = |rule: &Arc<Rule>| {
+            let listener = self.listeners.get(&rule.listener_arn);
+            let balancer = listener.and_then(|listener| self.load_balancers.get(&listener.balancer_arn));
+            balancer.is_some_and(|balancer| balancer.kind == BalancerKind::Application)
+        };
+        let mut rules = self.rules.values();
+        rules.any(|rule| rule.groups().any(|group| group == group_arn) && is_application(rule))
     }
 }
 

@@ -3,13 +3,14 @@
 
 use super::access_log;
 use super::capacity_args::{CapacityArgs, DayArgs, RampArgs, StepArgs};
+use super::capacity_live;
 use super::capacity_load::Load;
 use super::capacity_plot;
 use super::capacity_table::{Bounds, Played, Table};
 use super::plot::try_file;
 use anyhow::{Context as _, bail};
 use forebay_model::{Algorithm, Concurrency, QueueSettings};
-use forebay_process::out;
+use forebay_process::{out, runtime};
 use forebay_scaling::Backoff;
 use forebay_sim::controllers::{TARGET, all};
 use forebay_sim::{Behaviour, Controller, Fleet, FleetRun, Scene, Span, Step};
@@ -22,6 +23,8 @@ const DAY: f64 = 86_400.0;
 const PART: f64 = 900.0;
 /// Seconds of the hour at which the load is lowest.
 const LOWEST: f64 = 4.0 * 3600.0;
+/// Seconds by whose load there are instances at first.
+const FIRST: usize = 10;
 pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let (common, step) = (&args.common, args.before);
     let end = step + args.after;
@@ -34,7 +37,12 @@ pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         ],
         burst: 1.0,
     };
-    let title = format!("from {} to {} slots at once", args.from, args.to);
+    let title = format!(
+        "from {} to {} slots at once, {}",
+        args.from,
+        args.to,
+        requests(common)
+    );
     let bounds = Bounds::Of(Step {
         at: Duration::from_secs_f64(step),
         rate: args.to / common.mean_service(),
@@ -61,8 +69,11 @@ pub(crate) fn run_ramp(args: &RampArgs) -> anyhow::Result<ExitCode> {
         burst: 1.0,
     };
     let title = format!(
-        "from {} to {} slots in {} s, and back",
-        args.from, args.to, args.over
+        "from {} to {} slots in {} s, and back, {}",
+        args.from,
+        args.to,
+        args.over,
+        requests(&args.common)
     );
     play(&args.common, &title, &load, Bounds::None)
 }
@@ -86,8 +97,12 @@ pub(crate) fn run_day(args: &DayArgs) -> anyhow::Result<ExitCode> {
             let slots = |at| args.low + (args.high - args.low) * share(at);
             let points = parts.map(|at| (at / args.compress, slots(at))).collect();
             let title = format!(
-                "a day of {} to {} slots, {} times as fast, bursts of {} times as many",
-                args.low, args.high, args.compress, args.burst
+                "a day of {} to {} slots, {} times as fast, bursts of {} times as many, {}",
+                args.low,
+                args.high,
+                args.compress,
+                args.burst,
+                requests(&args.common)
             );
             let burst = args.burst;
             (Load::Curve { points, burst }, title)
@@ -96,21 +111,29 @@ pub(crate) fn run_day(args: &DayArgs) -> anyhow::Result<ExitCode> {
     play(&args.common, &title, &load, Bounds::None)
 }
 
+fn requests(args: &CapacityArgs) -> String {
+    let (least, most) = args.service.bounds();
+    format!(
+        "requests of {:.1} to {:.1} s",
+        least.as_secs_f64(),
+        most.as_secs_f64()
+    )
+}
+
 fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> anyhow::Result<ExitCode> {
-    if !args.simulated {
-        bail!("only in virtual time so far: add --simulated");
-    }
-    let names = names(args)?;
+    let names = if args.simulated {
+        names(args)?
+    } else {
+        capacity_live::names(args)?
+    };
     args.plot
         .iter()
         .chain(&args.json)
         .try_for_each(|file| try_file(file))?;
-    let (least, most) = args.service.bounds();
     let title = format!(
-        "simulated: {load_title}; {} slots an instance, requests of {:.1} to {:.1} s, start-up {} s, waits of {} s",
+        "{}{load_title}; {} slots an instance, start-up {} s, waits of {} s",
+        if args.simulated { "simulated: " } else { "" },
         args.slots,
-        least.as_secs_f64(),
-        most.as_secs_f64(),
         args.start_up,
         args.wait
     );
@@ -120,7 +143,13 @@ fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> a
     let mut all_played = Vec::new();
     for name in names {
         let seeds = args.seed..args.seed + args.seeds;
-        let runs = seeds.map(|seed| run(args, load, name, seed));
+        let runs = seeds.map(|seed| {
+            if args.simulated {
+                return run(args, load, name, seed);
+            }
+            let initial = initial(args, load, seed);
+            runtime()?.block_on(capacity_live::run(args, load, name, seed, initial))
+        });
         let played = Played {
             name,
             runs: runs.collect::<anyhow::Result<_>>()?,
@@ -157,12 +186,18 @@ fn controller(name: &str) -> anyhow::Result<Box<dyn Controller>> {
     found.with_context(|| format!("there is no controller '{name}'"))
 }
 
+/// At first there is what peers have for the load of the first seconds: their usual share of slots is busy.
+fn initial(args: &CapacityArgs, load: &Load, seed: u64) -> u32 {
+    let demand = load.demand(args, seed);
+    let first = &demand[..demand.len().min(FIRST)];
+    let first = first.iter().sum::<f64>() / first.len().max(1) as f64;
+    let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
+    initial.clamp(1, args.most)
+}
+
 fn run(args: &CapacityArgs, load: &Load, name: &str, seed: u64) -> anyhow::Result<FleetRun> {
     let (least, most) = args.service.bounds();
     let start_up = Duration::from_secs_f64(args.start_up);
-    // At first there is what all peers would have for the first load: their usual share of slots is busy.
-    let first = load.demand(args, seed).first().copied().unwrap_or(0.0);
-    let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
     let fleet = Fleet {
         instance: Behaviour {
             threads: args.slots,
@@ -171,7 +206,7 @@ fn run(args: &CapacityArgs, load: &Load, name: &str, seed: u64) -> anyhow::Resul
         },
         minimum: 1,
         maximum: args.most,
-        initial: initial.clamp(1, args.most),
+        initial: initial(args, load, seed),
         start_up: Span::Fixed(start_up),
         failing: f64::from(args.failing) / 100.0,
         backoff: Backoff::default(),

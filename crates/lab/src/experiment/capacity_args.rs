@@ -3,6 +3,7 @@
 use super::reject_alarm_args::seconds;
 use crate::sample::Millis;
 use clap::Args;
+use ipnet::Ipv4Net;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,9 +40,12 @@ pub(crate) struct CapacityArgs {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// In virtual time
+    /// In virtual time, with models of other controllers. Live there are `planner`, `aws-tracking-10s` and `aws-tracking-60s`
     #[arg(long)]
     pub(crate) simulated: bool,
+    /// Where the addresses of live instances come from
+    #[arg(long, default_value = "127.208.0.0/12", value_name = "CIDR")]
+    pub(crate) address_pool: Ipv4Net,
     /// Draw slots, waiting and refused requests of the first seed over time into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,

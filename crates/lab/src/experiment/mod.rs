@@ -7,6 +7,7 @@ mod algorithms_args;
 mod asks;
 mod capacity;
 mod capacity_args;
+mod capacity_live;
 mod capacity_load;
 mod capacity_plot;
 mod capacity_table;

@@ -59,6 +59,8 @@ async fn live(args: &RejectAlarmArgs) -> anyhow::Result<Refusals> {
         control_port: Some(CONTROL_PORT),
         instances: args.instances,
         most: args.most,
+        target_tags: Vec::new(),
+        group_tags: Vec::new(),
     })
     .await?;
     let played = until_interrupted(play(args, &mut scene)).await;

@@ -31,6 +31,8 @@ pub(crate) async fn turn(args: &ScaleInArgs, turn: Turn) -> anyhow::Result<Playe
         control_port: None,
         instances: steps[0].servers,
         most: args.servers + 1,
+        target_tags: Vec::new(),
+        group_tags: Vec::new(),
     })
     .await?;
     let played = until_interrupted(play(args, turn, &steps, &mut scene)).await;

@@ -33,6 +33,9 @@ pub(crate) struct Setup {
     pub(crate) control_port: Option<u16>,
     pub(crate) instances: u16,
     pub(crate) most: u16,
+    /// Tags of the target group, and of the Auto Scaling group.
+    pub(crate) target_tags: Vec<(&'static str, String)>,
+    pub(crate) group_tags: Vec<(&'static str, String)>,
 }
 
 /// A running scene. To be closed, or instances are left for some seconds after it.
@@ -135,6 +138,7 @@ impl ScalingScene {
         ];
         self.call(Service::AutoScaling, "CreateAutoScalingGroup", &group)
             .await?;
+        self.tag_group().await?;
         let count = self.setup.instances.into();
         let Err(error) = wait_until_healthy(&self.caller, &self.target_group, count).await else {
             return Ok(());
@@ -199,6 +203,58 @@ impl ScalingScene {
         let nodes = elements(&told, "IpAddress").map(|address| Ok(SocketAddr::new(address.parse()?, port)));
         self.nodes = nodes.collect::<anyhow::Result<_>>()?;
         anyhow::ensure!(!self.nodes.is_empty(), "the load balancer reports no addresses");
+        Ok(())
+    }
+
+    async fn tag_group(&self) -> anyhow::Result<()> {
+        for (key, value) in &self.setup.group_tags {
+            let tag = [
+                ("Tags.member.1.ResourceId", NAME),
+                ("Tags.member.1.ResourceType", "auto-scaling-group"),
+                ("Tags.member.1.Key", key),
+                ("Tags.member.1.Value", value),
+                ("Tags.member.1.PropagateAtLaunch", "false"),
+            ];
+            self.call(Service::AutoScaling, "CreateOrUpdateTags", &tag)
+                .await?;
+        }
+        for (key, value) in &self.setup.target_tags {
+            let tag = [
+                ("ResourceArns.member.1", self.target_group.as_str()),
+                ("Tags.member.1.Key", key),
+                ("Tags.member.1.Value", value),
+            ];
+            self.call(Service::Elbv2, "AddTags", &tag).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a target tracking policy keep so large a share of slots busy, by points of so many seconds.
+    pub(crate) async fn track_utilization(
+        &self,
+        target: f64,
+        period: u32,
+        warm_up: u64,
+    ) -> anyhow::Result<()> {
+        let tail = self.target_group.rsplit(':').next().unwrap_or_default();
+        let of = |name: &str| format!("TargetTrackingConfiguration.{name}");
+        let metric = |name: &str| of(&format!("CustomizedMetricSpecification.{name}"));
+        let input = [
+            ("AutoScalingGroupName".to_owned(), NAME.to_owned()),
+            ("PolicyName".to_owned(), "utilization".to_owned()),
+            ("PolicyType".to_owned(), "TargetTrackingScaling".to_owned()),
+            ("EstimatedInstanceWarmup".to_owned(), warm_up.to_string()),
+            (of("TargetValue"), target.to_string()),
+            (metric("Namespace"), "Forebay".to_owned()),
+            (metric("MetricName"), "SlotUtilization".to_owned()),
+            (metric("Dimensions.member.1.Name"), "TargetGroup".to_owned()),
+            (metric("Dimensions.member.1.Value"), tail.to_owned()),
+            (metric("Statistic"), "Average".to_owned()),
+            (metric("Period"), period.to_string()),
+        ];
+        let input: Vec<(&str, &str)> = input.iter().map(|(key, value)| (&**key, &**value)).collect();
+        self.call(Service::AutoScaling, "PutScalingPolicy", &input)
+            .await?;
         Ok(())
     }
 

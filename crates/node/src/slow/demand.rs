@@ -4,6 +4,7 @@ use super::{Group, Node};
 use crate::pressure::Pressure;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
+use forebay_admission::Coming;
 use forebay_model::Concurrency;
 
 /// Counts since the group was made, and how things stand.
@@ -35,6 +36,13 @@ impl Node {
     /// What a group's requests ask for. O(targets of the group).
     pub fn demand(&self, group_arn: &str) -> Option<GroupDemand> {
         self.groups.get(group_arn).map(Group::demand)
+    }
+
+    /// So many slots of a group are on their way: whoever would get one in time thanks to them is not refused at the door.
+    pub fn expect(&self, group_arn: &str, coming: Option<Coming>) {
+        if let Some(gate) = self.groups.get(group_arn).and_then(|group| group.gate.as_ref()) {
+            gate.expect(coming);
+        }
     }
 
     /// What tells of requests that had to wait or were refused.

@@ -77,6 +77,7 @@ fn nothing_is_ordered_twice() {
     scene.demand.waiting = 1;
     let plan = scene.look();
     assert_eq!((plan.verdict, plan.desired), (Verdict::Order, 1));
+    assert_eq!(plan.coming(), Some((plan.lead, 1)));
     scene.fleet.desired = 1;
     scene.fleet.pending = vec![Duration::ZERO];
     for _ in 0..20 {

@@ -6,6 +6,8 @@ use super::record::FleetRun;
 use crate::events::Next;
 use crate::scene::Scene;
 use crate::world::World;
+use core::time::Duration;
+use forebay_node::Coming;
 use forebay_units::Mono;
 
 impl Scene {
@@ -56,6 +58,25 @@ impl World {
         if changed {
             self.settle_fleet();
         }
+        self.expect();
+    }
+
+    /// Tells the gate what is on its way, as the server does, whoever has ordered it.
+    fn expect(&mut self) {
+        let Some(sizing) = &self.sizing else { return };
+        let instances = &sizing.instances;
+        let pending = instances.pending(self.now);
+        let coming = instances
+            .start_up()
+            .filter(|_| !pending.is_empty())
+            .map(|start_up| {
+                let ages: Duration = pending.iter().map(|age| (*age).min(start_up)).sum();
+                Coming {
+                    at: Mono(self.now) + (start_up - ages / pending.len() as u32),
+                    slots: pending.len() as f64 * f64::from(instances.fleet.instance.threads),
+                }
+            });
+        self.node.expect("group", coming);
     }
 
     /// Has a look moved here, if a request has to wait or was refused.

@@ -1,9 +1,13 @@
 //! Instances come and go in AWS's order, and nothing is lost on the way.
 
 use super::{Scene, named};
+use crate::autoscaling::records::Group;
 use crate::fleet::{SeenInstance, SeenPhase};
+use crate::testing::REGION;
+use core::time::Duration;
 use forebay_model::HealthState;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[test]
 fn a_group_launches_registers_and_counts_what_has_passed_its_first_check() {
@@ -108,6 +112,29 @@ fn a_draining_instance_is_taken_back_when_it_is_needed_again() {
     assert!(scene.targets().iter().all(|(_, drains)| !drains));
     scene.pass(10);
     assert_eq!(scene.ids(), ids);
+}
+
+/// An alarm changes what is desired; the next second settles it.
+#[test]
+fn a_draining_instance_is_taken_back_even_while_launches_wait() {
+    let mut scene = Scene::new();
+    let arn = scene.target_group();
+    scene.group(0, 5, 1, json!({"TargetGroupARNs": [arn]}));
+    scene.pass(2);
+    let id = scene.ids()[0].clone();
+    let mut in_flight = scene.caller.observed.in_flight.lock().unwrap();
+    in_flight.insert(id.clone(), 1);
+    drop(in_flight);
+    scene.ok("SetDesiredCapacity", named(json!({"DesiredCapacity": 0})));
+    let now = scene.caller.now;
+    let region = scene.caller.state.region_mut(REGION);
+    let mut group = Group::clone(&region.scaling_groups["g"]);
+    group.desired = 1;
+    group.not_before = now + Duration::from_secs(60);
+    region.scaling_groups.insert("g".to_owned(), Arc::new(group));
+    scene.pass(1);
+    assert_eq!(scene.states(), ["InService"]);
+    assert_eq!(scene.ids(), [id]);
 }
 
 #[test]
@@ -336,14 +363,7 @@ fn a_deleted_group_goes_with_its_instances() {
     scene.pass(3);
     assert_eq!(scene.described(), json!(null));
     assert!(ids.iter().all(|id| scene.ec2(id) == "terminated"));
-    assert!(
-        scene
-            .caller
-            .state
-            .region(crate::testing::REGION)
-            .activities
-            .is_empty()
-    );
+    assert!(scene.caller.state.region(REGION).activities.is_empty());
 }
 
 #[test]

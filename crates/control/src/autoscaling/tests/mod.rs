@@ -7,13 +7,20 @@ mod lives;
 mod mixed;
 mod planning;
 mod policies;
+mod predictive;
 mod refreshes;
 mod replacing;
+
+mod walk;
 mod weights;
 
+use crate::api::context::Tx;
+use crate::autoscaling::due::{due, settled_where};
+use crate::autoscaling::needs::needs_settling;
+use crate::autoscaling::records::Group;
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
-use crate::{ActionError, Actions, AlarmAction, Notification, Ports, apply, tick};
+use crate::{ActionError, Actions, AlarmAction, Notification, Ports, State, apply, tick};
 use core::time::Duration;
 use forebay_awswire::{ApiError, Service};
 use forebay_model::HealthState;
@@ -176,10 +183,27 @@ impl Scene {
                 datapoints: &self.caller.datapoints,
             };
             let now = self.caller.now;
+            self.settles_all_that_needs_it();
             let commands = tick(&self.caller.state, &ports, before, now);
             let next = apply(&self.caller.state, &commands, &ports, &self.told, now);
             self.caller.state = next;
         }
+    }
+
+    /// A group of which no settling is expected would not change if it were settled.
+    fn settles_all_that_needs_it(&self) {
+        let (state, now) = (&self.caller.state, self.caller.now);
+        let ports = Ports {
+            observations: &self.caller.observed,
+            datapoints: &self.caller.datapoints,
+        };
+        let by = |needs: fn(&Tx<'_>, &Group) -> bool| settled_where(state, REGION, &ports, now, needs);
+        let (asked, all) = (by(|tx, group| needs_settling(tx, group)), by(|_, _| true));
+        let (asked, all) = (asked.as_ref().unwrap_or(state), all.as_ref().unwrap_or(state));
+        let left = State::rows_changed(asked, all);
+        assert!(left.is_empty(), "something is not settled: {left:?}");
+        let due = due(state, &ports, now);
+        assert_eq!(due.is_empty(), all == state);
     }
 
     fn described(&mut self) -> Value {

@@ -61,7 +61,7 @@ fn what_is_pending_is_told_with_its_age_and_start_ups_are_measured() {
     scene.targets_pass = false;
     scene.plan(2);
     scene.pass(4);
-    let planned = &planned_groups(&scene.caller.state, &[])[0];
+    let planned = &planned_groups(&scene.caller.state, &[], scene.caller.now)[0];
     let fleet = planned.fleet(scene.caller.now);
     assert_eq!((fleet.ready, fleet.desired, fleet.start_up), (0, 2, None));
     assert_eq!(fleet.pending, [Duration::from_secs(4); 2]);
@@ -69,7 +69,7 @@ fn what_is_pending_is_told_with_its_age_and_start_ups_are_measured() {
     scene.caller.observed.health.lock().unwrap().clear();
     scene.targets_pass = true;
     scene.pass(1);
-    let planned = &planned_groups(&scene.caller.state, &[])[0];
+    let planned = &planned_groups(&scene.caller.state, &[], scene.caller.now)[0];
     let fleet = planned.fleet(scene.caller.now);
     assert_eq!((fleet.ready, fleet.pending.len()), (2, 0));
     assert_eq!(fleet.start_up, Some(Duration::from_secs(5)));
@@ -134,9 +134,9 @@ fn what_instances_may_cost_bounds_the_capacity() {
         spot_capacity: BTreeMap::new(),
         interruption_rate: 0.0,
     };
-    let planned = &planned_groups(&scene.caller.state, &[shape])[0];
+    let planned = &planned_groups(&scene.caller.state, &[shape], scene.caller.now)[0];
     assert_eq!(planned.fleet.maximum, 15);
-    let planned = &planned_groups(&scene.caller.state, &[])[0];
+    let planned = &planned_groups(&scene.caller.state, &[], scene.caller.now)[0];
     assert_eq!((planned.fleet.maximum, planned.costs.unwrap().each), (50, None));
 }
 
@@ -150,5 +150,5 @@ fn tags_that_say_nothing_are_refused() {
         assert_eq!(code, "ValidationError");
         assert!(message.contains("forebay:planner"), "{message}");
     }
-    assert_eq!(planned_groups(&scene.caller.state, &[]), []);
+    assert_eq!(planned_groups(&scene.caller.state, &[], scene.caller.now), []);
 }
