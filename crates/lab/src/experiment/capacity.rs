@@ -1,18 +1,19 @@
 //! `forebay experiment step`, `ramp` and `day`: a group whose capacity follows its load, under Forebay's planner and under models of how
 //! others do it.
 
-use super::access_log::{self, Trace};
+use super::access_log;
 use super::capacity_args::{CapacityArgs, DayArgs, RampArgs, StepArgs};
 use super::capacity_live;
+use super::capacity_load::Load;
 use super::capacity_plot;
-use super::capacity_table::{Bounds, Table};
+use super::capacity_table::{Bounds, Played, Table};
 use super::plot::try_file;
 use anyhow::{Context as _, bail};
 use forebay_model::{Algorithm, Concurrency, QueueSettings};
 use forebay_process::{out, runtime};
 use forebay_scaling::Backoff;
 use forebay_sim::controllers::{TARGET, all};
-use forebay_sim::{Behaviour, Burst, Controller, Fleet, FleetRun, Flow, Rate, Scene, Span, Step, bursts};
+use forebay_sim::{Behaviour, Controller, Fleet, FleetRun, Scene, Span, Step};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,82 +23,8 @@ const DAY: f64 = 86_400.0;
 const PART: f64 = 900.0;
 /// Seconds of the hour at which the load is lowest.
 const LOWEST: f64 = 4.0 * 3600.0;
-const BURST_GAP: Duration = Duration::from_secs(300);
-const BURST_LENGTH: Duration = Duration::from_secs(20);
-
-/// What comes.
-pub(crate) enum Load {
-    /// The slots that are needed at these seconds, and times as many in bursts.
-    Curve { points: Vec<(f64, f64)>, burst: f64 },
-    /// These requests.
-    Trace(Trace),
-}
-
-impl Load {
-    /// When nobody comes any more.
-    pub(crate) fn end(&self) -> Duration {
-        match self {
-            Load::Curve { points, .. } => Duration::from_secs_f64(points.last().map_or(0.0, |point| point.0)),
-            Load::Trace(trace) => trace.asked.last().map_or(Duration::ZERO, |asked| asked.at),
-        }
-    }
-
-    pub(crate) fn flow(&self, args: &CapacityArgs, seed: u64) -> Flow {
-        match self {
-            Load::Curve { points, burst } => {
-                let service = args.mean_service();
-                let rates = points
-                    .iter()
-                    .map(|&(at, slots)| (Duration::from_secs_f64(at), slots / service));
-                Flow::Rate(Arc::new(
-                    Rate::new(rates.collect()).with_bursts(self.bursts(*burst, seed)),
-                ))
-            }
-            Load::Trace(trace) => Flow::Trace(trace.asked.as_slice().into()),
-        }
-    }
-
-    fn bursts(&self, times: f64, seed: u64) -> Vec<Burst> {
-        if times <= 1.0 {
-            return Vec::new();
-        }
-        bursts(seed, self.end(), BURST_GAP, BURST_LENGTH, times)
-    }
-
-    /// The slots that are needed at each second: for a plot, and for the instances at first.
-    pub(crate) fn demand(&self, args: &CapacityArgs, seed: u64) -> Vec<f64> {
-        let seconds = self.end().as_secs() as usize + 1;
-        match (self, self.flow(args, seed)) {
-            (Load::Curve { .. }, Flow::Rate(rate)) => {
-                let service = args.mean_service();
-                let at = |second: usize| rate.at(Duration::from_secs(second as u64)) * service;
-                (0..seconds).map(at).collect()
-            }
-            (Load::Trace(trace), _) => {
-                let mut busy = vec![0.0; seconds];
-                for asked in &trace.asked {
-                    let (from, to) = (asked.at.as_secs_f64(), (asked.at + asked.takes).as_secs_f64());
-                    for (second, sum) in busy.iter_mut().enumerate().skip(from as usize) {
-                        let part = to.min(second as f64 + 1.0) - from.max(second as f64);
-                        if part <= 0.0 {
-                            break;
-                        }
-                        *sum += part;
-                    }
-                }
-                busy
-            }
-            (Load::Curve { .. }, Flow::Trace(_)) => Vec::new(),
-        }
-    }
-}
-
-/// A controller's runs, one a seed.
-pub(crate) struct Played {
-    pub(crate) name: &'static str,
-    pub(crate) runs: Vec<FleetRun>,
-}
-
+/// Seconds by whose load there are instances at first.
+const FIRST: usize = 10;
 pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let (common, step) = (&args.common, args.before);
     let end = step + args.after;
@@ -110,7 +37,12 @@ pub(crate) fn run_step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         ],
         burst: 1.0,
     };
-    let title = format!("from {} to {} slots at once", args.from, args.to);
+    let title = format!(
+        "from {} to {} slots at once, {}",
+        args.from,
+        args.to,
+        requests(common)
+    );
     let bounds = Bounds::Of(Step {
         at: Duration::from_secs_f64(step),
         rate: args.to / common.mean_service(),
@@ -137,8 +69,11 @@ pub(crate) fn run_ramp(args: &RampArgs) -> anyhow::Result<ExitCode> {
         burst: 1.0,
     };
     let title = format!(
-        "from {} to {} slots in {} s, and back",
-        args.from, args.to, args.over
+        "from {} to {} slots in {} s, and back, {}",
+        args.from,
+        args.to,
+        args.over,
+        requests(&args.common)
     );
     play(&args.common, &title, &load, Bounds::None)
 }
@@ -162,14 +97,27 @@ pub(crate) fn run_day(args: &DayArgs) -> anyhow::Result<ExitCode> {
             let slots = |at| args.low + (args.high - args.low) * share(at);
             let points = parts.map(|at| (at / args.compress, slots(at))).collect();
             let title = format!(
-                "a day of {} to {} slots, {} times as fast, bursts of {} times as many",
-                args.low, args.high, args.compress, args.burst
+                "a day of {} to {} slots, {} times as fast, bursts of {} times as many, {}",
+                args.low,
+                args.high,
+                args.compress,
+                args.burst,
+                requests(&args.common)
             );
             let burst = args.burst;
             (Load::Curve { points, burst }, title)
         }
     };
     play(&args.common, &title, &load, Bounds::None)
+}
+
+fn requests(args: &CapacityArgs) -> String {
+    let (least, most) = args.service.bounds();
+    format!(
+        "requests of {:.1} to {:.1} s",
+        least.as_secs_f64(),
+        most.as_secs_f64()
+    )
 }
 
 fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> anyhow::Result<ExitCode> {
@@ -182,13 +130,10 @@ fn play(args: &CapacityArgs, load_title: &str, load: &Load, bounds: Bounds) -> a
         .iter()
         .chain(&args.json)
         .try_for_each(|file| try_file(file))?;
-    let (least, most) = args.service.bounds();
     let title = format!(
-        "{}{load_title}; {} slots an instance, requests of {:.1} to {:.1} s, start-up {} s, waits of {} s",
+        "{}{load_title}; {} slots an instance, start-up {} s, waits of {} s",
         if args.simulated { "simulated: " } else { "" },
         args.slots,
-        least.as_secs_f64(),
-        most.as_secs_f64(),
         args.start_up,
         args.wait
     );
@@ -241,9 +186,11 @@ fn controller(name: &str) -> anyhow::Result<Box<dyn Controller>> {
     found.with_context(|| format!("there is no controller '{name}'"))
 }
 
-/// At first there is what all peers would have for the first load: their usual share of slots is busy.
+/// At first there is what peers have for the load of the first seconds: their usual share of slots is busy.
 fn initial(args: &CapacityArgs, load: &Load, seed: u64) -> u32 {
-    let first = load.demand(args, seed).first().copied().unwrap_or(0.0);
+    let demand = load.demand(args, seed);
+    let first = &demand[..demand.len().min(FIRST)];
+    let first = first.iter().sum::<f64>() / first.len().max(1) as f64;
     let initial = (first / TARGET / f64::from(args.slots)).ceil() as u32;
     initial.clamp(1, args.most)
 }
@@ -289,20 +236,6 @@ mod tests {
     struct Cli {
         #[command(flatten)]
         args: DayArgs,
-    }
-
-    #[test]
-    fn demand_of_a_trace_is_the_slots_that_were_busy() {
-        let asked = |at, takes| forebay_sim::Asked {
-            at: Duration::from_millis(at),
-            takes: Duration::from_millis(takes),
-        };
-        let load = Load::Trace(Trace {
-            asked: vec![asked(0, 1_500), asked(500, 250), asked(3_000, 9_000)],
-            without_target: 0,
-        });
-        let args = Cli::parse_from(["day"]).args.common;
-        assert_eq!(load.demand(&args, 1), [1.25, 0.5, 0.0, 1.0]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The same with real instances, real requests and the real API: what of the controllers Forebay itself serves, in turn.
 
 use super::asks::{Ask, Met, ask_all};
-use super::capacity::Load;
 use super::capacity_args::CapacityArgs;
+use super::capacity_load::Load;
 use super::scaling_scene::{ScalingScene, Setup, until_interrupted};
 use anyhow::bail;
 use forebay_sim::controllers::TARGET;

@@ -1,7 +1,8 @@
 //! Slots, waiting and refused requests over time under each controller, as a picture of three parts.
 
-use super::capacity::{Load, Played};
 use super::capacity_args::CapacityArgs;
+use super::capacity_load::Load;
+use super::capacity_table::Played;
 use super::plot::colour;
 use forebay_process::out;
 use forebay_sim::{FleetRun, Second};

@@ -1,11 +1,16 @@
 //! What came of controllers, as a table and as figures.
 
-use super::capacity::Played;
 use anyhow::Context as _;
 use forebay_process::out;
 use forebay_sim::{FleetRun, Step, StepBounds};
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// A controller's runs, one a seed.
+pub(crate) struct Played {
+    pub(crate) name: &'static str,
+    pub(crate) runs: Vec<FleetRun>,
+}
 
 /// Whether bounds of waits stand beside them.
 #[derive(Clone, Copy)]

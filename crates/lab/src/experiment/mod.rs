@@ -8,6 +8,7 @@ mod asks;
 mod capacity;
 mod capacity_args;
 mod capacity_live;
+mod capacity_load;
 mod capacity_plot;
 mod capacity_table;
 mod peers;

@@ -1,6 +1,6 @@
 //! Kubernetes' horizontal pod autoscaler.
 
-use super::TARGET;
+use super::target::TARGET;
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;
 use forebay_units::Mono;

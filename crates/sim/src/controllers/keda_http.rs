@@ -1,7 +1,7 @@
 //! KEDA with its HTTP add-on.
 
-use super::TARGET;
 use super::hpa::{Behavior, SYNC, is_tolerated};
+use super::target::TARGET;
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;
 use forebay_units::Mono;

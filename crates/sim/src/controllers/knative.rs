@@ -1,6 +1,6 @@
 //! Knative's pod autoscaler.
 
-use super::TARGET;
+use super::target::TARGET;
 use super::window::Window;
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;

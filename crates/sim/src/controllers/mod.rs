@@ -11,6 +11,7 @@ mod keda_http;
 mod knative;
 mod planned;
 mod step_scaling;
+mod target;
 mod target_tracking;
 mod window;
 
@@ -20,13 +21,10 @@ pub use keda_http::KedaHttp;
 pub use knative::Knative;
 pub use planned::Planned;
 pub use step_scaling::StepScaling;
+pub use target::TARGET;
 pub use target_tracking::AwsTargetTracking;
 
 use crate::fleet::Controller;
-
-/// The share of an instance's slots that peers keep busy, where they keep a share: 70 per cent, which is Knative's default
-/// (`container-concurrency-target-percentage`) and usual elsewhere.
-pub const TARGET: f64 = 0.7;
 
 /// One of each, the planner first.
 pub fn all() -> Vec<Box<dyn Controller>> {

@@ -1,7 +1,7 @@
 //! Step scaling of EC2 Auto Scaling, on refused requests.
 
-use super::TARGET;
 use super::alarm::Alarm;
+use super::target::TARGET;
 use super::target_tracking::{Meter, group};
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;

@@ -1,7 +1,7 @@
 //! Target tracking of EC2 Auto Scaling.
 
-use super::TARGET;
 use super::alarm::Alarm;
+use super::target::TARGET;
 use crate::fleet::{Controller, FleetSeen};
 use core::time::Duration;
 use forebay_scaling::{Group, TargetTracking};

@@ -1,6 +1,6 @@
 //! How long requests can wait after a step of the load, if what it needs is ordered at once.
 
-use super::FleetRun;
+use super::record::FleetRun;
 use core::time::Duration;
 
 /// A step of the load.

@@ -1,6 +1,6 @@
 //! Instances from order to end: which are launched, taken back, cancelled or drained so that there are as many as are wanted.
 
-use super::Fleet;
+use super::controller::Fleet;
 use core::time::Duration;
 use forebay_units::Rng;
 use std::collections::BTreeMap;

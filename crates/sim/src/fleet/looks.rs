@@ -1,6 +1,8 @@
 //! What a controller is shown, when it looks, and what is written down each second.
 
-use super::{Controller, Fleet, FleetSeen, Instances, Second};
+use super::controller::{Controller, Fleet, FleetSeen};
+use super::instances::Instances;
+use super::record::Second;
 use core::time::Duration;
 use forebay_model::QueueSettings;
 use std::sync::Arc;
