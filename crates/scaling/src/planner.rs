@@ -27,7 +27,9 @@ const SHORTEST_HOLD: Duration = Duration::from_secs(60);
 /// The same in start-ups.
 const HOLD_START_UPS: u32 = 5;
 /// What was needed at most is exceeded by so much when something is taken away: or chance would have it ordered again.
-const SLACK: f64 = 1.1;
+const SLACK: f64 = 1.2;
+/// Less of a group than this is not worth a change, but for the last ones.
+const WORTH: f64 = 0.05;
 /// So much of a group goes in one start-up's time, and one instance at least.
 const RELEASED: f64 = 0.1;
 
@@ -241,7 +243,8 @@ impl Planner {
             rest = 1;
         }
         let rests = self.released.is_some_and(|at| now.since(at) < plan.lead);
-        if rest >= fleet.desired || rests {
+        let worth = (f64::from(fleet.desired) * WORTH).max(1.0);
+        if rests || f64::from(fleet.desired) - f64::from(rest) < worth {
             return;
         }
         let most = (f64::from(fleet.desired) * RELEASED).max(1.0) as u32;

@@ -115,7 +115,8 @@ impl Flow {
         // Without a service time every request that is there has a slot.
         let there = (demand.in_flight + demand.waiting) as f64;
         let load = service_time.map_or(there, |time| rate.per_second * time);
-        let growth = service_time.map_or(0.0, |time| rate.slope * time * ahead);
+        // A line goes on for as long as it was seen, and no longer: at the edge of a step it is steeper than any ramp.
+        let growth = service_time.map_or(0.0, |time| rate.slope * time * ahead.min(rate.window));
         let load_ahead = load + growth + settings.growth * ahead;
         let wait = demand.wait.as_secs_f64();
         let factor = settings
