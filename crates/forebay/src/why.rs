@@ -99,6 +99,9 @@ fn told(group: &Value) -> String {
     if let Some(costs) = group["costs"].as_str() {
         lines.push(format!("\ncosts         {costs}"));
     }
+    for told in group["forecasts"].as_array().into_iter().flatten() {
+        lines.push(format!("\nforecast      {}", told.as_str().unwrap_or_default()));
+    }
     lines.push(format!(
         "\nsince the start: ordered {} times, taken away {} times",
         group["orders"], group["releases"]

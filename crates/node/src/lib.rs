@@ -9,6 +9,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod group_demand;
 mod ids;
 mod in_flight;
 mod load;
@@ -50,6 +51,7 @@ pub use forebay_balance::{Weight, anomaly::Change};
 pub use forebay_health::ProbeResult;
 pub use forebay_routing::{Facts, Headers, TransformError, strict_path};
 pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
+pub use group_demand::GroupDemand;
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use load_index::LoadIndex;
@@ -64,7 +66,7 @@ pub use request::{Request, Speaks};
 pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
-pub use slow::{Event, GroupDemand, Node, Output, ProbeOrder};
+pub use slow::{Event, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,

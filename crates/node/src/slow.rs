@@ -35,8 +35,6 @@ mod views;
 mod watch;
 mod weights;
 
-pub use demand::GroupDemand;
-
 /// How often a draining target is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A drained target that is still in the blueprint is reported again this often.
@@ -164,6 +162,12 @@ impl Group {
             && target.blueprint.address.is_some()
             && !target.blueprint.draining
             && zone_enabled(blueprint, &target.blueprint)
+    }
+
+    /// Whether its requests may wait.
+    fn lets_wait(&self) -> bool {
+        let queue = self.blueprint.settings.queue.as_ref();
+        queue.is_some_and(|queue| queue.length > 0)
     }
 
     /// Whether it counts for HealthyHostCount: one that drains, or that nobody sends to, does not.

@@ -332,7 +332,7 @@ mod tests {
             certificates: Vec::new(),
             planners: Vec::new(),
             logs: LogCounters::default().metrics(),
-            own: Own {
+            own: Box::new(Own {
                 lines_dropped: 0,
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
@@ -342,7 +342,7 @@ mod tests {
                 adoptions: Distribution::default(),
                 orders: Default::default(),
                 looks: Default::default(),
-            },
+            }),
         })
     }
 

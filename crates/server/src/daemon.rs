@@ -6,8 +6,9 @@ use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::fleet::Instances;
 use crate::notify;
-use crate::planner::{self, Planning, Plans};
+use crate::planner;
 use crate::shown::{Served, Shown};
+use crate::ticking;
 use anyhow::{Context as _, anyhow, bail};
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Datapoints, Drain, Left, Observations, Publish, State};
@@ -17,7 +18,7 @@ use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, Shared
 use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
-use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
+use forebay_proxy::{Affordable, Clock, DataPlane, Options};
 use forebay_store::Store;
 use forebay_telemetry::export::Exporter;
 use forebay_telemetry::logs::Logs;
@@ -38,11 +39,6 @@ const ADDRESS_POOL: &str = "127.64.0.0/10";
 const QUEUED: u32 = 4096;
 /// Connections to the admin address at once: a few who scrape.
 const ADMIN_CONNECTIONS: usize = 64;
-
-/// Time between two looks at what is due by time alone.
-const TICK: Duration = Duration::from_secs(1);
-/// Reports of drained targets that one look answers.
-const REPORTS: usize = 1024;
 
 /// A running Forebay.
 pub struct Daemon {
@@ -181,9 +177,7 @@ impl Daemon {
         // From now on, and to the very end: whoever probes must be told of the start and of the drain.
         let (shown, ended) = show(admin, hosts(&args))?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
-        let quotas = args.quota.iter().cloned().collect();
-        let state = state(&args, kept)?.configured(args.dialect(), quotas);
-        let state = state.secured(drawn_secret()?);
+        let state = configured(&args, kept)?;
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
@@ -202,22 +196,15 @@ impl Daemon {
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
             actions,
-            ..SharedPorts::observing(Arc::clone(&seen) as Arc<dyn Observations>)
+            ..SharedPorts::observing(seen)
         };
+        let shared = ports.clone();
         // Publishing waits for the workers, so it must not hold a thread that drives tasks.
         let started =
             tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
         let (writer, _) = started.context("the writer thread could not start")?;
-        tokio::spawn(tick(writer.clone(), drained, Arc::clone(&instances)));
-        let plans = Arc::new(Plans::default());
-        tokio::spawn(planner::run(Planning {
-            plane: Arc::clone(&plane),
-            writer: writer.clone(),
-            clock,
-            instances: Arc::clone(&instances),
-            observations: seen,
-            plans: Arc::clone(&plans),
-        }));
+        tokio::spawn(ticking::tick(writer.clone(), drained, Arc::clone(&instances)));
+        let plans = planner::start(&plane, &writer, clock, &instances, shared);
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
@@ -484,23 +471,11 @@ fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     }
 }
 
-/// Has what is due done each second, and at once whenever targets have drained or instances are seen in another phase.
-async fn tick(writer: Writer, mut drained: mpsc::UnboundedReceiver<Drained>, instances: Arc<Instances>) {
-    let mut reports = Vec::new();
-    let mut seconds = tokio::time::interval(TICK);
-    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            count = drained.recv_many(&mut reports, REPORTS) => if count == 0 { return },
-            _ = seconds.tick() => {}
-            () = instances.changed() => {}
-        }
-        reports.clear();
-        if let Err(error) = writer.tick().await {
-            // It stays due, and the node reports its targets again after a while.
-            tracing::warn!(%error, "what was due could not be done");
-        }
-    }
+/// The state to begin with, as the flags have it.
+fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+    let quotas = args.quota.iter().cloned().collect();
+    let state = state(args, kept)?.configured(args.dialect(), quotas);
+    Ok(state.secured(drawn_secret()?))
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

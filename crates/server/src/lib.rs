@@ -13,6 +13,7 @@ mod health_log;
 pub mod notify;
 mod planner;
 mod shown;
+mod ticking;
 
 pub use daemon::Daemon;
 pub use data_dir::make_data_dir;

@@ -2,9 +2,10 @@
 //! orders carried out.
 
 use crate::fleet::Instances;
+use forebay_control::State;
+use forebay_control::autoscaling::forecast;
 use forebay_control::autoscaling::planning::{PlannedCapacity, PlannedGroup, carry_out, planned_groups};
-use forebay_control::{Observations, State};
-use forebay_gateway::Writer;
+use forebay_gateway::{SharedPorts, Writer};
 use forebay_node::{Coming, ResponseTimes};
 use forebay_proxy::{Clock, DataPlane};
 use forebay_scaling::planner::{Demand, Plan, Planner, Verdict};
@@ -19,6 +20,8 @@ use tokio::sync::Notify;
 /// all.
 const LOOK: Duration = Duration::from_millis(75);
 const LEAST: Duration = Duration::from_millis(20);
+/// Forecasts are asked for again after this time.
+const FORECASTS: Duration = Duration::from_secs(10);
 /// After an order that could not be carried out.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,13 +52,13 @@ impl Plans {
 }
 
 /// What is asked and told.
-pub(crate) struct Planning {
-    pub(crate) plane: Arc<DataPlane>,
-    pub(crate) writer: Writer,
-    pub(crate) clock: Clock,
-    pub(crate) instances: Arc<Instances>,
-    pub(crate) observations: Arc<dyn Observations>,
-    pub(crate) plans: Arc<Plans>,
+struct Planning {
+    plane: Arc<DataPlane>,
+    writer: Writer,
+    clock: Clock,
+    instances: Arc<Instances>,
+    ports: SharedPorts,
+    plans: Arc<Plans>,
 }
 
 /// Since when a request has waited or been refused that no look has seen.
@@ -84,6 +87,8 @@ struct Known {
     planner: Planner,
     orders: u64,
     releases: u64,
+    /// What predictive scaling policies have forecast, and when that was asked.
+    forecasts: Option<(Instant, Vec<String>)>,
 }
 
 type Key = (String, String);
@@ -97,8 +102,28 @@ struct Planners {
     healthy: usize,
 }
 
+/// Plans the capacity of groups that ask for it; what was planned last.
+pub(crate) fn start(
+    plane: &Arc<DataPlane>,
+    writer: &Writer,
+    clock: Clock,
+    instances: &Arc<Instances>,
+    ports: SharedPorts,
+) -> Arc<Plans> {
+    let plans = Arc::new(Plans::default());
+    tokio::spawn(run(Planning {
+        plane: Arc::clone(plane),
+        writer: writer.clone(),
+        clock,
+        instances: Arc::clone(instances),
+        ports,
+        plans: Arc::clone(&plans),
+    }));
+    plans
+}
+
 /// Plans until the process ends.
-pub(crate) async fn run(planning: Planning) {
+async fn run(planning: Planning) {
     let pressed = Arc::new(Pressed::default());
     let pressure = planning.plane.with_node(|node| node.pressure().clone());
     let told = Arc::clone(&pressed);
@@ -202,7 +227,7 @@ impl Planners {
     fn take(&mut self, state: Arc<State>) {
         self.groups = planned_groups(
             &state,
-            &self.planning.observations.shapes(),
+            &self.planning.ports.observations.shapes(),
             self.planning.clock.wall(),
         );
         let names: BTreeSet<Key> = self
@@ -211,10 +236,29 @@ impl Planners {
             .map(|group| (group.region.clone(), group.name.clone()))
             .collect();
         self.known.retain(|key, _| names.contains(key));
+        self.ask_forecasts(&state);
         self.state = Some(state);
         if self.groups.is_empty() {
             let plans = &self.planning.plans.plans;
             plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Asks what predictive scaling policies say, where that may have changed.
+    fn ask_forecasts(&mut self, state: &State) {
+        let wall = self.planning.clock.wall();
+        for group in &self.groups {
+            let key = (group.region.clone(), group.name.clone());
+            let known = self.known.entry(key).or_default();
+            if known
+                .forecasts
+                .as_ref()
+                .is_none_or(|(asked, _)| asked.elapsed() >= FORECASTS)
+            {
+                let datapoints = &*self.planning.ports.datapoints;
+                let told = forecast::told(state, &group.region, &group.name, datapoints, wall);
+                known.forecasts = Some((Instant::now(), told));
+            }
         }
     }
 
@@ -252,7 +296,7 @@ impl Planners {
 
     /// Has orders carried out; whether they were.
     async fn order(&self, orders: Vec<PlannedCapacity>) -> bool {
-        let observations = Arc::clone(&self.planning.observations);
+        let observations = Arc::clone(&self.planning.ports.observations);
         let change = Box::new(move |state: &State, now| carry_out(state, &orders, &*observations, now));
         let done = self.planning.writer.change(change).await;
         if let Err(error) = &done {
@@ -283,6 +327,10 @@ fn told(group: &PlannedGroup, plan: Plan, known: &Known) -> PlannerMetrics {
         group: group.name.clone(),
         is_dry_run: group.is_dry_run,
         costs,
+        forecasts: known
+            .forecasts
+            .as_ref()
+            .map_or_else(Vec::new, |(_, told)| told.clone()),
         plan,
         orders: known.orders,
         releases: known.releases,

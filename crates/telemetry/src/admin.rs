@@ -6,6 +6,7 @@ use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, Server
 use crate::planner;
 use crate::process::ProcessMetrics;
 use crate::standing::Standing;
+use crate::text::text;
 use bytes::Bytes;
 use forebay_node::{Distribution, Node, NodeMetrics};
 use forebay_units::Wall;
@@ -114,7 +115,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
         certificates,
         planners: source.planners(),
         logs: source.counters().metrics(),
-        own: Own {
+        own: Box::new(Own {
             lines_dropped: source.own_lines_dropped(),
             standing: source.health().standing,
             process: ProcessMetrics::now(),
@@ -124,7 +125,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
             adoptions: source.adoptions(),
             orders: source.orders(),
             looks: source.looks(),
-        },
+        }),
     })
 }
 
@@ -148,13 +149,4 @@ pub fn page(request: &Request<Incoming>, snapshot: MetricsSnapshot) -> Response<
 /// The answer to who may not ask, with the reason.
 pub fn forbidden(reason: &str) -> Response<Full<Bytes>> {
     text(StatusCode::FORBIDDEN, "text/plain", format!("{reason}\n"))
-}
-
-pub(crate) fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("content-type", hyper::header::HeaderValue::from_static(kind));
-    response
 }

@@ -17,6 +17,7 @@ pub mod post;
 mod process;
 pub mod spans;
 mod standing;
+mod text;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
 pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, NoWebhookUrl, RemoteWriteUrl, WebhookUrl};

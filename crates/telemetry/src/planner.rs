@@ -1,7 +1,7 @@
 //! The page that says why planned groups have the capacity that they have.
 
-use crate::admin::text;
 use crate::metrics::PlannerMetrics;
+use crate::text::text;
 use bytes::Bytes;
 use forebay_scaling::planner::{FlowPlan, Plan};
 use http_body_util::Full;
@@ -64,6 +64,7 @@ fn group(planner: &PlannerMetrics) -> Value {
         "region": planner.region,
         "dry_run": planner.is_dry_run,
         "costs": planner.costs,
+        "forecasts": planner.forecasts,
         "orders": planner.orders,
         "releases": planner.releases,
         "desired": fleet.desired,
@@ -142,6 +143,7 @@ mod tests {
             group: "g".to_owned(),
             is_dry_run: false,
             costs: None,
+            forecasts: Vec::new(),
             plan,
             orders: 1,
             releases: 0,

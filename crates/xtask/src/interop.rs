@@ -48,6 +48,7 @@ const SUITES: &[(&str, &str)] = &[
     ("alarm-actions", "alarm_actions.py"),
     ("datapoints", "datapoints.py"),
     ("scaling", "scaling.py"),
+    ("planner", "planner.py"),
     ("trouble", "trouble.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
@@ -58,7 +59,7 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 3] = [
-    &["terraform-groups", "trouble", "scaling"],
+    &["terraform-groups", "trouble", "scaling", "planner"],
     &["terraform", "choosing", "logs", "prometheus"],
     &[
         "crash",

@@ -5,7 +5,7 @@ use crate::autoscaling::leaving;
 use crate::autoscaling::mixed::{Mixed, in_use, pool, unit};
 use crate::autoscaling::pass::Begun;
 use crate::autoscaling::pass::Pass;
-use crate::autoscaling::planning;
+use crate::autoscaling::planner_tags::is_planned;
 use crate::autoscaling::records::{Group, Lifecycle, Member, Origin, Source};
 use crate::autoscaling::refreshing;
 use crate::autoscaling::steps::{enter, pause};
@@ -190,7 +190,7 @@ pub(super) fn chosen(pass: &mut Pass<'_, '_>, members: &[Member]) -> Vec<usize> 
         .filter_map(|name| policy(name))
         .collect();
     // A planned group's emptiest instances go first, unless it was said which go.
-    if planning::is_planned(&pass.group) && policies == [TerminationPolicy::Default] {
+    if is_planned(&pass.group) && policies == [TerminationPolicy::Default] {
         policies.insert(0, TerminationPolicy::LeastInflight);
     }
     let surplus = surplus(pass, members);

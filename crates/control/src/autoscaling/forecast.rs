@@ -99,6 +99,38 @@ pub fn error(
     backtest(&history(&load, datapoints, now))
 }
 
+/// What each of a group's predictive scaling policies has forecast for now, and how far its forecasts were from what came: a sentence each.
+pub fn told(state: &State, region: &str, group: &str, datapoints: &dyn Datapoints, now: Wall) -> Vec<String> {
+    let Some(known) = state.existing_region(region) else {
+        return Vec::new();
+    };
+    let predicted = known.scaling_groups.get(group).map(|group| &group.predicted);
+    let policies = known.policies_of(group);
+    let of_kind = policies.filter(|policy| policy.kind == "PredictiveScaling");
+    of_kind
+        .map(|policy| {
+            let made = predicted.and_then(|predicted| predicted.get(&policy.name));
+            let hour = made.and_then(|made| {
+                let past = now.seconds().checked_sub(made.from.seconds())?.div_euclid(HOUR);
+                made.capacities.get(usize::try_from(past).ok()?)
+            });
+            let capacity = match (hour, made.and_then(|made| made.problem.as_ref())) {
+                (Some(capacity), _) => format!("this hour needs {capacity}"),
+                (None, Some(problem)) => problem.clone(),
+                (None, None) => "it forecasts only, and is no floor".to_owned(),
+            };
+            let error = error(state, region, group, &policy.name, datapoints, now);
+            let error = match error.map(|error| (error.percent, error.bias_percent, error.hours)) {
+                Some((Some(percent), Some(bias), hours)) => {
+                    format!("its forecasts were wrong by {percent:.1} % on average over {hours} hours, {bias:+.1} % in sum")
+                }
+                _ => "no forecast of it could be held against what came yet".to_owned(),
+            };
+            format!("{}: {capacity}; {error}", policy.name)
+        })
+        .collect()
+}
+
 /// Whether a policy may scale by its forecasts.
 pub(super) fn check_scaling(region: &str, group: &str, configuration: &Value) -> Result<(), ApiError> {
     let specification = &configuration["MetricSpecifications"][0];

@@ -3,9 +3,9 @@
 use crate::api::context::View;
 use crate::autoscaling::leaving;
 use crate::autoscaling::pass::Pass;
-use crate::autoscaling::planning::record_start_up;
 use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::replacing;
+use crate::autoscaling::start_ups::record_start_up;
 use crate::autoscaling::steps::ec2_state;
 use crate::state::Dialect;
 use core::time::Duration;

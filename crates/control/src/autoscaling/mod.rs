@@ -31,6 +31,7 @@ mod needs;
 mod notices;
 mod notifications;
 mod pass;
+mod planner_tags;
 pub mod planning;
 mod policies;
 mod predictive;
@@ -43,6 +44,7 @@ mod replacing;
 mod schedules;
 pub(crate) mod settle;
 mod sources;
+mod start_ups;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,12 @@ use crate::autoscaling::desired::{desire, predicted_floor};
 use crate::autoscaling::due::acting;
 use crate::autoscaling::lookup::put_group;
 use crate::autoscaling::pass::clock;
+use crate::autoscaling::planner_tags::{is_planned, tags};
 use crate::autoscaling::records::{Group, Lifecycle, Member};
 use crate::autoscaling::settle;
+use crate::autoscaling::start_ups::start_up;
 use crate::fleet::Shape;
-use crate::own_tags::planners::{PlannerTags, planner_of};
+use crate::own_tags::planners::PlannerTags;
 use crate::ports::Observations;
 use crate::state::State;
 use crate::tables::Region;
@@ -17,12 +19,6 @@ use core::time::Duration;
 use forebay_scaling::planner::{Fleet, Settings};
 use forebay_units::Wall;
 use serde_json::Value;
-
-/// Start-ups that are kept of a launch class, and launch classes of a group.
-const KEPT: usize = 100;
-const CLASSES: usize = 20;
-/// What ends the name of the class of instances that waited in a warm pool.
-const WARM: &str = " from the warm pool";
 
 /// A group whose capacity is planned.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,19 +74,6 @@ pub struct PlannedCapacity {
     pub desired: u32,
     /// Why: a sentence without its end.
     pub cause: String,
-}
-
-/// What a group's tags say of its planner.
-pub(super) fn tags(group: &Group) -> Option<PlannerTags> {
-    planner_of(|key| {
-        let mut tags = group.tags.iter();
-        tags.find(|tag| tag.key == key).map(|tag| &*tag.value)
-    })
-}
-
-/// Whether a planner sizes this group.
-pub(super) fn is_planned(group: &Group) -> bool {
-    tags(group).is_some_and(|tags| !tags.is_dry_run)
 }
 
 /// All groups whose capacity is planned. O(groups + their instances).
@@ -196,47 +179,6 @@ fn price(group: &Group, members: &[&Member], shapes: &[Shape]) -> Option<f64> {
     let last = group.start_ups.last()?;
     let name = last.class.split(' ').nth(1)?;
     of(name, false)
-}
-
-/// An instance serves: how long it took.
-pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall) {
-    let Some(ordered) = member.ordered.take() else {
-        return;
-    };
-    let warm = if member.was_warm { WARM } else { "" };
-    let class = format!("{} {}{warm}", member.image_id, member.instance_type);
-    let known = group.start_ups.iter().position(|known| known.class == class);
-    let mut times = known.map_or_else(Default::default, |place| group.start_ups.remove(place));
-    times.class = class;
-    times
-        .millis
-        .push(u32::try_from(now.since(ordered).as_millis()).unwrap_or(u32::MAX));
-    if times.millis.len() > KEPT {
-        times.millis.remove(0);
-    }
-    // The one that was seen last is the last.
-    group.start_ups.push(times);
-    if group.start_ups.len() > CLASSES {
-        group.start_ups.remove(0);
-    }
-}
-
-/// The 99th percentile of start-ups like the next one: from the warm pool if something is ready there.
-fn start_up(region: &Region, group: &Group) -> Option<Duration> {
-    let mut members = region.members_of(&group.name);
-    let is_warm = members.any(|member| {
-        matches!(
-            member.state,
-            Lifecycle::WarmedStopped | Lifecycle::WarmedRunning | Lifecycle::WarmedHibernated
-        )
-    });
-    let mut classes = group.start_ups.iter().rev();
-    let times = classes.find(|times| times.class.ends_with(WARM) == is_warm)?;
-    let mut sorted = times.millis.clone();
-    sorted.sort_unstable();
-    let place = (sorted.len() as f64 * 0.99).ceil() as usize;
-    let millis = sorted.get(place.checked_sub(1)?)?;
-    Some(Duration::from_millis((*millis).into()))
 }
 
 /// The state after these orders; none if they change nothing. A group that is planned no longer, or that is being deleted, is left alone.

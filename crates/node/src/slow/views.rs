@@ -98,8 +98,6 @@ impl Node {
         // Shown from now on, though nothing was counted yet.
         zone_ids.iter().for_each(|&zone| _ = group.counters.zone(zone));
         let mut targets = Vec::new();
-        let queue = group.blueprint.settings.queue.as_ref();
-        let waits = queue.is_some_and(|queue| queue.length > 0);
         // Index, zone and health of each target that may get traffic at all, and whether it may while too few are healthy.
         let mut candidates = Vec::new();
         for target in group.targets.values() {
@@ -108,7 +106,7 @@ impl Node {
                 let index = u32::try_from(targets.len()).unwrap_or(u32::MAX);
                 let healthy = target.tracker.is_healthy() || !group.blueprint.health.enabled;
                 // Where requests may wait, they wait for a target that has never passed, too: it may be starting.
-                let may_open = healthy || target.tracker.has_passed() || !waits;
+                let may_open = healthy || target.tracker.has_passed() || !group.lets_wait();
                 candidates.push((index, target.blueprint.zone.as_deref(), healthy, may_open));
             }
             targets.push(Arc::clone(view));

@@ -1,8 +1,8 @@
 //! One target group's part of a plan: what its requests need.
 
 use super::arrivals::{Arrivals, Rate};
+use super::inputs::{Demand, Fleet, Settings};
 use super::service_time::ServiceTime;
-use super::{Demand, Fleet, Settings};
 use core::time::Duration;
 use forebay_units::Mono;
 use std::collections::VecDeque;

@@ -44,7 +44,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
         certificates: Vec::<ExpiryMetrics>::new(),
         planners: Vec::new(),
         logs: LogCounters::default().metrics(),
-        own: Own {
+        own: Box::new(Own {
             lines_dropped: 3,
             standing: Standing::Ok,
             process: ProcessMetrics {
@@ -72,7 +72,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
                 ],
                 sum: millis(705_010),
             },
-        },
+        }),
     })
 }
 

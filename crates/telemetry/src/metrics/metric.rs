@@ -354,7 +354,7 @@ impl Metric {
                 server.certificates.iter().map(|one| (of_certificate(one), one)),
                 read,
             ),
-            Read::Process(read) => self.each([(Vec::new(), &server.own)], read),
+            Read::Process(read) => self.each([(Vec::new(), &*server.own)], read),
             Read::Running(read) => self.each([(Vec::new(), &server.own.process)], read),
             Read::Agent(_) => Vec::new(),
         }

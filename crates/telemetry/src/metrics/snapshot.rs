@@ -29,7 +29,7 @@ pub struct ServerMetrics {
     /// Of its logs and spans.
     pub logs: LogMetrics,
     /// Of itself.
-    pub own: Own,
+    pub own: Box<Own>,
 }
 
 /// What the process knows of itself.
@@ -66,6 +66,8 @@ pub struct PlannerMetrics {
     pub is_dry_run: bool,
     /// What its costs bound, in words, if they are bounded.
     pub costs: Option<String>,
+    /// What its predictive scaling policies have forecast, and by how much they were wrong.
+    pub forecasts: Vec<String>,
     /// What was found.
     pub plan: Plan,
     /// Times that more was ordered.

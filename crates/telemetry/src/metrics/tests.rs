@@ -151,6 +151,7 @@ fn planner() -> PlannerMetrics {
         group: "workers".to_owned(),
         is_dry_run: false,
         costs: None,
+        forecasts: Vec::new(),
         plan,
         orders: 1,
         releases: 0,
@@ -169,7 +170,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
         }],
         planners: vec![planner()],
         logs: LogCounters::default().metrics(),
-        own: Own {
+        own: Box::new(Own {
             lines_dropped: 3,
             standing: Standing::Impaired,
             process: process(),
@@ -186,7 +187,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
                 }],
                 sum: Duration::from_millis(10),
             },
-        },
+        }),
     })
 }
 

@@ -131,7 +131,7 @@ impl World {
             certificates: Vec::new(),
             planners: Vec::new(),
             logs: LogCounters::default().metrics(),
-            own: Own {
+            own: Box::new(Own {
                 lines_dropped: 0,
                 standing: Standing::Ok,
                 process: ProcessMetrics::default(),
@@ -141,7 +141,7 @@ impl World {
                 adoptions: Distribution::default(),
                 orders: Default::default(),
                 looks: Default::default(),
-            },
+            }),
         })
     }
 
