@@ -48,6 +48,7 @@ pub(crate) fn blueprint(
     let balancer = BalancerBlueprint {
         arn: "agent".to_owned(),
         dns_name: destination.to_string(),
+        names: Vec::new(),
         nodes: vec![NodeBlueprint {
             zone: ZONE.to_owned(),
             address: data.ip(),

@@ -38,6 +38,6 @@ pub use ports::{
     NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,
 };
 pub use rows::{RowChange, RowError};
-pub use state::{Dialect, Settings, State};
+pub use state::{DEFAULT_DOMAIN, Dialect, Settings, State};
 pub use tables::{Region, Table};
 pub use tick::{Command, DrainEnd, apply, tick};

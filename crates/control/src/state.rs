@@ -34,9 +34,19 @@ pub struct Settings {
     /// Quotas that were raised or lowered, by the API's name.
     #[serde(default)]
     pub quotas: BTreeMap<String, u32>,
+    /// What names of load balancers end with.
+    #[serde(default = "default_domain")]
+    pub domain: String,
     /// What keys of sticky cookies are derived from; zeros until it was drawn.
     #[serde(default)]
     pub(crate) secret: [u8; 32],
+}
+
+/// The domain of load balancers' names, if no other was given.
+pub const DEFAULT_DOMAIN: &str = "elb.localhost";
+
+fn default_domain() -> String {
+    DEFAULT_DOMAIN.to_owned()
 }
 
 /// Whose habits answers follow.
@@ -70,6 +80,7 @@ impl State {
             default_region: default_region.to_owned(),
             dialect: Dialect::Aws,
             quotas: BTreeMap::new(),
+            domain: default_domain(),
             secret: [0; 32],
         };
         let mut state = State {
@@ -103,6 +114,17 @@ impl State {
                 generation: settings.generation + 1,
                 ..settings.clone()
             };
+        }
+        state
+    }
+
+    /// The same with this domain for names of load balancers to come; those that there are keep theirs.
+    pub fn in_domain(&self, domain: &str) -> State {
+        let mut state = self.clone();
+        if self.settings.domain != domain {
+            let settings = Arc::make_mut(&mut state.settings);
+            domain.clone_into(&mut settings.domain);
+            settings.generation += 1;
         }
         state
     }

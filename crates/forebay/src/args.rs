@@ -5,6 +5,7 @@ use crate::env::EnvArgs;
 use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
+use crate::shell::{CompletionsArgs, ManArgs};
 use crate::top::TopArgs;
 use crate::why::WhyArgs;
 use clap::{Parser, Subcommand};
@@ -79,6 +80,43 @@ pub(crate) enum Command {
     Env(EnvArgs),
     /// Make, list and delete the keys that API calls are signed with
     Credentials(CredentialsArgs),
+    /// Print what a shell completes this command line by
+    Completions(CompletionsArgs),
+    /// Print the manual, or write its pages
+    Man(ManArgs),
     /// Make, list and remove the images that instances are started from
     Image(ImageArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell;
+    use clap::CommandFactory as _;
+    use clap_complete::Shell;
+
+    #[test]
+    fn each_shell_knows_each_command_and_each_command_has_a_page() {
+        for shell in [
+            Shell::Bash,
+            Shell::Zsh,
+            Shell::Fish,
+            Shell::PowerShell,
+            Shell::Elvish,
+        ] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for word in ["sample-target", "expose", "why"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let args = ManArgs {
+            dir: Some(scratch.path().to_owned()),
+        };
+        shell::man(&args, Cli::command()).unwrap();
+        let page = std::fs::read_to_string(scratch.path().join("forebay-up.1")).unwrap();
+        assert!(page.contains("expose") && page.contains("0.0.0.0"), "{page}");
+    }
 }

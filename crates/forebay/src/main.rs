@@ -7,11 +7,13 @@ mod env;
 mod image;
 mod keys;
 mod metrics;
+mod shell;
 mod top;
 mod up;
 mod why;
 
 use args::{Cli, Command};
+use clap::CommandFactory as _;
 use forebay_lab::{demo, experiment, sample};
 use forebay_process::{log, values};
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Command::Health(args) => ask::run(&args),
         Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Credentials(args) => keys::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => shell::completions(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => shell::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
     })
 }

@@ -7,21 +7,37 @@ use crate::queue::QueueSettings;
 use crate::rule::{Action, Condition, Priority, Transform};
 use crate::stickiness::{Secret, Stickiness};
 use crate::tls::{TargetTls, TlsBlueprint};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::sync::Arc;
 
 /// Everything to serve, at one generation of the state.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
     /// Grows with every change.
     pub generation: u64,
-    /// Load balancers, in order of creation (the first to use a port is also served at 127.0.0.1).
+    /// Where all load balancers are reached, besides their nodes' own addresses: on each port the first to use it, and others with the same
+    /// protocol by their names.
+    pub exposed: Vec<IpAddr>,
+    /// Load balancers, in order of creation.
     pub balancers: Vec<Arc<BalancerBlueprint>>,
     /// Target groups, used or not.
     pub groups: Vec<Arc<GroupBlueprint>>,
     /// What keys of cookies are derived from.
     pub secret: Secret,
+}
+
+impl Default for Blueprint {
+    /// Nothing, exposed at 127.0.0.1.
+    fn default() -> Blueprint {
+        Blueprint {
+            generation: 0,
+            exposed: vec![Ipv4Addr::LOCALHOST.into()],
+            balancers: Vec::new(),
+            groups: Vec::new(),
+            secret: Secret::default(),
+        }
+    }
 }
 
 /// A load balancer.
@@ -31,6 +47,8 @@ pub struct BalancerBlueprint {
     pub arn: String,
     /// Its DNS name, the Host of requests that have none.
     pub dns_name: String,
+    /// Other names by which it is reached at exposed addresses, in lower case; a full stop at the beginning stands for any labels.
+    pub names: Vec<String>,
     /// One node per zone.
     pub nodes: Vec<NodeBlueprint>,
     /// Its listeners.

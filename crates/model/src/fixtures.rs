@@ -95,6 +95,7 @@ pub fn balancer(arn: &str, listener: ListenerBlueprint) -> BalancerBlueprint {
     BalancerBlueprint {
         arn: arn.into(),
         dns_name: "lb.elb.localhost".into(),
+        names: Vec::new(),
         nodes: vec![NodeBlueprint {
             zone: "a".into(),
             address: [127, 0, 0, 1].into(),

@@ -10,7 +10,7 @@ use crate::shards::Zoned;
 use crate::snapshot::{BalancerView, GroupView, Snapshot};
 use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
 use crate::target::TargetView;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_balance::Ramp;
@@ -219,6 +219,8 @@ pub struct Node {
     peers_look: Option<Mono>,
     gate_look: Option<Mono>,
     pressure: Pressure,
+    /// Where all load balancers are reached.
+    exposed: Vec<IpAddr>,
     /// The channels that were last asked for.
     channels: Vec<ChannelOrder>,
     /// Who may start, if this is an agent's.
@@ -248,6 +250,7 @@ impl Node {
             peers_look: None,
             gate_look: None,
             pressure: Pressure::default(),
+            exposed: Vec::new(),
             channels: Vec::new(),
             permit_issuer: None,
         }
@@ -283,6 +286,7 @@ impl Node {
         self.peers_look = self.peers_look.or(Some(now + LOOK)).filter(|_| self.has_peers());
         self.take_balancers(blueprint);
         self.secret = blueprint.secret;
+        self.exposed.clone_from(&blueprint.exposed);
         self.watches.clear();
         self.stale = true;
         self.publish(now);

@@ -77,6 +77,8 @@ pub struct NodeView {
     pub zone: ZoneId,
     /// Its address.
     pub address: IpAddr,
+    /// It is where all load balancers are reached.
+    pub exposed: bool,
 }
 
 /// A listener.
@@ -90,10 +92,10 @@ pub struct ListenerView {
     pub protocol: Protocol,
     /// Its port.
     pub port: u16,
-    /// Its addresses; the last may be 127.0.0.1, for the first balancer to use the port.
+    /// Its addresses; the last ones are exposed, if its balancer is the first to use the port.
     pub nodes: Vec<NodeView>,
-    /// What its 127.0.0.1 serves besides, where it has that: other load balancers' listeners with its port and protocol, by their
-    /// load balancers' DNS names in lower case.
+    /// What its exposed addresses serve, where it has those: listeners with its port and protocol, by their load balancers' names in lower
+    /// case, its own among them. A name that begins with a full stop stands for all that end with it.
     pub named: BTreeMap<String, Named>,
     /// How it speaks TLS; none for HTTP.
     pub tls: Option<Arc<TlsBlueprint>>,
@@ -119,11 +121,25 @@ pub struct Named {
 }
 
 impl ListenerView {
-    /// Whom a request or a handshake at 127.0.0.1 with this host name is for, if not for this listener. O(log names).
+    /// Whom a request or a handshake at an exposed address with this host name is for, if that is known: the one with that very name, or
+    /// else with the longest wildcard that fits. O(labels log names).
     pub fn named(&self, host: &[u8]) -> Option<Named> {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let host = core::str::from_utf8(host).ok()?.to_ascii_lowercase();
-        self.named.get(&host).copied()
+        let mut rest = host.as_str();
+        loop {
+            if let Some(named) = self.named.get(rest) {
+                return Some(*named);
+            }
+            // From the next full stop on.
+            let from = rest.char_indices().skip(1).find(|(_, letter)| *letter == '.')?.0;
+            rest = &rest[from..];
+        }
+    }
+
+    /// Whether others are reached at its exposed addresses.
+    pub fn is_shared(&self) -> bool {
+        self.named.values().any(|named| named.listener != self.id)
     }
 }
 

@@ -38,6 +38,9 @@ impl ListenerAddress {
     /// The place of the load balancer with this name, if that is another one.
     pub(crate) fn named(&self, snapshot: &Snapshot, host: &[u8]) -> Option<ListenerAddress> {
         let named = self.find(snapshot)?.named(host)?;
+        if named.listener == self.listener {
+            return None;
+        }
         let listener_address = ListenerAddress {
             listener: named.listener,
             zone: named.zone,

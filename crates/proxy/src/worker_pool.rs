@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -148,14 +148,16 @@ impl WorkerPool {
                     zone: node.zone,
                     port: listener.port,
                     secure: listener.protocol == Protocol::Https,
-                    shared: node.address == Ipv4Addr::LOCALHOST && !listener.named.is_empty(),
+                    shared: node.exposed && listener.is_shared(),
                     sniffs: listener.permit_issuer.is_some(),
                 };
                 if listener_addresses.contains_key(&address) {
                     continue;
                 }
                 if !self.bound.contains_key(&address) {
-                    match bind(address, self.commands.len()) {
+                    let ours = self.bound.keys().chain(opened.iter().map(|(address, _)| address));
+                    let shares = ours.clone().any(|known| overlap(*known, address));
+                    match bind(address, self.commands.len(), shares) {
                         Ok(sockets) => opened.push((address, sockets)),
                         Err(error) => {
                             let error = explain(&error, address);
@@ -233,9 +235,17 @@ fn tell_of_sweeps(commands: &[mpsc::WeakUnboundedSender<Command>]) {
     }
 }
 
+/// Whether one of two addresses is any, and takes what the other would.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
 /// One socket per worker on this address. SO_REUSEPORT would share a port silently with another process of the same
-/// user, so the first try is without it.
-fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+/// user, so the first try is without it, unless it would only meet sockets of our own (`shares`): of an address and of any address the
+/// kernel chooses the one that was asked for.
+fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpListener>> {
     let socket = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -243,11 +253,16 @@ fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
             Some(SocketProtocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
         socket.set_reuse_port(shared)?;
         socket.bind(&address.into())?;
         Ok(socket)
     };
-    socket(false)?;
+    if !shares {
+        socket(false)?;
+    }
     (0..count)
         .map(|_| {
             let socket = socket(true)?;

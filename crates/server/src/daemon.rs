@@ -23,7 +23,7 @@ use forebay_store::Store;
 use forebay_telemetry::export::Exporter;
 use forebay_telemetry::logs::Logs;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -71,15 +71,17 @@ struct Publisher {
     plane: Arc<DataPlane>,
     instances: Arc<Instances>,
     adoptions: Arc<ResponseTimes>,
+    exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
 }
 
 impl Publisher {
-    fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>) -> Publisher {
+    fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>, exposed: Vec<IpAddr>) -> Publisher {
         Publisher {
             plane: Arc::clone(plane),
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
+            exposed,
             last: Mutex::new(None),
         }
     }
@@ -93,7 +95,10 @@ impl Publish for Publisher {
             .publish(last.as_ref().map(|(old, _)| &**old), state);
         let blueprint = match &*last {
             Some((old, before)) => state.blueprint_since(old, before),
-            None => state.blueprint(),
+            None => Blueprint {
+                exposed: self.exposed.clone(),
+                ..state.blueprint()
+            },
         };
         *last = Some((Arc::clone(state), blueprint.clone()));
         self.plane.apply(blueprint);
@@ -189,7 +194,7 @@ impl Daemon {
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let instances = Instances::start(&args, api_address, &state, &keys)?;
         let seen = Arc::new(Plane(Arc::clone(&plane), Arc::clone(&instances)));
-        let publish = Publisher::new(&plane, &instances);
+        let publish = Publisher::new(&plane, &instances, args.exposed()?);
         let adoptions = Arc::clone(&publish.adoptions);
         let (datapoints, keeper) = keep_datapoints(&args, clock).await?;
         let (actions, sending) = notifications(&args, &shown, clock)?;
@@ -475,6 +480,7 @@ fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
 fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let quotas = args.quota.iter().cloned().collect();
     let state = state(args, kept)?.configured(args.dialect(), quotas);
+    let state = state.in_domain(&args.domain);
     Ok(state.secured(drawn_secret()?))
 }
 

@@ -1,10 +1,11 @@
 //! The flags of `forebay up`.
 
+use crate::exposure::{self, Exposure};
 use crate::notify::Subscription;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use forebay_control::Dialect;
+use forebay_control::{DEFAULT_DOMAIN, Dialect};
 use forebay_launch::{NetworkMode, RunAs};
 use forebay_process::values::address;
 use forebay_process::values::ratio;
@@ -12,7 +13,7 @@ use forebay_telemetry::logs::{LiveSink, Log};
 use forebay_telemetry::spans::Endpoint;
 use forebay_telemetry::{MetricsEndpoint, RemoteWriteUrl};
 use ipnet::Ipv4Net;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,6 +81,22 @@ pub struct UpArgs {
         value_delimiter = ','
     )]
     pub allowed_host: Vec<String>,
+    /// An address of this machine, or 0.0.0.0 or :: for all, or an interface's name: every load balancer is reached there on its
+    /// listeners' ports. Several on one port are told apart by their names (Host; SNI over TLS); the oldest has what names none. May be
+    /// repeated
+    #[arg(
+        long,
+        env = "FOREBAY_EXPOSE",
+        value_name = "ADDR|INTERFACE",
+        default_value = "127.0.0.1",
+        value_delimiter = ',',
+        value_parser = exposure
+    )]
+    pub expose: Vec<Exposure>,
+    /// What names of new load balancers end with. *.elb.localhost leads browsers and curl to 127.0.0.1; other machines need a domain
+    /// whose names, `*.DOMAIN`, lead to this machine
+    #[arg(long, env = "FOREBAY_DOMAIN", value_name = "DOMAIN", default_value = DEFAULT_DOMAIN, value_parser = domain)]
+    pub domain: String,
     /// Where DNS is to be served. Not built yet: load balancers' names end in .elb.localhost, which browsers and curl
     /// take to 127.0.0.1
     #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
@@ -191,6 +208,8 @@ impl UpArgs {
             api: free,
             admin: free,
             allowed_host: Vec::new(),
+            expose: vec![Exposure::Address(Ipv4Addr::LOCALHOST.into())],
+            domain: DEFAULT_DOMAIN.to_owned(),
             dns: None,
             address_pool: Some(pool),
             region: "local-1".to_owned(),
@@ -218,6 +237,14 @@ impl UpArgs {
             shapes: None,
             drain_seconds: 2,
         }
+    }
+
+    /// Where all load balancers are reached.
+    ///
+    /// # Errors
+    /// If there is no such interface.
+    pub fn exposed(&self) -> anyhow::Result<Vec<IpAddr>> {
+        exposure::addresses(&self.expose)
     }
 
     /// Whose habits API answers follow.
@@ -406,6 +433,31 @@ fn quota(text: &str) -> anyhow::Result<(String, u32)> {
         name.to_owned(),
         max.parse().with_context(|| format!("'{max}' is no number"))?,
     ))
+}
+
+fn exposure(text: &str) -> Result<Exposure, String> {
+    Exposure::parse(text)
+}
+
+/// A domain, in lower case.
+fn domain(text: &str) -> Result<String, String> {
+    let bare = text.trim_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // Before it stand a load balancer's name, ten digits and a region.
+    if bare.len() <= 150 && bare.split('.').all(is_label) {
+        Ok(bare)
+    } else {
+        Err(format!(
+            "'{text}' is no domain: it is labels of letters, digits and hyphens, such as elb.example.internal"
+        ))
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod daemon;
 mod data_dir;
 mod datapoints;
 mod exports;
+mod exposure;
 mod flags;
 mod fleet;
 mod health_log;
@@ -17,4 +18,5 @@ mod ticking;
 
 pub use daemon::Daemon;
 pub use data_dir::make_data_dir;
+pub use exposure::Exposure;
 pub use flags::{BufferMemory, DataDir, LauncherKind, UpArgs, region};

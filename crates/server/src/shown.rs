@@ -5,7 +5,7 @@ use crate::planner::Plans;
 use bytes::Bytes;
 use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
-use forebay_node::{Distribution, Node, ResponseTimes};
+use forebay_node::{Distribution, Node, ResponseTimes, Snapshot};
 use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
@@ -17,6 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Map, json};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -184,6 +185,7 @@ impl Source for Looked<'_> {
             ("picture_version", served.snapshot.version.into()),
             ("listeners", served.snapshot.listeners.len().into()),
             ("target_groups", served.snapshot.groups.len().into()),
+            ("exposed", exposed(&served.snapshot).into()),
             ("listeners_not_bound", failures.collect::<Vec<_>>().into()),
             ("load_balancers_without_traffic", idle.collect::<Vec<_>>().into()),
         ];
@@ -198,10 +200,23 @@ impl Source for Looked<'_> {
     }
 }
 
+/// Where all load balancers are reached: at each address who has what names none, and how many names there are.
+fn exposed(snapshot: &Snapshot) -> Vec<serde_json::Value> {
+    let mut found = Vec::new();
+    for listener in &snapshot.listeners {
+        for node in listener.nodes.iter().filter(|node| node.exposed) {
+            let address = SocketAddr::new(node.address, listener.port);
+            found.push(json!({
+                "address": address.to_string(), "default": listener.balancer.name(), "names": listener.named.len(),
+            }));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     async fn ask(address: SocketAddr, host: &str) -> String {

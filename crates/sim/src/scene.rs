@@ -157,6 +157,7 @@ pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSet
     let balancer = BalancerBlueprint {
         arn: "balancer".to_owned(),
         dns_name: "balancer".to_owned(),
+        names: Vec::new(),
         nodes: (0..zones)
             .map(|number| NodeBlueprint {
                 zone: zone(number),

@@ -33,6 +33,7 @@ const SUITES: &[(&str, &str)] = &[
     ("experiments", "experiments.py"),
     ("elastic", "elastic.py"),
     ("tls", "tls.py"),
+    ("exposed", "exposed.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("grpc-retries", "grpc_retries.py"),

@@ -9,7 +9,7 @@ use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
 use crate::elbv2::transforms::served;
-use crate::own_tags::balancers::extend_balancer;
+use crate::own_tags::balancers::{extend_balancer, names_of};
 use crate::own_tags::groups::extend;
 use crate::own_tags::queues::class_of;
 use crate::state::State;
@@ -93,6 +93,7 @@ impl State {
         let balancers = made.into_iter().map(|(_, balancer)| balancer).collect();
         Blueprint {
             generation: self.generation(),
+            exposed: before.exposed.clone(),
             balancers,
             groups,
             secret: self.secret(),
@@ -246,11 +247,21 @@ fn balancer_blueprint(
         health_log: place("health_check_logs"),
         ..BalancerSettings::default()
     };
-    extend_balancer(&mut settings, region.tags.get(&balancer.arn).map(|tags| &**tags));
+    let tags = region.tags.get(&balancer.arn).map(|tags| &**tags);
+    extend_balancer(&mut settings, tags);
+    let nodes: Vec<NodeBlueprint> = nodes.collect();
+    // As AWS's: of all its nodes by both versions of IP, and of each zone's.
+    let zones = nodes.iter().map(|node| node.zone.as_str());
+    let parts = core::iter::once("dualstack").chain(zones);
+    let mut names: Vec<String> = parts
+        .map(|part| format!("{part}.{}", balancer.dns_name))
+        .collect();
+    names.extend(names_of(tags));
     BalancerBlueprint {
         arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
-        nodes: nodes.collect(),
+        names,
+        nodes,
         listeners: listeners.collect(),
         settings,
     }

@@ -105,8 +105,10 @@ pub(crate) fn create_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let digits = 1_000_000_000 + tx.rng.below(9_000_000_000);
     let prefix = if wanted.internal { "internal-" } else { "" };
     wanted.dns_name = format!(
-        "{prefix}{}-{digits}.{}.elb.localhost",
-        wanted.name, tx.request.region
+        "{prefix}{}-{digits}.{}.{}",
+        wanted.name,
+        tx.request.region,
+        tx.state.settings().domain
     );
     take_addresses(tx, &mut wanted)?;
     let answer = json!({"LoadBalancers": [balancer_value(&wanted, "provisioning", tx.dialect())]});

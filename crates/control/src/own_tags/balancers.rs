@@ -10,6 +10,10 @@ const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
 /// Bytes of its body that a client must send in a second, averaged over five.
 const REQUEST_RATE: &str = "forebay:minimum-request-rate";
 
+/// Names by which it is reached at exposed addresses, with spaces between them; a full stop at the beginning stands for any labels (AWS
+/// allows no asterisk in tags).
+const NAMED: &str = "forebay:names";
+
 /// `on`: lines of the access log end with two more fields, the wait for a slot and the reason of an answer of ours.
 const LOG_EXTENSIONS: &str = "forebay:access-log-extensions";
 
@@ -26,6 +30,7 @@ pub(crate) const NAMES: &[&str] = &[
     LOG_EXTENSIONS,
     CHECK_HOST,
     STRICT_PATHS,
+    NAMED,
 ];
 
 /// The longest head timeout, as the idle timeout's.
@@ -50,9 +55,36 @@ pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
         REQUEST_RATE if request_rate(value).is_none() => {
             Some("a number of bytes per second from 0 to 4294967295")
         }
+        NAMED if names(value).is_none() => Some(
+            "host names of letters, digits and hyphens, with spaces between them, such as 'shop.example .shop.example'",
+        ),
         LOG_EXTENSIONS | CHECK_HOST | STRICT_PATHS if switch(value).is_none() => Some("'on' or 'off'"),
         _ => None,
     }
+}
+
+/// Host names, in lower case; none if one of them is none.
+fn names(value: &str) -> Option<Vec<String>> {
+    let names = value.split_ascii_whitespace();
+    let names: Vec<String> = names.map(str::to_ascii_lowercase).collect();
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_name = |name: &String| {
+        let plain = name.strip_prefix('.').unwrap_or(name);
+        name.len() <= 253 && plain.split('.').all(is_label)
+    };
+    (!names.is_empty() && names.iter().all(is_name)).then_some(names)
+}
+
+/// The names that a load balancer's tags give it.
+pub(crate) fn names_of(tags: Option<&Tags>) -> Vec<String> {
+    let value = tags.and_then(|tags| tags.get(NAMED));
+    value.and_then(|value| names(value)).unwrap_or_default()
 }
 
 /// What a load balancer's tags say beyond its attributes. A value that is none says nothing.
@@ -86,6 +118,11 @@ mod tests {
             (HEAD_TIMEOUT, "0", false),
             (HEAD_TIMEOUT, "4001", false),
             (HEAD_TIMEOUT, "5s", false),
+            (NAMED, "shop.example  .Shop.example", true),
+            (NAMED, "*", false),
+            (NAMED, "a..b", false),
+            (NAMED, "-a.b", false),
+            (NAMED, "", false),
             (REQUEST_RATE, "0", true),
             (REQUEST_RATE, "240", true),
             (REQUEST_RATE, "-1", false),

@@ -78,6 +78,7 @@ pub(super) fn pictured(
                 .map(|(net, &(arn, targets))| Arc::new(group(arn, targets, net)))
                 .collect(),
             secret: Secret([7; 32]),
+            ..Blueprint::default()
         },
     );
     node.handle_deadline(Mono::ZERO);

@@ -35,6 +35,7 @@ impl Node {
             let node = NodeView {
                 zone: self.zone(&node.zone),
                 address: node.address,
+                exposed: false,
             };
             if let Some(known) = self.balancers.get(&user.arn) {
                 watch.balancers.push((Arc::clone(&known.view), node));

@@ -5,9 +5,9 @@ use crate::ids::ZoneId;
 use crate::slow::Output;
 use crate::snapshot::{Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 use crate::target::TargetView;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use forebay_health::{GroupHealth, Routing};
-use forebay_model::Algorithm;
+use forebay_model::{Algorithm, BalancerBlueprint};
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -62,6 +62,7 @@ impl Node {
                 .map(|node| NodeView {
                     zone: self.zone(&node.zone),
                     address: node.address,
+                    exposed: false,
                 })
                 .collect();
             for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
@@ -82,7 +83,13 @@ impl Node {
                 if self.permit_issuer.is_none()
                     && let Some(first) = zones.first()
                 {
-                    serve_loopback(&mut ports, &mut views, &mut view, first.zone);
+                    expose(
+                        &mut ports,
+                        &mut views,
+                        &mut view,
+                        (first.zone, &self.exposed),
+                        balancer,
+                    );
                 }
                 views.push(view);
             }
@@ -194,30 +201,42 @@ fn arrange(view: &GroupView) {
     view.load_index.arrange(sides.into_iter().collect());
 }
 
-/// The first load balancer to use a port is reached at 127.0.0.1 too, and others with the same protocol there by their names.
-fn serve_loopback(
+/// The first load balancer to use a port is reached at exposed addresses too, and others with the same protocol there by their names.
+fn expose(
     ports: &mut BTreeMap<u16, usize>,
     views: &mut [ListenerView],
     view: &mut ListenerView,
-    zone: ZoneId,
+    (zone, exposed): (ZoneId, &[IpAddr]),
+    balancer: &BalancerBlueprint,
 ) {
+    let named = Named {
+        listener: view.id,
+        zone,
+    };
     match ports.entry(view.port) {
         Entry::Vacant(port) => {
             port.insert(views.len());
-            view.nodes.push(NodeView {
+            view.nodes.extend(exposed.iter().map(|&address| NodeView {
                 zone,
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            });
+                address,
+                exposed: true,
+            }));
+            name(&mut view.named, balancer, named);
         }
         Entry::Occupied(first) => {
             let first = views
                 .get_mut(*first.get())
                 .filter(|first| first.protocol == view.protocol);
             if let Some(first) = first {
-                let name = view.balancer.dns_name.to_ascii_lowercase();
-                let listener = view.id;
-                first.named.insert(name, Named { listener, zone });
+                name(&mut first.named, balancer, named);
             }
         }
+    }
+}
+
+/// Whoever has a name first keeps it.
+fn name(names: &mut BTreeMap<String, Named>, balancer: &BalancerBlueprint, named: Named) {
+    for name in core::iter::once(&balancer.dns_name).chain(&balancer.names) {
+        names.entry(name.to_ascii_lowercase()).or_insert(named);
     }
 }

@@ -229,6 +229,7 @@ impl Balancer {
             balancers: vec![Arc::new(BalancerBlueprint {
                 arn: "balancer".into(),
                 dns_name: "lb.elb.localhost".into(),
+                names: Vec::new(),
                 nodes: vec![NodeBlueprint {
                     zone: "a".into(),
                     address: "127.77.0.1".parse().unwrap(),

@@ -34,6 +34,7 @@ fn balancer(bucket: Option<&str>) -> Arc<BalancerView> {
 }
 
 const NODES: [NodeView; 1] = [NodeView {
+    exposed: false,
     zone: ZoneId(1),
     address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 80, 0, 4)),
 }];
