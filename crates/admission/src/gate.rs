@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(300);
 
+/// Slots on their way are told again and again; those that nobody has spoken of for so long after their time are not expected any more.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 /// Slots that are on their way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coming {
@@ -29,7 +32,7 @@ impl Coming {
     /// What becomes of a wait of so many seconds that so many slots make.
     fn shortened(self, now: Mono, wait: f64, slots: u64) -> f64 {
         let until = self.at.since(now).as_secs_f64();
-        if wait <= until {
+        if wait <= until || now.since(self.at) > OVERDUE {
             return wait;
         }
         let slots = slots.max(1) as f64;
