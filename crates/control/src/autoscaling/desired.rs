@@ -1,6 +1,7 @@
 //! What a group's desired capacity becomes, and why.
 
 use crate::autoscaling::pass::clock;
+use crate::autoscaling::planner_tags::is_planned;
 use crate::autoscaling::predictive;
 use crate::autoscaling::records::Group;
 use core::time::Duration;
@@ -37,11 +38,8 @@ pub(super) fn predicted_floor(group: &Group, now: Wall) -> u32 {
 
 /// What a group's planner wants at least; 0 if it has none. What a policy wants is no less.
 fn planned_floor(group: &Group) -> u32 {
-    let is_planned = group
-        .tags
-        .iter()
-        .any(|tag| tag.key == "forebay:planner" && tag.value == "on");
-    group.planned.filter(|_| is_planned).unwrap_or(0).min(group.max)
+    let planned = group.planned.filter(|_| is_planned(group));
+    planned.unwrap_or(0).min(group.max)
 }
 
 /// Whether [`raise`] would change something.
