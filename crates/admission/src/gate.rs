@@ -3,10 +3,10 @@
 use crate::drain::Drain;
 use crate::figures::Figures;
 use crate::messages::{
-    Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slots, Verdict, Why,
+    Arrival, Claim, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slots, Verdict, Why,
 };
 use crate::permits::WorkId;
-use crate::queue::{NewWaiter, Queue};
+use crate::queue::Queue;
 use crate::target_slots::TargetSlots;
 use core::time::Duration;
 use forebay_units::{Mono, Rng};
@@ -153,16 +153,7 @@ impl<T: Clone, W> Gate<T, W> {
             self.figures.refused[refusal.why as usize] += 1;
             return Verdict::Refused(refusal);
         }
-        let comer = NewWaiter {
-            zone: arrival.zone,
-            class: arrival.class,
-            weight: arrival.weight,
-            since: arrival.since,
-            deadline: arrival.deadline,
-            front: arrival.front,
-            prefers: arrival.prefers,
-        };
-        Verdict::Waits(self.queue.join(&comer, waiter()))
+        Verdict::Waits(self.queue.join(&arrival.claim(), waiter()))
     }
 
     /// Whether this request must not wait. Makes room for it if its class is owed some.
@@ -268,6 +259,33 @@ impl<T: Clone, W> Gate<T, W> {
             self.drain.held(took);
         }
         self.targets.release(now, key, took);
+    }
+
+    /// Takes out everyone who waits, in the order in which they came: somebody else serves them from now on.
+    pub fn hand_over(&mut self, now: Mono) -> Vec<(Claim, W)> {
+        self.drain.advance(now, !self.queue.is_empty());
+        self.queue.take_all()
+    }
+
+    /// Someone who was handed over comes back, and waits again: never refused, whatever the queue's length.
+    pub fn rejoin(&mut self, now: Mono, claim: &Claim, waiter: W) -> Place {
+        self.stir(now);
+        self.queue.join(claim, waiter)
+    }
+
+    /// A request is at this target already: it has a slot there, even if that is one more than there are.
+    pub fn occupy(&mut self, key: Key) {
+        self.targets.occupy(key);
+    }
+
+    /// Which targets requests have slots of, and how many.
+    pub fn occupied(&self) -> Vec<(Key, u32)> {
+        self.targets.occupied()
+    }
+
+    /// What a slot of this target hands out, while it may be picked.
+    pub fn target(&self, key: Key) -> Option<T> {
+        self.targets.target(key)
     }
 
     /// Permits came. Those beyond 4,096 unused ones of a target are not kept.

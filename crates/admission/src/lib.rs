@@ -20,6 +20,6 @@ pub use figures::{Figures, Waits};
 pub use gate::{Coming, Gate};
 pub use gradient::GradientSettings;
 pub use messages::{
-    Arrival, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slot, Slots, Verdict, Why,
+    Arrival, Claim, Key, Leaving, Limit, Member, Place, Refusal, Released, Rules, Slot, Slots, Verdict, Why,
 };
 pub use permits::WorkId;

@@ -68,6 +68,40 @@ pub struct Arrival<'a> {
     pub prefers: Option<Key>,
 }
 
+/// A request that waits for a slot, or is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// It may use members of this zone and of none.
+    pub zone: u64,
+    /// Its class.
+    pub class: u64,
+    /// What its class gets, relative to others.
+    pub weight: u32,
+    /// When it first arrived.
+    pub since: Mono,
+    /// From then on a slot is of no use to it.
+    pub deadline: Mono,
+    /// It had a slot before: it goes before all others.
+    pub front: bool,
+    /// Taken if it has a free slot.
+    pub prefers: Option<Key>,
+}
+
+impl Arrival<'_> {
+    /// What is left of it once it waits.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            zone: self.zone,
+            class: self.class,
+            weight: self.weight,
+            since: self.since,
+            deadline: self.deadline,
+            front: self.front,
+            prefers: self.prefers,
+        }
+    }
+}
+
 /// A right to send one request to a target. Give it back with `Gate::release`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot<T> {

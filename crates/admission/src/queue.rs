@@ -5,7 +5,7 @@
 //! begins to wait starts there, or where its last service ended if that is later. So over any time in which two classes
 //! both wait, what they get differs from their weights by at most one request each.
 
-use crate::messages::{Key, Place};
+use crate::messages::{Claim, Key, Place};
 use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,18 +33,6 @@ pub(crate) struct Entry<W> {
     number: u64,
     class: u32,
     front: bool,
-}
-
-/// One that comes to wait.
-#[derive(Debug)]
-pub(crate) struct NewWaiter {
-    pub(crate) zone: u64,
-    pub(crate) class: u64,
-    pub(crate) weight: u32,
-    pub(crate) since: Mono,
-    pub(crate) deadline: Mono,
-    pub(crate) front: bool,
-    pub(crate) prefers: Option<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -168,8 +156,31 @@ impl<W> Queue<W> {
             .collect()
     }
 
+    /// Takes out everyone, in the order in which they came.
+    pub(crate) fn take_all(&mut self) -> Vec<(Claim, W)> {
+        let mut places = self.places();
+        places.sort_by_key(|place| place.number);
+        let taken = places.into_iter().filter_map(|place| {
+            let class = self.entry(place).map(|entry| entry.class)?;
+            let class = &self.classes[class as usize];
+            let (id, weight) = (class.id.unwrap_or_default(), class.weight);
+            let entry = self.leave(place)?;
+            let claim = Claim {
+                zone: entry.zone,
+                class: id,
+                weight,
+                since: entry.since,
+                deadline: entry.deadline,
+                front: entry.front,
+                prefers: entry.prefers,
+            };
+            Some((claim, entry.waiter))
+        });
+        taken.collect()
+    }
+
     /// Someone comes to wait.
-    pub(crate) fn join(&mut self, comer: &NewWaiter, waiter: W) -> Place {
+    pub(crate) fn join(&mut self, comer: &Claim, waiter: W) -> Place {
         self.numbers += 1;
         let number = self.numbers;
         // Whoever waits at the front waits before all classes, and is of none.
@@ -209,7 +220,7 @@ impl<W> Queue<W> {
         Place { index, number }
     }
 
-    fn enter(&mut self, class: u32, comer: &NewWaiter, zone: usize, rank: Rank, index: u32) {
+    fn enter(&mut self, class: u32, comer: &Claim, zone: usize, rank: Rank, index: u32) {
         let weight = comer.weight.clamp(1, MOST_WEIGHT);
         let state = &mut self.classes[class as usize];
         if state.held == 0 {

@@ -283,6 +283,28 @@ impl<T: Clone> TargetSlots<T> {
             })
     }
 
+    /// One request more has a slot there.
+    pub(crate) fn occupy(&mut self, key: Key) {
+        let number = self.number(key);
+        if let Some(entry) = self.targets[number as usize].as_mut() {
+            entry.busy += 1;
+        }
+        self.refresh(number);
+    }
+
+    /// Who has requests, and how many.
+    pub(crate) fn occupied(&self) -> Vec<(Key, u32)> {
+        let entries = self.targets.iter().flatten();
+        let busy = entries.filter(|entry| entry.busy > 0);
+        busy.map(|entry| (entry.key, entry.busy)).collect()
+    }
+
+    /// What its slots hand out, while it may be picked.
+    pub(crate) fn target(&self, key: Key) -> Option<T> {
+        let number = *self.by_key.get(&key)?;
+        self.targets[number as usize].as_ref()?.target.clone()
+    }
+
     /// A request is over.
     pub(crate) fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
         let Some((number, entry)) = self.find(key) else {

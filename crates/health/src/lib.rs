@@ -6,4 +6,4 @@ mod group;
 mod tracker;
 
 pub use group::{GroupHealth, Routing, RoutingReason};
-pub use tracker::{ProbeResult, Tracker};
+pub use tracker::{Failure, ProbeResult, Tracker, TrackerRecord};

@@ -26,6 +26,34 @@ pub enum ProbeResult {
     Failed,
 }
 
+/// Why a target's last probe or connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Answered with this status.
+    Answered(u16),
+    /// No answer within the timeout.
+    TimedOut,
+    /// Could not connect, or the answer was no HTTP.
+    Failed,
+    /// A request's connection was refused.
+    Refused,
+}
+
+/// All that a tracker knows, in values: another process goes on from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackerRecord {
+    /// Healthy or not; none before that is known.
+    pub healthy: Option<bool>,
+    /// Why it is not.
+    pub failure: Option<Failure>,
+    /// Successes in a row.
+    pub successes: u32,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Whether a probe of it ever succeeded.
+    pub has_passed: bool,
+}
+
 /// A target's health: counts successes and failures in a row.
 #[derive(Clone, Debug)]
 pub struct Tracker {
@@ -55,6 +83,53 @@ impl Tracker {
         TargetHealth {
             state: self.state,
             reason: self.reason.clone(),
+        }
+    }
+
+    /// All that it knows.
+    pub fn record(&self) -> TrackerRecord {
+        let failure = self.reason.as_ref().and_then(|reason| match reason {
+            HealthReason::ResponseCodeMismatch(code) => Some(Failure::Answered(*code)),
+            HealthReason::Timeout => Some(Failure::TimedOut),
+            HealthReason::FailedHealthChecks => Some(Failure::Failed),
+            HealthReason::ConnectionRefused => Some(Failure::Refused),
+            _ => None,
+        });
+        TrackerRecord {
+            healthy: match self.state {
+                HealthState::Healthy => Some(true),
+                HealthState::Unhealthy => Some(false),
+                _ => None,
+            },
+            failure,
+            successes: self.successes,
+            failures: self.failures,
+            has_passed: self.has_passed,
+        }
+    }
+
+    /// Goes on from what another one knew.
+    pub fn from_record(record: &TrackerRecord) -> Tracker {
+        let failure = record.failure.map(|failure| match failure {
+            Failure::Answered(code) => HealthReason::ResponseCodeMismatch(code),
+            Failure::TimedOut => HealthReason::Timeout,
+            Failure::Failed => HealthReason::FailedHealthChecks,
+            Failure::Refused => HealthReason::ConnectionRefused,
+        });
+        let (state, reason) = match record.healthy {
+            Some(true) => (HealthState::Healthy, None),
+            Some(false) => (
+                HealthState::Unhealthy,
+                Some(failure.unwrap_or(HealthReason::FailedHealthChecks)),
+            ),
+            None => (HealthState::Initial, Some(HealthReason::InitialHealthChecking)),
+        };
+        Tracker {
+            state,
+            reason,
+            successes: record.successes,
+            failures: record.failures,
+            has_passed: record.has_passed,
         }
     }
 
@@ -156,6 +231,31 @@ mod tests {
             healthy_threshold: 3,
             ..fixtures::health_check()
         }
+    }
+
+    #[test]
+    fn goes_on_from_a_record_as_if_nothing_had_been_between() {
+        use ProbeResult::{Answered, Failed, TimedOut};
+        let probes = [Answered(200), Answered(500), TimedOut, Failed, Answered(204)];
+        let probe = (0..probes.len() + 1).prop_map(move |at| probes.get(at).copied());
+        let courses = proptest::collection::vec(probe, 0..12);
+        proptest!(|(before in courses.clone(), after in courses)| {
+            let mut tracker = Tracker::default();
+            tracker.probing();
+            let take = |tracker: &mut Tracker, probe: Option<ProbeResult>| match probe {
+                Some(result) => tracker.probed(result, &check()),
+                None => tracker.refused(),
+            };
+            for probe in before {
+                take(&mut tracker, probe);
+            }
+            let mut other = Tracker::from_record(&tracker.record());
+            prop_assert_eq!(tracker.health(), other.health());
+            for probe in after {
+                prop_assert_eq!(take(&mut tracker, probe), take(&mut other, probe));
+                prop_assert_eq!(tracker.health(), other.health());
+            }
+        });
     }
 
     #[test]

@@ -8,66 +8,28 @@ use crate::ids::TargetId;
 use crate::load::Counted;
 use crate::lock::lock;
 use crate::pressure::Pressure;
+use crate::slot_authority::Remote;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::target::TargetView;
+use crate::ticket::Ticket;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use core::time::Duration;
 use forebay_admission::permits::WorkId;
-use forebay_admission::{Coming, Figures, Gate, Limit, Member, Refusal, Rules};
+use forebay_admission::{Coming, Figures, Gate, Limit, Member, Rules};
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) type Inner = Gate<Arc<TargetView>, Arc<Ticket>>;
 
-/// What came of waiting: a slot with its permit, or a refusal.
-pub(crate) type Released = Result<(Counted, Option<WorkId>), Refusal>;
-
-/// A waiting request's hold on its verdict. Poll it until it is ready.
-#[derive(Debug, Default)]
-pub struct Ticket(Mutex<Waits>);
-
-#[derive(Debug, Default)]
-struct Waits {
-    waker: Option<Waker>,
-    over: Option<(Duration, Released)>,
-    taken: bool,
-}
-
-impl Ticket {
-    /// Ready once the wait is over.
-    pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut waits = lock(&self.0);
-        if waits.over.is_some() || waits.taken {
-            return Poll::Ready(());
-        }
-        match &mut waits.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        Poll::Pending
-    }
-
-    fn deliver(&self, waited: Duration, outcome: Released) -> Option<Waker> {
-        let mut waits = lock(&self.0);
-        waits.over = Some((waited, outcome));
-        waits.waker.take()
-    }
-
-    pub(crate) fn take(&self) -> Option<(Duration, Released)> {
-        let mut waits = lock(&self.0);
-        let over = waits.over.take();
-        waits.taken |= over.is_some();
-        over
-    }
-}
-
-struct Timed {
-    gate: Inner,
+pub(crate) struct Timed {
+    pub(crate) gate: Inner,
     /// The latest time that anyone has told. What ends without a clock at hand ends then.
-    now: Mono,
+    pub(crate) now: Mono,
+    /// Another process decides, and the gate only counts.
+    pub(crate) remote: Option<Box<Remote>>,
 }
 
 /// Counters of a gate's control channels.
@@ -148,6 +110,7 @@ impl GroupGate {
             timed: Mutex::new(Timed {
                 gate: Gate::new(rules),
                 now: Mono::ZERO,
+                remote: None,
             }),
             waiting: AtomicUsize::new(0),
             unused: Mutex::default(),
@@ -159,11 +122,16 @@ impl GroupGate {
 
     /// Does something at the gate, and lets through who may pass then.
     pub(crate) fn with<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Inner, Mono) -> T) -> T {
+        self.with_timed(now, |timed| act(&mut timed.gate, timed.now))
+    }
+
+    /// The same, with who decides.
+    pub(crate) fn with_timed<T>(&self, now: Option<Mono>, act: impl FnOnce(&mut Timed) -> T) -> T {
         let mut wakers = Vec::new();
         let mut timed = lock(&self.timed);
         timed.now = now.map_or(timed.now, |now| timed.now.max(now));
-        let Timed { gate, now } = &mut *timed;
-        let result = act(gate, *now);
+        let result = act(&mut timed);
+        let Timed { gate, now, remote } = &mut *timed;
         while let Some(released) = gate.poll(*now) {
             // In flight before the lock is let go: whoever takes a target out after this sees that it is not idle, though its
             // worker has yet to fetch the slot.
@@ -172,7 +140,7 @@ impl GroupGate {
                 .map(|slot| (Counted::new(slot.target), slot.permit));
             wakers.extend(released.waiter.deliver(released.waited, outcome));
         }
-        let waiting = gate.waiting();
+        let waiting = gate.waiting() + remote.as_ref().map_or(0, |remote| remote.claims.len());
         let changed = self.waiting.swap(waiting, SeqCst) != waiting;
         drop(timed);
         wakers.into_iter().for_each(Waker::wake);
@@ -211,7 +179,22 @@ impl GroupGate {
 
     /// The target says that it has no slot: one less is used until then.
     pub(crate) fn pause(&self, now: Mono, target: TargetId, until: Mono) {
-        self.with(Some(now), |gate, now| gate.pause(now, target.0, until));
+        self.with_timed(Some(now), |timed| {
+            timed.gate.pause(timed.now, target.0, until);
+            if let Some(remote) = &timed.remote {
+                remote.pause(timed.now, target, until);
+            }
+        });
+    }
+
+    /// A request that had a slot is over.
+    pub(crate) fn release(&self, now: Option<Mono>, target: TargetId, took: Option<Duration>) {
+        self.with_timed(now, |timed| {
+            timed.gate.release(timed.now, target.0, took);
+            if let Some(remote) = &timed.remote {
+                remote.authority.release(target, took);
+            }
+        });
     }
 
     /// Looks at what is due by itself: slots that were paused, limits that are learned.
@@ -280,7 +263,7 @@ impl GroupGate {
     }
 
     /// Whether agents count its slots.
-    fn is_controlled(&self) -> bool {
+    pub(crate) fn is_controlled(&self) -> bool {
         lock(&self.timed).gate.rules().limit == Limit::Permits
     }
 

@@ -30,6 +30,13 @@ impl InFlight {
         Counted::new(target).into()
     }
 
+    /// It is over; `took` how long a success took.
+    pub fn end(mut self, now: Mono, took: Option<Duration>) {
+        if let Some(guard) = &mut self.guard {
+            guard.ends(now, took);
+        }
+    }
+
     /// Its slot, where those are counted.
     pub(crate) fn guard(&mut self) -> Option<&mut SlotGuard> {
         self.guard.as_deref_mut()
@@ -108,9 +115,7 @@ impl SlotGuard {
 
 impl Drop for SlotGuard {
     fn drop(&mut self) {
-        let (target, took) = (self.target.0, self.took);
-        self.gate
-            .with(self.ended, |gate, now| gate.release(now, target, took));
+        self.gate.release(self.ended, self.target, self.took);
         if let Some(id) = self.permit.filter(|_| !self.seen) {
             self.gate.give_back(self.target, id);
         }

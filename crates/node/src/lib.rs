@@ -12,6 +12,7 @@ mod gate;
 mod group_demand;
 mod ids;
 mod in_flight;
+mod lending;
 mod load;
 mod load_index;
 mod lock;
@@ -28,12 +29,14 @@ mod reuse;
 mod schedules;
 mod shards;
 mod shared_load;
+mod slot_authority;
 mod slow;
 mod snapshot;
 mod stats;
 mod summed;
 mod sync;
 mod target;
+mod ticket;
 mod trace;
 mod waiting;
 mod worker_state;
@@ -48,12 +51,14 @@ pub use forebay_admission::permits::WorkId;
 pub use forebay_admission::{Coming, Figures, Why};
 pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
-pub use forebay_health::ProbeResult;
+pub use forebay_admission::{Claim, Refusal};
+pub use forebay_health::{Failure, ProbeResult, TrackerRecord};
 pub use forebay_routing::{Facts, Headers, TransformError, strict_path};
-pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate, Ticket};
+pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate};
 pub use group_demand::GroupDemand;
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
+pub use lending::{ForeignClaim, ForeignWait};
 pub use load_index::LoadIndex;
 pub use metrics::{
     ByZone, CertificateMetrics, GateMetrics, ListenerMetrics, LoadBalancerMetrics, NodeMetrics,
@@ -66,7 +71,8 @@ pub use request::{Request, Speaks};
 pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
-pub use slow::{Event, Node, Output, ProbeOrder};
+pub use slot_authority::SlotAuthority;
+pub use slow::{Event, KeptHealth, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,
@@ -74,5 +80,6 @@ pub use stats::{
 };
 pub use summed::Summed;
 pub use target::TargetView;
+pub use ticket::Ticket;
 pub use trace::{Sampling, SpanContext, TraceParent};
 pub use worker_state::WorkerState;

@@ -25,11 +25,14 @@ use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use takeover::KeptHealth;
+
 mod balancers;
 mod demand;
 mod gates;
 mod metrics;
 mod peers;
+mod takeover;
 mod users;
 mod views;
 mod watch;

@@ -1,16 +1,20 @@
 //! Asking a gate for a slot, and waiting for one.
 
-use crate::gate::{GroupGate, Ticket};
+use crate::gate::GroupGate;
 use crate::ids::ZoneId;
 use crate::in_flight::{InFlight, SlotGuard};
 use crate::load::Counted;
 use crate::shards::Zoned;
 use crate::stats::GroupStats;
+use crate::ticket::{Position, Ticket};
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use forebay_admission::{Arrival, Leaving, Place, Refusal, Verdict};
+use forebay_admission::{Arrival, Leaving, Refusal, Verdict, Why};
 use forebay_units::{Mono, Rng};
 use std::sync::Arc;
+
+/// How long a request waits for another process's answer at least: whoever decides there knows its deadline, and refuses it then.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 impl GroupGate {
     /// A request has come by worker number `worker`; `counters` are its group's.
@@ -23,27 +27,55 @@ impl GroupGate {
         worker: usize,
     ) -> Arrived {
         let mut ticket = None;
-        let verdict = self.with(Some(now), |gate, now| {
-            gate.arrive(now, arrival, rng, || {
-                Arc::clone(ticket.insert(Arc::new(Ticket::default())))
-            })
+        let mut until = arrival.deadline;
+        let verdict = self.with_timed(Some(now), |timed| {
+            let mut new_ticket = || Arc::clone(ticket.insert(Arc::new(Ticket::default())));
+            if let Some(remote) = &mut timed.remote {
+                let ticket = new_ticket();
+                let number = remote.claim(&arrival.claim(), &ticket);
+                ticket.stand(Position::Remote(number));
+                until = until.max(now + ANSWERED_WITHIN);
+                return None;
+            }
+            let verdict = timed.gate.arrive(timed.now, arrival, rng, new_ticket);
+            if let (Verdict::Waits(place), Some(ticket)) = (&verdict, &ticket) {
+                ticket.stand(Position::Queued(*place));
+            }
+            Some(verdict)
         });
-        if !matches!(verdict, Verdict::Admitted(_)) {
+        if !matches!(verdict, Some(Verdict::Admitted(_))) {
             self.pressure.rise();
         }
         match verdict {
-            Verdict::Admitted(slot) => {
+            Some(Verdict::Admitted(slot)) => {
                 Arrived::Admitted(SlotGuard::admit(self, Counted::new(slot.target), slot.permit))
             }
-            Verdict::Waits(place) => Arrived::Waits(Waiting {
+            Some(Verdict::Refused(refusal)) => Arrived::Refused(refusal),
+            Some(Verdict::Waits(_)) | None => Arrived::Waits(Waiting {
                 gate: Arc::clone(self),
-                place: Some(place),
                 // A gate that lets someone wait has asked for the ticket.
                 ticket: ticket.unwrap_or_default(),
+                until,
+                is_over: false,
                 _queued: Queued::new(counters, ZoneId(arrival.zone), worker),
             }),
-            Verdict::Refused(refusal) => Arrived::Refused(refusal),
         }
+    }
+
+    /// Whoever has this ticket waits no longer. None if the wait was over before.
+    fn leave(&self, now: Option<Mono>, ticket: &Ticket, why: Leaving) -> Option<Refusal> {
+        self.with_timed(now, |timed| match ticket.position()? {
+            Position::Queued(place) => Some(timed.gate.leave(timed.now, place, why)?.1),
+            Position::Remote(number) => {
+                let remote = timed.remote.as_mut()?;
+                remote.claims.remove(&number)?;
+                remote.authority.withdraw(number);
+                Some(Refusal {
+                    why: Why::Late,
+                    retry_after: Duration::from_secs(1),
+                })
+            }
+        })
     }
 }
 
@@ -58,8 +90,9 @@ pub(crate) enum Arrived {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     gate: Arc<GroupGate>,
-    place: Option<Place>,
     ticket: Arc<Ticket>,
+    until: Mono,
+    is_over: bool,
     _queued: Queued,
 }
 
@@ -94,29 +127,31 @@ impl Waiting {
         Arc::clone(&self.ticket)
     }
 
+    /// When it is late.
+    pub(crate) fn until(&self) -> Mono {
+        self.until
+    }
+
     /// What came of it, once the ticket is ready.
     pub(crate) fn over(&mut self) -> Option<(Duration, Result<InFlight, Refusal>)> {
         let (waited, released) = self.ticket.take()?;
-        self.place = None;
+        self.is_over = true;
         let admit = |(counted, permit)| SlotGuard::admit(&self.gate, counted, permit);
         Some((waited, released.map(admit)))
     }
 
     /// The deadline has come. None if the wait was over before.
     pub(crate) fn late(&mut self, now: Mono) -> Option<Refusal> {
-        let place = self.place.take()?;
-        let left = self
-            .gate
-            .with(Some(now), |gate, now| gate.leave(now, place, Leaving::Late))?;
-        Some(left.1)
+        let refusal = self.gate.leave(Some(now), &self.ticket, Leaving::Late)?;
+        self.is_over = true;
+        Some(refusal)
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.gate
-                .with(None, |gate, now| gate.leave(now, place, Leaving::Gone));
+        if !self.is_over {
+            self.gate.leave(None, &self.ticket, Leaving::Gone);
         }
         // What was handed out and not fetched goes to the next.
         drop(self.over());

@@ -59,7 +59,7 @@ impl Exchange {
         match gate.arrive(now, &arrival, &mut worker.rng, &group.counters, worker.index) {
             Arrived::Admitted(slot) => self.go(now, slot, group, worker, stats),
             Arrived::Waits(waiting) => {
-                let (ticket, until) = (waiting.ticket(), line.deadline);
+                let (ticket, until) = (waiting.ticket(), waiting.until());
                 line.waiting = Some(waiting);
                 Step::Wait { ticket, until }
             }

@@ -1,7 +1,7 @@
 //! What is to be done with a request next.
 
 use crate::answer::Answer;
-use crate::gate::Ticket;
+use crate::ticket::Ticket;
 use crate::reuse::Reuse;
 use crate::target::TargetView;
 use forebay_units::Mono;

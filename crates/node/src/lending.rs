@@ -1,0 +1,156 @@
+//! A gate whose slots another process decides over, and the requests of another process at a gate here.
+//!
+//! While one process takes over from another, requests of both are at the same targets. One gate decides for both: that of the process
+//! which has taken over. The other's gate is lent: it sends each claim over and has it answered, and tells each release. Both go on
+//! counting what is theirs, so that a lent gate may decide again at any time, should the other process be gone.
+
+use crate::gate::GroupGate;
+use crate::ids::{TargetId, ZoneId};
+use crate::in_flight::{InFlight, SlotGuard};
+use crate::load::Counted;
+use crate::shards::Zoned;
+use crate::slot_authority::{Remote, SlotAuthority};
+use crate::stats::GroupStats;
+use crate::target::TargetView;
+use crate::ticket::{Position, Ticket};
+use crate::waiting::{Arrived, Waiting};
+use core::time::Duration;
+use forebay_admission::{Arrival, Claim, Refusal};
+use forebay_units::{Mono, Rng};
+use std::sync::Arc;
+
+/// What becomes of another process's claim.
+#[derive(Debug)]
+pub enum ForeignClaim {
+    /// It has a slot, until this is dropped.
+    Admitted(InFlight),
+    /// It waits.
+    Waits(ForeignWait),
+    /// It gets none.
+    Refused(Refusal),
+}
+
+/// Another process's claim that waits; withdrawn when dropped.
+#[derive(Debug)]
+pub struct ForeignWait(Waiting);
+
+impl ForeignWait {
+    /// Ready once the wait is over.
+    pub fn ticket(&self) -> Arc<Ticket> {
+        self.0.ticket()
+    }
+
+    /// What came of it, once the ticket is ready.
+    pub fn over(mut self) -> Option<Result<InFlight, Refusal>> {
+        Some(self.0.over()?.1)
+    }
+}
+
+impl GroupGate {
+    /// Has `authority` decide from now on. It is given at once, in order, the claims of all who wait. Returns how many requests have slots
+    /// of which targets: each will be told to `authority` as released. None if agents count this gate's slots: they count for
+    /// every process, and nothing needs to be lent.
+    pub fn lend(&self, now: Mono, authority: Arc<dyn SlotAuthority>) -> Option<Vec<(TargetId, u32)>> {
+        if self.is_controlled() {
+            return None;
+        }
+        self.with_timed(Some(now), |timed| {
+            let mut remote = Remote::new(authority);
+            for (claim, ticket) in timed.gate.hand_over(timed.now) {
+                let number = remote.claim(&claim, &ticket);
+                ticket.stand(Position::Remote(number));
+            }
+            timed.remote = Some(Box::new(remote));
+            let occupied = timed.gate.occupied().into_iter();
+            Some(occupied.map(|(key, count)| (TargetId(key), count)).collect())
+        })
+    }
+
+    /// Decides by itself again: the authority is gone. Whoever waits for its answer waits here.
+    pub fn reclaim(&self, now: Mono) {
+        self.with_timed(Some(now), |timed| {
+            let Some(remote) = timed.remote.take() else { return };
+            for (claim, ticket) in remote.claims.into_values() {
+                let place = timed.gate.rejoin(timed.now, &claim, Arc::clone(&ticket));
+                ticket.stand(Position::Queued(place));
+            }
+        });
+    }
+
+    /// The authority gives a claim a slot of this target. False if there is no such claim any more, or no such target: then the slot was
+    /// not taken, and nobody will release it.
+    pub fn granted(&self, now: Mono, number: u64, target: TargetId) -> bool {
+        self.answered(now, number, |timed| {
+            let target_view = timed.gate.target(target.0)?;
+            timed.gate.occupy(target.0);
+            Some(Ok((Counted::new(target_view), None)))
+        })
+    }
+
+    /// The authority gives a claim no slot.
+    pub fn refused(&self, now: Mono, number: u64, refusal: Refusal) {
+        self.answered(now, number, |_| Some(Err(refusal)));
+    }
+
+    fn answered(
+        &self,
+        now: Mono,
+        number: u64,
+        outcome: impl FnOnce(&mut crate::gate::Timed) -> Option<crate::ticket::Released>,
+    ) -> bool {
+        let waker = self.with_timed(Some(now), |timed| {
+            let has_claim = timed
+                .remote
+                .as_ref()
+                .is_some_and(|remote| remote.claims.contains_key(&number));
+            let outcome = if has_claim { outcome(timed)? } else { return None };
+            let (claim, ticket) = timed.remote.as_mut()?.claims.remove(&number)?;
+            Some(ticket.deliver(timed.now.since(claim.since), outcome))
+        });
+        let Some(waker) = waker else { return false };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// A request of another process wants a slot.
+    pub fn claim_for(
+        self: &Arc<Self>,
+        now: Mono,
+        claim: &Claim,
+        avoid: &[u64],
+        rng: &mut Rng,
+        counters: &Arc<Zoned<GroupStats>>,
+    ) -> ForeignClaim {
+        let arrival = Arrival {
+            zone: ZoneId(claim.zone).0,
+            class: claim.class,
+            weight: claim.weight,
+            since: claim.since,
+            deadline: claim.deadline,
+            front: claim.front,
+            avoid,
+            prefers: claim.prefers,
+        };
+        match self.arrive(now, &arrival, rng, counters, 0) {
+            Arrived::Admitted(in_flight) => ForeignClaim::Admitted(in_flight),
+            Arrived::Waits(waiting) => ForeignClaim::Waits(ForeignWait(waiting)),
+            Arrived::Refused(refusal) => ForeignClaim::Refused(refusal),
+        }
+    }
+
+    /// A request of another process is at this target already: it counts, and has a slot, until what comes back is dropped.
+    pub fn occupy(self: &Arc<Self>, target: &Arc<TargetView>) -> InFlight {
+        self.with_timed(None, |timed| timed.gate.occupy(target.id.0));
+        SlotGuard::admit(self, Counted::new(Arc::clone(target)), None)
+    }
+
+    /// A target pushed a request of another process back.
+    pub fn pause_for(&self, now: Mono, target: TargetId, time: Duration) {
+        self.pause(now, target, now + time);
+    }
+}
+
+#[cfg(test)]
+mod tests;
