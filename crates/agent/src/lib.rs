@@ -19,7 +19,7 @@ use forebay_model::Blueprint;
 use forebay_node::PermitIssuer;
 use forebay_process::log::{self, LogFormat};
 use forebay_process::{out, values};
-use forebay_proxy::{Clock, DataPlane, Options};
+use forebay_proxy::{Clock, DataPlane, Farewell, Options};
 use settled::{MOST_CONCURRENT, Settled};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -119,6 +119,7 @@ impl Agent {
             logger: None,
             channels: None,
             permit_issuer: Some(Arc::clone(&permit_issuer)),
+            listens: true,
         };
         let plane = DataPlane::start(options, clock, drained)?;
         let tls = identity::data(&settled.identity, &settled.policy);
@@ -248,7 +249,7 @@ impl Agent {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         let plane = self.plane;
-        let _ = tokio::task::spawn_blocking(move || plane.leave(within)).await;
+        let _ = tokio::task::spawn_blocking(move || plane.leave(Farewell::within(within))).await;
         drop(self.server);
     }
 }

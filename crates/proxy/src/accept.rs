@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 /// Takes connections until `closed` fires or is dropped.
 pub(crate) async fn listen(
     worker: Rc<Worker>,
-    socket: TcpListener,
+    socket: Rc<TcpListener>,
     listener_address: Rc<Cell<ListenerAddress>>,
     mut closed: oneshot::Receiver<()>,
 ) {

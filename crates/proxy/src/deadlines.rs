@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     Late,
     /// Its target's deregistration delay is over.
     Cut,
-    /// Its listener is gone (told to idle connections only).
+    /// Its listener is gone (told to idle connections only), or the process ends (told to tunnels).
     Closing,
 }
 
@@ -36,6 +36,8 @@ struct Entry {
     waker: Option<Waker>,
     listener_address: ListenerAddress,
     idle: bool,
+    /// It carries a protocol that can be told of its end.
+    tunnel: bool,
     /// A sweep has passed since it was armed.
     looked: bool,
     target: Option<Arc<TargetStats>>,
@@ -55,6 +57,7 @@ impl DeadlineTable {
             waker: None,
             listener_address,
             idle: true,
+            tunnel: false,
             looked: false,
             target: None,
         };
@@ -103,6 +106,18 @@ impl DeadlineTable {
         }
     }
 
+    /// Ends the waits of all tunnels; whether there are any.
+    pub(crate) fn end_tunnels(&self) -> bool {
+        let mut any = false;
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.tunnel {
+                entry.end(Ended::Closing);
+                any = true;
+            }
+        }
+        any
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.borrow().len()
     }
@@ -142,6 +157,11 @@ impl Deadline {
                 entry.ended = None;
             }
         });
+    }
+
+    /// It carries a protocol that can be told of its end.
+    pub(crate) fn carries_tunnel(&self) {
+        self.with(|entry| entry.tunnel = true);
     }
 
     /// The target whose cut ends this wait too.

@@ -10,6 +10,7 @@ use forebay_node::Step;
 mod attempt;
 mod body;
 mod extras;
+mod frame_bounds;
 mod http1;
 mod http2;
 mod outcome;

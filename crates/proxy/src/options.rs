@@ -7,6 +7,8 @@ use std::sync::Arc;
 /// How the data plane runs.
 #[derive(Clone)]
 pub struct Options {
+    /// Whether it listens from the start. One that takes over from another process does once it is told where.
+    pub listens: bool,
     /// Worker threads.
     pub workers: usize,
     /// Client connections open at once, of all workers; one more is refused.

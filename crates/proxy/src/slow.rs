@@ -4,12 +4,16 @@ use crate::clock::Clock;
 use crate::options::Options;
 use crate::probe::probe;
 use crate::thread::essential;
+use crate::tls::TicketKey;
 use crate::worker_log::WorkerLog;
-use crate::worker_pool::{BindFailure, WorkerPool};
+use crate::listening::Inherited;
+use crate::worker_pool::{BindFailure, Farewell, WorkerPool};
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::logging::{Logger, ProbeFacts};
-use forebay_node::{Channels, Event, Node, Output, ProbeOrder, ProbeResult, Snapshot};
+use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeOrder, ProbeResult, Snapshot};
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -50,9 +54,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Keys of session tickets, by their listeners' ARNs.
+pub type Tickets = Vec<(String, Vec<TicketKey>)>;
+
 enum Command {
     Apply(Blueprint, oneshot::Sender<()>),
-    Leave(Duration),
+    TakeHealth(Vec<KeptHealth>, oneshot::Sender<()>),
+    TakeTickets(Tickets, oneshot::Sender<()>),
+    GiveTickets(oneshot::Sender<Tickets>),
+    Listen(Inherited, oneshot::Sender<()>),
+    Accept(bool, oneshot::Sender<()>),
+    Copies(oneshot::Sender<io::Result<Vec<(SocketAddr, OwnedFd)>>>),
+    Leave(Farewell),
 }
 
 /// The running data plane.
@@ -109,10 +122,44 @@ impl DataPlane {
     /// Serves this from now on. Returns once every worker decides by it: no request is picked by what was before.
     /// Blocks; call it from a thread of its own.
     pub fn apply(&self, blueprint: Blueprint) {
+        self.ask(|done| Command::Apply(blueprint, done));
+    }
+
+    /// Goes on from what another process knew of targets' health. Blocks.
+    pub fn take_health(&self, records: Vec<KeptHealth>) {
+        self.ask(|done| Command::TakeHealth(records, done));
+    }
+
+    /// Opens session tickets of another process, and makes them as it does. Blocks.
+    pub fn take_tickets(&self, tickets: Tickets) {
+        self.ask(|done| Command::TakeTickets(tickets, done));
+    }
+
+    /// The keys of session tickets. Blocks.
+    pub fn tickets(&self) -> Tickets {
+        self.ask(Command::GiveTickets).unwrap_or_default()
+    }
+
+    /// Listens, without taking connections yet: at these sockets, where what is served fits. Blocks.
+    pub fn listen(&self, inherited: Inherited) {
+        self.ask(|done| Command::Listen(inherited, done));
+    }
+
+    /// Takes connections, or leaves them in the kernel's queue. Returns once all workers do. Blocks.
+    pub fn accept(&self, accepts: bool) {
+        self.ask(|done| Command::Accept(accepts, done));
+    }
+
+    /// Other descriptors of all listening sockets. Blocks.
+    pub fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+        let copies = self.ask(Command::Copies);
+        copies.unwrap_or_else(|| Err(io::Error::other("the data plane has ended")))
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (done, wait) = oneshot::channel();
-        if self.commands.send(Command::Apply(blueprint, done)).is_ok() {
-            let _ = wait.blocking_recv();
-        }
+        self.commands.send(command(done)).ok()?;
+        wait.blocking_recv().ok()
     }
 
     /// What is known of a target's health; none if it is not registered.
@@ -135,9 +182,9 @@ impl DataPlane {
         read(&lock(&self.shared.node))
     }
 
-    /// Stops taking connections, lets requests finish within this time, and ends. Blocks.
-    pub fn leave(&self, within: Duration) {
-        let _ = self.commands.send(Command::Leave(within));
+    /// Stops taking connections, lets requests finish, and ends; what is applied meanwhile still counts. Blocks.
+    pub fn leave(&self, farewell: Farewell) {
+        let _ = self.commands.send(Command::Leave(farewell));
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
         }
@@ -170,6 +217,7 @@ impl Slow {
     ) {
         let worker_log = Rc::new(WorkerLog::new(self.logger.as_deref()));
         let mut come = Vec::new();
+        let mut left: Option<oneshot::Receiver<()>> = None;
         let mut retry = tokio::time::interval(BIND_RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -180,15 +228,18 @@ impl Slow {
                     None => std::future::pending().await,
                 }
             };
+            let ended = async {
+                match &mut left {
+                    Some(left) => drop(left.await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = ended => return,
                 command = commands.recv() => match command {
-                    Some(Command::Apply(blueprint, done)) => {
-                        lock(&self.shared.node).apply(self.clock.now(), &blueprint);
-                        self.obey(&worker_log).await;
-                        let _ = done.send(());
-                    }
-                    Some(Command::Leave(within)) => return self.worker_pool.leave(within),
-                    None => return self.worker_pool.leave(Duration::ZERO),
+                    Some(Command::Leave(farewell)) => left = Some(self.leave(farewell)),
+                    Some(command) => self.carry_out(command, &worker_log).await,
+                    None => return self.worker_pool.leave(Farewell::within(Duration::ZERO))(),
                 },
                 // All that have come meanwhile: a group whose targets become healthy at a time is published once.
                 1.. = events.recv_many(&mut come, EVENTS) => {
@@ -207,6 +258,68 @@ impl Slow {
                 }
             }
         }
+    }
+
+    async fn carry_out(&mut self, command: Command, worker_log: &Rc<WorkerLog>) {
+        match command {
+            Command::Apply(blueprint, done) => {
+                lock(&self.shared.node).apply(self.clock.now(), &blueprint);
+                self.obey(worker_log).await;
+                let _ = done.send(());
+            }
+            Command::TakeHealth(records, done) => {
+                lock(&self.shared.node).take_health(self.clock.now(), &records);
+                self.obey(worker_log).await;
+                let _ = done.send(());
+            }
+            Command::TakeTickets(tickets, done) => {
+                let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
+                for (arn, keys) in tickets {
+                    let listener = snapshot.listeners.iter().find(|listener| listener.arn == arn);
+                    let own = listener.and_then(|listener| self.worker_pool.tls().tickets(listener.id));
+                    own.inspect(|own| own.take(&keys));
+                }
+                let _ = done.send(());
+            }
+            Command::GiveTickets(give) => {
+                let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
+                let keys = snapshot.listeners.iter().filter_map(|listener| {
+                    let keys = self.worker_pool.tls().tickets(listener.id)?.give();
+                    Some((listener.arn.clone(), keys))
+                });
+                let _ = give.send(keys.collect());
+            }
+            Command::Listen(inherited, done) => {
+                self.worker_pool.listen(inherited);
+                self.worker_pool.accept(false).await;
+                let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
+                self.publish(snapshot).await;
+                self.worker_pool.drop_inherited();
+                let _ = done.send(());
+            }
+            Command::Accept(accepts, done) => {
+                self.worker_pool.accept(accepts).await;
+                let _ = done.send(());
+            }
+            Command::Copies(give) => drop(give.send(self.worker_pool.copies().await)),
+            Command::Leave(_) => {}
+        }
+    }
+
+    /// Has the workers leave; what comes back is told once they have.
+    fn leave(&mut self, farewell: Farewell) -> oneshot::Receiver<()> {
+        let join = self.worker_pool.leave(farewell);
+        let (done, left) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("leaving".to_owned());
+        // Without a thread the sender is dropped, which ends the wait at once.
+        let spawned = thread.spawn(move || {
+            join();
+            let _ = done.send(());
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "requests cannot be waited for");
+        }
+        left
     }
 
     async fn obey(&mut self, worker_log: &Rc<WorkerLog>) {

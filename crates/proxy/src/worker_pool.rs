@@ -1,10 +1,10 @@
 //! The workers: one thread each, with sockets of their own on shared ports.
 
-use crate::accept;
 use crate::clock::Clock;
 use crate::deadlines::SWEEP_INTERVAL;
 use crate::descriptors::Descriptors;
 use crate::listener_address::ListenerAddress;
+use crate::listening::{Inherited, Listening, explain, overlap, sockets};
 use crate::memory::{Memory, Meter};
 use crate::options::Options;
 use crate::thread::essential;
@@ -13,23 +13,23 @@ use crate::worker::Worker;
 use crate::worker_log::WorkerLog;
 use forebay_model::Protocol;
 use forebay_node::{Event, Snapshot, WorkerState};
-use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use forebay_units::Mono;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Connections the kernel holds until they are taken.
-const BACKLOG: i32 = 4096;
-
 /// How long a worker that leaves waits for the next request of an idle connection, to tell its client that it will be closed: who is
 /// not told may send one at the moment it is.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// How long WebSockets that are told to end may take to.
+const TUNNEL_GRACE: Duration = Duration::from_secs(1);
 
 /// Turns of its tasks a worker that leaves waits for idle connections to end.
 const ENDING_TURNS: usize = 4;
@@ -54,10 +54,42 @@ enum Command {
         listener_addresses: Arc<BTreeMap<SocketAddr, ListenerAddress>>,
         done: oneshot::Sender<()>,
     },
+    /// Take connections, or leave them in the kernel's queue.
+    Accept { accepts: bool, done: oneshot::Sender<()> },
+    /// Give copies of all listening sockets.
+    Copies(oneshot::Sender<io::Result<Vec<(SocketAddr, OwnedFd)>>>),
     /// Look at deadlines, pools and logs.
     DeadlineTable,
     /// Finish what is under way and end.
-    Leave { within: Duration },
+    Leave(Farewell),
+}
+
+/// How a data plane ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Farewell {
+    /// So long requests may take to finish.
+    pub within: Duration,
+    /// So long an idle connection is kept for its next request, to tell its client that it will be closed: who is not told may send one at
+    /// the moment it is.
+    pub patience: Duration,
+}
+
+impl Farewell {
+    /// For a process that ends.
+    pub fn within(within: Duration) -> Farewell {
+        Farewell {
+            within,
+            patience: IDLE_GRACE.min(within / 2),
+        }
+    }
+
+    /// For a process whose successor serves: nobody waits for its end.
+    pub fn unhurried(within: Duration) -> Farewell {
+        Farewell {
+            within,
+            patience: within / 2,
+        }
+    }
 }
 
 /// All workers.
@@ -65,6 +97,10 @@ pub(crate) struct WorkerPool {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Vec<JoinHandle<()>>,
     bound: BTreeMap<SocketAddr, ListenerAddress>,
+    /// Whether it listens at all.
+    listens: bool,
+    /// Sockets to be used before others are made.
+    inherited: Inherited,
     /// What the workers speak TLS by: the next snapshot's is made from it.
     tls: Arc<Listeners>,
     descriptors: Arc<Descriptors>,
@@ -87,6 +123,8 @@ impl WorkerPool {
             commands: Vec::new(),
             threads: Vec::new(),
             bound: BTreeMap::new(),
+            listens: options.listens,
+            inherited: Inherited::new(),
             tls: Arc::default(),
             descriptors: Arc::clone(&descriptors),
             channels: 0,
@@ -140,6 +178,7 @@ impl WorkerPool {
             .listeners
             .iter()
             .filter(|listener| listener.protocol == Protocol::Http || listener.tls.is_some())
+            .take_while(|_| self.listens)
         {
             for node in &listener.nodes {
                 let address = SocketAddr::new(node.address, listener.port);
@@ -157,7 +196,7 @@ impl WorkerPool {
                 if !self.bound.contains_key(&address) {
                     let ours = self.bound.keys().chain(opened.iter().map(|(address, _)| address));
                     let shares = ours.clone().any(|known| overlap(*known, address));
-                    match bind(address, self.commands.len(), shares) {
+                    match sockets(address, self.commands.len(), shares, &mut self.inherited) {
                         Ok(sockets) => opened.push((address, sockets)),
                         Err(error) => {
                             let error = explain(&error, address);
@@ -177,11 +216,14 @@ impl WorkerPool {
         self.count_fixed();
         let listener_addresses = Arc::new(listener_addresses);
         let mut waits = Vec::new();
-        for command in &self.commands {
-            let open = opened
-                .iter_mut()
-                .filter_map(|(address, sockets)| Some((*address, sockets.pop()?)))
-                .collect();
+        let mut shares: Vec<_> = self.commands.iter().map(|_| Vec::new()).collect();
+        for (address, sockets) in opened {
+            // A worker more for each socket, or several sockets for some.
+            for (socket, at) in sockets.into_iter().zip((0..shares.len()).cycle()) {
+                shares[at].push((address, socket));
+            }
+        }
+        for (command, open) in self.commands.iter().zip(shares) {
             let (done, wait) = oneshot::channel();
             let adopt = Command::Adopt {
                 snapshot: Arc::clone(snapshot),
@@ -211,13 +253,59 @@ impl WorkerPool {
         self.descriptors.set_fixed(listening + self.channels);
     }
 
-    /// Lets every worker finish what is under way, at most `within`, and ends them.
-    pub(crate) fn leave(self, within: Duration) {
-        for command in &self.commands {
-            let _ = command.send(Command::Leave { within });
+    /// Listens from the next snapshot on, at these sockets where they fit.
+    pub(crate) fn listen(&mut self, inherited: Inherited) {
+        self.listens = true;
+        self.inherited = inherited;
+    }
+
+    /// Sockets that nobody wanted.
+    pub(crate) fn drop_inherited(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// What the workers speak TLS by.
+    pub(crate) fn tls(&self) -> &Listeners {
+        &self.tls
+    }
+
+    /// Has all workers take connections, or leave them in the kernel's queue.
+    pub(crate) async fn accept(&self, accepts: bool) {
+        let told = self.commands.iter().filter_map(|command| {
+            let (done, wait) = oneshot::channel();
+            command.send(Command::Accept { accepts, done }).ok()?;
+            Some(wait)
+        });
+        for wait in told.collect::<Vec<_>>() {
+            let _ = wait.await;
         }
-        for thread in self.threads {
-            let _ = thread.join();
+    }
+
+    /// Copies of all listening sockets.
+    pub(crate) async fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+        let mut all = Vec::new();
+        for command in &self.commands {
+            let (give, given) = oneshot::channel();
+            if command.send(Command::Copies(give)).is_ok()
+                && let Ok(copies) = given.await
+            {
+                all.extend(copies?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Lets every worker finish what is under way, and ends them. Returns what waits for their end.
+    pub(crate) fn leave(&mut self, farewell: Farewell) -> impl FnOnce() + Send + use<> {
+        self.listens = false;
+        for command in &self.commands {
+            let _ = command.send(Command::Leave(farewell));
+        }
+        let threads = core::mem::take(&mut self.threads);
+        move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -232,60 +320,6 @@ fn tell_of_sweeps(commands: &[mpsc::WeakUnboundedSender<Command>]) {
     // Each is told, so none may be passed over once one was found.
     while commands.iter().filter(|command| tell(command)).count() > 0 {
         std::thread::sleep(SWEEP_INTERVAL);
-    }
-}
-
-/// Whether one of two addresses is any, and takes what the other would.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    one.port() == other.port()
-        && one.is_ipv4() == other.is_ipv4()
-        && (one.ip().is_unspecified() || other.ip().is_unspecified())
-}
-
-/// One socket per worker on this address. SO_REUSEPORT would share a port silently with another process of the same
-/// user, so the first try is without it, unless it would only meet sockets of our own (`shares`): of an address and of any address the
-/// kernel chooses the one that was asked for.
-fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpListener>> {
-    let socket = |shared: bool| -> io::Result<Socket> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(SocketProtocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_port(shared)?;
-        socket.bind(&address.into())?;
-        Ok(socket)
-    };
-    if !shares {
-        socket(false)?;
-    }
-    (0..count)
-        .map(|_| {
-            let socket = socket(true)?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            Ok(socket.into())
-        })
-        .collect()
-}
-
-fn explain(error: &io::Error, address: SocketAddr) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => format!(
-            "{error}: port {} needs a privilege; allow it with 'sysctl net.ipv4.ip_unprivileged_port_start=0' or choose a port above 1023",
-            address.port()
-        ),
-        io::ErrorKind::AddrInUse => {
-            format!("{error}: another process listens there; stop it or choose another port")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("{error}: this machine has no such address; choose another --address-pool")
-        }
-        _ => error.to_string(),
     }
 }
 
@@ -304,15 +338,9 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-struct Socketed {
-    listener_address: Rc<Cell<ListenerAddress>>,
-    close: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
-}
-
 async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut sockets: HashMap<SocketAddr, Socketed> = HashMap::new();
-    let within = loop {
+    let mut listening = Listening::new(&worker);
+    let farewell = loop {
         match commands.recv().await {
             Some(Command::Adopt {
                 snapshot,
@@ -322,30 +350,54 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
                 done,
             }) => {
                 worker.adopt(snapshot, tls);
-                listen_at(&worker, &mut sockets, open, &listener_addresses).await;
+                listening.at(open, &listener_addresses).await;
                 let _ = done.send(());
             }
+            Some(Command::Accept { accepts, done }) => {
+                listening.accept(accepts).await;
+                let _ = done.send(());
+            }
+            Some(Command::Copies(give)) => {
+                let _ = give.send(listening.copies());
+            }
             Some(Command::DeadlineTable) => sweep(&worker),
-            Some(Command::Leave { within }) => break within,
-            None => break Duration::ZERO,
+            Some(Command::Leave(farewell)) => break farewell,
+            None => break Farewell::within(Duration::ZERO),
         }
     };
-    sockets.clear();
+    listening.accept(false).await;
+    drop(listening);
     worker.leaving.set(true);
     worker.sweep.wake_all();
     let now = worker.now();
-    let (deadline, patience) = (now + within, now + IDLE_GRACE.min(within / 2));
-    while worker.sweep.len() > 0 && worker.now() < deadline {
+    let (deadline, patience) = (now + farewell.within, now + farewell.patience);
+    linger(&worker, &mut commands, deadline, Some(patience)).await;
+    if worker.sweep.end_tunnels() {
+        linger(&worker, &mut commands, deadline + TUNNEL_GRACE, None).await;
+    }
+}
+
+/// Serves what is open until that has ended, or until then.
+async fn linger(
+    worker: &Worker,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+    until: Mono,
+    patience: Option<Mono>,
+) {
+    while worker.sweep.len() > 0 && worker.now() < until {
         // Most connections were idle and end now.
         for _ in 0..ENDING_TURNS {
             tokio::task::yield_now().await;
         }
         if worker.sweep.len() > 0 {
-            // A command, or nobody left to send one: either way it is time to look again.
-            let _ = commands.recv().await;
+            // Nobody is left to send one, or it is time to look again: who waits for what else was asked is told by its being dropped.
+            if let Some(Command::Adopt { snapshot, tls, done, .. }) = commands.recv().await {
+                worker.adopt(snapshot, tls);
+                let _ = done.send(());
+            }
         }
-        sweep(&worker);
-        if worker.recent() >= patience {
+        sweep(worker);
+        if patience.is_some_and(|patience| worker.recent() >= patience) {
             worker.sweep.close_idle(None);
         }
     }
@@ -362,52 +414,4 @@ fn sweep(worker: &Worker) {
     worker.state.borrow_mut().expire(now);
     worker.worker_log.flush();
     worker.swept.notify_waiters();
-}
-
-/// Listens where it is told to, and no longer elsewhere.
-async fn listen_at(
-    worker: &Rc<Worker>,
-    sockets: &mut HashMap<SocketAddr, Socketed>,
-    open: Vec<(SocketAddr, TcpListener)>,
-    listener_addresses: &BTreeMap<SocketAddr, ListenerAddress>,
-) {
-    let gone = sockets.extract_if(|address, socketed| match listener_addresses.get(address) {
-        Some(&listener_address) => {
-            socketed.listener_address.set(listener_address);
-            false
-        }
-        None => true,
-    });
-    let gone: Vec<Socketed> = gone.map(|(_, socketed)| socketed).collect();
-    for Socketed { close, task, .. } in gone {
-        drop(close);
-        // Its socket is closed once the task is over; only then can another listener take the address.
-        let _ = task.await;
-    }
-    for (address, socket) in open {
-        let Some(&listener_address) = listener_addresses.get(&address) else {
-            continue;
-        };
-        match tokio::net::TcpListener::from_std(socket) {
-            Ok(socket) => {
-                let listener_address = Rc::new(Cell::new(listener_address));
-                let (close, closed) = oneshot::channel();
-                let task = tokio::task::spawn_local(accept::listen(
-                    Rc::clone(worker),
-                    socket,
-                    Rc::clone(&listener_address),
-                    closed,
-                ));
-                sockets.insert(
-                    address,
-                    Socketed {
-                        listener_address,
-                        close,
-                        task,
-                    },
-                );
-            }
-            Err(error) => tracing::error!(%error, %address, "a socket could not be used"),
-        }
-    }
 }

@@ -422,6 +422,7 @@ fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn C
         logger: Some(Arc::clone(logs) as Arc<dyn Logger>),
         channels: Some(channels),
         permit_issuer: None,
+        listens: true,
     }
 }
 

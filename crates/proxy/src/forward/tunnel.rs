@@ -1,5 +1,6 @@
-//! After 101: bytes both ways, of whose meaning nothing is known here. Used for WebSockets.
+//! After 101: bytes both ways, of whose meaning only is known where frames of a WebSocket end.
 
+use super::frame_bounds::{FrameBounds, GOING_AWAY, GOING_AWAY_MASKED};
 use super::outcome::reason;
 use crate::answer::{Relayed, write_upgrade_head};
 use crate::buffers::RequestBuffers;
@@ -29,6 +30,11 @@ struct Way {
     ended: bool,
     /// A read filled the buffer: a larger one would serve better.
     full: bool,
+    bounds: FrameBounds,
+    /// Nothing is read any more but the rest of a frame; then this is said.
+    farewell: Option<&'static [u8]>,
+    /// How much of it was.
+    said: usize,
 }
 
 /// Which side of a way broke off.
@@ -39,6 +45,30 @@ enum Broken {
 }
 
 impl Way {
+    /// Ends with this, as soon as no frame is broken by it.
+    fn end_with(&mut self, farewell: &'static [u8]) {
+        self.farewell = Some(farewell);
+    }
+
+    /// Writes the farewell, if it is time to: whether it is out.
+    fn poll_farewell<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut W,
+    ) -> Poll<Result<bool, Broken>> {
+        let Some(farewell) = self.farewell.filter(|_| self.bounds.is_between() && !self.ended) else {
+            return Poll::Ready(Ok(false));
+        };
+        while self.said < farewell.len() {
+            match ready!(Pin::new(&mut *sink).poll_write(cx, &farewell[self.said..])) {
+                Ok(count @ 1..) => self.said += count,
+                Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Sink)),
+            }
+        }
+        ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Broken::Sink)?;
+        Poll::Ready(Ok(true))
+    }
+
     fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -62,10 +92,21 @@ impl Way {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            let is_out = ready!(self.poll_farewell(cx, sink))?;
             let mut room = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *source).poll_read(cx, &mut room)).map_err(|_| Broken::Source)?;
             (self.from, self.to) = (0, room.filled().len());
             self.full |= room.remaining() == 0;
+            if is_out && self.to > 0 {
+                // Nothing follows a farewell; but an answer to it may come, and must not meet a closed socket.
+                self.to = 0;
+                continue;
+            }
+            let bound = self.bounds.follow(&buffer[..self.to]);
+            if let (Some(bound), true) = (bound.filter(|_| self.to > 0), self.farewell.is_some()) {
+                (self.to, self.bounds) = (bound, FrameBounds::default());
+                continue;
+            }
             if self.to == 0 {
                 ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Broken::Sink)?;
                 self.ended = true;
@@ -115,7 +156,10 @@ impl<W: Wire> RequestContext<'_, W> {
             to: *end,
             ..Way::default()
         };
+        up.bounds.follow(&input[next..*end]);
         let mut down = Way::default();
+        down.bounds.follow(&bytes[head.length..]);
+        self.session.deadline.carries_tunnel();
         let ended = self.run(&mut target, &mut up, &mut down).await;
         self.session.buffers.request_log.body += up.moved;
         self.session.buffers.request_log.sent += self.session.buffers.out.len() as u64 + down.moved;
@@ -156,6 +200,11 @@ impl<W: Wire> RequestContext<'_, W> {
                 }
                 Ok(Ok(false)) => return None,
                 Ok(Err(reason)) => return Some(reason),
+                // This process ends.
+                Err(Ended::Closing) => {
+                    up.end_with(&GOING_AWAY_MASKED);
+                    down.end_with(&GOING_AWAY);
+                }
                 // Neither side owed the other a word.
                 Err(Ended::Late) => return Some(Reason::ClientSilent),
                 Err(ended) => return Some(reason(ended)),

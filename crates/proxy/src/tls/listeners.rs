@@ -3,6 +3,7 @@
 
 use super::choice::Choice;
 use super::policy;
+use super::tickets::Tickets;
 use crate::clock::Clock;
 use forebay_model::{CertificateBlueprint, KeyForm, PrivateKey, TlsBlueprint};
 use forebay_node::{ListenerId, Snapshot};
@@ -12,8 +13,7 @@ use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
-    StoresServerSessions,
+    ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
 };
 use rustls::sign::CertifiedKey;
 use std::cell::RefCell;
@@ -43,25 +43,16 @@ pub(crate) struct ListenerTls {
 /// policy in force decides anew whether a session's version and cipher may go on.
 #[derive(Clone, Debug)]
 struct Sessions {
-    ticketer: Option<Arc<dyn ProducesTickets>>,
+    /// Shared by all workers.
+    tickets: Arc<Tickets>,
     by_id: Arc<dyn StoresServerSessions>,
 }
 
 impl Sessions {
-    fn new() -> Sessions {
-        // Keys change by themselves (every six hours) and are shared by all workers.
-        match rustls::crypto::aws_lc_rs::Ticketer::new() {
-            Ok(ticketer) => Sessions {
-                ticketer: Some(ticketer),
-                by_id: ServerSessionMemoryCache::new(SESSIONS),
-            },
-            Err(error) => {
-                tracing::error!(%error, "no tickets: sessions are not resumed");
-                Sessions {
-                    ticketer: None,
-                    by_id: Arc::new(NoServerSessionStorage {}),
-                }
-            }
+    fn new(clock: Clock) -> Sessions {
+        Sessions {
+            tickets: Arc::new(Tickets::new(clock)),
+            by_id: ServerSessionMemoryCache::new(SESSIONS),
         }
     }
 }
@@ -92,6 +83,11 @@ impl Listeners {
         }
     }
 
+    /// A listener's keys of session tickets.
+    pub(crate) fn tickets(&self, listener: ListenerId) -> Option<&Tickets> {
+        Some(&self.by_id.get(&listener)?.sessions.tickets)
+    }
+
     pub(crate) fn get(&self, listener: ListenerId) -> Option<&Arc<ListenerTls>> {
         self.by_id.get(&listener)
     }
@@ -107,7 +103,7 @@ impl ListenerTls {
         let policy = forebay_model::policy(&blueprint.policy)
             .ok_or_else(|| rustls::Error::General(format!("policy {} is unknown", blueprint.policy)))?;
         let provider = policy::provider(policy);
-        let sessions = before.map_or_else(Sessions::new, |before| before.sessions.clone());
+        let sessions = before.map_or_else(|| Sessions::new(clock), |before| before.sessions.clone());
         let keys = Arc::new(Certificates::load(
             blueprint,
             &provider,
@@ -120,10 +116,7 @@ impl ListenerTls {
             .with_cert_resolver(Arc::clone(&keys) as Arc<dyn ResolvesServerCert>);
         config.ignore_client_order = true;
         config.session_storage = Arc::clone(&sessions.by_id);
-        match &sessions.ticketer {
-            Some(ticketer) => config.ticketer = Arc::clone(ticketer),
-            None => config.send_tls13_tickets = 0,
-        }
+        config.ticketer = Arc::clone(&sessions.tickets) as Arc<dyn ProducesTickets>;
         // What arrives before the handshake's end could be sent again by anyone.
         config.max_early_data_size = 0;
         config.alpn_protocols = if http2 {

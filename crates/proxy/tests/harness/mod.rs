@@ -7,7 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod secure;
 
 use forebay_model::*;
-use forebay_proxy::{Clock, DataPlane, Options};
+use forebay_proxy::{Clock, DataPlane, Options, Farewell};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
@@ -112,7 +112,7 @@ pub(crate) struct Balancer {
 
 impl Drop for Balancer {
     fn drop(&mut self) {
-        self.plane.leave(Duration::from_millis(100));
+        self.plane.leave(Farewell::within(Duration::from_millis(100)));
     }
 }
 
@@ -151,6 +151,7 @@ fn options() -> Options {
         logger: None,
         channels: None,
         permit_issuer: None,
+        listens: true,
     }
 }
 
@@ -260,7 +261,7 @@ impl Balancer {
     /// Leaves, on a thread of its own: stops listening, and lets what is under way end within this time.
     pub(crate) fn leave(&self, within: Duration) -> std::thread::JoinHandle<()> {
         let plane = Arc::clone(&self.plane);
-        std::thread::spawn(move || plane.leave(within))
+        std::thread::spawn(move || plane.leave(Farewell::within(within)))
     }
 
     /// Waits until the target has this state.
