@@ -271,6 +271,9 @@ pub struct JournalError {
 pub trait Journal: Send {
     /// Writes what differs between the two. The change is on disk when this returns, whole, or not at all.
     fn commit(&mut self, old: &State, new: &State) -> Result<(), JournalError>;
+
+    /// Leaves what is on disk to another process. The next commit takes it back, and makes it the new state whatever it is by then.
+    fn release(&mut self) {}
 }
 
 /// Who serves by the state.

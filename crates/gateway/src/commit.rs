@@ -66,6 +66,32 @@ impl QueuedCall {
 enum Work {
     QueuedCall(Box<QueuedCall>),
     Change(Change),
+    /// Give up the journal, answer, and wait until it is said what comes then.
+    Hold(Receiver<Next>),
+}
+
+/// What comes after a hold.
+enum Next {
+    GoOn,
+    End,
+}
+
+/// A writer that writes nothing: what is to be written waits. Goes on when this is dropped, unless it is ended.
+#[derive(Debug)]
+pub struct Held(SyncSender<Next>);
+
+impl Held {
+    /// Another process writes from now on: whoever waits, and whoever comes, is told to try again.
+    pub fn end(self) {
+        let _ = self.0.try_send(Next::End);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it has been ended, this finds no room.
+        let _ = self.0.try_send(Next::GoOn);
+    }
 }
 
 struct Job {
@@ -156,6 +182,13 @@ impl Writer {
         .await
     }
 
+    /// Has what is being written finished, and the journal left to whoever opens it. The state is the last one then.
+    pub async fn hold(&self) -> Result<Held, ApiError> {
+        let (tell, told) = sync_channel(1);
+        self.submit(Work::Hold(told)).await?;
+        Ok(Held(tell))
+    }
+
     pub(crate) async fn order(&self, order: QueuedCall) -> Result<Value, ApiError> {
         self.submit(Work::QueuedCall(Box::new(order))).await
     }
@@ -198,13 +231,27 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut batch = vec![first];
-            while batch.len() < BATCH_LIMIT
-                && let Ok(job) = jobs.try_recv()
-            {
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            let mut hold = None;
+            while let Some(job) = next.take() {
+                if let Work::Hold(told) = job.work {
+                    hold = Some((told, job.answer));
+                    break;
+                }
                 batch.push(job);
+                next = (batch.len() < BATCH_LIMIT).then(|| jobs.try_recv().ok()).flatten();
             }
-            self.commit(batch);
+            if !batch.is_empty() {
+                self.commit(batch);
+            }
+            if let Some((told, answer)) = hold {
+                self.journal.release();
+                let _ = answer.send(Ok(Value::Null));
+                if matches!(told.recv(), Ok(Next::End)) {
+                    return;
+                }
+            }
         }
     }
 
@@ -241,6 +288,7 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                     next,
                 })
             }
+            Work::Hold(_) => Err(unavailable("The service is stopping.")),
         }
     }
 

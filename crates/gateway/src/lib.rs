@@ -15,7 +15,7 @@ mod pages;
 mod ports;
 mod serve;
 
-pub use commit::{Change, Writer};
+pub use commit::{Change, Held, Writer};
 pub use context::{ApiContext, ApiOptions};
 pub use credentials::Credentials;
 pub use pages::{Hosts, comes_from_a_page};

@@ -64,6 +64,7 @@ enum Command {
     GiveTickets(oneshot::Sender<Tickets>),
     Listen(Inherited, oneshot::Sender<()>),
     Accept(bool, oneshot::Sender<()>),
+    Answer(oneshot::Sender<bool>),
     Copies(oneshot::Sender<io::Result<Vec<(SocketAddr, OwnedFd)>>>),
     Leave(Farewell),
 }
@@ -148,6 +149,11 @@ impl DataPlane {
     /// Takes connections, or leaves them in the kernel's queue. Returns once all workers do. Blocks.
     pub fn accept(&self, accepts: bool) {
         self.ask(|done| Command::Accept(accepts, done));
+    }
+
+    /// Whether all workers and the slow path are there: returns once each has looked. Blocks for as long as one is busy.
+    pub fn answers(&self) -> bool {
+        self.ask(Command::Answer).unwrap_or(false)
     }
 
     /// Other descriptors of all listening sockets. Blocks.
@@ -300,6 +306,9 @@ impl Slow {
             Command::Accept(accepts, done) => {
                 self.worker_pool.accept(accepts).await;
                 let _ = done.send(());
+            }
+            Command::Answer(answer) => {
+                let _ = answer.send(self.worker_pool.answers().await);
             }
             Command::Copies(give) => drop(give.send(self.worker_pool.copies().await)),
             Command::Leave(_) => {}

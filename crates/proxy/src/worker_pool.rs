@@ -56,6 +56,8 @@ enum Command {
     },
     /// Take connections, or leave them in the kernel's queue.
     Accept { accepts: bool, done: oneshot::Sender<()> },
+    /// Say that it looks at commands.
+    Answer(oneshot::Sender<()>),
     /// Give copies of all listening sockets.
     Copies(oneshot::Sender<io::Result<Vec<(SocketAddr, OwnedFd)>>>),
     /// Look at deadlines, pools and logs.
@@ -281,6 +283,17 @@ impl WorkerPool {
         }
     }
 
+    /// Whether all workers are there, once each has looked.
+    pub(crate) async fn answers(&self) -> bool {
+        for command in &self.commands {
+            let (answer, answered) = oneshot::channel();
+            if command.send(Command::Answer(answer)).is_err() || answered.await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Copies of all listening sockets.
     pub(crate) async fn copies(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
         let mut all = Vec::new();
@@ -356,6 +369,9 @@ async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>)
             Some(Command::Accept { accepts, done }) => {
                 listening.accept(accepts).await;
                 let _ = done.send(());
+            }
+            Some(Command::Answer(answer)) => {
+                let _ = answer.send(());
             }
             Some(Command::Copies(give)) => {
                 let _ = give.send(listening.copies());

@@ -6,13 +6,15 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
-const OURS: [&str; 9] = [
+const OURS: [&str; 11] = [
     "state.redb",
     "state.new",
     "credentials",
     "credentials.lock",
     "credentials.new",
     "logs",
+    "datapoints",
+    "take-over.sock",
     "images",
     "instances",
     "lost+found",

@@ -29,7 +29,10 @@ const SECONDS_KEPT: i64 = 3 * 3600;
 /// Room on disk for all points.
 const DISK: u64 = 4 << 30;
 /// Time between two looks whether so much waits that it is written at once.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(100);
+/// How long another process waits for points to be on disk at most.
+const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH_LOOK: Duration = Duration::from_millis(5);
 /// Bytes of points that wait for the disk before they are written early.
 const EARLY: usize = 8 << 20;
 /// Bytes of points that wait for a disk that takes none. More are lost to it, not to memory.
@@ -106,6 +109,10 @@ struct Inner {
     disk: (u64, u64),
     /// What the disk has is to go.
     cleared: bool,
+    /// Another process keeps them: what came since then, for it.
+    diverted: Option<Vec<Datapoint>>,
+    /// All that came before is to be on disk at once.
+    flush: bool,
 }
 
 impl Inner {
@@ -162,7 +169,11 @@ impl KeptDatapoints {
                 let mut waited = Duration::ZERO;
                 while go_on(LOOK) {
                     waited += LOOK;
-                    if waited >= BATCH || keeper.kept.inner().fresh_bytes > EARLY {
+                    let is_due = {
+                        let inner = keeper.kept.inner();
+                        inner.flush || inner.fresh_bytes > EARLY || waited >= BATCH
+                    };
+                    if is_due {
                         waited = Duration::ZERO;
                         keeper.write(now().seconds());
                     }
@@ -174,6 +185,37 @@ impl KeptDatapoints {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves the files to another process: all that came until now is on disk when this returns, unless the disk takes none. Blocks.
+    pub(crate) fn lay_down(&self) {
+        {
+            let mut inner = self.inner();
+            inner.diverted = Some(Vec::new());
+            inner.flush = true;
+        }
+        let began = Instant::now();
+        while self.inner().flush && began.elapsed() < FLUSH {
+            std::thread::sleep(FLUSH_LOOK);
+        }
+        self.inner().flush = false;
+    }
+
+    /// What came since it was laid down, for the other process.
+    pub(crate) fn diverted(&self) -> Vec<Datapoint> {
+        self.inner()
+            .diverted
+            .as_mut()
+            .map(core::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Keeps them itself again, with what came meanwhile.
+    pub(crate) fn take_up_again(&self) {
+        let diverted = self.inner().diverted.take().unwrap_or_default();
+        if let Err(error) = self.put(diverted) {
+            tracing::error!(cause = %error.cause, "datapoints were lost");
+        }
     }
 }
 
@@ -274,6 +316,8 @@ impl Keeper {
                 lost: 0,
                 disk: (0, 0),
                 cleared: false,
+                diverted: None,
+                flush: false,
             }),
             archive: RwLock::new(Archive::open(&directory.join("seconds"))?),
         });
@@ -294,6 +338,10 @@ impl Keeper {
     fn write(&mut self, now: i64) {
         let (fresh, cleared) = {
             let mut inner = self.kept.inner();
+            // Another process writes what there is, and widens it.
+            if inner.diverted.is_some() && !inner.flush {
+                return;
+            }
             inner.fresh_bytes = 0;
             (
                 core::mem::take(&mut inner.fresh),
@@ -313,6 +361,7 @@ impl Keeper {
             inner.wait_again(left);
             return;
         }
+        self.kept.inner().flush = false;
         if core::mem::take(&mut self.failing) {
             tracing::info!("datapoints are written again");
         }
@@ -392,6 +441,10 @@ impl Keeper {
 impl Datapoints for KeptDatapoints {
     fn put(&self, points: Vec<Datapoint>) -> Result<(), PutError> {
         let mut inner = self.inner();
+        if let Some(diverted) = &mut inner.diverted {
+            diverted.extend(points);
+            return Ok(());
+        }
         for point in points {
             let resolution = if point.high_resolution {
                 Resolution::High

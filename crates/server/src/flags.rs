@@ -37,11 +37,13 @@ pub struct DataDir {
 Once it serves, it prints one line to standard output:
   forebay ready api=http://127.0.0.1:4566 admin=http://127.0.0.1:4567 dns=off data=forebay-data
 SIGTERM (or Ctrl-C) lets requests finish and ends with 0; a second one ends at once. SIGHUP begins new log files, connects anew to
-sockets of --live-log and reads the credentials again; SIGUSR1 and SIGUSR2 do nothing.
+sockets of --live-log and reads the credentials again. SIGUSR2 starts its program anew, which takes over without a refused connection
+(docs/operating.md). SIGUSR1 does nothing.
 
 Examples:
   forebay up
   forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
+  forebay up --take-over                            in place of the one that runs, which finishes what it has
   forebay up --address-pool 127.128.0.0/12          a second one on the same machine
   forebay up --live-log stdout                      a line per request on standard output, after the ready line
   forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
@@ -54,6 +56,10 @@ pub struct UpArgs {
     /// Where state and credentials are kept.
     #[command(flatten)]
     pub data: DataDir,
+    /// Take over from the Forebay that runs with this data directory: its listening sockets, its state, and the slots of its requests. It
+    /// finishes what it has, and ends; no connection is refused meanwhile. Give the same flags as to a start (docs/operating.md)
+    #[arg(long)]
+    pub take_over: bool,
     /// Where the AWS APIs are served; port 0 takes a free one
     #[arg(
         long,
@@ -228,6 +234,7 @@ impl UpArgs {
             otlp_metrics_interval: 15,
             workers: None,
             max_connections: None,
+            take_over: false,
             max_buffer_memory: BufferMemory::Auto,
             notify: Vec::new(),
             launcher: LauncherKind::Process,

@@ -19,9 +19,14 @@ use tokio::sync::Notify;
 /// How profiles of the credentials file are called that hold keys of instance profiles.
 const PROFILE_PREFIX: &str = "instance-profile.";
 
+/// How long another process waits until instances are left to it.
+const LAYING_DOWN: Duration = Duration::from_secs(2);
+
 /// The instances of a running Forebay.
 pub(crate) struct Instances {
     kind: LauncherKind,
+    /// Instances always have network namespaces.
+    always: bool,
     options: ProcessOptions,
     no_auth: bool,
     changed: Arc<Notify>,
@@ -35,14 +40,16 @@ struct Running {
     is_starting: bool,
     /// Why there is no launcher.
     failed: Option<String>,
-    /// The newest list.
-    wanted: Vec<WantedInstance>,
+    /// The newest list; none before there was one.
+    wanted: Option<Vec<WantedInstance>>,
     has_left: bool,
+    /// Another process has them for now.
+    is_laid_down: bool,
 }
 
 impl Instances {
-    /// Takes up the instances that there are.
-    pub(crate) fn start(
+    /// Instances that nobody has taken up yet: [`Instances::take_up`] does.
+    pub(crate) fn prepare(
         args: &UpArgs,
         api: SocketAddr,
         state: &State,
@@ -68,25 +75,70 @@ impl Instances {
             images: Arc::new(Images::new(data_dir)),
             shapes: Arc::new(shapes),
         };
-        let instances = Arc::new(Instances {
+        Ok(Arc::new(Instances {
             kind: args.launcher.clone(),
+            always: args.instance_network == NetworkMode::Always,
             options,
             no_auth: args.no_auth,
             changed: Arc::default(),
-            state: Mutex::default(),
-        });
-        let is_needed = match &args.launcher {
+            state: Mutex::new(Running {
+                is_laid_down: true,
+                ..Running::default()
+            }),
+        }))
+    }
+
+    /// Takes up the instances that there are.
+    pub(crate) fn take_up(self: &Arc<Instances>) -> anyhow::Result<()> {
+        let is_needed = match &self.kind {
             // One that is gone for good is told from one that nobody has looked for yet: so those that may live are found first.
-            LauncherKind::Process => {
-                args.instance_network == NetworkMode::Always || data_dir.join("instances").exists()
-            }
+            LauncherKind::Process => self.always || self.options.data_dir.join("instances").exists(),
             LauncherKind::Command(_) | LauncherKind::Simulated(_) => true,
         };
-        if is_needed {
-            let fleet = instances.fleet().map_err(|error| anyhow!(error));
-            instances.lock().fleet = Some(fleet.context("instances cannot be started")?);
+        let fleet = if is_needed {
+            let fleet = self.fleet().map_err(|error| anyhow!(error));
+            Some(fleet.context("instances cannot be started")?)
+        } else {
+            None
+        };
+        let mut state = self.lock();
+        state.is_laid_down = false;
+        match fleet {
+            Some(fleet) => {
+                if let Some(wanted) = &state.wanted {
+                    fleet.want(wanted.clone());
+                }
+                state.fleet = Some(fleet);
+            }
+            None => self.start_if_wanted(&mut state),
         }
-        Ok(instances)
+        Ok(())
+    }
+
+    /// Leaves them to another process for now. Blocks, within bounds.
+    pub(crate) fn lay_down(&self) {
+        let fleet = {
+            let mut state = self.lock();
+            state.is_laid_down = true;
+            state.fleet.take()
+        };
+        let Some(fleet) = fleet else { return };
+        // It may wait for a program that is asked just now: for that nobody waits long. Two at a time do no harm: each run has its lock.
+        let (done, ended) = std::sync::mpsc::channel();
+        let dropping = std::thread::Builder::new().spawn(move || {
+            drop(fleet);
+            let _: Result<_, std::sync::mpsc::SendError<()>> = done.send(());
+        });
+        if dropping.is_ok() {
+            let _ = ended.recv_timeout(LAYING_DOWN);
+        }
+    }
+
+    /// The other process did not take them up.
+    pub(crate) fn take_up_again(self: &Arc<Instances>) {
+        if let Err(error) = self.take_up() {
+            tracing::error!("instances cannot be taken up again: {error:#}");
+        }
     }
 
     /// Hands on what is wanted, if it may have changed. Waits for nothing.
@@ -97,14 +149,19 @@ impl Instances {
         let wanted = new.fleet();
         let mut state = self.lock();
         if let Some(fleet) = &state.fleet {
-            return fleet.want(wanted);
+            fleet.want(wanted.clone());
         }
-        state.wanted = wanted;
-        if !state.wanted.is_empty() && !state.is_starting && state.failed.is_none() {
+        state.wanted = Some(wanted);
+        self.start_if_wanted(&mut state);
+    }
+
+    fn start_if_wanted(self: &Arc<Instances>, state: &mut Running) {
+        let is_needed = state.wanted.as_ref().is_some_and(|wanted| !wanted.is_empty());
+        if is_needed && !state.is_laid_down && state.fleet.is_none() && !state.is_starting && state.failed.is_none() {
             state.is_starting = true;
             let instances = Arc::clone(self);
             let thread = std::thread::Builder::new().name("launcher".to_owned());
-            if let Err(error) = thread.spawn(move || instances.take_up()) {
+            if let Err(error) = thread.spawn(move || instances.start_late()) {
                 state.is_starting = false;
                 tracing::error!(%error, "the launcher could not start");
             }
@@ -117,7 +174,7 @@ impl Instances {
         match (&state.fleet, &state.failed) {
             (Some(fleet), _) => fleet.seen(id),
             (None, Some(why)) => {
-                let wanted = state.wanted.iter().find(|wanted| wanted.id == id)?;
+                let wanted = state.wanted.iter().flatten().find(|wanted| wanted.id == id)?;
                 let phase = SeenPhase::Failed { why: why.clone() };
                 let run = wanted.run;
                 (wanted.phase != WantedPhase::Gone).then_some(SeenInstance { run, phase })
@@ -185,14 +242,14 @@ impl Instances {
     }
 
     /// Makes the launcher, late.
-    fn take_up(&self) {
+    fn start_late(&self) {
         let fleet = self.fleet();
         let mut state = self.lock();
         state.is_starting = false;
         match fleet {
-            Ok(_) if state.has_left => {}
+            Ok(_) if state.has_left || state.is_laid_down => {}
             Ok(fleet) => {
-                fleet.want(std::mem::take(&mut state.wanted));
+                fleet.want(state.wanted.clone().unwrap_or_default());
                 state.fleet = Some(fleet);
             }
             Err(error) => {

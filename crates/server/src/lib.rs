@@ -12,8 +12,12 @@ mod flags;
 mod fleet;
 mod health_log;
 pub mod notify;
+mod parts;
 mod planner;
+mod served;
+mod service_manager;
 mod shown;
+mod takeover;
 mod ticking;
 
 pub use daemon::Daemon;

@@ -102,16 +102,16 @@ struct Planners {
     healthy: usize,
 }
 
-/// Plans the capacity of groups that ask for it; what was planned last.
+/// Plans the capacity of groups that ask for it; what was planned last, and the task that does.
 pub(crate) fn start(
     plane: &Arc<DataPlane>,
     writer: &Writer,
     clock: Clock,
     instances: &Arc<Instances>,
     ports: SharedPorts,
-) -> Arc<Plans> {
+) -> (Arc<Plans>, tokio::task::JoinHandle<()>) {
     let plans = Arc::new(Plans::default());
-    tokio::spawn(run(Planning {
+    let running = tokio::spawn(run(Planning {
         plane: Arc::clone(plane),
         writer: writer.clone(),
         clock,
@@ -119,7 +119,7 @@ pub(crate) fn start(
         ports,
         plans: Arc::clone(&plans),
     }));
-    plans
+    (plans, running)
 }
 
 /// Plans until the process ends.

@@ -158,6 +158,11 @@ impl Journal for Store {
     fn commit(&mut self, old: &State, new: &State) -> Result<(), JournalError> {
         self.write(|| State::rows_changed(old, new), new)
     }
+
+    fn release(&mut self) {
+        self.database = None;
+        self.rewrite = true;
+    }
 }
 
 /// One transaction, synced before it returns.
@@ -168,6 +173,8 @@ fn commit(database: &Database, rewrite: bool, rows: &[RowChange]) -> Result<(), 
         .map_err(StorageErrorText::from)?;
     if rewrite {
         format::clear(&transaction)?;
+        // A newer Forebay that had it for a moment may have brought it up to its own.
+        format::set_format(&transaction, FORMAT)?;
     }
     format::put(&transaction, rows)?;
     transaction.commit()?;

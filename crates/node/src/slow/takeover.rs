@@ -6,6 +6,7 @@ use crate::ids::ZoneId;
 use crate::shards::Zoned;
 use crate::stats::GroupStats;
 use crate::target::TargetView;
+use core::sync::atomic::Ordering::Relaxed;
 use forebay_health::{Tracker, TrackerRecord};
 use forebay_units::Mono;
 use std::sync::Arc;
@@ -84,6 +85,13 @@ impl Node {
     pub fn gate_of(&self, group_arn: &str) -> Option<(Arc<GroupGate>, Arc<Zoned<GroupStats>>)> {
         let group = self.groups.get(group_arn)?;
         Some((Arc::clone(group.gate.as_ref()?), Arc::clone(&group.counters)))
+    }
+
+    /// Whether a channel to an agent that is wanted does not stand.
+    pub fn lacks_channels(&self) -> bool {
+        let gates = self.groups.values().filter_map(|group| group.gate.as_ref());
+        let standing: usize = gates.map(|gate| gate.channels.active.load(Relaxed)).sum();
+        standing < self.channels.len()
     }
 
     /// The number of a zone in this process.

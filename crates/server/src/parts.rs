@@ -1,0 +1,350 @@
+//! What a daemon is made of, as the flags have it.
+
+use crate::collector;
+use crate::data_dir::make_data_dir;
+use crate::datapoints::KeptDatapoints;
+use crate::flags::{BufferMemory, UpArgs};
+use crate::fleet::Instances;
+use crate::notify;
+use crate::served::{Plane, Publisher};
+use crate::shown::Shown;
+use anyhow::{Context as _, anyhow, bail};
+use forebay_control::{Datapoints, State};
+use forebay_control_channel::Keeper;
+use forebay_gateway::front;
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Hosts, SharedPorts, Writer, credentials};
+use forebay_node::logging::Logger;
+use forebay_node::{Channels, ResponseTimes, Sampling};
+use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
+use forebay_store::Store;
+use forebay_telemetry::logs::Logs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use tokio::sync::{mpsc, watch};
+
+/// Where addresses come from, unless told otherwise.
+const ADDRESS_POOL: &str = "127.64.0.0/10";
+/// Connections that may wait in the kernel until they are taken (it may allow fewer).
+const QUEUED: u32 = 4096;
+/// Connections to the admin address at once: a few who scrape.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// A thread that ends with its sender.
+pub(crate) type Ending = (Sender<()>, JoinHandle<()>);
+
+/// What stands before anything is written or served.
+pub(crate) struct Standing {
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) plane: Arc<DataPlane>,
+    pub(crate) drained: mpsc::UnboundedReceiver<Drained>,
+    pub(crate) instances: Arc<Instances>,
+    actions: Arc<notify::Notifier>,
+    pub(crate) sending: notify::Sending,
+    pub(crate) adoptions: Arc<ResponseTimes>,
+}
+
+impl Standing {
+    /// By this state, with the APIs at `api`; `listens` unless another process has the sockets.
+    pub(crate) fn new(
+        args: &UpArgs,
+        state: &State,
+        api: SocketAddr,
+        keys: &Path,
+        shown: &Shown,
+        listens: bool,
+    ) -> anyhow::Result<(Standing, Publisher)> {
+        let clock = Clock::start();
+        let seed = getrandom::u64().context("the system has no random numbers")?;
+        let (sender, drained) = mpsc::unbounded_channel();
+        let logs = start_logs(args, seed)?;
+        let node = format!("forebay-{seed:016x}");
+        let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
+            .context("the control channels could not start")?;
+        let options = plane_options(args, seed, &logs, Arc::new(channels), listens);
+        let plane = Arc::new(DataPlane::start(options, clock, sender)?);
+        let instances = Instances::prepare(args, api, state, keys)?;
+        let publish = Publisher::new(&plane, &instances, args.exposed()?);
+        let (actions, sending) = notifications(args, shown, clock)?;
+        let standing = Standing {
+            clock,
+            seed,
+            logs,
+            plane,
+            drained,
+            instances,
+            actions,
+            sending,
+            adoptions: Arc::clone(&publish.adoptions),
+        };
+        Ok((standing, publish))
+    }
+
+    /// Serves this state, writes what comes to the store, and has the instances it wants.
+    pub(crate) async fn write(
+        &self,
+        args: &UpArgs,
+        state: State,
+        store: Store,
+        publish: Publisher,
+    ) -> anyhow::Result<Writing> {
+        let (datapoints, keeper) = keep_datapoints(args, self.clock).await?;
+        let seen = Arc::new(Plane(Arc::clone(&self.plane), Arc::clone(&self.instances)));
+        let ports = SharedPorts {
+            datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
+            actions: Arc::clone(&self.actions) as _,
+            ..SharedPorts::observing(seen)
+        };
+        let (shared, seed) = (ports.clone(), self.seed);
+        // Publishing waits for the workers, so it must not hold a thread that drives tasks.
+        let started =
+            tokio::task::spawn_blocking(move || Writer::start(state, store, publish, ports, seed)).await?;
+        let (writer, _) = started.context("the writer thread could not start")?;
+        self.instances.take_up()?;
+        Ok(Writing {
+            writer,
+            ports: shared,
+            datapoints,
+            keeper,
+        })
+    }
+}
+
+/// What writes.
+pub(crate) struct Writing {
+    pub(crate) writer: Writer,
+    pub(crate) ports: SharedPorts,
+    pub(crate) datapoints: Arc<KeptDatapoints>,
+    pub(crate) keeper: Ending,
+}
+
+/// An address that is served: with a socket of its own, or one that another process gives.
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) own: Option<TcpListener>,
+}
+
+impl Door {
+    /// Listens, unless the running process does where the flag says.
+    pub(crate) fn open(wanted: SocketAddr, flag: &str, running: Option<SocketAddr>) -> anyhow::Result<Door> {
+        let fits = |running: &SocketAddr| {
+            wanted.ip() == running.ip() && (wanted.port() == 0 || wanted.port() == running.port())
+        };
+        if let Some(address) = running.filter(fits) {
+            return Ok(Door { address, own: None });
+        }
+        let own = listen(wanted, flag)?;
+        Ok(Door {
+            address: own.local_addr()?,
+            own: Some(own),
+        })
+    }
+}
+
+/// The state's file.
+pub(crate) fn store_path(args: &UpArgs) -> PathBuf {
+    args.data.data_dir.join("state.redb")
+}
+
+/// Who tells webhooks what alarms have to say.
+pub(crate) fn notifications(
+    args: &UpArgs,
+    shown: &Shown,
+    clock: Clock,
+) -> anyhow::Result<(Arc<notify::Notifier>, notify::Sending)> {
+    let data_dir = &args.data.data_dir;
+    notify::start(&args.notify, data_dir, shown.notifications(), move || {
+        clock.wall()
+    })
+}
+
+/// Waits for this long; false once the sender is gone.
+fn goes_on(told: &Receiver<()>, time: Duration) -> bool {
+    matches!(told.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+}
+
+/// The datapoints that were kept, and the thread that keeps more.
+pub(crate) async fn keep_datapoints(
+    args: &UpArgs,
+    clock: Clock,
+) -> anyhow::Result<(Arc<KeptDatapoints>, (Sender<()>, JoinHandle<()>))> {
+    let directory = args.data.data_dir.join("datapoints");
+    let (go_on, told) = channel();
+    let started = tokio::task::spawn_blocking(move || {
+        let started =
+            KeptDatapoints::start(&directory, move || clock.wall(), move |time| goes_on(&told, time));
+        started.with_context(|| format!("cannot keep datapoints in {}", directory.display()))
+    });
+    let (datapoints, thread) = started.await??;
+    Ok((datapoints, (go_on, thread)))
+}
+
+pub(crate) fn collect(
+    shown: &Arc<Shown>,
+    datapoints: Arc<KeptDatapoints>,
+    writer: Writer,
+    clock: Clock,
+    instances: Arc<Instances>,
+) -> anyhow::Result<(Sender<()>, JoinHandle<()>)> {
+    let (go_on, told) = channel();
+    let thread = collector::start(
+        Arc::clone(shown),
+        datapoints,
+        instances,
+        move || writer.state(),
+        move || clock.wall(),
+        move |time| goes_on(&told, time),
+    );
+    Ok((go_on, thread.context("the collector of metrics could not start")?))
+}
+
+/// Serves the APIs until told to stop.
+pub(crate) fn serve(
+    api: TcpListener,
+    context: &Arc<ApiContext>,
+    stopped: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    let bounds = Bounds {
+        connections: Affordable::now().api,
+    };
+    let context = Arc::clone(context);
+    tokio::spawn(forebay_gateway::serve(api, bounds, context, until(stopped)))
+}
+
+/// How calls are treated.
+pub(crate) fn api_options(args: &UpArgs) -> ApiOptions {
+    ApiOptions {
+        account: args.account_id.clone(),
+        region: args.region.clone(),
+        check_signatures: !args.no_auth,
+        hosts: hosts(args),
+        allow_reset: args.enable_reset,
+    }
+}
+
+pub(crate) fn hosts(args: &UpArgs) -> Hosts {
+    Hosts {
+        allowed: args.allowed_host.clone(),
+    }
+}
+
+/// The credentials file in its directory, both made if need be.
+pub(crate) fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
+    make_data_dir(&args.data.data_dir)?;
+    let keys = args.data.data_dir.join("credentials");
+    credentials::tighten(&keys)?;
+    if !keys.exists() {
+        credentials::create(&keys, "default").context("cannot write the credentials file")?;
+    }
+    if !args.no_auth {
+        credentials::check(&keys)?;
+    }
+    Ok(keys)
+}
+
+/// Serves the admin address until told to end.
+pub(crate) fn show(
+    admin: TcpListener,
+    shown: &Arc<Shown>,
+    end: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    admin.set_nonblocking(true)?;
+    let admin = tokio::net::TcpListener::from_std(admin)?;
+    let pages = Arc::clone(shown);
+    tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, pages, until(end)));
+    Ok(())
+}
+
+/// How the data plane is to run.
+fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn Channels>, listens: bool) -> Options {
+    let affordable = Affordable::now();
+    Options {
+        workers: args.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        ),
+        connections: args.max_connections.unwrap_or(usize::MAX),
+        descriptors: affordable.traffic,
+        probes: affordable.probes,
+        buffer_bytes: match args.max_buffer_memory {
+            BufferMemory::Bytes(bytes) => bytes,
+            BufferMemory::Auto => forebay_proxy::affordable_memory().map_or(usize::MAX, |bytes| {
+                usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+            }),
+        },
+        seed,
+        logger: Some(Arc::clone(logs) as Arc<dyn Logger>),
+        channels: Some(channels),
+        permit_issuer: None,
+        listens,
+    }
+}
+
+fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
+    let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
+    let mut logs = logs.context("the log writers could not start")?;
+    if let Some(endpoint) = &args.otlp_endpoint {
+        let sampling = Sampling::new(args.otlp_sample);
+        logs = logs
+            .with_spans(endpoint.clone(), sampling)
+            .context("the sender of spans could not start")?;
+    }
+    Ok(Arc::new(logs))
+}
+
+pub(crate) fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // Who comes among thousands must find a place in the kernel's queue: else its client knocks again after a second.
+        socket.listen(QUEUED)?.into_std()
+    };
+    bind().with_context(|| format!("cannot listen on {address}: is another forebay running? Choose another {flag}, such as 127.0.0.1:0"))
+}
+
+fn drawn_secret() -> anyhow::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(secret)
+}
+
+/// The state that was kept, or a fresh one.
+fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+    let Some(state) = kept else {
+        let pool = match args.address_pool {
+            Some(pool) => pool,
+            None => ADDRESS_POOL.parse().context("the default address pool")?,
+        };
+        return Ok(State::new(&args.region, pool));
+    };
+    let pool = state.settings().pool;
+    match args.address_pool {
+        Some(wanted) if wanted != pool => bail!(
+            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
+            args.data.data_dir.display()
+        ),
+        _ => Ok(state),
+    }
+}
+
+/// The state to begin with, as the flags have it.
+pub(crate) fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+    let quotas = args.quota.iter().cloned().collect();
+    let state = state(args, kept)?.configured(args.dialect(), quotas);
+    let state = state.in_domain(&args.domain);
+    Ok(state.secured(drawn_secret()?))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

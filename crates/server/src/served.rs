@@ -1,0 +1,119 @@
+//! What joins the state with the data plane and the launcher: publications one way, observations the other.
+
+use crate::fleet::Instances;
+use forebay_control::fleet::{Image, SeenInstance, Shape};
+use forebay_control::{Drain, Left, Observations, Publish, State};
+use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
+use forebay_node::ResponseTimes;
+use forebay_proxy::DataPlane;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
+pub(crate) struct Publisher {
+    plane: Arc<DataPlane>,
+    instances: Arc<Instances>,
+    /// How long publications took.
+    pub(crate) adoptions: Arc<ResponseTimes>,
+    exposed: Vec<IpAddr>,
+    last: Mutex<Option<(Arc<State>, Blueprint)>>,
+}
+
+impl Publisher {
+    pub(crate) fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>, exposed: Vec<IpAddr>) -> Publisher {
+        Publisher {
+            plane: Arc::clone(plane),
+            instances: Arc::clone(instances),
+            adoptions: Arc::default(),
+            exposed,
+            last: Mutex::new(None),
+        }
+    }
+}
+
+impl Publish for Publisher {
+    fn publish(&self, state: &Arc<State>) {
+        let stored = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.instances
+            .publish(last.as_ref().map(|(old, _)| &**old), state);
+        let blueprint = match &*last {
+            Some((old, before)) => state.blueprint_since(old, before),
+            None => Blueprint {
+                exposed: self.exposed.clone(),
+                ..state.blueprint()
+            },
+        };
+        *last = Some((Arc::clone(state), blueprint.clone()));
+        self.plane.apply(blueprint);
+        // `last` is locked still: one at a time.
+        self.adoptions.record(stored.elapsed());
+    }
+}
+
+/// The observations of the data plane and of the launcher, as `control` asks for them.
+pub(crate) struct Plane(pub(crate) Arc<DataPlane>, pub(crate) Arc<Instances>);
+
+impl Observations for Plane {
+    fn target_health(&self, group_arn: &str, target_id: &str, port: u16) -> Option<TargetHealth> {
+        self.0.health(group_arn, target_id, port)
+    }
+
+    fn target_anomaly(&self, group_arn: &str, target_id: &str, port: u16) -> Option<Anomaly> {
+        self.0.anomaly(group_arn, target_id, port)
+    }
+
+    fn left_in_flight(&self, drains: &[Drain]) -> Vec<Option<Left>> {
+        let mut places = BTreeMap::new();
+        let mut left = vec![None; drains.len()];
+        self.0.with_node(|node| {
+            for (place, drain) in drains.iter().enumerate() {
+                let health = node.health(&drain.group_arn, &drain.id, drain.port);
+                if health.is_some_and(|health| health.state == HealthState::Draining) {
+                    places.insert((&*drain.group_arn, &*drain.id, drain.port), place);
+                }
+            }
+            for (arn, id, port, _, stats) in node.targets() {
+                if let Some(&place) = places.get(&(arn, id, port)) {
+                    left[place] = Some(Left {
+                        in_flight: stats.in_flight.load(Relaxed),
+                        is_cut: stats.cut.load(Relaxed),
+                    });
+                }
+            }
+        });
+        left
+    }
+
+    fn instance(&self, id: &str) -> Option<SeenInstance> {
+        self.1.seen(id)
+    }
+
+    fn images(&self) -> Vec<Image> {
+        self.1.images()
+    }
+
+    fn shapes(&self) -> Vec<Shape> {
+        self.1.shapes()
+    }
+
+    fn refuses_user_data(&self) -> Option<String> {
+        self.1.refuses_user_data()
+    }
+
+    fn in_flight(&self, target_ids: &[&str]) -> Vec<u32> {
+        let mut counts: BTreeMap<&str, u32> = target_ids.iter().map(|id| (*id, 0)).collect();
+        self.0.with_node(|node| {
+            for (_, id, _, _, stats) in node.targets() {
+                if let Some(count) = counts.get_mut(id) {
+                    *count += stats.in_flight.load(Relaxed);
+                }
+            }
+        });
+        let counts = target_ids.iter().map(|id| counts[id]);
+        counts.collect()
+    }
+}

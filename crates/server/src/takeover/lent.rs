@@ -1,0 +1,286 @@
+//! In the process that is taken over from: its gates' decisions are asked for, and what ends is told.
+
+use super::link::Link;
+use super::messages::{Claim, Message, Named, Point};
+use crate::datapoints::KeptDatapoints;
+use forebay_control::Datapoint;
+use forebay_node::{GroupGate, Refusal, SlotAuthority, TargetId, Why};
+use forebay_proxy::{Clock, DataPlane};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is looked who is at targets without a limit.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often datapoints are told.
+const POINTS: Duration = Duration::from_millis(500);
+
+fn point(point: Datapoint) -> Point {
+    Point {
+        region: point.series.region,
+        namespace: point.series.namespace,
+        name: point.series.name,
+        dimensions: point.series.dimensions,
+        at_us: point.at.0,
+        unit: point.unit,
+        summary: point.summary,
+        high_resolution: point.high_resolution,
+    }
+}
+
+/// What targets and zones are called.
+#[derive(Default)]
+struct Names {
+    targets: BTreeMap<u64, Named>,
+    zones: Vec<String>,
+}
+
+/// A gate's decisions, by the other process.
+struct GroupAuthority {
+    group: String,
+    clock: Clock,
+    names: Arc<Mutex<Names>>,
+    sender: Sender<Message>,
+}
+
+impl GroupAuthority {
+    fn target(&self, target: u64) -> Option<Named> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.targets.get(&target).cloned()
+    }
+
+    fn send(&self, message: Message) {
+        // The other end is gone: soon this gate decides by itself again.
+        let _ = self.sender.send(message);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl SlotAuthority for GroupAuthority {
+    fn claim(&self, number: u64, claim: &forebay_node::Claim) {
+        let now = self.clock.now();
+        let zone = {
+            let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = usize::try_from(claim.zone).unwrap_or(usize::MAX);
+            names.zones.get(at).cloned().unwrap_or_default()
+        };
+        self.send(Message::Claim(Claim {
+            group: self.group.clone(),
+            number,
+            zone,
+            class: claim.class,
+            weight: claim.weight,
+            waited_us: micros(now.since(claim.since)),
+            left_us: micros(claim.deadline.since(now)),
+            front: claim.front,
+            prefers: claim.prefers.and_then(|target| self.target(target)),
+        }));
+    }
+
+    fn withdraw(&self, number: u64) {
+        let group = self.group.clone();
+        self.send(Message::Withdraw { group, number });
+    }
+
+    fn release(&self, target: TargetId, took: Option<Duration>) {
+        if let Some(target) = self.target(target.0) {
+            let took_us = took.map(micros);
+            self.send(Message::Release { target, took_us });
+        }
+    }
+
+    fn pause(&self, target: TargetId, time: Duration) {
+        if let Some(target) = self.target(target.0) {
+            let time_us = micros(time);
+            self.send(Message::Pause { target, time_us });
+        }
+    }
+}
+
+/// The gates of a process that is taken over from.
+pub(super) struct Lent {
+    plane: Arc<DataPlane>,
+    clock: Clock,
+    gates: BTreeMap<String, Arc<GroupGate>>,
+    names: Arc<Mutex<Names>>,
+    receiver: Receiver<Message>,
+    sender: Sender<Message>,
+    /// What has slots of which targets.
+    pub(super) slots: Vec<(Named, u32)>,
+}
+
+impl Lent {
+    /// Has the other process decide from now on; what there is to tell waits until [`Lent::tell`].
+    pub(super) fn lend(plane: &Arc<DataPlane>, clock: Clock) -> Lent {
+        let (sender, receiver) = channel();
+        let (gates, names) = plane.with_node(|node| {
+            let mut names = Names::default();
+            names.zones = (0..)
+                .map_while(|zone| node.zone_name(zone).map(str::to_owned))
+                .collect();
+            for (group, view) in node.target_views() {
+                let named = Named {
+                    group: group.to_owned(),
+                    id: view.name.clone(),
+                    port: view.port,
+                };
+                names.targets.insert(view.id.0, named);
+            }
+            let gates = node.gates();
+            let gates = gates.map(|(arn, gate)| (arn.to_owned(), Arc::clone(gate)));
+            (gates.collect::<BTreeMap<_, _>>(), names)
+        });
+        let mut lent = Lent {
+            plane: Arc::clone(plane),
+            clock,
+            gates: BTreeMap::new(),
+            names: Arc::new(Mutex::new(names)),
+            receiver,
+            sender,
+            slots: Vec::new(),
+        };
+        for (group, gate) in gates {
+            let authority = Arc::new(GroupAuthority {
+                group: group.clone(),
+                clock,
+                names: Arc::clone(&lent.names),
+                sender: lent.sender.clone(),
+            });
+            let Some(slots) = gate.lend(clock.now(), Arc::clone(&authority) as _) else {
+                continue;
+            };
+            let named = slots
+                .into_iter()
+                .filter_map(|(target, count)| Some((authority.target(target.0)?, count)));
+            lent.slots.extend(named);
+            lent.gates.insert(group, gate);
+        }
+        lent
+    }
+
+    /// Decides here again.
+    pub(super) fn reclaim(&self) {
+        for gate in self.gates.values() {
+            gate.reclaim(self.clock.now());
+        }
+    }
+
+    /// Tells the other process what happens, and does what it says, until it is gone: then this one decides again.
+    ///
+    /// `datapoints` are told too; the last ones once it `is_over`, and then this returns.
+    pub(super) fn tell(
+        self,
+        mut link: Link,
+        datapoints: &KeptDatapoints,
+        is_over: &AtomicBool,
+    ) -> io::Result<()> {
+        let answers = link.again()?;
+        let lent = Arc::new(self.gates.clone());
+        let (clock, names, sender) = (self.clock, Arc::clone(&self.names), self.sender.clone());
+        let listening = std::thread::Builder::new()
+            .name("take-over".to_owned())
+            .spawn(move || listen(answers, &lent, clock, &names, &sender))?;
+        let mut counted = BTreeMap::new();
+        let mut told = Instant::now();
+        let outcome = loop {
+            let ends = is_over.load(SeqCst);
+            if ends || told.elapsed() >= POINTS {
+                told = Instant::now();
+                let points = datapoints.diverted();
+                if !points.is_empty() {
+                    let points = points.into_iter().map(point).collect();
+                    // Metrics are not worth a request's slot: what can't be said is left out.
+                    let _ = link.send(&Message::Points(points));
+                }
+            }
+            if ends {
+                break Ok(());
+            }
+            let sent = match self.receiver.recv_timeout(LOOK) {
+                Ok(message) => link.send(&message),
+                Err(RecvTimeoutError::Timeout) => self.tell_in_flight(&mut counted, &mut link),
+                Err(RecvTimeoutError::Disconnected) => break Ok(()),
+            };
+            if sent.is_err() || listening.is_finished() {
+                break sent;
+            }
+        };
+        self.reclaim();
+        outcome
+    }
+
+    /// Says who is at targets without a limit, where that has changed.
+    fn tell_in_flight(&self, counted: &mut BTreeMap<u64, u32>, link: &mut Link) -> io::Result<()> {
+        let limited: BTreeSet<&str> = self.gates.keys().map(String::as_str).collect();
+        let mut changed = Vec::new();
+        self.plane.with_node(|node| {
+            for (group, view) in node.target_views().filter(|(group, _)| !limited.contains(group)) {
+                let count = view.stats.in_flight.load(Relaxed);
+                let before = counted.insert(view.id.0, count).unwrap_or_default();
+                if count != before {
+                    let target = Named {
+                        group: group.to_owned(),
+                        id: view.name.clone(),
+                        port: view.port,
+                    };
+                    changed.push(Message::InFlight { target, count });
+                }
+            }
+        });
+        changed.iter().try_for_each(|message| link.send(message))
+    }
+}
+
+/// Does what the other process says, until it is gone.
+fn listen(
+    mut link: Link,
+    gates: &BTreeMap<String, Arc<GroupGate>>,
+    clock: Clock,
+    names: &Mutex<Names>,
+    sender: &Sender<Message>,
+) {
+    while let Ok(message) = link.receive() {
+        match message {
+            Message::Granted { number, target } => {
+                let known = {
+                    let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut targets = names.targets.iter();
+                    targets.find(|(_, named)| **named == target).map(|(id, _)| TargetId(*id))
+                };
+                let Some(gate) = gates.get(&target.group) else { continue };
+                let taken = known.is_some_and(|known| gate.granted(clock.now(), number, known));
+                if !taken {
+                    // Its client has left; or it is a target that was registered since then, which nobody here knows.
+                    gate.refused(clock.now(), number, Refusal::default());
+                    let _ = sender.send(Message::Release {
+                        target,
+                        took_us: None,
+                    });
+                }
+            }
+            Message::Denied {
+                group,
+                number,
+                why,
+                retry_after_ms,
+            } => {
+                let refusal = Refusal {
+                    why: Why::ALL.get(why).copied().unwrap_or_default(),
+                    retry_after: Duration::from_millis(retry_after_ms),
+                };
+                if let Some(gate) = gates.get(&group) {
+                    gate.refused(clock.now(), number, refusal);
+                }
+            }
+            _ => return,
+        }
+    }
+}

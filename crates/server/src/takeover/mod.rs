@@ -1,0 +1,46 @@
+//! Take-over: a new process of Forebay takes listening sockets, store and requests' slots from the one that runs, and no connection is
+//! refused or lost. See docs/operating.md and record 37.
+//!
+//! | successor says | the running process does |
+//! |---|---|
+//! | `Hello` | tells its state: the successor checks flags and state, and starts what needs neither sockets nor the store |
+//! | `Freeze` | lets go of the store and of instances, keeps what is to be written waiting; gives copies of its sockets |
+//! | `Ready` | takes no more connections, lends its gates' decisions; tells health, ticket keys and who has slots |
+//! | `Serving` | finishes what it has, and ends |
+//!
+//! Until `Serving` the running process takes everything back if the successor is gone or too slow: a successor that fails changes nothing.
+
+mod foreign;
+mod lent;
+mod link;
+mod messages;
+mod predecessor;
+mod successor;
+
+pub(crate) use predecessor::{Predecessor, Yields};
+pub(crate) use successor::Successor;
+
+use forebay_control::State;
+use messages::Row;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+/// The socket by which a running Forebay is taken over from, in its data directory.
+pub(crate) const SOCKET: &str = "take-over.sock";
+
+/// A directory, and the path of the socket in it: short, as a socket's path has 107 bytes at most and a data directory's may have more.
+fn socket_in(data_dir: &Path) -> io::Result<(File, PathBuf)> {
+    let directory = File::open(data_dir)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()));
+    Ok((directory, path))
+}
+
+fn rows(state: &State) -> Vec<Row> {
+    let rows = state.rows().into_iter().filter_map(|row| {
+        let json = String::from_utf8(row.value?).ok()?;
+        Some((row.table.to_owned(), row.key, json))
+    });
+    rows.collect()
+}

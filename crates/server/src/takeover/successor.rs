@@ -1,0 +1,198 @@
+//! The process that takes over.
+
+use super::foreign::Foreign;
+use super::link::Link;
+use super::messages::{Failure, Health, Message, Row, VERSION};
+use super::socket_in;
+use crate::datapoints::KeptDatapoints;
+use anyhow::{Context as _, bail};
+use forebay_control::State;
+use forebay_node::{KeptHealth, TrackerRecord};
+use forebay_proxy::{Clock, DataPlane, Inherited, Tickets};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The running process may take this long for one step.
+const STEP: Duration = Duration::from_secs(60);
+/// How long it waits for control channels to agents that do not answer.
+const CHANNELS: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The end of the link here.
+pub(crate) struct Successor {
+    link: Link,
+    /// The process that runs.
+    pub(crate) process: u32,
+    /// Where it serves the APIs, and metrics and health.
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    rows: Vec<Row>,
+}
+
+/// What the running process has given up.
+pub(crate) struct Yielded {
+    pub(crate) api: TcpListener,
+    pub(crate) admin: TcpListener,
+    pub(crate) inherited: Inherited,
+    pub(crate) state: State,
+}
+
+impl Successor {
+    /// Says who it is to the process that runs with this data directory.
+    pub(crate) fn meet(data_dir: &Path) -> anyhow::Result<Successor> {
+        let (_directory, path) = socket_in(data_dir)
+            .with_context(|| format!("the data directory {} cannot be read", data_dir.display()))?;
+        let stream = UnixStream::connect(path).with_context(|| {
+            format!(
+                "no Forebay that could be taken over from runs with the data directory {}: start it without --take-over",
+                data_dir.display()
+            )
+        })?;
+        let mut link = Link::new(stream);
+        link.wait_at_most(Some(STEP))?;
+        link.send(&Message::Hello {
+            version: VERSION,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            format: forebay_store::FORMAT,
+        })?;
+        match link.receive().context("the running Forebay does not answer")? {
+            Message::Refused(why) => bail!("{why}"),
+            Message::Welcome {
+                process,
+                api,
+                admin,
+                rows,
+                ..
+            } => Ok(Successor {
+                link,
+                process,
+                api,
+                admin,
+                rows,
+            }),
+            _ => bail!("the running Forebay answered something else"),
+        }
+    }
+
+    /// The state that is served now.
+    pub(crate) fn state(&mut self) -> anyhow::Result<State> {
+        state(core::mem::take(&mut self.rows))
+    }
+
+    /// Nothing is written any more from now on, until this one serves or is gone.
+    pub(crate) fn freeze(&mut self) -> anyhow::Result<Yielded> {
+        self.link.send(&Message::Freeze)?;
+        let Message::Frozen { rows, batches } = self.receive()? else {
+            bail!("the running Forebay did not let go of its store");
+        };
+        let mut sockets = Vec::new();
+        for _ in 0..batches {
+            let Message::Sockets(addresses) = self.receive()? else {
+                bail!("the running Forebay did not give its sockets");
+            };
+            let descriptors = self.link.receive_descriptors()?;
+            if descriptors.len() != addresses.len() {
+                bail!(
+                    "{} of {} sockets came over: the limit on open files may be too low (ulimit -n, LimitNOFILE)",
+                    descriptors.len(),
+                    addresses.len()
+                );
+            }
+            sockets.extend(
+                addresses
+                    .into_iter()
+                    .zip(descriptors.into_iter().map(TcpListener::from)),
+            );
+        }
+        let mut sockets = sockets.into_iter();
+        let (Some((_, api)), Some((_, admin))) = (sockets.next(), sockets.next()) else {
+            bail!("the running Forebay gave no sockets");
+        };
+        let mut inherited = Inherited::new();
+        for (address, socket) in sockets {
+            inherited.entry(address).or_default().push(socket);
+        }
+        Ok(Yielded {
+            api,
+            admin,
+            inherited,
+            state: state(rows)?,
+        })
+    }
+
+    fn receive(&mut self) -> anyhow::Result<Message> {
+        self.link.receive().context("the running Forebay is gone")
+    }
+
+    /// All is prepared: takes what is known there, and takes connections.
+    pub(crate) fn serve(
+        mut self,
+        plane: &Arc<DataPlane>,
+        datapoints: &Arc<KeptDatapoints>,
+        clock: Clock,
+        seed: u64,
+    ) -> anyhow::Result<()> {
+        wait_for_channels(plane);
+        self.link.send(&Message::Ready)?;
+        let Message::Yours {
+            health,
+            tickets,
+            slots,
+        } = self.receive()?
+        else {
+            bail!("the running Forebay did not tell what it knows");
+        };
+        plane.take_health(health.into_iter().map(kept).collect());
+        let mut keys: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for key in tickets {
+            keys.entry(key.listener).or_default().push(forebay_proxy::TicketKey {
+                name: key.name,
+                secret: key.secret,
+                age: Duration::from_secs(key.age_seconds),
+            });
+        }
+        plane.take_tickets(Tickets::from_iter(keys));
+        let mut link = self.link.again()?;
+        self.link.wait_at_most(None)?;
+        Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        plane.accept(true);
+        link.send(&Message::Serving).context("the running Forebay is gone")?;
+        Ok(())
+    }
+}
+
+/// Agents let in whom they know: the channels to them must stand before the first request comes.
+fn wait_for_channels(plane: &DataPlane) {
+    let began = Instant::now();
+    while began.elapsed() < CHANNELS && plane.with_node(|node| node.lacks_channels()) {
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn state(rows: Vec<Row>) -> anyhow::Result<State> {
+    State::from_rows(rows).context("the running Forebay's state is not understood: it may be a newer one")
+}
+
+fn kept(health: Health) -> KeptHealth {
+    KeptHealth {
+        group: health.target.group,
+        target: health.target.id,
+        port: health.target.port,
+        record: TrackerRecord {
+            healthy: health.healthy,
+            failure: health.failure.map(|failure| match failure {
+                Failure::Answered(code) => forebay_node::Failure::Answered(code),
+                Failure::TimedOut => forebay_node::Failure::TimedOut,
+                Failure::Failed => forebay_node::Failure::Failed,
+                Failure::Refused => forebay_node::Failure::Refused,
+            }),
+            successes: health.successes,
+            failures: health.failures,
+            has_passed: health.has_passed,
+        },
+    }
+}
