@@ -291,16 +291,14 @@ class Work:
             self.failures.append(("socket", repr(error), time.monotonic() - opened))
         self.done["echoes"] += echoed
 
-    async def line(self, first, count, targets):
-        """A burst for a target that takes one at a time; each is numbered as it comes."""
+    async def line(self, first, count):
+        """A burst for a target that takes one at a time; each is numbered as it comes. Returns who waits for the answers."""
         tasks = []
         for number in range(first, first + count):
             client = Client(self.place.ip, self.place.port)
             tasks.append(asyncio.ensure_future(self.tried("line", client.request(path=f"/line/{number}"))))
-            await asyncio.sleep(0.004)
-        await asyncio.gather(*tasks)
-        came = [number for number in targets.order if first <= number < first + count]
-        assert came == sorted(came) and len(came) == count, f"out of order: {came}"
+            await asyncio.sleep(0.01)
+        return asyncio.gather(*tasks)
 
 
 def writes(place, stop, failures, counts):
@@ -334,13 +332,15 @@ async def under_load(running, place, targets):
     await asyncio.sleep(1)
     work.changed = time.monotonic()
     for number in range(TAKEOVERS):
-        burst = asyncio.ensure_future(work.line(first, 40, targets))
-        first += 40
-        await asyncio.sleep(0.1)
+        # They wait in line when the other one takes over.
+        burst = await work.line(first, 40)
         time_taken, before = await asyncio.to_thread(running.take_over, "signal" if number % 2 else "flag")
         took.append(time_taken)
         gone.append(before)
         await burst
+        came = [number for number in targets.order if first <= number < first + 40]
+        assert came == sorted(came) and len(came) == 40, f"out of order: {came}"
+        first += 40
         await asyncio.sleep(1)
     # All that were open at the first go when its drain is over.
     await asyncio.wait_for(asyncio.gather(*sockets), DRAIN + 10)
@@ -472,9 +472,9 @@ async def failing(running, place, targets):
     tasks = [asyncio.ensure_future(work.kept("kept", "/", KEPT / RATE)) for _ in range(KEPT)]
     tasks += [asyncio.ensure_future(work.kept("limited", "/limited", 0.05)) for _ in range(8)]
     tasks.append(asyncio.ensure_future(work.new()))
-    burst = asyncio.ensure_future(work.line(100_000, 150, targets))
+    burst = asyncio.ensure_future(work.line(100_000, 150))
     count = await asyncio.to_thread(fails, running, place)
-    await burst
+    await (await burst)
     work.stopping = True
     await asyncio.gather(*tasks)
     assert not work.failures, f"{len(work.failures)} failures of {dict(work.done)}: {work.failures[:10]}\n{plain(running.stderr())[-3000:]}"
