@@ -40,6 +40,8 @@ pub struct ProcessOptions {
     pub run_as: RunAs,
     /// Whether they have networks of their own.
     pub network: NetworkMode,
+    /// Whether each is in a scope of systemd of its own: then it does not end with the service that Forebay is.
+    pub scopes: bool,
     /// Time to end in peace.
     pub stop: Duration,
     /// What they are told.
@@ -233,7 +235,9 @@ impl ProcessLauncher {
     fn begin(&self, wanted: &WantedInstance, record: &Record) -> Result<(), StartError> {
         let log = record.path("shim.log");
         let said = File::create(&log).tried(|| format!("write {}", log.display()))?;
-        let mut child = shim::command(record.dir.clone())
+        let scope = format!("forebay-{}-{}", wanted.id, wanted.run);
+        let mut command = shim::command(record.dir.clone(), self.options.scopes.then_some(&scope))?;
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)

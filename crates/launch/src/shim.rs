@@ -372,9 +372,23 @@ fn describe(status: WaitStatus) -> String {
     }
 }
 
-/// How a shim is started for this directory.
-pub(crate) fn command(dir: PathBuf) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(ARG0).arg(SHIM).arg(dir).env_clear();
+/// How a shim is started for this directory, in a scope of systemd of this name if there is to be one.
+pub(crate) fn command(dir: PathBuf, scope: Option<&str>) -> Result<Command, String> {
+    let Some(unit) = scope else {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(ARG0).arg(SHIM).arg(dir).env_clear();
+        return Ok(command);
+    };
+    // It becomes the shim once it is in its scope, so it can't be told the program as "itself".
+    let program = std::env::current_exe().tried(|| "find the program that this is".to_owned())?;
+    let mut command = Command::new("systemd-run");
     command
+        .args(["--scope", "--quiet", "--collect", "--slice=forebay-instances.slice"])
+        .arg(format!("--unit={unit}"))
+        .arg("--")
+        .arg(program)
+        .arg(SHIM)
+        .arg(dir)
+        .env_clear();
+    Ok(command)
 }

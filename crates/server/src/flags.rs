@@ -192,6 +192,10 @@ pub struct UpArgs {
     /// needs root and iproute2
     #[arg(long, env = "FOREBAY_INSTANCE_NETWORK", default_value = "auto", value_name = "auto|always|never", value_parser = network)]
     pub instance_network: NetworkMode,
+    /// Whether each instance is in a scope of systemd of its own, so that it goes on when the service stops; `auto` is whether this is a
+    /// service of systemd that runs as root. It needs systemd-run
+    #[arg(long, env = "FOREBAY_INSTANCE_SCOPE", default_value = "auto", value_name = "auto|always|never", value_parser = network)]
+    pub instance_scope: NetworkMode,
     /// Seconds that an instance may take to end after SIGTERM; then it is killed
     #[arg(long, env = "FOREBAY_INSTANCE_STOP_SECONDS", default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=86400))]
     pub instance_stop_seconds: u64,
@@ -240,6 +244,7 @@ impl UpArgs {
             launcher: LauncherKind::Process,
             instance_user: RunAs::default(),
             instance_network: NetworkMode::default(),
+            instance_scope: NetworkMode::default(),
             instance_stop_seconds: 30,
             shapes: None,
             drain_seconds: 2,

@@ -1,6 +1,7 @@
 //! Instances: hands the launcher what the state wants, and `control` what the launcher sees.
 
 use crate::flags::{LauncherKind, UpArgs};
+use crate::service_manager;
 use anyhow::{Context as _, anyhow};
 use forebay_control::State;
 use forebay_control::fleet::{Image, SeenInstance, SeenPhase, Shape, Usage, WantedInstance, WantedPhase};
@@ -65,6 +66,11 @@ impl Instances {
             data_dir: data_dir.clone(),
             run_as: args.instance_user.clone(),
             network: args.instance_network,
+            scopes: match args.instance_scope {
+                NetworkMode::Auto => service_manager::is_system_service(),
+                NetworkMode::Always => true,
+                NetworkMode::Never => false,
+            },
             stop: Duration::from_secs(args.instance_stop_seconds),
             facts: Facts {
                 api,

@@ -4,6 +4,12 @@ use forebay_proxy::DataPlane;
 use sd_notify::NotifyState;
 use std::sync::Weak;
 
+/// Whether this is a service of systemd that may ask it for units.
+pub(crate) fn is_system_service() -> bool {
+    let is_service = std::env::var_os("INVOCATION_ID").is_some();
+    is_service && sd_notify::booted().unwrap_or(false) && rustix::process::geteuid().is_root()
+}
+
 /// It serves, as this process.
 pub(crate) fn ready(status: &str) {
     say(&[

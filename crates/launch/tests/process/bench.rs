@@ -117,6 +117,7 @@ impl Drop for Bench {
 
 pub(crate) fn options(dir: &Path) -> ProcessOptions {
     ProcessOptions {
+        scopes: false,
         data_dir: dir.to_owned(),
         run_as: if is_root() { RunAs::Nobody } else { RunAs::Own },
         // To try everything with namespaces: LAUNCH_TEST_NETWORK=always.
