@@ -2,6 +2,7 @@
 
 use crate::deadlines::{Deadline, Ended};
 use crate::head::host_of;
+use crate::proxy_protocol::{self, Ends, Origin};
 use crate::session::Session;
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
@@ -9,7 +10,9 @@ use forebay_model::TargetTls;
 use forebay_model::limits::CONNECT_TIMEOUT_SECONDS;
 use forebay_node::{ConnectError, Event, Reuse, TargetView};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 /// A connection, and whether it came from the pool.
@@ -38,7 +41,13 @@ pub(crate) async fn connection<W>(
         TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
     };
-    let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
+    let ends = target
+        .proxy_protocol
+        .then(|| session.connection.ends(&worker.snapshot()));
+    let pooled = worker
+        .pools
+        .borrow_mut()
+        .take(target.id, (name, ends), reuse, now);
     if let Some(stream) = pooled {
         return Ok(Connection { stream, reused: true });
     }
@@ -57,10 +66,10 @@ pub(crate) async fn connection<W>(
     match deadline.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
-            let stream = match &target.tls {
-                TargetTls::Plaintext => TargetStream::plaintext(stream),
-                // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
-                _ => Box::pin(secure(worker, deadline, target, stream, name)).await?,
+            let stream = match (&target.tls, ends) {
+                (TargetTls::Plaintext, None) => TargetStream::plaintext(stream),
+                // Boxed: what only such a new connection needs must not make the future of all requests larger.
+                _ => Box::pin(prepare(worker, deadline, target, stream, (name, ends))).await?,
             };
             Ok(Connection {
                 stream: stream.holding(held),
@@ -81,6 +90,33 @@ pub(crate) async fn connection<W>(
         Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),
         Err(ended) => Err(Missing::Ended(ended)),
     }
+}
+
+/// Says whose the connection is, if its target is told that, and secures it, if it is to be.
+async fn prepare(
+    worker: &Worker,
+    deadline: &Deadline,
+    target: &TargetView,
+    mut stream: TcpStream,
+    (name, ends): (Option<&str>, Option<&Rc<Ends>>),
+) -> Result<TargetStream, Missing> {
+    if let Some(ends) = ends {
+        let header = proxy_protocol::header(Origin::Client(**ends));
+        match deadline.until(stream.write_all(&header)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Missing::Error(connect_error(&error))),
+            Err(Ended::Late) => return Err(Missing::Error(ConnectError::TimedOut)),
+            Err(ended) => return Err(Missing::Ended(ended)),
+        }
+    }
+    let stream = match &target.tls {
+        TargetTls::Plaintext => TargetStream::plaintext(stream),
+        _ => secure(worker, deadline, target, stream, name).await?,
+    };
+    Ok(match ends {
+        Some(ends) => stream.of(ends),
+        None => stream,
+    })
 }
 
 /// Shakes hands with a target. As ALB: ten seconds of its own.

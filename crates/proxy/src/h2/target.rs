@@ -21,8 +21,10 @@ pub(crate) async fn passport<W>(
     reuse: Reuse,
 ) -> Result<Passport, Missing> {
     let Session { worker, deadline, .. } = &context.session;
+    let connection = context.session.connection;
+    let ends = target.proxy_protocol.then(|| connection.ends(&worker.snapshot()));
     if reuse != Reuse::Never {
-        let standing = worker.links.borrow_mut().take(target.id);
+        let standing = worker.links.borrow_mut().take(target.id, ends);
         if let Some(passport) = standing {
             return Ok(passport);
         }
@@ -46,6 +48,6 @@ pub(crate) async fn passport<W>(
         let _ = connection.await;
         lives.set(false);
     });
-    let link = Link::new(sender, alive, context.idle_timeout());
+    let link = Link::new(sender, alive, context.idle_timeout(), ends);
     Ok(worker.links.borrow_mut().put(target.id, link))
 }
