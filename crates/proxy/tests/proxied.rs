@@ -81,7 +81,12 @@ fn a_trusted_proxy_says_whose_its_connections_are() {
             assert_eq!(read_answer(&mut reader).1, b"ok");
             let told = clients(&target);
             let client = client.unwrap_or(&own);
-            assert_eq!(told[told.len() - 2..], [client, client], "{}", header.escape_ascii());
+            assert_eq!(
+                told[told.len() - 2..],
+                [client, client],
+                "{}",
+                header.escape_ascii()
+            );
         }
     }
     assert_eq!(refused(&balancer), 0);
@@ -189,13 +194,19 @@ fn telling(says: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> (Target, 
         let mut reader = BufReader::new(stream);
         while let Some((head, _)) = read_request(&mut reader) {
             let is_probe = head.contains("ELB-HealthChecker");
-            assert_eq!(is_probe, fixed[12] == 0x20, "a probe is nobody's, a request is somebody's");
+            assert_eq!(
+                is_probe,
+                fixed[12] == 0x20,
+                "a probe is nobody's, a request is somebody's"
+            );
             if !is_probe {
                 heads.lock().unwrap().push(head.clone());
                 shared.lock().unwrap().push((fixed[12], addresses.clone()));
             }
             if head.contains("websocket") {
-                let _ = writer.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+                let _ = writer.write_all(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+                );
                 let _ = std::io::copy(&mut reader, &mut writer);
                 return;
             }
@@ -241,8 +252,7 @@ fn targets_are_told_whose_each_connection_is() {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     });
     let balancer = in_front_of(&target, trusting(&[]));
-    let mut clients: Vec<BufReader<TcpStream>> =
-        (0..4).map(|_| BufReader::new(balancer.connect())).collect();
+    let mut clients: Vec<BufReader<TcpStream>> = (0..4).map(|_| BufReader::new(balancer.connect())).collect();
     for _ in 0..5 {
         for client in &mut clients {
             let own = client.get_ref().local_addr().unwrap();
@@ -261,7 +271,10 @@ fn targets_are_told_whose_each_connection_is() {
     let mut client = BufReader::new(balancer.connect());
     client.get_mut().write_all(&[&block()[..], GET].concat()).unwrap();
     let (_, body) = read_answer(&mut client);
-    assert_eq!(String::from_utf8(body).unwrap(), block()[16..].escape_ascii().to_string());
+    assert_eq!(
+        String::from_utf8(body).unwrap(),
+        block()[16..].escape_ascii().to_string()
+    );
 }
 
 #[test]
@@ -312,10 +325,7 @@ fn websockets_and_targets_over_tls_are_told_too() {
     let mut echoed = [0; 5];
     client.read_exact(&mut echoed).unwrap();
     assert_eq!(&echoed, b"hello");
-    assert_eq!(
-        *told.lock().unwrap(),
-        [(0x21, addresses(own, balancer.address))]
-    );
+    assert_eq!(*told.lock().unwrap(), [(0x21, addresses(own, balancer.address))]);
     // Over TLS the header comes first, in plaintext.
     let config = server_config(&certificate("arn:target", &["a"], KeyKind::Ecdsa));
     let told = Told::default();
@@ -350,8 +360,5 @@ fn websockets_and_targets_over_tls_are_told_too() {
     let own = client.get_ref().local_addr().unwrap();
     client.get_mut().write_all(GET).unwrap();
     assert_eq!(read_answer(&mut client).1, b"ok");
-    assert_eq!(
-        *told.lock().unwrap(),
-        [(0x21, addresses(own, balancer.address))]
-    );
+    assert_eq!(*told.lock().unwrap(), [(0x21, addresses(own, balancer.address))]);
 }
