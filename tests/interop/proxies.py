@@ -166,7 +166,7 @@ class Stage:
         asked, plain = targets
         for name, port, tagged, more in [
             ("plain", plain.server_port, False, {}), ("told", asked.server_port, True, {}), ("nginx", ports[0], True, {}),
-            ("secure", ports[1], True, {"Protocol": "HTTPS"}), ("frames", ports[2], True, {"ProtocolVersion": "HTTP2"}),
+            ("secure", ports[1], True, {"Protocol": "HTTPS", "HealthCheckProtocol": "HTTPS"}), ("frames", ports[2], True, {"ProtocolVersion": "HTTP2"}),
         ]:
             tags = {"Tags": [{"Key": "forebay:proxy-protocol", "Value": "v2"}]} if tagged else {}
             group = self.elb.create_target_group(**{
@@ -181,16 +181,18 @@ class Stage:
                 LoadBalancerArn=self.arn, Protocol=protocol, Port=port,
                 DefaultActions=[{"Type": "forward", "TargetGroupArn": groups["plain"]}], **more)["Listeners"][0]["ListenerArn"]
             says = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "a client's"}}]
-            rules = [(f"/{name}", [], [{"Type": "forward", "TargetGroupArn": arn}]) for name, arn in groups.items()]
+            # As with ALB: HTTP/2 to targets needs HTTP/2 of clients, and so TLS.
+            rules = [(f"/{name}", [], [{"Type": "forward", "TargetGroupArn": arn}]) for name, arn in groups.items() if protocol == "HTTPS" or name != "frames"]
             source = {"Field": "source-ip", "SourceIpConfig": {"Values": ["203.0.113.0/24", "2001:db8:77::/48"]}}
             for priority, (path, conditions, actions) in enumerate([*rules, ("/rule", [source], says)], 1):
                 self.elb.create_rule(
                     ListenerArn=listener, Priority=priority, Actions=actions,
                     Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}, *conditions])
-        for group in groups.values():
-            wait(lambda: {described["TargetHealth"]["State"] for described in
-                          self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]} == {"healthy"},
-                 "targets are healthy")
+        for name, group in groups.items():
+            def states():
+                described = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+                return [one["TargetHealth"] for one in described]
+            wait(lambda: all(health["State"] == "healthy" for health in states()), lambda: f"{name}: {states()}", 20)
 
     def connect(self, source, address, port):
         """A socket of the other machine: made by a thread that has gone there."""
@@ -220,10 +222,37 @@ class Stage:
         status, body = connection.get("/told")
         told = json.loads(body)
         assert status == 200 and told == {"told": ["PROXY", client, reached], "for": client}, (body, client, reached)
-        for path in ("/nginx", "/secure", "/frames"):
+        for path in ("/nginx", "/secure"):
             status, body = connection.get(path)
-            words = body.split()
-            assert status == 200 and [shown(*words[:2]), shown(*words[2:4]), words[4]] == [client, reached, client], (path, body, client, reached)
+            assert status == 200 and heard(body) == [client, reached, client], (path, body, client, reached)
+
+
+def heard(body):
+    """What nginx took for the client and where that connected to, and X-Forwarded-For."""
+    words = body.split()
+    return [shown(*words[:2]), shown(*words[2:4]), words[4]]
+
+
+def curl(stage, source, *options):
+    """From this address of the other machine: the bodies of its answers, and how it was."""
+    return subprocess.Popen(
+        ["ip", "netns", "exec", stage.namespace, "curl", "-sSk", "--max-time", "10", "-w", "\n%{http_code} %{http_version} %{local_port}\n",
+         "--interface", source, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def in_frames(stage):
+    """HTTP/2 in front and behind: each client's requests share a connection to the target, and no other's do."""
+    for family, address in enumerate(stage.here):
+        urls = [f"https://{shown(address, 443)}/{path}" for path in ("frames", "nginx", "frames", "secure", "frames")]
+        running = [(source, curl(stage, source, "--http2", *more, *urls)) for source, more in
+                   [(stage.strangers[family], []), (TRUSTED[family], ["--haproxy-protocol"])] * 3]
+        for source, process in running:
+            lines = process.communicate()[0].splitlines()
+            for body, end in zip(lines[::2], lines[1::2], strict=True):
+                status, version, port = end.split()
+                assert (status, version) == ("200", "2"), lines
+                assert heard(body) == [shown(source, port), shown(address, 443), shown(source, port)], (body, source, port)
+            assert len(lines) == 2 * len(urls), lines
 
 
 def said_by_trusted(stage):
@@ -287,13 +316,11 @@ def refused(stage):
     assert told == counted, (told, counted)
     # curl speaks version 1 of itself.
     for source, right in ((TRUSTED[0], True), (stage.strangers[0], False)):
-        done = subprocess.run(
-            ["ip", "netns", "exec", stage.namespace, "curl", "-sS", "--max-time", "10", "-w", "\n%{http_code} %{local_port}", "--interface", source,
-             "--haproxy-protocol", f"http://{stage.here[0]}/plain"], capture_output=True, text=True)
-        body, _, end = done.stdout.rpartition("\n")
-        status, port = end.split()
-        assert status == ("200" if right else "400"), done
-        assert not right or json.loads(body)["for"] == shown(source, port), done
+        said = curl(stage, source, "--haproxy-protocol", f"http://{stage.here[0]}/plain").communicate()[0]
+        body, _, end = said.strip().rpartition("\n")
+        status, _, port = end.split()
+        assert status == ("200" if right else "400"), said
+        assert not right or json.loads(body)["for"] == shown(source, port), said
     return counted
 
 
@@ -382,6 +409,7 @@ def run(near, namespace, here, there, pool):
             said_by_trusted(stage)
             count = refused(stage)
             kept_apart(stage)
+            in_frames(stage)
             front = in_front(stage, folder)
             assert "panic" not in daemon.stderr(), daemon.stderr()[-2000:]
             daemon.stop()
