@@ -362,3 +362,54 @@ fn websockets_and_targets_over_tls_are_told_too() {
     assert_eq!(read_answer(&mut client).1, b"ok");
     assert_eq!(*told.lock().unwrap(), [(0x21, addresses(own, balancer.address))]);
 }
+
+#[test]
+fn at_a_shared_address_the_default_decides() {
+    let target = says(ok());
+    let mut balancer = Balancer::start(&[&target], vec![], trusting(&["127.0.0.0/8"]));
+    balancer.edit(|blueprint| {
+        let mut other = (*blueprint.balancers[0]).clone();
+        other.arn = "two".into();
+        other.dns_name = "two.elb.localhost".into();
+        other.nodes[0].address = "127.77.0.2".parse().unwrap();
+        other.settings = trusting(&[]);
+        let mut listener = (*other.listeners[0]).clone();
+        listener.arn = "listener-two".into();
+        other.listeners = vec![Arc::new(listener)];
+        blueprint.balancers.push(Arc::new(other));
+    });
+    let ask = |balancer: &Balancer, header: &[u8]| {
+        let request = b"GET / HTTP/1.1\r\nHost: two.elb.localhost\r\nConnection: close\r\n\r\n";
+        let answer = balancer.exchange(&[header, request].concat());
+        answer.split(' ').nth(1).map(str::to_owned).unwrap_or_default()
+    };
+    let [shared, own] = ["127.0.0.1", "127.77.0.2"].map(|address| address.parse().unwrap());
+    balancer.address.set_ip(shared);
+    assert_eq!(
+        (ask(&balancer, LINE).as_str(), ask(&balancer, b"").as_str()),
+        ("200", "")
+    );
+    assert_eq!(clients(&target), ["192.0.2.9:56324"]);
+    balancer.address.set_ip(own);
+    assert_eq!(
+        (ask(&balancer, LINE).as_str(), ask(&balancer, b"").as_str()),
+        ("400", "200")
+    );
+    assert!(clients(&target)[1].starts_with("127."));
+    balancer.edit(|blueprint| {
+        for (at, networks) in [&[][..], &["127.0.0.0/8"]].into_iter().enumerate() {
+            let mut changed = (*blueprint.balancers[at]).clone();
+            changed.settings = trusting(networks);
+            blueprint.balancers[at] = Arc::new(changed);
+        }
+    });
+    assert_eq!(
+        (ask(&balancer, LINE).as_str(), ask(&balancer, b"").as_str()),
+        ("200", "")
+    );
+    balancer.address.set_ip(shared);
+    assert_eq!(
+        (ask(&balancer, LINE).as_str(), ask(&balancer, b"").as_str()),
+        ("400", "200")
+    );
+}
