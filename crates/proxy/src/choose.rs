@@ -41,9 +41,7 @@ pub(crate) async fn connection<W>(
         TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
     };
-    let ends = target
-        .proxy_protocol
-        .then(|| session.connection.ends(&worker.snapshot()));
+    let ends = ends(session, target);
     let pooled = worker
         .pools
         .borrow_mut()
@@ -66,10 +64,10 @@ pub(crate) async fn connection<W>(
     match deadline.until(TcpStream::connect(target.address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
-            let stream = match (&target.tls, ends) {
-                (TargetTls::Plaintext, None) => TargetStream::plaintext(stream),
+            let stream = match &target.tls {
+                TargetTls::Plaintext if !target.proxy_protocol => TargetStream::plaintext(stream),
                 // Boxed: what only such a new connection needs must not make the future of all requests larger.
-                _ => Box::pin(prepare(worker, deadline, target, stream, (name, ends))).await?,
+                _ => Box::pin(prepare(session, target, stream, name)).await?,
             };
             Ok(Connection {
                 stream: stream.holding(held),
@@ -92,14 +90,20 @@ pub(crate) async fn connection<W>(
     }
 }
 
+/// Whose a connection to the target is, if the target is told that.
+pub(crate) fn ends<'s, W>(session: &Session<'s, W>, target: &TargetView) -> Option<&'s Rc<Ends>> {
+    let own = || session.connection.ends(&session.worker.snapshot());
+    target.proxy_protocol.then(own)
+}
+
 /// Says whose the connection is, if its target is told that, and secures it, if it is to be.
-async fn prepare(
-    worker: &Worker,
-    deadline: &Deadline,
+async fn prepare<W>(
+    session: &Session<'_, W>,
     target: &TargetView,
     mut stream: TcpStream,
-    (name, ends): (Option<&str>, Option<&Rc<Ends>>),
+    name: Option<&str>,
 ) -> Result<TargetStream, Missing> {
+    let (worker, deadline, ends) = (session.worker, session.deadline, ends(session, target));
     if let Some(ends) = ends {
         let header = proxy_protocol::header(Origin::Client(**ends));
         match deadline.until(stream.write_all(&header)).await {

@@ -6,6 +6,8 @@ use crate::log;
 use crate::proxy_protocol::{HeaderReader, Origin};
 use crate::secure::HANDSHAKE_TIMEOUT;
 use crate::worker::Worker;
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, recv};
 use std::cell::OnceCell;
 use std::future::poll_fn;
 use std::io;
@@ -63,8 +65,10 @@ pub(crate) async fn read_header(
                 let Ok((count, origin)) = reader.take(room.filled()) else {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 };
-                // What follows the header stays in the socket.
-                if stream.try_read(&mut room.filled_mut()[..count])? != count {
+                // What follows the header stays in the socket. This was there a moment ago, so nothing is waited for.
+                let ours = &mut room.filled_mut()[..count];
+                let (_, read) = retry_on_intr(|| recv(stream, &mut *ours, RecvFlags::empty()))?;
+                if read != count {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 if let Some(origin) = origin {

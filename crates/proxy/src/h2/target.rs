@@ -21,8 +21,7 @@ pub(crate) async fn passport<W>(
     reuse: Reuse,
 ) -> Result<Passport, Missing> {
     let Session { worker, deadline, .. } = &context.session;
-    let connection = context.session.connection;
-    let ends = target.proxy_protocol.then(|| connection.ends(&worker.snapshot()));
+    let ends = choose::ends(&context.session, target);
     if reuse != Reuse::Never {
         let standing = worker.links.borrow_mut().take(target.id, ends);
         if let Some(passport) = standing {
