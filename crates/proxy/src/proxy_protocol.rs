@@ -164,7 +164,7 @@ fn port(word: &str) -> Result<u16, Refused> {
 
 /// How long a header of version 2 is, as far as that is known.
 fn block_length(bytes: &[u8]) -> usize {
-    let length = bytes.get(14..FIXED).map(|length| u16_of(length));
+    let length = bytes.get(14..FIXED).map(u16_of);
     FIXED + length.map_or(0, usize::from)
 }
 
