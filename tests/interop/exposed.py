@@ -9,6 +9,7 @@ import sys
 import tempfile
 import urllib.request
 
+import proxies
 from daemon import BINARY, Daemon, wait
 from tls import make
 
@@ -135,6 +136,7 @@ def main():
             assert "panic" not in daemon.stderr(), daemon.stderr()[-2000:]
             daemon.stop()
         any_address("127.164.0.0/14")
+        proxies.run(near, NAMESPACE, HERE, THERE, "127.160.0.0/14")
     print("exposed: passed")
 
 

@@ -9,6 +9,7 @@ use crate::stickiness::{Secret, Stickiness};
 use crate::tls::{TargetTls, TlsBlueprint};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use ipnet::IpNet;
 use std::sync::Arc;
 
 /// Everything to serve, at one generation of the state.
@@ -115,6 +116,8 @@ pub struct BalancerSettings {
     pub http2: bool,
     /// Whether targets are told the TLS version and cipher of the client's connection.
     pub tls_headers: bool,
+    /// Networks whose connections begin with a PROXY header, and no others do.
+    pub proxies: Vec<IpNet>,
 }
 
 impl Default for BalancerSettings {
@@ -137,6 +140,7 @@ impl Default for BalancerSettings {
             health_log: None,
             http2: true,
             tls_headers: false,
+            proxies: Vec::new(),
         }
     }
 }
@@ -289,6 +293,8 @@ pub struct GroupSettings {
     pub queue: Option<Arc<QueueSettings>>,
     /// The port on which the agents beside its targets are told of requests.
     pub control_port: Option<u16>,
+    /// Whether connections to its targets begin with a PROXY header (version 2).
+    pub proxy_protocol: bool,
 }
 
 impl Default for GroupSettings {
@@ -312,6 +318,7 @@ impl Default for GroupSettings {
             fail_open_header: false,
             queue: None,
             control_port: None,
+            proxy_protocol: false,
         }
     }
 }

@@ -106,16 +106,21 @@ pub struct ProbeOrder {
     pub tls: TargetTls,
     /// What is spoken.
     pub version: ProtocolVersion,
+    /// It begins with a PROXY header that says that nobody else asks.
+    pub proxy_protocol: bool,
     /// How long it may take.
     pub timeout: Duration,
 }
 
 type TargetKey = (String, u16);
 
+/// How connections to a target are secured, and whether they begin with a PROXY header: those that stand are of no use to another way.
+type Way = (TargetTls, bool);
+
 #[derive(Debug)]
 struct Target {
     blueprint: TargetBlueprint,
-    tls: TargetTls,
+    way: Way,
     view: Option<Arc<TargetView>>,
     id: TargetId,
     stats: Arc<TargetStats>,
@@ -353,7 +358,7 @@ impl Node {
         group.view = None;
         group.take_gate(now, &self.pressure);
         let founders = !group.has_steady(now);
-        let tls = blueprint.target_tls();
+        let way = (blueprint.target_tls(), blueprint.settings.proxy_protocol);
         let mut before = core::mem::take(&mut group.targets);
         for wanted in &blueprint.targets {
             let key = (wanted.id.clone(), wanted.port);
@@ -363,23 +368,23 @@ impl Node {
                     let stats = Arc::clone(&known.stats);
                     stats.cut.store(false, Relaxed);
                     // Its id as well, where it is the same server: what is in flight there still has its slots.
-                    let same = known.blueprint.address == wanted.address && known.tls == tls;
+                    let same = known.blueprint.address == wanted.address && known.way == way;
                     let id = if same { known.id } else { self.target_id() };
                     self.forget(known);
-                    new_target(id, wanted, stats, &tls, blueprint.version)
+                    new_target(id, wanted, stats, &way, blueprint.version)
                 }
-                Some(known) if known.blueprint.address == wanted.address && known.tls == tls => Target {
+                Some(known) if known.blueprint.address == wanted.address && known.way == way => Target {
                     blueprint: wanted.clone(),
                     ..known
                 },
                 Some(known) => {
                     self.forget(known);
                     let stats = group.new_stats(self.workers);
-                    new_target(self.target_id(), wanted, stats, &tls, blueprint.version)
+                    new_target(self.target_id(), wanted, stats, &way, blueprint.version)
                 }
                 None => {
                     let stats = group.new_stats(self.workers);
-                    let mut target = new_target(self.target_id(), wanted, stats, &tls, blueprint.version);
+                    let mut target = new_target(self.target_id(), wanted, stats, &way, blueprint.version);
                     target.founder = founders;
                     target
                 }
@@ -513,7 +518,7 @@ fn new_target(
     id: TargetId,
     blueprint: &TargetBlueprint,
     stats: Arc<TargetStats>,
-    tls: &TargetTls,
+    way: &Way,
     version: ProtocolVersion,
 ) -> Target {
     let view = blueprint.address.map(|address| {
@@ -522,15 +527,16 @@ fn new_target(
             name: blueprint.id.clone(),
             port: blueprint.port,
             address,
-            tls: tls.clone(),
+            tls: way.0.clone(),
             version,
+            proxy_protocol: way.1,
             weight: blueprint.weight.max(1),
             stats: Arc::clone(&stats),
         })
     });
     Target {
         blueprint: blueprint.clone(),
-        tls: tls.clone(),
+        way: way.clone(),
         view,
         id,
         stats,

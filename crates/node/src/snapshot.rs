@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub groups: Vec<Arc<GroupView>>,
     /// What keys of sticky cookies are derived from.
     pub secret: Secret,
+    /// Some group's targets are told whose connections they get.
+    pub tells_clients: bool,
 }
 
 impl Snapshot {

@@ -67,6 +67,9 @@ counters! {
         connections: AtomicU64,
         /// Connections refused because too many were open.
         rejected: AtomicU64,
+        /// Connections closed because they had to begin with a PROXY header and did not, and requests refused because they began with
+        /// one that they may not have.
+        proxy_refused: AtomicU64,
         /// Connections open.
         open: AtomicU64,
         /// Rules looked at, default rules excluded.

@@ -21,6 +21,8 @@ pub struct TargetView {
     pub tls: TargetTls,
     /// What is spoken to it.
     pub version: ProtocolVersion,
+    /// Connections to it begin with a PROXY header, so each is one client's alone.
+    pub proxy_protocol: bool,
     /// Its share of work beside others'; a limit of requests at a time is for each unit.
     pub weight: u32,
     /// Counters, shared by all snapshots and workers.

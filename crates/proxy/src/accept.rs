@@ -7,6 +7,8 @@ use crate::h2;
 use crate::keep_alive::idle_deadline;
 use crate::listener_address::ListenerAddress;
 use crate::log;
+use crate::proxied;
+use crate::proxy_protocol::Ends;
 use crate::read;
 use crate::respond;
 use crate::secure::{HANDSHAKE_TIMEOUT, secure};
@@ -17,7 +19,7 @@ use crate::wire::readable;
 use crate::worker::{Job, Pooled, Worker};
 use forebay_node::logging::ConnectionId;
 use forebay_node::{BalancerStats, Reason, ZoneId, Zoned};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -43,6 +45,7 @@ pub(crate) async fn listen(
                 let mut connection = ClientConnection {
                     listener_address: listener_address.get(),
                     peer,
+                    ends: OnceCell::new(),
                     accepted: worker.now(),
                     id: ConnectionId(core::array::from_fn(|_| worker.state.borrow_mut().draw())),
                     tls: None,
@@ -53,12 +56,16 @@ pub(crate) async fn listen(
                     continue;
                 };
                 let (worker, open) = (Rc::clone(&worker), Open::new(&worker, &connection, held));
-                if connection.listener_address.secure {
-                    tokio::task::spawn_local(secure_connection(worker, stream, connection, open));
-                } else if connection.listener_address.sniffs {
-                    tokio::task::spawn_local(sniffed(worker, stream, connection, open));
+                if connection.listener_address.tells_clients
+                    && let Ok(reached) = stream.local_addr()
+                {
+                    let client = peer;
+                    connection.ends = OnceCell::from(Rc::new(Ends { client, reached }));
+                }
+                if connection.listener_address.proxied && proxied::is_due(&worker, &connection) {
+                    tokio::task::spawn_local(proxied_connection(worker, stream, connection, open));
                 } else {
-                    tokio::task::spawn_local(plaintext_connection(worker, stream, connection, open));
+                    begin(worker, stream, connection, open);
                 }
             }
             // The client was gone before it was taken: its own affair.
@@ -72,6 +79,28 @@ pub(crate) async fn listen(
                 }
             }
         }
+    }
+}
+
+fn begin(worker: Rc<Worker>, stream: TcpStream, connection: ClientConnection, open: Open) {
+    if connection.listener_address.secure {
+        tokio::task::spawn_local(secure_connection(worker, stream, connection, open));
+    } else if connection.listener_address.sniffs {
+        tokio::task::spawn_local(sniffed(worker, stream, connection, open));
+    } else {
+        tokio::task::spawn_local(plaintext_connection(worker, stream, connection, open));
+    }
+}
+
+/// One that begins with whose it is; without that it ends here.
+async fn proxied_connection(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    mut connection: ClientConnection,
+    open: Open,
+) {
+    if proxied::read_header(&worker, &stream, &mut connection).await {
+        begin(worker, stream, connection, open);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::deadlines::{Deadline, Ended};
 use crate::head::host_of;
+use crate::proxy_protocol::{self, Ends, Origin};
 use crate::session::Session;
 use crate::tls::{self, TargetStream};
 use crate::worker::Worker;
@@ -9,7 +10,9 @@ use forebay_model::TargetTls;
 use forebay_model::limits::CONNECT_TIMEOUT_SECONDS;
 use forebay_node::{ConnectError, Event, Reuse, TargetView};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 /// A connection, and whether it came from the pool.
@@ -38,7 +41,11 @@ pub(crate) async fn connection<W>(
         TargetTls::Plaintext => None,
         tls => tls::name_for(tls, host_of(&session.buffers.out)),
     };
-    let pooled = worker.pools.borrow_mut().take(target.id, name, reuse, now);
+    let ends = ends(session, target);
+    let pooled = worker
+        .pools
+        .borrow_mut()
+        .take(target.id, (name, ends), reuse, now);
     if let Some(stream) = pooled {
         return Ok(Connection { stream, reused: true });
     }
@@ -58,9 +65,9 @@ pub(crate) async fn connection<W>(
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
-                TargetTls::Plaintext => TargetStream::plaintext(stream),
-                // Boxed: what only a new TLS connection needs must not make the future of all requests larger.
-                _ => Box::pin(secure(worker, deadline, target, stream, name)).await?,
+                TargetTls::Plaintext if !target.proxy_protocol => TargetStream::plaintext(stream),
+                // Boxed: what only such a new connection needs must not make the future of all requests larger.
+                _ => Box::pin(prepare(session, target, stream, name)).await?,
             };
             Ok(Connection {
                 stream: stream.holding(held),
@@ -81,6 +88,39 @@ pub(crate) async fn connection<W>(
         Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),
         Err(ended) => Err(Missing::Ended(ended)),
     }
+}
+
+/// Whose a connection to the target is, if the target is told that.
+pub(crate) fn ends<'s, W>(session: &Session<'s, W>, target: &TargetView) -> Option<&'s Rc<Ends>> {
+    let own = || session.connection.ends(&session.worker.snapshot());
+    target.proxy_protocol.then(own)
+}
+
+/// Says whose the connection is, if its target is told that, and secures it, if it is to be.
+async fn prepare<W>(
+    session: &Session<'_, W>,
+    target: &TargetView,
+    mut stream: TcpStream,
+    name: Option<&str>,
+) -> Result<TargetStream, Missing> {
+    let (worker, deadline, ends) = (session.worker, session.deadline, ends(session, target));
+    if let Some(ends) = ends {
+        let header = proxy_protocol::header(Origin::Client(**ends));
+        match deadline.until(stream.write_all(&header)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Missing::Error(connect_error(&error))),
+            Err(Ended::Late) => return Err(Missing::Error(ConnectError::TimedOut)),
+            Err(ended) => return Err(Missing::Ended(ended)),
+        }
+    }
+    let stream = match &target.tls {
+        TargetTls::Plaintext => TargetStream::plaintext(stream),
+        _ => secure(worker, deadline, target, stream, name).await?,
+    };
+    Ok(match ends {
+        Some(ends) => stream.of(ends),
+        None => stream,
+    })
 }
 
 /// Shakes hands with a target. As ALB: ten seconds of its own.

@@ -2,12 +2,13 @@
 
 use crate::head::Bounds;
 use crate::listener_address::ListenerAddress;
+use crate::proxy_protocol::Ends;
 use crate::tls::TlsFacts;
 use forebay_node::logging::ConnectionId;
 use forebay_node::{ListenerView, Snapshot};
 use forebay_units::Mono;
-use std::cell::Cell;
-use std::net::SocketAddr;
+use std::cell::{Cell, OnceCell};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +16,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct ClientConnection {
     pub(crate) listener_address: ListenerAddress,
+    /// The client's address: its peer's, or what a proxy that may say so says.
     pub(crate) peer: SocketAddr,
+    /// That, and where the client connected to, for targets that are told of it. Their connections are for whoever holds this very
+    /// value, and end when nobody does.
+    pub(crate) ends: OnceCell<Rc<Ends>>,
     pub(crate) accepted: Mono,
     /// Its name in logs.
     pub(crate) id: ConnectionId,
@@ -39,6 +44,22 @@ impl ClientConnection {
         Some(ClientConnection {
             listener_address,
             ..self.clone()
+        })
+    }
+
+    /// Whose connection it is, as targets are told.
+    pub(crate) fn ends(&self, snapshot: &Snapshot) -> &Rc<Ends> {
+        // One that came before any target was to be told: its node's own address is the nearest that is known.
+        self.ends.get_or_init(|| {
+            let own = self.listener(snapshot).and_then(|listener| {
+                let mut nodes = listener.nodes.iter();
+                nodes.find(|node| node.zone == self.listener_address.zone && !node.exposed)
+            });
+            let reached = own.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |node| node.address);
+            Rc::new(Ends {
+                client: self.peer,
+                reached: SocketAddr::new(reached, self.listener_address.port),
+            })
         })
     }
 

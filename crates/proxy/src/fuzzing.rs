@@ -11,6 +11,7 @@ use crate::h2::hpack::Odd;
 use crate::h2::request;
 use crate::head::{AnswerHead, Bounds, RequestHead, agree};
 use crate::names::Known;
+use crate::proxy_protocol;
 use crate::pump::{HEADROOM, Pump, TAILROOM};
 use forebay_model::ListenerSettings;
 use http::uri::PathAndQuery;
@@ -25,7 +26,13 @@ pub const TARGETS: &[Target] = &[
     ("chunked", chunked),
     ("desync", desync),
     ("h2_request", h2_request),
+    ("proxy_protocol", proxy_protocol),
 ];
+
+/// A PROXY header and what follows it.
+pub fn proxy_protocol(data: &[u8]) {
+    proxy_protocol::judge(data);
+}
 
 /// Names and values of header lines.
 fn lines<'a>(fields: &[Field], head: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {

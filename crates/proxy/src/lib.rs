@@ -35,6 +35,8 @@ mod options;
 mod outgoing;
 mod pool;
 mod probe;
+mod proxied;
+mod proxy_protocol;
 mod pump;
 mod queue;
 mod read;

@@ -21,6 +21,10 @@ pub(crate) struct ListenerAddress {
     pub(crate) shared: bool,
     /// An agent's: whether a connection is secured, and speaks HTTP/2, shows with its first bytes.
     pub(crate) sniffs: bool,
+    /// Connections of some peers begin with whose they are.
+    pub(crate) proxied: bool,
+    /// Some targets are told whose connections they get, and where those came to.
+    pub(crate) tells_clients: bool,
 }
 
 impl ListenerAddress {

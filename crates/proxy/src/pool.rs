@@ -1,10 +1,12 @@
 //! A worker's idle connections to targets: last in, first out, so that few stay warm.
 
+use crate::proxy_protocol::Ends;
 use crate::tls::TargetStream;
 use foldhash::fast::FixedState;
 use forebay_node::{KeepAlive, Reuse, Snapshot, TargetId};
 use forebay_units::{BoundedStack, Mono};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Idle connections kept for one target by one worker.
@@ -28,11 +30,12 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// An idle connection that may carry a request for `name` (of targets over TLS); none if a fresh one is needed.
+    /// An idle connection that may carry a request for `name` (of targets over TLS) of the client at these ends (of targets that are told of
+    /// their clients); none if a fresh one is needed.
     pub(crate) fn take(
         &mut self,
         target: TargetId,
-        name: Option<&str>,
+        (name, ends): (Option<&str>, Option<&Rc<Ends>>),
         reuse: Reuse,
         now: Mono,
     ) -> Option<TargetStream> {
@@ -40,8 +43,9 @@ impl Pools {
             return None;
         }
         let pool = self.by_target.get_mut(&target)?;
-        // In plaintext the topmost will do; over TLS it is the topmost of that name.
-        while let Some(mut idle) = pool.idle.pop_where(|idle| idle.stream.is_for(name)) {
+        // In plaintext the topmost will do; over TLS it is the topmost of that name; and never is it another client's.
+        let fits = |idle: &Idle| idle.stream.is_for(name) && ends.is_none_or(|ends| idle.stream.is_of(ends));
+        while let Some(mut idle) = pool.idle.pop_where(fits) {
             let age = now.since(idle.since);
             if idle.stream.is_dead() {
                 pool.keep_alive.closed_after(age, now);
@@ -86,7 +90,7 @@ impl Pools {
                 if dead {
                     keep_alive.closed_after(now.since(idle.since), now);
                 }
-                !dead && !scarce && now < idle.until
+                !dead && !scarce && now < idle.until && !idle.stream.is_orphaned()
             });
         }
     }

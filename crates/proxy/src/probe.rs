@@ -1,6 +1,7 @@
 //! One health probe: connect, ask, read the status, close.
 
 use crate::choose::connect_error;
+use crate::proxy_protocol::{self, Origin};
 use crate::tls::{self, TargetStream};
 use bytes::Bytes;
 use forebay_model::{ProtocolVersion, TargetTls};
@@ -38,7 +39,10 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
         version,
         ..
     } = order;
-    let stream = TcpStream::connect(address).await?;
+    let mut stream = TcpStream::connect(address).await?;
+    if order.proxy_protocol {
+        stream.write_all(&proxy_protocol::header(Origin::Peer)).await?;
+    }
     let mut stream = match tls {
         TargetTls::Plaintext => TargetStream::plaintext(stream),
         tls => {

@@ -8,6 +8,8 @@ use crate::fields::{Field, has_word};
 use crate::framing::{self, Framing};
 use crate::head::{Bounds, HeadError, RequestHead};
 use crate::names::Known;
+use crate::proxied;
+use crate::proxy_protocol;
 use crate::request::Incoming;
 use crate::respond;
 use crate::route;
@@ -127,6 +129,12 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
                         .map(Head::Whole);
                 }
                 Ok(None) => {}
+                // As a version of HTTP that is not known it would be 505.
+                Err(_) if proxy_protocol::is_attempt(buffers.unread()) => {
+                    proxied::count_refused(worker, connection);
+                    buffers.request_log.classified = desync::classify_unread(buffers.unread());
+                    return Err(Reason::Malformed);
+                }
                 Err(error) => {
                     if matches!(error, HeadError::Malformed | HeadError::Version) {
                         buffers.request_log.classified = desync::classify_unread(buffers.unread());

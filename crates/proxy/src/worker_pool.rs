@@ -191,6 +191,8 @@ impl WorkerPool {
                     secure: listener.protocol == Protocol::Https,
                     shared: node.exposed && listener.is_shared(),
                     sniffs: listener.permit_issuer.is_some(),
+                    proxied: !listener.balancer.settings.proxies.is_empty(),
+                    tells_clients: snapshot.tells_clients,
                 };
                 if listener_addresses.contains_key(&address) {
                     continue;

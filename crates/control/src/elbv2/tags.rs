@@ -4,6 +4,8 @@ use crate::api::context::{Tx, View};
 use crate::api::errors::{groups_missing, validation};
 use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::elbv2::arns::{Noun, noun};
+use crate::elbv2::records::TargetGroup;
+use crate::own_tags::groups::wrong_for;
 use crate::own_tags::names::wrong_tag;
 use crate::records::Tags;
 use crate::state::Dialect;
@@ -51,6 +53,14 @@ pub(crate) fn read_tags(given: Vec<TagInput>) -> Result<Tags, ApiError> {
     }
     check_count(&tags)?;
     Ok(tags)
+}
+
+/// Checks whether a target group may have these tags.
+pub(crate) fn check_group(group: &TargetGroup, tags: &Tags) -> Result<(), ApiError> {
+    match wrong_for(group.control_port.is_some(), tags) {
+        None => Ok(()),
+        Some(wrong) => Err(validation(wrong)),
+    }
 }
 
 fn check_count(tags: &Tags) -> Result<(), ApiError> {
@@ -101,6 +111,9 @@ pub(crate) fn add_tags(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         let mut tags = stored_tags(tx.region(), arn);
         tags.extend(added.clone());
         check_count(&tags)?;
+        if let Some(group) = tx.region().target_groups.get(arn) {
+            check_group(group, &tags)?;
+        }
         put_tags(tx.region_mut(), arn, tags);
     }
     Ok(json!({}))

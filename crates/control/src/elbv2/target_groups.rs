@@ -7,7 +7,7 @@ use crate::api::tagging::{has_tags, put_tags};
 use crate::elbv2::arns::new_group_arn;
 use crate::elbv2::probes::{HealthInput, new_health, set_health};
 use crate::elbv2::records::TargetGroup;
-use crate::elbv2::tags::{TagInput, read_tags};
+use crate::elbv2::tags::{TagInput, check_group, read_tags};
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_model::{HealthPort, limits};
@@ -62,6 +62,7 @@ pub(crate) fn create_target_group(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let input: CreateInput = tx.input()?;
     let tags = read_tags(input.tags.clone())?;
     let mut group = wanted(tx, input)?;
+    check_group(&group, &tags)?;
     if let Some(existing) = tx
         .region()
         .target_groups

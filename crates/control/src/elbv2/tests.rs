@@ -429,6 +429,34 @@ fn the_control_port_is_another_one() {
 }
 
 #[test]
+fn targets_with_agents_are_not_told_of_clients() {
+    let mut caller = Caller::new();
+    let tags = json!([{"Key": "forebay:proxy-protocol", "Value": "v2"}]);
+    let input = |caller: &Caller, name: &str, port: Option<u16>| json!({"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": caller.vpc(), "TargetType": "ip", "TargetControlPort": port});
+    let mut with_both = input(&caller, "both", Some(81));
+    with_both["Tags"] = tags.clone();
+    let (code, message) = caller.fails("CreateTargetGroup", with_both.clone());
+    assert_eq!(code, "ValidationError");
+    assert!(message.ends_with("without TargetControlPort"), "{message}");
+    let agents = input(&caller, "agents", Some(81));
+    let agents = caller.ok("CreateTargetGroup", agents)["TargetGroups"][0]["TargetGroupArn"].clone();
+    let plain = input(&caller, "plain", None);
+    let plain = caller.ok("CreateTargetGroup", plain)["TargetGroups"][0]["TargetGroupArn"].clone();
+    let tag = |arn: &Value| json!({"ResourceArns": [arn], "Tags": tags});
+    let (code, again) = caller.fails("AddTags", tag(&agents));
+    assert_eq!((code.as_str(), again), ("ValidationError", message));
+    caller.ok("AddTags", tag(&plain));
+    let told = |caller: &Caller, arn: &Value| {
+        let blueprint = caller.state.blueprint();
+        let mut groups = blueprint.groups.iter();
+        let group = groups.find(|group| arn.as_str() == Some(group.arn.as_str()));
+        group.map(|group| group.settings.proxy_protocol)
+    };
+    assert_eq!(told(&caller, &plain), Some(true));
+    assert_eq!(told(&caller, &agents), Some(false));
+}
+
+#[test]
 fn addresses_of_targets_are_loopback_private_or_in_the_vpc() {
     let mut caller = Caller::new();
     let group = caller.group("g");

@@ -2,8 +2,10 @@
 
 use crate::own_tags::switch::switch;
 use crate::records::Tags;
+use core::net::IpAddr;
 use core::time::Duration;
 use forebay_model::{BalancerSettings, DesyncMode, PathMode};
+use ipnet::IpNet;
 
 /// Seconds for a request's head, from its first byte; the idle timeout bounds it too.
 const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
@@ -13,6 +15,9 @@ const REQUEST_RATE: &str = "forebay:minimum-request-rate";
 /// Names by which it is reached at exposed addresses, with spaces between them; a full stop at the beginning stands for any labels (AWS
 /// allows no asterisk in tags).
 const NAMED: &str = "forebay:names";
+
+/// Networks, with spaces between them, whose connections begin with a PROXY header that says whose they are.
+const PROXIES: &str = "forebay:proxy-protocol-from";
 
 /// `on`: lines of the access log end with two more fields, the wait for a slot and the reason of an answer of ours.
 const LOG_EXTENSIONS: &str = "forebay:access-log-extensions";
@@ -31,6 +36,7 @@ pub(crate) const NAMES: &[&str] = &[
     CHECK_HOST,
     STRICT_PATHS,
     NAMED,
+    PROXIES,
 ];
 
 /// The longest head timeout, as the idle timeout's.
@@ -58,9 +64,22 @@ pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
         NAMED if names(value).is_none() => Some(
             "host names of letters, digits and hyphens, with spaces between them, such as 'shop.example .shop.example'",
         ),
+        PROXIES if proxies(value).is_none() => Some(
+            "networks or addresses with spaces between them, such as '10.0.0.0/8 192.0.2.7 2001:db8::/32'",
+        ),
         LOG_EXTENSIONS | CHECK_HOST | STRICT_PATHS if switch(value).is_none() => Some("'on' or 'off'"),
         _ => None,
     }
+}
+
+/// Networks; none if one of them is none. An address is a network of its own.
+fn proxies(value: &str) -> Option<Vec<IpNet>> {
+    let network = |word: &str| -> Option<IpNet> {
+        let alone = || word.parse().ok().map(|address: IpAddr| IpNet::from(address));
+        word.parse().ok().or_else(alone)
+    };
+    let networks: Option<Vec<IpNet>> = value.split_ascii_whitespace().map(network).collect();
+    networks.filter(|networks| !networks.is_empty())
 }
 
 /// Host names, in lower case; none if one of them is none.
@@ -103,6 +122,7 @@ pub(crate) fn extend_balancer(settings: &mut BalancerSettings, tags: Option<&Tag
     } else {
         PathMode::Normal
     };
+    settings.proxies = tag(PROXIES).and_then(proxies).unwrap_or_default();
     settings.log_extensions = tag(LOG_EXTENSIONS).and_then(switch).unwrap_or(false);
 }
 
@@ -123,6 +143,12 @@ mod tests {
             (NAMED, "a..b", false),
             (NAMED, "-a.b", false),
             (NAMED, "", false),
+            (PROXIES, "10.0.0.0/8  192.0.2.7 2001:db8::/32 ::1", true),
+            (PROXIES, "0.0.0.0/0 ::/0", true),
+            (PROXIES, "10.0.0.0/33", false),
+            (PROXIES, "10.0.0.0/8,192.0.2.7", false),
+            (PROXIES, "haproxy.example", false),
+            (PROXIES, "", false),
             (REQUEST_RATE, "0", true),
             (REQUEST_RATE, "240", true),
             (REQUEST_RATE, "-1", false),
@@ -137,12 +163,17 @@ mod tests {
         ] {
             assert_eq!(wanted(key, value).is_none(), good, "{key}={value}");
         }
-        let tags = [(HEAD_TIMEOUT, "5"), (REQUEST_RATE, "nonsense")];
+        let tags = [
+            (HEAD_TIMEOUT, "5"),
+            (REQUEST_RATE, "nonsense"),
+            (PROXIES, "192.0.2.7 ::/0"),
+        ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let mut settings = BalancerSettings::default();
         extend_balancer(&mut settings, Some(&tags.into_iter().collect()));
         let expected = BalancerSettings {
             head_timeout: Duration::from_secs(5),
+            proxies: vec!["192.0.2.7/32".parse().unwrap(), "::/0".parse().unwrap()],
             ..BalancerSettings::default()
         };
         assert_eq!(settings, expected);

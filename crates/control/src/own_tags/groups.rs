@@ -28,6 +28,9 @@ const PUSH_BACK: &str = "forebay:push-back";
 /// `on`: answers say so when the group fails open.
 const FAIL_OPEN_HEADER: &str = "forebay:fail-open-header";
 
+/// `v2`: connections to targets begin with a PROXY header of that version.
+const PROXY_PROTOCOL: &str = "forebay:proxy-protocol";
+
 /// The tags of a target group.
 pub(crate) const NAMES: &[&str] = &[
     VERIFY,
@@ -38,6 +41,7 @@ pub(crate) const NAMES: &[&str] = &[
     RETRIES,
     PUSH_BACK,
     FAIL_OPEN_HEADER,
+    PROXY_PROTOCOL,
 ];
 
 /// The most retries of a request.
@@ -66,6 +70,15 @@ fn retries(value: &str) -> Option<u8> {
     value.parse().ok().filter(|retries| *retries <= MOST_RETRIES)
 }
 
+/// Whether connections begin with a PROXY header. Version 1 is read, never written.
+fn proxy_protocol(value: &str) -> Option<bool> {
+    match value {
+        "v2" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 /// What the value of a tag of ours must be, if it is not.
 pub(crate) fn wanted(key: &str, value: &str) -> Option<Cow<'static, str>> {
     let (good, wanted) = match key {
@@ -80,10 +93,21 @@ pub(crate) fn wanted(key: &str, value: &str) -> Option<Cow<'static, str>> {
         SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
         RETRIES => (retries(value).is_some(), "a number from 0 to 5"),
         PUSH_BACK | FAIL_OPEN_HEADER | ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
+        PROXY_PROTOCOL => (proxy_protocol(value).is_some(), "'v2' or 'off'"),
         STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
         _ => (true, ""),
     };
     (!good).then_some(wanted.into())
+}
+
+/// What is wrong with these tags on a target group with agents beside its targets (`controlled`), if something is.
+pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
+    let value = tags.get(PROXY_PROTOCOL)?;
+    (controlled && proxy_protocol(value) == Some(true)).then(|| {
+        format!(
+            "Tag '{PROXY_PROTOCOL}' value '{value}' cannot be set on a target group with a target control port: agents do not read PROXY headers. Leave the tag out, or make the target group without TargetControlPort"
+        )
+    })
 }
 
 /// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says
@@ -103,6 +127,9 @@ pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
     settings.retries = tag(RETRIES).and_then(retries).unwrap_or(0);
     settings.push_back = tag(PUSH_BACK).and_then(switch).unwrap_or(false);
     settings.fail_open_header = tag(FAIL_OPEN_HEADER).and_then(switch).unwrap_or(false);
+    // A group with agents can't have it: a state that says so nevertheless must not break their connections.
+    let wants_clients = tag(PROXY_PROTOCOL).and_then(proxy_protocol);
+    settings.proxy_protocol = wants_clients.unwrap_or(false) && settings.control_port.is_none();
     settings.anomaly_latency = tag(ANOMALY_LATENCY).and_then(switch).unwrap_or(false);
 }
 
@@ -118,6 +145,8 @@ mod tests {
             ("forebay:slow-start", "900"),
             ("forebay:anomaly-latency", "on"),
             ("forebay:sticky-load-ceiling", "1.5"),
+            ("forebay:proxy-protocol", "v2"),
+            ("forebay:proxy-protocol", "off"),
             ("forebay:target-tls-verify", "anything"),
             ("team", "anything"),
         ] {
@@ -133,9 +162,33 @@ mod tests {
             ("forebay:retries", "6"),
             ("forebay:push-back", "yes"),
             ("forebay:sticky-load-ceiling", "0.5"),
+            ("forebay:proxy-protocol", "v1"),
+            ("forebay:proxy-protocol", "on"),
             ("forebay:sticky-load-ceiling", "NaN"),
         ] {
             assert!(wanted(key, value).is_some(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn agents_read_no_proxy_headers() {
+        let tags: Tags = [(PROXY_PROTOCOL.to_owned(), "v2".to_owned())]
+            .into_iter()
+            .collect();
+        assert_eq!(wrong_for(false, &tags), None);
+        assert!(
+            wrong_for(true, &tags)
+                .unwrap()
+                .contains("agents do not read PROXY headers")
+        );
+        assert_eq!(wrong_for(true, &Tags::new()), None);
+        for (control_port, expected) in [(None, true), (Some(3000), false)] {
+            let mut settings = GroupSettings {
+                control_port,
+                ..GroupSettings::default()
+            };
+            extend(&mut settings, Some(&tags));
+            assert_eq!(settings.proxy_protocol, expected);
         }
     }
 

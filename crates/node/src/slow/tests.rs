@@ -116,6 +116,34 @@ fn probes_go_out_at_a_fixed_rate_to_the_health_port() {
 }
 
 #[test]
+fn a_target_that_is_told_of_clients_is_another_one() {
+    let mut node = Node::new(1);
+    let mut seen = Vec::new();
+    for (turn, told) in [false, true, true, false].into_iter().enumerate() {
+        let mut group = group(vec![target(1)]);
+        group.settings.proxy_protocol = told;
+        node.apply(at(turn as u64), &blueprint(group));
+        node.handle_deadline(at(turn as u64));
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
+        for output in outputs {
+            match output {
+                Output::Publish(snapshot) => {
+                    let view = &snapshot.groups[0].targets[0];
+                    assert_eq!((snapshot.tells_clients, view.proxy_protocol), (told, told));
+                    seen.push(view.id);
+                }
+                Output::Probe(order) => assert_eq!(order.proxy_protocol, told),
+                _ => {}
+            }
+        }
+    }
+    assert!(
+        seen[0] != seen[1] && seen[1] == seen[2] && seen[2] != seen[3],
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn only_healthy_targets_get_traffic_unless_none_is() {
     let mut node = Node::new(1);
     node.apply(at(0), &blueprint(group(vec![target(1), target(2)])));

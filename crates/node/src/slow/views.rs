@@ -48,6 +48,10 @@ impl Node {
             listeners,
             groups,
             secret: self.secret,
+            tells_clients: self
+                .groups
+                .values()
+                .any(|group| group.blueprint.settings.proxy_protocol),
         });
         self.outputs.push_back(Output::Publish(snapshot));
     }

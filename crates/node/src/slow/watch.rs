@@ -141,6 +141,7 @@ impl Node {
             path: check.path.clone(),
             tls: group.blueprint.probe_tls(),
             version: group.blueprint.version,
+            proxy_protocol: group.blueprint.settings.proxy_protocol,
             timeout: check.timeout,
         }));
     }

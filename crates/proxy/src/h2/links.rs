@@ -1,5 +1,6 @@
 //! A worker's HTTP/2 connections to targets: few, each shared by many requests.
 
+use crate::proxy_protocol::Ends;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use forebay_node::{Snapshot, TargetId};
@@ -7,7 +8,7 @@ use forebay_units::Mono;
 use h2::client::SendRequest;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// Connections to one target, by one worker: more are opened only while all have as many streams as the target allows.
@@ -24,6 +25,8 @@ pub(super) struct Link {
     timeout: Duration,
     /// Since when a sweep has found it without one.
     idle: Option<Mono>,
+    /// The client's connection that its target was told of.
+    ends: Option<Weak<Ends>>,
 }
 
 /// A stream's share of a connection, until dropped.
@@ -54,13 +57,13 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// A share of a connection that stands and has room for one more.
-    pub(super) fn take(&mut self, target: TargetId) -> Option<Passport> {
+    /// A share of a connection that stands and has room for one more; of this client's, where the target is told of clients.
+    pub(super) fn take(&mut self, target: TargetId, ends: Option<&Rc<Ends>>) -> Option<Passport> {
         let links = self.by_target.get_mut(&target)?;
         links.retain(|link| link.alive.get());
         let link = links.iter_mut().find(|link| {
             let allowed = link.sender.current_max_send_streams().min(STREAMS);
-            link.streams.get() < allowed
+            link.streams.get() < allowed && ends.is_none_or(|ends| link.is_of(ends))
         })?;
         Some(link.share(true))
     }
@@ -93,15 +96,28 @@ impl Links {
 }
 
 impl Link {
-    /// A fresh connection; `alive` becomes false when it ends, `timeout`: how long it may be without a stream.
-    pub(super) fn new(sender: SendRequest<Bytes>, alive: Rc<Cell<bool>>, timeout: Duration) -> Link {
+    /// A fresh connection; `alive` becomes false when it ends, `timeout`: how long it may be without a stream, `ends`: whose it is, if
+    /// its target was told.
+    pub(super) fn new(
+        sender: SendRequest<Bytes>,
+        alive: Rc<Cell<bool>>,
+        timeout: Duration,
+        ends: Option<&Rc<Ends>>,
+    ) -> Link {
         Link {
             sender,
             streams: Rc::new(Cell::new(0)),
             alive,
             timeout,
             idle: None,
+            ends: ends.map(Rc::downgrade),
         }
+    }
+
+    fn is_of(&self, ends: &Rc<Ends>) -> bool {
+        self.ends
+            .as_ref()
+            .is_some_and(|own| own.as_ptr() == Rc::as_ptr(ends))
     }
 
     fn is_kept(&mut self, now: Mono) -> bool {
@@ -110,7 +126,8 @@ impl Link {
             return self.alive.get();
         }
         let since = *self.idle.get_or_insert(now);
-        self.alive.get() && now.since(since) < self.timeout
+        let orphaned = self.ends.as_ref().is_some_and(|ends| ends.strong_count() == 0);
+        self.alive.get() && !orphaned && now.since(since) < self.timeout
     }
 
     fn share(&mut self, reused: bool) -> Passport {

@@ -21,8 +21,9 @@ pub(crate) async fn passport<W>(
     reuse: Reuse,
 ) -> Result<Passport, Missing> {
     let Session { worker, deadline, .. } = &context.session;
+    let ends = choose::ends(&context.session, target);
     if reuse != Reuse::Never {
-        let standing = worker.links.borrow_mut().take(target.id);
+        let standing = worker.links.borrow_mut().take(target.id, ends);
         if let Some(passport) = standing {
             return Ok(passport);
         }
@@ -46,6 +47,6 @@ pub(crate) async fn passport<W>(
         let _ = connection.await;
         lives.set(false);
     });
-    let link = Link::new(sender, alive, context.idle_timeout());
+    let link = Link::new(sender, alive, context.idle_timeout(), ends);
     Ok(worker.links.borrow_mut().put(target.id, link))
 }

@@ -4,6 +4,7 @@ use super::end::Client;
 use super::stream::TlsStream;
 use super::verify;
 use crate::descriptors::Held;
+use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
 use forebay_model::{ProtocolVersion, TargetTls};
 use forebay_node::{Snapshot, TargetId, TargetView};
@@ -15,6 +16,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -28,6 +30,8 @@ pub(crate) struct TargetStream {
     transport: Transport,
     /// Its descriptor, where those are counted. (Those of probes are not.)
     held: Option<Held>,
+    /// The client's connection that its target was told of.
+    ends: Option<Weak<Ends>>,
 }
 
 enum Transport {
@@ -49,6 +53,7 @@ impl TargetStream {
         TargetStream {
             transport: Transport::Plaintext(Socket(stream)),
             held: None,
+            ends: None,
         }
     }
 
@@ -56,6 +61,24 @@ impl TargetStream {
     pub(crate) fn holding(mut self, held: Held) -> TargetStream {
         self.held = Some(held);
         self
+    }
+
+    /// It began with a PROXY header: it carries requests of this client's connection and no other's.
+    pub(crate) fn of(mut self, ends: &Rc<Ends>) -> TargetStream {
+        self.ends = Some(Rc::downgrade(ends));
+        self
+    }
+
+    /// Whether its target takes it for this client's connection.
+    pub(crate) fn is_of(&self, ends: &Rc<Ends>) -> bool {
+        self.ends
+            .as_ref()
+            .is_some_and(|own| own.as_ptr() == Rc::as_ptr(ends))
+    }
+
+    /// Whether the client's connection has ended that it is kept for.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.ends.as_ref().is_some_and(|ends| ends.strong_count() == 0)
     }
 
     /// Whether an idle connection can't be used any more: closed by the target, or it sends what nobody asked for.
@@ -160,6 +183,7 @@ pub(crate) async fn connect(
     Ok(TargetStream {
         transport: Transport::Secure(Box::new(secure)),
         held: None,
+        ends: None,
     })
 }
 

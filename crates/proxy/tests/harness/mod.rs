@@ -332,9 +332,14 @@ impl Balancer {
 
     /// Requests that found no memory.
     pub(crate) fn refusals(&self) -> u64 {
+        self.sum(|stats| stats.no_memory.load(Relaxed))
+    }
+
+    /// What all workers counted of the load balancer.
+    pub(crate) fn sum(&self, read: impl Fn(&forebay_node::BalancerStats) -> u64) -> u64 {
         self.plane.with_node(|node| {
             let stats = node.balancers().flat_map(|balancer| balancer.1.iter());
-            stats.map(|stats| stats.no_memory.load(Relaxed)).sum()
+            stats.map(&read).sum()
         })
     }
 

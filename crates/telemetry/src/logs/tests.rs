@@ -110,6 +110,7 @@ fn target() -> Arc<forebay_node::TargetView> {
         address: "10.0.0.1:80".parse().unwrap(),
         tls: forebay_model::TargetTls::Plaintext,
         version: forebay_model::ProtocolVersion::Http1,
+        proxy_protocol: false,
         weight: 1,
         stats: Arc::new(forebay_node::TargetStats::default()),
     })

@@ -38,6 +38,11 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .cloudwatch(&[sum("RejectedConnectionCount", L)]),
     counter(
+        "forebay_proxy_headers_refused",
+        "Connections and requests refused for their PROXY header: it was wrong or missing where it must be, or there where it must not",
+        Read::LoadBalancer(|of, to| to.add(of.counts.proxy_refused)),
+    ),
+    counter(
         "forebay_rule_evaluations",
         "Rules looked at (RuleEvaluations)",
         Read::LoadBalancer(|of, to| to.add(of.counts.rule_evaluations)),
