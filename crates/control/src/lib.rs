@@ -33,11 +33,14 @@ mod wanted;
 pub use api::context::{OperationSpec, Request};
 pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
+pub use ec2::records::MOST_ZONES;
 pub use ports::{
     ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,
     NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,
 };
 pub use rows::{RowChange, RowError};
+pub use state::nodes::{Move, NoAddress};
+pub use state::zones::ZonesInUse;
 pub use state::{DEFAULT_DOMAIN, Dialect, Settings, State};
 pub use tables::{Region, Table};
 pub use tick::{Command, DrainEnd, apply, tick};

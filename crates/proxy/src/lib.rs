@@ -27,6 +27,7 @@ mod head;
 mod keep_alive;
 mod linger;
 mod listener_address;
+mod local_routes;
 mod log;
 mod memory;
 mod names;
@@ -57,6 +58,7 @@ mod worker_pool;
 
 pub use clock::Clock;
 pub use descriptors::Affordable;
+pub use local_routes::is_routed_here;
 pub use memory::affordable_memory;
 pub use options::Options;
 pub use slow::{DataPlane, Drained, Served};

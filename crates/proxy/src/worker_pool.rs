@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::deadlines::SWEEP_INTERVAL;
 use crate::descriptors::Descriptors;
 use crate::listener_address::ListenerAddress;
+use crate::local_routes::is_routed_here;
 use crate::memory::{Memory, Meter};
 use crate::options::Options;
 use crate::thread::essential;
@@ -257,7 +258,15 @@ fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpLi
             socket.set_only_v6(true)?;
         }
         socket.set_reuse_port(shared)?;
-        socket.bind(&address.into())?;
+        match (socket.bind(&address.into()), address) {
+            (Err(error), SocketAddr::V6(address))
+                if error.kind() == io::ErrorKind::AddrNotAvailable && is_routed_here(*address.ip()) =>
+            {
+                socket.set_freebind_v6(true)?;
+                socket.bind(&address.into())?;
+            }
+            (bound, _) => bound?,
+        }
         Ok(socket)
     };
     if !shares {
@@ -283,7 +292,7 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
             format!("{error}: another process listens there; stop it or choose another port")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{error}: this machine has no such address; choose another --address-pool")
+            format!("{error}: this machine has no such address; choose another --address-pool, or other --node-addresses")
         }
         _ => error.to_string(),
     }
