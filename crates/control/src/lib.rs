@@ -31,9 +31,9 @@ mod waf;
 mod wanted;
 
 pub use api::context::{OperationSpec, Request};
+pub use ec2::records::MOST_ZONES;
 pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
-pub use ec2::records::MOST_ZONES;
 pub use ports::{
     ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,
     NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,

@@ -47,7 +47,10 @@ mod tests {
         let leads = |length, flags, address: &str| leads_here(&line(length, flags), address.parse().unwrap());
         assert!(leads("40", "80000001", "fd00:f0::5"));
         assert!(!leads("40", "80000001", "fd00:f1::5"));
-        assert!(!leads("40", "00000001", "fd00:f0::5"), "a network that is reached");
+        assert!(
+            !leads("40", "00000001", "fd00:f0::5"),
+            "a network that is reached"
+        );
         assert!(leads("80", "80000001", "fd00:f0::"));
         assert!(!leads("80", "80000001", "fd00:f0::1"));
         assert!(!leads("00", "80000001", "fd00:f0::1"));

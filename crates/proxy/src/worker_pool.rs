@@ -292,7 +292,9 @@ fn explain(error: &io::Error, address: SocketAddr) -> String {
             format!("{error}: another process listens there; stop it or choose another port")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{error}: this machine has no such address; choose another --address-pool, or other --node-addresses")
+            format!(
+                "{error}: this machine has no such address; choose another --address-pool, or other --node-addresses"
+            )
         }
         _ => error.to_string(),
     }

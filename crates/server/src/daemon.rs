@@ -3,13 +3,16 @@
 use crate::collector;
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
+use crate::exposed_log::ExposedLog;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::fleet::Instances;
 use crate::notify;
+use crate::places::{self, placed};
 use crate::planner;
+use crate::pools::PoolClaim;
 use crate::shown::{Served, Shown};
 use crate::ticking;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Datapoints, Drain, Left, Observations, Publish, State};
 use forebay_control_channel::Keeper;
@@ -33,8 +36,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 
-/// Where addresses come from, unless told otherwise.
-const ADDRESS_POOL: &str = "127.64.0.0/10";
 /// Connections that may wait in the kernel until they are taken (it may allow fewer).
 const QUEUED: u32 = 4096;
 /// Connections to the admin address at once: a few who scrape.
@@ -64,6 +65,8 @@ pub struct Daemon {
     ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
+    /// No other process may have these meanwhile.
+    _pools: PoolClaim,
 }
 
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
@@ -73,6 +76,7 @@ struct Publisher {
     adoptions: Arc<ResponseTimes>,
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
+    told: ExposedLog,
 }
 
 impl Publisher {
@@ -81,6 +85,7 @@ impl Publisher {
             plane: Arc::clone(plane),
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
+            told: ExposedLog::new(&exposed),
             exposed,
             last: Mutex::new(None),
         }
@@ -102,6 +107,7 @@ impl Publish for Publisher {
         };
         *last = Some((Arc::clone(state), blueprint.clone()));
         self.plane.apply(blueprint);
+        self.told.look(&self.plane.served());
         // `last` is locked still: one at a time.
         self.adoptions.record(stored.elapsed());
     }
@@ -183,6 +189,7 @@ impl Daemon {
         let (shown, ended) = show(admin, hosts(&args))?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
         let state = configured(&args, kept)?;
+        let pools = PoolClaim::take(&places::pools(&state), &args.data.data_dir, None)?;
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
@@ -242,6 +249,7 @@ impl Daemon {
             ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
+            _pools: pools,
         })
     }
 
@@ -457,29 +465,10 @@ fn drawn_secret() -> anyhow::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// The state that was kept, or a fresh one.
-fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
-    let Some(state) = kept else {
-        let pool = match args.address_pool {
-            Some(pool) => pool,
-            None => ADDRESS_POOL.parse().context("the default address pool")?,
-        };
-        return Ok(State::new(&args.region, pool));
-    };
-    let pool = state.settings().pool;
-    match args.address_pool {
-        Some(wanted) if wanted != pool => bail!(
-            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
-            args.data.data_dir.display()
-        ),
-        _ => Ok(state),
-    }
-}
-
 /// The state to begin with, as the flags have it.
 fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let quotas = args.quota.iter().cloned().collect();
-    let state = state(args, kept)?.configured(args.dialect(), quotas);
+    let state = placed(args, kept)?.configured(args.dialect(), quotas);
     let state = state.in_domain(&args.domain);
     Ok(state.secured(drawn_secret()?))
 }

@@ -39,14 +39,25 @@ impl PoolClaim {
             let address = SocketAddr::from_abstract_name(&name).context("cannot name an address pool")?;
             match UnixDatagram::bind_addr(&address) {
                 Ok(socket) => held.push(socket),
-                Err(error) => bail!("--address-pool {pool}: this process has it already ({error})"),
+                // Two containers of one network may each be the first process of theirs.
+                Err(error) => bail!(
+                    "--address-pool {pool} is had by a Forebay with this process id and data directory already ({error}): give this one \
+                     another"
+                ),
             }
         }
-        let others = claims().into_iter();
-        let mut others = others.filter(|other| other.pid != own && Some(other.pid) != except_pid);
-        for other in &mut others {
+        let all = claims();
+        let is_own = |claim: &Claim| {
+            let name = format!("{PREFIX}{}/{}{}", claim.pid, claim.pool, claim.data_dir);
+            pools.iter().any(|pool| Claim::name(own, pool, data_dir) == name)
+        };
+        let others = || {
+            all.iter()
+                .filter(|claim| !is_own(claim) && Some(claim.pid) != except_pid)
+        };
+        for other in others() {
             if let Some(pool) = pools.iter().find(|pool| overlap(pool, &other.pool)) {
-                bail!("{}", refusal(pool, &other, &claims()));
+                bail!("{}", refusal(pool, other, &all));
             }
         }
         Ok(PoolClaim { _held: held })
@@ -83,13 +94,11 @@ pub fn free_pool(wanted: Ipv4Net) -> Ipv4Net {
 /// A pool that none of these overlaps.
 fn free_among(claims: &[Claim]) -> Option<Ipv4Net> {
     // The last ones first: the default pool is at the beginning. The last sixteenth holds loopback's broadcast address.
-    let offered = (0..OFFERED).rev().filter_map(|at| {
+    let mut offered = (0..OFFERED).rev().filter_map(|at| {
         let second = 48 + 16 * at;
         Ipv4Net::new([127, second, 0, 0].into(), 12).ok()
     });
-    offered
-        .into_iter()
-        .find(|pool| !claims.iter().any(|claim| overlap(&IpNet::V4(*pool), &claim.pool)))
+    offered.find(|pool| !claims.iter().any(|claim| overlap(&IpNet::V4(*pool), &claim.pool)))
 }
 
 fn overlap(one: &IpNet, other: &IpNet) -> bool {
@@ -112,7 +121,8 @@ impl Claim {
         let place = std::path::absolute(data_dir).unwrap_or_default();
         match place.to_str() {
             Some(place)
-                if name.len() + place.len() < LONGEST_NAME && !place.contains(|c: char| c.is_control() || c == '@') =>
+                if name.len() + place.len() < LONGEST_NAME
+                    && !place.contains(|c: char| c.is_control() || c == '@') =>
             {
                 format!("{name}{place}")
             }
@@ -163,7 +173,10 @@ mod tests {
             assert_eq!(Claim::of_line(&line), Some(wanted));
         }
         let long = format!("/{}", "x".repeat(100));
-        assert_eq!(Claim::name(7, &net("127.64.0.0/10"), Path::new(&long)), "forebay-pool/7/127.64.0.0/10");
+        assert_eq!(
+            Claim::name(7, &net("127.64.0.0/10"), Path::new(&long)),
+            "forebay-pool/7/127.64.0.0/10"
+        );
         for line in [
             "",
             "Num RefCount Protocol Flags Type St Inode Path",
@@ -182,21 +195,42 @@ mod tests {
         let held = PoolClaim::take(&[net("192.0.2.0/24"), net("2001:db8:77::/64")], place, None).unwrap();
         let seen = claims();
         let own = std::process::id();
-        assert_eq!(seen.iter().filter(|claim| claim.pid == own && claim.data_dir == "/tmp/here").count(), 2);
-        // What is one's own is no other's; only another's process is.
+        assert_eq!(
+            seen.iter()
+                .filter(|claim| claim.pid == own && claim.data_dir == "/tmp/here")
+                .count(),
+            2
+        );
+        // What is one's own is no other's, but another of the same process is.
+        let part = PoolClaim::take(&[net("192.0.2.0/25")], Path::new("/tmp/there"), None).unwrap_err();
+        assert!(
+            part.to_string()
+                .contains(&format!("process {own}, data directory /tmp/here")),
+            "{part}"
+        );
+        assert!(PoolClaim::take(&[net("192.0.2.0/25")], Path::new("/tmp/there"), Some(own)).is_ok());
         let other = Claim {
             pid: 4711,
             pool: net("192.0.2.128/25"),
             data_dir: "/data".to_owned(),
         };
         let told = refusal(&net("192.0.2.0/24"), &other, &[]);
-        for part in ["--address-pool 192.0.2.0/24 overlaps 192.0.2.128/25", "process 4711", "/data", "127.224.0.0/12"] {
+        for part in [
+            "--address-pool 192.0.2.0/24 overlaps 192.0.2.128/25",
+            "process 4711",
+            "/data",
+            "127.224.0.0/12",
+        ] {
             assert!(told.contains(part), "{told}");
         }
         let again = PoolClaim::take(&[net("192.0.2.0/24")], place, None).unwrap_err();
-        assert!(again.to_string().contains("this process"), "{again}");
+        assert!(again.to_string().contains("this process id"), "{again}");
         drop(held);
-        assert!(!claims().iter().any(|claim| claim.pid == own && claim.data_dir == "/tmp/here"));
+        assert!(
+            !claims()
+                .iter()
+                .any(|claim| claim.pid == own && claim.data_dir == "/tmp/here")
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a new region and a new VPC have before anybody has made anything.
 
 use crate::ec2::records::{
-    GroupRule, InternetGateway, MOST_ZONES, Peer, Route, RouteAssociation, RouteTable, SecurityGroup, Subnet, Vpc, zones,
+    GroupRule, InternetGateway, MOST_ZONES, Peer, Route, RouteAssociation, RouteTable, SecurityGroup, Subnet,
+    Vpc, zones,
 };
 use crate::ids::fixed_id;
 use crate::tables::Region;

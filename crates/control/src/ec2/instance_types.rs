@@ -119,7 +119,11 @@ fn zones_of(view: &View<'_>, declared: &Shape, purchases: &[Purchase]) -> Vec<St
             .iter()
             .any(|purchase| shape.capacity(zone, *purchase) > 0)
     };
-    view.state.zones(view.request.region).into_iter().filter(has_room).collect()
+    view.state
+        .zones(view.request.region)
+        .into_iter()
+        .filter(has_room)
+        .collect()
 }
 
 pub(super) fn describe_offerings(view: &View<'_>) -> Result<Value, ApiError> {

@@ -26,7 +26,10 @@ impl State {
                 });
                 let given = self.settings().node_addresses.get(&subnet.zone);
                 let given = given.is_some_and(|given| given.contains(&address));
-                assert!(held || given, "{address} is neither of its subnet's slices nor its zone's");
+                assert!(
+                    held || given,
+                    "{address} is neither of its subnet's slices nor its zone's"
+                );
             }
         }
         // What the data plane is given can be compiled.
@@ -64,10 +67,7 @@ impl Region {
                 balancer.name
             );
             for zone in &balancer.zones {
-                assert_eq!(
-                    zone.address.is_some(),
-                    balancer.kind == BalancerKind::Application
-                );
+                assert_eq!(zone.address.is_some(), balancer.kind == BalancerKind::Application);
                 for address in zone.node_addresses() {
                     let used = &self.addresses[&address.to_string()];
                     assert_eq!((&used.owner, &used.subnet_id), (&balancer.arn, &zone.subnet_id));

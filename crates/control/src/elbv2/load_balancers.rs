@@ -271,7 +271,10 @@ fn zone_values(zones: &[BalancerZone], dialect: Dialect) -> Vec<Value> {
     let one = |zone: &BalancerZone| {
         let mut value = json!({"ZoneName": zone.zone, "SubnetId": zone.subnet_id});
         if dialect == Dialect::Aws {
-            value["LoadBalancerAddresses"] = own_addresses(zone).into_iter().chain(asked_addresses(zone)).collect();
+            value["LoadBalancerAddresses"] = own_addresses(zone)
+                .into_iter()
+                .chain(asked_addresses(zone))
+                .collect();
         }
         value
     };

@@ -1,7 +1,7 @@
 //! Elastic Load Balancing's records, as the store keeps them.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::records::IpVersion;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use forebay_model::{Action, Condition, HealthCheck, Priority, Transform};
 use forebay_units::Wall;

@@ -219,7 +219,12 @@ fn check_address(
 
 /// Whether the region has that zone. Moto takes any name.
 fn is_zone(view: &View<'_>, name: &str) -> bool {
-    view.dialect() == Dialect::Moto || view.state.zones(view.request.region).iter().any(|zone| zone == name)
+    view.dialect() == Dialect::Moto
+        || view
+            .state
+            .zones(view.request.region)
+            .iter()
+            .any(|zone| zone == name)
 }
 
 fn outside(id: &str) -> ApiError {

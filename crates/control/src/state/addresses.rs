@@ -46,9 +46,14 @@ impl State {
     /// The same of the IPv6 pool; none if there is none.
     pub fn slice_addresses6(&self, slice: u32) -> impl Iterator<Item = Ipv6Addr> + use<> {
         let pool = self.settings.pool6.filter(|_| slice < self.slice_limit());
-        let first = pool.map(|pool| u128::from(pool.network()) + u128::from(slice) * u128::from(SLICE_ADDRESSES));
-        let all = first.map(|first| (4..SLICE_ADDRESSES - 1).map(move |offset| Ipv6Addr::from(first + u128::from(offset))));
-        all.into_iter().flatten().filter(move |address| pool.is_some_and(|pool| pool.contains(address)))
+        let first =
+            pool.map(|pool| u128::from(pool.network()) + u128::from(slice) * u128::from(SLICE_ADDRESSES));
+        let all = first.map(|first| {
+            (4..SLICE_ADDRESSES - 1).map(move |offset| Ipv6Addr::from(first + u128::from(offset)))
+        });
+        all.into_iter()
+            .flatten()
+            .filter(move |address| pool.is_some_and(|pool| pool.contains(address)))
     }
 
     /// The first address of a slice that nobody has.
@@ -130,7 +135,11 @@ mod tests {
     fn addresses_come_back_and_a_used_up_slice_gets_a_second() {
         let mut state = state();
         let subnet = state.region("local-1").subnets.keys().next().unwrap().clone();
-        let take = |state: &mut State| state.take_address("local-1", &subnet, "me", IpVersion::V4).unwrap();
+        let take = |state: &mut State| {
+            state
+                .take_address("local-1", &subnet, "me", IpVersion::V4)
+                .unwrap()
+        };
         let taken: Vec<IpAddr> = (0..27).map(|_| take(&mut state)).collect();
         let unique: std::collections::BTreeSet<&IpAddr> = taken.iter().collect();
         assert_eq!(unique.len(), 27);
@@ -155,5 +164,4 @@ mod tests {
         // Four slices: three subnets, and one more for the first that needs it.
         assert_eq!(taken, 54);
     }
-
 }

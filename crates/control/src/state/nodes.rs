@@ -57,7 +57,9 @@ impl State {
     /// The addresses of one version that were given for nodes of a zone.
     fn listed(&self, zone: &str, version: IpVersion) -> impl Iterator<Item = IpAddr> {
         let given = self.settings.node_addresses.get(zone).into_iter().flatten();
-        given.copied().filter(move |address| IpVersion::of(*address) == version)
+        given
+            .copied()
+            .filter(move |address| IpVersion::of(*address) == version)
     }
 
     /// Whether nodes in a zone can have IPv6 addresses.
@@ -84,7 +86,8 @@ impl State {
 
     /// Whether an address is one of those that were given for nodes of a zone.
     fn is_listed(&self, zone: &str, address: IpAddr) -> bool {
-        self.listed(zone, IpVersion::of(address)).any(|one| one == address)
+        self.listed(zone, IpVersion::of(address))
+            .any(|one| one == address)
     }
 
     /// Whether a node may keep its address. One of the pool is kept where others were given, too, until one of those is free.
@@ -123,7 +126,10 @@ impl State {
         for at in 0..balancer.zones.len() {
             for version in IpVersion::ALL {
                 let zone = balancer.zones[at].clone();
-                let (held, origin) = (zone.node_address(version), self.origin(balancer, &zone.zone, version));
+                let (held, origin) = (
+                    zone.node_address(version),
+                    self.origin(balancer, &zone.zone, version),
+                );
                 let is_settled = match (held, origin) {
                     (_, Origin::Nowhere) => true,
                     (Some(held), Origin::List) => self.is_listed(&zone.zone, held),
@@ -173,9 +179,8 @@ impl State {
         }
         // A zone is of one region, and so are the addresses that were given for it.
         let known = self.existing_region(region);
-        let is_free = |address: &IpAddr| {
-            known.is_none_or(|known| !known.addresses.contains_key(&address.to_string()))
-        };
+        let is_free =
+            |address: &IpAddr| known.is_none_or(|known| !known.addresses.contains_key(&address.to_string()));
         let free = self.listed(&zone.zone, version).find(is_free)?;
         self.hold_address(region, free, &zone.subnet_id, &balancer.arn);
         Some(free)

@@ -167,7 +167,11 @@ mod tests {
         assert_eq!(subnets[25], ("local-1z".to_owned(), "172.31.248.0/21".to_owned()));
         let networks: Vec<ipnet::Ipv4Net> = subnets.iter().map(|(_, cidr)| cidr.parse().unwrap()).collect();
         for (at, one) in networks.iter().enumerate() {
-            assert!(networks[at + 1..].iter().all(|other| !one.contains(other) && !other.contains(one)));
+            assert!(
+                networks[at + 1..]
+                    .iter()
+                    .all(|other| !one.contains(other) && !other.contains(one))
+            );
         }
         // A region that nobody has used yet has as many, and the same after a reset.
         assert_eq!(default_subnets(&many, "us-east-1").len(), 26);
@@ -188,7 +192,10 @@ mod tests {
         let arn = caller.balancer("four");
         let error = caller.state.with_zones(3).unwrap_err();
         let told = error.to_string();
-        assert!(told.starts_with("local-1d has load balancer four, subnet subnet-"), "{told}");
+        assert!(
+            told.starts_with("local-1d has load balancer four, subnet subnet-"),
+            "{told}"
+        );
         let before = caller.state.blueprint();
         let more = caller.state.with_zones(5).unwrap();
         assert_eq!(more.blueprint().balancers, before.balancers, "addresses stay");
@@ -200,16 +207,25 @@ mod tests {
     fn who_deleted_a_default_subnet_gets_no_new_ones() {
         let mut caller = Caller::new();
         let subnet = caller.subnets().remove(1);
-        let deleted = caller.call_of(forebay_awswire::Service::Ec2, "DeleteSubnet", json!({"SubnetId": subnet}));
+        let deleted = caller.call_of(
+            forebay_awswire::Service::Ec2,
+            "DeleteSubnet",
+            json!({"SubnetId": subnet}),
+        );
         deleted.unwrap();
-        assert_eq!(default_subnets(&caller.state.with_zones(5).unwrap(), "local-1").len(), 2);
+        assert_eq!(
+            default_subnets(&caller.state.with_zones(5).unwrap(), "local-1").len(),
+            2
+        );
     }
 
     #[test]
     fn subnets_of_their_own_are_in_nobodys_way() {
         let mut caller = Caller::new();
         let wanted = json!({"VpcId": caller.vpc(), "CidrBlock": "172.31.48.0/20"});
-        let made = caller.call_of(forebay_awswire::Service::Ec2, "CreateSubnet", wanted).unwrap();
+        let made = caller
+            .call_of(forebay_awswire::Service::Ec2, "CreateSubnet", wanted)
+            .unwrap();
         assert!(!text(&made["Subnet"]["SubnetId"]).is_empty());
         let more = caller.state.with_zones(4).unwrap();
         assert_eq!(default_subnets(&more, "local-1")[3].1, "172.31.64.0/24");
