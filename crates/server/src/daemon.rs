@@ -107,9 +107,9 @@ impl Publish for Publisher {
         };
         *last = Some((Arc::clone(state), blueprint.clone()));
         self.plane.apply(blueprint);
-        self.told.look(&self.plane.served());
         // `last` is locked still: one at a time.
         self.adoptions.record(stored.elapsed());
+        self.told.look(&self.plane.served());
     }
 }
 

@@ -2,18 +2,18 @@
 
 use crate::exposure::{self, Exposure};
 use crate::notify::Subscription;
-use crate::places::{self, ZoneAddresses};
+use crate::place_args::PlaceArgs;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use forebay_control::{DEFAULT_DOMAIN, Dialect, MOST_ZONES};
+use forebay_control::{DEFAULT_DOMAIN, Dialect};
 use forebay_launch::{NetworkMode, RunAs};
 use forebay_process::values::address;
 use forebay_process::values::ratio;
 use forebay_telemetry::logs::{LiveSink, Log};
 use forebay_telemetry::spans::Endpoint;
 use forebay_telemetry::{MetricsEndpoint, RemoteWriteUrl};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::Ipv4Net;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -104,28 +104,9 @@ pub struct UpArgs {
     /// take to 127.0.0.1
     #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
     pub dns: Option<SocketAddr>,
-    /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another. A second time, with an
-    /// IPv6 prefix such as fd00:f0::/64 that is local to the machine (`ip -6 route add local fd00:f0::/64 dev lo`): where nodes of
-    /// dualstack load balancers take their IPv6 addresses [default: 127.64.0.0/10, or what the data directory was made with]
-    #[arg(
-        long,
-        env = "FOREBAY_ADDRESS_POOL",
-        value_name = "CIDR",
-        value_delimiter = ','
-    )]
-    pub address_pool: Vec<IpNet>,
-    /// Availability zones of each region, from 1 to 26: local-1a, local-1b... [default: 3, or what the data directory was made with]
-    #[arg(long, env = "FOREBAY_ZONES", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ZONES)))]
-    pub zones: Option<u8>,
-    /// Addresses of this machine, IPv4 and IPv6, for nodes of load balancers in a zone, instead of those of the pool: each node has one
-    /// of its own. May be repeated; a blank stands between two in the variable
-    #[arg(
-        long,
-        env = "FOREBAY_NODE_ADDRESSES",
-        value_name = "ZONE=ADDR[,ADDR...]",
-        value_delimiter = ' '
-    )]
-    pub node_addresses: Vec<ZoneAddresses>,
+    /// Zones, pools, and addresses of nodes.
+    #[command(flatten)]
+    pub places: PlaceArgs,
     /// The region of callers that name none
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
     pub region: String,
@@ -232,9 +213,7 @@ impl UpArgs {
             expose: vec![Exposure::Address(Ipv4Addr::LOCALHOST.into())],
             domain: DEFAULT_DOMAIN.to_owned(),
             dns: None,
-            address_pool: vec![pool.into()],
-            zones: None,
-            node_addresses: Vec::new(),
+            places: PlaceArgs::of_pool(pool),
             region: "local-1".to_owned(),
             account_id: "000000000000".to_owned(),
             stack: None,
@@ -305,7 +284,7 @@ impl UpArgs {
                 );
             }
         }
-        places::check_pools(&self.address_pool)?;
+        self.places.check()?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Where load balancers' nodes are: the zones, the pools, and addresses of the machine that were given for nodes.
 
 use crate::flags::UpArgs;
+use crate::place_args::{SUBNET_ADDRESSES, ZoneAddresses};
 use anyhow::{Context as _, bail};
 use forebay_control::records::NodeAddresses;
 use forebay_control::{Move, State};
@@ -8,67 +9,11 @@ use forebay_proxy::is_routed_here;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
-use std::str::FromStr;
 
 /// Where addresses come from, unless told otherwise.
 const ADDRESS_POOL: &str = "127.64.0.0/10";
-/// Addresses of a pool that each subnet takes.
-const SUBNET_ADDRESSES: u64 = 32;
 /// Lines about nodes that moved; of more there is a count.
 const LINES: usize = 20;
-
-/// What `--node-addresses` was given: a zone, and addresses for its nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneAddresses {
-    /// The zone's name.
-    pub zone: String,
-    /// Addresses of this machine.
-    pub addresses: Vec<IpAddr>,
-}
-
-impl FromStr for ZoneAddresses {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ZoneAddresses, String> {
-        let (zone, list) = text
-            .split_once('=')
-            .filter(|(zone, _)| !zone.is_empty())
-            .ok_or("it is ZONE=ADDR[,ADDR...], such as local-1a=192.0.2.10,2001:db8::10")?;
-        let address = |text: &str| {
-            let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-            let address: Option<IpAddr> = bare.unwrap_or(text).parse().ok();
-            let one = address.filter(|address| !address.is_unspecified() && !address.is_multicast());
-            one.ok_or_else(|| {
-                format!(
-                    "'{text}' is no IP address that a node could have, such as 192.0.2.10 or 2001:db8::10"
-                )
-            })
-        };
-        Ok(ZoneAddresses {
-            zone: zone.to_owned(),
-            addresses: list.split(',').map(address).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-/// One pool of each family at most, and large enough.
-pub(crate) fn check_pools(pools: &[IpNet]) -> anyhow::Result<()> {
-    for pool in pools {
-        let family = |other: &&IpNet| other.addr().is_ipv4() == pool.addr().is_ipv4();
-        if pools.iter().filter(family).count() > 1 {
-            bail!(
-                "--address-pool is given twice for one version of IP: it is one IPv4 prefix and one IPv6 prefix at most"
-            );
-        }
-        if pool.max_prefix_len() - pool.prefix_len() < 8 {
-            let least = pool.max_prefix_len() - 8;
-            bail!(
-                "--address-pool {pool} is too small: each subnet takes {SUBNET_ADDRESSES} addresses; use at least a /{least}"
-            );
-        }
-    }
-    Ok(())
-}
 
 /// The pools of a state.
 pub(crate) fn pools(state: &State) -> Vec<IpNet> {
@@ -97,7 +42,7 @@ pub(crate) fn placed(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State
 
 /// The state that was kept, or a fresh one, with its IPv4 pool.
 fn with_pool(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
-    let wanted = args.address_pool.iter().find_map(|pool| match pool {
+    let wanted = args.places.address_pool.iter().find_map(|pool| match pool {
         IpNet::V4(pool) => Some(*pool),
         IpNet::V6(_) => None,
     });
@@ -119,7 +64,7 @@ fn with_pool(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
 }
 
 fn with_zones(args: &UpArgs, state: State, is_fresh: bool) -> anyhow::Result<State> {
-    let Some(count) = args.zones else {
+    let Some(count) = args.places.zones else {
         return Ok(state);
     };
     let (before, pool) = (state.settings().zones, state.settings().pool);
@@ -143,11 +88,11 @@ fn with_zones(args: &UpArgs, state: State, is_fresh: bool) -> anyhow::Result<Sta
 
 /// The IPv6 pool: what the flag says; if it says nothing at all, what there was.
 fn pool6(args: &UpArgs, state: &State) -> anyhow::Result<Option<Ipv6Net>> {
-    let wanted = args.address_pool.iter().find_map(|pool| match pool {
+    let wanted = args.places.address_pool.iter().find_map(|pool| match pool {
         IpNet::V4(_) => None,
         IpNet::V6(pool) => Some(pool.trunc()),
     });
-    let pool = if args.address_pool.is_empty() {
+    let pool = if args.places.address_pool.is_empty() {
         state.settings().pool6
     } else {
         wanted
@@ -189,7 +134,7 @@ fn given(
 ) -> anyhow::Result<NodeAddresses> {
     let mut given = NodeAddresses::new();
     let mut seen = BTreeSet::new();
-    if args.node_addresses.is_empty() {
+    if args.places.node_addresses.is_empty() {
         return Ok(given);
     }
     let default_region = &state.settings().default_region;
@@ -198,7 +143,7 @@ fn given(
         .map(|(name, _)| name)
         .chain([default_region.as_str()]);
     let zones: BTreeSet<String> = regions.flat_map(|region| state.zones(region)).collect();
-    for ZoneAddresses { zone, addresses } in &args.node_addresses {
+    for ZoneAddresses { zone, addresses } in &args.places.node_addresses {
         if !zones.contains(zone) {
             let all: Vec<&str> = zones.iter().map(String::as_str).collect();
             bail!(
@@ -273,37 +218,25 @@ fn tell(moves: &[Move]) {
 mod tests {
     use super::*;
     use crate::exposure::Exposure;
+    use crate::place_args::PlaceArgs;
     use std::path::Path;
 
     fn args(pools: &[&str], given: &[&str]) -> UpArgs {
+        let scratch = UpArgs::scratch(Path::new("/nowhere"), "127.64.0.0/10".parse().unwrap());
         UpArgs {
-            address_pool: pools.iter().map(|pool| pool.parse().unwrap()).collect(),
-            node_addresses: given.iter().map(|one| one.parse().unwrap()).collect(),
-            ..UpArgs::scratch(Path::new("/nowhere"), "127.64.0.0/10".parse().unwrap())
+            places: PlaceArgs {
+                address_pool: pools.iter().map(|pool| pool.parse().unwrap()).collect(),
+                zones: None,
+                node_addresses: given.iter().map(|one| one.parse().unwrap()).collect(),
+            },
+            ..scratch
         }
     }
 
     fn refused(args: &UpArgs, kept: Option<State>) -> String {
-        let checked = check_pools(&args.address_pool);
+        let checked = args.places.check();
         let error = checked.and_then(|()| placed(args, kept)).unwrap_err();
         format!("{error:#}")
-    }
-
-    #[test]
-    fn node_addresses_are_a_zone_and_a_list() {
-        let read: ZoneAddresses = "local-1a=192.0.2.10,[2001:db8::10],2001:db8::11".parse().unwrap();
-        assert_eq!((read.zone.as_str(), read.addresses.len()), ("local-1a", 3));
-        for wrong in [
-            "",
-            "local-1a",
-            "=192.0.2.1",
-            "local-1a=",
-            "local-1a=192.0.2.1,,",
-            "local-1a=0.0.0.0",
-            "local-1a=eth0",
-        ] {
-            assert!(wrong.parse::<ZoneAddresses>().is_err(), "{wrong}");
-        }
     }
 
     #[test]
@@ -336,11 +269,9 @@ mod tests {
             let text = refused(&args(&pools, &given), None);
             assert!(text.contains(said), "{pools:?} {given:?}: {text}");
         }
-        let everywhere = UpArgs {
-            expose: vec![Exposure::parse("0.0.0.0").unwrap()],
-            zones: Some(4),
-            ..args(&[four], &["local-1d=127.0.0.1"])
-        };
+        let mut everywhere = args(&[four], &["local-1d=127.0.0.1"]);
+        everywhere.places.zones = Some(4);
+        everywhere.expose = vec![Exposure::parse("0.0.0.0").unwrap()];
         let state = placed(&everywhere, None).unwrap();
         assert_eq!(state.zones("local-1").len(), 4);
         assert_eq!(state.settings().node_addresses["local-1d"].len(), 1);
@@ -348,10 +279,8 @@ mod tests {
 
     #[test]
     fn what_the_data_directory_was_made_with_stays() {
-        let made = UpArgs {
-            zones: Some(5),
-            ..args(&["127.128.0.0/10"], &[])
-        };
+        let mut made = args(&["127.128.0.0/10"], &[]);
+        made.places.zones = Some(5);
         let kept = placed(&made, None).unwrap();
         let same = placed(&args(&[], &[]), Some(kept.clone())).unwrap();
         assert_eq!(same, kept);
@@ -359,15 +288,11 @@ mod tests {
             refused(&args(&["127.64.0.0/10"], &[]), Some(kept.clone()))
                 .contains("was made with --address-pool 127.128.0.0/10")
         );
-        let fewer = UpArgs {
-            zones: Some(2),
-            ..args(&[], &[])
-        };
+        let mut fewer = args(&[], &[]);
+        fewer.places.zones = Some(2);
         assert_eq!(placed(&fewer, Some(kept)).unwrap().zones("local-1").len(), 2);
-        let many = UpArgs {
-            zones: Some(9),
-            ..args(&["127.64.0.0/24"], &[])
-        };
+        let mut many = args(&["127.64.0.0/24"], &[]);
+        many.places.zones = Some(9);
         assert!(refused(&many, None).contains("has room for 8 subnets"));
     }
 }

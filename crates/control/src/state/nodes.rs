@@ -62,6 +62,12 @@ impl State {
             .filter(move |address| IpVersion::of(*address) == version)
     }
 
+    /// Whether an address was given for nodes of some zone.
+    pub(crate) fn is_for_nodes(&self, address: IpAddr) -> bool {
+        let mut given = self.settings.node_addresses.values().flatten();
+        given.any(|one| *one == address)
+    }
+
     /// Whether nodes in a zone can have IPv6 addresses.
     pub(crate) fn has_ipv6(&self, zone: &str) -> bool {
         self.settings.pool6.is_some() || self.listed(zone, IpVersion::V6).next().is_some()

@@ -225,6 +225,31 @@ fn dualstack_load_balancers_have_addresses_of_both_kinds() {
     assert_eq!(caller.state.region(REGION).addresses.len(), 0);
 }
 
+#[test]
+fn instances_and_nodes_do_not_take_each_others_addresses() {
+    use forebay_awswire::Service;
+    let mut caller = Caller::new();
+    let subnet = caller.subnets().remove(0);
+    let launch = json!({"ImageId": "ami-1", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet, "InstanceType": "t3.micro"});
+    let made = caller.call_of(Service::Ec2, "RunInstances", launch).unwrap();
+    let eni = text(&made["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]);
+    let assign = |address: &str| json!({"NetworkInterfaceId": eni, "PrivateIpAddresses": [address]});
+    caller
+        .call_of(Service::Ec2, "AssignPrivateIpAddresses", assign("192.0.2.1"))
+        .unwrap();
+    settle(&mut caller, None, &[('a', &["192.0.2.1", "192.0.2.2"])]);
+    let refused = caller
+        .call_of(Service::Ec2, "AssignPrivateIpAddresses", assign("192.0.2.2"))
+        .unwrap_err();
+    assert!(refused.message.contains("is in use"), "{refused}");
+    caller.balancer("one");
+    caller
+        .call_of(Service::Ec2, "UnassignPrivateIpAddresses", assign("192.0.2.1"))
+        .unwrap();
+    caller.state.check_invariants();
+    assert_eq!(addresses(&mut caller, "one")[0], "192.0.2.1");
+}
+
 /// What happens to a state with load balancers, by four draws.
 fn step(caller: &mut Caller, arns: &mut Vec<String>, (kind, a, b, c): (u8, u8, u8, u8)) {
     let subnets = caller.subnets();
