@@ -53,7 +53,7 @@ def here(address):
 def given_addresses(directory, near):
     for address in [*GIVEN["a"], *GIVEN["b"]]:
         ip("address", "add", f"{address}/{64 if ':' in address else 24}", "dev", near, *(["nodad"] if ":" in address else []))
-    with Daemon(directory, pool=POOL, zones=4, node_addresses=NODES, expose="0.0.0.0,[::]") as daemon:
+    with Daemon(directory, pool=POOL, zones=4, node_addresses=NODES, expose="0.0.0.0,[::]", log="info") as daemon:
         ec2 = daemon.client("ec2")
         assert len(ec2.describe_availability_zones()["AvailabilityZones"]) == 4
         subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])

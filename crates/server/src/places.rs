@@ -12,8 +12,8 @@ use std::net::{IpAddr, UdpSocket};
 
 /// Where addresses come from, unless told otherwise.
 const ADDRESS_POOL: &str = "127.64.0.0/10";
-/// Lines about nodes that moved; of more there is a count.
-const LINES: usize = 20;
+/// Lines about nodes that moved; of more there is a count. The log itself takes no more of a kind in a second.
+const LINES: usize = 10;
 
 /// The pools of a state.
 pub(crate) fn pools(state: &State) -> Vec<IpNet> {
