@@ -188,8 +188,7 @@ impl Daemon {
         // From now on, and to the very end: whoever probes must be told of the start and of the drain.
         let (shown, ended) = show(admin, hosts(&args))?;
         let (store, kept) = Store::open(&args.data.data_dir.join("state.redb"))?;
-        let state = configured(&args, kept)?;
-        let pools = PoolClaim::take(&places::pools(&state), &args.data.data_dir, None)?;
+        let (state, pools) = configured(&args, kept)?;
         let clock = Clock::start();
         let seed = getrandom::u64().context("the system has no random numbers")?;
         let (sender, drained) = mpsc::unbounded_channel();
@@ -465,12 +464,13 @@ fn drawn_secret() -> anyhow::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// The state to begin with, as the flags have it.
-fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
+/// The state to begin with, as the flags have it, and the claim of its pools.
+fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<(State, PoolClaim)> {
     let quotas = args.quota.iter().cloned().collect();
     let state = placed(args, kept)?.configured(args.dialect(), quotas);
     let state = state.in_domain(&args.domain);
-    Ok(state.secured(drawn_secret()?))
+    let pools = PoolClaim::take(&places::pools(&state), &args.data.data_dir, None)?;
+    Ok((state.secured(drawn_secret()?), pools))
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
