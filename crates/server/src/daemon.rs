@@ -4,9 +4,11 @@ use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
 use crate::parts::{
-    Door, Ending, Standing, Writing, api_options, collect, configured, hosts, keys, serve, show, store_path,
+    Door, Ending, Standing, Writing, api_options, claim, collect, configured, hosts, keys, serve, show,
+    store_path,
 };
 use crate::planner;
+use crate::pools::PoolClaim;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
 use crate::takeover::{Predecessor, Successor, Yields};
@@ -50,6 +52,8 @@ pub struct Daemon {
     ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
+    /// No other process may have these meanwhile.
+    pools: Option<PoolClaim>,
 }
 
 /// What is served beside traffic.
@@ -59,6 +63,7 @@ struct Doors {
     shown: Arc<Shown>,
     ended: watch::Sender<bool>,
     keys: PathBuf,
+    pools: PoolClaim,
 }
 
 /// Does what blocks on a thread for that.
@@ -92,6 +97,7 @@ impl Daemon {
         show(admin.try_clone()?, &shown, end)?;
         let (store, kept) = Store::open(&store_path(&args))?;
         let state = configured(&args, kept)?;
+        let pools = claim(&args, &state, None)?;
         let (standing, publish) = Standing::new(&args, &state, api.local_addr()?, &keys, &shown, true)?;
         let writing = standing.write(&args, state, store, publish).await?;
         let doors = Doors {
@@ -100,6 +106,7 @@ impl Daemon {
             shown,
             ended,
             keys,
+            pools,
         };
         Daemon::serve(args, standing, writing, doors)
     }
@@ -115,6 +122,7 @@ impl Daemon {
         let (ended, end) = watch::channel(false);
         // All that takes time and can be done beside the running process is done before that lets go of anything.
         let state = configured(&args, Some(running.state()?))?;
+        let pools = claim(&args, &state, Some(running.process))?;
         let (standing, publish) = Standing::new(&args, &state, api.address, &keys, &shown, false)?;
         let first = Arc::new(state);
         let publish = blocking(move || {
@@ -144,6 +152,7 @@ impl Daemon {
             shown,
             ended,
             keys,
+            pools,
         };
         Daemon::serve(args, standing, writing, doors)
     }
@@ -213,13 +222,17 @@ impl Daemon {
             ended: doors.ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
+            pools: Some(doors.pools),
         })
     }
 
     /// What had to be said on standard output is said: log lines may follow there.
     pub fn announced(&self) {
         self.logs.go();
-        service_manager::ready(&format!("APIs at {}, metrics and health at {}", self.api, self.admin));
+        service_manager::ready(&format!(
+            "APIs at {}, metrics and health at {}",
+            self.api, self.admin
+        ));
         service_manager::watch(Arc::downgrade(&self.plane));
     }
 
@@ -254,8 +267,10 @@ impl Daemon {
     }
 
     /// The same once another Forebay serves: it answers whoever comes, and decides about slots until the last request here has ended.
-    pub async fn retire(self) -> anyhow::Result<()> {
+    pub async fn retire(mut self) -> anyhow::Result<()> {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        // They are the successor's, and then its successor's.
+        self.pools = None;
         // Whoever probes is answered by the successor, at the same address.
         self.ended.send_replace(true);
         let farewell = Farewell::unhurried(self.drain);

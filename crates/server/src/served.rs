@@ -1,5 +1,6 @@
 //! What joins the state with the data plane and the launcher: publications one way, observations the other.
 
+use crate::exposed_log::ExposedLog;
 use crate::fleet::Instances;
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Drain, Left, Observations, Publish, State};
@@ -20,6 +21,7 @@ pub(crate) struct Publisher {
     pub(crate) adoptions: Arc<ResponseTimes>,
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
+    told: ExposedLog,
 }
 
 impl Publisher {
@@ -28,6 +30,7 @@ impl Publisher {
             plane: Arc::clone(plane),
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
+            told: ExposedLog::new(&exposed),
             exposed,
             last: Mutex::new(None),
         }
@@ -51,6 +54,7 @@ impl Publish for Publisher {
         self.plane.apply(blueprint);
         // `last` is locked still: one at a time.
         self.adoptions.record(stored.elapsed());
+        self.told.look(&self.plane.served());
     }
 }
 

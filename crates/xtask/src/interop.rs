@@ -34,6 +34,7 @@ const SUITES: &[(&str, &str)] = &[
     ("elastic", "elastic.py"),
     ("tls", "tls.py"),
     ("exposed", "exposed.py"),
+    ("node-addresses", "node_addresses.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("grpc-retries", "grpc_retries.py"),
