@@ -35,6 +35,8 @@ const SUITES: &[(&str, &str)] = &[
     ("tls", "tls.py"),
     ("exposed", "exposed.py"),
     ("node-addresses", "node_addresses.py"),
+    ("takeover", "takeover.py"),
+    ("service", "service.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("grpc-retries", "grpc_retries.py"),
