@@ -131,6 +131,7 @@ impl Daemon {
             Ok(publish)
         });
         let publish = publish.await?;
+        let follower = publish.follower();
         let (running, yielded) = blocking(move || running.freeze().map(|yielded| (running, yielded))).await?;
         let (store, _) = Store::open(&store_path(&args))?;
         let state = configured(&args, Some(yielded.state))?;
@@ -139,7 +140,7 @@ impl Daemon {
         let (clock, seed, process) = (standing.clock, standing.seed, running.process);
         blocking(move || {
             plane.listen(yielded.inherited);
-            running.serve(&plane, &datapoints, clock, seed)
+            running.serve(&plane, &datapoints, &follower, clock, seed)
         })
         .await?;
         tracing::info!("took over from process {process}");
@@ -177,6 +178,7 @@ impl Daemon {
             instances: Arc::clone(&instances),
             datapoints: Arc::clone(&datapoints),
             clock,
+            exposed: args.exposed()?,
             api: doors.api.try_clone()?,
             admin: doors.admin,
         };

@@ -10,7 +10,7 @@ use forebay_proxy::DataPlane;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
@@ -22,7 +22,12 @@ pub(crate) struct Publisher {
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
     told: ExposedLog,
+    /// Told of each publication before it counts.
+    follower: Follower,
 }
+
+/// Who is to go by the same state: the process that was taken over from.
+pub(crate) type Follower = Arc<OnceLock<Box<dyn Fn(&State, &State) + Send + Sync>>>;
 
 impl Publisher {
     pub(crate) fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>, exposed: Vec<IpAddr>) -> Publisher {
@@ -31,9 +36,17 @@ impl Publisher {
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
             told: ExposedLog::new(&exposed),
+            follower: Arc::default(),
             exposed,
             last: Mutex::new(None),
         }
+    }
+}
+
+impl Publisher {
+    /// What is called with the state before and the new one.
+    pub(crate) fn follower(&self) -> Follower {
+        Arc::clone(&self.follower)
     }
 }
 
@@ -43,6 +56,9 @@ impl Publish for Publisher {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         self.instances
             .publish(last.as_ref().map(|(old, _)| &**old), state);
+        if let (Some((old, _)), Some(follower)) = (&*last, self.follower.get()) {
+            follower(old, state);
+        }
         let blueprint = match &*last {
             Some((old, before)) => state.blueprint_since(old, before),
             None => Blueprint {

@@ -64,7 +64,14 @@ const SUITES: &[(&str, &str)] = &[
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 3] = [
     &["terraform-groups", "trouble", "scaling", "planner"],
-    &["terraform", "choosing", "logs", "prometheus"],
+    &[
+        "terraform",
+        "choosing",
+        "logs",
+        "prometheus",
+        "takeover",
+        "service",
+    ],
     &[
         "crash",
         "cloudwatch",

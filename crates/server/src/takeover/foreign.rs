@@ -50,7 +50,7 @@ fn datapoint(point: Point) -> Datapoint {
 }
 
 impl Foreign {
-    /// Takes over what has slots, and serves the other process from now on until it is gone.
+    /// Takes over what has slots, and serves the other process from now on until it is gone. Returns by what it is told more.
     pub(super) fn serve(
         plane: &Arc<DataPlane>,
         clock: Clock,
@@ -58,8 +58,9 @@ impl Foreign {
         slots: Vec<(Named, u32)>,
         datapoints: Arc<KeptDatapoints>,
         mut link: Link,
-    ) -> io::Result<()> {
+    ) -> io::Result<Sender<Message>> {
         let (answers, to_send) = channel();
+        let others = answers.clone();
         let foreign = Arc::new(Foreign {
             plane: Arc::clone(plane),
             clock,
@@ -93,7 +94,7 @@ impl Foreign {
             foreign.forget();
             tracing::info!("the process that was taken over from has ended");
         })?;
-        Ok(())
+        Ok(others)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

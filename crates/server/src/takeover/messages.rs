@@ -128,6 +128,8 @@ pub(super) enum Message {
     InFlight { target: Named, count: u32 },
     /// Datapoints of what is under way there.
     Points(Vec<Point>),
+    /// Successor: what of the state has changed. A row without JSON is gone.
+    Changed(Vec<(String, String, Option<String>)>),
     /// Successor: a claim has this target's slot.
     Granted { number: u64, target: Named },
     /// Successor: a claim gets no slot.

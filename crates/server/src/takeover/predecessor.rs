@@ -9,7 +9,7 @@ use crate::fleet::Instances;
 use anyhow::{Context as _, anyhow, bail};
 use forebay_gateway::{Held, Writer};
 use forebay_proxy::{Clock, DataPlane};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -32,6 +32,8 @@ pub(crate) struct Yields {
     pub(crate) instances: Arc<Instances>,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) clock: Clock,
+    /// Where all load balancers are reached.
+    pub(crate) exposed: Vec<IpAddr>,
     /// Where the APIs and the admin address are served.
     pub(crate) api: TcpListener,
     pub(crate) admin: TcpListener,
@@ -181,7 +183,13 @@ impl<'a> Yielding<'a> {
         link.wait_at_most(None)?;
         taken.send_replace(Some(peer(&link)));
         // For as long as this process has requests, the successor decides about their slots.
-        if let Err(error) = lent.tell(link, &self.yields.datapoints, is_over) {
+        if let Err(error) = lent.tell(
+            link,
+            &self.yields.writer.state(),
+            &self.yields.exposed,
+            &self.yields.datapoints,
+            is_over,
+        ) {
             tracing::warn!(%error, "the successor is gone: requests under way here are finished by what is known here");
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::link::Link;
 use super::messages::{Failure, Health, Message, Row, VERSION};
 use super::socket_in;
 use crate::datapoints::KeptDatapoints;
+use crate::served::Follower;
 use anyhow::{Context as _, bail};
 use forebay_control::State;
 use forebay_node::{KeptHealth, TrackerRecord};
@@ -133,6 +134,7 @@ impl Successor {
         mut self,
         plane: &Arc<DataPlane>,
         datapoints: &Arc<KeptDatapoints>,
+        follower: &Follower,
         clock: Clock,
         seed: u64,
     ) -> anyhow::Result<()> {
@@ -160,7 +162,15 @@ impl Successor {
         plane.take_tickets(Tickets::from_iter(keys));
         let mut link = self.link.again()?;
         self.link.wait_at_most(None)?;
-        Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        let tell = Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        let _ = follower.set(Box::new(move |old, new| {
+            let changed = State::rows_changed(old, new).into_iter().map(|row| {
+                let json = row.value.and_then(|json| String::from_utf8(json).ok());
+                (row.table.to_owned(), row.key, json)
+            });
+            // It may be gone.
+            let _ = tell.send(Message::Changed(changed.collect()));
+        }));
         plane.accept(true);
         link.send(&Message::Serving)
             .context("the running Forebay is gone")?;
