@@ -4,8 +4,8 @@ use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
 use crate::parts::{
-    Door, Ending, Standing, Writing, api_options, claim, collect, configured, hosts, keys, serve, show,
-    store_path,
+    Ending, FrontAddress, Standing, Writing, api_options, claim, collect, configured, hosts, keys, serve,
+    show, store_path,
 };
 use crate::planner;
 use crate::pools::PoolClaim;
@@ -57,7 +57,7 @@ pub struct Daemon {
 }
 
 /// What is served beside traffic.
-struct Doors {
+struct FrontSockets {
     api: TcpListener,
     admin: TcpListener,
     shown: Arc<Shown>,
@@ -100,7 +100,7 @@ impl Daemon {
         let pools = claim(&args, &state, None)?;
         let (standing, publish) = Standing::new(&args, &state, api.local_addr()?, &keys, &shown, true)?;
         let writing = standing.write(&args, state, store, publish).await?;
-        let doors = Doors {
+        let fronts = FrontSockets {
             api,
             admin,
             shown,
@@ -108,15 +108,15 @@ impl Daemon {
             keys,
             pools,
         };
-        Daemon::serve(args, standing, writing, doors)
+        Daemon::serve(args, standing, writing, fronts)
     }
 
     /// In place of the one that runs. Until that has been told that this one serves, it takes everything back if this one fails.
     async fn take_over(args: UpArgs) -> anyhow::Result<Daemon> {
         let data_dir = args.data.data_dir.clone();
         let mut running = blocking(move || Successor::meet(&data_dir)).await?;
-        let api = Door::open(args.api, "--api", Some(running.api))?;
-        let admin = Door::open(args.admin, "--admin", Some(running.admin))?;
+        let api = FrontAddress::open(args.api, "--api", Some(running.api))?;
+        let admin = FrontAddress::open(args.admin, "--admin", Some(running.admin))?;
         let keys = keys(&args)?;
         let shown = Arc::new(Shown::new(hosts(&args)));
         let (ended, end) = watch::channel(false);
@@ -147,7 +147,7 @@ impl Daemon {
         // Nothing is changed, and no call answered, before this process is the one that serves.
         let admin = admin.own.unwrap_or(yielded.admin);
         show(admin.try_clone()?, &shown, end)?;
-        let doors = Doors {
+        let fronts = FrontSockets {
             api: api.own.unwrap_or(yielded.api),
             admin,
             shown,
@@ -155,11 +155,16 @@ impl Daemon {
             keys,
             pools,
         };
-        Daemon::serve(args, standing, writing, doors)
+        Daemon::serve(args, standing, writing, fronts)
     }
 
     /// Answers calls, and does what is due.
-    fn serve(args: UpArgs, standing: Standing, writing: Writing, doors: Doors) -> anyhow::Result<Daemon> {
+    fn serve(
+        args: UpArgs,
+        standing: Standing,
+        writing: Writing,
+        fronts: FrontSockets,
+    ) -> anyhow::Result<Daemon> {
         let Standing {
             clock,
             plane,
@@ -170,8 +175,8 @@ impl Daemon {
         let Writing {
             writer, datapoints, ..
         } = writing;
-        let shown = doors.shown;
-        let (api_address, admin_address) = (doors.api.local_addr()?, doors.admin.local_addr()?);
+        let shown = fronts.shown;
+        let (api_address, admin_address) = (fronts.api.local_addr()?, fronts.admin.local_addr()?);
         let yields = Yields {
             plane: Arc::clone(&plane),
             writer: writer.clone(),
@@ -179,8 +184,8 @@ impl Daemon {
             datapoints: Arc::clone(&datapoints),
             clock,
             exposed: args.exposed()?,
-            api: doors.api.try_clone()?,
-            admin: doors.admin,
+            api: fronts.api.try_clone()?,
+            admin: fronts.admin,
         };
         let predecessor = Predecessor::wait(&args.data.data_dir, yields)?;
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
@@ -198,18 +203,18 @@ impl Daemon {
         let collector = collect(&shown, datapoints, writer.clone(), clock, Arc::clone(&instances))?;
         let context = ApiContext::new(
             api_options(&args),
-            Credentials::new(&doors.keys),
+            Credentials::new(&fronts.keys),
             writer,
             standing.seed,
         );
         let context = Arc::new(context);
         let (stop, stopped) = watch::channel(false);
-        let serving = serve(doors.api, &context, stopped);
+        let serving = serve(fronts.api, &context, stopped);
         Ok(Daemon {
             api: api_address,
             admin: admin_address,
             data_dir: args.data.data_dir,
-            credentials: doors.keys,
+            credentials: fronts.keys,
             plane,
             logs,
             threads: vec![collector, writing.keeper],
@@ -221,10 +226,10 @@ impl Daemon {
             instances,
             predecessor,
             stop,
-            ended: doors.ended,
+            ended: fronts.ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
-            pools: Some(doors.pools),
+            pools: Some(fronts.pools),
         })
     }
 

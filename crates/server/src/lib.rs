@@ -18,6 +18,7 @@ mod place_args;
 mod places;
 mod planner;
 pub mod pools;
+mod series_key;
 mod served;
 mod service_manager;
 mod shown;

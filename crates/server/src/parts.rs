@@ -125,22 +125,26 @@ pub(crate) struct Writing {
 }
 
 /// An address that is served: with a socket of its own, or one that another process gives.
-pub(crate) struct Door {
+pub(crate) struct FrontAddress {
     pub(crate) address: SocketAddr,
     pub(crate) own: Option<TcpListener>,
 }
 
-impl Door {
+impl FrontAddress {
     /// Listens, unless the running process does where the flag says.
-    pub(crate) fn open(wanted: SocketAddr, flag: &str, running: Option<SocketAddr>) -> anyhow::Result<Door> {
+    pub(crate) fn open(
+        wanted: SocketAddr,
+        flag: &str,
+        running: Option<SocketAddr>,
+    ) -> anyhow::Result<FrontAddress> {
         let fits = |running: &SocketAddr| {
             wanted.ip() == running.ip() && (wanted.port() == 0 || wanted.port() == running.port())
         };
         if let Some(address) = running.filter(fits) {
-            return Ok(Door { address, own: None });
+            return Ok(FrontAddress { address, own: None });
         }
         let own = listen(wanted, flag)?;
-        Ok(Door {
+        Ok(FrontAddress {
             address: own.local_addr()?,
             own: Some(own),
         })

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::messages::{Claim, Message, Named, Point};
-use super::rows;
+use super::place::rows;
 use crate::datapoints::KeptDatapoints;
 use forebay_control::{Datapoint, State};
 use forebay_model::Blueprint;

@@ -3,7 +3,7 @@
 use super::lent::Lent;
 use super::link::{Link, TOGETHER};
 use super::messages::{Failure, Health, Message, Named, TicketKey, VERSION};
-use super::{rows, socket_in};
+use super::place::{SOCKET, rows, socket_in};
 use crate::datapoints::KeptDatapoints;
 use crate::fleet::Instances;
 use anyhow::{Context as _, anyhow, bail};
@@ -82,7 +82,7 @@ impl Predecessor {
                 }
             })?;
         Ok(Predecessor {
-            socket: data_dir.join(super::SOCKET),
+            socket: data_dir.join(SOCKET),
             taken: taken_by,
             is_over,
             thread,
@@ -217,8 +217,8 @@ impl<'a> Yielding<'a> {
         self.yields.instances.lay_down();
         self.yields.datapoints.lay_down();
         let mut sockets: Vec<(SocketAddr, OwnedFd)> = Vec::new();
-        for door in [&self.yields.api, &self.yields.admin] {
-            sockets.push((door.local_addr()?, door.as_fd().try_clone_to_owned()?));
+        for front in [&self.yields.api, &self.yields.admin] {
+            sockets.push((front.local_addr()?, front.as_fd().try_clone_to_owned()?));
         }
         let copies = self.yields.plane.copies();
         sockets.extend(copies.context(

@@ -3,7 +3,7 @@
 use super::foreign::Foreign;
 use super::link::Link;
 use super::messages::{Failure, Health, Message, Row, VERSION};
-use super::socket_in;
+use super::place::socket_in;
 use crate::datapoints::KeptDatapoints;
 use crate::served::Follower;
 use anyhow::{Context as _, bail};
