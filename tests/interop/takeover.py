@@ -39,6 +39,10 @@ class Runs(Daemon):
     def take_over(self, how):
         """Has a successor take over; returns how long that took, and the process that was."""
         before, began = self.process, time.monotonic()
+        # As many workers as before, more, fewer: each listening socket has one that looks at it.
+        at = self.arguments.index("--workers") + 1
+        if how == "flag":
+            self.arguments[at] = {"2": "3", "3": "1", "1": "2"}[self.arguments[at]]
         if how == "signal":
             said = re.compile(r"process (\d+) serves now")
             known = len(said.findall(self.stderr()))

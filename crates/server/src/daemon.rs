@@ -11,7 +11,7 @@ use crate::planner;
 use crate::pools::PoolClaim;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
-use crate::takeover::{Predecessor, Successor, Yields};
+use crate::takeover::{Before, Predecessor, Successor, Yields};
 use crate::ticking;
 use forebay_control::Publish as _;
 use forebay_gateway::{ApiContext, Credentials};
@@ -54,6 +54,8 @@ pub struct Daemon {
     drain: Duration,
     /// No other process may have these meanwhile.
     pools: Option<PoolClaim>,
+    /// The process that this one took over from.
+    before: Option<Before>,
 }
 
 /// What is served beside traffic.
@@ -138,7 +140,7 @@ impl Daemon {
         let writing = standing.write(&args, state, store, publish).await?;
         let (plane, datapoints) = (Arc::clone(&standing.plane), Arc::clone(&writing.datapoints));
         let (clock, seed, process) = (standing.clock, standing.seed, running.process);
-        blocking(move || {
+        let before = blocking(move || {
             plane.listen(yielded.inherited);
             running.serve(&plane, &datapoints, &follower, clock, seed)
         })
@@ -155,7 +157,9 @@ impl Daemon {
             keys,
             pools,
         };
-        Daemon::serve(args, standing, writing, fronts)
+        let mut daemon = Daemon::serve(args, standing, writing, fronts)?;
+        daemon.before = Some(before);
+        Ok(daemon)
     }
 
     /// Answers calls, and does what is due.
@@ -187,7 +191,7 @@ impl Daemon {
             api: fronts.api.try_clone()?,
             admin: fronts.admin,
         };
-        let predecessor = Predecessor::wait(&args.data.data_dir, yields)?;
+        let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
         let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
         shown.serves(Served {
@@ -230,6 +234,7 @@ impl Daemon {
             serving,
             drain: Duration::from_secs(args.drain_seconds),
             pools: Some(fronts.pools),
+            before: None,
         })
     }
 
@@ -285,6 +290,7 @@ impl Daemon {
     }
 
     async fn end(self, farewell: Farewell, has_successor: bool) -> anyhow::Result<()> {
+        let began = Instant::now();
         self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, logs) = (self.plane, self.logs);
@@ -309,6 +315,11 @@ impl Daemon {
         left?;
         if let Ok(served) = served {
             served??;
+        }
+        if let Some(before) = self.before {
+            // A service manager ends whoever is left of a service when its main process has.
+            let left = farewell.within.saturating_sub(began.elapsed());
+            let _ = tokio::time::timeout(left, before.is_gone()).await;
         }
         self.ended.send_replace(true);
         Ok(())

@@ -19,4 +19,4 @@ mod predecessor;
 mod successor;
 
 pub(crate) use predecessor::{Predecessor, Yields};
-pub(crate) use successor::Successor;
+pub(crate) use successor::{Before, Successor};

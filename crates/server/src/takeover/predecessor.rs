@@ -9,6 +9,7 @@ use crate::fleet::Instances;
 use anyhow::{Context as _, anyhow, bail};
 use forebay_gateway::{Held, Writer};
 use forebay_proxy::{Clock, DataPlane};
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
@@ -44,49 +45,34 @@ pub(crate) struct Predecessor {
     socket: PathBuf,
     taken: watch::Receiver<Option<u32>>,
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// None where there can be no socket.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Predecessor {
-    /// Waits for successors, in the data directory.
-    pub(crate) fn wait(data_dir: &Path, yields: Yields) -> anyhow::Result<Predecessor> {
-        let (directory, path) = socket_in(data_dir)?;
-        // Whoever has the store is the only one here, so a socket that is there is a dead one's, or that of whom this one took over from.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&path).context("the socket for a successor")?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    /// Waits for successors, in the data directory. Where no socket can be (some file systems have none), it says so and waits for none.
+    pub(crate) fn wait(data_dir: &Path, yields: Yields) -> Predecessor {
         let (taken, taken_by) = watch::channel(None);
-        let runtime = Handle::current();
         let is_over = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&is_over);
-        let thread = std::thread::Builder::new()
-            .name("successors".to_owned())
-            .spawn(move || {
-                // The path leads through this descriptor.
+        let thread = listen(data_dir).and_then(|(directory, listener)| {
+            let ends = Arc::clone(&is_over);
+            let runtime = Handle::current();
+            let thread = std::thread::Builder::new().name("successors".to_owned());
+            thread.spawn(move || {
+                // The socket's path leads through this descriptor.
                 let _directory = directory;
-                for stream in listener.incoming() {
-                    let Ok(stream) = stream else {
-                        std::thread::sleep(Duration::from_secs(1));
-                        continue;
-                    };
-                    let link = Link::new(stream);
-                    match Yielding::new(&yields, &runtime).give_way(link, &taken, &ends) {
-                        Ok(()) => return,
-                        Err(error) => {
-                            tracing::warn!("a successor did not take over: {error:#}. Nothing has changed");
-                        }
-                    }
-                }
-            })?;
-        Ok(Predecessor {
+                serve(&listener, &yields, &runtime, &taken, &ends);
+            })
+        });
+        if let Err(error) = &thread {
+            tracing::warn!(%error, "no Forebay can take over from this one: there is no socket in its data directory");
+        }
+        Predecessor {
             socket: data_dir.join(SOCKET),
             taken: taken_by,
             is_over,
-            thread,
-        })
+            thread: thread.ok(),
+        }
     }
 
     /// Returns the process id of the successor once it has taken over.
@@ -106,7 +92,41 @@ impl Predecessor {
     /// All requests are over, and all is told but the last metrics: tells these. Blocks.
     pub(crate) fn finish(self) {
         self.is_over.store(true, SeqCst);
-        let _ = self.thread.join();
+        if let Some(thread) = self.thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(data_dir: &Path) -> std::io::Result<(File, UnixListener)> {
+    let (directory, path) = socket_in(data_dir)?;
+    // Whoever has the store is the only one here, so a socket that is there is a dead one's, or that of whom this one took over from.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok((directory, listener))
+}
+
+/// Gives way to the first successor that makes it.
+fn serve(
+    listener: &UnixListener,
+    yields: &Yields,
+    runtime: &Handle,
+    taken: &watch::Sender<Option<u32>>,
+    is_over: &AtomicBool,
+) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            std::thread::sleep(Duration::from_secs(1));
+            continue;
+        };
+        match Yielding::new(yields, runtime).give_way(Link::new(stream), taken, is_over) {
+            Ok(()) => return,
+            Err(error) => tracing::warn!("a successor did not take over: {error:#}. Nothing has changed"),
+        }
     }
 }
 
