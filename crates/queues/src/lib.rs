@@ -1,0 +1,30 @@
+//! Decides the life of a message in one queue, as SQS defines it: sent, received, hidden, deleted, moved, expired.
+//! Never reads a clock, never draws random numbers, never touches a file: bodies are the caller's, and so is what survives a crash.
+#![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
+
+mod change;
+mod groups;
+mod memory;
+mod message;
+mod move_task;
+mod operations;
+mod queue;
+mod receive;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod verdicts;
+mod waiters;
+
+pub use change::{Change, Sent, Why};
+pub use message::{Delivered, Departed, Held, MessageId, Receipt, Sequence};
+pub use move_task::{MoveFailure, MoveStatus, MoveTask};
+pub use operations::Letter;
+pub use queue::{Counts, Queue};
+pub use receive::Ask;
+pub use settings::{Kind, QueueId, RawSettings, Redrive, Scope, Settings, SettingsError, limits};
+pub use verdicts::{
+    Accepted, DeleteRefusal, Deleted, Empty, PurgeRefusal, ReceiveRefusal, SendRefusal, Taken,
+    VisibilityRefusal,
+};
+pub use waiters::{Served, Ticket, Woken};

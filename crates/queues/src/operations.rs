@@ -1,0 +1,266 @@
+//! Sending, deleting, hiding, purging, and leaving for another queue.
+
+use crate::change::{Change, Sent, Why};
+use crate::message::{Departed, Held, MessageId, NEVER, Receipt, Sequence};
+use crate::queue::Queue;
+use crate::settings::{Kind, QueueId, Scope, limits};
+use crate::verdicts::{Accepted, DeleteRefusal, Deleted, PurgeRefusal, SendRefusal, VisibilityRefusal};
+use core::time::Duration;
+use forebay_units::Wall;
+use std::sync::Arc;
+
+/// A message that is to be sent.
+#[derive(Clone, Debug)]
+pub struct Letter<B> {
+    /// Its id, drawn by the caller.
+    pub id: MessageId,
+    /// Its message group; a standard queue gives it back, and goes by it in nothing.
+    pub group: Option<Arc<str>>,
+    /// What it bears if it is sent again: the sender's id, or the SHA-256 of the body.
+    pub deduplication: Option<Arc<str>>,
+    /// Its own delay.
+    pub delay: Option<Duration>,
+    /// Whatever else belongs to it.
+    pub body: B,
+}
+
+impl<B: Clone> Queue<B> {
+    /// Takes a message in.
+    ///
+    /// # Errors
+    /// If the queue's kind and the message do not fit, or its delay is too long.
+    pub fn send(
+        &mut self,
+        now: Wall,
+        letter: Letter<B>,
+        changes: &mut Vec<Change<B>>,
+    ) -> Result<Accepted, SendRefusal> {
+        self.advance(now, changes);
+        self.fits(&letter)?;
+        if let Some((sequence, id)) = self.sent_before(&letter) {
+            return Ok(Accepted {
+                id,
+                sequence,
+                duplicate: true,
+            });
+        }
+        let delay = letter.delay.unwrap_or(self.settings.delay());
+        let sequence = self.next_sequence(now);
+        let id = letter.id;
+        let sent = Sent {
+            sequence,
+            id,
+            sent: now,
+            held: if delay.is_zero() { Held::No } else { Held::Delayed },
+            due: now + delay,
+            receives: 0,
+            first_received: NEVER,
+            received: NEVER,
+            group: letter.group,
+            deduplication: letter.deduplication,
+            origin: None,
+            body: letter.body,
+        };
+        self.commit(Change::Sent(sent), changes);
+        Ok(Accepted {
+            id,
+            sequence,
+            duplicate: false,
+        })
+    }
+
+    fn fits(&self, letter: &Letter<B>) -> Result<(), SendRefusal> {
+        if letter.delay.is_some_and(|delay| delay > limits::DELAY_MAX) {
+            return Err(SendRefusal::Delay);
+        }
+        match self.settings.fifo() {
+            false if letter.deduplication.is_some() => Err(SendRefusal::Deduplication),
+            true if letter.group.is_none() => Err(SendRefusal::NoGroup),
+            true if letter.deduplication.is_none() => Err(SendRefusal::NoDeduplication),
+            true if letter.delay.is_some_and(|delay| !delay.is_zero()) => Err(SendRefusal::DelayOfMessage),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sent within five minutes: then it is not there twice, even if the first one is done with (API reference of SendMessage).
+    fn sent_before(&self, letter: &Letter<B>) -> Option<(Sequence, MessageId)> {
+        let Kind::Fifo(scope) = self.settings.kind() else {
+            return None;
+        };
+        let group = letter.group.clone().filter(|_| scope == Scope::Group);
+        self.sends.find(&(group, letter.deduplication.clone()?))
+    }
+
+    /// Deletes a message by a receipt.
+    ///
+    /// SQS says of old receipts: "the request will succeed, but the message might not be deleted". Here it never is: whoever has
+    /// received it since is at work. A receipt whose visibility is over, but which is the latest, deletes in a standard queue; in a FIFO
+    /// queue it has expired, as the group may go on with this message at any time.
+    ///
+    /// # Errors
+    /// If the receipt has expired (FIFO).
+    pub fn delete(
+        &mut self,
+        now: Wall,
+        receipt: Receipt,
+        changes: &mut Vec<Change<B>>,
+    ) -> Result<Deleted, DeleteRefusal> {
+        self.advance(now, changes);
+        let Some(message) = self.messages.get(&receipt.sequence) else {
+            return Ok(Deleted::Before);
+        };
+        let latest = message.receives == receipt.receive;
+        if self.settings.fifo() && !(latest && message.held == Held::InFlight) {
+            return Err(DeleteRefusal::Expired);
+        }
+        if !latest {
+            return Ok(Deleted::Stale);
+        }
+        let (sequence, why) = (receipt.sequence, Why::Deleted);
+        self.commit(Change::Gone { sequence, why }, changes);
+        Ok(Deleted::Now)
+    }
+
+    /// Hides a message in flight for so long from now on; zero makes it visible at once.
+    ///
+    /// # Errors
+    /// If it is not in flight by this receipt, or would be hidden for more than 12 hours since its receive.
+    pub fn change_visibility(
+        &mut self,
+        now: Wall,
+        receipt: Receipt,
+        timeout: Duration,
+        changes: &mut Vec<Change<B>>,
+    ) -> Result<(), VisibilityRefusal> {
+        if timeout > limits::VISIBILITY_MAX {
+            return Err(VisibilityRefusal::Visibility);
+        }
+        self.advance(now, changes);
+        let Some(message) = self.messages.get(&receipt.sequence) else {
+            return Err(VisibilityRefusal::Gone);
+        };
+        if message.receives != receipt.receive {
+            return Err(VisibilityRefusal::Stale);
+        }
+        if message.held != Held::InFlight {
+            return Err(VisibilityRefusal::NotInFlight);
+        }
+        // SQS shortens nothing by itself: more than what is left is an error.
+        let last = message.received + limits::VISIBILITY_MAX;
+        if now + timeout > last {
+            return Err(VisibilityRefusal::TooLong {
+                left: last.since(now),
+            });
+        }
+        let (sequence, until) = (receipt.sequence, now + timeout);
+        self.commit(Change::Hidden { sequence, until }, changes);
+        self.advance(now, changes);
+        Ok(())
+    }
+
+    /// Deletes all messages, whatever their state. What was sent is remembered on, so a FIFO queue still knows duplicates.
+    ///
+    /// # Errors
+    /// If the last purge was within a minute.
+    pub fn purge(&mut self, now: Wall, changes: &mut Vec<Change<B>>) -> Result<usize, PurgeRefusal> {
+        self.advance(now, changes);
+        if self.purged.is_some_and(|at| at + limits::PURGE > now) {
+            return Err(PurgeRefusal::InProgress);
+        }
+        let gone = self.messages.len();
+        self.commit(Change::Purged { at: now }, changes);
+        Ok(gone)
+    }
+
+    /// Takes out up to so many visible messages, the oldest first, for a move task.
+    pub fn depart(&mut self, now: Wall, most: usize, changes: &mut Vec<Change<B>>) -> Vec<Departed<B>> {
+        self.advance(now, changes);
+        let mut departed = Vec::new();
+        while departed.len() < most {
+            let Some(&sequence) = self.ready.first() else {
+                break;
+            };
+            departed.extend(self.take_out(sequence, Why::Moved, changes));
+        }
+        departed
+    }
+
+    pub(crate) fn take_out(
+        &mut self,
+        sequence: Sequence,
+        why: Why,
+        changes: &mut Vec<Change<B>>,
+    ) -> Option<Departed<B>> {
+        let message = self.messages.get(&sequence)?;
+        let departed = Departed {
+            sequence,
+            id: message.id,
+            sent: message.sent,
+            first_received: Some(message.first_received).filter(|&at| at != NEVER),
+            receives: message.receives,
+            group: self.groups.name(message.group),
+            origin: message.origin,
+            body: message.body.clone(),
+        };
+        self.commit(Change::Gone { sequence, why }, changes);
+        Some(departed)
+    }
+
+    /// Takes in a dead letter of that queue: the same message, which keeps its id and how often it was received. In a standard
+    /// queue it keeps the time when it was sent, so its retention goes on; in a FIFO queue that begins anew. What it bore against being
+    /// sent twice is not looked at, or one of two messages with the same would be lost (developer guide, dead-letter queues).
+    pub fn bury(
+        &mut self,
+        now: Wall,
+        from: QueueId,
+        departed: Departed<B>,
+        changes: &mut Vec<Change<B>>,
+    ) -> Sequence {
+        let sent = if self.settings.fifo() { now } else { departed.sent };
+        let arrival = Sent {
+            receives: departed.receives,
+            first_received: departed.first_received.unwrap_or(NEVER),
+            origin: Some(from),
+            ..self.arrival(now, departed.id, sent, departed.group, departed.body)
+        };
+        self.take_in(arrival, changes)
+    }
+
+    /// Takes in what a move task moves: a new message, with a new id, which is sent now and was never received (developer guide,
+    /// "redrive").
+    pub fn redrive(
+        &mut self,
+        now: Wall,
+        id: MessageId,
+        departed: Departed<B>,
+        changes: &mut Vec<Change<B>>,
+    ) -> Sequence {
+        let arrival = self.arrival(now, id, now, departed.group, departed.body);
+        self.take_in(arrival, changes)
+    }
+
+    fn arrival(&self, now: Wall, id: MessageId, sent: Wall, group: Option<Arc<str>>, body: B) -> Sent<B> {
+        // A FIFO queue could never give a message that is in no group: it is alone in one of its own.
+        let alone = || Arc::from(format!("{:032x}", id.0));
+        Sent {
+            sequence: self.next_sequence(now),
+            id,
+            sent,
+            held: Held::No,
+            due: now,
+            receives: 0,
+            first_received: NEVER,
+            received: NEVER,
+            group: group.or_else(|| self.settings.fifo().then(alone)),
+            deduplication: None,
+            origin: None,
+            body,
+        }
+    }
+
+    fn take_in(&mut self, arrival: Sent<B>, changes: &mut Vec<Change<B>>) -> Sequence {
+        let sequence = arrival.sequence;
+        self.commit(Change::Sent(arrival), changes);
+        sequence
+    }
+}

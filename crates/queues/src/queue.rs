@@ -1,0 +1,367 @@
+//! One queue: its messages, in the orders in which they are asked for. What changes it goes through `apply`, live and after a restart.
+
+use crate::change::{Change, Sent, Why};
+use crate::groups::Groups;
+use crate::memory::{Attempts, Sends};
+use crate::message::{Held, Message, NEVER, NO_GROUP, Sequence};
+use crate::settings::{Kind, Scope, Settings};
+use crate::waiters::Waiters;
+use core::time::Duration;
+use forebay_units::Wall;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many messages a queue has. In SQS they are approximate; here they are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `ApproximateNumberOfMessages`: in no flight, and their delay is over. Those of a FIFO group that has others in flight count.
+    pub visible: usize,
+    /// `ApproximateNumberOfMessagesNotVisible`: in flight.
+    pub in_flight: usize,
+    /// `ApproximateNumberOfMessagesDelayed`.
+    pub delayed: usize,
+}
+
+/// A queue. Every operation on a message costs O(log n). A message costs about 200 bytes of memory with a body of 12 (a place in
+/// a file): 96 for what is known of it, 8 for its number, 24 for when it expires, 8 to 24 for where it stands, all in B-trees that are
+/// about 0.6 full; `cargo run --release -p forebay-store --example messages` measures it.
+#[derive(Clone, Debug)]
+pub struct Queue<B> {
+    pub(crate) settings: Settings,
+    pub(crate) messages: BTreeMap<Sequence, Message<B>>,
+    /// What may be received next: visible messages of a standard queue, what each group offers of a FIFO queue.
+    pub(crate) ready: BTreeSet<Sequence>,
+    /// Delayed and in flight, by when that ends.
+    timed: BTreeSet<(Wall, Sequence)>,
+    /// All, by when they were sent.
+    expiring: BTreeSet<(Wall, Sequence)>,
+    pub(crate) groups: Groups,
+    pub(crate) in_flight: usize,
+    delayed: usize,
+    pub(crate) sends: Sends,
+    pub(crate) attempts: Attempts,
+    pub(crate) waiters: Waiters,
+    last: Sequence,
+    pub(crate) purged: Option<Wall>,
+    /// Bodies that are in no message any more, and that nobody has asked for.
+    gone: Vec<B>,
+}
+
+impl<B: Clone> Queue<B> {
+    /// An empty queue.
+    pub fn new(settings: Settings) -> Queue<B> {
+        Queue {
+            settings,
+            messages: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            timed: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            groups: Groups::default(),
+            in_flight: 0,
+            delayed: 0,
+            sends: Sends::default(),
+            attempts: Attempts::default(),
+            waiters: Waiters::default(),
+            last: Sequence(0),
+            purged: None,
+            gone: Vec::new(),
+        }
+    }
+
+    /// Its attributes.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Other attributes, from now on; the kind stays what it was. A new retention and a new dead-letter queue are for all messages, a
+    /// new visibility for the receives to come. A new delay is for messages to come, and in a FIFO queue for those that are still
+    /// delayed too (developer guide, "Delay queues").
+    pub fn configure(&mut self, now: Wall, settings: Settings, changes: &mut Vec<Change<B>>) {
+        let delay = settings.delay();
+        let again = settings.fifo() && delay != self.settings.delay();
+        self.advance(now, changes);
+        if settings.fifo() != self.settings.fifo() {
+            return;
+        }
+        self.settings = settings;
+        if again {
+            let delayed: Vec<(Sequence, Wall)> = self
+                .timed
+                .iter()
+                .filter_map(|&(_, sequence)| {
+                    let message = self.messages.get(&sequence)?;
+                    (message.held == Held::Delayed).then_some((sequence, message.sent + delay))
+                })
+                .collect();
+            for (sequence, until) in delayed {
+                self.commit(Change::Hidden { sequence, until }, changes);
+            }
+        }
+        self.advance(now, changes);
+    }
+
+    /// The counts, as of now.
+    pub fn counts(&mut self, now: Wall, changes: &mut Vec<Change<B>>) -> Counts {
+        self.advance(now, changes);
+        Counts {
+            visible: self.messages.len() - self.in_flight - self.delayed,
+            in_flight: self.in_flight,
+            delayed: self.delayed,
+        }
+    }
+
+    /// Messages, in whatever state.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// For how long the oldest message has been in this queue (`ApproximateAgeOfOldestMessage`); in a dead-letter queue since it
+    /// came there, as SQS says. Unlike in SQS, a message that was received three times still counts.
+    pub fn oldest_age(&self, now: Wall) -> Option<Duration> {
+        let (sequence, _) = self.messages.first_key_value()?;
+        Some(now.since(Wall(i64::try_from(sequence.0).unwrap_or(i64::MAX))))
+    }
+
+    /// The body of a message that is there.
+    pub fn body(&self, sequence: Sequence) -> Option<&B> {
+        self.messages.get(&sequence).map(|message| &message.body)
+    }
+
+    /// Bodies that are in no message any more. Whoever keeps bodies calls this after each operation; they pile up here until then.
+    pub fn take_gone(&mut self) -> Vec<B> {
+        core::mem::take(&mut self.gone)
+    }
+
+    /// A message as a change that makes it again, wherever it stands: for whoever writes a shorter log.
+    pub fn copy(&self, sequence: Sequence) -> Option<Sent<B>> {
+        let message = self.messages.get(&sequence)?;
+        Some(Sent {
+            sequence,
+            id: message.id,
+            sent: message.sent,
+            held: message.held,
+            due: message.due,
+            receives: message.receives,
+            first_received: message.first_received,
+            received: message.received,
+            group: self.groups.name(message.group),
+            deduplication: None,
+            origin: message.origin,
+            body: message.body.clone(),
+        })
+    }
+
+    /// When to call `wake` next: a receive waits too long then, a message becomes visible for one that waits, or a message expires.
+    /// None: there is nothing to wait for.
+    pub fn next_deadline(&self) -> Option<Wall> {
+        let expires = self
+            .expiring
+            .first()
+            .map(|&(sent, _)| sent + self.settings.retention());
+        let waited = self.waiters.deadline();
+        let visible = waited.and_then(|_| self.timed.first().map(|&(due, _)| due));
+        let ready =
+            waited.filter(|_| !self.ready.is_empty() && self.in_flight < self.settings.in_flight_max());
+        let at_once = ready.map(|_| Wall(0));
+        [expires, waited, visible, at_once].into_iter().flatten().min()
+    }
+
+    /// What time alone has done: delays and visibilities that are over, messages that have expired.
+    pub fn advance(&mut self, now: Wall, changes: &mut Vec<Change<B>>) {
+        while let Some(&(due, sequence)) = self.timed.first() {
+            if due > now {
+                break;
+            }
+            self.alter(sequence, |message| message.held = Held::No);
+        }
+        while let Some(&(sent, sequence)) = self.expiring.first() {
+            if sent + self.settings.retention() > now {
+                break;
+            }
+            let why = Why::Expired;
+            self.commit(Change::Gone { sequence, why }, changes);
+        }
+        self.sends.forget(now);
+        self.attempts.forget(now);
+    }
+
+    /// A change happens, and is written down.
+    pub(crate) fn commit(&mut self, change: Change<B>, changes: &mut Vec<Change<B>>) {
+        self.apply(&change);
+        changes.push(change);
+    }
+
+    /// A change happens. Changes of messages that are not there change nothing: a log may begin in the middle of a message's life, and
+    /// have the whole message later.
+    pub fn apply(&mut self, change: &Change<B>) {
+        match change {
+            Change::Sent(sent) => self.enter(sent),
+            Change::Received {
+                receipt,
+                at,
+                until,
+                attempt,
+            } => {
+                self.alter(receipt.sequence, |message| {
+                    message.held = Held::InFlight;
+                    message.due = *until;
+                    message.received = *at;
+                    message.receives = receipt.receive;
+                    if message.first_received == NEVER {
+                        message.first_received = *at;
+                    }
+                });
+                if let Some(attempt) = attempt {
+                    self.attempts.add(attempt, *at, *until, *receipt);
+                }
+            }
+            Change::Hidden { sequence, until } => self.alter(*sequence, |message| message.due = *until),
+            Change::Gone { sequence, .. } => self.leave(*sequence),
+            Change::Purged { at } => {
+                let messages = core::mem::take(&mut self.messages);
+                self.gone
+                    .extend(messages.into_values().map(|message| message.body));
+                self.ready.clear();
+                self.timed.clear();
+                self.expiring.clear();
+                self.groups = Groups::default();
+                self.in_flight = 0;
+                self.delayed = 0;
+                self.purged = Some(*at);
+            }
+        }
+    }
+
+    /// The number of a message that comes now.
+    pub(crate) fn next_sequence(&self, now: Wall) -> Sequence {
+        let now = u64::try_from(now.0).unwrap_or(0);
+        Sequence(now.max(self.last.0 + 1))
+    }
+
+    fn enter(&mut self, sent: &Sent<B>) {
+        let sequence = sent.sequence;
+        self.leave(sequence);
+        let message = Message {
+            id: sent.id,
+            sent: sent.sent,
+            due: sent.due,
+            first_received: sent.first_received,
+            received: sent.received,
+            receives: sent.receives,
+            group: self.groups.join(sent.group.as_ref()),
+            origin: sent.origin,
+            body: sent.body.clone(),
+            held: sent.held,
+        };
+        if let (Kind::Fifo(scope), Some(id)) = (self.settings.kind(), &sent.deduplication) {
+            let group = sent.group.clone().filter(|_| scope == Scope::Group);
+            self.sends
+                .insert((group, Arc::clone(id)), sent.sent, sequence, sent.id);
+        }
+        let group = message.group;
+        self.expiring.insert((sent.sent, sequence));
+        self.messages.insert(sequence, message);
+        self.last = self.last.max(sequence);
+        self.index(sequence);
+        self.offer(group);
+    }
+
+    fn leave(&mut self, sequence: Sequence) {
+        self.unindex(sequence);
+        let Some(message) = self.messages.remove(&sequence) else {
+            return;
+        };
+        self.expiring.remove(&(message.sent, sequence));
+        self.offer(message.group);
+        self.groups.leave(message.group);
+        self.gone.push(message.body);
+    }
+
+    fn alter(&mut self, sequence: Sequence, change: impl FnOnce(&mut Message<B>)) {
+        self.unindex(sequence);
+        let Some(message) = self.messages.get_mut(&sequence) else {
+            return;
+        };
+        change(message);
+        let group = message.group;
+        self.index(sequence);
+        self.offer(group);
+    }
+
+    fn index(&mut self, sequence: Sequence) {
+        let Some(message) = self.messages.get(&sequence) else {
+            return;
+        };
+        let (held, due, group) = (message.held, message.due, message.group);
+        match held {
+            Held::No if !self.settings.fifo() => drop(self.ready.insert(sequence)),
+            Held::No => {}
+            Held::Delayed => self.delayed += 1,
+            Held::InFlight => self.in_flight += 1,
+        }
+        if held != Held::No {
+            self.timed.insert((due, sequence));
+        }
+        if let Some(group) = self.fifo_group(group) {
+            match held {
+                Held::InFlight => group.in_flight += 1,
+                _ => drop(group.waiting.insert(sequence)),
+            }
+        }
+    }
+
+    fn unindex(&mut self, sequence: Sequence) {
+        let Some(message) = self.messages.get(&sequence) else {
+            return;
+        };
+        let (held, due, group) = (message.held, message.due, message.group);
+        match held {
+            Held::No if !self.settings.fifo() => drop(self.ready.remove(&sequence)),
+            Held::No => {}
+            Held::Delayed => self.delayed -= 1,
+            Held::InFlight => self.in_flight -= 1,
+        }
+        if held != Held::No {
+            self.timed.remove(&(due, sequence));
+        }
+        if let Some(group) = self.fifo_group(group) {
+            match held {
+                Held::InFlight => group.in_flight -= 1,
+                _ => drop(group.waiting.remove(&sequence)),
+            }
+        }
+    }
+
+    fn fifo_group(&mut self, place: u32) -> Option<&mut crate::groups::Group> {
+        self.settings.fifo().then(|| self.groups.at_mut(place))?
+    }
+
+    /// What a FIFO group offers: its first message, if that is visible and none of the group is in flight.
+    fn offer(&mut self, place: u32) {
+        if place == NO_GROUP || !self.settings.fifo() {
+            return;
+        }
+        let Some(group) = self.groups.at_mut(place) else {
+            return;
+        };
+        let first = group.waiting.first().filter(|_| group.in_flight == 0);
+        let visible = |sequence: &&Sequence| {
+            self.messages
+                .get(sequence)
+                .is_some_and(|message| message.held == Held::No)
+        };
+        let offered = first.filter(visible).copied();
+        if let Some(before) = group.offered.take() {
+            self.ready.remove(&before);
+        }
+        group.offered = offered;
+        if let Some(sequence) = offered {
+            self.ready.insert(sequence);
+        }
+    }
+}
