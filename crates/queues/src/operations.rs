@@ -185,6 +185,11 @@ impl<B: Clone> Queue<B> {
         departed
     }
 
+    /// Where the message comes from that `depart` would take next; none if there is none.
+    pub fn next_origin(&self) -> Option<Option<QueueId>> {
+        Some(self.messages.get(self.ready.first()?)?.origin)
+    }
+
     pub(crate) fn take_out(
         &mut self,
         sequence: Sequence,

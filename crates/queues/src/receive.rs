@@ -57,6 +57,13 @@ impl<B: Clone> Queue<B> {
         self.waiters.leave(ticket).is_some()
     }
 
+    /// The first that waits is sent away; for a queue that ends.
+    pub fn dismiss(&mut self) -> Option<Ticket> {
+        let ticket = self.waiters.first()?.0;
+        self.waiters.leave(ticket)?;
+        Some(ticket)
+    }
+
     /// How many receives wait.
     pub fn waiting(&self) -> usize {
         self.waiters.len()

@@ -8,6 +8,7 @@ mod error;
 mod format;
 mod frame;
 mod inspect;
+pub mod messages;
 pub mod points;
 #[cfg(test)]
 mod tests;

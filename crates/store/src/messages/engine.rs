@@ -1,0 +1,427 @@
+//! All queues and their log, in one hand: each operation changes queues at once, and counts when `commit` has written it.
+
+use super::log::{Content, Log};
+use super::record::{Place, Record};
+use forebay_queues::{
+    Accepted, Ask, Change, Counts, DeleteRefusal, Deleted, Delivered, Departed, Empty, Letter, MoveTask,
+    PurgeRefusal, Queue, QueueId, Receipt, ReceiveRefusal, SendRefusal, Served, Settings, Ticket,
+    VisibilityRefusal, limits,
+};
+use forebay_units::{Rng, Wall};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::time::Duration;
+
+/// How much there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// A file's length; the next frame goes into a new one.
+    pub segment_bytes: u64,
+    /// Messages of all queues. Each costs about 200 bytes of memory; bodies are on disk only.
+    pub messages: usize,
+    /// Bytes on disk. There are never more than twice what messages need and three files, but for what FIFO queues and receive
+    /// attempts have to remember for five minutes.
+    pub bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            segment_bytes: 64 << 20,
+            messages: 4_000_000,
+            bytes: 64 << 30,
+        }
+    }
+}
+
+/// Why an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused<E: std::error::Error> {
+    /// There is no such queue.
+    #[error("there is no such queue")]
+    NoQueue,
+    /// There are as many messages, or bytes on disk, as there may be.
+    #[error("no room for more messages")]
+    Full,
+    /// By the queue's rules.
+    #[error(transparent)]
+    Rule(E),
+}
+
+/// What a receive gives.
+#[derive(Debug)]
+pub struct Given {
+    /// Messages, in order.
+    pub messages: Vec<Delivered<Content>>,
+    /// If there are none: why.
+    pub empty: Option<Empty>,
+}
+
+/// A queue, and what is kept beside it.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) queue: Queue<Place>,
+    /// As it was told; without a dead-letter queue that is not there, the queue has none.
+    pub(crate) wanted: Settings,
+    /// When it stands in `due`.
+    pub(crate) deadline: Option<Wall>,
+    /// Its move tasks, the latest first.
+    pub(crate) tasks: VecDeque<MoveTask>,
+}
+
+/// All queues and their log.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) log: Log,
+    pub(crate) shelves: BTreeMap<QueueId, Shelf>,
+    /// Queues that time changes, by when.
+    pub(crate) due: BTreeSet<(Wall, QueueId)>,
+    pub(crate) bounds: Bounds,
+    /// For ids of messages that a task moves.
+    pub(crate) ids: Rng,
+    /// Receives that waited and wait no more, since the last `take_woken`.
+    pub(crate) woken: Vec<(QueueId, Served<Place>)>,
+    /// Messages of this file are copied on, from this byte.
+    pub(crate) copying: Option<(u32, u64)>,
+    /// What went wrong since the last commit.
+    pub(crate) failed: Option<io::Error>,
+    pub(crate) messages: usize,
+}
+
+impl Engine {
+    /// A new queue, or other attributes of one.
+    pub fn configure(&mut self, now: Wall, id: QueueId, settings: Settings) {
+        match self.shelves.get_mut(&id) {
+            Some(shelf) => shelf.wanted = settings,
+            None => {
+                let shelf = Shelf {
+                    queue: Queue::new(settings.without_redrive()),
+                    wanted: settings,
+                    deadline: None,
+                    tasks: VecDeque::new(),
+                };
+                self.shelves.insert(id, shelf);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Deletes a queue with all its messages. Who waits there gets nothing.
+    pub fn remove(&mut self, now: Wall, id: QueueId) {
+        let Some(mut shelf) = self.shelves.remove(&id) else {
+            return;
+        };
+        while let Some(ticket) = shelf.queue.dismiss() {
+            let served = Served {
+                ticket,
+                messages: Vec::new(),
+                empty: Some(Empty::NothingVisible),
+            };
+            self.woken.push((id, served));
+        }
+        self.messages -= shelf.queue.len();
+        shelf.queue.apply(&Change::Purged { at: now });
+        for place in shelf.queue.take_gone() {
+            self.log.gone(place);
+        }
+        if let Some(deadline) = shelf.deadline {
+            self.due.remove(&(deadline, id));
+        }
+        self.record(&[], &Record::Dropped(id), Wall(0));
+        self.settle(now);
+    }
+
+    /// Each queue has the dead-letter queue that it was told of, if that is there; else its messages stay.
+    pub(crate) fn settle(&mut self, now: Wall) {
+        let ids: Vec<QueueId> = self.shelves.keys().copied().collect();
+        for id in ids {
+            let Some(shelf) = self.shelves.get(&id) else {
+                continue;
+            };
+            let there = |settings: &Settings| {
+                let to = settings.redrive().map(|redrive| self.shelves.get(&redrive.to));
+                to.is_none_or(|to| to.is_some_and(|to| to.wanted.fifo() == settings.fifo()))
+            };
+            let wanted = shelf.wanted;
+            let settings = if there(&wanted) {
+                wanted
+            } else {
+                wanted.without_redrive()
+            };
+            if *shelf.queue.settings() != settings {
+                self.run(id, |queue, changes| queue.configure(now, settings, changes));
+            }
+        }
+    }
+
+    /// Sends a message; its body is what its bytes are, and nobody here reads it.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn send(
+        &mut self,
+        now: Wall,
+        id: QueueId,
+        letter: Letter<&[u8]>,
+    ) -> Result<Accepted, Refused<SendRefusal>> {
+        self.advance(now, id);
+        if self.messages >= self.bounds.messages || self.log.bytes() >= self.bounds.bytes {
+            return Err(Refused::Full);
+        }
+        let body = letter.body;
+        let placed = Letter {
+            body: self.log.next_place(body.len()),
+            id: letter.id,
+            group: letter.group,
+            deduplication: letter.deduplication,
+            delay: letter.delay,
+        };
+        let shelf = self.shelves.get_mut(&id).ok_or(Refused::NoQueue)?;
+        let mut changes = Vec::new();
+        let accepted = shelf.queue.send(now, placed, &mut changes);
+        self.took(id, changes, body);
+        accepted.map_err(Refused::Rule)
+    }
+
+    /// Receives what is visible, after those who wait.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn receive(&mut self, now: Wall, id: QueueId, ask: &Ask) -> Result<Given, Refused<ReceiveRefusal>> {
+        self.wake_queue(now, id);
+        let taken = self
+            .run(id, |queue, changes| queue.receive(now, ask, changes))
+            .ok_or(Refused::NoQueue)?
+            .map_err(Refused::Rule)?;
+        self.bury(now, id, taken.dead);
+        self.touch(id);
+        Ok(Given {
+            messages: self.contents(taken.messages),
+            empty: taken.empty,
+        })
+    }
+
+    /// Lets a receive wait; `take_woken` tells when it waits no more. None: there is no such queue.
+    pub fn wait(&mut self, id: QueueId, ask: Ask, until: Wall) -> Option<Ticket> {
+        let ticket = self.shelves.get_mut(&id)?.queue.wait(ask, until);
+        self.touch(id);
+        Some(ticket)
+    }
+
+    /// Whoever waits is gone.
+    pub fn forget(&mut self, id: QueueId, ticket: Ticket) {
+        if let Some(shelf) = self.shelves.get_mut(&id) {
+            shelf.queue.forget(ticket);
+        }
+        self.touch(id);
+    }
+
+    /// Deletes a message.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn delete(
+        &mut self,
+        now: Wall,
+        id: QueueId,
+        receipt: Receipt,
+    ) -> Result<Deleted, Refused<DeleteRefusal>> {
+        self.run(id, |queue, changes| queue.delete(now, receipt, changes))
+            .ok_or(Refused::NoQueue)?
+            .map_err(Refused::Rule)
+    }
+
+    /// Hides a message in flight for so long from now on.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn change_visibility(
+        &mut self,
+        now: Wall,
+        id: QueueId,
+        receipt: Receipt,
+        timeout: Duration,
+    ) -> Result<(), Refused<VisibilityRefusal>> {
+        self.run(id, |queue, changes| {
+            queue.change_visibility(now, receipt, timeout, changes)
+        })
+        .ok_or(Refused::NoQueue)?
+        .map_err(Refused::Rule)
+    }
+
+    /// Deletes all messages of a queue. Returns how many there were.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn purge(&mut self, now: Wall, id: QueueId) -> Result<usize, Refused<PurgeRefusal>> {
+        self.run(id, |queue, changes| queue.purge(now, changes))
+            .ok_or(Refused::NoQueue)?
+            .map_err(Refused::Rule)
+    }
+
+    /// The counts of a queue, and the age of its oldest message.
+    pub fn figures(&mut self, now: Wall, id: QueueId) -> Option<(Counts, Option<Duration>)> {
+        let counts = self.run(id, |queue, changes| queue.counts(now, changes))?;
+        Some((counts, self.shelves.get(&id)?.queue.oldest_age(now)))
+    }
+
+    /// Messages of all queues, and bytes on disk.
+    pub fn size(&self) -> (usize, u64) {
+        (self.messages, self.log.bytes())
+    }
+
+    /// Receives that waited and wait no more.
+    pub fn take_woken(&mut self) -> Vec<(QueueId, Ticket, Given)> {
+        core::mem::take(&mut self.woken)
+            .into_iter()
+            .map(|(id, served)| {
+                let given = Given {
+                    messages: self.contents(served.messages),
+                    empty: served.empty,
+                };
+                (id, served.ticket, given)
+            })
+            .collect()
+    }
+
+    fn contents(&self, messages: Vec<Delivered<Place>>) -> Vec<Delivered<Content>> {
+        messages
+            .into_iter()
+            .filter_map(|message| {
+                let content = self.log.content(message.body)?;
+                Some(message.with_body(|_| content))
+            })
+            .collect()
+    }
+
+    /// Serves who waits at a queue.
+    pub(crate) fn wake_queue(&mut self, now: Wall, id: QueueId) {
+        let waits = |shelf: &Shelf| shelf.queue.waiting() > 0;
+        if !self.shelves.get(&id).is_some_and(waits) {
+            return;
+        }
+        let Some(woken) = self.run(id, |queue, changes| queue.wake(now, changes)) else {
+            return;
+        };
+        self.bury(now, id, woken.dead);
+        let served = woken.served.into_iter().map(|served| (id, served));
+        self.woken.extend(served);
+        self.touch(id);
+    }
+
+    /// Dead letters of a queue go where they belong.
+    fn bury(&mut self, now: Wall, from: QueueId, dead: Vec<(QueueId, Departed<Place>)>) {
+        for (to, departed) in dead {
+            self.carry(now, to, departed, |queue, departed, changes| {
+                queue.bury(now, from, departed, changes);
+            });
+        }
+    }
+
+    /// A message goes to another queue: its body is written again, so that each file is complete without later ones.
+    pub(crate) fn carry(
+        &mut self,
+        now: Wall,
+        to: QueueId,
+        departed: Departed<Place>,
+        take: impl FnOnce(&mut Queue<Place>, Departed<Place>, &mut Vec<Change<Place>>),
+    ) {
+        let body = match self.log.read(departed.body) {
+            Ok(body) => body,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                return;
+            }
+        };
+        self.advance(now, to);
+        let body_place = self.log.next_place(body.len());
+        let Some(shelf) = self.shelves.get_mut(&to) else {
+            return;
+        };
+        let mut changes = Vec::new();
+        let departed = Departed {
+            body: body_place,
+            ..departed
+        };
+        take(&mut shelf.queue, departed, &mut changes);
+        self.took(to, changes, &body);
+    }
+
+    /// What time has done is written before anything else, so that the next body's place is known.
+    pub(crate) fn advance(&mut self, now: Wall, id: QueueId) {
+        self.run(id, |queue, changes| queue.advance(now, changes));
+    }
+
+    /// An operation that sends nothing.
+    pub(crate) fn run<R>(
+        &mut self,
+        id: QueueId,
+        operation: impl FnOnce(&mut Queue<Place>, &mut Vec<Change<Place>>) -> R,
+    ) -> Option<R> {
+        let shelf = self.shelves.get_mut(&id)?;
+        let mut changes = Vec::new();
+        let answer = operation(&mut shelf.queue, &mut changes);
+        self.took(id, changes, &[]);
+        Some(answer)
+    }
+
+    /// Writes what has changed. Of what is sent there is one message at most, with this body.
+    pub(crate) fn took(&mut self, id: QueueId, changes: Vec<Change<Place>>, body: &[u8]) {
+        for change in changes {
+            let needed = needed(&change);
+            let sent = match &change {
+                Change::Sent(sent) => Some(sent.body),
+                _ => None,
+            };
+            let record = Record::Changed(id, change.with_body(drop));
+            self.record(if sent.is_some() { body } else { &[] }, &record, needed);
+            if let Some(place) = sent {
+                self.log.live(place);
+                self.messages += 1;
+            }
+        }
+        let Some(shelf) = self.shelves.get_mut(&id) else {
+            return;
+        };
+        for place in shelf.queue.take_gone() {
+            self.log.gone(place);
+            self.messages -= 1;
+        }
+        self.touch(id);
+    }
+
+    fn record(&mut self, body: &[u8], record: &Record, needed: Wall) {
+        if let Err(error) = self.log.add(body, record, needed) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// When the queue is due may have changed.
+    pub(crate) fn touch(&mut self, id: QueueId) {
+        let Some(shelf) = self.shelves.get_mut(&id) else {
+            return;
+        };
+        let task = shelf.tasks.front().and_then(MoveTask::next_deadline);
+        let deadline = [shelf.queue.next_deadline(), task].into_iter().flatten().min();
+        if deadline == shelf.deadline {
+            return;
+        }
+        if let Some(before) = core::mem::replace(&mut shelf.deadline, deadline) {
+            self.due.remove(&(before, id));
+        }
+        if let Some(deadline) = deadline {
+            self.due.insert((deadline, id));
+        }
+    }
+}
+
+/// Until when a change is needed even if its message is gone: what was sent or received by an id is known for five minutes.
+pub(crate) fn needed(change: &Change<Place>) -> Wall {
+    match change {
+        Change::Sent(sent) if sent.deduplication.is_some() => sent.sent + limits::DEDUPLICATION,
+        Change::Received {
+            at, attempt: Some(_), ..
+        } => *at + limits::DEDUPLICATION,
+        _ => Wall(0),
+    }
+}

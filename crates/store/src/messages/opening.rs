@@ -1,0 +1,128 @@
+//! From files to queues: at start, and after a write has failed.
+
+use super::engine::{Bounds, Engine, Shelf, needed};
+use super::log::Log;
+use super::record::Record;
+use forebay_queues::{Change, Queue, QueueId, Settings};
+use forebay_units::{Rng, Wall};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::Path;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Messages that are there.
+    pub messages: usize,
+    /// Records that were read.
+    pub records: u64,
+    /// Bytes at the ends of files that are no whole frame: what a crash cut off before it was acknowledged, or a disk has spoilt.
+    pub left_out: u64,
+}
+
+impl Engine {
+    /// The queues in this directory, which is made if it is not there. These are all queues that there are: what the log says of
+    /// others is not looked at. `seed` is for ids of messages that tasks move.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or holds what another Forebay wrote.
+    pub fn open(
+        now: Wall,
+        directory: &Path,
+        bounds: Bounds,
+        queues: &[(QueueId, Settings)],
+        seed: u64,
+    ) -> io::Result<(Engine, Found)> {
+        let shelf = |&(id, wanted): &(QueueId, Settings)| {
+            let shelf = Shelf {
+                queue: Queue::new(wanted),
+                wanted,
+                deadline: None,
+                tasks: VecDeque::new(),
+            };
+            (id, shelf)
+        };
+        let mut engine = Engine {
+            log: Log::open(directory, bounds.segment_bytes)?,
+            shelves: queues.iter().map(shelf).collect(),
+            due: BTreeSet::new(),
+            bounds,
+            ids: Rng::named(seed, "moved messages"),
+            woken: Vec::new(),
+            copying: None,
+            failed: None,
+            messages: 0,
+        };
+        let found = engine.read()?;
+        engine.settle(now);
+        Ok((engine, found))
+    }
+
+    fn read(&mut self) -> io::Result<Found> {
+        let mut found = Found::default();
+        for number in self.log.numbers() {
+            let shelves = &mut self.shelves;
+            found.left_out += self.log.replay(number, |log, record, place| {
+                found.records += 1;
+                match record {
+                    Record::Changed(id, change) => {
+                        let Some(shelf) = shelves.get_mut(&id) else { return };
+                        let change = change.with_body(|()| place);
+                        if matches!(change, Change::Sent(_)) {
+                            log.live(place);
+                        }
+                        log.need(place.segment, needed(&change));
+                        shelf.queue.apply(&change);
+                        for gone in shelf.queue.take_gone() {
+                            log.gone(gone);
+                        }
+                    }
+                    Record::Dropped(id) => {
+                        let Some(shelf) = shelves.get_mut(&id) else { return };
+                        shelf.queue.apply(&Change::Purged { at: Wall(0) });
+                        for gone in shelf.queue.take_gone() {
+                            log.gone(gone);
+                        }
+                    }
+                }
+            })?;
+        }
+        self.messages = self.shelves.values().map(|shelf| shelf.queue.len()).sum();
+        found.messages = self.messages;
+        let ids: Vec<QueueId> = self.shelves.keys().copied().collect();
+        for id in ids {
+            self.touch(id);
+        }
+        Ok(found)
+    }
+
+    /// After a failed commit: all as the files have it. Who waits is forgotten here; tasks go on.
+    ///
+    /// # Errors
+    /// If they can't be read. Then nothing may be done with these queues.
+    pub fn reload(&mut self, now: Wall) -> io::Result<Found> {
+        self.failed = None;
+        self.copying = None;
+        self.woken.clear();
+        self.due.clear();
+        self.log.cut()?;
+        self.log.forget_all();
+        let shelves = core::mem::take(&mut self.shelves);
+        let emptied = |(id, shelf): (QueueId, Shelf)| {
+            let queue = Queue::new(shelf.wanted);
+            let deadline = None;
+            (
+                id,
+                Shelf {
+                    queue,
+                    deadline,
+                    ..shelf
+                },
+            )
+        };
+        self.shelves = shelves.into_iter().map(emptied).collect::<BTreeMap<_, _>>();
+        let found = self.read()?;
+        self.settle(now);
+        Ok(found)
+    }
+}

@@ -1,0 +1,209 @@
+//! What comes by time, and what is written: waiting receives, move tasks, files that are done with, the commit.
+
+use super::engine::Engine;
+use super::record::{Place, Record};
+use forebay_queues::{Change, MessageId, MoveFailure, MoveStatus, MoveTask, QueueId, Sent};
+use forebay_units::Wall;
+use std::io;
+
+/// A task moves no more than this at once.
+const MOVE_STEP: u64 = 100;
+/// So many bytes of a file are looked over at once.
+const COPY_STEP: usize = 1 << 20;
+/// A queue's tasks that are remembered (ListMessageMoveTasks gives ten).
+const TASKS: usize = 10;
+
+/// Why a task is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskRefusal {
+    /// There is no such queue.
+    #[error("there is no such queue")]
+    NoQueue,
+    /// A queue has one task at a time.
+    #[error("a message move task is running already")]
+    Running,
+}
+
+impl Engine {
+    /// When to call `wake` next.
+    pub fn next_deadline(&self) -> Option<Wall> {
+        self.due.first().map(|due| due.0)
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now: Wall) {
+        let due: Vec<QueueId> = self
+            .due
+            .iter()
+            .take_while(|due| due.0 <= now)
+            .map(|due| due.1)
+            .collect();
+        for id in due {
+            self.advance(now, id);
+            self.move_on(now, id);
+            self.wake_queue(now, id);
+        }
+    }
+
+    /// Begins a move task; its number is when it began, in microseconds.
+    ///
+    /// # Errors
+    /// If there is no such queue, or a task runs.
+    pub fn start_task(
+        &mut self,
+        now: Wall,
+        from: QueueId,
+        to: Option<QueueId>,
+        rate: Option<u32>,
+    ) -> Result<Wall, TaskRefusal> {
+        let counts = self.figures(now, from).ok_or(TaskRefusal::NoQueue)?.0;
+        if to.is_some_and(|to| !self.shelves.contains_key(&to)) {
+            return Err(TaskRefusal::NoQueue);
+        }
+        let shelf = self.shelves.get_mut(&from).ok_or(TaskRefusal::NoQueue)?;
+        let running = |task: &MoveTask| task.status() == MoveStatus::Running;
+        if shelf.tasks.front().is_some_and(running) {
+            return Err(TaskRefusal::Running);
+        }
+        shelf
+            .tasks
+            .push_front(MoveTask::new(now, counts.visible as u64, to, rate));
+        shelf.tasks.truncate(TASKS);
+        self.touch(from);
+        Ok(now)
+    }
+
+    /// Stops a queue's task that was started then. How many messages it has moved; none if it does not run.
+    pub fn cancel_task(&mut self, from: QueueId, started: Wall) -> Option<u64> {
+        let task = self.shelves.get_mut(&from)?.tasks.front_mut()?;
+        let stopped = task.started() == started && task.cancel();
+        let moved = task.progress().0;
+        self.touch(from);
+        stopped.then_some(moved)
+    }
+
+    /// A queue's last ten tasks, the latest first.
+    pub fn tasks(&self, from: QueueId) -> impl Iterator<Item = &MoveTask> {
+        self.shelves
+            .get(&from)
+            .into_iter()
+            .flat_map(|shelf| shelf.tasks.iter())
+    }
+
+    fn move_on(&mut self, now: Wall, from: QueueId) {
+        let Some(shelf) = self.shelves.get(&from) else {
+            return;
+        };
+        let Some(task) = shelf.tasks.front() else { return };
+        let (asked, to) = (task.due(now).min(MOVE_STEP), task.to());
+        if asked == 0 {
+            return;
+        }
+        let mut moved = 0;
+        let mut failed = None;
+        while moved < asked && failed.is_none() {
+            let Some(origin) = self
+                .shelves
+                .get(&from)
+                .and_then(|shelf| shelf.queue.next_origin())
+            else {
+                break;
+            };
+            match to.or(origin) {
+                None => failed = Some(MoveFailure::NoSource),
+                Some(to) if !self.shelves.contains_key(&to) => failed = Some(MoveFailure::NoDestination),
+                Some(to) => {
+                    self.move_one(now, from, to);
+                    moved += 1;
+                }
+            }
+        }
+        if let Some(task) = self
+            .shelves
+            .get_mut(&from)
+            .and_then(|shelf| shelf.tasks.front_mut())
+        {
+            task.moved(moved, if failed.is_some() { moved } else { asked });
+            if let Some(failed) = failed {
+                task.fail(failed);
+            }
+        }
+        self.touch(from);
+    }
+
+    fn move_one(&mut self, now: Wall, from: QueueId, to: QueueId) {
+        let departed = self.run(from, |queue, changes| queue.depart(now, 1, changes));
+        for one in departed.into_iter().flatten() {
+            let id = u128::from(self.ids.next_u64()) << 64 | u128::from(self.ids.next_u64());
+            self.carry(now, to, one, |queue, departed, changes| {
+                queue.redrive(now, MessageId(id), departed, changes);
+            });
+        }
+        self.wake_queue(now, to);
+    }
+
+    /// Deletes files that are done with; after a commit. Returns how many.
+    ///
+    /// # Errors
+    /// If a file cannot be deleted.
+    pub fn sweep(&mut self, now: Wall) -> io::Result<usize> {
+        self.log.drop_first(now)
+    }
+
+    /// Copies some messages on if files hold little else than what is gone; before a commit.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn tidy(&mut self) -> io::Result<()> {
+        let begun = self.copying.take();
+        let Some((number, from)) = begun.or_else(|| Some((self.log.worth_copying()?, 0))) else {
+            return Ok(());
+        };
+        let (records, next) = self.log.scan(number, from, COPY_STEP)?;
+        for (record, place) in records {
+            if let Record::Changed(id, Change::Sent(sent)) = record {
+                self.copy_on(id, &sent, place)?;
+            }
+        }
+        self.copying = next.map(|next| (number, next));
+        Ok(())
+    }
+
+    /// Writes a message again, as it is now, if this is where it stands.
+    fn copy_on(&mut self, id: QueueId, sent: &Sent<()>, place: Place) -> io::Result<()> {
+        let Some(shelf) = self.shelves.get_mut(&id) else {
+            return Ok(());
+        };
+        if shelf.queue.body(sent.sequence) != Some(&place) {
+            return Ok(());
+        }
+        let Some(copy) = shelf.queue.copy(sent.sequence) else {
+            return Ok(());
+        };
+        let body = self.log.read(place)?;
+        let body_place = self.log.next_place(body.len());
+        let copy = Change::Sent(Sent {
+            body: body_place,
+            ..copy
+        });
+        shelf.queue.apply(&copy);
+        self.took(id, vec![copy], &body);
+        Ok(())
+    }
+
+    /// Bytes that the next commit writes.
+    pub fn pending(&self) -> usize {
+        self.log.pending()
+    }
+
+    /// Writes all that has changed, as one frame, to the disk itself: what was answered after this is there after a crash.
+    ///
+    /// # Errors
+    /// If it cannot be written. Nothing since the last commit counts then, and `reload` must come next.
+    pub fn commit(&mut self) -> io::Result<()> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.log.commit(),
+        }
+    }
+}

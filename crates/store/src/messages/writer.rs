@@ -1,0 +1,275 @@
+//! The one thread that has the queues: it takes what has come, does it, writes it down once for all, and answers all.
+
+use super::engine::{Engine, Given, Refused};
+use forebay_queues::{Ask, QueueId, ReceiveRefusal, Ticket, limits};
+use forebay_units::Wall;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Calls that wait for the thread.
+const CALLS: usize = 8192;
+/// A commit has no more calls than this, nor many more bytes.
+const BATCH_CALLS: usize = 4096;
+const BATCH_BYTES: usize = 4 << 20;
+/// Files are looked after this often if nothing else happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// The disk did not take it; nothing of it counts.
+    #[error("messages could not be written")]
+    Unwritten,
+    /// Too many calls wait.
+    #[error("too many calls wait for the message log")]
+    Busy,
+    /// The log is closed, or cannot be read any more.
+    #[error("the message log is closed")]
+    Closed,
+}
+
+type Received = Result<Given, Refused<ReceiveRefusal>>;
+type ReceiveAnswer = Box<dyn FnOnce(Result<Received, Unanswered>) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), Unanswered>) + Send>;
+type Call = Box<dyn FnOnce(Result<&mut Turn, Unanswered>) + Send>;
+
+/// A receive that waits.
+struct Waiter {
+    number: u64,
+    answer: ReceiveAnswer,
+}
+
+/// What the thread has in hand.
+struct Turn {
+    engine: Engine,
+    now: Wall,
+    /// Given when all is written.
+    answers: Vec<Answer>,
+    waiters: BTreeMap<(QueueId, Ticket), Waiter>,
+    numbers: BTreeMap<u64, (QueueId, Ticket)>,
+}
+
+/// The queues, from any thread. The last one that is dropped ends their thread.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    calls: SyncSender<Call>,
+    next: Arc<AtomicU64>,
+}
+
+/// A receive under way. Dropped, it waits no more; what it was given meanwhile is hidden until its visibility ends, as in SQS.
+#[derive(Debug)]
+pub struct Waiting {
+    calls: SyncSender<Call>,
+    number: u64,
+    answered: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered.load(Ordering::Acquire) {
+            return;
+        }
+        let number = self.number;
+        // If there is no room for it, the receive waits to its end for nobody.
+        let _ = self.calls.try_send(Box::new(move |turn| {
+            let Ok(turn) = turn else { return };
+            if let Some(key) = turn.numbers.remove(&number) {
+                turn.waiters.remove(&key);
+                turn.engine.forget(key.0, key.1);
+            }
+        }));
+    }
+}
+
+impl Messages {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start(engine: Engine) -> io::Result<(Messages, JoinHandle<()>)> {
+        let (calls, queue) = sync_channel(CALLS);
+        let thread = std::thread::Builder::new()
+            .name("messages".to_owned())
+            .spawn(move || run(engine, &queue))?;
+        let next = Arc::new(AtomicU64::new(0));
+        Ok((Messages { calls, next }, thread))
+    }
+
+    /// Does something with the queues; `answer` is called by their thread when all of it is on disk, and must not block.
+    pub fn call<R: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Engine, Wall) -> R + Send + 'static,
+        answer: impl FnOnce(Result<R, Unanswered>) + Send + 'static,
+    ) {
+        self.submit(Box::new(move |turn| match turn {
+            Ok(turn) => {
+                let done = operation(&mut turn.engine, turn.now);
+                turn.answers
+                    .push(Box::new(move |written| answer(written.map(|()| done))));
+            }
+            Err(why) => answer(Err(why)),
+        }));
+    }
+
+    /// Receives, and waits for so long if there is nothing (20 seconds at most).
+    pub fn receive(
+        &self,
+        queue: QueueId,
+        ask: Ask,
+        wait: Duration,
+        answer: impl FnOnce(Result<Received, Unanswered>) + Send + 'static,
+    ) -> Waiting {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let answered = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&answered);
+        let answer: ReceiveAnswer = Box::new(move |given| {
+            seen.store(true, Ordering::Release);
+            answer(given);
+        });
+        let waiter = Waiter { number, answer };
+        self.submit(Box::new(move |turn| match turn {
+            Ok(turn) => turn.receive(queue, ask, wait, waiter),
+            Err(why) => (waiter.answer)(Err(why)),
+        }));
+        Waiting {
+            calls: self.calls.clone(),
+            number,
+            answered,
+        }
+    }
+
+    fn submit(&self, call: Call) {
+        match self.calls.try_send(call) {
+            Ok(()) => {}
+            Err(TrySendError::Full(call)) => call(Err(Unanswered::Busy)),
+            Err(TrySendError::Disconnected(call)) => call(Err(Unanswered::Closed)),
+        }
+    }
+}
+
+impl Turn {
+    fn receive(&mut self, queue: QueueId, ask: Ask, wait: Duration, waiter: Waiter) {
+        let given = self.engine.receive(self.now, queue, &ask);
+        let nothing = match &given {
+            Ok(given) => given.messages.is_empty(),
+            Err(refused) => *refused == Refused::Rule(ReceiveRefusal::OverLimit),
+        };
+        if nothing && !wait.is_zero() {
+            let until = self.now + wait.min(limits::WAIT_MAX);
+            if let Some(ticket) = self.engine.wait(queue, ask, until) {
+                self.numbers.insert(waiter.number, (queue, ticket));
+                self.waiters.insert((queue, ticket), waiter);
+                return;
+            }
+        }
+        let answer = waiter.answer;
+        self.answers
+            .push(Box::new(move |written| answer(written.map(|()| given))));
+    }
+
+    /// Takes what has come, up to a commit's worth. False: nobody is there any more.
+    fn take(&mut self, calls: &Receiver<Call>) -> bool {
+        let wait = self
+            .engine
+            .next_deadline()
+            .map_or(TICK, |deadline| deadline.since(now()).min(TICK));
+        match calls.recv_timeout(wait) {
+            Ok(call) => {
+                self.now = now();
+                call(Ok(self));
+            }
+            Err(RecvTimeoutError::Timeout) => self.now = now(),
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        for _ in 1..BATCH_CALLS {
+            if self.engine.pending() >= BATCH_BYTES {
+                break;
+            }
+            let Ok(call) = calls.try_recv() else { break };
+            call(Ok(self));
+        }
+        true
+    }
+
+    fn woken(&mut self) {
+        for (queue, ticket, given) in self.engine.take_woken() {
+            let Some(waiter) = self.waiters.remove(&(queue, ticket)) else {
+                continue;
+            };
+            self.numbers.remove(&waiter.number);
+            self.answers.push(Box::new(move |written| {
+                (waiter.answer)(written.map(|()| Ok(given)))
+            }));
+        }
+    }
+
+    /// Writes all, and answers. False: the files can be read no more.
+    fn finish(&mut self) -> bool {
+        self.engine.wake(self.now);
+        if let Err(error) = self.engine.tidy() {
+            tracing::error!(%error, "a file of messages cannot be read");
+        }
+        self.woken();
+        let written = self.engine.commit();
+        if let Err(error) = &written {
+            tracing::error!(%error, "messages cannot be written");
+        } else if let Err(error) = self.engine.sweep(self.now) {
+            tracing::warn!(%error, "a file of messages cannot be deleted");
+        }
+        let outcome = written.map_err(|_| Unanswered::Unwritten);
+        let read = outcome.is_ok() || self.reload();
+        for answer in self.answers.drain(..) {
+            answer(outcome);
+        }
+        read
+    }
+
+    /// The queues as the files have them. Who waits is told that nothing could be written, and comes again.
+    fn reload(&mut self) -> bool {
+        self.numbers.clear();
+        for (_, waiter) in core::mem::take(&mut self.waiters) {
+            self.answers
+                .push(Box::new(move |_| (waiter.answer)(Err(Unanswered::Unwritten))));
+        }
+        match self.engine.reload(self.now) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "messages cannot be read again: no call is answered until the next start");
+                false
+            }
+        }
+    }
+}
+
+fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn run(engine: Engine, calls: &Receiver<Call>) {
+    let mut turn = Turn {
+        engine,
+        now: now(),
+        answers: Vec::new(),
+        waiters: BTreeMap::new(),
+        numbers: BTreeMap::new(),
+    };
+    while turn.take(calls) {
+        if turn.finish() {
+            continue;
+        }
+        // The engine knows less than was acknowledged: to go on would be to lose messages.
+        while let Ok(call) = calls.recv() {
+            call(Err(Unanswered::Closed));
+        }
+        return;
+    }
+    for (_, waiter) in turn.waiters {
+        (waiter.answer)(Err(Unanswered::Closed));
+    }
+}
