@@ -59,7 +59,7 @@ pub struct Given {
 
 /// A queue, and what is kept beside it.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct QueueEntry {
     pub(crate) queue: Queue<Place>,
     /// As it was told; without a dead-letter queue that is not there, the queue has none.
     pub(crate) wanted: Settings,
@@ -73,7 +73,7 @@ pub(crate) struct Shelf {
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) log: Log,
-    pub(crate) shelves: BTreeMap<QueueId, Shelf>,
+    pub(crate) queues: BTreeMap<QueueId, QueueEntry>,
     /// Queues that time changes, by when.
     pub(crate) due: BTreeSet<(Wall, QueueId)>,
     pub(crate) bounds: Bounds,
@@ -91,16 +91,16 @@ pub struct Engine {
 impl Engine {
     /// A new queue, or other attributes of one.
     pub fn configure(&mut self, now: Wall, id: QueueId, settings: Settings) {
-        match self.shelves.get_mut(&id) {
-            Some(shelf) => shelf.wanted = settings,
+        match self.queues.get_mut(&id) {
+            Some(entry) => entry.wanted = settings,
             None => {
-                let shelf = Shelf {
+                let entry = QueueEntry {
                     queue: Queue::new(settings.without_redrive()),
                     wanted: settings,
                     deadline: None,
                     tasks: VecDeque::new(),
                 };
-                self.shelves.insert(id, shelf);
+                self.queues.insert(id, entry);
             }
         }
         self.settle(now);
@@ -108,10 +108,10 @@ impl Engine {
 
     /// Deletes a queue with all its messages. Who waits there gets nothing.
     pub fn remove(&mut self, now: Wall, id: QueueId) {
-        let Some(mut shelf) = self.shelves.remove(&id) else {
+        let Some(mut entry) = self.queues.remove(&id) else {
             return;
         };
-        while let Some(ticket) = shelf.queue.dismiss() {
+        while let Some(ticket) = entry.queue.dismiss() {
             let served = Served {
                 ticket,
                 messages: Vec::new(),
@@ -119,12 +119,12 @@ impl Engine {
             };
             self.woken.push((id, served));
         }
-        self.messages -= shelf.queue.len();
-        shelf.queue.apply(&Change::Purged { at: now });
-        for place in shelf.queue.take_gone() {
+        self.messages -= entry.queue.len();
+        entry.queue.apply(&Change::Purged { at: now });
+        for place in entry.queue.take_gone() {
             self.log.gone(place);
         }
-        if let Some(deadline) = shelf.deadline {
+        if let Some(deadline) = entry.deadline {
             self.due.remove(&(deadline, id));
         }
         self.record(&[], &Record::Dropped(id), Wall(0));
@@ -133,22 +133,22 @@ impl Engine {
 
     /// Each queue has the dead-letter queue that it was told of, if that is there; else its messages stay.
     pub(crate) fn settle(&mut self, now: Wall) {
-        let ids: Vec<QueueId> = self.shelves.keys().copied().collect();
+        let ids: Vec<QueueId> = self.queues.keys().copied().collect();
         for id in ids {
-            let Some(shelf) = self.shelves.get(&id) else {
+            let Some(entry) = self.queues.get(&id) else {
                 continue;
             };
             let there = |settings: &Settings| {
-                let to = settings.redrive().map(|redrive| self.shelves.get(&redrive.to));
+                let to = settings.redrive().map(|redrive| self.queues.get(&redrive.to));
                 to.is_none_or(|to| to.is_some_and(|to| to.wanted.fifo() == settings.fifo()))
             };
-            let wanted = shelf.wanted;
+            let wanted = entry.wanted;
             let settings = if there(&wanted) {
                 wanted
             } else {
                 wanted.without_redrive()
             };
-            if *shelf.queue.settings() != settings {
+            if *entry.queue.settings() != settings {
                 self.run(id, |queue, changes| queue.configure(now, settings, changes));
             }
         }
@@ -176,9 +176,9 @@ impl Engine {
             deduplication: letter.deduplication,
             delay: letter.delay,
         };
-        let shelf = self.shelves.get_mut(&id).ok_or(Refused::NoQueue)?;
+        let entry = self.queues.get_mut(&id).ok_or(Refused::NoQueue)?;
         let mut changes = Vec::new();
-        let accepted = shelf.queue.send(now, placed, &mut changes);
+        let accepted = entry.queue.send(now, placed, &mut changes);
         self.took(id, changes, body);
         accepted.map_err(Refused::Rule)
     }
@@ -203,15 +203,15 @@ impl Engine {
 
     /// Lets a receive wait; `take_woken` tells when it waits no more. None: there is no such queue.
     pub fn wait(&mut self, id: QueueId, ask: Ask, until: Wall) -> Option<Ticket> {
-        let ticket = self.shelves.get_mut(&id)?.queue.wait(ask, until);
+        let ticket = self.queues.get_mut(&id)?.queue.wait(ask, until);
         self.touch(id);
         Some(ticket)
     }
 
     /// Whoever waits is gone.
     pub fn forget(&mut self, id: QueueId, ticket: Ticket) {
-        if let Some(shelf) = self.shelves.get_mut(&id) {
-            shelf.queue.forget(ticket);
+        if let Some(entry) = self.queues.get_mut(&id) {
+            entry.queue.forget(ticket);
         }
         self.touch(id);
     }
@@ -262,7 +262,7 @@ impl Engine {
     /// The counts of a queue, and the age of its oldest message.
     pub fn figures(&mut self, now: Wall, id: QueueId) -> Option<(Counts, Option<Duration>)> {
         let counts = self.run(id, |queue, changes| queue.counts(now, changes))?;
-        Some((counts, self.shelves.get(&id)?.queue.oldest_age(now)))
+        Some((counts, self.queues.get(&id)?.queue.oldest_age(now)))
     }
 
     /// Messages of all queues, and bytes on disk.
@@ -296,8 +296,8 @@ impl Engine {
 
     /// Serves who waits at a queue.
     pub(crate) fn wake_queue(&mut self, now: Wall, id: QueueId) {
-        let waits = |shelf: &Shelf| shelf.queue.waiting() > 0;
-        if !self.shelves.get(&id).is_some_and(waits) {
+        let waits = |entry: &QueueEntry| entry.queue.waiting() > 0;
+        if !self.queues.get(&id).is_some_and(waits) {
             return;
         }
         let Some(woken) = self.run(id, |queue, changes| queue.wake(now, changes)) else {
@@ -335,7 +335,7 @@ impl Engine {
         };
         self.advance(now, to);
         let body_place = self.log.next_place(body.len());
-        let Some(shelf) = self.shelves.get_mut(&to) else {
+        let Some(entry) = self.queues.get_mut(&to) else {
             return;
         };
         let mut changes = Vec::new();
@@ -343,7 +343,7 @@ impl Engine {
             body: body_place,
             ..departed
         };
-        take(&mut shelf.queue, departed, &mut changes);
+        take(&mut entry.queue, departed, &mut changes);
         self.took(to, changes, &body);
     }
 
@@ -358,9 +358,9 @@ impl Engine {
         id: QueueId,
         operation: impl FnOnce(&mut Queue<Place>, &mut Vec<Change<Place>>) -> R,
     ) -> Option<R> {
-        let shelf = self.shelves.get_mut(&id)?;
+        let entry = self.queues.get_mut(&id)?;
         let mut changes = Vec::new();
-        let answer = operation(&mut shelf.queue, &mut changes);
+        let answer = operation(&mut entry.queue, &mut changes);
         self.took(id, changes, &[]);
         Some(answer)
     }
@@ -380,10 +380,10 @@ impl Engine {
                 self.messages += 1;
             }
         }
-        let Some(shelf) = self.shelves.get_mut(&id) else {
+        let Some(entry) = self.queues.get_mut(&id) else {
             return;
         };
-        for place in shelf.queue.take_gone() {
+        for place in entry.queue.take_gone() {
             self.log.gone(place);
             self.messages -= 1;
         }
@@ -398,15 +398,15 @@ impl Engine {
 
     /// When the queue is due may have changed.
     pub(crate) fn touch(&mut self, id: QueueId) {
-        let Some(shelf) = self.shelves.get_mut(&id) else {
+        let Some(entry) = self.queues.get_mut(&id) else {
             return;
         };
-        let task = shelf.tasks.front().and_then(MoveTask::next_deadline);
-        let deadline = [shelf.queue.next_deadline(), task].into_iter().flatten().min();
-        if deadline == shelf.deadline {
+        let task = entry.tasks.front().and_then(MoveTask::next_deadline);
+        let deadline = [entry.queue.next_deadline(), task].into_iter().flatten().min();
+        if deadline == entry.deadline {
             return;
         }
-        if let Some(before) = core::mem::replace(&mut shelf.deadline, deadline) {
+        if let Some(before) = core::mem::replace(&mut entry.deadline, deadline) {
             self.due.remove(&(before, id));
         }
         if let Some(deadline) = deadline {

@@ -1,6 +1,6 @@
 //! From files to queues: at start, and after a write has failed.
 
-use super::engine::{Bounds, Engine, Shelf, needed};
+use super::engine::{Bounds, Engine, QueueEntry, needed};
 use super::log::Log;
 use super::record::Record;
 use forebay_queues::{Change, Queue, QueueId, Settings};
@@ -33,18 +33,18 @@ impl Engine {
         queues: &[(QueueId, Settings)],
         seed: u64,
     ) -> io::Result<(Engine, Found)> {
-        let shelf = |&(id, wanted): &(QueueId, Settings)| {
-            let shelf = Shelf {
+        let entry = |&(id, wanted): &(QueueId, Settings)| {
+            let entry = QueueEntry {
                 queue: Queue::new(wanted),
                 wanted,
                 deadline: None,
                 tasks: VecDeque::new(),
             };
-            (id, shelf)
+            (id, entry)
         };
         let mut engine = Engine {
             log: Log::open(directory, bounds.segment_bytes)?,
-            shelves: queues.iter().map(shelf).collect(),
+            queues: queues.iter().map(entry).collect(),
             due: BTreeSet::new(),
             bounds,
             ids: Rng::named(seed, "moved messages"),
@@ -61,35 +61,35 @@ impl Engine {
     fn read(&mut self) -> io::Result<Found> {
         let mut found = Found::default();
         for number in self.log.numbers() {
-            let shelves = &mut self.shelves;
+            let queues = &mut self.queues;
             found.left_out += self.log.replay(number, |log, record, place| {
                 found.records += 1;
                 match record {
                     Record::Changed(id, change) => {
-                        let Some(shelf) = shelves.get_mut(&id) else { return };
+                        let Some(entry) = queues.get_mut(&id) else { return };
                         let change = change.with_body(|()| place);
                         if matches!(change, Change::Sent(_)) {
                             log.live(place);
                         }
                         log.need(place.segment, needed(&change));
-                        shelf.queue.apply(&change);
-                        for gone in shelf.queue.take_gone() {
+                        entry.queue.apply(&change);
+                        for gone in entry.queue.take_gone() {
                             log.gone(gone);
                         }
                     }
                     Record::Dropped(id) => {
-                        let Some(shelf) = shelves.get_mut(&id) else { return };
-                        shelf.queue.apply(&Change::Purged { at: Wall(0) });
-                        for gone in shelf.queue.take_gone() {
+                        let Some(entry) = queues.get_mut(&id) else { return };
+                        entry.queue.apply(&Change::Purged { at: Wall(0) });
+                        for gone in entry.queue.take_gone() {
                             log.gone(gone);
                         }
                     }
                 }
             })?;
         }
-        self.messages = self.shelves.values().map(|shelf| shelf.queue.len()).sum();
+        self.messages = self.queues.values().map(|entry| entry.queue.len()).sum();
         found.messages = self.messages;
-        let ids: Vec<QueueId> = self.shelves.keys().copied().collect();
+        let ids: Vec<QueueId> = self.queues.keys().copied().collect();
         for id in ids {
             self.touch(id);
         }
@@ -107,20 +107,20 @@ impl Engine {
         self.due.clear();
         self.log.cut()?;
         self.log.forget_all();
-        let shelves = core::mem::take(&mut self.shelves);
-        let emptied = |(id, shelf): (QueueId, Shelf)| {
-            let queue = Queue::new(shelf.wanted);
+        let queues = core::mem::take(&mut self.queues);
+        let emptied = |(id, entry): (QueueId, QueueEntry)| {
+            let queue = Queue::new(entry.wanted);
             let deadline = None;
             (
                 id,
-                Shelf {
+                QueueEntry {
                     queue,
                     deadline,
-                    ..shelf
+                    ..entry
                 },
             )
         };
-        self.shelves = shelves.into_iter().map(emptied).collect::<BTreeMap<_, _>>();
+        self.queues = queues.into_iter().map(emptied).collect::<BTreeMap<_, _>>();
         let found = self.read()?;
         self.settle(now);
         Ok(found)

@@ -57,25 +57,25 @@ impl Engine {
         rate: Option<u32>,
     ) -> Result<Wall, TaskRefusal> {
         let counts = self.figures(now, from).ok_or(TaskRefusal::NoQueue)?.0;
-        if to.is_some_and(|to| !self.shelves.contains_key(&to)) {
+        if to.is_some_and(|to| !self.queues.contains_key(&to)) {
             return Err(TaskRefusal::NoQueue);
         }
-        let shelf = self.shelves.get_mut(&from).ok_or(TaskRefusal::NoQueue)?;
+        let entry = self.queues.get_mut(&from).ok_or(TaskRefusal::NoQueue)?;
         let running = |task: &MoveTask| task.status() == MoveStatus::Running;
-        if shelf.tasks.front().is_some_and(running) {
+        if entry.tasks.front().is_some_and(running) {
             return Err(TaskRefusal::Running);
         }
-        shelf
+        entry
             .tasks
             .push_front(MoveTask::new(now, counts.visible as u64, to, rate));
-        shelf.tasks.truncate(TASKS);
+        entry.tasks.truncate(TASKS);
         self.touch(from);
         Ok(now)
     }
 
     /// Stops a queue's task that was started then. How many messages it has moved; none if it does not run.
     pub fn cancel_task(&mut self, from: QueueId, started: Wall) -> Option<u64> {
-        let task = self.shelves.get_mut(&from)?.tasks.front_mut()?;
+        let task = self.queues.get_mut(&from)?.tasks.front_mut()?;
         let stopped = task.started() == started && task.cancel();
         let moved = task.progress().0;
         self.touch(from);
@@ -84,17 +84,17 @@ impl Engine {
 
     /// A queue's last ten tasks, the latest first.
     pub fn tasks(&self, from: QueueId) -> impl Iterator<Item = &MoveTask> {
-        self.shelves
+        self.queues
             .get(&from)
             .into_iter()
-            .flat_map(|shelf| shelf.tasks.iter())
+            .flat_map(|entry| entry.tasks.iter())
     }
 
     fn move_on(&mut self, now: Wall, from: QueueId) {
-        let Some(shelf) = self.shelves.get(&from) else {
+        let Some(entry) = self.queues.get(&from) else {
             return;
         };
-        let Some(task) = shelf.tasks.front() else { return };
+        let Some(task) = entry.tasks.front() else { return };
         let (asked, to) = (task.due(now).min(MOVE_STEP), task.to());
         if asked == 0 {
             return;
@@ -102,16 +102,12 @@ impl Engine {
         let mut moved = 0;
         let mut failed = None;
         while moved < asked && failed.is_none() {
-            let Some(origin) = self
-                .shelves
-                .get(&from)
-                .and_then(|shelf| shelf.queue.next_origin())
-            else {
+            let Some(origin) = self.queues.get(&from).and_then(|entry| entry.queue.next_origin()) else {
                 break;
             };
             match to.or(origin) {
                 None => failed = Some(MoveFailure::NoSource),
-                Some(to) if !self.shelves.contains_key(&to) => failed = Some(MoveFailure::NoDestination),
+                Some(to) if !self.queues.contains_key(&to) => failed = Some(MoveFailure::NoDestination),
                 Some(to) => {
                     self.move_one(now, from, to);
                     moved += 1;
@@ -119,9 +115,9 @@ impl Engine {
             }
         }
         if let Some(task) = self
-            .shelves
+            .queues
             .get_mut(&from)
-            .and_then(|shelf| shelf.tasks.front_mut())
+            .and_then(|entry| entry.tasks.front_mut())
         {
             task.moved(moved, if failed.is_some() { moved } else { asked });
             if let Some(failed) = failed {
@@ -171,13 +167,13 @@ impl Engine {
 
     /// Writes a message again, as it is now, if this is where it stands.
     fn copy_on(&mut self, id: QueueId, sent: &Sent<()>, place: Place) -> io::Result<()> {
-        let Some(shelf) = self.shelves.get_mut(&id) else {
+        let Some(entry) = self.queues.get_mut(&id) else {
             return Ok(());
         };
-        if shelf.queue.body(sent.sequence) != Some(&place) {
+        if entry.queue.body(sent.sequence) != Some(&place) {
             return Ok(());
         }
-        let Some(copy) = shelf.queue.copy(sent.sequence) else {
+        let Some(copy) = entry.queue.copy(sent.sequence) else {
             return Ok(());
         };
         let body = self.log.read(place)?;
@@ -186,7 +182,7 @@ impl Engine {
             body: body_place,
             ..copy
         });
-        shelf.queue.apply(&copy);
+        entry.queue.apply(&copy);
         self.took(id, vec![copy], &body);
         Ok(())
     }

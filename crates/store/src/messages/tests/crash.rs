@@ -60,7 +60,9 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
     let after = written(place.path());
     let whole = fs::read(&files(place.path())[0]).unwrap();
     assert_eq!(whole.len() as u64, after[7].0);
-    for length in 0..=whole.len() {
+    // Every byte of the last frames, and some of those before.
+    let lengths = (0..=whole.len()).filter(|length| *length as u64 > after[4].0 || length % 8 == 0);
+    for length in lengths {
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("0000000001.messages"), &whole[..length]).unwrap();
         let wanted = after
@@ -69,7 +71,7 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
             .find(|(bytes, _)| *bytes <= length as u64)
             .map_or([(0, 0, 0); 3], |(_, seen)| *seen);
         assert_eq!(seen(other.path()), wanted, "cut at {length}");
-        if length % 16 > 0 {
+        if length % 64 > 0 {
             continue;
         }
         // What comes next is not lost behind the cut.
