@@ -57,7 +57,9 @@ fn sends(messages: &Messages, threads: u32, batch: u32) -> f64 {
                                 let _ = engine.send(now, QUEUE, letter(1, &[b'x'; 1024]));
                             }
                         },
-                        move |written| drop(sender.send(written)),
+                        move |written| {
+                            let _ = sender.send(written);
+                        },
                     );
                     if answer.recv().is_ok_and(|written| written.is_ok()) {
                         sent += batch;
@@ -78,7 +80,9 @@ fn receive(messages: &Messages) -> Option<usize> {
         most: 10,
         ..Ask::default()
     };
-    let _waiting = messages.receive(QUEUE, ask, Duration::ZERO, move |given| drop(sender.send(given)));
+    let _waiting = messages.receive(QUEUE, ask, Duration::ZERO, move |given| {
+        let _ = sender.send(given);
+    });
     let given = answer.recv().ok()?.ok()?.ok()?;
     let receipts: Vec<_> = given.messages.iter().map(|one| one.receipt).collect();
     let bodies = given.messages.iter().filter_map(|one| one.body.read().ok());
@@ -90,7 +94,9 @@ fn receive(messages: &Messages) -> Option<usize> {
                 let _ = engine.delete(now, QUEUE, receipt);
             }
         },
-        move |written| drop(sender.send(written)),
+        move |written| {
+            let _ = sender.send(written);
+        },
     );
     answer.recv().ok()?.ok()?;
     Some(read)

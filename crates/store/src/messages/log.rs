@@ -40,6 +40,9 @@ struct Segment {
     needed: Wall,
 }
 
+/// Records of a file, each with its body's place, and where the next ones begin.
+type Scanned = (Vec<(Record, Place)>, Option<u64>);
+
 /// The directory of all files.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -139,12 +142,7 @@ impl Log {
 
     /// Messages of a file from this byte on, about so many bytes of it: where each stands, and its record. And where to go on; none at
     /// the file's end.
-    pub(crate) fn scan(
-        &self,
-        number: u32,
-        from: u64,
-        most: usize,
-    ) -> io::Result<(Vec<(Record, Place)>, Option<u64>)> {
+    pub(crate) fn scan(&self, number: u32, from: u64, most: usize) -> io::Result<Scanned> {
         let Some(segment) = self.segments.get(&number) else {
             return Ok((Vec::new(), None));
         };

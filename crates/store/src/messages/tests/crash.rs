@@ -40,10 +40,18 @@ fn written(directory: &Path) -> Vec<(u64, Seen)> {
                     engine.delete(at(step.into()), queue, first).unwrap();
                 }
             }
-            2 => drop(send(&mut engine, at(2), DEAD, 99, b"")),
-            3 => drop(engine.start_task(at(3), DEAD, Some(WORK), None).unwrap()),
-            6 => drop(engine.purge(at(6), ORDERED).unwrap()),
-            _ => drop(send(&mut engine, at(7), ORDERED, 500, b"last")),
+            2 => {
+                let _ = send(&mut engine, at(2), DEAD, 99, b"");
+            }
+            3 => {
+                let _ = engine.start_task(at(3), DEAD, Some(WORK), None).unwrap();
+            }
+            6 => {
+                let _ = engine.purge(at(6), ORDERED).unwrap();
+            }
+            _ => {
+                let _ = send(&mut engine, at(7), ORDERED, 500, b"last");
+            }
         }
         engine.wake(at(step.into()));
         engine.commit().unwrap();
