@@ -9,6 +9,9 @@ use std::path::Path;
 
 const SEGMENT: u64 = 4096;
 
+/// A receipt, and of which message.
+type Given = (QueueId, Receipt, u128);
+
 struct Course<'a> {
     directory: &'a Path,
     engine: Engine,
@@ -16,8 +19,10 @@ struct Course<'a> {
     ms: i64,
     /// Bodies of messages that are there.
     there: BTreeMap<u128, Vec<u8>>,
-    receipts: Vec<(QueueId, Receipt, u128)>,
+    receipts: Vec<Given>,
     next: u128,
+    /// The same two as they were at the last commit.
+    committed: (BTreeMap<u128, Vec<u8>>, Vec<Given>),
 }
 
 impl Course<'_> {
@@ -55,13 +60,25 @@ impl Course<'_> {
         let now = at(self.ms);
         self.engine.wake(now);
         self.engine.tidy().unwrap();
-        self.engine.commit().unwrap();
-        self.engine.sweep(now).unwrap();
+        // A crash before the commit: nobody was answered, and nothing has happened.
         if self.rng.below(20) == 0 {
-            let (engine, found) = open(self.directory, SEGMENT, now);
-            assert_eq!((found.messages, found.left_out), (self.there.len(), 0));
-            self.engine = engine;
+            (self.there, self.receipts) = self.committed.clone();
+            return self.restart();
         }
+        self.engine.commit().unwrap();
+        self.committed = (self.there.clone(), self.receipts.clone());
+        if self.rng.below(4) > 0 {
+            self.engine.sweep(now).unwrap();
+        }
+        if self.rng.below(20) == 0 {
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        let (engine, found) = open(self.directory, SEGMENT, at(self.ms));
+        assert_eq!((found.messages, found.left_out), (self.there.len(), 0));
+        self.engine = engine;
     }
 }
 
@@ -77,6 +94,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
             there: BTreeMap::new(),
             receipts: Vec::new(),
             next: 0,
+            committed: Default::default(),
         };
         for _ in 0..1500 {
             course.step();
