@@ -12,6 +12,7 @@ use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::ServerCertificate;
 use crate::records::{Address, Tags};
 use crate::rows::{RowChange, RowError, json};
+use crate::ssm::records::Parameter;
 use imbl::ordmap::DiffItem;
 use serde::Serialize;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ tables! {
     certificates: Certificate = "acm.certificate";
     /// IAM's server certificates by name. Kept in the default region: IAM has none.
     server_certificates: ServerCertificate = "iam.server-certificate";
+    /// Systems Manager's parameters by name.
+    parameters: Parameter = "ssm.parameter";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.
