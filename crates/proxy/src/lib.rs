@@ -60,7 +60,7 @@ mod worker_pool;
 
 pub use clock::Clock;
 pub use descriptors::Affordable;
-pub use listening::Inherited;
+pub use listening::{Inherited, explain};
 pub use memory::affordable_memory;
 pub use options::Options;
 pub use slow::{DataPlane, Drained, Served, Tickets};

@@ -128,6 +128,17 @@ pub(super) enum Message {
     InFlight { target: Named, count: u32 },
     /// Datapoints of what is under way there.
     Points(Vec<Point>),
+    /// Whoever makes a backup: wants the store's file, and nothing else.
+    Backup,
+    /// Who runs, and the file, of which so many bytes follow.
+    Store {
+        process: u32,
+        program: String,
+        format: u64,
+        api: SocketAddr,
+        admin: SocketAddr,
+        bytes: u64,
+    },
     /// Successor: a claim has this target's slot.
     Granted { number: u64, target: Named },
     /// Successor: a claim gets no slot.

@@ -1,5 +1,6 @@
 //! The process that runs: waits for a successor, and gives way to it.
 
+use super::copies::give;
 use super::lent::Lent;
 use super::link::{Link, TOGETHER};
 use super::messages::{Failure, Health, Message, Named, TicketKey, VERSION};
@@ -16,6 +17,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -60,18 +62,25 @@ impl Predecessor {
         let runtime = Handle::current();
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
-        let thread = std::thread::Builder::new()
-            .name("successors".to_owned())
+        let (said, successors) = channel();
+        let front = Front {
+            writer: yields.writer.clone(),
+            api: yields.api.local_addr()?,
+            admin: yields.admin.local_addr()?,
+            said,
+        };
+        std::thread::Builder::new()
+            .name("take-over-socket".to_owned())
             .spawn(move || {
                 // The path leads through this descriptor.
                 let _directory = directory;
-                for stream in listener.incoming() {
-                    let Ok(stream) = stream else {
-                        std::thread::sleep(Duration::from_secs(1));
-                        continue;
-                    };
-                    let link = Link::new(stream);
-                    match Yielding::new(&yields, &runtime).give_way(link, &taken, &ends) {
+                front.run(&listener);
+            })?;
+        let thread = std::thread::Builder::new()
+            .name("successors".to_owned())
+            .spawn(move || {
+                for (link, hello) in successors {
+                    match Yielding::new(&yields, &runtime).give_way(link, hello, &taken, &ends) {
                         Ok(()) => return,
                         Err(error) => {
                             tracing::warn!("a successor did not take over: {error:#}. Nothing has changed");
@@ -108,6 +117,51 @@ impl Predecessor {
     }
 }
 
+/// Hears what each who connects wants: a backup has a thread of its own for as long as it takes, successors come one after another.
+#[derive(Clone)]
+struct Front {
+    writer: Writer,
+    api: SocketAddr,
+    admin: SocketAddr,
+    said: Sender<(Link, Message)>,
+}
+
+impl Front {
+    fn run(&self, listener: &UnixListener) {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                std::thread::sleep(Duration::from_secs(1));
+                continue;
+            };
+            let front = self.clone();
+            let thread = std::thread::Builder::new().name("take-over-hello".to_owned());
+            let spawned = thread.spawn(move || {
+                if let Err(error) = front.hear(Link::new(stream)) {
+                    tracing::warn!("a successor did not take over: {error:#}. Nothing has changed");
+                }
+            });
+            if let Err(error) = spawned {
+                tracing::warn!(%error, "whoever asked for the state could not be heard");
+            }
+        }
+    }
+
+    fn hear(&self, mut link: Link) -> anyhow::Result<()> {
+        link.wait_at_most(Some(STEP))?;
+        match link.receive().context("it said nothing")? {
+            Message::Backup => {
+                tracing::info!(process = peer(&link), "the state is copied");
+                if let Err(error) = give(link, &self.writer.state(), self.api, self.admin) {
+                    tracing::warn!("whoever wanted a copy of the state did not get it: {error:#}");
+                }
+                Ok(())
+            }
+            // Once another one serves there is nobody to hear it: the link is dropped.
+            hello => Ok(drop(self.said.send((link, hello)))),
+        }
+    }
+}
+
 /// What was given up, to be taken back unless the successor serves.
 struct Yielding<'a> {
     yields: &'a Yields,
@@ -132,15 +186,15 @@ impl<'a> Yielding<'a> {
     fn give_way(
         mut self,
         mut link: Link,
+        hello: Message,
         taken: &watch::Sender<Option<u32>>,
         is_over: &AtomicBool,
     ) -> anyhow::Result<()> {
-        link.wait_at_most(Some(STEP))?;
         let Message::Hello {
             version,
             program,
             format,
-        } = link.receive().context("it said nothing")?
+        } = hello
         else {
             bail!("it did not say who it is");
         };

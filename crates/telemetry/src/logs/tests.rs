@@ -54,7 +54,6 @@ fn record(balancer: &Arc<BalancerView>) -> Record {
         settings: forebay_model::ListenerSettings::default(),
         rules: None,
         permit_issuer: None,
-        listens: true,
     };
     Exchange::refused(
         Mono::from_millis(5),

@@ -1,0 +1,96 @@
+//! What `forebay up` would do with these flags, found out without a change. Sockets are bound for a moment, and none that is in use.
+
+mod directory;
+mod findings;
+mod instances;
+mod machine;
+mod places;
+mod sockets;
+
+pub use findings::{Finding, Level, Report};
+
+use crate::backup::RunningProcess;
+use crate::flags::UpArgs;
+use crate::parts::configured;
+use forebay_control::State;
+
+/// Looks at everything that a start needs.
+pub fn check(args: &UpArgs) -> Report {
+    let mut report = Report::default();
+    flags(args, &mut report);
+    directory::look(args, &mut report);
+    let (running, kept) = directory::store(args, &mut report);
+    directory::credentials(args, &mut report);
+    let state = state(args, kept, &mut report);
+    doors(args, running.as_ref(), &mut report);
+    machine::memory(args, &mut report);
+    if let Some(state) = &state {
+        places::pool(state, running.as_ref(), &mut report);
+        let sockets = places::listeners(args, state, running.as_ref(), &mut report);
+        machine::open_files(args, sockets, &mut report);
+        machine::certificates(state, &mut report);
+        instances::look(args, state, &mut report);
+    }
+    report
+}
+
+fn flags(args: &UpArgs, report: &mut Report) {
+    if let Err(error) = args.check() {
+        return report.error("flags", format!("{error:#}"));
+    }
+    let mut names: Vec<String> = std::env::vars_os()
+        .filter(|(name, value)| name.as_encoded_bytes().starts_with(b"FOREBAY_") && !value.is_empty())
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    let from = if names.is_empty() {
+        String::new()
+    } else {
+        format!("; of the environment count, where no flag says otherwise, {}", names.join(", "))
+    };
+    report.ok(
+        "flags",
+        format!(
+            "APIs at {}, metrics and health at {}, region {}, domain {}{from}",
+            args.api, args.admin, args.region, args.domain
+        ),
+    );
+}
+
+/// The state to begin with: what is kept, or a fresh one.
+fn state(args: &UpArgs, kept: Result<Option<State>, ()>, report: &mut Report) -> Option<State> {
+    match configured(args, kept.ok()?) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            report.error("address pool", format!("{error:#}"));
+            None
+        }
+    }
+}
+
+/// The APIs' address and the admin address.
+fn doors(args: &UpArgs, running: Option<&RunningProcess>, report: &mut Report) {
+    if args.api == args.admin && args.api.port() != 0 {
+        report.error("ports", format!("--api and --admin are both {}: choose another for one of them", args.api));
+    }
+    let doors = [
+        ("--api", args.api, running.map(|running| running.api)),
+        ("--admin", args.admin, running.map(|running| running.admin)),
+    ];
+    for (flag, address, theirs) in doors {
+        if theirs == Some(address) {
+            report.ok("ports", format!("{flag} {address} is served by the running Forebay, which hands it over"));
+            continue;
+        }
+        match sockets::bind(address) {
+            Ok(()) => report.ok("ports", format!("{flag} {address} is free")),
+            Err(error) => {
+                let holder = sockets::holder(address);
+                report.error("ports", format!("{flag} {address}: {error}{holder}. Choose another {flag}, such as 127.0.0.1:0"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
