@@ -45,7 +45,9 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     if args.file == Path::new("-") {
         let out = io::stdout();
         if out.is_terminal() {
-            bail!("a backup is no text: send it to a file or a program, such as forebay backup - > forebay.backup");
+            bail!(
+                "a backup is no text: send it to a file or a program, such as forebay backup - > forebay.backup"
+            );
         }
         let (mut out, manifest) = save(data_dir, options, out.lock(), &mut told)?;
         out.flush().context("cannot write to standard output")?;
@@ -55,7 +57,9 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let beside = Beside::new(&args.file)?;
     let (out, manifest) = save(data_dir, options, BufWriter::new(&beside.out), &mut told)?;
     let written = out.into_inner().map_err(io::IntoInnerError::into_error);
-    written.and_then(|_| beside.place()).with_context(|| format!("cannot write {}", args.file.display()))?;
+    written
+        .and_then(|_| beside.place())
+        .with_context(|| format!("cannot write {}", args.file.display()))?;
     tell(&manifest, &args.file.display().to_string());
     Ok(())
 }
@@ -78,8 +82,13 @@ impl Beside<'_> {
             .with_context(|| format!("{} is no name of a file", path.display()))?;
         let own = path.with_file_name(format!(".{}.{}.new", name.display(), std::process::id()));
         // Private keys will be in it.
-        let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&own);
-        let out = out.with_context(|| format!("cannot write beside {}: choose another place", path.display()))?;
+        let out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&own);
+        let out =
+            out.with_context(|| format!("cannot write beside {}: choose another place", path.display()))?;
         Ok(Beside { path, own, out })
     }
 

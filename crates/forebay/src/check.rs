@@ -43,9 +43,17 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match args.output {
         Output::Text => {
             for finding in &report.findings {
-                out::line(format_args!("{:<7}  {:<17}  {}", finding.level.word(), finding.about, finding.text))?;
+                out::line(format_args!(
+                    "{:<7}  {:<17}  {}",
+                    finding.level.word(),
+                    finding.about,
+                    finding.text
+                ))?;
             }
-            out::line(format_args!("forebay up would {}start", if starts { "" } else { "not " }))?;
+            out::line(format_args!(
+                "forebay up would {}start",
+                if starts { "" } else { "not " }
+            ))?;
         }
         Output::Json => {
             let findings: Vec<_> = report
@@ -53,9 +61,16 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 .iter()
                 .map(|finding| json!({"level": finding.level.word(), "about": finding.about, "text": finding.text}))
                 .collect();
-            out::line(format_args!("{:#}", json!({"starts": starts, "findings": findings})))?;
+            out::line(format_args!(
+                "{:#}",
+                json!({"starts": starts, "findings": findings})
+            ))?;
         }
     }
     let most = if args.strict { Level::Ok } else { Level::Warning };
-    Ok(if report.worst() <= most { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.worst() <= most {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

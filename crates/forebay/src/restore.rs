@@ -52,12 +52,22 @@ fn list(manifest: &Manifest) -> anyhow::Result<()> {
         Some(process) => format!("of process {process}, which ran"),
         None => "of a store; no Forebay ran".to_owned(),
     };
-    out::line(format_args!("made          {} by Forebay {}, {by}", manifest.made, manifest.program))?;
-    out::line(format_args!("formats       {} of the archive, {} of the store", manifest.format, manifest.store_format))?;
+    out::line(format_args!(
+        "made          {} by Forebay {}, {by}",
+        manifest.made, manifest.program
+    ))?;
+    out::line(format_args!(
+        "formats       {} of the archive, {} of the store",
+        manifest.format, manifest.store_format
+    ))?;
     out::line(format_args!("address pool  {}", manifest.pool))?;
     out::line(format_args!("domain        {}", manifest.domain))?;
     out::line(format_args!("holds         {manifest}"))?;
-    out::line(format_args!("whole         {} members, {} bytes unpacked, as their digests say", manifest.count(), manifest.bytes()))?;
+    out::line(format_args!(
+        "whole         {} members, {} bytes unpacked, as their digests say",
+        manifest.count(),
+        manifest.bytes()
+    ))?;
     for (table, count) in &manifest.rows {
         out::line(format_args!("  {table:<34} {count:>8}"))?;
     }

@@ -91,7 +91,9 @@ fn start_successor(program: PathBuf, upgrading: &Arc<AtomicBool>) {
     }
     // A program that was replaced while it runs is told as deleted, and the new one stands at its path.
     let path = program.to_string_lossy();
-    let program = path.strip_suffix(" (deleted)").map_or(program.clone(), PathBuf::from);
+    let program = path
+        .strip_suffix(" (deleted)")
+        .map_or(program.clone(), PathBuf::from);
     let over = Arc::clone(upgrading);
     let waiting = move || {
         // The watchdog is for whoever is the main process.
@@ -107,7 +109,9 @@ fn start_successor(program: PathBuf, upgrading: &Arc<AtomicBool>) {
                     Err(error) => tracing::error!(%error, "the successor cannot be waited for"),
                 }
             }
-            Err(error) => tracing::error!(%error, program = %program.display(), "no successor could be started"),
+            Err(error) => {
+                tracing::error!(%error, program = %program.display(), "no successor could be started")
+            }
         }
         over.store(false, SeqCst);
     };

@@ -240,7 +240,9 @@ impl<J: Journal, P: Publish> Committer<J, P> {
                     break;
                 }
                 batch.push(job);
-                next = (batch.len() < BATCH_LIMIT).then(|| jobs.try_recv().ok()).flatten();
+                next = (batch.len() < BATCH_LIMIT)
+                    .then(|| jobs.try_recv().ok())
+                    .flatten();
             }
             if !batch.is_empty() {
                 self.commit(batch);

@@ -383,7 +383,12 @@ pub(crate) fn command(dir: PathBuf, scope: Option<&str>) -> Result<Command, Stri
     let program = std::env::current_exe().tried(|| "find the program that this is".to_owned())?;
     let mut command = Command::new("systemd-run");
     command
-        .args(["--scope", "--quiet", "--collect", "--slice=forebay-instances.slice"])
+        .args([
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--slice=forebay-instances.slice",
+        ])
         .arg(format!("--unit={unit}"))
         .arg("--")
         .arg(program)

@@ -48,10 +48,10 @@ pub use exchange::{
     Taken, cookie,
 };
 pub use forebay_admission::permits::WorkId;
+pub use forebay_admission::{Claim, Refusal};
 pub use forebay_admission::{Coming, Figures, Why};
 pub use forebay_balance::COOKIE_LENGTH;
 pub use forebay_balance::{Weight, anomaly::Change};
-pub use forebay_admission::{Claim, Refusal};
 pub use forebay_health::{Failure, ProbeResult, TrackerRecord};
 pub use forebay_routing::{Facts, Headers, TransformError, strict_path};
 pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate};

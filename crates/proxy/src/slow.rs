@@ -1,12 +1,12 @@
 //! The slow path's shell: one thread that feeds the node, makes its probes and gives its snapshots to the workers.
 
 use crate::clock::Clock;
+use crate::listening::Inherited;
 use crate::options::Options;
 use crate::probe::probe;
 use crate::thread::essential;
 use crate::tls::TicketKey;
 use crate::worker_log::WorkerLog;
-use crate::listening::Inherited;
 use crate::worker_pool::{BindFailure, Farewell, WorkerPool};
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::logging::{Logger, ProbeFacts};

@@ -55,7 +55,10 @@ enum Command {
         done: oneshot::Sender<()>,
     },
     /// Take connections, or leave them in the kernel's queue.
-    Accept { accepts: bool, done: oneshot::Sender<()> },
+    Accept {
+        accepts: bool,
+        done: oneshot::Sender<()>,
+    },
     /// Say that it looks at commands.
     Answer(oneshot::Sender<()>),
     /// Give copies of all listening sockets.
@@ -409,7 +412,10 @@ async fn linger(
         }
         if worker.sweep.len() > 0 {
             // Nobody is left to send one, or it is time to look again: who waits for what else was asked is told by its being dropped.
-            if let Some(Command::Adopt { snapshot, tls, done, .. }) = commands.recv().await {
+            if let Some(Command::Adopt {
+                snapshot, tls, done, ..
+            }) = commands.recv().await
+            {
                 worker.adopt(snapshot, tls);
                 let _ = done.send(());
             }

@@ -219,7 +219,10 @@ impl Daemon {
     /// What had to be said on standard output is said: log lines may follow there.
     pub fn announced(&self) {
         self.logs.go();
-        service_manager::ready(&format!("APIs at {}, metrics and health at {}", self.api, self.admin));
+        service_manager::ready(&format!(
+            "APIs at {}, metrics and health at {}",
+            self.api, self.admin
+        ));
         service_manager::watch(Arc::downgrade(&self.plane));
     }
 

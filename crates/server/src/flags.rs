@@ -156,7 +156,12 @@ pub struct UpArgs {
     )]
     pub live_log: Vec<(Log, LiveSink)>,
     /// Delete files of access, connection and health-check logs this long after their last line: days, or hours such as 36h. `off` keeps them
-    #[arg(long, env = "FOREBAY_LOG_RETENTION", default_value = "off", value_name = "DAYS|off")]
+    #[arg(
+        long,
+        env = "FOREBAY_LOG_RETENTION",
+        default_value = "off",
+        value_name = "DAYS|off"
+    )]
     pub log_retention: Retention,
     /// Send OpenTelemetry spans of requests to the collector there, over OTLP/HTTP with protobuf; /v1/traces is added. Not
     /// given, `traceparent` and `tracestate` of clients go on untouched

@@ -163,7 +163,12 @@ impl Instances {
 
     fn start_if_wanted(self: &Arc<Instances>, state: &mut Running) {
         let is_needed = state.wanted.as_ref().is_some_and(|wanted| !wanted.is_empty());
-        if is_needed && !state.is_laid_down && state.fleet.is_none() && !state.is_starting && state.failed.is_none() {
+        if is_needed
+            && !state.is_laid_down
+            && state.fleet.is_none()
+            && !state.is_starting
+            && state.failed.is_none()
+        {
             state.is_starting = true;
             let instances = Arc::clone(self);
             let thread = std::thread::Builder::new().name("launcher".to_owned());

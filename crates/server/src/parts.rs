@@ -249,11 +249,7 @@ pub(crate) fn keys(args: &UpArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// Serves the admin address until told to end.
-pub(crate) fn show(
-    admin: TcpListener,
-    shown: &Arc<Shown>,
-    end: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+pub(crate) fn show(admin: TcpListener, shown: &Arc<Shown>, end: watch::Receiver<bool>) -> anyhow::Result<()> {
     admin.set_nonblocking(true)?;
     let admin = tokio::net::TcpListener::from_std(admin)?;
     let pages = Arc::clone(shown);
@@ -262,7 +258,13 @@ pub(crate) fn show(
 }
 
 /// How the data plane is to run.
-fn plane_options(args: &UpArgs, seed: u64, logs: &Arc<Logs>, channels: Arc<dyn Channels>, listens: bool) -> Options {
+fn plane_options(
+    args: &UpArgs,
+    seed: u64,
+    logs: &Arc<Logs>,
+    channels: Arc<dyn Channels>,
+    listens: bool,
+) -> Options {
     let affordable = Affordable::now();
     Options {
         workers: args.workers.map_or_else(

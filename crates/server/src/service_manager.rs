@@ -27,10 +27,7 @@ pub(crate) fn replaced_by(process: u32) {
 
 /// It finishes requests and ends.
 pub(crate) fn stopping() {
-    say(&[
-        NotifyState::Stopping,
-        NotifyState::Status("finishing requests"),
-    ]);
+    say(&[NotifyState::Stopping, NotifyState::Status("finishing requests")]);
 }
 
 /// Says again and again that it lives, if that is asked for: each time all workers and the slow path have answered. Ends with the data plane.

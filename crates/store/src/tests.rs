@@ -390,14 +390,14 @@ fn crash_at_any_write_leaves_what_was_acknowledged_whole() {
 
 /// A backup's store: the state's file, made in memory, is one that opens; looking at a store changes nothing.
 #[test]
-fn snapshots_are_stores() {
+fn store_files_are_stores() {
     let (_directory, path) = place();
     let state = filled(&path, 5);
     let before = std::fs::read(&path).unwrap();
-    let read = Snapshot::read(&path).unwrap();
+    let read = StoreFile::read(&path).unwrap();
     assert_eq!((read.format, read.state.as_ref()), (FORMAT, Some(&state)));
     assert!(std::fs::read(&path).unwrap() == before);
-    let made = Snapshot::of(&state, &path).unwrap();
+    let made = StoreFile::of(&state, &path).unwrap();
     for bytes in [made, read.bytes] {
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(Store::open(&path).unwrap().1.as_ref(), Some(&state));
@@ -406,16 +406,16 @@ fn snapshots_are_stores() {
     assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
     drop(lock);
     let (_store, _) = Store::open(&path).unwrap();
-    assert!(matches!(Snapshot::read(&path), Err(StoreError::InUse { .. })));
+    assert!(matches!(StoreFile::read(&path), Err(StoreError::InUse { .. })));
 }
 
 #[test]
-fn snapshots_of_older_formats_stay_as_they_are() {
+fn store_files_of_older_formats_stay_as_they_are() {
     let (_directory, path) = place();
     let state = with_group(&fresh(), "old");
     write_format_1(&path, &state);
     let before = std::fs::read(&path).unwrap();
-    let read = Snapshot::read(&path).unwrap();
+    let read = StoreFile::read(&path).unwrap();
     assert_eq!((read.format, read.state), (1, Some(state)));
     assert!(read.bytes == before && std::fs::read(&path).unwrap() == before);
 }

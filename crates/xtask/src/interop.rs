@@ -45,6 +45,7 @@ const SUITES: &[(&str, &str)] = &[
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
+    ("operating", "operating.py"),
     ("cloudwatch", "cloudwatch.py"),
     ("alarm-actions", "alarm_actions.py"),
     ("datapoints", "datapoints.py"),
@@ -64,6 +65,7 @@ const BESIDE: [&[&str]; 3] = [
     &["terraform", "choosing", "logs", "prometheus"],
     &[
         "crash",
+        "operating",
         "cloudwatch",
         "alarm-actions",
         "moto",

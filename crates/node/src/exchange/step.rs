@@ -1,9 +1,9 @@
 //! What is to be done with a request next.
 
 use crate::answer::Answer;
-use crate::ticket::Ticket;
 use crate::reuse::Reuse;
 use crate::target::TargetView;
+use crate::ticket::Ticket;
 use forebay_units::Mono;
 use std::sync::Arc;
 

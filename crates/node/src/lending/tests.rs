@@ -145,7 +145,12 @@ impl World {
     fn lend(&mut self) {
         let occupied = self.old.gate.lend(self.now, Arc::clone(&self.link) as _).unwrap();
         for (target, count) in occupied {
-            let at = self.old.targets.iter().position(|view| view.id == target).unwrap();
+            let at = self
+                .old
+                .targets
+                .iter()
+                .position(|view| view.id == target)
+                .unwrap();
             let view = &self.new.targets[at];
             let held = self.served.held.entry(view.id.0).or_default();
             held.extend((0..count).map(|_| self.new.gate.occupy(view)));
@@ -170,8 +175,18 @@ impl World {
                 self.served.waiting.remove(&number);
             }
             Some(Told::Release(target)) => {
-                let at = self.old.targets.iter().position(|view| view.id == target).unwrap();
-                let slot = self.served.held.get_mut(&self.new.targets[at].id.0).unwrap().pop();
+                let at = self
+                    .old
+                    .targets
+                    .iter()
+                    .position(|view| view.id == target)
+                    .unwrap();
+                let slot = self
+                    .served
+                    .held
+                    .get_mut(&self.new.targets[at].id.0)
+                    .unwrap()
+                    .pop();
                 slot.unwrap().end(self.now, None);
             }
             None => {}
@@ -213,7 +228,11 @@ impl World {
     fn assert_within_limit(&self) {
         for (old, new) in self.old.targets.iter().zip(&self.new.targets) {
             let running = |process: &Process, of: &TargetView| {
-                process.running.iter().filter(|slot| slot.target().id == of.id).count()
+                process
+                    .running
+                    .iter()
+                    .filter(|slot| slot.target().id == of.id)
+                    .count()
             };
             let at_it = running(&self.old, old) + running(&self.new, new);
             assert!(at_it <= LIMIT as usize, "{at_it} at one target");

@@ -28,10 +28,7 @@ impl Node {
     /// What is known of the health of all targets that are probed.
     pub fn health_records(&self) -> Vec<KeptHealth> {
         let targets = self.groups.iter().flat_map(|(arn, group)| {
-            let probed = group
-                .targets
-                .iter()
-                .filter(|(_, target)| group.is_probed(target));
+            let probed = group.targets.iter().filter(|(_, target)| group.is_probed(target));
             probed.map(|((id, port), target)| KeptHealth {
                 group: arn.clone(),
                 target: id.clone(),

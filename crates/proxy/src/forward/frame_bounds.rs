@@ -20,7 +20,9 @@ impl FrameBounds {
         let mut at = 0;
         while at < bytes.len() {
             if self.left > 0 {
-                let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                let skipped = usize::try_from(self.left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len() - at);
                 self.left -= skipped as u64;
                 at += skipped;
             } else {

@@ -7,7 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod secure;
 
 use forebay_model::*;
-use forebay_proxy::{Clock, DataPlane, Options, Farewell};
+use forebay_proxy::{Clock, DataPlane, Farewell, Options};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;

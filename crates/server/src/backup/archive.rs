@@ -18,7 +18,13 @@ const MANIFEST: &str = "manifest.json";
 /// More is no manifest of ours: half a million members have a fifth of that.
 const MANIFEST_BYTES: u64 = 512 << 20;
 /// What may be restored, by its first name. Anything else in an archive is none of ours.
-const TOPS: [&str; 5] = ["state.redb", "credentials", "notify-secret", "images", "datapoints"];
+const TOPS: [&str; 5] = [
+    "state.redb",
+    "credentials",
+    "notify-secret",
+    "images",
+    "datapoints",
+];
 
 /// Reads, and notes what it has read.
 struct Digesting<R> {
@@ -172,7 +178,8 @@ pub(super) fn unpack(
                 .take(MANIFEST_BYTES)
                 .read_to_end(&mut text)
                 .with_context(damaged)?;
-            manifest = Some(Manifest::parse(&text).with_context(|| format!("{} cannot be read", path.display()))?);
+            manifest =
+                Some(Manifest::parse(&text).with_context(|| format!("{} cannot be read", path.display()))?);
             continue;
         }
         let kind = match entry.header().entry_type() {
@@ -182,7 +189,10 @@ pub(super) fn unpack(
             _ => bail!("{}", damaged()),
         };
         let mode = entry.header().mode().with_context(damaged)?;
-        let link = entry.link_name().with_context(damaged)?.map(|link| link.into_owned());
+        let link = entry
+            .link_name()
+            .with_context(damaged)?
+            .map(|link| link.into_owned());
         let mut content = Digesting::new(&mut entry);
         take(Unpacked {
             path: &name,

@@ -64,8 +64,16 @@ const WORDS: [(&str, &str, &[&str]); 9] = [
     ("rule", "rules", &["elbv2.rule"]),
     ("target group", "target groups", &["elbv2.target-group"]),
     ("target", "targets", &["elbv2.target"]),
-    ("certificate", "certificates", &["acm.certificate", "iam.server-certificate"]),
-    ("Auto Scaling group", "Auto Scaling groups", &["autoscaling.group"]),
+    (
+        "certificate",
+        "certificates",
+        &["acm.certificate", "iam.server-certificate"],
+    ),
+    (
+        "Auto Scaling group",
+        "Auto Scaling groups",
+        &["autoscaling.group"],
+    ),
     ("instance", "instances", &["ec2.instance"]),
     ("alarm", "alarms", &["cloudwatch.alarm"]),
 ];
@@ -78,7 +86,8 @@ impl Manifest {
             format: u64,
             program: String,
         }
-        let about: About = serde_json::from_slice(text).context("its manifest is damaged: take another backup")?;
+        let about: About =
+            serde_json::from_slice(text).context("its manifest is damaged: take another backup")?;
         if about.format > BACKUP_FORMAT {
             bail!(
                 "it has format {} and was made by Forebay {}; this version reads formats 1 to {BACKUP_FORMAT}: use that version, or a newer one",

@@ -5,7 +5,7 @@ use super::manifest::{Kind, Manifest};
 use crate::data_dir::make_data_dir;
 use crate::takeover;
 use anyhow::{Context as _, bail};
-use forebay_store::{Snapshot, StoreLock};
+use forebay_store::{StoreFile, StoreLock};
 use jiff::Timestamp;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -42,10 +42,14 @@ pub fn examine(file: &Path) -> anyhow::Result<Manifest> {
         }
         Ok(())
     })?;
-    let bytes = store.with_context(|| format!("{} holds no state: it is no backup of Forebay's", file.display()))?;
-    let snapshot = Snapshot::of_bytes(bytes, &file.join(STORE))?;
-    if snapshot.state.is_none() {
-        bail!("the store in {} holds no state: take another backup", file.display());
+    let bytes =
+        store.with_context(|| format!("{} holds no state: it is no backup of Forebay's", file.display()))?;
+    let store_file = StoreFile::of_bytes(bytes, &file.join(STORE))?;
+    if store_file.state.is_none() {
+        bail!(
+            "the store in {} holds no state: take another backup",
+            file.display()
+        );
     }
     Ok(manifest)
 }
@@ -100,7 +104,8 @@ fn unused(data_dir: &Path) -> anyhow::Result<Option<StoreLock>> {
     if !store.exists() {
         return Ok(None);
     }
-    let lock = StoreLock::take(&store).context("stop the Forebay that runs there, or name another --data-dir")?;
+    let lock =
+        StoreLock::take(&store).context("stop the Forebay that runs there, or name another --data-dir")?;
     Ok(Some(lock))
 }
 
@@ -127,7 +132,8 @@ fn stage_all(file: &Path, stage: &Path, data_dir: &Path) -> anyhow::Result<Manif
             (Kind::Link, None) => Err(io::ErrorKind::InvalidData.into()),
             (Kind::File, _) => write(&path, member.mode, member.content),
         };
-        let written = written.and_then(|()| owner.map_or(Ok(()), |(user, group)| lchown(&path, Some(user), Some(group))));
+        let written = written
+            .and_then(|()| owner.map_or(Ok(()), |(user, group)| lchown(&path, Some(user), Some(group))));
         written.with_context(|| format!("cannot write {}", path.display()))
     })?;
     for directory in directories {

@@ -6,7 +6,7 @@ use crate::takeover;
 use anyhow::{Context as _, bail};
 use forebay_gateway::credentials;
 use forebay_launch::Images;
-use forebay_store::{Snapshot, StoreError};
+use forebay_store::{StoreError, StoreFile};
 use jiff::Timestamp;
 use std::fs::{self, File, FileType};
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ pub(crate) struct FoundStore {
     /// Who runs with it.
     pub(crate) running: Option<RunningProcess>,
     /// Its file.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) store: StoreFile,
 }
 
 /// A Forebay that runs.
@@ -72,7 +72,7 @@ pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::
                     api: running.api,
                     admin: running.admin,
                 }),
-                snapshot: Snapshot::of_bytes(running.bytes, Path::new("of the running Forebay"))?,
+                store: StoreFile::of_bytes(running.bytes, Path::new("of the running Forebay"))?,
             });
         }
         if !path.exists() {
@@ -81,8 +81,10 @@ pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::
                 data_dir.display()
             );
         }
-        match Snapshot::read(&path) {
-            Ok(snapshot) => return Ok(FoundStore { running: None, snapshot }),
+        match StoreFile::read(&path) {
+            Ok(store) => {
+                return Ok(FoundStore { running: None, store });
+            }
             Err(StoreError::InUse { .. }) if began.elapsed() < patience => std::thread::sleep(PAUSE),
             Err(error @ StoreError::InUse { .. }) => {
                 return Err(error).context(
@@ -109,12 +111,15 @@ pub fn save<W: Write>(
         Some(running) => format!("the state of process {}, which runs", running.process),
         None => "the state of the store; no Forebay runs".to_owned(),
     });
-    let Some(state) = &found.snapshot.state else {
-        bail!("{} holds no state yet: there is nothing to back up", data_dir.display());
+    let Some(state) = &found.store.state else {
+        bail!(
+            "{} holds no state yet: there is nothing to back up",
+            data_dir.display()
+        );
     };
     let now = Timestamp::now();
     let mut packer = Packer::new(out, u64::try_from(now.as_second()).unwrap_or_default());
-    let bytes = &found.snapshot.bytes;
+    let bytes = &found.store.bytes;
     packer.file("state.redb", 0o600, bytes.len() as u64, &**bytes)?;
     let mut content = Content {
         data_dir,
@@ -137,7 +142,7 @@ pub fn save<W: Write>(
         program: env!("CARGO_PKG_VERSION").to_owned(),
         made: now.to_string(),
         process: found.running.map(|running| running.process),
-        store_format: found.snapshot.format,
+        store_format: found.store.format,
         pool: state.settings().pool.to_string(),
         domain: state.settings().domain.clone(),
         rows: rows(state),
@@ -172,7 +177,8 @@ impl<W: Write> Content<'_, W> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    return Err(error).with_context(|| format!("cannot back up {}", self.data_dir.join(&path).display()));
+                    return Err(error)
+                        .with_context(|| format!("cannot back up {}", self.data_dir.join(&path).display()));
                 }
             }
         }
@@ -214,5 +220,9 @@ fn is_unfinished(path: &Path) -> bool {
     let hidden = path
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    is_top && hidden || path.extension().is_some_and(|extension| extension == "unfinished") && path.starts_with("datapoints")
+    is_top && hidden
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "unfinished")
+            && path.starts_with("datapoints")
 }

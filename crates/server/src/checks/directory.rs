@@ -24,7 +24,10 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
     let shown = dir.display();
     match dir.metadata() {
         Ok(found) if !found.is_dir() => {
-            report.error("data directory", format!("{shown} is no directory: choose another --data-dir"));
+            report.error(
+                "data directory",
+                format!("{shown} is no directory: choose another --data-dir"),
+            );
         }
         Ok(found) => {
             let mode = found.permissions().mode() & 0o7777;
@@ -35,14 +38,20 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
                     format!("{shown} belongs to user {owner} and has mode {mode:04o}: user {} may not use it. Be that user, or choose another --data-dir", own.as_raw()),
                 );
             } else if mode & 0o077 == 0 {
-                report.ok("data directory", format!("{shown} is user {owner}'s alone (mode {mode:04o})"));
+                report.ok(
+                    "data directory",
+                    format!("{shown} is user {owner}'s alone (mode {mode:04o})"),
+                );
             } else if let Ok(Some(stranger)) = stranger_in(dir) {
                 report.error(
                     "data directory",
                     format!("{shown} is open to others (mode {mode:04o}) and holds other things ({stranger}): name a directory of its own"),
                 );
             } else {
-                report.warning("data directory", format!("{shown} is open to others (mode {mode:04o}); a start closes it"));
+                report.warning(
+                    "data directory",
+                    format!("{shown} is open to others (mode {mode:04o}); a start closes it"),
+                );
             }
             if own.is_root() && owner != 0 {
                 report.warning(
@@ -53,13 +62,25 @@ pub(super) fn look(args: &UpArgs, report: &mut Report) {
             space(dir, report);
         }
         Err(_) => {
-            let above = dir.ancestors().skip(1).find(|above| *above != Path::new("") && above.exists());
+            let above = dir
+                .ancestors()
+                .skip(1)
+                .find(|above| *above != Path::new("") && above.exists());
             let above = above.unwrap_or(Path::new("."));
             if access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
-                report.ok("data directory", format!("{shown} is not there and would be made"));
+                report.ok(
+                    "data directory",
+                    format!("{shown} is not there and would be made"),
+                );
                 space(above, report);
             } else {
-                report.error("data directory", format!("{shown} is not there and cannot be made in {}: choose another --data-dir", above.display()));
+                report.error(
+                    "data directory",
+                    format!(
+                        "{shown} is not there and cannot be made in {}: choose another --data-dir",
+                        above.display()
+                    ),
+                );
             }
         }
     }
@@ -79,12 +100,20 @@ fn space(dir: &Path, report: &mut Report) {
 }
 
 /// Who runs with the store, and what it holds; an error if nothing more can be told.
-pub(super) fn store(args: &UpArgs, report: &mut Report) -> (Option<RunningProcess>, Result<Option<State>, ()>) {
+pub(super) fn store(
+    args: &UpArgs,
+    report: &mut Report,
+) -> (Option<RunningProcess>, Result<Option<State>, ()>) {
     let path = store_path(args);
     let shown = path.display();
     if !path.exists() {
         if args.take_over {
-            report.error("store", format!("there is no {shown}, so nobody runs who could be taken over from: leave --take-over out"));
+            report.error(
+                "store",
+                format!(
+                    "there is no {shown}, so nobody runs who could be taken over from: leave --take-over out"
+                ),
+            );
         } else {
             report.ok("store", format!("{shown} is not there and would be made"));
         }
@@ -110,33 +139,44 @@ pub(super) fn store(args: &UpArgs, report: &mut Report) -> (Option<RunningProces
             ),
         ),
         (None, true) => report.error("store", "nobody runs who could be taken over from: leave --take-over out"),
-        (None, false) if found.snapshot.format < FORMAT => report.warning(
+        (None, false) if found.store.format < FORMAT => report.warning(
             "store",
             format!(
                 "{shown} has format {} and would be brought to format {FORMAT}, which older versions do not read: take a backup first",
-                found.snapshot.format
+                found.store.format
             ),
         ),
         (None, false) => report.ok(
             "store",
-            format!("{shown} has format {} and is readable to its end; nobody runs with it", found.snapshot.format),
+            format!("{shown} has format {} and is readable to its end; nobody runs with it", found.store.format),
         ),
     }
-    (found.running, Ok(found.snapshot.state))
+    (found.running, Ok(found.store.state))
 }
 
 pub(super) fn credentials(args: &UpArgs, report: &mut Report) {
     let path = args.data.data_dir.join("credentials");
     let shown = path.display();
     let Ok(found) = path.metadata() else {
-        return report.ok("credentials", format!("{shown} is not there and would be made, with one key"));
+        return report.ok(
+            "credentials",
+            format!("{shown} is not there and would be made, with one key"),
+        );
     };
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        report.warning("credentials", format!("{shown} is open to others (mode {mode:04o}); a start closes it, but its keys may be known"));
+        report.warning(
+            "credentials",
+            format!(
+                "{shown} is open to others (mode {mode:04o}); a start closes it, but its keys may be known"
+            ),
+        );
     }
     match credentials::check(&path).and_then(|()| credentials::list(&path)) {
-        Ok(keys) => report.ok("credentials", format!("{shown} is readable; access keys: {}", keys.len())),
+        Ok(keys) => report.ok(
+            "credentials",
+            format!("{shown} is readable; access keys: {}", keys.len()),
+        ),
         Err(error) if args.no_auth => report.warning("credentials", told(&error)),
         Err(error) => report.error("credentials", told(&error)),
     }

@@ -24,9 +24,14 @@ pub(super) fn open_files(args: &UpArgs, addresses: usize, report: &mut Report) {
     );
     let sockets = addresses * workers;
     let left = traffic.saturating_sub(sockets);
-    let text = format!("the limit is {limit}; {sockets} are for listening sockets, {left} for connections of clients and to targets");
+    let text = format!(
+        "the limit is {limit}; {sockets} are for listening sockets, {left} for connections of clients and to targets"
+    );
     if left < FEW {
-        report.warning("open files", format!("{text}: raise it (ulimit -Hn, LimitNOFILE)"));
+        report.warning(
+            "open files",
+            format!("{text}: raise it (ulimit -Hn, LimitNOFILE)"),
+        );
     } else {
         report.ok("open files", text);
     }
@@ -34,21 +39,45 @@ pub(super) fn open_files(args: &UpArgs, addresses: usize, report: &mut Report) {
 
 pub(super) fn memory(args: &UpArgs, report: &mut Report) {
     let Some(most) = affordable_memory() else {
-        return report.warning("memory", "how much there is cannot be read; give --max-buffer-memory");
+        return report.warning(
+            "memory",
+            "how much there is cannot be read; give --max-buffer-memory",
+        );
     };
     match args.max_buffer_memory {
         BufferMemory::Bytes(bytes) if bytes as u64 > most => report.warning(
             "memory",
-            format!("--max-buffer-memory is {} MiB, and this process may use {} MiB: give less", bytes as u64 / MIB, most / MIB),
+            format!(
+                "--max-buffer-memory is {} MiB, and this process may use {} MiB: give less",
+                bytes as u64 / MIB,
+                most / MIB
+            ),
         ),
-        BufferMemory::Bytes(bytes) => report.ok("memory", format!("{} MiB of {} MiB for buffers of requests", bytes as u64 / MIB, most / MIB)),
-        BufferMemory::Auto => report.ok("memory", format!("{} MiB of {} MiB for buffers of requests", most / 2 / MIB, most / MIB)),
+        BufferMemory::Bytes(bytes) => report.ok(
+            "memory",
+            format!(
+                "{} MiB of {} MiB for buffers of requests",
+                bytes as u64 / MIB,
+                most / MIB
+            ),
+        ),
+        BufferMemory::Auto => report.ok(
+            "memory",
+            format!(
+                "{} MiB of {} MiB for buffers of requests",
+                most / 2 / MIB,
+                most / MIB
+            ),
+        ),
     }
 }
 
 /// Certificates that are over, soon over, or not begun.
 pub(super) fn certificates(state: &State, report: &mut Report) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let mut good = 0;
     for (_, region) in state.regions() {
@@ -56,20 +85,35 @@ pub(super) fn certificates(state: &State, report: &mut Report) {
             let (_, facts) = certificate.issued.as_ref()?;
             Some((certificate.arn.as_str(), facts))
         });
-        let uploaded = region.server_certificates.values().map(|certificate| (certificate.arn.as_str(), &certificate.facts));
+        let uploaded = region
+            .server_certificates
+            .values()
+            .map(|certificate| (certificate.arn.as_str(), &certificate.facts));
         for (arn, facts) in imported.chain(uploaded) {
             let named = format!("{arn} ({})", facts.domain);
             let days = facts.not_after.saturating_sub(now).div_euclid(DAY);
             if facts.not_after <= now {
-                report.warning("certificates", format!("{named} has expired: clients refuse it. Import it anew"));
+                report.warning(
+                    "certificates",
+                    format!("{named} has expired: clients refuse it. Import it anew"),
+                );
             } else if facts.not_before > now {
-                report.warning("certificates", format!("{named} is not valid yet: is the clock right?"));
+                report.warning(
+                    "certificates",
+                    format!("{named} is not valid yet: is the clock right?"),
+                );
             } else if days < SOON {
-                report.warning("certificates", format!("{named} expires in {days} days: import it anew"));
+                report.warning(
+                    "certificates",
+                    format!("{named} expires in {days} days: import it anew"),
+                );
             } else {
                 good += 1;
             }
         }
     }
-    report.ok("certificates", format!("{good} are valid for {SOON} days and more"));
+    report.ok(
+        "certificates",
+        format!("{good} are valid for {SOON} days and more"),
+    );
 }

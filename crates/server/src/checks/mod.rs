@@ -46,7 +46,10 @@ fn flags(args: &UpArgs, report: &mut Report) {
     let from = if names.is_empty() {
         String::new()
     } else {
-        format!("; of the environment count, where no flag says otherwise, {}", names.join(", "))
+        format!(
+            "; of the environment count, where no flag says otherwise, {}",
+            names.join(", ")
+        )
     };
     report.ok(
         "flags",
@@ -71,7 +74,13 @@ fn state(args: &UpArgs, kept: Result<Option<State>, ()>, report: &mut Report) ->
 /// The APIs' address and the admin address.
 fn doors(args: &UpArgs, running: Option<&RunningProcess>, report: &mut Report) {
     if args.api == args.admin && args.api.port() != 0 {
-        report.error("ports", format!("--api and --admin are both {}: choose another for one of them", args.api));
+        report.error(
+            "ports",
+            format!(
+                "--api and --admin are both {}: choose another for one of them",
+                args.api
+            ),
+        );
     }
     let doors = [
         ("--api", args.api, running.map(|running| running.api)),
@@ -79,14 +88,20 @@ fn doors(args: &UpArgs, running: Option<&RunningProcess>, report: &mut Report) {
     ];
     for (flag, address, theirs) in doors {
         if theirs == Some(address) {
-            report.ok("ports", format!("{flag} {address} is served by the running Forebay, which hands it over"));
+            report.ok(
+                "ports",
+                format!("{flag} {address} is served by the running Forebay, which hands it over"),
+            );
             continue;
         }
         match sockets::bind(address) {
             Ok(()) => report.ok("ports", format!("{flag} {address} is free")),
             Err(error) => {
-                let holder = sockets::holder(address);
-                report.error("ports", format!("{flag} {address}: {error}{holder}. Choose another {flag}, such as 127.0.0.1:0"));
+                let why = sockets::why(&error, address);
+                report.error(
+                    "ports",
+                    format!("{flag} {address}: {why}. Choose another {flag}, such as 127.0.0.1:0"),
+                );
             }
         }
     }

@@ -33,23 +33,32 @@ pub(super) fn listeners(
     report: &mut Report,
 ) -> usize {
     let exposed = exposed(args, report);
-    let theirs = running.map(|running| sockets::of_process(running.process)).unwrap_or_default();
+    let theirs = running
+        .map(|running| sockets::of_process(running.process))
+        .unwrap_or_default();
     let own = [args.api, args.admin];
     let blueprint = state.blueprint();
     let mut places: BTreeMap<SocketAddr, String> = BTreeMap::new();
     let mut protocols: BTreeMap<u16, (Protocol, String)> = BTreeMap::new();
     let (mut count, mut wrong) = (0, Vec::new());
     for balancer in &blueprint.balancers {
-        let name = balancer.arn.rsplit_once("loadbalancer/").map_or(&*balancer.arn, |(_, name)| name);
+        let name = balancer
+            .arn
+            .rsplit_once("loadbalancer/")
+            .map_or(&*balancer.arn, |(_, name)| name);
         for listener in &balancer.listeners {
             count += 1;
             let called = format!("{} {} of {name}", word(listener.protocol), listener.port);
             if listener.protocol == Protocol::Https && listener.tls.is_none() {
-                wrong.push(format!("{called} has no certificate that can be used, and is not served"));
+                wrong.push(format!(
+                    "{called} has no certificate that can be used, and is not served"
+                ));
                 continue;
             }
             for node in &balancer.nodes {
-                places.entry(SocketAddr::new(node.address, listener.port)).or_insert_with(|| called.clone());
+                places
+                    .entry(SocketAddr::new(node.address, listener.port))
+                    .or_insert_with(|| called.clone());
             }
             match protocols.get(&listener.port) {
                 Some((protocol, first)) if *protocol != listener.protocol => wrong.push(format!(
@@ -67,11 +76,16 @@ pub(super) fn listeners(
     }
     for (address, called) in &places {
         if own.contains(address) {
-            wrong.push(format!("{called} is not served at {address}: --api or --admin is there"));
+            wrong.push(format!(
+                "{called} is not served at {address}: --api or --admin is there"
+            ));
         } else if !theirs.contains(address)
             && let Err(error) = sockets::bind(*address)
         {
-            wrong.push(format!("{called} cannot be served at {address}: {error}{}", sockets::holder(*address)));
+            wrong.push(format!(
+                "{called} cannot be served at {address}: {}",
+                sockets::why(&error, *address)
+            ));
         }
     }
     let held = places.keys().filter(|address| theirs.contains(address)).count();
@@ -79,10 +93,19 @@ pub(super) fn listeners(
         report.ok("listeners", "there are none");
     } else if wrong.is_empty() {
         let by = match running {
-            Some(running) if held > 0 => format!(", {held} of them held by process {}, which hands them over", running.process),
+            Some(running) if held > 0 => format!(
+                ", {held} of them held by process {}, which hands them over",
+                running.process
+            ),
             _ => String::new(),
         };
-        report.ok("listeners", format!("{count} at {} addresses, all of which can be served{by}", places.len()));
+        report.ok(
+            "listeners",
+            format!(
+                "{count} at {} addresses, all of which can be served{by}",
+                places.len()
+            ),
+        );
     }
     let more = wrong.len().saturating_sub(TOLD);
     for text in wrong.into_iter().take(TOLD) {
@@ -103,9 +126,13 @@ fn exposed(args: &UpArgs, report: &mut Report) -> Vec<IpAddr> {
             return Vec::new();
         }
     };
-    let (here, absent): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) = addresses.iter().partition(|address| sockets::has(**address));
+    let (here, absent): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) =
+        addresses.iter().partition(|address| sockets::has(**address));
     for address in absent {
-        report.warning("exposed addresses", format!("this machine has no address {address}: nothing is reached there. Give another --expose"));
+        report.warning(
+            "exposed addresses",
+            format!("this machine has no address {address}: nothing is reached there. Give another --expose"),
+        );
     }
     let listed: Vec<String> = here.iter().map(ToString::to_string).collect();
     if !listed.is_empty() {

@@ -7,12 +7,16 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Binds it as a start would, for this moment.
-pub(super) fn bind(address: SocketAddr) -> Result<(), String> {
-    try_bind(address).map_err(|error| explain(&error, address))
+/// Why an address cannot be bound, and who has it.
+pub(super) fn why(error: &io::Error, address: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => format!("{}{}", explain(error, address), holder(address)),
+    }
 }
 
-fn try_bind(address: SocketAddr) -> io::Result<()> {
+/// Binds it as a start would, for this moment.
+pub(super) fn bind(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -25,7 +29,7 @@ fn try_bind(address: SocketAddr) -> io::Result<()> {
 
 /// Whether this machine has the address.
 pub(super) fn has(address: IpAddr) -> bool {
-    try_bind(SocketAddr::new(address, 0)).is_ok()
+    bind(SocketAddr::new(address, 0)).is_ok()
 }
 
 /// Sockets that listen here: where, and their inodes, as the kernel tells them (proc(5)).
@@ -64,10 +68,18 @@ fn listener(line: &str) -> Option<(SocketAddr, u64)> {
 
 /// Inodes of a process's sockets; none that may be seen if it is another user's.
 fn sockets_of(process: &str) -> BTreeSet<u64> {
-    let entries = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(format!("/proc/{process}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let inode = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;
-        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+        target
+            .to_str()?
+            .strip_prefix("socket:[")?
+            .strip_suffix(']')?
+            .parse()
+            .ok()
     };
     entries.filter_map(inode).collect()
 }
@@ -83,10 +95,13 @@ pub(super) fn of_process(process: u32) -> BTreeSet<SocketAddr> {
 }
 
 /// Who listens there, to be told after what went wrong; nothing if that cannot be seen.
-pub(super) fn holder(address: SocketAddr) -> String {
+fn holder(address: SocketAddr) -> String {
     let inodes: BTreeSet<u64> = listening()
         .into_iter()
-        .filter(|(at, _)| at.port() == address.port() && (at.ip() == address.ip() || at.ip().is_unspecified() || address.ip().is_unspecified()))
+        .filter(|(at, _)| {
+            at.port() == address.port()
+                && (at.ip() == address.ip() || at.ip().is_unspecified() || address.ip().is_unspecified())
+        })
         .map(|(_, inode)| inode)
         .collect();
     if inodes.is_empty() {
@@ -94,7 +109,10 @@ pub(super) fn holder(address: SocketAddr) -> String {
     }
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(process) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else {
+        let Some(process) = name
+            .to_str()
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
             continue;
         };
         if !sockets_of(process).is_disjoint(&inodes) {
@@ -113,12 +131,15 @@ mod tests {
     #[test]
     fn who_listens_is_found() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(socket) = TcpListener::bind(address) else { continue };
+            let Ok(socket) = TcpListener::bind(address) else {
+                continue;
+            };
             let address = socket.local_addr().unwrap();
             let process = std::process::id();
             assert!(of_process(process).contains(&address), "{address}");
             assert!(holder(address).contains(&process.to_string()));
-            assert!(bind(address).unwrap_err().contains("another process listens there"));
+            let error = bind(address).unwrap_err();
+            assert!(why(&error, address).contains("another process listens there"));
             drop(socket);
             bind(address).unwrap();
         }

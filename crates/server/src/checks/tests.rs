@@ -27,11 +27,26 @@ fn each_thing_that_keeps_from_starting_is_an_error() {
     let dir = place.path().join("data");
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let good = args(&dir);
-    let port = UpArgs { api: socket.local_addr().unwrap(), ..good.clone() };
-    let interface = UpArgs { expose: vec![crate::Exposure::Interface("no-such0".into())], ..good.clone() };
-    let shapes = UpArgs { shapes: Some(place.path().join("absent.json")), ..good.clone() };
-    let successor = UpArgs { take_over: true, ..good.clone() };
-    let dns = UpArgs { dns: Some("127.0.0.1:53".parse().unwrap()), ..good.clone() };
+    let port = UpArgs {
+        api: socket.local_addr().unwrap(),
+        ..good.clone()
+    };
+    let interface = UpArgs {
+        expose: vec![crate::Exposure::Interface("no-such0".into())],
+        ..good.clone()
+    };
+    let shapes = UpArgs {
+        shapes: Some(place.path().join("absent.json")),
+        ..good.clone()
+    };
+    let successor = UpArgs {
+        take_over: true,
+        ..good.clone()
+    };
+    let dns = UpArgs {
+        dns: Some("127.0.0.1:53".parse().unwrap()),
+        ..good.clone()
+    };
     for (about, wrong) in [
         ("ports", port),
         ("exposed addresses", interface),

@@ -5,7 +5,7 @@ use super::messages::Message;
 use super::socket_in;
 use anyhow::{Context as _, bail};
 use forebay_control::State;
-use forebay_store::{FORMAT, Snapshot};
+use forebay_store::{FORMAT, StoreFile};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -28,7 +28,7 @@ pub(crate) struct RunningStore {
 /// Gives the store's file. Whatever was acknowledged before it was asked for is in this state.
 pub(super) fn give(mut link: Link, state: &State, api: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     link.wait_at_most(Some(PATIENCE))?;
-    let bytes = Snapshot::of(state, Path::new("the state"))?;
+    let bytes = StoreFile::of(state, Path::new("the state"))?;
     link.send(&Message::Store {
         process: std::process::id(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,11 +79,16 @@ pub(crate) fn ask(data_dir: &Path) -> anyhow::Result<Option<RunningStore>> {
             program,
             api,
             admin,
-            bytes: link.receive_bytes(bytes).context("the running Forebay broke off")?,
+            bytes: link
+                .receive_bytes(bytes)
+                .context("the running Forebay broke off")?,
         })),
         Ok(_) => bail!("the running Forebay answered something else"),
         // It has just ended, or given way to another one; or it is of a version that does not know the question.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset => {
+        Err(error)
+            if error.kind() == io::ErrorKind::UnexpectedEof
+                || error.kind() == io::ErrorKind::ConnectionReset =>
+        {
             Ok(None)
         }
         Err(error) => Err(error).context("the running Forebay does not answer"),

@@ -253,9 +253,13 @@ fn listen(
                 let known = {
                     let names = names.lock().unwrap_or_else(PoisonError::into_inner);
                     let mut targets = names.targets.iter();
-                    targets.find(|(_, named)| **named == target).map(|(id, _)| TargetId(*id))
+                    targets
+                        .find(|(_, named)| **named == target)
+                        .map(|(id, _)| TargetId(*id))
                 };
-                let Some(gate) = gates.get(&target.group) else { continue };
+                let Some(gate) = gates.get(&target.group) else {
+                    continue;
+                };
                 let taken = known.is_some_and(|known| gate.granted(clock.now(), number, known));
                 if !taken {
                     // Its client has left; or it is a target that was registered since then, which nobody here knows.

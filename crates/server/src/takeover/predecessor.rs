@@ -211,7 +211,9 @@ impl<'a> Yielding<'a> {
             admin: self.yields.admin.local_addr()?,
             rows: rows(&self.yields.writer.state()),
         })?;
-        expect(&mut link, "its start", |message| matches!(message, Message::Freeze))?;
+        expect(&mut link, "its start", |message| {
+            matches!(message, Message::Freeze)
+        })?;
         link.wait_at_most(Some(FROZEN_STEP))?;
         self.freeze(&mut link)?;
         expect(&mut link, "its start with store and sockets", |message| {
@@ -327,7 +329,9 @@ impl Drop for Yielding<'_> {
 
 /// The next message is one of these.
 fn expect(link: &mut Link, what: &str, is_it: impl Fn(&Message) -> bool) -> anyhow::Result<()> {
-    let message = link.receive().with_context(|| format!("it ended before {what}"))?;
+    let message = link
+        .receive()
+        .with_context(|| format!("it ended before {what}"))?;
     if is_it(&message) {
         Ok(())
     } else {

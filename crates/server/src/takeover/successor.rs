@@ -149,18 +149,21 @@ impl Successor {
         plane.take_health(health.into_iter().map(kept).collect());
         let mut keys: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for key in tickets {
-            keys.entry(key.listener).or_default().push(forebay_proxy::TicketKey {
-                name: key.name,
-                secret: key.secret,
-                age: Duration::from_secs(key.age_seconds),
-            });
+            keys.entry(key.listener)
+                .or_default()
+                .push(forebay_proxy::TicketKey {
+                    name: key.name,
+                    secret: key.secret,
+                    age: Duration::from_secs(key.age_seconds),
+                });
         }
         plane.take_tickets(Tickets::from_iter(keys));
         let mut link = self.link.again()?;
         self.link.wait_at_most(None)?;
         Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
         plane.accept(true);
-        link.send(&Message::Serving).context("the running Forebay is gone")?;
+        link.send(&Message::Serving)
+            .context("the running Forebay is gone")?;
         Ok(())
     }
 }

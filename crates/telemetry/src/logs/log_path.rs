@@ -140,9 +140,15 @@ fn date(folder: &Path) -> Option<(i16, i8, i8)> {
 
 /// Whether this is the folder of a day, a month or a year that is over since yesterday at least: nobody writes there any more.
 pub(super) fn is_past(folder: &Path, now: SystemTime) -> bool {
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let today = utc(i64::try_from(seconds).unwrap_or(i64::MAX)).date();
-    let is_below = |folder: &Path| folder.parent().and_then(Path::parent).and_then(Path::file_name) == Some("elasticloadbalancing".as_ref());
+    let is_below = |folder: &Path| {
+        folder.parent().and_then(Path::parent).and_then(Path::file_name)
+            == Some("elasticloadbalancing".as_ref())
+    };
     let depth = folder.ancestors().take(3).position(is_below);
     // Its last day.
     let last = match depth {

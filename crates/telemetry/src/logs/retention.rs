@@ -37,7 +37,11 @@ impl FromStr for Retention {
 
     /// `off`, days such as `30` or `30d`, or hours such as `36h`.
     fn from_str(text: &str) -> Result<Retention, String> {
-        let wrong = || format!("'{text}' is none: logs are kept for days, such as 30, or hours, such as 36h, or for ever: off");
+        let wrong = || {
+            format!(
+                "'{text}' is none: logs are kept for days, such as 30, or hours, such as 36h, or for ever: off"
+            )
+        };
         if text == "off" {
             return Ok(Retention::Forever);
         }
@@ -125,7 +129,10 @@ pub(super) fn look(
             continue;
         }
         let below = path.strip_prefix(root).unwrap_or(&path);
-        let age = found.modified().ok().and_then(|modified| now.duration_since(modified).ok());
+        let age = found
+            .modified()
+            .ok()
+            .and_then(|modified| now.duration_since(modified).ok());
         let (Some(file), Some(age)) = (LogFile::of(below), age) else {
             continue;
         };
@@ -150,7 +157,9 @@ fn delete(path: &Path, log: Log, bytes: u64, counters: &LogCounters, deleted: &m
         }
         // Another process of ours was faster.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%error, path = %path.display(), "a log file whose time is over cannot be deleted"),
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "a log file whose time is over cannot be deleted")
+        }
     }
 }
 
@@ -168,7 +177,10 @@ mod tests {
         assert_eq!("2d".parse(), hours(48));
         assert_eq!("36h".parse(), hours(36));
         for wrong in ["", "0", "0h", "-1", "1.5", "30 days", "never", "99999999", "h"] {
-            assert!(wrong.parse::<Retention>().unwrap_err().contains("such as 30"), "{wrong}");
+            assert!(
+                wrong.parse::<Retention>().unwrap_err().contains("such as 30"),
+                "{wrong}"
+            );
         }
     }
 
@@ -178,7 +190,12 @@ mod tests {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "12345").unwrap();
         let time = SystemTime::now() - Duration::from_secs(hours * 3600);
-        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
         path
     }
 
@@ -188,7 +205,10 @@ mod tests {
         let root = place.path().join("logs");
         let dir = "bucket/a/b/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15";
         let name = "123456789012_elasticloadbalancing_us-east-2_app.my-lb.1234567890abcdef_20140215T2340Z_172.160.1.192_20sg8hgm.log.gz";
-        let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let day = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs() as i64;
         let today = crate::logs::text::utc(day);
         let recent = format!(
             "bucket/AWSLogs/123456789012/elasticloadbalancing/us-east-2/{:04}/{:02}/{:02}",
@@ -196,7 +216,10 @@ mod tests {
             today.month(),
             today.day()
         );
-        let of_today = name.replace("20140215", &format!("{:04}{:02}{:02}", today.year(), today.month(), today.day()));
+        let of_today = name.replace(
+            "20140215",
+            &format!("{:04}{:02}{:02}", today.year(), today.month(), today.day()),
+        );
         let gone = [
             file(&root, &format!("{dir}/{name}"), 49),
             file(&root, &format!("{dir}/conn_log_{name}"), 49),
@@ -204,15 +227,38 @@ mod tests {
             file(&root, &format!("{recent}/{of_today}"), 49),
         ];
         let kept = [
-            file(&root, &format!("other/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/16/{}", name.replace("0215", "0216")), 47),
+            file(
+                &root,
+                &format!(
+                    "other/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/16/{}",
+                    name.replace("0215", "0216")
+                ),
+                47,
+            ),
             file(&root, &format!("{}16/{name}", dir.trim_end_matches("15")), 49),
             file(&root, &format!("x/{name}"), 49),
-            file(&root, &format!("y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/notes.txt"), 4900),
-            file(&root, &format!("y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/{name}.bak"), 4900),
-            file(&root, &format!("y/AWSLogs/123456789012/elasticloadbalancing/eu-west-1/2014/02/15/{name}"), 4900),
+            file(
+                &root,
+                &format!("y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/notes.txt"),
+                4900,
+            ),
+            file(
+                &root,
+                &format!("y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/{name}.bak"),
+                4900,
+            ),
+            file(
+                &root,
+                &format!("y/AWSLogs/123456789012/elasticloadbalancing/eu-west-1/2014/02/15/{name}"),
+                4900,
+            ),
             file(place.path(), &format!("outside/2014/02/15/{name}"), 4900),
         ];
-        symlink(place.path().join("outside"), root.join("bucket/AWSLogs/123456789012/elasticloadbalancing/eu")).unwrap();
+        symlink(
+            place.path().join("outside"),
+            root.join("bucket/AWSLogs/123456789012/elasticloadbalancing/eu"),
+        )
+        .unwrap();
         fs::create_dir_all(root.join("empty/of/mine")).unwrap();
         let counters = LogCounters::default();
         let keep = Duration::from_secs(48 * 3600);
@@ -225,7 +271,10 @@ mod tests {
         assert!(root.join(&recent).exists() && root.join("empty/of/mine").exists());
         let counts = counters.metrics().deleted;
         assert_eq!(counts, [(Log::Access, 2), (Log::Connection, 1), (Log::Health, 1)]);
-        assert_eq!(look(&root, keep, SystemTime::now(), &counters, &|_| true), Some(Deleted::default()));
+        assert_eq!(
+            look(&root, keep, SystemTime::now(), &counters, &|_| true),
+            Some(Deleted::default())
+        );
     }
 
     #[test]
@@ -235,6 +284,9 @@ mod tests {
             fs::write(place.path().join(number.to_string()), "").unwrap();
         }
         let counters = LogCounters::default();
-        assert_eq!(look(place.path(), LEAST, SystemTime::now(), &counters, &|_| false), None);
+        assert_eq!(
+            look(place.path(), LEAST, SystemTime::now(), &counters, &|_| false),
+            None
+        );
     }
 }

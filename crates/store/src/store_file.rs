@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A store's file, read to the end.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct StoreFile {
     /// The file. Whoever puts it in a store's place has that store.
     pub bytes: Vec<u8>,
     /// The format it is written in, which may be an older one.
@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub state: Option<State>,
 }
 
-impl Snapshot {
+impl StoreFile {
     /// The file of a store that holds this state, in the current format.
     ///
     /// # Errors
@@ -47,17 +47,17 @@ impl Snapshot {
     ///
     /// # Errors
     /// If another process has it, or it is no store that this version reads.
-    pub fn read(path: &Path) -> Result<Snapshot, StoreError> {
-        Snapshot::of_bytes(read(path)?, path)
+    pub fn read(path: &Path) -> Result<StoreFile, StoreError> {
+        StoreFile::of_bytes(read(path)?, path)
     }
 
     /// What these bytes hold; errors name `path`.
     ///
     /// # Errors
     /// If they are no store that this version reads.
-    pub fn of_bytes(bytes: Vec<u8>, path: &Path) -> Result<Snapshot, StoreError> {
+    pub fn of_bytes(bytes: Vec<u8>, path: &Path) -> Result<StoreFile, StoreError> {
         let held = inspect_bytes(path, bytes.clone())?;
-        Ok(Snapshot {
+        Ok(StoreFile {
             bytes,
             format: held.as_ref().map_or(FORMAT, |held| held.format),
             state: held.and_then(|held| held.state),
