@@ -157,6 +157,7 @@ fn newer_format_is_refused_and_not_touched() {
         matches!(error, StoreError::Newer { found, .. } if found == FORMAT + 1),
         "{error}"
     );
+    assert!(matches!(StoreFile::read(&path), Err(StoreError::Newer { .. })));
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn place(manifest: &Manifest, stage: &Path, data_dir: &Path) -> anyhow::Result<V
             }
             if top == STORE {
                 // In one step: at no moment is there no store, which a start would take for a new directory.
-                fs::hard_link(&there, &kept)?;
+                fs::hard_link(&there, &kept).or_else(|_| fs::copy(&there, &kept).map(drop))?;
             } else {
                 fs::rename(&there, &kept)?;
             }

@@ -12,6 +12,7 @@ pub use findings::{Finding, Level, Report};
 use crate::backup::RunningProcess;
 use crate::flags::UpArgs;
 use crate::parts::configured;
+use clap::Args as _;
 use forebay_control::State;
 
 /// Looks at everything that a start needs.
@@ -38,9 +39,12 @@ fn flags(args: &UpArgs, report: &mut Report) {
     if let Err(error) = args.check() {
         return report.error("flags", format!("{error:#}"));
     }
-    let mut names: Vec<String> = std::env::vars_os()
-        .filter(|(name, value)| name.as_encoded_bytes().starts_with(b"FOREBAY_") && !value.is_empty())
-        .map(|(name, _)| name.to_string_lossy().into_owned())
+    let command = UpArgs::augment_args(clap::Command::new("up"));
+    let mut names: Vec<String> = command
+        .get_arguments()
+        .filter_map(clap::Arg::get_env)
+        .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        .map(|name| name.to_string_lossy().into_owned())
         .collect();
     names.sort_unstable();
     let from = if names.is_empty() {
