@@ -263,7 +263,7 @@ def weighted(daemon, samples):
 
 
 def main():
-    with Daemon(pool="127.120.0.0/14", workers=1) as daemon:
+    with Daemon(pool="127.240.0.0/14", workers=1) as daemon:
         samples = [Sample(name, delay=20, spare_probes=True) for name in ("one", "two", "three", "four", BAD)]
         try:
             balancer = Balancer(daemon, name="choosing")

@@ -12,6 +12,10 @@ command -v nginx >/dev/null || packages+=(nginx-light)
 command -v apache2 >/dev/null || packages+=(apache2-bin)
 # For instances' network namespaces.
 command -v ip >/dev/null || packages+=(iproute2)
+# Judges the unit; nothing of it runs.
+command -v systemd-analyze >/dev/null || packages+=(systemd)
+# Another load balancer in front, with the PROXY protocol.
+command -v haproxy >/dev/null || packages+=(haproxy)
 # With promtool.
 command -v prometheus >/dev/null || packages+=(prometheus)
 if [ "${#packages[@]}" -eq 0 ]; then
@@ -30,6 +34,7 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${pac
 for package in "${packages[@]}"; do
   case "$package" in
     nginx-light) service=nginx ;;
+    haproxy) service=haproxy ;;
     prometheus) service=prometheus ;;
     *) continue ;;
   esac

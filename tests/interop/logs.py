@@ -475,7 +475,7 @@ def check_load(folder):
     stuck = socket.socket(socket.AF_UNIX)
     stuck.bind(str(path))
     stuck.listen(1)
-    with Daemon(pool="127.68.0.0/14", workers=2, live_log=f"unix:{path}") as daemon:
+    with Daemon(pool="127.244.0.0/14", workers=2, live_log=f"unix:{path}") as daemon:
         balancer = Balancer(daemon, name="load")
         fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "load", "ContentType": "text/plain"}}
         balancer.elb.modify_listener(ListenerArn=balancer.listener, DefaultActions=[fixed])
@@ -512,7 +512,7 @@ def check_load(folder):
 
 def check_trouble():
     """A folder that can't be made: one warning, counted lines, and requests go on."""
-    with Daemon(pool="127.68.0.0/14", workers=1) as daemon:
+    with Daemon(pool="127.244.0.0/14", workers=1) as daemon:
         (daemon.directory / "logs").write_text("not a folder")
         balancer = Balancer(daemon, name="trouble")
         balancer.elb.modify_load_balancer_attributes(
@@ -535,7 +535,7 @@ def main():
     folder = tempfile.TemporaryDirectory(prefix="forebay-logs-")
     collector = Collector(pathlib.Path(folder.name) / "collector")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection", "health"])
-    with Daemon(pool="127.72.0.0/14", workers=2, live_log=sinks) as daemon:
+    with Daemon(pool="127.248.0.0/14", workers=2, live_log=sinks) as daemon:
         stage = Stage(daemon)
         collector.wait(lambda line: f"{stage.target.address} logs PASS" in line)
         failures, connections, count = run_cases(stage, collector)
@@ -547,7 +547,7 @@ def main():
         failures += check_files(stage, daemon, collector)
     collector = Collector(pathlib.Path(folder.name) / "secure")
     sinks = ",".join(f"{log}=unix:{collector.path}" for log in ["access", "connection"])
-    with Daemon(pool="127.72.0.0/14", workers=2, live_log=sinks) as daemon:
+    with Daemon(pool="127.248.0.0/14", workers=2, live_log=sinks) as daemon:
         more, secure = check_secure(daemon, collector)
         failures, count = failures + more, count + secure
         daemon.stop()

@@ -162,7 +162,7 @@ def main():
     streams = wire.expressible(vectors)
     names = ONLY or list(servers.STARTS)
     wrong, began = [], time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, Daemon(pool="127.160.0.0/14", workers=1) as daemon:
+    with tempfile.TemporaryDirectory(prefix="forebay-origins-") as folder, Daemon(pool="127.168.0.0/14", workers=1) as daemon:
         origins = []
         try:
             for name in names:

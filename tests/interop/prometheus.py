@@ -197,7 +197,7 @@ def main():
     port = free_port()
     # Nobody listens there yet: it is tried again.
     write = {"remote_write_url": f"http://127.0.0.1:{port}/api/v1/write", "remote_write_interval": 1}
-    with Daemon(pool="127.148.0.0/14", **write) as daemon, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
+    with Daemon(pool="127.180.0.0/14", **write) as daemon, Sample("one", delay=20) as one, Sample("two", delay=20) as two, tempfile.TemporaryDirectory() as directory:
         balancer = Balancer(daemon, name="watched")
         tags = {"concurrency": "1", "queue-length": "100", "queue-wait": "5"}
         balancer.elb.add_tags(ResourceArns=[balancer.group], Tags=[{"Key": f"forebay:{key}", "Value": value} for key, value in tags.items()])

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from daemon import BINARY, Daemon, Sample, wait
+from frames import certificate
 from load import Client
 
 FULL = "--full" in sys.argv
@@ -37,6 +39,10 @@ class Runs(Daemon):
     def take_over(self, how):
         """Has a successor take over; returns how long that took, and the process that was."""
         before, began = self.process, time.monotonic()
+        # As many workers as before, more, fewer: each listening socket has one that looks at it.
+        at = self.arguments.index("--workers") + 1
+        if how == "flag":
+            self.arguments[at] = {"2": "3", "3": "1", "1": "2"}[self.arguments[at]]
         if how == "signal":
             said = re.compile(r"process (\d+) serves now")
             known = len(said.findall(self.stderr()))
@@ -107,7 +113,8 @@ class Targets(threading.Thread):
 
     async def loop(self):
         self.ports = {}
-        for name, ip in (("limited-a", "127.0.0.1"), ("limited-b", "127.0.0.1"), ("line", "127.0.0.1"), ("up", "127.0.0.1")):
+        for name, ip in (("limited-a", "127.0.0.1"), ("limited-b", "127.0.0.1"), ("line", "127.0.0.1"), ("up", "127.0.0.1"),
+                         ("later", "127.0.0.1"), ("agent", "127.0.0.1")):
             server = await asyncio.start_server(lambda reader, writer, name=name: self.talk(name, reader, writer), ip, 0, backlog=1024)
             self.ports[name] = server.sockets[0].getsockname()[1]
 
@@ -143,7 +150,7 @@ class Targets(threading.Thread):
                     if name == "line":
                         self.order.append(int(path.rsplit("/", 1)[1]))
                         await asyncio.sleep(0.03)
-                    elif name.startswith("limited"):
+                    elif name.startswith(("limited", "agent")):
                         await asyncio.sleep(0.02 + 0.04 * (self.served[name] % 3) / 2)
                     self.now[name] -= 1
                     self.served[name] += 1
@@ -181,15 +188,49 @@ class Place:
             self.elb.create_rule(
                 ListenerArn=self.listener, Priority=priority, Conditions=[{"Field": "path-pattern", "Values": [f"/{name}*"]}],
                 Actions=[{"Type": "forward", "TargetGroupArn": self.group(name, where, tags)}])
+        # Requests may wait for a first target, which comes when another process serves.
+        self.elb.create_rule(
+            ListenerArn=self.listener, Priority=50, Conditions=[{"Field": "path-pattern", "Values": ["/later*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": self.group("later", [], queue[1:])}])
+        # One request at a time, as an agent at the target has it.
+        self.agent = subprocess.Popen(
+            [BINARY, "agent", "--data-address", "127.0.0.4:0", "--control-address", "127.0.0.4:0", "--destination-address",
+             f"127.0.0.1:{targets.ports['agent']}", "--max-concurrency", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        line = self.agent.stdout.readline()
+        data, control = (int(port) for port in re.findall(r"127\.0\.0\.4:(\d+)", line))
+        self.elb.create_rule(
+            ListenerArn=self.listener, Priority=51, Conditions=[{"Field": "path-pattern", "Values": ["/agent*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": self.group("agent", [("127.0.0.4", data)], queue[1:], TargetControlPort=control)}])
+        pem, key = certificate(NAME)
+        self.pem = pem.decode()
+        imported = running.client("acm").import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"]
+        self.tls_port = free_port()
+        self.elb.create_listener(
+            LoadBalancerArn=self.arn, Protocol="HTTPS", Port=self.tls_port, Certificates=[{"CertificateArn": imported}],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": plain_group}])
         zones = self.elb.describe_load_balancers()["LoadBalancers"][0]["AvailabilityZones"]
         self.ip = zones[0]["LoadBalancerAddresses"][0]["IpAddress"]
         self.healthy()
 
-    def group(self, name, where, tags=()):
+    def session(self, session=None):
+        """A handshake and a request, with a session from before; the session, and whether it was resumed."""
+        context = ssl.create_default_context(cadata=self.pem)
+        # Its sessions are there once the handshake is over, not some time after.
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context = getattr(self, "context", None) or context
+        self.context = context
+        with socket.create_connection((self.ip, self.tls_port), timeout=10) as plain_socket:
+            with context.wrap_socket(plain_socket, server_hostname=NAME, session=session) as secured:
+                secured.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert secured.recv(4096).startswith(b"HTTP/1.1 200 ")
+                return secured.session, secured.session_reused
+
+    def group(self, name, where, tags=(), **more):
         made = self.elb.create_target_group(
             Name=name, Protocol="HTTP", Port=80, VpcId=self.vpc, TargetType="ip", HealthCheckPath="/health", HealthCheckIntervalSeconds=5,
-            **({"Tags": list(tags)} if tags else {}))["TargetGroups"][0]["TargetGroupArn"]
-        self.elb.register_targets(TargetGroupArn=made, Targets=[{"Id": ip, "Port": port} for ip, port in where])
+            **({"Tags": list(tags)} if tags else {}), **more)["TargetGroups"][0]["TargetGroupArn"]
+        if where:
+            self.elb.register_targets(TargetGroupArn=made, Targets=[{"Id": ip, "Port": port} for ip, port in where])
         self.groups[name] = made
         return made
 
@@ -318,6 +359,7 @@ async def under_load(running, place, targets):
     work = Work(place)
     tasks = [asyncio.ensure_future(work.kept("kept", "/", KEPT / RATE)) for _ in range(KEPT)]
     tasks += [asyncio.ensure_future(work.kept("limited", "/limited", 0.05)) for _ in range(8)]
+    tasks += [asyncio.ensure_future(work.kept("agent", "/agent", 0.12)) for _ in range(2)]
     tasks += [asyncio.ensure_future(work.upload()) for _ in range(UPLOADS)]
     tasks.append(asyncio.ensure_future(work.new()))
     stop, wrote = threading.Event(), []
@@ -331,6 +373,9 @@ async def under_load(running, place, targets):
         await began.acquire()
     await asyncio.sleep(1)
     work.changed = time.monotonic()
+    later = [asyncio.ensure_future(work.tried("later", Client(place.ip, place.port).request(path="/later"))) for _ in range(5)]
+    session, resumed = await asyncio.to_thread(place.session)
+    assert not resumed
     for number in range(TAKEOVERS):
         # They wait in line when the other one takes over.
         burst = await work.line(first, 40)
@@ -341,6 +386,13 @@ async def under_load(running, place, targets):
         came = [number for number in targets.order if first <= number < first + 40]
         assert came == sorted(came) and len(came) == 40, f"out of order: {came}"
         first += 40
+        _, resumed = await asyncio.to_thread(place.session, session)
+        assert resumed, "a session of the process before is not resumed"
+        if number == 0:
+            # Those who wait for a first target do in the process before: they get it.
+            await asyncio.to_thread(place.elb.register_targets, TargetGroupArn=place.groups["later"],
+                                    Targets=[{"Id": "127.0.0.1", "Port": targets.ports["later"]}])
+            await asyncio.wait_for(asyncio.gather(*later), 10)
         await asyncio.sleep(1)
     # All that were open at the first go when its drain is over.
     await asyncio.wait_for(asyncio.gather(*sockets), DRAIN + 10)
@@ -354,15 +406,15 @@ async def under_load(running, place, targets):
     assert work.done["sockets told to go"] == SOCKETS, dict(work.done)
     assert min(work.lasted) > DRAIN - 1, f"a WebSocket ended {min(work.lasted):.1f} s after the first take-over"
     most = max(targets.most["limited-a"], targets.most["limited-b"])
-    assert most <= LIMIT and targets.most["line"] <= 1, dict(targets.most)
+    assert most <= LIMIT and targets.most["line"] <= 1 and targets.most["agent"] == 1, dict(targets.most)
     kept = {tag["Key"]: tag["Value"] for tag in place.elb.describe_tags(ResourceArns=[place.arn])["TagDescriptions"][0]["Tags"]}
     assert kept["number"] == str(wrote[-1] - 1), (kept, wrote[-1])
     took.sort()
     print(f"{TAKEOVERS} take-overs, {took[len(took) // 2] * 1000:.0f} ms each (median; {took[-1] * 1000:.0f} at most): of "
           f"{work.done['kept']} requests on kept connections, {work.done['new']} new connections, {work.done['limited']} to a group with a limit, "
-          f"{work.done['line']} in line, {work.done['upload']} slow uploads and {len(wrote)} API writes 0 failed and 0 were refused; "
+          f"{work.done['line']} in line, {work.done['agent']} by an agent, {work.done['later']} for a first target, {work.done['upload']} slow uploads and {len(wrote)} API writes 0 failed and 0 were refused; "
           f"{SOCKETS} WebSockets exchanged {work.done['echoes']} messages until the drain's end and were told 1001; "
-          f"never more than {most} of {LIMIT} at a target; served in the order of arrival")
+          f"never more than {most} of {LIMIT} at a target; served in the order of arrival; TLS sessions are resumed")
 
 
 class Fake:
@@ -489,7 +541,10 @@ def main():
     with Sample("a") as first, Sample("b", listen="127.0.0.2:0") as second, Runs(workers=2, drain_seconds=DRAIN, pool="127.84.0.0/15") as running:
         place = Place(running, targets, [first, second])
         asyncio.run(failing(running, place, targets))
-        asyncio.run(under_load(running, place, targets))
+        try:
+            asyncio.run(under_load(running, place, targets))
+        finally:
+            place.agent.kill()
         running.stop()
 
 

@@ -382,7 +382,7 @@ def main():
 
 
 def run():
-    with Daemon(pool="127.164.0.0/14") as running, Sample("one") as sample:
+    with Daemon(pool="127.174.0.0/15") as running, Sample("one") as sample:
         front = Front(running, sample)
         parts = (policies, choice, replacement, resumption, targets, garbage)
         for part in parts:

@@ -283,11 +283,6 @@ impl<T: Clone, W> Gate<T, W> {
         self.targets.occupied()
     }
 
-    /// What a slot of this target hands out, while it may be picked.
-    pub fn target(&self, key: Key) -> Option<T> {
-        self.targets.target(key)
-    }
-
     /// Permits came. Those beyond 4,096 unused ones of a target are not kept.
     pub fn grant(&mut self, now: Mono, key: Key, ids: &[WorkId]) {
         self.stir(now);

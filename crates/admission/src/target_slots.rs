@@ -299,12 +299,6 @@ impl<T: Clone> TargetSlots<T> {
         busy.map(|entry| (entry.key, entry.busy)).collect()
     }
 
-    /// What its slots hand out, while it may be picked.
-    pub(crate) fn target(&self, key: Key) -> Option<T> {
-        let number = *self.by_key.get(&key)?;
-        self.targets[number as usize].as_ref()?.target.clone()
-    }
-
     /// A request is over.
     pub(crate) fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
         let Some((number, entry)) = self.find(key) else {

@@ -31,6 +31,7 @@ mod waf;
 mod wanted;
 
 pub use api::context::{OperationSpec, Request};
+pub use ec2::records::MOST_ZONES;
 pub use elbv2::draining::Drain;
 pub use operate::{Outcome, find, operate, supported};
 pub use ports::{
@@ -38,6 +39,8 @@ pub use ports::{
     NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,
 };
 pub use rows::{RowChange, RowError};
+pub use state::nodes::{Move, NoAddress};
+pub use state::zones::ZonesInUse;
 pub use state::{DEFAULT_DOMAIN, Dialect, Settings, State};
 pub use tables::{Region, Table};
 pub use tick::{Command, DrainEnd, apply, tick};

@@ -1,20 +1,22 @@
 //! Everything that users have made, as one value.
 
 use crate::ec2::defaults::default_region;
-use crate::records::Address;
+use crate::ec2::records::ZONES;
+use crate::records::NodeAddresses;
 use crate::rows::{RowChange, RowError, json};
 use crate::tables::{Region, TABLES};
-use core::net::{IpAddr, Ipv4Addr};
 use forebay_model::Secret;
 use forebay_model::limits::Quota;
 use forebay_units::Rng;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Addresses in a subnet's slice of the pool.
-const SLICE_ADDRESSES: u32 = 32;
+mod addresses;
+pub(crate) mod nodes;
+pub(crate) mod zones;
+
 /// The table and key of the row that holds the state's own facts.
 const SETTINGS_TABLE: &str = "state";
 const SETTINGS_KEY: &str = "settings";
@@ -26,6 +28,15 @@ pub struct Settings {
     pub generation: u64,
     /// Where subnets, nodes and instances take their addresses.
     pub pool: Ipv4Net,
+    /// Where nodes take their IPv6 addresses, if they have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool6: Option<Ipv6Net>,
+    /// How many zones each region has.
+    #[serde(default = "default_zones")]
+    pub zones: u8,
+    /// Addresses that nodes have instead of those of the pools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_addresses: NodeAddresses,
     /// The region of those who name none.
     pub default_region: String,
     /// Whose habits answers follow where they differ.
@@ -47,6 +58,10 @@ pub const DEFAULT_DOMAIN: &str = "elb.localhost";
 
 fn default_domain() -> String {
     DEFAULT_DOMAIN.to_owned()
+}
+
+fn default_zones() -> u8 {
+    ZONES
 }
 
 /// Whose habits answers follow.
@@ -77,30 +92,35 @@ impl State {
         let settings = Settings {
             generation: 1,
             pool,
+            pool6: None,
+            zones: ZONES,
+            node_addresses: NodeAddresses::new(),
             default_region: default_region.to_owned(),
             dialect: Dialect::Aws,
             quotas: BTreeMap::new(),
             domain: default_domain(),
             secret: [0; 32],
         };
+        State::with_settings(settings)
+    }
+
+    fn with_settings(settings: Settings) -> State {
+        let default_region = settings.default_region.clone();
         let mut state = State {
             settings: Arc::new(settings),
             regions: imbl::OrdMap::new(),
             slices: imbl::OrdMap::new(),
         };
-        state.region_mut(default_region);
+        state.region_mut(&default_region);
         state
     }
 
     /// The same with everything that users have made gone. The generation goes on growing.
     pub fn reset(&self) -> State {
-        let mut fresh = State::new(&self.settings.default_region, self.settings.pool);
-        let settings = Arc::make_mut(&mut fresh.settings);
-        *settings = Settings {
+        State::with_settings(Settings {
             generation: self.settings.generation + 1,
             ..(*self.settings).clone()
-        };
-        fresh
+        })
     }
 
     /// The same with another dialect and other quotas.
@@ -181,7 +201,7 @@ impl State {
         if let Some(region) = self.regions.get(name) {
             return Arc::clone(region);
         }
-        Arc::new(default_region(name, self.free_slices()))
+        Arc::new(default_region(name, &self.free_slices()))
     }
 
     /// A region that somebody has written to.
@@ -199,7 +219,7 @@ impl State {
     /// A region, to change it; made with its defaults on first use.
     pub fn region_mut(&mut self, name: &str) -> &mut Region {
         if !self.regions.contains_key(name) {
-            let made = default_region(name, self.free_slices());
+            let made = default_region(name, &self.free_slices());
             for subnet in made.subnets.values() {
                 self.slices
                     .extend(subnet.slices.iter().map(|&slice| (slice, subnet.id.clone())));
@@ -210,71 +230,6 @@ impl State {
             Some(region) => Arc::make_mut(region),
             None => unreachable!("the region was just made"),
         }
-    }
-
-    fn free_slices(&self) -> [u32; 3] {
-        let mut free = (0..).filter(|slice| !self.slices.contains_key(slice));
-        [(); 3].map(|()| free.next().unwrap_or(u32::MAX))
-    }
-
-    /// How many slices the pool has.
-    fn slice_limit(&self) -> u32 {
-        let bits = 32 - u32::from(self.settings.pool.prefix_len());
-        u32::try_from((1_u64 << bits) / u64::from(SLICE_ADDRESSES)).unwrap_or(u32::MAX)
-    }
-
-    /// Takes a free slice of the pool for a new subnet; none if the pool is used up.
-    pub fn take_slice(&mut self, subnet_id: &str) -> Option<u32> {
-        let free = (0..self.slice_limit()).find(|slice| !self.slices.contains_key(slice))?;
-        self.slices.insert(free, subnet_id.to_owned());
-        Some(free)
-    }
-
-    /// Gives a deleted subnet's slice back.
-    pub fn free_slice(&mut self, slice: u32) {
-        self.slices.remove(&slice);
-    }
-
-    /// The addresses of a slice that nodes and instances may have: as in AWS, not the first four, not the last.
-    pub fn slice_addresses(&self, slice: u32) -> impl Iterator<Item = Ipv4Addr> + use<> {
-        let first = u32::from(self.settings.pool.network()).wrapping_add(slice.wrapping_mul(SLICE_ADDRESSES));
-        let within = slice < self.slice_limit();
-        (4..SLICE_ADDRESSES - 1)
-            .filter(move |_| within)
-            .map(move |offset| Ipv4Addr::from(first + offset))
-    }
-
-    /// Takes a free address of a subnet's slice for `owner`; none if all are in use or there is no such subnet.
-    pub fn take_address(&mut self, region: &str, subnet_id: &str, owner: &str) -> Option<IpAddr> {
-        let known = self.region(region);
-        let slices = &known.subnets.get(subnet_id)?.slices;
-        let used = |address: &Ipv4Addr| known.addresses.contains_key(&address.to_string());
-        let held = slices
-            .iter()
-            .flat_map(|&slice| self.slice_addresses(slice))
-            .find(|address| !used(address));
-        let free = match held {
-            Some(address) => address,
-            None => {
-                let slice = self.take_slice(subnet_id)?;
-                let address = self.slice_addresses(slice).next()?;
-                let subnet = self.region_mut(region).subnets.get_mut(subnet_id)?;
-                Arc::make_mut(subnet).slices.push(slice);
-                address
-            }
-        };
-        let region = self.region_mut(region);
-        let record = Address {
-            subnet_id: subnet_id.to_owned(),
-            owner: owner.to_owned(),
-        };
-        region.addresses.insert(free.to_string(), Arc::new(record));
-        Some(IpAddr::V4(free))
-    }
-
-    /// Gives an address back.
-    pub fn free_address(&mut self, region: &str, address: IpAddr) {
-        self.region_mut(region).addresses.remove(&address.to_string());
     }
 
     /// The rows that differ from `old` to `new`.
@@ -394,36 +349,6 @@ mod tests {
             .collect();
         let unique: std::collections::BTreeSet<u32> = slices.iter().copied().collect();
         assert_eq!((slices.len(), unique.len()), (6, 6));
-    }
-
-    #[test]
-    fn addresses_come_back_and_a_used_up_slice_gets_a_second() {
-        let mut state = state();
-        let subnet = state.region("local-1").subnets.keys().next().unwrap().clone();
-        let take = |state: &mut State| state.take_address("local-1", &subnet, "me").unwrap();
-        let taken: Vec<IpAddr> = (0..27).map(|_| take(&mut state)).collect();
-        let unique: std::collections::BTreeSet<&IpAddr> = taken.iter().collect();
-        assert_eq!(unique.len(), 27);
-        state.free_address("local-1", taken[3]);
-        assert_eq!(take(&mut state), taken[3]);
-        let further = take(&mut state);
-        assert!(!taken.contains(&further));
-        assert_eq!(state.region("local-1").subnets[&subnet].slices.len(), 2);
-        assert!(state.settings().pool.contains(&match further {
-            IpAddr::V4(address) => address,
-            IpAddr::V6(_) => unreachable!(),
-        }));
-    }
-
-    #[test]
-    fn small_pool_runs_out_and_says_so() {
-        let mut state = State::new("local-1", "127.64.0.0/25".parse().unwrap());
-        let subnet = state.region("local-1").subnets.keys().next().unwrap().clone();
-        let taken = (0..100)
-            .map_while(|_| state.take_address("local-1", &subnet, "me"))
-            .count();
-        // Four slices: three subnets, and one more for the first that needs it.
-        assert_eq!(taken, 54);
     }
 
     #[test]

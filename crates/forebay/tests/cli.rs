@@ -64,7 +64,7 @@ fn full_standard_output_is_an_error_and_no_panic() {
         "127.0.0.1:0",
         "--address-pool",
     ])
-    .args(["127.201.0.0/16", "--data-dir"])
+    .args(["127.186.0.0/16", "--data-dir"])
     .arg(place.path().join("up"));
     for mut command in [create, sample, up] {
         command.stdin(Stdio::null()).stdout(full());

@@ -30,7 +30,8 @@ impl Daemon {
         Daemon { child, said, ready }
     }
 
-    fn up(place: &Path) -> Daemon {
+    /// `pool` is no other test's: two that run at once would refuse each other.
+    fn up(place: &Path, pool: &str) -> Daemon {
         let flags = [
             "up",
             "--no-auth",
@@ -38,6 +39,8 @@ impl Daemon {
             "127.0.0.1:0",
             "--admin",
             "127.0.0.1:0",
+            "--address-pool",
+            pool,
         ];
         let mut command = Command::new(BINARY);
         command.args(flags).arg("--data-dir").arg(place.join("data"));
@@ -92,7 +95,7 @@ impl Drop for Daemon {
 #[test]
 fn a_server_outlives_those_who_rotate_logs() {
     let place = tempfile::tempdir().unwrap();
-    let mut server = Daemon::up(place.path());
+    let mut server = Daemon::up(place.path(), "127.184.0.0/16");
     server.signal("USR1");
     server.signal("USR2");
     server.signal("HUP");
@@ -219,7 +222,7 @@ fn an_agent_takes_no_limit_from_pages() {
 #[test]
 fn health_tells_of_the_drain_to_its_end() {
     let place = tempfile::tempdir().unwrap();
-    let mut server = Daemon::up(place.path());
+    let mut server = Daemon::up(place.path(), "127.185.0.0/16");
     assert_eq!(server.health().1, 0);
     // A call that is not over: its body is still to come.
     let mut call = TcpStream::connect(server.value("api=http://")).unwrap();

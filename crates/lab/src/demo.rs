@@ -11,6 +11,7 @@ use forebay_process::out;
 use forebay_process::runtime;
 use forebay_server::Daemon;
 use forebay_server::UpArgs;
+use forebay_server::pools::free_pool;
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::Ipv4Net;
 use std::fs::Permissions;
@@ -38,15 +39,17 @@ pub struct DemoArgs {
     /// Connections that send it
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) connections: u16,
-    /// Where its addresses come from
-    #[arg(long, default_value = "127.192.0.0/12", value_name = "CIDR")]
-    pub(crate) address_pool: Ipv4Net,
+    /// Where its addresses come from [default: 127.192.0.0/12, or another that no running Forebay has]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) address_pool: Option<Ipv4Net>,
 }
 
 /// The demo's targets: name, and the last part of the address each has of its own.
 const TARGETS: [(&str, u8); 3] = [("amber", 11), ("birch", 12), ("cedar", 13)];
 /// Where their addresses are: loopback, beside every pool.
 const TARGET_NET: [u8; 3] = [127, 63, 0];
+/// Where its load balancer's addresses come from, if nobody has it.
+const POOL: &str = "127.192.0.0/12";
 /// Settings of its health checks.
 const CHECKS: [(&str, &str); 2] = [
     ("HealthCheckIntervalSeconds", "5"),
@@ -56,6 +59,14 @@ const CHECKS: [(&str, &str); 2] = [
 /// Shows it, and ends with 0 only if no request failed.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(demo(args))
+}
+
+/// The demo's pool: what the flag says, or a free one.
+fn pool(args: &DemoArgs) -> anyhow::Result<Ipv4Net> {
+    match args.address_pool {
+        Some(pool) => Ok(pool),
+        None => Ok(free_pool(POOL.parse().context("the demo's address pool")?)),
+    }
 }
 
 #[derive(clap::Parser)]
@@ -75,7 +86,7 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let daemon = Daemon::start(UpArgs {
         api: free_or(4566),
         admin: free_or(4567),
-        ..UpArgs::scratch(dir.path(), args.address_pool)
+        ..UpArgs::scratch(dir.path(), pool(&args)?)
     })
     .await?;
     out::line(format_args!(

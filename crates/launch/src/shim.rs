@@ -395,5 +395,9 @@ pub(crate) fn command(dir: PathBuf, scope: Option<&str>) -> Result<Command, Stri
         .arg(SHIM)
         .arg(dir)
         .env_clear();
+    if let Some(path) = std::env::var_os("PATH") {
+        // Where systemd-run is found. What an instance is given does not come from here.
+        command.env("PATH", path);
+    }
     Ok(command)
 }

@@ -50,7 +50,7 @@ pub struct BalancerBlueprint {
     pub dns_name: String,
     /// Other names by which it is reached at exposed addresses, in lower case; a full stop at the beginning stands for any labels.
     pub names: Vec<String>,
-    /// One node per zone.
+    /// Its nodes' addresses: one for each zone and version of IP.
     pub nodes: Vec<NodeBlueprint>,
     /// Its listeners.
     pub listeners: Vec<Arc<ListenerBlueprint>>,
@@ -58,7 +58,7 @@ pub struct BalancerBlueprint {
     pub settings: BalancerSettings,
 }
 
-/// One node of a load balancer: a zone and the address on which it listens there.
+/// An address of a node of a load balancer: its zone, and where it listens there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeBlueprint {
     /// Zone name, such as `local-1a`.

@@ -4,7 +4,7 @@
 //! which has taken over. The other's gate is lent: it sends each claim over and has it answered, and tells each release. Both go on
 //! counting what is theirs, so that a lent gate may decide again at any time, should the other process be gone.
 
-use crate::gate::GroupGate;
+use crate::gate::{GroupGate, Timed};
 use crate::ids::{TargetId, ZoneId};
 use crate::in_flight::{InFlight, SlotGuard};
 use crate::load::Counted;
@@ -12,7 +12,7 @@ use crate::shards::Zoned;
 use crate::slot_authority::{Remote, SlotAuthority};
 use crate::stats::GroupStats;
 use crate::target::TargetView;
-use crate::ticket::{Position, Ticket};
+use crate::ticket::{Position, Released, Ticket};
 use crate::waiting::{Arrived, Waiting};
 use core::time::Duration;
 use forebay_admission::{Arrival, Claim, Refusal};
@@ -77,34 +77,24 @@ impl GroupGate {
         });
     }
 
-    /// The authority gives a claim a slot of this target. False if there is no such claim any more, or no such target: then the slot was
-    /// not taken, and nobody will release it.
-    pub fn granted(&self, now: Mono, number: u64, target: TargetId) -> bool {
+    /// The authority gives a claim a slot of this target. False if there is no such claim any more: then the slot was not taken, and nobody
+    /// will release it.
+    pub fn granted(&self, now: Mono, number: u64, target: Arc<TargetView>) -> bool {
         self.answered(now, number, |timed| {
-            let target_view = timed.gate.target(target.0)?;
-            timed.gate.occupy(target.0);
-            Some(Ok((Counted::new(target_view), None)))
+            timed.gate.occupy(target.id.0);
+            Ok((Counted::new(target), None))
         })
     }
 
     /// The authority gives a claim no slot.
     pub fn refused(&self, now: Mono, number: u64, refusal: Refusal) {
-        self.answered(now, number, |_| Some(Err(refusal)));
+        self.answered(now, number, |_| Err(refusal));
     }
 
-    fn answered(
-        &self,
-        now: Mono,
-        number: u64,
-        outcome: impl FnOnce(&mut crate::gate::Timed) -> Option<crate::ticket::Released>,
-    ) -> bool {
+    fn answered(&self, now: Mono, number: u64, outcome: impl FnOnce(&mut Timed) -> Released) -> bool {
         let waker = self.with_timed(Some(now), |timed| {
-            let has_claim = timed
-                .remote
-                .as_ref()
-                .is_some_and(|remote| remote.claims.contains_key(&number));
-            let outcome = if has_claim { outcome(timed)? } else { return None };
             let (claim, ticket) = timed.remote.as_mut()?.claims.remove(&number)?;
+            let outcome = outcome(timed);
             Some(ticket.deliver(timed.now.since(claim.since), outcome))
         });
         let Some(waker) = waker else { return false };

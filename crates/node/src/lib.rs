@@ -12,6 +12,7 @@ mod gate;
 mod group_demand;
 mod ids;
 mod in_flight;
+mod kept_health;
 mod lending;
 mod load;
 mod load_index;
@@ -58,6 +59,7 @@ pub use gate::{ChannelMetrics, ChannelOrder, ChannelStats, Channels, GroupGate};
 pub use group_demand::GroupDemand;
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
+pub use kept_health::KeptHealth;
 pub use lending::{ForeignClaim, ForeignWait};
 pub use load_index::LoadIndex;
 pub use metrics::{
@@ -72,7 +74,7 @@ pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
 pub use slot_authority::SlotAuthority;
-pub use slow::{Event, KeptHealth, Node, Output, ProbeOrder};
+pub use slow::{Event, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,

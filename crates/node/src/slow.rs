@@ -25,8 +25,6 @@ use forebay_units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub use takeover::KeptHealth;
-
 mod balancers;
 mod demand;
 mod gates;

@@ -2,6 +2,7 @@
 
 use crate::accept;
 use crate::listener_address::ListenerAddress;
+use crate::local_routes::is_routed_here;
 use crate::worker::Worker;
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use std::cell::Cell;
@@ -54,7 +55,15 @@ fn bind(address: SocketAddr, count: usize, shares: bool) -> io::Result<Vec<TcpLi
             socket.set_only_v6(true)?;
         }
         socket.set_reuse_port(shared)?;
-        socket.bind(&address.into())?;
+        match (socket.bind(&address.into()), address) {
+            (Err(error), SocketAddr::V6(address))
+                if error.kind() == io::ErrorKind::AddrNotAvailable && is_routed_here(*address.ip()) =>
+            {
+                socket.set_freebind_v6(true)?;
+                socket.bind(&address.into())?;
+            }
+            (bound, _) => bound?,
+        }
         Ok(socket)
     };
     if !shares {
@@ -88,7 +97,9 @@ pub fn explain(error: &io::Error, address: SocketAddr) -> String {
             format!("{error}: another process listens there; stop it or choose another port")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{error}: this machine has no such address; choose another --address-pool")
+            format!(
+                "{error}: this machine has no such address; choose another --address-pool, or other --node-addresses"
+            )
         }
         _ => error.to_string(),
     }

@@ -223,13 +223,7 @@ impl WorkerPool {
         self.count_fixed();
         let listener_addresses = Arc::new(listener_addresses);
         let mut waits = Vec::new();
-        let mut shares: Vec<_> = self.commands.iter().map(|_| Vec::new()).collect();
-        for (address, sockets) in opened {
-            // A worker more for each socket, or several sockets for some.
-            for (socket, at) in sockets.into_iter().zip((0..shares.len()).cycle()) {
-                shares[at].push((address, socket));
-            }
-        }
+        let shares = self.divided(opened);
         for (command, open) in self.commands.iter().zip(shares) {
             let (done, wait) = oneshot::channel();
             let adopt = Command::Adopt {
@@ -258,6 +252,17 @@ impl WorkerPool {
     fn count_fixed(&self) {
         let listening = self.bound.len() * self.commands.len();
         self.descriptors.set_fixed(listening + self.channels);
+    }
+
+    /// Which worker gets which sockets: one each of an address, or several for some.
+    fn divided(&self, opened: Vec<(SocketAddr, Vec<TcpListener>)>) -> Vec<Vec<(SocketAddr, TcpListener)>> {
+        let mut shares: Vec<_> = self.commands.iter().map(|_| Vec::new()).collect();
+        for (address, sockets) in opened {
+            for (socket, at) in sockets.into_iter().zip((0..shares.len()).cycle()) {
+                shares[at].push((address, socket));
+            }
+        }
+        shares
     }
 
     /// Listens from the next snapshot on, at these sockets where they fit.

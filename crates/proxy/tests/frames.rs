@@ -767,3 +767,55 @@ fn streams_that_are_open_end_after_their_client_was_told_to_go() {
     while client.read().is_ok() {}
     left.join().unwrap();
 }
+
+#[test]
+fn websockets_are_told_that_the_process_ends_between_two_frames() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    // Half a frame is said before the end, and the rest of it once the target has heard of that.
+    let target = target(move |mut stream, _| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let Some((request, _)) = read_request(&mut reader) else {
+            return;
+        };
+        if !request.contains("websocket") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            return;
+        }
+        let switched =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x82\x05he";
+        stream.write_all(switched).unwrap();
+        let mut all = [0; 16];
+        reader.read_exact(&mut all).unwrap();
+        heard.lock().unwrap().extend(all);
+        stream.write_all(b"llo").unwrap();
+        let _ = reader.read_to_end(&mut Vec::new());
+    });
+    let balancer = Balancer::simple(&target);
+    let mut client = balancer.connect();
+    let asked =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x82\x82\0\0\0\0hi";
+    client.write_all(asked).unwrap();
+    let mut client = BufReader::new(client);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    let mut begun = [0; 4];
+    client.read_exact(&mut begun).unwrap();
+    let left = balancer.leave(Duration::from_millis(100));
+    let mut said = [0; 7];
+    client.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"llo\x88\x02\x03\xe9");
+    drop(client);
+    left.join().unwrap();
+    // What the client had said, then a masked close with 1001.
+    let told = told.lock().unwrap().clone();
+    assert_eq!(told[..8], *b"\x82\x82\0\0\0\0hi");
+    assert_eq!(told[8..10], [0x88, 0x82]);
+    let mask = &told[10..14];
+    assert_eq!([told[14] ^ mask[0], told[15] ^ mask[1]], 1001_u16.to_be_bytes());
+}

@@ -4,12 +4,14 @@ use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
 use crate::parts::{
-    Door, Ending, Standing, Writing, api_options, collect, configured, hosts, keys, serve, show, store_path,
+    Ending, FrontAddress, Standing, Writing, api_options, claim, collect, configured, hosts, keys, serve,
+    show, store_path,
 };
 use crate::planner;
+use crate::pools::PoolClaim;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
-use crate::takeover::{Predecessor, Successor, Yields};
+use crate::takeover::{Before, Predecessor, Successor, Yields};
 use crate::ticking;
 use forebay_control::Publish as _;
 use forebay_gateway::{ApiContext, Credentials};
@@ -50,15 +52,20 @@ pub struct Daemon {
     ended: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     drain: Duration,
+    /// No other process may have these meanwhile.
+    pools: Option<PoolClaim>,
+    /// The process that this one took over from.
+    before: Option<Before>,
 }
 
 /// What is served beside traffic.
-struct Doors {
+struct FrontSockets {
     api: TcpListener,
     admin: TcpListener,
     shown: Arc<Shown>,
     ended: watch::Sender<bool>,
     keys: PathBuf,
+    pools: PoolClaim,
 }
 
 /// Does what blocks on a thread for that.
@@ -92,29 +99,32 @@ impl Daemon {
         show(admin.try_clone()?, &shown, end)?;
         let (store, kept) = Store::open(&store_path(&args))?;
         let state = configured(&args, kept)?;
+        let pools = claim(&args, &state, None)?;
         let (standing, publish) = Standing::new(&args, &state, api.local_addr()?, &keys, &shown, true)?;
         let writing = standing.write(&args, state, store, publish).await?;
-        let doors = Doors {
+        let fronts = FrontSockets {
             api,
             admin,
             shown,
             ended,
             keys,
+            pools,
         };
-        Daemon::serve(args, standing, writing, doors)
+        Daemon::serve(args, standing, writing, fronts)
     }
 
     /// In place of the one that runs. Until that has been told that this one serves, it takes everything back if this one fails.
     async fn take_over(args: UpArgs) -> anyhow::Result<Daemon> {
         let data_dir = args.data.data_dir.clone();
         let mut running = blocking(move || Successor::meet(&data_dir)).await?;
-        let api = Door::open(args.api, "--api", Some(running.api))?;
-        let admin = Door::open(args.admin, "--admin", Some(running.admin))?;
+        let api = FrontAddress::open(args.api, "--api", Some(running.api))?;
+        let admin = FrontAddress::open(args.admin, "--admin", Some(running.admin))?;
         let keys = keys(&args)?;
         let shown = Arc::new(Shown::new(hosts(&args)));
         let (ended, end) = watch::channel(false);
         // All that takes time and can be done beside the running process is done before that lets go of anything.
         let state = configured(&args, Some(running.state()?))?;
+        let pools = claim(&args, &state, Some(running.process))?;
         let (standing, publish) = Standing::new(&args, &state, api.address, &keys, &shown, false)?;
         let first = Arc::new(state);
         let publish = blocking(move || {
@@ -123,33 +133,42 @@ impl Daemon {
             Ok(publish)
         });
         let publish = publish.await?;
+        let follower = publish.follower();
         let (running, yielded) = blocking(move || running.freeze().map(|yielded| (running, yielded))).await?;
         let (store, _) = Store::open(&store_path(&args))?;
         let state = configured(&args, Some(yielded.state))?;
         let writing = standing.write(&args, state, store, publish).await?;
         let (plane, datapoints) = (Arc::clone(&standing.plane), Arc::clone(&writing.datapoints));
         let (clock, seed, process) = (standing.clock, standing.seed, running.process);
-        blocking(move || {
+        let before = blocking(move || {
             plane.listen(yielded.inherited);
-            running.serve(&plane, &datapoints, clock, seed)
+            running.serve(&plane, &datapoints, &follower, clock, seed)
         })
         .await?;
         tracing::info!("took over from process {process}");
         // Nothing is changed, and no call answered, before this process is the one that serves.
         let admin = admin.own.unwrap_or(yielded.admin);
         show(admin.try_clone()?, &shown, end)?;
-        let doors = Doors {
+        let fronts = FrontSockets {
             api: api.own.unwrap_or(yielded.api),
             admin,
             shown,
             ended,
             keys,
+            pools,
         };
-        Daemon::serve(args, standing, writing, doors)
+        let mut daemon = Daemon::serve(args, standing, writing, fronts)?;
+        daemon.before = Some(before);
+        Ok(daemon)
     }
 
     /// Answers calls, and does what is due.
-    fn serve(args: UpArgs, standing: Standing, writing: Writing, doors: Doors) -> anyhow::Result<Daemon> {
+    fn serve(
+        args: UpArgs,
+        standing: Standing,
+        writing: Writing,
+        fronts: FrontSockets,
+    ) -> anyhow::Result<Daemon> {
         let Standing {
             clock,
             plane,
@@ -160,18 +179,19 @@ impl Daemon {
         let Writing {
             writer, datapoints, ..
         } = writing;
-        let shown = doors.shown;
-        let (api_address, admin_address) = (doors.api.local_addr()?, doors.admin.local_addr()?);
+        let shown = fronts.shown;
+        let (api_address, admin_address) = (fronts.api.local_addr()?, fronts.admin.local_addr()?);
         let yields = Yields {
             plane: Arc::clone(&plane),
             writer: writer.clone(),
             instances: Arc::clone(&instances),
             datapoints: Arc::clone(&datapoints),
             clock,
-            api: doors.api.try_clone()?,
-            admin: doors.admin,
+            exposed: args.exposed()?,
+            api: fronts.api.try_clone()?,
+            admin: fronts.admin,
         };
-        let predecessor = Predecessor::wait(&args.data.data_dir, yields)?;
+        let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
         let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
         shown.serves(Served {
@@ -187,18 +207,18 @@ impl Daemon {
         let collector = collect(&shown, datapoints, writer.clone(), clock, Arc::clone(&instances))?;
         let context = ApiContext::new(
             api_options(&args),
-            Credentials::new(&doors.keys),
+            Credentials::new(&fronts.keys),
             writer,
             standing.seed,
         );
         let context = Arc::new(context);
         let (stop, stopped) = watch::channel(false);
-        let serving = serve(doors.api, &context, stopped);
+        let serving = serve(fronts.api, &context, stopped);
         Ok(Daemon {
             api: api_address,
             admin: admin_address,
             data_dir: args.data.data_dir,
-            credentials: doors.keys,
+            credentials: fronts.keys,
             plane,
             logs,
             threads: vec![collector, writing.keeper],
@@ -210,9 +230,11 @@ impl Daemon {
             instances,
             predecessor,
             stop,
-            ended: doors.ended,
+            ended: fronts.ended,
             serving,
             drain: Duration::from_secs(args.drain_seconds),
+            pools: Some(fronts.pools),
+            before: None,
         })
     }
 
@@ -257,8 +279,10 @@ impl Daemon {
     }
 
     /// The same once another Forebay serves: it answers whoever comes, and decides about slots until the last request here has ended.
-    pub async fn retire(self) -> anyhow::Result<()> {
+    pub async fn retire(mut self) -> anyhow::Result<()> {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        // They are the successor's, and then its successor's.
+        self.pools = None;
         // Whoever probes is answered by the successor, at the same address.
         self.ended.send_replace(true);
         let farewell = Farewell::unhurried(self.drain);
@@ -266,6 +290,7 @@ impl Daemon {
     }
 
     async fn end(self, farewell: Farewell, has_successor: bool) -> anyhow::Result<()> {
+        let began = Instant::now();
         self.shown.leaves();
         self.stop.send_replace(true);
         let (plane, logs) = (self.plane, self.logs);
@@ -290,6 +315,11 @@ impl Daemon {
         left?;
         if let Ok(served) = served {
             served??;
+        }
+        if let Some(before) = self.before {
+            // A service manager ends whoever is left of a service when its main process has.
+            let left = farewell.within.saturating_sub(began.elapsed());
+            let _ = tokio::time::timeout(left, before.is_gone()).await;
         }
         self.ended.send_replace(true);
         Ok(())

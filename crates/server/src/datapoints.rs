@@ -1,13 +1,13 @@
 //! Where datapoints are kept: in memory within bounds, and on disk beside the state, at most five seconds later.
 
+use crate::series_key::Key;
 use forebay_control::{Datapoint, Datapoints, PutError, Series, SeriesFilter};
 use forebay_signals::Summary;
-use forebay_signals::series::{self, Limits, Point, Resolution, Store, TIERS};
+use forebay_signals::series::{Limits, Point, Resolution, Store, TIERS};
 use forebay_store::archive::Archive;
 use forebay_store::points::{Frame, PointFiles};
 use forebay_telemetry::DatapointMetrics;
 use forebay_units::Wall;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -39,62 +39,6 @@ const EARLY: usize = 8 << 20;
 const WAITING: usize = 64 << 20;
 /// Points that are written together at most: what writing costs in memory.
 const TOGETHER: usize = 8192;
-
-/// A metric's points of one unit. Shared by all who name it: points of a flood would repeat long names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Key(Arc<Named>);
-
-/// The unit is last: those of a metric are neighbours.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Named {
-    region: String,
-    namespace: String,
-    name: String,
-    dimensions: Vec<(String, String)>,
-    unit: Option<String>,
-}
-
-impl Key {
-    fn of(series: &Series, unit: Option<String>) -> Key {
-        Key(Arc::new(Named {
-            region: series.region.clone(),
-            namespace: series.namespace.clone(),
-            name: series.name.clone(),
-            dimensions: series.dimensions.clone(),
-            unit,
-        }))
-    }
-
-    fn is_of(&self, series: &Series) -> bool {
-        let key = &*self.0;
-        (&key.region, &key.namespace, &key.name) == (&series.region, &series.namespace, &series.name)
-            && key.dimensions == series.dimensions
-    }
-
-    fn unit(&self) -> &str {
-        self.0.unit.as_deref().unwrap_or("None")
-    }
-
-    fn series(&self) -> Series {
-        let key = &*self.0;
-        Series {
-            region: key.region.clone(),
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            dimensions: key.dimensions.clone(),
-        }
-    }
-}
-
-impl series::Key for Key {
-    fn bytes(&self) -> usize {
-        let key = &*self.0;
-        let names = [&key.region, &key.namespace, &key.name];
-        let pairs = key.dimensions.iter().flat_map(|(name, value)| [name, value]);
-        let texts = names.into_iter().chain(pairs).chain(&key.unit);
-        size_of::<Named>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
-    }
-}
 
 struct Inner {
     store: Store<Key>,
@@ -528,7 +472,7 @@ impl Datapoints for KeptDatapoints {
         let mut found: Vec<Series> = inner
             .store
             .series()
-            .filter(|(key, newest)| key.0.region == region && since.is_none_or(|since| *newest >= since))
+            .filter(|(key, newest)| key.region() == region && since.is_none_or(|since| *newest >= since))
             .map(|(key, _)| key.series())
             .filter(|series| filter.fits(series))
             .collect();

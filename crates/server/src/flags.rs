@@ -2,6 +2,7 @@
 
 use crate::exposure::{self, Exposure};
 use crate::notify::Subscription;
+use crate::place_args::PlaceArgs;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -45,6 +46,8 @@ Examples:
   forebay up --api 127.0.0.1:0 --admin 127.0.0.1:0 --data-dir /tmp/a
   forebay up --take-over                            in place of the one that runs, which finishes what it has
   forebay up --address-pool 127.128.0.0/12          a second one on the same machine
+  forebay up --zones 4 --node-addresses local-1a=192.0.2.10,192.0.2.11 --node-addresses local-1b=192.0.2.20,2001:db8::20
+  forebay up --address-pool 127.64.0.0/10 --address-pool fd00:f0::/64                         dualstack load balancers
   forebay up --live-log stdout                      a line per request on standard output, after the ready line
   forebay up --otlp-endpoint http://127.0.0.1:4318  spans of requests to an OpenTelemetry collector
   forebay up --otlp-metrics-endpoint http://127.0.0.1:4318 --otlp-metrics-interval 5          metrics to one
@@ -107,10 +110,9 @@ pub struct UpArgs {
     /// take to 127.0.0.1
     #[arg(long, env = "FOREBAY_DNS", value_name = "ADDR:PORT", value_parser = address)]
     pub dns: Option<SocketAddr>,
-    /// Where subnets, nodes and instances take their addresses; a second process on the machine needs another
-    /// [default: 127.64.0.0/10, or what the data directory was made with]
-    #[arg(long, env = "FOREBAY_ADDRESS_POOL", value_name = "CIDR")]
-    pub address_pool: Option<Ipv4Net>,
+    /// Zones, pools, and addresses of nodes.
+    #[command(flatten)]
+    pub places: PlaceArgs,
     /// The region of callers that name none
     #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
     pub region: String,
@@ -229,7 +231,7 @@ impl UpArgs {
             expose: vec![Exposure::Address(Ipv4Addr::LOCALHOST.into())],
             domain: DEFAULT_DOMAIN.to_owned(),
             dns: None,
-            address_pool: Some(pool),
+            places: PlaceArgs::of_pool(pool),
             region: "local-1".to_owned(),
             account_id: "000000000000".to_owned(),
             stack: None,
@@ -303,11 +305,7 @@ impl UpArgs {
                 );
             }
         }
-        if let Some(pool) = self.address_pool
-            && pool.prefix_len() > 24
-        {
-            bail!("--address-pool {pool} is too small: each subnet takes 32 addresses; use at least a /24");
-        }
+        self.places.check()?;
         Ok(())
     }
 }

@@ -6,9 +6,11 @@ use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::fleet::Instances;
 use crate::notify;
+use crate::places::{self, placed};
+use crate::pools::PoolClaim;
 use crate::served::{Plane, Publisher};
 use crate::shown::Shown;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
@@ -27,8 +29,6 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 
-/// Where addresses come from, unless told otherwise.
-const ADDRESS_POOL: &str = "127.64.0.0/10";
 /// Connections that may wait in the kernel until they are taken (it may allow fewer).
 const QUEUED: u32 = 4096;
 /// Connections to the admin address at once: a few who scrape.
@@ -125,22 +125,26 @@ pub(crate) struct Writing {
 }
 
 /// An address that is served: with a socket of its own, or one that another process gives.
-pub(crate) struct Door {
+pub(crate) struct FrontAddress {
     pub(crate) address: SocketAddr,
     pub(crate) own: Option<TcpListener>,
 }
 
-impl Door {
+impl FrontAddress {
     /// Listens, unless the running process does where the flag says.
-    pub(crate) fn open(wanted: SocketAddr, flag: &str, running: Option<SocketAddr>) -> anyhow::Result<Door> {
+    pub(crate) fn open(
+        wanted: SocketAddr,
+        flag: &str,
+        running: Option<SocketAddr>,
+    ) -> anyhow::Result<FrontAddress> {
         let fits = |running: &SocketAddr| {
             wanted.ip() == running.ip() && (wanted.port() == 0 || wanted.port() == running.port())
         };
         if let Some(address) = running.filter(fits) {
-            return Ok(Door { address, own: None });
+            return Ok(FrontAddress { address, own: None });
         }
         let own = listen(wanted, flag)?;
-        Ok(Door {
+        Ok(FrontAddress {
             address: own.local_addr()?,
             own: Some(own),
         })
@@ -322,31 +326,17 @@ fn drawn_secret() -> anyhow::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// The state that was kept, or a fresh one.
-fn state(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
-    let Some(state) = kept else {
-        let pool = match args.address_pool {
-            Some(pool) => pool,
-            None => ADDRESS_POOL.parse().context("the default address pool")?,
-        };
-        return Ok(State::new(&args.region, pool));
-    };
-    let pool = state.settings().pool;
-    match args.address_pool {
-        Some(wanted) if wanted != pool => bail!(
-            "{} was made with --address-pool {pool}, and its load balancers have addresses from there: leave the flag out, or use a new --data-dir",
-            args.data.data_dir.display()
-        ),
-        _ => Ok(state),
-    }
-}
-
 /// The state to begin with, as the flags have it.
 pub(crate) fn configured(args: &UpArgs, kept: Option<State>) -> anyhow::Result<State> {
     let quotas = args.quota.iter().cloned().collect();
-    let state = state(args, kept)?.configured(args.dialect(), quotas);
+    let state = placed(args, kept)?.configured(args.dialect(), quotas);
     let state = state.in_domain(&args.domain);
     Ok(state.secured(drawn_secret()?))
+}
+
+/// The claim of its pools, which only the process that it takes over from may have as well.
+pub(crate) fn claim(args: &UpArgs, state: &State, running: Option<u32>) -> anyhow::Result<PoolClaim> {
+    PoolClaim::take(&places::pools(state), &args.data.data_dir, running)
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -1,5 +1,6 @@
 //! What joins the state with the data plane and the launcher: publications one way, observations the other.
 
+use crate::exposed_log::ExposedLog;
 use crate::fleet::Instances;
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Drain, Left, Observations, Publish, State};
@@ -9,7 +10,7 @@ use forebay_proxy::DataPlane;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
@@ -20,7 +21,13 @@ pub(crate) struct Publisher {
     pub(crate) adoptions: Arc<ResponseTimes>,
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
+    told: ExposedLog,
+    /// Told of each publication before it counts.
+    follower: Follower,
 }
+
+/// Who is to go by the same state: the process that was taken over from.
+pub(crate) type Follower = Arc<OnceLock<Box<dyn Fn(&State, &State) + Send + Sync>>>;
 
 impl Publisher {
     pub(crate) fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>, exposed: Vec<IpAddr>) -> Publisher {
@@ -28,9 +35,18 @@ impl Publisher {
             plane: Arc::clone(plane),
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
+            told: ExposedLog::new(&exposed),
+            follower: Arc::default(),
             exposed,
             last: Mutex::new(None),
         }
+    }
+}
+
+impl Publisher {
+    /// What is called with the state before and the new one.
+    pub(crate) fn follower(&self) -> Follower {
+        Arc::clone(&self.follower)
     }
 }
 
@@ -40,6 +56,9 @@ impl Publish for Publisher {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         self.instances
             .publish(last.as_ref().map(|(old, _)| &**old), state);
+        if let (Some((old, _)), Some(follower)) = (&*last, self.follower.get()) {
+            follower(old, state);
+        }
         let blueprint = match &*last {
             Some((old, before)) => state.blueprint_since(old, before),
             None => Blueprint {
@@ -51,6 +70,7 @@ impl Publish for Publisher {
         self.plane.apply(blueprint);
         // `last` is locked still: one at a time.
         self.adoptions.record(stored.elapsed());
+        self.told.look(&self.plane.served());
     }
 }
 

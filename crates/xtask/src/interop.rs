@@ -34,6 +34,9 @@ const SUITES: &[(&str, &str)] = &[
     ("elastic", "elastic.py"),
     ("tls", "tls.py"),
     ("exposed", "exposed.py"),
+    ("node-addresses", "node_addresses.py"),
+    ("takeover", "takeover.py"),
+    ("service", "service.py"),
     ("http2", "http2.py"),
     ("grpc", "grpc_suite.py"),
     ("grpc-retries", "grpc_retries.py"),
@@ -62,7 +65,14 @@ const SUITES: &[(&str, &str)] = &[
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 3] = [
     &["terraform-groups", "trouble", "scaling", "planner"],
-    &["terraform", "choosing", "logs", "prometheus"],
+    &[
+        "terraform",
+        "choosing",
+        "logs",
+        "prometheus",
+        "takeover",
+        "service",
+    ],
     &[
         "crash",
         "operating",

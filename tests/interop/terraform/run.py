@@ -523,7 +523,7 @@ def main():
             "second": [stack.enter_context(Sample(f"second-{n}", f"127.0.11.{n}:0")) for n in (1, 2)],
             "third": [stack.enter_context(Sample("third-1", "127.0.12.1:0"))],
         }
-        daemon = stack.enter_context(Daemon(pool="127.124.0.0/14"))
+        daemon = stack.enter_context(Daemon(pool="127.188.0.0/14"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
         environment = environment_of_terraform(daemon, directory, plugins)
         with concurrent.futures.ThreadPoolExecutor() as pool:

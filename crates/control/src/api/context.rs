@@ -1,6 +1,9 @@
 //! The operation context, in two halves: what an operation sees (`View`), and what one that writes may change (`Tx`).
 
+use crate::elbv2::records::LoadBalancer;
 use crate::ports::{Datapoints, Observations};
+use crate::records::IpVersion;
+use crate::state::nodes::NoAddress;
 use crate::state::{Dialect, State};
 use crate::tables::Region;
 use core::net::IpAddr;
@@ -171,12 +174,22 @@ impl<'a> Tx<'a> {
         self.region_named_mut(&home)
     }
 
-    /// Takes a free address of a subnet's part of the pool for `owner`; none if the pool is used up.
+    /// Takes a free IPv4 address of a subnet's part of the pool for `owner`; none if the pool is used up.
     pub(crate) fn take_address(&mut self, subnet_id: &str, owner: &str) -> Option<IpAddr> {
         let region = self.request.region;
         // A region that nobody has written to has its subnets' slices only once it is made.
         self.region_mut();
-        self.state_mut().take_address(region, subnet_id, owner)
+        self.state_mut()
+            .take_address(region, subnet_id, owner, IpVersion::V4)
+    }
+
+    /// Gives a load balancer's nodes the addresses that they need, and back what they no longer do.
+    pub(crate) fn place_nodes(&mut self, balancer: &mut LoadBalancer) -> Result<(), NoAddress> {
+        let region = self.request.region;
+        self.region_mut();
+        let state = self.state_mut();
+        state.give_back(region, balancer);
+        state.place(region, balancer, false)
     }
 
     /// Gives an address back.

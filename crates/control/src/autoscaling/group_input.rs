@@ -5,7 +5,6 @@ use crate::api::errors::validation;
 use crate::autoscaling::capacity::policy;
 use crate::autoscaling::records::{Group, Source, TemplateRef};
 use crate::ec2::launch_templates::resolve;
-use crate::ec2::records::zones;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
@@ -291,7 +290,7 @@ fn places(view: &View<'_>, group: &mut Group) -> Result<(), ApiError> {
     if let Some(names) = &stated
         && view.dialect() == Dialect::Aws
     {
-        let known = zones(view.request.region);
+        let known = view.state.zones(view.request.region);
         if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
             return Err(validation(format!(
                 "Invalid Availability Zone: {unknown}. There are {}.",

@@ -190,7 +190,7 @@ fn take(tx: &mut Tx<'_>, instance: &Instance, address: Ipv4Addr, reassign: bool)
         // A primary address stays where it is.
         Some(holder) if reassign && holder.address != address => release(tx, &holder.id, address),
         Some(_) => return Err(in_use()),
-        None if pooled => return Err(in_use()),
+        None if pooled || tx.state.is_for_nodes(IpAddr::V4(address)) => return Err(in_use()),
         None => {}
     }
     if !tx.state.settings().pool.contains(&address) {
@@ -248,13 +248,20 @@ fn release(tx: &mut Tx<'_>, id: &str, address: Ipv4Addr) {
         Arc::make_mut(&mut kept).secondary.retain(|one| *one != address);
         tx.region_mut().instances.insert(id.to_owned(), kept);
     }
-    tx.free_address(IpAddr::V4(address));
+    give_back(tx, address);
+}
+
+/// Gives an address back that is the pool's. One that is not may be a load balancer's node's by now.
+fn give_back(tx: &mut Tx<'_>, address: Ipv4Addr) {
+    if tx.state.is_pooled(IpAddr::V4(address)) {
+        tx.free_address(IpAddr::V4(address));
+    }
 }
 
 /// Gives everything back that an instance's interface has besides its primary address.
 pub(crate) fn release_all(tx: &mut Tx<'_>, instance: &mut Instance) {
     for address in instance.secondary.drain(..) {
-        tx.free_address(IpAddr::V4(address));
+        give_back(tx, address);
     }
     instance.prefixes.clear();
 }

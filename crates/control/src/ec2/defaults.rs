@@ -1,7 +1,8 @@
 //! What a new region and a new VPC have before anybody has made anything.
 
 use crate::ec2::records::{
-    GroupRule, InternetGateway, Peer, Route, RouteAssociation, RouteTable, SecurityGroup, Subnet, Vpc, zones,
+    GroupRule, InternetGateway, MOST_ZONES, Peer, Route, RouteAssociation, RouteTable, SecurityGroup, Subnet,
+    Vpc, zones,
 };
 use crate::ids::fixed_id;
 use crate::tables::Region;
@@ -11,17 +12,14 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A new region: a default VPC, its security group and one subnet in each zone. `slices` are the subnets' slices of the pool.
-pub(crate) fn default_region(region: &str, slices: [u32; 3]) -> Region {
+/// A new region: a default VPC, its security group and one subnet in each zone. `slices` are the subnets' slices of the pool, one for
+/// each zone.
+pub(crate) fn default_region(region: &str, slices: &[u32]) -> Region {
     let mut made = Region::default();
     let vpc_id = fixed_id(region, "vpc", "default");
-    let octets = |third: u8, prefix| {
-        Ipv4Net::new(Ipv4Addr::new(172, 31, third, 0), prefix)
-            .unwrap_or_else(|_| unreachable!("a fixed prefix"))
-    };
     let vpc = Vpc {
         id: vpc_id.clone(),
-        cidr: octets(0, 16),
+        cidr: network(0, 16),
         is_default: true,
         ipv6_cidr: None,
         attributes: BTreeMap::from([("enableDnsHostnames".to_owned(), true)]),
@@ -42,20 +40,77 @@ pub(crate) fn default_region(region: &str, slices: [u32; 3]) -> Region {
     }
     made.internet_gateways
         .insert(gateway.id.clone(), Arc::new(gateway));
-    for ((zone, slice), third) in zones(region).into_iter().zip(slices).zip([0, 16, 32]) {
-        let subnet = Subnet {
-            id: fixed_id(region, "subnet", &zone),
-            vpc_id: vpc_id.clone(),
-            zone,
-            cidr: octets(third, 20),
-            ipv6_cidr: None,
-            is_default: true,
-            slices: vec![slice],
-            attributes: BTreeMap::from([("MapPublicIpOnLaunch".to_owned(), Value::Bool(true))]),
-        };
-        made.subnets.insert(subnet.id.clone(), Arc::new(subnet));
+    for (zone, &slice) in zones(region, MOST_ZONES).into_iter().zip(slices) {
+        let _ = add_default_subnet(&mut made, region, &zone, slice);
     }
     made
+}
+
+/// A part of the default VPC's network, by its third octet and its length.
+fn network(third: u8, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new(Ipv4Addr::new(172, 31, third, 0), prefix).unwrap_or_else(|_| unreachable!("a fixed prefix"))
+}
+
+/// The network of a zone's default subnet: AWS's /20 for the first six zones, a /21 for each of the others, which fills the VPC's.
+fn default_network(zone: &str) -> Ipv4Net {
+    let letter = zone.bytes().last().unwrap_or(b'a').clamp(b'a', b'z') - b'a';
+    if letter < 6 {
+        network(letter * 16, 20)
+    } else {
+        network(96 + (letter - 6) * 8, 21)
+    }
+}
+
+/// The id of a zone's default subnet.
+pub(crate) fn default_subnet_id(region: &str, zone: &str) -> String {
+    fixed_id(region, "subnet", zone)
+}
+
+/// Gives a zone its default subnet; false if the region has no default VPC, or that has no room left.
+pub(crate) fn add_default_subnet(made: &mut Region, region: &str, zone: &str, slice: u32) -> bool {
+    let Some(vpc) = made.vpcs.values().find(|vpc| vpc.is_default).cloned() else {
+        return false;
+    };
+    let is_free = |wanted: &Ipv4Net| {
+        let mut taken = made.subnets.values().filter(|subnet| subnet.vpc_id == vpc.id);
+        vpc.cidr.contains(wanted)
+            && !taken.any(|other| other.cidr.contains(wanted) || wanted.contains(&other.cidr))
+    };
+    // Where somebody has made subnets of their own in the default VPC, a small one still fits.
+    let small = (0..=u8::MAX).map(|third| network(third, 24));
+    let mut wanted = core::iter::once(default_network(zone)).chain(small);
+    let Some(cidr) = wanted.find(is_free) else {
+        return false;
+    };
+    let subnet = Subnet {
+        id: default_subnet_id(region, zone),
+        vpc_id: vpc.id.clone(),
+        zone: zone.to_owned(),
+        cidr,
+        ipv6_cidr: None,
+        is_default: true,
+        slices: vec![slice],
+        attributes: BTreeMap::from([("MapPublicIpOnLaunch".to_owned(), Value::Bool(true))]),
+    };
+    made.subnets.insert(subnet.id.clone(), Arc::new(subnet));
+    true
+}
+
+/// Takes a subnet, its tags and its associations with route tables out of a region.
+pub(crate) fn remove_subnet(region: &mut Region, id: &str) {
+    region.subnets.remove(id);
+    region.tags.remove(id);
+    let is_of = |association: &RouteAssociation| association.subnet_id.as_deref() == Some(id);
+    let tables = region.route_tables.values();
+    let used = tables.filter(|table| table.associations.iter().any(is_of));
+    let used: Vec<String> = used.map(|table| table.id.clone()).collect();
+    for table in used {
+        if let Some(table) = region.route_tables.get_mut(&table) {
+            Arc::make_mut(table)
+                .associations
+                .retain(|association| !is_of(association));
+        }
+    }
 }
 
 /// Gives a new VPC what every VPC has: its default security group with two rules and its main route table, whose id it

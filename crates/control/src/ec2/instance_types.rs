@@ -5,7 +5,6 @@ use crate::api::errors::error;
 use crate::api::filtering::Item;
 use crate::ec2::instance_requirements::{requirements, shape as scaling_shape};
 use crate::ec2::listing::{Listing, input, strings};
-use crate::ec2::records::zones;
 use crate::ec2::zones::zone_id;
 use crate::fleet::Shape;
 use forebay_awswire::{ApiError, timestamp};
@@ -120,7 +119,11 @@ fn zones_of(view: &View<'_>, declared: &Shape, purchases: &[Purchase]) -> Vec<St
             .iter()
             .any(|purchase| shape.capacity(zone, *purchase) > 0)
     };
-    zones(view.request.region).into_iter().filter(has_room).collect()
+    view.state
+        .zones(view.request.region)
+        .into_iter()
+        .filter(has_room)
+        .collect()
 }
 
 pub(super) fn describe_offerings(view: &View<'_>) -> Result<Value, ApiError> {

@@ -6,9 +6,9 @@ use crate::api::tagging::tags_value;
 use crate::ec2::listing::Listing;
 use crate::ec2::records::Instance;
 use crate::ec2::zones::zone_id;
-use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
+use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer, WITHOUT_PUBLIC_IPV4};
 use crate::ids::fixed_id;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use forebay_awswire::ApiError;
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ struct Interface {
     vpc_id: String,
     zone: String,
     address: IpAddr,
+    ipv6: Option<Ipv6Addr>,
     secondary: Vec<Ipv4Addr>,
     prefixes: Vec<Ipv4Net>,
     public: bool,
@@ -84,9 +85,10 @@ fn node(view: &View<'_>, balancer: &LoadBalancer, zone: &BalancerZone) -> Option
         vpc_id: balancer.vpc_id.clone(),
         zone: zone.zone.clone(),
         address: zone.address?,
+        ipv6: zone.address6,
         secondary: Vec::new(),
         prefixes: Vec::new(),
-        public: !balancer.internal,
+        public: !balancer.internal && balancer.ip_address_type != WITHOUT_PUBLIC_IPV4,
         groups: balancer.security_groups.clone(),
         description: format!("ELB {tail}"),
         instance_id: None,
@@ -101,6 +103,7 @@ fn of_instance(view: &View<'_>, instance: &Arc<Instance>) -> Interface {
         vpc_id: instance.vpc_id.clone(),
         zone: instance.zone.clone(),
         address: IpAddr::V4(instance.address),
+        ipv6: None,
         secondary: instance.secondary.clone(),
         prefixes: instance.prefixes.clone(),
         public: false,
@@ -148,6 +151,8 @@ fn shown(view: &View<'_>, interface: &Interface) -> Value {
         Some(_) => (view.request.account, None),
         None => ("amazon-elb", Some("amazon-elb")),
     };
+    let ipv6 = interface.ipv6.iter();
+    let ipv6 = ipv6.map(|address| json!({"Ipv6Address": address.to_string()}));
     let mut value = json!({
         "NetworkInterfaceId": interface.id,
         "SubnetId": interface.subnet_id,
@@ -160,7 +165,7 @@ fn shown(view: &View<'_>, interface: &Interface) -> Value {
         "OwnerId": view.request.account,
         "PrivateIpAddress": address,
         "PrivateIpAddresses": addresses(interface),
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": ipv6.collect::<Vec<_>>(),
         "Groups": groups(view, &interface.groups),
         "RequesterManaged": requester.is_some(),
         "SourceDestCheck": true,

@@ -261,10 +261,15 @@ impl LaunchTemplate {
     }
 }
 
-/// The letters of a region's three zones.
-pub const ZONE_LETTERS: [char; 3] = ['a', 'b', 'c'];
+/// Zones of a region, unless it is told otherwise.
+pub const ZONES: u8 = 3;
+/// A zone's name ends with a letter.
+pub const MOST_ZONES: u8 = 26;
 
-/// Zone names of a region, in order.
-pub fn zones(region: &str) -> [String; 3] {
-    ZONE_LETTERS.map(|letter| format!("{region}{letter}"))
+/// Names of a region's zones, in order.
+pub fn zones(region: &str, count: u8) -> Vec<String> {
+    let letters = (b'a'..=b'z').take(usize::from(count));
+    letters
+        .map(|letter| format!("{region}{}", char::from(letter)))
+        .collect()
 }

@@ -6,8 +6,9 @@ use crate::api::errors::{bad, depended_on, error, missing, no_subnet, no_vpc};
 use crate::api::filtering::Item;
 use crate::api::tagging::put_tags;
 use crate::api::tagging::tags_value;
+use crate::ec2::defaults::remove_subnet;
 use crate::ec2::listing::{Listing, input, new_tags};
-use crate::ec2::records::{Subnet, zones};
+use crate::ec2::records::Subnet;
 use crate::ec2::vpcs::network;
 use crate::ec2::zones::{zone_id, zone_of_id};
 use crate::ids::fixed_id;
@@ -118,9 +119,9 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 
 /// The zone asked for; else the one in which the VPC has the fewest subnets.
 fn chosen_zone(view: &View<'_>, given: &CreateInput) -> Result<String, ApiError> {
-    let zones = zones(view.request.region);
+    let zones = view.state.zones(view.request.region);
     if let Some(id) = &given.availability_zone_id {
-        let found = zone_of_id(view.request.region, id);
+        let found = zone_of_id(view, id);
         return found.ok_or_else(|| {
             bad(format!(
                 "Value ({id}) for parameter availabilityZoneId is invalid."
@@ -235,22 +236,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     if region.addresses.values().any(|address| address.subnet_id == id) {
         return Err(depended_on("subnet", &id));
     }
-    let region = tx.region_mut();
-    region.subnets.remove(&id);
-    region.tags.remove(&id);
-    let tables: Vec<String> = region.route_tables.keys().cloned().collect();
-    for table in tables {
-        if let Some(table) = region.route_tables.get_mut(&table)
-            && table
-                .associations
-                .iter()
-                .any(|association| association.subnet_id.as_ref() == Some(&id))
-        {
-            Arc::make_mut(table)
-                .associations
-                .retain(|association| association.subnet_id.as_ref() != Some(&id));
-        }
-    }
+    remove_subnet(tx.region_mut(), &id);
     for slice in &subnet.slices {
         tx.free_slice(*slice);
     }

@@ -4,7 +4,6 @@ use crate::api::context::View;
 use crate::api::errors::bad;
 use crate::api::filtering::Item;
 use crate::ec2::listing::{Listing, input, strings};
-use crate::ec2::records::zones;
 use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 
@@ -24,15 +23,18 @@ pub(crate) fn zone_id(zone: &str) -> String {
     format!("{region}-az{number}")
 }
 
-/// The zone with that id.
-pub(crate) fn zone_of_id(region: &str, id: &str) -> Option<String> {
-    zones(region).into_iter().find(|zone| zone_id(zone) == id)
+/// The caller's zone with that id.
+pub(crate) fn zone_of_id(view: &View<'_>, id: &str) -> Option<String> {
+    let mut zones = view.state.zones(view.request.region).into_iter();
+    zones.find(|zone| zone_id(zone) == id)
 }
 
 pub(crate) fn describe_availability_zones(view: &View<'_>) -> Result<Value, ApiError> {
     let region = view.request.region;
     let ids = strings(&view.request.input["ZoneIds"]);
-    let named = zones(region)
+    let named = view
+        .state
+        .zones(region)
         .into_iter()
         .filter(|zone| ids.is_empty() || ids.contains(&zone_id(zone)));
     let items = named.map(|zone| {

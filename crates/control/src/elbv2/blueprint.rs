@@ -202,8 +202,8 @@ fn balancer_blueprint(
     old: Option<&Arc<BalancerBlueprint>>,
 ) -> BalancerBlueprint {
     let set = |key: &str| effective(&balancer.attributes, Holder::Application, key);
-    let nodes = balancer.zones.iter().filter_map(|zone| {
-        zone.address.map(|address| NodeBlueprint {
+    let nodes = balancer.zones.iter().flat_map(|zone| {
+        zone.node_addresses().map(|address| NodeBlueprint {
             zone: zone.zone.clone(),
             address,
         })
@@ -251,7 +251,7 @@ fn balancer_blueprint(
     extend_balancer(&mut settings, tags);
     let nodes: Vec<NodeBlueprint> = nodes.collect();
     // As AWS's: of all its nodes by both versions of IP, and of each zone's.
-    let zones = nodes.iter().map(|node| node.zone.as_str());
+    let zones = balancer.zones.iter().map(|zone| zone.zone.as_str());
     let parts = core::iter::once("dualstack").chain(zones);
     let mut names: Vec<String> = parts
         .map(|part| format!("{part}.{}", balancer.dns_name))

@@ -5,6 +5,7 @@ use crate::elbv2::arns::{listener_prefix, rule_prefix};
 use crate::elbv2::records::BalancerKind;
 use crate::state::State;
 use crate::testing::{Caller, text};
+use core::net::IpAddr;
 use forebay_model::Priority;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,13 +18,18 @@ impl State {
             region.check_invariants();
             for (address, used) in &region.addresses {
                 assert!(addresses.insert(address.clone()), "{address} is used twice");
-                let address: core::net::Ipv4Addr = address.parse().unwrap();
+                let address: IpAddr = address.parse().unwrap();
                 let subnet = &region.subnets[&used.subnet_id];
-                let held = subnet
-                    .slices
-                    .iter()
-                    .any(|&slice| self.slice_addresses(slice).any(|one| one == address));
-                assert!(held, "{address} is not of its subnet's slices");
+                let held = subnet.slices.iter().any(|&slice| match address {
+                    IpAddr::V4(address) => self.slice_addresses(slice).any(|one| one == address),
+                    IpAddr::V6(address) => self.slice_addresses6(slice).any(|one| one == address),
+                });
+                let given = self.settings().node_addresses.get(&subnet.zone);
+                let given = given.is_some_and(|given| given.contains(&address));
+                assert!(
+                    held || given,
+                    "{address} is neither of its subnet's slices nor its zone's"
+                );
             }
         }
         // What the data plane is given can be compiled.
@@ -61,12 +67,23 @@ impl Region {
                 balancer.name
             );
             for zone in &balancer.zones {
-                let used = zone
-                    .address
-                    .map(|address| &self.addresses[&address.to_string()].owner);
-                assert_eq!(used.is_some(), balancer.kind == BalancerKind::Application);
-                assert!(used.is_none_or(|owner| *owner == balancer.arn));
+                assert_eq!(zone.address.is_some(), balancer.kind == BalancerKind::Application);
+                for address in zone.node_addresses() {
+                    let used = &self.addresses[&address.to_string()];
+                    assert_eq!((&used.owner, &used.subnet_id), (&balancer.arn, &zone.subnet_id));
+                }
+                assert!(zone.address6.is_none() || balancer.ip_address_type != "ipv4");
             }
+        }
+        // No address is anybody's who is gone.
+        let nodes = self.load_balancers.values().flat_map(|balancer| &balancer.zones);
+        let nodes: BTreeSet<String> = nodes
+            .flat_map(|zone| zone.node_addresses())
+            .map(|address| address.to_string())
+            .collect();
+        for (address, used) in &self.addresses {
+            let is_node = used.owner.contains(":elasticloadbalancing:");
+            assert_eq!(is_node, nodes.contains(address), "{address}");
         }
         for listener in self.listeners.values() {
             assert!(self.load_balancers.contains_key(&listener.balancer_arn));
@@ -171,6 +188,10 @@ fn drawn_call(caller: &Caller, names: &Names, (kind, a, b, c): (u8, u8, u8, u8))
         12 => (
             "DeregisterTargets",
             json!({"TargetGroupArn": group, "Targets": target}),
+        ),
+        13 if c % 4 == 0 => (
+            "SetIpAddressType",
+            json!({"LoadBalancerArn": balancer, "IpAddressType": (["ipv4", "dualstack", "dualstack-without-public-ipv4"][usize::from(b % 3)])}),
         ),
         13 => (
             "SetSubnets",

@@ -271,15 +271,23 @@ fn zone_values(zones: &[BalancerZone], dialect: Dialect) -> Vec<Value> {
     let one = |zone: &BalancerZone| {
         let mut value = json!({"ZoneName": zone.zone, "SubnetId": zone.subnet_id});
         if dialect == Dialect::Aws {
-            let addresses = zone
-                .address
-                .iter()
-                .map(|address| json!({"IpAddress": address.to_string()}));
-            value["LoadBalancerAddresses"] = addresses.chain(asked_addresses(zone)).collect();
+            value["LoadBalancerAddresses"] = own_addresses(zone)
+                .into_iter()
+                .chain(asked_addresses(zone))
+                .collect();
         }
         value
     };
     zones.iter().map(one).collect()
+}
+
+/// The addresses of a zone's node.
+fn own_addresses(zone: &BalancerZone) -> Option<Value> {
+    let mut value = json!({"IpAddress": zone.address?});
+    if let Some(address) = zone.address6 {
+        value["IPv6Address"] = json!(address);
+    }
+    Some(value)
 }
 
 /// The addresses that a network load balancer asked for in this zone.
@@ -310,7 +318,7 @@ pub(crate) fn delete_load_balancer(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     for listener in listeners {
         remove_listener(tx, &listener);
     }
-    for address in balancer.zones.iter().filter_map(|zone| zone.address) {
+    for address in balancer.zones.iter().flat_map(BalancerZone::node_addresses) {
         tx.free_address(address);
     }
     let region = tx.region_mut();
@@ -407,6 +415,7 @@ pub(crate) fn set_subnets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             let zone = subnet.zone();
             BalancerZone {
                 address: kept.and_then(|before| before.address),
+                address6: kept.and_then(|before| before.address6),
                 private_ipv4: zone.private_ipv4.or(kept.and_then(|before| before.private_ipv4)),
                 ipv6: zone.ipv6.or(kept.and_then(|before| before.ipv6)),
                 ..zone
@@ -419,8 +428,8 @@ pub(crate) fn set_subnets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
             .zones
             .iter()
             .any(|other| other.subnet_id == zone.subnet_id);
-        if let (false, Some(address)) = (stays, zone.address) {
-            tx.free_address(address);
+        if !stays {
+            zone.node_addresses().for_each(|address| tx.free_address(address));
         }
     }
     take_addresses(tx, &mut balancer)?;
@@ -472,6 +481,7 @@ pub(crate) fn set_ip_address_type(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         balancer.zones.iter().map(|zone| zone.subnet_id.as_str()),
     )?;
     balancer.ip_address_type = kind;
+    take_addresses(tx, &mut balancer)?;
     let answer = json!({"IpAddressType": balancer.ip_address_type});
     tx.put_balancer(balancer);
     Ok(answer)

@@ -5,6 +5,7 @@ use crate::api::errors::{configuration, validation};
 use crate::ec2::records::Subnet;
 use crate::elbv2::records::{BalancerKind, BalancerZone, LoadBalancer};
 use crate::state::Dialect;
+use core::fmt::Write as _;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use forebay_awswire::ApiError;
 use serde::Deserialize;
@@ -49,6 +50,7 @@ impl ZoneSubnet {
             zone: self.zone,
             subnet_id: self.id,
             address: None,
+            address6: None,
             private_ipv4: self.private_ipv4,
             ipv6: self.ipv6,
         }
@@ -218,6 +220,10 @@ pub(crate) fn check_ip_address_type<'a>(
     }
     for id in subnets {
         let subnet = view.region().subnets.get(id);
+        // Where nodes have IPv6 addresses, those come from a pool or a list, and need no network of the subnet's.
+        if subnet.is_some_and(|subnet| view.state.has_ipv6(&subnet.zone)) {
+            continue;
+        }
         if subnet.is_none_or(|subnet| subnet.ipv6_cidr.is_none()) {
             let text =
                 format!("You must specify subnets with an associated IPv6 CIDR block: '{id}' has none");
@@ -227,18 +233,22 @@ pub(crate) fn check_ip_address_type<'a>(
     Ok(())
 }
 
-/// Gives each zone that has none an address of its subnet.
+/// Gives each node the addresses that it needs, and back what it no longer does.
 pub(crate) fn take_addresses(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), ApiError> {
     if balancer.kind != BalancerKind::Application {
         return Ok(());
     }
-    for zone in &mut balancer.zones {
-        if zone.address.is_none() {
-            zone.address = Some(tx.take_address(&zone.subnet_id, &balancer.arn).ok_or_else(|| {
-                let text = format!("Not enough IP space available in {}", zone.subnet_id);
-                ApiError::sender("InvalidSubnet", text)
-            })?);
+    tx.place_nodes(balancer).map_err(|none| {
+        let mut text = format!("Not enough IP space available in {}", none.subnet_id);
+        if none.is_listed {
+            let (version, zone) = (none.version.word(), none.zone);
+            let _ = write!(
+                text,
+                ": each {version} address that --node-addresses gives to nodes in {zone} has one. Give it more \
+                 (--node-addresses {zone}=ADDR,ADDR), or leave that out and have load balancers share the addresses of --expose by \
+                 their names"
+            );
         }
-    }
-    Ok(())
+        ApiError::sender("InvalidSubnet", text)
+    })
 }

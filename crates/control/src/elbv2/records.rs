@@ -1,11 +1,15 @@
 //! Elastic Load Balancing's records, as the store keeps them.
 
+use crate::records::IpVersion;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use forebay_model::{Action, Condition, HealthCheck, Priority, Transform};
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The address type of load balancers whose IPv4 addresses are private.
+pub const WITHOUT_PUBLIC_IPV4: &str = "dualstack-without-public-ipv4";
 
 /// What kind of load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,14 +41,49 @@ pub struct BalancerZone {
     pub zone: String,
     /// Its subnet there.
     pub subnet_id: String,
-    /// The node's address; none for kinds that carry no traffic.
+    /// The node's IPv4 address; none for kinds that carry no traffic.
     pub address: Option<IpAddr>,
+    /// The node's IPv6 address, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// The address of its subnet that a network load balancer asked for (told only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_ipv4: Option<Ipv4Addr>,
     /// The same in the subnet's IPv6 network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
+}
+
+impl BalancerZone {
+    /// The node's address of this version.
+    pub fn node_address(&self, version: IpVersion) -> Option<IpAddr> {
+        match version {
+            IpVersion::V4 => self.address,
+            IpVersion::V6 => self.address6.map(IpAddr::V6),
+        }
+    }
+
+    /// The node's addresses, at most one of each version.
+    pub fn node_addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let addresses = IpVersion::ALL.map(|version| self.node_address(version));
+        addresses.into_iter().flatten()
+    }
+
+    /// The node has this address of its version now.
+    pub(crate) fn take(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(_) => self.address = Some(address),
+            IpAddr::V6(address) => self.address6 = Some(address),
+        }
+    }
+
+    /// The node has none of this version any more.
+    pub(crate) fn leave(&mut self, version: IpVersion) {
+        match version {
+            IpVersion::V4 => self.address = None,
+            IpVersion::V6 => self.address6 = None,
+        }
+    }
 }
 
 /// A capacity reservation.

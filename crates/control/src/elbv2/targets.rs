@@ -3,7 +3,6 @@
 use crate::Region;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, validation};
-use crate::ec2::records::zones;
 use crate::elbv2::records::{Target, TargetGroup, target_key};
 use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;
@@ -220,7 +219,12 @@ fn check_address(
 
 /// Whether the region has that zone. Moto takes any name.
 fn is_zone(view: &View<'_>, name: &str) -> bool {
-    view.dialect() == Dialect::Moto || zones(view.request.region).iter().any(|zone| zone == name)
+    view.dialect() == Dialect::Moto
+        || view
+            .state
+            .zones(view.request.region)
+            .iter()
+            .any(|zone| zone == name)
 }
 
 fn outside(id: &str) -> ApiError {

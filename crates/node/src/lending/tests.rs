@@ -201,7 +201,11 @@ impl World {
             .iter()
             .position(|view| view.id == slot.target().id)
             .unwrap();
-        if self.old.gate.granted(self.now, number, self.old.targets[at].id) {
+        if self
+            .old
+            .gate
+            .granted(self.now, number, Arc::clone(&self.old.targets[at]))
+        {
             self.served.held.entry(slot.target().id.0).or_default().push(slot);
         }
     }

@@ -3,26 +3,14 @@
 use super::Node;
 use crate::gate::GroupGate;
 use crate::ids::ZoneId;
+use crate::kept_health::KeptHealth;
 use crate::shards::Zoned;
 use crate::stats::GroupStats;
 use crate::target::TargetView;
 use core::sync::atomic::Ordering::Relaxed;
-use forebay_health::{Tracker, TrackerRecord};
+use forebay_health::Tracker;
 use forebay_units::Mono;
 use std::sync::Arc;
-
-/// What is known of a target's health.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptHealth {
-    /// The group's ARN.
-    pub group: String,
-    /// The target's id.
-    pub target: String,
-    /// The port it was registered with.
-    pub port: u16,
-    /// What its tracker knows.
-    pub record: TrackerRecord,
-}
 
 impl Node {
     /// What is known of the health of all targets that are probed.

@@ -2,6 +2,7 @@
 
 use super::archive::Packer;
 use super::manifest::{BACKUP_FORMAT, Manifest, rows};
+use crate::places;
 use crate::takeover;
 use anyhow::{Context as _, bail};
 use forebay_gateway::credentials;
@@ -137,13 +138,14 @@ pub fn save<W: Write>(
         content.add(Path::new("datapoints"))?;
     }
     let keys = data_dir.join("credentials");
+    let pools: Vec<String> = places::pools(state).iter().map(ToString::to_string).collect();
     let about = Manifest {
         format: BACKUP_FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         made: now.to_string(),
         process: found.running.map(|running| running.process),
         store_format: found.store.format,
-        pool: state.settings().pool.to_string(),
+        pool: pools.join(" and "),
         domain: state.settings().domain.clone(),
         rows: rows(state),
         keys: if keys.exists() {

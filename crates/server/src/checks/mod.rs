@@ -11,7 +11,7 @@ pub use findings::{Finding, Level, Report};
 
 use crate::backup::RunningProcess;
 use crate::flags::UpArgs;
-use crate::parts::configured;
+use crate::parts::{claim, configured};
 use clap::Args as _;
 use forebay_control::State;
 
@@ -22,12 +22,17 @@ pub fn check(args: &UpArgs) -> Report {
     directory::look(args, &mut report);
     let (running, kept) = directory::store(args, &mut report);
     directory::credentials(args, &mut report);
-    let state = state(args, kept, &mut report);
+    let exposed = places::exposed(args, &mut report);
+    let state = exposed
+        .is_some()
+        .then(|| state(args, kept, running.as_ref(), &mut report))
+        .flatten();
     doors(args, running.as_ref(), &mut report);
     machine::memory(args, &mut report);
     if let Some(state) = &state {
         places::pool(state, running.as_ref(), &mut report);
-        let sockets = places::listeners(args, state, running.as_ref(), &mut report);
+        let exposed = exposed.unwrap_or_default();
+        let sockets = places::listeners(args, state, &exposed, running.as_ref(), &mut report);
         machine::open_files(args, sockets, &mut report);
         machine::certificates(state, &mut report);
         instances::look(args, state, &mut report);
@@ -64,9 +69,19 @@ fn flags(args: &UpArgs, report: &mut Report) {
     );
 }
 
-/// The state to begin with: what is kept, or a fresh one.
-fn state(args: &UpArgs, kept: Result<Option<State>, ()>, report: &mut Report) -> Option<State> {
-    match configured(args, kept.ok()?) {
+/// The state to begin with: what is kept, or a fresh one; and whether its pools may be had.
+fn state(
+    args: &UpArgs,
+    kept: Result<Option<State>, ()>,
+    running: Option<&RunningProcess>,
+    report: &mut Report,
+) -> Option<State> {
+    let configured = configured(args, kept.ok()?).and_then(|state| {
+        // Claimed for this moment, as a start would.
+        drop(claim(args, &state, running.map(|running| running.process))?);
+        Ok(state)
+    });
+    match configured {
         Ok(state) => Some(state),
         Err(error) => {
             report.error("address pool", format!("{error:#}"));

@@ -13,15 +13,16 @@ use std::net::{IpAddr, SocketAddr};
 const TOLD: usize = 20;
 
 pub(super) fn pool(state: &State, running: Option<&RunningProcess>, report: &mut Report) {
-    let pool = state.settings().pool;
-    let first = pool.hosts().nth(3).unwrap_or(pool.network());
-    if running.is_some() || sockets::has(first.into()) {
-        report.ok("address pool", format!("{pool}: its addresses can be bound here"));
-    } else {
-        report.warning(
-            "address pool",
-            format!("{pool}: this machine has no address {first}, so no load balancer would be served at its own. Use a pool out of 127.0.0.0/8, or give the machine its addresses"),
-        );
+    for pool in crate::places::pools(state) {
+        let first = pool.hosts().nth(3).unwrap_or(pool.network());
+        if running.is_some() || sockets::has(first) {
+            report.ok("address pool", format!("{pool}: its addresses can be bound here"));
+        } else {
+            report.warning(
+                "address pool",
+                format!("{pool}: this machine has no address {first}, so no load balancer would be served at its own. Use a pool out of 127.0.0.0/8, or give the machine its addresses"),
+            );
+        }
     }
 }
 
@@ -29,10 +30,10 @@ pub(super) fn pool(state: &State, running: Option<&RunningProcess>, report: &mut
 pub(super) fn listeners(
     args: &UpArgs,
     state: &State,
+    exposed: &[IpAddr],
     running: Option<&RunningProcess>,
     report: &mut Report,
 ) -> usize {
-    let exposed = exposed(args, report);
     let theirs = running
         .map(|running| sockets::of_process(running.process))
         .unwrap_or_default();
@@ -67,7 +68,7 @@ pub(super) fn listeners(
                 Some(_) => {}
                 None => {
                     protocols.insert(listener.port, (listener.protocol, called.clone()));
-                    for address in &exposed {
+                    for address in exposed {
                         places.entry(SocketAddr::new(*address, listener.port)).or_insert_with(|| called.clone());
                     }
                 }
@@ -117,13 +118,13 @@ pub(super) fn listeners(
     places.len()
 }
 
-/// The exposed addresses that this machine has.
-fn exposed(args: &UpArgs, report: &mut Report) -> Vec<IpAddr> {
+/// The exposed addresses that this machine has; none if a start would fail over them.
+pub(super) fn exposed(args: &UpArgs, report: &mut Report) -> Option<Vec<IpAddr>> {
     let addresses = match args.exposed() {
         Ok(addresses) => addresses,
         Err(error) => {
             report.error("exposed addresses", format!("{error:#}"));
-            return Vec::new();
+            return None;
         }
     };
     let (here, absent): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) =
@@ -138,7 +139,7 @@ fn exposed(args: &UpArgs, report: &mut Report) -> Vec<IpAddr> {
     if !listed.is_empty() {
         report.ok("exposed addresses", listed.join(", "));
     }
-    here.into_iter().collect()
+    Some(here.into_iter().collect())
 }
 
 fn word(protocol: Protocol) -> &'static str {

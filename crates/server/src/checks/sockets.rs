@@ -1,6 +1,6 @@
 //! Whether an address can be bound, and who has it.
 
-use forebay_proxy::explain;
+use forebay_proxy::{explain, is_routed_here};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,15 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&address.into())?;
+    match (socket.bind(&address.into()), address) {
+        (Err(error), SocketAddr::V6(address))
+            if error.kind() == io::ErrorKind::AddrNotAvailable && is_routed_here(*address.ip()) =>
+        {
+            socket.set_freebind_v6(true)?;
+            socket.bind(&address.into())?;
+        }
+        (bound, _) => bound?,
+    }
     // With SO_REUSEADDR, only who listens is sure to have it.
     socket.listen(1)
 }

@@ -3,8 +3,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-fn args(dir: &std::path::Path) -> UpArgs {
-    UpArgs::scratch(dir, "127.88.0.0/16".parse().unwrap())
+fn args(dir: &std::path::Path, pool: &str) -> UpArgs {
+    UpArgs::scratch(dir, pool.parse().unwrap())
 }
 
 fn worst(report: &Report, about: &str) -> Option<Level> {
@@ -16,7 +16,7 @@ fn worst(report: &Report, about: &str) -> Option<Level> {
 fn a_fresh_directory_is_good_and_stays_absent() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("data");
-    let report = check(&args(&dir));
+    let report = check(&args(&dir, "127.88.0.0/16"));
     assert!(report.worst() < Level::Error, "{report:?}");
     assert!(!dir.exists());
 }
@@ -26,7 +26,7 @@ fn each_thing_that_keeps_from_starting_is_an_error() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("data");
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let good = args(&dir);
+    let good = args(&dir, "127.89.0.0/16");
     let port = UpArgs {
         api: socket.local_addr().unwrap(),
         ..good.clone()

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::messages::Message;
-use super::socket_in;
+use super::place::socket_in;
 use anyhow::{Context as _, bail};
 use forebay_control::State;
 use forebay_store::{FORMAT, StoreFile};

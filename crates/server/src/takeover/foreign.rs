@@ -15,6 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// The other process's requests.
 pub(super) struct Foreign {
@@ -50,7 +51,8 @@ fn datapoint(point: Point) -> Datapoint {
 }
 
 impl Foreign {
-    /// Takes over what has slots, and serves the other process from now on until it is gone.
+    /// Takes over what has slots, and serves the other process from now on until it is gone. Returns by what it is told more, and what
+    /// is closed when it is gone.
     pub(super) fn serve(
         plane: &Arc<DataPlane>,
         clock: Clock,
@@ -58,8 +60,9 @@ impl Foreign {
         slots: Vec<(Named, u32)>,
         datapoints: Arc<KeptDatapoints>,
         mut link: Link,
-    ) -> io::Result<()> {
+    ) -> io::Result<(Sender<Message>, watch::Receiver<()>)> {
         let (answers, to_send) = channel();
+        let others = answers.clone();
         let foreign = Arc::new(Foreign {
             plane: Arc::clone(plane),
             clock,
@@ -85,7 +88,10 @@ impl Foreign {
             }
         })?;
         let runtime = Handle::current();
+        let (here, is_here) = watch::channel(());
         thread().spawn(move || {
+            // Dropped when it is gone.
+            let _here = here;
             while let Ok(message) = link.receive() {
                 foreign.take(message, &runtime);
             }
@@ -93,7 +99,7 @@ impl Foreign {
             foreign.forget();
             tracing::info!("the process that was taken over from has ended");
         })?;
-        Ok(())
+        Ok((others, is_here))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

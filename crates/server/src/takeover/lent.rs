@@ -2,12 +2,15 @@
 
 use super::link::Link;
 use super::messages::{Claim, Message, Named, Point};
+use super::place::rows;
 use crate::datapoints::KeptDatapoints;
-use forebay_control::Datapoint;
+use forebay_control::{Datapoint, State};
+use forebay_model::Blueprint;
 use forebay_node::{GroupGate, Refusal, SlotAuthority, TargetId, Why};
 use forebay_proxy::{Clock, DataPlane};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -38,6 +41,32 @@ fn point(point: Datapoint) -> Point {
 struct Names {
     targets: BTreeMap<u64, Named>,
     zones: Vec<String>,
+}
+
+impl Names {
+    /// What they are called now.
+    fn read(plane: &DataPlane, names: &Mutex<Names>) {
+        let mut read = Names::default();
+        plane.with_node(|node| {
+            read.zones = (0..)
+                .map_while(|zone| node.zone_name(zone).map(str::to_owned))
+                .collect();
+            for (group, view) in node.target_views() {
+                let named = Named {
+                    group: group.to_owned(),
+                    id: view.name.clone(),
+                    port: view.port,
+                };
+                read.targets.insert(view.id.0, named);
+            }
+        });
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        // Requests may still be at targets that are gone.
+        let mut before = core::mem::take(&mut names.targets);
+        before.append(&mut read.targets);
+        names.targets = before;
+        names.zones = read.zones;
+    }
 }
 
 /// A gate's decisions, by the other process.
@@ -121,28 +150,19 @@ impl Lent {
     /// Has the other process decide from now on; what there is to tell waits until [`Lent::tell`].
     pub(super) fn lend(plane: &Arc<DataPlane>, clock: Clock) -> Lent {
         let (sender, receiver) = channel();
-        let (gates, names) = plane.with_node(|node| {
-            let mut names = Names::default();
-            names.zones = (0..)
-                .map_while(|zone| node.zone_name(zone).map(str::to_owned))
-                .collect();
-            for (group, view) in node.target_views() {
-                let named = Named {
-                    group: group.to_owned(),
-                    id: view.name.clone(),
-                    port: view.port,
-                };
-                names.targets.insert(view.id.0, named);
-            }
+        let names = Arc::default();
+        Names::read(plane, &names);
+        let gates: BTreeMap<_, _> = plane.with_node(|node| {
             let gates = node.gates();
-            let gates = gates.map(|(arn, gate)| (arn.to_owned(), Arc::clone(gate)));
-            (gates.collect::<BTreeMap<_, _>>(), names)
+            gates
+                .map(|(arn, gate)| (arn.to_owned(), Arc::clone(gate)))
+                .collect()
         });
         let mut lent = Lent {
             plane: Arc::clone(plane),
             clock,
             gates: BTreeMap::new(),
-            names: Arc::new(Mutex::new(names)),
+            names,
             receiver,
             sender,
             slots: Vec::new(),
@@ -174,20 +194,31 @@ impl Lent {
     }
 
     /// Tells the other process what happens, and does what it says, until it is gone: then this one decides again.
-    ///
-    /// `datapoints` are told too; the last ones once it `is_over`, and then this returns.
+    /// What changes of `state` there is followed here. `datapoints` are told too; the last ones once it `is_over`, and then this returns.
     pub(super) fn tell(
         self,
         mut link: Link,
+        state: &State,
+        exposed: &[IpAddr],
         datapoints: &KeptDatapoints,
         is_over: &AtomicBool,
     ) -> io::Result<()> {
         let answers = link.again()?;
-        let lent = Arc::new(self.gates.clone());
-        let (clock, names, sender) = (self.clock, Arc::clone(&self.names), self.sender.clone());
+        let obeying = Obeying {
+            plane: Arc::clone(&self.plane),
+            gates: self.gates.clone(),
+            clock: self.clock,
+            names: Arc::clone(&self.names),
+            sender: self.sender.clone(),
+            exposed: exposed.to_owned(),
+            rows: rows(state)
+                .into_iter()
+                .map(|(table, key, json)| ((table, key), json))
+                .collect(),
+        };
         let listening = std::thread::Builder::new()
             .name("take-over".to_owned())
-            .spawn(move || listen(answers, &lent, clock, &names, &sender))?;
+            .spawn(move || obeying.listen(answers))?;
         let mut counted = BTreeMap::new();
         let mut told = Instant::now();
         let outcome = loop {
@@ -239,52 +270,84 @@ impl Lent {
     }
 }
 
-/// Does what the other process says, until it is gone.
-fn listen(
-    mut link: Link,
-    gates: &BTreeMap<String, Arc<GroupGate>>,
+/// What the other process says is done here.
+struct Obeying {
+    plane: Arc<DataPlane>,
+    gates: BTreeMap<String, Arc<GroupGate>>,
     clock: Clock,
-    names: &Mutex<Names>,
-    sender: &Sender<Message>,
-) {
-    while let Ok(message) = link.receive() {
-        match message {
-            Message::Granted { number, target } => {
-                let known = {
-                    let names = names.lock().unwrap_or_else(PoisonError::into_inner);
-                    let mut targets = names.targets.iter();
-                    targets
-                        .find(|(_, named)| **named == target)
-                        .map(|(id, _)| TargetId(*id))
-                };
-                let Some(gate) = gates.get(&target.group) else {
-                    continue;
-                };
-                let taken = known.is_some_and(|known| gate.granted(clock.now(), number, known));
-                if !taken {
-                    // Its client has left; or it is a target that was registered since then, which nobody here knows.
-                    gate.refused(clock.now(), number, Refusal::default());
-                    let _ = sender.send(Message::Release {
-                        target,
-                        took_us: None,
-                    });
+    names: Arc<Mutex<Names>>,
+    sender: Sender<Message>,
+    exposed: Vec<IpAddr>,
+    rows: BTreeMap<(String, String), String>,
+}
+
+impl Obeying {
+    /// Listens until the other process is gone.
+    fn listen(mut self, mut link: Link) {
+        while let Ok(message) = link.receive() {
+            match message {
+                Message::Granted { number, target } => self.granted(number, target),
+                Message::Denied {
+                    group,
+                    number,
+                    why,
+                    retry_after_ms,
+                } => {
+                    let refusal = Refusal {
+                        why: Why::ALL.get(why).copied().unwrap_or_default(),
+                        retry_after: Duration::from_millis(retry_after_ms),
+                    };
+                    if let Some(gate) = self.gates.get(&group) {
+                        gate.refused(self.clock.now(), number, refusal);
+                    }
                 }
+                Message::Changed(rows) => self.follow(rows),
+                _ => return,
             }
-            Message::Denied {
-                group,
-                number,
-                why,
-                retry_after_ms,
-            } => {
-                let refusal = Refusal {
-                    why: Why::ALL.get(why).copied().unwrap_or_default(),
-                    retry_after: Duration::from_millis(retry_after_ms),
-                };
-                if let Some(gate) = gates.get(&group) {
-                    gate.refused(clock.now(), number, refusal);
-                }
+        }
+    }
+
+    fn granted(&self, number: u64, target: Named) {
+        let Some(gate) = self.gates.get(&target.group) else {
+            return;
+        };
+        let (group, id, port) = (&target.group, &target.id, target.port);
+        let view = self.plane.with_node(|node| node.target_view(group, id, port));
+        let now = self.clock.now();
+        let is_known = view.is_some();
+        if view.is_some_and(|view| gate.granted(now, number, view)) {
+            return;
+        }
+        if !is_known {
+            gate.refused(now, number, Refusal::default());
+        }
+        // Its client has left, or nobody here knows the target: nobody uses the slot.
+        let _ = self.sender.send(Message::Release {
+            target,
+            took_us: None,
+        });
+    }
+
+    /// What has changed there counts for what is under way here: targets that came may be sent to, those that go are left.
+    fn follow(&mut self, rows: Vec<(String, String, Option<String>)>) {
+        for (table, key, json) in rows {
+            match json {
+                Some(json) => self.rows.insert((table, key), json),
+                None => self.rows.remove(&(table, key)),
+            };
+        }
+        let rows = self.rows.iter().map(|((table, key), json)| (table, key, json));
+        match State::from_rows(rows) {
+            Ok(state) => {
+                self.plane.apply(Blueprint {
+                    exposed: self.exposed.clone(),
+                    ..state.blueprint()
+                });
+                Names::read(&self.plane, &self.names);
             }
-            _ => return,
+            Err(error) => {
+                tracing::warn!(%error, "what the successor changes is not understood: requests under way here go by what was before");
+            }
         }
     }
 }

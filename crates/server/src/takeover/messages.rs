@@ -139,6 +139,8 @@ pub(super) enum Message {
         admin: SocketAddr,
         bytes: u64,
     },
+    /// Successor: what of the state has changed. A row without JSON is gone.
+    Changed(Vec<(String, String, Option<String>)>),
     /// Successor: a claim has this target's slot.
     Granted { number: u64, target: Named },
     /// Successor: a claim gets no slot.

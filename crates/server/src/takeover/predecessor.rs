@@ -4,20 +4,21 @@ use super::copies::give;
 use super::lent::Lent;
 use super::link::{Link, TOGETHER};
 use super::messages::{Failure, Health, Message, Named, TicketKey, VERSION};
-use super::{rows, socket_in};
+use super::place::{SOCKET, rows, socket_in};
 use crate::datapoints::KeptDatapoints;
 use crate::fleet::Instances;
 use anyhow::{Context as _, anyhow, bail};
 use forebay_gateway::{Held, Writer};
 use forebay_proxy::{Clock, DataPlane};
-use std::net::{SocketAddr, TcpListener};
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -34,6 +35,8 @@ pub(crate) struct Yields {
     pub(crate) instances: Arc<Instances>,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) clock: Clock,
+    /// Where all load balancers are reached.
+    pub(crate) exposed: Vec<IpAddr>,
     /// Where the APIs and the admin address are served.
     pub(crate) api: TcpListener,
     pub(crate) admin: TcpListener,
@@ -44,56 +47,42 @@ pub(crate) struct Predecessor {
     socket: PathBuf,
     taken: watch::Receiver<Option<u32>>,
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// None where there can be no socket.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Predecessor {
-    /// Waits for successors, in the data directory.
-    pub(crate) fn wait(data_dir: &Path, yields: Yields) -> anyhow::Result<Predecessor> {
-        let (directory, path) = socket_in(data_dir)?;
-        // Whoever has the store is the only one here, so a socket that is there is a dead one's, or that of whom this one took over from.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&path).context("the socket for a successor")?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    /// Waits for successors, in the data directory. Where no socket can be (some file systems have none), it says so and waits for none.
+    pub(crate) fn wait(data_dir: &Path, yields: Yields) -> Predecessor {
         let (taken, taken_by) = watch::channel(None);
-        let runtime = Handle::current();
         let is_over = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&is_over);
-        let (said, successors) = channel();
-        let front = Front {
-            writer: yields.writer.clone(),
-            api: yields.api.local_addr()?,
-            admin: yields.admin.local_addr()?,
-            said,
-        };
-        std::thread::Builder::new()
-            .name("take-over-socket".to_owned())
-            .spawn(move || {
-                // The path leads through this descriptor.
+        let thread = listen(data_dir).and_then(|(directory, listener)| {
+            let ends = Arc::clone(&is_over);
+            let runtime = Handle::current();
+            let (said, successors) = channel();
+            let front = Front {
+                writer: yields.writer.clone(),
+                api: yields.api.local_addr()?,
+                admin: yields.admin.local_addr()?,
+                said,
+            };
+            let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+            named("take-over-socket").spawn(move || {
+                // The socket's path leads through this descriptor.
                 let _directory = directory;
                 front.run(&listener);
             })?;
-        let thread = std::thread::Builder::new()
-            .name("successors".to_owned())
-            .spawn(move || {
-                for (link, hello) in successors {
-                    match Yielding::new(&yields, &runtime).give_way(link, hello, &taken, &ends) {
-                        Ok(()) => return,
-                        Err(error) => {
-                            tracing::warn!("a successor did not take over: {error:#}. Nothing has changed");
-                        }
-                    }
-                }
-            })?;
-        Ok(Predecessor {
-            socket: data_dir.join(super::SOCKET),
+            named("successors").spawn(move || serve(&successors, &yields, &runtime, &taken, &ends))
+        });
+        if let Err(error) = &thread {
+            tracing::warn!(%error, "no Forebay can take over from this one: there is no socket in its data directory");
+        }
+        Predecessor {
+            socket: data_dir.join(SOCKET),
             taken: taken_by,
             is_over,
-            thread,
-        })
+            thread: thread.ok(),
+        }
     }
 
     /// Returns the process id of the successor once it has taken over.
@@ -113,7 +102,37 @@ impl Predecessor {
     /// All requests are over, and all is told but the last metrics: tells these. Blocks.
     pub(crate) fn finish(self) {
         self.is_over.store(true, SeqCst);
-        let _ = self.thread.join();
+        if let Some(thread) = self.thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(data_dir: &Path) -> std::io::Result<(File, UnixListener)> {
+    let (directory, path) = socket_in(data_dir)?;
+    // Whoever has the store is the only one here, so a socket that is there is a dead one's, or that of whom this one took over from.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok((directory, listener))
+}
+
+/// Gives way to the first successor that makes it.
+fn serve(
+    successors: &Receiver<(Link, Message)>,
+    yields: &Yields,
+    runtime: &Handle,
+    taken: &watch::Sender<Option<u32>>,
+    is_over: &AtomicBool,
+) {
+    while let Ok((link, hello)) = successors.recv() {
+        match Yielding::new(yields, runtime).give_way(link, hello, taken, is_over) {
+            Ok(()) => return,
+            Err(error) => tracing::warn!("a successor did not take over: {error:#}. Nothing has changed"),
+        }
     }
 }
 
@@ -235,7 +254,13 @@ impl<'a> Yielding<'a> {
         link.wait_at_most(None)?;
         taken.send_replace(Some(peer(&link)));
         // For as long as this process has requests, the successor decides about their slots.
-        if let Err(error) = lent.tell(link, &self.yields.datapoints, is_over) {
+        if let Err(error) = lent.tell(
+            link,
+            &self.yields.writer.state(),
+            &self.yields.exposed,
+            &self.yields.datapoints,
+            is_over,
+        ) {
             tracing::warn!(%error, "the successor is gone: requests under way here are finished by what is known here");
         }
         Ok(())
@@ -263,8 +288,8 @@ impl<'a> Yielding<'a> {
         self.yields.instances.lay_down();
         self.yields.datapoints.lay_down();
         let mut sockets: Vec<(SocketAddr, OwnedFd)> = Vec::new();
-        for door in [&self.yields.api, &self.yields.admin] {
-            sockets.push((door.local_addr()?, door.as_fd().try_clone_to_owned()?));
+        for front in [&self.yields.api, &self.yields.admin] {
+            sockets.push((front.local_addr()?, front.as_fd().try_clone_to_owned()?));
         }
         let copies = self.yields.plane.copies();
         sockets.extend(copies.context(

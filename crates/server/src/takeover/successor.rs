@@ -3,8 +3,9 @@
 use super::foreign::Foreign;
 use super::link::Link;
 use super::messages::{Failure, Health, Message, Row, VERSION};
-use super::socket_in;
+use super::place::socket_in;
 use crate::datapoints::KeptDatapoints;
+use crate::served::Follower;
 use anyhow::{Context as _, bail};
 use forebay_control::State;
 use forebay_node::{KeptHealth, TrackerRecord};
@@ -15,6 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// The running process may take this long for one step.
 const STEP: Duration = Duration::from_secs(60);
@@ -133,9 +135,10 @@ impl Successor {
         mut self,
         plane: &Arc<DataPlane>,
         datapoints: &Arc<KeptDatapoints>,
+        follower: &Follower,
         clock: Clock,
         seed: u64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Before> {
         wait_for_channels(plane);
         self.link.send(&Message::Ready)?;
         let Message::Yours {
@@ -160,11 +163,29 @@ impl Successor {
         plane.take_tickets(Tickets::from_iter(keys));
         let mut link = self.link.again()?;
         self.link.wait_at_most(None)?;
-        Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        let (tell, is_here) = Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        let _ = follower.set(Box::new(move |old, new| {
+            let changed = State::rows_changed(old, new).into_iter().map(|row| {
+                let json = row.value.and_then(|json| String::from_utf8(json).ok());
+                (row.table.to_owned(), row.key, json)
+            });
+            // It may be gone.
+            let _ = tell.send(Message::Changed(changed.collect()));
+        }));
         plane.accept(true);
         link.send(&Message::Serving)
             .context("the running Forebay is gone")?;
-        Ok(())
+        Ok(Before(is_here))
+    }
+}
+
+/// The process that was taken over from, while it finishes requests.
+pub(crate) struct Before(watch::Receiver<()>);
+
+impl Before {
+    /// Returns once it is gone.
+    pub(crate) async fn is_gone(mut self) {
+        while self.0.changed().await.is_ok() {}
     }
 }
 

@@ -68,6 +68,34 @@ fn uneven(scene: &mut Scene) {
     scene.ok("UpdateAutoScalingGroup", update);
 }
 
+/// A region with more zones than three: groups use all that they name, and what they are in does not go.
+#[test]
+fn groups_spread_over_as_many_zones_as_there_are() {
+    let mut scene = Scene::new();
+    scene.caller.state = scene.caller.state.with_zones(5).unwrap();
+    let all: Vec<String> = ('a'..='e').map(zone).collect();
+    let input = named(
+        json!({"LaunchConfigurationName": "lc", "MinSize": 0, "MaxSize": 5, "DesiredCapacity": 5,
+        "AvailabilityZones": all}),
+    );
+    scene.ok("CreateAutoScalingGroup", input);
+    scene.pass(2);
+    assert_eq!(scene.zones(), all.iter().map(|zone| (zone.clone(), 1)).collect());
+    let told = scene.caller.state.with_zones(4).unwrap_err().to_string();
+    assert!(
+        told.contains("local-1e has Auto Scaling group g, instance i-"),
+        "{told}"
+    );
+    let beyond = json!({"AutoScalingGroupName": "h", "LaunchConfigurationName": "lc", "MinSize": 0, "MaxSize": 5,
+        "AvailabilityZones": [zone('f')]});
+    assert!(
+        scene
+            .fails("CreateAutoScalingGroup", beyond)
+            .1
+            .contains("local-1f")
+    );
+}
+
 #[test]
 fn zones_are_made_even_and_nothing_is_missing_meanwhile() {
     let mut scene = Scene::new();

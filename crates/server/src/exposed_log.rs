@@ -1,0 +1,116 @@
+//! Tells in the log which load balancer has what names none, at each exposed address and port, and when that changes.
+
+use forebay_proxy::Served;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+/// Lines at once; of more there is a count. The log itself takes no more of a kind in a second.
+const LINES: usize = 10;
+
+/// What was told last.
+pub(crate) struct ExposedLog {
+    exposed: Vec<IpAddr>,
+    /// None before the first time.
+    told: Mutex<Option<BTreeMap<SocketAddr, String>>>,
+}
+
+impl ExposedLog {
+    /// Of load balancers at these addresses.
+    pub(crate) fn new(exposed: &[IpAddr]) -> ExposedLog {
+        ExposedLog {
+            exposed: exposed.to_owned(),
+            told: Mutex::new(None),
+        }
+    }
+
+    /// Tells what is served now, as far as that is new.
+    pub(crate) fn look(&self, served: &Served) {
+        let now = defaults(served);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = news(&self.exposed, told.as_ref(), &now);
+        for line in lines.iter().take(LINES) {
+            tracing::info!("{line}");
+        }
+        if lines.len() > LINES {
+            let more = lines.len() - LINES;
+            tracing::info!("exposed: {more} more addresses and ports, all under `exposed` of /health");
+        }
+        *told = Some(now);
+    }
+}
+
+/// Who has what names none, by address. Where nothing could be bound nobody is reached.
+fn defaults(served: &Served) -> BTreeMap<SocketAddr, String> {
+    let mut found = BTreeMap::new();
+    for listener in &served.snapshot.listeners {
+        for node in listener.nodes.iter().filter(|node| node.exposed) {
+            let address = SocketAddr::new(node.address, listener.port);
+            if !served.failures.iter().any(|failure| failure.address == address) {
+                found.insert(address, listener.balancer.name().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// What there is to say.
+fn news(
+    exposed: &[IpAddr],
+    before: Option<&BTreeMap<SocketAddr, String>>,
+    now: &BTreeMap<SocketAddr, String>,
+) -> Vec<String> {
+    if before.is_none() && now.is_empty() {
+        let places: Vec<String> = exposed.iter().take(LINES).map(IpAddr::to_string).collect();
+        return vec![format!(
+            "load balancers will be reached at {}, on their listeners' ports",
+            places.join(", ")
+        )];
+    }
+    let nobody = BTreeMap::new();
+    let old = before.unwrap_or(&nobody);
+    let came = now
+        .iter()
+        .filter(|(address, name)| old.get(address) != Some(name));
+    let came =
+        came.map(|(address, name)| format!("exposed at {address}: {name} has what names no load balancer"));
+    let gone = old.keys().filter(|address| !now.contains_key(address));
+    let gone = gone.map(|address| format!("exposed at {address}: no load balancer any more"));
+    came.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&str, &str)]) -> BTreeMap<SocketAddr, String> {
+        let entries = entries.iter();
+        entries
+            .map(|(address, name)| (address.parse().unwrap(), (*name).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let exposed = ["192.0.2.1".parse().unwrap(), "::".parse().unwrap()];
+        let nothing = table(&[]);
+        assert_eq!(
+            news(&exposed, None, &nothing),
+            ["load balancers will be reached at 192.0.2.1, ::, on their listeners' ports"]
+        );
+        assert!(news(&exposed, Some(&nothing), &nothing).is_empty());
+        let one = table(&[("192.0.2.1:80", "app/a/1"), ("[::]:80", "app/a/1")]);
+        let said = ["192.0.2.1:80", "[::]:80"]
+            .map(|place| format!("exposed at {place}: app/a/1 has what names no load balancer"));
+        assert_eq!(news(&exposed, None, &one), said);
+        assert_eq!(news(&exposed, Some(&nothing), &one), said);
+        let two = table(&[("192.0.2.1:80", "app/b/2")]);
+        assert_eq!(
+            news(&exposed, Some(&one), &two),
+            [
+                "exposed at 192.0.2.1:80: app/b/2 has what names no load balancer",
+                "exposed at [::]:80: no load balancer any more"
+            ]
+        );
+    }
+}
