@@ -239,7 +239,7 @@ mod tests {
             file(&root, &format!("x/{name}"), 49),
             file(
                 &root,
-                &format!("y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/notes.txt"),
+                "y/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2014/02/15/notes.txt",
                 4900,
             ),
             file(
