@@ -159,6 +159,9 @@ fn damage_is_refused_and_nothing_written() {
     assert!(refusals > 40, "{refusals}");
 }
 
+/// What puts members into an archive.
+type Pack<'a> = &'a dyn Fn(&mut archive::Packer<fs::File>);
+
 /// An archive with these members, and a manifest that fits them.
 fn archive(file: &Path, pack: impl FnOnce(&mut archive::Packer<fs::File>)) {
     let mut packer = archive::Packer::new(fs::File::create(file).unwrap(), 0);
@@ -178,7 +181,7 @@ fn archives_lead_nowhere_else() {
     fs::create_dir(&outside).unwrap();
     let put =
         |packer: &mut archive::Packer<fs::File>, name: &str| packer.file(name, 0o600, 1, &b"x"[..]).unwrap();
-    let wrong: [&dyn Fn(&mut archive::Packer<fs::File>); 6] = [
+    let wrong: [Pack<'_>; 6] = [
         &|packer| put(packer, "letters"),
         &|packer| put(packer, "images/a"),
         &|packer| packer.link("images", &outside).unwrap(),

@@ -26,6 +26,58 @@ pub(super) fn pool(state: &State, running: Option<&RunningProcess>, report: &mut
     }
 }
 
+/// Where there are listeners, and which are not served for reasons of their own.
+#[derive(Default)]
+struct Wanted {
+    /// What the listener at an address is called.
+    places: BTreeMap<SocketAddr, String>,
+    count: usize,
+    wrong: Vec<String>,
+}
+
+impl Wanted {
+    fn of(state: &State, exposed: &[IpAddr]) -> Wanted {
+        let mut wanted = Wanted::default();
+        let mut first_on: BTreeMap<u16, (Protocol, String)> = BTreeMap::new();
+        for balancer in &state.blueprint().balancers {
+            let name = balancer
+                .arn
+                .rsplit_once("loadbalancer/")
+                .map_or(&*balancer.arn, |(_, name)| name);
+            for listener in &balancer.listeners {
+                let (protocol, port) = (listener.protocol, listener.port);
+                let called = format!("{} {port} of {name}", word(protocol));
+                wanted.count += 1;
+                if protocol == Protocol::Https && listener.tls.is_none() {
+                    let text = format!("{called} has no certificate that can be used, and is not served");
+                    wanted.wrong.push(text);
+                    continue;
+                }
+                for node in &balancer.nodes {
+                    wanted.add(SocketAddr::new(node.address, port), &called);
+                }
+                match first_on.get(&port) {
+                    Some((other, first)) if *other != protocol => wanted.wrong.push(format!(
+                        "{called} is not reached at exposed addresses: {first} has the port there, and another protocol"
+                    )),
+                    Some(_) => {}
+                    None => {
+                        for address in exposed {
+                            wanted.add(SocketAddr::new(*address, port), &called);
+                        }
+                        first_on.insert(port, (protocol, called));
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    fn add(&mut self, address: SocketAddr, called: &str) {
+        self.places.entry(address).or_insert_with(|| called.to_owned());
+    }
+}
+
 /// Which listeners could not be served where, and why. Returns at how many addresses there are listeners.
 pub(super) fn listeners(
     args: &UpArgs,
@@ -37,56 +89,21 @@ pub(super) fn listeners(
     let theirs = running
         .map(|running| sockets::of_process(running.process))
         .unwrap_or_default();
-    let own = [args.api, args.admin];
-    let blueprint = state.blueprint();
-    let mut places: BTreeMap<SocketAddr, String> = BTreeMap::new();
-    let mut protocols: BTreeMap<u16, (Protocol, String)> = BTreeMap::new();
-    let (mut count, mut wrong) = (0, Vec::new());
-    for balancer in &blueprint.balancers {
-        let name = balancer
-            .arn
-            .rsplit_once("loadbalancer/")
-            .map_or(&*balancer.arn, |(_, name)| name);
-        for listener in &balancer.listeners {
-            count += 1;
-            let called = format!("{} {} of {name}", word(listener.protocol), listener.port);
-            if listener.protocol == Protocol::Https && listener.tls.is_none() {
-                wrong.push(format!(
-                    "{called} has no certificate that can be used, and is not served"
-                ));
-                continue;
-            }
-            for node in &balancer.nodes {
-                places
-                    .entry(SocketAddr::new(node.address, listener.port))
-                    .or_insert_with(|| called.clone());
-            }
-            match protocols.get(&listener.port) {
-                Some((protocol, first)) if *protocol != listener.protocol => wrong.push(format!(
-                    "{called} is not reached at exposed addresses: {first} has the port there, and another protocol"
-                )),
-                Some(_) => {}
-                None => {
-                    protocols.insert(listener.port, (listener.protocol, called.clone()));
-                    for address in exposed {
-                        places.entry(SocketAddr::new(*address, listener.port)).or_insert_with(|| called.clone());
-                    }
-                }
-            }
-        }
-    }
+    let Wanted {
+        places,
+        count,
+        mut wrong,
+    } = Wanted::of(state, exposed);
     for (address, called) in &places {
-        if own.contains(address) {
+        if [args.api, args.admin].contains(address) {
             wrong.push(format!(
                 "{called} is not served at {address}: --api or --admin is there"
             ));
         } else if !theirs.contains(address)
             && let Err(error) = sockets::bind(*address)
         {
-            wrong.push(format!(
-                "{called} cannot be served at {address}: {}",
-                sockets::why(&error, *address)
-            ));
+            let why = sockets::why(&error, *address);
+            wrong.push(format!("{called} cannot be served at {address}: {why}"));
         }
     }
     let held = places.keys().filter(|address| theirs.contains(address)).count();
@@ -94,19 +111,19 @@ pub(super) fn listeners(
         report.ok("listeners", "there are none");
     } else if wrong.is_empty() {
         let by = match running {
-            Some(running) if held > 0 => format!(
-                ", {held} of them held by process {}, which hands them over",
-                running.process
-            ),
+            Some(running) if held > 0 => {
+                format!(
+                    ", {held} of them held by process {}, which hands them over",
+                    running.process
+                )
+            }
             _ => String::new(),
         };
-        report.ok(
-            "listeners",
-            format!(
-                "{count} at {} addresses, all of which can be served{by}",
-                places.len()
-            ),
+        let text = format!(
+            "{count} at {} addresses, all of which can be served{by}",
+            places.len()
         );
+        report.ok("listeners", text);
     }
     let more = wrong.len().saturating_sub(TOLD);
     for text in wrong.into_iter().take(TOLD) {

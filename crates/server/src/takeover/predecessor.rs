@@ -176,7 +176,10 @@ impl Front {
                 Ok(())
             }
             // Once another one serves there is nobody to hear it: the link is dropped.
-            hello => Ok(drop(self.said.send((link, hello)))),
+            hello => {
+                let _ = self.said.send((link, hello));
+                Ok(())
+            }
         }
     }
 }
