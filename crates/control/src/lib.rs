@@ -19,7 +19,7 @@ mod ports;
 pub mod records;
 mod rows;
 mod shield;
-mod ssm;
+pub mod ssm;
 mod state;
 mod sts;
 mod tables;

@@ -9,9 +9,10 @@ use crate::ec2::records::{
     GroupRule, Instance, InternetGateway, LaunchTemplate, RouteTable, SecurityGroup, Subnet, Vpc,
 };
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
-use crate::iam::records::ServerCertificate;
+use crate::iam::records::{InstanceProfile, ManagedPolicy, Role, ServerCertificate};
 use crate::records::{Address, Tags};
 use crate::rows::{RowChange, RowError, json};
+use crate::ssm::records::Parameter;
 use imbl::ordmap::DiffItem;
 use serde::Serialize;
 use std::sync::Arc;
@@ -73,6 +74,14 @@ tables! {
     certificates: Certificate = "acm.certificate";
     /// IAM's server certificates by name. Kept in the default region: IAM has none.
     server_certificates: ServerCertificate = "iam.server-certificate";
+    /// IAM's roles by name, in the default region as all that is IAM's.
+    roles: Role = "iam.role";
+    /// IAM's managed policies by ARN.
+    policies: ManagedPolicy = "iam.policy";
+    /// IAM's instance profiles by name.
+    instance_profiles: InstanceProfile = "iam.instance-profile";
+    /// Systems Manager's parameters by name.
+    parameters: Parameter = "ssm.parameter";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.

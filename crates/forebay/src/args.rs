@@ -1,10 +1,13 @@
 //! The command line. Each flag can be given in the environment too, as `FOREBAY_` and its name.
 
 use crate::ask::HealthArgs;
+use crate::backup::BackupArgs;
+use crate::check::CheckArgs;
 use crate::env::EnvArgs;
 use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
+use crate::restore::RestoreArgs;
 use crate::shell::{CompletionsArgs, ManArgs};
 use crate::top::TopArgs;
 use crate::why::WhyArgs;
@@ -56,6 +59,12 @@ impl Cli {
 pub(crate) enum Command {
     /// Serve: the AWS APIs, and the load balancers made with them
     Up(Box<UpArgs>),
+    /// Tell what `up` would do with these flags, and change nothing: ends with 0 or 1
+    Check(Box<CheckArgs>),
+    /// Copy state, keys and images into one file, while Forebay runs or not
+    Backup(BackupArgs),
+    /// Put a backup into a data directory, or tell what is in it
+    Restore(RestoreArgs),
     /// Stand beside an application and hold it to a number of concurrent requests
     Agent(Box<AgentArgs>),
     /// Show it: a fresh load balancer, three targets, ten seconds of load, and a table

@@ -3,10 +3,13 @@
 
 mod args;
 mod ask;
+mod backup;
+mod check;
 mod env;
 mod image;
 mod keys;
 mod metrics;
+mod restore;
 mod shell;
 mod top;
 mod up;
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
     log::start(&filter, cli.log_format);
     ended(match cli.command {
         Command::Up(args) => up::run(*args),
+        Command::Check(args) => check::run(&args),
+        Command::Backup(args) => backup::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Restore(args) => restore::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Agent(args) => forebay_agent::run(&args, filter, cli.log_format),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),

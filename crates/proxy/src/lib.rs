@@ -61,7 +61,7 @@ mod worker_pool;
 
 pub use clock::Clock;
 pub use descriptors::Affordable;
-pub use listening::Inherited;
+pub use listening::{Inherited, explain};
 pub use local_routes::is_routed_here;
 pub use memory::affordable_memory;
 pub use options::Options;

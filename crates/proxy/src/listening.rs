@@ -87,7 +87,7 @@ pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// What to do about an address that cannot be listened on.
-pub(crate) fn explain(error: &io::Error, address: SocketAddr) -> String {
+pub fn explain(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
             "{error}: port {} needs a privilege; allow it with 'sysctl net.ipv4.ip_unprivileged_port_start=0' or choose a port above 1023",

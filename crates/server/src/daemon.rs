@@ -319,7 +319,7 @@ impl Daemon {
         if let Some(before) = self.before {
             // A service manager ends whoever is left of a service when its main process has.
             let left = farewell.within.saturating_sub(began.elapsed());
-            let _ = tokio::time::timeout(left, before.is_gone()).await;
+            let _ = tokio::time::timeout(left, before.gone()).await;
         }
         self.ended.send_replace(true);
         Ok(())

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "state.redb",
     "state.new",
     "credentials",
@@ -17,6 +17,8 @@ const OURS: [&str; 11] = [
     "take-over.sock",
     "images",
     "instances",
+    "notify-secret",
+    "restore.new",
     "lost+found",
 ];
 
@@ -38,16 +40,12 @@ pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // Somebody's home, or /tmp: closing that to everyone would be worse than what it prevents.
-    for entry in std::fs::read_dir(dir).with_context(unreadable)? {
-        let name = entry.with_context(unreadable)?.file_name();
-        if !OURS.iter().any(|ours| name == *ours) {
-            bail!(
-                "the data directory {shown} is to hold private keys, is open to others (mode {mode:04o}) and holds other things \
-                 ({}): name a directory of its own, such as --data-dir {}",
-                name.display(),
-                dir.join("forebay").display()
-            );
-        }
+    if let Some(stranger) = stranger_in(dir).with_context(unreadable)? {
+        bail!(
+            "the data directory {shown} is to hold private keys, is open to others (mode {mode:04o}) and holds other things \
+             ({stranger}): name a directory of its own, such as --data-dir {}",
+            dir.join("forebay").display()
+        );
     }
     std::fs::set_permissions(dir, Permissions::from_mode(mode & !0o1077)).with_context(|| {
         format!(
@@ -58,6 +56,20 @@ pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
     })?;
     tracing::warn!("the data directory {shown} was open to others (mode {mode:04o}); it is not any more");
     Ok(())
+}
+
+/// Something in a directory that is none of ours.
+pub(crate) fn stranger_in(dir: &Path) -> std::io::Result<Option<String>> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        // What a restoration moved aside is ours, too.
+        let of = name.split_once(".before-restore-").map_or(&*name, |(of, _)| of);
+        if !OURS.contains(&of) {
+            return Ok(Some(name.into_owned()));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

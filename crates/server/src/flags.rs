@@ -10,7 +10,7 @@ use forebay_control::{DEFAULT_DOMAIN, Dialect};
 use forebay_launch::{NetworkMode, RunAs};
 use forebay_process::values::address;
 use forebay_process::values::ratio;
-use forebay_telemetry::logs::{LiveSink, Log};
+use forebay_telemetry::logs::{LiveSink, Log, Retention};
 use forebay_telemetry::spans::Endpoint;
 use forebay_telemetry::{MetricsEndpoint, RemoteWriteUrl};
 use ipnet::Ipv4Net;
@@ -157,6 +157,14 @@ pub struct UpArgs {
         value_delimiter = ','
     )]
     pub live_log: Vec<(Log, LiveSink)>,
+    /// Delete files of access, connection and health-check logs this long after their last line: days, or hours such as 36h. `off` keeps them
+    #[arg(
+        long,
+        env = "FOREBAY_LOG_RETENTION",
+        default_value = "off",
+        value_name = "DAYS|off"
+    )]
+    pub log_retention: Retention,
     /// Send OpenTelemetry spans of requests to the collector there, over OTLP/HTTP with protobuf; /v1/traces is added. Not
     /// given, `traceparent` and `tracestate` of clients go on untouched
     #[arg(long, env = "FOREBAY_OTLP_ENDPOINT", value_name = "http://HOST:PORT")]
@@ -232,6 +240,7 @@ impl UpArgs {
             dialect: None,
             quota: Vec::new(),
             live_log: Vec::new(),
+            log_retention: Retention::Forever,
             otlp_endpoint: None,
             otlp_sample: 1.0,
             remote_write_url: None,

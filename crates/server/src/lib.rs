@@ -2,6 +2,8 @@
 //! Decides nothing: it wires, starts and stops.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod backup;
+pub mod checks;
 mod collector;
 mod daemon;
 mod data_dir;

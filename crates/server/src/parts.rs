@@ -294,7 +294,9 @@ fn plane_options(
 
 fn start_logs(args: &UpArgs, seed: u64) -> anyhow::Result<Arc<Logs>> {
     let logs = Logs::start(args.data.data_dir.join("logs"), &args.live_log, seed);
-    let mut logs = logs.context("the log writers could not start")?;
+    let mut logs = logs
+        .and_then(|logs| logs.with_retention(args.log_retention))
+        .context("the log writers could not start")?;
     if let Some(endpoint) = &args.otlp_endpoint {
         let sampling = Sampling::new(args.otlp_sample);
         logs = logs

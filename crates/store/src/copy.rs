@@ -2,14 +2,20 @@
 
 use redb::StorageBackend;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-/// The bytes. A database opened on them may repair itself at will.
-pub(crate) struct Copy(Mutex<Vec<u8>>);
+/// The bytes, which clones share. A database opened on them may repair itself at will.
+#[derive(Clone)]
+pub(crate) struct Copy(Arc<Mutex<Vec<u8>>>);
 
 impl Copy {
     pub(crate) fn new(bytes: Vec<u8>) -> Copy {
-        Copy(Mutex::new(bytes))
+        Copy(Arc::new(Mutex::new(bytes)))
+    }
+
+    /// The bytes as they are now. Whoever has a clone sees none from now on.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        core::mem::take(&mut *self.bytes())
     }
 
     fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {

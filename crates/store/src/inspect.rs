@@ -22,11 +22,15 @@ pub(crate) struct Held {
 }
 
 pub(crate) fn inspect(path: &Path) -> Result<Option<Held>, StoreError> {
+    inspect_bytes(path, read(path)?)
+}
+
+/// The same of a file's bytes; errors name `path`.
+pub(crate) fn inspect_bytes(path: &Path, bytes: Vec<u8>) -> Result<Option<Held>, StoreError> {
     let damaged = |text: String| StoreError::Damaged {
         path: path.to_owned(),
         text,
     };
-    let bytes = read(path)?;
     if !bytes.starts_with(MAGIC) {
         return Err(damaged("it does not begin as a database does".to_owned()));
     }
@@ -51,12 +55,25 @@ pub(crate) fn inspect(path: &Path) -> Result<Option<Held>, StoreError> {
 }
 
 /// The file's bytes, read while no other process has it open.
-fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     let unreadable = |cause| StoreError::Unreadable {
         path: path.to_owned(),
         cause,
     };
-    let mut file = File::options()
+    let mut file = lock(path)?;
+    let mut bytes = Vec::new();
+    file.rewind().map_err(unreadable)?;
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// The file, which no other process opens as a store until this is dropped.
+pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
+    let unreadable = |cause| StoreError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::options()
         .read(true)
         .write(true)
         .open(path)
@@ -70,10 +87,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
         }
         Err(TryLockError::Error(cause)) => return Err(unreadable(cause)),
     }
-    let mut bytes = Vec::new();
-    file.rewind().map_err(unreadable)?;
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    Ok(file)
 }
 
 enum Found {

@@ -10,6 +10,7 @@ mod frame;
 mod inspect;
 pub mod messages;
 pub mod points;
+mod store_file;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::StoreError;
 pub use format::FORMAT;
+pub use store_file::{StoreFile, StoreLock};
 
 /// The mode of a store: whoever can read it has the private keys in it.
 const PRIVATE: u32 = 0o600;

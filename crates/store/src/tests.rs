@@ -157,6 +157,7 @@ fn newer_format_is_refused_and_not_touched() {
         matches!(error, StoreError::Newer { found, .. } if found == FORMAT + 1),
         "{error}"
     );
+    assert!(matches!(StoreFile::read(&path), Err(StoreError::Newer { .. })));
 }
 
 #[test]
@@ -386,4 +387,36 @@ fn crash_at_any_write_leaves_what_was_acknowledged_whole() {
         }
         drop(store);
     }
+}
+
+/// A backup's store: the state's file, made in memory, is one that opens; looking at a store changes nothing.
+#[test]
+fn store_files_are_stores() {
+    let (_directory, path) = place();
+    let state = filled(&path, 5);
+    let before = std::fs::read(&path).unwrap();
+    let read = StoreFile::read(&path).unwrap();
+    assert_eq!((read.format, read.state.as_ref()), (FORMAT, Some(&state)));
+    assert!(std::fs::read(&path).unwrap() == before);
+    let made = StoreFile::of(&state, &path).unwrap();
+    for bytes in [made, read.bytes] {
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Store::open(&path).unwrap().1.as_ref(), Some(&state));
+    }
+    let lock = StoreLock::take(&path).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
+    drop(lock);
+    let (_store, _) = Store::open(&path).unwrap();
+    assert!(matches!(StoreFile::read(&path), Err(StoreError::InUse { .. })));
+}
+
+#[test]
+fn store_files_of_older_formats_stay_as_they_are() {
+    let (_directory, path) = place();
+    let state = with_group(&fresh(), "old");
+    write_format_1(&path, &state);
+    let before = std::fs::read(&path).unwrap();
+    let read = StoreFile::read(&path).unwrap();
+    assert_eq!((read.format, read.state), (1, Some(state)));
+    assert!(read.bytes == before && std::fs::read(&path).unwrap() == before);
 }

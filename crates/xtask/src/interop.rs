@@ -48,6 +48,7 @@ const SUITES: &[(&str, &str)] = &[
     ("bounds", "bounds.py"),
     ("chaos", "chaos.py"),
     ("upgrade", "upgrade.py"),
+    ("operating", "operating.py"),
     ("cloudwatch", "cloudwatch.py"),
     ("alarm-actions", "alarm_actions.py"),
     ("datapoints", "datapoints.py"),
@@ -74,6 +75,7 @@ const BESIDE: [&[&str]; 3] = [
     ],
     &[
         "crash",
+        "operating",
         "cloudwatch",
         "alarm-actions",
         "moto",

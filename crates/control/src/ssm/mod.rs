@@ -1,11 +1,27 @@
-//! Systems Manager: the public parameters that name the newest images, so that whoever asks for one gets ours.
+//! Systems Manager: the Parameter Store. Secure strings are kept as they are, in the store that is its owner's alone: there is no KMS.
 
+mod listing;
+mod names;
 mod parameters;
+pub mod records;
+#[cfg(test)]
+mod tests;
 
 use crate::api::context::OperationSpec;
 
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AddTagsToResource", parameters::add_tags),
+    OperationSpec::write("DeleteParameter", parameters::delete),
+    OperationSpec::write("DeleteParameters", parameters::delete_many),
+    OperationSpec::read("DescribeParameters", listing::describe),
     OperationSpec::read("GetParameter", parameters::get),
+    OperationSpec::read("GetParameterHistory", listing::history),
     OperationSpec::read("GetParameters", parameters::get_many),
+    OperationSpec::read("GetParametersByPath", listing::by_path),
+    OperationSpec::write("LabelParameterVersion", listing::label),
+    OperationSpec::read("ListTagsForResource", parameters::list_tags),
+    OperationSpec::write("PutParameter", parameters::put),
+    OperationSpec::write("RemoveTagsFromResource", parameters::remove_tags),
+    OperationSpec::write("UnlabelParameterVersion", listing::unlabel),
 ];

@@ -66,6 +66,23 @@ impl Link {
         Ok(serde_json::from_slice(&body)?)
     }
 
+    /// Sends bytes that a message has announced.
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    /// So many bytes that a message has announced.
+    pub(super) fn receive_bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        // As they come: a number that means nothing costs no memory.
+        (&mut self.0).take(length).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 == length {
+            Ok(bytes)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
     /// Sends descriptors, at most [`TOGETHER`].
     pub(super) fn send_descriptors(&self, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];

@@ -128,6 +128,17 @@ pub(super) enum Message {
     InFlight { target: Named, count: u32 },
     /// Datapoints of what is under way there.
     Points(Vec<Point>),
+    /// Whoever makes a backup: wants the store's file, and nothing else.
+    Backup,
+    /// Who runs, and the file, of which so many bytes follow.
+    Store {
+        process: u32,
+        program: String,
+        format: u64,
+        api: SocketAddr,
+        admin: SocketAddr,
+        bytes: u64,
+    },
     /// Successor: what of the state has changed. A row without JSON is gone.
     Changed(Vec<(String, String, Option<String>)>),
     /// Successor: a claim has this target's slot.

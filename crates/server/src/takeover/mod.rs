@@ -8,8 +8,11 @@
 //! | `Ready` | takes no more connections, lends its gates' decisions; tells health, ticket keys and who has slots |
 //! | `Serving` | finishes what it has, and ends |
 //!
+//! `Backup` in place of `Hello` asks for a copy of the store's file ([`copies`]), and disturbs none of that.
+//!
 //! Until `Serving` the running process takes everything back if the successor is gone or too slow: a successor that fails changes nothing.
 
+mod copies;
 mod foreign;
 mod lent;
 mod link;
@@ -18,5 +21,6 @@ mod place;
 mod predecessor;
 mod successor;
 
+pub(crate) use copies::ask;
 pub(crate) use predecessor::{Predecessor, Yields};
 pub(crate) use successor::{Before, Successor};

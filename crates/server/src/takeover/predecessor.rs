@@ -1,5 +1,6 @@
 //! The process that runs: waits for a successor, and gives way to it.
 
+use super::copies::give;
 use super::lent::Lent;
 use super::link::{Link, TOGETHER};
 use super::messages::{Failure, Health, Message, Named, TicketKey, VERSION};
@@ -17,6 +18,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -57,12 +59,20 @@ impl Predecessor {
         let thread = listen(data_dir).and_then(|(directory, listener)| {
             let ends = Arc::clone(&is_over);
             let runtime = Handle::current();
-            let thread = std::thread::Builder::new().name("successors".to_owned());
-            thread.spawn(move || {
+            let (said, successors) = channel();
+            let front = Front {
+                writer: yields.writer.clone(),
+                api: yields.api.local_addr()?,
+                admin: yields.admin.local_addr()?,
+                said,
+            };
+            let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+            named("take-over-socket").spawn(move || {
                 // The socket's path leads through this descriptor.
                 let _directory = directory;
-                serve(&listener, &yields, &runtime, &taken, &ends);
-            })
+                front.run(&listener);
+            })?;
+            named("successors").spawn(move || serve(&successors, &yields, &runtime, &taken, &ends))
         });
         if let Err(error) = &thread {
             tracing::warn!(%error, "no Forebay can take over from this one: there is no socket in its data directory");
@@ -112,20 +122,64 @@ fn listen(data_dir: &Path) -> std::io::Result<(File, UnixListener)> {
 
 /// Gives way to the first successor that makes it.
 fn serve(
-    listener: &UnixListener,
+    successors: &Receiver<(Link, Message)>,
     yields: &Yields,
     runtime: &Handle,
     taken: &watch::Sender<Option<u32>>,
     is_over: &AtomicBool,
 ) {
-    for stream in listener.incoming() {
-        let Ok(stream) = stream else {
-            std::thread::sleep(Duration::from_secs(1));
-            continue;
-        };
-        match Yielding::new(yields, runtime).give_way(Link::new(stream), taken, is_over) {
+    while let Ok((link, hello)) = successors.recv() {
+        match Yielding::new(yields, runtime).give_way(link, hello, taken, is_over) {
             Ok(()) => return,
             Err(error) => tracing::warn!("a successor did not take over: {error:#}. Nothing has changed"),
+        }
+    }
+}
+
+/// Hears what each who connects wants: a backup has a thread of its own for as long as it takes, successors come one after another.
+#[derive(Clone)]
+struct Front {
+    writer: Writer,
+    api: SocketAddr,
+    admin: SocketAddr,
+    said: Sender<(Link, Message)>,
+}
+
+impl Front {
+    fn run(&self, listener: &UnixListener) {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                std::thread::sleep(Duration::from_secs(1));
+                continue;
+            };
+            let front = self.clone();
+            let thread = std::thread::Builder::new().name("take-over-hello".to_owned());
+            let spawned = thread.spawn(move || {
+                if let Err(error) = front.hear(Link::new(stream)) {
+                    tracing::warn!("a successor did not take over: {error:#}. Nothing has changed");
+                }
+            });
+            if let Err(error) = spawned {
+                tracing::warn!(%error, "whoever asked for the state could not be heard");
+            }
+        }
+    }
+
+    fn hear(&self, mut link: Link) -> anyhow::Result<()> {
+        link.wait_at_most(Some(STEP))?;
+        match link.receive().context("it said nothing")? {
+            Message::Backup => {
+                tracing::info!(process = peer(&link), "the state is copied");
+                if let Err(error) = give(link, &self.writer.state(), self.api, self.admin) {
+                    tracing::warn!("whoever wanted a copy of the state did not get it: {error:#}");
+                }
+                Ok(())
+            }
+            // Once another one serves there is nobody to hear it: the link is dropped.
+            hello => {
+                let _ = self.said.send((link, hello));
+                Ok(())
+            }
         }
     }
 }
@@ -154,15 +208,15 @@ impl<'a> Yielding<'a> {
     fn give_way(
         mut self,
         mut link: Link,
+        hello: Message,
         taken: &watch::Sender<Option<u32>>,
         is_over: &AtomicBool,
     ) -> anyhow::Result<()> {
-        link.wait_at_most(Some(STEP))?;
         let Message::Hello {
             version,
             program,
             format,
-        } = link.receive().context("it said nothing")?
+        } = hello
         else {
             bail!("it did not say who it is");
         };

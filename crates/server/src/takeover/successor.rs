@@ -184,7 +184,7 @@ pub(crate) struct Before(watch::Receiver<()>);
 
 impl Before {
     /// Returns once it is gone.
-    pub(crate) async fn is_gone(mut self) {
+    pub(crate) async fn gone(mut self) {
         while self.0.changed().await.is_ok() {}
     }
 }

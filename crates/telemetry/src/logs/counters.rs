@@ -55,6 +55,7 @@ impl Sink {
 pub struct LogCounters {
     written: [[AtomicU64; 3]; 2],
     dropped: [[AtomicU64; 3]; 2],
+    deleted: [AtomicU64; 3],
     spans_sent: AtomicU64,
     spans_dropped: AtomicU64,
 }
@@ -64,6 +65,8 @@ pub struct LogCounters {
 pub struct LogMetrics {
     /// Of each log and sink.
     pub lines: Vec<LineMetrics>,
+    /// Files that were deleted because their time was over, of each log.
+    pub deleted: Vec<(Log, u64)>,
     /// Spans that a collector took.
     pub spans_sent: u64,
     /// Spans that were lost.
@@ -97,6 +100,9 @@ impl LogCounters {
             .flat_map(|log| Sink::ALL.map(|sink| of(log, sink)));
         LogMetrics {
             lines: each.collect(),
+            deleted: Log::ALL
+                .map(|log| (log, self.deleted[log as usize].load(Relaxed)))
+                .to_vec(),
             spans_sent: self.spans_sent(),
             spans_dropped: self.spans_dropped(),
         }
@@ -132,6 +138,10 @@ impl LogCounters {
 
     pub(super) fn wrote(&self, log: Log, sink: Sink, lines: u64) {
         self.written[sink as usize][log as usize].fetch_add(lines, Relaxed);
+    }
+
+    pub(super) fn deleted(&self, log: Log) {
+        self.deleted[log as usize].fetch_add(1, Relaxed);
     }
 
     pub(super) fn lost(&self, log: Log, sink: Sink, lines: u64) {

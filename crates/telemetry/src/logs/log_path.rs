@@ -3,8 +3,11 @@
 use super::counters::Log;
 use super::text::utc;
 use forebay_model::LogPlace;
+use jiff::Span;
+use jiff::civil::Date;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Each node begins a new file this often (ALB's access log page).
 pub(super) const SLOT_SECONDS: i64 = 300;
@@ -49,11 +52,7 @@ impl LogPath {
             format!("{:02}", at.day()),
         );
         let time = format!("{:02}{:02}", at.hour(), at.minute());
-        let kind = match self.log {
-            Log::Access => "",
-            Log::Connection => "conn_log_",
-            Log::Health => "health_check_log_",
-        };
+        let kind = begin(self.log);
         let LogPath {
             account,
             region,
@@ -77,6 +76,93 @@ impl LogPath {
         path.extend([&*year, &*month, &*day, &*name]);
         path
     }
+}
+
+/// What the kinds of logs begin their files' names with.
+const fn begin(log: Log) -> &'static str {
+    match log {
+        Log::Access => "",
+        Log::Connection => "conn_log_",
+        Log::Health => "health_check_log_",
+    }
+}
+
+/// A file of ours, as its path below the folder of all buckets tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogFile {
+    pub(super) log: Log,
+}
+
+impl LogFile {
+    /// None unless folders and name are those that [`LogPath::path`] makes.
+    pub(super) fn of(path: &Path) -> Option<LogFile> {
+        let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+        let (year, month, day) = date(folder)?;
+        let mut above = folder.ancestors().skip(3);
+        let mut next = || above.next()?.file_name()?.to_str();
+        let (region, service, account, logs) = (next()?, next()?, next()?, next()?);
+        if service != "elasticloadbalancing" || logs != "AWSLogs" {
+            return None;
+        }
+        let log = Log::ALL
+            .into_iter()
+            .rev()
+            .find(|log| name.starts_with(begin(*log)))?;
+        let rest = name.strip_prefix(begin(log))?;
+        let rest = rest.strip_prefix(&format!("{account}_elasticloadbalancing_{region}_"))?;
+        // From the end: what a load balancer is called may have more of anything but `_`.
+        let mut parts = rest.strip_suffix(".log.gz")?.rsplitn(4, '_');
+        let (random, node, time, balancer) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let is_time = time
+            .strip_prefix(&format!("{year:04}{month:02}{day:02}T"))
+            .and_then(|time| time.strip_suffix('Z'))
+            .is_some_and(|time| time.len() == 4 && time.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_random = random.len() == 8
+            && random
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        (is_time && is_random && !node.is_empty() && !balancer.is_empty()).then_some(LogFile { log })
+    }
+}
+
+/// The day that the last three folders of a path name.
+fn date(folder: &Path) -> Option<(i16, i8, i8)> {
+    let mut parts = folder.iter().rev();
+    let mut number = |digits: usize| {
+        let part = parts.next()?.to_str()?;
+        (part.len() == digits).then(|| part.parse::<i16>().ok()).flatten()
+    };
+    let (day, month, year) = (number(2)?, number(2)?, number(4)?);
+    let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    Date::new(year, month, day).ok()?;
+    Some((year, month, day))
+}
+
+/// Whether this is the folder of a day, a month or a year that is over since yesterday at least: nobody writes there any more.
+pub(super) fn is_past(folder: &Path, now: SystemTime) -> bool {
+    let seconds = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let today = utc(i64::try_from(seconds).unwrap_or(i64::MAX)).date();
+    let is_below = |folder: &Path| {
+        folder.parent().and_then(Path::parent).and_then(Path::file_name)
+            == Some("elasticloadbalancing".as_ref())
+    };
+    let depth = folder.ancestors().take(3).position(is_below);
+    // Its last day.
+    let last = match depth {
+        Some(0) => date(&folder.join("12").join("31")),
+        Some(1) => date(&folder.join("01")).and_then(|(year, month, _)| {
+            let last = Date::new(year, month, 1).ok()?.last_of_month();
+            Some((year, month, last.day()))
+        }),
+        Some(2) => date(folder),
+        _ => None,
+    };
+    let last = last.and_then(|(year, month, day)| Date::new(year, month, day).ok());
+    last.and_then(|last| last.checked_add(Span::new().days(1)).ok())
+        .is_some_and(|after| after < today)
 }
 
 /// A folder's name made of what a caller of the API chose: never a way out of the folder it is in.

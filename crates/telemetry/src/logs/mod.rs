@@ -7,6 +7,7 @@ mod files;
 mod lines;
 mod live;
 mod log_path;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -14,6 +15,7 @@ mod writer;
 
 pub use counters::{LineMetrics, Log, LogCounters, LogMetrics, Sink};
 pub use live::LiveSink;
+pub use retention::Retention;
 
 use crate::spans::{Endpoint, Spans};
 use files::Files;
@@ -38,6 +40,9 @@ pub struct Logs {
     exits: Exits,
     always: Always,
     spans: Option<Spans>,
+    root: PathBuf,
+    /// Dropped, it ends the thread that deletes.
+    deleting: Option<Sender<()>>,
     /// Told when live lines may begin.
     go: Mutex<Vec<Sender<()>>>,
     threads: Mutex<Vec<(SyncSender<WriterCommand>, JoinHandle<()>)>>,
@@ -52,7 +57,7 @@ impl Logs {
         let counters = Arc::new(LogCounters::default());
         let mut threads = Vec::new();
         let mut go = Vec::new();
-        let files = Files::new(root, Arc::clone(&counters), seed);
+        let files = Files::new(root.clone(), Arc::clone(&counters), seed);
         let files = spawn("log-files", &mut threads, move |commands| files.run(&commands))?;
         let mut exits = Exits {
             counters: Arc::clone(&counters),
@@ -86,6 +91,8 @@ impl Logs {
             exits,
             always,
             spans: None,
+            root,
+            deleting: None,
             go: Mutex::new(go),
             threads: Mutex::new(threads),
         })
@@ -101,6 +108,23 @@ impl Logs {
             sampling,
             Arc::clone(&self.exits.counters),
         )?);
+        Ok(self)
+    }
+
+    /// Keeps files for so long, and deletes them then.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn with_retention(mut self, retention: Retention) -> io::Result<Logs> {
+        let Retention::For(keep) = retention else {
+            return Ok(self);
+        };
+        let (deleting, told) = channel();
+        let (root, counters) = (self.root.clone(), Arc::clone(&self.exits.counters));
+        Builder::new()
+            .name("log-retention".to_owned())
+            .spawn(move || retention::run(&root, keep, &counters, &told))?;
+        self.deleting = Some(deleting);
         Ok(self)
     }
 

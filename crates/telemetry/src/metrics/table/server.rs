@@ -326,6 +326,16 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .by(&[Log, Sink]),
     counter(
+        "forebay_log_files_deleted",
+        "Log files deleted because their time was over (--log-retention)",
+        Read::Logs(|of, to| {
+            for (log, count) in &of.deleted {
+                to.add_of([log.word()], *count);
+            }
+        }),
+    )
+    .by(&[Log]),
+    counter(
         "forebay_spans",
         "OpenTelemetry spans that the collector took",
         Read::Logs(|of, to| to.add(of.spans_sent)),

@@ -1,0 +1,230 @@
+//! Makes a backup.
+
+use super::archive::Packer;
+use super::manifest::{BACKUP_FORMAT, Manifest, rows};
+use crate::places;
+use crate::takeover;
+use anyhow::{Context as _, bail};
+use forebay_gateway::credentials;
+use forebay_launch::Images;
+use forebay_store::{StoreError, StoreFile};
+use jiff::Timestamp;
+use std::fs::{self, File, FileType};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// One that starts, ends or gives way holds the store and does not answer: as long as this is waited for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What goes into a backup beside state and keys.
+#[derive(Clone, Copy, Debug)]
+pub struct BackupOptions {
+    /// What instances are started from.
+    pub images: bool,
+    /// Values of metrics.
+    pub datapoints: bool,
+}
+
+/// The state of a data directory, from whoever has it.
+#[derive(Debug)]
+pub(crate) struct FoundStore {
+    /// Who runs with it.
+    pub(crate) running: Option<RunningProcess>,
+    /// Its file.
+    pub(crate) store: StoreFile,
+}
+
+/// A Forebay that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningProcess {
+    /// Its process id.
+    pub(crate) process: u32,
+    /// Its version.
+    pub(crate) program: String,
+    /// Where it serves the APIs.
+    pub(crate) api: std::net::SocketAddr,
+    /// Where it serves metrics and health.
+    pub(crate) admin: std::net::SocketAddr,
+}
+
+/// The state, from the Forebay that runs with this data directory, or from the store if none does.
+///
+/// # Errors
+/// If there is none, it cannot be read, or whoever has it does not answer.
+fn find_store(data_dir: &Path) -> anyhow::Result<FoundStore> {
+    find_store_within(data_dir, PATIENCE)
+}
+
+/// The same, for who waits no longer than this for whoever holds the store.
+pub(crate) fn find_store_within(data_dir: &Path, patience: Duration) -> anyhow::Result<FoundStore> {
+    let path = data_dir.join("state.redb");
+    let began = Instant::now();
+    loop {
+        if data_dir.exists()
+            && let Some(running) = takeover::ask(data_dir)?
+        {
+            return Ok(FoundStore {
+                running: Some(RunningProcess {
+                    process: running.process,
+                    program: running.program,
+                    api: running.api,
+                    admin: running.admin,
+                }),
+                store: StoreFile::of_bytes(running.bytes, Path::new("of the running Forebay"))?,
+            });
+        }
+        if !path.exists() {
+            bail!(
+                "there is no state in {}: name another --data-dir",
+                data_dir.display()
+            );
+        }
+        match StoreFile::read(&path) {
+            Ok(store) => {
+                return Ok(FoundStore { running: None, store });
+            }
+            Err(StoreError::InUse { .. }) if began.elapsed() < patience => std::thread::sleep(PAUSE),
+            Err(error @ StoreError::InUse { .. }) => {
+                return Err(error).context(
+                    "the process that has it does not give its state: it is of a version without backups, or hangs. Stop it, or wait",
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Writes a backup to `out`, and gives that back with what is in it. `told` hears what is being done.
+///
+/// # Errors
+/// If the state cannot be had, or something not be read or written.
+pub fn save<W: Write>(
+    data_dir: &Path,
+    options: BackupOptions,
+    out: W,
+    told: &mut dyn FnMut(&str),
+) -> anyhow::Result<(W, Manifest)> {
+    let found = find_store(data_dir)?;
+    told(&match &found.running {
+        Some(running) => format!("the state of process {}, which runs", running.process),
+        None => "the state of the store; no Forebay runs".to_owned(),
+    });
+    let Some(state) = &found.store.state else {
+        bail!(
+            "{} holds no state yet: there is nothing to back up",
+            data_dir.display()
+        );
+    };
+    let now = Timestamp::now();
+    let mut packer = Packer::new(out, u64::try_from(now.as_second()).unwrap_or_default());
+    let bytes = &found.store.bytes;
+    packer.file("state.redb", 0o600, bytes.len() as u64, &**bytes)?;
+    let mut content = Content {
+        data_dir,
+        packer: &mut packer,
+    };
+    for name in ["credentials", "notify-secret"] {
+        content.add(Path::new(name))?;
+    }
+    if options.images {
+        told("images");
+        content.add(Path::new("images"))?;
+    }
+    if options.datapoints {
+        told("datapoints");
+        content.add(Path::new("datapoints"))?;
+    }
+    let keys = data_dir.join("credentials");
+    let pools: Vec<String> = places::pools(state).iter().map(ToString::to_string).collect();
+    let about = Manifest {
+        format: BACKUP_FORMAT,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        made: now.to_string(),
+        process: found.running.map(|running| running.process),
+        store_format: found.store.format,
+        pool: pools.join(" and "),
+        domain: state.settings().domain.clone(),
+        rows: rows(state),
+        keys: if keys.exists() {
+            credentials::list(&keys)?.len() as u64
+        } else {
+            0
+        },
+        images: options.images.then(|| Images::new(data_dir).list().len() as u64),
+        datapoints: options.datapoints,
+        members: Vec::new(),
+    };
+    packer.finish(about)
+}
+
+/// What of the data directory goes in as it is.
+struct Content<'a, W: Write> {
+    data_dir: &'a Path,
+    packer: &'a mut Packer<W>,
+}
+
+impl<W: Write> Content<'_, W> {
+    /// A file, a link or a directory with all that is in it. What is not there, or goes meanwhile, is left out.
+    fn add(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut left = vec![path.to_owned()];
+        while let Some(path) = left.pop() {
+            let added = self.add_one(&path);
+            match added {
+                Ok(mut below) => {
+                    below.sort_unstable_by(|one, other| other.cmp(one));
+                    left.append(&mut below);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot back up {}", self.data_dir.join(&path).display()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what is in a directory.
+    fn add_one(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let full = self.data_dir.join(path);
+        // What stands in the data directory itself may be a link to where it really is.
+        let found = match path.components().count() {
+            1 => fs::metadata(&full)?,
+            _ => fs::symlink_metadata(&full)?,
+        };
+        let Some(name) = path.to_str() else {
+            return Err(io::Error::other("its name is no UTF-8"));
+        };
+        let kind: FileType = found.file_type();
+        if kind.is_symlink() {
+            self.packer.link(name, &fs::read_link(&full)?)?;
+        } else if kind.is_file() {
+            let file = File::open(&full)?;
+            // It may grow: what is there now is whole.
+            let size = file.metadata()?.len();
+            self.packer.file(name, found.permissions().mode(), size, file)?;
+        } else if kind.is_dir() {
+            self.packer.directory(name)?;
+            let below = fs::read_dir(&full)?.map(|entry| Ok(path.join(entry?.file_name())));
+            let below: io::Result<Vec<PathBuf>> = below.collect();
+            // An image that is being added has a name with a full stop, and is none yet.
+            return Ok(below?.into_iter().filter(|path| !is_unfinished(path)).collect());
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    let is_top = path.components().count() == 2;
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    is_top && hidden
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "unfinished")
+            && path.starts_with("datapoints")
+}
