@@ -116,9 +116,10 @@ impl<B: Clone> Queue<B> {
         if !latest {
             return Ok(Deleted::Stale);
         }
+        let took = now.since(message.received);
         let (sequence, why) = (receipt.sequence, Why::Deleted);
         self.commit(Change::Gone { sequence, why }, changes);
-        Ok(Deleted::Now)
+        Ok(Deleted::Now(took))
     }
 
     /// Hides a message in flight for so long from now on; zero makes it visible at once.

@@ -73,8 +73,8 @@ pub enum ReceiveRefusal {
 /// What a delete did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// The message is gone.
-    Now,
+    /// The message is gone, so long after its last receive: as long as it took to be worked on.
+    Now(Duration),
     /// It was gone already.
     Before,
     /// The message was received again since: it stays, and the call succeeds.

@@ -3,8 +3,8 @@
 use super::at;
 use super::naive::Naive;
 use crate::{
-    Ask, Change, Delivered, Kind, Letter, MessageId, Queue, QueueId, RawSettings, Receipt, Redrive, Scope,
-    Settings,
+    Ask, Change, Deleted, Delivered, Kind, Letter, MessageId, Queue, QueueId, RawSettings, Receipt, Redrive,
+    Scope, Settings,
 };
 use core::time::Duration;
 use proptest::prelude::*;
@@ -164,7 +164,7 @@ impl Course {
                 };
                 let deleted = self.queue.delete(at(self.now), receipt, &mut self.log);
                 let gone = self.naive.delete(self.now, receipt);
-                assert_eq!(deleted == Ok(crate::Deleted::Now), gone);
+                assert_eq!(matches!(deleted, Ok(Deleted::Now(_))), gone);
             }
             Event::Hide { back, timeout } => {
                 let Some(&receipt) = self.receipts.iter().rev().nth(back) else {

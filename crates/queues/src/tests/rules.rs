@@ -175,7 +175,7 @@ fn the_latest_receipt_deletes() {
     let mut delete = |second, receipt| bench.queue.delete(at(second), receipt, &mut bench.changes);
     assert_eq!(delete(41, old), Ok(Deleted::Stale));
     // Its visibility is over, and nobody has received it since.
-    assert_eq!(delete(100, latest), Ok(Deleted::Now));
+    assert_eq!(delete(100, latest), Ok(Deleted::Now(seconds(60))));
     assert_eq!(delete(100, latest), Ok(Deleted::Before));
     assert_eq!(bench.counts(100), (0, 0, 0));
 }

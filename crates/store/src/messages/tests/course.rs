@@ -2,7 +2,7 @@
 
 use super::{ORDERED, WORK, ask, at, open, send};
 use crate::messages::Engine;
-use forebay_queues::{QueueId, Receipt};
+use forebay_queues::{Deleted, QueueId, Receipt};
 use forebay_units::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -48,7 +48,8 @@ impl Course<'_> {
             7..9 if !self.receipts.is_empty() => {
                 let place = self.rng.below(self.receipts.len() as u64) as usize;
                 let (queue, receipt, id) = self.receipts.swap_remove(place);
-                if self.engine.delete(now, queue, receipt) == Ok(forebay_queues::Deleted::Now) {
+                let deleted = self.engine.delete(now, queue, receipt);
+                if matches!(deleted, Ok(Deleted::Now(_))) {
                     self.there.remove(&id);
                 }
             }
