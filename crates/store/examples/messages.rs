@@ -124,6 +124,21 @@ fn receives(messages: &Messages, threads: u32) -> f64 {
     done as f64 / begun.elapsed().as_secs_f64()
 }
 
+/// The mean of the commits since the last call of this.
+fn commit_time(messages: &Messages, before: &mut (u64, Duration)) -> Duration {
+    let (sender, answer) = channel();
+    messages.call(
+        |engine, _| engine.commits(),
+        move |commits| {
+            let _ = sender.send(commits);
+        },
+    );
+    let now = answer.recv().ok().and_then(Result::ok).unwrap_or_default();
+    let (count, time) = (now.0 - before.0, now.1 - before.1);
+    *before = now;
+    time / u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm
@@ -174,20 +189,15 @@ fn main() -> anyhow::Result<()> {
     };
     println!("a write of 4 KiB with its sync: {:.0?}", sync_time(place.path())?);
     let (messages, thread) = Messages::start(engine(&place.path().join("sends"))?)?;
-    println!(
-        "1 writer, one message a call: {:.0} a second",
-        sends(&messages, 1, 1)
-    );
-    println!(
-        "64 writers, one message a call: {:.0} a second",
-        sends(&messages, 64, 1)
-    );
-    println!(
-        "64 writers, ten messages a call: {:.0} a second",
-        sends(&messages, 64, 10)
-    );
+    let mut commits = (0, Duration::ZERO);
+    for (writers, batch) in [(1, 1), (64, 1), (64, 10)] {
+        let rate = sends(&messages, writers, batch);
+        let commit = commit_time(&messages, &mut commits);
+        println!("{writers} writers, {batch} a call: {rate:.0} messages a second, {commit:.2?} a commit");
+    }
     let received = receives(&messages, 64);
-    println!("64 readers, ten messages a call: {received:.0} received and deleted a second");
+    let commit = commit_time(&messages, &mut commits);
+    println!("64 readers, 10 a call: {received:.0} received and deleted a second, {commit:.2?} a commit");
     println!("a write of 4 KiB with its sync: {:.0?}", sync_time(place.path())?);
     drop(messages);
     let _ = thread.join();

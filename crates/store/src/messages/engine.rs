@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Bounds {
     /// A file's length; the next frame goes into a new one.
     pub segment_bytes: u64,
-    /// Messages of all queues. Each costs about 200 bytes of memory; bodies are on disk only.
+    /// Messages of all queues. Each costs about 270 bytes of memory, so four million cost a GiB; bodies are on disk only.
     pub messages: usize,
     /// Bytes on disk. There are never more than twice what messages need and three files, but for what FIFO queues and receive
     /// attempts have to remember for five minutes.
@@ -268,6 +268,11 @@ impl Engine {
     /// Messages of all queues, and bytes on disk.
     pub fn size(&self) -> (usize, u64) {
         (self.messages, self.log.bytes())
+    }
+
+    /// How many commits there were, and how long all of them took: writing and syncing.
+    pub fn commits(&self) -> (u64, Duration) {
+        self.log.commits
     }
 
     /// Receives that waited and wait no more.

@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A body that can be read, also when its file has been deleted since.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub(crate) struct Log {
     live_bytes: u64,
     /// Bytes of all files.
     bytes: u64,
+    /// Commits, and how long they took.
+    pub(crate) commits: (u64, Duration),
 }
 
 /// What a body costs beside its bytes, about: for the decision whether files are worth copying.
@@ -101,6 +104,7 @@ impl Log {
             payload: Vec::new(),
             live_bytes: 0,
             bytes: 0,
+            commits: (0, Duration::ZERO),
         })
     }
 
@@ -238,10 +242,13 @@ impl Log {
             return Err(io::ErrorKind::NotFound.into());
         };
         let head = record::head(&payload)?;
+        let begun = Instant::now();
         let mut file = &*segment.file;
         file.write_all(&head)?;
         file.write_all(&payload)?;
         file.sync_data()?;
+        self.commits.0 += 1;
+        self.commits.1 += begun.elapsed();
         segment.length += (HEAD + payload.len()) as u64;
         self.bytes += (HEAD + payload.len()) as u64;
         if segment.length >= self.segment_bytes {
