@@ -212,7 +212,7 @@ impl Log {
             .mode(0o600)
             .open(path)?;
         // The name must be there after a crash, or what is synced into the file is not.
-        File::open(&self.directory)?.sync_all()?;
+        self.sync_directory()?;
         let segment = Segment {
             file: Arc::new(file),
             length: 0,
@@ -221,6 +221,10 @@ impl Log {
         };
         self.segments.insert(self.current, segment);
         Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
     }
 
     /// Bytes of records that are not written yet.
@@ -309,8 +313,11 @@ impl Log {
             if number == self.current || segment.live > 0 || segment.needed > now {
                 break;
             }
+            let length = segment.length;
             fs::remove_file(self.directory.join(name(number)))?;
-            self.bytes -= segment.length;
+            // One by one: if a later file were gone after a crash and this one back, so would be its messages.
+            self.sync_directory()?;
+            self.bytes -= length;
             self.segments.remove(&number);
             dropped += 1;
         }
