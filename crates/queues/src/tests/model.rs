@@ -4,7 +4,7 @@ use super::at;
 use super::naive::Naive;
 use crate::{
     Ask, Change, Deleted, Delivered, Kind, Letter, MessageId, Queue, QueueId, RawSettings, Receipt, Redrive,
-    Scope, Settings,
+    Scope, Settings, Ticket,
 };
 use core::time::Duration;
 use proptest::prelude::*;
@@ -36,6 +36,11 @@ enum Event {
     Depart {
         most: usize,
     },
+    /// A receive that waits for so long.
+    Wait {
+        most: usize,
+        time: i64,
+    },
     /// The process ends, and another one begins.
     Restart,
 }
@@ -51,6 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..10_usize, prop_oneof![Just(0_u16), 1..60_u16, Just(43_200)])
             .prop_map(|(back, timeout)| Event::Hide { back, timeout }),
         1 => Just(Event::Restart),
+        2 => (1..=10_usize, 1..=20_i64).prop_map(|(most, time)| Event::Wait { most, time }),
         1 => (1..3_usize).prop_map(|most| Event::Depart { most }),
     ]
 }
@@ -70,6 +76,8 @@ struct Course {
     now: i64,
     body: u32,
     receipts: Vec<Receipt>,
+    /// Who waits, for how many messages, and until when.
+    waiting: Vec<(Ticket, usize, i64)>,
     /// Until when each message is hidden from all.
     hidden: BTreeMap<u32, i64>,
     /// The latest time so far.
@@ -96,6 +104,7 @@ impl Course {
             now: 0,
             body: 0,
             receipts: Vec::new(),
+            waiting: Vec::new(),
             hidden: BTreeMap::new(),
             latest: 0,
         }
@@ -140,7 +149,15 @@ impl Course {
         assert_eq!(found, given);
         let buried: Vec<u32> = taken.dead.iter().map(|(_, one)| one.body).collect();
         assert_eq!(buried, dead);
-        for one in &taken.messages {
+        self.given(&taken.messages);
+        if self.settings.fifo() {
+            in_order(&before, &taken.messages, &dead);
+        }
+    }
+
+    /// Nobody else has these.
+    fn given(&mut self, messages: &[Delivered<u32>]) {
+        for one in messages {
             assert!(
                 self.hidden
                     .get(&one.body)
@@ -149,9 +166,45 @@ impl Course {
             self.hidden.insert(one.body, one.until.seconds() - 1_000_000);
             self.receipts.push(one.receipt);
         }
-        if self.settings.fifo() {
-            in_order(&before, &taken.messages, &dead);
+    }
+
+    /// Who waits is served in order, each with what a receive would give; then those go whose time is over.
+    fn wake(&mut self) {
+        let woken = self.queue.wake(at(self.now), &mut self.log);
+        let mut served = woken.served.into_iter();
+        let mut dead = Vec::new();
+        while let Some(&(ticket, most, _)) = self.waiting.first() {
+            let (given, gone) = self.naive.receive(self.now, most, None);
+            dead.extend(gone);
+            if given.is_empty() {
+                break;
+            }
+            let one = served.next().unwrap();
+            let found: Vec<(u32, u32)> = one.messages.iter().map(|one| (one.body, one.receives)).collect();
+            assert_eq!((one.ticket, found), (ticket, given));
+            self.given(&one.messages);
+            self.waiting.remove(0);
         }
+        let buried: Vec<u32> = woken.dead.iter().map(|(_, one)| one.body).collect();
+        assert_eq!(buried, dead);
+        let (mut late, waiting): (Vec<_>, Vec<_>) =
+            self.waiting.iter().partition(|(_, _, until)| *until <= self.now);
+        late.sort_by_key(|&(ticket, _, until)| (until, ticket));
+        self.waiting = waiting;
+        assert_eq!(self.queue.waiting(), self.waiting.len());
+        for (ticket, _, _) in late {
+            let one = served.next().unwrap();
+            assert_eq!(
+                (one.ticket, one.messages.is_empty(), one.empty.is_some()),
+                (ticket, true, true)
+            );
+        }
+        assert!(served.next().is_none());
+        // Nothing is left to do at once, and whoever waits will be told in time.
+        let next = self.queue.next_deadline();
+        assert!(next.is_none_or(|next| next > at(self.now)));
+        let last = self.waiting.iter().map(|waiting| waiting.2).min();
+        assert!(last.is_none_or(|last| next.is_some_and(|next| next <= at(last))));
     }
 
     fn happen(&mut self, event: &Event) {
@@ -192,7 +245,16 @@ impl Course {
                     self.naive.notes.retain(|note| note.body != one.body);
                 }
             }
+            Event::Wait { most, time } => {
+                let ask = Ask {
+                    most,
+                    ..Ask::default()
+                };
+                let ticket = self.queue.wait(ask, at(self.now + time));
+                self.waiting.push((ticket, most, self.now + time));
+            }
             Event::Restart => {
+                self.waiting.clear();
                 // Whatever was over would begin to last again if the clock had been set back meanwhile.
                 self.now = self.latest;
                 self.queue = again(self.settings, &self.log);
@@ -255,6 +317,7 @@ fn run(kind: Kind, events: &[(i64, Event)]) {
         course.now += pause;
         course.latest = course.latest.max(course.now);
         course.happen(event);
+        course.wake();
         course.check();
     }
     course.check_again();
