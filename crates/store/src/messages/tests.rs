@@ -2,6 +2,7 @@
 
 mod course;
 mod crash;
+mod killed;
 mod thread;
 
 use super::{Bounds, Engine, Found};
