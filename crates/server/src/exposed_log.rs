@@ -1,9 +1,11 @@
 //! Tells in the log which load balancer has what names none, at each exposed address and port, and when that changes.
 
+use forebay_process::log;
 use forebay_proxy::Served;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+use tracing::Level;
 
 /// Lines at once; of more there is a count. The log itself takes no more of a kind in a second.
 const LINES: usize = 10;
@@ -28,13 +30,22 @@ impl ExposedLog {
     pub(crate) fn look(&self, served: &Served) {
         let now = defaults(served);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines = news(&self.exposed, told.as_ref(), &now);
-        for line in lines.iter().take(LINES) {
-            tracing::info!("{line}");
-        }
+        let mut lines = news(&self.exposed, told.as_ref(), &now);
         if lines.len() > LINES {
             let more = lines.len() - LINES;
-            tracing::info!("exposed: {more} more addresses and ports, all under `exposed` of /health");
+            lines.truncate(LINES);
+            lines.push(format!(
+                "exposed: {more} more addresses and ports, all under `exposed` of /health"
+            ));
+        }
+        // Who exposes to other machines is told at start, whatever the log's level: one of them is everybody's default.
+        let is_start = told.is_none() && self.exposed.iter().any(|address| !address.is_loopback());
+        for line in lines {
+            if is_start {
+                log::say(Level::INFO, format_args!("forebay: {line}"));
+            } else {
+                tracing::info!("{line}");
+            }
         }
         *told = Some(now);
     }

@@ -1,6 +1,7 @@
 """Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules. Beside it network/main.tf,
 network load balancers: made, changed, destroyed, and a plan is empty after each; and alarms/main.tf, alarms and a dashboard, which are
-imported as well. Arguments name the configurations to run: first, network, alarms; without any, all run.
+imported as well; and access/main.tf, parameters, roles and policies. Arguments name the configurations to run: first, network, alarms,
+access; without any, all run.
 
 The provider comes from a filesystem mirror: the directory in FOREBAY_TERRAFORM_MIRROR, else one found in the usual places.
 Without Terraform or a mirror this fails, loudly; FOREBAY_TERRAFORM=skip turns that into a loud pass.
@@ -132,6 +133,8 @@ def import_blocks(resources):
             continue
         if kind == "aws_route_table_association":
             name = f"{attributes['subnet_id']}/{attributes['route_table_id']}"
+        elif kind == "aws_iam_role_policy_attachment":
+            name = f"{attributes['role']}/{attributes['policy_arn']}"
         else:
             name = attributes["id"]
         blocks.append(f'import {{\n  to = {address}\n  id = "{name}"\n}}\n')
@@ -448,6 +451,37 @@ def alarms(daemon, environment, directory):
     print(f"alarms: {len(resources)} resources made, changed, imported and destroyed; nothing is left", flush=True)
 
 
+def access(daemon, environment, directory):
+    """Parameters, a role with policies and an instance profile, which are imported as well, and destroyed from there."""
+    made = Terraform(directory / "access", environment, {}, "access/main.tf")
+    made.run("init", "-input=false", "-no-color")
+    made.plan()
+    made.apply()
+    made.assert_unchanged("right after parameters and roles were made")
+    (made.directory / "second.auto.tfvars.json").write_text('{"second": true}')
+    assert_in_place(made.plan())
+    made.apply()
+    made.assert_unchanged("right after parameters and roles were changed")
+    parameters, roles = daemon.client("ssm"), daemon.client("iam")
+    assert parameters.get_parameter(Name="/workers/queue")["Parameter"]["Value"] == "images"
+    assert parameters.get_parameter(Name="/workers/secret", WithDecryption=True)["Parameter"]["Value"] == "two"
+    role = roles.get_role(RoleName="worker")["Role"]
+    trusted = role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"]
+    assert sorted(trusted) == ["ec2.amazonaws.com", "lambda.amazonaws.com"] and role["MaxSessionDuration"] == 7200, role
+    resources = list(made.resources())
+    imported = Terraform(directory / "access-imported", environment, {"second": True}, "access/main.tf")
+    (imported.directory / "imports.tf").write_text(import_blocks(resources))
+    imported.run("init", "-input=false", "-no-color")
+    assert_imported(imported.plan(), len(resources))
+    imported.apply()
+    imported.assert_unchanged("right after parameters and roles were imported")
+    imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
+    left = [parameters.describe_parameters()["Parameters"], roles.list_roles()["Roles"], roles.list_policies(Scope="Local")["Policies"],
+            roles.list_instance_profiles()["InstanceProfiles"]]
+    assert not any(left), left
+    print(f"access: {len(resources)} resources made, changed, imported and destroyed; nothing is left", flush=True)
+
+
 def suite(daemon, samples, directory, port, environment):
     from daemon import wait
 
@@ -506,7 +540,7 @@ def suite(daemon, samples, directory, port, environment):
 
 
 def main():
-    known = ["first", "network", "alarms"]
+    known = ["first", "network", "alarms", "access"]
     wanted = sys.argv[1:] or known
     if unknown := set(wanted) - set(known):
         sys.exit(f"there is no configuration {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -527,7 +561,7 @@ def main():
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
         environment = environment_of_terraform(daemon, directory, plugins)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            others = [other for other in (network, alarms) if other.__name__ in wanted]
+            others = [other for other in (network, alarms, access) if other.__name__ in wanted]
             beside = [pool.submit(other, daemon, environment, directory) for other in others]
             if "first" in wanted:
                 suite(daemon, samples, directory, free_port(), environment)
