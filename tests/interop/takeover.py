@@ -501,14 +501,14 @@ def fails(running, place):
         step(fake)
         fake.socket.close()
         wait(lambda: plain(running.stderr()).count("a successor did not take over") > seen, f"{step.__name__} is told in the log", 20)
-    # Real ones: with flags that do not fit, and killed after ever longer.
+    # Real ones: with flags that do not fit, and killed while they start, well before one could serve.
     refused = subprocess.run([BINARY, "up", "--data-dir", str(running.directory), "--address-pool", "127.84.0.0/14", "--take-over"],
                              capture_output=True, text=True, timeout=30)
     assert refused.returncode == 1 and "--address-pool" in refused.stderr, refused.stderr
     kills = 4
     for number in range(kills):
         successor = subprocess.Popen(running.command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        time.sleep(0.01 + 0.02 * number)
+        time.sleep(0.002 + 0.007 * number)
         successor.kill()
         successor.wait()
     wait(lambda: place.elb.add_tags(ResourceArns=[place.arn], Tags=[{"Key": "after", "Value": "failures"}]), "writes go on")
