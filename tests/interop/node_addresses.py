@@ -116,7 +116,7 @@ def pools(directory):
             with urllib.request.urlopen(f"{daemon.admin}/health") as page:
                 assert not json.load(page)["listeners_not_bound"]
             with tempfile.TemporaryDirectory() as other:
-                for pool in ("127.105.0.0/16", "127.96.0.0/11", POOL6):
+                for pool in ("127.105.0.0/16", "127.104.0.0/13", POOL6):
                     said = refused(other, "--address-pool", pool, *(["--address-pool", "127.88.0.0/14"] if ":" in pool else []))
                     for part in (f"overlaps {POOL6 if ':' in pool else POOL}", f"process {daemon.process.pid}", str(directory), "another --address-pool"):
                         assert part in said, (part, said)

@@ -21,8 +21,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from daemon import BINARY, REGION, Balancer, Daemon, bound, read_keys, wait
 
-POOL = "127.88.0.0/16"
-OTHER = "127.89.0.0/16"
+POOL = "127.126.0.0/16"
+OTHER = "127.127.0.0/16"
 RATE, WRITERS, ROUNDS = 260, 6, 3
 
 

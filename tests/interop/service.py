@@ -78,7 +78,7 @@ def notified():
         manager = Manager(folder)
         os.environ.update(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC=str(PING * 1_000_000))
         try:
-            running = Daemon(drain_seconds=1)
+            running = Daemon(drain_seconds=1, pool="127.115.0.0/16")
         finally:
             del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
         with running:
@@ -141,7 +141,7 @@ def unprivileged():
     capability = "net_bind_service"
     command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", f"--inh-caps=-all,+{capability}",
                f"--ambient-caps=-all,+{capability}", f"--bounding-set=-all,+{capability}", "--no-new-privs",
-               binary, "up", "--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", data, "--address-pool", "127.86.0.0/16",
+               binary, "up", "--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", data, "--address-pool", "127.124.0.0/16",
                "--drain-seconds", "1"]
 
     class Nobody(Daemon):
@@ -196,7 +196,7 @@ def scopes():
         path = os.environ["PATH"]
         os.environ["PATH"] = f"{folder}:{path}"
         try:
-            with Daemon(pool="127.87.0.0/16", instance_network="never", instance_scope="always", drain_seconds=1, **FLAGS) as running:
+            with Daemon(pool="127.125.0.0/16", instance_network="never", instance_scope="always", drain_seconds=1, **FLAGS) as running:
                 image = add_image(running, "plain", sample_command())
                 fleet = Fleet(running, image, name="scoped", minimum=2, maximum=2, delay=0)
                 ids = fleet.wait_serving(2)

@@ -24,9 +24,8 @@ async def hangups(daemon, balancer):
         daemon.process.send_signal(signal.SIGHUP)
         told = lambda: daemon.stderr().count("opened anew") >= turn + 1
         await asyncio.to_thread(wait, told, "the signal is answered", 10)
-    # What other daemons die of, too.
+    # What other daemons die of, too. SIGUSR2 starts a successor: takeover.py sends it.
     daemon.process.send_signal(signal.SIGUSR1)
-    daemon.process.send_signal(signal.SIGUSR2)
     seen = sum(load.outcomes.values())
     while sum(load.outcomes.values()) < seen + RATE:
         await asyncio.sleep(0.01)

@@ -502,7 +502,7 @@ def fails(running, place):
         fake.socket.close()
         wait(lambda: plain(running.stderr()).count("a successor did not take over") > seen, f"{step.__name__} is told in the log", 20)
     # Real ones: with flags that do not fit, and killed while they start, well before one could serve.
-    refused = subprocess.run([BINARY, "up", "--data-dir", str(running.directory), "--address-pool", "127.84.0.0/14", "--take-over"],
+    refused = subprocess.run([BINARY, "up", "--data-dir", str(running.directory), "--address-pool", "127.114.0.0/16", "--take-over"],
                              capture_output=True, text=True, timeout=30)
     assert refused.returncode == 1 and "--address-pool" in refused.stderr, refused.stderr
     kills = 4
@@ -538,7 +538,7 @@ async def failing(running, place, targets):
 
 def main():
     targets = Targets()
-    with Sample("a") as first, Sample("b", listen="127.0.0.2:0") as second, Runs(workers=2, drain_seconds=DRAIN, pool="127.84.0.0/15") as running:
+    with Sample("a") as first, Sample("b", listen="127.0.0.2:0") as second, Runs(workers=2, drain_seconds=DRAIN, pool="127.112.0.0/15") as running:
         place = Place(running, targets, [first, second])
         asyncio.run(failing(running, place, targets))
         try:

@@ -462,7 +462,7 @@ def access(daemon, environment, directory):
     assert_in_place(made.plan())
     made.apply()
     made.assert_unchanged("right after parameters and roles were changed")
-    parameters, roles = daemon.client("ssm"), daemon.client("iam")
+    parameters, roles = daemon.client("ssm", region="eu-west-3"), daemon.client("iam")
     assert parameters.get_parameter(Name="/workers/queue")["Parameter"]["Value"] == "images"
     assert parameters.get_parameter(Name="/workers/secret", WithDecryption=True)["Parameter"]["Value"] == "two"
     role = roles.get_role(RoleName="worker")["Role"]

@@ -18,7 +18,7 @@ variable "second" {
 }
 
 provider "aws" {
-  region                  = "local-1"
+  region                  = "eu-west-3"
   skip_metadata_api_check = true
   default_tags {
     tags = { Suite = "access" }
