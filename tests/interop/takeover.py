@@ -502,8 +502,9 @@ def fails(running, place):
         fake.socket.close()
         wait(lambda: plain(running.stderr()).count("a successor did not take over") > seen, f"{step.__name__} is told in the log", 20)
     # Real ones: with flags that do not fit, and killed while they start, well before one could serve.
-    refused = subprocess.run([BINARY, "up", "--data-dir", str(running.directory), "--address-pool", "127.114.0.0/16", "--take-over"],
-                             capture_output=True, text=True, timeout=30)
+    refused = subprocess.run(
+        [BINARY, "up", "--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(running.directory), "--address-pool", "127.114.0.0/16",
+         "--take-over"], capture_output=True, text=True, timeout=30)
     assert refused.returncode == 1 and "--address-pool" in refused.stderr, refused.stderr
     kills = 4
     for number in range(kills):
