@@ -42,7 +42,8 @@ def other_machine():
 
 def curl(url, address, *options):
     """What another machine gets of a URL whose host is at this address: status and body."""
-    host, port = url.split("/")[2], 443 if url.startswith("https") else 80
+    host, _, named = url.split("/")[2].partition(":")
+    port = named or (443 if url.startswith("https") else 80)
     where = f"[{address}]" if ":" in address else address
     done = subprocess.run(
         ["ip", "netns", "exec", NAMESPACE, "curl", "-sS", "-w", "\n%{http_code}", "--max-time", "10",

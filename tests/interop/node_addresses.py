@@ -10,12 +10,14 @@ import urllib.request
 
 import botocore.exceptions
 
-from daemon import BINARY, Daemon
+from daemon import BINARY, Daemon, free_port
 from exposed import HERE, curl, ip, other_machine
 
 POOL = "127.104.0.0/14"
 # One of its own for each run.
 POOL6 = f"fd00:f0:{os.getpid() % 65536:x}::/64"
+# No suite that runs beside this one has it at an address that all share.
+PORT = free_port()
 # For nodes in local-1a and local-1b.
 GIVEN = {"a": ["198.51.100.11", "198.51.100.12", "2001:db8:5::11"], "b": ["198.51.100.21", "2001:db8:5::21"]}
 NODES = f"local-1a={','.join(GIVEN['a'])} local-1b={GIVEN['b'][0]},[{GIVEN['b'][1]}]"
@@ -30,11 +32,11 @@ def refused(directory, *flags):
 
 
 def make(daemon, name, subnets, kind="dualstack"):
-    """A load balancer that says its own name on port 80."""
+    """A load balancer that says its own name."""
     elb = daemon.client("elbv2")
     arn = elb.create_load_balancer(Name=name, Subnets=subnets, IpAddressType=kind)["LoadBalancers"][0]["LoadBalancerArn"]
     says = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "ContentType": "text/plain", "MessageBody": name}}
-    elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=[says])
+    elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=PORT, DefaultActions=[says])
 
 
 def nodes(daemon, name):
@@ -47,7 +49,7 @@ def nodes(daemon, name):
 def here(address):
     """What this machine gets there."""
     place = f"[{address}]" if ":" in address else address
-    return urllib.request.urlopen(f"http://{place}/", timeout=10).read().decode()
+    return urllib.request.urlopen(f"http://{place}:{PORT}/", timeout=10).read().decode()
 
 
 def given_addresses(directory, near):
@@ -68,12 +70,12 @@ def given_addresses(directory, near):
         assert {GIVEN["a"][2], GIVEN["b"][1]} == {one["Ipv6Address"] for nic in interfaces for one in nic["Ipv6Addresses"]}, interfaces
         # At its own addresses each is alone, whatever is asked for; at the others of the machine the oldest has what names none.
         for address in [*one["a"], *one["b"]]:
-            assert curl("http://any.example/", address) == (200, "one"), address
-        assert curl("http://any.example/", two["a"][0]) == (200, "two")
+            assert curl(f"http://any.example:{PORT}/", address) == (200, "one"), address
+        assert curl(f"http://any.example:{PORT}/", two["a"][0]) == (200, "two")
         assert here(two["d"][0]) == "two"
         for address in HERE:
-            assert curl("http://any.example/", address) == (200, "one"), address
-            assert curl(f"http://{nodes(daemon, 'two')[0]}/", address) == (200, "two"), address
+            assert curl(f"http://any.example:{PORT}/", address) == (200, "one"), address
+            assert curl(f"http://{nodes(daemon, 'two')[0]}:{PORT}/", address) == (200, "two"), address
         try:
             make(daemon, "three", subnets, "ipv4")
             raise AssertionError("there was an address left")
@@ -83,7 +85,7 @@ def given_addresses(directory, near):
             told = json.load(page)
         assert not told["listeners_not_bound"], told
         said = daemon.stderr()
-        assert "load balancers will be reached at 0.0.0.0, ::" in said and "exposed at 0.0.0.0:80: app/one/" in said, said
+        assert "load balancers will be reached at 0.0.0.0, ::" in said and f"exposed at 0.0.0.0:{PORT}: app/one/" in said, said
         daemon.stop()
         return nodes_of(one)
 
@@ -114,7 +116,8 @@ def pools(directory):
             with contextlib.suppress(OSError):
                 raise AssertionError(f"{here(gone)} is at {gone} still")
             with urllib.request.urlopen(f"{daemon.admin}/health") as page:
-                assert not json.load(page)["listeners_not_bound"]
+                told = json.load(page)
+            assert not told["listeners_not_bound"], told
             with tempfile.TemporaryDirectory() as other:
                 for pool in ("127.105.0.0/16", "127.104.0.0/13", POOL6):
                     said = refused(other, "--address-pool", pool, *(["--address-pool", "127.88.0.0/14"] if ":" in pool else []))
