@@ -164,7 +164,12 @@ impl Successor {
         let mut link = self.link.again()?;
         self.link.wait_at_most(None)?;
         let (tell, is_here) = Foreign::serve(plane, clock, seed, slots, Arc::clone(datapoints), self.link)?;
+        let gone = is_here.clone();
         let _ = follower.set(Box::new(move |old, new| {
+            // For the rest of this process's life nobody follows.
+            if gone.has_changed().is_err() {
+                return;
+            }
             let changed = State::rows_changed(old, new).into_iter().map(|row| {
                 let json = row.value.and_then(|json| String::from_utf8(json).ok());
                 (row.table.to_owned(), row.key, json)
