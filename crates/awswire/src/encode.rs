@@ -4,6 +4,7 @@ use crate::model::{Kind, Model, ShapeId};
 use crate::protocol::RPC_V2_CBOR;
 use crate::{ApiError, Blame, Protocol, Service, cbor};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// An HTTP answer.
@@ -43,7 +44,7 @@ pub fn encode(
     }
     if let Err(error) = result {
         if protocol.is_json() {
-            headers.push(("x-amzn-errortype", error_type(call, error).to_owned()));
+            headers.push(("x-amzn-errortype", error_type(call, error).into_owned()));
         }
         if !protocol.is_form() && call.is_some_and(|(service, _)| Model::of(service).query_compatible) {
             let text = format!("{};{}", error.code, blame(error));
@@ -145,13 +146,15 @@ fn success(
 }
 
 /// What JSON and CBOR call an error: its shape, of a service whose codes are Query's; its code, of any other.
-fn error_type<'a>(call: Option<(Service, &str)>, error: &'a ApiError) -> &'a str {
+fn error_type<'a>(call: Option<(Service, &str)>, error: &'a ApiError) -> Cow<'a, str> {
     let shape = call.and_then(|(service, operation)| {
         let model = Model::of(service);
-        let shape = model.error_shape(operation, &error.code);
-        shape.filter(|_| model.query_compatible)
+        let shape = model.error_shape(operation, &error.code)?;
+        model
+            .query_compatible
+            .then(|| Cow::Owned(format!("{}{shape}", model.error_namespace)))
     });
-    shape.unwrap_or(&error.code)
+    shape.unwrap_or(Cow::Borrowed(&error.code))
 }
 
 fn blame(error: &ApiError) -> &'static str {
@@ -168,7 +171,7 @@ fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, 
             let body = serde_json::json!({"__type": error_type(call, error), "message": error.message});
             return body.to_string().into_bytes();
         }
-        Protocol::Cbor => return cbor::error(error_type(call, error), &error.message),
+        Protocol::Cbor => return cbor::error(&error_type(call, error), &error.message),
         Protocol::Ec2 => {
             for element in ["Response", "Errors", "Error"] {
                 xml.open(element);

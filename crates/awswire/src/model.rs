@@ -16,6 +16,8 @@ pub(crate) struct Model {
     pub(crate) target: String,
     /// Whether the service spoke Query first: errors of its other protocols tell Query's codes too (awsQueryCompatible).
     pub(crate) query_compatible: bool,
+    /// What stands before the shape's name where JSON tells an error's type.
+    pub(crate) error_namespace: &'static str,
     /// Whether a member that is missing is told by `MissingParameter`, as SQS does in all its protocols.
     pub(crate) tells_missing: bool,
     operations: BTreeMap<String, Operation>,
@@ -293,6 +295,7 @@ impl Model {
             },
             target: raw["target"].as_str().unwrap_or_default().to_owned(),
             query_compatible: raw["query_compatible"] == true,
+            error_namespace: if names_are_ours { query_names::ERRORS } else { "" },
             tells_missing: names_are_ours,
             operations,
             others,

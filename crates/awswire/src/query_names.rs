@@ -6,6 +6,9 @@ use crate::model::{Kind, Shape};
 /// The namespace of answers.
 pub(crate) const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 
+/// Where its errors' shapes are.
+pub(crate) const ERRORS: &str = "com.amazonaws.sqs#";
+
 /// A map's entries: the shape, what an entry is called, its key, its value.
 const MAPS: &[(&str, &str, &str, &str)] = &[
     ("QueueAttributeMap", "Attribute", "Name", "Value"),

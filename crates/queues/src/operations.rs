@@ -93,9 +93,10 @@ impl<B: Clone> Queue<B> {
 
     /// Deletes a message by a receipt.
     ///
-    /// SQS says of old receipts: "the request will succeed, but the message might not be deleted". Here it never is: whoever has
-    /// received it since is at work. A receipt whose visibility is over, but which is the latest, deletes in a standard queue; in a FIFO
-    /// queue it has expired, as the group may go on with this message at any time.
+    /// In a standard queue any receipt of the message will do, also one whose visibility is over, and one from before the last
+    /// receive: the work is done, and whoever has the message now finds it gone when it is done, too. SQS's reference says that such a
+    /// delete may do nothing, and in practice it does what it does here. In a FIFO queue such a receipt has expired, as the group may
+    /// go on with this message at any time.
     ///
     /// # Errors
     /// If the receipt has expired (FIFO).
@@ -113,13 +114,10 @@ impl<B: Clone> Queue<B> {
         if self.settings.fifo() && !(latest && message.held == Held::InFlight) {
             return Err(DeleteRefusal::Expired);
         }
-        if !latest {
-            return Ok(Deleted::Stale);
-        }
         let took = now.since(message.received);
         let (sequence, why) = (receipt.sequence, Why::Deleted);
         self.commit(Change::Gone { sequence, why }, changes);
-        Ok(Deleted::Now(took))
+        Ok(if latest { Deleted::Now(took) } else { Deleted::Late })
     }
 
     /// Hides a message in flight for so long from now on; zero makes it visible at once.
@@ -140,7 +138,8 @@ impl<B: Clone> Queue<B> {
         let Some(message) = self.messages.get(&receipt.sequence) else {
             return Err(VisibilityRefusal::Gone);
         };
-        if message.receives != receipt.receive {
+        // As with deletes, an older receipt of a standard queue's message counts.
+        if self.settings.fifo() && message.receives != receipt.receive {
             return Err(VisibilityRefusal::Stale);
         }
         if message.held != Held::InFlight {
@@ -157,6 +156,21 @@ impl<B: Clone> Queue<B> {
         self.commit(Change::Hidden { sequence, until }, changes);
         self.advance(now, changes);
         Ok(())
+    }
+
+    /// Makes a message visible at once, if it is in flight by this very receipt: whoever received it is gone. False if it is not.
+    pub fn release(&mut self, now: Wall, receipt: Receipt, changes: &mut Vec<Change<B>>) -> bool {
+        self.advance(now, changes);
+        let is_held = |message: &crate::message::Message<B>| {
+            message.receives == receipt.receive && message.held == Held::InFlight
+        };
+        if !self.messages.get(&receipt.sequence).is_some_and(is_held) {
+            return false;
+        }
+        let (sequence, until) = (receipt.sequence, now);
+        self.commit(Change::Hidden { sequence, until }, changes);
+        self.advance(now, changes);
+        true
     }
 
     /// Deletes all messages, whatever their state. What was sent is remembered on, so a FIFO queue still knows duplicates.

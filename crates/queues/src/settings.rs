@@ -190,6 +190,12 @@ impl Settings {
         }
     }
 
+    /// The same whose messages stay for another time, which need not be within SQS's range.
+    #[must_use]
+    pub fn with_retention(self, retention: Duration) -> Settings {
+        Settings { retention, ..self }
+    }
+
     /// The same, whose messages may be received as often as anyone likes.
     #[must_use]
     pub fn without_redrive(self) -> Settings {

@@ -77,8 +77,8 @@ pub enum Deleted {
     Now(Duration),
     /// It was gone already.
     Before,
-    /// The message was received again since: it stays, and the call succeeds.
-    Stale,
+    /// The same by the receipt of an earlier receive.
+    Late,
 }
 
 /// Why a message is not deleted.
@@ -101,7 +101,7 @@ pub enum VisibilityRefusal {
     /// The message is visible, or delayed.
     #[error("the message is not in flight")]
     NotInFlight,
-    /// The message was received again since.
+    /// The message was received again since (FIFO).
     #[error("the receipt handle has expired")]
     Stale,
     /// It would be hidden for more than 12 hours since its receive.

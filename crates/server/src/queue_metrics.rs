@@ -65,7 +65,7 @@ impl Counters {
 
     /// These were deleted.
     pub(crate) fn deleted<'a>(&self, queue: QueueId, done: impl Iterator<Item = &'a Deleted>) {
-        let gone = done.filter(|done| matches!(done, Deleted::Now(_))).count();
+        let gone = done.filter(|done| !matches!(done, Deleted::Before)).count();
         self.change(queue, |counted| counted.deleted += gone as u64);
     }
 

@@ -164,10 +164,10 @@ fn million(directory: &Path) -> anyhow::Result<()> {
         let now = Wall::from_seconds(1_000_000);
         engine.send(now, QUEUE, letter(id, &[b'x'; 1024]))?;
         if engine.pending() > 4 << 20 {
-            engine.commit()?;
+            engine.commit(Wall::from_seconds(1_000_000))?;
         }
     }
-    engine.commit()?;
+    engine.commit(Wall::from_seconds(1_000_000))?;
     let bytes = resident_bytes() - before;
     println!(
         "a million messages: sent in {:.1?}, {} bytes of memory each, {} MB on disk",

@@ -27,6 +27,7 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let name = input["QueueName"].as_str().unwrap_or_default().to_owned();
     let given = input["Attributes"].as_object().cloned().unwrap_or_default();
     let wanted = tags::checked(&input["tags"])?;
+    tags::few(&name, &wanted)?;
     check_name(&name, given.get("FifoQueue").is_some_and(|flag| flag == "true"))?;
     let url = url_of(tx, &name);
     if let Some(queue) = tx.region().queues.get(&name).cloned() {

@@ -2,6 +2,7 @@
 
 use crate::api::errors::error;
 use crate::messages::MessageError;
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 
 pub(super) fn no_queue() -> ApiError {
@@ -49,11 +50,12 @@ pub(super) fn missing(parameter: &str) -> ApiError {
     )
 }
 
-pub(super) fn invalid_receipt(handle: &str) -> ApiError {
-    error(
-        "ReceiptHandleIsInvalid",
-        format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
-    )
+pub(super) fn invalid_receipt(dialect: Dialect, handle: &str) -> ApiError {
+    let message = match dialect {
+        Dialect::Moto => "The input receipt handle is invalid.".to_owned(),
+        Dialect::Aws => format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+    };
+    error("ReceiptHandleIsInvalid", message)
 }
 
 pub(super) fn no_resource(message: impl Into<String>) -> ApiError {

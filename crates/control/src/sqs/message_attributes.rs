@@ -45,7 +45,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     if !name.bytes().all(letters) || name.starts_with('.') || name.ends_with('.') || name.contains("..") {
         return Err(invalid(format!(
             "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore (_), hyphen (-), and \
-             period (.) characters; it must not begin or end with a period, or have two in a row."
+             period (.) characters."
         )));
     }
     Ok(())
@@ -131,9 +131,7 @@ pub(super) fn chosen(attributes: &Map<String, Value>, asked: &[String]) -> Map<S
         asked.iter().any(|pattern| match pattern.as_str() {
             "All" | ".*" => true,
             pattern => match pattern.strip_suffix(".*") {
-                Some(prefix) => name
-                    .strip_prefix(prefix)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+                Some(prefix) => name.starts_with(prefix),
                 None => pattern == name,
             },
         })

@@ -76,7 +76,8 @@ pub(super) fn add(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         return Err(error(
             "OverLimit",
             format!("{} Actions were found, maximum allowed is {MOST}.", actions.len()),
-        ));
+        )
+        .with_status(403));
     }
     if let Some(action) = actions
         .iter()

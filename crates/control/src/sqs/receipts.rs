@@ -31,8 +31,8 @@ pub(super) fn handle(queue: QueueId, receipt: Receipt) -> String {
 }
 
 /// The receipt in a handle of that queue. The check tells a handle from noise; it proves nothing.
-fn receipt(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
-    let wrong = || invalid_receipt(handle);
+fn receipt(view: &View<'_>, queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
+    let wrong = || invalid_receipt(view.dialect(), handle);
     let bytes = STANDARD.decode(handle).map_err(|_| wrong())?;
     let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| wrong())?;
     let (said, check) = bytes.split_at(LENGTH - 8);
@@ -55,7 +55,7 @@ pub(super) fn delete(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     let handle = handle_of(&view.request.input);
     let order = MessageOrder::Delete {
         queue: queue.id,
-        receipts: vec![receipt(&queue, &handle)?],
+        receipts: vec![receipt(view, &queue, &handle)?],
     };
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Deleted(done) => {
@@ -73,7 +73,7 @@ pub(super) fn delete_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiErr
     let (mut receipts, mut places) = (Vec::new(), Vec::new());
     for (place, (_, entry)) in entries.iter().enumerate() {
         let handle = handle_of(entry);
-        match receipt(&queue, &handle) {
+        match receipt(view, &queue, &handle) {
             Ok(receipt) => {
                 receipts.push(receipt);
                 places.push((place, handle));
@@ -106,7 +106,7 @@ pub(super) fn change_visibility(view: &View<'_>, _: &mut Rng) -> Result<Asked, A
     let timeout = timeout(&view.request.input)?;
     let order = MessageOrder::Hide {
         queue: queue.id,
-        receipts: vec![(receipt(&queue, &handle)?, timeout)],
+        receipts: vec![(receipt(view, &queue, &handle)?, timeout)],
     };
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Hidden(done) => {
@@ -124,7 +124,7 @@ pub(super) fn change_visibility_batch(view: &View<'_>, _: &mut Rng) -> Result<As
     let (mut receipts, mut places) = (Vec::new(), Vec::new());
     for (place, (_, entry)) in entries.iter().enumerate() {
         let handle = handle_of(entry);
-        match receipt(&queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
+        match receipt(view, &queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
             Ok((receipt, timeout)) => {
                 receipts.push((receipt, timeout));
                 places.push((place, handle, timeout));

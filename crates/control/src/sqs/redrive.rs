@@ -4,6 +4,7 @@ use super::errors::{invalid_value, wrong_attribute};
 use super::lookup;
 use super::records::Queue;
 use crate::api::context::View;
+use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use forebay_queues::limits;
 use serde_json::{Value, json};
@@ -47,13 +48,19 @@ pub(super) fn policy(view: &View<'_>, name: &str, text: &str) -> Result<String, 
     if !allows(&target, &own) {
         return Err(wrong("Queue owner has denied access for this queue."));
     }
-    Ok(json!({"deadLetterTargetArn": arn, "maxReceiveCount": most}).to_string())
+    // moto shows what was given.
+    Ok(match view.dialect() {
+        Dialect::Moto => text.to_owned(),
+        Dialect::Aws => json!({"deadLetterTargetArn": arn, "maxReceiveCount": most}).to_string(),
+    })
 }
 
 /// Where a queue's dead letters go, after how many receives.
 pub(super) fn of(queue: &Queue) -> Option<(String, u32)> {
     let policy: Value = serde_json::from_str(queue.attributes.get("RedrivePolicy")?).ok()?;
-    let most = u32::try_from(policy["maxReceiveCount"].as_u64()?).ok()?;
+    let most = &policy["maxReceiveCount"];
+    let most = most.as_u64().or_else(|| most.as_str()?.trim().parse().ok())?;
+    let most = u32::try_from(most).ok()?;
     Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), most))
 }
 

@@ -10,6 +10,7 @@ use super::records::Queue;
 use crate::api::context::View;
 use crate::api::errors::error;
 use crate::messages::{Asked, MessageOrder, MessageOutcome, NotSent};
+use crate::state::Dialect;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_queues::{Accepted, Letter, MessageId, SendRefusal};
@@ -52,6 +53,8 @@ pub(super) fn send_batch(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiErr
     let mut results = Results::of(&entries);
     let (mut letters, mut places, mut total) = (Vec::new(), Vec::new(), 0);
     for (place, (_, entry)) in entries.iter().enumerate() {
+        // What no message of this queue may lack, or have, is an error of the whole call.
+        kind(view, &queue, entry)?;
         match prepared(view, &queue, entry, rng) {
             Ok(one) => {
                 total += one.size;
@@ -114,10 +117,10 @@ fn prepared(view: &View<'_>, queue: &Queue, given: &Value, rng: &mut Rng) -> Res
             "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
         )));
     }
+    kind(view, queue, given)?;
     let group = name(given, "MessageGroupId")?;
     let own = name(given, "MessageDeduplicationId")?;
-    let by_content = queue.fifo() && own.is_none() && attributes::flag(queue, "ContentBasedDeduplication");
-    let deduplication = own.or_else(|| by_content.then(|| sha256_of(body)));
+    let deduplication = own.or_else(|| queue.fifo().then(|| sha256_of(body)));
     let digests = json!({
         "MD5OfMessageBody": md5_of(body),
         "MD5OfMessageAttributes": md5_of_attributes(&message_attributes),
@@ -134,11 +137,10 @@ fn prepared(view: &View<'_>, queue: &Queue, given: &Value, rng: &mut Rng) -> Res
     let letter = Letter {
         id: MessageId(id),
         group: group.as_deref().map(Into::into),
-        deduplication: deduplication.as_deref().map(Into::into),
+        deduplication: deduplication.filter(|_| queue.fifo()).as_deref().map(Into::into),
         delay: delay(given)?,
         body: content.bytes(),
     };
-    check_kind(queue, &letter)?;
     Ok(Prepared {
         letter,
         digests,
@@ -194,35 +196,54 @@ fn delay(given: &Value) -> Result<Option<Duration>, ApiError> {
     }
 }
 
-/// Whether a message and a queue of this kind fit. The queue itself looks again; here it is known which of them the caller asked for.
-fn check_kind(queue: &Queue, letter: &Letter<Vec<u8>>) -> Result<(), ApiError> {
-    let refusal = match queue.fifo() {
-        false if letter.deduplication.is_some() => SendRefusal::Deduplication,
-        true if letter.group.is_none() => SendRefusal::NoGroup,
-        true if letter.deduplication.is_none() => SendRefusal::NoDeduplication,
-        true if letter.delay.is_some_and(|delay| !delay.is_zero()) => SendRefusal::DelayOfMessage,
-        _ => return Ok(()),
+/// Whether a message and a queue of this kind fit. The queue itself looks again; here it is known what the caller gave.
+fn kind(view: &View<'_>, queue: &Queue, given: &Value) -> Result<(), ApiError> {
+    let has = |name: &str| !given[name].is_null();
+    let seconds = given["DelaySeconds"].as_i64().unwrap_or_default();
+    if !queue.fifo() {
+        // moto keeps an id that has no sense.
+        let odd = has("MessageDeduplicationId") && view.dialect() == Dialect::Aws;
+        return if odd {
+            Err(of_kind(SendRefusal::Deduplication, 0))
+        } else {
+            Ok(())
+        };
+    }
+    let by_content = attributes::flag(queue, "ContentBasedDeduplication");
+    let refusal = if !has("MessageGroupId") {
+        SendRefusal::NoGroup
+    } else if !has("MessageDeduplicationId") && !by_content {
+        SendRefusal::NoDeduplication
+    } else if seconds != 0 {
+        SendRefusal::DelayOfMessage
+    } else {
+        return Ok(());
     };
-    Err(refused(NotSent::Refused(refusal)))
+    Err(of_kind(refusal, seconds))
+}
+
+fn of_kind(refusal: SendRefusal, seconds: i64) -> ApiError {
+    let odd = "The request include parameter that is not valid for this queue type.";
+    match refusal {
+        SendRefusal::NoGroup => missing("MessageGroupId"),
+        SendRefusal::NoDeduplication => invalid(
+            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+        ),
+        SendRefusal::Deduplication => invalid(
+            "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.",
+        ),
+        SendRefusal::DelayOfMessage => invalid_value(&seconds.to_string(), "DelaySeconds", odd),
+        SendRefusal::Delay => invalid("DelaySeconds must be >= 0 and <= 900."),
+    }
 }
 
 fn refused(why: NotSent) -> ApiError {
     match why {
         NotSent::Full => error(
             "OverLimit",
-            "There is no room for more messages: there are as many as --max-messages allows, or as many bytes on disk.",
+            "There is no room for more messages: there are as many as --max-messages allows, or as many bytes as --max-message-disk.",
         ),
-        NotSent::Refused(SendRefusal::NoGroup) => missing("MessageGroupId"),
-        NotSent::Refused(SendRefusal::NoDeduplication) => invalid(
-            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
-        ),
-        NotSent::Refused(SendRefusal::Deduplication) => invalid(
-            "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.",
-        ),
-        NotSent::Refused(SendRefusal::DelayOfMessage) => {
-            invalid("The request include parameter that is not valid for this queue type: DelaySeconds.")
-        }
-        NotSent::Refused(SendRefusal::Delay) => invalid("DelaySeconds must be >= 0 and <= 900."),
+        NotSent::Refused(refusal) => of_kind(refusal, 0),
     }
 }
 

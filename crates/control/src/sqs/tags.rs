@@ -17,7 +17,6 @@ pub(super) fn checked(given: &Value) -> Result<Tags, ApiError> {
     let tags: Tags = given
         .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect();
-    few(&tags)?;
     for (key, value) in &tags {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(invalid(format!(
@@ -33,11 +32,9 @@ pub(super) fn checked(given: &Value) -> Result<Tags, ApiError> {
     Ok(tags)
 }
 
-fn few(tags: &Tags) -> Result<(), ApiError> {
+pub(super) fn few(queue: &str, tags: &Tags) -> Result<(), ApiError> {
     if tags.len() > MOST {
-        return Err(invalid(format!(
-            "Too many tags added for queue: it can have {MOST}."
-        )));
+        return Err(invalid(format!("Too many tags added for queue {queue}.")));
     }
     Ok(())
 }
@@ -50,7 +47,7 @@ pub(super) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     }
     let mut tags = stored_tags(tx.region(), &queue.arn);
     tags.extend(given);
-    few(&tags)?;
+    few(&queue.name, &tags)?;
     put_tags(tx.region_mut(), &queue.arn, tags);
     Ok(Value::Null)
 }
@@ -62,7 +59,9 @@ pub(super) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         .cloned()
         .unwrap_or_default();
     if keys.is_empty() {
-        return Err(missing("TagKeys"));
+        return Err(invalid(
+            "Tag keys must be between 1 and 128 characters in length.",
+        ));
     }
     let mut tags = stored_tags(tx.region(), &queue.arn);
     for key in keys.iter().filter_map(Value::as_str) {

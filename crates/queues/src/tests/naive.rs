@@ -141,7 +141,7 @@ impl Naive {
             return false;
         };
         let note = &self.notes[place];
-        let works = note.receives == receipt.receive && (!self.fifo() || note.held == Held::InFlight);
+        let works = !self.fifo() || note.receives == receipt.receive && note.held == Held::InFlight;
         if works {
             self.notes.remove(place);
         }
@@ -154,8 +154,9 @@ impl Naive {
         let Some(place) = self.find(receipt) else {
             return false;
         };
+        let is_fifo = self.fifo();
         let note = &mut self.notes[place];
-        let works = note.receives == receipt.receive
+        let works = (!is_fifo || note.receives == receipt.receive)
             && note.held == Held::InFlight
             && now + timeout <= note.received + 12 * 3600;
         if works {

@@ -116,9 +116,10 @@ fn a_restart_keeps_messages_and_the_deadlines_of_their_visibility() {
         [(2, b"body 2".to_vec())]
     );
     // The receipt of the process before still deletes.
+    drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(61_000));
-    let stale = engine.delete(at(61_000), WORK, given[1].receipt).unwrap();
-    assert_eq!(stale, forebay_queues::Deleted::Stale);
+    let late = engine.delete(at(61_000), WORK, given[1].receipt).unwrap();
+    assert_eq!(late, forebay_queues::Deleted::Late);
 }
 
 #[test]

@@ -345,11 +345,12 @@ fn run(engine: Engine, calls: &Receiver<Call>) {
         if read && held.is_none_or(|(stands, told)| turn.is_held(&stands, &told)) {
             continue;
         }
-        // The engine knows less than was acknowledged: to go on would be to lose messages.
-        while let Ok(call) = calls.recv() {
+        // Another process has the log, or the engine knows less than was acknowledged: to go on would be to lose messages. Whoever
+        // calls from now on finds nobody.
+        while let Ok(call) = calls.try_recv() {
             call(Err(Unanswered::Closed));
         }
-        return;
+        break;
     }
     for (_, waiter) in turn.waiters {
         (waiter.answer)(Err(Unanswered::Closed));

@@ -77,6 +77,7 @@ impl Course<'_> {
     }
 
     fn restart(&mut self) {
+        self.engine.release();
         let (engine, found) = open(self.directory, SEGMENT, at(self.ms));
         assert_eq!((found.messages, found.left_out), (self.there.len(), 0));
         self.engine = engine;
@@ -150,6 +151,7 @@ fn old_messages_are_copied_on() {
     }
     let live = 10 * (100 + 64);
     assert!(most <= 2 * live + 4 * SEGMENT, "{most} bytes for {live}");
+    drop(engine);
     let (mut engine, found) = open(place.path(), SEGMENT, at(3000));
     assert_eq!(found.messages, 10);
     let given = engine.receive(at(3000), super::DEAD, &ask(10)).unwrap().messages;

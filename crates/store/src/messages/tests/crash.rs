@@ -86,6 +86,7 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
         let (mut engine, _) = open(other.path(), 1 << 20, at(5000));
         send(&mut engine, at(5000), DEAD, 7, b"after");
         engine.commit(at(0)).unwrap();
+        drop(engine);
         assert_eq!(
             seen(other.path())[2].0,
             wanted[2].0 + 1,
@@ -131,6 +132,7 @@ fn a_failed_commit_leaves_what_was_written_before() {
     assert_eq!(counts(&mut engine, at(2), WORK), (2, 0, 0));
     send(&mut engine, at(3), WORK, 4, b"four");
     engine.commit(at(0)).unwrap();
+    drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(4));
     let found: Vec<u128> = receive(&mut engine, at(4), WORK, 10)
         .into_iter()

@@ -105,10 +105,41 @@ fn all_that_was_acknowledged_is_there_afterwards() {
     for caller in callers {
         caller.join().unwrap();
     }
-    // No word of the end: as if it were killed, but for the thread.
-    let (mut other, found) = open(place.path(), 1 << 20, at(0));
+    // No word of the end: what the files have at this moment is what a crash would leave.
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(place.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let (mut other, found) = open(copy.path(), 1 << 20, at(0));
     assert_eq!(found.messages, 400);
     assert_eq!(other.figures(at(0), ORDERED).unwrap().0.visible, 400);
     drop(messages);
     thread.join().unwrap();
+}
+
+#[test]
+fn a_held_log_is_another_process_s_until_it_is_given_back() {
+    let place = tempfile::tempdir().unwrap();
+    let (messages, thread) = start(place.path());
+    sent(&messages, WORK, 1);
+    let (_waits, answer) = wait(&messages, ORDERED, 1, LONG);
+    let now = call(&messages, |_, now| now).unwrap();
+    let held = messages.hold().unwrap();
+    // Who waited is told that there is nothing, and may ask again.
+    assert!(answer.recv_timeout(LONG).unwrap().messages.is_empty());
+    let (mut other, found) = open(place.path(), 1 << 20, at(0));
+    assert_eq!(found.messages, 1);
+    super::send(&mut other, now, WORK, 2, b"two");
+    other.commit(now).unwrap();
+    drop(other);
+    drop(held);
+    sent(&messages, WORK, 3);
+    let counts = call(&messages, |engine, now| engine.figures(now, WORK).unwrap().0).unwrap();
+    assert_eq!(counts.visible, 3);
+    messages.hold().unwrap().end();
+    assert_eq!(call(&messages, |_, _| ()), Err(super::super::Unanswered::Closed));
+    thread.join().unwrap();
+    let (_, found) = open(place.path(), 1 << 20, at(0));
+    assert_eq!(found.messages, 3);
 }
