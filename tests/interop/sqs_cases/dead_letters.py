@@ -1,5 +1,6 @@
 """Dead-letter queues: where messages go that were received too often, and how they come back."""
 
+import json
 import time
 
 from daemon import wait
@@ -67,8 +68,6 @@ def test_sources_are_listed(place):
 
 def test_redrive_policies_are_refused(place):
     source, dead, fifo = place.queue(), place.queue(), place.fifo()
-    import json
-
     arn = place.arn(dead)
     wrong = [
         "{", {"deadLetterTargetArn": arn}, {"maxReceiveCount": 3}, {"deadLetterTargetArn": arn, "maxReceiveCount": 0},
@@ -85,8 +84,6 @@ def test_redrive_policies_are_refused(place):
 
 
 def test_who_may_use_a_dead_letter_queue(place):
-    import json
-
     dead, good, bad = place.queue(), place.queue(), place.queue()
     policy = json.dumps({"deadLetterTargetArn": place.arn(dead), "maxReceiveCount": 3})
     allow = lambda value: place.sqs.set_queue_attributes(QueueUrl=dead, Attributes={"RedriveAllowPolicy": json.dumps(value)})

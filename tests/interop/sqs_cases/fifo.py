@@ -1,5 +1,6 @@
 """FIFO queues: order within groups, and each message once."""
 
+import concurrent.futures
 import hashlib
 import time
 
@@ -50,8 +51,6 @@ def test_group_waits_for_its_message_in_flight(place):
 
 
 def test_who_waits_is_woken_when_the_group_is_free(place):
-    import concurrent.futures
-
     url = place.fifo(VisibilityTimeout=60)
     place.sqs.send_message_batch(QueueUrl=url, Entries=entries(("a", "1"), ("a", "2")))
     [first] = place.receive(url, most=1)
