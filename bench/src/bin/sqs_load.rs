@@ -66,7 +66,9 @@ fn settings() -> anyhow::Result<Settings> {
     let credentials = std::fs::read_to_string(next()?).context("cannot read the credentials")?;
     let value = |key: &str| {
         let mut pairs = credentials.lines().filter_map(|line| line.split_once('='));
-        let found = pairs.find(|pair| pair.0.trim() == key).map(|pair| pair.1.trim().to_owned());
+        let found = pairs
+            .find(|pair| pair.0.trim() == key)
+            .map(|pair| pair.1.trim().to_owned());
         found.with_context(|| format!("the credentials hold no {key}"))
     };
     let mut settings = Settings {
@@ -151,11 +153,17 @@ impl Load {
                 answer: Vec::new(),
             })
         };
-        let connections = (0..settings.connections).map(|_| connect()).collect::<anyhow::Result<_>>()?;
+        let connections = (0..settings.connections)
+            .map(|_| connect())
+            .collect::<anyhow::Result<_>>()?;
         Ok(Load {
             host: settings.api.to_string(),
             key: Key::new(&settings.secret, "none"),
-            filler: "abcdefghijklmnop".chars().cycle().take(settings.body.saturating_sub(16)).collect(),
+            filler: "abcdefghijklmnop"
+                .chars()
+                .cycle()
+                .take(settings.body.saturating_sub(16))
+                .collect(),
             connections,
             given: 0,
             sent: 0,
@@ -173,12 +181,21 @@ impl Load {
         let began = Instant::now();
         let until = began + self.settings.time;
         for place in 0..self.connections.len() {
-            epoll::add(&poll, &self.connections[place].stream, EventData::new_u64(place as u64), EventFlags::IN)?;
+            epoll::add(
+                &poll,
+                &self.connections[place].stream,
+                EventData::new_u64(place as u64),
+                EventFlags::IN,
+            )?;
             self.ask(place)?;
         }
         let mut events = Vec::with_capacity(256);
         let mut buffer = vec![0; 64 * 1024];
-        while self.connections.iter().any(|connection| connection.asked.is_some()) {
+        while self
+            .connections
+            .iter()
+            .any(|connection| connection.asked.is_some())
+        {
             let over = Instant::now() >= until;
             if over && self.settings.mode == Mode::Poll {
                 break;
@@ -194,7 +211,10 @@ impl Load {
             }
             for event in &events {
                 let place = usize::try_from(event.data.u64())?;
-                if self.read(place, &mut buffer)? && Instant::now() < until && self.given < self.settings.count {
+                if self.read(place, &mut buffer)?
+                    && Instant::now() < until
+                    && self.given < self.settings.count
+                {
                     self.ask(place)?;
                 }
             }
@@ -231,7 +251,10 @@ impl Load {
         );
         let connection = &mut self.connections[place];
         connection.asked = Some(Instant::now());
-        connection.stream.write_all(request.as_bytes()).context("a connection was closed")
+        connection
+            .stream
+            .write_all(request.as_bytes())
+            .context("a connection was closed")
     }
 
     fn body(&self) -> String {
@@ -245,7 +268,11 @@ impl Load {
                 for entry in 0..10 {
                     let before = if entry == 0 { r#","Entries":["# } else { "," };
                     let number = self.given + entry;
-                    let _ = write!(body, r#"{before}{{"Id":"{entry}","MessageBody":"{number:016}{}"}}"#, self.filler);
+                    let _ = write!(
+                        body,
+                        r#"{before}{{"Id":"{entry}","MessageBody":"{number:016}{}"}}"#,
+                        self.filler
+                    );
                 }
                 write!(body, "]}}")
             }
@@ -259,27 +286,39 @@ impl Load {
         let count = connection.stream.read(buffer)?;
         ensure!(count > 0, "a connection was closed after {} calls", self.calls);
         connection.answer.extend_from_slice(&buffer[..count]);
-        let Some(end) = connection.answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        let Some(end) = connection
+            .answer
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n")
+        else {
             return Ok(false);
         };
         let head = std::str::from_utf8(&connection.answer[..end])?;
         let length = head.lines().filter_map(|line| line.split_once(':'));
-        let length = length.filter(|field| field.0.eq_ignore_ascii_case("content-length")).map(|field| field.1.trim());
-        let length: usize = length.last().context("an answer without Content-Length")?.parse()?;
+        let length = length
+            .filter(|field| field.0.eq_ignore_ascii_case("content-length"))
+            .map(|field| field.1.trim());
+        let length: usize = length
+            .last()
+            .context("an answer without Content-Length")?
+            .parse()?;
         if connection.answer.len() < end + 4 + length {
             return Ok(false);
         }
-        let good = head.starts_with("HTTP/1.1 200 ") && !contains(&connection.answer[end..], b"\"Failed\":[{");
+        let good =
+            head.starts_with("HTTP/1.1 200 ") && !contains(&connection.answer[end..], b"\"Failed\":[{");
         if good {
             self.sent += self.settings.mode.call().1;
         } else {
             self.errors += 1;
             let text = String::from_utf8_lossy(&connection.answer);
-            self.first_error.get_or_insert_with(|| text.chars().take(600).collect());
+            self.first_error
+                .get_or_insert_with(|| text.chars().take(600).collect());
         }
         self.calls += 1;
         if let Some(asked) = connection.asked.take() {
-            self.latency.saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
+            self.latency
+                .saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
         }
         connection.answer.clear();
         Ok(true)
@@ -288,8 +327,18 @@ impl Load {
     fn told(&self) -> anyhow::Result<serde_json::Value> {
         let usage = std::fs::read_to_string("/proc/self/stat")?;
         // utime and stime, in ticks of 10 ms: fields 14 and 15 of proc_pid_stat(5), the 12th and 13th after the name.
-        let fields: Vec<&str> = usage.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let fields: Vec<&str> = usage
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks: u64 = fields
+            .iter()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
         Ok(serde_json::json!({
             "calls": self.calls,
             "messages": self.sent,
@@ -311,5 +360,8 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |byte: u8| char::from(DIGITS[usize::from(byte & 15)]);
-    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
+    bytes
+        .iter()
+        .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
+        .collect()
 }
