@@ -200,6 +200,10 @@ impl Load {
             if over && self.settings.mode == Mode::Poll {
                 break;
             }
+            ensure!(
+                Instant::now() < until + Duration::from_secs(60),
+                "calls are not answered"
+            );
             events.clear();
             let wait = Timespec {
                 tv_sec: 0,
@@ -294,13 +298,12 @@ impl Load {
             return Ok(false);
         };
         let head = std::str::from_utf8(&connection.answer[..end])?;
-        let length = head.lines().filter_map(|line| line.split_once(':'));
-        let length = length
-            .filter(|field| field.0.eq_ignore_ascii_case("content-length"))
-            .map(|field| field.1.trim());
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        let length = fields.find(|field| field.0.eq_ignore_ascii_case("content-length"));
         let length: usize = length
-            .last()
             .context("an answer without Content-Length")?
+            .1
+            .trim()
             .parse()?;
         if connection.answer.len() < end + 4 + length {
             return Ok(false);
