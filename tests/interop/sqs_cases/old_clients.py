@@ -94,6 +94,15 @@ def test_query_life_of_a_message(place):
     good(place, "DeleteQueue", path)
 
 
+def test_query_as_get(place):
+    """The developer guide: requests may be GET as well."""
+    url = place.queue()
+    status, root = ask(place, "GetQueueUrl", method="GET", QueueName=url.rsplit("/", 1)[1])
+    assert status == 200 and texts(root, "GetQueueUrlResult", "QueueUrl") == [url], (status, xml.tostring(root))
+    status, root = ask(place, "SendMessage", urllib.parse.urlsplit(url).path, method="GET", MessageBody="by GET & all")
+    assert status == 200 and texts(root, "SendMessageResult", "MD5OfMessageBody") == [md5("by GET & all")], (status, xml.tostring(root))
+
+
 def test_query_batches(place):
     url = place.queue()
     path = urllib.parse.urlsplit(url).path
