@@ -97,11 +97,14 @@ def memory(daemon, url, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=["batch", "single", "polls", "memory", []])
+    parser.add_argument("parts", nargs="*", metavar="part", help="batch, single, polls or memory; all if none is named")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--body", type=int, default=1024)
     arguments = parser.parse_args()
-    parts = arguments.parts or ["batch", "single", "polls", "memory"]
+    known = ["batch", "single", "polls", "memory"]
+    if unknown := set(arguments.parts) - set(known):
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}")
+    parts = arguments.parts or known
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # A thousand who wait are more connections than the API takes if nothing is said.

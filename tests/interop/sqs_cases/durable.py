@@ -121,7 +121,6 @@ def takes_over(pool):
         polls = [pool_of_threads.submit(waits, place, polled, until) for _ in range(8)]
         time.sleep(0.5)
         before = take_over(daemon)
-        place.sqs.close()
         place = Place(daemon)
         there(place, made)
         place.send(polled, *map(str, range(8)))
