@@ -3,7 +3,7 @@
 use super::settled::MOST_CONCURRENT;
 use bytes::Bytes;
 use forebay_gateway::front::{self, Answer, FrontConnection};
-use forebay_gateway::{Hosts, comes_from_a_page};
+use forebay_gateway::{Bounds, Hosts, comes_from_a_page};
 use forebay_node::PermitIssuer;
 use forebay_proxy::{Clock, DataPlane};
 use forebay_telemetry::ProcessMetrics;
@@ -31,7 +31,7 @@ pub(super) struct Shown {
 }
 
 pub(super) async fn serve(listener: TcpListener, shown: Arc<Shown>) {
-    front::serve(listener, CONNECTIONS, shown, std::future::pending()).await;
+    front::serve(listener, Bounds::of(CONNECTIONS), shown, std::future::pending()).await;
 }
 
 impl Answer for Shown {

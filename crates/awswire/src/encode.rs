@@ -256,7 +256,8 @@ impl Xml {
         if let (Kind::Structure(members), Value::Object(given)) = (&model.shape(shape).kind, value) {
             for member in members {
                 if let Some(below) = given.get(&member.name).filter(|below| !below.is_null()) {
-                    self.element(model, member.shape, &member.output, below);
+                    let called = model.element(member.shape, &member.output);
+                    self.element(model, member.shape, called, below);
                 }
             }
         }
@@ -269,6 +270,16 @@ impl Xml {
                 self.members(model, shape, value);
                 self.close(element);
             }
+            (
+                Kind::List {
+                    item, repeated: true, ..
+                },
+                Value::Array(items),
+            ) => {
+                for below in items {
+                    self.element(model, *item, element, below);
+                }
+            }
             (Kind::List { item, name, .. }, Value::Array(items)) => {
                 self.open(element);
                 for below in items {
@@ -280,19 +291,26 @@ impl Xml {
                 Kind::Map {
                     key,
                     value: item,
+                    entry,
                     key_name,
                     value_name,
                 },
                 Value::Object(given),
             ) => {
-                self.open(element);
+                let around = entry.is_none();
+                let entry = entry.as_deref().unwrap_or("entry");
+                if around {
+                    self.open(element);
+                }
                 for (name, below) in given {
-                    self.open("entry");
+                    self.open(entry);
                     self.element(model, *key, key_name, &Value::String(name.clone()));
                     self.element(model, *item, value_name, below);
-                    self.close("entry");
+                    self.close(entry);
                 }
-                self.close(element);
+                if around {
+                    self.close(element);
+                }
             }
             (Kind::Timestamp, Value::Number(seconds)) => {
                 self.leaf(element, &timestamp(seconds.as_f64().unwrap_or_default()));

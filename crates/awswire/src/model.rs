@@ -1,6 +1,6 @@
 //! The service models: operations and shapes, read once from the stripped botocore data in `models/`.
 
-use crate::{Protocol, Service};
+use crate::{Protocol, Service, query_names};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(crate) struct Model {
     pub(crate) target: String,
     /// Whether the service spoke Query first: errors of its other protocols tell Query's codes too (awsQueryCompatible).
     pub(crate) query_compatible: bool,
+    /// Whether a member that is missing is told by `MissingParameter`, as SQS does in all its protocols.
+    pub(crate) tells_missing: bool,
     operations: BTreeMap<String, Operation>,
     /// Operations that AWS has and the model leaves out, sorted.
     others: Vec<String>,
@@ -54,11 +56,16 @@ pub(crate) enum Kind {
     List {
         item: ShapeId,
         name: String,
+        /// In requests, items stand where the list would.
         flattened: bool,
+        /// In answers, too.
+        repeated: bool,
     },
     Map {
         key: ShapeId,
         value: ShapeId,
+        /// What an entry is called, if entries stand where the map would.
+        entry: Option<String>,
         key_name: String,
         value_name: String,
     },
@@ -196,6 +203,22 @@ impl Model {
         &self.shapes[id]
     }
 
+    /// What a member is called in forms and XML, of which `name` is its name: lists and maps that are not there themselves are called
+    /// as their items are, if these have a name.
+    pub(crate) fn element<'a>(&'a self, shape: ShapeId, name: &'a str) -> &'a str {
+        match &self.shape(shape).kind {
+            Kind::List {
+                name: item,
+                repeated: true,
+                ..
+            } => item,
+            Kind::Map {
+                entry: Some(entry), ..
+            } => entry,
+            _ => name,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn shapes(&self) -> &[Shape] {
         &self.shapes
@@ -210,6 +233,22 @@ impl Model {
             .map(|(id, name)| (name.as_str(), id))
             .collect();
         let reader = Reader { ids: &ids, ec2 };
+        let names_are_ours = raw["service"] == "sqs";
+        let shape_of = |name: &str, shape: &Value| {
+            let shape = in_order(name, reader.shape(shape)?);
+            Some(if names_are_ours {
+                query_names::named(name, shape)
+            } else {
+                shape
+            })
+        };
+        let code_of = |name: &str, shape: &Value| {
+            let mut error = error_code(name, shape)?;
+            if names_are_ours {
+                error.code = query_names::code(name);
+            }
+            Some(error)
+        };
         let mut operations = BTreeMap::new();
         for (name, operation) in raw["operations"].as_object()? {
             let id = |key: &str| {
@@ -233,7 +272,7 @@ impl Model {
                         .and_then(Value::as_str)
                         .map(str::to_owned),
                     errors: errors
-                        .filter_map(|name| error_code(name.as_str()?, shapes.get(name.as_str()?)?))
+                        .filter_map(|name| code_of(name.as_str()?, shapes.get(name.as_str()?)?))
                         .collect(),
                 },
             );
@@ -247,14 +286,19 @@ impl Model {
         others.sort();
         Some(Model {
             version: raw["version"].as_str()?.to_owned(),
-            xmlns: raw["xmlns"].as_str().unwrap_or_default().to_owned(),
+            xmlns: if names_are_ours {
+                query_names::NAMESPACE.to_owned()
+            } else {
+                raw["xmlns"].as_str().unwrap_or_default().to_owned()
+            },
             target: raw["target"].as_str().unwrap_or_default().to_owned(),
             query_compatible: raw["query_compatible"] == true,
+            tells_missing: names_are_ours,
             operations,
             others,
             shapes: shapes
                 .iter()
-                .map(|(name, shape)| Some(in_order(name, reader.shape(shape)?)))
+                .map(|(name, shape)| shape_of(name, shape))
                 .collect::<Option<_>>()?,
         })
     }
@@ -300,6 +344,7 @@ impl Reader<'_> {
                     item,
                     name,
                     flattened,
+                    repeated: false,
                 }
             }
             "map" => {
@@ -309,6 +354,7 @@ impl Reader<'_> {
                 Kind::Map {
                     key,
                     value,
+                    entry: None,
                     key_name,
                     value_name: value_name.unwrap_or_else(|| "value".to_owned()),
                 }
@@ -379,7 +425,7 @@ impl Reader<'_> {
     }
 }
 
-fn capitalised(name: &str) -> String {
+pub(crate) fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
     letters
         .next()

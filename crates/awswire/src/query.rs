@@ -57,9 +57,14 @@ impl Form {
                 }
                 let mut object = Map::new();
                 for member in members {
-                    if let Some(below) = node.below.get(&member.input) {
-                        let value = self.value(member.shape, below, &join(path, &member.input))?;
+                    let called = self.model.element(member.shape, &member.input);
+                    if let Some(below) = node.below.get(called) {
+                        let value = self.value(member.shape, below, &join(path, called))?;
                         object.insert(member.name.clone(), value);
+                    } else if member.required && called != member.input {
+                        // Its items stand in its place: without any it is empty.
+                        let empty = self.value(member.shape, &Node::default(), called)?;
+                        object.insert(member.name.clone(), empty);
                     }
                 }
                 Ok(Value::Object(object))
@@ -68,15 +73,22 @@ impl Form {
                 item,
                 name,
                 flattened,
+                ..
             } => self.list(*item, name, *flattened, node, path),
             Kind::Map {
                 key,
                 value,
+                entry,
                 key_name,
                 value_name,
             } => {
                 let mut object = Map::new();
-                for (path, entry) in self.indexed(node.below.get("entry"), &join(path, "entry"))? {
+                let entries = if entry.is_some() {
+                    self.indexed(Some(node), path)?
+                } else {
+                    self.indexed(node.below.get("entry"), &join(path, "entry"))?
+                };
+                for (path, entry) in entries {
                     let (Some(name), Some(below)) = (entry.below.get(key_name), entry.below.get(value_name))
                     else {
                         return Err(self.malformed(&path, entry, "a map entry"));

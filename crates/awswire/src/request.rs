@@ -31,6 +31,16 @@ pub struct Refusal {
     pub error: ApiError,
 }
 
+/// The service that a request's head names: by its credential scope, or its target.
+pub fn named(head: &HttpRequest<'_>) -> Option<Service> {
+    if let Some(scope) = sigv4::scope(head) {
+        return Service::from_scope(&scope.service);
+    }
+    let target = head.headers.get("x-amz-target")?.to_str().ok()?;
+    let (prefix, _) = target.split_once('.')?;
+    with_target(prefix, None, Protocol::Json11)
+}
+
 /// The protocol in which to answer a request, if its head names a service.
 pub fn answered_in(head: &HttpRequest<'_>) -> Option<Protocol> {
     let service = Service::from_scope(&sigv4::scope(head)?.service)?;

@@ -27,8 +27,10 @@ pub enum Service {
     WafRegional,
     /// EC2 Auto Scaling: groups of instances.
     AutoScaling,
-    /// Systems Manager: public parameters only.
+    /// Systems Manager: the Parameter Store.
     Ssm,
+    /// Simple Queue Service.
+    Sqs,
 }
 
 /// What there is to say of a service.
@@ -45,7 +47,7 @@ struct ServiceSpec {
 }
 
 // To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
-static SERVICES: [ServiceSpec; 12] = [
+static SERVICES: [ServiceSpec; 13] = [
     ServiceSpec {
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
@@ -129,6 +131,13 @@ static SERVICES: [ServiceSpec; 12] = [
         scope: "ssm",
         protocols: &[Protocol::Json11],
         model: include_str!("../models/ssm.json"),
+    },
+    ServiceSpec {
+        service: Service::Sqs,
+        title: "Simple Queue Service (`sqs`)",
+        scope: "sqs",
+        protocols: &[Protocol::Query, Protocol::Json10],
+        model: include_str!("../models/sqs.json"),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! Holds an operation's input against its shape: required, length, range, pattern and enum, in AWS's own words.
 
-use crate::model::{Kind, Model, Shape, ShapeId};
+use crate::model::{Kind, Model, Shape, ShapeId, capitalised};
 use crate::{ApiError, Protocol};
 use serde_json::Value;
 
@@ -75,6 +75,9 @@ pub(crate) fn check(
     check.value(shape, input, &Path::default());
     match (protocol, check.violations.len()) {
         (_, 0) => Ok(()),
+        (_, _) if model.tells_missing && check.violations[0].value.is_none() => {
+            Err(missing(&capitalised(&check.violations[0].path)))
+        }
         (Protocol::Ec2, _) => {
             let Violation { value, path, rule } = &check.violations[0];
             Err(ec2_error(value.as_deref(), path, rule))
@@ -111,12 +114,16 @@ impl Violation {
     }
 }
 
+fn missing(path: &str) -> ApiError {
+    ApiError::sender(
+        "MissingParameter",
+        format!("The request must contain the parameter {path}"),
+    )
+}
+
 fn ec2_error(value: Option<&str>, path: &str, rule: &str) -> ApiError {
     match value {
-        None => ApiError::sender(
-            "MissingParameter",
-            format!("The request must contain the parameter {path}"),
-        ),
+        None => missing(path),
         Some(value) => ApiError::sender(
             "InvalidParameterValue",
             format!("Value ({value}) for parameter {path} is invalid. {rule}."),

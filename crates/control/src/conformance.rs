@@ -103,6 +103,7 @@ fn services_of(folder: &str) -> Vec<Service> {
         "shield" => Service::Shield,
         "autoscaling" => Service::AutoScaling,
         "ssm" => Service::Ssm,
+        "sqs" => Service::Sqs,
         "waf" => return vec![Service::Wafv2, Service::WafRegional],
         "" | "api" | "own_tags" => return Service::ALL.to_vec(),
         other => panic!("whose operations stand in {other}?"),

@@ -13,12 +13,14 @@ pub mod elbv2;
 pub mod fleet;
 pub mod iam;
 mod ids;
+mod messages;
 mod operate;
 mod own_tags;
 mod ports;
 pub mod records;
 mod rows;
 mod shield;
+pub mod sqs;
 pub mod ssm;
 mod state;
 mod sts;
@@ -33,6 +35,7 @@ mod wanted;
 pub use api::context::{OperationSpec, Request};
 pub use ec2::records::MOST_ZONES;
 pub use elbv2::draining::Drain;
+pub use messages::{Asked, MessageError, MessageOrder, MessageOutcome, NotSent};
 pub use operate::{Outcome, find, operate, supported};
 pub use ports::{
     ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,

@@ -1,9 +1,10 @@
 //! The door: one operation in, an answer and perhaps a next state out.
 
 use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
-use crate::ports::Ports;
+use crate::messages::{Asked, MessageError};
+use crate::ports::{Observations, Ports};
 use crate::state::State;
-use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, ssm, sts, tagging, waf};
+use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, sqs, ssm, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
@@ -37,6 +38,7 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::WafRegional, waf::OPERATIONS),
     served(Service::AutoScaling, autoscaling::OPERATIONS),
     served(Service::Ssm, ssm::OPERATIONS),
+    served(Service::Sqs, sqs::OPERATIONS),
 ];
 
 // Entries are found by their place, so every service has one, in the order of `Service::ALL`.
@@ -105,6 +107,8 @@ impl OperationSpec {
                 answer: run(&view, ports.datapoints)?,
                 next: None,
             }),
+            // Whoever has messages asks by `ask`.
+            Operation::Messages(_) => Err(MessageError::Nowhere.into()),
             Operation::Write(run) => {
                 let mut tx = Tx::new(view, rng);
                 let answer = run(&mut tx)?;
@@ -114,6 +118,23 @@ impl OperationSpec {
                     next: tx.next(),
                 })
             }
+        }
+    }
+}
+
+impl OperationSpec {
+    /// What the operation asks of messages, and what it answers then. For those that do; `rng` draws their new ids.
+    pub fn ask(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        observations: &dyn Observations,
+        rng: &mut Rng,
+    ) -> Result<Asked, ApiError> {
+        check_region(request.region)?;
+        match self.run {
+            Operation::Messages(run) => run(&View::new(request, observations, state), rng),
+            _ => Err(MessageError::Nowhere.into()),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::{InstanceProfile, ManagedPolicy, Role, ServerCertificate};
 use crate::records::{Address, Tags};
 use crate::rows::{RowChange, RowError, json};
+use crate::sqs::records::Queue;
 use crate::ssm::records::Parameter;
 use imbl::ordmap::DiffItem;
 use serde::Serialize;
@@ -82,6 +83,8 @@ tables! {
     instance_profiles: InstanceProfile = "iam.instance-profile";
     /// Systems Manager's parameters by name.
     parameters: Parameter = "ssm.parameter";
+    /// Queues by name.
+    queues: Queue = "sqs.queue";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.

@@ -1,10 +1,13 @@
 //! A caller for tests: holds a state and calls operations on it.
 
+mod messages;
+
 use crate::elbv2::draining::Drain;
 use crate::fleet::{Image, SeenInstance, Shape};
+use crate::messages::Asked;
 use crate::{
     Datapoint, Datapoints, Left, Observations, Outcome, Ports, PutError, Request, Series, SeriesFilter,
-    State, operate,
+    State, find, operate,
 };
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
@@ -22,6 +25,7 @@ pub(crate) struct Caller {
     pub(crate) now: Wall,
     pub(crate) datapoints: Remembered,
     pub(crate) observed: Observed,
+    messages: messages::InMemory,
     rng: Rng,
 }
 
@@ -86,6 +90,7 @@ impl Caller {
             now: Wall::from_seconds(1_700_000_000),
             datapoints: Remembered::default(),
             observed: Observed::default(),
+            messages: messages::InMemory::default(),
             rng: Rng::named(1, "ids"),
         }
     }
@@ -110,12 +115,27 @@ impl Caller {
             input,
             now: self.now,
             caller: "AKID",
+            endpoint: "http://forebay.test",
         };
         let ports = Ports {
             observations: &self.observed,
             datapoints: &self.datapoints,
         };
-        let outcome = operate(&self.state, &request, &ports, &mut self.rng);
+        let operation = find(service, operation).filter(|operation| operation.asks_messages());
+        let outcome = match operation {
+            Some(asks) => asks
+                .ask(&self.state, &request, &self.observed, &mut self.rng)
+                .and_then(|asked| match asked {
+                    Asked::Answered(answer) => Ok(answer),
+                    Asked::Order(order, answer) => {
+                        let asked = self.messages.ask(&self.state, self.now, order);
+                        answer(asked?)
+                    }
+                })
+                .map(|answer| Outcome { answer, next: None }),
+            None => operate(&self.state, &request, &ports, &mut self.rng),
+        };
+        let operation = request.operation;
         record(service, operation, outcome.as_ref().err());
         let Outcome { answer, next } = outcome?;
         if let Some(next) = next {

@@ -6,7 +6,7 @@ use crate::clock::now;
 use crate::ports::SharedPorts;
 use arc_swap::ArcSwap;
 use forebay_awswire::{ApiError, Service};
-use forebay_control::{Journal, OperationSpec, Outcome, Ports, Publish, Request, State};
+use forebay_control::{Asked, Journal, OperationSpec, Outcome, Ports, Publish, Request, State};
 use forebay_units::{Rng, Wall};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -35,6 +35,7 @@ pub(crate) struct QueuedCall {
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) caller: String,
+    pub(crate) endpoint: String,
     pub(crate) input: Value,
 }
 
@@ -47,7 +48,26 @@ impl QueuedCall {
         now: Wall,
         rng: &mut Rng,
     ) -> Result<Outcome, ApiError> {
-        let request = Request {
+        let operation = self.operation;
+        let run = |request: &Request<'_>| operation.run(state, request, ports, rng);
+        guarded(operation.name(), || self.with_request(now, run)).and_then(|outcome| outcome)
+    }
+
+    /// What the order asks of messages, and what its answer is then.
+    pub(crate) fn ask(
+        self,
+        state: &State,
+        ports: &Ports<'_>,
+        now: Wall,
+        rng: &mut Rng,
+    ) -> Result<Asked, ApiError> {
+        let operation = self.operation;
+        let ask = |request: &Request<'_>| operation.ask(state, request, ports.observations, rng);
+        guarded(operation.name(), || self.with_request(now, ask)).and_then(|asked| asked)
+    }
+
+    fn with_request<T>(self, now: Wall, run: impl FnOnce(&Request<'_>) -> T) -> T {
+        run(&Request {
             service: self.service,
             operation: self.operation.name(),
             region: &self.region,
@@ -55,11 +75,8 @@ impl QueuedCall {
             input: self.input,
             now,
             caller: &self.caller,
-        };
-        guarded(self.operation.name(), || {
-            self.operation.run(state, &request, ports, rng)
+            endpoint: &self.endpoint,
         })
-        .and_then(|outcome| outcome)
     }
 }
 

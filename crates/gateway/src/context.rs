@@ -1,9 +1,10 @@
 //! What every API call needs at hand.
 
 use crate::decode::Bodies;
-use crate::{Credentials, Hosts, Writer};
+use crate::{Credentials, Hosts, Messages, Writer};
 use forebay_units::Rng;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// How calls are treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,17 +27,28 @@ pub struct ApiContext {
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
+    pub(crate) messages: Arc<dyn Messages>,
+    /// Whether we stop: whoever waits is answered then.
+    pub(crate) stopping: watch::Sender<bool>,
     ids: Mutex<Rng>,
 }
 
 impl ApiContext {
     /// A context for these callers; `seed` starts the stream of request ids.
-    pub fn new(options: ApiOptions, credentials: Credentials, writer: Writer, seed: u64) -> ApiContext {
+    pub fn new(
+        options: ApiOptions,
+        credentials: Credentials,
+        writer: Writer,
+        messages: Arc<dyn Messages>,
+        seed: u64,
+    ) -> ApiContext {
         ApiContext {
             options,
             credentials,
             writer,
             bodies: Bodies::default(),
+            messages,
+            stopping: watch::channel(false).0,
             ids: Mutex::new(Rng::named(seed, "request-ids")),
         }
     }
@@ -49,6 +61,12 @@ impl ApiContext {
     /// Reads the credentials again with the next call, whatever their file looks like.
     pub fn read_again(&self) {
         self.credentials.forget();
+    }
+
+    /// Random numbers for the ids of what one call makes.
+    pub(crate) fn drawn(&self) -> Rng {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        Rng::named(ids.next_u64(), "message-ids")
     }
 
     /// A request id in the form of a version 4 UUID.

@@ -2,7 +2,7 @@
 
 use crate::front::FrontConnection;
 use flate2::read::MultiGzDecoder;
-use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal};
+use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Refusal, Service};
 use http::header::{CONTENT_ENCODING, EXPECT};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
@@ -14,7 +14,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The largest body of a call.
-pub(crate) const BODY_LIMIT: usize = 1 << 20;
+const BODY_LIMIT: usize = 1 << 20;
+/// The same of calls about messages: of a MiB at most, which JSON or a form may write with up to six bytes for one.
+const MESSAGES_LIMIT: usize = (6 << 20) + (64 << 10);
 /// The largest body of a call whose head shows that it will be refused, but not in which words.
 pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
 /// Bytes that all bodies under way may hold at once.
@@ -193,6 +195,16 @@ pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, client: &Fron
     let _waits = client.body();
     let all = async { while let Some(Ok(_)) = incoming.frame().await {} };
     let _ = tokio::time::timeout(UNWANTED, all).await;
+}
+
+/// The largest body of a call that its head allows.
+pub(crate) fn limit(head: &HttpRequest<'_>) -> usize {
+    let is_about_messages = forebay_awswire::named(head) == Some(Service::Sqs);
+    if is_about_messages {
+        MESSAGES_LIMIT
+    } else {
+        BODY_LIMIT
+    }
 }
 
 /// The request as `awswire` sees it.

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,6 +38,35 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long open calls may take to finish once we stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
+/// What callers may take of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections at once. When one more comes, the one that has kept us waiting for longest goes.
+    pub connections: usize,
+    /// Calls that wait for something to happen, beside them.
+    pub polls: usize,
+}
+
+impl Bounds {
+    /// So many connections, of which none waits.
+    pub const fn of(connections: usize) -> Bounds {
+        Bounds {
+            connections,
+            polls: 0,
+        }
+    }
+}
+
+impl Default for Bounds {
+    /// Clients keep ten connections, or a few dozen; and a descriptor each must be left by those who carry traffic.
+    fn default() -> Bounds {
+        Bounds {
+            connections: 192,
+            polls: 1024,
+        }
+    }
+}
+
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
@@ -48,6 +78,8 @@ enum Doing {
     Body,
     /// Its request is being answered.
     Call,
+    /// Its request waits for something to happen, which may take as long as its caller likes.
+    Poll,
     /// It was sent away and is about to be gone.
     Leaves,
 }
@@ -74,14 +106,19 @@ struct Shared {
     /// Fires when a connection is gone.
     left: Notify,
     most: usize,
+    /// Calls that may wait beside them.
+    most_polls: usize,
+    polls: AtomicUsize,
 }
 
 impl Front {
-    fn new(most: usize) -> Front {
+    fn new(most: usize, most_polls: usize) -> Front {
         Front(Arc::new(Shared {
             open_connections: Mutex::default(),
             left: Notify::new(),
             most: most.max(1),
+            most_polls,
+            polls: AtomicUsize::new(0),
         }))
     }
 
@@ -115,7 +152,7 @@ impl Front {
                 Doing::Next => NEXT_HEAD,
                 Doing::Body => BODY,
                 // A call has its own deadline.
-                Doing::Call | Doing::Leaves => continue,
+                Doing::Call | Doing::Poll | Doing::Leaves => continue,
             };
             if now.saturating_duration_since(open.since) >= most {
                 open.leave();
@@ -153,10 +190,9 @@ impl Front {
                 let leaving = open_connections
                     .values()
                     .filter(|open| open.doing == Doing::Leaves);
-                (
-                    open_connections.len().saturating_sub(self.0.most),
-                    leaving.count(),
-                )
+                let polls = self.0.polls.load(Relaxed);
+                let over = open_connections.len().saturating_sub(self.0.most + polls);
+                (over, leaving.count())
             };
             if over == 0 {
                 return;
@@ -213,6 +249,19 @@ impl FrontConnection {
         BodyWait(self)
     }
 
+    /// From now on its request waits for something to happen, until what is returned is dropped: it takes nobody's place meanwhile.
+    /// None if as many wait as may.
+    pub fn poll(&self) -> Option<PollWait<'_>> {
+        let polls = &self.front.0.polls;
+        let most = self.front.0.most_polls;
+        let more = |count: usize| (count < most).then_some(count + 1);
+        polls.fetch_update(Relaxed, Relaxed, more).ok()?;
+        self.does(Doing::Poll);
+        // One more fits beside it.
+        self.front.0.left.notify_waiters();
+        Some(PollWait(self))
+    }
+
     /// The address that it came to.
     pub fn local(&self) -> SocketAddr {
         self.local
@@ -239,6 +288,16 @@ impl Drop for BodyWait<'_> {
     }
 }
 
+/// A request waits.
+pub struct PollWait<'a>(&'a FrontConnection);
+
+impl Drop for PollWait<'_> {
+    fn drop(&mut self) {
+        self.0.front.0.polls.fetch_sub(1, Relaxed);
+        self.0.does(Doing::Call);
+    }
+}
+
 /// Answers requests.
 pub trait Answer: Send + Sync + 'static {
     /// The answer to this one, which came over that connection.
@@ -249,14 +308,15 @@ pub trait Answer: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
-/// Serves `listener` with at most so many connections at once until `shutdown` completes; open calls are answered first.
+/// Serves `listener` with at most so many connections at once, and calls that wait beside them, until `shutdown` completes; open calls
+/// are answered first.
 pub async fn serve<A: Answer>(
     listener: TcpListener,
-    connections: usize,
+    Bounds { connections, polls }: Bounds,
     answer: Arc<A>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let front = Front::new(connections);
+    let front = Front::new(connections, polls);
     let (stop, stopping) = watch::channel(false);
     let accepting = async {
         let mut number = 0;

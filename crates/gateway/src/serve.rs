@@ -1,11 +1,12 @@
 //! Leads each request of the API through the stages.
 
 use crate::context::ApiContext;
-use crate::front::{self, Answer, FrontConnection};
+use crate::front::{self, Answer, Bounds, FrontConnection};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
-use forebay_awswire::{ApiError, Refusal, answered_in};
+use forebay_awswire::{ApiError, Call, Refusal, answered_in};
+use forebay_control::OperationSpec;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,20 +18,6 @@ use tokio::net::TcpListener;
 /// From a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
-/// What callers may take of us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Connections at once. When one more comes, the one that has kept us waiting for longest goes.
-    pub connections: usize,
-}
-
-impl Default for Bounds {
-    /// Clients keep ten connections, or a few dozen; and a descriptor each must be left by those who carry traffic.
-    fn default() -> Bounds {
-        Bounds { connections: 192 }
-    }
-}
-
 /// Serves the APIs on `listener` until `shutdown` completes; open calls are answered first.
 pub async fn serve(
     listener: std::net::TcpListener,
@@ -40,7 +27,13 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    front::serve(listener, bounds.connections, context, shutdown).await;
+    let stopping = context.stopping.clone();
+    let shutdown = async move {
+        shutdown.await;
+        // Whoever waits for messages is told that there are none.
+        stopping.send_replace(true);
+    };
+    front::serve(listener, bounds, context, shutdown).await;
     Ok(())
 }
 
@@ -138,7 +131,7 @@ async fn answer(
     }
     let claimed = authenticate::early(context, &decode::view(parts, &[]));
     let most = match &claimed {
-        Ok(_) => decode::BODY_LIMIT,
+        Ok(_) => decode::limit(&decode::view(parts, &[])),
         Err(problem) => match answered_in(&decode::view(parts, &[])) {
             Some(protocol) => {
                 let error = authenticate::refused(problem, protocol);
@@ -164,22 +157,28 @@ async fn answer(
         Err(refusal) => return refused(refusal),
     };
     let result = match authenticate::caller(context, claimed, &sent, &call) {
-        Ok(caller) => operate::operate(context, &request, &call, caller).await,
+        Ok(caller) => operate::operate(context, client, &request, &call, caller).await,
         Err(error) => Err(error),
     };
     let code = result.as_ref().err().map_or("ok", |error| error.code.as_str());
-    tracing::info!(
-        request_id,
-        service = call.service.scope(),
-        operation = call.operation,
-        code,
-        "answered"
-    );
+    told(request_id, &call, code);
     let named = Some((call.service, call.operation.as_str()));
     let answered = crate::commit::guarded("encode", || {
         encode::response(call.protocol, named, request_id, result.as_ref())
     });
     answered.unwrap_or_else(|error| encode::response(call.protocol, named, request_id, Err(&error)))
+}
+
+/// A line in the log. Those who send and receive messages do so all day: only what failed is told of them.
+fn told(request_id: &str, call: &Call, code: &str) {
+    let (service, operation) = (call.service.scope(), call.operation.as_str());
+    let is_routine = code == "ok"
+        && forebay_control::find(call.service, operation).is_some_and(OperationSpec::asks_messages);
+    if is_routine {
+        tracing::debug!(request_id, service, operation, code, "answered");
+    } else {
+        tracing::info!(request_id, service, operation, code, "answered");
+    }
 }
 
 async fn reset(context: &ApiContext) -> Response<Full<Bytes>> {

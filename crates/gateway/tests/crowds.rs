@@ -34,7 +34,7 @@ fn head(harness: &Harness, length: usize, change: impl Fn(&str, &str) -> Option<
 /// With as many silent connections as there may be, a signed call waited until their 30 s were over.
 #[tokio::test]
 async fn silent_connections_keep_nobody_out() {
-    let bounds = Bounds { connections: 8 };
+    let bounds = Bounds::of(8);
     let harness = Harness::bounded("silent", true, false, Disk::default(), bounds);
     let mut silent = Vec::new();
     for _ in 0..50 {

@@ -14,6 +14,8 @@ const RESERVE: usize = 1536;
 const LEAST_RESERVE: usize = 64;
 /// Connections of callers of the API, at most.
 const API: usize = 192;
+/// Calls that wait for messages, at most: each costs some 20 KiB.
+const POLLS: usize = 4096;
 
 /// How the limit on open files is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Affordable {
     pub traffic: usize,
     /// For connections of callers of the API.
     pub api: usize,
+    /// For calls that wait for messages at once, beside them.
+    pub polls: usize,
     /// For probes under way at once.
     pub probes: usize,
 }
@@ -35,12 +39,14 @@ impl Affordable {
     }
 
     /// What a limit of so many open files allows: a quarter is kept back, within bounds; three eighths of that are the API's, an
-    /// eighth the probes', the rest is for admin addresses, logs and the store.
+    /// eighth the probes', the rest is for admin addresses, logs and the store. A sixteenth of the limit is for calls that wait.
     pub fn of(limit: usize) -> Affordable {
         let reserve = (limit / 4).clamp(LEAST_RESERVE, RESERVE);
+        let polls = (limit / 16).min(POLLS);
         Affordable {
-            traffic: limit.saturating_sub(reserve).max(16),
+            traffic: limit.saturating_sub(reserve + polls).max(16),
             api: (reserve * 3 / 8).min(API),
+            polls,
             probes: reserve / 8,
         }
     }
@@ -198,20 +204,23 @@ mod tests {
         assert_eq!(
             of(1024),
             Affordable {
-                traffic: 768,
+                traffic: 704,
                 api: 96,
+                polls: 64,
                 probes: 32
             }
         );
         assert_eq!(
             of(1 << 20),
             Affordable {
-                traffic: (1 << 20) - 1536,
+                traffic: (1 << 20) - 1536 - 4096,
                 api: 192,
+                polls: 4096,
                 probes: 192
             }
         );
         assert_eq!(of(64).traffic, 16);
+        assert_eq!(of(64).polls, 4);
         assert!(of(usize::MAX).traffic > 1 << 40);
     }
 }

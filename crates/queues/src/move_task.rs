@@ -2,9 +2,10 @@
 
 use crate::settings::{QueueId, limits};
 use forebay_units::Wall;
+use serde::{Deserialize, Serialize};
 
 /// Where a task stands, in SQS's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MoveStatus {
     /// It moves messages.
     Running,
@@ -17,7 +18,7 @@ pub enum MoveStatus {
 }
 
 /// Why a task failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum MoveFailure {
     /// Where messages should go is no queue any more.
     #[error("the destination queue does not exist")]
@@ -31,7 +32,7 @@ pub enum MoveFailure {
 }
 
 /// One task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveTask {
     to: Option<QueueId>,
     rate: u32,

@@ -165,6 +165,22 @@ impl Settings {
         })
     }
 
+    /// SQS's defaults for a queue of this kind.
+    pub const fn of(kind: Kind) -> Settings {
+        let raw = RawSettings::of(kind);
+        Settings {
+            kind,
+            visibility: Duration::from_secs(raw.visibility_s),
+            delay: Duration::from_secs(raw.delay_s),
+            retention: Duration::from_secs(raw.retention_s),
+            redrive: None,
+            in_flight_max: match kind {
+                Kind::Standard => limits::IN_FLIGHT_STANDARD,
+                Kind::Fifo(_) => limits::IN_FLIGHT_FIFO,
+            },
+        }
+    }
+
     /// The same with another limit of messages in flight.
     #[must_use]
     pub fn with_in_flight_max(self, in_flight_max: usize) -> Settings {

@@ -1,6 +1,8 @@
 //! What the balancer sees becomes datapoints, once a second.
 
 use crate::fleet::Instances;
+use crate::queue_metrics;
+use crate::queues::KeptMessages;
 use crate::shown::Shown;
 use forebay_control::autoscaling::group_metrics::group_datapoints;
 use forebay_control::ec2::instance_metrics::{Used, network_datapoints, processor_datapoints};
@@ -38,6 +40,7 @@ pub(crate) fn start(
     shown: Arc<Shown>,
     datapoints: Arc<dyn Datapoints>,
     instances: Arc<Instances>,
+    messages: Arc<KeptMessages>,
     state: impl Fn() -> Arc<State> + Send + 'static,
     now: impl Fn() -> Wall + Send + 'static,
     mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
@@ -58,10 +61,22 @@ pub(crate) fn start(
                 }
                 if let Some(snapshot) = shown.snapshot() {
                     let second = now().seconds() - 1;
-                    collector.look(snapshot, &state(), second, &instances, &*datapoints);
+                    let state = state();
+                    let queues = queue_points(&state, &messages, second);
+                    collector.look(snapshot, &state, second, &instances, &*datapoints, queues);
                 }
             }
         })
+}
+
+/// What queues tell of a second.
+fn queue_points(state: &State, messages: &KeptMessages, second: i64) -> Vec<Datapoint> {
+    let queues = state.queues();
+    if queues.is_empty() {
+        return Vec::new();
+    }
+    let traffic = messages.traffic(queues);
+    queue_metrics::datapoints(&traffic, Wall::from_seconds(second))
 }
 
 impl Collector {
@@ -87,6 +102,7 @@ impl Collector {
         second: i64,
         instances: &Instances,
         datapoints: &dyn Datapoints,
+        queues: Vec<Datapoint>,
     ) {
         let looked = Instant::now();
         let time = looked - self.looked;
@@ -103,6 +119,7 @@ impl Collector {
             points.extend(group_datapoints(state, Wall::from_seconds(second)));
         }
         points.extend(self.of_instances(state, second, time, instances));
+        points.extend(queues);
         let kept = datapoints.put(points);
         if let Err(error) = &kept
             && !self.failing

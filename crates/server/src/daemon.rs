@@ -9,6 +9,7 @@ use crate::parts::{
 };
 use crate::planner;
 use crate::pools::PoolClaim;
+use crate::queues::KeptMessages;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
 use crate::takeover::{Before, Predecessor, Successor, Yields};
@@ -44,6 +45,8 @@ pub struct Daemon {
     exporters: Vec<Exporter>,
     sending: notify::Sending,
     context: Arc<ApiContext>,
+    /// Messages of queues, and the thread that keeps them.
+    messages: (Arc<KeptMessages>, std::thread::JoinHandle<()>),
     shown: Arc<Shown>,
     instances: Arc<Instances>,
     predecessor: Predecessor,
@@ -177,7 +180,10 @@ impl Daemon {
             ..
         } = standing;
         let Writing {
-            writer, datapoints, ..
+            writer,
+            datapoints,
+            messages,
+            ..
         } = writing;
         let shown = fronts.shown;
         let (api_address, admin_address) = (fronts.api.local_addr()?, fronts.admin.local_addr()?);
@@ -186,6 +192,7 @@ impl Daemon {
             writer: writer.clone(),
             instances: Arc::clone(&instances),
             datapoints: Arc::clone(&datapoints),
+            messages: Arc::clone(&messages),
             clock,
             exposed: args.exposed()?,
             api: fronts.api.try_clone()?,
@@ -204,11 +211,19 @@ impl Daemon {
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
-        let collector = collect(&shown, datapoints, writer.clone(), clock, Arc::clone(&instances))?;
+        let collector = collect(
+            &shown,
+            datapoints,
+            writer.clone(),
+            clock,
+            Arc::clone(&instances),
+            Arc::clone(&messages),
+        )?;
         let context = ApiContext::new(
             api_options(&args),
             Credentials::new(&fronts.keys),
             writer,
+            Arc::clone(&messages) as _,
             standing.seed,
         );
         let context = Arc::new(context);
@@ -226,6 +241,7 @@ impl Daemon {
             exporters,
             sending: standing.sending,
             context,
+            messages: (messages, writing.messages_thread),
             shown,
             instances,
             predecessor,
@@ -316,6 +332,15 @@ impl Daemon {
         if let Ok(served) = served {
             served??;
         }
+        let (messages, thread) = self.messages;
+        let closing = blocking(move || {
+            messages.close();
+            if thread.join().is_err() {
+                tracing::error!("the thread that keeps messages had panicked");
+            }
+            Ok(())
+        });
+        closing.await?;
         if let Some(before) = self.before {
             // A service manager ends whoever is left of a service when its main process has.
             let left = farewell.within.saturating_sub(began.elapsed());

@@ -1,6 +1,7 @@
 //! The flags of `forebay up`.
 
 use crate::exposure::{self, Exposure};
+use crate::message_args::{MessageArgs, bytes};
 use crate::notify::Subscription;
 use crate::place_args::PlaceArgs;
 use anyhow::{Context as _, bail};
@@ -147,6 +148,9 @@ pub struct UpArgs {
     /// machine has or the control group allows
     #[arg(long, env = "FOREBAY_MAX_BUFFER_MEMORY", default_value = "auto", value_name = "BYTES|auto", value_parser = buffer_memory)]
     pub max_buffer_memory: BufferMemory,
+    /// Messages of queues.
+    #[command(flatten)]
+    pub messages: MessageArgs,
     /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
     /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
     #[arg(
@@ -251,6 +255,7 @@ impl UpArgs {
             max_connections: None,
             take_over: false,
             max_buffer_memory: BufferMemory::Auto,
+            messages: MessageArgs::default(),
             notify: Vec::new(),
             launcher: LauncherKind::Process,
             instance_user: RunAs::default(),
@@ -415,17 +420,7 @@ fn buffer_memory(text: &str) -> anyhow::Result<BufferMemory> {
     if text == "auto" {
         return Ok(BufferMemory::Auto);
     }
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let bytes = digits
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(1 << shift));
-    match bytes {
+    match bytes(text) {
         Some(bytes) if bytes >= LEAST_BUFFER_MEMORY => Ok(BufferMemory::Bytes(bytes)),
         _ => bail!("buffers need auto, or a number of bytes from 1M on, such as 512M or 4G"),
     }

@@ -8,6 +8,7 @@ use crate::fleet::Instances;
 use crate::notify;
 use crate::places::{self, placed};
 use crate::pools::PoolClaim;
+use crate::queues::KeptMessages;
 use crate::served::{Plane, Publisher};
 use crate::shown::Shown;
 use anyhow::{Context as _, anyhow};
@@ -95,6 +96,8 @@ impl Standing {
         publish: Publisher,
     ) -> anyhow::Result<Writing> {
         let (datapoints, keeper) = keep_datapoints(args, self.clock).await?;
+        let (messages, messages_thread) = keep_messages(args, &state, self.clock, self.seed).await?;
+        publish.keep(&messages);
         let seen = Arc::new(Plane(Arc::clone(&self.plane), Arc::clone(&self.instances)));
         let ports = SharedPorts {
             datapoints: Arc::clone(&datapoints) as Arc<dyn Datapoints>,
@@ -112,6 +115,8 @@ impl Standing {
             ports: shared,
             datapoints,
             keeper,
+            messages,
+            messages_thread,
         })
     }
 }
@@ -122,6 +127,8 @@ pub(crate) struct Writing {
     pub(crate) ports: SharedPorts,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) keeper: Ending,
+    pub(crate) messages: Arc<KeptMessages>,
+    pub(crate) messages_thread: JoinHandle<()>,
 }
 
 /// An address that is served: with a socket of its own, or one that another process gives.
@@ -189,18 +196,36 @@ pub(crate) async fn keep_datapoints(
     Ok((datapoints, (go_on, thread)))
 }
 
+/// The messages of this state's queues, and the thread that keeps them.
+async fn keep_messages(
+    args: &UpArgs,
+    state: &State,
+    clock: Clock,
+    seed: u64,
+) -> anyhow::Result<(Arc<KeptMessages>, JoinHandle<()>)> {
+    let directory = args.data.data_dir.join("messages");
+    let bounds = args.messages.bounds();
+    let (now, state) = (clock.wall(), state.clone());
+    let opened =
+        tokio::task::spawn_blocking(move || KeptMessages::open(&directory, bounds, &state, now, seed));
+    let (messages, thread) = opened.await??;
+    Ok((Arc::new(messages), thread))
+}
+
 pub(crate) fn collect(
     shown: &Arc<Shown>,
     datapoints: Arc<KeptDatapoints>,
     writer: Writer,
     clock: Clock,
     instances: Arc<Instances>,
+    messages: Arc<KeptMessages>,
 ) -> anyhow::Result<(Sender<()>, JoinHandle<()>)> {
     let (go_on, told) = channel();
     let thread = collector::start(
         Arc::clone(shown),
         datapoints,
         instances,
+        messages,
         move || writer.state(),
         move || clock.wall(),
         move |time| goes_on(&told, time),
@@ -214,8 +239,10 @@ pub(crate) fn serve(
     context: &Arc<ApiContext>,
     stopped: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    let affordable = Affordable::now();
     let bounds = Bounds {
-        connections: Affordable::now().api,
+        connections: affordable.api,
+        polls: affordable.polls,
     };
     let context = Arc::clone(context);
     tokio::spawn(forebay_gateway::serve(api, bounds, context, until(stopped)))
@@ -257,7 +284,12 @@ pub(crate) fn show(admin: TcpListener, shown: &Arc<Shown>, end: watch::Receiver<
     admin.set_nonblocking(true)?;
     let admin = tokio::net::TcpListener::from_std(admin)?;
     let pages = Arc::clone(shown);
-    tokio::spawn(front::serve(admin, ADMIN_CONNECTIONS, pages, until(end)));
+    tokio::spawn(front::serve(
+        admin,
+        Bounds::of(ADMIN_CONNECTIONS),
+        pages,
+        until(end),
+    ));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::exposed_log::ExposedLog;
 use crate::fleet::Instances;
+use crate::queues::KeptMessages;
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Drain, Left, Observations, Publish, State};
 use forebay_model::{Anomaly, Blueprint, HealthState, TargetHealth};
@@ -22,6 +23,8 @@ pub(crate) struct Publisher {
     exposed: Vec<IpAddr>,
     last: Mutex<Option<(Arc<State>, Blueprint)>>,
     told: ExposedLog,
+    /// Set once there is a log of messages.
+    messages: OnceLock<Arc<KeptMessages>>,
     /// Told of each publication before it counts.
     follower: Follower,
 }
@@ -36,6 +39,7 @@ impl Publisher {
             instances: Arc::clone(instances),
             adoptions: Arc::default(),
             told: ExposedLog::new(&exposed),
+            messages: OnceLock::new(),
             follower: Arc::default(),
             exposed,
             last: Mutex::new(None),
@@ -44,6 +48,11 @@ impl Publisher {
 }
 
 impl Publisher {
+    /// Who is told of queues from now on.
+    pub(crate) fn keep(&self, messages: &Arc<KeptMessages>) {
+        let _ = self.messages.set(Arc::clone(messages));
+    }
+
     /// What is called with the state before and the new one.
     pub(crate) fn follower(&self) -> Follower {
         Arc::clone(&self.follower)
@@ -56,6 +65,9 @@ impl Publish for Publisher {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         self.instances
             .publish(last.as_ref().map(|(old, _)| &**old), state);
+        if let Some(messages) = self.messages.get() {
+            messages.publish(last.as_ref().map(|(old, _)| &**old), state);
+        }
         if let (Some((old, _)), Some(follower)) = (&*last, self.follower.get()) {
             follower(old, state);
         }

@@ -238,7 +238,7 @@ mod tests {
         let shown = Arc::new(Shown::new(hosts));
         tokio::spawn(forebay_gateway::front::serve(
             listener,
-            4,
+            forebay_gateway::Bounds::of(4),
             shown,
             std::future::pending(),
         ));

@@ -12,6 +12,7 @@ mod engine;
 mod log;
 mod opening;
 mod record;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -21,4 +22,4 @@ pub use engine::{Bounds, Engine, Given, Refused};
 pub use log::Content;
 pub use opening::Found;
 pub use upkeep::TaskRefusal;
-pub use writer::{Messages, Unanswered, Waiting};
+pub use writer::{HeldMessages, Messages, Unanswered, Waiting};

@@ -23,6 +23,7 @@ fn with_group(state: &State, name: &str) -> State {
         account: "000000000000",
         input: json!({"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": vpc}),
         now: Wall::from_seconds(1),
+        endpoint: "",
         caller: "AKID",
     };
     let mut rng = Rng::named(state.generation(), name);

@@ -32,6 +32,7 @@ const WANTED: &[(&str, Service, Kept)] = &[
     ("waf-regional", Service::WafRegional, Kept::Served),
     ("autoscaling", Service::AutoScaling, Kept::All),
     ("ssm", Service::Ssm, Kept::Served),
+    ("sqs", Service::Sqs, Kept::All),
 ];
 
 /// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).

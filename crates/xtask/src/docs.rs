@@ -99,7 +99,8 @@ fn limits(service: Service) -> &'static str {
             " Predictive scaling policies only forecast; load balancers of the first kind, VPC Lattice and functions as\n\
              termination policies are not there."
         }
-        Service::Ssm => " Only the public parameters that name images; each names Forebay's own.",
+        Service::Ssm => " Of public parameters only those that name images; each names Forebay's own.",
+        Service::Sqs => " Messages are not encrypted by KMS keys, and policies are stored, not enforced.",
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",
         Service::Wafv2 | Service::WafRegional => " No load balancer has a web ACL; none can be made.",

@@ -1,6 +1,7 @@
 //! The operation context, in two halves: what an operation sees (`View`), and what one that writes may change (`Tx`).
 
 use crate::elbv2::records::LoadBalancer;
+use crate::messages::Asked;
 use crate::ports::{Datapoints, Observations};
 use crate::records::IpVersion;
 use crate::state::nodes::NoAddress;
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     pub now: Wall,
     /// The caller's access key id.
     pub caller: &'a str,
+    /// Where the caller reached us, such as `http://127.0.0.1:8080`; empty if no caller did.
+    pub endpoint: &'a str,
 }
 
 /// What an operation sees: the call, what the data plane has observed, the state. Nothing can be changed through it.
@@ -224,6 +227,8 @@ pub(crate) enum Operation {
     Read(fn(&View<'_>) -> Answered),
     /// It reads or puts datapoints, and changes no state.
     Datapoints(fn(&View<'_>, &dyn Datapoints) -> Answered),
+    /// It asks something of messages, which are no part of the state, and changes no state. The random numbers are for new ids.
+    Messages(fn(&View<'_>, &mut Rng) -> Result<Asked, ApiError>),
     Write(fn(&mut Tx<'_>) -> Answered),
 }
 
@@ -237,6 +242,11 @@ impl OperationSpec {
     /// Its name, such as `CreateLoadBalancer`.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether it asks something of messages.
+    pub const fn asks_messages(&self) -> bool {
+        matches!(self.run, Operation::Messages(_))
     }
 
     /// Whether it may change the state: if not, it needs no writer.
@@ -258,6 +268,16 @@ impl OperationSpec {
         OperationSpec {
             name,
             run: Operation::Datapoints(run),
+        }
+    }
+
+    pub(crate) const fn messages(
+        name: &'static str,
+        run: fn(&View<'_>, &mut Rng) -> Result<Asked, ApiError>,
+    ) -> OperationSpec {
+        OperationSpec {
+            name,
+            run: Operation::Messages(run),
         }
     }
 

@@ -83,6 +83,7 @@ pub(super) fn acting(
         input: Value::Null,
         now,
         caller: "autoscaling",
+        endpoint: "",
     };
     let mut rng = state.drawn(stream);
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);

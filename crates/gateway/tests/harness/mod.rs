@@ -6,7 +6,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use forebay_awswire::{Service, sigv4};
 use forebay_control::{Journal, JournalError, NothingObserved, Publish, State};
-use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, SharedPorts, Writer, credentials, serve};
+use forebay_gateway::{
+    ApiContext, ApiOptions, Bounds, Credentials, NoMessages, SharedPorts, Writer, credentials, serve,
+};
 use forebay_units::Wall;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -105,7 +107,13 @@ impl Harness {
             check_signatures,
             allow_reset,
         };
-        let context = Arc::new(ApiContext::new(options, Credentials::new(&path), writer, 1));
+        let context = Arc::new(ApiContext::new(
+            options,
+            Credentials::new(&path),
+            writer,
+            Arc::new(NoMessages),
+            1,
+        ));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(serve(

@@ -7,9 +7,11 @@ use super::messages::{Failure, Health, Message, Named, TicketKey, VERSION};
 use super::place::{SOCKET, rows, socket_in};
 use crate::datapoints::KeptDatapoints;
 use crate::fleet::Instances;
+use crate::queues::KeptMessages;
 use anyhow::{Context as _, anyhow, bail};
 use forebay_gateway::{Held, Writer};
 use forebay_proxy::{Clock, DataPlane};
+use forebay_store::messages::HeldMessages;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -34,6 +36,7 @@ pub(crate) struct Yields {
     pub(crate) writer: Writer,
     pub(crate) instances: Arc<Instances>,
     pub(crate) datapoints: Arc<KeptDatapoints>,
+    pub(crate) messages: Arc<KeptMessages>,
     pub(crate) clock: Clock,
     /// Where all load balancers are reached.
     pub(crate) exposed: Vec<IpAddr>,
@@ -189,6 +192,7 @@ struct Yielding<'a> {
     yields: &'a Yields,
     runtime: &'a Handle,
     held: Option<Held>,
+    messages: Option<HeldMessages>,
     frozen: bool,
     paused: bool,
 }
@@ -199,6 +203,7 @@ impl<'a> Yielding<'a> {
             yields,
             runtime,
             held: None,
+            messages: None,
             frozen: false,
             paused: false,
         }
@@ -288,6 +293,7 @@ impl<'a> Yielding<'a> {
         let held = self.runtime.block_on(self.yields.writer.hold());
         self.held = Some(held.map_err(|error| anyhow!("the store cannot be let go: {error}"))?);
         self.frozen = true;
+        self.messages = Some(self.yields.messages.hold()?);
         self.yields.instances.lay_down();
         self.yields.datapoints.lay_down();
         let mut sockets: Vec<(SocketAddr, OwnedFd)> = Vec::new();
@@ -338,6 +344,9 @@ impl<'a> Yielding<'a> {
         if let Some(held) = self.held.take() {
             held.end();
         }
+        if let Some(messages) = self.messages.take() {
+            messages.end();
+        }
     }
 }
 
@@ -351,6 +360,7 @@ impl Drop for Yielding<'_> {
             self.yields.instances.take_up_again();
             self.yields.datapoints.take_up_again();
         }
+        self.messages = None;
         self.held = None;
     }
 }

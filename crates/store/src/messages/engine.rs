@@ -2,6 +2,7 @@
 
 use super::log::{Content, Log};
 use super::record::{Place, Record};
+use super::tasks::Unwritten;
 use forebay_queues::{
     Accepted, Ask, Change, Counts, DeleteRefusal, Deleted, Delivered, Departed, Empty, Letter, MoveTask,
     PurgeRefusal, Queue, QueueId, Receipt, ReceiveRefusal, SendRefusal, Served, Settings, Ticket,
@@ -85,6 +86,7 @@ pub struct Engine {
     pub(crate) copying: Option<(u32, u64)>,
     /// What went wrong since the last commit.
     pub(crate) failed: Option<io::Error>,
+    pub(crate) tasks: Unwritten,
     pub(crate) messages: usize,
 }
 

@@ -48,6 +48,8 @@ type Scanned = (Vec<(Record, Place)>, Option<u64>);
 #[derive(Debug)]
 pub(crate) struct Log {
     directory: PathBuf,
+    /// Held by whoever has the log; none while another process may have it.
+    lock: Option<File>,
     segments: BTreeMap<u32, Segment>,
     /// A new file is begun at this length.
     segment_bytes: u64,
@@ -66,6 +68,23 @@ pub(crate) struct Log {
 /// What a body costs beside its bytes, about: for the decision whether files are worth copying.
 const BESIDE: u64 = 64;
 
+/// Takes the lock of a directory, for as long as the file is open.
+fn lock(directory: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join("lock"))?;
+    file.try_lock().map_err(|error| match error {
+        fs::TryLockError::Error(error) => error,
+        fs::TryLockError::WouldBlock => {
+            io::Error::new(io::ErrorKind::ResourceBusy, "another process has these messages")
+        }
+    })?;
+    Ok(file)
+}
+
 fn name(number: u32) -> String {
     format!("{number:010}.messages")
 }
@@ -78,6 +97,7 @@ impl Log {
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
+        let lock = lock(directory)?;
         let mut segments = BTreeMap::new();
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
@@ -98,6 +118,7 @@ impl Log {
         let last = segments.last_key_value().map_or(0, |(&number, _)| number);
         Ok(Log {
             directory: directory.to_owned(),
+            lock: Some(lock),
             segments,
             segment_bytes,
             current: last + 1,
@@ -106,6 +127,16 @@ impl Log {
             bytes: 0,
             commits: (0, Duration::ZERO),
         })
+    }
+
+    /// Leaves the files to another process. What was written is synced already.
+    pub(crate) fn release(&mut self) {
+        self.lock = None;
+    }
+
+    /// Where the files are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The numbers of all files.

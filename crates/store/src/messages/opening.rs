@@ -3,6 +3,7 @@
 use super::engine::{Bounds, Engine, QueueEntry, needed};
 use super::log::Log;
 use super::record::Record;
+use super::tasks::{self, Unwritten};
 use forebay_queues::{Change, Queue, QueueId, Settings};
 use forebay_units::{Rng, Wall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,8 +52,14 @@ impl Engine {
             woken: Vec::new(),
             copying: None,
             failed: None,
+            tasks: Unwritten::default(),
             messages: 0,
         };
+        for (id, tasks) in tasks::read(directory) {
+            if let Some(entry) = engine.queues.get_mut(&id) {
+                entry.tasks = tasks;
+            }
+        }
         let found = engine.read()?;
         engine.settle(now);
         Ok((engine, found))
@@ -96,17 +103,35 @@ impl Engine {
         Ok(found)
     }
 
+    /// Leaves the log to another process.
+    pub(crate) fn release(&mut self) {
+        self.log.release();
+    }
+
+    /// Takes the log back from a process that was to go on with it and has not, and reads what it has written.
+    ///
+    /// # Errors
+    /// If another process has it, or it can't be read.
+    pub(crate) fn take_back(&mut self, now: Wall) -> io::Result<Found> {
+        self.log = Log::open(self.log.directory(), self.bounds.segment_bytes)?;
+        self.read_again(now)
+    }
+
     /// After a failed commit: all as the files have it. Who waits is forgotten here; tasks go on.
     ///
     /// # Errors
     /// If they can't be read. Then nothing may be done with these queues.
     pub fn reload(&mut self, now: Wall) -> io::Result<Found> {
+        self.log.cut()?;
+        self.log.forget_all();
+        self.read_again(now)
+    }
+
+    fn read_again(&mut self, now: Wall) -> io::Result<Found> {
         self.failed = None;
         self.copying = None;
         self.woken.clear();
         self.due.clear();
-        self.log.cut()?;
-        self.log.forget_all();
         let queues = core::mem::take(&mut self.queues);
         let emptied = |(id, entry): (QueueId, QueueEntry)| {
             let queue = Queue::new(entry.wanted);

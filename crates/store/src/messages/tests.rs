@@ -7,7 +7,7 @@ mod thread;
 
 use super::{Bounds, Engine, Found};
 use forebay_queues::{
-    Accepted, Ask, Kind, Letter, MessageId, QueueId, RawSettings, Redrive, Scope, Settings,
+    Accepted, Ask, Kind, Letter, MessageId, MoveStatus, QueueId, RawSettings, Redrive, Scope, Settings,
 };
 use forebay_units::Wall;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn ask(most: usize) -> Ask {
 /// A receive, written; ids and bodies.
 fn receive(engine: &mut Engine, now: Wall, queue: QueueId, most: usize) -> Vec<(u128, Vec<u8>)> {
     let given = engine.receive(now, queue, &ask(most)).unwrap();
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     given
         .messages
         .iter()
@@ -89,14 +89,14 @@ fn a_restart_keeps_messages_and_the_deadlines_of_their_visibility() {
     for id in 1..=4 {
         send(&mut engine, at(0), WORK, id, format!("body {id}").as_bytes());
     }
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     let given = engine.receive(at(1000), WORK, &ask(3)).unwrap().messages;
     engine.delete(at(1000), WORK, given[0].receipt).unwrap();
     let minute = Duration::from_secs(60);
     engine
         .change_visibility(at(1000), WORK, given[1].receipt, minute)
         .unwrap();
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     drop(engine);
 
     let (mut engine, found) = open(place.path(), 1 << 20, at(2000));
@@ -127,13 +127,13 @@ fn a_restart_keeps_order_and_what_was_sent_already() {
     let (mut engine, _) = open(place.path(), 1 << 20, at(0));
     let first = send(&mut engine, at(0), ORDERED, 1, b"one");
     send(&mut engine, at(0), ORDERED, 4, b"four");
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     let attempt = Ask {
         attempt: Some(Arc::from("try")),
         ..ask(1)
     };
     let given = engine.receive(at(10), ORDERED, &attempt).unwrap();
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(20));
     let again = send(&mut engine, at(20), ORDERED, 1, b"one");
@@ -168,12 +168,18 @@ fn dead_letters_and_what_is_moved_back_are_there_after_a_restart() {
     assert_eq!(counts(&mut engine, at(181_000), WORK), (11, 0, 0));
     assert_eq!(engine.cancel_task(DEAD, started), Some(11));
     engine.start_task(at(182_000), DEAD, Some(WORK), None).unwrap();
+    // A task goes on after a restart, and those that are over are still told of.
+    engine.commit(at(182_000)).unwrap();
+    drop(engine);
+    let (mut engine, _) = open(place.path(), 1 << 20, at(182_000));
+    let statuses: Vec<_> = engine.tasks(DEAD).map(|task| task.status()).collect();
+    assert_eq!(statuses, [MoveStatus::Running, MoveStatus::Cancelled]);
     while let Some(due) = engine.next_deadline().filter(|due| *due < at(200_000)) {
         engine.wake(due);
     }
     let statuses: Vec<_> = engine.tasks(DEAD).map(|task| task.progress()).collect();
     assert_eq!(statuses, [(9, 9), (11, 20)]);
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     drop(engine);
     let (mut engine, _) = open(place.path(), 1 << 20, at(200_000));
     assert_eq!(counts(&mut engine, at(200_000), DEAD), (0, 0, 0));

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::record::{Place, Record};
+use super::tasks;
 use forebay_queues::{Change, MessageId, MoveFailure, MoveStatus, MoveTask, QueueId, Sent};
 use forebay_units::Wall;
 use std::io;
@@ -69,6 +70,7 @@ impl Engine {
             .tasks
             .push_front(MoveTask::new(now, counts.visible as u64, to, rate));
         entry.tasks.truncate(TASKS);
+        self.tasks.changed = true;
         self.touch(from);
         Ok(now)
     }
@@ -78,6 +80,7 @@ impl Engine {
         let task = self.queues.get_mut(&from)?.tasks.front_mut()?;
         let stopped = task.started() == started && task.cancel();
         let moved = task.progress().0;
+        self.tasks.changed |= stopped;
         self.touch(from);
         stopped.then_some(moved)
     }
@@ -123,6 +126,8 @@ impl Engine {
             if let Some(failed) = failed {
                 task.fail(failed);
             }
+            self.tasks.moved = true;
+            self.tasks.changed |= task.status() != MoveStatus::Running;
         }
         self.touch(from);
     }
@@ -196,10 +201,17 @@ impl Engine {
     ///
     /// # Errors
     /// If it cannot be written. Nothing since the last commit counts then, and `reload` must come next.
-    pub fn commit(&mut self) -> io::Result<()> {
-        match self.failed.take() {
-            Some(error) => Err(error),
-            None => self.log.commit(),
+    pub fn commit(&mut self, now: Wall) -> io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
+        self.log.commit()?;
+        if self.tasks.take(now) {
+            let tasks = self.queues.iter().map(|(id, entry)| (*id, &entry.tasks));
+            let written = tasks::write(self.log.directory(), tasks);
+            self.tasks.changed |= written.is_err();
+            written?;
+        }
+        Ok(())
     }
 }

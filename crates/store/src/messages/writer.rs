@@ -1,7 +1,7 @@
 //! The one thread that has the queues: it takes what has come, does it, writes it down once for all, and answers all.
 
 use super::engine::{Engine, Given, Refused};
-use forebay_queues::{Ask, QueueId, ReceiveRefusal, Ticket, limits};
+use forebay_queues::{Ask, Empty, QueueId, ReceiveRefusal, Ticket, limits};
 use forebay_units::Wall;
 use std::collections::BTreeMap;
 use std::io;
@@ -52,6 +52,32 @@ struct Turn {
     answers: Vec<Answer>,
     waiters: BTreeMap<(QueueId, Ticket), Waiter>,
     numbers: BTreeMap<u64, (QueueId, Ticket)>,
+    /// Whoever wants to have the log left to another process.
+    hold: Option<(SyncSender<()>, Receiver<Next>)>,
+}
+
+/// What comes after a hold.
+enum Next {
+    GoOn,
+    End,
+}
+
+/// A log that is left to another process: calls wait. Goes on when this is dropped, unless it is ended.
+#[derive(Debug)]
+pub struct HeldMessages(SyncSender<Next>);
+
+impl HeldMessages {
+    /// Another process has the log from now on: whoever waits, and whoever comes, is told that it is closed.
+    pub fn end(self) {
+        let _ = self.0.try_send(Next::End);
+    }
+}
+
+impl Drop for HeldMessages {
+    fn drop(&mut self) {
+        // If it has been ended, this finds no room.
+        let _ = self.0.try_send(Next::GoOn);
+    }
 }
 
 /// The queues, from any thread. The last one that is dropped ends their thread.
@@ -143,6 +169,22 @@ impl Messages {
         }
     }
 
+    /// Has what has come finished, and the log left to another process. Who waits for messages is told that there are none. Blocks.
+    ///
+    /// # Errors
+    /// If the log is closed.
+    pub fn hold(&self) -> Result<HeldMessages, Unanswered> {
+        let (tell, told) = sync_channel(1);
+        let (stands, stood) = sync_channel(1);
+        self.submit(Box::new(move |turn| {
+            if let Ok(turn) = turn {
+                turn.hold = Some((stands, told));
+            }
+        }));
+        stood.recv().map_err(|_| Unanswered::Closed)?;
+        Ok(HeldMessages(tell))
+    }
+
     fn submit(&self, call: Call) {
         match self.calls.try_send(call) {
             Ok(()) => {}
@@ -190,10 +232,44 @@ impl Turn {
             if self.engine.pending() >= BATCH_BYTES {
                 break;
             }
+            if self.hold.is_some() {
+                break;
+            }
             let Ok(call) = calls.try_recv() else { break };
             call(Ok(self));
         }
         true
+    }
+
+    /// Nobody waits any more: there is nothing.
+    fn send_away(&mut self) {
+        self.numbers.clear();
+        for ((queue, ticket), waiter) in core::mem::take(&mut self.waiters) {
+            self.engine.forget(queue, ticket);
+            let nothing = Given {
+                messages: Vec::new(),
+                empty: Some(Empty::NothingVisible),
+            };
+            self.answers.push(Box::new(move |written| {
+                (waiter.answer)(written.map(|()| Ok(nothing)))
+            }));
+        }
+    }
+
+    /// Leaves the log to another process for as long as it is held. False: for good.
+    fn is_held(&mut self, stands: &SyncSender<()>, told: &Receiver<Next>) -> bool {
+        self.engine.release();
+        let _ = stands.try_send(());
+        if matches!(told.recv(), Ok(Next::End)) {
+            return false;
+        }
+        match self.engine.take_back(now()) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "messages cannot be taken back: no call is answered until the next start");
+                false
+            }
+        }
     }
 
     fn woken(&mut self) {
@@ -211,11 +287,14 @@ impl Turn {
     /// Writes all, and answers. False: the files can be read no more.
     fn finish(&mut self) -> bool {
         self.engine.wake(self.now);
+        if self.hold.is_some() {
+            self.send_away();
+        }
         if let Err(error) = self.engine.tidy() {
             tracing::error!(%error, "a file of messages cannot be read");
         }
         self.woken();
-        let written = self.engine.commit();
+        let written = self.engine.commit(self.now);
         if let Err(error) = &written {
             tracing::error!(%error, "messages cannot be written");
         } else if let Err(error) = self.engine.sweep(self.now) {
@@ -258,9 +337,12 @@ fn run(engine: Engine, calls: &Receiver<Call>) {
         answers: Vec::new(),
         waiters: BTreeMap::new(),
         numbers: BTreeMap::new(),
+        hold: None,
     };
     while turn.take(calls) {
-        if turn.finish() {
+        let read = turn.finish();
+        let held = turn.hold.take();
+        if read && held.is_none_or(|(stands, told)| turn.is_held(&stands, &told)) {
             continue;
         }
         // The engine knows less than was acknowledged: to go on would be to lose messages.

@@ -66,7 +66,7 @@ impl Course<'_> {
             (self.there, self.receipts) = self.committed.clone();
             return self.restart();
         }
-        self.engine.commit().unwrap();
+        self.engine.commit(at(0)).unwrap();
         self.committed = (self.there.clone(), self.receipts.clone());
         if self.rng.below(4) > 0 {
             self.engine.sweep(now).unwrap();
@@ -106,7 +106,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
         for queue in [WORK, ORDERED, super::DEAD] {
             loop {
                 let given = course.engine.receive(now, queue, &ask(10)).unwrap();
-                course.engine.commit().unwrap();
+                course.engine.commit(at(0)).unwrap();
                 if given.messages.is_empty() {
                     break;
                 }
@@ -118,7 +118,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
         }
         assert_eq!(found, course.there, "seed {seed}");
         // Everything is gone: so are the files, but for the one that is written.
-        course.engine.commit().unwrap();
+        course.engine.commit(at(0)).unwrap();
         course.engine.sweep(now).unwrap();
         assert!(
             course.engine.size().1 < SEGMENT * 3,
@@ -144,7 +144,7 @@ fn old_messages_are_copied_on() {
         let given = engine.receive(now, WORK, &ask(1)).unwrap();
         engine.delete(now, WORK, given.messages[0].receipt).unwrap();
         engine.tidy().unwrap();
-        engine.commit().unwrap();
+        engine.commit(at(0)).unwrap();
         engine.sweep(now).unwrap();
         most = most.max(engine.size().1);
     }

@@ -54,7 +54,7 @@ fn written(directory: &Path) -> Vec<(u64, Seen)> {
             }
         }
         engine.wake(at(step.into()));
-        engine.commit().unwrap();
+        engine.commit(at(0)).unwrap();
         let length = fs::metadata(&files(directory)[0]).unwrap().len();
         let found = [WORK, ORDERED, DEAD].map(|queue| counts(&mut engine, at(5000), queue));
         after.push((length, found));
@@ -85,7 +85,7 @@ fn a_log_that_was_cut_anywhere_has_what_was_committed_before() {
         // What comes next is not lost behind the cut.
         let (mut engine, _) = open(other.path(), 1 << 20, at(5000));
         send(&mut engine, at(5000), DEAD, 7, b"after");
-        engine.commit().unwrap();
+        engine.commit(at(0)).unwrap();
         assert_eq!(
             seen(other.path())[2].0,
             wanted[2].0 + 1,
@@ -120,17 +120,17 @@ fn a_failed_commit_leaves_what_was_written_before() {
     let (mut engine, _) = open(place.path(), 1 << 20, at(0));
     send(&mut engine, at(0), WORK, 1, b"one");
     send(&mut engine, at(0), WORK, 2, b"two");
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     send(&mut engine, at(1), WORK, 3, b"three");
     let given = engine.receive(at(1), WORK, &ask(1)).unwrap().messages;
     engine.delete(at(1), WORK, given[0].receipt).unwrap();
     engine.failed = Some(std::io::ErrorKind::StorageFull.into());
-    assert!(engine.commit().is_err());
+    assert!(engine.commit(at(0)).is_err());
     let found = engine.reload(at(2)).unwrap();
     assert_eq!((found.messages, found.left_out), (2, 0));
     assert_eq!(counts(&mut engine, at(2), WORK), (2, 0, 0));
     send(&mut engine, at(3), WORK, 4, b"four");
-    engine.commit().unwrap();
+    engine.commit(at(0)).unwrap();
     let (mut engine, _) = open(place.path(), 1 << 20, at(4));
     let found: Vec<u128> = receive(&mut engine, at(4), WORK, 10)
         .into_iter()

@@ -1,0 +1,90 @@
+//! Batches: up to ten entries, each of which may fail by itself.
+
+use super::errors::missing;
+use crate::api::context::View;
+use crate::api::errors::error;
+use forebay_awswire::{ApiError, Blame};
+use forebay_queues::limits;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The entries of a batch, each with its id.
+pub(super) fn entries(view: &View<'_>) -> Result<Vec<(String, Value)>, ApiError> {
+    let operation = view.request.operation.trim_end_matches("Batch");
+    let given = view.request.input["Entries"].as_array();
+    let entries = given.map(Vec::as_slice).unwrap_or_default();
+    if entries.is_empty() {
+        return Err(error(
+            "AWS.SimpleQueueService.EmptyBatchRequest",
+            format!("There should be at least one {operation}BatchRequestEntry in the request."),
+        ));
+    }
+    if entries.len() > limits::BATCH_MAX {
+        return Err(error(
+            "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+            format!(
+                "Maximum number of entries per request are {}. You have sent {}.",
+                limits::BATCH_MAX,
+                entries.len()
+            ),
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    for entry in entries {
+        let id = entry["Id"].as_str().unwrap_or_default();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if id.is_empty() || id.len() > 80 || !id.bytes().all(fits) {
+            return Err(error(
+                "AWS.SimpleQueueService.InvalidBatchEntryId",
+                "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.",
+            ));
+        }
+        if !seen.insert(id) {
+            return Err(error(
+                "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+                format!("Id {id} repeated."),
+            ));
+        }
+    }
+    Ok(entries
+        .iter()
+        .map(|entry| (entry["Id"].as_str().unwrap_or_default().to_owned(), entry.clone()))
+        .collect())
+}
+
+/// What became of the entries so far, in their order: an answer, an error, or nothing yet.
+pub(super) struct Results(Vec<(String, Option<Result<Value, ApiError>>)>);
+
+impl Results {
+    /// No entry has a result yet.
+    pub(super) fn of(entries: &[(String, Value)]) -> Results {
+        Results(entries.iter().map(|(id, _)| (id.clone(), None)).collect())
+    }
+
+    /// An entry's result.
+    pub(super) fn put(&mut self, place: usize, result: Result<Value, ApiError>) {
+        if let Some((_, slot)) = self.0.get_mut(place) {
+            *slot = Some(result);
+        }
+    }
+
+    /// The answer. Entries without a result fail.
+    pub(super) fn answer(self) -> Value {
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for (id, result) in self.0 {
+            match result.unwrap_or_else(|| Err(missing("Entries"))) {
+                Ok(mut answer) => {
+                    answer["Id"] = json!(id);
+                    successful.push(answer);
+                }
+                Err(error) => failed.push(json!({
+                    "Id": id,
+                    "SenderFault": error.blame == Blame::Sender,
+                    "Code": error.code,
+                    "Message": error.message,
+                })),
+            }
+        }
+        json!({"Successful": successful, "Failed": failed})
+    }
+}

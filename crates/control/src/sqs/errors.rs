@@ -1,0 +1,74 @@
+//! Errors of SQS, with the codes of its Query protocol: clients of JSON are told them, too.
+
+use crate::api::errors::error;
+use crate::messages::MessageError;
+use forebay_awswire::ApiError;
+
+pub(super) fn no_queue() -> ApiError {
+    error(
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "The specified queue does not exist.",
+    )
+}
+
+/// A parameter that has no sense here. AWS documents no code for it; this is the one that it gives.
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
+    error("InvalidParameterValue", message)
+}
+
+pub(super) fn invalid_value(value: &str, parameter: &str, reason: &str) -> ApiError {
+    invalid(format!(
+        "Value {value} for parameter {parameter} is invalid. Reason: {reason}"
+    ))
+}
+
+pub(super) fn unknown_attribute(name: &str) -> ApiError {
+    error("InvalidAttributeName", format!("Unknown Attribute {name}."))
+}
+
+pub(super) fn wrong_attribute(name: &str, why: &str) -> ApiError {
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(" Reason: {why}")
+    };
+    error(
+        "InvalidAttributeValue",
+        format!("Invalid value for the parameter {name}.{why}"),
+    )
+}
+
+pub(super) fn unsupported(message: impl Into<String>) -> ApiError {
+    error("AWS.SimpleQueueService.UnsupportedOperation", message)
+}
+
+pub(super) fn missing(parameter: &str) -> ApiError {
+    error(
+        "MissingParameter",
+        format!("The request must contain the parameter {parameter}."),
+    )
+}
+
+pub(super) fn invalid_receipt(handle: &str) -> ApiError {
+    error(
+        "ReceiptHandleIsInvalid",
+        format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+    )
+}
+
+pub(super) fn no_resource(message: impl Into<String>) -> ApiError {
+    error("ResourceNotFoundException", message)
+}
+
+impl From<MessageError> for ApiError {
+    fn from(why: MessageError) -> ApiError {
+        let message = match why {
+            MessageError::NoQueue => return no_queue(),
+            MessageError::Busy => return error("RequestThrottled", "Too many calls wait. Try again."),
+            MessageError::Storage => "The messages could not be written or read; nothing was changed.",
+            MessageError::Stopping => "The service is stopping.",
+            MessageError::Nowhere => "No message is kept here.",
+        };
+        ApiError::receiver(503, "ServiceUnavailable", message)
+    }
+}

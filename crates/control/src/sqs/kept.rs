@@ -1,0 +1,52 @@
+//! What whoever keeps messages must know of queues.
+
+use super::attributes::settings;
+use crate::state::State;
+use forebay_queues::{QueueId, Settings};
+
+/// A queue whose messages are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptQueue {
+    /// What they are kept by.
+    pub id: QueueId,
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What its attributes mean to them.
+    pub settings: Settings,
+}
+
+impl State {
+    /// All queues.
+    pub fn queues(&self) -> Vec<KeptQueue> {
+        let kept = self.regions().flat_map(|(name, region)| {
+            region.queues.values().map(|queue| KeptQueue {
+                id: queue.id,
+                region: name.to_owned(),
+                name: queue.name.clone(),
+                arn: queue.arn.clone(),
+                settings: settings(region, queue),
+            })
+        });
+        kept.collect()
+    }
+
+    /// Whether queues may differ from those of `old`. Costs O(regions).
+    pub fn has_other_queues(&self, old: &State) -> bool {
+        let tables = |state: &State| {
+            let queues = state.regions().filter(|(_, region)| !region.queues.is_empty());
+            queues
+                .map(|(name, region)| (name.to_owned(), region.queues.clone()))
+                .collect::<Vec<_>>()
+        };
+        let (new, old) = (tables(self), tables(old));
+        new.len() != old.len()
+            || new
+                .iter()
+                .zip(&old)
+                .any(|(new, old)| new.0 != old.0 || !new.1.ptr_eq(&old.1))
+    }
+}

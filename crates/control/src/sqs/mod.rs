@@ -1,0 +1,52 @@
+//! Simple Queue Service. A queue is a row of the state. Its messages are not: an operation on them says what it asks of the log of
+//! messages (`crate::messages`), which is asked past the writer. Queue policies are stored and shown, and not enforced.
+
+mod attributes;
+mod batches;
+mod content;
+mod definitions;
+mod errors;
+mod kept;
+mod lookup;
+mod message_attributes;
+mod moving;
+mod permissions;
+mod receipts;
+mod receiving;
+pub mod records;
+mod redrive;
+mod sending;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+pub use kept::KeptQueue;
+
+use crate::api::context::OperationSpec;
+
+/// All operations that are served.
+pub(crate) const OPERATIONS: &[OperationSpec] = &[
+    OperationSpec::write("AddPermission", permissions::add),
+    OperationSpec::messages("CancelMessageMoveTask", moving::cancel),
+    OperationSpec::messages("ChangeMessageVisibility", receipts::change_visibility),
+    OperationSpec::messages("ChangeMessageVisibilityBatch", receipts::change_visibility_batch),
+    OperationSpec::write("CreateQueue", definitions::create),
+    OperationSpec::messages("DeleteMessage", receipts::delete),
+    OperationSpec::messages("DeleteMessageBatch", receipts::delete_batch),
+    OperationSpec::write("DeleteQueue", definitions::delete),
+    OperationSpec::messages("GetQueueAttributes", definitions::get_attributes),
+    OperationSpec::read("GetQueueUrl", definitions::url),
+    OperationSpec::read("ListDeadLetterSourceQueues", definitions::dead_letter_sources),
+    OperationSpec::messages("ListMessageMoveTasks", moving::list),
+    OperationSpec::read("ListQueueTags", tags::list),
+    OperationSpec::read("ListQueues", definitions::list),
+    OperationSpec::messages("PurgeQueue", definitions::purge),
+    OperationSpec::messages("ReceiveMessage", receiving::receive),
+    OperationSpec::write("RemovePermission", permissions::remove),
+    OperationSpec::messages("SendMessage", sending::send),
+    OperationSpec::messages("SendMessageBatch", sending::send_batch),
+    OperationSpec::write("SetQueueAttributes", definitions::set_attributes),
+    OperationSpec::messages("StartMessageMoveTask", moving::start),
+    OperationSpec::write("TagQueue", tags::tag),
+    OperationSpec::write("UntagQueue", tags::untag),
+];

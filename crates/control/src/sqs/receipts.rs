@@ -1,0 +1,199 @@
+//! Receipt handles, and what is done by them: messages are deleted, or hidden for another time.
+
+use super::batches::{Results, entries};
+use super::errors::{invalid, invalid_receipt, invalid_value};
+use super::lookup::named;
+use super::records::Queue;
+use crate::api::context::View;
+use crate::api::errors::error;
+use crate::messages::{Asked, MessageOrder, MessageOutcome};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use core::time::Duration;
+use forebay_awswire::ApiError;
+use forebay_queues::{DeleteRefusal, QueueId, Receipt, Sequence, VisibilityRefusal};
+use forebay_units::Rng;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes of a handle: queue, sequence, receive, and a check.
+const LENGTH: usize = 28;
+
+/// A receipt as callers see it.
+pub(super) fn handle(queue: QueueId, receipt: Receipt) -> String {
+    let mut bytes = Vec::with_capacity(LENGTH);
+    bytes.extend(queue.0.to_be_bytes());
+    bytes.extend(receipt.sequence.0.to_be_bytes());
+    bytes.extend(receipt.receive.to_be_bytes());
+    let check = Sha256::digest(&bytes);
+    bytes.extend(&check[..8]);
+    STANDARD.encode(bytes)
+}
+
+/// The receipt in a handle of that queue. The check tells a handle from noise; it proves nothing.
+fn receipt(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
+    let wrong = || invalid_receipt(handle);
+    let bytes = STANDARD.decode(handle).map_err(|_| wrong())?;
+    let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| wrong())?;
+    let (said, check) = bytes.split_at(LENGTH - 8);
+    let number = |from: usize| {
+        said[from..from + 8]
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    };
+    if Sha256::digest(said)[..8] != *check || number(0) != queue.id.0 {
+        return Err(wrong());
+    }
+    Ok(Receipt {
+        sequence: Sequence(number(8)),
+        receive: said[16..].iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)),
+    })
+}
+
+pub(super) fn delete(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let handle = handle_of(&view.request.input);
+    let order = MessageOrder::Delete {
+        queue: queue.id,
+        receipts: vec![receipt(&queue, &handle)?],
+    };
+    Ok(Asked::order(order, move |outcome| match outcome {
+        MessageOutcome::Deleted(done) => {
+            let refused = done.into_iter().find_map(Result::err);
+            refused.map_or(Ok(Value::Null), |why| Err(not_deleted(&handle, why)))
+        }
+        other => Err(other.unexpected()),
+    }))
+}
+
+pub(super) fn delete_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let entries = entries(view)?;
+    let mut results = Results::of(&entries);
+    let (mut receipts, mut places) = (Vec::new(), Vec::new());
+    for (place, (_, entry)) in entries.iter().enumerate() {
+        let handle = handle_of(entry);
+        match receipt(&queue, &handle) {
+            Ok(receipt) => {
+                receipts.push(receipt);
+                places.push((place, handle));
+            }
+            Err(error) => results.put(place, Err(error)),
+        }
+    }
+    if receipts.is_empty() {
+        return Ok(Asked::answered(results.answer()));
+    }
+    let order = MessageOrder::Delete {
+        queue: queue.id,
+        receipts,
+    };
+    Ok(Asked::order(order, move |outcome| {
+        let MessageOutcome::Deleted(done) = outcome else {
+            return Err(outcome.unexpected());
+        };
+        for ((place, handle), done) in places.into_iter().zip(done) {
+            let result = done.map(|_| json!({}));
+            results.put(place, result.map_err(|why| not_deleted(&handle, why)));
+        }
+        Ok(results.answer())
+    }))
+}
+
+pub(super) fn change_visibility(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let handle = handle_of(&view.request.input);
+    let timeout = timeout(&view.request.input)?;
+    let order = MessageOrder::Hide {
+        queue: queue.id,
+        receipts: vec![(receipt(&queue, &handle)?, timeout)],
+    };
+    Ok(Asked::order(order, move |outcome| match outcome {
+        MessageOutcome::Hidden(done) => {
+            let refused = done.into_iter().find_map(Result::err);
+            refused.map_or(Ok(Value::Null), |why| Err(not_hidden(&handle, timeout, why)))
+        }
+        other => Err(other.unexpected()),
+    }))
+}
+
+pub(super) fn change_visibility_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let entries = entries(view)?;
+    let mut results = Results::of(&entries);
+    let (mut receipts, mut places) = (Vec::new(), Vec::new());
+    for (place, (_, entry)) in entries.iter().enumerate() {
+        let handle = handle_of(entry);
+        match receipt(&queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
+            Ok((receipt, timeout)) => {
+                receipts.push((receipt, timeout));
+                places.push((place, handle, timeout));
+            }
+            Err(error) => results.put(place, Err(error)),
+        }
+    }
+    if receipts.is_empty() {
+        return Ok(Asked::answered(results.answer()));
+    }
+    let order = MessageOrder::Hide {
+        queue: queue.id,
+        receipts,
+    };
+    Ok(Asked::order(order, move |outcome| {
+        let MessageOutcome::Hidden(done) = outcome else {
+            return Err(outcome.unexpected());
+        };
+        for ((place, handle, timeout), done) in places.into_iter().zip(done) {
+            let result = done.map(|()| json!({}));
+            results.put(place, result.map_err(|why| not_hidden(&handle, timeout, why)));
+        }
+        Ok(results.answer())
+    }))
+}
+
+fn handle_of(given: &Value) -> String {
+    given["ReceiptHandle"].as_str().unwrap_or_default().to_owned()
+}
+
+/// For how long a message is to be hidden.
+pub(super) fn timeout(given: &Value) -> Result<Duration, ApiError> {
+    let seconds = given["VisibilityTimeout"].as_i64().unwrap_or_default();
+    match u64::try_from(seconds) {
+        Ok(seconds @ 0..=43_200) => Ok(Duration::from_secs(seconds)),
+        _ => Err(invalid_value(
+            &seconds.to_string(),
+            "VisibilityTimeout",
+            "VisibilityTimeout must be an integer between 0 and 43200",
+        )),
+    }
+}
+
+fn not_deleted(handle: &str, why: DeleteRefusal) -> ApiError {
+    match why {
+        DeleteRefusal::Expired => invalid_value(handle, "ReceiptHandle", "The receipt handle has expired."),
+    }
+}
+
+fn not_hidden(handle: &str, timeout: Duration, why: VisibilityRefusal) -> ApiError {
+    match why {
+        VisibilityRefusal::NotInFlight => error(
+            "AWS.SimpleQueueService.MessageNotInflight",
+            "The message referred to isn't in flight.",
+        ),
+        VisibilityRefusal::Gone => invalid_value(
+            handle,
+            "ReceiptHandle",
+            "Message does not exist or is not available for visibility timeout change.",
+        ),
+        VisibilityRefusal::Stale => invalid_value(handle, "ReceiptHandle", "The receipt handle has expired."),
+        VisibilityRefusal::Visibility => invalid_value(
+            &timeout.as_secs().to_string(),
+            "VisibilityTimeout",
+            "VisibilityTimeout must be an integer between 0 and 43200",
+        ),
+        VisibilityRefusal::TooLong { left } => invalid(format!(
+            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]: {} seconds of it are left.",
+            left.as_secs()
+        )),
+    }
+}

@@ -1,0 +1,189 @@
+//! ReceiveMessage.
+
+use super::attributes::wait_seconds;
+use super::content::{Content, md5_of, md5_of_attributes};
+use super::errors::{invalid, invalid_value, unknown_attribute};
+use super::lookup::{arn_of_id, named};
+use super::message_attributes::chosen;
+use super::receipts::{handle, timeout};
+use super::sending::{message_id, sequence_number};
+use crate::api::context::View;
+use crate::api::errors::error;
+use crate::messages::{Asked, MessageError, MessageOrder, MessageOutcome};
+use core::time::Duration;
+use forebay_awswire::ApiError;
+use forebay_queues::{Ask, Delivered, QueueId, ReceiveRefusal};
+use forebay_units::{Rng, Wall};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What may be known of a message that was received.
+const SYSTEM: [&str; 9] = [
+    "SenderId",
+    "SentTimestamp",
+    "ApproximateReceiveCount",
+    "ApproximateFirstReceiveTimestamp",
+    "SequenceNumber",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+];
+
+/// What a receive wants to know of its messages.
+struct Wanted {
+    queue: QueueId,
+    fifo: bool,
+    system: Vec<String>,
+    attributes: Vec<String>,
+    /// ARNs of queues whose dead letters come here.
+    sources: BTreeMap<QueueId, String>,
+}
+
+pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let input = &view.request.input;
+    let most = input["MaxNumberOfMessages"].as_i64().unwrap_or(1);
+    if !(1..=10).contains(&most) {
+        let reason = "Must be between 1 and 10, if provided.";
+        return Err(invalid_value(&most.to_string(), "MaxNumberOfMessages", reason));
+    }
+    let wait = match input["WaitTimeSeconds"].as_i64() {
+        None => wait_seconds(&queue),
+        Some(seconds @ 0..=20) => seconds.unsigned_abs(),
+        Some(seconds) => {
+            let reason = "Must be >= 0 and <= 20, if provided.";
+            return Err(invalid_value(&seconds.to_string(), "WaitTimeSeconds", reason));
+        }
+    };
+    let attempt = input["ReceiveRequestAttemptId"].as_str();
+    if attempt.is_some() && !queue.fifo() {
+        return Err(invalid(
+            "The request include parameter that is not valid for this queue type: ReceiveRequestAttemptId.",
+        ));
+    }
+    let visibility = match input.get("VisibilityTimeout") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(timeout(input)?),
+    };
+    let wanted = Wanted {
+        queue: queue.id,
+        fifo: queue.fifo(),
+        system: system(input)?,
+        attributes: texts(&input["MessageAttributeNames"]),
+        sources: sources(view, &queue.arn),
+    };
+    let order = MessageOrder::Receive {
+        queue: queue.id,
+        ask: Ask {
+            most: usize::try_from(most).unwrap_or(1),
+            visibility,
+            attempt: attempt.map(Into::into),
+        },
+        wait: Duration::from_secs(wait),
+    };
+    Ok(Asked::order(order, move |outcome| match outcome {
+        MessageOutcome::Received(Ok(messages)) if messages.is_empty() => Ok(json!({})),
+        MessageOutcome::Received(Ok(messages)) => {
+            let messages: Vec<Value> = messages
+                .iter()
+                .map(|message| wanted.shown(message))
+                .collect::<Result<_, ApiError>>()?;
+            Ok(json!({"Messages": messages}))
+        }
+        MessageOutcome::Received(Err(ReceiveRefusal::OverLimit)) => Err(error(
+            "OverLimit",
+            "Too many messages are in flight in this queue: delete some, or let their visibility timeouts end.",
+        )),
+        MessageOutcome::Received(Err(ReceiveRefusal::Visibility)) => Err(invalid(
+            "VisibilityTimeout must be an integer between 0 and 43200",
+        )),
+        other => Err(other.unexpected()),
+    }))
+}
+
+/// Those that are asked for by either of two lists, the older of which has queue attributes' names, too.
+fn system(input: &Value) -> Result<Vec<String>, ApiError> {
+    let mut asked = texts(&input["AttributeNames"]);
+    asked.extend(texts(&input["MessageSystemAttributeNames"]));
+    if asked.iter().any(|name| name == "All") {
+        return Ok(SYSTEM.iter().map(|name| (*name).to_owned()).collect());
+    }
+    let unknown = asked
+        .iter()
+        .find(|name| !SYSTEM.contains(&name.as_str()) && !super::attributes::is_known(name));
+    match unknown {
+        Some(unknown) => Err(unknown_attribute(unknown)),
+        None => Ok(asked),
+    }
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let texts = list.as_array().into_iter().flatten();
+    texts
+        .filter_map(|text| text.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// The queues whose dead letters come to that one.
+fn sources(view: &View<'_>, arn: &str) -> BTreeMap<QueueId, String> {
+    let region = view.region();
+    let names = super::redrive::sources(view, arn);
+    let queues = names.iter().filter_map(|name| region.queues.get(name));
+    queues
+        .filter_map(|queue| Some((queue.id, arn_of_id(region, queue.id)?)))
+        .collect()
+}
+
+fn millis(at: Wall) -> String {
+    (at.0 / 1000).to_string()
+}
+
+impl Wanted {
+    fn shown(&self, message: &Delivered<Vec<u8>>) -> Result<Value, ApiError> {
+        let content = Content::from_bytes(&message.body).ok_or(MessageError::Storage)?;
+        let attributes = chosen(&content.attributes, &self.attributes);
+        let mut shown = json!({
+            "MessageId": message_id(message.id),
+            "ReceiptHandle": handle(self.queue, message.receipt),
+            "MD5OfBody": md5_of(&content.body),
+            "MD5OfMessageAttributes": md5_of_attributes(&attributes),
+        });
+        let known: Map<String, Value> = self
+            .system
+            .iter()
+            .filter_map(|name| Some((name.clone(), json!(self.fact(name, message, &content)?))))
+            .collect();
+        if !known.is_empty() {
+            shown["Attributes"] = Value::Object(known);
+        }
+        if !attributes.is_empty() {
+            shown["MessageAttributes"] = Value::Object(attributes);
+        }
+        shown["Body"] = json!(content.body);
+        Ok(shown)
+    }
+
+    fn fact(&self, name: &str, message: &Delivered<Vec<u8>>, content: &Content) -> Option<String> {
+        match name {
+            "SenderId" => Some(content.sender.clone()),
+            "SentTimestamp" => Some(millis(message.sent)),
+            "ApproximateReceiveCount" => Some(message.receives.to_string()),
+            "ApproximateFirstReceiveTimestamp" => Some(millis(message.first_received)),
+            "SequenceNumber" => self.fifo.then(|| sequence_number(message.receipt.sequence)),
+            "MessageDeduplicationId" => content.deduplication.clone(),
+            "MessageGroupId" => {
+                // One that was sent without a group is alone in one, which nobody has named.
+                let alone = format!("{:032x}", message.id.0);
+                let group = message.group.as_deref();
+                group.filter(|group| *group != alone).map(str::to_owned)
+            }
+            "AWSTraceHeader" => {
+                let trace = content.system_attributes.get("AWSTraceHeader")?;
+                trace["StringValue"].as_str().map(str::to_owned)
+            }
+            "DeadLetterQueueSourceArn" => self.sources.get(&message.origin?).cloned(),
+            _ => None,
+        }
+    }
+}

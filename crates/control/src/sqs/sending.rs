@@ -1,0 +1,247 @@
+//! SendMessage and SendMessageBatch.
+
+use super::attributes::{self, MESSAGE_MAX};
+use super::batches::{Results, entries};
+use super::content::{Content, md5_of, md5_of_attributes, sha256_of};
+use super::errors::{invalid, invalid_value, missing};
+use super::lookup::named;
+use super::message_attributes::{checked, is_allowed, size};
+use super::records::Queue;
+use crate::api::context::View;
+use crate::api::errors::error;
+use crate::messages::{Asked, MessageOrder, MessageOutcome, NotSent};
+use core::time::Duration;
+use forebay_awswire::ApiError;
+use forebay_queues::{Accepted, Letter, MessageId, SendRefusal};
+use forebay_units::Rng;
+use serde_json::{Value, json};
+
+/// Letters of a group's name, and of an id against being sent twice.
+const NAME: usize = 128;
+
+/// A message that can be sent, and what its answer tells beside its id.
+struct Prepared {
+    letter: Letter<Vec<u8>>,
+    digests: Value,
+    size: usize,
+}
+
+pub(super) fn send(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let Prepared { letter, digests, .. } = prepared(view, &queue, &view.request.input, rng)?;
+    let fifo = queue.fifo();
+    let order = MessageOrder::Send {
+        queue: queue.id,
+        letters: vec![letter],
+    };
+    Ok(Asked::order(order, move |outcome| {
+        let MessageOutcome::Sent(mut sent) = outcome else {
+            return Err(outcome.unexpected());
+        };
+        match sent.pop() {
+            Some(Ok(accepted)) => Ok(answer(accepted, digests, fifo)),
+            Some(Err(why)) => Err(refused(why)),
+            None => Err(MessageOutcome::Sent(sent).unexpected()),
+        }
+    }))
+}
+
+pub(super) fn send_batch(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiError> {
+    let queue = named(view)?;
+    let entries = entries(view)?;
+    let mut results = Results::of(&entries);
+    let (mut letters, mut places, mut total) = (Vec::new(), Vec::new(), 0);
+    for (place, (_, entry)) in entries.iter().enumerate() {
+        match prepared(view, &queue, entry, rng) {
+            Ok(one) => {
+                total += one.size;
+                letters.push(one.letter);
+                places.push((place, one.digests));
+            }
+            Err(error) => {
+                total += entry["MessageBody"].as_str().map_or(0, str::len);
+                results.put(place, Err(error));
+            }
+        }
+    }
+    if total as u64 > MESSAGE_MAX {
+        return Err(error(
+            "AWS.SimpleQueueService.BatchRequestTooLong",
+            format!("Batch requests cannot be longer than {MESSAGE_MAX} bytes. You have sent {total} bytes."),
+        ));
+    }
+    if letters.is_empty() {
+        return Ok(Asked::answered(results.answer()));
+    }
+    let fifo = queue.fifo();
+    let order = MessageOrder::Send {
+        queue: queue.id,
+        letters,
+    };
+    Ok(Asked::order(order, move |outcome| {
+        let MessageOutcome::Sent(sent) = outcome else {
+            return Err(outcome.unexpected());
+        };
+        for ((place, digests), sent) in places.into_iter().zip(sent) {
+            let result = sent.map(|accepted| answer(accepted, digests, fifo));
+            results.put(place, result.map_err(refused));
+        }
+        Ok(results.answer())
+    }))
+}
+
+fn prepared(view: &View<'_>, queue: &Queue, given: &Value, rng: &mut Rng) -> Result<Prepared, ApiError> {
+    let body = given["MessageBody"].as_str().unwrap_or_default();
+    if body.is_empty() {
+        return Err(missing("MessageBody"));
+    }
+    if let Some(letter) = body.chars().find(|letter| !is_allowed(*letter)) {
+        return Err(error(
+            "InvalidMessageContents",
+            format!(
+                "Invalid binary character '#x{:X}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | \
+                 #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+                u32::from(letter)
+            ),
+        ));
+    }
+    let message_attributes = checked(&given["MessageAttributes"])?;
+    let system_attributes = system(&given["MessageSystemAttributes"])?;
+    let size = body.len() + size(&message_attributes);
+    let most = attributes::number(queue, "MaximumMessageSize");
+    if size as u64 > most {
+        return Err(invalid(format!(
+            "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
+        )));
+    }
+    let group = name(given, "MessageGroupId")?;
+    let own = name(given, "MessageDeduplicationId")?;
+    let by_content = queue.fifo() && own.is_none() && attributes::flag(queue, "ContentBasedDeduplication");
+    let deduplication = own.or_else(|| by_content.then(|| sha256_of(body)));
+    let digests = json!({
+        "MD5OfMessageBody": md5_of(body),
+        "MD5OfMessageAttributes": md5_of_attributes(&message_attributes),
+        "MD5OfMessageSystemAttributes": md5_of_attributes(&system_attributes),
+    });
+    let content = Content {
+        body: body.to_owned(),
+        attributes: message_attributes,
+        system_attributes,
+        sender: view.request.caller.to_owned(),
+        deduplication: deduplication.clone(),
+    };
+    let id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    let letter = Letter {
+        id: MessageId(id),
+        group: group.as_deref().map(Into::into),
+        deduplication: deduplication.as_deref().map(Into::into),
+        delay: delay(given)?,
+        body: content.bytes(),
+    };
+    check_kind(queue, &letter)?;
+    Ok(Prepared {
+        letter,
+        digests,
+        size,
+    })
+}
+
+/// AWS's own attributes: there is one.
+fn system(given: &Value) -> Result<serde_json::Map<String, Value>, ApiError> {
+    let names = given.as_object().into_iter().flat_map(|given| given.keys());
+    if let Some(unknown) = names.into_iter().find(|name| *name != "AWSTraceHeader") {
+        return Err(invalid(format!(
+            "Message system attribute name '{unknown}' is invalid. The only one is AWSTraceHeader."
+        )));
+    }
+    if given["AWSTraceHeader"]["DataType"]
+        .as_str()
+        .is_some_and(|kind| kind != "String")
+    {
+        return Err(invalid("The data type of AWSTraceHeader must be String."));
+    }
+    checked(given)
+}
+
+fn name(given: &Value, parameter: &str) -> Result<Option<String>, ApiError> {
+    let Some(name) = given[parameter].as_str() else {
+        return Ok(None);
+    };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte.is_ascii_punctuation();
+    if name.is_empty() || name.len() > NAME || !name.bytes().all(fits) {
+        return Err(invalid_value(
+            name,
+            parameter,
+            &format!(
+                "{parameter} can only include alphanumeric and punctuation characters. 1 to {NAME} in length."
+            ),
+        ));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+fn delay(given: &Value) -> Result<Option<Duration>, ApiError> {
+    let Some(seconds) = given["DelaySeconds"].as_i64() else {
+        return Ok(None);
+    };
+    match u64::try_from(seconds) {
+        Ok(seconds @ 0..=900) => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err(invalid_value(
+            &seconds.to_string(),
+            "DelaySeconds",
+            "DelaySeconds must be >= 0 and <= 900.",
+        )),
+    }
+}
+
+/// Whether a message and a queue of this kind fit. The queue itself looks again; here it is known which of them the caller asked for.
+fn check_kind(queue: &Queue, letter: &Letter<Vec<u8>>) -> Result<(), ApiError> {
+    let refusal = match queue.fifo() {
+        false if letter.deduplication.is_some() => SendRefusal::Deduplication,
+        true if letter.group.is_none() => SendRefusal::NoGroup,
+        true if letter.deduplication.is_none() => SendRefusal::NoDeduplication,
+        true if letter.delay.is_some_and(|delay| !delay.is_zero()) => SendRefusal::DelayOfMessage,
+        _ => return Ok(()),
+    };
+    Err(refused(NotSent::Refused(refusal)))
+}
+
+fn refused(why: NotSent) -> ApiError {
+    match why {
+        NotSent::Full => error(
+            "OverLimit",
+            "There is no room for more messages: there are as many as --max-messages allows, or as many bytes on disk.",
+        ),
+        NotSent::Refused(SendRefusal::NoGroup) => missing("MessageGroupId"),
+        NotSent::Refused(SendRefusal::NoDeduplication) => invalid(
+            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+        ),
+        NotSent::Refused(SendRefusal::Deduplication) => invalid(
+            "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.",
+        ),
+        NotSent::Refused(SendRefusal::DelayOfMessage) => {
+            invalid("The request include parameter that is not valid for this queue type: DelaySeconds.")
+        }
+        NotSent::Refused(SendRefusal::Delay) => invalid("DelaySeconds must be >= 0 and <= 900."),
+    }
+}
+
+fn answer(accepted: Accepted, mut digests: Value, fifo: bool) -> Value {
+    digests["MessageId"] = json!(message_id(accepted.id));
+    if fifo {
+        digests["SequenceNumber"] = json!(sequence_number(accepted.sequence));
+    }
+    digests
+}
+
+/// As a UUID is written.
+pub(super) fn message_id(id: MessageId) -> String {
+    let hex = format!("{:032x}", id.0);
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
+}
+
+/// Twenty digits, as AWS's are, so that they sort as texts.
+pub(super) fn sequence_number(sequence: forebay_queues::Sequence) -> String {
+    format!("{:020}", sequence.0)
+}

@@ -1,0 +1,150 @@
+//! What AWS's queues tell CloudWatch, under the same names, each second.
+
+use forebay_control::sqs::KeptQueue;
+use forebay_control::{Datapoint, Series};
+use forebay_queues::{Counts, Deleted, QueueId};
+use forebay_signals::Summary;
+use forebay_units::Wall;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const NAMESPACE: &str = "AWS/SQS";
+/// A queue that has no messages and is not called goes on telling for so long, as AWS's do.
+const ACTIVE: Duration = Duration::from_secs(6 * 3600);
+
+/// What has come to be of one queue since somebody looked.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    sent: u64,
+    sizes: Option<Summary>,
+    received: u64,
+    deleted: u64,
+    empty: u64,
+    used: Option<Instant>,
+}
+
+/// The same of all queues.
+#[derive(Debug, Default)]
+pub(crate) struct Counters(Mutex<BTreeMap<QueueId, Counted>>);
+
+/// What is told of one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Traffic {
+    counted: Counted,
+    counts: Counts,
+    oldest: Duration,
+}
+
+impl Counters {
+    fn change(&self, queue: QueueId, change: impl FnOnce(&mut Counted)) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = all.entry(queue).or_default();
+        counted.used = Some(Instant::now());
+        change(counted);
+    }
+
+    /// A message was sent.
+    pub(crate) fn sent(&self, queue: QueueId, bytes: usize) {
+        self.change(queue, |counted| {
+            counted.sent += 1;
+            match &mut counted.sizes {
+                Some(sizes) => sizes.add(bytes as f64, 1.0),
+                None => counted.sizes = Some(Summary::of(bytes as f64, 1.0)),
+            }
+        });
+    }
+
+    /// So many were received at once; perhaps none.
+    pub(crate) fn received(&self, queue: QueueId, messages: usize) {
+        self.change(queue, |counted| {
+            counted.received += messages as u64;
+            counted.empty += u64::from(messages == 0);
+        });
+    }
+
+    /// These were deleted.
+    pub(crate) fn deleted<'a>(&self, queue: QueueId, done: impl Iterator<Item = &'a Deleted>) {
+        let gone = done.filter(|done| matches!(done, Deleted::Now(_))).count();
+        self.change(queue, |counted| counted.deleted += gone as u64);
+    }
+
+    /// There are no such queues any more.
+    pub(crate) fn forget(&self, queues: &[QueueId]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for queue in queues {
+            all.remove(queue);
+        }
+    }
+
+    /// What has come to be since the last call; none of a queue that nobody uses.
+    pub(crate) fn take(&self, queue: QueueId, figures: (Counts, Option<Duration>)) -> Option<Traffic> {
+        let (counts, oldest) = figures;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_messages = counts.visible + counts.in_flight + counts.delayed > 0;
+        if has_messages {
+            all.entry(queue).or_default().used = Some(Instant::now());
+        }
+        let counted = all.get_mut(&queue)?;
+        let used = counted.used?;
+        if used.elapsed() > ACTIVE {
+            all.remove(&queue);
+            return None;
+        }
+        let taken = std::mem::replace(
+            counted,
+            Counted {
+                used: Some(used),
+                ..Counted::default()
+            },
+        );
+        Some(Traffic {
+            counted: taken,
+            counts,
+            oldest: oldest.unwrap_or_default(),
+        })
+    }
+}
+
+/// What these queues tell of a second.
+pub(crate) fn datapoints(traffic: &[(KeptQueue, Traffic)], at: Wall) -> Vec<Datapoint> {
+    let mut points = Vec::new();
+    for (queue, traffic) in traffic {
+        let mut put = |name: &str, unit: &str, summary: Summary| {
+            points.push(Datapoint {
+                series: Series {
+                    region: queue.region.clone(),
+                    namespace: NAMESPACE.to_owned(),
+                    name: name.to_owned(),
+                    dimensions: vec![("QueueName".to_owned(), queue.name.clone())],
+                },
+                at,
+                unit: Some(unit.to_owned()),
+                summary,
+                high_resolution: true,
+            });
+        };
+        let Traffic {
+            counted,
+            counts,
+            oldest,
+        } = traffic;
+        for (name, count) in [
+            ("ApproximateNumberOfMessagesVisible", counts.visible as u64),
+            ("ApproximateNumberOfMessagesNotVisible", counts.in_flight as u64),
+            ("ApproximateNumberOfMessagesDelayed", counts.delayed as u64),
+            ("NumberOfMessagesSent", counted.sent),
+            ("NumberOfMessagesReceived", counted.received),
+            ("NumberOfMessagesDeleted", counted.deleted),
+            ("NumberOfEmptyReceives", counted.empty),
+        ] {
+            put(name, "Count", Summary::of(count as f64, 1.0));
+        }
+        let age = Summary::of(oldest.as_secs_f64(), 1.0);
+        put("ApproximateAgeOfOldestMessage", "Seconds", age);
+        if let Some(sizes) = &counted.sizes {
+            put("SentMessageSize", "Bytes", sizes.clone());
+        }
+    }
+    points
+}
