@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import resource
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "interop"))
-from daemon import BINARY, Daemon  # noqa: E402
+from daemon import Daemon  # noqa: E402
 
 LOAD = os.environ.get("SQS_LOAD") or str(HERE.parent / "target" / "release" / "sqs_load")
 POOL = "127.96.0.0/14"
@@ -107,11 +106,8 @@ def main():
     parts = arguments.parts or known
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # A thousand who wait are more connections than the API takes if nothing is said.
-    flag = re.search(r"--(\S*api\S*connections\S*)", subprocess.run([BINARY, "up", "--help"], capture_output=True, text=True).stdout)
-    flags = {flag.group(1).replace("-", "_"): 1100} if flag else {}
     for part in parts:
-        with Daemon(pool=POOL, **flags) as daemon:
+        with Daemon(pool=POOL) as daemon:
             url = daemon.client("sqs").create_queue(QueueName=part)["QueueUrl"]
             if part == "batch":
                 sends(daemon, url, "batch", 16, arguments, 5000)

@@ -144,18 +144,6 @@ struct Load {
 
 impl Load {
     fn new(settings: Settings) -> anyhow::Result<Load> {
-        let connect = || {
-            let stream = TcpStream::connect(settings.api)?;
-            stream.set_nodelay(true)?;
-            Ok(Connection {
-                stream,
-                asked: None,
-                answer: Vec::new(),
-            })
-        };
-        let connections = (0..settings.connections)
-            .map(|_| connect())
-            .collect::<anyhow::Result<_>>()?;
         Ok(Load {
             host: settings.api.to_string(),
             key: Key::new(&settings.secret, "none"),
@@ -164,7 +152,7 @@ impl Load {
                 .cycle()
                 .take(settings.body.saturating_sub(16))
                 .collect(),
-            connections,
+            connections: Vec::new(),
             given: 0,
             sent: 0,
             calls: 0,
@@ -180,13 +168,16 @@ impl Load {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let began = Instant::now();
         let until = began + self.settings.time;
-        for place in 0..self.connections.len() {
-            epoll::add(
-                &poll,
-                &self.connections[place].stream,
-                EventData::new_u64(place as u64),
-                EventFlags::IN,
-            )?;
+        for place in 0..self.settings.connections {
+            // Each asks before the next one connects: the API bounds connections that ask nothing.
+            let stream = TcpStream::connect(self.settings.api)?;
+            stream.set_nodelay(true)?;
+            epoll::add(&poll, &stream, EventData::new_u64(place as u64), EventFlags::IN)?;
+            self.connections.push(Connection {
+                stream,
+                asked: None,
+                answer: Vec::new(),
+            });
             self.ask(place)?;
         }
         let mut events = Vec::with_capacity(256);
