@@ -20,7 +20,7 @@ import time
 from daemon import REGION, Daemon, read_keys, wait
 from sqs_wire import Calls, Refused
 
-RATE = 150
+RATE = 165
 THREADS = 3
 GROUPS = 60
 # Longer than any call is tried: whoever deletes still holds the message. Shorter would let a late delete do nothing, which SQS allows.
