@@ -1,7 +1,8 @@
 """SQS as its clients know it: boto3, the AWS CLI, and the Query protocol by hand. Each function named test_* of sqs_cases is one case with
-queues of its own; they run side by side. Beside them what outlives a process: kill -9, a take-over, a backup.
+queues of its own; they run side by side. Beside them what outlives a process: kill -9, a take-over, a backup; and
+a Forebay that is full.
 
-Name cases as arguments to run only these (`kills`, `takes_over` and `restores` are the three with a daemon of their own)."""
+Name cases as arguments to run only these (`kills`, `takes_over`, `restores` and `is_full` are the four with a daemon of their own)."""
 
 import concurrent.futures
 import sys
@@ -14,7 +15,8 @@ from sqs_cases.place import Place
 
 MODULES = (messages, queues, fifo, dead_letters, old_clients, metrics)
 # By the address pool that each has for itself.
-ALONE = {"kills": (durable.kills, "127.108.64.0/18"), "takes_over": (durable.takes_over, "127.108.128.0/18"), "restores": (durable.restores, "127.108.192.0/18")}
+ALONE = {"kills": (durable.kills, "127.108.64.0/18"), "takes_over": (durable.takes_over, "127.108.128.0/18"), "restores": (durable.restores, "127.108.192.0/19"),
+         "is_full": (durable.is_full, "127.108.224.0/19")}
 POOL = "127.108.0.0/18"
 
 

@@ -1,4 +1,5 @@
-"""What outlives a process: a kill, a take-over by another Forebay, a backup. Each has a daemon of its own."""
+"""What outlives a process: a kill, a take-over by another Forebay, a backup; and a Forebay that holds all the messages it may. Each has a
+daemon of its own."""
 
 import concurrent.futures
 import pathlib
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectionError as Unconnected, HTT
 
 from daemon import BINARY, Daemon
 
-from .place import Place
+from .place import Place, refused
 
 RETRIED = {429, 500, 502, 503, 504}
 
@@ -146,3 +147,29 @@ def restores(pool):
         with Daemon(directory=folder / "restored", pool=pool) as daemon:
             there(Place(daemon), made)
             daemon.stop()
+
+
+def is_full(pool):
+    """With as many messages as it may hold, a Forebay takes no more, and everything else goes on; after a kill, too."""
+    with Daemon(pool=pool, max_messages=10) as daemon:
+        for killed in (False, True):
+            if killed:
+                daemon.kill()
+                daemon.start()
+            place = Place(daemon)
+            first, second = place.queue(), place.queue()
+            place.send(first, *map(str, range(9)))
+            told = place.sqs.send_message_batch(QueueUrl=second, Entries=[{"Id": str(number), "MessageBody": "a"} for number in range(3)])
+            assert len(told["Successful"]) == 1 and {one["Code"] for one in told["Failed"]} == {"OverLimit"}, told
+            refused("OverLimit", place.sqs.send_message, QueueUrl=first, MessageBody="a")
+            messages = place.receive(first)
+            assert len(messages) == 9, messages
+            place.delete(first, *messages)
+            place.send(second, "b")
+            assert place.figures(second) == (2, 0, 0)
+            place.sqs.delete_queue(QueueUrl=second)
+            # What a deleted queue held has room again.
+            place.send(first, *map(str, range(10)))
+            refused("OverLimit", place.sqs.send_message, QueueUrl=first, MessageBody="a")
+            place.sqs.purge_queue(QueueUrl=first)
+        daemon.stop()
