@@ -1,8 +1,9 @@
 """kill -9 again and again under 300 sends and 300 receives a second, of a standard and of a FIFO queue: no acknowledged message is lost,
 none comes that was acknowledged as deleted, FIFO order holds in each group, and who sends again what was not answered has sent it once.
 
-`sqs_kills.py [--kills N]`. Clients are processes of their own, which write down what they were told and send a failed call again as an SDK
-does; what they wrote is compared at the end, when both queues are empty."""
+`sqs_kills.py [--kills N] [--take-overs N]`. After the kills other Forebays take over, one from another, under the same load. Clients are
+processes of their own, which write down what they were told and send a failed call again as an SDK does; what they wrote is compared at
+the end, when both queues are empty."""
 
 import argparse
 import collections
@@ -18,6 +19,7 @@ import threading
 import time
 
 from daemon import REGION, Daemon, read_keys, wait
+from sqs_cases.durable import take_over
 from sqs_wire import Calls, Refused
 
 RATE = 165
@@ -155,17 +157,18 @@ def compare(name, sent, received, fifo):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--take-overs", type=int, default=2)
     parser.add_argument("--seed", default=os.environ.get("FOREBAY_SEED", "1"))
     arguments = parser.parse_args()
     random.seed(arguments.seed)
-    with Daemon(pool="127.109.0.0/16") as daemon, tempfile.TemporaryDirectory(prefix="forebay-sqs-kills-") as folder:
+    with Daemon(pool="127.109.0.0/16", drain_seconds=3) as daemon, tempfile.TemporaryDirectory(prefix="forebay-sqs-kills-") as folder:
         sqs = daemon.client("sqs", retries=5)
         urls = {"standard": sqs.create_queue(QueueName="kills", Attributes={"VisibilityTimeout": str(VISIBILITY)})["QueueUrl"],
                 "fifo": sqs.create_queue(QueueName="kills.fifo", Attributes={"VisibilityTimeout": str(VISIBILITY), "FifoQueue": "true"})["QueueUrl"]}
         clients = {(kind, fifo): client(kind, fifo, url, daemon, pathlib.Path(folder)) for fifo, url in urls.items() for kind in ("send", "receive")}
         try:
             began = time.monotonic()
-            pauses = []
+            pauses, gone = [], []
             for number in range(arguments.kills):
                 # Not a wait for something: the random moment itself.
                 time.sleep(random.uniform(1, 3))
@@ -176,6 +179,12 @@ def main():
                 sqs.get_queue_url(QueueName="kills")
                 pauses.append(time.monotonic() - killed)
                 print(f"kill {number + 1}: ready after {ready * 1000:.0f} ms, a queue is told after {pauses[-1] * 1000:.0f} ms", flush=True)
+            for number in range(arguments.take_overs):
+                time.sleep(random.uniform(1, 3))
+                taken = time.monotonic()
+                gone.append(take_over(daemon))
+                sqs.get_queue_url(QueueName="kills")
+                print(f"take-over {number + 1}: a queue is told after {(time.monotonic() - taken) * 1000:.0f} ms", flush=True)
             time.sleep(1)
             for fifo in urls:
                 end(clients["send", fifo][0])
@@ -198,10 +207,12 @@ def main():
             print(compare(fifo, ledgers["send", fifo], ledgers["receive", fifo], fifo == "fifo"))
         sends = sum(len(ledgers["send", fifo]["sent"]) for fifo in urls)
         receives = sum(len(ledgers["receive", fifo]["received"]) for fifo in urls)
+        for process in gone:
+            process.wait(60)
         assert "panicked" not in daemon.stderr(), daemon.stderr()[-3000:]
         daemon.stop()
     longest = f", at most {max(pauses) * 1000:.0f} ms each" if pauses else ""
-    print(f"sqs-kills: {len(pauses)} kills{longest}; {sends} sends and {receives} receives, {sends / ran:.0f} and {receives / ran:.0f} a second; "
+    print(f"sqs-kills: {len(pauses)} kills{longest}, and {arguments.take_overs} take-overs; {sends} sends and {receives} receives, {sends / ran:.0f} and {receives / ran:.0f} a second; "
           "nothing acknowledged was lost, nothing deleted came back, order and deduplication held")
 
 

@@ -5,7 +5,8 @@ import re
 import threading
 import time
 
-from daemon import bound, wait
+from daemon import REGION, bound, read_keys, wait
+from sqs_wire import Calls
 
 from .place import md5, md5_of_attributes, refused
 
@@ -218,6 +219,23 @@ def test_each_who_waits_gets_a_message(place):
         place.send(url, *map(str, range(10)))
         found = [message["Body"] for one in waits for message in one.result(25)]
     assert sorted(found, key=int) == list(map(str, range(10))), found
+
+
+def test_who_waited_and_left_gets_nothing(place):
+    """A client that is gone takes no message with it."""
+    url = place.queue(VisibilityTimeout=60)
+    keys = read_keys(place.daemon.directory / "credentials", "default")
+    for _ in range(5):
+        calls = Calls(place.daemon.api, *keys, REGION, timeout=0.2)
+        try:
+            calls.once("ReceiveMessage", QueueUrl=url, WaitTimeSeconds=20)
+        except TimeoutError:
+            continue
+        raise AssertionError("an empty queue answered a receive that waits")
+    # When it sees that they are gone cannot be seen from outside.
+    time.sleep(0.5)
+    place.send(url, "for who is there")
+    assert [message["Body"] for message in place.receive(url)] == ["for who is there"], place.figures(url)
 
 
 def test_wait_without_messages_takes_its_time(place):
