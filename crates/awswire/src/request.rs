@@ -74,6 +74,11 @@ pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
         }
     }
     .map_err(refuse(guess))?;
+    if service == Service::Sqs && request.path.len() > 1 {
+        // Older clients ask the queue itself, and do not name it again (developer guide, "Making Query API requests").
+        let queue = form.below.entry("QueueUrl".to_owned()).or_default();
+        queue.text.get_or_insert_with(|| request.path.to_owned());
+    }
     let protocol = service.understands(guess);
     supported(service, protocol, &operation, &form).map_err(refuse(protocol))?;
     let (region, access_key) = scope.map(|scope| (scope.region, scope.access_key)).unzip();

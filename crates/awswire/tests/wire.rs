@@ -96,6 +96,25 @@ fn query_string_serves_as_well_as_a_body() {
     );
 }
 
+/// Developer guide of SQS, "Making Query API requests".
+#[test]
+fn a_queue_is_named_by_the_path_of_older_clients() {
+    let headers = HeaderMap::new();
+    for (named, wanted) in [("", "/1/a"), ("&QueueUrl=http://h/1/b", "http://h/1/b")] {
+        let query = format!("Version=2012-11-05&Action=SendMessage&MessageBody=m{named}");
+        let request = HttpRequest {
+            method: "GET",
+            path: "/1/a",
+            query: &query,
+            headers: &headers,
+            body: b"",
+        };
+        let call = open(&request).unwrap();
+        assert_eq!(call.service, Service::Sqs);
+        assert_eq!(call.input(&request).unwrap()["QueueUrl"], wanted);
+    }
+}
+
 #[test]
 fn scope_names_the_service_and_region() {
     let mut headers = HeaderMap::new();

@@ -332,12 +332,10 @@ impl Daemon {
         if let Ok(served) = served {
             served??;
         }
-        let (messages, thread) = self.messages;
+        // Their thread is not waited for: it goes on as long as anybody could still call it. All that came is on disk by then.
+        let (messages, _) = self.messages;
         let closing = blocking(move || {
             messages.close();
-            if thread.join().is_err() {
-                tracing::error!("the thread that keeps messages had panicked");
-            }
             Ok(())
         });
         closing.await?;

@@ -55,6 +55,9 @@ const SUITES: &[(&str, &str)] = &[
     ("scaling", "scaling.py"),
     ("planner", "planner.py"),
     ("trouble", "trouble.py"),
+    ("sqs", "sqs.py"),
+    ("sqs-kills", "sqs_kills.py"),
+    ("backlog", "backlog.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
@@ -64,7 +67,15 @@ const SUITES: &[(&str, &str)] = &[
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 3] = [
-    &["terraform-groups", "trouble", "scaling", "planner"],
+    &[
+        "terraform-groups",
+        "trouble",
+        "scaling",
+        "planner",
+        "sqs",
+        "sqs-kills",
+        "backlog",
+    ],
     &[
         "terraform",
         "choosing",

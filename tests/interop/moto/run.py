@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs moto's own suites of elbv2, CloudWatch and Auto Scaling, from its source archive, against a running Forebay.
+"""Runs moto's own suites of elbv2, CloudWatch, Auto Scaling and SQS, from its source archive, against a running Forebay.
 
     FOREBAY_BIN=path/to/forebay python tests/interop/moto/run.py [pytest arguments]
 
@@ -26,7 +26,7 @@ import xml.etree.ElementTree as xml
 VERSION = "5.2.5"
 SHA256 = "391857257d5dac144334013c2c10e599def5f0562f553e979160140bd7bd9cf6"
 # By suite: the share of its tests that must pass.
-SUITES = {"test_elbv2": 0.90, "test_cloudwatch": 0.85, "test_autoscaling": 0.80}
+SUITES = {"test_elbv2": 0.90, "test_cloudwatch": 0.85, "test_autoscaling": 0.80, "test_sqs": 0.85}
 START_SECONDS = 60
 SUITE_SECONDS = 1200
 # The account and the keys that moto's decorators put into the environment of every test.

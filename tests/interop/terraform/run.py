@@ -1,7 +1,7 @@
 """Terraform with the AWS provider makes, changes, imports and destroys main.tf; traffic obeys each of its rules. Beside it network/main.tf,
 network load balancers: made, changed, destroyed, and a plan is empty after each; and alarms/main.tf, alarms and a dashboard, which are
-imported as well; and access/main.tf, parameters, roles and policies. Arguments name the configurations to run: first, network, alarms,
-access; without any, all run.
+imported as well; and access/main.tf, parameters, roles and policies; and queues/main.tf, queues and what their workers are given. Arguments
+name the configurations to run: first, network, alarms, access, queues; without any, all run.
 
 The provider comes from a filesystem mirror: the directory in FOREBAY_TERRAFORM_MIRROR, else one found in the usual places.
 Without Terraform or a mirror this fails, loudly; FOREBAY_TERRAFORM=skip turns that into a loud pass.
@@ -32,6 +32,8 @@ REGION = "us-east-1"
 # (a comment in its source says so), keeps both, then for rules the block alone, and is at rest after one more apply (its issues
 # 37211 and 40916).
 NO_IMPORT = {"aws_lb_target_group_attachment"}
+# The path of the roles and profiles of queues/main.tf: those of access/main.tf are as global as they are, and made at the same time.
+QUEUES = "/queues/"
 
 
 def mirror():
@@ -476,10 +478,61 @@ def access(daemon, environment, directory):
     imported.apply()
     imported.assert_unchanged("right after parameters and roles were imported")
     imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
-    left = [parameters.describe_parameters()["Parameters"], roles.list_roles()["Roles"], roles.list_policies(Scope="Local")["Policies"],
-            roles.list_instance_profiles()["InstanceProfiles"]]
+    left = [parameters.describe_parameters()["Parameters"], roles.list_policies(Scope="Local")["Policies"],
+            *(whatever for whatever in (*roles.list_roles()["Roles"], *roles.list_instance_profiles()["InstanceProfiles"]) if whatever["Path"] != QUEUES)]
     assert not any(left), left
     print(f"access: {len(resources)} resources made, changed, imported and destroyed; nothing is left", flush=True)
+
+
+def assert_queues(daemon, second):
+    """The API tells of queues what the configuration says, and they work so."""
+    sqs = daemon.client("sqs", region="eu-west-2")
+    told = lambda name: sqs.get_queue_attributes(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], AttributeNames=["All"])["Attributes"]
+    images, orders, dead = told("images"), told("orders.fifo"), told("images-dead")
+    names = ("VisibilityTimeout", "DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
+    found = tuple(int(images[name]) for name in names)
+    assert found == ((120, 0, 2048, 86400, 20) if second else (60, 5, 65536, 345600, 10)), images
+    assert json.loads(images["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 5 if second else 3}, images
+    assert len(json.loads(dead["RedriveAllowPolicy"])["sourceQueueArns"]) == (2 if second else 1), dead
+    [statement] = json.loads(images["Policy"])["Statement"]
+    assert statement["Sid"] == "notices" and ("sqs:GetQueueUrl" in statement["Action"]) == second, images
+    found = tuple(orders[name] for name in ("ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"))
+    assert found == (("false", "messageGroup", "perMessageGroupId") if second else ("true", "queue", "perQueue")), orders
+    sources = sqs.list_dead_letter_source_queues(QueueUrl=sqs.get_queue_url(QueueName="orders-dead.fifo")["QueueUrl"])["queueUrls"]
+    assert [url.rsplit("/", 1)[1] for url in sources] == ["orders.fifo"], sources
+    tags = sqs.list_queue_tags(QueueUrl=sqs.get_queue_url(QueueName="images")["QueueUrl"])["Tags"]
+    assert tags == {"Suite": "queues", **({"Changed": "yes", "New": "yes"} if second else {"Changed": "no"})}, tags
+    parameter = daemon.client("ssm", region="eu-west-2").get_parameter(Name="ProcessingQueueName")["Parameter"]
+    assert parameter["Value"] == ("images" if second else "orders.fifo"), parameter
+
+
+def queues(daemon, environment, directory):
+    """Queues, their dead letters and policies, and what their workers are given; imported as well, and destroyed from there."""
+    made = Terraform(directory / "queues", environment, {}, "queues/main.tf")
+    made.run("init", "-input=false", "-no-color")
+    made.plan()
+    made.apply()
+    made.assert_unchanged("right after the queues were made")
+    assert_queues(daemon, False)
+    (made.directory / "second.auto.tfvars.json").write_text('{"second": true}')
+    assert_in_place(made.plan())
+    made.apply()
+    made.assert_unchanged("right after the queues were changed")
+    assert_queues(daemon, True)
+    resources = list(made.resources())
+    imported = Terraform(directory / "queues-imported", environment, {"second": True}, "queues/main.tf")
+    (imported.directory / "imports.tf").write_text(import_blocks(resources))
+    imported.run("init", "-input=false", "-no-color")
+    assert_imported(imported.plan(), len(resources))
+    imported.apply()
+    imported.assert_unchanged("right after the queues were imported")
+    assert json.loads((imported.directory / "terraform.tfstate").read_text())["outputs"]["same"]["value"] is True
+    imported.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=20")
+    roles = daemon.client("iam")
+    left = [daemon.client("sqs", region="eu-west-2").list_queues().get("QueueUrls"), roles.list_roles(PathPrefix=QUEUES)["Roles"],
+            daemon.client("ssm", region="eu-west-2").describe_parameters()["Parameters"], roles.list_instance_profiles(PathPrefix=QUEUES)["InstanceProfiles"]]
+    assert not any(left), left
+    print(f"queues: {len(resources)} resources made, changed, imported and destroyed; nothing is left", flush=True)
 
 
 def suite(daemon, samples, directory, port, environment):
@@ -540,7 +593,7 @@ def suite(daemon, samples, directory, port, environment):
 
 
 def main():
-    known = ["first", "network", "alarms", "access"]
+    known = ["first", "network", "alarms", "access", "queues"]
     wanted = sys.argv[1:] or known
     if unknown := set(wanted) - set(known):
         sys.exit(f"there is no configuration {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -561,7 +614,7 @@ def main():
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forebay-terraform-")))
         environment = environment_of_terraform(daemon, directory, plugins)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            others = [other for other in (network, alarms, access) if other.__name__ in wanted]
+            others = [other for other in (network, alarms, access, queues) if other.__name__ in wanted]
             beside = [pool.submit(other, daemon, environment, directory) for other in others]
             if "first" in wanted:
                 suite(daemon, samples, directory, free_port(), environment)
