@@ -1,5 +1,6 @@
 //! A running Forebay: how it starts, in place of nobody or of another one, and how it ends.
 
+use crate::backlogs::{self, Backlogs};
 use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
@@ -193,6 +194,8 @@ impl Daemon {
         };
         let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
+        let backlogs = Backlogs::new();
+        let sizing = backlogs::start(&backlogs, &writer, clock, writing.ports.clone());
         let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
         shown.serves(Served {
             plane: Arc::clone(&plane),
@@ -201,6 +204,7 @@ impl Daemon {
             adoptions: standing.adoptions,
             datapoints: Arc::clone(&datapoints),
             plans,
+            backlogs,
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
@@ -222,7 +226,7 @@ impl Daemon {
             plane,
             logs,
             threads: vec![collector, writing.keeper],
-            tasks: vec![tokio::spawn(ticking), planning],
+            tasks: vec![tokio::spawn(ticking), planning, sizing],
             exporters,
             sending: standing.sending,
             context,
