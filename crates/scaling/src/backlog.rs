@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The least time for which something must have been too much, and the same in leads.
 const SHORTEST_HOLD: Duration = Duration::from_secs(60);
 const HOLD_LEADS: u32 = 5;
+/// Standard deviations of the time that a message takes that are kept free before the latency is over: the last one may take longer.
+const DEVIATIONS: f64 = 2.0;
 /// Until the next look if nothing changes: time makes messages late, and capacity too much.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
@@ -79,6 +81,8 @@ pub struct Plan {
     pub settings: Settings,
     /// Seconds that a message takes.
     pub processing: f64,
+    /// How many more the last of several may take.
+    pub spread: f64,
     /// How that is known.
     pub known: Known,
     /// From a change of the queue to an instance that works.
@@ -146,13 +150,14 @@ impl Planner {
         let fleet = &workers.fleet;
         let lead = fleet.start_up.unwrap_or(settings.start_up) + LOOK;
         let (processing, known) = self.processing_time(now, work, settings);
+        let spread = self.processing.deviation() * DEVIATIONS;
         let slots = u64::from(settings.concurrency.max(1));
         let (latency, lead_seconds) = (settings.latency.as_secs_f64(), lead.as_secs_f64());
         let (rounds, by_backlog) = if known == Known::Nothing {
             // One learns how long a message takes; those in flight tell soon that more are needed.
             (1, u32::from(work.visible + work.in_flight > 0))
         } else {
-            let rounds = deadlines::rounds(latency - lead_seconds, processing).max(1);
+            let rounds = deadlines::rounds(latency - lead_seconds - spread, processing).max(1);
             let each = u64::from(rounds) * slots;
             (
                 rounds,
@@ -166,6 +171,7 @@ impl Planner {
             slots,
             lead: lead_seconds,
             processing,
+            spread,
         };
         let cohorts = self.arrivals.cohorts(now, work.visible, work.oldest);
         let guard = if known == Known::Nothing {
@@ -178,10 +184,11 @@ impl Planner {
             workers: workers.clone(),
             settings: settings.clone(),
             processing,
+            spread,
             known,
             lead,
             rounds,
-            is_too_short: known != Known::Nothing && latency - lead_seconds < processing,
+            is_too_short: known != Known::Nothing && latency - lead_seconds - spread < processing,
             by_backlog,
             needed: by_backlog.max(guard.needed),
             guard,

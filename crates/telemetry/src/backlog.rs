@@ -68,6 +68,7 @@ pub(crate) fn group(backlog: &BacklogMetrics) -> Value {
         "latency_seconds": plan.settings.latency.as_secs_f64(),
         "concurrency": plan.settings.concurrency,
         "processing_seconds": plan.processing,
+        "spread_seconds": plan.spread,
         "lead_seconds": plan.lead.as_secs_f64(),
         "rounds": plan.rounds,
         "shortfall": plan.shortfall(),

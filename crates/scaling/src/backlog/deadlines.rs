@@ -31,8 +31,9 @@ pub(super) struct Capacity<'a> {
     pub(super) slots: u64,
     /// Seconds from an order to an instance that works.
     pub(super) lead: f64,
-    /// Seconds that a message takes.
+    /// Seconds that a message takes, and how many more the last one may take.
     pub(super) processing: f64,
+    pub(super) spread: f64,
 }
 
 /// Messages that a slot can do one after the other in so many seconds.
@@ -85,7 +86,7 @@ pub(super) fn guard(cohorts: &[Cohort], latency: f64, rounds_now: u32, capacity:
     let mut more = 0;
     for cohort in cohorts.iter().filter(|cohort| cohort.count > 0) {
         before += cohort.count;
-        let left = latency - cohort.age.as_secs_f64();
+        let left = latency - cohort.age.as_secs_f64() - capacity.spread;
         let done = all.done(left, capacity.processing);
         dues.push((left, before.min(done)));
         let missing = before.saturating_sub(done);

@@ -5,9 +5,9 @@ use super::{Known, Plan, ScaleIn, Verdict};
 /// The formula, as `forebay why` prints it.
 const FORMULA: &str = "\
 capacity = (visible + in flight) / (rounds x concurrency), rounded up, or what the guard says if that is more
-  rounds       (latency - lead) / processing, rounded down, and at least 1
+  rounds       (latency - lead - spread) / processing, rounded down, and at least 1
   lead         from a change of the queue to an instance that works: a start-up, and a look
-  processing   from a receive to the delete
+  processing   from a receive to the delete; spread: two standard deviations of that
   guard        the capacity with which each message is done before it is as old as the latency, where that is still possible";
 
 impl Verdict {
@@ -60,7 +60,7 @@ impl Plan {
         if !self.is_too_short {
             return None;
         }
-        let start_up = latency - self.processing;
+        let start_up = latency - self.processing - self.spread;
         let quicker = if start_up > 0.0 {
             format!(
                 ", or have instances that work within {start_up:.1} s of their order (a warm pool, a smaller image), or a minimum that \
@@ -76,14 +76,14 @@ impl Plan {
             "a latency of {latency:.1} s can't be met: an instance works {lead:.1} s after its order, and a message takes {:.3} s. \
              Allow {:.1} s at least{quicker}. Until then each message gets a slot of its own",
             self.processing,
-            lead + self.processing
+            lead + self.processing + self.spread
         ))
     }
 
     fn processing_text(&self) -> String {
         let seconds = self.processing;
         match self.known {
-            Known::Learnt(count) => format!("{seconds:.3} s a message, learnt of {count}"),
+            Known::Learnt(count) => format!("{seconds:.3} s a message, learnt of {count}; spread {:.3} s", self.spread),
             Known::Metric => format!("{seconds:.3} s a message, by its metric"),
             Known::Told => format!("{seconds:.3} s a message, as told: none has been done yet"),
             Known::InFlight => {

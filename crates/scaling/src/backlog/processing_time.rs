@@ -39,16 +39,26 @@ impl ProcessingTime {
 
     /// The mean in seconds; none before the first message was deleted.
     pub fn seconds(&self) -> Option<f64> {
-        let count = self.seconds.len();
-        let sum: f64 = self.seconds.iter().sum();
+        let most = self.longest();
+        let (mean, _) = moments(self.seconds.iter().map(|one| one.min(most)));
+        (!self.seconds.is_empty()).then(|| mean.max(1e-3))
+    }
+
+    /// By how much they differ, as a standard deviation in seconds.
+    pub fn deviation(&self) -> f64 {
+        let most = self.longest();
+        moments(self.seconds.iter().map(|one| one.min(most))).1
+    }
+
+    /// As how long the longest one is counted.
+    fn longest(&self) -> f64 {
         let (mut longest, mut second) = (0.0_f64, 0.0_f64);
         for &one in &self.seconds {
             second = second.max(one.min(longest));
             longest = longest.max(one);
         }
-        let is_outlier = count > 1 && longest > second * OUTLIER;
-        let sum = if is_outlier { sum - longest + second } else { sum };
-        (count > 0).then(|| (sum / count as f64).max(1e-3))
+        let is_outlier = self.seconds.len() > 1 && longest > second * OUTLIER;
+        if is_outlier { second } else { longest }
     }
 
     /// Messages that were deleted since counting began.
@@ -63,9 +73,9 @@ impl ProcessingTime {
             if known < FEWEST {
                 return false;
             }
-            let before = moments(self.seconds.iter().take(known));
+            let before = moments(self.seconds.iter().take(known).copied());
             let mut last: Vec<f64> = self.seconds.iter().skip(known).copied().collect();
-            let mean = moments(last.iter()).0;
+            let mean = moments(last.iter().copied()).0;
             last.sort_by(f64::total_cmp);
             let bound = DEVIATIONS * before.1 / (fresh as f64).sqrt() + SLACK * before.0;
             // Most of them have to be off, and all if they are three: or it is an outlier, or a change that has only begun to show.
@@ -82,7 +92,7 @@ impl ProcessingTime {
 }
 
 /// Mean and standard deviation.
-fn moments<'v>(values: impl Iterator<Item = &'v f64> + Clone) -> (f64, f64) {
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let count = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / count;
     let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / count;
