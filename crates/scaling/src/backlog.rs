@@ -119,6 +119,10 @@ pub struct Planner {
     active: Option<Mono>,
 }
 
+fn count(instances: u64) -> u32 {
+    u32::try_from(instances).unwrap_or(u32::MAX)
+}
+
 impl Planner {
     /// One that has seen nothing.
     pub fn new() -> Planner {
@@ -153,17 +157,6 @@ impl Planner {
         let spread = self.processing.deviation() * DEVIATIONS;
         let slots = u64::from(settings.concurrency.max(1));
         let (latency, lead_seconds) = (settings.latency.as_secs_f64(), lead.as_secs_f64());
-        let (rounds, by_backlog) = if known == Known::Nothing {
-            // One learns how long a message takes; those in flight tell soon that more are needed.
-            (1, u32::from(work.visible + work.in_flight > 0))
-        } else {
-            let rounds = deadlines::rounds(latency - lead_seconds - spread, processing).max(1);
-            let each = u64::from(rounds) * slots;
-            (
-                rounds,
-                u32::try_from((work.visible + work.in_flight).div_ceil(each)).unwrap_or(u32::MAX),
-            )
-        };
         let capacity = Capacity {
             ages: self.in_flight.ages(now).collect(),
             pending: &fleet.pending,
@@ -172,6 +165,21 @@ impl Planner {
             lead: lead_seconds,
             processing,
             spread,
+        };
+        let seconds = latency - lead_seconds - spread;
+        let is_too_short = known != Known::Nothing && seconds < processing;
+        let (rounds, by_backlog) = if known == Known::Nothing {
+            // One learns how long a message takes; those in flight tell soon that more are needed.
+            (1, u32::from(work.visible + work.in_flight > 0))
+        } else {
+            let rounds = deadlines::rounds(seconds, processing).max(1);
+            let each = u64::from(rounds) * slots;
+            let needed = count((work.visible + work.in_flight).div_ceil(each));
+            // Where even one round is too much, nothing is ordered for what is done before it would be there.
+            let helps = capacity
+                .there()
+                .saturating_add(count(capacity.left_over(work.visible).div_ceil(slots)));
+            (rounds, if is_too_short { needed.min(helps) } else { needed })
         };
         let cohorts = self.arrivals.cohorts(now, work.visible, work.oldest);
         let guard = if known == Known::Nothing {
@@ -188,7 +196,7 @@ impl Planner {
             known,
             lead,
             rounds,
-            is_too_short: known != Known::Nothing && latency - lead_seconds - spread < processing,
+            is_too_short,
             by_backlog,
             needed: by_backlog.max(guard.needed),
             guard,
@@ -226,7 +234,7 @@ impl Planner {
         let busy = work
             .in_flight
             .div_ceil(u64::from(plan.settings.concurrency.max(1)));
-        let busy = u32::try_from(busy).unwrap_or(u32::MAX);
+        let busy = count(busy);
         let enough = plan.by_backlog.max(plan.guard.enough).max(busy.min(fleet.ready));
         let greatest = self.greatest.put(now, f64::from(enough), plan.hold);
         plan.greatest = greatest.map(|units| units as u32);

@@ -152,7 +152,7 @@ impl Stage {
             visibility: Duration::from_secs_f64((self.processing * VISIBILITY).max(30.0)),
             wait: LONG_POLL,
             initial: self.initial,
-            minimum: 1,
+            minimum: self.initial,
             maximum: 100,
             until: HORIZON,
         }

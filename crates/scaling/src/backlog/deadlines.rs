@@ -71,7 +71,14 @@ impl Capacity<'_> {
         Slots(slots)
     }
 
-    fn there(&self) -> u32 {
+    /// Messages that wait and would not be done sooner by what there is than by an instance that is ordered now.
+    pub(super) fn left_over(&self, visible: u64) -> u64 {
+        let all = self.of(self.ready, true);
+        visible.saturating_sub(all.done(self.lead + self.processing, self.processing))
+    }
+
+    /// Instances in service and on their way.
+    pub(super) fn there(&self) -> u32 {
         self.ready.saturating_add(self.pending.len() as u32)
     }
 }

@@ -74,7 +74,7 @@ impl Plan {
         };
         Some(format!(
             "a latency of {latency:.1} s can't be met: an instance works {lead:.1} s after its order, and a message takes {:.3} s. \
-             Allow {:.1} s at least{quicker}. Until then each message gets a slot of its own",
+             Allow {:.1} s at least{quicker}. Until then each message gets a slot of its own, if what there is would not be done with it sooner",
             self.processing,
             lead + self.processing + self.spread
         ))

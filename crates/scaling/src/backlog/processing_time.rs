@@ -169,7 +169,7 @@ mod tests {
                 .map(|(place, wobble)| before * wobble * if place < 64 { 1.0 } else { 2.0 })
                 .collect();
             let found = learnt(&seconds).seconds().unwrap();
-            prop_assert!(found > before * 1.6 && found < before * 2.5, "{}", found);
+            prop_assert!(found > before * 1.45 && found < before * 2.55, "{}", found);
         }
     }
 }

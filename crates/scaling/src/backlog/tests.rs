@@ -86,6 +86,23 @@ fn a_latency_that_cannot_be_met_is_said_with_what_can() {
     assert!(text.contains("no number of instances mends that"), "{text}");
 }
 
+/// Ten that are there do a thousand messages of a second in 100 s; what is ordered now works after 120.
+#[test]
+fn nothing_is_ordered_that_comes_too_late_to_help() {
+    let mut there = workers(10);
+    there.fleet.start_up = Some(Duration::from_secs(120));
+    let plan = first(work(990, 10, 0.0), &there, &settings(100, 1.0));
+    assert_eq!(
+        (plan.is_too_short, plan.needed, plan.desired),
+        (true, 10, 10),
+        "{}",
+        plan.explain()
+    );
+    // Of two thousand, 790 are left by then: each has an instance of its own.
+    let plan = first(work(1990, 10, 0.0), &there, &settings(100, 1.0));
+    assert_eq!(plan.needed, 800, "{}", plan.explain());
+}
+
 #[test]
 fn nothing_is_ordered_twice_and_bounds_hold() {
     let mut there = workers(0);

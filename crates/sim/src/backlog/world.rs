@@ -111,8 +111,8 @@ impl<'s> World<'s> {
         for (place, send) in self.scene.sends.iter().enumerate() {
             self.at(send.0.as_nanos() as u64, Next::Send(place));
         }
-        self.at(0, Next::Second);
         self.at(0, Next::Look);
+        self.at(0, Next::Second);
         let all: u64 = self.scene.sends.iter().map(|send| u64::from(send.1)).sum();
         let until = self.scene.until.as_nanos() as u64;
         while let Some(Reverse((time, _, next))) = self.events.pop() {
