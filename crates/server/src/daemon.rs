@@ -46,6 +46,7 @@ pub struct Daemon {
     sending: notify::Sending,
     context: Arc<ApiContext>,
     shown: Arc<Shown>,
+    backlogs: Backlogs,
     instances: Arc<Instances>,
     predecessor: Predecessor,
     stop: watch::Sender<bool>,
@@ -204,7 +205,7 @@ impl Daemon {
             adoptions: standing.adoptions,
             datapoints: Arc::clone(&datapoints),
             plans,
-            backlogs,
+            backlogs: backlogs.clone(),
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
@@ -231,6 +232,7 @@ impl Daemon {
             sending: standing.sending,
             context,
             shown,
+            backlogs,
             instances,
             predecessor,
             stop,
@@ -240,6 +242,11 @@ impl Daemon {
             pools: Some(fronts.pools),
             before: None,
         })
+    }
+
+    /// What is told of queues sizes the groups of their workers.
+    pub fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
     }
 
     /// What had to be said on standard output is said: log lines may follow there.

@@ -104,7 +104,7 @@ fn backlog_group(
         costs,
         fleet,
         ordered,
-        protected: members.count() as u32,
+        protected: members.map(|member| member.weight.unwrap_or(1)).sum(),
         may_finish: region.hooks_of(&group.name).any(|hook| !hook.launching),
     }
 }

@@ -5,6 +5,8 @@ mod agents;
 mod algorithms;
 mod algorithms_args;
 mod asks;
+#[cfg(test)]
+mod backlog_orders;
 mod capacity;
 mod capacity_args;
 mod capacity_live;

@@ -1,8 +1,5 @@
 //! What is to be done, by whom.
 
-use super::controller::BacklogController;
-use super::record::BacklogRun;
-use super::world::World;
 use crate::target::Span;
 use core::time::Duration;
 
@@ -32,11 +29,4 @@ pub struct BacklogScene {
     pub maximum: u32,
     /// Until when it is played, at least; it ends later if messages are left.
     pub until: Duration,
-}
-
-impl BacklogScene {
-    /// Plays it with this controller.
-    pub fn play(&self, controller: &mut dyn BacklogController) -> BacklogRun {
-        World::new(self).run(controller)
-    }
 }

@@ -31,7 +31,7 @@ enum Next {
     Second,
 }
 
-pub(super) struct World<'s> {
+struct World<'s> {
     scene: &'s BacklogScene,
     queue: Queue<()>,
     changes: Vec<Change<()>>,
@@ -53,6 +53,13 @@ pub(super) struct World<'s> {
     run: BacklogRun,
 }
 
+impl BacklogScene {
+    /// Plays it with this controller.
+    pub fn play(&self, controller: &mut dyn BacklogController) -> BacklogRun {
+        World::new(self).run(controller)
+    }
+}
+
 fn queue(scene: &BacklogScene) -> Queue<()> {
     let raw = RawSettings {
         visibility_s: scene.visibility.as_secs(),
@@ -62,7 +69,7 @@ fn queue(scene: &BacklogScene) -> Queue<()> {
 }
 
 impl<'s> World<'s> {
-    pub(super) fn new(scene: &'s BacklogScene) -> World<'s> {
+    fn new(scene: &'s BacklogScene) -> World<'s> {
         World {
             scene,
             queue: queue(scene),
@@ -102,7 +109,7 @@ impl<'s> World<'s> {
     }
 
     /// Until the scene's end, and until all messages are done.
-    pub(super) fn run(mut self, controller: &mut dyn BacklogController) -> BacklogRun {
+    fn run(mut self, controller: &mut dyn BacklogController) -> BacklogRun {
         for _ in 0..self.scene.initial {
             // They have been there before.
             let (id, _) = self.instances.order(0);
