@@ -117,6 +117,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
         node,
         certificates,
         planners: source.planners(),
+        backlogs: source.backlogs(),
         logs: source.counters().metrics(),
         own: Box::new(Own {
             lines_dropped: source.own_lines_dropped(),

@@ -14,7 +14,7 @@ pub(super) enum Phase {
     /// It waits for a message.
     Receiving(Ticket),
     /// It works on a message.
-    Working(Receipt),
+    Processing(Receipt),
 }
 
 struct Instance {

@@ -153,7 +153,7 @@ impl<'s> World<'s> {
                 }
             }
             Next::Worked(id, receipt) => {
-                if self.instances.phase(id) == Some(Phase::Working(receipt)) {
+                if self.instances.phase(id) == Some(Phase::Processing(receipt)) {
                     self.finish(id, receipt);
                 }
             }
@@ -207,7 +207,7 @@ impl<'s> World<'s> {
     fn work(&mut self, id: u64, message: &Delivered<()>) {
         self.has_changed = true;
         let receipt = message.receipt;
-        self.instances.enter(self.now, id, Phase::Working(receipt));
+        self.instances.enter(self.now, id, Phase::Processing(receipt));
         let takes = self.scene.processing.draw(&mut self.rng) as u64;
         self.at(self.now + takes, Next::Worked(id, receipt));
     }
@@ -288,7 +288,7 @@ impl<'s> World<'s> {
             match self.instances.end_one(self.now) {
                 Some(Phase::Receiving(ticket)) => drop(self.queue.forget(ticket)),
                 // The message is visible again when its visibility timeout is over.
-                Some(Phase::Working(_)) => self.run.cut += 1,
+                Some(Phase::Processing(_)) => self.run.cut += 1,
                 Some(Phase::Starting) | None => {}
             }
         }
