@@ -343,6 +343,21 @@ impl Metric {
                 let all = groups().filter_map(|group| Some((group, group.gate.as_ref()?.channels.as_ref()?)));
                 self.each(all.map(|(group, channels)| (of_group(group), channels)), read)
             }
+            Read::Planner(_) | Read::Flow(_) | Read::Backlog(_) => self.of_planned(server),
+            Read::Logs(read) => self.each([(Vec::new(), &server.logs)], read),
+            Read::Certificate(read) => self.each(
+                server.certificates.iter().map(|one| (of_certificate(one), one)),
+                read,
+            ),
+            Read::Process(read) => self.each([(Vec::new(), &*server.own)], read),
+            Read::Running(read) => self.each([(Vec::new(), &server.own.process)], read),
+            Read::Agent(_) => Vec::new(),
+        }
+    }
+
+    /// Of Auto Scaling groups that are planned.
+    fn of_planned<'a>(&self, server: &'a ServerMetrics) -> Vec<Sample<'a>> {
+        match self.read {
             Read::Planner(read) => {
                 let all = server.planners.iter();
                 self.each(all.map(|one| (of_scaling_group(&one.group), one)), read)
@@ -357,14 +372,7 @@ impl Metric {
                 let all = server.backlogs.iter();
                 self.each(all.map(|one| (of_scaling_group(&one.group), one)), read)
             }
-            Read::Logs(read) => self.each([(Vec::new(), &server.logs)], read),
-            Read::Certificate(read) => self.each(
-                server.certificates.iter().map(|one| (of_certificate(one), one)),
-                read,
-            ),
-            Read::Process(read) => self.each([(Vec::new(), &*server.own)], read),
-            Read::Running(read) => self.each([(Vec::new(), &server.own.process)], read),
-            Read::Agent(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
