@@ -195,8 +195,7 @@ impl Daemon {
         };
         let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
-        let backlogs = Backlogs::new();
-        let sizing = backlogs::start(&backlogs, &writer, clock, writing.ports.clone());
+        let sizing = backlogs::start(&writing.backlogs, &writer, clock, writing.ports.clone());
         let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
         shown.serves(Served {
             plane: Arc::clone(&plane),
@@ -205,7 +204,7 @@ impl Daemon {
             adoptions: standing.adoptions,
             datapoints: Arc::clone(&datapoints),
             plans,
-            backlogs: backlogs.clone(),
+            backlogs: writing.backlogs.clone(),
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
@@ -232,7 +231,7 @@ impl Daemon {
             sending: standing.sending,
             context,
             shown,
-            backlogs,
+            backlogs: writing.backlogs,
             instances,
             predecessor,
             stop,

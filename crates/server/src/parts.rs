@@ -1,5 +1,6 @@
 //! What a daemon is made of, as the flags have it.
 
+use crate::backlogs::Backlogs;
 use crate::collector;
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
@@ -112,6 +113,7 @@ impl Standing {
             ports: shared,
             datapoints,
             keeper,
+            backlogs: Backlogs::new(),
         })
     }
 }
@@ -122,6 +124,8 @@ pub(crate) struct Writing {
     pub(crate) ports: SharedPorts,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) keeper: Ending,
+    /// What is told of queues.
+    pub(crate) backlogs: Backlogs,
 }
 
 /// An address that is served: with a socket of its own, or one that another process gives.
