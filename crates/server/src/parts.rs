@@ -111,9 +111,9 @@ impl Standing {
         Ok(Writing {
             writer,
             ports: shared,
+            backlogs: Backlogs::new(),
             datapoints,
             keeper,
-            backlogs: Backlogs::new(),
         })
     }
 }
@@ -122,10 +122,10 @@ impl Standing {
 pub(crate) struct Writing {
     pub(crate) writer: Writer,
     pub(crate) ports: SharedPorts,
-    pub(crate) datapoints: Arc<KeptDatapoints>,
-    pub(crate) keeper: Ending,
     /// What is told of queues.
     pub(crate) backlogs: Backlogs,
+    pub(crate) datapoints: Arc<KeptDatapoints>,
+    pub(crate) keeper: Ending,
 }
 
 /// An address that is served: with a socket of its own, or one that another process gives.
