@@ -1,4 +1,5 @@
-"""The published experiment of Target Optimizer, live: ALB's mode refuses, the queue refuses none, and no target ever has two at a time.
+"""The published experiment of Target Optimizer, live: ALB's mode refuses, the queue refuses none, and no target ever has two at a time. And
+workers on a queue, in virtual time.
 
 `experiments.py --full` runs it as long as docs/experiments.md says."""
 
@@ -47,7 +48,26 @@ def limits():
     assert refusing["at_a_time"] == queueing["at_a_time"] == [2, 2], told
 
 
+def backlog():
+    """Workers on a queue, in virtual time: published against ours."""
+    with tempfile.TemporaryDirectory() as directory:
+        figures = pathlib.Path(directory) / "figures.json"
+        command = [BINARY, "experiment", "queue-backlog", "--scenes", "25s,50s", "--seeds", "20" if FULL else "3", "--json", str(figures)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        scenes = json.loads(figures.read_text())["scenes"]
+    for scene, most in zip(scenes, (4, 8), strict=True):
+        runs = {told["controller"]: told["runs"] for told in scene["controllers"]}
+        assert all(run["most_instances"] == most and run["done_seconds"] > 300 for run in runs["aws-moving"]), scene["scene"]
+        for name in [name for name in runs if name.startswith("forebay")]:
+            late = [run for run in runs[name] if run["longest_seconds"] > 300 or run["messages"] != 50 or run["cut"]]
+            assert not late, (scene["scene"], name, late)
+        longest = max(run["longest_seconds"] for run in runs["forebay"])
+        print(f"workers on a queue, {scene['scene']}: published {most} instances and late, ours done within {longest:.0f} s")
+
+
 if __name__ == "__main__":
     agents()
     limits()
+    backlog()
     print("experiments: the queue refused none")

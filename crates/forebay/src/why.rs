@@ -11,7 +11,8 @@ use std::process::ExitCode;
 /// Flags of `forebay why`.
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
-A group is planned if it has the tag forebay:planner (docs/planner.md). Without a name all planned groups are told.
+A group is planned if it has the tag forebay:planner (docs/planner.md) or, where its instances work on a queue,
+forebay:backlog-queue (docs/queue-workers.md). Without a name all planned groups are told.
 
 Examples:
   forebay why
@@ -74,7 +75,7 @@ fn nothing(group: Option<&str>, names: &Value) -> String {
         .collect();
     let advice = "tag one with forebay:planner=on, for instance with \
                   aws autoscaling create-or-update-tags --tags ResourceId=GROUP,ResourceType=auto-scaling-group,\
-                  Key=forebay:planner,Value=on,PropagateAtLaunch=false";
+                  Key=forebay:planner,Value=on,PropagateAtLaunch=false, or forebay:backlog-queue=QUEUE if its instances work on a queue";
     match group {
         Some(group) if !names.is_empty() => {
             format!("'{group}' is no planned group; these are: {}", names.join(", "))

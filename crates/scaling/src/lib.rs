@@ -4,6 +4,7 @@
 
 mod adjustment;
 mod allocation;
+pub mod backlog;
 mod backoff;
 mod forecast;
 mod group;
@@ -19,6 +20,7 @@ mod step;
 mod target_tracking;
 mod termination;
 mod warm_up;
+mod window_maximum;
 mod zones;
 
 pub use adjustment::{Adjustment, AdjustmentType};

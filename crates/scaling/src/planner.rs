@@ -10,17 +10,16 @@ mod explain;
 mod flow;
 mod inputs;
 mod service_time;
-mod window_maximum;
 
 pub use arrivals::Rate;
 pub use flow::{FlowPlan, Margins};
 pub use inputs::{Demand, Fleet, Settings};
 
+use crate::window_maximum::WindowMaximum;
 use core::time::Duration;
 use flow::Flow;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
-use window_maximum::WindowMaximum;
 
 /// From an arrival to the look that counts it, and the order.
 const LOOK: Duration = Duration::from_millis(200);

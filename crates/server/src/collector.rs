@@ -258,6 +258,7 @@ fn changed(before: &MetricsSnapshot, now: &MetricsSnapshot) -> (MetricsSnapshot,
             // Days: once a minute is often enough.
             certificates: Vec::new(),
             planners: server.planners.clone(),
+            backlogs: server.backlogs.clone(),
             logs: server.logs.clone(),
             own: server.own.clone(),
         })
@@ -348,6 +349,7 @@ mod tests {
             },
             certificates: Vec::new(),
             planners: Vec::new(),
+            backlogs: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Box::new(Own {
                 lines_dropped: 0,

@@ -1,5 +1,6 @@
 //! A running Forebay: how it starts, in place of nobody or of another one, and how it ends.
 
+use crate::backlogs::{self, Backlogs};
 use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
@@ -48,6 +49,7 @@ pub struct Daemon {
     /// Messages of queues, and the thread that keeps them.
     messages: (Arc<KeptMessages>, std::thread::JoinHandle<()>),
     shown: Arc<Shown>,
+    backlogs: Backlogs,
     instances: Arc<Instances>,
     predecessor: Predecessor,
     stop: watch::Sender<bool>,
@@ -200,6 +202,7 @@ impl Daemon {
         };
         let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
+        let sizing = backlogs::start(&writing.backlogs, &writer, clock, writing.ports.clone());
         let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
         shown.serves(Served {
             plane: Arc::clone(&plane),
@@ -208,6 +211,7 @@ impl Daemon {
             adoptions: standing.adoptions,
             datapoints: Arc::clone(&datapoints),
             plans,
+            backlogs: writing.backlogs.clone(),
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
@@ -237,12 +241,13 @@ impl Daemon {
             plane,
             logs,
             threads: vec![collector, writing.keeper],
-            tasks: vec![tokio::spawn(ticking), planning],
+            tasks: vec![tokio::spawn(ticking), planning, sizing],
             exporters,
             sending: standing.sending,
             context,
             messages: (messages, writing.messages_thread),
             shown,
+            backlogs: writing.backlogs,
             instances,
             predecessor,
             stop,
@@ -252,6 +257,11 @@ impl Daemon {
             pools: Some(fronts.pools),
             before: None,
         })
+    }
+
+    /// What is told of queues sizes the groups of their workers.
+    pub fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
     }
 
     /// What had to be said on standard output is said: log lines may follow there.

@@ -2,6 +2,7 @@
 //! Decides nothing: it wires, starts and stops.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backlogs;
 pub mod backup;
 pub mod checks;
 mod collector;
@@ -30,6 +31,7 @@ mod shown;
 mod takeover;
 mod ticking;
 
+pub use backlogs::{Backlogs, QueueFigures};
 pub use daemon::Daemon;
 pub use data_dir::make_data_dir;
 pub use exposure::Exposure;

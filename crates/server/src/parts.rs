@@ -1,5 +1,6 @@
 //! What a daemon is made of, as the flags have it.
 
+use crate::backlogs::Backlogs;
 use crate::collector;
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
@@ -113,6 +114,7 @@ impl Standing {
         Ok(Writing {
             writer,
             ports: shared,
+            backlogs: Backlogs::new(),
             datapoints,
             keeper,
             messages,
@@ -125,6 +127,8 @@ impl Standing {
 pub(crate) struct Writing {
     pub(crate) writer: Writer,
     pub(crate) ports: SharedPorts,
+    /// What is told of queues.
+    pub(crate) backlogs: Backlogs,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) keeper: Ending,
     pub(crate) messages: Arc<KeptMessages>,

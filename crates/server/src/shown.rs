@@ -1,5 +1,6 @@
 //! What the admin address shows of a daemon, from its first moment to its last.
 
+use crate::backlogs::Backlogs;
 use crate::datapoints::KeptDatapoints;
 use crate::planner::Plans;
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use forebay_proxy::DataPlane;
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
 use forebay_telemetry::{
-    DatapointMetrics, ExportCounters, Health, NotificationCounters, NotificationMetrics, PlannerMetrics,
-    Source, Standing,
+    BacklogMetrics, DatapointMetrics, ExportCounters, Health, NotificationCounters, NotificationMetrics,
+    PlannerMetrics, Source, Standing,
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -39,6 +40,7 @@ pub(crate) struct Served {
     pub(crate) adoptions: Arc<ResponseTimes>,
     pub(crate) datapoints: Arc<KeptDatapoints>,
     pub(crate) plans: Arc<Plans>,
+    pub(crate) backlogs: Backlogs,
     pub(crate) began: Instant,
 }
 
@@ -140,6 +142,10 @@ impl Source for Looked<'_> {
 
     fn planners(&self) -> Vec<PlannerMetrics> {
         self.served.plans.all()
+    }
+
+    fn backlogs(&self) -> Vec<BacklogMetrics> {
+        self.served.backlogs.plans()
     }
 
     fn orders(&self) -> Distribution {

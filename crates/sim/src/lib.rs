@@ -2,6 +2,7 @@
 //! Never waits, never draws but from its seed: the same scene gives the same figures, to the last digit.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backlog;
 pub mod controllers;
 mod crowd;
 mod events;
@@ -15,6 +16,10 @@ mod users;
 mod waits;
 mod world;
 
+pub use backlog::{
+    BacklogController, BacklogRun, BacklogScene, BacklogSecond, BacklogSeen, Done, PlannedBacklog, Shown,
+    TrackedBacklog,
+};
 pub use crowd::{Arrivals, Client, Crowd, Kind, PAUSE, VISIT};
 pub use figures::{Figures, Seen, quantile};
 pub use fleet::{Controller, Fleet, FleetRun, FleetSeen, Second, Step, StepBounds};

@@ -1,5 +1,6 @@
 //! The admin address: `GET /health` and `GET /metrics`.
 
+use crate::backlog::BacklogMetrics;
 use crate::exports::{DatapointMetrics, ExportCounters, NotificationMetrics};
 use crate::logs::LogCounters;
 use crate::metrics::{ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, ServerMetrics, render};
@@ -32,6 +33,8 @@ pub trait Source {
     fn adoptions(&self) -> Distribution;
     /// What was planned last.
     fn planners(&self) -> Vec<PlannerMetrics>;
+    /// What was planned last for workers on queues.
+    fn backlogs(&self) -> Vec<BacklogMetrics>;
     /// From what made a planner's order necessary until it was durable.
     fn orders(&self) -> Distribution;
     /// How long looks at all planned groups took.
@@ -91,7 +94,7 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
         ),
         "/health" => health(source.health()),
         "/metrics" => page(request, snapshot(source)),
-        "/planner" => planner::page(request, &source.planners()),
+        "/planner" => planner::page(request, &source.planners(), &source.backlogs()),
         "/" => text(
             StatusCode::OK,
             "text/plain",
@@ -114,6 +117,7 @@ pub fn snapshot(source: &dyn Source) -> MetricsSnapshot {
         node,
         certificates,
         planners: source.planners(),
+        backlogs: source.backlogs(),
         logs: source.counters().metrics(),
         own: Box::new(Own {
             lines_dropped: source.own_lines_dropped(),

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::too_many_lines, clippy::unwrap_used))]
 
 mod admin;
+mod backlog;
 mod endpoint;
 pub mod export;
 mod exports;
@@ -20,6 +21,7 @@ mod standing;
 mod text;
 
 pub use admin::{Health, Source, answer, forbidden, health, page, snapshot};
+pub use backlog::BacklogMetrics;
 pub use endpoint::{MetricsEndpoint, NoEndpoint, NoRemoteWriteUrl, NoWebhookUrl, RemoteWriteUrl, WebhookUrl};
 pub use exports::{
     DatapointMetrics, ExportCounters, ExportMetrics, NotificationCounters, NotificationMetrics, Receiver,

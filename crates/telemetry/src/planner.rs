@@ -1,5 +1,6 @@
-//! The page that says why planned groups have the capacity that they have.
+//! The page that says why planned groups, by what arrives or by a backlog, have the capacity that they have.
 
+use crate::backlog::{self, BacklogMetrics};
 use crate::metrics::PlannerMetrics;
 use crate::text::text;
 use bytes::Bytes;
@@ -10,16 +11,19 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// All planned groups as JSON, or the one that `?group=` names (percent-encoded).
-pub(crate) fn page(request: &Request<Incoming>, planners: &[PlannerMetrics]) -> Response<Full<Bytes>> {
+pub(crate) fn page(
+    request: &Request<Incoming>,
+    planners: &[PlannerMetrics],
+    backlogs: &[BacklogMetrics],
+) -> Response<Full<Bytes>> {
     let query = request.uri().query().unwrap_or_default();
     let wanted = query.split('&').find_map(|pair| pair.strip_prefix("group="));
     let wanted = wanted.map(decoded);
-    let found: Vec<Value> = planners
-        .iter()
-        .filter(|planner| wanted.as_ref().is_none_or(|wanted| *wanted == planner.group))
-        .map(group)
-        .collect();
-    let page = json!({"groups": found, "names": names(planners)});
+    let is_wanted = |name: &String| wanted.as_ref().is_none_or(|wanted| wanted == name);
+    let planned = planners.iter().filter(|planner| is_wanted(&planner.group));
+    let by_backlog = backlogs.iter().filter(|backlog| is_wanted(&backlog.group));
+    let found: Vec<Value> = planned.map(group).chain(by_backlog.map(backlog::group)).collect();
+    let page = json!({"groups": found, "names": names(planners, backlogs)});
     text(StatusCode::OK, "application/json", format!("{page:#}\n"))
 }
 
@@ -43,8 +47,11 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn names(planners: &[PlannerMetrics]) -> Vec<&str> {
-    planners.iter().map(|planner| &*planner.group).collect()
+fn names<'p>(planners: &'p [PlannerMetrics], backlogs: &'p [BacklogMetrics]) -> Vec<&'p str> {
+    let planned = planners.iter().map(|planner| &*planner.group);
+    planned
+        .chain(backlogs.iter().map(|backlog| &*backlog.group))
+        .collect()
 }
 
 fn group(planner: &PlannerMetrics) -> Value {

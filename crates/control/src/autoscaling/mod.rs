@@ -4,6 +4,7 @@
 //! has changed: a call, what a launcher or the data plane has seen, or the time.
 
 mod activities;
+pub mod backlogs;
 mod capacity;
 mod choice;
 mod configurations;
@@ -31,6 +32,7 @@ mod needs;
 mod notices;
 mod notifications;
 mod pass;
+mod planned_fleet;
 mod planner_tags;
 pub mod planning;
 mod policies;

@@ -6,10 +6,11 @@ use crate::autoscaling::desired::{desire, predicted_floor};
 use crate::autoscaling::due::acting;
 use crate::autoscaling::lookup::put_group;
 use crate::autoscaling::pass::clock;
+pub use crate::autoscaling::planned_fleet::Costs;
+use crate::autoscaling::planned_fleet::{PlannedFleet, aged, planned_fleet};
 use crate::autoscaling::planner_tags::{is_planned, tags};
-use crate::autoscaling::records::{Group, Lifecycle, Member};
+use crate::autoscaling::records::Group;
 use crate::autoscaling::settle;
-use crate::autoscaling::start_ups::start_up;
 use crate::fleet::Shape;
 use crate::own_tags::planners::PlannerTags;
 use crate::ports::Observations;
@@ -43,23 +44,10 @@ pub struct PlannedGroup {
     pub ordered: Vec<Option<Wall>>,
 }
 
-/// What a group's instances may cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Costs {
-    /// In an hour, all together.
-    pub limit: f64,
-    /// What a unit of capacity costs in an hour; none if no prices were declared.
-    pub each: Option<f64>,
-}
-
 impl PlannedGroup {
     /// What the planner reads at this time.
     pub fn fleet(&self, now: Wall) -> Fleet {
-        let age = |ordered: &Option<Wall>| ordered.map_or(Duration::ZERO, |ordered| now.since(ordered));
-        Fleet {
-            pending: self.ordered.iter().map(age).collect(),
-            ..self.fleet.clone()
-        }
+        aged(&self.fleet, &self.ordered, now)
     }
 }
 
@@ -101,29 +89,11 @@ fn planned_group(
     if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
         settings.start_up = Duration::from_secs(warmup.into());
     }
-    let members: Vec<&Member> = region
-        .members_of(&group.name)
-        .map(|member| &**member)
-        .filter(|member| member.state.counts())
-        .collect();
-    let weight = |member: &Member| member.weight.unwrap_or(1);
-    let serves = |member: &Member| member.state == Lifecycle::InService && member.ready.is_some();
-    let ready: u32 = members
-        .iter()
-        .filter(|member| serves(member))
-        .map(|member| weight(member))
-        .sum();
-    let mut ordered: Vec<Option<Wall>> = Vec::new();
-    for member in members.iter().filter(|member| !serves(member)) {
-        let since = member.ordered.unwrap_or(member.since);
-        ordered.extend((0..weight(member)).map(|_| Some(since)));
-    }
-    let missing = group.desired.saturating_sub(ready + ordered.len() as u32);
-    ordered.extend((0..missing).map(|_| None));
-    let costs = tags.max_hourly_cost.map(|limit| Costs {
-        limit,
-        each: price(group, &members, shapes),
-    });
+    let PlannedFleet {
+        fleet,
+        ordered,
+        costs,
+    } = planned_fleet(region, group, tags.max_hourly_cost, shapes, now);
     PlannedGroup {
         region: region_name.to_owned(),
         name: group.name.clone(),
@@ -131,54 +101,10 @@ fn planned_group(
         is_dry_run: tags.is_dry_run || group.suspended.contains_key("AlarmNotification"),
         settings,
         in_flight: tags.in_flight,
-        fleet: Fleet {
-            desired: group.desired,
-            ready,
-            pending: Vec::new(),
-            minimum: group.min.max(predicted_floor(group, now)),
-            maximum: affordable(group, costs),
-            start_up: start_up(region, group),
-        },
+        fleet,
         costs,
         ordered,
     }
-}
-
-/// The most that a group may have, by its own maximum and by what it may cost. The minimum stays, whatever it costs.
-fn affordable(group: &Group, costs: Option<Costs>) -> u32 {
-    let Some(Costs {
-        limit,
-        each: Some(each),
-    }) = costs
-    else {
-        return group.max;
-    };
-    let most = (limit / each.max(1e-9)).floor().min(f64::from(u32::MAX)) as u32;
-    most.min(group.max).max(group.min)
-}
-
-/// What a unit of a group's capacity costs in an hour, by declared prices: on average of its instances, or else of its last launch.
-fn price(group: &Group, members: &[&Member], shapes: &[Shape]) -> Option<f64> {
-    let of = |name: &str, is_spot: bool| {
-        let shape = shapes.iter().find(|shape| shape.name == name)?;
-        let spot = shape.spot_price.filter(|_| is_spot);
-        Some(spot.unwrap_or(shape.on_demand_price))
-    };
-    let costs = members.iter().filter_map(|member| {
-        Some((
-            of(&member.instance_type, member.is_spot)?,
-            member.weight.unwrap_or(1),
-        ))
-    });
-    let (cost, units) = costs.fold((0.0, 0), |(cost, units), (each, weight)| {
-        (cost + each, units + weight)
-    });
-    if units > 0 {
-        return Some(cost / f64::from(units));
-    }
-    let last = group.start_ups.last()?;
-    let name = last.class.split(' ').nth(1)?;
-    of(name, false)
 }
 
 /// The state after these orders; none if they change nothing. A group that is planned no longer, or that is being deleted, is left alone.

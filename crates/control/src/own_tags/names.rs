@@ -1,12 +1,18 @@
 //! The names of all tags of ours. One that is misspelt would be stored and do nothing, so it is refused.
 
-use crate::own_tags::{addresses, balancers, groups, planners, queues};
+use crate::own_tags::{addresses, backlogs, balancers, groups, planners, queues};
 
 /// What the names of our tags begin with.
 const PREFIX: &str = "forebay:";
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let tables = [groups::NAMES, queues::NAMES, balancers::NAMES, planners::NAMES];
+    let tables = [
+        groups::NAMES,
+        queues::NAMES,
+        balancers::NAMES,
+        planners::NAMES,
+        backlogs::NAMES,
+    ];
     tables
         .into_iter()
         .flatten()
@@ -39,7 +45,8 @@ pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
         let wanted = groups::wanted(key, value)
             .or_else(|| balancers::wanted(key, value).map(Into::into))
             .or_else(|| queues::wanted(key, value).map(Into::into))
-            .or_else(|| planners::wanted(key, value))?;
+            .or_else(|| planners::wanted(key, value))
+            .or_else(|| backlogs::wanted(key, value))?;
         Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
     })
 }

@@ -5,6 +5,8 @@ mod agents;
 mod algorithms;
 mod algorithms_args;
 mod asks;
+#[cfg(test)]
+mod backlog_orders;
 mod capacity;
 mod capacity_args;
 mod capacity_live;
@@ -13,6 +15,11 @@ mod capacity_plot;
 mod capacity_table;
 mod peers;
 mod plot;
+mod queue_backlog;
+mod queue_backlog_args;
+mod queue_backlog_plot;
+mod queue_backlog_scenes;
+mod queue_backlog_table;
 mod queueing;
 mod refusals;
 mod reject_alarm;
@@ -52,6 +59,8 @@ pub enum Experiment {
     Ramp(capacity_args::RampArgs),
     /// A day with bursts, or the requests of an access log: the same
     Day(capacity_args::DayArgs),
+    /// Workers on a queue: a target that moves with the work, as published and by Forebay
+    QueueBacklog(queue_backlog_args::QueueBacklogArgs),
 }
 
 /// Plays it, and tells what came of it.
@@ -65,5 +74,6 @@ pub fn run(experiment: Experiment) -> anyhow::Result<ExitCode> {
         Experiment::Step(args) => capacity::run_step(&args),
         Experiment::Ramp(args) => capacity::run_ramp(&args),
         Experiment::Day(args) => capacity::run_day(&args),
+        Experiment::QueueBacklog(args) => queue_backlog::run(&args),
     }
 }

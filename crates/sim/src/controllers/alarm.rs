@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// An alarm and the points that it looks at.
 #[derive(Clone, Debug)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     rule: Rule,
     range: usize,
     state: State,
@@ -15,7 +15,7 @@ pub(super) struct Alarm {
 
 impl Alarm {
     /// All of the last so many points must be beyond the threshold; missing ones count as nothing.
-    pub(super) fn new(comparison: Comparison, threshold: f64, points: usize, period: Duration) -> Alarm {
+    pub(crate) fn new(comparison: Comparison, threshold: f64, points: usize, period: Duration) -> Alarm {
         let rule = Rule {
             comparison,
             threshold,
@@ -31,8 +31,13 @@ impl Alarm {
         }
     }
 
+    /// The threshold is this from now on.
+    pub(crate) fn aim(&mut self, threshold: f64) {
+        self.rule.threshold = threshold;
+    }
+
     /// A period is over; whether it is in ALARM now. Actions of Auto Scaling are run at each evaluation in that state.
-    pub(super) fn put(&mut self, point: Option<f64>) -> bool {
+    pub(crate) fn put(&mut self, point: Option<f64>) -> bool {
         self.points.push_back(point);
         if self.points.len() > self.range {
             self.points.pop_front();

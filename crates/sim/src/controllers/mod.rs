@@ -4,7 +4,7 @@
 //! sample, no failure of the controller itself, and the same queue and the same limit of slots for all. What a model leaves out beyond
 //! that is said where it stands.
 
-mod alarm;
+pub(crate) mod alarm;
 mod cloud_run;
 mod hpa;
 mod keda_http;

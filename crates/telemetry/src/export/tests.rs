@@ -43,6 +43,7 @@ fn snapshot(balancers: &[(&str, u64)]) -> MetricsSnapshot {
         },
         certificates: Vec::<ExpiryMetrics>::new(),
         planners: Vec::new(),
+        backlogs: Vec::new(),
         logs: LogCounters::default().metrics(),
         own: Box::new(Own {
             lines_dropped: 3,

@@ -3,6 +3,7 @@
 use super::cloudwatch::{CloudWatch, Part};
 use super::dimension::Dimension;
 use super::snapshot::{AgentMetrics, ExpiryMetrics, MetricsSnapshot, Own, PlannerMetrics, ServerMetrics};
+use crate::backlog::BacklogMetrics;
 use crate::labels::dimension;
 use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
@@ -200,6 +201,8 @@ pub enum Read {
     Planner(Reads<PlannerMetrics>),
     /// Each target group of each planned Auto Scaling group.
     Flow(Reads<FlowPlan>),
+    /// Each group that is sized by its workers' queue.
+    Backlog(Reads<BacklogMetrics>),
     /// Logs and spans.
     Logs(Reads<LogMetrics>),
     /// Each certificate of each listener.
@@ -224,6 +227,7 @@ impl Read {
             Read::Gate(_) => "Slots and surge queues",
             Read::Channels(_) => "Target control",
             Read::Planner(_) | Read::Flow(_) => "Planned Auto Scaling groups",
+            Read::Backlog(_) => "Workers on queues",
             Read::Logs(_) => "Logs and spans",
             Read::Certificate(_) => "Certificates",
             Read::Process(_) | Read::Running(_) => "The process",
@@ -240,7 +244,7 @@ impl Read {
             Read::TargetGroup(_) | Read::Targets(_) | Read::Gate(_) | Read::Channels(_) => {
                 &[Dimension::TargetGroup]
             }
-            Read::Planner(_) => &[Dimension::AutoScalingGroup],
+            Read::Planner(_) | Read::Backlog(_) => &[Dimension::AutoScalingGroup],
             Read::Flow(_) => &[Dimension::AutoScalingGroup, Dimension::TargetGroup],
             Read::Zone(_) => &[Dimension::TargetGroup, Dimension::AvailabilityZone],
             Read::Target(_) => &[Dimension::TargetGroup, Dimension::Target],
@@ -339,16 +343,7 @@ impl Metric {
                 let all = groups().filter_map(|group| Some((group, group.gate.as_ref()?.channels.as_ref()?)));
                 self.each(all.map(|(group, channels)| (of_group(group), channels)), read)
             }
-            Read::Planner(read) => {
-                let all = server.planners.iter();
-                self.each(all.map(|one| (of_planner(one), one)), read)
-            }
-            Read::Flow(read) => {
-                let all = server.planners.iter();
-                let all =
-                    all.flat_map(|one| one.plan.flows.iter().map(move |flow| (of_flow(one, flow), flow)));
-                self.each(all, read)
-            }
+            Read::Planner(_) | Read::Flow(_) | Read::Backlog(_) => self.of_planned(server),
             Read::Logs(read) => self.each([(Vec::new(), &server.logs)], read),
             Read::Certificate(read) => self.each(
                 server.certificates.iter().map(|one| (of_certificate(one), one)),
@@ -357,6 +352,27 @@ impl Metric {
             Read::Process(read) => self.each([(Vec::new(), &*server.own)], read),
             Read::Running(read) => self.each([(Vec::new(), &server.own.process)], read),
             Read::Agent(_) => Vec::new(),
+        }
+    }
+
+    /// Of Auto Scaling groups that are planned.
+    fn of_planned<'a>(&self, server: &'a ServerMetrics) -> Vec<Sample<'a>> {
+        match self.read {
+            Read::Planner(read) => {
+                let all = server.planners.iter();
+                self.each(all.map(|one| (of_scaling_group(&one.group), one)), read)
+            }
+            Read::Flow(read) => {
+                let all = server.planners.iter();
+                let all =
+                    all.flat_map(|one| one.plan.flows.iter().map(move |flow| (of_flow(one, flow), flow)));
+                self.each(all, read)
+            }
+            Read::Backlog(read) => {
+                let all = server.backlogs.iter();
+                self.each(all.map(|one| (of_scaling_group(&one.group), one)), read)
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -408,12 +424,12 @@ fn of_certificate(certificate: &ExpiryMetrics) -> Dimensions<'_> {
     ]
 }
 
-fn of_planner(planner: &PlannerMetrics) -> Dimensions<'_> {
-    vec![(Dimension::AutoScalingGroup, Cow::Borrowed(&*planner.group))]
+fn of_scaling_group(name: &str) -> Dimensions<'_> {
+    vec![(Dimension::AutoScalingGroup, Cow::Borrowed(name))]
 }
 
 fn of_flow<'a>(planner: &'a PlannerMetrics, flow: &'a FlowPlan) -> Dimensions<'a> {
-    let mut dimensions = of_planner(planner);
+    let mut dimensions = of_scaling_group(&planner.group);
     dimensions.push((Dimension::TargetGroup, Cow::Borrowed(&*flow.name)));
     dimensions
 }

@@ -1,5 +1,6 @@
 //! What metrics are read of: all figures of a program at one moment.
 
+use crate::backlog::BacklogMetrics;
 use crate::exports::{DatapointMetrics, ExportMetrics, NotificationMetrics, Receiver};
 use crate::logs::LogMetrics;
 use crate::process::ProcessMetrics;
@@ -26,6 +27,8 @@ pub struct ServerMetrics {
     pub certificates: Vec<ExpiryMetrics>,
     /// Of its planned Auto Scaling groups.
     pub planners: Vec<PlannerMetrics>,
+    /// Groups that are sized by their workers' queue.
+    pub backlogs: Vec<BacklogMetrics>,
     /// Of its logs and spans.
     pub logs: LogMetrics,
     /// Of itself.

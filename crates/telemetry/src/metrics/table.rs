@@ -2,6 +2,7 @@
 //! metrics read it. A new metric is a row of it, and a line where it is counted.
 
 mod agent;
+mod backlogs;
 pub mod names;
 mod nodes;
 mod not_reported;
@@ -18,6 +19,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
     server::ROWS
         .iter()
         .chain(planners::ROWS)
+        .chain(backlogs::ROWS)
         .chain(nodes::ROWS)
         .chain(process::ROWS)
         .chain(agent::ROWS)

@@ -1,6 +1,7 @@
 //! The page as a whole, so that no metric changes its name, its labels or its meaning by accident.
 
 use super::*;
+use crate::backlog::BacklogMetrics;
 use crate::exports::ExportCounters;
 use crate::logs::LogCounters;
 use crate::process::ProcessMetrics;
@@ -11,6 +12,7 @@ use forebay_node::{
     Bucket, ChannelMetrics, Distribution, Event, Exchange, Facts, Headers, Node, NodeMetrics, Outcome,
     Output, PermitIssuer, ProbeResult, Request, Speaks, Step, WorkerState, ZoneId,
 };
+use forebay_scaling::backlog;
 use forebay_scaling::planner::{Demand, Fleet, Planner, Settings};
 use forebay_units::{Mono, Wall};
 use std::collections::BTreeSet;
@@ -158,6 +160,37 @@ fn planner() -> PlannerMetrics {
     }
 }
 
+/// A group of workers that has nothing, and five messages.
+fn backlog() -> BacklogMetrics {
+    let work = backlog::Work {
+        visible: 5,
+        ..Default::default()
+    };
+    let workers = backlog::Workers {
+        fleet: Fleet {
+            maximum: 9,
+            start_up: Some(Duration::from_secs(3)),
+            ..Fleet::default()
+        },
+        ..Default::default()
+    };
+    let settings = backlog::Settings {
+        latency: Duration::from_secs(60),
+        processing: Some(25.0),
+        ..Default::default()
+    };
+    BacklogMetrics {
+        region: "local-1".to_owned(),
+        group: "workers".to_owned(),
+        queue_arn: "arn:aws:sqs:local-1:000000000000:jobs".to_owned(),
+        is_dry_run: false,
+        costs: None,
+        plan: Some(backlog::Planner::new().plan(Mono::ZERO, &work, &[], &workers, &settings)),
+        orders: 1,
+        releases: 0,
+    }
+}
+
 /// A server's figures with that node.
 fn server(node: NodeMetrics) -> MetricsSnapshot {
     MetricsSnapshot::Server(ServerMetrics {
@@ -169,6 +202,7 @@ fn server(node: NodeMetrics) -> MetricsSnapshot {
             seconds: 1_000_000.0,
         }],
         planners: vec![planner()],
+        backlogs: vec![backlog()],
         logs: LogCounters::default().metrics(),
         own: Box::new(Own {
             lines_dropped: 3,

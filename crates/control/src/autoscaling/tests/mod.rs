@@ -1,5 +1,6 @@
 //! Groups in virtual time, with a launcher and a data plane that do what a test says.
 
+mod backlogs;
 mod calls;
 mod dialect;
 mod immediate;

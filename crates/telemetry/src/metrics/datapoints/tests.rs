@@ -130,6 +130,7 @@ impl World {
             node: self.node.metrics(),
             certificates: Vec::new(),
             planners: Vec::new(),
+            backlogs: Vec::new(),
             logs: LogCounters::default().metrics(),
             own: Box::new(Own {
                 lines_dropped: 0,
@@ -298,7 +299,7 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
         .into_iter()
         .filter(|name| !told.iter().any(|one| one.name == *name))
         .collect();
-    // The group is not limited, the listener has no certificate, and no Auto Scaling group is planned.
+    // The group is not limited, the listener has no certificate, and no Auto Scaling group is planned, by what arrives or by a backlog.
     assert_eq!(
         untold,
         [
@@ -309,6 +310,12 @@ fn nothing_is_told_of_what_does_not_change_but_what_always_is() {
             "PlannerReadyCapacity",
             "PlannerPendingCapacity",
             "PlannerLeadTime",
+            "BacklogProcessingTime",
+            "BacklogPerInstance",
+            "AcceptableBacklogPerInstance",
+            "BacklogDesiredCapacity",
+            "BacklogNeededCapacity",
+            "BacklogReadyCapacity",
             "SlotDemand",
             "SlotUtilization",
             "DaysToExpiry",

@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 
 /// Values that no later one has exceeded, the greatest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WindowMaximum {
+pub(crate) struct WindowMaximum {
     values: VecDeque<(Mono, f64)>,
     began: Option<Mono>,
 }
 
 impl WindowMaximum {
     /// Takes a value; returns the greatest of the last `window`, or none if values have not been taken for that long.
-    pub(super) fn put(&mut self, now: Mono, value: f64, window: Duration) -> Option<f64> {
+    pub(crate) fn put(&mut self, now: Mono, value: f64, window: Duration) -> Option<f64> {
         while self.values.back().is_some_and(|(_, known)| *known <= value) {
             self.values.pop_back();
         }
