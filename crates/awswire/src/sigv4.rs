@@ -10,6 +10,7 @@ use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
+use forebay_model::INSTANCE_TOKEN;
 use forebay_units::Wall;
 pub use sign::{SignError, Signer, sign};
 use std::borrow::Cow;
@@ -23,6 +24,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SKEW: Duration = Duration::from_secs(300);
 /// The longest life of a presigned request (AWS: 7 days).
 const EXPIRES_LIMIT: u64 = 604_800;
+/// Of temporary keys: those of roles in AWS, which nobody has here, and those of instances.
+const TOKEN: &str = "x-amz-security-token";
 /// What every header of AWS's own begins with, but for `x-amzn-` ones, which proxies add.
 const OWN_HEADER: &str = "x-amz-";
 
@@ -121,6 +124,11 @@ pub fn scope(request: &HttpRequest<'_>) -> Option<Scope> {
     read_scope(&query_value(request, "X-Amz-Credential")?)
 }
 
+/// The id of the instance whose keys a request bears, if it is one's.
+pub fn instance<'a>(request: &HttpRequest<'a>) -> Option<&'a str> {
+    header_text(request, TOKEN)?.strip_prefix(INSTANCE_TOKEN)
+}
+
 /// A signature of which the head was checked. Proves nothing yet.
 pub struct Claimed {
     claim: Claim,
@@ -148,7 +156,8 @@ pub fn check_head(
     claim.check_time(now)?;
     claim.check_headers(request)?;
     // An empty one is none: some clients send that with keys of the metadata service.
-    let in_header = header_text(request, "x-amz-security-token").is_some_and(|token| !token.is_empty());
+    let in_header = header_text(request, TOKEN)
+        .is_some_and(|token| !token.is_empty() && !token.starts_with(INSTANCE_TOKEN));
     if in_header || query_value(request, "X-Amz-Security-Token").is_some() {
         return Err(Problem::UnknownKey);
     }

@@ -28,6 +28,13 @@ pub enum MessageOrder {
         ask: Ask,
         /// How long to wait if there is nothing.
         wait: Duration,
+        /// The instance that is to have them: when it has ended, what it has not deleted is visible again.
+        holder: Option<String>,
+    },
+    /// Wait for so long, for nothing: whoever asks is to have no messages any more. As `Receive` without any.
+    Idle {
+        /// How long.
+        wait: Duration,
     },
     /// Delete by these receipts.
     Delete {

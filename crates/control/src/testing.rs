@@ -26,6 +26,8 @@ pub(crate) struct Caller {
     pub(crate) datapoints: Remembered,
     pub(crate) observed: Observed,
     messages: messages::InMemory,
+    /// Whose keys the caller has.
+    pub(crate) instance: Option<String>,
     rng: Rng,
 }
 
@@ -91,6 +93,7 @@ impl Caller {
             datapoints: Remembered::default(),
             observed: Observed::default(),
             messages: messages::InMemory::default(),
+            instance: None,
             rng: Rng::named(1, "ids"),
         }
     }
@@ -116,6 +119,7 @@ impl Caller {
             now: self.now,
             caller: "AKID",
             endpoint: "http://forebay.test",
+            instance: self.instance.as_deref(),
         };
         let ports = Ports {
             observations: &self.observed,

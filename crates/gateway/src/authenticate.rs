@@ -9,6 +9,8 @@ use forebay_awswire::{ApiError, Call, HttpRequest, Protocol};
 pub(crate) struct Caller {
     pub(crate) access_key: String,
     pub(crate) region: String,
+    /// The instance whose keys were used, if it is one's.
+    pub(crate) instance: Option<String>,
 }
 
 /// AWS's error, and for a key that nobody has where to find one: mostly it is a key of AWS, in the caller's environment.
@@ -37,11 +39,13 @@ pub(crate) fn caller(
     call: &Call,
 ) -> Result<Caller, ApiError> {
     let refused = |problem: Problem| refused(&problem, call.protocol);
+    let instance = sigv4::instance(request).map(str::to_owned);
     if let Some(claimed) = claimed.map_err(refused)? {
         let scope = claimed.verify(request).map_err(refused)?;
         return Ok(Caller {
             access_key: scope.access_key,
             region: scope.region,
+            instance,
         });
     }
     Ok(Caller {
@@ -50,5 +54,6 @@ pub(crate) fn caller(
             .region
             .clone()
             .unwrap_or_else(|| context.options.region.clone()),
+        instance,
     })
 }

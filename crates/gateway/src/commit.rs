@@ -36,6 +36,7 @@ pub(crate) struct QueuedCall {
     pub(crate) account: String,
     pub(crate) caller: String,
     pub(crate) endpoint: String,
+    pub(crate) instance: Option<String>,
     pub(crate) input: Value,
 }
 
@@ -76,6 +77,7 @@ impl QueuedCall {
             now,
             caller: &self.caller,
             endpoint: &self.endpoint,
+            instance: self.instance.as_deref(),
         })
     }
 }

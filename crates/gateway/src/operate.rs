@@ -28,6 +28,7 @@ pub(crate) async fn operate(
         region: caller.region,
         account: context.options.account.clone(),
         caller: caller.access_key,
+        instance: caller.instance,
         endpoint: endpoint(client, request),
         input: call.input(request)?,
     };

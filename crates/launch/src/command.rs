@@ -3,6 +3,7 @@
 use crate::errors::Tried as _;
 use crate::launcher::{Facts, Launcher, StartError};
 use forebay_control::fleet::{SeenInstance, SeenPhase, WantedInstance};
+use forebay_model::INSTANCE_TOKEN;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -185,6 +186,7 @@ impl CommandLauncher {
             let keys = (self.facts.keys)(profile)?;
             env.insert("AWS_ACCESS_KEY_ID", keys.id);
             env.insert("AWS_SECRET_ACCESS_KEY", keys.secret);
+            env.insert("AWS_SESSION_TOKEN", format!("{INSTANCE_TOKEN}{}", wanted.id));
         }
         Ok(json!({
             "id": wanted.id,

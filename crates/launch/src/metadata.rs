@@ -1,6 +1,7 @@
 //! What the metadata service tells an instance about itself. Pure.
 
 use forebay_control::fleet::WantedInstance;
+use forebay_model::INSTANCE_TOKEN;
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -74,8 +75,8 @@ impl Metadata {
                     "Type": "AWS-HMAC",
                     "AccessKeyId": keys.id,
                     "SecretAccessKey": keys.secret,
-                    // Clients insist on one. An empty one is sent as none, or as an empty header, which the API takes as none.
-                    "Token": "",
+                    // By it the APIs know which instance calls.
+                    "Token": format!("{INSTANCE_TOKEN}{}", instance.id),
                     "Expiration": time(now_seconds + GOOD_FOR_SECONDS),
                 });
                 put(

@@ -13,6 +13,7 @@ use crate::shim;
 use crate::user::RunAs;
 use base64::Engine as _;
 use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance};
+use forebay_model::INSTANCE_TOKEN;
 use rustix::process::Signal;
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -224,6 +225,7 @@ impl ProcessLauncher {
             let keys = (facts.keys)(profile)?;
             env.push(("AWS_ACCESS_KEY_ID", keys.id));
             env.push(("AWS_SECRET_ACCESS_KEY", keys.secret));
+            env.push(("AWS_SESSION_TOKEN", format!("{INSTANCE_TOKEN}{}", wanted.id)));
         }
         Ok(env
             .into_iter()

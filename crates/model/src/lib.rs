@@ -2,6 +2,10 @@
 //! Never decides anything: it says what a thing is, its defaults and its limits.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+/// What the session token of an instance's keys begins with; its id follows. By it the APIs know which instance calls. The keys prove
+/// who calls, and the token is signed with the rest of a request.
+pub const INSTANCE_TOKEN: &str = "forebay-instance/";
+
 mod algorithm;
 mod blueprint;
 #[cfg(feature = "fixtures")]

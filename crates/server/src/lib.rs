@@ -22,6 +22,7 @@ mod place_args;
 mod places;
 mod planner;
 pub mod pools;
+mod queue_holders;
 mod queue_metrics;
 mod queues;
 mod series_key;

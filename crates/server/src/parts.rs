@@ -97,7 +97,9 @@ impl Standing {
         publish: Publisher,
     ) -> anyhow::Result<Writing> {
         let (datapoints, keeper) = keep_datapoints(args, self.clock).await?;
-        let (messages, messages_thread) = keep_messages(args, &state, self.clock, self.seed).await?;
+        let backlogs = Backlogs::new();
+        let (messages, messages_thread) =
+            keep_messages(args, &state, self.clock, self.seed, &backlogs).await?;
         publish.keep(&messages);
         let seen = Arc::new(Plane(Arc::clone(&self.plane), Arc::clone(&self.instances)));
         let ports = SharedPorts {
@@ -114,7 +116,7 @@ impl Standing {
         Ok(Writing {
             writer,
             ports: shared,
-            backlogs: Backlogs::new(),
+            backlogs,
             datapoints,
             keeper,
             messages,
@@ -206,14 +208,21 @@ async fn keep_messages(
     state: &State,
     clock: Clock,
     seed: u64,
+    backlogs: &Backlogs,
 ) -> anyhow::Result<(Arc<KeptMessages>, JoinHandle<()>)> {
     let directory = args.data.data_dir.join("messages");
     let bounds = args.messages.bounds();
-    let (now, state) = (clock.wall(), state.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || KeptMessages::open(&directory, bounds, &state, now, seed));
-    let (messages, thread) = opened.await??;
-    Ok((Arc::new(messages), thread))
+    let (now, state, told) = (clock.wall(), state.clone(), backlogs.clone());
+    let open = move || KeptMessages::open(&directory, bounds, &state, now, seed, told);
+    let (messages, thread) = tokio::task::spawn_blocking(open).await??;
+    let messages = Arc::new(messages);
+    let weak = Arc::downgrade(&messages);
+    backlogs.refresh_by(move |arn| {
+        if let Some(messages) = weak.upgrade() {
+            messages.refresh(arn);
+        }
+    });
+    Ok((messages, thread))
 }
 
 pub(crate) fn collect(

@@ -1,11 +1,13 @@
 //! Messages of queues: the log that keeps them, asked by the APIs, told by the state which queues there are, counted for CloudWatch.
 
+use crate::backlogs::{Backlogs, QueueFigures};
+use crate::queue_holders::Holders;
 use crate::queue_metrics::{Counters, Traffic};
 use anyhow::Context as _;
 use forebay_control::sqs::KeptQueue;
 use forebay_control::{MessageError, MessageOrder, MessageOutcome, NotSent, State};
 use forebay_gateway::Pending;
-use forebay_queues::{Ask, Delivered, Letter, QueueId, ReceiveRefusal};
+use forebay_queues::{Ask, Deleted, Delivered, Letter, QueueId, Receipt, ReceiveRefusal};
 use forebay_store::messages::{
     Bounds, Content, Engine, Given, HeldMessages, Messages, Refused, TaskRefusal, Unanswered, Waiting,
 };
@@ -13,6 +15,7 @@ use forebay_units::Wall;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -24,6 +27,32 @@ const CONFIGURE: Duration = Duration::from_secs(10);
 pub(crate) struct KeptMessages {
     messages: Messages,
     counters: Counters,
+    backlogs: Backlogs,
+    arns: RwLock<BTreeMap<QueueId, Arc<str>>>,
+    holders: Arc<Holders>,
+}
+
+/// What is told of a queue that has changed, by the thread that has the queues, so that it is told in order.
+#[derive(Clone)]
+struct Observer {
+    arn: Arc<str>,
+    backlogs: Backlogs,
+}
+
+impl Observer {
+    fn tell(&self, engine: &mut Engine, now: Wall, queue: QueueId) {
+        if let Some((counts, oldest_age)) = engine.figures(now, queue) {
+            self.backlogs.observe(
+                &self.arn,
+                QueueFigures {
+                    visible: counts.visible as u64,
+                    in_flight: counts.in_flight as u64,
+                    delayed: counts.delayed as u64,
+                    oldest_age,
+                },
+            );
+        }
+    }
 }
 
 impl KeptMessages {
@@ -34,6 +63,7 @@ impl KeptMessages {
         state: &State,
         now: Wall,
         seed: u64,
+        backlogs: Backlogs,
     ) -> anyhow::Result<(KeptMessages, JoinHandle<()>)> {
         let queues: Vec<_> = state
             .queues()
@@ -51,12 +81,16 @@ impl KeptMessages {
         let kept = KeptMessages {
             messages,
             counters: Counters::default(),
+            backlogs,
+            arns: RwLock::default(),
+            holders: Arc::default(),
         };
         Ok((kept, thread))
     }
 
     /// Tells the log of queues that were made, changed or deleted. Returns when it knows.
     pub(crate) fn publish(&self, old: Option<&State>, new: &State) {
+        self.release(new);
         if old.is_some_and(|old| !new.has_other_queues(old)) {
             return;
         }
@@ -81,6 +115,19 @@ impl KeptMessages {
             .map(|queue| (queue.id, queue.settings))
             .collect();
         self.counters.forget(&gone);
+        for id in &gone {
+            if let Some(queue) = before.get(id) {
+                self.backlogs.removed(&queue.arn);
+            }
+        }
+        *self.arns.write().unwrap_or_else(PoisonError::into_inner) = after
+            .values()
+            .map(|queue| (queue.id, Arc::from(&*queue.arn)))
+            .collect();
+        let observers: Vec<(QueueId, Observer)> = changed
+            .iter()
+            .filter_map(|(id, _)| Some((*id, self.observer(*id)?)))
+            .collect();
         let (tell, told) = sync_channel(1);
         let change = move |engine: &mut Engine, now: Wall| {
             for (id, settings) in changed {
@@ -88,6 +135,9 @@ impl KeptMessages {
             }
             for id in gone {
                 engine.remove(now, id);
+            }
+            for (id, observer) in observers {
+                observer.tell(engine, now, id);
             }
         };
         self.messages.call(change, move |done| {
@@ -100,6 +150,46 @@ impl KeptMessages {
             }
             Err(_) => tracing::error!("the messages' log did not take the queues in time"),
         }
+    }
+
+    /// Whom to tell of a queue.
+    fn observer(&self, queue: QueueId) -> Option<Observer> {
+        let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Observer {
+            arn: Arc::clone(arns.get(&queue)?),
+            backlogs: self.backlogs.clone(),
+        })
+    }
+
+    /// Has a queue's figures told again, as of now.
+    pub(crate) fn refresh(&self, arn: &str) {
+        let found = {
+            let arns = self.arns.read().unwrap_or_else(PoisonError::into_inner);
+            arns.iter().find(|(_, known)| &***known == arn).map(|(id, _)| *id)
+        };
+        if let Some((queue, observer)) = found.and_then(|queue| Some((queue, self.observer(queue)?))) {
+            let look = move |engine: &mut Engine, now: Wall| observer.tell(engine, now, queue);
+            self.messages.call(look, |_| ());
+        }
+    }
+
+    /// What instances have that are over is visible again; those that are to have no more are told so.
+    fn release(&self, state: &State) {
+        let released = self.holders.look(|id| state.holder(id));
+        if released.is_empty() {
+            return;
+        }
+        let observers: Vec<_> = released.iter().map(|(queue, _)| self.observer(*queue)).collect();
+        let release = move |engine: &mut Engine, now: Wall| {
+            for ((queue, receipt), observer) in released.into_iter().zip(observers) {
+                engine.release(now, queue, receipt);
+                if let Some(observer) = observer {
+                    observer.tell(engine, now, queue);
+                }
+            }
+        };
+        // If it fails, their visibility timeouts end some time.
+        self.messages.call(release, |_| ());
     }
 
     /// What has come to be of each queue since the last call, and how it stands now. Blocks.
@@ -155,6 +245,7 @@ impl KeptMessages {
         letters: Vec<Letter<Vec<u8>>>,
     ) -> Result<MessageOutcome, MessageError> {
         let sizes: Vec<usize> = letters.iter().map(|letter| letter.body.len()).collect();
+        let observer = self.observer(queue);
         let send = move |engine: &mut Engine, now: Wall| {
             let sent = letters.into_iter().map(|letter| {
                 let body = letter.body;
@@ -172,7 +263,11 @@ impl KeptMessages {
                     Err(Refused::NoQueue) => Err(MessageError::NoQueue),
                 }
             });
-            sent.collect::<Result<Vec<_>, MessageError>>()
+            let sent = sent.collect::<Result<Vec<_>, MessageError>>();
+            if let Some(observer) = observer {
+                observer.tell(engine, now, queue);
+            }
+            sent
         };
         let sent = self.call(send).await??;
         for (sent, size) in sent.iter().zip(sizes) {
@@ -188,6 +283,7 @@ impl KeptMessages {
         queue: QueueId,
         ask: Ask,
         wait: Duration,
+        holder: Option<String>,
     ) -> Result<MessageOutcome, MessageError> {
         type Received = Result<Given, Refused<ReceiveRefusal>>;
         let (tell, told) = oneshot::channel::<Result<Received, Unanswered>>();
@@ -195,39 +291,94 @@ impl KeptMessages {
         let _waiting: Waiting = self.messages.receive(queue, ask, wait, |given| {
             let _ = tell.send(given);
         });
-        let given = match answered(told).await? {
+        let told = async {
+            match &holder {
+                None => answered(told).await.map(Some),
+                // Who is told to go while it waits gets nothing.
+                Some(id) => tokio::select! {
+                    biased;
+                    given = answered(told) => given.map(Some),
+                    () = self.holders.leaves(id) => Ok(None),
+                },
+            }
+        };
+        let Some(given) = told.await? else {
+            return Ok(MessageOutcome::Received(Ok(Vec::new())));
+        };
+        let given = match given {
             Ok(given) => given,
             Err(Refused::Rule(refusal)) => return Ok(MessageOutcome::Received(Err(refusal))),
             Err(Refused::NoQueue | Refused::Full) => return Err(MessageError::NoQueue),
         };
         self.counters.received(queue, given.messages.len());
+        if !given.messages.is_empty() {
+            if let Some(id) = holder {
+                let receipts = given
+                    .messages
+                    .iter()
+                    .map(|message| (message.receipt, message.until));
+                self.holders.hold(&id, queue, receipts);
+            }
+            if let Some(observer) = self.observer(queue) {
+                let look = move |engine: &mut Engine, now: Wall| observer.tell(engine, now, queue);
+                self.messages.call(look, |_| ());
+            }
+        }
         let messages = given.messages.into_iter().map(read);
         let messages = messages.collect::<Result<Vec<_>, MessageError>>()?;
         Ok(MessageOutcome::Received(Ok(messages)))
     }
 
+    async fn delete(&self, queue: QueueId, receipts: Vec<Receipt>) -> Result<MessageOutcome, MessageError> {
+        let (observer, holders) = (self.observer(queue), Arc::clone(&self.holders));
+        let delete = move |engine: &mut Engine, now: Wall| {
+            let deleted = receipts.into_iter().map(|receipt| {
+                let deleted = ruled(engine.delete(now, queue, receipt));
+                holders.done(queue, receipt);
+                deleted
+            });
+            let deleted = deleted.collect::<Result<Vec<_>, MessageError>>()?;
+            if let Some(observer) = observer {
+                for one in &deleted {
+                    if let Ok(Deleted::Now(took)) = one {
+                        observer.backlogs.processed(&observer.arn, *took);
+                    }
+                }
+                observer.tell(engine, now, queue);
+            }
+            Ok(deleted)
+        };
+        let deleted = self.call(delete).await??;
+        let done = deleted.iter().filter_map(|one| one.as_ref().ok());
+        self.counters.deleted(queue, done);
+        Ok(MessageOutcome::Deleted(deleted))
+    }
+
     async fn carry_out(&self, order: MessageOrder) -> Result<MessageOutcome, MessageError> {
         match order {
             MessageOrder::Send { queue, letters } => self.send(queue, letters).await,
-            MessageOrder::Receive { queue, ask, wait } => self.receive(queue, ask, wait).await,
-            MessageOrder::Delete { queue, receipts } => {
-                let delete = move |engine: &mut Engine, now: Wall| {
-                    let deleted = receipts
-                        .into_iter()
-                        .map(|receipt| ruled(engine.delete(now, queue, receipt)));
-                    deleted.collect::<Result<Vec<_>, MessageError>>()
-                };
-                let deleted = self.call(delete).await??;
-                self.counters
-                    .deleted(queue, deleted.iter().filter_map(|one| one.as_ref().ok()));
-                Ok(MessageOutcome::Deleted(deleted))
+            MessageOrder::Receive {
+                queue,
+                ask,
+                wait,
+                holder,
+            } => self.receive(queue, ask, wait, holder).await,
+            MessageOrder::Idle { wait } => {
+                tokio::time::sleep(wait).await;
+                Ok(MessageOutcome::Received(Ok(Vec::new())))
             }
+            MessageOrder::Delete { queue, receipts } => self.delete(queue, receipts).await,
             MessageOrder::Hide { queue, receipts } => {
+                let observer = self.observer(queue);
                 let hide = move |engine: &mut Engine, now: Wall| {
                     let hidden = receipts.into_iter().map(|(receipt, timeout)| {
                         ruled(engine.change_visibility(now, queue, receipt, timeout))
                     });
-                    hidden.collect::<Result<Vec<_>, MessageError>>()
+                    let hidden = hidden.collect::<Result<Vec<_>, MessageError>>();
+                    if let Some(observer) = observer {
+                        observer.tell(engine, now, queue);
+                    }
+                    hidden
                 };
                 Ok(MessageOutcome::Hidden(self.call(hide).await??))
             }

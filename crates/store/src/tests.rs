@@ -24,6 +24,7 @@ fn with_group(state: &State, name: &str) -> State {
         input: json!({"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": vpc}),
         now: Wall::from_seconds(1),
         endpoint: "",
+        instance: None,
         caller: "AKID",
     };
     let mut rng = Rng::named(state.generation(), name);

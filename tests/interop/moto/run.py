@@ -28,6 +28,7 @@ SHA256 = "391857257d5dac144334013c2c10e599def5f0562f553e979160140bd7bd9cf6"
 # By suite: the share of its tests that must pass.
 SUITES = {"test_elbv2": 0.90, "test_cloudwatch": 0.85, "test_autoscaling": 0.80, "test_sqs": 0.85}
 START_SECONDS = 60
+PORT = 5000
 SUITE_SECONDS = 1200
 # The account and the keys that moto's decorators put into the environment of every test.
 ACCOUNT = "123456789012"
@@ -74,7 +75,8 @@ def start(binary: str, data: pathlib.Path) -> tuple[subprocess.Popen, str]:
     keys.touch(mode=0o600)
     keys.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     command = [binary, "up", "--enable-reset", "--account-id", ACCOUNT, "--data-dir", str(data)]
-    command += ["--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--address-pool", "127.144.0.0/12"]
+    # Where moto's own server is: tests of queues have its address in the URLs that they expect.
+    command += ["--api", f"127.0.0.1:{PORT}", "--admin", "127.0.0.1:0", "--address-pool", "127.144.0.0/12"]
     # --enable-reset also turns on moto's dialect: docs/decisions/0005-two-dialects.md.
     command += ["--quota", "application-load-balancers=100"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -84,9 +86,9 @@ def start(binary: str, data: pathlib.Path) -> tuple[subprocess.Popen, str]:
             line = server.stdout.readline()
             words = dict(word.split("=", 1) for word in line.split() if "=" in word)
             if line.startswith("forebay ready") and "api" in words:
-                return server, words["api"]
+                return server, f"http://localhost:{PORT}"
     server.kill()
-    sys.exit(f"{binary} did not get ready")
+    sys.exit(f"{binary} did not get ready: is port {PORT} of 127.0.0.1 free?")
 
 
 def run(folder: pathlib.Path, endpoint: str, suite: str, arguments: list[str]) -> dict[str, str]:

@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub caller: &'a str,
     /// Where the caller reached us, such as `http://127.0.0.1:8080`; empty if no caller did.
     pub endpoint: &'a str,
+    /// The instance whose keys the caller has, if it is one's.
+    pub instance: Option<&'a str>,
 }
 
 /// What an operation sees: the call, what the data plane has observed, the state. Nothing can be changed through it.

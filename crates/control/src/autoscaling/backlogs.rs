@@ -6,7 +6,7 @@ use crate::api::arns::{account_of, arn_of};
 pub use crate::autoscaling::planned_fleet::Costs;
 use crate::autoscaling::planned_fleet::{PlannedFleet, aged, planned_fleet};
 use crate::autoscaling::planner_tags::backlog_tags;
-use crate::autoscaling::records::Group;
+use crate::autoscaling::records::{Group, Lifecycle};
 use crate::fleet::Shape;
 use crate::own_tags::backlogs::BacklogTags;
 pub use crate::own_tags::backlogs::ProcessingMetric;
@@ -82,10 +82,12 @@ fn backlog_group(
         settings.start_up = Duration::from_secs(warmup.into());
     }
     let PlannedFleet {
-        fleet,
+        mut fleet,
         ordered,
         costs,
     } = planned_fleet(region, group, tags.max_hourly_cost, shapes, now);
+    // A Spot Instance that was told to go gets no more messages. Who takes its place is on its way.
+    fleet.ready = fleet.ready.saturating_sub(leaving(region, group));
     let members = region
         .members_of(&group.name)
         .filter(|member| member.state.counts() && member.protected);
@@ -107,4 +109,16 @@ fn backlog_group(
         protected: members.map(|member| member.weight.unwrap_or(1)).sum(),
         may_finish: region.hooks_of(&group.name).any(|hook| !hook.launching),
     }
+}
+
+/// The capacity of instances in service that were told to go.
+fn leaving(region: &Region, group: &Group) -> u32 {
+    let members = region.members_of(&group.name);
+    let leaving = members.filter(|member| {
+        let instance = region.instances.get(&member.id);
+        member.state == Lifecycle::InService
+            && member.ready.is_some()
+            && instance.is_some_and(|instance| instance.interrupted_at.is_some())
+    });
+    leaving.map(|member| member.weight.unwrap_or(1)).sum()
 }

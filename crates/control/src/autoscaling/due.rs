@@ -84,6 +84,7 @@ pub(super) fn acting(
         now,
         caller: "autoscaling",
         endpoint: "",
+        instance: None,
     };
     let mut rng = state.drawn(stream);
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);

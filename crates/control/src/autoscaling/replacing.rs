@@ -8,6 +8,7 @@ use crate::autoscaling::choice::choices;
 use crate::autoscaling::launching::{Wish, launch_as, origins};
 use crate::autoscaling::leaving;
 use crate::autoscaling::pass::Pass;
+use crate::autoscaling::planner_tags::backlog_tags;
 use crate::autoscaling::records::{Group, Lifecycle, Member, Replaced};
 use core::time::Duration;
 use forebay_scaling::{Zone, rebalance, rebalance_margin};
@@ -68,6 +69,8 @@ fn finish(pass: &mut Pass<'_, '_>) {
         match old.filter(|old| old.state.counts()) {
             Some(_) if member.state != Lifecycle::InService || member.ready.is_none() => continue,
             Some(_) if pass.is_suspended("Terminate") => continue,
+            // A worker may finish what it has for as long as it is left to it; it gets no more messages.
+            Some(old) if finishes(pass, &old) => continue,
             Some(old) => {
                 let cause = format!(
                     "At {} an instance was taken out of service in response to {}.",
@@ -81,6 +84,11 @@ fn finish(pass: &mut Pass<'_, '_>) {
         member.replaces = None;
         pass.put(member);
     }
+}
+
+/// Whether an instance goes by itself, and has until then.
+fn finishes(pass: &Pass<'_, '_>, old: &Member) -> bool {
+    backlog_tags(&pass.group).is_some() && is_noticed(pass.tx.region(), old)
 }
 
 /// Whether all instances are in service and can be counted on, and nothing else goes on.
@@ -182,8 +190,10 @@ fn interrupted(pass: &mut Pass<'_, '_>) {
     }
 }
 
+/// Whether Spot Instances that are about to be taken away are replaced before. Those of a group that a backlog sizes are: its target counts
+/// on them.
 fn rebalances(group: &Group) -> bool {
-    group.others.get("CapacityRebalance") == Some(&Value::Bool(true))
+    group.others.get("CapacityRebalance") == Some(&Value::Bool(true)) || backlog_tags(group).is_some()
 }
 
 /// Whether it serves, and will be taken away.

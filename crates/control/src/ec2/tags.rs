@@ -7,11 +7,14 @@ use crate::api::filtering::Item;
 use crate::api::tagging::{put_tags, stored_tags};
 use crate::ec2::instance_addresses::readdress;
 use crate::ec2::listing::{Listing, input, read_tag};
+use crate::ec2::records::Instance;
 use crate::ec2::resource_types::resource_type;
+use crate::own_tags::interruptions::notice;
 use crate::records::Tags;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const LISTING: Listing = Listing {
     member: "Tags",
@@ -70,8 +73,37 @@ pub(crate) fn create(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         }
         put(tx, id, tags);
         readdress(tx, id)?;
+        interrupt(tx, id, &given.tags)?;
     }
     Ok(json!({}))
+}
+
+/// Gives a Spot Instance notice, if one of these tags says so. It stays, whatever becomes of the tag.
+fn interrupt(tx: &mut Tx<'_>, id: &str, tags: &[Value]) -> Result<(), ApiError> {
+    let text = |tag: &Value, name: &str| tag[name].as_str().unwrap_or_default().to_owned();
+    let mut notices = tags
+        .iter()
+        .filter_map(|tag| notice(&text(tag, "Key"), &text(tag, "Value")));
+    let Some(notice) = notices.next() else {
+        return Ok(());
+    };
+    let Some(instance) = tx.region().instances.get(id).cloned() else {
+        return Ok(());
+    };
+    if !instance.is_spot || !matches!(&*instance.state, "pending" | "running") {
+        return Err(error(
+            "IncorrectInstanceState",
+            format!("The instance '{id}' is no Spot Instance that runs: only such a one can be interrupted."),
+        ));
+    }
+    let interrupted = Instance {
+        interrupted_at: Some(tx.request.now + notice),
+        ..(*instance).clone()
+    };
+    tx.region_mut()
+        .instances
+        .insert(id.to_owned(), Arc::new(interrupted));
+    Ok(())
 }
 
 /// Without tags all are deleted; a tag with a value is deleted only if it has that value.

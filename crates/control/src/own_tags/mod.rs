@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod backlogs;
 pub(crate) mod balancers;
 pub(crate) mod groups;
+pub(crate) mod interruptions;
 pub(crate) mod names;
 pub(crate) mod planners;
 pub(crate) mod queues;

@@ -1,6 +1,6 @@
 //! The names of all tags of ours. One that is misspelt would be stored and do nothing, so it is refused.
 
-use crate::own_tags::{addresses, backlogs, balancers, groups, planners, queues};
+use crate::own_tags::{addresses, backlogs, balancers, groups, interruptions, planners, queues};
 
 /// What the names of our tags begin with.
 const PREFIX: &str = "forebay:";
@@ -12,6 +12,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         balancers::NAMES,
         planners::NAMES,
         backlogs::NAMES,
+        interruptions::NAMES,
     ];
     tables
         .into_iter()
@@ -46,6 +47,7 @@ pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
             .or_else(|| balancers::wanted(key, value).map(Into::into))
             .or_else(|| queues::wanted(key, value).map(Into::into))
             .or_else(|| planners::wanted(key, value))
+            .or_else(|| interruptions::wanted(key, value).map(Into::into))
             .or_else(|| backlogs::wanted(key, value))?;
         Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
     })

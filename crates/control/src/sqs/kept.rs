@@ -1,8 +1,20 @@
 //! What whoever keeps messages must know of queues.
 
 use super::attributes::settings;
+use super::receiving::is_leaving;
 use crate::state::State;
 use forebay_queues::{QueueId, Settings};
+
+/// How an instance stands that holds messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// It works.
+    Working,
+    /// It is to have no more.
+    Leaving,
+    /// It has ended.
+    Ended,
+}
 
 /// A queue whose messages are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +44,20 @@ impl State {
             })
         });
         kept.collect()
+    }
+
+    /// How an instance stands that holds messages: whether it is to have no more, and whether it has ended, so that nothing is held any
+    /// more. An instance that nobody knows has ended.
+    pub fn holder(&self, id: &str) -> Holder {
+        let mut instances = self.regions().filter_map(|(_, region)| {
+            let instance = region.instances.get(id)?;
+            Some(match &*instance.state {
+                "terminated" | "stopped" => Holder::Ended,
+                _ if is_leaving(region, id) => Holder::Leaving,
+                _ => Holder::Working,
+            })
+        });
+        instances.next().unwrap_or(Holder::Ended)
     }
 
     /// Whether queues may differ from those of `old`. Costs O(regions).

@@ -20,7 +20,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-pub use kept::KeptQueue;
+pub use kept::{Holder, KeptQueue};
 
 use crate::api::context::OperationSpec;
 

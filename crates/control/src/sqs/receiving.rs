@@ -10,6 +10,7 @@ use super::sending::{message_id, sequence_number};
 use crate::api::context::View;
 use crate::api::errors::error;
 use crate::messages::{Asked, MessageError, MessageOrder, MessageOutcome};
+use crate::tables::Region;
 use core::time::Duration;
 use forebay_awswire::ApiError;
 use forebay_queues::{Ask, Delivered, QueueId, ReceiveRefusal};
@@ -73,6 +74,11 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
         attributes: texts(&input["MessageAttributeNames"]),
         sources: sources(view, &queue.arn),
     };
+    let wait = Duration::from_secs(wait);
+    let holder = view.request.instance;
+    if holder.is_some_and(|id| is_leaving(view.region(), id)) {
+        return Ok(Asked::order(MessageOrder::Idle { wait }, |_| Ok(json!({}))));
+    }
     let order = MessageOrder::Receive {
         queue: queue.id,
         ask: Ask {
@@ -80,7 +86,8 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
             visibility,
             attempt: attempt.map(Into::into),
         },
-        wait: Duration::from_secs(wait),
+        wait,
+        holder: holder.map(str::to_owned),
     };
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Received(Ok(messages)) if messages.is_empty() => Ok(json!({})),
@@ -100,6 +107,14 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
         )),
         other => Err(other.unexpected()),
     }))
+}
+
+/// Whether an instance is to have no more work: a Spot Instance that was told to go, or one that is not running any more.
+pub(crate) fn is_leaving(region: &Region, id: &str) -> bool {
+    let instance = region.instances.get(id);
+    instance.is_none_or(|instance| {
+        instance.interrupted_at.is_some() || !matches!(&*instance.state, "pending" | "running")
+    })
 }
 
 /// Those that are asked for by either of two lists, the older of which has queue attributes' names, too.

@@ -56,6 +56,7 @@ impl InMemory {
                     taken.messages
                 }))
             }
+            MessageOrder::Idle { .. } => MessageOutcome::Received(Ok(Vec::new())),
             MessageOrder::Delete { queue, receipts } => {
                 let queue = self.of(queue)?;
                 let deleted = receipts

@@ -293,11 +293,23 @@ fn the_last_one_goes_when_nothing_has_been_to_do_for_long() {
 
 /// Workers that take the oldest message each, in virtual time: ages of messages when they were done.
 fn play(settings: &Settings, real: f64, start_up: f64, arrivals: &[f64]) -> (Vec<f64>, u32) {
+    let (ages, sizes) = play_protected(settings, real, start_up, arrivals, false);
+    (ages, sizes.into_iter().map(|(_, size)| size).max().unwrap_or(0))
+}
+
+/// The same, and each size of the group with when it came to be. Workers that `protect` themselves while they work let others go.
+fn play_protected(
+    settings: &Settings,
+    real: f64,
+    start_up: f64,
+    arrivals: &[f64],
+    protect: bool,
+) -> (Vec<f64>, Vec<(f64, u32)>) {
     let step = 0.1;
     let (mut planner, mut queue, mut next) = (Planner::new(), std::collections::VecDeque::new(), 0);
     // When each instance works from, and until when it is at a message, which came when.
     let mut instances: Vec<(f64, Option<(f64, f64)>)> = Vec::new();
-    let (mut ages, mut largest) = (Vec::new(), 0);
+    let (mut ages, mut sizes) = (Vec::new(), Vec::new());
     let mut now = 0.0;
     while ages.len() < arrivals.len() && now < 5000.0 {
         let mut deleted = Vec::new();
@@ -337,6 +349,7 @@ fn play(settings: &Settings, real: f64, start_up: f64, arrivals: &[f64]) -> (Vec
         };
         let there = Workers {
             fleet,
+            protected: if protect { seen.in_flight as u32 } else { 0 },
             ..Workers::default()
         };
         let plan = planner.plan(at(now), &seen, &deleted, &there, settings);
@@ -344,14 +357,20 @@ fn play(settings: &Settings, real: f64, start_up: f64, arrivals: &[f64]) -> (Vec
             instances.push((now + start_up, None));
         }
         if plan.desired < instances.len() as u32 {
-            assert_eq!(seen.in_flight, 0);
+            assert!(plan.desired >= seen.in_flight as u32 && (protect || seen.in_flight == 0));
+            instances.sort_by_key(|instance| instance.1.is_none());
             instances.truncate(plan.desired as usize);
         }
-        largest = largest.max(instances.len() as u32);
+        if sizes
+            .last()
+            .is_none_or(|&(_, size)| size != instances.len() as u32)
+        {
+            sizes.push((now, instances.len() as u32));
+        }
         now += step;
     }
     assert_eq!(ages.len(), arrivals.len(), "not done");
-    (ages, largest)
+    (ages, sizes)
 }
 
 #[test]
@@ -364,6 +383,29 @@ fn a_stream_is_done_within_its_latency() {
         oldest <= 60.0 && (20..=30).contains(&largest),
         "{oldest} {largest}"
     );
+}
+
+/// Half an hour of two messages a second, evenly and at random, with workers that protect themselves, so that others may go at any time.
+#[test]
+fn a_steady_stream_is_not_answered_by_a_restless_group() {
+    let even = (0..3600).map(|place| f64::from(place) / 2.0).collect();
+    let mut rng = forebay_units::Rng::named(1, "arrivals");
+    let mut now = 0.0;
+    let random = (0..3600).map(|_| {
+        now -= (1.0 - rng.below(1 << 32) as f64 / 2.0_f64.powi(32)).ln() / 2.0;
+        now
+    });
+    for (arrivals, changes) in [(even, 2), (random.collect::<Vec<f64>>(), 2)] {
+        let (ages, sizes) = play_protected(&settings(60, 10.0), 10.0, 5.0, &arrivals, true);
+        let oldest = ages.iter().copied().fold(0.0, f64::max);
+        let later = sizes.iter().filter(|size| (300.0..1750.0).contains(&size.0));
+        assert!(oldest <= 60.0, "{oldest}");
+        assert!(
+            later.clone().count() <= changes,
+            "{:?}",
+            later.collect::<Vec<_>>()
+        );
+    }
 }
 
 /// They were told to take 25 s and take 50 s: those in flight say so before one is done.

@@ -251,6 +251,13 @@ impl Engine {
         .map_err(Refused::Rule)
     }
 
+    /// Makes a message visible at once, if it is in flight by this very receipt. Whether it was.
+    pub fn release(&mut self, now: Wall, id: QueueId, receipt: Receipt) -> bool {
+        let released = self.run(id, |queue, changes| queue.release(now, receipt, changes));
+        self.wake_queue(now, id);
+        released == Some(true)
+    }
+
     /// Deletes all messages of a queue. Returns how many there were.
     ///
     /// # Errors

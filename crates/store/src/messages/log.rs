@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// Leaves the files to another process. What was written is synced already.
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         self.lock = None;
     }
 

@@ -104,8 +104,8 @@ impl Engine {
     }
 
     /// Leaves the log to another process.
-    pub(crate) fn release(&mut self) {
-        self.log.release();
+    pub(crate) fn let_go(&mut self) {
+        self.log.let_go();
     }
 
     /// Takes the log back from a process that was to go on with it and has not, and reads what it has written.

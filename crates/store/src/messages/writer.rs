@@ -258,7 +258,7 @@ impl Turn {
 
     /// Leaves the log to another process for as long as it is held. False: for good.
     fn is_held(&mut self, stands: &SyncSender<()>, told: &Receiver<Next>) -> bool {
-        self.engine.release();
+        self.engine.let_go();
         let _ = stands.try_send(());
         if matches!(told.recv(), Ok(Next::End)) {
             return false;

@@ -59,6 +59,7 @@ fn declared(run: fn(&View<'_>) -> Result<Value, ApiError>, operation: &str, inpu
         now: Wall::from_seconds(1_700_000_000),
         caller: "AKID",
         endpoint: "",
+        instance: None,
     };
     let state = State::new(REGION, "127.64.0.0/10".parse().unwrap());
     let answer = run(&View::new(&request, &Declared, &state)).unwrap();

@@ -426,6 +426,7 @@ fn others_resolve_a_template_by_id_or_name() {
         now: caller.now,
         caller: "AKID",
         endpoint: "",
+        instance: None,
     };
     let view = View::new(&request, &NothingObserved, &caller.state);
     let first = json!({"ImageId": "ami-1", "RamdiskId": "ari-1"});

@@ -77,7 +77,7 @@ impl Course<'_> {
     }
 
     fn restart(&mut self) {
-        self.engine.release();
+        self.engine.let_go();
         let (engine, found) = open(self.directory, SEGMENT, at(self.ms));
         assert_eq!((found.messages, found.left_out), (self.there.len(), 0));
         self.engine = engine;
