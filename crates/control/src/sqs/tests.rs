@@ -242,7 +242,7 @@ fn fifo_queues_keep_order_and_deduplicate() {
     let no_group = json!({"QueueUrl": url, "MessageBody": "3"});
     assert_eq!(code(caller, "SendMessage", no_group), "MissingParameter");
     let set = json!({"QueueUrl": url, "Attributes": {"FifoThroughputLimit": "perMessageGroupId"}});
-    assert_eq!(code(caller, "SetQueueAttributes", set), "InvalidParameterValue");
+    assert_eq!(code(caller, "SetQueueAttributes", set), "InvalidAttributeValue");
     let standard = made(caller, "s", json!({}));
     let odd = json!({"QueueUrl": standard, "MessageBody": "x", "MessageDeduplicationId": "d"});
     assert_eq!(code(caller, "SendMessage", odd), "InvalidParameterValue");
