@@ -58,6 +58,8 @@ const SUITES: &[(&str, &str)] = &[
     ("sqs", "sqs.py"),
     ("sqs-kills", "sqs_kills.py"),
     ("backlog", "backlog.py"),
+    ("backlog-live", "backlog_live.py"),
+    ("backlog-spot", "backlog_spot.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
