@@ -130,7 +130,7 @@ fn a_held_log_is_another_process_s_until_it_is_given_back() {
     assert!(answer.recv_timeout(LONG).unwrap().messages.is_empty());
     let (mut other, found) = open(place.path(), 1 << 20, at(0));
     assert_eq!(found.messages, 1);
-    super::send(&mut other, now, WORK, 2, b"two");
+    send(&mut other, now, WORK, 2, b"two");
     other.commit(now).unwrap();
     drop(other);
     drop(held);
@@ -138,7 +138,7 @@ fn a_held_log_is_another_process_s_until_it_is_given_back() {
     let counts = call(&messages, |engine, now| engine.figures(now, WORK).unwrap().0).unwrap();
     assert_eq!(counts.visible, 3);
     messages.hold().unwrap().end();
-    assert_eq!(call(&messages, |_, _| ()), Err(super::super::Unanswered::Closed));
+    assert_eq!(call(&messages, |_, _| ()), Err(Unanswered::Closed));
     thread.join().unwrap();
     let (_, found) = open(place.path(), 1 << 20, at(0));
     assert_eq!(found.messages, 3);
