@@ -1,10 +1,12 @@
 //! Sizes groups of workers by their queues: whoever changes a queue tells its figures here, and within milliseconds the group's planner
 //! is asked, and its order carried out.
 
+use crate::first_receives::{FirstReceives, Latecomers};
 use forebay_control::Series;
 use forebay_control::State;
 use forebay_control::autoscaling::backlogs::{BacklogGroup, ProcessingMetric, backlog_groups};
 use forebay_control::autoscaling::planning::{PlannedCapacity, carry_out};
+use forebay_control::sqs::Holder;
 use forebay_gateway::{SharedPorts, Writer};
 use forebay_proxy::Clock;
 use forebay_scaling::backlog::{Plan, Planner, Verdict, Work};
@@ -79,6 +81,7 @@ struct Shared {
     changed: Notify,
     refresh: OnceLock<Refresh>,
     plans: Mutex<Vec<BacklogMetrics>>,
+    first: FirstReceives,
 }
 
 impl Backlogs {
@@ -125,6 +128,13 @@ impl Backlogs {
             && told.fresh.len() < DELETED
         {
             told.fresh.push(took);
+        }
+    }
+
+    /// An instance asks for messages: to be called when it does, whether it gets some or not. The first time tells that its worker works.
+    pub fn asks(&self, instance: &str) {
+        if self.0.first.asks(instance, Instant::now()) {
+            self.0.changed.notify_one();
         }
     }
 
@@ -179,6 +189,7 @@ impl Backlogs {
 #[derive(Default)]
 struct Known {
     planner: Planner,
+    latecomers: Latecomers,
     orders: u64,
     releases: u64,
     /// Seconds that a message takes by a metric, and when that was read.
@@ -197,6 +208,8 @@ struct Sizing {
     state: Option<Arc<State>>,
     groups: Vec<BacklogGroup>,
     refreshed: Instant,
+    /// Since when it is known who asks for messages.
+    began: Wall,
 }
 
 /// Sizes groups that name a queue, until the process ends.
@@ -215,6 +228,7 @@ pub(crate) fn start(
         state: None,
         groups: Vec::new(),
         refreshed: Instant::now(),
+        began: clock.wall(),
     };
     tokio::spawn(run(sizing))
 }
@@ -267,7 +281,10 @@ impl Sizing {
                 .metric
                 .as_ref()
                 .and_then(|metric| known.measured(&self.ports, &group.region, metric, wall));
-            let workers = group.workers(wall);
+            let first = &self.backlogs.0.first;
+            let (latecomers, at) = (&mut known.latecomers, Instant::now());
+            latecomers.look(&group.serving, first, self.began, (at, wall));
+            let workers = group.workers(wall, latecomers.late(), |id| first.age(id, at).is_some());
             let plan = known.planner.plan(now, work, deleted, &workers, &settings);
             known.next = Some(Instant::now() + plan.next);
             if !group.is_dry_run && plan.desired != group.desired() {
@@ -305,6 +322,10 @@ impl Sizing {
         self.known.retain(|key, _| names.contains(key));
         let named = self.groups.iter().map(|group| &*group.queue_arn).collect();
         self.backlogs.name(&named);
+        self.backlogs
+            .0
+            .first
+            .retain(|id| state.holder(id) != Holder::Ended);
         self.state = Some(state);
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;

@@ -287,6 +287,9 @@ impl KeptMessages {
     ) -> Result<MessageOutcome, MessageError> {
         type Received = Result<Given, Refused<ReceiveRefusal>>;
         let (tell, told) = oneshot::channel::<Result<Received, Unanswered>>();
+        if let Some(id) = &holder {
+            self.backlogs.asks(id);
+        }
         // Dropped with this future, it waits no more.
         let _waiting: Waiting = self.messages.receive(queue, ask, wait, |given| {
             let _ = tell.send(given);
