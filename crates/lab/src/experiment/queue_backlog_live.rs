@@ -12,6 +12,7 @@ use forebay_server::pools::free_pool;
 use forebay_sim::{BacklogRun, BacklogSecond, Done};
 use forebay_units::Rng;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use std::time::{Duration, Instant};
 use tracing::Level;
 
@@ -75,7 +76,7 @@ async fn observe(
     }
     // In service is a worker whose process has started.
     tokio::time::sleep(Duration::from_secs_f64(args.start_up)).await;
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), Timestamp::now());
     for (watched, stage) in all.iter().zip(stages) {
         scene.send(&watched.workers, &durations(args, stage)).await?;
     }
@@ -111,6 +112,17 @@ async fn observe(
         tokio::time::sleep(LOOK).await;
     }
     bar.finish_and_clear();
+    for watched in &mut all {
+        let received = scene.received(&watched.workers, began_at, watched.sent).await?;
+        ensure!(
+            received >= watched.sent,
+            "{}: {received} receives of {} messages were counted",
+            watched.name,
+            watched.sent
+        );
+        // Who was cut off did not delete what it had: it was received again.
+        watched.run.cut = u32::try_from(received - watched.sent).unwrap_or(u32::MAX);
+    }
     let observed = all.into_iter().map(|watched| Observed {
         run: watched.run,
         shortfall: watched.shortfall,

@@ -9,6 +9,7 @@ use forebay_awswire::Service;
 use forebay_launch::{Images, NewImage, RunAs, Source};
 use forebay_server::{Daemon, UpArgs};
 use ipnet::Ipv4Net;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,6 +23,9 @@ const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow
 const THERE_WITHIN: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a metric may take to count what has happened.
+const COUNTED_WITHIN: Duration = Duration::from_secs(5);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Messages of one call.
 const BATCH: usize = 10;
 
@@ -271,6 +275,38 @@ impl WorkersScene {
             in_flight: read(names[1])?,
             delayed: read(names[2])?,
         })
+    }
+
+    /// How many times messages were received since `began`, once at least `least` were counted, or a while later.
+    pub(crate) async fn received(
+        &self,
+        workers: &Workers,
+        began: Timestamp,
+        least: u64,
+    ) -> anyhow::Result<u64> {
+        let since = Instant::now();
+        loop {
+            let now = Timestamp::now();
+            let input = [
+                ("Namespace", "AWS/SQS"),
+                ("MetricName", "NumberOfMessagesReceived"),
+                ("Dimensions.member.1.Name", "QueueName"),
+                ("Dimensions.member.1.Value", &format!("{}.fifo", workers.name)),
+                ("StartTime", &(began - MINUTE).to_string()),
+                ("EndTime", &(now + MINUTE).to_string()),
+                ("Period", "60"),
+                ("Statistics.member.1", "Sum"),
+            ];
+            let told = self
+                .query(Service::CloudWatch, "GetMetricStatistics", &input)
+                .await?;
+            let sums = elements(&told, "Sum").map(str::parse::<f64>);
+            let received = sums.sum::<Result<f64, _>>().context("a sum is no number")? as u64;
+            if received >= least || since.elapsed() > COUNTED_WITHIN {
+                return Ok(received);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// How many instances the group wants and has.
