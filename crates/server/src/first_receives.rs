@@ -1,16 +1,14 @@
 //! When instances first asked for messages, and so how long workers take from being in service to work: an instance is in service once its process
-//! has been started. Known of instances that call with the keys of their profile, and in memory only.
+//! has been started. Known of instances that call with the keys of their profile.
 
 use forebay_control::autoscaling::backlogs::Serving;
 use forebay_units::Wall;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Instances that are remembered; of more, nothing is measured.
 const MOST: usize = 100_000;
-/// What is kept of a group, as of start-ups.
-const KEPT: usize = 100;
 
 /// When each instance first asked.
 #[derive(Debug, Default)]
@@ -43,46 +41,35 @@ impl FirstReceives {
     }
 }
 
-/// How long a group's instances took to ask, from being in service.
+/// Whose first time was counted, of a group.
 #[derive(Debug, Default)]
-pub(crate) struct Latecomers {
-    counted: BTreeSet<String>,
-    late: VecDeque<Duration>,
-}
+pub(crate) struct Counted(BTreeSet<String>);
 
-impl Latecomers {
-    /// Looks at the instances in service. Those that were so before `since` may have asked before anyone listened.
+impl Counted {
+    /// Looks at the instances in service: who has asked since the last look, and how long after it was in service. Those that were so before
+    /// `since` may have asked before anyone listened.
     pub(crate) fn look(
         &mut self,
         serving: &[Serving],
         first: &FirstReceives,
         since: Wall,
         now: (Instant, Wall),
-    ) {
-        if self.counted.len() > serving.len() {
+    ) -> Vec<(String, Duration)> {
+        if self.0.len() > serving.len() {
             let ids: BTreeSet<&str> = serving.iter().map(|one| &*one.id).collect();
-            self.counted.retain(|id| ids.contains(&**id));
+            self.0.retain(|id| ids.contains(&**id));
         }
+        let mut found = Vec::new();
         for one in serving.iter().filter(|one| one.ready >= since) {
-            if self.counted.contains(&one.id) {
+            if self.0.contains(&one.id) {
                 continue;
             }
             if let Some(age) = first.age(&one.id, now.0) {
-                self.counted.insert(one.id.clone());
-                self.late.push_back(now.1.since(one.ready).saturating_sub(age));
-                if self.late.len() > KEPT {
-                    self.late.pop_front();
-                }
+                self.0.insert(one.id.clone());
+                found.push((one.id.clone(), now.1.since(one.ready).saturating_sub(age)));
             }
         }
-    }
-
-    /// The 99th percentile; none if nobody has asked.
-    pub(crate) fn late(&self) -> Option<Duration> {
-        let mut sorted: Vec<Duration> = self.late.iter().copied().collect();
-        sorted.sort_unstable();
-        let place = (sorted.len() * 99).div_ceil(100);
-        sorted.get(place.checked_sub(1)?).copied()
+        found
     }
 }
 
@@ -100,28 +87,25 @@ mod tests {
 
     #[test]
     fn each_instance_counts_once_by_its_first_receive() {
-        let (first, mut latecomers) = (FirstReceives::default(), Latecomers::default());
+        let (first, mut counted) = (FirstReceives::default(), Counted::default());
         let (since, began) = (Wall::from_seconds(100), Instant::now());
         let at = |seconds: u64| began + Duration::from_secs(seconds);
         let now = |seconds: u64| (at(seconds), Wall::from_seconds(seconds as i64));
         let members = [serving("i-old", 50), serving("i-1", 110), serving("i-2", 111)];
-        latecomers.look(&members, &first, since, now(111));
-        assert_eq!(latecomers.late(), None);
+        assert!(counted.look(&members, &first, since, now(111)).is_empty());
         for (id, second) in [("i-old", 112), ("i-1", 112), ("i-1", 119), ("i-2", 118)] {
             assert_eq!(first.asks(id, at(second)), second != 119);
         }
-        latecomers.look(&members, &first, since, now(120));
-        latecomers.look(&members, &first, since, now(121));
-        assert_eq!(latecomers.late, [2, 7].map(Duration::from_secs));
-        assert_eq!(latecomers.late(), Some(Duration::from_secs(7)));
+        let late = |id: &str, seconds| (id.to_owned(), Duration::from_secs(seconds));
+        let found = counted.look(&members, &first, since, now(120));
+        assert_eq!(found, [late("i-1", 2), late("i-2", 7)]);
+        assert!(counted.look(&members, &first, since, now(121)).is_empty());
         first.retain(|id| id == "i-2");
-        latecomers.look(&members[2..], &first, since, now(122));
-        assert_eq!(latecomers.counted.len(), 1);
-        // What was learnt stays.
-        assert_eq!(latecomers.late(), Some(Duration::from_secs(7)));
+        assert!(counted.look(&members[2..], &first, since, now(122)).is_empty());
+        assert_eq!(counted.0.len(), 1);
         // Who asks before it is seen to be in service is not late.
         first.asks("i-3", at(120));
-        latecomers.look(&[serving("i-3", 121)], &first, since, now(123));
-        assert_eq!(latecomers.late.back(), Some(&Duration::ZERO));
+        let found = counted.look(&[serving("i-3", 121)], &first, since, now(123));
+        assert_eq!(found, [late("i-3", 0)]);
     }
 }

@@ -3,13 +3,17 @@
 //! any planner's (`planning::carry_out`).
 
 use crate::api::arns::{account_of, arn_of};
+use crate::autoscaling::due::acting;
+use crate::autoscaling::lookup::put_group;
 pub use crate::autoscaling::planned_fleet::Costs;
 use crate::autoscaling::planned_fleet::{PlannedFleet, aged, planned_fleet};
 use crate::autoscaling::planner_tags::backlog_tags;
 use crate::autoscaling::records::{Group, Lifecycle};
+use crate::autoscaling::start_ups::{late, record_late};
 use crate::fleet::Shape;
 use crate::own_tags::backlogs::BacklogTags;
 pub use crate::own_tags::backlogs::ProcessingMetric;
+use crate::ports::Observations;
 use crate::state::State;
 use crate::tables::Region;
 use core::time::Duration;
@@ -41,10 +45,53 @@ pub struct BacklogGroup {
     pub serving: Vec<Serving>,
     /// A start-up's time as an operator has said it, or none.
     told_start_up: Duration,
+    /// How long after being in service its instances first ask for messages, if that is known.
+    late: Option<Duration>,
     fleet: Fleet,
     ordered: Vec<Option<Wall>>,
     protected: u32,
     may_finish: bool,
+}
+
+/// An instance has asked for messages for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstReceive {
+    /// Its region.
+    pub region: String,
+    /// Its group.
+    pub group: String,
+    /// Its id.
+    pub instance: String,
+    /// How long it had been in service then.
+    pub late: Duration,
+}
+
+/// The state that knows of these; none if it is as it was.
+pub fn record_first_receives(
+    state: &State,
+    receives: &[FirstReceive],
+    observations: &dyn Observations,
+    now: Wall,
+) -> Option<State> {
+    let mut next: Option<State> = None;
+    for receive in receives {
+        let state = next.as_ref().unwrap_or(state);
+        let changed = acting(state, &receive.region, observations, now, "planner", |tx| {
+            let region = tx.region();
+            let members = region.members_of(&receive.group);
+            let member = members
+                .map(|member| &**member)
+                .find(|member| member.id == receive.instance);
+            let (Some(member), Some(group)) = (member, region.scaling_groups.get(&receive.group)) else {
+                return;
+            };
+            let mut group = Group::clone(group);
+            record_late(&mut group, member, receive.late);
+            put_group(tx, group);
+        });
+        next = changed.or(next);
+    }
+    next
 }
 
 /// An instance in service.
@@ -59,11 +106,10 @@ pub struct Serving {
 }
 
 impl BacklogGroup {
-    /// Who is there to work, at this time. `late` is how long after being in service its instances first ask for messages, if that is known;
-    /// those that have not asked yet are still on their way then.
-    pub fn workers(&self, now: Wall, late: Option<Duration>, has_asked: impl Fn(&str) -> bool) -> Workers {
+    /// Who is there to work, at this time. Instances in service that have not asked for messages yet are still on their way, if others have.
+    pub fn workers(&self, now: Wall, has_asked: impl Fn(&str) -> bool) -> Workers {
         let mut fleet = aged(&self.fleet, &self.ordered, now);
-        match late {
+        match self.late {
             Some(late) => {
                 let until_ready = fleet.start_up.unwrap_or_default();
                 for one in &self.serving {
@@ -144,6 +190,7 @@ fn backlog_group(
         metric: tags.metric,
         costs,
         serving,
+        late: late(region, group),
         told_start_up: if is_told {
             settings_start_up
         } else {

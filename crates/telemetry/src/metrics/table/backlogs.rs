@@ -79,13 +79,13 @@ pub(super) const ROWS: &[Metric] = &[
     .cloudwatch(&[sum("BacklogNeededCapacity", G).own().with(LEVELS).always()]),
     gauge(
         names::BACKLOG_READY,
-        "Capacity in service",
+        "Capacity that works",
         Read::Backlog(|of, to| plan(of, to, |plan| f64::from(plan.workers.fleet.ready))),
     )
     .cloudwatch(&[sum("BacklogReadyCapacity", G).own().with(LEVELS).always()]),
     gauge(
         names::BACKLOG_PENDING,
-        "Capacity that was ordered and is not in service yet",
+        "Capacity that was ordered and does not work yet",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.workers.fleet.pending.len() as f64)),
     ),
     counter(
