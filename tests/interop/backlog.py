@@ -2,8 +2,10 @@
 that are such workers scales on the backlog until all is done, and the target moves when messages take longer."""
 
 import datetime
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +64,28 @@ def metric_values(client, name, dimensions=()):
     return told["MetricDataResults"][0]["Values"]
 
 
+def documented_policy():
+    """The target tracking configuration of docs/queue-workers.md, for this queue and this group."""
+    text = (HERE.parents[1] / "docs" / "queue-workers.md").read_text()
+    (found,) = re.findall(r"--target-tracking-configuration '(\{.*?\})'\n", text, re.DOTALL)
+    return json.loads(found.replace('"jobs"', json.dumps(QUEUE)).replace('"workers"', json.dumps(GROUP)))
+
+
+def tracks_by_metric_math(scaling, metrics):
+    """The plain way that the documentation has: the policy is taken, its alarms watch the expression, and the expression has values."""
+    policy = documented_policy()
+    scaling.enable_metrics_collection(AutoScalingGroupName=GROUP, Granularity="1Minute", Metrics=["GroupInServiceInstances"])
+    made = scaling.put_scaling_policy(AutoScalingGroupName=GROUP, PolicyName="math", PolicyType="TargetTrackingScaling",
+                                      TargetTrackingConfiguration={**policy, "DisableScaleIn": True})
+    queries = policy["CustomizedMetricSpecification"]["Metrics"]
+    (alarm,) = metrics.describe_alarms(AlarmNames=[one["AlarmName"] for one in made["Alarms"] if "High" in one["AlarmName"]])["MetricAlarms"]
+    assert {one.get("Expression") for one in alarm["Metrics"]} >= {"(visible / instances) / (300 / seconds)"}, alarm
+    asked = [{**one, **({"MetricStat": {**one["MetricStat"], "Period": 60}} if "MetricStat" in one else {})} for one in queries]
+    values = lambda: metrics.get_metric_data(MetricDataQueries=asked, StartTime=now() - datetime.timedelta(minutes=10),
+                                             EndTime=now() + datetime.timedelta(minutes=1))["MetricDataResults"][0]["Values"]
+    wait(values, "the expression has a value", 90)
+
+
 def main():
     with Daemon(pool="127.110.0.0/16", **FLAGS) as daemon:
         folder = pathlib.Path(f"/tmp/forebay-backlog-{os.getpid()}")
@@ -99,6 +123,7 @@ def main():
         assert {5, 10} <= set(metric_values(metrics, "ASG-Target-BPI")), metric_values(metrics, "ASG-Target-BPI")
         assert max(metric_values(metrics, "BPI", dimension)) > 3, metric_values(metrics, "BPI", dimension)
         assert not [line for line in said if "failed" in line], [line for line in said if "failed" in line][:3]
+        tracks_by_metric_math(scaling, metrics)
         scaling.delete_auto_scaling_group(AutoScalingGroupName=GROUP, ForceDelete=True)
         wait(lambda: not list((daemon.directory / "instances").glob("i-*")), "nothing is left of instances", 60)
         daemon.stop()

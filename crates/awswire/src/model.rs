@@ -236,13 +236,14 @@ impl Model {
             .collect();
         let reader = Reader { ids: &ids, ec2 };
         let names_are_ours = raw["service"] == "sqs";
+        let own = if names_are_ours {
+            (query_names::NAMESPACE, query_names::ERRORS)
+        } else {
+            ("", "")
+        };
         let shape_of = |name: &str, shape: &Value| {
             let shape = in_order(name, reader.shape(shape)?);
-            Some(if names_are_ours {
-                query_names::named(name, shape)
-            } else {
-                shape
-            })
+            Some(if names_are_ours { named(name, shape) } else { shape })
         };
         let code_of = |name: &str, shape: &Value| {
             let mut error = error_code(name, shape)?;
@@ -288,11 +289,7 @@ impl Model {
         others.sort();
         Some(Model {
             version: raw["version"].as_str()?.to_owned(),
-            xmlns: if names_are_ours {
-                query_names::NAMESPACE.to_owned()
-            } else {
-                raw["xmlns"].as_str().unwrap_or_default().to_owned()
-            },
+            xmlns: raw["xmlns"].as_str().unwrap_or(own.0).to_owned(),
             target: raw["target"].as_str().unwrap_or_default().to_owned(),
             query_compatible: raw["query_compatible"] == true,
             error_namespace: if names_are_ours { query_names::ERRORS } else { "" },
@@ -312,6 +309,36 @@ fn in_order(name: &str, mut shape: Shape) -> Shape {
     match (name, &mut shape.kind) {
         ("RuleTransform", Kind::Structure(members)) => members.sort_by_key(|member| member.required),
         ("TransformTypeEnum", _) => shape.choices.reverse(),
+        _ => {}
+    }
+    shape
+}
+
+/// A shape of SQS with the names that its Query protocol has; and no enums: an attribute that there is not is told in words of SQS's own.
+fn named(name: &str, mut shape: Shape) -> Shape {
+    shape.choices.clear();
+    match &mut shape.kind {
+        Kind::List {
+            name: item,
+            flattened,
+            repeated,
+            ..
+        } => {
+            (*flattened, *repeated) = (true, true);
+            *item = query_names::item(name).to_owned();
+        }
+        Kind::Map {
+            entry,
+            key_name,
+            value_name,
+            ..
+        } => {
+            if let Some((called, key, value)) = query_names::entry(name) {
+                *entry = Some(called.to_owned());
+                *key_name = key.to_owned();
+                *value_name = value.to_owned();
+            }
+        }
         _ => {}
     }
     shape

@@ -70,6 +70,12 @@ impl Form {
                 Ok(Value::Object(object))
             }
             Kind::List {
+                item, repeated: true, ..
+            } if node.below.is_empty() && node.text.is_some() => {
+                // The only one, without a number.
+                Ok(Value::Array(vec![self.value(*item, node, path)?]))
+            }
+            Kind::List {
                 item,
                 name,
                 flattened,
@@ -83,7 +89,10 @@ impl Form {
                 value_name,
             } => {
                 let mut object = Map::new();
-                let entries = if entry.is_some() {
+                let entries = if entry.is_some() && node.below.contains_key(key_name) {
+                    // The only one, without a number.
+                    vec![(path.to_owned(), node)]
+                } else if entry.is_some() {
                     self.indexed(Some(node), path)?
                 } else {
                     self.indexed(node.below.get("entry"), &join(path, "entry"))?

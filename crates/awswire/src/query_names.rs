@@ -1,8 +1,6 @@
 //! What SQS's Query protocol calls things. Its model of today describes JSON alone; older clients go on speaking Query, and clients of
 //! JSON read Query's error codes (`x-amzn-query-error`). The names are those of the API reference's examples and of WSDL 2012-11-05.
 
-use crate::model::{Kind, Shape};
-
 /// The namespace of answers.
 pub(crate) const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 
@@ -61,34 +59,14 @@ pub(crate) fn code(shape: &str) -> String {
     shape.to_owned()
 }
 
-/// The shape with the names of what is in it; and no enums: an attribute that there is not is told in words of SQS's own.
-pub(crate) fn named(name: &str, mut shape: Shape) -> Shape {
-    shape.choices.clear();
-    match &mut shape.kind {
-        Kind::List {
-            name: item,
-            flattened,
-            repeated,
-            ..
-        } => {
-            (*flattened, *repeated) = (true, true);
-            let other = LISTS.iter().find(|(list, _)| *list == name);
-            let other = other.map(|(_, item)| (*item).to_owned());
-            *item = other.unwrap_or_else(|| name.strip_suffix("List").unwrap_or(name).to_owned());
-        }
-        Kind::Map {
-            entry,
-            key_name,
-            value_name,
-            ..
-        } => {
-            if let Some((_, called, key, value)) = MAPS.iter().find(|(map, ..)| *map == name) {
-                *entry = Some((*called).to_owned());
-                *key_name = (*key).to_owned();
-                *value_name = (*value).to_owned();
-            }
-        }
-        _ => {}
-    }
-    shape
+/// What an item of a list of this shape is called.
+pub(crate) fn item(list: &str) -> &str {
+    let other = LISTS.iter().find(|(name, _)| *name == list);
+    other.map_or_else(|| list.strip_suffix("List").unwrap_or(list), |(_, item)| item)
+}
+
+/// What an entry of a map of this shape is called, its key, and its value.
+pub(crate) fn entry(map: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    let found = MAPS.iter().find(|(name, ..)| *name == map);
+    found.map(|(_, entry, key, value)| (*entry, *key, *value))
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "\
 It may be taken while Forebay runs, whose traffic and calls do not notice, and while it does not. Whatever change was acknowledged before
-it began is in it. It holds the state with private keys of certificates, access keys, the secret of notifications and images; not logs, and not
+it began is in it. It holds the state with private keys of certificates, access keys, the secret of notifications, messages of queues and images; not logs, and not
 what instances wrote. The file has mode 0600 and replaces one of that name once it is whole. Be the user that Forebay runs as, or root.
 
 Examples:
@@ -33,11 +33,15 @@ pub(crate) struct BackupArgs {
     /// Leave out the images that instances are started from, which may be large
     #[arg(long)]
     pub(crate) without_images: bool,
+    /// Leave out the messages of queues: the queues are in it, empty
+    #[arg(long)]
+    pub(crate) without_messages: bool,
 }
 
 pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let options = BackupOptions {
         images: !args.without_images,
+        messages: !args.without_messages,
         datapoints: args.with_datapoints,
     };
     let data_dir = &args.data.data_dir;

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 /// Messages of one instance that are remembered; of more, the visibility timeout ends.
 const MOST: usize = 10_000;
+/// Instances that are.
+const MOST_INSTANCES: usize = 10_000;
 
 /// What is in flight at instances.
 #[derive(Debug, Default)]
@@ -32,15 +34,37 @@ impl Holders {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An instance has received these.
+    /// An instance begins to wait: it is to be told if it must go.
+    pub(crate) fn waits(&self, instance: &str) {
+        let held = &mut *self.held();
+        if held.by_instance.len() < MOST_INSTANCES && !held.by_instance.contains_key(instance) {
+            held.by_instance.insert(instance.to_owned(), BTreeMap::new());
+        }
+    }
+
+    /// An instance that was known to wait has received these.
     pub(crate) fn hold(
         &self,
         instance: &str,
         queue: QueueId,
+        now: Wall,
         receipts: impl Iterator<Item = (Receipt, Wall)>,
     ) {
         let held = &mut *self.held();
-        let known = held.by_instance.entry(instance.to_owned()).or_default();
+        let Some(known) = held.by_instance.get_mut(instance) else {
+            return;
+        };
+        if known.len() >= MOST {
+            // Those whose visibility is over are nobody's.
+            let by_message = &mut held.by_message;
+            known.retain(|key, (_, until)| {
+                let lasts = *until > now;
+                if !lasts && by_message.get(key).is_some_and(|by| by == instance) {
+                    by_message.remove(key);
+                }
+                lasts
+            });
+        }
         for (receipt, until) in receipts.take(MOST.saturating_sub(known.len())) {
             let key = (queue, receipt.sequence);
             known.insert(key, (receipt, until));
@@ -120,7 +144,7 @@ mod tests {
             QUEUE,
             [receipt(1, 1), receipt(2, 1)].into_iter().map(until),
         );
-        holders.hold("i-2", QUEUE, [receipt(3, 1)].into_iter().map(until));
+        holders.hold("i-2", QUEUE, Wall(0), [receipt(3, 1)].into_iter().map(until));
         holders.done(QUEUE, receipt(1, 1));
         assert_eq!(holders.look(|_| Holder::Working), []);
         assert_eq!(holders.look(|_| Holder::Leaving), []);
@@ -135,7 +159,8 @@ mod tests {
         assert_eq!(holders.look(stands), [(QUEUE, receipt(2, 1))]);
         assert_eq!(holders.look(stands), []);
         // Whoever received it since has it.
-        holders.hold("i-2", QUEUE, [receipt(2, 2)].into_iter().map(until));
+        holders.waits("i-2");
+        holders.hold("i-2", QUEUE, Wall(0), [receipt(2, 2)].into_iter().map(until));
         assert_eq!(
             holders.look(|_| Holder::Ended),
             [(QUEUE, receipt(2, 2)), (QUEUE, receipt(3, 1))]

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 /// How long it is waited until the log knows a queue.
@@ -286,6 +286,9 @@ impl KeptMessages {
         holder: Option<String>,
     ) -> Result<MessageOutcome, MessageError> {
         type Received = Result<Given, Refused<ReceiveRefusal>>;
+        if let Some(id) = &holder {
+            self.holders.waits(id);
+        }
         let (tell, told) = oneshot::channel::<Result<Received, Unanswered>>();
         if let Some(id) = &holder {
             self.backlogs.asks(id);
@@ -320,7 +323,7 @@ impl KeptMessages {
                     .messages
                     .iter()
                     .map(|message| (message.receipt, message.until));
-                self.holders.hold(&id, queue, receipts);
+                self.holders.hold(&id, queue, now(), receipts);
             }
             if let Some(observer) = self.observer(queue) {
                 let look = move |engine: &mut Engine, now: Wall| observer.tell(engine, now, queue);
@@ -427,6 +430,11 @@ async fn answered<R>(told: oneshot::Receiver<Result<R, Unanswered>>) -> Result<R
         Ok(Err(Unanswered::Unwritten)) => Err(MessageError::Storage),
         Ok(Err(Unanswered::Closed)) | Err(_) => Err(MessageError::Stopping),
     }
+}
+
+fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// What a queue's rules say, unless there is no such queue.

@@ -8,6 +8,7 @@
 //! are written again at its end, a little with each commit, so that it can go: the log has at most twice the bytes of its messages,
 //! and three files more.
 
+mod copies;
 mod engine;
 mod log;
 mod opening;
@@ -18,6 +19,7 @@ mod tests;
 mod upkeep;
 mod writer;
 
+pub use copies::{OpenFile, open_files};
 pub use engine::{Bounds, Engine, Given, Refused};
 pub use log::Content;
 pub use opening::Found;

@@ -58,6 +58,8 @@ const SUITES: &[(&str, &str)] = &[
     ("sqs", "sqs.py"),
     ("sqs-kills", "sqs_kills.py"),
     ("backlog", "backlog.py"),
+    ("backlog-live", "backlog_live.py"),
+    ("backlog-spot", "backlog_spot.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
@@ -66,16 +68,9 @@ const SUITES: &[(&str, &str)] = &[
 
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
-const BESIDE: [&[&str]; 3] = [
-    &[
-        "terraform-groups",
-        "trouble",
-        "scaling",
-        "planner",
-        "sqs",
-        "sqs-kills",
-        "backlog",
-    ],
+const BESIDE: [&[&str]; 4] = [
+    &["terraform-groups", "trouble", "scaling", "planner"],
+    &["sqs", "sqs-kills", "backlog", "backlog-live", "backlog-spot"],
     &[
         "terraform",
         "choosing",

@@ -50,7 +50,8 @@ def test_only_asked_attributes_come(place):
     for named in ({"AttributeNames": ["SentTimestamp"]}, {"MessageSystemAttributeNames": ["SentTimestamp"]}):
         [found] = place.receive(url, **named)
         assert set(found["Attributes"]) == {"SentTimestamp"}, found
-    for names, wanted in ((["Colour"], ["Colour"]), (["Own.*"], ["Own.Binary", "Own.Number", "Own.String"]), ([".*"], sorted(ATTRIBUTES)), (["All"], sorted(ATTRIBUTES)),
+    for names, wanted in ((["Colour"], ["Colour"]), (["Own.*"], ["Own.Binary", "Own.Number", "Own.String"]),
+                          (["Co.*"], ["Colour", "Count"]), ([".*"], sorted(ATTRIBUTES)), (["All"], sorted(ATTRIBUTES)),
                           (["Own.Number", "Count"], ["Count", "Own.Number"])):
         [found] = place.receive(url, MessageAttributeNames=names)
         assert sorted(found["MessageAttributes"]) == wanted, (names, found)

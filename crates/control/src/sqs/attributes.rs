@@ -1,6 +1,6 @@
 //! A queue's attributes: what may be set, within which ranges, what they are unless they are set, and what they mean to its messages.
 
-use super::errors::{invalid_value, unknown_attribute, wrong_attribute};
+use super::errors::{unknown_attribute, wrong_attribute};
 use super::records::Queue;
 use super::redrive;
 use crate::api::context::View;
@@ -176,8 +176,7 @@ fn fits_together(after: &mut BTreeMap<String, String>, given: &Map<String, Value
     if is(after, "FifoThroughputLimit", "perMessageGroupId")
         && !is(after, "DeduplicationScope", "messageGroup")
     {
-        return Err(invalid_value(
-            "perMessageGroupId",
+        return Err(wrong_attribute(
             "FifoThroughputLimit",
             "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.",
         ));

@@ -2,7 +2,6 @@
 
 use crate::api::errors::error;
 use crate::messages::MessageError;
-use crate::state::Dialect;
 use forebay_awswire::ApiError;
 
 pub(super) fn no_queue() -> ApiError {
@@ -50,10 +49,11 @@ pub(super) fn missing(parameter: &str) -> ApiError {
     )
 }
 
-pub(super) fn invalid_receipt(dialect: Dialect, handle: &str) -> ApiError {
-    let message = match dialect {
-        Dialect::Moto => "The input receipt handle is invalid.".to_owned(),
-        Dialect::Aws => format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+/// In a batch the handle is told; one that stands alone is not.
+pub(super) fn invalid_receipt(handle: Option<&str>) -> ApiError {
+    let message = match handle {
+        None => "The input receipt handle is invalid.".to_owned(),
+        Some(handle) => format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
     };
     error("ReceiptHandleIsInvalid", message)
 }

@@ -16,7 +16,7 @@ mod receiving;
 pub mod records;
 mod redrive;
 mod sending;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 

@@ -31,23 +31,30 @@ pub(super) fn handle(queue: QueueId, receipt: Receipt) -> String {
 }
 
 /// The receipt in a handle of that queue. The check tells a handle from noise; it proves nothing.
-fn receipt(view: &View<'_>, queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
-    let wrong = || invalid_receipt(view.dialect(), handle);
-    let bytes = STANDARD.decode(handle).map_err(|_| wrong())?;
-    let bytes: [u8; LENGTH] = bytes.try_into().map_err(|_| wrong())?;
+fn receipt(queue: &Queue, handle: &str) -> Option<Receipt> {
+    let bytes: [u8; LENGTH] = STANDARD.decode(handle).ok()?.try_into().ok()?;
     let (said, check) = bytes.split_at(LENGTH - 8);
     let number = |from: usize| {
-        said[from..from + 8]
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        let bytes = said[from..from + 8].iter();
+        bytes.fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     };
     if Sha256::digest(said)[..8] != *check || number(0) != queue.id.0 {
-        return Err(wrong());
+        return None;
     }
-    Ok(Receipt {
+    Some(Receipt {
         sequence: Sequence(number(8)),
         receive: said[16..].iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)),
     })
+}
+
+/// The receipt in a handle that stands alone.
+fn single(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
+    receipt(queue, handle).ok_or_else(|| invalid_receipt(None))
+}
+
+/// The receipt in a handle of a batch.
+fn of_batch(queue: &Queue, handle: &str) -> Result<Receipt, ApiError> {
+    receipt(queue, handle).ok_or_else(|| invalid_receipt(Some(handle)))
 }
 
 pub(super) fn delete(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
@@ -55,7 +62,7 @@ pub(super) fn delete(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     let handle = handle_of(&view.request.input);
     let order = MessageOrder::Delete {
         queue: queue.id,
-        receipts: vec![receipt(view, &queue, &handle)?],
+        receipts: vec![single(&queue, &handle)?],
     };
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Deleted(done) => {
@@ -73,7 +80,7 @@ pub(super) fn delete_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiErr
     let (mut receipts, mut places) = (Vec::new(), Vec::new());
     for (place, (_, entry)) in entries.iter().enumerate() {
         let handle = handle_of(entry);
-        match receipt(view, &queue, &handle) {
+        match of_batch(&queue, &handle) {
             Ok(receipt) => {
                 receipts.push(receipt);
                 places.push((place, handle));
@@ -106,7 +113,7 @@ pub(super) fn change_visibility(view: &View<'_>, _: &mut Rng) -> Result<Asked, A
     let timeout = timeout(&view.request.input)?;
     let order = MessageOrder::Hide {
         queue: queue.id,
-        receipts: vec![(receipt(view, &queue, &handle)?, timeout)],
+        receipts: vec![(single(&queue, &handle)?, timeout)],
     };
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Hidden(done) => {
@@ -124,7 +131,7 @@ pub(super) fn change_visibility_batch(view: &View<'_>, _: &mut Rng) -> Result<As
     let (mut receipts, mut places) = (Vec::new(), Vec::new());
     for (place, (_, entry)) in entries.iter().enumerate() {
         let handle = handle_of(entry);
-        match receipt(view, &queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
+        match of_batch(&queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
             Ok((receipt, timeout)) => {
                 receipts.push((receipt, timeout));
                 places.push((place, handle, timeout));

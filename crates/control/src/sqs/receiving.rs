@@ -6,7 +6,7 @@ use super::errors::{invalid, invalid_value, unknown_attribute};
 use super::lookup::{arn_of_id, named};
 use super::message_attributes::chosen;
 use super::receipts::{handle, timeout};
-use super::sending::{message_id, sequence_number};
+use super::sending::{message_id, name, sequence_number};
 use crate::api::context::View;
 use crate::api::errors::error;
 use crate::messages::{Asked, MessageError, MessageOrder, MessageOutcome};
@@ -57,7 +57,7 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
             return Err(invalid_value(&seconds.to_string(), "WaitTimeSeconds", reason));
         }
     };
-    let attempt = input["ReceiveRequestAttemptId"].as_str();
+    let attempt = name(input, "ReceiveRequestAttemptId")?;
     if attempt.is_some() && !queue.fifo() {
         return Err(invalid(
             "The request include parameter that is not valid for this queue type: ReceiveRequestAttemptId.",
@@ -84,7 +84,7 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
         ask: Ask {
             most: usize::try_from(most).unwrap_or(1),
             visibility,
-            attempt: attempt.map(Into::into),
+            attempt: attempt.as_deref().map(Into::into),
         },
         wait,
         holder: holder.map(str::to_owned),

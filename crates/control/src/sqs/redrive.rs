@@ -48,9 +48,9 @@ pub(super) fn policy(view: &View<'_>, name: &str, text: &str) -> Result<String, 
     if !allows(&target, &own) {
         return Err(wrong("Queue owner has denied access for this queue."));
     }
-    // moto shows what was given.
+    // moto writes it as Python does.
     Ok(match view.dialect() {
-        Dialect::Moto => text.to_owned(),
+        Dialect::Moto => format!("{{\"deadLetterTargetArn\": \"{arn}\", \"maxReceiveCount\": {most}}}"),
         Dialect::Aws => json!({"deadLetterTargetArn": arn, "maxReceiveCount": most}).to_string(),
     })
 }

@@ -165,7 +165,7 @@ fn system(given: &Value) -> Result<serde_json::Map<String, Value>, ApiError> {
     checked(given)
 }
 
-fn name(given: &Value, parameter: &str) -> Result<Option<String>, ApiError> {
+pub(super) fn name(given: &Value, parameter: &str) -> Result<Option<String>, ApiError> {
     let Some(name) = given[parameter].as_str() else {
         return Ok(None);
     };

@@ -39,7 +39,7 @@ pub(super) fn few(queue: &str, tags: &Tags) -> Result<(), ApiError> {
     Ok(())
 }
 
-pub(super) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+pub(crate) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let queue = named(tx)?;
     let given = checked(&tx.request.input["Tags"])?;
     if given.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn tag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     Ok(Value::Null)
 }
 
-pub(super) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
+pub(crate) fn untag(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let queue = named(tx)?;
     let keys = tx.request.input["TagKeys"]
         .as_array()

@@ -242,7 +242,7 @@ fn fifo_queues_keep_order_and_deduplicate() {
     let no_group = json!({"QueueUrl": url, "MessageBody": "3"});
     assert_eq!(code(caller, "SendMessage", no_group), "MissingParameter");
     let set = json!({"QueueUrl": url, "Attributes": {"FifoThroughputLimit": "perMessageGroupId"}});
-    assert_eq!(code(caller, "SetQueueAttributes", set), "InvalidParameterValue");
+    assert_eq!(code(caller, "SetQueueAttributes", set), "InvalidAttributeValue");
     let standard = made(caller, "s", json!({}));
     let odd = json!({"QueueUrl": standard, "MessageBody": "x", "MessageDeduplicationId": "d"});
     assert_eq!(code(caller, "SendMessage", odd), "InvalidParameterValue");
@@ -338,6 +338,18 @@ fn tags_and_permissions_are_kept() {
         json!({"QueueUrl": url, "TagKeys": ["team", "stage"]}),
     )
     .unwrap();
+    assert_eq!(tags(caller), json!({}));
+    // By ARN, too, as all that has tags.
+    let arn = "arn:aws:sqs:local-1:123456789012:t";
+    let put = json!({"ResourceARNList": [arn], "Tags": {"team": "c"}});
+    let failed = caller.call_of(Service::Tagging, "TagResources", put).unwrap();
+    assert_eq!(failed["FailedResourcesMap"], json!({}));
+    assert_eq!(tags(caller), json!({"Tags": {"team": "c"}}));
+    let found = json!({"ResourceTypeFilters": ["sqs"]});
+    let found = caller.call_of(Service::Tagging, "GetResources", found).unwrap();
+    assert_eq!(found["ResourceTagMappingList"][0]["ResourceARN"], arn);
+    let take = json!({"ResourceARNList": [arn], "TagKeys": ["team"]});
+    caller.call_of(Service::Tagging, "UntagResources", take).unwrap();
     assert_eq!(tags(caller), json!({}));
     let permission = |label: &str, action: &str| json!({"QueueUrl": url, "Label": label, "AWSAccountIds": ["123456789012"], "Actions": [action]});
     sqs(caller, "AddPermission", permission("one", "SendMessage")).unwrap();

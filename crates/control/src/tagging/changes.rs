@@ -7,6 +7,7 @@ use crate::autoscaling::group_tags;
 use crate::cloudwatch::tags as cloudwatch;
 use crate::ec2::tags as ec2;
 use crate::elbv2::tags as elbv2;
+use crate::sqs::tags as queue_tags;
 use forebay_awswire::{ApiError, Service};
 use serde_json::{Map, Value, json};
 
@@ -47,6 +48,8 @@ enum Place {
     Id(String),
     /// An Auto Scaling group, by name.
     Group(String),
+    /// A queue, by the end of its URL.
+    Queue(String),
 }
 
 fn place(tx: &Tx<'_>, arn: &str) -> Result<Place, ApiError> {
@@ -65,6 +68,7 @@ fn place(tx: &Tx<'_>, arn: &str) -> Result<Place, ApiError> {
             let group = group.ok_or_else(|| invalid_parameter(format!("There is no resource {arn}.")))?;
             Ok(Place::Group(group.name.clone()))
         }
+        Some("sqs") => Ok(Place::Queue(format!("/{}/{resource}", tx.request.account))),
         _ => Err(invalid_parameter(format!(
             "Resources of this service cannot be tagged here: {arn}."
         ))),
@@ -103,6 +107,10 @@ fn add(tx: &mut Tx<'_>, arn: &str, tags: &Map<String, Value>) -> Answered {
             let input = json!({ "Tags": list });
             tx.nested(Service::AutoScaling, "CreateOrUpdateTags", input, group_tags::put)
         }
+        Place::Queue(url) => {
+            let input = json!({"QueueUrl": url, "Tags": tags});
+            tx.nested(Service::Sqs, "TagQueue", input, queue_tags::tag)
+        }
     }
 }
 
@@ -133,6 +141,10 @@ fn take(tx: &mut Tx<'_>, arn: &str, keys: &Value) -> Answered {
             let more = json!({"ResourceId": name, "ResourceType": "auto-scaling-group"});
             let input = json!({ "Tags": by_key(more) });
             tx.nested(Service::AutoScaling, "DeleteTags", input, group_tags::delete)
+        }
+        Place::Queue(url) => {
+            let input = json!({"QueueUrl": url, "TagKeys": keys});
+            tx.nested(Service::Sqs, "UntagQueue", input, queue_tags::untag)
         }
     }
 }

@@ -52,13 +52,16 @@ pub struct Manifest {
     pub keys: u64,
     /// Images; none if they were left out.
     pub images: Option<u64>,
+    /// Whether messages of queues are in it, if there were any.
+    #[serde(default)]
+    pub messages: bool,
     /// Whether datapoints of metrics are in it.
     pub datapoints: bool,
     pub(super) members: Vec<Member>,
 }
 
 /// What people call rows: the word for one, for many, and the tables.
-const WORDS: [(&str, &str, &[&str]); 9] = [
+const WORDS: [(&str, &str, &[&str]); 10] = [
     ("load balancer", "load balancers", &["elbv2.load-balancer"]),
     ("listener", "listeners", &["elbv2.listener"]),
     ("rule", "rules", &["elbv2.rule"]),
@@ -76,6 +79,7 @@ const WORDS: [(&str, &str, &[&str]); 9] = [
     ),
     ("instance", "instances", &["ec2.instance"]),
     ("alarm", "alarms", &["cloudwatch.alarm"]),
+    ("queue", "queues", &["sqs.queue"]),
 ];
 
 impl Manifest {
@@ -148,6 +152,9 @@ impl fmt::Display for Manifest {
             Some(images) => counted(images, "image", "images"),
             None => "no images".to_owned(),
         });
+        if !self.messages {
+            parts.push("no messages".to_owned());
+        }
         if self.datapoints {
             parts.push("datapoints".to_owned());
         }

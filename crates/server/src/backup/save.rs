@@ -7,6 +7,7 @@ use crate::takeover;
 use anyhow::{Context as _, bail};
 use forebay_gateway::credentials;
 use forebay_launch::Images;
+use forebay_store::messages::{OpenFile, open_files};
 use forebay_store::{StoreError, StoreFile};
 use jiff::Timestamp;
 use std::fs::{self, File, FileType};
@@ -18,12 +19,16 @@ use std::time::{Duration, Instant};
 /// One that starts, ends or gives way holds the store and does not answer: as long as this is waited for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Where messages of queues are.
+const MESSAGES: &str = "messages";
 
 /// What goes into a backup beside state and keys.
 #[derive(Clone, Copy, Debug)]
 pub struct BackupOptions {
     /// What instances are started from.
     pub images: bool,
+    /// Messages of queues.
+    pub messages: bool,
     /// Values of metrics.
     pub datapoints: bool,
 }
@@ -129,6 +134,10 @@ pub fn save<W: Write>(
     for name in ["credentials", "notify-secret"] {
         content.add(Path::new(name))?;
     }
+    if options.messages {
+        told("messages");
+        content.add_messages()?;
+    }
     if options.images {
         told("images");
         content.add(Path::new("images"))?;
@@ -154,6 +163,7 @@ pub fn save<W: Write>(
             0
         },
         images: options.images.then(|| Images::new(data_dir).list().len() as u64),
+        messages: options.messages,
         datapoints: options.datapoints,
         members: Vec::new(),
     };
@@ -185,6 +195,23 @@ impl<W: Write> Content<'_, W> {
             }
         }
         Ok(())
+    }
+
+    /// The log of messages, as it is at this moment.
+    fn add_messages(&mut self) -> anyhow::Result<()> {
+        let directory = self.data_dir.join(MESSAGES);
+        let mut add = || -> io::Result<()> {
+            let files = open_files(&directory)?;
+            if !files.is_empty() {
+                self.packer.directory(MESSAGES)?;
+            }
+            for OpenFile { name, file, length } in files {
+                self.packer
+                    .file(&format!("{MESSAGES}/{name}"), 0o600, length, file)?;
+            }
+            Ok(())
+        };
+        add().with_context(|| format!("cannot back up {}", directory.display()))
     }
 
     /// Returns what is in a directory.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 const ALL: BackupOptions = BackupOptions {
     images: true,
+    messages: true,
     datapoints: true,
 };
 

@@ -85,6 +85,11 @@ fn lock(directory: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// The number of a file of that name, if it is one of the log's.
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    name.strip_suffix(".messages")?.parse().ok()
+}
+
 fn name(number: u32) -> String {
     format!("{number:010}.messages")
 }
@@ -101,10 +106,8 @@ impl Log {
         let mut segments = BTreeMap::new();
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
-            let stem = path
-                .file_name()
-                .and_then(|name| name.to_str()?.strip_suffix(".messages"));
-            let Some(number) = stem.and_then(|stem| stem.parse().ok()) else {
+            let number = path.file_name().and_then(|name| number_of(name.to_str()?));
+            let Some(number) = number else {
                 continue;
             };
             let segment = Segment {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Progress is written this often.
 const PROGRESS: Duration = Duration::from_millis(500);
-const NAME: &str = "tasks.json";
+pub(crate) const NAME: &str = "tasks.json";
 const NEW: &str = "tasks.json.new";
 const VERSION: u32 = 1;
 
