@@ -88,6 +88,8 @@ impl Scene {
             input,
             now: self.now,
             caller: "AKID",
+            endpoint: "",
+            instance: None,
         };
         let outcome = operate(&self.state, &request, &ports(&self.observed), &mut self.rng);
         let outcome = outcome.unwrap_or_else(|problem| panic!("{operation}: {problem}"));

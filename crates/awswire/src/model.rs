@@ -6,6 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a shape stands in [`Model::shapes`].
 pub(crate) type ShapeId = usize;
 
@@ -18,7 +21,7 @@ pub(crate) struct Model {
     pub(crate) query_compatible: bool,
     /// What stands before the shape's name where JSON tells an error's type.
     pub(crate) error_namespace: &'static str,
-    /// Whether a member that is missing is told by `MissingParameter`, as SQS does in all its protocols.
+    /// Whether a missing member is told by `MissingParameter`, as SQS does.
     pub(crate) tells_missing: bool,
     operations: BTreeMap<String, Operation>,
     /// Operations that AWS has and the model leaves out, sorted.
@@ -236,21 +239,9 @@ impl Model {
             .collect();
         let reader = Reader { ids: &ids, ec2 };
         let names_are_ours = raw["service"] == "sqs";
-        let own = if names_are_ours {
-            (query_names::NAMESPACE, query_names::ERRORS)
-        } else {
-            ("", "")
-        };
         let shape_of = |name: &str, shape: &Value| {
             let shape = in_order(name, reader.shape(shape)?);
             Some(if names_are_ours { named(name, shape) } else { shape })
-        };
-        let code_of = |name: &str, shape: &Value| {
-            let mut error = error_code(name, shape)?;
-            if names_are_ours {
-                error.code = query_names::code(name);
-            }
-            Some(error)
         };
         let mut operations = BTreeMap::new();
         for (name, operation) in raw["operations"].as_object()? {
@@ -275,7 +266,9 @@ impl Model {
                         .and_then(Value::as_str)
                         .map(str::to_owned),
                     errors: errors
-                        .filter_map(|name| code_of(name.as_str()?, shapes.get(name.as_str()?)?))
+                        .filter_map(|name| {
+                            error_code(name.as_str()?, shapes.get(name.as_str()?)?, names_are_ours)
+                        })
                         .collect(),
                 },
             );
@@ -289,10 +282,13 @@ impl Model {
         others.sort();
         Some(Model {
             version: raw["version"].as_str()?.to_owned(),
-            xmlns: raw["xmlns"].as_str().unwrap_or(own.0).to_owned(),
+            xmlns: raw["xmlns"]
+                .as_str()
+                .unwrap_or(query_names::namespace(names_are_ours))
+                .to_owned(),
             target: raw["target"].as_str().unwrap_or_default().to_owned(),
             query_compatible: raw["query_compatible"] == true,
-            error_namespace: if names_are_ours { query_names::ERRORS } else { "" },
+            error_namespace: query_names::errors(names_are_ours),
             tells_missing: names_are_ours,
             operations,
             others,
@@ -344,12 +340,19 @@ fn named(name: &str, mut shape: Shape) -> Shape {
     shape
 }
 
-/// The code an error shape has on the wire, with its status. JSON services use the shape's own name.
-fn error_code(name: &str, shape: &Value) -> Option<DocumentedError> {
-    let code = shape.get("code").and_then(Value::as_str).unwrap_or(name);
+/// The code an error shape has on the wire, with its status. JSON services use the shape's own name, but for SQS.
+fn error_code(name: &str, shape: &Value, is_sqs: bool) -> Option<DocumentedError> {
+    let code = shape.get("code").and_then(Value::as_str).map(str::to_owned);
+    let own = || {
+        if is_sqs {
+            query_names::code(name)
+        } else {
+            name.to_owned()
+        }
+    };
     let status = shape.get("status").and_then(Value::as_u64).unwrap_or(400);
     Some(DocumentedError {
-        code: code.to_owned(),
+        code: code.unwrap_or_else(own),
         status: u16::try_from(status).ok()?,
         shape: name.to_owned(),
     })
@@ -461,43 +464,4 @@ pub(crate) fn capitalised(name: &str) -> String {
         .next()
         .map(|first| first.to_uppercase().chain(letters).collect())
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn models_load_and_name_operations() {
-        assert_eq!(Model::of(Service::Elbv2).names().count(), 51);
-        assert!(Model::of(Service::Ec2).knows("CreateVpnGateway"));
-        assert!(!Model::of(Service::Ec2).knows("CreateVpnGatewayy"));
-        for service in Service::ALL {
-            assert!(!Model::of(service).version.is_empty(), "{service:?}");
-        }
-    }
-
-    #[test]
-    fn wire_codes_are_not_shape_names() {
-        let errors = Service::Elbv2.documented_errors("CreateListener");
-        assert!(errors.contains(&("ALPNPolicyNotFound", 400)), "{errors:?}");
-        let errors = Service::Elbv2.documented_errors("ModifyCapacityReservation");
-        assert!(errors.contains(&("PriorRequestNotComplete", 429)), "{errors:?}");
-    }
-
-    /// Patterns that Rust's engine refuses are not checked by us; each is known here with its reason.
-    #[test]
-    fn uncompilable_patterns_are_known() {
-        let unchecked: Vec<&str> = Service::ALL
-            .into_iter()
-            .flat_map(|service| Model::of(service).shapes())
-            .filter_map(|shape| shape.pattern.as_ref())
-            .filter(|pattern| pattern.compiled().is_none())
-            .map(|pattern| pattern.source.as_str())
-            .collect();
-        // ACM's domain names: (?!-) is a look-ahead, which the regex crate leaves out by design. ACM's operations check
-        // domain names themselves.
-        let domain = r"(\*\.)?(((?!-)[A-Za-z0-9-]{0,62}[A-Za-z0-9])\.)+((?!-)[A-Za-z0-9-]{1,62}[A-Za-z0-9])";
-        assert_eq!(unchecked, [domain]);
-    }
 }

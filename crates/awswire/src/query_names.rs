@@ -1,11 +1,19 @@
 //! What SQS's Query protocol calls things. Its model of today describes JSON alone; older clients go on speaking Query, and clients of
 //! JSON read Query's error codes (`x-amzn-query-error`). The names are those of the API reference's examples and of WSDL 2012-11-05.
 
-/// The namespace of answers.
-pub(crate) const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
+/// The namespace of answers, if they are SQS's.
+pub(crate) fn namespace(is_sqs: bool) -> &'static str {
+    if is_sqs {
+        "http://queue.amazonaws.com/doc/2012-11-05/"
+    } else {
+        ""
+    }
+}
 
-/// Where its errors' shapes are.
-pub(crate) const ERRORS: &str = "com.amazonaws.sqs#";
+/// Where its errors' shapes are, if it is SQS.
+pub(crate) fn errors(is_sqs: bool) -> &'static str {
+    if is_sqs { "com.amazonaws.sqs#" } else { "" }
+}
 
 /// A map's entries: the shape, what an entry is called, its key, its value.
 const MAPS: &[(&str, &str, &str, &str)] = &[

@@ -5,8 +5,8 @@ use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
 use crate::parts::{
-    Ending, FrontAddress, Standing, Writing, api_options, claim, collect, configured, hosts, keys, serve,
-    show, store_path,
+    Ending, FrontAddress, Standing, Writing, claim, collect, configured, context, hosts, keys, serve, show,
+    store_path,
 };
 use crate::planner;
 use crate::pools::PoolClaim;
@@ -16,7 +16,7 @@ use crate::shown::{Served, Shown};
 use crate::takeover::{Before, Predecessor, Successor, Yields};
 use crate::ticking;
 use forebay_control::Publish as _;
-use forebay_gateway::{ApiContext, Credentials};
+use forebay_gateway::ApiContext;
 use forebay_proxy::{DataPlane, Farewell};
 use forebay_store::Store;
 use forebay_telemetry::export::Exporter;
@@ -181,20 +181,15 @@ impl Daemon {
             logs,
             ..
         } = standing;
-        let Writing {
-            writer,
-            datapoints,
-            messages,
-            ..
-        } = writing;
+        let writer = writing.writer.clone();
         let shown = fronts.shown;
         let (api_address, admin_address) = (fronts.api.local_addr()?, fronts.admin.local_addr()?);
         let yields = Yields {
             plane: Arc::clone(&plane),
             writer: writer.clone(),
             instances: Arc::clone(&instances),
-            datapoints: Arc::clone(&datapoints),
-            messages: Arc::clone(&messages),
+            datapoints: Arc::clone(&writing.datapoints),
+            messages: Arc::clone(&writing.messages),
             clock,
             exposed: args.exposed()?,
             api: fronts.api.try_clone()?,
@@ -203,34 +198,20 @@ impl Daemon {
         let predecessor = Predecessor::wait(&args.data.data_dir, yields);
         let ticking = ticking::tick(writer.clone(), standing.drained, Arc::clone(&instances));
         let sizing = backlogs::start(&writing.backlogs, &writer, clock, writing.ports.clone());
-        let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports);
+        let (plans, planning) = planner::start(&plane, &writer, clock, &instances, writing.ports.clone());
         shown.serves(Served {
             plane: Arc::clone(&plane),
             logs: Arc::clone(&logs),
-            writer: writer.clone(),
+            writer,
             adoptions: standing.adoptions,
-            datapoints: Arc::clone(&datapoints),
+            datapoints: Arc::clone(&writing.datapoints),
             plans,
             backlogs: writing.backlogs.clone(),
             began: Instant::now(),
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
-        let collector = collect(
-            &shown,
-            datapoints,
-            writer.clone(),
-            clock,
-            Arc::clone(&instances),
-            Arc::clone(&messages),
-        )?;
-        let context = ApiContext::new(
-            api_options(&args),
-            Credentials::new(&fronts.keys),
-            writer,
-            Arc::clone(&messages) as _,
-            standing.seed,
-        );
-        let context = Arc::new(context);
+        let collector = collect(&shown, &writing, clock, &instances)?;
+        let context = context(&args, &fronts.keys, &writing, standing.seed);
         let (stop, stopped) = watch::channel(false);
         let serving = serve(fronts.api, &context, stopped);
         Ok(Daemon {
@@ -245,7 +226,7 @@ impl Daemon {
             exporters,
             sending: standing.sending,
             context,
-            messages: (messages, writing.messages_thread),
+            messages: (writing.messages, writing.messages_thread),
             shown,
             backlogs: writing.backlogs,
             instances,

@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
-use forebay_gateway::{ApiContext, ApiOptions, Bounds, Hosts, SharedPorts, Writer, credentials};
+use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
@@ -225,25 +225,36 @@ async fn keep_messages(
     Ok((messages, thread))
 }
 
+/// Starts what makes datapoints of all that is seen.
 pub(crate) fn collect(
     shown: &Arc<Shown>,
-    datapoints: Arc<KeptDatapoints>,
-    writer: Writer,
+    writing: &Writing,
     clock: Clock,
-    instances: Arc<Instances>,
-    messages: Arc<KeptMessages>,
-) -> anyhow::Result<(Sender<()>, JoinHandle<()>)> {
+    instances: &Arc<Instances>,
+) -> anyhow::Result<Ending> {
     let (go_on, told) = channel();
+    let writer = writing.writer.clone();
     let thread = collector::start(
         Arc::clone(shown),
-        datapoints,
-        instances,
-        messages,
+        Arc::clone(&writing.datapoints) as _,
+        Arc::clone(instances),
+        Arc::clone(&writing.messages),
         move || writer.state(),
         move || clock.wall(),
         move |time| goes_on(&told, time),
     );
     Ok((go_on, thread.context("the collector of metrics could not start")?))
+}
+
+/// What every call needs at hand.
+pub(crate) fn context(args: &UpArgs, keys: &Path, writing: &Writing, seed: u64) -> Arc<ApiContext> {
+    Arc::new(ApiContext::new(
+        api_options(args),
+        Credentials::new(keys),
+        writing.writer.clone(),
+        Arc::clone(&writing.messages) as _,
+        seed,
+    ))
 }
 
 /// Serves the APIs until told to stop.
@@ -262,7 +273,7 @@ pub(crate) fn serve(
 }
 
 /// How calls are treated.
-pub(crate) fn api_options(args: &UpArgs) -> ApiOptions {
+fn api_options(args: &UpArgs) -> ApiOptions {
     ApiOptions {
         account: args.account_id.clone(),
         region: args.region.clone(),

@@ -21,12 +21,15 @@ pub(crate) struct Holders {
     leaving: watch::Sender<BTreeSet<String>>,
 }
 
+/// A message of a queue.
+type Key = (QueueId, Sequence);
+
 #[derive(Debug, Default)]
 struct Held {
     /// By instance: the latest receipt of each message, and until when it is hidden by it.
-    by_instance: BTreeMap<String, BTreeMap<(QueueId, Sequence), (Receipt, Wall)>>,
+    by_instance: BTreeMap<String, BTreeMap<Key, (Receipt, Wall)>>,
     /// Who has a message.
-    by_message: BTreeMap<(QueueId, Sequence), String>,
+    by_message: BTreeMap<Key, String>,
 }
 
 impl Holders {
@@ -90,7 +93,7 @@ impl Holders {
         let mut released = Vec::new();
         let mut leaving = BTreeSet::new();
         held.by_instance.retain(|id, known| match stands(id) {
-            Holder::Working => true,
+            Holder::AtWork => true,
             Holder::Leaving => {
                 leaving.insert(id.clone());
                 true
@@ -139,21 +142,24 @@ mod tests {
     fn what_an_instance_had_is_told_when_it_has_ended() {
         let holders = Holders::default();
         let until = |receipt| (receipt, Wall(0));
+        holders.waits("i-1");
+        holders.waits("i-2");
         holders.hold(
             "i-1",
             QUEUE,
+            Wall(0),
             [receipt(1, 1), receipt(2, 1)].into_iter().map(until),
         );
         holders.hold("i-2", QUEUE, Wall(0), [receipt(3, 1)].into_iter().map(until));
         holders.done(QUEUE, receipt(1, 1));
-        assert_eq!(holders.look(|_| Holder::Working), []);
+        assert_eq!(holders.look(|_| Holder::AtWork), []);
         assert_eq!(holders.look(|_| Holder::Leaving), []);
         assert!(holders.leaving.borrow().contains("i-1"));
         let stands = |id: &str| {
             if id == "i-1" {
                 Holder::Ended
             } else {
-                Holder::Working
+                Holder::AtWork
             }
         };
         assert_eq!(holders.look(stands), [(QUEUE, receipt(2, 1))]);

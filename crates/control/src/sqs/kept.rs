@@ -9,7 +9,7 @@ use forebay_queues::{QueueId, Settings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// It works.
-    Working,
+    AtWork,
     /// It is to have no more.
     Leaving,
     /// It has ended.
@@ -54,7 +54,7 @@ impl State {
             Some(match &*instance.state {
                 "terminated" | "stopped" => Holder::Ended,
                 _ if is_leaving(region, id) => Holder::Leaving,
-                _ => Holder::Working,
+                _ => Holder::AtWork,
             })
         });
         instances.next().unwrap_or(Holder::Ended)

@@ -88,6 +88,7 @@ fn what_was_backed_up_is_restored() {
         &small,
         BackupOptions {
             images: false,
+            messages: false,
             datapoints: false,
         },
     );
