@@ -1,5 +1,5 @@
 """The published experiment of Target Optimizer, live: ALB's mode refuses, the queue refuses none, and no target ever has two at a time. And
-workers on a queue, in virtual time.
+workers on a queue, in virtual time, and live with everything ten times as quick.
 
 `experiments.py --full` runs it as long as docs/experiments.md says."""
 
@@ -66,8 +66,30 @@ def backlog():
         print(f"workers on a queue, {scene['scene']}: published {most} instances and late, ours done within {longest:.0f} s")
 
 
+def backlog_live():
+    """The same with real workers, 25 and 50 s side by side."""
+    scale = 1 if FULL else 10
+    with tempfile.TemporaryDirectory() as directory:
+        figures, plot = pathlib.Path(directory) / "figures.json", pathlib.Path(directory) / "plot.svg"
+        command = [BINARY, "experiment", "queue-backlog", "--live", "--scale", str(scale), "--seeds", "3", "--json", str(figures), "--plot", str(plot)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert sorted(name for name in os.listdir(directory) if name.endswith(".svg")) == ["plot-25s.svg", "plot-50s.svg"]
+        scenes = json.loads(figures.read_text())["scenes"]
+    for scene, least in zip(scenes, (5, 10), strict=True):
+        live, simulated = scene["controllers"]
+        (run,), timeline = live["runs"], live["runs"][0]["timeline"]
+        assert live["live"] and not simulated["live"] and live["shortfall"] is None, live
+        assert run["messages"] == 50 and run["cut"] == 0 and run["longest_seconds"] <= scene["latency_seconds"], run
+        assert least <= run["most_instances"] <= least + 2 and run["changes"][0][0] < 1, run
+        assert timeline[-1]["visible"] == 0 and max(second["in_flight"] for second in timeline) >= least, timeline
+        print(f"workers on a queue, {scene['scene']}, live, {scale} times as quick: {run['most_instances']} instances, done after "
+              f"{run['done_seconds']:.1f} of {scene['latency_seconds']:g} s; in virtual time {simulated['runs'][0]['done_seconds']:.1f} s")
+
+
 if __name__ == "__main__":
     agents()
     limits()
     backlog()
+    backlog_live()
     print("experiments: the queue refused none")

@@ -16,6 +16,7 @@ use forebay_agent::AgentArgs;
 use forebay_lab::demo::DemoArgs;
 use forebay_lab::experiment::Experiment;
 use forebay_lab::sample::SampleArgs;
+use forebay_lab::sample_worker::WorkerArgs;
 use forebay_process::log::LogFormat;
 use forebay_process::values;
 use forebay_server::UpArgs;
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run an application to balance to, which misbehaves on demand
     SampleTarget(SampleArgs),
+    /// Run a worker of a queue, which works on each message for as long as the message says
+    SampleWorker(WorkerArgs),
     /// Try published claims on this machine, with real sockets
     Experiment {
         /// Which
@@ -116,7 +119,7 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut script);
             let script = String::from_utf8(script).unwrap();
-            for word in ["sample-target", "expose", "why"] {
+            for word in ["sample-target", "sample-worker", "expose", "why"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

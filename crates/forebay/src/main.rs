@@ -17,7 +17,7 @@ mod why;
 
 use args::{Cli, Command};
 use clap::CommandFactory as _;
-use forebay_lab::{demo, experiment, sample};
+use forebay_lab::{demo, experiment, sample, sample_worker};
 use forebay_process::{log, values};
 use std::process::ExitCode;
 
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => forebay_agent::run(&args, filter, cli.log_format),
         Command::Demo(args) => demo::run(args),
         Command::SampleTarget(args) => sample::run(args).map(|()| ExitCode::SUCCESS),
+        Command::SampleWorker(args) => sample_worker::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
         Command::Why(args) => why::run(&args),

@@ -1,10 +1,14 @@
 //! Sizes groups of workers by their queues: whoever changes a queue tells its figures here, and within milliseconds the group's planner
 //! is asked, and its order carried out.
 
+use crate::first_receives::{Counted, FirstReceives};
 use forebay_control::Series;
 use forebay_control::State;
-use forebay_control::autoscaling::backlogs::{BacklogGroup, ProcessingMetric, backlog_groups};
+use forebay_control::autoscaling::backlogs::{
+    BacklogGroup, FirstReceive, ProcessingMetric, backlog_groups, record_first_receives,
+};
 use forebay_control::autoscaling::planning::{PlannedCapacity, carry_out};
+use forebay_control::sqs::Holder;
 use forebay_gateway::{SharedPorts, Writer};
 use forebay_proxy::Clock;
 use forebay_scaling::backlog::{Plan, Planner, Verdict, Work};
@@ -79,6 +83,7 @@ struct Shared {
     changed: Notify,
     refresh: OnceLock<Refresh>,
     plans: Mutex<Vec<BacklogMetrics>>,
+    first: FirstReceives,
 }
 
 impl Backlogs {
@@ -125,6 +130,13 @@ impl Backlogs {
             && told.fresh.len() < DELETED
         {
             told.fresh.push(took);
+        }
+    }
+
+    /// An instance asks for messages: to be called when it does, whether it gets some or not. The first time tells that its worker works.
+    pub fn asks(&self, instance: &str) {
+        if self.0.first.asks(instance, Instant::now()) {
+            self.0.changed.notify_one();
         }
     }
 
@@ -179,6 +191,7 @@ impl Backlogs {
 #[derive(Default)]
 struct Known {
     planner: Planner,
+    counted: Counted,
     orders: u64,
     releases: u64,
     /// Seconds that a message takes by a metric, and when that was read.
@@ -197,6 +210,10 @@ struct Sizing {
     state: Option<Arc<State>>,
     groups: Vec<BacklogGroup>,
     refreshed: Instant,
+    /// Since when it is known who asks for messages.
+    began: Wall,
+    /// First receives that the state does not know yet.
+    receives: Vec<FirstReceive>,
 }
 
 /// Sizes groups that name a queue, until the process ends.
@@ -215,6 +232,8 @@ pub(crate) fn start(
         state: None,
         groups: Vec::new(),
         refreshed: Instant::now(),
+        began: clock.wall(),
+        receives: Vec::new(),
     };
     tokio::spawn(run(sizing))
 }
@@ -226,6 +245,7 @@ async fn run(mut sizing: Sizing) {
         if !orders.is_empty() && !sizing.order(orders).await {
             tokio::time::sleep(PAUSE).await;
         }
+        sizing.record().await;
         tokio::time::sleep_until((looked + LEAST).into()).await;
         let due = sizing.known.values().filter_map(|known| known.next).min();
         let due = due.unwrap_or(looked + MOST).min(looked + MOST);
@@ -267,7 +287,17 @@ impl Sizing {
                 .metric
                 .as_ref()
                 .and_then(|metric| known.measured(&self.ports, &group.region, metric, wall));
-            let workers = group.workers(wall);
+            let first = &self.backlogs.0.first;
+            let at = Instant::now();
+            let asked = known.counted.look(&group.serving, first, self.began, (at, wall));
+            self.receives
+                .extend(asked.into_iter().map(|(instance, late)| FirstReceive {
+                    region: group.region.clone(),
+                    group: group.name.clone(),
+                    instance,
+                    late,
+                }));
+            let workers = group.workers(wall, |id| first.age(id, at).is_some());
             let plan = known.planner.plan(now, work, deleted, &workers, &settings);
             known.next = Some(Instant::now() + plan.next);
             if !group.is_dry_run && plan.desired != group.desired() {
@@ -305,6 +335,10 @@ impl Sizing {
         self.known.retain(|key, _| names.contains(key));
         let named = self.groups.iter().map(|group| &*group.queue_arn).collect();
         self.backlogs.name(&named);
+        self.backlogs
+            .0
+            .first
+            .retain(|id| state.holder(id) != Holder::Ended);
         self.state = Some(state);
         if self.groups.is_empty() {
             let plans = &self.backlogs.0.plans;
@@ -320,6 +354,20 @@ impl Sizing {
         self.refreshed = Instant::now();
         if let Some(refresh) = self.backlogs.0.refresh.get() {
             self.groups.iter().for_each(|group| refresh(&group.queue_arn));
+        }
+    }
+
+    /// Has first receives recorded, of which start-ups are learnt. Without them there is less to learn from.
+    async fn record(&mut self) {
+        let receives = core::mem::take(&mut self.receives);
+        if receives.is_empty() {
+            return;
+        }
+        let observations = Arc::clone(&self.ports.observations);
+        let change =
+            Box::new(move |state: &State, now| record_first_receives(state, &receives, &*observations, now));
+        if let Err(error) = self.writer.change(change).await {
+            tracing::warn!(%error, "first receives of instances could not be recorded");
         }
     }
 

@@ -12,6 +12,7 @@ mod datapoints;
 mod exports;
 mod exposed_log;
 mod exposure;
+mod first_receives;
 mod flags;
 mod fleet;
 mod health_log;

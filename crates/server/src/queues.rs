@@ -290,6 +290,9 @@ impl KeptMessages {
             self.holders.waits(id);
         }
         let (tell, told) = oneshot::channel::<Result<Received, Unanswered>>();
+        if let Some(id) = &holder {
+            self.backlogs.asks(id);
+        }
         // Dropped with this future, it waits no more.
         let _waiting: Waiting = self.messages.receive(queue, ask, wait, |given| {
             let _ = tell.send(given);

@@ -3,19 +3,26 @@
 //! any planner's (`planning::carry_out`).
 
 use crate::api::arns::{account_of, arn_of};
+use crate::autoscaling::due::acting;
+use crate::autoscaling::lookup::put_group;
 pub use crate::autoscaling::planned_fleet::Costs;
 use crate::autoscaling::planned_fleet::{PlannedFleet, aged, planned_fleet};
 use crate::autoscaling::planner_tags::backlog_tags;
 use crate::autoscaling::records::{Group, Lifecycle};
+use crate::autoscaling::start_ups::{late, record_late};
 use crate::fleet::Shape;
 use crate::own_tags::backlogs::BacklogTags;
 pub use crate::own_tags::backlogs::ProcessingMetric;
+use crate::ports::Observations;
 use crate::state::State;
 use crate::tables::Region;
 use core::time::Duration;
 use forebay_scaling::backlog::{Settings, Workers};
 use forebay_scaling::planner::Fleet;
 use forebay_units::Wall;
+
+/// An instance may be so much later than others at least.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A group that is sized by a backlog.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,17 +41,92 @@ pub struct BacklogGroup {
     pub metric: Option<ProcessingMetric>,
     /// What bounds its capacity below its own maximum, if anything does.
     pub costs: Option<Costs>,
+    /// Its instances in service, without those that were told to go.
+    pub serving: Vec<Serving>,
+    /// A start-up's time as an operator has said it, or none.
+    told_start_up: Duration,
+    /// How long after being in service its instances first ask for messages, if that is known.
+    late: Option<Duration>,
     fleet: Fleet,
     ordered: Vec<Option<Wall>>,
     protected: u32,
     may_finish: bool,
 }
 
+/// An instance has asked for messages for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstReceive {
+    /// Its region.
+    pub region: String,
+    /// Its group.
+    pub group: String,
+    /// Its id.
+    pub instance: String,
+    /// How long it had been in service then.
+    pub late: Duration,
+}
+
+/// The state that knows of these; none if it is as it was.
+pub fn record_first_receives(
+    state: &State,
+    receives: &[FirstReceive],
+    observations: &dyn Observations,
+    now: Wall,
+) -> Option<State> {
+    let mut next: Option<State> = None;
+    for receive in receives {
+        let state = next.as_ref().unwrap_or(state);
+        let changed = acting(state, &receive.region, observations, now, "planner", |tx| {
+            let region = tx.region();
+            let members = region.members_of(&receive.group);
+            let member = members
+                .map(|member| &**member)
+                .find(|member| member.id == receive.instance);
+            let (Some(member), Some(group)) = (member, region.scaling_groups.get(&receive.group)) else {
+                return;
+            };
+            let mut group = Group::clone(group);
+            record_late(&mut group, member, receive.late);
+            put_group(tx, group);
+        });
+        next = changed.or(next);
+    }
+    next
+}
+
+/// An instance in service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// Its id.
+    pub id: String,
+    /// Its units of capacity.
+    pub units: u32,
+    /// Since when: its process has been started then.
+    pub ready: Wall,
+}
+
 impl BacklogGroup {
-    /// Who is there to work, at this time.
-    pub fn workers(&self, now: Wall) -> Workers {
+    /// Who is there to work, at this time. Instances in service that have not asked for messages yet are still on their way, if others have.
+    pub fn workers(&self, now: Wall, has_asked: impl Fn(&str) -> bool) -> Workers {
+        let mut fleet = aged(&self.fleet, &self.ordered, now);
+        match self.late {
+            Some(late) => {
+                let until_ready = fleet.start_up.unwrap_or_default();
+                for one in &self.serving {
+                    let age = now.since(one.ready);
+                    // Who takes much longer than others is not on its way, but does something else.
+                    if age < late * 2 + LATE && !has_asked(&one.id) {
+                        fleet.ready = fleet.ready.saturating_sub(one.units);
+                        fleet.pending.extend((0..one.units).map(|_| until_ready + age));
+                    }
+                }
+                fleet.start_up = fleet.start_up.map(|start_up| start_up + late);
+            }
+            // A process has started; when its worker works is not seen, but may have been said.
+            None => fleet.start_up = fleet.start_up.filter(|start_up| *start_up > self.told_start_up),
+        }
         Workers {
-            fleet: aged(&self.fleet, &self.ordered, now),
+            fleet,
             protected: self.protected,
             may_finish: self.may_finish,
         }
@@ -81,13 +163,16 @@ fn backlog_group(
     if let (false, Some(warmup)) = (tags.has_start_up, group.warmup) {
         settings.start_up = Duration::from_secs(warmup.into());
     }
+    let is_told = tags.has_start_up || group.warmup.is_some();
+    let settings_start_up = settings.start_up;
     let PlannedFleet {
         mut fleet,
         ordered,
         costs,
     } = planned_fleet(region, group, tags.max_hourly_cost, shapes, now);
+    let (serving, leaving) = serving(region, group);
     // A Spot Instance that was told to go gets no more messages. Who takes its place is on its way.
-    fleet.ready = fleet.ready.saturating_sub(leaving(region, group));
+    fleet.ready = fleet.ready.saturating_sub(leaving);
     let members = region
         .members_of(&group.name)
         .filter(|member| member.state.counts() && member.protected);
@@ -104,6 +189,13 @@ fn backlog_group(
         settings,
         metric: tags.metric,
         costs,
+        serving,
+        late: late(region, group),
+        told_start_up: if is_told {
+            settings_start_up
+        } else {
+            Duration::ZERO
+        },
         fleet,
         ordered,
         protected: members.map(|member| member.weight.unwrap_or(1)).sum(),
@@ -111,14 +203,24 @@ fn backlog_group(
     }
 }
 
-/// The capacity of instances in service that were told to go.
-fn leaving(region: &Region, group: &Group) -> u32 {
-    let members = region.members_of(&group.name);
-    let leaving = members.filter(|member| {
+/// Instances in service, and the capacity of those among them that were told to go.
+fn serving(region: &Region, group: &Group) -> (Vec<Serving>, u32) {
+    let (mut serving, mut leaving) = (Vec::new(), 0);
+    for member in region.members_of(&group.name) {
+        let (Lifecycle::InService, Some(ready)) = (member.state, member.ready) else {
+            continue;
+        };
+        let units = member.weight.unwrap_or(1);
         let instance = region.instances.get(&member.id);
-        member.state == Lifecycle::InService
-            && member.ready.is_some()
-            && instance.is_some_and(|instance| instance.interrupted_at.is_some())
-    });
-    leaving.map(|member| member.weight.unwrap_or(1)).sum()
+        if instance.is_some_and(|instance| instance.interrupted_at.is_some()) {
+            leaving += units;
+            continue;
+        }
+        serving.push(Serving {
+            id: member.id.clone(),
+            units,
+            ready,
+        });
+    }
+    (serving, leaving)
 }

@@ -110,6 +110,9 @@ pub struct StartUps {
     pub class: String,
     /// The last ones, in milliseconds, oldest first.
     pub millis: Vec<u32>,
+    /// How long after that workers of a queue first asked it for messages, of those that did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<u32>,
 }
 
 /// What a predictive scaling policy has forecast: the capacity of an hour and of the next.

@@ -1,6 +1,6 @@
 //! How long instances take from their order until they serve, by launch class.
 
-use crate::autoscaling::records::{Group, Lifecycle, Member};
+use crate::autoscaling::records::{Group, Lifecycle, Member, StartUps};
 use crate::tables::Region;
 use core::time::Duration;
 use forebay_units::Wall;
@@ -16,8 +16,7 @@ pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall)
     let Some(ordered) = member.ordered.take() else {
         return;
     };
-    let warm = if member.was_warm { WARM } else { "" };
-    let class = format!("{} {}{warm}", member.image_id, member.instance_type);
+    let class = class_of(member);
     let known = group.start_ups.iter().position(|known| known.class == class);
     let mut times = known.map_or_else(Default::default, |place| group.start_ups.remove(place));
     times.class = class;
@@ -34,8 +33,37 @@ pub(super) fn record_start_up(group: &mut Group, member: &mut Member, now: Wall)
     }
 }
 
+/// The launch class of an instance.
+fn class_of(member: &Member) -> String {
+    let warm = if member.was_warm { WARM } else { "" };
+    format!("{} {}{warm}", member.image_id, member.instance_type)
+}
+
+/// An instance that serves has asked a queue for messages: how long after it served.
+pub(super) fn record_late(group: &mut Group, member: &Member, late: Duration) {
+    let class = class_of(member);
+    let Some(times) = group.start_ups.iter_mut().find(|times| times.class == class) else {
+        return;
+    };
+    times
+        .late
+        .push(u32::try_from(late.as_millis()).unwrap_or(u32::MAX));
+    if times.late.len() > KEPT {
+        times.late.remove(0);
+    }
+}
+
 /// The 99th percentile of start-ups like the next one: from the warm pool if something is ready there.
 pub(super) fn start_up(region: &Region, group: &Group) -> Option<Duration> {
+    percentile(&like_next(region, group)?.millis)
+}
+
+/// The same of what workers of a queue took from then on, until they asked for messages.
+pub(super) fn late(region: &Region, group: &Group) -> Option<Duration> {
+    percentile(&like_next(region, group)?.late)
+}
+
+fn like_next<'g>(region: &Region, group: &'g Group) -> Option<&'g StartUps> {
     let mut members = region.members_of(&group.name);
     let is_warm = members.any(|member| {
         matches!(
@@ -44,10 +72,14 @@ pub(super) fn start_up(region: &Region, group: &Group) -> Option<Duration> {
         )
     });
     let mut classes = group.start_ups.iter().rev();
-    let times = classes.find(|times| times.class.ends_with(WARM) == is_warm)?;
-    let mut sorted = times.millis.clone();
+    classes.find(|times| times.class.ends_with(WARM) == is_warm)
+}
+
+/// The 99th percentile.
+fn percentile(millis: &[u32]) -> Option<Duration> {
+    let mut sorted = millis.to_vec();
     sorted.sort_unstable();
-    let place = (sorted.len() as f64 * 0.99).ceil() as usize;
+    let place = (sorted.len() * 99).div_ceil(100);
     let millis = sorted.get(place.checked_sub(1)?)?;
     Some(Duration::from_millis((*millis).into()))
 }

@@ -1,5 +1,6 @@
 //! `forebay top`: groups, targets, slots and queues of a running Forebay, from its admin address.
 
+mod backlogs;
 mod planners;
 mod reading;
 mod screen;

@@ -1,5 +1,6 @@
 //! What is shown: groups, their targets, slots and queues, from two readings of the metrics.
 
+use super::backlogs::Backlogs;
 use super::planners::Planners;
 use super::text::{Sample, samples};
 use forebay_telemetry::metrics::{Dimension, names};
@@ -42,6 +43,7 @@ struct Group {
 pub(super) struct Reading {
     groups: BTreeMap<String, Group>,
     planners: Planners,
+    backlogs: Backlogs,
 }
 
 /// What is read of the page: a metric, what its samples' names end with, and where a sample's value goes.
@@ -121,7 +123,7 @@ impl Reading {
         let mut reading = Reading::default();
         for sample in samples(text).filter(|sample| sample.name.starts_with("forebay_")) {
             let group = sample.label(Dimension::TargetGroup.label());
-            if reading.planners.take(&sample) || group.is_empty() {
+            if reading.backlogs.take(&sample) || reading.planners.take(&sample) || group.is_empty() {
                 continue;
             }
             let group = reading.groups.entry(group.to_owned()).or_default();
@@ -167,6 +169,7 @@ impl Reading {
             lines.push("no target groups".to_owned());
         }
         lines.extend(self.planners.lines());
+        lines.extend(self.backlogs.lines());
         lines
     }
 }

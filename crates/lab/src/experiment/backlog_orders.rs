@@ -72,6 +72,13 @@ async fn until(caller: &AwsClient, backlogs: &Backlogs, figures: QueueFigures, w
     }
 }
 
+/// What the planner takes a start-up to take, as the admin address has it.
+async fn start_up(caller: &AwsClient, daemon: &Daemon) -> Option<f64> {
+    let page = caller.page(daemon.admin, "/planner").await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&page).unwrap();
+    told["groups"][0]["start_up_seconds"].as_f64()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_become_orders_and_are_told() {
     let dir = tempfile::tempdir().unwrap();
@@ -94,6 +101,22 @@ async fn figures_become_orders_and_are_told() {
         "changing the desired capacity from 0 to 5",
     ] {
         assert!(cause.contains(wanted), "{wanted}: {cause}");
+    }
+    // Processes have started, but no worker has asked for messages: what was told counts. Then one does.
+    let began = Instant::now();
+    let first = loop {
+        let told = call(&caller, Service::AutoScaling, "DescribeAutoScalingGroups", &[]).await;
+        let mut members = elements(&told, "InstanceId").zip(elements(&told, "LifecycleState"));
+        if let Some((id, _)) = members.find(|member| member.1 == "InService") {
+            break id.to_owned();
+        }
+        assert!(began.elapsed() < WITHIN, "nothing is in service");
+    };
+    assert_eq!(start_up(&caller, &daemon).await, None);
+    backlogs.asks(&first);
+    while start_up(&caller, &daemon).await.is_none() {
+        backlogs.observe(QUEUE, figures(50, 0));
+        assert!(began.elapsed() < WITHIN, "a first receive tells a start-up");
     }
     // They take twice as long: three messages say so.
     for _ in 0..3 {

@@ -17,6 +17,7 @@ mod peers;
 mod plot;
 mod queue_backlog;
 mod queue_backlog_args;
+mod queue_backlog_live;
 mod queue_backlog_plot;
 mod queue_backlog_scenes;
 mod queue_backlog_table;
@@ -36,6 +37,7 @@ mod statuses;
 mod target_optimizer;
 mod timeline;
 mod users;
+mod workers_scene;
 
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -2,17 +2,21 @@
 
 use super::plot::try_file;
 use super::queue_backlog_args::QueueBacklogArgs;
+use super::queue_backlog_live::{self as live, Observed};
 use super::queue_backlog_plot;
-use super::queue_backlog_scenes::{STAGES, Stage};
+use super::queue_backlog_scenes::{STAGES, Stage, Who};
 use super::queue_backlog_table::{self as table, Played};
 use anyhow::{Context as _, bail};
-use forebay_process::out;
+use forebay_process::{out, runtime};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Scenes that are played live without a word.
+const LIVE: [&str; 2] = ["25s", "50s"];
+
 pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
-    let stages = stages(args)?;
+    let (args, stages) = (&args.scaled(), stages(args)?);
     let drawn: Vec<Option<PathBuf>> = stages
         .iter()
         .map(|stage| {
@@ -29,29 +33,32 @@ pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
         .flatten()
         .chain(&args.json)
         .try_for_each(|file| try_file(file))?;
+    let mut observed = if args.live {
+        runtime()?.block_on(live::play(args, &stages))?
+    } else {
+        Vec::new()
+    }
+    .into_iter();
     out::line(format_args!(
-        "in virtual time, {} seeds: medians and ranges; instance-seconds until all is done, and in 30 minutes",
-        args.seeds
+        "{}in virtual time, {} seeds: medians and ranges; instance-seconds until all is done, and in {}",
+        if args.live { "live, and beside it " } else { "" },
+        args.seeds,
+        if args.live {
+            "all (live: as long as it was looked at)"
+        } else {
+            "30 minutes"
+        }
     ))?;
     let mut figures: Vec<Value> = Vec::new();
-    for (stage, drawn) in stages.into_iter().zip(drawn) {
+    for (stage, drawn) in stages.iter().zip(drawn) {
         let title = stage.title(args);
         out::line(format_args!("{title}"))?;
         table::print_head()?;
-        let mut all = Vec::new();
-        for (who, published) in stage.by {
-            if !args.controllers.is_empty() && !args.controllers.iter().any(|name| name == who.name()) {
-                continue;
-            }
-            let (runs, shortfalls): (Vec<_>, Vec<_>) = (args.seed..args.seed + args.seeds)
-                .map(|seed| stage.play(args, *who, seed))
-                .unzip();
-            let played = Played {
-                name: who.name(),
-                published,
-                runs,
-                shortfall: shortfalls.into_iter().flatten().next(),
-            };
+        let mut all: Vec<Played> = observed.next().map(seen).into_iter().collect();
+        all.iter()
+            .try_for_each(|played| table::print(played, stage.latency))?;
+        for (who, published) in stage.by.iter().filter(|(who, _)| is_chosen(args, *who)) {
+            let played = simulated(args, stage, *who, published);
             table::print(&played, stage.latency)?;
             all.push(played);
         }
@@ -67,8 +74,38 @@ pub(crate) fn run(args: &QueueBacklogArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether a controller is wanted in virtual time: live, the one that is seen live too.
+fn is_chosen(args: &QueueBacklogArgs, who: Who) -> bool {
+    if args.live {
+        return who == Who::Forebay;
+    }
+    args.controllers.is_empty() || args.controllers.iter().any(|name| name == who.name())
+}
+
+fn seen(observed: Observed) -> Played {
+    Played {
+        name: "forebay, live",
+        is_live: true,
+        published: "",
+        runs: vec![observed.run],
+        shortfall: observed.shortfall,
+    }
+}
+
+fn simulated(args: &QueueBacklogArgs, stage: &Stage, who: Who, published: &'static str) -> Played {
+    let seeds = args.seed..args.seed + args.seeds;
+    let (runs, shortfalls): (Vec<_>, Vec<_>) = seeds.map(|seed| stage.play(args, who, seed)).unzip();
+    Played {
+        name: who.name(),
+        is_live: false,
+        published,
+        runs,
+        shortfall: shortfalls.into_iter().flatten().next(),
+    }
+}
+
 /// The scenes that were asked for, in their own order.
-fn stages(args: &QueueBacklogArgs) -> anyhow::Result<Vec<&'static Stage>> {
+fn stages(args: &QueueBacklogArgs) -> anyhow::Result<Vec<Stage>> {
     let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
     if let Some(unknown) = args.scenes.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("there is no scene '{unknown}', but {}", names.join(", "));
@@ -84,9 +121,12 @@ fn stages(args: &QueueBacklogArgs) -> anyhow::Result<Vec<&'static Stage>> {
     {
         bail!("there is no controller '{unknown}': see --help");
     }
-    let is_wanted =
-        |stage: &&Stage| args.scenes.is_empty() || args.scenes.iter().any(|name| name == stage.name);
-    Ok(STAGES.iter().filter(is_wanted).collect())
+    let is_wanted = |stage: &&Stage| match args.scenes.is_empty() {
+        true => !args.live || LIVE.contains(&stage.name),
+        false => args.scenes.iter().any(|name| name == stage.name),
+    };
+    let wanted = STAGES.iter().filter(is_wanted);
+    Ok(wanted.map(|stage| stage.scaled(args.scale)).collect())
 }
 
 /// `plot.svg` for a scene: `plot-scene.svg`.

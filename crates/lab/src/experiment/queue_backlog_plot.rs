@@ -11,6 +11,9 @@ use std::path::Path;
 
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+/// A picture has so many seconds at least.
+const SHORTEST: f64 = 10.0;
+
 /// What a controller's line shows at a second.
 type Value = fn(&BacklogSecond) -> f64;
 
@@ -58,7 +61,10 @@ fn draw_parts(file: &Path, title: &str, all: &[Played]) -> Drawn {
         .filter_map(|played| Some((played.name, played.runs.first()?)))
         .collect();
     let finished = firsts.iter().map(|(_, run)| run.finished().as_secs_f64());
-    let end = finished.fold(60.0, f64::max) * 1.05;
+    // What was observed is shown as long as it was.
+    let observed = all.iter().filter(|played| played.is_live);
+    let observed = observed.filter_map(|played| Some(played.runs.first()?.timeline.last()?.at.as_secs_f64()));
+    let end = observed.fold(finished.fold(SHORTEST, f64::max) * 1.05, f64::max);
     let area = SVGBackend::new(file, (960, 1000)).into_drawing_area();
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     area.fill(&WHITE).map_err(|error| failed(&error))?;

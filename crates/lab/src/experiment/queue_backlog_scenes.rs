@@ -43,6 +43,7 @@ impl Who {
 }
 
 /// A scene: messages that come at once.
+#[derive(Clone)]
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
     pub(crate) messages: u32,
@@ -119,6 +120,21 @@ pub(crate) const STAGES: [Stage; 4] = [
 ];
 
 impl Stage {
+    /// The same so many times as quick.
+    pub(crate) fn scaled(&self, times: f64) -> Stage {
+        Stage {
+            latency: self.latency.div_f64(times),
+            processing: self.processing / times,
+            before: self.before / times,
+            ..self.clone()
+        }
+    }
+
+    /// For how long a received message is hidden.
+    pub(crate) fn visibility(&self) -> Duration {
+        Duration::from_secs_f64((self.processing * VISIBILITY).max(30.0))
+    }
+
     /// In words.
     pub(crate) fn title(&self, args: &QueueBacklogArgs) -> String {
         format!(
@@ -149,7 +165,7 @@ impl Stage {
             processing: about(self.processing, f64::from(args.spread) / 100.0),
             says: self.processing,
             start_up: about(start_up, START_UP_SPREAD),
-            visibility: Duration::from_secs_f64((self.processing * VISIBILITY).max(30.0)),
+            visibility: self.visibility(),
             wait: LONG_POLL,
             initial: self.initial,
             minimum: self.initial,
@@ -178,7 +194,8 @@ impl Stage {
         (scene.play(&mut tracked as &mut dyn BacklogController), None)
     }
 
-    fn settings(&self, args: &QueueBacklogArgs, who: Who) -> Settings {
+    /// What Forebay is told of it.
+    pub(crate) fn settings(&self, args: &QueueBacklogArgs, who: Who) -> Settings {
         let is_image = self.initial > 1;
         let start_up = if who == Who::ForebayBoot {
             args.boot

@@ -1,13 +1,15 @@
 //! What came of workers on a queue, as a table and as figures. Runs may be simulated or observed.
 
 use forebay_process::out;
-use forebay_sim::BacklogRun;
+use forebay_sim::{BacklogRun, BacklogSecond};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A controller's runs in a scene.
 pub(crate) struct Played {
     pub(crate) name: &'static str,
+    /// It was observed, not simulated.
+    pub(crate) is_live: bool,
     /// What was published of it; empty if nothing was.
     pub(crate) published: &'static str,
     pub(crate) runs: Vec<BacklogRun>,
@@ -69,9 +71,26 @@ pub(crate) fn print(played: &Played, latency: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Each second of a run.
+fn timeline(run: &BacklogRun) -> Value {
+    let second = |second: &BacklogSecond| {
+        json!({
+            "second": second.at.as_secs(),
+            "visible": second.visible,
+            "in_flight": second.in_flight,
+            "in_service": second.ready,
+            "instances": second.instances,
+            "processing_seconds": second.processing,
+            "backlog_per_instance": second.backlog,
+            "acceptable_backlog_per_instance": second.acceptable,
+        })
+    };
+    run.timeline.iter().map(second).collect()
+}
+
 /// The figures of all runs of a scene.
 pub(crate) fn figures(name: &str, title: &str, latency: Duration, all: &[Played]) -> Value {
-    let of_run = |run: &BacklogRun| {
+    let of_run = |run: &BacklogRun, is_live: bool| {
         json!({
             "most_instances": run.largest,
             "done_seconds": run.finished().as_secs_f64(),
@@ -81,15 +100,17 @@ pub(crate) fn figures(name: &str, title: &str, latency: Duration, all: &[Played]
             "cut": run.cut,
             "instance_seconds": run.instance_seconds,
             "all_instance_seconds": run.all_instance_seconds,
+            "timeline": if is_live { timeline(run) } else { Value::Null },
             "changes": run.changes.iter().map(|(at, to)| json!([at.as_secs_f64(), to])).collect::<Vec<_>>(),
         })
     };
     let controllers = all.iter().map(|played| {
         json!({
             "controller": played.name,
+            "live": played.is_live,
             "published": played.published,
             "shortfall": played.shortfall,
-            "runs": played.runs.iter().map(of_run).collect::<Vec<_>>(),
+            "runs": played.runs.iter().map(|run| of_run(run, played.is_live)).collect::<Vec<_>>(),
         })
     });
     json!({

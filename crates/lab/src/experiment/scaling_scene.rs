@@ -20,7 +20,7 @@ const NAME: &str = "experiment";
 /// Where instances listen.
 const PORT: &str = "8000";
 /// How long instances may take to go at the end.
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -68,7 +68,7 @@ pub(crate) async fn until_interrupted<T>(work: impl Future<Output = anyhow::Resu
 }
 
 /// This program, quoted for a shell.
-fn own_program() -> anyhow::Result<String> {
+pub(crate) fn own_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("cannot find this program's file")?;
     let path = path.to_str().context("this program's path is not UTF-8")?;
     Ok(format!("'{}'", path.replace('\'', r"'\''")))
@@ -390,7 +390,7 @@ impl ScalingScene {
     }
 }
 
-fn has_instances(dir: &Path) -> bool {
+pub(crate) fn has_instances(dir: &Path) -> bool {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name())

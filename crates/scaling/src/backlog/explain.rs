@@ -34,6 +34,12 @@ impl Plan {
     /// Why, in a sentence without its end, for an activity.
     pub fn cause(&self) -> String {
         let work = self.work;
+        if self.known == Known::Nothing {
+            return format!(
+                "the backlog had {} visible messages and {} in flight, and how long they take is not known yet: {} finds out",
+                work.visible, work.in_flight, self.by_backlog
+            );
+        }
         let mut text = format!(
             "the backlog had {} visible messages and {} in flight, which take {:.3} s each",
             work.visible, work.in_flight, self.processing
@@ -124,7 +130,8 @@ impl Plan {
                 self.lead.as_secs_f64(),
                 match fleet.start_up {
                     Some(_) => "the 99th percentile of the start-ups seen, and a look",
-                    None => "no start-up has been measured: an assumption",
+                    None =>
+                        "no start-up has been measured to a first receive: as it was told, or an assumption",
                 }
             ),
             format!(
@@ -168,6 +175,7 @@ impl Plan {
                 "{} by the guard: what there is would not be done in the {left:.1} s that are left to some",
                 self.guard.needed
             ),
+            None if self.known == Known::Nothing => "to find out how long a message takes".to_owned(),
             None => "and what there is will be done in time".to_owned(),
         };
         if self.guard.late > 0 {

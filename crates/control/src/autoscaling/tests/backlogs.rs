@@ -1,7 +1,7 @@
 //! Groups that are sized by the backlog of their workers' queue.
 
 use super::*;
-use crate::autoscaling::backlogs::{BacklogGroup, backlog_groups};
+use crate::autoscaling::backlogs::{BacklogGroup, FirstReceive, backlog_groups, record_first_receives};
 use crate::autoscaling::planning::{PlannedCapacity, carry_out, planned_groups};
 
 fn on(more: &[(&str, &str)]) -> Value {
@@ -60,7 +60,7 @@ fn a_group_names_its_queue_and_its_orders_are_carried_out() {
         "{cause}"
     );
     scene.pass(4);
-    let workers = scene.found()[0].workers(scene.caller.now);
+    let workers = scene.found()[0].workers(scene.caller.now, |_| false);
     assert_eq!((workers.fleet.ready, workers.fleet.pending.len()), (2, 0));
     assert!(
         workers
@@ -73,6 +73,41 @@ fn a_group_names_its_queue_and_its_orders_are_carried_out() {
 }
 
 #[test]
+fn a_start_up_ends_with_the_first_receive() {
+    let mut scene = Scene::new();
+    scene.group(0, 5, 2, on(&[("forebay:backlog-start-up-seconds", "20")]));
+    scene.pass(4);
+    let (ids, now) = (scene.ids(), scene.caller.now);
+    // Where no first receive was seen, what was told counts if it is more than what was seen of processes.
+    let group = scene.found().remove(0);
+    assert_eq!(group.workers(now, |_| false).fleet.start_up, None);
+    assert_eq!(group.settings.start_up, Duration::from_secs(20));
+    // Instances ask seven seconds after their start, and one has not yet.
+    let late = Duration::from_secs(7);
+    let receive = FirstReceive {
+        region: REGION.to_owned(),
+        group: "g".to_owned(),
+        instance: ids[0].clone(),
+        late,
+    };
+    let caller = &mut scene.caller;
+    let known = record_first_receives(&caller.state, &[receive], &caller.observed, now);
+    caller.state = known.unwrap();
+    let group = scene.found().remove(0);
+    let fleet = group.workers(now, |id| id == ids[0]).fleet;
+    assert_eq!((fleet.ready, fleet.pending.len()), (1, 1));
+    let start_up = fleet.start_up.unwrap();
+    assert!(
+        start_up >= late && start_up <= late + Duration::from_secs(4),
+        "{start_up:?}"
+    );
+    assert!(fleet.pending[0] <= start_up);
+    // After twice that and a second it does something else.
+    let fleet = group.workers(now + Duration::from_secs(15), |_| false).fleet;
+    assert_eq!((fleet.ready, fleet.pending.len()), (2, 0));
+}
+
+#[test]
 fn who_is_protected_and_who_may_finish_is_known() {
     let mut scene = Scene::new();
     scene.group(0, 5, 2, on(&[]));
@@ -80,13 +115,13 @@ fn who_is_protected_and_who_may_finish_is_known() {
     let ids = scene.ids();
     let protect = json!({"AutoScalingGroupName": "g", "InstanceIds": [ids[0]], "ProtectedFromScaleIn": true});
     scene.ok("SetInstanceProtection", protect);
-    let workers = scene.found()[0].workers(scene.caller.now);
+    let workers = scene.found()[0].workers(scene.caller.now, |_| false);
     assert_eq!((workers.protected, workers.may_finish), (1, false));
     let hook = json!({
         "AutoScalingGroupName": "g", "LifecycleHookName": "finish", "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
     });
     scene.ok("PutLifecycleHook", hook);
-    assert!(scene.found()[0].workers(scene.caller.now).may_finish);
+    assert!(scene.found()[0].workers(scene.caller.now, |_| false).may_finish);
     // One that protects itself while it works stays, the other goes.
     scene.order(1);
     scene.pass(4);

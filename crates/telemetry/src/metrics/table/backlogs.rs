@@ -1,5 +1,6 @@
 //! Metrics of Auto Scaling groups that are sized by their workers' queue. A queue that does not exist has none but its orders.
 
+use super::names;
 use super::row::{LEVELS, counter, gauge, sum};
 use crate::backlog::BacklogMetrics;
 use crate::metrics::dimension::Dimension::{self, AutoScalingGroup};
@@ -17,22 +18,22 @@ fn plan(of: &BacklogMetrics, to: &mut Values, figure: fn(&Plan) -> f64) {
 
 pub(super) const ROWS: &[Metric] = &[
     gauge(
-        "forebay_backlog_visible_messages",
+        names::BACKLOG_VISIBLE,
         "Messages that may be received from a group's queue",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.work.visible as f64)),
     ),
     gauge(
-        "forebay_backlog_in_flight_messages",
+        names::BACKLOG_IN_FLIGHT,
         "Messages that were received from it and are not done",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.work.in_flight as f64)),
     ),
     gauge(
-        "forebay_backlog_late_messages",
+        names::BACKLOG_LATE,
         "Visible messages that will not be done within the latency, whatever is ordered",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.guard.late as f64)),
     ),
     gauge(
-        "forebay_backlog_processing_seconds",
+        names::BACKLOG_PROCESSING_SECONDS,
         "From a message's receive to its delete",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.processing)),
     )
@@ -45,7 +46,7 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .unit(Unit::Seconds),
     gauge(
-        "forebay_backlog_per_instance",
+        names::BACKLOG_PER_INSTANCE,
         "Visible messages for each instance in service; of all if there is none",
         Read::Backlog(|of, to| {
             plan(of, to, |plan| {
@@ -55,7 +56,7 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .cloudwatch(&[sum("BacklogPerInstance", G).own().with(LEVELS).always()]),
     gauge(
-        "forebay_backlog_acceptable_per_instance",
+        names::BACKLOG_ACCEPTABLE_PER_INSTANCE,
         "Messages that an instance that is ordered now can do within the latency",
         Read::Backlog(|of, to| {
             plan(of, to, |plan| {
@@ -65,26 +66,26 @@ pub(super) const ROWS: &[Metric] = &[
     )
     .cloudwatch(&[sum("AcceptableBacklogPerInstance", G).own().with(LEVELS).always()]),
     gauge(
-        "forebay_backlog_desired_capacity",
+        names::BACKLOG_DESIRED,
         "Capacity that the group wants",
         Read::Backlog(|of, to| plan(of, to, |plan| f64::from(plan.workers.fleet.desired))),
     )
     .cloudwatch(&[sum("BacklogDesiredCapacity", G).own().with(LEVELS).always()]),
     gauge(
-        "forebay_backlog_needed_capacity",
+        names::BACKLOG_NEEDED,
         "Capacity that its backlog needs, within no bounds",
         Read::Backlog(|of, to| plan(of, to, |plan| f64::from(plan.needed))),
     )
     .cloudwatch(&[sum("BacklogNeededCapacity", G).own().with(LEVELS).always()]),
     gauge(
-        "forebay_backlog_ready_capacity",
-        "Capacity in service",
+        names::BACKLOG_READY,
+        "Capacity that works",
         Read::Backlog(|of, to| plan(of, to, |plan| f64::from(plan.workers.fleet.ready))),
     )
     .cloudwatch(&[sum("BacklogReadyCapacity", G).own().with(LEVELS).always()]),
     gauge(
-        "forebay_backlog_pending_capacity",
-        "Capacity that was ordered and is not in service yet",
+        names::BACKLOG_PENDING,
+        "Capacity that was ordered and does not work yet",
         Read::Backlog(|of, to| plan(of, to, |plan| plan.workers.fleet.pending.len() as f64)),
     ),
     counter(

@@ -44,3 +44,25 @@ pub const PLANNER_ARRIVAL_RATE: &str = "forebay_planner_arrival_rate";
 pub const PLANNER_LONGEST_WAIT_SECONDS: &str = "forebay_planner_longest_wait_seconds";
 /// By how much that may grow.
 pub const PLANNER_MARGIN_SECONDS: &str = "forebay_planner_margin_seconds";
+/// What all metrics of groups that are sized by a backlog begin with.
+pub const BACKLOG: &str = "forebay_backlog_";
+/// Messages that may be received from such a group's queue.
+pub const BACKLOG_VISIBLE: &str = "forebay_backlog_visible_messages";
+/// Messages that were received from it and are not done.
+pub const BACKLOG_IN_FLIGHT: &str = "forebay_backlog_in_flight_messages";
+/// Visible messages that will be late.
+pub const BACKLOG_LATE: &str = "forebay_backlog_late_messages";
+/// From a message's receive to its delete.
+pub const BACKLOG_PROCESSING_SECONDS: &str = "forebay_backlog_processing_seconds";
+/// Visible messages for each instance.
+pub const BACKLOG_PER_INSTANCE: &str = "forebay_backlog_per_instance";
+/// Messages that one can do within the latency.
+pub const BACKLOG_ACCEPTABLE_PER_INSTANCE: &str = "forebay_backlog_acceptable_per_instance";
+/// Capacity that the group wants.
+pub const BACKLOG_DESIRED: &str = "forebay_backlog_desired_capacity";
+/// Capacity that its backlog needs.
+pub const BACKLOG_NEEDED: &str = "forebay_backlog_needed_capacity";
+/// Capacity that works.
+pub const BACKLOG_READY: &str = "forebay_backlog_ready_capacity";
+/// Capacity that is on its way.
+pub const BACKLOG_PENDING: &str = "forebay_backlog_pending_capacity";
