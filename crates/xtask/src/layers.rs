@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("forebay-signals", 1),
     ("forebay-scaling", 1),
     ("forebay-queues", 1),
+    ("forebay-schedules", 1),
     ("forebay-node", 2),
     ("forebay-control", 2),
     ("forebay-proxy", 3),
