@@ -47,7 +47,7 @@ def run(daemon, folder):
 
 def main():
     folder = pathlib.Path(f"/tmp/forebay-workers-{os.getpid()}")
-    with Daemon(pool="127.111.0.0/16", **FLAGS) as daemon:
+    with Daemon(pool="127.19.0.0/16", **FLAGS) as daemon:
         try:
             run(daemon, folder)
         except AssertionError:

@@ -78,7 +78,7 @@ def main():
     folder = pathlib.Path(f"/tmp/forebay-spot-{os.getpid()}")
     folder.mkdir(mode=0o755)
     (folder / "shapes.json").write_text(json.dumps(SHAPES))
-    with Daemon(pool="127.100.0.0/16", shapes=folder / "shapes.json", **FLAGS) as daemon:
+    with Daemon(pool="127.20.0.0/16", shapes=folder / "shapes.json", **FLAGS) as daemon:
         try:
             run(daemon, folder)
         except AssertionError:

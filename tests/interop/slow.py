@@ -174,8 +174,8 @@ def descriptors():
         return CROWD
     except (ValueError, PermissionError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        # Of what is not kept for others, clients may take seven eighths.
-        return min(CROWD, (hard - 1536) * 7 // 16 - 50)
+        # Of what is not kept for others (calls that wait for messages among them), clients may take seven eighths.
+        return min(CROWD, (hard - 1536 - min(hard // 16, 4096)) * 7 // 16 - 50)
 
 
 def main():

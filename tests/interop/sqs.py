@@ -15,9 +15,9 @@ from sqs_cases.place import Place
 
 MODULES = (messages, queues, fifo, dead_letters, old_clients, metrics)
 # By the address pool that each has for itself.
-ALONE = {"kills": (durable.kills, "127.108.64.0/18"), "takes_over": (durable.takes_over, "127.108.128.0/18"), "restores": (durable.restores, "127.108.192.0/19"),
-         "is_full": (durable.is_full, "127.108.224.0/19")}
-POOL = "127.108.0.0/18"
+ALONE = {"kills": (durable.kills, "127.16.64.0/18"), "takes_over": (durable.takes_over, "127.16.128.0/18"), "restores": (durable.restores, "127.16.192.0/19"),
+         "is_full": (durable.is_full, "127.16.224.0/19")}
+POOL = "127.16.0.0/18"
 
 
 def run(name, case, argument):

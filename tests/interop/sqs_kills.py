@@ -161,7 +161,7 @@ def main():
     parser.add_argument("--seed", default=os.environ.get("FOREBAY_SEED", "1"))
     arguments = parser.parse_args()
     random.seed(arguments.seed)
-    with Daemon(pool="127.109.0.0/16", drain_seconds=3) as daemon, tempfile.TemporaryDirectory(prefix="forebay-sqs-kills-") as folder:
+    with Daemon(pool="127.17.0.0/16", drain_seconds=3) as daemon, tempfile.TemporaryDirectory(prefix="forebay-sqs-kills-") as folder:
         sqs = daemon.client("sqs", retries=5)
         urls = {"standard": sqs.create_queue(QueueName="kills", Attributes={"VisibilityTimeout": str(VISIBILITY)})["QueueUrl"],
                 "fifo": sqs.create_queue(QueueName="kills.fifo", Attributes={"VisibilityTimeout": str(VISIBILITY), "FifoQueue": "true"})["QueueUrl"]}

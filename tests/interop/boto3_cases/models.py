@@ -109,7 +109,7 @@ def wrong_inputs(shape, known, build=lambda value: value, path="", depth=0):
         yield from wrong_inputs(shape.member, known, lambda value: build([value]), f"{path}.1", depth + 1)
 
 
-REFUSED_INPUT = re.compile(r"Validation(Error|Exception)|Malformed\w*|Missing\w*|InvalidParameter\w*|Invalid\w*\.Malformed|SerializationException|InvalidLoadBalancerAction")
+REFUSED_INPUT = re.compile(r"Validation(Error|Exception)|Malformed\w*|Missing\w*|InvalidParameter\w*|Invalid\w*\.Malformed|SerializationException|InvalidLoadBalancerAction|InvalidAttributeName")
 
 
 def code_of(client, operation, arguments):

@@ -153,7 +153,6 @@ pub(super) fn put_attributes(tx: &mut Tx<'_>, queue: &Queue, attributes: BTreeMa
 }
 
 pub(super) fn get_attributes(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
-    let queue = named(view)?;
     let given = view.request.input["AttributeNames"].as_array();
     let asked: BTreeSet<String> = given
         .into_iter()
@@ -167,6 +166,7 @@ pub(super) fn get_attributes(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiE
     {
         return Err(unknown_attribute(unknown));
     }
+    let queue = named(view)?;
     let mut shown = Map::new();
     for (name, value) in attributes::all(&queue) {
         if every || asked.contains(name) {

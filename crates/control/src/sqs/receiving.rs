@@ -42,8 +42,9 @@ struct Wanted {
 }
 
 pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
-    let queue = named(view)?;
     let input = &view.request.input;
+    let system = system(input)?;
+    let queue = named(view)?;
     let most = input["MaxNumberOfMessages"].as_i64().unwrap_or(1);
     if !(1..=10).contains(&most) {
         let reason = "Must be between 1 and 10, if provided.";
@@ -70,7 +71,7 @@ pub(super) fn receive(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiError> {
     let wanted = Wanted {
         queue: queue.id,
         fifo: queue.fifo(),
-        system: system(input)?,
+        system,
         attributes: texts(&input["MessageAttributeNames"]),
         sources: sources(view, &queue.arn),
     };
