@@ -15,7 +15,7 @@ from daemon import Daemon, wait
 from fleets import FLAGS, add_image
 from workers import Workers, command
 
-COUNT, SECONDS, LATENCY = 16, 6, 60
+COUNT, SECONDS, LATENCY = 8, 20, 60
 REGION = "eu-west-3"
 SHAPES = [{"name": "c6i.large", "vcpus": 2, "memoryMib": 4096, "onDemandPrice": 0.085, "spotPrice": 0.031}]
 
@@ -53,7 +53,7 @@ def run(daemon, folder):
     first, second = fleet.serving()[:2]
     # The one can't finish what it has, the other can.
     notice(fleet, first, 2)
-    notice(fleet, second, 20)
+    notice(fleet, second, 30)
     had = done(daemon, second)
     replaced = lambda: [activity for activity in fleet.scaling.describe_scaling_activities(AutoScalingGroupName=fleet.name)["Activities"]
                         if "interruption notice" in activity["Cause"]]
@@ -61,7 +61,7 @@ def run(daemon, folder):
     assert state(fleet, second)["State"]["Name"] == "running", "a replacement comes before the old one goes"
     wait(lambda: state(fleet, first)["State"]["Name"] == "terminated", "the first has ended", 30)
     assert state(fleet, first)["StateReason"]["Code"] == "Server.SpotInstanceTermination", state(fleet, first)["StateReason"]
-    wait(lambda: state(fleet, second)["State"]["Name"] == "terminated", "the second has ended", 40)
+    wait(lambda: state(fleet, second)["State"]["Name"] == "terminated", "the second has ended", 50)
     finished = done(daemon, second)
     assert finished <= had + 1, f"the second got {finished - had} messages after its notice"
     wait(lambda: not any(fleet.counts()), lambda: f"all is done: {fleet.counts()}", LATENCY)
