@@ -123,6 +123,12 @@ impl Backlogs {
         self.0.changed.notify_one();
     }
 
+    /// Whether a group is sized by this queue.
+    pub fn is_named(&self, queue_arn: &str) -> bool {
+        let queues = self.queues();
+        queues.get(queue_arn).is_some_and(|told| told.is_named)
+    }
+
     /// A message was deleted, so long after its receive: to be called before `observe` for the batch that it was in. It counts with that.
     pub fn processed(&self, queue_arn: &str, took: Duration) {
         if let Some(told) = self.queues().get_mut(queue_arn)

@@ -212,8 +212,8 @@ async fn keep_messages(
 ) -> anyhow::Result<(Arc<KeptMessages>, JoinHandle<()>)> {
     let directory = args.data.data_dir.join("messages");
     let bounds = args.messages.bounds();
-    let (now, state, told) = (clock.wall(), state.clone(), backlogs.clone());
-    let open = move || KeptMessages::open(&directory, bounds, &state, now, seed, told);
+    let (state, told) = (state.clone(), backlogs.clone());
+    let open = move || KeptMessages::open(&directory, bounds, &state, clock, seed, told);
     let (messages, thread) = tokio::task::spawn_blocking(open).await??;
     let messages = Arc::new(messages);
     let weak = Arc::downgrade(&messages);

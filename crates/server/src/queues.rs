@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use forebay_control::sqs::KeptQueue;
 use forebay_control::{MessageError, MessageOrder, MessageOutcome, NotSent, State};
 use forebay_gateway::Pending;
+use forebay_proxy::Clock;
 use forebay_queues::{Ask, Deleted, Delivered, Letter, QueueId, Receipt, ReceiveRefusal};
 use forebay_store::messages::{
     Bounds, Content, Engine, Given, HeldMessages, Messages, Refused, TaskRefusal, Unanswered, Waiting,
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long it is waited until the log knows a queue.
@@ -26,6 +27,7 @@ const CONFIGURE: Duration = Duration::from_secs(10);
 /// Messages, from any thread.
 pub(crate) struct KeptMessages {
     messages: Messages,
+    clock: Clock,
     counters: Counters,
     backlogs: Backlogs,
     arns: RwLock<BTreeMap<QueueId, Arc<str>>>,
@@ -61,7 +63,7 @@ impl KeptMessages {
         directory: &Path,
         bounds: Bounds,
         state: &State,
-        now: Wall,
+        clock: Clock,
         seed: u64,
         backlogs: Backlogs,
     ) -> anyhow::Result<(KeptMessages, JoinHandle<()>)> {
@@ -70,7 +72,7 @@ impl KeptMessages {
             .iter()
             .map(|queue| (queue.id, queue.settings))
             .collect();
-        let (engine, found) = Engine::open(now, directory, bounds, &queues, seed)
+        let (engine, found) = Engine::open(clock.wall(), directory, bounds, &queues, seed)
             .with_context(|| format!("cannot read the messages in {}", directory.display()))?;
         if found.messages > 0 || found.left_out > 0 {
             let (messages, left_out) = (found.messages, found.left_out);
@@ -80,6 +82,7 @@ impl KeptMessages {
             Messages::start(engine).context("the thread that keeps messages could not start")?;
         let kept = KeptMessages {
             messages,
+            clock,
             counters: Counters::default(),
             backlogs,
             arns: RwLock::default(),
@@ -323,9 +326,11 @@ impl KeptMessages {
                     .messages
                     .iter()
                     .map(|message| (message.receipt, message.until));
-                self.holders.hold(&id, queue, now(), receipts);
+                self.holders.hold(&id, queue, self.clock.wall(), receipts);
             }
-            if let Some(observer) = self.observer(queue) {
+            // A call of its own, as the receive was the log's: only where a group's size depends on it.
+            let observer = self.observer(queue);
+            if let Some(observer) = observer.filter(|observer| observer.backlogs.is_named(&observer.arn)) {
                 let look = move |engine: &mut Engine, now: Wall| observer.tell(engine, now, queue);
                 self.messages.call(look, |_| ());
             }
@@ -430,11 +435,6 @@ async fn answered<R>(told: oneshot::Receiver<Result<R, Unanswered>>) -> Result<R
         Ok(Err(Unanswered::Unwritten)) => Err(MessageError::Storage),
         Ok(Err(Unanswered::Closed)) | Err(_) => Err(MessageError::Stopping),
     }
-}
-
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// What a queue's rules say, unless there is no such queue.

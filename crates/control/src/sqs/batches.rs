@@ -62,9 +62,41 @@ impl Results {
     }
 
     /// An entry's result.
-    pub(super) fn put(&mut self, place: usize, result: Result<Value, ApiError>) {
+    fn put(&mut self, place: usize, result: Result<Value, ApiError>) {
         if let Some((_, slot)) = self.0.get_mut(place) {
             *slot = Some(result);
+        }
+    }
+
+    /// What is to be asked for each entry, and what its answer needs to know, with its place. An entry that can't be asked for has its
+    /// error already.
+    pub(super) fn ready<T, K>(
+        &mut self,
+        entries: &[(String, Value)],
+        mut each: impl FnMut(&Value) -> Result<(T, K), ApiError>,
+    ) -> (Vec<T>, Vec<(usize, K)>) {
+        let (mut asked, mut places) = (Vec::new(), Vec::new());
+        for (place, (_, entry)) in entries.iter().enumerate() {
+            match each(entry) {
+                Ok((ask, known)) => {
+                    asked.push(ask);
+                    places.push((place, known));
+                }
+                Err(error) => self.put(place, Err(error)),
+            }
+        }
+        (asked, places)
+    }
+
+    /// Puts what became of those that were asked for, in their order.
+    pub(super) fn done<K, T, E>(
+        &mut self,
+        places: Vec<(usize, K)>,
+        done: Vec<Result<T, E>>,
+        told: impl Fn(K, Result<T, E>) -> Result<Value, ApiError>,
+    ) {
+        for ((place, known), done) in places.into_iter().zip(done) {
+            self.put(place, told(known, done));
         }
     }
 

@@ -77,17 +77,10 @@ pub(super) fn delete_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiErr
     let queue = named(view)?;
     let entries = entries(view)?;
     let mut results = Results::of(&entries);
-    let (mut receipts, mut places) = (Vec::new(), Vec::new());
-    for (place, (_, entry)) in entries.iter().enumerate() {
+    let (receipts, places) = results.ready(&entries, |entry| {
         let handle = handle_of(entry);
-        match of_batch(&queue, &handle) {
-            Ok(receipt) => {
-                receipts.push(receipt);
-                places.push((place, handle));
-            }
-            Err(error) => results.put(place, Err(error)),
-        }
-    }
+        Ok((of_batch(&queue, &handle)?, handle))
+    });
     if receipts.is_empty() {
         return Ok(Asked::answered(results.answer()));
     }
@@ -99,10 +92,9 @@ pub(super) fn delete_batch(view: &View<'_>, _: &mut Rng) -> Result<Asked, ApiErr
         let MessageOutcome::Deleted(done) = outcome else {
             return Err(outcome.unexpected());
         };
-        for ((place, handle), done) in places.into_iter().zip(done) {
-            let result = done.map(|_| json!({}));
-            results.put(place, result.map_err(|why| not_deleted(&handle, why)));
-        }
+        results.done(places, done, |handle, done| {
+            done.map(|_| json!({})).map_err(|why| not_deleted(&handle, why))
+        });
         Ok(results.answer())
     }))
 }
@@ -128,17 +120,12 @@ pub(super) fn change_visibility_batch(view: &View<'_>, _: &mut Rng) -> Result<As
     let queue = named(view)?;
     let entries = entries(view)?;
     let mut results = Results::of(&entries);
-    let (mut receipts, mut places) = (Vec::new(), Vec::new());
-    for (place, (_, entry)) in entries.iter().enumerate() {
-        let handle = handle_of(entry);
-        match of_batch(&queue, &handle).and_then(|receipt| Ok((receipt, timeout(entry)?))) {
-            Ok((receipt, timeout)) => {
-                receipts.push((receipt, timeout));
-                places.push((place, handle, timeout));
-            }
-            Err(error) => results.put(place, Err(error)),
-        }
-    }
+    let (receipts, places) = results.ready(&entries, |entry| {
+        let (handle, timeout) = (handle_of(entry), timeout(entry));
+        let receipt = of_batch(&queue, &handle)?;
+        let timeout = timeout?;
+        Ok(((receipt, timeout), (handle, timeout)))
+    });
     if receipts.is_empty() {
         return Ok(Asked::answered(results.answer()));
     }
@@ -150,10 +137,10 @@ pub(super) fn change_visibility_batch(view: &View<'_>, _: &mut Rng) -> Result<As
         let MessageOutcome::Hidden(done) = outcome else {
             return Err(outcome.unexpected());
         };
-        for ((place, handle, timeout), done) in places.into_iter().zip(done) {
-            let result = done.map(|()| json!({}));
-            results.put(place, result.map_err(|why| not_hidden(&handle, timeout, why)));
-        }
+        results.done(places, done, |(handle, timeout), done| {
+            done.map(|()| json!({}))
+                .map_err(|why| not_hidden(&handle, timeout, why))
+        });
         Ok(results.answer())
     }))
 }

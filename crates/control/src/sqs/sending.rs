@@ -29,6 +29,7 @@ struct Prepared {
 
 pub(super) fn send(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiError> {
     let queue = named(view)?;
+    kind(view, &queue, &view.request.input)?;
     let Prepared { letter, digests, .. } = prepared(view, &queue, &view.request.input, rng)?;
     let fifo = queue.fifo();
     let order = MessageOrder::Send {
@@ -51,22 +52,19 @@ pub(super) fn send_batch(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiErr
     let queue = named(view)?;
     let entries = entries(view)?;
     let mut results = Results::of(&entries);
-    let (mut letters, mut places, mut total) = (Vec::new(), Vec::new(), 0);
-    for (place, (_, entry)) in entries.iter().enumerate() {
+    for (_, entry) in &entries {
         // What no message of this queue may lack, or have, is an error of the whole call.
         kind(view, &queue, entry)?;
-        match prepared(view, &queue, entry, rng) {
-            Ok(one) => {
-                total += one.size;
-                letters.push(one.letter);
-                places.push((place, one.digests));
-            }
-            Err(error) => {
-                total += entry["MessageBody"].as_str().map_or(0, str::len);
-                results.put(place, Err(error));
-            }
-        }
     }
+    let mut total = 0;
+    let (letters, places) = results.ready(&entries, |entry| {
+        let one = prepared(view, &queue, entry, rng);
+        total += one.as_ref().map_or_else(
+            |_| entry["MessageBody"].as_str().map_or(0, str::len),
+            |one| one.size,
+        );
+        one.map(|one| (one.letter, one.digests))
+    });
     if total as u64 > MESSAGE_MAX {
         return Err(error(
             "AWS.SimpleQueueService.BatchRequestTooLong",
@@ -85,10 +83,10 @@ pub(super) fn send_batch(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiErr
         let MessageOutcome::Sent(sent) = outcome else {
             return Err(outcome.unexpected());
         };
-        for ((place, digests), sent) in places.into_iter().zip(sent) {
-            let result = sent.map(|accepted| answer(accepted, digests, fifo));
-            results.put(place, result.map_err(refused));
-        }
+        results.done(places, sent, |digests, sent| {
+            sent.map(|accepted| answer(accepted, digests, fifo))
+                .map_err(refused)
+        });
         Ok(results.answer())
     }))
 }
@@ -117,7 +115,6 @@ fn prepared(view: &View<'_>, queue: &Queue, given: &Value, rng: &mut Rng) -> Res
             "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
         )));
     }
-    kind(view, queue, given)?;
     let group = name(given, "MessageGroupId")?;
     let own = name(given, "MessageDeduplicationId")?;
     let deduplication = own.or_else(|| queue.fifo().then(|| sha256_of(body)));

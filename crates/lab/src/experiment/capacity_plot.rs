@@ -3,7 +3,7 @@
 use super::capacity_args::CapacityArgs;
 use super::capacity_load::Load;
 use super::capacity_table::Played;
-use super::plot::colour;
+use super::plot::{colour, over_time};
 use forebay_process::out;
 use forebay_sim::{FleetRun, Second};
 use plotters::coord::Shift;
@@ -97,21 +97,7 @@ fn draw_part(
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let values = part.lines.iter().flatten().chain(demand);
     let top = values.map(|point| point.1).fold(1.0, f64::max) * 1.1;
-    let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .x_label_area_size(32)
-        .y_label_area_size(64)
-        .build_cartesian_2d(0.0..end, 0.0..top)
-        .map_err(|error| failed(&error))?;
-    chart
-        .configure_mesh()
-        .x_desc("seconds")
-        .y_desc(part.words)
-        .max_light_lines(1)
-        .x_label_formatter(&|at| format!("{at:.0}"))
-        .y_label_formatter(&|value| format!("{value:.0}"))
-        .draw()
-        .map_err(|error| failed(&error))?;
+    let mut chart = over_time(area, part.words, end, top)?;
     if !demand.is_empty() {
         let grey = BLACK.mix(0.2);
         chart

@@ -1,6 +1,8 @@
 //! Latencies as a picture: how long all but the slowest so many requests took. The axis has one unit for each nine.
 
 use anyhow::Context as _;
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +24,36 @@ pub(crate) fn colour(index: usize) -> RGBColor {
     ];
     let (red, green, blue) = SET[index % SET.len()];
     RGBColor(red, green, blue)
+}
+
+/// A chart whose axis is time.
+pub(crate) type TimeChart<'a, 'b> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// An empty chart of so many seconds, with what its other axis shows, up to `top`.
+pub(crate) fn over_time<'a, 'b>(
+    area: &DrawingArea<SVGBackend<'b>, Shift>,
+    words: &str,
+    end: f64,
+    top: f64,
+) -> Result<TimeChart<'a, 'b>, String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .x_label_area_size(32)
+        .y_label_area_size(64)
+        .build_cartesian_2d(0.0..end, 0.0..top)
+        .map_err(|error| failed(&error))?;
+    chart
+        .configure_mesh()
+        .x_desc("seconds")
+        .y_desc(words)
+        .max_light_lines(1)
+        .x_label_formatter(&|at| format!("{at:.0}"))
+        .y_label_formatter(&|value| format!("{value:.0}"))
+        .draw()
+        .map_err(|error| failed(&error))?;
+    Ok(chart)
 }
 
 /// A curve: its name, and latencies in any order.

@@ -1,7 +1,7 @@
 //! The published dashboard as a picture of four parts: messages, instances, what a message takes, and the backlog per instance against the
 //! acceptable one.
 
-use super::plot::colour;
+use super::plot::{colour, over_time};
 use super::queue_backlog_table::Played;
 use forebay_process::out;
 use forebay_sim::{BacklogRun, BacklogSecond};
@@ -116,21 +116,7 @@ fn draw_part(
     let dashed: Vec<_> = part.dashed.map_or_else(Vec::new, |value| dashed(value).collect());
     let values = lines.iter().chain(&dashed).flatten();
     let top = values.map(|point| point.1).fold(1.0, f64::max) * 1.1;
-    let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .x_label_area_size(32)
-        .y_label_area_size(64)
-        .build_cartesian_2d(0.0..end, 0.0..top)
-        .map_err(|error| failed(&error))?;
-    chart
-        .configure_mesh()
-        .x_desc("seconds")
-        .y_desc(part.words)
-        .max_light_lines(1)
-        .x_label_formatter(&|at| format!("{at:.0}"))
-        .y_label_formatter(&|value| format!("{value:.0}"))
-        .draw()
-        .map_err(|error| failed(&error))?;
+    let mut chart = over_time(area, part.words, end, top)?;
     for (index, points) in dashed.into_iter().enumerate() {
         let style = colour(index).stroke_width(1);
         chart

@@ -378,16 +378,21 @@ impl ScalingScene {
             self.call(Service::AutoScaling, "DeleteAutoScalingGroup", &input)
                 .await?;
         }
-        let began = Instant::now();
-        while has_instances(&self.dir.path().join("instances")) {
-            anyhow::ensure!(
-                began.elapsed() < GONE_WITHIN,
-                "instances did not end in {GONE_WITHIN:?}; they end soon, as their directory is removed"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        gone(self.dir.path()).await
     }
+}
+
+/// Returns when nothing is left of a data directory's instances.
+pub(crate) async fn gone(data_dir: &Path) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while has_instances(&data_dir.join("instances")) {
+        anyhow::ensure!(
+            began.elapsed() < GONE_WITHIN,
+            "instances did not end in {GONE_WITHIN:?}; they end soon, as their directory is removed"
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 pub(crate) fn has_instances(dir: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! The scene of workers on queues, live: a fresh daemon, and for each queue an Auto Scaling group of real instances that work on it, each a
 //! process of this very program.
 
-use super::scaling_scene::{GONE_WITHIN, has_instances, own_program};
+use super::scaling_scene::{gone, own_program};
 use crate::aws_client::{AwsClient, element, elements};
 use crate::demo_balancer::found;
 use anyhow::{Context as _, anyhow};
@@ -350,14 +350,6 @@ impl WorkersScene {
             self.query(Service::AutoScaling, "DeleteAutoScalingGroup", &group)
                 .await?;
         }
-        let began = Instant::now();
-        while has_instances(&self.dir.path().join("instances")) {
-            anyhow::ensure!(
-                began.elapsed() < GONE_WITHIN,
-                "instances did not end in {GONE_WITHIN:?}; they end soon, as their directory is removed"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        gone(self.dir.path()).await
     }
 }

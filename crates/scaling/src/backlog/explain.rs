@@ -107,14 +107,7 @@ impl Plan {
     pub fn explain(&self) -> String {
         let (fleet, work, settings) = (&self.workers.fleet, &self.work, &self.settings);
         let mut lines = vec![
-            format!(
-                "capacity      {} wanted, {} serve, {} on the way (minimum {}, maximum {})",
-                fleet.desired,
-                fleet.ready,
-                fleet.pending.len(),
-                fleet.minimum,
-                fleet.maximum
-            ),
+            fleet.explain(),
             format!(
                 "backlog       {} visible, {} in flight, {} delayed{}",
                 work.visible,

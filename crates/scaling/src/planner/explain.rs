@@ -54,14 +54,7 @@ impl Plan {
     pub fn explain(&self) -> String {
         let fleet = &self.fleet;
         let mut lines = vec![
-            format!(
-                "capacity      {} wanted, {} serve, {} on the way (minimum {}, maximum {})",
-                fleet.desired,
-                fleet.ready,
-                fleet.pending.len(),
-                fleet.minimum,
-                fleet.maximum
-            ),
+            fleet.explain(),
             format!(
                 "lead          {:.1} s from a change of the load to slots for it ({})",
                 self.lead.as_secs_f64(),

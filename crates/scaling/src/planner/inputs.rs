@@ -44,6 +44,20 @@ pub struct Fleet {
     pub start_up: Option<Duration>,
 }
 
+impl Fleet {
+    /// In a line.
+    pub(crate) fn explain(&self) -> String {
+        format!(
+            "capacity      {} wanted, {} serve, {} on the way (minimum {}, maximum {})",
+            self.desired,
+            self.ready,
+            self.pending.len(),
+            self.minimum,
+            self.maximum
+        )
+    }
+}
+
 /// What an operator has chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {

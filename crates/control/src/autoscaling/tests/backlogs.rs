@@ -2,16 +2,12 @@
 
 use super::*;
 use crate::autoscaling::backlogs::{BacklogGroup, FirstReceive, backlog_groups, record_first_receives};
-use crate::autoscaling::planning::{PlannedCapacity, carry_out, planned_groups};
+use crate::autoscaling::planning::planned_groups;
 
 fn on(more: &[(&str, &str)]) -> Value {
     let mut tags = vec![("forebay:backlog-queue", "jobs")];
     tags.extend(more);
-    let tags: Vec<Value> = tags
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value, "PropagateAtLaunch": false}))
-        .collect();
-    json!({"Tags": tags})
+    tagged(&tags)
 }
 
 impl Scene {
@@ -20,16 +16,7 @@ impl Scene {
     }
 
     fn order(&mut self, desired: u32) {
-        let order = PlannedCapacity {
-            region: REGION.to_owned(),
-            group: "g".to_owned(),
-            desired,
-            cause: "the backlog had it".to_owned(),
-        };
-        let caller = &mut self.caller;
-        if let Some(next) = carry_out(&caller.state, &[order], &caller.observed, caller.now) {
-            caller.state = next;
-        }
+        self.ordered(desired, "the backlog had it");
     }
 }
 

@@ -18,6 +18,7 @@ mod weights;
 use crate::api::context::Tx;
 use crate::autoscaling::due::{due, settled_where};
 use crate::autoscaling::needs::needs_settling;
+use crate::autoscaling::planning::{PlannedCapacity, carry_out};
 use crate::autoscaling::records::Group;
 use crate::fleet::{Image, SeenInstance, SeenPhase, WantedPhase};
 use crate::testing::{Caller, REGION, text};
@@ -67,6 +68,20 @@ impl Actions for Told {
 }
 
 impl Scene {
+    /// Carries out a planner's order for the group.
+    fn ordered(&mut self, desired: u32, cause: &str) {
+        let order = PlannedCapacity {
+            region: REGION.to_owned(),
+            group: "g".to_owned(),
+            desired,
+            cause: cause.to_owned(),
+        };
+        let caller = &mut self.caller;
+        if let Some(next) = carry_out(&caller.state, &[order], &caller.observed, caller.now) {
+            caller.state = next;
+        }
+    }
+
     /// A region with an image that can be booted, and a launch configuration `lc` of it.
     fn new() -> Scene {
         let caller = Caller::new();
@@ -260,6 +275,15 @@ impl Scene {
             .map(|target| (target.id.clone(), target.deregistered_at.is_some()))
             .collect()
     }
+}
+
+/// A group with these tags, as its creation has them.
+fn tagged(tags: &[(&str, &str)]) -> Value {
+    let tags: Vec<Value> = tags
+        .iter()
+        .map(|(key, value)| json!({"Key": key, "Value": value, "PropagateAtLaunch": false}))
+        .collect();
+    json!({"Tags": tags})
 }
 
 fn named(more: Value) -> Value {

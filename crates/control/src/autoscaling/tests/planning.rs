@@ -1,32 +1,19 @@
 //! Groups whose capacity is planned.
 
 use super::*;
-use crate::autoscaling::planning::{PlannedCapacity, carry_out, planned_groups};
+use crate::autoscaling::planning::planned_groups;
 use crate::fleet::Shape;
 use std::collections::BTreeMap;
 
 fn on(more: &[(&str, &str)]) -> Value {
     let mut tags = vec![("forebay:planner", "on")];
     tags.extend(more);
-    let tags: Vec<Value> = tags
-        .iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value, "PropagateAtLaunch": false}))
-        .collect();
-    json!({"Tags": tags})
+    tagged(&tags)
 }
 
 impl Scene {
     fn plan(&mut self, desired: u32) {
-        let order = PlannedCapacity {
-            region: REGION.to_owned(),
-            group: "g".to_owned(),
-            desired,
-            cause: "the planner saw it".to_owned(),
-        };
-        let caller = &mut self.caller;
-        if let Some(next) = carry_out(&caller.state, &[order], &caller.observed, caller.now) {
-            caller.state = next;
-        }
+        self.ordered(desired, "the planner saw it");
     }
 }
 
