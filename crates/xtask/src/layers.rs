@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("forebay-scaling", 1),
     ("forebay-queues", 1),
     ("forebay-schedules", 1),
+    ("forebay-functions", 1),
     ("forebay-node", 2),
     ("forebay-control", 2),
     ("forebay-proxy", 3),

@@ -1,0 +1,9 @@
+//! What functions are, how they are asked, and what of them needs no process to decide, as AWS Lambda defines it.
+//! Never does I/O, reads no clock, and never starts a function itself.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod invoke;
+mod spec;
+
+pub use invoke::{Done, FunctionError, Functions, Invocation, InvokeError, Invoked, NoFunctions};
+pub use spec::{FunctionSpec, Runtime};
