@@ -2,7 +2,7 @@
 
 use crate::model::{Kind, Model, ShapeId};
 use crate::protocol::RPC_V2_CBOR;
-use crate::{ApiError, Blame, Protocol, Service, cbor};
+use crate::{ApiError, Blame, Protocol, Service, cbor, rest};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -26,7 +26,13 @@ pub fn encode(
     request_id: &str,
     result: Result<&Value, &ApiError>,
 ) -> Answer {
+    let mut own_headers = Vec::new();
     let (status, body) = match (result, call) {
+        (Ok(value), Some((service, operation))) if protocol == Protocol::RestJson => {
+            let parts = rest_answer(service, operation, value);
+            own_headers = parts.headers;
+            (parts.status, parts.body)
+        }
         (Ok(value), Some((service, operation))) => {
             (200, success(protocol, service, operation, request_id, value))
         }
@@ -37,13 +43,14 @@ pub fn encode(
         ("content-type", protocol.content_type().to_owned()),
         ("x-amzn-requestid", request_id.to_owned()),
     ];
+    headers.append(&mut own_headers);
     if protocol == Protocol::Cbor {
         headers.push(("smithy-protocol", RPC_V2_CBOR.to_owned()));
         // RPC v2: an answer without a body has no type.
         headers.retain(|(name, _)| *name != "content-type" || !body.is_empty());
     }
     if let Err(error) = result {
-        if protocol.is_json() {
+        if protocol.is_json() || protocol == Protocol::RestJson {
             headers.push(("x-amzn-errortype", error_type(call, error).into_owned()));
         }
         if !protocol.is_form() && call.is_some_and(|(service, _)| Model::of(service).query_compatible) {
@@ -102,6 +109,14 @@ fn misfits(model: &Model, shape: ShapeId, value: &Value, path: &str, found: &mut
     }
 }
 
+/// An answer whose members stand in several places.
+fn rest_answer(service: Service, operation: &str, value: &Value) -> rest::Parts {
+    let model = Model::of(service);
+    let output = model.operation(operation).and_then(|shapes| shapes.output);
+    let document = output.map_or(Value::Null, |shape| json(model, shape, value));
+    rest::output(model, operation, value, &document)
+}
+
 fn success(
     protocol: Protocol,
     service: Service,
@@ -116,7 +131,7 @@ fn success(
         (Protocol::Query | Protocol::Ec2, _) => {}
         // AWS answers an operation without output with an empty body.
         (_, None) => return Vec::new(),
-        (Protocol::Json10 | Protocol::Json11, Some(shape)) => {
+        (Protocol::Json10 | Protocol::Json11 | Protocol::RestJson, Some(shape)) => {
             return json(model, shape, value).to_string().into_bytes();
         }
         (Protocol::Cbor, Some(shape)) => return cbor::output(model, shape, value),
@@ -169,6 +184,14 @@ fn failure(protocol: Protocol, call: Option<(Service, &str)>, request_id: &str, 
     match protocol {
         Protocol::Json10 | Protocol::Json11 => {
             let body = serde_json::json!({"__type": error_type(call, error), "message": error.message});
+            return body.to_string().into_bytes();
+        }
+        Protocol::RestJson => {
+            let whose = match error.blame {
+                Blame::Sender => "User",
+                Blame::Receiver => "Service",
+            };
+            let body = serde_json::json!({"Message": error.message, "Type": whose});
             return body.to_string().into_bytes();
         }
         Protocol::Cbor => return cbor::error(&error_type(call, error), &error.message),

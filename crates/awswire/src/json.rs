@@ -17,31 +17,50 @@ pub(crate) fn input(model: &Model, shape: ShapeId, body: &[u8]) -> Result<Value,
         serde_json::from_slice(body)
             .map_err(|_| ApiError::serialization("The request body is not valid JSON."))?
     };
-    value(model, shape, raw)
+    value(model, shape, raw, Names::OfTheWire)
 }
 
-fn value(model: &Model, shape: ShapeId, raw: Value) -> Result<Value, ApiError> {
+/// The operation's input from a document in which members have the names of AWS's SDKs. What the shape does not have is refused.
+pub(crate) fn named_input(model: &Model, shape: ShapeId, document: Value) -> Result<Value, ApiError> {
+    value(model, shape, document, Names::Own)
+}
+
+/// What members are called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// As the protocol has them.
+    OfTheWire,
+    /// By their own names.
+    Own,
+}
+
+fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Value, ApiError> {
     match (&model.shape(shape).kind, raw) {
         (Kind::Structure(members), Value::Object(mut given)) => {
             let mut object = Map::new();
             for member in members {
-                match given.remove(&member.input) {
+                let called = if names == Names::Own { &member.name } else { &member.input };
+                match given.remove(called) {
                     None | Some(Value::Null) => {}
                     Some(below) => {
-                        object.insert(member.name.clone(), value(model, member.shape, below)?);
+                        object.insert(member.name.clone(), value(model, member.shape, below, names)?);
                     }
                 }
+            }
+            if let Some(unknown) = given.keys().next().filter(|_| names == Names::Own) {
+                let unknown: String = unknown.chars().take(128).collect();
+                return Err(ApiError::serialization(format!("The field '{unknown}' is not supported")));
             }
             Ok(Value::Object(object))
         }
         (Kind::List { item, .. }, Value::Array(given)) => given
             .into_iter()
-            .map(|below| value(model, *item, below))
+            .map(|below| value(model, *item, below, names))
             .collect(),
         (Kind::Map { value: item, .. }, Value::Object(given)) => {
             let entries = given
                 .into_iter()
-                .map(|(key, below)| Ok((key, value(model, *item, below)?)));
+                .map(|(key, below)| Ok((key, value(model, *item, below, names)?)));
             Ok(Value::Object(entries.collect::<Result<_, ApiError>>()?))
         }
         (Kind::Text, text @ Value::String(_)) | (Kind::Boolean, text @ Value::Bool(_)) => Ok(text),

@@ -1,5 +1,6 @@
 //! The service models: operations and shapes, read once from the stripped botocore data in `models/`.
 
+use crate::rest::{Place, Route};
 use crate::{Protocol, Service, query_names};
 use regex::Regex;
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub(crate) struct Model {
     pub(crate) error_namespace: &'static str,
     /// Whether a missing member is told by `MissingParameter`, as SQS does.
     pub(crate) tells_missing: bool,
+    /// Where operations of REST-JSON stand.
+    pub(crate) routes: Vec<Route>,
     operations: BTreeMap<String, Operation>,
     /// Operations that AWS has and the model leaves out, sorted.
     others: Vec<String>,
@@ -35,6 +38,8 @@ pub(crate) struct Operation {
     pub(crate) output: Option<ShapeId>,
     /// The XML element around the output, for AWS Query.
     pub(crate) wrapper: Option<String>,
+    /// The status of its answer, where the protocol has another than 200.
+    pub(crate) status: u16,
     errors: Vec<DocumentedError>,
 }
 
@@ -108,6 +113,8 @@ pub(crate) struct Member {
     pub(crate) output: String,
     pub(crate) shape: ShapeId,
     pub(crate) required: bool,
+    /// Where REST-JSON has it.
+    pub(crate) place: Place,
 }
 
 /// A Java pattern of the model, compiled when it is first needed.
@@ -127,7 +134,10 @@ impl Pattern {
             // Java writes the characters beyond the basic plane as surrogates.
             let source = self
                 .source
-                .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}");
+                .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}")
+                // Regions have names here that AWS has not.
+                .replace(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}", "[a-z0-9-]+")
+                .replace(r"events:[a-z]+-[a-z]+-[\w-]+:", "events:[a-z0-9-]+:");
             Regex::new(&format!(r"\A(?:{source})\z")).ok()
         };
         self.compiled.get_or_init(compile).as_ref()
@@ -243,8 +253,11 @@ impl Model {
             let shape = in_order(name, reader.shape(shape)?);
             Some(if names_are_ours { named(name, shape) } else { shape })
         };
-        let mut operations = BTreeMap::new();
+        let (mut operations, mut routes) = (BTreeMap::new(), Vec::new());
         for (name, operation) in raw["operations"].as_object()? {
+            let route = Route::read(name, operation);
+            let status = route.as_ref().map_or(200, |route| route.status);
+            routes.extend(route);
             let id = |key: &str| {
                 operation
                     .get(key)
@@ -265,6 +278,7 @@ impl Model {
                         .get("wrapper")
                         .and_then(Value::as_str)
                         .map(str::to_owned),
+                    status,
                     errors: errors
                         .filter_map(|name| {
                             error_code(name.as_str()?, shapes.get(name.as_str()?)?, names_are_ours)
@@ -290,6 +304,7 @@ impl Model {
             query_compatible: raw["query_compatible"] == true,
             error_namespace: query_names::errors(names_are_ours),
             tells_missing: names_are_ours,
+            routes,
             operations,
             others,
             shapes: shapes
@@ -429,13 +444,17 @@ impl Reader<'_> {
         members
             .map(|(name, reference)| {
                 let (shape, location, query) = self.reference(reference)?;
+                let place = Place::read(name, reference, raw)?;
                 let input = match (self.ec2, query, &location) {
                     (true, Some(query), _) => query,
                     (true, None, Some(location)) => capitalised(location),
                     (_, _, Some(location)) => location.clone(),
                     (_, _, None) => name.clone(),
                 };
-                let output = location.unwrap_or_else(|| name.clone());
+                let mut output = location.unwrap_or_else(|| name.clone());
+                if place == Place::Header {
+                    output = output.to_lowercase();
+                }
                 let required = required.contains(&name.as_str());
                 Some(Member {
                     name: name.clone(),
@@ -443,6 +462,7 @@ impl Reader<'_> {
                     output,
                     shape,
                     required,
+                    place,
                 })
             })
             .collect()

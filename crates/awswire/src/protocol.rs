@@ -15,6 +15,8 @@ pub enum Protocol {
     Json11,
     /// Smithy's RPC v2 with CBOR.
     Cbor,
+    /// REST with JSON: the operation is told by method and path, and no head shows it: only the service does.
+    RestJson,
 }
 
 /// What the header `smithy-protocol` says of CBOR.
@@ -79,6 +81,7 @@ impl Protocol {
             Protocol::Json10 => "application/x-amz-json-1.0",
             Protocol::Json11 => "application/x-amz-json-1.1",
             Protocol::Cbor => "application/cbor",
+            Protocol::RestJson => "application/json",
         }
     }
 }

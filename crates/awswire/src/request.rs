@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::query::Form;
 use crate::tree::Node;
-use crate::{ApiError, HttpRequest, Protocol, Service, cbor, json, sigv4, validate};
+use crate::{ApiError, HttpRequest, Protocol, Service, cbor, json, rest, sigv4, validate};
 use serde_json::{Map, Value};
 
 /// A request whose envelope is open: we know what it asks for, not yet with which input.
@@ -36,14 +36,20 @@ pub fn named(head: &HttpRequest<'_>) -> Option<Service> {
     if let Some(scope) = sigv4::scope(head) {
         return Service::from_scope(&scope.service);
     }
-    let target = head.headers.get("x-amz-target")?.to_str().ok()?;
-    let (prefix, _) = target.split_once('.')?;
-    with_target(prefix, None, Protocol::Json11)
+    if let Some(target) = head.headers.get("x-amz-target") {
+        let (prefix, _) = target.to_str().ok()?.split_once('.')?;
+        return with_target(prefix, None, Protocol::Json11);
+    }
+    rest::service(head)
 }
 
 /// The protocol in which to answer a request, if its head names a service.
 pub fn answered_in(head: &HttpRequest<'_>) -> Option<Protocol> {
-    let service = Service::from_scope(&sigv4::scope(head)?.service)?;
+    let service = match sigv4::scope(head) {
+        Some(scope) => Service::from_scope(&scope.service)?,
+        None if Protocol::shown(head.headers) == Protocol::Query => rest::service(head)?,
+        None => return None,
+    };
     Some(service.understands(Protocol::shown(head.headers)))
 }
 
@@ -72,6 +78,7 @@ pub fn open(request: &HttpRequest<'_>) -> Result<Call, Refusal> {
             form = read_form(request).map_err(refuse(guess))?;
             by_action(named, &form)
         }
+        Protocol::RestJson => by_route(named, request),
     }
     .map_err(refuse(guess))?;
     if service == Service::Sqs && request.path.len() > 1 {
@@ -105,6 +112,7 @@ impl Call {
         let input = match self.protocol {
             Protocol::Json10 | Protocol::Json11 => json::input(model, shape, request.body)?,
             Protocol::Cbor => cbor::input(model, shape, request.body)?,
+            Protocol::RestJson => rest::input(model, &self.operation, shape, request)?,
             protocol @ (Protocol::Query | Protocol::Ec2) => Form {
                 model,
                 ec2: protocol == Protocol::Ec2,
@@ -114,6 +122,20 @@ impl Call {
         validate::check(model, self.protocol, &self.operation, shape, &input)?;
         Ok(input)
     }
+}
+
+/// An operation's input from a document that has members by their own names, as AWS's SDKs do; checked against every constraint of the
+/// model. A member that the shape does not have is refused.
+pub fn input_of(service: Service, operation: &str, document: &Value) -> Result<Value, ApiError> {
+    let model = Model::of(service);
+    let protocol = service.protocols()[0];
+    let shape = model.operation(operation).and_then(|operation| operation.input);
+    let Some(shape) = shape else {
+        return Ok(Value::Object(Map::new()));
+    };
+    let input = json::named_input(model, shape, document.clone())?;
+    validate::check(model, protocol, operation, shape, &input)?;
+    Ok(input)
 }
 
 /// The query string's and the body's parameters in one tree.
@@ -148,6 +170,14 @@ fn by_path(named: Option<&str>, path: &str) -> Result<(Service, String), ApiErro
     let found = with_target(name, named, Protocol::Cbor);
     let found = found.ok_or_else(|| unknown("The path names no service that Forebay serves."))?;
     Ok((found, operation.to_owned()))
+}
+
+fn by_route(named: Option<&str>, request: &HttpRequest<'_>) -> Result<(Service, String), ApiError> {
+    let service = named.and_then(Service::from_scope).or_else(|| rest::service(request));
+    let found = service.and_then(|service| Some((service, rest::operation(Model::of(service), request)?)));
+    found.ok_or_else(|| {
+        unknown("The method and the path name no operation that Forebay serves.").with_status(404)
+    })
 }
 
 /// The service that bears this name in headers and paths, if it is the one of the scope and speaks such a protocol.

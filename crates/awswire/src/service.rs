@@ -31,6 +31,12 @@ pub enum Service {
     Ssm,
     /// Simple Queue Service.
     Sqs,
+    /// Lambda: functions.
+    Lambda,
+    /// EventBridge Scheduler: schedules.
+    Scheduler,
+    /// EventBridge: rules with schedules.
+    Events,
 }
 
 /// What there is to say of a service.
@@ -47,7 +53,7 @@ struct ServiceSpec {
 }
 
 // To add a service: a variant of `Service`, an entry here in its place, and its operations in `control`.
-static SERVICES: [ServiceSpec; 13] = [
+static SERVICES: [ServiceSpec; 16] = [
     ServiceSpec {
         service: Service::Elbv2,
         title: "Elastic Load Balancing v2 (`elbv2`)",
@@ -139,6 +145,27 @@ static SERVICES: [ServiceSpec; 13] = [
         protocols: &[Protocol::Query, Protocol::Json10],
         model: include_str!("../models/sqs.json"),
     },
+    ServiceSpec {
+        service: Service::Lambda,
+        title: "Lambda (`lambda`)",
+        scope: "lambda",
+        protocols: &[Protocol::RestJson],
+        model: include_str!("../models/lambda.json"),
+    },
+    ServiceSpec {
+        service: Service::Scheduler,
+        title: "EventBridge Scheduler (`scheduler`)",
+        scope: "scheduler",
+        protocols: &[Protocol::RestJson],
+        model: include_str!("../models/scheduler.json"),
+    },
+    ServiceSpec {
+        service: Service::Events,
+        title: "EventBridge (`events`)",
+        scope: "events",
+        protocols: &[Protocol::Json11],
+        model: include_str!("../models/events.json"),
+    },
 ];
 
 impl Service {
@@ -219,6 +246,7 @@ mod tests {
                 let protocol = match (word.as_str().unwrap(), model["json"].as_str()) {
                     ("query", _) => Protocol::Query,
                     ("ec2", _) => Protocol::Ec2,
+                    ("rest-json", _) => Protocol::RestJson,
                     ("json", Some("1.0")) => Protocol::Json10,
                     ("json", Some("1.1")) => Protocol::Json11,
                     ("smithy-rpc-v2-cbor", _) => Protocol::Cbor,
@@ -243,6 +271,8 @@ mod tests {
             (Service::Ec2, Query, Ec2),
             (Service::Ec2, Cbor, Ec2),
             (Service::Elbv2, Json11, Query),
+            (Service::Lambda, Query, Protocol::RestJson),
+            (Service::Lambda, Json10, Protocol::RestJson),
         ] {
             assert_eq!(service.understands(shown), understood, "{service:?} {shown:?}");
         }

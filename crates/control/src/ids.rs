@@ -7,6 +7,19 @@ pub(crate) fn new_id(rng: &mut Rng, prefix: &str) -> String {
     format!("{prefix}-{}", rng.hex(17))
 }
 
+/// A random UUID of version 4.
+pub(crate) fn uuid(rng: &mut Rng) -> String {
+    let (high, low) = (rng.next_u64(), rng.next_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}
+
 /// An id that is the same each time for the same thing, so that a region which nobody has written to can be described.
 pub(crate) fn fixed_id(region: &str, prefix: &str, name: &str) -> String {
     let draw = Rng::named(0, &format!("{region}/{prefix}/{name}")).hex(17);

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 use forebay_awswire::ApiError;
+use forebay_functions::{Invocation, InvokeError, Invoked};
 use forebay_queues::{
     Accepted, Ask, Counts, DeleteRefusal, Deleted, Delivered, Letter, MoveTask, PurgeRefusal, QueueId,
     Receipt, ReceiveRefusal, SendRefusal, VisibilityRefusal,
@@ -149,13 +150,16 @@ pub enum MessageError {
 }
 
 type Answer = Box<dyn FnOnce(MessageOutcome) -> Result<Value, ApiError> + Send>;
+type InvokeAnswer = Box<dyn FnOnce(Result<Invoked, InvokeError>) -> Result<Value, ApiError> + Send>;
 
-/// What an operation asks of messages.
+/// What an operation asks past the writer.
 pub enum Asked {
     /// Nothing: its answer is known.
     Answered(Value),
     /// This; and what its answer is then.
     Order(MessageOrder, Answer),
+    /// That a function is invoked; and what its answer is then.
+    Invoke(Invocation, InvokeAnswer),
 }
 
 impl Asked {
@@ -168,5 +172,13 @@ impl Asked {
         answer: impl FnOnce(MessageOutcome) -> Result<Value, ApiError> + Send + 'static,
     ) -> Asked {
         Asked::Order(order, Box::new(answer))
+    }
+
+    pub(crate) fn invoke(
+        invocation: Invocation,
+        answer: impl FnOnce(Result<Invoked, ApiError>) -> Result<Value, ApiError> + Send + 'static,
+    ) -> Asked {
+        let answer = |done: Result<Invoked, InvokeError>| answer(done.map_err(crate::lambda::not_asked));
+        Asked::Invoke(invocation, Box::new(answer))
     }
 }

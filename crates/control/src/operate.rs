@@ -4,7 +4,7 @@ use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::messages::{Asked, MessageError};
 use crate::ports::{Observations, Ports};
 use crate::state::State;
-use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, iam, shield, sqs, ssm, sts, tagging, waf};
+use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, events, iam, lambda, scheduler, shield, sqs, ssm, sts, tagging, waf};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;
@@ -39,6 +39,9 @@ static SERVED: [Served; Service::ALL.len()] = [
     served(Service::AutoScaling, autoscaling::OPERATIONS),
     served(Service::Ssm, ssm::OPERATIONS),
     served(Service::Sqs, sqs::OPERATIONS),
+    served(Service::Lambda, lambda::OPERATIONS),
+    served(Service::Scheduler, scheduler::OPERATIONS),
+    served(Service::Events, events::OPERATIONS),
 ];
 
 // Entries are found by their place, so every service has one, in the order of `Service::ALL`.

@@ -160,16 +160,20 @@ impl State {
         state
     }
 
-    /// Random numbers that are the same each time for this state, and others for each other state and for each other Forebay: ids must
-    /// not meet those of a neighbour on the same machine.
-    pub(crate) fn drawn(&self, name: &str) -> Rng {
-        let own = self.settings.secret.chunks(8).fold(0, |own: u64, chunk| {
+    /// A number that stays the same for as long as this state is kept, and is another for each other Forebay.
+    pub(crate) fn stable_seed(&self) -> u64 {
+        self.settings.secret.chunks(8).fold(0, |own: u64, chunk| {
             let word = chunk
                 .iter()
                 .fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
             own.rotate_left(7) ^ word
-        });
-        Rng::named(own ^ self.settings.generation.rotate_left(32), name)
+        })
+    }
+
+    /// Random numbers that are the same each time for this state, and others for each other state and for each other Forebay: ids must
+    /// not meet those of a neighbour on the same machine.
+    pub(crate) fn drawn(&self, name: &str) -> Rng {
+        Rng::named(self.stable_seed() ^ self.settings.generation.rotate_left(32), name)
     }
 
     /// What keys of sticky cookies are derived from.

@@ -11,7 +11,9 @@ use crate::ec2::records::{
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::{InstanceProfile, ManagedPolicy, Role, ServerCertificate};
 use crate::records::{Address, Tags};
+use crate::lambda::records::{Function, Mapping};
 use crate::rows::{RowChange, RowError, json};
+use crate::schedules::records::{EventRule, EventSchedule, ScheduleClock, ScheduleGroup, ScheduledRun};
 use crate::sqs::records::Queue;
 use crate::ssm::records::Parameter;
 use imbl::ordmap::DiffItem;
@@ -85,6 +87,20 @@ tables! {
     parameters: Parameter = "ssm.parameter";
     /// Queues by name.
     queues: Queue = "sqs.queue";
+    /// Functions by name.
+    functions: Function = "lambda.function";
+    /// Event source mappings by id.
+    mappings: Mapping = "lambda.event-source-mapping";
+    /// Groups of EventBridge Scheduler's schedules by name, but for the default one.
+    schedule_groups: ScheduleGroup = "scheduler.group";
+    /// EventBridge Scheduler's schedules by `GROUP/NAME`.
+    event_schedules: EventSchedule = "scheduler.schedule";
+    /// EventBridge's rules by name.
+    event_rules: EventRule = "events.rule";
+    /// How far schedules and rules have come, by ARN.
+    schedule_clocks: ScheduleClock = "schedules.clock";
+    /// Their runs by `ARN@TIME|TARGET`.
+    scheduled_runs: ScheduledRun = "schedules.run";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.

@@ -11,6 +11,7 @@ use crate::{
 };
 use base64::Engine as _;
 use forebay_awswire::{ApiError, Service, left_out};
+use forebay_functions::{Invocation, InvokeError, Invoked};
 use forebay_model::{HealthState, TargetHealth};
 use forebay_signals::Summary;
 use forebay_units::{Rng, Wall};
@@ -28,6 +29,8 @@ pub(crate) struct Caller {
     messages: messages::InMemory,
     /// Whose keys the caller has.
     pub(crate) instance: Option<String>,
+    /// What functions answer.
+    pub(crate) function: fn(Invocation) -> Result<Invoked, InvokeError>,
     rng: Rng,
 }
 
@@ -94,6 +97,7 @@ impl Caller {
             observed: Observed::default(),
             messages: messages::InMemory::default(),
             instance: None,
+            function: |_| Err(InvokeError::NotFound),
             rng: Rng::named(1, "ids"),
         }
     }
@@ -135,6 +139,7 @@ impl Caller {
                         let asked = self.messages.ask(&self.state, self.now, order);
                         answer(asked?)
                     }
+                    Asked::Invoke(invocation, answer) => answer((self.function)(invocation)),
                 })
                 .map(|answer| Outcome { answer, next: None }),
             None => operate(&self.state, &request, &ports, &mut self.rng),

@@ -4,6 +4,7 @@ use crate::clock::now;
 use crate::context::ApiContext;
 use forebay_awswire::sigv4::{self, Claimed, Problem};
 use forebay_awswire::{ApiError, Call, HttpRequest, Protocol};
+use forebay_control::OperationSpec;
 
 /// Who calls, and for which region.
 pub(crate) struct Caller {
@@ -31,6 +32,26 @@ pub(crate) fn early(context: &ApiContext, request: &HttpRequest<'_>) -> Result<O
     sigv4::check_head(request, now(), secret).map(Some)
 }
 
+/// Whose call it is, where nobody else must prove that: what this one brings is run, so a key of this Forebay signs it.
+fn proven(context: &ApiContext, request: &HttpRequest<'_>, call: &Call) -> Result<Caller, ApiError> {
+    let secret = |access_key: &str| context.credentials.secret(access_key);
+    match sigv4::verify(request, now(), secret) {
+        Ok(scope) => Ok(Caller {
+            access_key: scope.access_key,
+            region: scope.region,
+            instance: None,
+        }),
+        Err(problem) => {
+            let text = format!(
+                "{} brings code to be run. Under --no-auth that is taken only from callers whose signature is right ({problem}): use \
+                 `forebay function add`, which signs with this Forebay's key, or start Forebay without --no-auth.",
+                call.operation
+            );
+            Err(ApiError::sender("AccessDeniedException", text).with_status(403))
+        }
+    }
+}
+
 /// Checks the signature of the whole, unless the context takes everyone at their word.
 pub(crate) fn caller(
     context: &ApiContext,
@@ -47,6 +68,9 @@ pub(crate) fn caller(
             region: scope.region,
             instance,
         });
+    }
+    if forebay_control::find(call.service, &call.operation).is_some_and(OperationSpec::needs_proof) {
+        return proven(context, request, call);
     }
     Ok(Caller {
         access_key: call.access_key.clone().unwrap_or_else(|| "anonymous".to_owned()),

@@ -176,6 +176,11 @@ impl Writer {
         self.stores.load(Relaxed)
     }
 
+    /// The same, to be lent later.
+    pub(crate) fn shared_ports(&self) -> SharedPorts {
+        self.ports.clone()
+    }
+
     /// What operations see beyond the state.
     pub(crate) fn ports(&self) -> Ports<'_> {
         self.ports.lent()

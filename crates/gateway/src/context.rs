@@ -1,9 +1,9 @@
 //! What every API call needs at hand.
 
 use crate::decode::Bodies;
-use crate::{Credentials, Hosts, Messages, Writer};
+use crate::{Beside, Credentials, Hosts, Writer};
 use forebay_units::Rng;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// How calls are treated.
@@ -27,7 +27,7 @@ pub struct ApiContext {
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
-    pub(crate) messages: Arc<dyn Messages>,
+    pub(crate) beside: Beside,
     /// Whether we stop: whoever waits is answered then.
     pub(crate) stopping: watch::Sender<bool>,
     ids: Mutex<Rng>,
@@ -39,7 +39,7 @@ impl ApiContext {
         options: ApiOptions,
         credentials: Credentials,
         writer: Writer,
-        messages: Arc<dyn Messages>,
+        beside: Beside,
         seed: u64,
     ) -> ApiContext {
         ApiContext {
@@ -47,7 +47,7 @@ impl ApiContext {
             credentials,
             writer,
             bodies: Bodies::default(),
-            messages,
+            beside,
             stopping: watch::channel(false).0,
             ids: Mutex::new(Rng::named(seed, "request-ids")),
         }

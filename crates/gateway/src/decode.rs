@@ -17,10 +17,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const BODY_LIMIT: usize = 1 << 20;
 /// The same of calls about messages: of a MiB at most, which JSON or a form may write with up to six bytes for one.
 const MESSAGES_LIMIT: usize = (6 << 20) + (64 << 10);
+/// The same of calls that invoke a function: an event of 6 MB, and what a client may pack around it.
+const INVOKE_LIMIT: usize = (6 << 20) + (64 << 10);
+/// The same of calls that bring a function's archive: 50 MiB, as base64.
+const CODE_LIMIT: usize = (70 << 20) + (64 << 10);
 /// The largest body of a call whose head shows that it will be refused, but not in which words.
 pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
 /// Bytes that all bodies under way may hold at once.
-const BODIES: usize = 32 << 20;
+const BODIES: usize = 96 << 20;
+/// Of which so many are kept for the next ones.
+const KEPT: usize = 32 << 20;
 /// They are counted in pieces of so many.
 const PIECE: usize = 16 << 10;
 /// How long a body that nobody wants may take: a client that is still sending would not see the answer.
@@ -80,7 +86,10 @@ struct Piece<'a> {
 impl Drop for Piece<'_> {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.bodies.free().push(bytes);
+        let mut free = self.bodies.free();
+        if free.len() < KEPT / PIECE {
+            free.push(bytes);
+        }
     }
 }
 
@@ -199,12 +208,17 @@ pub(crate) async fn discard(parts: &Parts, mut incoming: Incoming, client: &Fron
 
 /// The largest body of a call that its head allows.
 pub(crate) fn limit(head: &HttpRequest<'_>) -> usize {
-    let is_about_messages = forebay_awswire::named(head) == Some(Service::Sqs);
-    if is_about_messages {
-        MESSAGES_LIMIT
-    } else {
-        BODY_LIMIT
+    match forebay_awswire::named(head) {
+        Some(Service::Sqs) => MESSAGES_LIMIT,
+        Some(Service::Lambda) if head.path.contains("/invo") => INVOKE_LIMIT,
+        Some(Service::Lambda) if brings_code(head) => CODE_LIMIT,
+        _ => BODY_LIMIT,
     }
+}
+
+fn brings_code(head: &HttpRequest<'_>) -> bool {
+    let path = head.path.trim_end_matches('/');
+    head.method == "POST" && path.ends_with("/functions") || head.method == "PUT" && path.ends_with("/code")
 }
 
 /// The request as `awswire` sees it.

@@ -2,14 +2,18 @@
 
 use crate::authenticate::Caller;
 use crate::clock::now;
-use crate::commit::{QueuedCall, guarded};
+use crate::commit::{QueuedCall, guarded, unavailable};
 use crate::context::ApiContext;
 use crate::front::FrontConnection;
 use forebay_awswire::{ApiError, Call, HttpRequest};
+use forebay_control::lambda::Upload;
 use forebay_control::{Asked, MessageError, MessageOrder, MessageOutcome};
+use forebay_functions::{Invocation, InvokeError, Invoked};
 use forebay_units::Rng;
 use http::header::HOST;
 use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Carries an authenticated call out.
 pub(crate) async fn operate(
@@ -22,6 +26,8 @@ pub(crate) async fn operate(
     let Some(operation) = forebay_control::find(call.service, &call.operation) else {
         return Err(call.service.unsupported(call.protocol, &call.operation));
     };
+    let mut input = call.input(request)?;
+    keep_code(context, call, &mut input).await?;
     let order = QueuedCall {
         service: call.service,
         operation,
@@ -30,7 +36,7 @@ pub(crate) async fn operate(
         caller: caller.access_key,
         instance: caller.instance,
         endpoint: endpoint(client, request),
-        input: call.input(request)?,
+        input,
     };
     if operation.changes_state() {
         return context.writer.order(order).await;
@@ -44,6 +50,40 @@ pub(crate) async fn operate(
     order
         .run(&state, &context.writer.ports(), now(), &mut rng)
         .map(|outcome| outcome.answer)
+}
+
+/// Has the archive of a function kept that a call brings, before anybody is told of it.
+async fn keep_code(context: &ApiContext, call: &Call, input: &mut Value) -> Result<(), ApiError> {
+    let Some(upload) = Upload::take(call.service, &call.operation, input)? else {
+        return Ok(());
+    };
+    let code = Arc::clone(&context.beside.code);
+    let kept = tokio::task::spawn_blocking(move || {
+        let kept = code.keep(&upload.zip);
+        (upload, kept)
+    });
+    let Ok((upload, kept)) = kept.await else {
+        return Err(unavailable("The service is stopping."));
+    };
+    Upload::kept(upload, &kept?, input);
+    Ok(())
+}
+
+/// Has a function invoked, and waits for as long as that takes.
+async fn invoke(
+    context: &ApiContext,
+    client: &FrontConnection,
+    invocation: Invocation,
+) -> Result<Result<Invoked, InvokeError>, ApiError> {
+    let Some(_waits) = client.poll() else {
+        return Ok(Err(InvokeError::Concurrency));
+    };
+    let (tell, told) = oneshot::channel();
+    let done = move |done| {
+        let _ = tell.send(done);
+    };
+    context.beside.functions.invoke(invocation, Box::new(done));
+    told.await.map_err(|_| unavailable("The service is stopping."))
 }
 
 /// Where the caller reached us, by its own word if that is a host.
@@ -69,12 +109,16 @@ async fn ask(context: &ApiContext, client: &FrontConnection, order: QueuedCall) 
     let (order, answer) = match asked {
         Asked::Answered(answer) => return Ok(answer),
         Asked::Order(order, answer) => (order, answer),
+        Asked::Invoke(invocation, answer) => {
+            let done = invoke(context, client, invocation).await?;
+            return guarded("answer", || answer(done)).and_then(|answer| answer);
+        }
     };
     let waits = matches!(&order, MessageOrder::Receive { wait, .. } if !wait.is_zero());
     let outcome = if waits {
         poll(context, client, order).await?
     } else {
-        context.messages.ask(order).await?
+        context.beside.messages.ask(order).await?
     };
     guarded("answer", || answer(outcome)).and_then(|answer| answer)
 }
@@ -91,7 +135,7 @@ async fn poll(
     let mut stopping = context.stopping.subscribe();
     let outcome = tokio::select! {
         biased;
-        outcome = context.messages.ask(order) => outcome?,
+        outcome = context.beside.messages.ask(order) => outcome?,
         _ = stopping.wait_for(|stop| *stop) => MessageOutcome::Received(Ok(Vec::new())),
     };
     Ok(outcome)

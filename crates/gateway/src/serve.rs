@@ -5,7 +5,7 @@ use crate::front::{self, Answer, Bounds, FrontConnection};
 use crate::pages::comes_from_a_page;
 use crate::{authenticate, decode, encode, operate};
 use bytes::Bytes;
-use forebay_awswire::{ApiError, Call, Refusal, answered_in};
+use forebay_awswire::{ApiError, Call, Refusal, Service, answered_in};
 use forebay_control::OperationSpec;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 
 /// From a request's head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// The same of an invocation: a function has 15 minutes.
+const INVOCATION_TIME: Duration = Duration::from_secs(930);
 
 /// Serves the APIs on `listener` until `shutdown` completes; open calls are answered first.
 pub async fn serve(
@@ -54,7 +56,8 @@ async fn bounded(
         return response;
     }
     let answered = answer(context, client, &parts, incoming, &request_id);
-    match tokio::time::timeout(REQUEST_TIME, answered).await {
+    let most = if invokes(&parts) { INVOCATION_TIME } else { REQUEST_TIME };
+    match tokio::time::timeout(most, answered).await {
         Ok(response) => response,
         Err(_) => {
             let refusal = decode::refusal(
@@ -66,6 +69,12 @@ async fn bounded(
     }
 }
 
+/// Whether a call waits for a function.
+fn invokes(parts: &http::request::Parts) -> bool {
+    let head = decode::view(parts, &[]);
+    forebay_awswire::named(&head) == Some(Service::Lambda) && head.path.ends_with("/invocations")
+}
+
 /// Answers to those who look at the port with something that is no AWS client.
 fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
     let signed = parts.headers.contains_key("authorization") || parts.headers.contains_key("x-amz-target");
@@ -75,6 +84,8 @@ fn not_an_api(parts: &http::request::Parts) -> Option<Response<Full<Bytes>>> {
         .is_some_and(|query| query.contains("Action=") || query.contains("X-Amz-"));
     match (&parts.method, parts.uri.path()) {
         (&Method::POST, path) if path == RESET || !path.starts_with("/moto-api/") => None,
+        _ if forebay_awswire::is_routed(&decode::view(parts, &[])) => None,
+        (_, path) if signed && path != "/" => None,
         (&Method::GET | &Method::HEAD, _) if signed || asks => None,
         (&Method::GET | &Method::HEAD, "/") => Some(encode::text(
             StatusCode::OK,

@@ -71,7 +71,7 @@ pub(crate) fn start(
 
 /// What queues tell of a second.
 fn queue_points(state: &State, messages: &KeptMessages, second: i64) -> Vec<Datapoint> {
-    let queues = state.queues();
+    let queues: Vec<_> = state.queues().into_iter().filter(|queue| !queue.is_hidden).collect();
     if queues.is_empty() {
         return Vec::new();
     }

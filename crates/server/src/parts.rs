@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
-use forebay_gateway::{ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
+use forebay_gateway::{Beside, ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
@@ -252,7 +252,10 @@ pub(crate) fn context(args: &UpArgs, keys: &Path, writing: &Writing, seed: u64) 
         api_options(args),
         Credentials::new(keys),
         writing.writer.clone(),
-        Arc::clone(&writing.messages) as _,
+        Beside {
+            messages: Arc::clone(&writing.messages) as _,
+            ..Beside::default()
+        },
         seed,
     ))
 }

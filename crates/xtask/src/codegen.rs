@@ -33,6 +33,9 @@ const WANTED: &[(&str, Service, Kept)] = &[
     ("autoscaling", Service::AutoScaling, Kept::All),
     ("ssm", Service::Ssm, Kept::Served),
     ("sqs", Service::Sqs, Kept::All),
+    ("lambda", Service::Lambda, Kept::Served),
+    ("scheduler", Service::Scheduler, Kept::All),
+    ("events", Service::Events, Kept::Served),
 ];
 
 /// A model that is wanted: botocore's name for the service and the operations whose shapes are kept (`None` keeps all).
@@ -128,7 +131,11 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
             others.push(json!(name));
             continue;
         }
-        operations.insert(name.clone(), strip_operation(operation, shapes, &mut reached)?);
+        let mut stripped = strip_operation(operation, shapes, &mut reached)?;
+        if metadata["protocol"] == "rest-json" {
+            stripped["http"] = route(&operation["http"])?;
+        }
+        operations.insert(name.clone(), stripped);
     }
     let kept: BTreeMap<&String, Value> = reached
         .iter()
@@ -189,6 +196,13 @@ fn strip_operation(
     Ok(Value::Object(kept))
 }
 
+/// Where an operation stands: its method, its path, and the status of its answer.
+fn route(http: &Value) -> Result<Value> {
+    let part = |name: &str| http[name].as_str().with_context(|| format!("no {name} of a route"));
+    let status = http.get("responseCode").cloned().unwrap_or_else(|| json!(200));
+    Ok(json!([part("method")?, part("requestUri")?, status]))
+}
+
 /// Adds `name` and every shape below it.
 fn reach(name: &str, shapes: &Map<String, Value>, reached: &mut BTreeSet<String>) -> Result<()> {
     if !reached.insert(name.to_owned()) {
@@ -221,6 +235,7 @@ fn strip_shape(shape: &Value) -> Result<Value> {
         "required",
         "flattened",
         "timestampFormat",
+        "payload",
     ] {
         if let Some(fact) = shape.get(key) {
             kept.insert(key.to_owned(), fact.clone());
@@ -249,9 +264,9 @@ fn strip_shape(shape: &Value) -> Result<Value> {
     Ok(Value::Object(kept))
 }
 
-/// A reference is its shape's name, or `[shape, locationName, queryName]` if the wire says otherwise.
+/// A reference is its shape's name, or `[shape, locationName, queryName, location]` if the wire says otherwise, as far as it does.
 fn strip_reference(reference: &Value) -> Value {
-    let names: Vec<&Value> = ["locationName", "queryName"]
+    let names: Vec<&Value> = ["locationName", "queryName", "location"]
         .iter()
         .filter_map(|name| reference.get(*name))
         .collect();
@@ -259,9 +274,10 @@ fn strip_reference(reference: &Value) -> Value {
         return reference["shape"].clone();
     }
     let location = reference.get("locationName").cloned().unwrap_or(Value::Null);
-    match reference.get("queryName") {
-        Some(query) => json!([reference["shape"], location, query]),
-        None => json!([reference["shape"], location]),
+    match (reference.get("queryName"), reference.get("location")) {
+        (query, Some(place)) => json!([reference["shape"], location, query, place]),
+        (Some(query), None) => json!([reference["shape"], location, query]),
+        (None, None) => json!([reference["shape"], location]),
     }
 }
 

@@ -101,6 +101,14 @@ fn limits(service: Service) -> &'static str {
         }
         Service::Ssm => " Of public parameters only those that name images; each names Forebay's own.",
         Service::Sqs => " Messages are not encrypted by KMS keys, and policies are stored, not enforced.",
+        Service::Lambda => {
+            " A function is a process of this machine. There are no versions, aliases, layers, images or VPCs, and roles are kept, not\n\
+             enforced; archives come with the call, as there is no S3. Event source mappings are of queues."
+        }
+        Service::Scheduler => {
+            " Targets are functions, queues and universal targets of the operations here that write; roles are kept, not enforced."
+        }
+        Service::Events => " Rules have schedules, on the bus `default`; there are no patterns and no events but these.",
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",
         Service::Wafv2 | Service::WafRegional => " No load balancer has a web ACL; none can be made.",

@@ -238,6 +238,8 @@ pub(crate) enum Operation {
 pub struct OperationSpec {
     pub(crate) name: &'static str,
     pub(crate) run: Operation,
+    /// Whether its caller must be proven, even where nobody else must.
+    pub(crate) proven: bool,
 }
 
 impl OperationSpec {
@@ -246,7 +248,18 @@ impl OperationSpec {
         self.name
     }
 
-    /// Whether it asks something of messages.
+    /// Whether its caller must have proven who it is by a signature, even where signatures are not checked: what it brings is run.
+    pub const fn needs_proof(&self) -> bool {
+        self.proven
+    }
+
+    /// The same, of which the caller must be proven.
+    pub(crate) const fn proven(mut self) -> OperationSpec {
+        self.proven = true;
+        self
+    }
+
+    /// Whether it asks something of messages or of functions, past the writer.
     pub const fn asks_messages(&self) -> bool {
         matches!(self.run, Operation::Messages(_))
     }
@@ -260,6 +273,7 @@ impl OperationSpec {
         OperationSpec {
             name,
             run: Operation::Read(run),
+            proven: false,
         }
     }
 
@@ -270,6 +284,7 @@ impl OperationSpec {
         OperationSpec {
             name,
             run: Operation::Datapoints(run),
+            proven: false,
         }
     }
 
@@ -280,6 +295,7 @@ impl OperationSpec {
         OperationSpec {
             name,
             run: Operation::Messages(run),
+            proven: false,
         }
     }
 
@@ -287,6 +303,7 @@ impl OperationSpec {
         OperationSpec {
             name,
             run: Operation::Write(run),
+            proven: false,
         }
     }
 }

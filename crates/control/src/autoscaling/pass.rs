@@ -241,13 +241,5 @@ pub(super) fn clock(at: Wall) -> String {
 
 /// A random UUID of version 4.
 pub(super) fn uuid(tx: &mut Tx<'_>) -> String {
-    let (high, low) = (tx.rng.next_u64(), tx.rng.next_u64());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        low >> 48 & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
+    crate::ids::uuid(tx.rng)
 }

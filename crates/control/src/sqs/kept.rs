@@ -29,10 +29,12 @@ pub struct KeptQueue {
     pub arn: String,
     /// What its attributes mean to them.
     pub settings: Settings,
+    /// Whether it is none that a user has made, but of a function's events.
+    pub is_hidden: bool,
 }
 
 impl State {
-    /// All queues.
+    /// All queues, those of functions' events too.
     pub fn queues(&self) -> Vec<KeptQueue> {
         let kept = self.regions().flat_map(|(name, region)| {
             region.queues.values().map(|queue| KeptQueue {
@@ -41,9 +43,10 @@ impl State {
                 name: queue.name.clone(),
                 arn: queue.arn.clone(),
                 settings: settings(region, queue),
+                is_hidden: false,
             })
         });
-        kept.collect()
+        kept.chain(self.hidden_queues()).collect()
     }
 
     /// How an instance stands that holds messages: whether it is to have no more, and whether it has ended, so that nothing is held any
@@ -63,9 +66,11 @@ impl State {
     /// Whether queues may differ from those of `old`. Costs O(regions).
     pub fn has_other_queues(&self, old: &State) -> bool {
         let tables = |state: &State| {
-            let queues = state.regions().filter(|(_, region)| !region.queues.is_empty());
+            let queues = state
+                .regions()
+                .filter(|(_, region)| !region.queues.is_empty() || !region.functions.is_empty());
             queues
-                .map(|(name, region)| (name.to_owned(), region.queues.clone()))
+                .map(|(name, region)| (name.to_owned(), region.queues.clone(), region.functions.clone()))
                 .collect::<Vec<_>>()
         };
         let (new, old) = (tables(self), tables(old));
@@ -73,6 +78,6 @@ impl State {
             || new
                 .iter()
                 .zip(&old)
-                .any(|(new, old)| new.0 != old.0 || !new.1.ptr_eq(&old.1))
+                .any(|(new, old)| new.0 != old.0 || !new.1.ptr_eq(&old.1) || !new.2.ptr_eq(&old.2))
     }
 }

@@ -24,6 +24,11 @@ pub use kept::{Holder, KeptQueue};
 
 use crate::api::context::OperationSpec;
 
+/// How long a message of a queue is not visible after a receive, in seconds.
+pub(crate) fn visibility_s(queue: &records::Queue) -> u64 {
+    attributes::number(queue, "VisibilityTimeout")
+}
+
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[OperationSpec] = &[
     OperationSpec::write("AddPermission", permissions::add),

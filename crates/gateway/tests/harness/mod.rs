@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use forebay_awswire::{Service, sigv4};
 use forebay_control::{Journal, JournalError, NothingObserved, Publish, State};
 use forebay_gateway::{
-    ApiContext, ApiOptions, Bounds, Credentials, NoMessages, SharedPorts, Writer, credentials, serve,
+    ApiContext, ApiOptions, Bounds, Credentials, Beside, SharedPorts, Writer, credentials, serve,
 };
 use forebay_units::Wall;
 use http::{Request, StatusCode};
@@ -111,7 +111,7 @@ impl Harness {
             options,
             Credentials::new(&path),
             writer,
-            Arc::new(NoMessages),
+            Beside::default(),
             1,
         ));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,0 +1,343 @@
+//! REST-JSON: which operation a method and a path name, and an operation's input and answer in path, query, headers and body.
+
+use crate::model::{Kind, Model, Shape, ShapeId};
+use crate::query::epoch_seconds;
+use crate::{ApiError, HttpRequest, Protocol, Service, json};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the body's document.
+    Body,
+    /// The whole body.
+    Payload,
+    /// In the path.
+    Path,
+    /// In the query string.
+    Query,
+    /// A header.
+    Header,
+    /// The status of the answer.
+    Status,
+}
+
+impl Place {
+    /// Of the member `name` of `structure`, by its reference.
+    pub(crate) fn read(name: &str, reference: &Value, structure: &Value) -> Option<Place> {
+        if structure.get("payload").and_then(Value::as_str) == Some(name) {
+            return Some(Place::Payload);
+        }
+        match reference.get(3).and_then(Value::as_str) {
+            None => Some(Place::Body),
+            Some("uri") => Some(Place::Path),
+            Some("querystring") => Some(Place::Query),
+            Some("header") => Some(Place::Header),
+            Some("statusCode") => Some(Place::Status),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Where an operation stands.
+pub(crate) struct Route {
+    pub(crate) operation: String,
+    pub(crate) status: u16,
+    method: String,
+    steps: Vec<Step>,
+}
+
+/// What stands between two slashes.
+enum Step {
+    Is(String),
+    Member(String),
+}
+
+impl Route {
+    pub(crate) fn read(operation: &str, raw: &Value) -> Option<Route> {
+        let http = raw.get("http")?;
+        let step = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+            Some(member) => Step::Member(member.to_owned()),
+            None => Step::Is(text.to_owned()),
+        };
+        Some(Route {
+            operation: operation.to_owned(),
+            status: u16::try_from(http.get(2)?.as_u64()?).ok()?,
+            method: http.get(0)?.as_str()?.to_owned(),
+            steps: steps(http.get(1)?.as_str()?).map(step).collect(),
+        })
+    }
+
+    /// What the path says of the input's members, if this is the route.
+    fn members(&self, method: &str, path: &str) -> Option<Vec<(&str, String)>> {
+        if self.method != method || steps(path).count() != self.steps.len() {
+            return None;
+        }
+        let mut members = Vec::new();
+        for (step, given) in self.steps.iter().zip(steps(path)) {
+            match step {
+                Step::Is(text) if text == given => {}
+                Step::Is(_) => return None,
+                Step::Member(name) => {
+                    let text = percent_decode_str(given).decode_utf8().ok()?;
+                    members.push((name.as_str(), text.into_owned()));
+                }
+            }
+        }
+        Some(members)
+    }
+}
+
+/// A path's parts. A slash at its end makes no other path.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.trim_matches('/').split('/')
+}
+
+/// The operation of a service that the request's method and path name.
+pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<String> {
+    let mut routes = model.routes.iter();
+    let route = routes.find(|route| route.members(request.method, request.path).is_some())?;
+    Some(route.operation.clone())
+}
+
+/// The service of REST-JSON whose operation the request's method and path name.
+pub(crate) fn service(request: &HttpRequest<'_>) -> Option<Service> {
+    Service::ALL.into_iter().find(|service| {
+        service.protocols().contains(&Protocol::RestJson)
+            && operation(Model::of(*service), request).is_some()
+    })
+}
+
+/// Whether a request's method and path are those of an operation, so that it needs no other sign of being one.
+pub fn is_routed(request: &HttpRequest<'_>) -> bool {
+    service(request).is_some()
+}
+
+/// The operation's input.
+pub(crate) fn input(
+    model: &Model,
+    operation: &str,
+    shape: ShapeId,
+    request: &HttpRequest<'_>,
+) -> Result<Value, ApiError> {
+    let Kind::Structure(members) = &model.shape(shape).kind else {
+        return Ok(Value::Object(Map::new()));
+    };
+    let route = model.routes.iter().find(|route| route.operation == operation);
+    let in_path = route.and_then(|route| route.members(request.method, request.path));
+    let in_path = in_path.unwrap_or_default();
+    let has_payload = members.iter().any(|member| member.place == Place::Payload);
+    let mut object = if has_payload {
+        Map::new()
+    } else {
+        match json::input(model, shape, request.body)? {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        }
+    };
+    for member in members {
+        let called = member.input.as_str();
+        let texts: Vec<String> = match member.place {
+            Place::Body | Place::Status => continue,
+            Place::Payload => {
+                if !request.body.is_empty() {
+                    object.insert(member.name.clone(), Value::String(STANDARD.encode(request.body)));
+                }
+                continue;
+            }
+            Place::Path => {
+                let found = in_path.iter().find(|(name, _)| *name == called);
+                found.map(|(_, text)| text.clone()).into_iter().collect()
+            }
+            Place::Query => form_urlencoded::parse(request.query.as_bytes())
+                .filter(|(name, _)| name == called)
+                .map(|(_, text)| text.into_owned())
+                .collect(),
+            Place::Header => {
+                let found = request.headers.get(called).and_then(|value| value.to_str().ok());
+                found.map(str::to_owned).into_iter().collect()
+            }
+        };
+        // What stands elsewhere does not stand in the body.
+        object.remove(&member.name);
+        if !texts.is_empty() {
+            object.insert(member.name.clone(), value(model, model.shape(member.shape), called, texts)?);
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+/// What `texts` say: a list's items, or a single value.
+fn value(model: &Model, shape: &Shape, called: &str, texts: Vec<String>) -> Result<Value, ApiError> {
+    if let Kind::List { item, .. } = &shape.kind {
+        let item = model.shape(*item);
+        let items = texts.into_iter().map(|text| value(model, item, called, vec![text]));
+        return items.collect();
+    }
+    let text = texts.into_iter().next().unwrap_or_default();
+    let read = match &shape.kind {
+        Kind::Integer => text.parse::<i64>().ok().map(Value::from),
+        Kind::Boolean => text.parse::<bool>().ok().map(Value::from),
+        Kind::Timestamp => epoch_seconds(&text),
+        Kind::Float => text.parse::<f64>().ok().map(Value::from),
+        _ => return Ok(Value::String(text)),
+    };
+    read.ok_or_else(|| {
+        let given: String = text.chars().take(256).collect();
+        ApiError::serialization(format!(
+            "'{given}' in {called} can not be converted to {}",
+            shape.kind.expected()
+        ))
+    })
+}
+
+/// An answer's parts.
+pub(crate) struct Parts {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Where the members of an operation's answer stand. `document` is the answer with what its shape has.
+pub(crate) fn output(model: &'static Model, operation: &str, value: &Value, document: &Value) -> Parts {
+    let shapes = model.operation(operation);
+    let mut parts = Parts {
+        status: shapes.map_or(200, |shapes| shapes.status),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let Some(shape) = shapes.and_then(|shapes| shapes.output) else {
+        return parts;
+    };
+    let Kind::Structure(members) = &model.shape(shape).kind else {
+        return parts;
+    };
+    let mut document = document.as_object().cloned().unwrap_or_default();
+    let mut payload = None;
+    for member in members {
+        let given = value.get(&member.name).filter(|given| !given.is_null());
+        match (member.place, given) {
+            (Place::Status, Some(given)) => {
+                let status = given.as_u64().and_then(|status| u16::try_from(status).ok());
+                parts.status = status.unwrap_or(parts.status);
+            }
+            (Place::Header, Some(given)) => {
+                let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+                parts.headers.push((member.output.as_str(), text));
+            }
+            (Place::Payload, given) => {
+                let packed = given.and_then(Value::as_str).unwrap_or_default();
+                payload = Some(STANDARD.decode(packed).unwrap_or_default());
+            }
+            _ => {}
+        }
+        if member.place != Place::Body {
+            document.remove(&member.output);
+        }
+    }
+    parts.body = match payload {
+        Some(payload) => payload,
+        // AWS has no body where nothing may be in it.
+        None if parts.status == 204 => Vec::new(),
+        None => Value::Object(document).to_string().into_bytes(),
+    };
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{encode, open};
+    use http::HeaderMap;
+    use serde_json::json;
+
+    fn asked(method: &str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Result<(String, Value), ApiError> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        let request = HttpRequest {
+            method,
+            path,
+            query,
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        let call = open(&request).map_err(|refusal| {
+            assert_eq!(refusal.protocol, Protocol::RestJson);
+            refusal.error
+        })?;
+        assert_eq!(call.protocol, Protocol::RestJson);
+        let input = call.input(&request)?;
+        Ok((call.operation, input))
+    }
+
+    #[test]
+    fn path_query_headers_and_body_make_the_input() {
+        let (operation, input) = asked("DELETE", "/schedules/a%2Db?groupName=g&clientToken=t", &[], "").unwrap();
+        assert_eq!(operation, "DeleteSchedule");
+        assert_eq!(input, json!({"Name": "a-b", "GroupName": "g", "ClientToken": "t"}));
+        let arn = "arn%3Aaws%3Ascheduler%3Alocal-1%3A123456789012%3Aschedule-group%2Fg";
+        let (operation, input) = asked("DELETE", &format!("/tags/{arn}?TagKeys=a&TagKeys=b+c"), &[], "").unwrap();
+        assert_eq!(operation, "UntagResource");
+        assert_eq!(
+            input,
+            json!({"ResourceArn": "arn:aws:scheduler:local-1:123456789012:schedule-group/g", "TagKeys": ["a", "b c"]})
+        );
+        let body = r#"{"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Name": "other",
+            "Target": {"Arn": "arn:x", "RoleArn": "arn:aws:iam::123456789012:role/r"}}"#;
+        let (operation, input) = asked("PUT", "/schedules/n/", &[], body).unwrap();
+        assert_eq!((operation.as_str(), &input["Name"]), ("UpdateSchedule", &json!("n")));
+        let (_, input) = asked("GET", "/schedules?MaxResults=7", &[], "").unwrap();
+        assert_eq!(input, json!({"MaxResults": 7}));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let error = asked("GET", "/schedules?MaxResults=many", &[], "").unwrap_err();
+        assert_eq!(error.code, "SerializationException");
+        let error = asked("PUT", "/schedules/n", &[], "{").unwrap_err();
+        assert_eq!(error.code, "SerializationException");
+        let error = asked("PUT", "/schedules/n", &[], "{}").unwrap_err();
+        assert_eq!(error.code, "ValidationException");
+        let signed = [(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=A/20150830/local-1/scheduler/aws4_request, SignedHeaders=host, Signature=00",
+        )];
+        let error = asked("GET", "/nowhere", &signed, "").unwrap_err();
+        assert_eq!((error.code.as_str(), error.status), ("UnknownOperationException", 404));
+    }
+
+    #[test]
+    fn an_invocation_has_its_event_in_the_body_and_its_answer_too() {
+        let path = "/2015-03-31/functions/f/invocations";
+        let (operation, input) = asked("POST", path, &[("x-amz-invocation-type", "DryRun")], "[1]").unwrap();
+        assert_eq!(operation, "Invoke");
+        assert_eq!(
+            input,
+            json!({"FunctionName": "f", "InvocationType": "DryRun", "Payload": STANDARD.encode("[1]")})
+        );
+        let answer = json!({"StatusCode": 200, "FunctionError": "Unhandled", "Payload": STANDARD.encode("{}")});
+        let call = Some((Service::Lambda, "Invoke"));
+        let answer = encode(Protocol::RestJson, call, "id", Ok(&answer));
+        assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
+        assert!(answer.headers.contains(&("x-amz-function-error", "Unhandled".to_owned())));
+    }
+
+    #[test]
+    fn answers_and_errors_are_json() {
+        let call = Some((Service::Scheduler, "GetScheduleGroup"));
+        let answer = encode(Protocol::RestJson, call, "id", Ok(&json!({"Name": "g", "Other": 1})));
+        assert_eq!(answer.body, br#"{"Name":"g"}"#);
+        let error = ApiError::sender("ResourceNotFoundException", "gone").with_status(404);
+        let answer = encode(Protocol::RestJson, call, "id", Err(&error));
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.body, br#"{"Message":"gone","Type":"User"}"#);
+        let told = ("x-amzn-errortype", "ResourceNotFoundException".to_owned());
+        assert!(answer.headers.contains(&told));
+    }
+}

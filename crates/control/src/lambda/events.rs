@@ -1,0 +1,68 @@
+//! An event that a function is to get later, as it waits in the function's own queue.
+
+use forebay_units::Wall;
+use serde_json::{Value, json};
+
+/// An event that waits. Whoever takes it out gives it to the function once: what is taken out a second time had begun before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How often the function failed it.
+    pub attempt: u32,
+    /// When it was first sent.
+    pub sent: Wall,
+    /// What led to it, for traces.
+    pub trace: Option<String>,
+    /// The schedule that sent it, for people.
+    pub sender: Option<String>,
+    /// The event.
+    pub payload: Vec<u8>,
+}
+
+impl Event {
+    /// As it is kept: a line about it, and the event.
+    pub fn bytes(&self) -> Vec<u8> {
+        let head = json!({
+            "attempt": self.attempt,
+            "sent": self.sent.seconds(),
+            "trace": self.trace,
+            "sender": self.sender,
+        });
+        let mut bytes = head.to_string().into_bytes();
+        bytes.push(b'\n');
+        bytes.extend(&self.payload);
+        bytes
+    }
+
+    /// From what is kept; none if that is something else.
+    pub fn read(bytes: &[u8]) -> Option<Event> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (head, payload) = bytes.split_at(end);
+        let head: Value = serde_json::from_slice(head).ok()?;
+        Some(Event {
+            attempt: u32::try_from(head["attempt"].as_u64()?).ok()?,
+            sent: Wall::from_seconds(head["sent"].as_i64()?),
+            trace: head["trace"].as_str().map(str::to_owned),
+            sender: head["sender"].as_str().map(str::to_owned),
+            payload: payload.get(1..)?.to_vec(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_read_as_it_was_written() {
+        let event = Event {
+            attempt: 2,
+            sent: Wall::from_seconds(7),
+            trace: Some("Root=1".to_owned()),
+            sender: None,
+            payload: b"{\"a\":\n1}".to_vec(),
+        };
+        assert_eq!(Event::read(&event.bytes()), Some(event));
+        assert_eq!(Event::read(b"nothing"), None);
+        assert_eq!(Event::read(b"{}\n"), None);
+    }
+}

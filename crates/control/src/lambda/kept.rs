@@ -1,0 +1,157 @@
+//! What whoever runs functions, and feeds them, must know.
+
+use super::configuration::runtime;
+use super::lookup::by_arn;
+use super::records::Function;
+use crate::sqs::KeptQueue;
+use crate::state::State;
+use core::time::Duration;
+use forebay_functions::{FunctionSpec, Runtime};
+use forebay_queues::{Kind, QueueId, RawSettings, Settings};
+use std::collections::BTreeSet;
+
+/// How long an event waits for its function (AWS's default: six hours).
+pub const EVENT_AGE: Duration = Duration::from_secs(6 * 3600);
+
+/// The queue of events that a function is to get later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsQueue {
+    /// The queue.
+    pub queue: QueueId,
+    /// The function's region.
+    pub region: String,
+    /// The function's ARN.
+    pub function: String,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    /// The ARN of the queue for those that failed.
+    pub dead_letter: Option<String>,
+}
+
+/// A queue whose messages are given to a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptMapping {
+    /// The mapping's id.
+    pub id: String,
+    /// Its region.
+    pub region: String,
+    /// The queue.
+    pub queue: QueueId,
+    /// The queue's ARN.
+    pub source: String,
+    /// The function's ARN.
+    pub function: String,
+    /// Messages of one invocation, at most.
+    pub batch: u32,
+    /// How long they are gathered.
+    pub window: Duration,
+    /// Invocations at once, at most, if that was said.
+    pub concurrency: Option<u32>,
+    /// Whether the function may say which messages of a batch it failed.
+    pub reports_failures: bool,
+}
+
+/// How an event waits: not visible for longer than an invocation may take, so that what is seen again had begun and never ended.
+fn settings(function: &Function) -> Settings {
+    let raw = RawSettings {
+        visibility_s: u64::from(function.timeout_s) + 60,
+        retention_s: EVENT_AGE.as_secs(),
+        ..RawSettings::of(Kind::Standard)
+    };
+    Settings::new(raw).unwrap_or_else(|_| Settings::of(Kind::Standard))
+}
+
+impl State {
+    /// All functions.
+    pub fn functions(&self) -> Vec<FunctionSpec> {
+        let all = self.regions().flat_map(|(name, region)| {
+            region.functions.values().map(|function| FunctionSpec {
+                arn: function.arn.clone(),
+                name: function.name.clone(),
+                region: name.to_owned(),
+                runtime: runtime(&function.runtime).unwrap_or(Runtime::Provided),
+                runtime_name: function.runtime.clone(),
+                handler: function.handler.clone(),
+                code_sha256: function.code_sha256.clone(),
+                environment: function.environment.clone(),
+                timeout_s: function.timeout_s,
+                memory_mib: function.memory_mib,
+                reserved_concurrency: function.reserved,
+                role: function.role.rsplit('/').next().unwrap_or_default().to_owned(),
+            })
+        });
+        all.collect()
+    }
+
+    /// Digests of the archives that functions are made of.
+    pub fn function_code(&self) -> BTreeSet<String> {
+        let functions = self.regions().flat_map(|(_, region)| region.functions.values());
+        functions.map(|function| function.code_sha256.clone()).collect()
+    }
+
+    /// The queues of functions' events, beside those that users have made.
+    pub(crate) fn hidden_queues(&self) -> impl Iterator<Item = KeptQueue> + use<'_> {
+        self.regions().flat_map(|(name, region)| {
+            region.functions.values().map(|function| KeptQueue {
+                id: function.events,
+                region: name.to_owned(),
+                name: function.name.clone(),
+                arn: function.arn.clone(),
+                settings: settings(function),
+                is_hidden: true,
+            })
+        })
+    }
+
+    /// The queues of events that functions are to get.
+    pub fn events_queues(&self) -> Vec<EventsQueue> {
+        let all = self.regions().flat_map(|(name, region)| {
+            region.functions.values().map(|function| EventsQueue {
+                queue: function.events,
+                region: name.to_owned(),
+                function: function.arn.clone(),
+                timeout: Duration::from_secs(u64::from(function.timeout_s)),
+                dead_letter: function.dead_letter.clone(),
+            })
+        });
+        all.collect()
+    }
+
+    /// The queues whose messages functions are given, as far as both are there.
+    pub fn mappings(&self) -> Vec<KeptMapping> {
+        let all = self.regions().flat_map(|(name, region)| {
+            let enabled = region.mappings.values().filter(|mapping| mapping.enabled);
+            enabled.filter_map(|mapping| {
+                let queue = region.queues.values().find(|queue| queue.arn == mapping.source)?;
+                by_arn(region, &mapping.function)?;
+                Some(KeptMapping {
+                    id: mapping.id.clone(),
+                    region: name.to_owned(),
+                    queue: queue.id,
+                    source: mapping.source.clone(),
+                    function: mapping.function.clone(),
+                    batch: mapping.batch,
+                    window: Duration::from_secs(u64::from(mapping.window_s)),
+                    concurrency: mapping.concurrency,
+                    reports_failures: mapping.reports_failures,
+                })
+            })
+        });
+        all.collect()
+    }
+
+    /// Whether functions, or what feeds them, may differ from those of `old`. Costs O(regions).
+    pub fn has_other_functions(&self, old: &State) -> bool {
+        let tables = |state: &State| {
+            let regions = state.regions().filter(|(_, region)| !(region.functions.is_empty() && region.mappings.is_empty()));
+            regions
+                .map(|(name, region)| (name.to_owned(), region.functions.clone(), region.mappings.clone(), region.queues.clone()))
+                .collect::<Vec<_>>()
+        };
+        let (new, old) = (tables(self), tables(old));
+        new.len() != old.len()
+            || new.iter().zip(&old).any(|(new, old)| {
+                new.0 != old.0 || !new.1.ptr_eq(&old.1) || !new.2.ptr_eq(&old.2) || !new.3.ptr_eq(&old.3)
+            })
+    }
+}

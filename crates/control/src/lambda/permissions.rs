@@ -1,0 +1,114 @@
+//! Who may invoke a function: the statements of its policy.
+
+use super::errors::{conflict, not_found, other_revision};
+use super::functions::changed;
+use super::lookup::named;
+use super::records::Function;
+use crate::api::context::{Answered, Tx, View};
+use crate::api::errors::error;
+use serde_json::{Value, json};
+
+/// Bytes of a policy (AWS's quota).
+const POLICY: usize = 20_480;
+
+fn check_revision(view: &View<'_>, function: &Function) -> Result<(), forebay_awswire::ApiError> {
+    let seen = view.request.input["RevisionId"].as_str();
+    if seen.is_some_and(|seen| seen != function.revision) {
+        return Err(other_revision());
+    }
+    Ok(())
+}
+
+pub(super) fn add(tx: &mut Tx<'_>) -> Answered {
+    let mut function = (*named(tx)?).clone();
+    check_revision(tx, &function)?;
+    let input = &tx.request.input;
+    let text = |name: &str| input[name].as_str();
+    let sid = text("StatementId").unwrap_or_default();
+    if function.policy.iter().any(|statement| statement["Sid"] == sid) {
+        return Err(conflict(format!(
+            "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing statement."
+        )));
+    }
+    let principal = text("Principal").unwrap_or_default();
+    let principal = match principal {
+        "*" => json!("*"),
+        service if service.contains('.') => json!({"Service": service}),
+        account if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) => {
+            json!({"AWS": format!("arn:aws:iam::{account}:root")})
+        }
+        arn => json!({"AWS": arn}),
+    };
+    let mut statement = json!({
+        "Sid": sid, "Effect": "Allow", "Principal": principal, "Action": input["Action"], "Resource": function.arn,
+    });
+    let mut condition = json!({});
+    if let Some(arn) = text("SourceArn") {
+        condition["ArnLike"] = json!({"AWS:SourceArn": arn});
+    }
+    if let Some(account) = text("SourceAccount") {
+        condition["StringEquals"] = json!({"AWS:SourceAccount": account});
+    }
+    if condition.as_object().is_some_and(|condition| !condition.is_empty()) {
+        statement["Condition"] = condition;
+    }
+    function.policy.push(statement.clone());
+    if json!(function.policy).to_string().len() > POLICY {
+        return Err(error("PolicyLengthExceededException", "The final policy size is bigger than the limit (20480)."));
+    }
+    changed(tx, function);
+    Ok(json!({"Statement": statement.to_string()}))
+}
+
+pub(super) fn remove(tx: &mut Tx<'_>) -> Answered {
+    let mut function = (*named(tx)?).clone();
+    check_revision(tx, &function)?;
+    let sid = tx.request.input["StatementId"].as_str().unwrap_or_default();
+    let before = function.policy.len();
+    function.policy.retain(|statement| statement["Sid"] != sid);
+    if function.policy.len() == before {
+        return Err(not_found("No policy is associated with the given resource."));
+    }
+    changed(tx, function);
+    Ok(Value::Null)
+}
+
+pub(super) fn get(view: &View<'_>) -> Answered {
+    let function = named(view)?;
+    if function.policy.is_empty() {
+        return Err(not_found("The resource you requested does not exist."));
+    }
+    let policy = json!({"Version": "2012-10-17", "Id": "default", "Statement": function.policy});
+    Ok(json!({"Policy": policy.to_string(), "RevisionId": function.revision}))
+}
+
+/// Whether a service may invoke a function for a resource of its own.
+pub(crate) fn permits(function: &Function, service: &str, source_arn: &str) -> bool {
+    function.policy.iter().any(|statement| {
+        let principal = &statement["Principal"];
+        let action = statement["Action"].as_str().unwrap_or_default();
+        let arn = statement["Condition"]["ArnLike"]["AWS:SourceArn"].as_str();
+        (principal == "*" || principal["Service"] == service)
+            && ["lambda:InvokeFunction", "lambda:*", "*"].contains(&action)
+            && arn.is_none_or(|pattern| is_like(pattern, source_arn))
+    })
+}
+
+/// Whether a text is like a pattern with `*` for any text.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        last = Some(part);
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(part) => part.is_empty() || rest.is_empty() || text.ends_with(part),
+    }
+}

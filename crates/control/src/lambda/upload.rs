@@ -1,0 +1,101 @@
+//! A function's archive on its way: it is taken out of the input and kept before the operation runs, which sees only its digest.
+
+use super::errors::invalid;
+use crate::api::errors::error;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use forebay_awswire::{ApiError, Service};
+use serde_json::{Value, json};
+
+/// An archive, at most (AWS's quota of direct uploads).
+const MOST: usize = 50 << 20;
+
+/// An archive that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// SHA-256, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Why an archive is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodeError {
+    /// It is no archive that could be unpacked: why.
+    #[error("{0}")]
+    Refused(String),
+    /// The disk does not take it: why.
+    #[error("{0}")]
+    Storage(String),
+}
+
+impl From<CodeError> for ApiError {
+    fn from(why: CodeError) -> ApiError {
+        match why {
+            CodeError::Refused(why) => invalid(why),
+            CodeError::Storage(_) => ApiError::receiver(500, "ServiceException", "The code could not be kept."),
+        }
+    }
+}
+
+/// An archive, and where its digest is to stand in the input.
+pub struct Upload {
+    /// The archive.
+    pub zip: Vec<u8>,
+    inside: bool,
+}
+
+impl Upload {
+    /// The archive of a call's input, which is left without it.
+    pub fn take(service: Service, operation: &str, input: &mut Value) -> Result<Option<Upload>, ApiError> {
+        let inside = match (service, operation) {
+            (Service::Lambda, "CreateFunction") => true,
+            (Service::Lambda, "UpdateFunctionCode") => false,
+            _ => return Ok(None),
+        };
+        let place = if inside { &mut input["Code"] } else { input };
+        let Some(Value::String(packed)) = place.get_mut("ZipFile").map(Value::take) else {
+            return Ok(None);
+        };
+        let zip = STANDARD.decode(&packed).unwrap_or_default();
+        if zip.len() > MOST {
+            let text = format!("Request must be smaller than {MOST} bytes for the UpdateFunctionCode operation");
+            return Err(error("RequestEntityTooLargeException", text).with_status(413));
+        }
+        Ok(Some(Upload { zip, inside }))
+    }
+
+    /// Says in the input what was kept.
+    pub fn kept(inside: Upload, code: &Code, input: &mut Value) {
+        let place = if inside.inside { &mut input["Code"] } else { input };
+        place["Kept"] = json!({"Sha256": code.sha256, "Size": code.size});
+    }
+}
+
+/// What was kept, of the place where the archive stood.
+pub(super) fn given(place: &Value) -> Result<Code, ApiError> {
+    let kept = &place["Kept"];
+    if let (Some(sha256), Some(size)) = (kept["Sha256"].as_str(), kept["Size"].as_u64()) {
+        return Ok(Code {
+            sha256: sha256.to_owned(),
+            size,
+        });
+    }
+    for name in ["S3Bucket", "ImageUri"] {
+        if !place[name].is_null() {
+            return Err(invalid(format!(
+                "{name} is not served by Forebay: there is no S3 and there are no container images. Give the archive as ZipFile."
+            )));
+        }
+    }
+    Err(invalid("Please provide a source for function code."))
+}
+
+/// Its digest as AWS tells it.
+pub(super) fn told(sha256: &str) -> String {
+    let bytes: Vec<u8> = (0..sha256.len() / 2)
+        .filter_map(|place| u8::from_str_radix(sha256.get(place * 2..place * 2 + 2)?, 16).ok())
+        .collect();
+    STANDARD.encode(bytes)
+}

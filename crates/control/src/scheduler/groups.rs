@@ -1,0 +1,124 @@
+//! Groups of schedules. There is always one, `default`.
+
+use super::errors::{conflict, invalid, not_found, quota};
+use super::tags;
+use crate::api::arns::own_arn;
+use crate::api::context::{Answered, Tx, View};
+use crate::api::paging::{cut, sealed, unsealed};
+use crate::api::tagging::put_tags;
+use crate::schedules::forget;
+use crate::schedules::records::ScheduleGroup;
+use forebay_awswire::ApiError;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The group of schedules that name none.
+pub(super) const DEFAULT: &str = "default";
+/// Groups of a region (AWS's quota).
+const GROUPS: usize = 500;
+
+/// The group of that name.
+pub(super) fn named(view: &View<'_>, name: &str) -> Result<Arc<ScheduleGroup>, ApiError> {
+    if let Some(group) = view.region().schedule_groups.get(name) {
+        return Ok(Arc::clone(group));
+    }
+    if name != DEFAULT {
+        return Err(not_found("Schedule group", name));
+    }
+    // Nobody made it, and it has always been there.
+    let made = forebay_units::Wall::from_seconds(0);
+    Ok(Arc::new(ScheduleGroup {
+        name: DEFAULT.to_owned(),
+        arn: own_arn(view, "scheduler", "schedule-group/default"),
+        created: made,
+        modified: made,
+    }))
+}
+
+pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
+    let name = tx.request.input["Name"].as_str().unwrap_or_default().to_owned();
+    if name == DEFAULT || tx.region().schedule_groups.contains_key(&name) {
+        return Err(conflict("Schedule group", &name));
+    }
+    if tx.region().schedule_groups.len() >= GROUPS {
+        return Err(quota(format!("A region has {GROUPS} schedule groups at most.")));
+    }
+    let group = ScheduleGroup {
+        arn: own_arn(tx, "scheduler", &format!("schedule-group/{name}")),
+        created: tx.request.now,
+        modified: tx.request.now,
+        name: name.clone(),
+    };
+    let arn = group.arn.clone();
+    let wanted = tags::checked(&tx.request.input["Tags"], crate::records::Tags::new())?;
+    put_tags(tx.region_mut(), &arn, wanted);
+    tx.region_mut().schedule_groups.insert(name, Arc::new(group));
+    Ok(json!({"ScheduleGroupArn": arn}))
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
+    let name = tx.request.input["Name"].as_str().unwrap_or_default().to_owned();
+    if name == DEFAULT {
+        return Err(invalid("The default schedule group cannot be deleted."));
+    }
+    let group = named(tx, &name)?;
+    let within = tx.region().event_schedules.values().filter(|schedule| schedule.group == name);
+    let within: Vec<_> = within.cloned().collect();
+    let region = tx.region_mut();
+    for schedule in within {
+        region.event_schedules.remove(&super::schedules::key(&schedule.group, &schedule.name));
+        forget(region, &schedule.arn);
+    }
+    region.tags.remove(&group.arn);
+    region.schedule_groups.remove(&name);
+    Ok(json!({}))
+}
+
+fn shown(group: &ScheduleGroup) -> Value {
+    json!({
+        "Arn": group.arn,
+        "Name": group.name,
+        "State": "ACTIVE",
+        "CreationDate": group.created.seconds(),
+        "LastModificationDate": group.modified.seconds(),
+    })
+}
+
+pub(super) fn get(view: &View<'_>) -> Answered {
+    let name = view.request.input["Name"].as_str().unwrap_or_default();
+    Ok(shown(&*named(view, name)?))
+}
+
+pub(super) fn list(view: &View<'_>) -> Answered {
+    let prefix = view.request.input["NamePrefix"].as_str().unwrap_or_default();
+    let mut all: Vec<Arc<ScheduleGroup>> = view.region().schedule_groups.values().cloned().collect();
+    all.push(named(view, DEFAULT)?);
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all.retain(|group| group.name.starts_with(prefix));
+    let (held, next) = page(view, all, |group| group.name.clone())?;
+    let shown: Vec<Value> = held.iter().map(|group| shown(group)).collect();
+    Ok(with_token(json!({"ScheduleGroups": shown}), next))
+}
+
+/// The page that a call asks for, and the next one's token.
+pub(super) fn page<T>(
+    view: &View<'_>,
+    items: Vec<T>,
+    key: impl Fn(&T) -> String,
+) -> Result<(Vec<T>, Option<String>), ApiError> {
+    let input = &view.request.input;
+    let size = input["MaxResults"].as_u64().unwrap_or(100).clamp(1, 100);
+    let after = match input["NextToken"].as_str() {
+        None | Some("") => String::new(),
+        Some(token) => unsealed(view, token).ok_or_else(|| invalid("Invalid NextToken."))?,
+    };
+    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
+    Ok((held, last.map(|last| sealed(view, &last))))
+}
+
+pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
+    if let Some(next) = next {
+        answer["NextToken"] = json!(next);
+    }
+    answer
+}

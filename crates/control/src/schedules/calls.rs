@@ -1,0 +1,286 @@
+//! A run's call: what it is, how it is carried out, and what becomes of the run then. An operation on the state and the end of its run are
+//! one change, so neither is there without the other. What is asked past the writer has an id of its own, which stays the same.
+
+use super::due::settle;
+use super::events::{execution_id, input};
+use super::records::{RunPhase, ScheduledRun};
+use super::targets::retry_policy;
+use super::universal::{Universal, universal};
+use crate::api::arns::account_of;
+use crate::api::context::{OperationSpec, Request};
+use crate::lambda::{Event, by_arn};
+use crate::messages::{Asked, MessageOrder, MessageOutcome};
+use crate::operate::find;
+use crate::ports::Ports;
+use crate::state::State;
+use forebay_awswire::{ApiError, Service};
+use forebay_queues::{Letter, MessageId};
+use forebay_schedules::{Attempt, FailureKind, NextStep};
+use forebay_units::{Rng, Wall};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// In whose name schedules call.
+const CALLER: &str = "forebay-scheduler";
+/// Ids of messages that schedules send begin with these bits, so that those of the last moments before a kill are found again.
+pub const SENT_BY_SCHEDULES: u16 = 0x5ced;
+
+/// A run that is due, and how it is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// By [`carry_out`], a change of the state.
+    Write,
+    /// By [`ask`], past the writer, and then [`finish`].
+    Ask,
+    /// By [`put`], past the writer, and then [`finish`].
+    Put,
+}
+
+/// What a run calls.
+struct Calls<'a> {
+    service: Service,
+    operation: &'static OperationSpec,
+    region: &'a str,
+    input: Value,
+}
+
+/// All runs that are due by now: the region, the key, and how each is carried out.
+pub fn doing(state: &State, now: Wall) -> Vec<(String, String, Doing)> {
+    let all = state.regions().flat_map(|(name, region)| {
+        region.scheduled_runs.iter().filter_map(move |(key, run)| {
+            let how = match &run.phase {
+                RunPhase::Due { at, .. } if *at <= now => match universal(&run.target.arn) {
+                    Some(Ok(Universal { operation, .. })) if operation.changes_state() => Doing::Write,
+                    Some(Ok(Universal { operation, .. })) if !operation.asks_messages() => Doing::Put,
+                    // What cannot be called fails like a call.
+                    _ => Doing::Ask,
+                },
+                RunPhase::DeadLetter { .. } => Doing::Ask,
+                _ => return None,
+            };
+            Some((name.to_owned(), key.clone(), how))
+        })
+    });
+    all.collect()
+}
+
+fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<ScheduledRun>> {
+    state.existing_region(region)?.scheduled_runs.get(key)
+}
+
+/// What a run calls, but for a function's invocation.
+fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiError> {
+    let (service, operation, input) = match (&run.phase, universal(&run.target.arn)) {
+        (RunPhase::DeadLetter { code, why, condition }, _) => {
+            (Service::Sqs, find(Service::Sqs, "SendMessage"), dead_letter(run, code, why, condition.as_deref()))
+        }
+        (_, Some(found)) => {
+            let found = found.map_err(|why| ApiError::sender("ValidationException", why))?;
+            let given = if run.target.input.is_some() { input(run) } else { "{}".to_owned() };
+            let given: Value = serde_json::from_str(&given).unwrap_or(Value::Null);
+            let input = forebay_awswire::input_of(found.service, found.operation.name(), &given)?;
+            (found.service, Some(found.operation), input)
+        }
+        (_, None) => (Service::Sqs, find(Service::Sqs, "SendMessage"), to_queue(run)),
+    };
+    let operation = operation.ok_or_else(|| ApiError::sender("ValidationException", "There is no such operation."))?;
+    Ok(Calls { service, operation, region, input })
+}
+
+/// SendMessage's input to a target that is a queue.
+fn to_queue(run: &ScheduledRun) -> Value {
+    let mut message = json!({"QueueUrl": url(&run.target.arn), "MessageBody": input(run)});
+    if let Some(group) = &run.target.message_group {
+        message["MessageGroupId"] = json!(group);
+        message["MessageDeduplicationId"] = json!(execution_id(run));
+    }
+    message
+}
+
+fn url(arn: &str) -> String {
+    format!("/{}/{}", account_of(arn), arn.rsplit(':').next().unwrap_or_default())
+}
+
+fn dead_letter(run: &ScheduledRun, code: &str, why: &str, condition: Option<&str>) -> Value {
+    let text = |text: &str| json!({"DataType": "String", "StringValue": text});
+    let mut attributes = json!({
+        "ERROR_CODE": text(code),
+        "ERROR_MESSAGE": text(if why.is_empty() { "-" } else { why }),
+        "EXECUTION_ID": text(&execution_id(run)),
+        "EXECUTION_TIME": text(&forebay_awswire::timestamp(run.begun.seconds() as f64)),
+        "SCHEDULE_ARN": text(&run.schedule),
+        "TARGET_ARN": text(&run.target.arn),
+        "RETRY_ATTEMPTS": text(&run.failures.saturating_sub(1).to_string()),
+    });
+    if let Some(condition) = condition {
+        attributes["EXHAUSTED_RETRY_CONDITION"] = text(condition);
+        attributes["IS_PAYLOAD_TRUNCATED"] = text("false");
+    }
+    json!({
+        "QueueUrl": url(run.target.dead_letter.as_deref().unwrap_or_default()),
+        "MessageBody": input(run),
+        "MessageAttributes": attributes,
+    })
+}
+
+impl Calls<'_> {
+    fn with_request<T>(self, run: &ScheduledRun, now: Wall, call: impl FnOnce(&OperationSpec, &Request<'_>) -> T) -> T {
+        let operation = self.operation;
+        call(
+            operation,
+            &Request {
+                service: self.service,
+                operation: operation.name(),
+                region: self.region,
+                account: account_of(&run.schedule),
+                input: self.input,
+                now,
+                caller: CALLER,
+                endpoint: "",
+                instance: None,
+            },
+        )
+    }
+}
+
+/// The state after a run that writes, with the run over or put off. None if there is no such run any more.
+pub fn carry_out(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<State> {
+    let run = run_of(state, region, key)?;
+    let mut rng = state.drawn(key);
+    let done = calls(run, region).and_then(|calls| {
+        calls.with_request(run, now, |operation, request| operation.run(state, request, ports, &mut rng))
+    });
+    match done {
+        Ok(outcome) => {
+            let next = outcome.next.unwrap_or_else(|| state.clone());
+            // It may have deleted its own schedule.
+            Some(finish(&next, region, key, Ok(()), now).unwrap_or(next))
+        }
+        Err(error) => finish(state, region, key, Err(&error), now),
+    }
+}
+
+/// What a run asks past the writer. None if there is no such run any more.
+pub fn ask(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<Result<Asked, ApiError>> {
+    let run = run_of(state, region, key)?;
+    // Drawn from the run alone, so that the same run's message has the same id whenever it is sent.
+    let mut rng = Rng::named(state.stable_seed(), key);
+    let is_dead = matches!(run.phase, RunPhase::DeadLetter { .. });
+    if run.target.arn.contains(":function:") && !is_dead {
+        return Some(invocation(state, region, run, now));
+    }
+    Some(calls(run, region).and_then(|calls| {
+        let asked = calls.with_request(run, now, |operation, request| {
+            operation.ask(state, request, ports.observations, &mut rng)
+        })?;
+        Ok(match asked {
+            Asked::Order(MessageOrder::Send { queue, letters }, answer) => {
+                let marked = letters.into_iter().map(|letter| Letter { id: id_of(state, run), ..letter });
+                Asked::Order(MessageOrder::Send { queue, letters: marked.collect() }, answer)
+            }
+            other => other,
+        })
+    }))
+}
+
+/// The id of a run's message, which stays the same. A dead letter is another message.
+fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
+    let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) { "dead" } else { "run" };
+    let mut rng = Rng::named(state.stable_seed(), &format!("{phase} {}", run.key()));
+    let drawn = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    MessageId(u128::from(SENT_BY_SCHEDULES) << 112 | drawn >> 16)
+}
+
+/// A function is given the event by its own queue, as by an invocation of the type Event.
+fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Result<Asked, ApiError> {
+    let function = state.existing_region(region).and_then(|region| by_arn(region, &run.target.arn));
+    let Some(function) = function else {
+        let text = format!("Function not found: {}", run.target.arn);
+        return Err(ApiError::sender("ResourceNotFoundException", text).with_status(404));
+    };
+    let event = Event {
+        attempt: 0,
+        sent: now,
+        trace: None,
+        sender: Some(run.schedule.clone()),
+        payload: input(run).into_bytes(),
+    };
+    let letter = Letter {
+        id: id_of(state, run),
+        group: None,
+        deduplication: None,
+        delay: None,
+        body: event.bytes(),
+    };
+    let order = MessageOrder::Send { queue: function.events, letters: vec![letter] };
+    Ok(Asked::order(order, |outcome| match outcome {
+        MessageOutcome::Sent(sent) => match sent.into_iter().next() {
+            Some(Ok(_)) => Ok(Value::Null),
+            _ => Err(ApiError::receiver(500, "ServiceException", "There is no room for more events.")),
+        },
+        other => Err(other.unexpected()),
+    }))
+}
+
+/// Carries a run out that puts datapoints. None if there is no such run any more.
+pub fn put(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<Result<Value, ApiError>> {
+    let run = run_of(state, region, key)?;
+    let mut rng = Rng::named(0, key);
+    Some(calls(run, region).and_then(|calls| {
+        let done = calls.with_request(run, now, |operation, request| operation.run(state, request, ports, &mut rng));
+        done.map(|outcome| outcome.answer)
+    }))
+}
+
+/// The state in which a run has ended so, or is put off. None if there is no such run any more.
+pub fn finish(state: &State, region: &str, key: &str, result: Result<(), &ApiError>, now: Wall) -> Option<State> {
+    let run = run_of(state, region, key)?;
+    let mut changed = (**run).clone();
+    changed.phase = match (result, &run.phase) {
+        (Ok(()), RunPhase::DeadLetter { code, why, .. }) => RunPhase::Done {
+            at: now,
+            why: Some(format!("{code}: {why}")),
+        },
+        (Ok(()), _) => RunPhase::Done { at: now, why: None },
+        (Err(error), RunPhase::DeadLetter { why, .. }) => RunPhase::Done {
+            at: now,
+            why: Some(format!("{why} (and the dead-letter queue took nothing: {})", error.message)),
+        },
+        (Err(error), _) => {
+            changed.failures += 1;
+            failed(state, run, error, now)
+        }
+    };
+    let arn = changed.schedule.clone();
+    let mut next = state.clone();
+    let into = next.region_mut(region);
+    into.scheduled_runs.insert(key.to_owned(), Arc::new(changed));
+    settle(into, &arn);
+    next.grow();
+    Some(next)
+}
+
+fn failed(state: &State, run: &ScheduledRun, error: &ApiError, now: Wall) -> RunPhase {
+    let passes = error.status >= 500 || error.status == 429 || error.code.contains("Throttl");
+    let attempt = Attempt {
+        retries: run.failures,
+        begun: run.begun,
+        kind: if passes { FailureKind::Passing } else { FailureKind::Lasting },
+    };
+    let policy = retry_policy(&run.target).unwrap_or_default();
+    match policy.after_failure(attempt, now, &mut state.drawn(&run.schedule)) {
+        NextStep::Retry { at, .. } => RunPhase::Due {
+            at,
+            why: Some(format!("{}: {}", error.code, error.message)),
+        },
+        NextStep::DeadLetter(exhausted) if run.target.dead_letter.is_some() => RunPhase::DeadLetter {
+            code: error.code.clone(),
+            why: error.message.clone(),
+            condition: exhausted.condition().map(str::to_owned),
+        },
+        NextStep::DeadLetter(_) => RunPhase::Done {
+            at: now,
+            why: Some(format!("{}: {}", error.code, error.message)),
+        },
+    }
+}

@@ -1,0 +1,238 @@
+//! What is due: runs come to be when their time has come, in one change with the time of the look.
+
+use super::lives::runs_of;
+use super::records::{RunPhase, ScheduleClock, ScheduledRun, Target, Timing, key};
+use crate::state::State;
+use crate::tables::Region;
+use core::time::Duration;
+use forebay_schedules::{AfterCompletion, CatchUp, Look};
+use forebay_units::Wall;
+use std::sync::Arc;
+
+/// Runs of one schedule that are kept when they are over.
+const HISTORY: usize = 20;
+
+/// How it is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looking {
+    /// What is done about missed runs.
+    pub catch_up: CatchUp,
+    /// How late a run may be without being missed.
+    pub tolerance: Duration,
+}
+
+impl Default for Looking {
+    fn default() -> Looking {
+        Looking {
+            catch_up: CatchUp::RunLatest,
+            tolerance: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A schedule or a rule that is enabled.
+struct Enabled<'a> {
+    timing: &'a Timing,
+    targets: &'a [Target],
+}
+
+/// What is there under an ARN.
+fn enabled<'a>(region: &'a Region, arn: &str) -> Option<Enabled<'a>> {
+    if let Some(schedule) = schedule_key(arn).and_then(|key| region.event_schedules.get(key)) {
+        return schedule.enabled.then_some(Enabled {
+            timing: &schedule.timing,
+            targets: core::slice::from_ref(&schedule.target),
+        });
+    }
+    let (_, name) = arn.split_once(":rule/")?;
+    let rule = region.event_rules.get(name)?;
+    rule.enabled.then_some(Enabled {
+        timing: &rule.timing,
+        targets: &rule.targets,
+    })
+}
+
+/// The key of a schedule's row, of its ARN.
+pub(super) fn schedule_key(arn: &str) -> Option<&str> {
+    Some(arn.split_once(":schedule/")?.1)
+}
+
+/// When something is to be looked at next; none if nothing ever is.
+pub fn next_look(state: &State) -> Option<Wall> {
+    let regions = state.regions().flat_map(|(_, region)| {
+        let clocks = region.schedule_clocks.values().filter_map(|clock| clock.next);
+        let runs = region.scheduled_runs.values().filter_map(|run| match run.phase {
+            RunPhase::Due { at, .. } => Some(at),
+            RunPhase::DeadLetter { .. } => Some(run.begun),
+            RunPhase::Done { .. } => None,
+        });
+        clocks.chain(runs)
+    });
+    regions.min()
+}
+
+/// The state in which all runs that are due by now are rows; none if none is. Their keys are those of [`super::doing`].
+pub fn look(state: &State, now: Wall, how: Looking) -> Option<State> {
+    let seed = state.stable_seed();
+    let mut next = state.clone();
+    let mut changed = false;
+    for (name, region) in state.regions() {
+        let due: Vec<(&String, &Arc<ScheduleClock>)> = region
+            .schedule_clocks
+            .iter()
+            .filter(|(_, clock)| clock.next.is_some_and(|next| next <= now))
+            .collect();
+        for (arn, clock) in due {
+            changed = true;
+            let into = next.region_mut(name);
+            let Some(enabled) = enabled(region, arn) else {
+                into.schedule_clocks.remove(arn);
+                continue;
+            };
+            let Ok(times) = enabled.timing.times() else {
+                into.schedule_clocks.remove(arn);
+                continue;
+            };
+            let named: Arc<str> = Arc::from(arn.as_str());
+            let found = forebay_schedules::look(
+                &named,
+                &times,
+                (clock.last, now),
+                how.catch_up,
+                how.tolerance,
+                seed,
+            );
+            take(into, arn, clock, &enabled, &found, now);
+        }
+    }
+    changed.then(|| {
+        next.grow();
+        next
+    })
+}
+
+fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'_>, found: &Look, now: Wall) {
+    for run in &found.runs {
+        for target in enabled.targets {
+            let key = key(arn, run.id.scheduled, &target.id);
+            let new = ScheduledRun {
+                schedule: arn.to_owned(),
+                scheduled: run.id.scheduled,
+                begun: run.begins,
+                caught_up: run.reason == forebay_schedules::RunReason::CaughtUp,
+                target: target.clone(),
+                failures: 0,
+                phase: RunPhase::Due { at: run.begins, why: None },
+            };
+            // A time that has run does not run again, whatever happened to the clock.
+            if !into.scheduled_runs.contains_key(&key) {
+                into.scheduled_runs.insert(key, Arc::new(new));
+            }
+        }
+    }
+    let clock = ScheduleClock {
+        last: now.max(clock.last),
+        next: found.next_look,
+        missed: clock.missed + found.missed.count as u64,
+    };
+    into.schedule_clocks.insert(arn.to_owned(), Arc::new(clock));
+    settle(into, arn);
+}
+
+/// Leaves the latest of a schedule's runs that are over, and a schedule that is over only if it is to stay.
+pub(super) fn settle(region: &mut Region, arn: &str) {
+    let over: Vec<String> = runs_of(region, arn)
+        .rev()
+        .filter(|(_, run)| matches!(run.phase, RunPhase::Done { .. }))
+        .map(|(key, _)| key.clone())
+        .skip(HISTORY)
+        .collect();
+    for key in over {
+        region.scheduled_runs.remove(&key);
+    }
+    let is_over = region.schedule_clocks.get(arn).is_some_and(|clock| clock.next.is_none())
+        && runs_of(region, arn).all(|(_, run)| matches!(run.phase, RunPhase::Done { .. }));
+    let Some(key) = schedule_key(arn).filter(|_| is_over) else {
+        return;
+    };
+    let deletes = |region: &Region| {
+        region.event_schedules.get(key).is_some_and(|schedule| schedule.after == AfterCompletion::Delete)
+    };
+    if deletes(region) {
+        region.event_schedules.remove(key);
+        super::lives::forget(region, arn);
+    }
+}
+
+/// A schedule or a rule, for those who look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its expression.
+    pub expression: String,
+    /// Its time zone.
+    pub zone: Option<String>,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// What it calls.
+    pub targets: Vec<String>,
+    /// When it runs next: the scheduled time, before a window.
+    pub next: Option<Wall>,
+    /// Runs that were missed and not made up for.
+    pub missed: u64,
+    /// Its latest runs, the newest first.
+    pub runs: Vec<Arc<ScheduledRun>>,
+}
+
+impl State {
+    /// All schedules and rules, by ARN, as they are at `now`.
+    pub fn schedule_views(&self, now: Wall) -> Vec<ScheduleView> {
+        let mut views: Vec<ScheduleView> = self
+            .regions()
+            .flat_map(|(_, region)| {
+                let schedules = region.event_schedules.values().map(|schedule| {
+                    (&schedule.arn, &schedule.timing, schedule.enabled, vec![schedule.target.arn.clone()])
+                });
+                let rules = region.event_rules.values().map(|rule| {
+                    let targets = rule.targets.iter().map(|target| target.arn.clone()).collect();
+                    (&rule.arn, &rule.timing, rule.enabled, targets)
+                });
+                schedules.chain(rules).map(|(arn, timing, enabled, targets)| {
+                    let clock = region.schedule_clocks.get(arn);
+                    let next = clock.and_then(|clock| timing.times().ok()?.next_after(now.max(clock.last)));
+                    ScheduleView {
+                        arn: arn.clone(),
+                        expression: timing.expression.clone(),
+                        zone: timing.zone.clone(),
+                        enabled,
+                        targets,
+                        next,
+                        missed: clock.map_or(0, |clock| clock.missed),
+                        runs: runs_of(region, arn).rev().map(|(_, run)| Arc::clone(run)).collect(),
+                    }
+                })
+            })
+            .collect();
+        views.sort_by(|one, other| one.arn.cmp(&other.arn));
+        views
+    }
+
+    /// Whether schedules may have something else to do than in `old`. Costs O(regions).
+    pub fn has_other_schedules(&self, old: &State) -> bool {
+        let tables = |state: &State| {
+            let regions = state.regions();
+            regions
+                .map(|(name, region)| {
+                    (name.to_owned(), region.schedule_clocks.clone(), region.scheduled_runs.clone())
+                })
+                .collect::<Vec<_>>()
+        };
+        let (new, old) = (tables(self), tables(old));
+        new.len() != old.len()
+            || new
+                .iter()
+                .zip(&old)
+                .any(|(new, old)| new.0 != old.0 || !new.1.ptr_eq(&old.1) || !new.2.ptr_eq(&old.2))
+    }
+}

@@ -1,0 +1,94 @@
+//! Universal targets: `arn:aws:scheduler:::aws-sdk:SERVICE:ACTION` calls any operation that writes.
+
+use crate::api::context::OperationSpec;
+use crate::operate::{find, supported};
+use forebay_awswire::Service;
+
+/// What stands before the service.
+const PREFIX: &str = "arn:aws:scheduler:::aws-sdk:";
+
+/// What names of operations that only read begin with. AWS refuses these.
+const READING: [&str; 17] = [
+    "get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup", "discover", "validate",
+    "batchget", "batchdescribe", "batchread", "retrieve",
+];
+
+/// What AWS's SDKs call a service.
+fn service(name: &str) -> Option<Service> {
+    Some(match name {
+        "elasticloadbalancingv2" => Service::Elbv2,
+        "ec2" => Service::Ec2,
+        "acm" => Service::Acm,
+        "iam" => Service::Iam,
+        "cloudwatch" => Service::CloudWatch,
+        "resourcegroupstaggingapi" => Service::Tagging,
+        "autoscaling" => Service::AutoScaling,
+        "ssm" => Service::Ssm,
+        "sqs" => Service::Sqs,
+        "lambda" => Service::Lambda,
+        "scheduler" => Service::Scheduler,
+        "eventbridge" | "events" => Service::Events,
+        "shield" => Service::Shield,
+        "wafv2" => Service::Wafv2,
+        "waf" => Service::WafRegional,
+        "sts" => Service::Sts,
+        _ => return None,
+    })
+}
+
+/// An operation that a universal target calls.
+#[derive(Clone, Copy)]
+pub(super) struct Universal {
+    pub(super) service: Service,
+    pub(super) operation: &'static OperationSpec,
+}
+
+/// The operation of an ARN; none if it is no universal target, or else why it cannot be called.
+pub(super) fn universal(arn: &str) -> Option<Result<Universal, String>> {
+    let rest = arn.strip_prefix(PREFIX)?;
+    let (name, action) = rest.split_once(':').unwrap_or((rest, ""));
+    Some(read(name, action))
+}
+
+fn read(name: &str, action: &str) -> Result<Universal, String> {
+    let Some(service) = service(name) else {
+        return Err(format!("The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."));
+    };
+    let lower = action.to_lowercase();
+    if READING.iter().any(|word| lower.starts_with(word)) {
+        return Err(format!("{action} only reads: universal targets call operations that write."));
+    }
+    let known = supported().into_iter().find(|(of, known)| *of == service && known.eq_ignore_ascii_case(action));
+    // AWS wants the action's first letter small; the capital is understood as well.
+    let operation = known.and_then(|(_, known)| find(service, known));
+    let operation = operation.ok_or_else(|| format!("{name} has no action {action} that Forebay serves."))?;
+    if operation.needs_proof() {
+        return Err(format!("{action} brings code, which no schedule does."));
+    }
+    Ok(Universal { service, operation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_that_write_are_found_and_no_others() {
+        let of = |arn: &str| universal(arn).map(|found| found.map(|found| found.operation.name()));
+        assert_eq!(
+            of("arn:aws:scheduler:::aws-sdk:elasticloadbalancingv2:modifyCapacityReservation"),
+            Some(Ok("ModifyCapacityReservation"))
+        );
+        assert_eq!(of("arn:aws:sqs:local-1:123456789012:q"), None);
+        for refused in [
+            "sqs:receiveMessage",
+            "elasticloadbalancingv2:describeLoadBalancers",
+            "lambda:createFunction",
+            "dynamodb:putItem",
+            "sqs:nothing",
+            "sqs",
+        ] {
+            assert!(matches!(of(&format!("{PREFIX}{refused}")), Some(Err(_))), "{refused}");
+        }
+    }
+}
