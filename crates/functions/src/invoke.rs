@@ -1,7 +1,10 @@
 //! How a function is asked, and what comes of it. Whoever asks (the API, a load balancer, a queue's poller) sees only this.
 
+/// Asked in the moment in which a function is about to get its event; it says whether the function is to have it.
+pub type Begin = Box<dyn FnOnce(Box<dyn FnOnce(bool) + Send>) + Send>;
+
 /// What is asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Invocation {
     /// The function's ARN, without a qualifier.
     pub function: String,
@@ -13,6 +16,17 @@ pub struct Invocation {
     pub client_context: Option<String>,
     /// Whether the last 4 KiB of its log are wanted.
     pub wants_log: bool,
+    /// Asked before the function gets the event, by whoever must know what has begun. It must not block: it is told when it is decided.
+    pub begin: Option<Begin>,
+}
+
+impl core::fmt::Debug for Invocation {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.debug_struct("Invocation")
+            .field("function", &self.function)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a function failed.
@@ -54,6 +68,9 @@ pub enum InvokeError {
     /// The event is larger than 6 MB.
     #[error("the event is larger than {0} bytes")]
     TooLarge(usize),
+    /// Whoever was asked before it began did not want it any more.
+    #[error("it was not wanted any more when it was to begin")]
+    Unwanted,
     /// Functions are not run here, or no more.
     #[error("functions are not run here: {0}")]
     Unavailable(String),

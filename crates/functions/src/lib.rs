@@ -5,5 +5,5 @@
 mod invoke;
 mod spec;
 
-pub use invoke::{Done, FunctionError, Functions, Invocation, InvokeError, Invoked, NoFunctions};
+pub use invoke::{Begin, Done, FunctionError, Functions, Invocation, InvokeError, Invoked, NoFunctions};
 pub use spec::{FunctionSpec, Runtime};

@@ -16,6 +16,22 @@ pub struct Sequence(pub u64);
 #[serde(transparent)]
 pub struct MessageId(pub u128);
 
+/// What ids begin with that name what they are sent for, and not only the message.
+const NAMING: u128 = 0x5ced;
+
+impl MessageId {
+    /// An id of which the same sender makes the same each time, so that a message is not there twice that is sent again since nobody knows
+    /// whether it was. `drawn` says what it is sent for.
+    pub const fn naming(drawn: u128) -> MessageId {
+        MessageId(NAMING << 112 | drawn >> 16)
+    }
+
+    /// Whether it is such an id. One in 65,536 others looks like one, which does no harm.
+    pub const fn is_naming(self) -> bool {
+        self.0 >> 112 == NAMING
+    }
+}
+
 /// What a receive gives to delete its message by: each receive another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Receipt {

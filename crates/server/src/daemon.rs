@@ -1,6 +1,7 @@
 //! A running Forebay: how it starts, in place of nobody or of another one, and how it ends.
 
 use crate::backlogs::{self, Backlogs};
+use crate::feeding;
 use crate::flags::UpArgs;
 use crate::fleet::Instances;
 use crate::notify;
@@ -11,12 +12,13 @@ use crate::parts::{
 use crate::planner;
 use crate::pools::PoolClaim;
 use crate::queues::KeptMessages;
+use crate::schedules;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
 use crate::takeover::{Before, Predecessor, Successor, Yields};
 use crate::ticking;
 use forebay_control::Publish as _;
-use forebay_gateway::ApiContext;
+use forebay_gateway::{ApiContext, Internal};
 use forebay_proxy::{DataPlane, Farewell};
 use forebay_store::Store;
 use forebay_telemetry::export::Exporter;
@@ -212,6 +214,10 @@ impl Daemon {
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
         let collector = collect(&shown, &writing, clock, &instances)?;
         let context = context(&args, &fronts.keys, &writing, standing.seed);
+        let internal = Internal::new(Arc::clone(&context));
+        let lookers = standing.lookers;
+        let running = schedules::start(internal.clone(), lookers.schedules, args.functions.looking());
+        let feeding = feeding::start(internal, lookers.functions);
         let (stop, stopped) = watch::channel(false);
         let serving = serve(fronts.api, &context, stopped);
         Ok(Daemon {
@@ -222,7 +228,7 @@ impl Daemon {
             plane,
             logs,
             threads: vec![collector, writing.keeper],
-            tasks: vec![tokio::spawn(ticking), planning, sizing],
+            tasks: vec![tokio::spawn(ticking), planning, sizing, running, feeding],
             exporters,
             sending: standing.sending,
             context,

@@ -1,6 +1,7 @@
 //! The flags of `forebay up`.
 
 use crate::exposure::{self, Exposure};
+use crate::function_args::FunctionArgs;
 use crate::message_args::{MessageArgs, bytes};
 use crate::notify::Subscription;
 use crate::place_args::PlaceArgs;
@@ -151,6 +152,9 @@ pub struct UpArgs {
     /// Messages of queues.
     #[command(flatten)]
     pub messages: MessageArgs,
+    /// Functions and schedules.
+    #[command(flatten)]
+    pub functions: FunctionArgs,
     /// Pass log lines on as they are written: `stdout`, or a Unix socket that somebody listens on; before it, which log
     /// (access if not said). May be repeated, once for each log. Load balancers' attributes say which go to files
     #[arg(
@@ -256,6 +260,7 @@ impl UpArgs {
             take_over: false,
             max_buffer_memory: BufferMemory::Auto,
             messages: MessageArgs::default(),
+            functions: FunctionArgs::default(),
             notify: Vec::new(),
             launcher: LauncherKind::Process,
             instance_user: RunAs::default(),

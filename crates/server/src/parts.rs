@@ -10,13 +10,13 @@ use crate::notify;
 use crate::places::{self, placed};
 use crate::pools::PoolClaim;
 use crate::queues::KeptMessages;
-use crate::served::{Plane, Publisher};
+use crate::served::{Lookers, Plane, Publisher};
 use crate::shown::Shown;
 use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
 use forebay_gateway::front;
-use forebay_gateway::{Beside, ApiContext, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
+use forebay_gateway::{ApiContext, Beside, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};
@@ -50,6 +50,7 @@ pub(crate) struct Standing {
     actions: Arc<notify::Notifier>,
     pub(crate) sending: notify::Sending,
     pub(crate) adoptions: Arc<ResponseTimes>,
+    pub(crate) lookers: Lookers,
 }
 
 impl Standing {
@@ -84,6 +85,7 @@ impl Standing {
             actions,
             sending,
             adoptions: Arc::clone(&publish.adoptions),
+            lookers: publish.lookers.clone(),
         };
         Ok((standing, publish))
     }

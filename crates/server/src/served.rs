@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// Hands each state's blueprint to the data plane, made from the one before: it costs what changed.
 pub(crate) struct Publisher {
@@ -27,6 +28,17 @@ pub(crate) struct Publisher {
     messages: OnceLock<Arc<KeptMessages>>,
     /// Told of each publication before it counts.
     follower: Follower,
+    /// Who looks again when there may be something else to do.
+    pub(crate) lookers: Lookers,
+}
+
+/// Who looks again when there may be something else to do.
+#[derive(Clone, Default)]
+pub(crate) struct Lookers {
+    /// At schedules and their runs.
+    pub(crate) schedules: Arc<Notify>,
+    /// At functions, and what feeds them.
+    pub(crate) functions: Arc<Notify>,
 }
 
 /// Who is to go by the same state: the process that was taken over from.
@@ -41,6 +53,7 @@ impl Publisher {
             told: ExposedLog::new(&exposed),
             messages: OnceLock::new(),
             follower: Arc::default(),
+            lookers: Lookers::default(),
             exposed,
             last: Mutex::new(None),
         }
@@ -67,6 +80,13 @@ impl Publish for Publisher {
             .publish(last.as_ref().map(|(old, _)| &**old), state);
         if let Some(messages) = self.messages.get() {
             messages.publish(last.as_ref().map(|(old, _)| &**old), state);
+        }
+        let old = last.as_ref().map(|(old, _)| &**old);
+        if old.is_none_or(|old| state.has_other_schedules(old)) {
+            self.lookers.schedules.notify_one();
+        }
+        if old.is_none_or(|old| state.has_other_functions(old)) {
+            self.lookers.functions.notify_one();
         }
         if let (Some((old, _)), Some(follower)) = (&*last, self.follower.get()) {
             follower(old, state);

@@ -11,6 +11,7 @@
 mod copies;
 mod engine;
 mod log;
+mod named;
 mod opening;
 mod record;
 mod tasks;

@@ -70,6 +70,7 @@ fn at_once(function: &Function, input: &Value, payload: Vec<u8>) -> Result<Asked
         trace: None,
         client_context,
         wants_log: input["LogType"] == "Tail",
+        begin: None,
     };
     Ok(Asked::invoke(invocation, |done| answer(done?)))
 }
@@ -97,6 +98,7 @@ pub(crate) fn not_asked(why: InvokeError) -> ApiError {
             error("TooManyRequestsException", "Rate Exceeded.").with_status(429)
         }
         InvokeError::TooLarge(most) => too_large(most),
+        InvokeError::Unwanted => ApiError::receiver(500, "ServiceException", "The call was not wanted any more."),
         InvokeError::Unavailable(why) => ApiError::receiver(500, "ServiceException", why),
     }
 }

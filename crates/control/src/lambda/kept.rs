@@ -2,7 +2,6 @@
 
 use super::configuration::runtime;
 use super::lookup::by_arn;
-use super::records::Function;
 use crate::sqs::KeptQueue;
 use crate::state::State;
 use core::time::Duration;
@@ -51,10 +50,13 @@ pub struct KeptMapping {
     pub reports_failures: bool,
 }
 
-/// How an event waits: not visible for longer than an invocation may take, so that what is seen again had begun and never ended.
-fn settings(function: &Function) -> Settings {
+/// For how long an event that was taken out may not have begun: then it is taken out again, by whoever is there. What has begun is out.
+const UNTIL_BEGUN: u64 = 15;
+
+/// How an event waits.
+fn settings() -> Settings {
     let raw = RawSettings {
-        visibility_s: u64::from(function.timeout_s) + 60,
+        visibility_s: UNTIL_BEGUN,
         retention_s: EVENT_AGE.as_secs(),
         ..RawSettings::of(Kind::Standard)
     };
@@ -97,7 +99,7 @@ impl State {
                 region: name.to_owned(),
                 name: function.name.clone(),
                 arn: function.arn.clone(),
-                settings: settings(function),
+                settings: settings(),
                 is_hidden: true,
             })
         })

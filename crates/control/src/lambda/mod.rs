@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod configuration;
+mod batches;
 mod errors;
 mod events;
 mod functions;
@@ -18,7 +19,8 @@ mod tags;
 mod tests;
 mod upload;
 
-pub use events::Event;
+pub use batches::{batch_event, failed_of};
+pub use events::{Event, dead_letter};
 pub(crate) use invoke::not_asked;
 pub use kept::{EVENT_AGE, EventsQueue, KeptMapping};
 pub(crate) use lookup::by_arn;

@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 /// In whose name schedules call.
 const CALLER: &str = "forebay-scheduler";
-/// Ids of messages that schedules send begin with these bits, so that those of the last moments before a kill are found again.
-pub const SENT_BY_SCHEDULES: u16 = 0x5ced;
 
 /// A run that is due, and how it is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +186,7 @@ fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
     let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) { "dead" } else { "run" };
     let mut rng = Rng::named(state.stable_seed(), &format!("{phase} {}", run.key()));
     let drawn = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
-    MessageId(u128::from(SENT_BY_SCHEDULES) << 112 | drawn >> 16)
+    MessageId::naming(drawn)
 }
 
 /// A function is given the event by its own queue, as by an invocation of the type Event.

@@ -57,11 +57,12 @@ pub(super) fn schedule_key(arn: &str) -> Option<&str> {
     Some(arn.split_once(":schedule/")?.1)
 }
 
-/// When something is to be looked at next; none if nothing ever is.
-pub fn next_look(state: &State) -> Option<Wall> {
-    let regions = state.regions().flat_map(|(_, region)| {
+/// When something is to be looked at next; none if nothing ever is. Runs that are under way are left out.
+pub fn next_look(state: &State, is_under_way: impl Fn(&str, &str) -> bool + Copy) -> Option<Wall> {
+    let regions = state.regions().flat_map(|(name, region)| {
         let clocks = region.schedule_clocks.values().filter_map(|clock| clock.next);
-        let runs = region.scheduled_runs.values().filter_map(|run| match run.phase {
+        let runs = region.scheduled_runs.iter().filter(move |(key, _)| !is_under_way(name, key));
+        let runs = runs.filter_map(|(_, run)| match run.phase {
             RunPhase::Due { at, .. } => Some(at),
             RunPhase::DeadLetter { .. } => Some(run.begun),
             RunPhase::Done { .. } => None,

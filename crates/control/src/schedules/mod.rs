@@ -9,7 +9,7 @@ pub mod records;
 mod targets;
 mod universal;
 
-pub use calls::{Doing, SENT_BY_SCHEDULES, ask, carry_out, doing, finish, put};
+pub use calls::{Doing, ask, carry_out, doing, finish, put};
 pub use due::{Looking, ScheduleView, look, next_look};
 pub(crate) use lives::{forget, start, stop};
 pub(crate) use targets::check;

@@ -21,6 +21,8 @@ pub(crate) mod tags;
 mod tests;
 
 pub use kept::{Holder, KeptQueue};
+pub(crate) use receiving::records;
+pub(crate) use sending::message_id;
 
 use crate::api::context::OperationSpec;
 

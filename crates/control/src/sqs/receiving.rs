@@ -151,6 +151,57 @@ fn sources(view: &View<'_>, arn: &str) -> BTreeMap<QueueId, String> {
         .collect()
 }
 
+/// Messages as an event has them that a function gets.
+pub(crate) fn records(
+    queue: QueueId,
+    arn: &str,
+    messages: &[Delivered<Vec<u8>>],
+) -> Vec<Value> {
+    let wanted = Wanted {
+        queue,
+        fifo: arn.ends_with(".fifo"),
+        system: SYSTEM.iter().map(|name| (*name).to_owned()).collect(),
+        attributes: vec!["All".to_owned()],
+        sources: BTreeMap::new(),
+    };
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let record = |message| {
+        let shown = wanted.shown(message).ok()?;
+        let attributes: Map<String, Value> = shown["MessageAttributes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, attribute)| (name.clone(), attribute_of_event(attribute)))
+            .collect();
+        let mut record = json!({
+            "messageId": shown["MessageId"],
+            "receiptHandle": shown["ReceiptHandle"],
+            "body": shown["Body"],
+            "attributes": shown["Attributes"],
+            "messageAttributes": attributes,
+            "md5OfBody": shown["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": arn,
+            "awsRegion": region,
+        });
+        if !attributes.is_empty() {
+            record["md5OfMessageAttributes"] = shown["MD5OfMessageAttributes"].clone();
+        }
+        Some(record)
+    };
+    messages.iter().filter_map(record).collect()
+}
+
+fn attribute_of_event(attribute: &Value) -> Value {
+    let mut shown = json!({"stringListValues": [], "binaryListValues": [], "dataType": attribute["DataType"]});
+    for (ours, theirs) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
+        if !attribute[ours].is_null() {
+            shown[theirs] = attribute[ours].clone();
+        }
+    }
+    shown
+}
+
 fn millis(at: Wall) -> String {
     (at.0 / 1000).to_string()
 }

@@ -253,7 +253,7 @@ fn answer(accepted: Accepted, mut digests: Value, fifo: bool) -> Value {
 }
 
 /// As a UUID is written.
-pub(super) fn message_id(id: MessageId) -> String {
+pub(crate) fn message_id(id: MessageId) -> String {
     let hex = format!("{:032x}", id.0);
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-")

@@ -2,6 +2,7 @@
 
 use super::log::{Content, Log};
 use super::record::{Place, Record};
+use super::named::Named;
 use super::tasks::Unwritten;
 use forebay_queues::{
     Accepted, Ask, Change, Counts, DeleteRefusal, Deleted, Delivered, Departed, Empty, Letter, MoveTask,
@@ -88,6 +89,8 @@ pub struct Engine {
     pub(crate) failed: Option<io::Error>,
     pub(crate) tasks: Unwritten,
     pub(crate) messages: usize,
+    /// What was sent with ids that name what they are sent for.
+    pub(crate) named: Named,
 }
 
 impl Engine {
@@ -170,6 +173,9 @@ impl Engine {
         if self.messages >= self.bounds.messages || self.log.bytes() >= self.bounds.bytes {
             return Err(Refused::Full);
         }
+        if let Some(accepted) = self.named.find(id, letter.id) {
+            return Ok(accepted);
+        }
         let body = letter.body;
         let placed = Letter {
             body: self.log.next_place(body.len()),
@@ -182,6 +188,9 @@ impl Engine {
         let mut changes = Vec::new();
         let accepted = entry.queue.send(now, placed, &mut changes);
         self.took(id, changes, body);
+        if let Ok(accepted) = &accepted {
+            self.named.sent(id, *accepted);
+        }
         accepted.map_err(Refused::Rule)
     }
 

@@ -2,9 +2,10 @@
 
 use super::engine::{Bounds, Engine, QueueEntry, needed};
 use super::log::Log;
+use super::named::Named;
 use super::record::Record;
 use super::tasks::{self, Unwritten};
-use forebay_queues::{Change, Queue, QueueId, Settings};
+use forebay_queues::{Accepted, Change, Queue, QueueId, Settings};
 use forebay_units::{Rng, Wall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -54,6 +55,7 @@ impl Engine {
             failed: None,
             tasks: Unwritten::default(),
             messages: 0,
+            named: Named::default(),
         };
         for (id, tasks) in tasks::read(directory) {
             if let Some(entry) = engine.queues.get_mut(&id) {
@@ -68,15 +70,23 @@ impl Engine {
     fn read(&mut self) -> io::Result<Found> {
         let mut found = Found::default();
         for number in self.log.numbers() {
-            let queues = &mut self.queues;
+            let (queues, named) = (&mut self.queues, &mut self.named);
             found.left_out += self.log.replay(number, |log, record, place| {
                 found.records += 1;
                 match record {
                     Record::Changed(id, change) => {
                         let Some(entry) = queues.get_mut(&id) else { return };
                         let change = change.with_body(|()| place);
-                        if matches!(change, Change::Sent(_)) {
+                        if let Change::Sent(sent) = &change {
                             log.live(place);
+                            named.sent(
+                                id,
+                                Accepted {
+                                    id: sent.id,
+                                    sequence: sent.sequence,
+                                    duplicate: false,
+                                },
+                            );
                         }
                         log.need(place.segment, needed(&change));
                         entry.queue.apply(&change);
@@ -129,6 +139,7 @@ impl Engine {
 
     fn read_again(&mut self, now: Wall) -> io::Result<Found> {
         self.failed = None;
+        self.named = Named::default();
         self.copying = None;
         self.woken.clear();
         self.due.clear();

@@ -1,0 +1,115 @@
+//! Event source mappings: messages of a queue are gathered, given to a function, and deleted if it has not failed them.
+
+use super::{PAUSE, WAIT};
+use forebay_control::lambda::{KeptMapping, batch_event, failed_of};
+use forebay_control::{MessageOrder, MessageOutcome};
+use forebay_functions::{Invocation, InvokeError};
+use forebay_gateway::Internal;
+use forebay_queues::{Ask, Delivered};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Invocations at once, if the mapping does not say.
+const AT_ONCE: usize = 10;
+/// The largest event, give or take what is written around messages.
+const MOST_BYTES: usize = 6_000_000;
+/// Time between two tries where there is no room for an invocation.
+const NO_ROOM: Duration = Duration::from_millis(500);
+
+type Message = Delivered<Vec<u8>>;
+
+/// Feeds by one mapping.
+pub(super) async fn feed(internal: Internal, of: KeptMapping) {
+    let most = of.concurrency.map_or(AT_ONCE, |most| most as usize);
+    let places = Arc::new(Semaphore::new(most));
+    let of = Arc::new(of);
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Some(messages) = gather(&internal, &of).await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        if messages.is_empty() {
+            continue;
+        }
+        let (internal, of) = (internal.clone(), Arc::clone(&of));
+        // It goes on when the feeder is another one.
+        tokio::spawn(async move {
+            invoke(&internal, &of, messages).await;
+            drop(place);
+        });
+    }
+}
+
+/// A batch: full, or all that came within the window since its first message. None if nobody can be asked.
+async fn gather(internal: &Internal, of: &KeptMapping) -> Option<Vec<Message>> {
+    let mut batch: Vec<Message> = Vec::new();
+    let mut until: Option<Instant> = None;
+    let most = of.batch as usize;
+    loop {
+        let left = until.map_or(WAIT, |until| until.saturating_duration_since(Instant::now()));
+        let order = MessageOrder::Receive {
+            queue: of.queue,
+            ask: Ask {
+                most: (most - batch.len()).min(10),
+                ..Ask::default()
+            },
+            wait: left.min(WAIT),
+            holder: None,
+        };
+        let MessageOutcome::Received(Ok(messages)) = internal.messages(order).await.ok()? else {
+            return None;
+        };
+        let came = !messages.is_empty();
+        batch.extend(messages);
+        if came && until.is_none() {
+            until = Some(Instant::now() + of.window);
+        }
+        let bytes: usize = batch.iter().map(|message| message.body.len()).sum();
+        let is_over = until.is_none_or(|until| until <= Instant::now());
+        if batch.len() >= most || bytes >= MOST_BYTES / 2 || is_over {
+            return Some(batch);
+        }
+    }
+}
+
+async fn invoke(internal: &Internal, of: &KeptMapping, messages: Vec<Message>) {
+    let event = batch_event(of, &messages);
+    let last = messages.iter().map(|message| message.until).min();
+    loop {
+        let invocation = Invocation {
+            function: of.function.clone(),
+            payload: event.clone(),
+            ..Invocation::default()
+        };
+        match internal.invoke(invocation).await {
+            Ok(invoked) if invoked.error.is_none() => {
+                let failed = failed_of(of, &messages, &invoked.payload);
+                let done = messages.iter().filter(|message| !failed.contains(&message.id));
+                let receipts: Vec<_> = done.map(|message| message.receipt).collect();
+                if !receipts.is_empty() {
+                    let order = MessageOrder::Delete {
+                        queue: of.queue,
+                        receipts,
+                    };
+                    if let Err(error) = internal.messages(order).await {
+                        tracing::warn!(%error, "messages that a function has done could not be deleted");
+                    }
+                }
+                return;
+            }
+            // They are visible again when their time is over.
+            Ok(_) | Err(InvokeError::NotFound | InvokeError::TooLarge(_)) => return,
+            Err(_) => {
+                let now = internal.read(|_, _, now| now);
+                if last.is_none_or(|last| now + NO_ROOM * 2 >= last) {
+                    return;
+                }
+                tokio::time::sleep(NO_ROOM).await;
+            }
+        }
+    }
+}

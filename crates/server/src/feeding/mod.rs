@@ -1,0 +1,71 @@
+//! What gives functions their events: those of invocations that wait, and batches of queues' messages.
+
+mod batches;
+mod later;
+
+use forebay_control::State;
+use forebay_control::lambda::{EventsQueue, KeptMapping};
+use forebay_gateway::Internal;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// How long a receive waits for messages.
+const WAIT: Duration = Duration::from_secs(20);
+/// After what could not be asked.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One that takes from one queue. It ends when it is dropped.
+struct Feeder<T> {
+    of: T,
+    task: JoinHandle<()>,
+}
+
+impl<T> Drop for Feeder<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts to feed. `changed` is told when there may be others to feed, or to feed from.
+pub(crate) fn start(internal: Internal, changed: Arc<Notify>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut events: BTreeMap<String, Feeder<EventsQueue>> = BTreeMap::new();
+        let mut mappings: BTreeMap<String, Feeder<KeptMapping>> = BTreeMap::new();
+        let mut before: Option<Arc<State>> = None;
+        loop {
+            let state = internal.state();
+            if before.as_ref().is_none_or(|before| state.has_other_functions(before)) {
+                keep(&mut events, state.events_queues(), |of| of.function.clone(), |of| {
+                    tokio::spawn(later::feed(internal.clone(), of.clone()))
+                });
+                keep(&mut mappings, state.mappings(), |of| of.id.clone(), |of| {
+                    tokio::spawn(batches::feed(internal.clone(), of.clone()))
+                });
+            }
+            before = Some(state);
+            changed.notified().await;
+        }
+    })
+}
+
+/// Leaves the feeders of `wanted`: those that are there and have not changed go on.
+fn keep<T: Clone + PartialEq>(
+    feeders: &mut BTreeMap<String, Feeder<T>>,
+    wanted: Vec<T>,
+    key: impl Fn(&T) -> String,
+    feed: impl Fn(&T) -> JoinHandle<()>,
+) {
+    let mut next = BTreeMap::new();
+    for of in wanted {
+        let key = key(&of);
+        let feeder = match feeders.remove(&key) {
+            Some(feeder) if feeder.of == of => feeder,
+            _ => Feeder { task: feed(&of), of },
+        };
+        next.insert(key, feeder);
+    }
+    *feeders = next;
+}

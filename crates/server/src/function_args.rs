@@ -1,0 +1,73 @@
+//! Flags for functions and schedules.
+
+use clap::{Args, ValueEnum};
+use forebay_control::schedules::Looking;
+use forebay_launch::RunAs;
+use forebay_schedules::CatchUp;
+use std::time::Duration;
+
+/// What is done about runs of schedules that were missed while Forebay did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MissedRuns {
+    /// The latest one of each schedule runs at once
+    #[default]
+    Latest,
+    /// None runs
+    Skip,
+}
+
+/// How functions run, and schedules.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+pub struct FunctionArgs {
+    /// As whom functions run: `nobody`, a user's name, or `own`, which is Forebay's own user, who can read its keys. All but `own` need
+    /// root
+    #[arg(long, env = "FOREBAY_FUNCTION_USER", default_value = "nobody", value_name = "nobody|own|NAME")]
+    pub function_user: RunAs,
+    /// The Python that runs functions of the runtimes python3.x; it needs the package awslambdaric
+    #[arg(long, env = "FOREBAY_FUNCTION_PYTHON", default_value = "python3", value_name = "PROGRAM")]
+    pub function_python: String,
+    /// The Node that runs functions of the runtimes nodejs
+    #[arg(long, env = "FOREBAY_FUNCTION_NODE", default_value = "node", value_name = "PROGRAM")]
+    pub function_node: String,
+    /// Processes of all functions at once; one more invocation is refused with TooManyRequestsException
+    #[arg(long, env = "FOREBAY_MAX_FUNCTION_PROCESSES", default_value_t = 100, value_name = "N")]
+    pub max_function_processes: usize,
+    /// Seconds that a function's process is kept without an invocation
+    #[arg(long, env = "FOREBAY_FUNCTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS")]
+    pub function_idle_seconds: u64,
+    /// What is done about runs of schedules that are more than a minute late, since Forebay did not run
+    #[arg(long, env = "FOREBAY_MISSED_RUNS", value_enum, default_value_t, value_name = "latest|skip")]
+    pub missed_runs: MissedRuns,
+}
+
+impl Default for FunctionArgs {
+    fn default() -> FunctionArgs {
+        FunctionArgs {
+            function_user: RunAs::default(),
+            function_python: "python3".to_owned(),
+            function_node: "node".to_owned(),
+            max_function_processes: 100,
+            function_idle_seconds: 300,
+            missed_runs: MissedRuns::default(),
+        }
+    }
+}
+
+impl FunctionArgs {
+    /// How schedules are looked at.
+    pub(crate) fn looking(&self) -> Looking {
+        Looking {
+            catch_up: match self.missed_runs {
+                MissedRuns::Latest => CatchUp::RunLatest,
+                MissedRuns::Skip => CatchUp::Skip,
+            },
+            ..Looking::default()
+        }
+    }
+
+    /// How long a process is kept without an invocation.
+    #[expect(dead_code, reason = "the processes come next")]
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_secs(self.function_idle_seconds)
+    }
+}
