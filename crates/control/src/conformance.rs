@@ -107,6 +107,7 @@ fn services_of(folder: &str) -> Vec<Service> {
         "lambda" => Service::Lambda,
         "scheduler" => Service::Scheduler,
         "events" => Service::Events,
+        "schedules" => return vec![Service::Scheduler, Service::Events, Service::Lambda],
         "waf" => return vec![Service::Wafv2, Service::WafRegional],
         "" | "api" | "own_tags" => return Service::ALL.to_vec(),
         other => panic!("whose operations stand in {other}?"),

@@ -163,6 +163,45 @@ impl Caller {
         Ok(answer)
     }
 
+    /// What an operation of Lambda asks past the writer.
+    pub(crate) fn ask_of(
+        &mut self,
+        operation: &crate::OperationSpec,
+        input: Value,
+        state: &State,
+    ) -> Result<Asked, ApiError> {
+        let request = Request {
+            service: Service::Lambda,
+            operation: operation.name(),
+            region: REGION,
+            account: "123456789012",
+            input,
+            now: self.now,
+            caller: "AKID",
+            endpoint: "http://forebay.test",
+            instance: None,
+        };
+        operation.ask(state, &request, &self.observed, &mut self.rng)
+    }
+
+    /// Messages of a queue, received.
+    pub(crate) fn received(
+        &mut self,
+        queue: forebay_queues::QueueId,
+        ask: forebay_queues::Ask,
+    ) -> Vec<forebay_queues::Delivered<Vec<u8>>> {
+        let order = crate::MessageOrder::Receive {
+            queue,
+            ask,
+            wait: core::time::Duration::ZERO,
+            holder: None,
+        };
+        match self.messages.ask(&self.state, self.now, order).unwrap() {
+            crate::MessageOutcome::Received(Ok(messages)) => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn ok(&mut self, operation: &str, input: Value) -> Value {
         self.call(operation, input)
             .unwrap_or_else(|error| panic!("{operation}: {error}"))

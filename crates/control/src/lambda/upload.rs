@@ -60,8 +60,8 @@ impl Upload {
         };
         let zip = STANDARD.decode(&packed).unwrap_or_default();
         if zip.len() > MOST {
-            let text = format!("Request must be smaller than {MOST} bytes for the UpdateFunctionCode operation");
-            return Err(error("RequestEntityTooLargeException", text).with_status(413));
+            let text = format!("Unzipped size aside, an archive has {MOST} bytes at most when it is uploaded directly.");
+            return Err(error("CodeStorageExceededException", text));
         }
         Ok(Some(Upload { zip, inside }))
     }
