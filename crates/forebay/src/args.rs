@@ -8,6 +8,7 @@ use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
 use crate::restore::RestoreArgs;
+use crate::schedules::SchedulesArgs;
 use crate::shell::{CompletionsArgs, ManArgs};
 use crate::top::TopArgs;
 use crate::why::WhyArgs;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Tell why a planned Auto Scaling group has the capacity that it has
     Why(WhyArgs),
+    /// Tell what schedules and scheduled rules run next, what ran, and how it went
+    Schedules(SchedulesArgs),
     /// List, plot and export the metrics of a running Forebay
     Metrics(MetricsArgs),
     /// Tell whether a running Forebay serves, for probes: ends with 0 or 1

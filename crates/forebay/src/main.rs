@@ -10,6 +10,7 @@ mod image;
 mod keys;
 mod metrics;
 mod restore;
+mod schedules;
 mod shell;
 mod top;
 mod up;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Experiment { experiment } => experiment::run(experiment),
         Command::Top(args) => top::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Schedules(args) => schedules::run(&args),
         Command::Metrics(args) => metrics::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => ask::run(&args),
         Command::Env(args) => env::run(&args).map(|()| ExitCode::SUCCESS),

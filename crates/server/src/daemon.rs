@@ -210,6 +210,7 @@ impl Daemon {
             plans,
             backlogs: writing.backlogs.clone(),
             began: Instant::now(),
+            clock,
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
         let collector = collect(&shown, &writing, clock, &instances)?;

@@ -28,6 +28,7 @@ pub mod pools;
 mod queue_holders;
 mod queue_metrics;
 mod queues;
+mod schedule_page;
 mod schedules;
 mod series_key;
 mod served;

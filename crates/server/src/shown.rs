@@ -7,7 +7,7 @@ use bytes::Bytes;
 use forebay_gateway::front::{Answer, FrontConnection};
 use forebay_gateway::{Hosts, Writer};
 use forebay_node::{Distribution, Node, ResponseTimes, Snapshot};
-use forebay_proxy::DataPlane;
+use forebay_proxy::{Clock, DataPlane};
 use forebay_telemetry::logs::{LogCounters, Logs};
 use forebay_telemetry::metrics::MetricsSnapshot;
 use forebay_telemetry::{
@@ -42,6 +42,7 @@ pub(crate) struct Served {
     pub(crate) plans: Arc<Plans>,
     pub(crate) backlogs: Backlogs,
     pub(crate) began: Instant,
+    pub(crate) clock: Clock,
 }
 
 impl Shown {
@@ -154,6 +155,10 @@ impl Source for Looked<'_> {
 
     fn looks(&self) -> Distribution {
         self.served.plans.looks().distribution()
+    }
+
+    fn schedules(&self) -> serde_json::Value {
+        crate::schedule_page::page(&self.served.writer.state(), self.served.clock.wall())
     }
 
     fn health(&self) -> Health {

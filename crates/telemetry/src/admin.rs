@@ -39,6 +39,8 @@ pub trait Source {
     fn orders(&self) -> Distribution;
     /// How long looks at all planned groups took.
     fn looks(&self) -> Distribution;
+    /// All schedules: what runs next, and what ran, as JSON.
+    fn schedules(&self) -> serde_json::Value;
     /// Whether everything is served that should be.
     fn health(&self) -> Health;
 }
@@ -95,15 +97,16 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
         "/health" => health(source.health()),
         "/metrics" => page(request, snapshot(source)),
         "/planner" => planner::page(request, &source.planners(), &source.backlogs()),
+        "/schedules" => text(StatusCode::OK, "application/json", format!("{:#}\n", source.schedules())),
         "/" => text(
             StatusCode::OK,
             "text/plain",
-            "Forebay. See /health, /metrics and /planner.\n".into(),
+            "Forebay. See /health, /metrics, /planner and /schedules.\n".into(),
         ),
         _ => text(
             StatusCode::NOT_FOUND,
             "text/plain",
-            "Nothing here. See /health, /metrics and /planner.\n".into(),
+            "Nothing here. See /health, /metrics, /planner and /schedules.\n".into(),
         ),
     }
 }
