@@ -4,6 +4,7 @@ use crate::ask::HealthArgs;
 use crate::backup::BackupArgs;
 use crate::check::CheckArgs;
 use crate::env::EnvArgs;
+use crate::function::FunctionArgs;
 use crate::image::ImageArgs;
 use crate::keys::CredentialsArgs;
 use crate::metrics::MetricsArgs;
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     Man(ManArgs),
     /// Make, list and remove the images that instances are started from
     Image(ImageArgs),
+    /// Make, invoke, list and remove functions, and read their logs
+    Function(FunctionArgs),
 }
 
 #[cfg(test)]

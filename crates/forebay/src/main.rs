@@ -1,11 +1,13 @@
 //! The `forebay` program: its command line, and what of the other crates runs for each command. Decides nothing else.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod api_client;
 mod args;
 mod ask;
 mod backup;
 mod check;
 mod env;
+mod function;
 mod image;
 mod keys;
 mod metrics;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => shell::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Function(args) => function::run(&args),
     })
 }
 
