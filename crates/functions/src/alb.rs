@@ -21,10 +21,31 @@ pub enum Values {
     All,
 }
 
+impl Values {
+    /// By what the attribute says.
+    pub fn of(multi_value_headers: bool) -> Values {
+        if multi_value_headers {
+            Values::All
+        } else {
+            Values::Last
+        }
+    }
+}
+
 /// The function that a target's ARN names, without its qualifier; none if it is no function's ARN.
 pub fn function_of(target: &str) -> Option<&str> {
     let parts: Vec<&str> = target.split(':').collect();
-    let ["arn", _, "lambda", region, account, "function", name, qualifier @ ..] = &parts[..] else {
+    let [
+        "arn",
+        _,
+        "lambda",
+        region,
+        account,
+        "function",
+        name,
+        qualifier @ ..,
+    ] = &parts[..]
+    else {
         return None;
     };
     let named = |part: &str| {

@@ -6,10 +6,6 @@ use forebay_functions::alb::{Request, Values, event, health_check_event, read_an
 use serde::Deserialize;
 use serde_json::Value;
 
-fn values(multi_value: bool) -> Values {
-    if multi_value { Values::All } else { Values::Last }
-}
-
 #[derive(Deserialize)]
 struct EventCase {
     source: String,
@@ -52,7 +48,7 @@ fn events_are_those_of_the_guides() {
             headers: &headers,
             body: case.body.as_bytes(),
         };
-        let made = event(&request, values(case.multi_value)).unwrap();
+        let made = event(&request, Values::of(case.multi_value)).unwrap();
         assert_members(&made, &case.event, &case.source);
     }
 }
@@ -87,7 +83,7 @@ struct AnswerCase {
 fn answers_are_read_as_the_guides_say() {
     let cases: Vec<AnswerCase> = serde_json::from_str(include_str!("data/alb_answers.json")).unwrap();
     for case in cases {
-        let mut read = read_answer(case.answer.to_string().as_bytes(), values(case.multi_value)).unwrap();
+        let mut read = read_answer(case.answer.to_string().as_bytes(), Values::of(case.multi_value)).unwrap();
         // Names are in no order of their own; values of one name are.
         read.headers.sort_by(|one, other| one.0.cmp(&other.0));
         assert_eq!(read.status, case.status, "{}", case.source);

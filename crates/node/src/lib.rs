@@ -13,6 +13,7 @@ mod group_demand;
 mod ids;
 mod in_flight;
 mod kept_health;
+mod lambda_error;
 mod lending;
 mod load;
 mod load_index;
@@ -60,6 +61,7 @@ pub use group_demand::GroupDemand;
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use kept_health::KeptHealth;
+pub use lambda_error::LambdaError;
 pub use lending::{ForeignClaim, ForeignWait};
 pub use load_index::LoadIndex;
 pub use metrics::{
@@ -74,7 +76,7 @@ pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
 pub use slot_authority::SlotAuthority;
-pub use slow::{Event, Node, Output, ProbeOrder};
+pub use slow::{Event, FunctionProbe, Node, Output, ProbeOrder};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,

@@ -65,6 +65,8 @@ pub enum Event {
 pub enum Output {
     /// Probe a target and report the result.
     Probe(ProbeOrder),
+    /// Probe a function and report the result.
+    ProbeFunction(FunctionProbe),
     /// Give this snapshot to every worker.
     Publish(Arc<Snapshot>),
     /// A target was found unlike its peers, or like them again, or its weight was changed for that: say so.
@@ -106,6 +108,23 @@ pub struct ProbeOrder {
     pub version: ProtocolVersion,
     /// It begins with a PROXY header that says that nobody else asks.
     pub proxy_protocol: bool,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// A function to probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionProbe {
+    /// Which target.
+    pub target: TargetId,
+    /// Its ARN, perhaps qualified.
+    pub function: String,
+    /// Its group's ARN.
+    pub group: String,
+    /// Path and query to ask for.
+    pub path: String,
+    /// Whether it is told all values of a header or a parameter.
+    pub multi_value_headers: bool,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -165,7 +184,7 @@ impl Group {
         let blueprint = &self.blueprint;
         blueprint.in_use
             && blueprint.health.enabled
-            && target.blueprint.address.is_some()
+            && blueprint.reaches(&target.blueprint)
             && !target.blueprint.draining
             && zone_enabled(blueprint, &target.blueprint)
     }
@@ -444,7 +463,7 @@ impl Node {
         if !group.blueprint.in_use {
             return known(HealthState::Unused, HealthReason::NotInUse);
         }
-        if target.blueprint.address.is_none() {
+        if !group.blueprint.reaches(&target.blueprint) {
             return known(HealthState::Unused, HealthReason::InvalidState("stopped"));
         }
         if !zone_enabled(&group.blueprint, &target.blueprint) {
@@ -519,12 +538,13 @@ fn new_target(
     way: &Way,
     version: ProtocolVersion,
 ) -> Target {
-    let view = blueprint.address.map(|address| {
+    let is_reached = blueprint.address.is_some() || version == ProtocolVersion::Lambda;
+    let view = is_reached.then(|| {
         Arc::new(TargetView {
             id,
             name: blueprint.id.clone(),
             port: blueprint.port,
-            address,
+            address: blueprint.address,
             tls: way.0.clone(),
             version,
             proxy_protocol: way.1,

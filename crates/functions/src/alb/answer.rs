@@ -58,9 +58,7 @@ pub fn read_answer(payload: &[u8], values: Values) -> Result<Answer, BadAnswer> 
     };
     let body = match answer.remove("body") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(body)) if is_base64 => {
-            STANDARD.decode(body).map_err(|_| BadAnswer::Malformed)?
-        }
+        Some(Value::String(body)) if is_base64 => STANDARD.decode(body).map_err(|_| BadAnswer::Malformed)?,
         Some(Value::String(body)) => body.into_bytes(),
         Some(_) => return Err(BadAnswer::Malformed),
     };

@@ -201,7 +201,12 @@ mod tests {
         ] {
             assert_eq!(body_of(kind), (json!("{\"a\": 1}"), json!(false)), "{kind}");
         }
-        for kind in ["application/octet-stream", "application/vnd.api+json", "image/png", ""] {
+        for kind in [
+            "application/octet-stream",
+            "application/vnd.api+json",
+            "image/png",
+            "",
+        ] {
             assert_eq!(body_of(kind), (json!("eyJhIjogMX0="), json!(true)), "{kind}");
         }
     }

@@ -150,6 +150,7 @@ fn options() -> Options {
         seed: 1,
         logger: None,
         channels: None,
+        functions: Arc::new(forebay_functions::NoFunctions),
         permit_issuer: None,
         listens: true,
     }

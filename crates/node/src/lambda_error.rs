@@ -1,0 +1,32 @@
+//! What ALB calls the failures of requests to functions.
+
+use crate::reason::Reason;
+
+/// How a request to a function failed, in ALB's words (access logs, "Error reason codes").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LambdaError {
+    /// The word that access logs have for it.
+    pub code: &'static str,
+    /// Whether `LambdaUserError` counts it; else `LambdaInternalError` does.
+    pub is_users: bool,
+}
+
+impl Reason {
+    /// What ALB calls it, if it is a failure of a request to a function.
+    pub const fn lambda_error(self) -> Option<LambdaError> {
+        let (code, is_users) = match self {
+            Reason::BodyTooLarge => ("LambdaRequestTooLarge", true),
+            Reason::WebSocketToFunction => ("LambdaWebsocketNotSupported", true),
+            Reason::NotUtf8 => ("LambdaBadRequest", true),
+            Reason::FunctionFailed => ("LambdaUnhandled", true),
+            Reason::FunctionThrottled => ("LambdaThrottling", true),
+            Reason::FunctionNotFound => ("LambdaResourceNotFound", true),
+            Reason::FunctionsUnavailable => ("LambdaConnectionError", false),
+            Reason::BadFunctionAnswer => ("LambdaInvalidResponse", true),
+            Reason::FunctionAnswerTooLarge => ("LambdaResponseTooLarge", true),
+            Reason::FunctionSilent => ("LambdaConnectionTimeout", false),
+            _ => return None,
+        };
+        Some(LambdaError { code, is_users })
+    }
+}
