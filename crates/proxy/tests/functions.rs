@@ -6,130 +6,18 @@ mod harness;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use forebay_functions::{Done, FunctionError, Functions, Invocation, InvokeError, Invoked};
+use forebay_functions::{FunctionError, InvokeError};
 use forebay_model::*;
-use forebay_node::logging::{Always, ConnectionFacts, LogFacts, LogWriter, Logger, ProbeFacts};
-use forebay_node::{ProbeResult, Reason};
+use harness::fake::*;
 use harness::frames::*;
 use harness::*;
-use serde_json::{Value, json};
-use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex};
+use serde_json::json;
+use std::io::Read;
+use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 const MIB: usize = 1024 * 1024;
-
-type Answer = Result<Invoked, InvokeError>;
-
-/// Runs nothing: answers by rote, or holds what it was asked.
-struct Fake {
-    answer: Box<dyn Fn(&Value) -> Option<Answer> + Send + Sync>,
-    asked: Mutex<Vec<Invocation>>,
-    held: Mutex<Vec<Done>>,
-}
-
-impl Functions for Fake {
-    fn invoke(&self, invocation: Invocation, done: Done) {
-        let event = serde_json::from_slice(&invocation.payload).unwrap();
-        self.asked.lock().unwrap().push(invocation);
-        match (self.answer)(&event) {
-            // From a thread of its own, as one that runs functions does.
-            Some(answer) => drop(std::thread::spawn(move || done(answer))),
-            None => self.held.lock().unwrap().push(done),
-        }
-    }
-}
-
-impl Fake {
-    fn new(answer: impl Fn(&Value) -> Option<Answer> + Send + Sync + 'static) -> Arc<Fake> {
-        Arc::new(Fake {
-            answer: Box::new(answer),
-            asked: Mutex::default(),
-            held: Mutex::default(),
-        })
-    }
-
-    /// Says this to whatever it is asked.
-    fn says(answer: Answer) -> Arc<Fake> {
-        Fake::new(move |_| Some(answer.clone()))
-    }
-
-    /// Answers with the event.
-    fn echo() -> Arc<Fake> {
-        Fake::new(|event| Some(said(&json!({"statusCode": 200, "body": event.to_string()}))))
-    }
-
-    /// Answers only by `release`.
-    fn holding() -> Arc<Fake> {
-        Fake::new(|_| None)
-    }
-
-    fn holds(&self, count: usize) -> bool {
-        self.held.lock().unwrap().len() == count
-    }
-
-    /// Answers what was asked first.
-    fn release(&self) {
-        let done = self.held.lock().unwrap().remove(0);
-        done(said(&json!({"statusCode": 200, "body": "late"})));
-    }
-
-    fn times_asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-}
-
-fn said(answer: &Value) -> Answer {
-    invoked(answer.to_string().into_bytes(), None)
-}
-
-fn invoked(payload: Vec<u8>, error: Option<FunctionError>) -> Answer {
-    Ok(Invoked {
-        payload,
-        error,
-        request_id: "id".into(),
-        log: None,
-    })
-}
-
-fn serve(functions: &Arc<Fake>) -> Balancer {
-    start(functions, BalancerSettings::default())
-}
-
-fn start(functions: &Arc<Fake>, settings: BalancerSettings) -> Balancer {
-    Balancer::of_function(Arc::clone(functions) as _, settings, None, usize::MAX)
-}
-
-/// A connection of HTTP/1.1.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn of(balancer: &Balancer) -> Client {
-        Client(BufReader::new(balancer.connect()))
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.0.get_mut().write_all(bytes).unwrap();
-    }
-
-    fn ask(&mut self, request: &str) -> (String, Vec<u8>) {
-        self.send(request.as_bytes());
-        read_answer(&mut self.0)
-    }
-}
-
-fn event_of(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap()
-}
-
-/// The status of the answer to a request on a connection of its own.
-fn status_of(balancer: &Balancer, request: &str) -> String {
-    let (head, _) = Client::of(balancer).ask(request);
-    head.split(' ').nth(1).unwrap().to_owned()
-}
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn a_request_becomes_an_event() {
@@ -508,93 +396,4 @@ fn without_health_checks_a_function_is_unavailable_and_gets_requests() {
     assert_eq!(status_of(&balancer, GET), "200");
     // Nobody else has asked it.
     assert_eq!(functions.times_asked(), 1);
-}
-
-/// What was told of requests and probes.
-#[derive(Clone, Default)]
-struct Reader {
-    requests: Arc<Mutex<Vec<(u16, Option<Reason>, bool)>>>,
-    probes: Arc<Mutex<Vec<(&'static str, bool, ProbeResult)>>>,
-}
-
-impl Logger for Reader {
-    fn log_writer(&self) -> Box<dyn LogWriter> {
-        Box::new(self.clone())
-    }
-
-    fn always(&self) -> Always {
-        Always {
-            access: true,
-            connection: false,
-            health: true,
-        }
-    }
-}
-
-impl LogWriter for Reader {
-    fn request(&mut self, facts: &LogFacts<'_>) {
-        let target = facts.record.target.as_ref();
-        let has_address = target.is_some_and(|target| target.address.is_some());
-        let told = (facts.status, facts.record.reason, has_address);
-        self.requests.lock().unwrap().push(told);
-    }
-
-    fn connection(&mut self, _: &ConnectionFacts<'_>) {}
-
-    fn probe(&mut self, facts: &ProbeFacts<'_>) {
-        let told = (facts.kind, facts.address.is_some(), facts.result);
-        self.probes.lock().unwrap().push(told);
-    }
-
-    fn flush(&mut self) {}
-}
-
-#[test]
-fn health_checks_are_events_by_their_interval() {
-    let functions = Fake::new(|event| {
-        let status = if event["path"] == "/health" { 201 } else { 200 };
-        Some(said(&json!({"statusCode": status})))
-    });
-    let reader = Reader::default();
-    let balancer = Balancer::of_function(
-        Arc::clone(&functions) as _,
-        BalancerSettings::default(),
-        Some(Arc::new(reader.clone())),
-        usize::MAX,
-    );
-    balancer.edit_group(|group| {
-        group.health.enabled = true;
-        group.health.path = "/health?deep=1".into();
-        group.health.matcher = Matcher::parse("201").unwrap();
-    });
-    let state = || balancer.function_health().map(|health| health.state);
-    wait(|| state() == Some(HealthState::Healthy));
-    let event = event_of(&functions.asked.lock().unwrap()[0].payload);
-    let wanted = json!({
-        "requestContext": {"elb": {"targetGroupArn": "group"}},
-        "httpMethod": "GET",
-        "path": "/health",
-        "queryStringParameters": {"deep": "1"},
-        "headers": {"user-agent": "ELB-HealthChecker/2.0"},
-        "body": "",
-        "isBase64Encoded": false,
-    });
-    assert_eq!(event, wanted);
-    wait(|| *reader.probes.lock().unwrap() == [("lambda", false, ProbeResult::Answered(201))]);
-    assert_eq!(status_of(&balancer, GET), "200");
-    wait(|| *reader.requests.lock().unwrap() == [(200, None, false)]);
-}
-
-#[test]
-fn a_function_that_fails_its_checks_is_unhealthy() {
-    let functions = Fake::says(invoked(b"{}".to_vec(), Some(FunctionError::Unhandled)));
-    let balancer = serve(&functions);
-    balancer.edit_group(|group| {
-        group.health.enabled = true;
-        group.health.interval = Duration::from_millis(20);
-    });
-    let state = || balancer.function_health().map(|health| health.state);
-    wait(|| state() == Some(HealthState::Unhealthy));
-    let reason = balancer.function_health().and_then(|health| health.reason);
-    assert_eq!(reason, Some(HealthReason::FailedHealthChecks));
 }

@@ -3,6 +3,7 @@
 // Each file of tests is a program of its own and uses its part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
+pub(crate) mod fake;
 pub(crate) mod frames;
 pub(crate) mod secure;
 

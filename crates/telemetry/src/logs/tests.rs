@@ -125,6 +125,61 @@ fn a_request_that_was_not_understood_is_logged_as_on_alb() {
     );
 }
 
+/// The access log page's "Example entries for Lambda functions": one that succeeded, one that failed. Times of the latter are ours.
+#[test]
+fn functions_have_no_address_and_reasons_of_their_own() {
+    let balancer = balancer(None);
+    let mut record = record(&balancer);
+    record.begun = Mono::from_millis(100);
+    record.sent = Some(Mono::from_millis(100));
+    record.priority = Some(Priority::Default);
+    record.action = Some(Taken::Forward);
+    record.target = Some(Arc::new(forebay_node::TargetView {
+        id: TargetId(1),
+        name: "arn:aws:lambda:us-east-2:123456789012:function:f".into(),
+        port: 0,
+        address: None,
+        tls: forebay_model::TargetTls::Plaintext,
+        version: forebay_model::ProtocolVersion::Lambda,
+        proxy_protocol: false,
+        weight: 1,
+        stats: Arc::new(forebay_node::TargetStats::default()),
+    }));
+    let line = |record: &Record, status| {
+        let mut facts = facts(&balancer, record);
+        (facts.status, facts.received, facts.sent) = (status, 34, 366);
+        facts.line = Some(RequestLine {
+            method: b"GET",
+            host: b"www.example.com",
+            target: b"/",
+            version: "HTTP/1.1",
+        });
+        facts.agent = Some(b"curl/7.46.0");
+        facts.trace = Some(b"Root=1-58337364-23a8c76965a2ef7629b185e3");
+        facts.group = Some(
+            "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067",
+        );
+        access(&facts)
+    };
+    let before = "http 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817";
+    let middle = "34 366 \"GET http://www.example.com:80/ HTTP/1.1\" \"curl/7.46.0\" - - \
+                  arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 \
+                  \"Root=1-58337364-23a8c76965a2ef7629b185e3\" \"-\" \"-\" 0 2018-07-02T22:22:48.364000Z \"forward\" \"-\"";
+    let after = "\"-\" \"-\" \"-\" \"-\" TID_3180a73013c8ca4bac2f731159d4b0fe \"-\" \"-\" \"-\"\n";
+    record.reason = Some(Reason::BadFunctionAnswer);
+    assert_eq!(
+        line(&record, 502),
+        format!("{before} - -1 -1 -1 502 - {middle} \"LambdaInvalidResponse\" {after}")
+    );
+    record.reason = None;
+    record.answered = Some(Mono::from_millis(101));
+    record.target_status = Some(200);
+    assert_eq!(
+        line(&record, 200),
+        format!("{before} - 0.000 0.001 0.000 200 200 {middle} \"-\" {after}")
+    );
+}
+
 #[test]
 fn a_forwarded_request_has_every_field() {
     let balancer = balancer(None);
