@@ -522,7 +522,9 @@ impl Target {
     fn probed(&mut self, now: Mono, result: ProbeResult, check: &HealthCheck) -> bool {
         let passes = matches!(result, ProbeResult::Answered(code) if check.matcher.accepts(code));
         let early = self.judged.is_some_and(|at| now.since(at) < check.interval);
-        let is_new = self.tracker.first_look(Duration::ZERO, check).is_some();
+        // Functions are looked at by their checks alone.
+        let is_function = self.view.as_ref().is_some_and(|view| view.is_function());
+        let is_new = !is_function && self.tracker.first_look(Duration::ZERO, check).is_some();
         if is_new && !passes && early {
             return false;
         }

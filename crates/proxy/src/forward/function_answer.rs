@@ -54,8 +54,8 @@ fn not_asked(error: &InvokeError) -> Reason {
 }
 
 impl<W: Wire> RequestContext<'_, W> {
-    /// Passes a function's answer on, and settles.
-    pub(super) async fn answer_for_function(&mut self, upload: &Upload, answer: Answer) -> Next {
+    /// Passes a function's answer on, for which `held` is counted, and settles.
+    pub(super) async fn answer_for_function(&mut self, upload: &Upload, answer: Answer, held: Held) -> Next {
         let keep = self.keep && upload.is_whole() && !self.session.worker.leaving.get();
         let framing = if self.incoming.to_head || matches!(answer.status, 204 | 304) {
             Framing::None
@@ -77,7 +77,10 @@ impl<W: Wire> RequestContext<'_, W> {
         } else {
             &answer.body[..]
         };
-        if let Some(reason) = self.send_whole(body).await {
+        let failed = self.send_whole(body).await;
+        // What its client still sends may take long to read.
+        drop((answer, held));
+        if let Some(reason) = failed {
             self.decide(Outcome::Failed(reason));
             let now = self.now();
             self.log(now);

@@ -109,10 +109,6 @@ impl<W: Wire> Upstream<W> for Lambda {
         }
     }
 
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an asynchronous function holds what it is given twice"
-    )]
     fn relay(
         self,
         context: &mut RequestContext<'_, W>,
@@ -120,12 +116,7 @@ impl<W: Wire> Upstream<W> for Lambda {
         upload: &mut Upload,
         answer: alb::Answer,
     ) -> impl Future<Output = Next> {
-        async move {
-            let next = context.answer_for_function(upload, answer).await;
-            // Only now nothing of the answer is held any more.
-            drop(self.held);
-            next
-        }
+        context.answer_for_function(upload, answer, self.held)
     }
 
     fn abandon(self, _: &mut RequestContext<'_, W>, _: &Upload, _: &Instead) {}
