@@ -30,3 +30,39 @@ impl Reason {
         Some(LambdaError { code, is_users })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The access log page's "Error reason codes" for Lambda functions, with the metric that counts each.
+    #[test]
+    fn codes_are_those_of_albs_logs() {
+        let codes = Reason::IN_PLACE_OF_A_TARGET
+            .into_iter()
+            .chain([Reason::BodyTooLarge, Reason::WebSocketToFunction, Reason::NotUtf8])
+            .filter_map(Reason::lambda_error);
+        let (users, internal): (Vec<_>, Vec<_>) = codes.partition(|error| error.is_users);
+        let sorted = |errors: Vec<LambdaError>| {
+            let mut codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+            codes.sort_unstable();
+            codes
+        };
+        let of_users = [
+            "LambdaBadRequest",
+            "LambdaInvalidResponse",
+            "LambdaRequestTooLarge",
+            "LambdaResourceNotFound",
+            "LambdaResponseTooLarge",
+            "LambdaThrottling",
+            "LambdaUnhandled",
+            "LambdaWebsocketNotSupported",
+        ];
+        assert_eq!(sorted(users), of_users);
+        assert_eq!(
+            sorted(internal),
+            ["LambdaConnectionError", "LambdaConnectionTimeout"]
+        );
+        assert_eq!(Reason::BadAnswer.lambda_error(), None);
+    }
+}
