@@ -3,34 +3,13 @@
 
 mod answer;
 mod event;
+mod limits;
+mod values;
 
 pub use answer::{Answer, BadAnswer, read_answer};
 pub use event::{NotUtf8, Request, event, health_check_event};
-
-/// Bytes of a request's body: more are answered with 413.
-pub const BODY_BYTES: usize = 1024 * 1024;
-/// Bytes of the JSON document that a function answers with.
-pub const ANSWER_BYTES: usize = 1024 * 1024;
-
-/// Whether several values of a header or a parameter are told apart (`lambda.multi_value_headers.enabled`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Values {
-    /// The last one counts: `headers`, `queryStringParameters`.
-    Last,
-    /// All of them, in arrays: `multiValueHeaders`, `multiValueQueryStringParameters`.
-    All,
-}
-
-impl Values {
-    /// By what the attribute says.
-    pub fn of(multi_value_headers: bool) -> Values {
-        if multi_value_headers {
-            Values::All
-        } else {
-            Values::Last
-        }
-    }
-}
+pub use limits::{ANSWER_BYTES, BODY_BYTES};
+pub use values::Values;
 
 /// The function that a target's ARN names, without its qualifier; none if it is no function's ARN.
 pub fn function_of(target: &str) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! From what a function answers to an answer of HTTP.
 
-use super::{ANSWER_BYTES, Values};
+use super::limits::ANSWER_BYTES;
+use super::values::Values;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! From a request to the event that a function gets.
 
-use super::Values;
+use super::values::Values;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap as _, SerializeStruct as _, Serializer};
