@@ -6,11 +6,12 @@ use crate::load_index::LoadIndex;
 use crate::logging::ProbedTarget;
 use crate::permit_issuer::PermitIssuer;
 use crate::pressure::Pressure;
+use crate::probe_order::{FunctionProbe, ProbeOrder};
 use crate::shards::Zoned;
 use crate::snapshot::{BalancerView, GroupView, Snapshot};
 use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
 use crate::target::TargetView;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_balance::Ramp;
@@ -91,42 +92,6 @@ pub enum Output {
         /// The port it was registered with.
         port: u16,
     },
-}
-
-/// A probe to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeOrder {
-    /// Which target.
-    pub target: TargetId,
-    /// Where to.
-    pub address: SocketAddr,
-    /// Path and query to ask for.
-    pub path: String,
-    /// How the connection is secured.
-    pub tls: TargetTls,
-    /// What is spoken.
-    pub version: ProtocolVersion,
-    /// It begins with a PROXY header that says that nobody else asks.
-    pub proxy_protocol: bool,
-    /// How long it may take.
-    pub timeout: Duration,
-}
-
-/// A function to probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FunctionProbe {
-    /// Which target.
-    pub target: TargetId,
-    /// Its ARN, perhaps qualified.
-    pub function: String,
-    /// Its group's ARN.
-    pub group: String,
-    /// Path and query to ask for.
-    pub path: String,
-    /// Whether it is told all values of a header or a parameter.
-    pub multi_value_headers: bool,
-    /// How long it may take.
-    pub timeout: Duration,
 }
 
 type TargetKey = (String, u16);

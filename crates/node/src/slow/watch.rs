@@ -1,7 +1,8 @@
 //! Probes on their schedule, refused connections, drains.
 
-use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, FunctionProbe, Node, Output, ProbeOrder, Target};
+use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, Target};
 use crate::ids::TargetId;
+use crate::probe_order::{FunctionProbe, ProbeOrder};
 use core::sync::atomic::Ordering::Relaxed;
 use forebay_model::{GroupBlueprint, HealthPort, ProtocolVersion};
 use forebay_units::Mono;
