@@ -61,7 +61,10 @@ fn snapshot(targets: u16) -> Arc<Snapshot> {
         match output {
             Output::Publish(snapshot) => latest = Some(snapshot),
             Output::Probe(order) => probed.push(order.target),
-            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
+            Output::ProbeFunction(_)
+            | Output::Drained { .. }
+            | Output::Weighed { .. }
+            | Output::Channels(_) => {}
         }
     }
     for target in probed {

@@ -14,6 +14,7 @@ pub use args::AgentArgs;
 use admin::Shown;
 use anyhow::{Context as _, bail};
 use forebay_control_channel::{Now, Server};
+use forebay_functions::NoFunctions;
 use forebay_gateway::Hosts;
 use forebay_model::Blueprint;
 use forebay_node::PermitIssuer;
@@ -118,6 +119,7 @@ impl Agent {
             seed,
             logger: None,
             channels: None,
+            functions: Arc::new(NoFunctions),
             permit_issuer: Some(Arc::clone(&permit_issuer)),
             listens: true,
         };

@@ -2,6 +2,7 @@
 //! Never does I/O, reads no clock, and never starts a function itself.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod alb;
 mod invoke;
 mod spec;
 

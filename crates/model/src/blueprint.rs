@@ -172,6 +172,8 @@ pub enum ProtocolVersion {
     Http2,
     /// gRPC over HTTP/2.
     Grpc,
+    /// As events: the targets are functions.
+    Lambda,
 }
 
 /// A listener.
@@ -295,6 +297,8 @@ pub struct GroupSettings {
     pub control_port: Option<u16>,
     /// Whether connections to its targets begin with a PROXY header (version 2).
     pub proxy_protocol: bool,
+    /// Whether functions are told all values of a header or a parameter, and answer so.
+    pub multi_value_headers: bool,
 }
 
 impl Default for GroupSettings {
@@ -319,6 +323,7 @@ impl Default for GroupSettings {
             queue: None,
             control_port: None,
             proxy_protocol: false,
+            multi_value_headers: false,
         }
     }
 }
@@ -326,11 +331,11 @@ impl Default for GroupSettings {
 /// A target of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetBlueprint {
-    /// The id it was registered by: an address or an instance id.
+    /// The id it was registered by: an address, an instance id or a function's ARN.
     pub id: String,
     /// Port it was registered with (or the group's).
     pub port: u16,
-    /// Where it is reached; none if it can't be (a stopped instance).
+    /// Where it is reached; none for a function, or if it can't be (a stopped instance).
     pub address: Option<SocketAddr>,
     /// Its zone; none for `all`.
     pub zone: Option<String>,
@@ -342,6 +347,11 @@ pub struct TargetBlueprint {
 }
 
 impl GroupBlueprint {
+    /// Whether requests can reach this target: it has an address, or is a function.
+    pub fn reaches(&self, target: &TargetBlueprint) -> bool {
+        self.version == ProtocolVersion::Lambda || target.address.is_some()
+    }
+
     /// How connections to its targets are secured.
     pub fn target_tls(&self) -> TargetTls {
         self.secured(self.protocol == Protocol::Https)

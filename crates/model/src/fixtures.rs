@@ -56,6 +56,34 @@ pub fn group(arn: &str, targets: Vec<TargetBlueprint>) -> GroupBlueprint {
     }
 }
 
+/// A function as a target.
+pub fn function(arn: &str) -> TargetBlueprint {
+    TargetBlueprint {
+        id: arn.into(),
+        port: 0,
+        address: None,
+        zone: None,
+        draining: false,
+        weight: 1,
+    }
+}
+
+/// A group of one function, without health checks, in zone `a`. As in AWS's groups of functions, nobody waits for a drain.
+pub fn function_group(arn: &str, function_arn: &str) -> GroupBlueprint {
+    GroupBlueprint {
+        version: ProtocolVersion::Lambda,
+        health: HealthCheck {
+            enabled: false,
+            ..health_check()
+        },
+        settings: GroupSettings {
+            deregistration_delay: Duration::ZERO,
+            ..GroupSettings::default()
+        },
+        ..group(arn, vec![function(function_arn)])
+    }
+}
+
 /// Forwards to this group.
 pub fn forward(group_arn: &str) -> Action {
     Action::Forward(Forward {

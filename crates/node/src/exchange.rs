@@ -2,6 +2,7 @@
 //! what came of it.
 
 use crate::answer::Answer;
+use crate::ids::GroupId;
 use crate::in_flight::InFlight;
 use crate::permit_issuer::WorkGuard;
 use crate::reason::Reason;
@@ -10,9 +11,11 @@ use crate::reuse::Reuse;
 use crate::snapshot::{GroupView, ListenerView, Snapshot};
 use crate::stats::BalancerStats;
 use crate::worker_state::WorkerState;
-use counts::{count, count_answer, count_completed, count_own, count_reason, count_rules};
+use counts::{
+    count, count_answer, count_completed, count_lambda_error, count_own, count_reason, count_rules,
+};
 use forebay_health::RoutingReason;
-use forebay_model::{Concurrency, Stickiness};
+use forebay_model::{Concurrency, ProtocolVersion, Stickiness};
 use forebay_routing::{Facts, Route};
 use forebay_units::Mono;
 use retry_policy::RetryPolicy;
@@ -133,6 +136,11 @@ impl Exchange {
                 self.record.group = Some(group);
                 if let Some(group) = snapshot.group(group) {
                     count(&group.counters.of(self.zone, worker.index).arrivals);
+                    if request.upgrade && group.version == ProtocolVersion::Lambda {
+                        let reason = Reason::WebSocketToFunction;
+                        count_lambda_error(reason, group.counters.of(self.zone, worker.index));
+                        return self.answer(reason);
+                    }
                     self.note_target(request, group, worker);
                     if let Some(queue) = &group.queue {
                         if queue.concurrency == Concurrency::Agent && request.upgrade {
@@ -332,6 +340,11 @@ impl Exchange {
         self.record.sent.replace(now)
     }
 
+    /// The group that was chosen.
+    pub fn group(&self) -> Option<GroupId> {
+        self.record.group
+    }
+
     /// The target's connection, if one is in use, is no longer: the request is no longer in flight there.
     pub fn release(&mut self) {
         self.in_flight = None;
@@ -385,6 +398,9 @@ impl Exchange {
             let stats = listener.balancer.stats.of(self.zone, worker.index);
             count_own(stats, status);
             count_reason(stats, self.record.reason);
+            if let (Some(reason), Some(target)) = (self.record.reason, &self.record.target) {
+                count_lambda_error(reason, target.stats.group.of(self.zone, worker.index));
+            }
         }
         if let (Some(status), Some(target)) = (self.record.target_status, &self.record.target) {
             let took = self.record.answered.zip(self.record.sent);

@@ -96,7 +96,10 @@ impl World {
                     let target = order.target;
                     self.node.handle(Mono::ZERO, Event::Probed { target, result });
                 }
-                Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
+                Output::ProbeFunction(_)
+                | Output::Drained { .. }
+                | Output::Weighed { .. }
+                | Output::Channels(_) => {}
             }
         }
         for target in self.snapshot.groups.iter().flat_map(|group| &group.targets) {

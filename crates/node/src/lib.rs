@@ -13,6 +13,7 @@ mod group_demand;
 mod ids;
 mod in_flight;
 mod kept_health;
+mod lambda_error;
 mod lending;
 mod load;
 mod load_index;
@@ -22,6 +23,7 @@ mod marks;
 mod metrics;
 mod permit_issuer;
 mod pressure;
+mod probe_order;
 mod reason;
 mod request;
 mod response_times;
@@ -60,6 +62,7 @@ pub use group_demand::GroupDemand;
 pub use ids::{GroupId, ListenerId, TargetId, ZoneId};
 pub use in_flight::InFlight;
 pub use kept_health::KeptHealth;
+pub use lambda_error::LambdaError;
 pub use lending::{ForeignClaim, ForeignWait};
 pub use load_index::LoadIndex;
 pub use metrics::{
@@ -68,13 +71,14 @@ pub use metrics::{
 };
 pub use permit_issuer::{PermitIssuer, PermitIssuerMetrics, WORK_ID, WorkGuard};
 pub use pressure::Pressure;
+pub use probe_order::{FunctionProbe, ProbeOrder};
 pub use reason::Reason;
 pub use request::{Request, Speaks};
 pub use response_times::{ResponseTimes, ResponseTimesByCode};
 pub use reuse::{KeepAlive, Reuse};
 pub use shards::{Shards, Zoned};
 pub use slot_authority::SlotAuthority;
-pub use slow::{Event, Node, Output, ProbeOrder};
+pub use slow::{Event, Node, Output};
 pub use snapshot::{BalancerView, Eligible, GroupView, ListenerView, Named, NodeView, Snapshot};
 pub use stats::{
     BalancerStats, ERRORS, GroupCounts, GroupStats, ListenerCounts, ListenerStats, LoadBalancerCounts,

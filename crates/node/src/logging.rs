@@ -208,9 +208,9 @@ pub struct ConnectionFacts<'a> {
 pub struct ProbeFacts<'a> {
     /// Whose target was probed.
     pub watch: &'a ProbedTarget,
-    /// Where the probe went.
-    pub address: SocketAddr,
-    /// `http`, `https`, `h2`, `grpc`.
+    /// Where the probe went; none for a function.
+    pub address: Option<SocketAddr>,
+    /// `http`, `https`, `h2`, `grpc`, `lambda`.
     pub kind: &'static str,
     /// When it ended.
     pub wall: Wall,

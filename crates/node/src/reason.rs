@@ -71,6 +71,26 @@ pub enum Reason {
     WebSocketNotServed,
     /// The agents of all targets that were tried refused the request's permit.
     PermitRefused,
+    /// The body is larger than a function may get.
+    BodyTooLarge,
+    /// Functions do not carry WebSockets.
+    WebSocketToFunction,
+    /// The request has something in it that is no character, and so no event.
+    NotUtf8,
+    /// The function failed: it said so, took longer than it may, or ended.
+    FunctionFailed,
+    /// As many invocations ran as may.
+    FunctionThrottled,
+    /// There is no such function.
+    FunctionNotFound,
+    /// Nobody runs functions, or they could not be asked.
+    FunctionsUnavailable,
+    /// The function's answer is none.
+    BadFunctionAnswer,
+    /// The function's answer is larger than it may be.
+    FunctionAnswerTooLarge,
+    /// The function did not answer until the idle timeout.
+    FunctionSilent,
     /// Beside an agent: the request carries no permit.
     WorkIdMissing,
     /// Beside an agent: the request's permit is none of this agent's, or was used or revoked.
@@ -79,7 +99,7 @@ pub enum Reason {
 
 impl Reason {
     /// Those whose status is 502, 503 or 504: a target should have answered, and none did.
-    pub const IN_PLACE_OF_A_TARGET: [Reason; 17] = [
+    pub const IN_PLACE_OF_A_TARGET: [Reason; 24] = [
         Reason::NoTarget,
         Reason::Refused,
         Reason::TargetHandshake,
@@ -97,6 +117,13 @@ impl Reason {
         Reason::QueueWait,
         Reason::Displaced,
         Reason::PermitRefused,
+        Reason::FunctionFailed,
+        Reason::FunctionThrottled,
+        Reason::FunctionNotFound,
+        Reason::FunctionsUnavailable,
+        Reason::BadFunctionAnswer,
+        Reason::FunctionAnswerTooLarge,
+        Reason::FunctionSilent,
     ];
 
     /// Its name in logs and metrics.
@@ -136,6 +163,16 @@ impl Reason {
             Reason::Displaced => "displaced",
             Reason::WebSocketNotServed => "websocket-not-served",
             Reason::PermitRefused => "permit-refused",
+            Reason::BodyTooLarge => "body-too-large",
+            Reason::WebSocketToFunction => "websocket-to-function",
+            Reason::NotUtf8 => "not-utf-8",
+            Reason::FunctionFailed => "function-failed",
+            Reason::FunctionThrottled => "function-throttled",
+            Reason::FunctionNotFound => "function-not-found",
+            Reason::FunctionsUnavailable => "functions-unavailable",
+            Reason::BadFunctionAnswer => "bad-function-answer",
+            Reason::FunctionAnswerTooLarge => "function-answer-too-large",
+            Reason::FunctionSilent => "function-silent",
             Reason::WorkIdMissing => "work-id-missing",
             Reason::WorkIdUnknown => "work-id-unknown",
         }
@@ -151,6 +188,13 @@ impl Reason {
                 | Reason::TargetClosed
                 | Reason::BadAnswer
                 | Reason::TargetSilent
+                | Reason::FunctionFailed
+                | Reason::FunctionThrottled
+                | Reason::FunctionNotFound
+                | Reason::FunctionsUnavailable
+                | Reason::BadFunctionAnswer
+                | Reason::FunctionAnswerTooLarge
+                | Reason::FunctionSilent
         )
     }
 
@@ -169,8 +213,14 @@ impl Reason {
             Reason::FixedResponse => 200,
             Reason::Redirect => 302,
             Reason::RedirectTooLong => 507,
-            Reason::Malformed | Reason::AmbiguousPath | Reason::BodyBroken | Reason::WorkIdMissing => 400,
+            Reason::Malformed
+            | Reason::AmbiguousPath
+            | Reason::BodyBroken
+            | Reason::WebSocketToFunction
+            | Reason::NotUtf8
+            | Reason::WorkIdMissing => 400,
             Reason::WorkIdUnknown => 403,
+            Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
             Reason::TraceNotAllowed => 405,
             Reason::TooManyForwarded => 463,
@@ -194,8 +244,14 @@ impl Reason {
             | Reason::TargetHandshake
             | Reason::TargetClosed
             | Reason::BadAnswer
-            | Reason::DeregistrationOver => 502,
-            Reason::ConnectTimeout | Reason::TargetSilent => 504,
+            | Reason::DeregistrationOver
+            | Reason::FunctionFailed
+            | Reason::FunctionThrottled
+            | Reason::FunctionNotFound
+            | Reason::FunctionsUnavailable
+            | Reason::BadFunctionAnswer
+            | Reason::FunctionAnswerTooLarge => 502,
+            Reason::ConnectTimeout | Reason::TargetSilent | Reason::FunctionSilent => 504,
         }
     }
 }

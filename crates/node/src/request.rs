@@ -41,10 +41,15 @@ impl Speaks {
     /// Whether a request may go to targets that speak `version` (ALB's table; otherwise 464).
     pub fn fits(self, version: ProtocolVersion) -> bool {
         match (self, version) {
-            (Speaks::Http1 | Speaks::Http2 { grpc: false, .. }, ProtocolVersion::Http1) => true,
+            (
+                Speaks::Http1 | Speaks::Http2 { grpc: false, .. },
+                ProtocolVersion::Http1 | ProtocolVersion::Lambda,
+            ) => true,
             (Speaks::Http2 { .. }, ProtocolVersion::Http2) => true,
             (Speaks::Http2 { grpc, post }, ProtocolVersion::Grpc) => grpc || post,
-            (Speaks::Http1, _) | (Speaks::Http2 { .. }, ProtocolVersion::Http1) => false,
+            (Speaks::Http1, _) | (Speaks::Http2 { .. }, ProtocolVersion::Http1 | ProtocolVersion::Lambda) => {
+                false
+            }
         }
     }
 }

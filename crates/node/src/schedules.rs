@@ -71,7 +71,10 @@ fn apply(node: &mut Node, blueprint: &Blueprint) -> Arc<Snapshot> {
                 let target = order.target;
                 node.handle(Mono::ZERO, Event::Probed { target, result });
             }
-            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
+            Output::ProbeFunction(_)
+            | Output::Drained { .. }
+            | Output::Weighed { .. }
+            | Output::Channels(_) => {}
         }
     }
     latest

@@ -6,11 +6,12 @@ use crate::load_index::LoadIndex;
 use crate::logging::ProbedTarget;
 use crate::permit_issuer::PermitIssuer;
 use crate::pressure::Pressure;
+use crate::probe_order::{FunctionProbe, ProbeOrder};
 use crate::shards::Zoned;
 use crate::snapshot::{BalancerView, GroupView, Snapshot};
 use crate::stats::{BalancerStats, GroupStats, ListenerStats, TargetStats};
 use crate::target::TargetView;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use forebay_balance::Ramp;
@@ -65,6 +66,8 @@ pub enum Event {
 pub enum Output {
     /// Probe a target and report the result.
     Probe(ProbeOrder),
+    /// Probe a function and report the result.
+    ProbeFunction(FunctionProbe),
     /// Give this snapshot to every worker.
     Publish(Arc<Snapshot>),
     /// A target was found unlike its peers, or like them again, or its weight was changed for that: say so.
@@ -89,25 +92,6 @@ pub enum Output {
         /// The port it was registered with.
         port: u16,
     },
-}
-
-/// A probe to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeOrder {
-    /// Which target.
-    pub target: TargetId,
-    /// Where to.
-    pub address: SocketAddr,
-    /// Path and query to ask for.
-    pub path: String,
-    /// How the connection is secured.
-    pub tls: TargetTls,
-    /// What is spoken.
-    pub version: ProtocolVersion,
-    /// It begins with a PROXY header that says that nobody else asks.
-    pub proxy_protocol: bool,
-    /// How long it may take.
-    pub timeout: Duration,
 }
 
 type TargetKey = (String, u16);
@@ -165,7 +149,7 @@ impl Group {
         let blueprint = &self.blueprint;
         blueprint.in_use
             && blueprint.health.enabled
-            && target.blueprint.address.is_some()
+            && blueprint.reaches(&target.blueprint)
             && !target.blueprint.draining
             && zone_enabled(blueprint, &target.blueprint)
     }
@@ -444,7 +428,7 @@ impl Node {
         if !group.blueprint.in_use {
             return known(HealthState::Unused, HealthReason::NotInUse);
         }
-        if target.blueprint.address.is_none() {
+        if !group.blueprint.reaches(&target.blueprint) {
             return known(HealthState::Unused, HealthReason::InvalidState("stopped"));
         }
         if !zone_enabled(&group.blueprint, &target.blueprint) {
@@ -503,7 +487,9 @@ impl Target {
     fn probed(&mut self, now: Mono, result: ProbeResult, check: &HealthCheck) -> bool {
         let passes = matches!(result, ProbeResult::Answered(code) if check.matcher.accepts(code));
         let early = self.judged.is_some_and(|at| now.since(at) < check.interval);
-        let is_new = self.tracker.first_look(Duration::ZERO, check).is_some();
+        // Functions are looked at by their checks alone.
+        let is_function = self.view.as_ref().is_some_and(|view| view.is_function());
+        let is_new = !is_function && self.tracker.first_look(Duration::ZERO, check).is_some();
         if is_new && !passes && early {
             return false;
         }
@@ -519,12 +505,13 @@ fn new_target(
     way: &Way,
     version: ProtocolVersion,
 ) -> Target {
-    let view = blueprint.address.map(|address| {
+    let is_reached = blueprint.address.is_some() || version == ProtocolVersion::Lambda;
+    let view = is_reached.then(|| {
         Arc::new(TargetView {
             id,
             name: blueprint.id.clone(),
             port: blueprint.port,
-            address,
+            address: blueprint.address,
             tls: way.0.clone(),
             version,
             proxy_protocol: way.1,

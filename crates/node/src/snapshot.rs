@@ -180,6 +180,8 @@ pub struct GroupView {
     pub queue: Option<Arc<QueueSettings>>,
     /// Who comes in, where there are limits or a queue.
     pub gate: Option<Arc<GroupGate>>,
+    /// Whether functions are told all values of a header or a parameter, and answer so.
+    pub multi_value_headers: bool,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }

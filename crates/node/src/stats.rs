@@ -108,6 +108,8 @@ counters! {
         noncompliant: AtomicU64,
         /// Requests that found no memory left for buffers.
         no_memory: AtomicU64,
+        /// Bytes of requests to functions that ended, both ways.
+        lambda_bytes: AtomicU64,
     }
 
     /// What one worker counts of a listener.
@@ -136,6 +138,10 @@ counters! {
         connect_errors: AtomicU64,
         /// TLS handshakes with targets that failed.
         tls_errors: AtomicU64,
+        /// Requests to a function that failed because of it or of the request.
+        lambda_user_errors: AtomicU64,
+        /// Those that failed because it could not be asked, or did not answer.
+        lambda_internal_errors: AtomicU64,
         /// Requests that wait for a slot.
         waiting: AtomicU64,
         /// Requests that got no slot, in the order of [`forebay_admission::Why::ALL`].

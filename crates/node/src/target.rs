@@ -3,6 +3,7 @@
 use crate::ids::TargetId;
 use crate::stats::TargetStats;
 use core::net::SocketAddr;
+use forebay_balance::Mark;
 use forebay_model::{ProtocolVersion, TargetTls};
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ pub struct TargetView {
     pub name: String,
     /// The port it was registered with.
     pub port: u16,
-    /// Where it is reached.
-    pub address: SocketAddr,
+    /// Where it is reached; none for a function, whose ARN is its name.
+    pub address: Option<SocketAddr>,
     /// How connections to it are secured.
     pub tls: TargetTls,
     /// What is spoken to it.
@@ -27,4 +28,16 @@ pub struct TargetView {
     pub weight: u32,
     /// Counters, shared by all snapshots and workers.
     pub stats: Arc<TargetStats>,
+}
+
+impl TargetView {
+    /// What cookies call it.
+    pub(crate) fn mark(&self) -> Mark {
+        self.address.map_or_else(Mark::function, Mark::target)
+    }
+
+    /// Whether it is a function.
+    pub fn is_function(&self) -> bool {
+        self.version == ProtocolVersion::Lambda
+    }
 }

@@ -150,7 +150,7 @@ impl World {
                     self.snapshot = snapshot;
                 }
                 Output::Probe(order) => self.at(now + 1_000_000, Next::Probe(order.target)),
-                Output::Weighed { .. } | Output::Channels(_) => {}
+                Output::ProbeFunction(_) | Output::Weighed { .. } | Output::Channels(_) => {}
                 Output::Drained { target, .. } => {
                     let address: std::net::SocketAddr =
                         (target.parse::<std::net::IpAddr>().unwrap(), 80).into();
@@ -213,13 +213,14 @@ impl World {
     fn follow(&mut self, now: u64, mut flying: Flying, step: Step) {
         match step {
             Step::Send { target, reuse } => {
+                let address = target.address.expect("no target is a function");
                 assert!(
-                    !self.deregistered.contains(&target.address),
+                    !self.deregistered.contains(&address),
                     "a deregistered target was picked"
                 );
                 self.write(&[2, now, target.id.0]);
-                *self.picks.entry(target.address).or_default() += 1;
-                let (after, outcome) = if self.dead.contains(&target.address) {
+                *self.picks.entry(address).or_default() += 1;
+                let (after, outcome) = if self.dead.contains(&address) {
                     self.node.handle(Mono(now), Event::Refused { target: target.id });
                     self.obey(now);
                     (200_000, Outcome::NotConnected(ConnectError::Refused))
@@ -262,6 +263,11 @@ impl World {
         ]);
     }
 
+    fn lives(&self, target: Option<&TargetView>) -> bool {
+        let address = target.and_then(|target| target.address);
+        address.is_some_and(|address| !self.dead.contains(&address))
+    }
+
     fn run(mut self) -> World {
         self.apply(0);
         let mut arrival = 50_000_000;
@@ -302,7 +308,7 @@ impl World {
                         .iter()
                         .find(|target| target.id == id)
                         .cloned();
-                    let alive = view.is_some_and(|view| !self.dead.contains(&view.address));
+                    let alive = self.lives(view.as_deref());
                     let result = if alive {
                         ProbeResult::Answered(200)
                     } else {

@@ -1,7 +1,7 @@
 //! Buffers that active requests borrow from their worker, so that idle connections hold none.
 
 use crate::fields::Field;
-use crate::memory::Meter;
+use crate::memory::{Held, Meter};
 use crate::request_log::RequestLog;
 use std::rc::Rc;
 
@@ -277,6 +277,11 @@ impl BufferPool {
             buffers.promised += bytes;
         }
         fits
+    }
+
+    /// What a request holds besides its buffers: nothing yet.
+    pub(crate) fn hold(&self) -> Held {
+        Held::new(Rc::clone(&self.meter))
     }
 
     /// Gives the buffers a large buffer for what comes from the target, if there is memory. What is there stays.

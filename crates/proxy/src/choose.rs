@@ -10,6 +10,7 @@ use forebay_model::TargetTls;
 use forebay_model::limits::CONNECT_TIMEOUT_SECONDS;
 use forebay_node::{ConnectError, Event, Reuse, TargetView};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -60,14 +61,18 @@ pub(crate) async fn connection<W>(
         ));
         return Err(Missing::Error(ConnectError::OutOfResources));
     };
+    // Functions have none, and are not connected to.
+    let Some(address) = target.address else {
+        return Err(Missing::Error(ConnectError::Refused));
+    };
     deadline.arm(now + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
-    match deadline.until(TcpStream::connect(target.address)).await {
+    match deadline.until(TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
             let _ = stream.set_nodelay(true);
             let stream = match &target.tls {
                 TargetTls::Plaintext if !target.proxy_protocol => TargetStream::plaintext(stream),
                 // Boxed: what only such a new connection needs must not make the future of all requests larger.
-                _ => Box::pin(prepare(session, target, stream, name)).await?,
+                _ => Box::pin(prepare(session, target, address, stream, name)).await?,
             };
             Ok(Connection {
                 stream: stream.holding(held),
@@ -100,6 +105,7 @@ pub(crate) fn ends<'s, W>(session: &Session<'s, W>, target: &TargetView) -> Opti
 async fn prepare<W>(
     session: &Session<'_, W>,
     target: &TargetView,
+    address: SocketAddr,
     mut stream: TcpStream,
     name: Option<&str>,
 ) -> Result<TargetStream, Missing> {
@@ -115,7 +121,7 @@ async fn prepare<W>(
     }
     let stream = match &target.tls {
         TargetTls::Plaintext => TargetStream::plaintext(stream),
-        _ => secure(worker, deadline, target, stream, name).await?,
+        _ => secure(worker, deadline, (target, address), stream, name).await?,
     };
     Ok(match ends {
         Some(ends) => stream.of(ends),
@@ -127,7 +133,7 @@ async fn prepare<W>(
 async fn secure(
     worker: &Worker,
     deadline: &Deadline,
-    target: &TargetView,
+    (target, address): (&TargetView, SocketAddr),
     stream: TcpStream,
     name: Option<&str>,
 ) -> Result<TargetStream, Missing> {
@@ -137,13 +143,10 @@ async fn secure(
         return Err(failed);
     };
     deadline.arm(worker.now() + Duration::from_secs(CONNECT_TIMEOUT_SECONDS), false);
-    match deadline
-        .until(tls::connect(stream, target.address, config, name))
-        .await
-    {
+    match deadline.until(tls::connect(stream, address, config, name)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => {
-            tracing::debug!(%error, target = %target.address, "TLS handshake with a target failed");
+            tracing::debug!(%error, target = %address, "TLS handshake with a target failed");
             Err(failed)
         }
         Err(Ended::Late) => Err(Missing::Error(ConnectError::TimedOut)),

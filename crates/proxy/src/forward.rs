@@ -11,8 +11,10 @@ mod attempt;
 mod body;
 mod extras;
 mod frame_bounds;
+mod function_answer;
 mod http1;
 mod http2;
+mod lambda;
 mod outcome;
 mod outlive;
 mod owed;
@@ -22,6 +24,7 @@ mod upload;
 
 use http1::Http1;
 use http2::Http2;
+use lambda::Lambda;
 use outcome::Instead;
 
 /// Sends the request (its head is in `buffers.out`) and passes the answer on.
@@ -34,10 +37,14 @@ pub(crate) fn forward<W: Wire>(
     mut step: Step,
 ) -> impl Future<Output = Next> {
     async move {
-        let mut upload = match context.prepare().await {
+        let to_function = matches!(&step, Step::Send { target, .. } if target.is_function());
+        let mut upload = match context.prepare(to_function).await {
             Ok(upload) => upload,
             Err(reason) => {
-                context.exchange.withdraw();
+                // A body that is too large is a failure of its function's group.
+                if reason.lambda_error().is_none() {
+                    context.exchange.withdraw();
+                }
                 return context.fail(reason, false).await;
             }
         };
@@ -52,10 +59,14 @@ pub(crate) fn forward<W: Wire>(
                 return context.end(&step, keep).await;
             };
             context.aim(&target);
-            let passed = if target.version == ProtocolVersion::Http1 {
-                context.attempt::<Http1>(&target, reuse, &mut upload).await
-            } else {
-                Box::pin(context.attempt::<Http2>(&target, reuse, &mut upload)).await
+            let passed = match target.version {
+                ProtocolVersion::Http1 => context.attempt::<Http1>(&target, reuse, &mut upload).await,
+                ProtocolVersion::Http2 | ProtocolVersion::Grpc => {
+                    Box::pin(context.attempt::<Http2>(&target, reuse, &mut upload)).await
+                }
+                ProtocolVersion::Lambda => {
+                    Box::pin(context.attempt::<Lambda>(&target, reuse, &mut upload)).await
+                }
             };
             step = match passed {
                 Ok(next) => return next,

@@ -24,6 +24,7 @@ mod framing;
 pub mod fuzzing;
 mod h2;
 mod head;
+mod invocation;
 mod keep_alive;
 mod linger;
 mod listener_address;

@@ -79,7 +79,7 @@ pub(crate) fn log<W>(
 ) {
     let (worker, connection, buffers) = (session.worker, session.connection, &mut *session.buffers);
     if let Some(reason) = record.reason {
-        let target = record.target.as_ref().map(|target| target.address);
+        let target = record.target.as_ref().map(|target| (&target.name, target.port));
         tracing::debug!(
             reason = reason.word(),
             ?target,
@@ -88,7 +88,9 @@ pub(crate) fn log<W>(
         );
     }
     let received = buffers.request_log.head.map_or(0, |head| head.length as u64) + buffers.request_log.body;
-    count_bytes(worker, connection, listener, received, buffers.request_log.sent);
+    let to_function = record.target.as_ref().is_some_and(|target| target.is_function());
+    let bytes = (received, buffers.request_log.sent);
+    count_bytes(worker, connection, listener, bytes, to_function);
     if record.waited.is_some() {
         let snapshot = buffers
             .request_log
@@ -111,8 +113,8 @@ fn count_bytes(
     worker: &Worker,
     connection: &ClientConnection,
     listener: &ListenerView,
-    received: u64,
-    sent: u64,
+    (received, sent): (u64, u64),
+    to_function: bool,
 ) {
     let zone = connection.listener_address.zone;
     let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
@@ -120,6 +122,9 @@ fn count_bytes(
     let add = |counter: &AtomicU64, more| counter.store(counter.load(Relaxed) + more, Relaxed);
     add(&stats.received_bytes, received);
     add(&stats.sent_bytes, sent);
+    if to_function {
+        add(&stats.lambda_bytes, received + sent);
+    }
     if connection.peer.is_ipv6() {
         add(&stats.ipv6_requests, 1);
         add(&stats.ipv6_bytes, received + sent);

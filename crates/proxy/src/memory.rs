@@ -3,6 +3,7 @@
 
 use forebay_node::Shards;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,6 +85,48 @@ impl Meter {
     }
 }
 
+/// Bytes that one request holds besides its buffers. Given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    meter: Rc<Meter>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Nothing yet.
+    pub(crate) fn new(meter: Rc<Meter>) -> Held {
+        Held { meter, bytes: 0 }
+    }
+
+    /// Takes these bytes as well, if they are to be had.
+    pub(crate) fn try_take(&mut self, bytes: usize) -> bool {
+        let fits = self.meter.try_take(bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Takes these bytes as well, which are there already.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.meter.take(bytes);
+        self.bytes += bytes;
+    }
+
+    /// Gives all back but so many bytes.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        let rest = self.bytes.saturating_sub(bytes);
+        self.meter.give_back(rest);
+        self.bytes -= rest;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meter.give_back(self.bytes);
+    }
+}
+
 /// Memory this process may use: the least of the machine's and of what its control groups allow. None if neither says.
 pub fn affordable_memory() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
@@ -131,6 +174,19 @@ mod tests {
         meters[0].give_back(600);
         assert!(meters[1].try_take(600) && !meters[0].is_frugal());
         assert_eq!(memory.held(), 1_000);
+    }
+
+    #[test]
+    fn what_a_request_held_comes_back() {
+        let memory = Arc::new(Memory::new(1_000, 1));
+        let meter = Rc::new(Meter::new(Arc::clone(&memory), 0));
+        let mut held = Held::new(meter);
+        assert!(held.try_take(600) && !held.try_take(600));
+        held.take(600);
+        held.keep(700);
+        assert_eq!(memory.held(), 700);
+        drop(held);
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How the data plane runs.
 
+use forebay_functions::Functions;
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, PermitIssuer};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Options {
     pub logger: Option<Arc<dyn Logger>>,
     /// What keeps channels to agents; without it, targets of groups with a target control port get nothing.
     pub channels: Option<Arc<dyn Channels>>,
+    /// Who runs functions that are targets.
+    pub functions: Arc<dyn Functions>,
     /// Who may start, beside a target: all listeners are an agent's then.
     pub permit_issuer: Option<Arc<PermitIssuer>>,
 }

@@ -1,11 +1,14 @@
 //! One health probe: connect, ask, read the status, close.
 
 use crate::choose::connect_error;
+use crate::invocation::invoke;
 use crate::proxy_protocol::{self, Origin};
 use crate::tls::{self, TargetStream};
 use bytes::Bytes;
+use forebay_functions::alb::{Values, health_check_event, read_answer};
+use forebay_functions::{Functions, Invoked};
 use forebay_model::{ProtocolVersion, TargetTls};
-use forebay_node::{ConnectError, ProbeOrder, ProbeResult};
+use forebay_node::{ConnectError, FunctionProbe, ProbeOrder, ProbeResult};
 use http::{HeaderMap, Request};
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -29,6 +32,23 @@ pub(crate) async fn probe(order: &ProbeOrder) -> Option<ProbeResult> {
         Ok(_) => ProbeResult::Failed,
         Err(_) => ProbeResult::TimedOut,
     })
+}
+
+/// Asks a function whether it is well: by ALB's event of a health check.
+pub(crate) async fn probe_function(functions: &dyn Functions, order: &FunctionProbe) -> ProbeResult {
+    let values = Values::of(order.multi_value_headers);
+    let event = health_check_event(&order.group, &order.path, values);
+    let pending = invoke(functions, &order.function, event, None);
+    match tokio::time::timeout(order.timeout, pending).await {
+        Ok(Ok(Ok(Invoked {
+            payload, error: None, ..
+        }))) => {
+            let answer = read_answer(&payload, values);
+            answer.map_or(ProbeResult::Failed, |answer| ProbeResult::Answered(answer.status))
+        }
+        Ok(_) => ProbeResult::Failed,
+        Err(_) => ProbeResult::TimedOut,
+    }
 }
 
 async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {

@@ -3,14 +3,15 @@
 use crate::clock::Clock;
 use crate::listening::Inherited;
 use crate::options::Options;
-use crate::probe::probe;
+use crate::probe::{probe, probe_function};
 use crate::thread::essential;
 use crate::tls::TicketKey;
 use crate::worker_log::WorkerLog;
 use crate::worker_pool::{BindFailure, Farewell, WorkerPool};
+use forebay_functions::Functions;
 use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
 use forebay_node::logging::{Logger, ProbeFacts};
-use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeOrder, ProbeResult, Snapshot};
+use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeOrder, ProbeResult, Snapshot, TargetId};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -98,6 +99,7 @@ impl DataPlane {
             drained,
             logger: options.logger,
             channels: options.channels,
+            functions: options.functions,
             probes: Arc::new(Semaphore::new(options.probes.clamp(1, Semaphore::MAX_PERMITS))),
         };
         let thread =
@@ -205,14 +207,28 @@ struct Slow {
     drained: mpsc::UnboundedSender<Drained>,
     logger: Option<Arc<dyn Logger>>,
     channels: Option<Arc<dyn Channels>>,
+    functions: Arc<dyn Functions>,
     probes: Arc<Semaphore>,
 }
 
 /// A probe as its log line needs it.
 struct Probed {
-    order: ProbeOrder,
+    target: TargetId,
+    /// None for a function.
+    address: Option<SocketAddr>,
+    kind: &'static str,
     result: ProbeResult,
     latency: Duration,
+}
+
+/// What logs call a probe of this kind.
+fn kind(order: &ProbeOrder) -> &'static str {
+    match (order.version, &order.tls) {
+        (ProtocolVersion::Grpc, _) => "grpc",
+        (ProtocolVersion::Http2, _) => "h2",
+        (_, TargetTls::Plaintext) => "http",
+        (_, _) => "https",
+    }
 }
 
 impl Slow {
@@ -338,24 +354,14 @@ impl Slow {
                 None => return,
                 Some(Output::Publish(snapshot)) => self.publish(snapshot).await,
                 Some(Output::Probe(order)) => {
-                    let (events, clock) = (self.events.clone(), self.clock);
-                    let (shared, worker_log) = (Arc::clone(&self.shared), Rc::clone(worker_log));
-                    let probes = Arc::clone(&self.probes);
-                    tokio::task::spawn_local(async move {
-                        let _turn = probes.acquire().await;
-                        let target = order.target;
-                        let began = clock.now();
-                        if let Some(result) = probe(&order).await {
-                            let latency = clock.now().since(began);
-                            let probed = Probed {
-                                order,
-                                result,
-                                latency,
-                            };
-                            write_probe(&shared, &worker_log, clock, &probed);
-                            let _ = events.send(Event::Probed { target, result }).await;
-                        }
-                    });
+                    let (target, address, kind) = (order.target, Some(order.address), kind(&order));
+                    let probing = async move { probe(&order).await };
+                    self.probe((target, address, kind), worker_log, probing);
+                }
+                Some(Output::ProbeFunction(order)) => {
+                    let (target, functions) = (order.target, Arc::clone(&self.functions));
+                    let probing = async move { Some(probe_function(&*functions, &order).await) };
+                    self.probe((target, None, "lambda"), worker_log, probing);
                 }
                 Some(Output::Weighed {
                     group,
@@ -380,6 +386,34 @@ impl Slow {
         }
     }
 
+    /// Makes a probe of this target, once it is its turn, and tells what came of it.
+    fn probe(
+        &self,
+        (target, address, kind): (TargetId, Option<SocketAddr>, &'static str),
+        worker_log: &Rc<WorkerLog>,
+        probing: impl Future<Output = Option<ProbeResult>> + 'static,
+    ) {
+        let (events, clock) = (self.events.clone(), self.clock);
+        let (shared, worker_log) = (Arc::clone(&self.shared), Rc::clone(worker_log));
+        let probes = Arc::clone(&self.probes);
+        tokio::task::spawn_local(async move {
+            let _turn = probes.acquire().await;
+            let began = clock.now();
+            if let Some(result) = probing.await {
+                let latency = clock.now().since(began);
+                let probed = Probed {
+                    target,
+                    address,
+                    kind,
+                    result,
+                    latency,
+                };
+                write_probe(&shared, &worker_log, clock, &probed);
+                let _ = events.send(Event::Probed { target, result }).await;
+            }
+        });
+    }
+
     async fn publish(&mut self, snapshot: Arc<Snapshot>) {
         let failures = self.worker_pool.adopt(&snapshot).await;
         let mut served = lock(&self.shared.served);
@@ -396,17 +430,12 @@ impl Slow {
 /// A line in the logs of the load balancers that keep one of probes.
 fn write_probe(shared: &Shared, worker_log: &WorkerLog, clock: Clock, probed: &Probed) {
     worker_log.write(|log_writer| {
-        let watch = lock(&shared.node).watch(probed.order.target, worker_log.wants_probes());
+        let watch = lock(&shared.node).watch(probed.target, worker_log.wants_probes());
         let Some(watch) = watch else { return };
         log_writer.probe(&ProbeFacts {
             watch: &watch,
-            address: probed.order.address,
-            kind: match (probed.order.version, &probed.order.tls) {
-                (ProtocolVersion::Grpc, _) => "grpc",
-                (ProtocolVersion::Http2, _) => "h2",
-                (ProtocolVersion::Http1, TargetTls::Plaintext) => "http",
-                (ProtocolVersion::Http1, _) => "https",
-            },
+            address: probed.address,
+            kind: probed.kind,
             wall: clock.wall(),
             latency: probed.latency,
             result: probed.result,

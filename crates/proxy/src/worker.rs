@@ -14,6 +14,7 @@ use crate::task_pool::TaskPool;
 use crate::tls::{Listeners, Secured, TargetConfigs};
 use crate::wire::Wire;
 use crate::worker_log::WorkerLog;
+use forebay_functions::Functions;
 use forebay_node::{Event, Snapshot, WorkerState};
 use forebay_units::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) events: mpsc::Sender<Event>,
     /// Where lines about requests and connections are written.
     pub(crate) worker_log: WorkerLog,
+    /// Who runs functions that are targets.
+    pub(crate) functions: Arc<dyn Functions>,
     /// No connection is kept open after its current request.
     pub(crate) leaving: Cell<bool>,
     /// How many connections are open, of all workers.
@@ -99,6 +102,7 @@ impl Worker {
         worker_log: WorkerLog,
         descriptors: Arc<Descriptors>,
         meter: Meter,
+        functions: Arc<dyn Functions>,
     ) -> Worker {
         Worker {
             clock,
@@ -118,6 +122,7 @@ impl Worker {
             events,
             worker_log,
             descriptors,
+            functions,
             leaving: Cell::new(false),
             date: RefCell::new((-1, String::new())),
             swept: Notify::new(),

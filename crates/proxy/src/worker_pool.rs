@@ -138,7 +138,7 @@ impl WorkerPool {
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let events = events.clone();
-            let logger = options.logger.clone();
+            let (logger, functions) = (options.logger.clone(), Arc::clone(&options.functions));
             let own = Arc::clone(&descriptors);
             let meter = Meter::new(Arc::clone(&memory), index);
             let thread = essential(format!("worker-{index}"), move || {
@@ -155,6 +155,7 @@ impl WorkerPool {
                             WorkerLog::new(logger.as_deref()),
                             own,
                             meter,
+                            functions,
                         ));
                         runtime.block_on(run(worker, receiver));
                     }

@@ -15,6 +15,7 @@ use crate::shown::Shown;
 use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
+use forebay_functions::{Functions, NoFunctions};
 use forebay_gateway::front;
 use forebay_gateway::{ApiContext, Beside, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_node::logging::Logger;
@@ -70,7 +71,9 @@ impl Standing {
         let node = format!("forebay-{seed:016x}");
         let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
             .context("the control channels could not start")?;
-        let options = plane_options(args, seed, &logs, Arc::new(channels), listens);
+        // Who runs the functions that are targets: nobody yet.
+        let functions: Arc<dyn Functions> = Arc::new(NoFunctions);
+        let options = plane_options(args, seed, &logs, Arc::new(channels), functions, listens);
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let instances = Instances::prepare(args, api, state, keys)?;
         let publish = Publisher::new(&plane, &instances, args.exposed()?);
@@ -328,6 +331,7 @@ fn plane_options(
     seed: u64,
     logs: &Arc<Logs>,
     channels: Arc<dyn Channels>,
+    functions: Arc<dyn Functions>,
     listens: bool,
 ) -> Options {
     let affordable = Affordable::now();
@@ -348,6 +352,7 @@ fn plane_options(
         seed,
         logger: Some(Arc::clone(logs) as Arc<dyn Logger>),
         channels: Some(channels),
+        functions,
         permit_issuer: None,
         listens,
     }

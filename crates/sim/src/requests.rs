@@ -102,7 +102,7 @@ impl World {
     fn follow(&mut self, mut trip: Box<Trip>, step: Step) {
         match step {
             Step::Send { target, .. } => {
-                trip.target = target_at(target.address);
+                trip.target = target.address.map_or(u16::MAX, target_at);
                 let target = trip.target;
                 let place = self.free.last().copied().unwrap_or(self.trips.len());
                 let Some(Some(actor)) = self.actors.get_mut(usize::from(target)) else {

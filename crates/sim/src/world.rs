@@ -168,7 +168,7 @@ impl World {
                         text: change.to_string(),
                     });
                 }
-                Output::Channels(_) => {}
+                Output::ProbeFunction(_) | Output::Channels(_) => {}
                 Output::Drained { target, .. } => drained.push(number(&target)),
             }
         }

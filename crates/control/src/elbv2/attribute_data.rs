@@ -396,7 +396,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
         &[LambdaGroup],
         "false",
         Bool,
-        STORED,
+        BUILT,
     ),
     entry(
         "deregistration_delay.connection_termination.enabled",

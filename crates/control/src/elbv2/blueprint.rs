@@ -78,7 +78,11 @@ impl State {
             let stays =
                 |group: &TargetGroup| !touched.all_groups && !touched.groups.contains(group.arn.as_str());
             let mut uses = None;
-            for group in region.target_groups.values().filter(|group| group.speaks_http()) {
+            for group in region
+                .target_groups
+                .values()
+                .filter(|group| group.fits_application())
+            {
                 let blueprint = match old_groups.get(group.arn.as_str()) {
                     Some(old) if stays(group) => Arc::clone(old),
                     old => {
@@ -409,6 +413,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         anomaly_latency: false,
         stickiness: stickiness(set),
         control_port: group.control_port,
+        multi_value_headers: set("lambda.multi_value_headers.enabled") == "true",
         ..GroupSettings::default()
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
@@ -421,6 +426,7 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
             Protocol::Http
         },
         version: match group.protocol_version.as_deref() {
+            _ if group.is_of_functions() => ProtocolVersion::Lambda,
             Some("HTTP2") => ProtocolVersion::Http2,
             Some("GRPC") => ProtocolVersion::Grpc,
             _ => ProtocolVersion::Http1,
@@ -471,6 +477,7 @@ fn target_blueprint(region: &Region, group: &TargetGroup, target: &Target) -> Op
                 .filter(|instance| instance.state == "running")
                 .map(|instance| IpAddr::V4(instance.address))
         }),
+        // A function's ARN is no address, and needs none.
         _ => target.id.parse().ok(),
     };
     Some(TargetBlueprint {

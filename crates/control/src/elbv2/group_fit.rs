@@ -40,10 +40,8 @@ fn check_group(
     group: &TargetGroup,
 ) -> Result<(), ApiError> {
     let fits = match balancer.kind {
-        BalancerKind::Application => group.speaks_http() || group.target_type == "lambda",
-        BalancerKind::Network | BalancerKind::Gateway => {
-            !group.speaks_http() && group.target_type != "lambda"
-        }
+        BalancerKind::Application => group.fits_application(),
+        BalancerKind::Network | BalancerKind::Gateway => !group.fits_application(),
     };
     if !fits {
         let spoken = group.protocol.as_deref().unwrap_or("none");

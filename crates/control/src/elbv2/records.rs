@@ -245,13 +245,27 @@ pub struct TargetGroup {
 }
 
 impl TargetGroup {
-    /// Whether a load balancer that is served can use it.
+    /// Whether its targets speak HTTP.
     pub fn speaks_http(&self) -> bool {
         matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"))
     }
 
+    /// Whether its target is a function.
+    pub fn is_of_functions(&self) -> bool {
+        self.target_type == "lambda"
+    }
+
+    /// Whether a load balancer that is served can use it.
+    pub fn fits_application(&self) -> bool {
+        self.speaks_http() || self.is_of_functions()
+    }
+
     /// How long requests of a deregistered target may last.
     pub fn deregistration_delay(&self) -> Duration {
+        // "After you deregister a Lambda function, in-flight requests fail with HTTP 5XX errors."
+        if self.is_of_functions() {
+            return Duration::ZERO;
+        }
         let set = self.attributes.get("deregistration_delay.timeout_seconds");
         Duration::from_secs(set.and_then(|text| text.parse().ok()).unwrap_or(300))
     }

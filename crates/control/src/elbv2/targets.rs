@@ -8,6 +8,7 @@ use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;
 use core::net::{IpAddr, Ipv4Addr};
 use forebay_awswire::ApiError;
+use forebay_functions::alb::function_of;
 use forebay_model::{HealthReason, HealthState, TargetHealth, limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ pub(crate) fn register_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
         let zone = check_target(tx, &group, &given)?;
         let target = Target {
             group_arn: group.arn.clone(),
-            port: given.port.or(group.port).unwrap_or(0),
+            port: port_of(&group, &given),
             id: given.id,
             zone,
             registered_at: tx.request.now,
@@ -69,6 +70,12 @@ pub(crate) fn register_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     }
     check_counts(tx, &group)?;
     Ok(json!({}))
+}
+
+/// The port a call gives, or else the group's. Functions have none.
+fn port_of(group: &TargetGroup, given: &TargetInput) -> u16 {
+    let port = given.port.or(group.port);
+    port.filter(|_| !group.is_of_functions()).unwrap_or(0)
 }
 
 /// All instances that do not run are named at once.
@@ -107,7 +114,7 @@ fn check_target(
     match group.target_type.as_str() {
         "instance" => check_instance(view, group, &given.id).map(|()| None),
         "ip" => check_address(view, group, &given.id, zone),
-        "lambda" if given.id.starts_with("arn:") => Ok(None),
+        "lambda" if function_of(&given.id).is_some() => Ok(None),
         "lambda" => Err(invalid_target(format!(
             "'{}' is not the ARN of a Lambda function",
             given.id
@@ -258,7 +265,7 @@ fn check_counts(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
         .targets_of(&group.arn)
         .filter(|target| target.deregistered_at.is_none())
         .count();
-    let limit = if group.target_type == "lambda" {
+    let limit = if group.is_of_functions() {
         1
     } else {
         view.state.quota(limits::TARGETS_PER_GROUP)
@@ -285,7 +292,7 @@ pub(crate) fn deregister_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
     let input: TargetsInput = tx.input()?;
     let group = Arc::clone(tx.region().group(&input.target_group_arn)?);
     // Targets of other groups, and instances that are gone, are unknown to the data plane: it would never say that they drained.
-    let is_served = group.speaks_http() && tx.region().is_served(&group.arn);
+    let is_served = group.fits_application() && tx.region().is_served(&group.arn);
     let dialect = tx.dialect();
     let meant = |given: &TargetInput| meant(tx.region(), &group, given, dialect);
     let targets: Vec<Arc<Target>> = input.targets.iter().flat_map(meant).collect();
@@ -311,7 +318,7 @@ pub(crate) fn deregister_targets(tx: &mut Tx<'_>) -> Result<Value, ApiError> {
 /// The target that a call means: at the port it gives, or else at the group's port (alb reference, section 1.4). To moto an id
 /// without a port is that target wherever it is registered.
 fn meant(region: &Region, group: &TargetGroup, given: &TargetInput, dialect: Dialect) -> Vec<Arc<Target>> {
-    let port = given.port.or(group.port).unwrap_or(0);
+    let port = port_of(group, given);
     let found = region.targets.get(&target_key(&group.arn, &given.id, port));
     if found.is_none() && given.port.is_none() && dialect == Dialect::Moto {
         let everywhere = region.targets_of(&group.arn);
@@ -341,7 +348,7 @@ pub(crate) fn describe_target_health(view: &View<'_>) -> Result<Value, ApiError>
         }
     }
     for given in &input.targets {
-        let port = given.port.or(group.port).unwrap_or(0);
+        let port = port_of(group, given);
         values.push(
             match region.targets.get(&target_key(&group.arn, &given.id, port)) {
                 Some(target) => health.value(target, anomalies),
@@ -464,7 +471,7 @@ impl<'a> GroupHealth<'a> {
     fn described(&self, id: &str, port: u16, health: &TargetHealth) -> Value {
         let mut target = json!({"Id": id});
         let mut value = json!({"TargetHealth": {"State": health.state.word()}});
-        if self.group.target_type != "lambda" {
+        if !self.group.is_of_functions() {
             target["Port"] = json!(port);
             let probed = match self.group.health.port {
                 forebay_model::HealthPort::Traffic => port,

@@ -3,7 +3,7 @@ use crate::testing::{Caller, REGION, text};
 use crate::{find, supported};
 use core::time::Duration;
 use forebay_awswire::Service;
-use forebay_model::{Action, Priority};
+use forebay_model::{Action, Priority, ProtocolVersion};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -381,14 +381,63 @@ fn what_the_data_plane_does_not_know_is_gone_at_once() {
     let mut caller = Caller::new();
     let input = json!({"Name": "f", "TargetType": "lambda"});
     let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
-    let balancer = caller.balancer("web");
-    caller.listener(&balancer, 80, &group);
+    // No listener's rule forwards to it.
     let function = "arn:aws:lambda:local-1:123456789012:function:f";
     let targets = json!({"TargetGroupArn": group, "Targets": [{"Id": function}]});
     caller.ok("RegisterTargets", targets.clone());
     caller.ok("DeregisterTargets", targets);
     let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
     assert_eq!(health["TargetHealthDescriptions"], json!([]));
+}
+
+#[test]
+fn a_function_is_a_groups_one_target() {
+    let mut caller = Caller::new();
+    let input = json!({"Name": "f", "TargetType": "lambda"});
+    let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
+    let balancer = caller.balancer("web");
+    caller.listener(&balancer, 80, &group);
+    let function = |name: &str| format!("arn:aws:lambda:local-1:123456789012:function:{name}");
+    // A port that is given means nothing.
+    let targets =
+        |name: &str| json!({"TargetGroupArn": group, "Targets": [{"Id": function(name), "Port": 80}]});
+    let no_function = json!({"TargetGroupArn": group, "Targets": [{"Id": "f"}]});
+    assert_eq!(caller.fails("RegisterTargets", no_function).0, "InvalidTarget");
+    caller.ok("RegisterTargets", targets("f:live"));
+    assert_eq!(caller.fails("RegisterTargets", targets("g")).0, "TooManyTargets");
+    let input = json!({"TargetGroupArn": group, "Attributes": [{"Key": "lambda.multi_value_headers.enabled", "Value": "true"}]});
+    caller.ok("ModifyTargetGroupAttributes", input);
+
+    let served = caller.state.blueprint().groups[0].clone();
+    assert_eq!((served.version, served.in_use), (ProtocolVersion::Lambda, true));
+    assert!(served.settings.multi_value_headers && !served.health.enabled);
+    // In-flight requests fail when it is deregistered.
+    assert!(served.settings.deregistration_delay.is_zero());
+    let target = &served.targets[0];
+    assert_eq!((target.id.as_str(), target.port), (&*function("f:live"), 0));
+    assert!(target.address.is_none() && served.reaches(target));
+
+    let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
+    let health = &health["TargetHealthDescriptions"][0];
+    assert_eq!(health["Target"], json!({"Id": function("f:live")}));
+    let wanted = json!({
+        "State": "unavailable",
+        "Reason": "Target.HealthCheckDisabled",
+        "Description": "Health checks are not enabled for this target",
+    });
+    assert_eq!(health["TargetHealth"], wanted);
+
+    // It is the data plane that says when nothing is in flight there.
+    caller.ok(
+        "DeregisterTargets",
+        json!({"TargetGroupArn": group, "Targets": [{"Id": function("f:live")}]}),
+    );
+    let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
+    assert_eq!(
+        health["TargetHealthDescriptions"][0]["TargetHealth"]["State"],
+        "draining"
+    );
+    caller.ok("RegisterTargets", targets("g"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::ids::ZoneId;
 use crate::reason::Reason;
-use crate::stats::{BalancerStats, ERRORS};
+use crate::stats::{BalancerStats, ERRORS, GroupStats};
 use crate::sync::AtomicU64;
 use crate::target::TargetView;
 use crate::worker_state::WorkerState;
@@ -69,6 +69,15 @@ pub(super) fn count_reason(stats: &BalancerStats, reason: Option<Reason>) {
         Some(Reason::Redirect) => count(&stats.redirects),
         Some(Reason::RedirectTooLong) => count(&stats.redirects_too_long),
         _ => {}
+    }
+}
+
+/// Counts a request to a function that failed, if it is one: by whose fault, as CloudWatch has it.
+pub(super) fn count_lambda_error(reason: Reason, group: &GroupStats) {
+    match reason.lambda_error() {
+        Some(error) if error.is_users => count(&group.lambda_user_errors),
+        Some(_) => count(&group.lambda_internal_errors),
+        None => {}
     }
 }
 

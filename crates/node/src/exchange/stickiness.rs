@@ -100,7 +100,7 @@ impl Exchange {
     pub(super) fn is_astray(&self, target: &TargetView) -> bool {
         self.sticky
             .as_ref()
-            .is_some_and(|sticky| sticky.target && sticky.wanted != Some(Mark::target(target.address)))
+            .is_some_and(|sticky| sticky.target && sticky.wanted != Some(target.mark()))
     }
 
     /// The target its client stays with: while that gets traffic, did not refuse the request, and is not overloaded.
@@ -116,7 +116,7 @@ impl Exchange {
         let target = eligible
             .iter()
             .map(|&index| &group.targets[index as usize])
-            .find(|target| Mark::target(target.address) == mark)?;
+            .find(|target| target.mark() == mark)?;
         let overloaded = || {
             let percent = u64::from(group.sticky_ceiling_percent);
             // Summing over all targets is what this extension costs those who ask for it.
@@ -159,7 +159,7 @@ impl Exchange {
         if sticky.group {
             cookies.group = seal(Scope::Group(&listener.balancer.arn), Mark::group(&group.arn));
         }
-        let mark = Mark::target(target.address);
+        let mark = target.mark();
         match &group.stickiness {
             Stickiness::Off => {}
             Stickiness::Balancer { .. } => cookies.target = seal(Scope::Target(&group.arn), mark),

@@ -95,7 +95,10 @@ pub(super) fn pictured(
                     },
                 );
             }
-            Output::Drained { .. } | Output::Weighed { .. } | Output::Channels(_) => {}
+            Output::ProbeFunction(_)
+            | Output::Drained { .. }
+            | Output::Weighed { .. }
+            | Output::Channels(_) => {}
         }
     }
     latest.unwrap()

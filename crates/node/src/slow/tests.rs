@@ -444,3 +444,65 @@ fn those_who_log_probes_are_told_of_their_own_groups_only() {
     assert_eq!(watch.balancers[0].1.address, IpAddr::from([127, 64, 0, 4]));
     assert!(Arc::ptr_eq(&watch, &node.watch(id, false).unwrap()));
 }
+
+/// The functions that are to be probed now.
+fn function_probes(node: &mut Node) -> Vec<FunctionProbe> {
+    core::iter::from_fn(|| node.poll_output())
+        .filter_map(|output| match output {
+            Output::ProbeFunction(probe) => Some(probe),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_function_is_looked_at_by_its_checks_alone() {
+    let mut node = Node::new(1);
+    let mut group = fixtures::function_group("group", "function");
+    node.apply(at(1), &blueprint(group.clone()));
+    node.handle_deadline(at(1));
+    let view = snapshot(&mut node).unwrap();
+    let health = |node: &Node| node.health("group", "function", 0).unwrap();
+    // Without checks it gets requests, and nobody asks it.
+    assert_eq!(view.groups[0].eligible.targets, [0]);
+    assert!(view.groups[0].targets[0].is_function());
+    assert_eq!(health(&node).reason, Some(HealthReason::HealthCheckDisabled));
+    assert!(function_probes(&mut node).is_empty());
+    group.health.enabled = true;
+    group.settings.multi_value_headers = true;
+    node.apply(at(2), &blueprint(group.clone()));
+    node.handle_deadline(at(2));
+    let [probe] = &function_probes(&mut node)[..] else {
+        panic!("one function, one probe");
+    };
+    assert_eq!((&*probe.function, &*probe.group), ("function", "group"));
+    assert!(probe.multi_value_headers);
+    // A target that has never passed would be looked at again at once.
+    let (target, result) = (probe.target, ProbeResult::Failed);
+    node.handle(at(3), Event::Probed { target, result });
+    assert_eq!(node.next_deadline(), Some(at(32)));
+    for now in [32, 62] {
+        node.handle_deadline(at(now));
+        assert_eq!(function_probes(&mut node).len(), 1);
+        // A little sooner after its probe than the last one: it counts all the same.
+        node.handle(at(now), Event::Probed { target, result });
+    }
+    assert_eq!(health(&node).state, HealthState::Unhealthy);
+}
+
+#[test]
+fn a_deregistered_function_is_cut_at_once() {
+    let mut node = Node::new(1);
+    let mut group = fixtures::function_group("group", "function");
+    node.apply(at(1), &blueprint(group.clone()));
+    let view = snapshot(&mut node).unwrap();
+    let in_flight = crate::InFlight::new(Arc::clone(&view.groups[0].targets[0]));
+    group.targets[0].draining = true;
+    node.apply(at(2), &blueprint(group));
+    node.handle_deadline(at(2));
+    assert!(in_flight.target().stats.cut.load(Relaxed));
+    drop(in_flight);
+    node.handle_deadline(at(3));
+    let mut outputs = core::iter::from_fn(|| node.poll_output());
+    assert!(outputs.any(|output| matches!(output, Output::Drained { target, .. } if target == "function")));
+}

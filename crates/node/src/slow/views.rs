@@ -154,7 +154,6 @@ impl Node {
                 .map(|(name, &id)| (id, eligible(Some(name))))
                 .collect()
         });
-        let eligible = eligible(None);
         let view = GroupView {
             id: group.id,
             arn: arn.to_owned(),
@@ -164,7 +163,7 @@ impl Node {
             counters: Arc::clone(&group.counters),
             stats: targets.iter().map(|target| Arc::clone(&target.stats)).collect(),
             targets,
-            eligible,
+            eligible: eligible(None),
             stickiness: group.blueprint.settings.stickiness.clone(),
             sticky_ceiling_percent: group.blueprint.settings.sticky_ceiling_percent,
             retries: group.blueprint.settings.retries,
@@ -172,6 +171,7 @@ impl Node {
             fail_open_header: group.blueprint.settings.fail_open_header,
             queue: settings.queue.clone(),
             gate: group.gate.clone(),
+            multi_value_headers: settings.multi_value_headers,
             zones,
         };
         arrange(&view);

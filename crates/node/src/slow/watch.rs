@@ -1,9 +1,10 @@
 //! Probes on their schedule, refused connections, drains.
 
-use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, ProbeOrder};
+use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, Target};
 use crate::ids::TargetId;
+use crate::probe_order::{FunctionProbe, ProbeOrder};
 use core::sync::atomic::Ordering::Relaxed;
-use forebay_model::HealthPort;
+use forebay_model::{GroupBlueprint, HealthPort, ProtocolVersion};
 use forebay_units::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,9 +40,10 @@ impl Node {
         let changed = match event {
             Event::Probed { result, .. } if target.due.is_some() => {
                 let changed = target.probed(now, result, check);
-                // Until it has passed once it is looked at more often than its checks say.
+                // Until it has passed once it is looked at more often than its checks say. Not a function: each look is a run of it.
                 let since = now.since(target.probed_since);
-                if let Some(soon) = target.tracker.first_look(since, check)
+                if blueprint.version != ProtocolVersion::Lambda
+                    && let Some(soon) = target.tracker.first_look(since, check)
                     && let Some(due) = target.due.filter(|due| *due > now + soon)
                 {
                     self.probes.remove(&(due, target.id));
@@ -115,16 +117,14 @@ impl Node {
         let Some(group) = self.groups.get_mut(arn) else {
             return;
         };
-        let check = &group.blueprint.health;
+        let blueprint = Arc::clone(&group.blueprint);
+        let check = &blueprint.health;
         let Some(target) = group.targets.get_mut(key) else {
             return;
         };
-        let Some(mut address) = target.blueprint.address else {
+        let Some(order) = order(&blueprint, target) else {
             return;
         };
-        if let HealthPort::At(port) = check.port {
-            address.set_port(port);
-        }
         target.tracker.probing();
         // At a fixed rate: an answer's time does not shift the schedule. After a stall, missed probes are not made up.
         let interval = target.tracker.interval(check);
@@ -135,15 +135,7 @@ impl Node {
         };
         target.due = Some(next);
         self.probes.insert((next, id));
-        self.outputs.push_back(Output::Probe(ProbeOrder {
-            target: id,
-            address,
-            path: check.path.clone(),
-            tls: group.blueprint.probe_tls(),
-            version: group.blueprint.version,
-            proxy_protocol: group.blueprint.settings.proxy_protocol,
-            timeout: check.timeout,
-        }));
+        self.outputs.push_back(order);
     }
 
     fn look_at_drains(&mut self, now: Mono) {
@@ -175,4 +167,32 @@ impl Node {
         }
         self.drain_look = more.then_some(now + DRAIN_LOOK);
     }
+}
+
+/// What a probe of this target is; none if it can't be reached.
+fn order(group: &GroupBlueprint, target: &Target) -> Option<Output> {
+    let check = &group.health;
+    if group.version == ProtocolVersion::Lambda {
+        return Some(Output::ProbeFunction(FunctionProbe {
+            target: target.id,
+            function: target.blueprint.id.clone(),
+            group: group.arn.clone(),
+            path: check.path.clone(),
+            multi_value_headers: group.settings.multi_value_headers,
+            timeout: check.timeout,
+        }));
+    }
+    let mut address = target.blueprint.address?;
+    if let HealthPort::At(port) = check.port {
+        address.set_port(port);
+    }
+    Some(Output::Probe(ProbeOrder {
+        target: target.id,
+        address,
+        path: check.path.clone(),
+        tls: group.probe_tls(),
+        version: group.version,
+        proxy_protocol: group.settings.proxy_protocol,
+        timeout: check.timeout,
+    }))
 }

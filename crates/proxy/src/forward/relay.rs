@@ -100,7 +100,7 @@ impl<W: Wire> RequestContext<'_, W> {
             let keep = self.keep && stays;
             let target_keeps = !head.http_10 && !head.says.close;
             let extras = self.extras(head.says.dated);
-            self.begin_answer(&head, &download, keep, &extras);
+            self.begin_answer(&head, (framing, download.to_chunks), keep, &extras);
             if let Some(reason) = self.pass_body(&mut stream, upload, &mut download).await {
                 self.outlive(stream, reason);
                 self.decide(Outcome::Failed(reason));
@@ -140,7 +140,7 @@ impl<W: Wire> RequestContext<'_, W> {
     /// Closes behind an answer that broke off. A client whose next requests are unread would get a reset, which takes
     /// earlier answers along that are still on their way (RFC 9112 section 9.6); so what it sends is read for a moment.
     /// Not where only the reset tells that the answer is not whole: where it ends with its connection or stream.
-    async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
+    pub(super) async fn cut(&mut self, reason: Reason, ends_with_close: bool) -> Next {
         if ends_with_close {
             self.session.client.break_off();
         } else if !W::FRAMED && reason != Reason::ClientGone {
@@ -151,7 +151,13 @@ impl<W: Wire> RequestContext<'_, W> {
     }
 
     /// Puts the answer's head where it goes: into `out`, or out in a frame.
-    fn begin_answer(&mut self, head: &AnswerHead, download: &Download, keep: bool, extras: &[Extra]) {
+    pub(super) fn begin_answer(
+        &mut self,
+        head: &AnswerHead,
+        (framing, to_chunks): (Framing, bool),
+        keep: bool,
+        extras: &[Extra],
+    ) {
         let RequestBuffers {
             out,
             body,
@@ -164,7 +170,7 @@ impl<W: Wire> RequestContext<'_, W> {
             bytes: &body[HEADROOM..*body_end],
             fields,
             head,
-            framing: download.framing,
+            framing,
             to_head: self.incoming.to_head,
             settings: &self.listener.settings,
             extras,
@@ -173,11 +179,11 @@ impl<W: Wire> RequestContext<'_, W> {
             let head = h2::relayed_head(&answer);
             out.clear();
             request_log.sent += h2::head_bytes(&head);
-            let ends = matches!(download.framing, Framing::None | Framing::Length(0));
+            let ends = matches!(framing, Framing::None | Framing::Length(0));
             // A client that is gone is found out by the body's first byte, or does not matter any more.
             let _ = self.session.client.send_head(head, ends);
         } else {
-            write_answer_head(out, &answer, download.to_chunks, keep);
+            write_answer_head(out, &answer, to_chunks, keep);
         }
     }
 

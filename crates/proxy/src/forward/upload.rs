@@ -7,6 +7,7 @@ use crate::pump::{Pump, PumpError, poll_write_pair};
 use crate::session::RequestContext;
 use crate::tls::TargetStream;
 use crate::wire::Wire;
+use forebay_functions::alb::BODY_BYTES;
 use forebay_node::Reason;
 use forebay_units::Mono;
 use std::future::poll_fn;
@@ -59,8 +60,9 @@ impl<W: Wire> RequestContext<'_, W> {
         upload.owed.due().min(now + self.idle_timeout())
     }
 
-    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest.
-    pub(super) async fn prepare(&mut self) -> Result<Upload, Reason> {
+    /// Puts what is at hand of the body behind the head, and lets a waiting client send the rest. A function is to get all of it, and
+    /// as it is.
+    pub(super) async fn prepare(&mut self, to_function: bool) -> Result<Upload, Reason> {
         let RequestBuffers {
             input,
             start,
@@ -69,8 +71,11 @@ impl<W: Wire> RequestContext<'_, W> {
             ..
         } = &mut *self.session.buffers;
         let framing = self.incoming.framing;
+        if to_function && matches!(framing, Framing::Length(length) if length > BODY_BYTES as u64) {
+            return Err(Reason::BodyTooLarge);
+        }
         // HTTP/2 needs no length; HTTP/1.1 has chunks for that.
-        let to_chunks = matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let to_chunks = !to_function && matches!(framing, Framing::Chunked | Framing::UntilClose);
         let mut pump = Pump::new(framing, to_chunks);
         let body = *start + self.incoming.head.length;
         let used = if pump.is_read() {

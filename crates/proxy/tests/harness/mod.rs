@@ -3,9 +3,11 @@
 // Each file of tests is a program of its own and uses its part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
+pub(crate) mod fake;
 pub(crate) mod frames;
 pub(crate) mod secure;
 
+use forebay_functions::{Functions, NoFunctions};
 use forebay_model::*;
 use forebay_proxy::{Clock, DataPlane, Farewell, Options};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,6 +15,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// The function that is a target in some tests, by an alias.
+pub(crate) const FUNCTION: &str = "arn:aws:lambda:local-1:123456789012:function:f:live";
 
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -150,6 +155,7 @@ fn options() -> Options {
         seed: 1,
         logger: None,
         channels: None,
+        functions: Arc::new(NoFunctions),
         permit_issuer: None,
         listens: true,
     }
@@ -198,6 +204,26 @@ impl Balancer {
             ..options()
         };
         Balancer::with(targets, vec![], BalancerSettings::default(), options)
+    }
+
+    /// One whose only target is a function, whom this one runs.
+    pub(crate) fn of_function(
+        functions: Arc<dyn Functions>,
+        settings: BalancerSettings,
+        logger: Option<Arc<dyn forebay_node::logging::Logger>>,
+        buffer_bytes: usize,
+    ) -> Balancer {
+        let options = Options {
+            functions,
+            logger,
+            buffer_bytes,
+            ..options()
+        };
+        let balancer = Balancer::with(&[], vec![], settings, options);
+        balancer.edit(|blueprint| {
+            blueprint.groups[0] = Arc::new(fixtures::function_group("group", FUNCTION));
+        });
+        balancer
     }
 
     fn with(
@@ -262,6 +288,24 @@ impl Balancer {
     pub(crate) fn leave(&self, within: Duration) -> std::thread::JoinHandle<()> {
         let plane = Arc::clone(&self.plane);
         std::thread::spawn(move || plane.leave(Farewell::within(within)))
+    }
+
+    /// What is known of the function.
+    pub(crate) fn function_health(&self) -> Option<TargetHealth> {
+        self.plane.health("group", FUNCTION, 0)
+    }
+
+    /// Requests to functions that failed: by their users' fault, and by ours.
+    pub(crate) fn lambda_errors(&self) -> (u64, u64) {
+        let metrics = self.plane.with_node(forebay_node::Node::metrics);
+        let counts = metrics.target_groups.iter().flat_map(|group| &group.nodes);
+        counts.fold((0, 0), |(users, internal), node| {
+            let counts = &node.counts;
+            (
+                users + counts.lambda_user_errors,
+                internal + counts.lambda_internal_errors,
+            )
+        })
     }
 
     /// Waits until the target has this state.

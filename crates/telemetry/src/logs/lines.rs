@@ -1,9 +1,10 @@
 //! The lines themselves, exactly in the formats of ALB's access, connection and health-check logs.
 
 use super::text::{Stamp, escaped, ip, padded, seconds, socket};
+use core::net::SocketAddr;
 use forebay_model::Priority;
 use forebay_node::logging::{ConnectionFacts, ConnectionId, LogFacts, ProbeFacts, RequestLine};
-use forebay_node::{ProbeResult, Taken, TransformError};
+use forebay_node::{ProbeResult, Record, Taken, TransformError};
 use forebay_units::digits::{decimal, hexadecimal};
 
 /// Bytes of a User-Agent that are logged (ALB's access log page).
@@ -76,11 +77,17 @@ fn target_status(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     }
 }
 
-fn target_address(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
-    match &facts.record.target {
-        Some(target) => socket(out, target.address),
+/// `-` for a function, which has none.
+fn address(out: &mut Vec<u8>, address: Option<SocketAddr>) {
+    match address {
+        Some(address) => socket(out, address),
         None => out.push(b'-'),
     }
+}
+
+fn target_address(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
+    let target = facts.record.target.as_ref();
+    address(out, target.and_then(|target| target.address));
 }
 
 /// Field 23: what the rule that won did, in order.
@@ -189,11 +196,16 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     actions(out, facts);
     out.push(b'"');
     quoted(out, facts.location);
-    // Reasons of authentication, WAF and lambda: none of them is built.
-    out.extend_from_slice(b" \"-\" \"");
+    quoted(out, error_reason(record).map(str::as_bytes));
+    out.extend_from_slice(b" \"");
     out.extend_from_within(target);
     out.extend_from_slice(b"\" \"");
-    target_status(out, facts);
+    // ALB's example of a function that answered has its status in field 10, and none here.
+    if is_of_function(record) {
+        out.push(b'-');
+    } else {
+        target_status(out, facts);
+    }
     out.push(b'"');
     quoted(
         out,
@@ -214,8 +226,17 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.push(b'\n');
 }
 
+fn is_of_function(record: &Record) -> bool {
+    record.target.as_ref().is_some_and(|target| target.is_function())
+}
+
+/// Field 25: ALB has words for failures of authentication, of WAF, which are not built, and of functions.
+fn error_reason(record: &Record) -> Option<&'static str> {
+    Some(record.reason?.lambda_error()?.code)
+}
+
 /// Fields that ALB does not have: seconds spent waiting for a slot, and why the answer is not the target's.
-fn extensions(out: &mut Vec<u8>, record: &forebay_node::Record) {
+fn extensions(out: &mut Vec<u8>, record: &Record) {
     out.push(b' ');
     match record.waited {
         Some(waited) => seconds(out, waited),
@@ -270,7 +291,7 @@ pub(super) fn probe(out: &mut Vec<u8>, stamp: &mut Stamp, facts: &ProbeFacts<'_>
     out.push(b'.');
     padded::<9>(out, u64::from(facts.latency.subsec_nanos()));
     out.push(b' ');
-    socket(out, facts.address);
+    address(out, facts.address);
     out.push(b' ');
     out.extend_from_slice(facts.watch.group.as_bytes());
     let grpc = facts.kind == "grpc";
@@ -280,6 +301,7 @@ pub(super) fn probe(out: &mut Vec<u8>, stamp: &mut Stamp, facts: &ProbeFacts<'_>
         ProbeResult::Answered(status) if status >= 500 => (Some(status), Some("TargetError")),
         ProbeResult::Answered(status) => (Some(status), Some("ResponseCodeMismatch")),
         ProbeResult::TimedOut => (None, Some("TimedOut")),
+        ProbeResult::Failed if facts.kind == "lambda" => (None, Some("TargetError")),
         ProbeResult::Failed => (None, Some("ConnectionReset")),
     };
     out.extend_from_slice(if reason.is_none() { b" PASS " } else { b" FAIL " });

@@ -106,7 +106,7 @@ fn target() -> Arc<forebay_node::TargetView> {
         id: TargetId(1),
         name: "10.0.0.1".into(),
         port: 80,
-        address: "10.0.0.1:80".parse().unwrap(),
+        address: Some("10.0.0.1:80".parse().unwrap()),
         tls: forebay_model::TargetTls::Plaintext,
         version: forebay_model::ProtocolVersion::Http1,
         proxy_protocol: false,
@@ -122,6 +122,61 @@ fn a_request_that_was_not_understood_is_logged_as_on_alb() {
     assert_eq!(
         access(&facts(&balancer, &record)),
         "http 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 - -1 -1 -1 400 - 0 272 \"- http://my-lb-1.local-1.elb.localhost:80- -\" \"-\" - - - \"-\" \"-\" \"-\" - 2018-07-02T22:22:48.364000Z \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\" TID_3180a73013c8ca4bac2f731159d4b0fe \"-\" \"-\" \"-\"\n"
+    );
+}
+
+/// The access log page's "Example entries for Lambda functions": one that succeeded, one that failed. Times of the latter are ours.
+#[test]
+fn functions_have_no_address_and_reasons_of_their_own() {
+    let balancer = balancer(None);
+    let mut record = record(&balancer);
+    record.begun = Mono::from_millis(100);
+    record.sent = Some(Mono::from_millis(100));
+    record.priority = Some(Priority::Default);
+    record.action = Some(Taken::Forward);
+    record.target = Some(Arc::new(forebay_node::TargetView {
+        id: TargetId(1),
+        name: "arn:aws:lambda:us-east-2:123456789012:function:f".into(),
+        port: 0,
+        address: None,
+        tls: forebay_model::TargetTls::Plaintext,
+        version: forebay_model::ProtocolVersion::Lambda,
+        proxy_protocol: false,
+        weight: 1,
+        stats: Arc::new(forebay_node::TargetStats::default()),
+    }));
+    let line = |record: &Record, status| {
+        let mut facts = facts(&balancer, record);
+        (facts.status, facts.received, facts.sent) = (status, 34, 366);
+        facts.line = Some(RequestLine {
+            method: b"GET",
+            host: b"www.example.com",
+            target: b"/",
+            version: "HTTP/1.1",
+        });
+        facts.agent = Some(b"curl/7.46.0");
+        facts.trace = Some(b"Root=1-58337364-23a8c76965a2ef7629b185e3");
+        facts.group = Some(
+            "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067",
+        );
+        access(&facts)
+    };
+    let before = "http 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817";
+    let middle = "34 366 \"GET http://www.example.com:80/ HTTP/1.1\" \"curl/7.46.0\" - - \
+                  arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 \
+                  \"Root=1-58337364-23a8c76965a2ef7629b185e3\" \"-\" \"-\" 0 2018-07-02T22:22:48.364000Z \"forward\" \"-\"";
+    let after = "\"-\" \"-\" \"-\" \"-\" TID_3180a73013c8ca4bac2f731159d4b0fe \"-\" \"-\" \"-\"\n";
+    record.reason = Some(Reason::BadFunctionAnswer);
+    assert_eq!(
+        line(&record, 502),
+        format!("{before} - -1 -1 -1 502 - {middle} \"LambdaInvalidResponse\" {after}")
+    );
+    record.reason = None;
+    record.answered = Some(Mono::from_millis(101));
+    record.target_status = Some(200);
+    assert_eq!(
+        line(&record, 200),
+        format!("{before} - 0.000 0.001 0.000 200 200 {middle} \"-\" {after}")
     );
 }
 
@@ -276,7 +331,7 @@ fn probes_are_logged_as_on_alb() {
             &mut text::Stamp::default(),
             &ProbeFacts {
                 watch: &watch,
-                address: "172.31.31.9:80".parse().unwrap(),
+                address: Some("172.31.31.9:80".parse().unwrap()),
                 kind: "http",
                 wall: Wall(1_761_914_698_901_409),
                 latency: Duration::new(1, 121_980_746),
@@ -447,7 +502,7 @@ fn a_socket_gets_lines_as_they_are_written() {
             matcher: Matcher::parse("200").unwrap(),
             balancers: vec![(Arc::clone(&logged), NODES[0]), (Arc::clone(&unlogged), NODES[0])],
         },
-        address: "10.0.0.1:80".parse().unwrap(),
+        address: Some("10.0.0.1:80".parse().unwrap()),
         kind: "http",
         wall: Wall(0),
         latency: Duration::ZERO,

@@ -12,6 +12,7 @@ use forebay_node::{LoadBalancerCounts, LoadBalancerMetrics};
 const CONNECTIONS_PER_SECOND: f64 = 25.0;
 const ACTIVE_CONNECTIONS: f64 = 3000.0;
 const BYTES_PER_HOUR: f64 = 1e9;
+const LAMBDA_BYTES_PER_HOUR: f64 = 4e8;
 const EVALUATIONS_PER_SECOND: f64 = 1000.0;
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
@@ -48,6 +49,8 @@ pub struct Usage {
     pub active_connections: u64,
     /// Bytes from clients and to them.
     pub bytes: u64,
+    /// Those of them that went to functions and came from them.
+    pub lambda_bytes: u64,
     /// Rules looked at, beyond the first ten of each request.
     pub evaluations: u64,
 }
@@ -62,7 +65,10 @@ impl Usage {
         let each = [
             self.new_connections as f64 / seconds / CONNECTIONS_PER_SECOND,
             self.active_connections as f64 / ACTIVE_CONNECTIONS,
-            self.bytes as f64 / seconds * SECONDS_PER_HOUR / BYTES_PER_HOUR,
+            (self.bytes.saturating_sub(self.lambda_bytes) as f64 / BYTES_PER_HOUR
+                + self.lambda_bytes as f64 / LAMBDA_BYTES_PER_HOUR)
+                / seconds
+                * SECONDS_PER_HOUR,
             self.evaluations as f64 / seconds / EVALUATIONS_PER_SECOND,
         ];
         each.into_iter().fold(0.0, f64::max)
@@ -77,6 +83,7 @@ impl Usage {
             new_connections: since(|counts| counts.connections),
             active_connections: now.nodes.iter().map(|node| node.counts.open).sum(),
             bytes: since(|counts| counts.received_bytes + counts.sent_bytes),
+            lambda_bytes: since(|counts| counts.lambda_bytes),
             evaluations: since(|counts| counts.charged_evaluations),
         }
     }
@@ -140,6 +147,12 @@ mod tests {
             ..none
         };
         one(bytes, 3600);
+        let of_functions = Usage {
+            bytes: 400_000_000,
+            lambda_bytes: 400_000_000,
+            ..none
+        };
+        one(of_functions, 3600);
         let evaluations = Usage {
             evaluations: 1000,
             ..none
@@ -155,6 +168,7 @@ mod tests {
             new_connections: 100,
             active_connections: 18_000,
             bytes: 300_000,
+            lambda_bytes: 0,
             evaluations: 250,
         };
         assert_eq!(units(usage, 1), 6.0);

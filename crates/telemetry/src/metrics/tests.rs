@@ -352,6 +352,9 @@ const DOCUMENTED: &[(&str, &str, &str, &str)] = &[
     ("RequestCountPerTarget", "Count", "T AT LT LAT", "Sum"),
     ("GrpcRequestCount", "Count", "T AT LT LAT", "Sum"),
     ("DroppedInvalidHeaderRequestCount", "Count", "LA", "Sum"),
+    ("LambdaInternalError", "Count", "T LT", "Sum"),
+    ("LambdaUserError", "Count", "T LT", "Sum"),
+    ("LambdaTargetProcessedBytes", "Bytes", "L", "Sum"),
     // Of Classic Load Balancers (AWS/ELB), whose balancers have no target groups.
     ("SurgeQueueLength", "Count", "L LA LT LAT", "Maximum"),
     ("SpilloverCount", "Count", "L LA LT LAT", "Sum"),

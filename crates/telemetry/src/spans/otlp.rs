@@ -175,7 +175,10 @@ fn server(course: &Course<'_>) -> Span {
         attributes.push(text("forebay.target_group", group));
     }
     if let Some(target) = &record.target {
-        attributes.push(text("forebay.target", target.address.to_string()));
+        // A function has no address; its ARN is its name.
+        let address = target.address.map(|address| address.to_string());
+        let target = address.unwrap_or_else(|| target.name.clone());
+        attributes.push(text("forebay.target", target));
     }
     if let Some(reason) = record.reason {
         attributes.push(text("forebay.reason", reason.word()));
@@ -215,15 +218,16 @@ fn at_target(course: &Course<'_>, sent: Mono, over: Mono) -> Span {
 }
 
 fn target(record: &Record) -> Vec<KeyValue> {
-    let Some(target) = &record.target else {
+    let target = record.target.as_ref();
+    let Some(target) = target.and_then(|target| target.address) else {
         return Vec::new();
     };
-    let address = target.address.ip().to_string();
+    let address = target.ip().to_string();
     vec![
         text("server.address", address.clone()),
-        number("server.port", target.address.port()),
+        number("server.port", target.port()),
         text("network.peer.address", address),
-        number("network.peer.port", target.address.port()),
+        number("network.peer.port", target.port()),
     ]
 }
 

@@ -221,9 +221,9 @@ fn a_client_stays_with_its_group() {
         "targetgroup/green/fedcba9876543210",
     ];
     let mut world = World::new(&[(arns[0], 2), (arns[1], 2)], Stickiness::Off, keeps);
-    let net = |target: &TargetView| match target.address.ip() {
-        core::net::IpAddr::V4(ip) => ip.octets()[2],
-        core::net::IpAddr::V6(_) => panic!(),
+    let net = |target: &TargetView| match target.address.map(|address| address.ip()) {
+        Some(core::net::IpAddr::V4(ip)) => ip.octets()[2],
+        _ => panic!(),
     };
     let (first, cookies) = world.serve(&[], "");
     assert!(cookies.target.is_none());

@@ -10,6 +10,9 @@ use forebay_node::Why as NoSlot;
 /// By load balancer alone, zones together; and by why.
 const L_REASON: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, Reason]];
 
+/// By load balancer alone.
+const L_WHOLE: &[&[Dimension]] = &[&[LoadBalancer]];
+
 /// By load balancer, and by that and target group: zones together.
 const LOAD_BALANCER_AND_GROUP: &[&[Dimension]] = &[&[LoadBalancer], &[LoadBalancer, TargetGroup]];
 
@@ -77,8 +80,15 @@ pub(super) const ROWS: &[Metric] = &[
     .unit(Unit::Bytes)
     .cloudwatch(&[sum("ProcessedBytes", L)]),
     counter(
+        "forebay_lambda_processed_bytes",
+        "Those of them that went to functions and came from them (LambdaTargetProcessedBytes)",
+        Read::LoadBalancer(|of, to| to.add(of.counts.lambda_bytes)),
+    )
+    .unit(Unit::Bytes)
+    .cloudwatch(&[sum("LambdaTargetProcessedBytes", L_WHOLE)]),
+    counter(
         "forebay_ipv6_processed_bytes",
-        "Those of them that went over IPv6 (IPv6ProcessedBytes)",
+        "Processed bytes that went over IPv6 (IPv6ProcessedBytes)",
         Read::LoadBalancer(|of, to| to.add(of.counts.ipv6_bytes)),
     )
     .unit(Unit::Bytes)
@@ -157,6 +167,18 @@ pub(super) const ROWS: &[Metric] = &[
         Read::TargetGroup(|of, to| to.add(of.counts.tls_errors)),
     )
     .cloudwatch(&[sum("TargetTLSNegotiationErrorCount", L_LT)]),
+    counter(
+        "forebay_group_lambda_user_errors",
+        "Requests to a function that failed because of it, or of the request (LambdaUserError)",
+        Read::TargetGroup(|of, to| to.add(of.counts.lambda_user_errors)),
+    )
+    .cloudwatch(&[sum("LambdaUserError", T_ALONE)]),
+    counter(
+        "forebay_group_lambda_internal_errors",
+        "Requests to a function that failed because it could not be asked, or did not answer (LambdaInternalError)",
+        Read::TargetGroup(|of, to| to.add(of.counts.lambda_internal_errors)),
+    )
+    .cloudwatch(&[sum("LambdaInternalError", T_ALONE)]),
     histogram(
         "forebay_group_response_seconds",
         LATENCIES,

@@ -3,10 +3,6 @@
 /// Metrics of AWS/ApplicationELB that are not reported, and why.
 pub const NOT_REPORTED: &[(&str, &str)] = &[
     (
-        "LambdaInternalError, LambdaUserError, LambdaTargetProcessedBytes",
-        "there are no Lambda functions among targets",
-    ),
-    (
         "ELBAuthError, ELBAuthFailure, ELBAuthSuccess, ELBAuthLatency, ELBAuthRefreshTokenSuccess, \
          ELBAuthUserClaimsSizeExceeded, JWTValidationFailureCount",
         "rules with authentication or the validation of tokens answer 500: no user is authenticated",
