@@ -114,7 +114,7 @@ fn check_target(
     match group.target_type.as_str() {
         "instance" => check_instance(view, group, &given.id).map(|()| None),
         "ip" => check_address(view, group, &given.id, zone),
-        "lambda" if function_of(&given.id).is_some() => Ok(None),
+        "lambda" if function_of(&given.id).is_some() => check_function(view, group, &given.id).map(|()| None),
         "lambda" => Err(invalid_target(format!(
             "'{}' is not the ARN of a Lambda function",
             given.id
@@ -125,6 +125,24 @@ fn check_target(
             given.id
         ))),
     }
+}
+
+/// A function must be there, and permit load balancers to invoke it.
+fn check_function(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
+    if view.dialect() == Dialect::Moto {
+        return Ok(());
+    }
+    let Some(function) = crate::lambda::by_arn(view.region(), id) else {
+        return Err(invalid_target(format!("The Lambda function '{id}' does not exist in this region")));
+    };
+    if crate::lambda::permits(function, "elasticloadbalancing.amazonaws.com", &group.arn) {
+        return Ok(());
+    }
+    let text = format!(
+        "elasticloadbalancing principal does not have permission to invoke {id} from target group {}",
+        group.arn
+    );
+    Err(ApiError::sender("AccessDenied", text).with_status(403))
 }
 
 fn check_instance(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {

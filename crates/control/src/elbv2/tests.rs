@@ -382,7 +382,7 @@ fn what_the_data_plane_does_not_know_is_gone_at_once() {
     let input = json!({"Name": "f", "TargetType": "lambda"});
     let group = text(&caller.ok("CreateTargetGroup", input)["TargetGroups"][0]["TargetGroupArn"]);
     // No listener's rule forwards to it.
-    let function = "arn:aws:lambda:local-1:123456789012:function:f";
+    let function = caller.function_named("f");
     let targets = json!({"TargetGroupArn": group, "Targets": [{"Id": function}]});
     caller.ok("RegisterTargets", targets.clone());
     caller.ok("DeregisterTargets", targets);
@@ -403,7 +403,15 @@ fn a_function_is_a_groups_one_target() {
         |name: &str| json!({"TargetGroupArn": group, "Targets": [{"Id": function(name), "Port": 80}]});
     let no_function = json!({"TargetGroupArn": group, "Targets": [{"Id": "f"}]});
     assert_eq!(caller.fails("RegisterTargets", no_function).0, "InvalidTarget");
-    caller.ok("RegisterTargets", targets("f:live"));
+    assert_eq!(caller.fails("RegisterTargets", targets("f")).0, "InvalidTarget");
+    caller.function_named("f");
+    caller.function_named("g");
+    let revoke = json!({"FunctionName": "g", "StatementId": "alb"});
+    caller.call_of(Service::Lambda, "RemovePermission", revoke).unwrap();
+    assert_eq!(caller.fails("RegisterTargets", targets("g")).0, "AccessDenied");
+    caller.call_of(Service::Lambda, "DeleteFunction", json!({"FunctionName": "g"})).unwrap();
+    caller.function_named("g");
+    caller.ok("RegisterTargets", targets("f:$LATEST"));
     assert_eq!(caller.fails("RegisterTargets", targets("g")).0, "TooManyTargets");
     let input = json!({"TargetGroupArn": group, "Attributes": [{"Key": "lambda.multi_value_headers.enabled", "Value": "true"}]});
     caller.ok("ModifyTargetGroupAttributes", input);
@@ -414,12 +422,12 @@ fn a_function_is_a_groups_one_target() {
     // In-flight requests fail when it is deregistered.
     assert!(served.settings.deregistration_delay.is_zero());
     let target = &served.targets[0];
-    assert_eq!((target.id.as_str(), target.port), (&*function("f:live"), 0));
+    assert_eq!((target.id.as_str(), target.port), (&*function("f:$LATEST"), 0));
     assert!(target.address.is_none() && served.reaches(target));
 
     let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
     let health = &health["TargetHealthDescriptions"][0];
-    assert_eq!(health["Target"], json!({"Id": function("f:live")}));
+    assert_eq!(health["Target"], json!({"Id": function("f:$LATEST")}));
     let wanted = json!({
         "State": "unavailable",
         "Reason": "Target.HealthCheckDisabled",
@@ -430,7 +438,7 @@ fn a_function_is_a_groups_one_target() {
     // It is the data plane that says when nothing is in flight there.
     caller.ok(
         "DeregisterTargets",
-        json!({"TargetGroupArn": group, "Targets": [{"Id": function("f:live")}]}),
+        json!({"TargetGroupArn": group, "Targets": [{"Id": function("f:$LATEST")}]}),
     );
     let health = caller.ok("DescribeTargetHealth", json!({"TargetGroupArn": group}));
     assert_eq!(

@@ -49,7 +49,7 @@ fn not_asked(error: &InvokeError) -> Reason {
         InvokeError::NotFound => Reason::FunctionNotFound,
         InvokeError::ReservedConcurrency | InvokeError::Concurrency => Reason::FunctionThrottled,
         InvokeError::TooLarge(_) => Reason::BodyTooLarge,
-        InvokeError::Unavailable(_) => Reason::FunctionsUnavailable,
+        InvokeError::Unwanted | InvokeError::Unavailable(_) => Reason::FunctionsUnavailable,
     }
 }
 
