@@ -4,6 +4,7 @@ use crate::backlogs::{self, Backlogs};
 use crate::feeding;
 use crate::flags::UpArgs;
 use crate::fleet::Instances;
+use crate::functions::HostedFunctions;
 use crate::notify;
 use crate::parts::{
     Ending, FrontAddress, Standing, Writing, claim, collect, configured, context, hosts, keys, serve, show,
@@ -53,6 +54,7 @@ pub struct Daemon {
     shown: Arc<Shown>,
     backlogs: Backlogs,
     instances: Arc<Instances>,
+    functions: Arc<HostedFunctions>,
     predecessor: Predecessor,
     stop: watch::Sender<bool>,
     /// Ends the admin address, which is the last to go.
@@ -74,6 +76,9 @@ struct FrontSockets {
     keys: PathBuf,
     pools: PoolClaim,
 }
+
+/// How long functions may go on that no request waits for.
+const FUNCTIONS_END: Duration = Duration::from_secs(2);
 
 /// Does what blocks on a thread for that.
 async fn blocking<T: Send + 'static>(
@@ -214,7 +219,8 @@ impl Daemon {
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
         let collector = collect(&shown, &writing, clock, &instances)?;
-        let context = context(&args, &fronts.keys, &writing, standing.seed);
+        let functions = standing.functions;
+        let context = context(&args, &fronts.keys, &writing, &functions, standing.seed);
         let internal = Internal::new(Arc::clone(&context));
         let lookers = standing.lookers;
         let running = schedules::start(internal.clone(), lookers.schedules, args.functions.looking());
@@ -237,6 +243,7 @@ impl Daemon {
             shown,
             backlogs: writing.backlogs,
             instances,
+            functions,
             predecessor,
             stop,
             ended: fronts.ended,
@@ -309,8 +316,11 @@ impl Daemon {
         self.stop.send_replace(true);
         let (plane, logs) = (self.plane, self.logs);
         let (threads, exporters, predecessor) = (self.threads, self.exporters, self.predecessor);
+        let functions = self.functions;
         let leaving = tokio::task::spawn_blocking(move || {
             plane.leave(farewell);
+            // Requests that they answer have ended by now.
+            functions.stop(FUNCTIONS_END);
             exporters.into_iter().for_each(Exporter::finish);
             logs.finish();
             for (go_on, thread) in threads {

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 
 /// How profiles of the credentials file are called that hold keys of instance profiles.
 const PROFILE_PREFIX: &str = "instance-profile.";
+/// What profiles of functions' roles begin with.
+const ROLE_PREFIX: &str = "function-role.";
 
 /// How long another process waits until instances are left to it.
 const LAYING_DOWN: Duration = Duration::from_secs(2);
@@ -317,16 +319,25 @@ fn is_same(old: &State, new: &State) -> bool {
     }
 }
 
+/// The keys of a function's role, made at first use: an id and a secret.
+pub(crate) fn role_keys(file: &Path, role: &str) -> Result<(String, String), String> {
+    let found = keys_named(file, &format!("{ROLE_PREFIX}{role}"));
+    let key = found.map_err(|error| format!("there are no keys for the role {role}: {error}"))?;
+    Ok((key.access_key, key.secret))
+}
+
+fn keys_named(file: &Path, name: &str) -> Result<credentials::Key, credentials::CredentialsError> {
+    match credentials::find(file, name)? {
+        Some(key) => Ok(key),
+        None => credentials::create(file, name),
+    }
+}
+
 /// The keys of an instance profile, made at first use.
 fn keys(file: &Path, profile: &str) -> Result<AccessKeys, String> {
-    let name = format!("{PROFILE_PREFIX}{profile}");
-    let key = match credentials::find(file, &name) {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) => credentials::create(file, &name),
-        Err(error) => Err(error),
-    };
+    let found = keys_named(file, &format!("{PROFILE_PREFIX}{profile}"));
     let key =
-        key.map_err(|error| format!("there are no keys for the instance profile {profile}: {error}"))?;
+        found.map_err(|error| format!("there are no keys for the instance profile {profile}: {error}"))?;
     Ok(AccessKeys {
         id: key.access_key,
         secret: key.secret,

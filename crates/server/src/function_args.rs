@@ -66,7 +66,6 @@ impl FunctionArgs {
     }
 
     /// How long a process is kept without an invocation.
-    #[expect(dead_code, reason = "the processes come next")]
     pub(crate) fn idle(&self) -> Duration {
         Duration::from_secs(self.function_idle_seconds)
     }

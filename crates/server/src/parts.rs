@@ -6,6 +6,7 @@ use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
 use crate::fleet::Instances;
+use crate::functions::HostedFunctions;
 use crate::notify;
 use crate::places::{self, placed};
 use crate::pools::PoolClaim;
@@ -15,7 +16,7 @@ use crate::shown::Shown;
 use anyhow::{Context as _, anyhow};
 use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
-use forebay_functions::{Functions, NoFunctions};
+use forebay_functions::Functions;
 use forebay_gateway::front;
 use forebay_gateway::{ApiContext, Beside, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
 use forebay_node::logging::Logger;
@@ -52,6 +53,7 @@ pub(crate) struct Standing {
     pub(crate) sending: notify::Sending,
     pub(crate) adoptions: Arc<ResponseTimes>,
     pub(crate) lookers: Lookers,
+    pub(crate) functions: Arc<HostedFunctions>,
 }
 
 impl Standing {
@@ -71,12 +73,12 @@ impl Standing {
         let node = format!("forebay-{seed:016x}");
         let channels = Keeper::start(node, seed, Arc::new(move || clock.now()))
             .context("the control channels could not start")?;
-        // Who runs the functions that are targets: nobody yet.
-        let functions: Arc<dyn Functions> = Arc::new(NoFunctions);
-        let options = plane_options(args, seed, &logs, Arc::new(channels), functions, listens);
+        let functions = Arc::new(HostedFunctions::new(args, api, keys));
+        let runs = Arc::clone(&functions) as Arc<dyn Functions>;
+        let options = plane_options(args, seed, &logs, Arc::new(channels), runs, listens);
         let plane = Arc::new(DataPlane::start(options, clock, sender)?);
         let instances = Instances::prepare(args, api, state, keys)?;
-        let publish = Publisher::new(&plane, &instances, args.exposed()?);
+        let publish = Publisher::new(&plane, &instances, &functions, args.exposed()?);
         let (actions, sending) = notifications(args, shown, clock)?;
         let standing = Standing {
             clock,
@@ -89,6 +91,7 @@ impl Standing {
             sending,
             adoptions: Arc::clone(&publish.adoptions),
             lookers: publish.lookers.clone(),
+            functions,
         };
         Ok((standing, publish))
     }
@@ -252,14 +255,21 @@ pub(crate) fn collect(
 }
 
 /// What every call needs at hand.
-pub(crate) fn context(args: &UpArgs, keys: &Path, writing: &Writing, seed: u64) -> Arc<ApiContext> {
+pub(crate) fn context(
+    args: &UpArgs,
+    keys: &Path,
+    writing: &Writing,
+    functions: &Arc<HostedFunctions>,
+    seed: u64,
+) -> Arc<ApiContext> {
     Arc::new(ApiContext::new(
         api_options(args),
         Credentials::new(keys),
         writing.writer.clone(),
         Beside {
             messages: Arc::clone(&writing.messages) as _,
-            ..Beside::default()
+            functions: Arc::clone(functions) as _,
+            code: Arc::clone(functions) as _,
         },
         seed,
     ))

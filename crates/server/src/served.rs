@@ -2,6 +2,7 @@
 
 use crate::exposed_log::ExposedLog;
 use crate::fleet::Instances;
+use crate::functions::HostedFunctions;
 use crate::queues::KeptMessages;
 use forebay_control::fleet::{Image, SeenInstance, Shape};
 use forebay_control::{Drain, Left, Observations, Publish, State};
@@ -26,6 +27,7 @@ pub(crate) struct Publisher {
     told: ExposedLog,
     /// Set once there is a log of messages.
     messages: OnceLock<Arc<KeptMessages>>,
+    functions: Arc<HostedFunctions>,
     /// Told of each publication before it counts.
     follower: Follower,
     /// Who looks again when there may be something else to do.
@@ -45,10 +47,16 @@ pub(crate) struct Lookers {
 pub(crate) type Follower = Arc<OnceLock<Box<dyn Fn(&State, &State) + Send + Sync>>>;
 
 impl Publisher {
-    pub(crate) fn new(plane: &Arc<DataPlane>, instances: &Arc<Instances>, exposed: Vec<IpAddr>) -> Publisher {
+    pub(crate) fn new(
+        plane: &Arc<DataPlane>,
+        instances: &Arc<Instances>,
+        functions: &Arc<HostedFunctions>,
+        exposed: Vec<IpAddr>,
+    ) -> Publisher {
         Publisher {
             plane: Arc::clone(plane),
             instances: Arc::clone(instances),
+            functions: Arc::clone(functions),
             adoptions: Arc::default(),
             told: ExposedLog::new(&exposed),
             messages: OnceLock::new(),
@@ -85,6 +93,7 @@ impl Publish for Publisher {
         if old.is_none_or(|old| state.has_other_schedules(old)) {
             self.lookers.schedules.notify_one();
         }
+        self.functions.publish(old, state);
         if old.is_none_or(|old| state.has_other_functions(old)) {
             self.lookers.functions.notify_one();
         }

@@ -1,0 +1,138 @@
+//! Functions of this Forebay: their processes, their code, and who is told of them.
+
+use crate::fleet::role_keys;
+use crate::flags::UpArgs;
+use forebay_control::State;
+use forebay_control::lambda::{Code, CodeError};
+use forebay_functions::{Done, Functions, Invocation, InvokeError};
+use forebay_gateway::FunctionCode;
+use forebay_launch::functions::{CodeStore, RuntimeOptions, RuntimeStats, Runtimes};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For so long an archive stays that no function is made of yet: the call that brought it is under way.
+const NEW: Duration = Duration::from_secs(600);
+
+/// Functions of this Forebay.
+pub(crate) struct HostedFunctions {
+    options: RuntimeOptions,
+    code: CodeStore,
+    /// Started with the first function; or why there can be none, which is told when one is to run, as nobody else needs to know.
+    runtimes: OnceLock<Result<Runtimes, String>>,
+    /// Archives that were kept lately, the oldest first.
+    new: Mutex<VecDeque<(Instant, String)>>,
+}
+
+impl HostedFunctions {
+    /// As the flags have it, with the APIs at `api` and keys in that file. Nothing is started yet.
+    pub(crate) fn new(args: &UpArgs, api: SocketAddr, keys: &Path) -> HostedFunctions {
+        let directory = args.data.data_dir.join("functions");
+        let keys = keys.to_owned();
+        let flags = &args.functions;
+        let endpoint = format!("http://{}", reached(api));
+        HostedFunctions {
+            code: CodeStore::new(&directory),
+            options: RuntimeOptions {
+                run_as: flags.function_user.clone(),
+                python: flags.function_python.clone(),
+                node: flags.function_node.clone(),
+                environments: flags.max_function_processes,
+                idle: flags.idle(),
+                ..RuntimeOptions::new(directory, endpoint, Arc::new(move |role| role_keys(&keys, role)))
+            },
+            runtimes: OnceLock::new(),
+            new: Mutex::default(),
+        }
+    }
+
+    fn started(&self) -> &Result<Runtimes, String> {
+        self.runtimes.get_or_init(|| {
+            let started = Runtimes::start(self.options.clone());
+            if let Err(why) = &started {
+                tracing::warn!(why, "no function can run");
+            }
+            started
+        })
+    }
+
+    /// These are the functions from now on.
+    pub(crate) fn publish(&self, old: Option<&State>, new: &State) {
+        if old.is_some_and(|old| !new.has_other_functions(old)) {
+            return;
+        }
+        let functions = new.functions();
+        if functions.is_empty() && self.runtimes.get().is_none() {
+            return;
+        }
+        let Ok(runtimes) = self.started() else {
+            return;
+        };
+        runtimes.publish(functions);
+        let mut in_use = new.function_code();
+        let mut lately = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        while lately.front().is_some_and(|(since, _)| since.elapsed() > NEW) {
+            lately.pop_front();
+        }
+        in_use.extend(lately.iter().map(|(_, sha)| sha.clone()));
+        drop(lately);
+        let in_use: Vec<&str> = in_use.iter().map(String::as_str).collect();
+        runtimes.code().sweep(&in_use);
+    }
+
+    /// What was counted of them.
+    pub(crate) fn stats(&self) -> RuntimeStats {
+        match self.runtimes.get() {
+            Some(Ok(runtimes)) => runtimes.stats(),
+            _ => RuntimeStats::default(),
+        }
+    }
+
+    /// Ends them: what runs has this long. Blocks.
+    pub(crate) fn stop(&self, grace: Duration) {
+        if let Some(Ok(runtimes)) = self.runtimes.get() {
+            runtimes.stop(grace);
+        }
+    }
+}
+
+/// Where programs of this machine reach an address that is served.
+fn reached(api: SocketAddr) -> SocketAddr {
+    match api {
+        SocketAddr::V4(at) if at.ip().is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), at.port()),
+        SocketAddr::V6(at) if at.ip().is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), at.port()),
+        other => other,
+    }
+}
+
+impl Functions for HostedFunctions {
+    fn invoke(&self, invocation: Invocation, done: Done) {
+        match self.runtimes.get() {
+            Some(Ok(runtimes)) => runtimes.invoke(invocation, done),
+            Some(Err(why)) => done(Err(InvokeError::Unavailable(why.clone()))),
+            None => done(Err(InvokeError::NotFound)),
+        }
+    }
+}
+
+impl FunctionCode for HostedFunctions {
+    fn keep(&self, zip: &[u8]) -> Result<Code, CodeError> {
+        let kept = self.code.keep(zip).map_err(|error| {
+            if let Some(cause) = error.cause() {
+                tracing::info!(cause, "a function's code was not kept");
+            }
+            match error.code() {
+                "ServiceException" => CodeError::Storage(error.to_string()),
+                _ => CodeError::Refused(error.to_string()),
+            }
+        })?;
+        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        new.push_back((Instant::now(), kept.sha256_hex.clone()));
+        Ok(Code {
+            sha256: kept.sha256_hex,
+            size: kept.size,
+        })
+    }
+}
