@@ -3,7 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod invoke;
+mod pool;
 mod spec;
 
 pub use invoke::{Done, FunctionError, Functions, Invocation, InvokeError, Invoked, NoFunctions};
+pub use pool::{Cold, Placed, Pool, PoolLimits, Published, Rest};
 pub use spec::{FunctionSpec, Runtime};
