@@ -276,14 +276,9 @@ impl Pool {
         (environments.count(), self.running.get(arn).copied().unwrap_or(0))
     }
 
-    /// Invocations of all functions, those that wait included.
-    pub fn running(&self) -> u32 {
-        self.running.values().sum()
-    }
-
-    /// All environments.
-    pub fn environments(&self) -> impl Iterator<Item = u64> {
-        self.environments.keys().copied()
+    /// Whether there is such a function.
+    pub fn knows(&self, arn: &str) -> bool {
+        self.functions.contains_key(arn)
     }
 
     fn start(&mut self, now: Mono, invocation: u64, spec: Arc<FunctionSpec>) -> Cold {
