@@ -74,7 +74,10 @@ async fn answer(
             respond(engine, id, request_id, request, true).await
         }
         (&Method::POST, ["init", "error"]) => init_error(engine, id, request).await,
-        _ => not_found(),
+        _ => {
+            read(request.into_body()).await;
+            not_found()
+        }
     })
 }
 
@@ -131,6 +134,8 @@ async fn respond(
             .is_some_and(|engine| engine.borrow().has(id, request_id))
     };
     if !has(&engine) {
+        // Else the connection ends with the answer, and its sender may not see that.
+        read(request.into_body()).await;
         return plain(
             StatusCode::BAD_REQUEST,
             words::refusal("InvalidRequestID", "Invalid request ID"),
@@ -186,6 +191,7 @@ enum Body {
     Broken,
 }
 
+/// Reads a body, within bounds.
 async fn read(mut body: Incoming) -> Body {
     let mut bytes = Vec::new();
     let mut length = 0;

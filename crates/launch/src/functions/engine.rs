@@ -147,10 +147,12 @@ impl Engine {
         for invocation in published.refused {
             self.refuse(invocation, InvokeError::NotFound);
         }
-        let mut stats = self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = &self.shared.stats;
+        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = &self.pool;
         stats
             .functions
-            .retain(|arn, one| self.pool.knows(arn) || one.environments > 0 || one.running > 0);
+            .retain(|arn, one| pool.knows(arn) || one.environments > 0 || one.running > 0);
     }
 
     pub(super) fn invoke(&mut self, invocation: Invocation, done: Done) {
@@ -195,25 +197,27 @@ impl Engine {
         let Some(pending) = self.pending.remove(&number) else {
             return;
         };
-        if error == InvokeError::NotFound {
-            self.forget_running(&pending.arn);
-        } else {
-            self.count(&pending.arn, |stats| {
-                stats.running -= 1;
-                stats.throttles += 1;
-            });
-        }
+        let is_throttle = error != InvokeError::NotFound;
+        self.count(&pending.arn, |stats| {
+            stats.running -= 1;
+            stats.throttles += u64::from(is_throttle);
+        });
+        self.forget(&pending.arn);
         (pending.done)(Err(error));
     }
 
     /// Of a function that nobody knows, nothing is counted; else whoever asks for many would fill the memory.
-    fn forget_running(&self, arn: &str) {
+    fn forget(&self, arn: &str) {
+        if self.pool.knows(arn) {
+            return;
+        }
         let mut stats = self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(one) = stats.functions.get_mut(arn) {
-            one.running -= 1;
-            if one.running == 0 && one.environments == 0 && !self.pool.knows(arn) {
-                stats.functions.remove(arn);
-            }
+        if stats
+            .functions
+            .get(arn)
+            .is_some_and(|one| one.running == 0 && one.environments == 0)
+        {
+            stats.functions.remove(arn);
         }
     }
 
@@ -455,6 +459,11 @@ impl Engine {
     /// Nothing of an environment is left.
     pub(super) fn ended(&mut self, id: u64, exit: Exit) {
         let mut lost = None;
+        let arn = self.environments.get(&id).map(|one| one.spec.arn.clone());
+        if let Some(arn) = &arn {
+            // Before its invocation is answered: whoever asked may look.
+            self.count(arn, |stats| stats.environments -= 1);
+        }
         if let Some(environment) = self.environments.get_mut(&id) {
             let bound = environment.bound.as_ref().map(|bound| (bound.invocation, bound.is_delivered));
             let is_retired = matches!(environment.cause, None | Some(Cause::Retired));
@@ -472,11 +481,8 @@ impl Engine {
                 self.end_invocation(id, exit);
             }
         }
-        if let Some(environment) = self.environments.remove(&id) {
-            if let Some(timer) = environment.init_timer {
-                timer.abort();
-            }
-            self.count(&environment.spec.arn, |stats| stats.environments -= 1);
+        if let Some(timer) = self.environments.remove(&id).and_then(|one| one.init_timer) {
+            timer.abort();
         }
         let begun = self.pool.ended(self.now(), id);
         begun.into_iter().for_each(|cold| self.start(cold));
@@ -486,6 +492,9 @@ impl Engine {
                 ..pending
             };
             self.place(number, pending);
+        }
+        if let Some(arn) = arn {
+            self.forget(&arn);
         }
     }
 

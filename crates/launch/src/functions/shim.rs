@@ -157,15 +157,16 @@ fn show(view: &View) -> Result<(), String> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
         rustix::fs::open(path, flags, Mode::empty()).tried(|| format!("open {}", path.display()))
     };
+    unshare(CloneFlags::CLONE_NEWNS).tried(|| "have a view of the files of their own".to_owned())?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+        .tried(|| "keep mounts to themselves".to_owned())?;
+    // Of this view, and before it is hidden: what is open of another cannot be shown in it.
     let shown: Vec<(&PathBuf, OwnedFd)> = view
         .shown
         .iter()
         .map(|path| Ok((path, open(path)?)))
         .collect::<Result<_, String>>()?;
-    unshare(CloneFlags::CLONE_NEWNS).tried(|| "have a view of the files of their own".to_owned())?;
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
-        .tried(|| "keep mounts to themselves".to_owned())?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(
         Some("forebay"),
