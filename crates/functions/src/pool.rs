@@ -140,7 +140,9 @@ impl Pool {
             };
             self.functions.insert(function.spec.arn.clone(), function);
         }
-        published.ended.extend(before.into_values().flat_map(|old| old.idle));
+        published
+            .ended
+            .extend(before.into_values().flat_map(|old| old.idle));
         for &environment in &published.ended {
             self.ends(environment, None);
         }

@@ -120,9 +120,16 @@ fn children(of: i32) -> Option<Vec<i32>> {
         return None;
     }
     let mut found = Vec::new();
-    for thread in fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten() {
+    for thread in fs::read_dir(format!("/proc/{of}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        found.extend(
+            text.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
     }
     Some(found)
 }

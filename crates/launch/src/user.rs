@@ -83,9 +83,15 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name() {
-        assert_eq!("own".parse::<RunAs>().unwrap().resolve(Whose::INSTANCES), Ok(None));
+        assert_eq!(
+            "own".parse::<RunAs>().unwrap().resolve(Whose::INSTANCES),
+            Ok(None)
+        );
         if rustix::process::geteuid().is_root() {
-            assert_eq!(RunAs::default().resolve(Whose::INSTANCES), Ok(Some((NOBODY, NOBODY))));
+            assert_eq!(
+                RunAs::default().resolve(Whose::INSTANCES),
+                Ok(Some((NOBODY, NOBODY)))
+            );
         }
         for whose in [Whose::INSTANCES, Whose::FUNCTIONS] {
             let unknown = RunAs::User("no-such-user".to_owned()).resolve(whose).unwrap_err();

@@ -48,7 +48,10 @@ fn the_one_that_was_used_last_is_used_next() {
     let second = cold(pool.invoke(at(0), 2, "f"));
     assert_eq!(pool.finished(at(1), second), Rest::Idle);
     assert_eq!(pool.finished(at(2), first), Rest::Idle);
-    assert_eq!(pool.invoke(at(3), 3, "f"), Ok(Placed::Warm { environment: first }));
+    assert_eq!(
+        pool.invoke(at(3), 3, "f"),
+        Ok(Placed::Warm { environment: first })
+    );
     assert_eq!(
         pool.invoke(at(3), 4, "f"),
         Ok(Placed::Warm { environment: second })

@@ -198,7 +198,9 @@ pub fn pack(path: &Path, command: Option<&str>) -> Result<Vec<u8>, String> {
         return pack_directory(path, bootstrap.as_deref());
     }
     let zip = fs::read(path).tried(|| format!("read {}", path.display()))?;
-    let Some(bootstrap) = bootstrap else { return Ok(zip) };
+    let Some(bootstrap) = bootstrap else {
+        return Ok(zip);
+    };
     let what = || format!("read {}: is it a zip archive?", path.display());
     let mut archive = ZipArchive::new(Cursor::new(&zip)).tried(what)?;
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -218,9 +220,12 @@ fn pack_directory(dir: &Path, bootstrap: Option<&str>) -> Result<Vec<u8>, String
     paths.sort();
     for path in paths {
         let below = path.strip_prefix(dir).unwrap_or(&path);
-        let name = below
-            .to_str()
-            .ok_or_else(|| format!("{} is no name of a zip archive's file: it is not UTF-8", path.display()))?;
+        let name = below.to_str().ok_or_else(|| {
+            format!(
+                "{} is no name of a zip archive's file: it is not UTF-8",
+                path.display()
+            )
+        })?;
         if bootstrap.is_some() && name == BOOTSTRAP {
             continue;
         }

@@ -135,7 +135,10 @@ impl CodeStore {
         for dir in [&self.inner.archives, &self.inner.unpacked] {
             for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
                 let name = entry.file_name();
-                if !name.to_str().is_some_and(|name| is_used(name) || name.starts_with(SCRATCH)) {
+                if !name
+                    .to_str()
+                    .is_some_and(|name| is_used(name) || name.starts_with(SCRATCH))
+                {
                     discard(&entry.path());
                 }
             }
@@ -191,7 +194,9 @@ impl CodeStore {
 
 /// Removes a file, or a directory in two steps: half of one is never found by its name.
 fn discard(path: &Path) {
-    let Ok(found) = fs::symlink_metadata(path) else { return };
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return;
+    };
     if !found.is_dir() {
         let _ = fs::remove_file(path);
         return;

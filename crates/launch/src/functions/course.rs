@@ -1,10 +1,10 @@
 //! The course of one environment, from its start until nothing of it is left.
 
+use super::api;
 use super::engine::{Engine, Shared, new_stream};
 use super::environment::{Start, Started};
 use super::log::Logs;
 use super::shim::Exit;
-use super::api;
 use crate::errors::Tried as _;
 use forebay_functions::Cold;
 use std::cell::RefCell;

@@ -1,22 +1,24 @@
 //! All functions at work: what the pool decides is done here, on one thread, and nothing here blocks.
 
+mod delivery;
+mod outcome;
+
+pub(super) use delivery::{Delivery, Next};
+
 use super::course;
 use super::environment::Ground;
 use super::log::{Logs, Tail};
-use super::memory::{self, MemoryWatch};
+use super::memory::MemoryWatch;
 use super::shim::Exit;
 use super::stats::{FunctionStats, RuntimeStats};
-use super::words::{self, Failure, Report};
+use super::words::Failure;
 use bytes::Bytes;
-use forebay_functions::{
-    Cold, Done, FunctionError, FunctionSpec, Invocation, InvokeError, Invoked, Placed, Pool, PoolLimits, Rest,
-    Runtime,
-};
+use forebay_functions::{Cold, Done, FunctionSpec, Invocation, InvokeError, Placed, Pool, PoolLimits};
 use forebay_units::Mono;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::unix::pipe;
@@ -28,28 +30,6 @@ use tokio::time::Instant;
 const EVENT_BYTES: usize = 6 << 20;
 /// How long an environment may take until it asks for its invocation; after that, the invocation's own time runs.
 const INIT: Duration = Duration::from_secs(10);
-/// The most of what a function has said that is read at once when its invocation ends.
-const DRAINED: usize = 64;
-
-/// What goes to a runtime that asks for the next invocation.
-pub(super) struct Delivery {
-    pub(super) request_id: String,
-    pub(super) deadline_ms: u64,
-    pub(super) arn: String,
-    pub(super) trace: String,
-    pub(super) client_context: Option<String>,
-    pub(super) payload: Bytes,
-}
-
-/// The answer to a runtime that asks for the next invocation.
-pub(super) enum Next {
-    /// Here it is.
-    Now(Delivery),
-    /// It comes.
-    Later(oneshot::Receiver<Delivery>),
-    /// It has one, or is about to end.
-    Refused,
-}
 
 /// Why an environment is ended.
 enum Cause {
@@ -157,7 +137,9 @@ impl Engine {
 
     pub(super) fn invoke(&mut self, invocation: Invocation, done: Done) {
         if self.is_stopping {
-            return done(Err(InvokeError::Unavailable("Forebay is about to end".to_owned())));
+            return done(Err(InvokeError::Unavailable(
+                "Forebay is about to end".to_owned(),
+            )));
         }
         if invocation.payload.len() > EVENT_BYTES {
             return done(Err(InvokeError::TooLarge(EVENT_BYTES)));
@@ -269,133 +251,6 @@ impl Engine {
         environment.peak = self.shared.memory.watch(id, shim, limit);
     }
 
-    /// Gives an invocation to an environment that is there. Its time runs from now.
-    fn bind(&mut self, id: u64, invocation: u64) {
-        if let Some(environment) = self.environments.get_mut(&id) {
-            environment.bound = Some(Bound {
-                invocation,
-                is_delivered: false,
-                began: None,
-                timer: None,
-            });
-            self.begin(id);
-            if let Some(waiting) = self.environments.get_mut(&id).and_then(|one| one.waiting.take())
-                && let Some(delivery) = self.delivery(id)
-                && let Err(delivery) = waiting.send(delivery)
-            {
-                // Whoever asked is gone, and asks again or ends.
-                drop(delivery);
-                self.undelivered(id);
-            }
-        }
-    }
-
-    /// Has the time of an environment's invocation run, if it does not yet.
-    fn begin(&mut self, id: u64) {
-        let Some(environment) = self.environments.get(&id) else {
-            return;
-        };
-        let limit = Duration::from_secs(u64::from(environment.spec.timeout_s));
-        if environment.bound.as_ref().is_some_and(|bound| bound.began.is_none()) {
-            let timer = self.arm(id, limit, Due::Invocation);
-            if let Some(bound) = self.environments.get_mut(&id).and_then(|one| one.bound.as_mut()) {
-                bound.began = Some(Instant::now());
-                bound.timer = Some(timer);
-            }
-        }
-    }
-
-    fn delivery(&mut self, id: u64) -> Option<Delivery> {
-        self.begin(id);
-        let environment = self.environments.get_mut(&id)?;
-        let bound = environment.bound.as_mut()?;
-        let pending = self.pending.get(&bound.invocation)?;
-        let limit = Duration::from_secs(u64::from(environment.spec.timeout_s));
-        let left = limit.saturating_sub(bound.began?.elapsed());
-        let delivery = Delivery {
-            request_id: pending.request_id.clone(),
-            deadline_ms: crate::record::now_ms() + u64::try_from(left.as_millis()).unwrap_or(0),
-            arn: environment.spec.arn.clone(),
-            trace: pending.trace.clone(),
-            client_context: pending.client_context.clone(),
-            payload: pending.payload.clone(),
-        };
-        bound.is_delivered = true;
-        let line = words::start_line(&pending.request_id);
-        environment.tail.say(line.as_bytes());
-        self.logs.say(&environment.spec.name, line.as_bytes(), None);
-        Some(delivery)
-    }
-
-    fn undelivered(&mut self, id: u64) {
-        if let Some(bound) = self.environments.get_mut(&id).and_then(|one| one.bound.as_mut()) {
-            bound.is_delivered = false;
-        }
-    }
-
-    /// The runtime asks for the next invocation.
-    pub(super) fn next(&mut self, id: u64) -> Next {
-        let Some(environment) = self.environments.get_mut(&id) else {
-            return Next::Refused;
-        };
-        if environment.cause.is_some() || environment.bound.as_ref().is_some_and(|bound| bound.is_delivered) {
-            return Next::Refused;
-        }
-        if !environment.is_ready {
-            environment.is_ready = true;
-            environment.init = Some(environment.began.elapsed());
-            if let Some(timer) = environment.init_timer.take() {
-                timer.abort();
-            }
-        }
-        if environment.bound.is_some()
-            && let Some(delivery) = self.delivery(id)
-        {
-            return Next::Now(delivery);
-        }
-        let (sender, receiver) = oneshot::channel();
-        if let Some(environment) = self.environments.get_mut(&id) {
-            environment.waiting = Some(sender);
-        }
-        Next::Later(receiver)
-    }
-
-    /// Whether this is the invocation that an environment has.
-    pub(super) fn has(&self, id: u64, request_id: &str) -> bool {
-        self.environments.get(&id).is_some_and(|environment| {
-            let bound = environment.bound.as_ref().filter(|bound| bound.is_delivered);
-            let pending = bound.and_then(|bound| self.pending.get(&bound.invocation));
-            environment.cause.is_none() && pending.is_some_and(|pending| pending.request_id == request_id)
-        })
-    }
-
-    /// The runtime has answered an invocation that `has` knows.
-    pub(super) fn answered(&mut self, id: u64, payload: Vec<u8>) {
-        self.finish(id, payload, None, None);
-        self.rest(id);
-    }
-
-    /// The runtime has said that an invocation failed.
-    pub(super) fn failed(&mut self, id: u64, payload: Vec<u8>) {
-        self.finish(id, payload, Some(FunctionError::Unhandled), None);
-        self.rest(id);
-    }
-
-    /// The runtime's answer was larger than it may be.
-    pub(super) fn answered_too_much(&mut self, id: u64) {
-        self.fail(id, Failure::AnswerTooLarge, None);
-        self.rest(id);
-    }
-
-    /// The runtime has said that it cannot run. False if it has run already.
-    pub(super) fn failed_to_begin(&mut self, id: u64, document: Vec<u8>) -> bool {
-        let can = self.environments.get(&id).is_some_and(|one| !one.is_ready);
-        if can {
-            self.end(id, Cause::Init(document));
-        }
-        can
-    }
-
     /// An environment has more memory than it may.
     pub(super) fn exceeds(&mut self, id: u64) {
         self.end(id, Cause::Failed(Failure::Memory));
@@ -406,15 +261,6 @@ impl Engine {
         if let Some(environment) = self.environments.get_mut(&id) {
             environment.tail.say(bytes);
             self.logs.say(&environment.spec.name, bytes, permit);
-        }
-    }
-
-    /// After an invocation.
-    fn rest(&mut self, id: u64) {
-        match self.pool.finished(self.now(), id) {
-            Rest::Idle => {}
-            Rest::Ends => self.end(id, Cause::Retired),
-            Rest::Runs { invocation } => self.bind(id, invocation),
         }
     }
 
@@ -465,18 +311,27 @@ impl Engine {
             self.count(arn, |stats| stats.environments -= 1);
         }
         if let Some(environment) = self.environments.get_mut(&id) {
-            let bound = environment.bound.as_ref().map(|bound| (bound.invocation, bound.is_delivered));
+            let bound = environment
+                .bound
+                .as_ref()
+                .map(|bound| (bound.invocation, bound.is_delivered));
             let is_retired = matches!(environment.cause, None | Some(Cause::Retired));
             if let Some((invocation, false)) = bound
                 && environment.is_ready
                 && is_retired
-                && self.pending.get(&invocation).is_some_and(|pending| !pending.was_lost)
+                && self
+                    .pending
+                    .get(&invocation)
+                    .is_some_and(|pending| !pending.was_lost)
             {
                 // It ended after the invocation before: this one knows nothing of that.
                 if let Some(timer) = environment.bound.take().and_then(|bound| bound.timer) {
                     timer.abort();
                 }
-                lost = self.pending.remove(&invocation).map(|pending| (invocation, pending));
+                lost = self
+                    .pending
+                    .remove(&invocation)
+                    .map(|pending| (invocation, pending));
             } else if bound.is_some() {
                 self.end_invocation(id, exit);
             }
@@ -495,117 +350,6 @@ impl Engine {
         }
         if let Some(arn) = arn {
             self.forget(&arn);
-        }
-    }
-
-    fn end_invocation(&mut self, id: u64, exit: Exit) {
-        let Some(environment) = self.environments.get_mut(&id) else {
-            return;
-        };
-        let failure = match environment.cause.take() {
-            Some(Cause::Init(document)) => {
-                return self.finish(id, document, Some(FunctionError::Unhandled), None);
-            }
-            Some(Cause::Failed(failure)) => failure,
-            Some(Cause::Retired) | None => Failure::Ended(exit),
-        };
-        self.drain(id);
-        let hint = self.hint(id, &failure);
-        self.fail(id, failure, hint);
-    }
-
-    /// What may help, where that is plain.
-    fn hint(&self, id: u64, failure: &Failure) -> Option<&'static str> {
-        let environment = self.environments.get(&id)?;
-        let says = environment.tail.bytes();
-        let is_missing = says
-            .windows(MISSING.len())
-            .any(|window| window == MISSING.as_bytes());
-        let is_start = !environment.is_ready && matches!(failure, Failure::Ended(_));
-        (is_missing && is_start && environment.spec.runtime == Runtime::Python).then_some(
-            "functions in Python need AWS's client of the Runtime API: install it for this Python with `pip install awslambdaric`, \
-             or put it into the function's code",
-        )
-    }
-
-    fn fail(&mut self, id: u64, failure: Failure, hint: Option<&str>) {
-        let Some(environment) = self.environments.get(&id) else {
-            return;
-        };
-        let pending = environment
-            .bound
-            .as_ref()
-            .and_then(|bound| self.pending.get(&bound.invocation));
-        let Some(pending) = pending else { return };
-        let document = failure.document(&pending.request_id, hint);
-        let error = match failure {
-            Failure::TimedOut(_) => FunctionError::TimedOut,
-            Failure::AnswerTooLarge => FunctionError::Unhandled,
-            _ => FunctionError::Crashed,
-        };
-        self.finish(id, document, Some(error), Some(failure));
-    }
-
-    /// Answers an environment's invocation.
-    fn finish(&mut self, id: u64, payload: Vec<u8>, error: Option<FunctionError>, failure: Option<Failure>) {
-        self.drain(id);
-        let Some(environment) = self.environments.get_mut(&id) else {
-            return;
-        };
-        let Some(bound) = environment.bound.take() else {
-            return;
-        };
-        if let Some(timer) = bound.timer {
-            timer.abort();
-        }
-        let Some(pending) = self.pending.remove(&bound.invocation) else {
-            return;
-        };
-        if environment.peak.load(Ordering::Relaxed) == 0 && environment.cause.is_none() {
-            memory::look(environment.shim, u64::MAX, &environment.peak);
-        }
-        let duration = bound.began.map_or(Duration::ZERO, |began| began.elapsed());
-        let now = jiff::Timestamp::now();
-        let report = Report {
-            request_id: &pending.request_id,
-            duration,
-            init: environment.init.take(),
-            memory_mib: environment.spec.memory_mib,
-            used_bytes: environment.peak.load(Ordering::Relaxed),
-            failure: failure.as_ref(),
-            now: &now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-        };
-        let lines = report.lines();
-        environment.tail.say(lines.as_bytes());
-        self.logs.say(&environment.spec.name, lines.as_bytes(), None);
-        let log = pending.wants_log.then(|| environment.tail.bytes());
-        environment.tail.clear();
-        self.count(&pending.arn, |stats| {
-            stats.running -= 1;
-            stats.invocations += 1;
-            stats.errors += u64::from(error.is_some());
-            stats.timeouts += u64::from(error == Some(FunctionError::TimedOut));
-            stats.took(duration);
-        });
-        (pending.done)(Ok(Invoked {
-            payload,
-            error,
-            request_id: pending.request_id,
-            log,
-        }));
-    }
-
-    /// Reads what an environment has said until now, so that it stands before what is said of it.
-    fn drain(&mut self, id: u64) {
-        let Some(output) = self.environments.get(&id).and_then(|one| one.output.clone()) else {
-            return;
-        };
-        let mut buffer = [0; 16 << 10];
-        for _ in 0..DRAINED {
-            match output.try_read(&mut buffer) {
-                Ok(count @ 1..) => self.said(id, &buffer[..count], None),
-                _ => return,
-            }
         }
     }
 
@@ -649,9 +393,6 @@ impl Engine {
         }
     }
 }
-
-/// What Python says without AWS's client.
-const MISSING: &str = "No module named awslambdaric";
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -2,7 +2,7 @@
 
 use super::RuntimeOptions;
 use super::code::{CodeStore, Held, make};
-use super::shim::{SHIM, ShimSpec, View};
+use super::shim::{SHIM, ShimSpec, TMP, View};
 use super::{archive, node};
 use crate::cgroup::{self, Cgroups, Limits};
 use crate::errors::Tried as _;
@@ -64,8 +64,8 @@ impl Ground {
     pub(super) fn prepare(options: RuntimeOptions, code: CodeStore) -> Result<Ground, String> {
         let user = options.run_as.resolve(crate::user::Whose::FUNCTIONS)?;
         make(&options.directory, 0o711)?;
-        let directory = fs::canonicalize(&options.directory)
-            .tried(|| format!("find {}", options.directory.display()))?;
+        let directory =
+            fs::canonicalize(&options.directory).tried(|| format!("find {}", options.directory.display()))?;
         let owner = crate::image::digest(directory.as_os_str().as_encoded_bytes());
         let cgroups = Cgroups::find(&format!("forebay-functions-{}", &owner[..8]));
         let ground = Ground {
@@ -121,9 +121,12 @@ impl Ground {
         if let Some((user, group)) = self.user {
             chown(&own, Some(user), Some(group)).tried(|| format!("give {} away", own.display()))?;
         }
-        let view = self.hidden.clone().map(|hidden| View {
-            hidden,
+        // As Lambda has it, `/tmp` is the environment's own, unless all of this is in there itself.
+        let tmp = (!self.directory.starts_with(TMP)).then(|| own.clone());
+        let view = self.user.map(|_| View {
+            hidden: self.hidden.clone(),
             shown: vec![code.root.clone(), own.clone(), self.node.clone()],
+            tmp,
         });
         let spec = ShimSpec {
             argv: self.argv(start.spec, &code.root)?,
@@ -221,12 +224,7 @@ impl Ground {
     }
 
     /// Its variables, as Lambda documents them; its own win.
-    fn variables(
-        &self,
-        start: &Start<'_>,
-        root: &Path,
-        own: &Path,
-    ) -> Result<Vec<(String, String)>, String> {
+    fn variables(&self, start: &Start<'_>, root: &Path, own: &Path) -> Result<Vec<(String, String)>, String> {
         let spec = start.spec;
         let (key, secret) = (self.options.keys)(&spec.role)?;
         let (root, own) = (root.display().to_string(), own.display().to_string());
@@ -239,10 +237,7 @@ impl Ground {
             ("AWS_LAMBDA_FUNCTION_NAME", spec.name.clone()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-            (
-                "AWS_LAMBDA_LOG_GROUP_NAME",
-                format!("/aws/lambda/{}", spec.name),
-            ),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.name)),
             ("AWS_LAMBDA_LOG_STREAM_NAME", start.stream.to_owned()),
             ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", start.port)),
             ("AWS_REGION", spec.region.clone()),
@@ -263,10 +258,7 @@ impl Ground {
             Runtime::Provided => {}
         }
         if spec.runtime != Runtime::Provided {
-            env.push((
-                "AWS_EXECUTION_ENV",
-                format!("AWS_Lambda_{}", spec.runtime_name),
-            ));
+            env.push(("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", spec.runtime_name)));
         }
         let mut env: std::collections::BTreeMap<String, String> = env
             .into_iter()
@@ -316,7 +308,9 @@ fn closed(directory: &Path, (user, group): (u32, u32)) -> Option<PathBuf> {
     let mut all: Vec<&Path> = directory.ancestors().collect();
     all.reverse();
     let is_closed = |path: &&&Path| {
-        let Ok(found) = fs::metadata(path) else { return true };
+        let Ok(found) = fs::metadata(path) else {
+            return true;
+        };
         let bit = match (found.uid() == user, found.gid() == group) {
             (true, _) => 0o100,
             (_, true) => 0o010,

@@ -203,7 +203,9 @@ impl Functions for Runtimes {
             && let Message::Invoke(_, done) = unsent.0
         {
             self.queued.fetch_sub(1, Ordering::Relaxed);
-            done(Err(InvokeError::Unavailable("functions have been stopped".to_owned())));
+            done(Err(InvokeError::Unavailable(
+                "functions have been stopped".to_owned(),
+            )));
         }
     }
 }
@@ -249,7 +251,10 @@ async fn work(
     let grace = told.as_ref().map_or(Duration::ZERO, |(grace, _)| *grace);
     engine.borrow_mut().refuse_all();
     let until = Instant::now() + grace;
-    wait(&engine, &mut receiver, &queued, until, |(running, _)| running == 0).await;
+    wait(&engine, &mut receiver, &queued, until, |(running, _)| {
+        running == 0
+    })
+    .await;
     engine.borrow_mut().end_all();
     let until = Instant::now() + ENDING;
     wait(&engine, &mut receiver, &queued, until, |sizes| sizes == (0, 0)).await;

@@ -33,6 +33,10 @@ const FILES: u64 = 1024;
 const PROCESSES: u64 = 8192;
 /// How long what was killed may take to end.
 const DYING: Duration = Duration::from_secs(10);
+/// What Lambda's functions may write to.
+pub(super) const TMP: &str = "/tmp";
+/// For calls that take something optional.
+const NONE: Option<&str> = None;
 /// How often a program is tried that is open for writing: a process that was just forked may hold it for a moment.
 const BUSY_TRIES: u32 = 100;
 
@@ -49,17 +53,19 @@ pub(super) struct ShimSpec {
     pub(super) user: Option<(u32, u32)>,
     /// Control groups to enter.
     pub(super) cgroups: Vec<PathBuf>,
-    /// What to hide, if the user could not get through it.
+    /// What the user sees of the files; none for all.
     pub(super) view: Option<View>,
 }
 
-/// A directory that is closed to the user, and what of it the user is shown all the same, at the paths that it has.
+/// What another user sees of the files.
 #[derive(Serialize, Deserialize)]
 pub(super) struct View {
-    /// What is hidden.
-    pub(super) hidden: PathBuf,
-    /// What is shown.
+    /// A directory on the way to what is shown that is closed to the user: nothing else of it is there.
+    pub(super) hidden: Option<PathBuf>,
+    /// What is shown, at the paths that it has.
     pub(super) shown: Vec<PathBuf>,
+    /// What is `/tmp`; none for everybody's.
+    pub(super) tmp: Option<PathBuf>,
 }
 
 /// How an environment's program ended.
@@ -98,9 +104,7 @@ fn run(control: &UnixStream) -> Result<Exit, String> {
     let child = start(&spec)?;
     cgroup::leave(&spec.cgroups);
     // Not earlier: the program would begin with signals blocked. From here on, only a kill ends this process before its time.
-    SigSet::all()
-        .thread_block()
-        .tried(|| "hold signals".to_owned())?;
+    SigSet::all().thread_block().tried(|| "hold signals".to_owned())?;
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
     let exit = watch(control, child);
     clear();
@@ -121,13 +125,14 @@ fn prepare(spec: &ShimSpec) -> Result<(), String> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .tried(|| "adopt orphans".to_owned())?;
     cgroup::join(&spec.cgroups).tried(|| "enter the control groups".to_owned())?;
-    if let Some(view) = &spec.view {
-        show(view).map_err(|why| {
-            format!(
-                "functions' files are below {}, which is closed to --function-user, and they cannot be shown in another way: {why}",
-                view.hidden.display()
-            )
-        })?;
+    if let Some(view) = &spec.view
+        && let Err(why) = show(view)
+        && let Some(hidden) = &view.hidden
+    {
+        return Err(format!(
+            "functions' files are below {}, which is closed to --function-user, and they cannot be shown in another way: {why}",
+            hidden.display()
+        ));
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let limit = |what: Resource, most: u64| {
@@ -151,38 +156,36 @@ fn prepare(spec: &ShimSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts an empty directory over what is hidden, in this process's view of the files, and into that what is shown.
+/// Makes this process's view of the files: puts an empty directory over what is hidden, and into that what is shown.
 fn show(view: &View) -> Result<(), String> {
-    let open = |path: &Path| {
+    let open = |path: &PathBuf| {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
         rustix::fs::open(path, flags, Mode::empty()).tried(|| format!("open {}", path.display()))
     };
+    let put = |from: &OwnedFd, path: &Path| {
+        let from = format!("/proc/self/fd/{}", from.as_raw_fd());
+        mount(Some(&*from), path, NONE, MsFlags::MS_BIND, NONE).tried(|| format!("show {}", path.display()))
+    };
     unshare(CloneFlags::CLONE_NEWNS).tried(|| "have a view of the files of their own".to_owned())?;
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)
         .tried(|| "keep mounts to themselves".to_owned())?;
     // Of this view, and before it is hidden: what is open of another cannot be shown in it.
-    let shown: Vec<(&PathBuf, OwnedFd)> = view
-        .shown
-        .iter()
-        .map(|path| Ok((path, open(path)?)))
-        .collect::<Result<_, String>>()?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(
-        Some("forebay"),
-        &view.hidden,
-        Some("tmpfs"),
-        flags,
-        Some("mode=755,size=1m"),
-    )
-    .tried(|| format!("hide {}", view.hidden.display()))?;
-    for (path, file) in shown {
-        std::fs::create_dir_all(path).tried(|| format!("make {}", path.display()))?;
-        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-        mount(Some(&*from), path, none, MsFlags::MS_BIND, none)
-            .tried(|| format!("show {}", path.display()))?;
+    let shown: Vec<OwnedFd> = view.shown.iter().map(open).collect::<Result<_, _>>()?;
+    let tmp = view.tmp.as_ref().map(open).transpose()?;
+    if let Some(hidden) = &view.hidden {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        let options = Some("mode=755,size=1m");
+        mount(Some("forebay"), hidden, Some("tmpfs"), flags, options)
+            .tried(|| format!("hide {}", hidden.display()))?;
+        for (path, from) in view.shown.iter().zip(&shown) {
+            std::fs::create_dir_all(path).tried(|| format!("make {}", path.display()))?;
+            put(from, path)?;
+        }
     }
-    Ok(())
+    match tmp {
+        Some(tmp) => put(&tmp, Path::new(TMP)),
+        None => Ok(()),
+    }
 }
 
 fn start(spec: &ShimSpec) -> Result<Pid, String> {

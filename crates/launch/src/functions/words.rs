@@ -56,7 +56,10 @@ impl Failure {
         }
         let (kind, message) = match self {
             // As it is answered, which is not as it is reported.
-            Failure::Memory => ("Runtime.ExitError", format!("RequestId: {request_id} Error: {says}")),
+            Failure::Memory => (
+                "Runtime.ExitError",
+                format!("RequestId: {request_id} Error: {says}"),
+            ),
             Failure::AnswerTooLarge => (self.kind(), says),
             _ => (self.kind(), format!("RequestId: {request_id} Error: {says}")),
         };
@@ -112,10 +115,7 @@ pub(super) fn posted(body: &[u8], kind: Option<&str>) -> Vec<u8> {
         return body.to_vec();
     }
     let shown = &body[..body.len().min(4096)];
-    document(
-        kind.unwrap_or("Runtime.Unknown"),
-        &String::from_utf8_lossy(shown),
-    )
+    document(kind.unwrap_or("Runtime.Unknown"), &String::from_utf8_lossy(shown))
 }
 
 /// The body of the Runtime API's errors.
@@ -153,7 +153,12 @@ impl Report<'_> {
                 let _ = writeln!(text, "{} {id} {}\n", self.now, failure.says());
             }
             Some(failure @ (Failure::Ended(_) | Failure::Memory | Failure::Stopped)) => {
-                let _ = writeln!(text, "RequestId: {id} Error: {}\n{}", failure.says(), failure.kind());
+                let _ = writeln!(
+                    text,
+                    "RequestId: {id} Error: {}\n{}",
+                    failure.says(),
+                    failure.kind()
+                );
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_answer_comes_back", an_answer_comes_back),
     ("variables_are_lambdas", variables_are_lambdas),
     ("a_function_has_no_rights", a_function_has_no_rights),
+    ("what_is_temporary_is_its_own", what_is_temporary_is_its_own),
     ("errors_are_passed_on", errors_are_passed_on),
     ("crashes_are_told", crashes_are_told),
     ("a_bad_start_is_told", a_bad_start_is_told),
@@ -14,9 +15,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("answers_have_a_limit", answers_have_a_limit),
     ("the_log_is_lambdas", the_log_is_lambdas),
     ("a_flood_is_bounded", a_flood_is_bounded),
-    ("a_runtime_may_close_its_connection", a_runtime_may_close_its_connection),
+    (
+        "a_runtime_may_close_its_connection",
+        a_runtime_may_close_its_connection,
+    ),
     ("wrong_calls_are_refused", wrong_calls_are_refused),
-    ("one_that_leaves_loses_no_invocation", one_that_leaves_loses_no_invocation),
+    (
+        "one_that_leaves_loses_no_invocation",
+        one_that_leaves_loses_no_invocation,
+    ),
 ];
 
 fn an_answer_comes_back() {
@@ -33,7 +40,10 @@ fn an_answer_comes_back() {
     assert_eq!(wait(&bench.ask("f", &large)), Err(InvokeError::TooLarge(6 << 20)));
     let stats = bench.runtimes.stats();
     let stats = &stats.functions[&arn("f")];
-    assert_eq!((stats.invocations, stats.cold_starts, stats.environments), (3, 1, 1));
+    assert_eq!(
+        (stats.invocations, stats.cold_starts, stats.environments),
+        (3, 1, 1)
+    );
     assert_eq!((stats.running, stats.errors, stats.throttles), (0, 0, 0));
     assert_eq!(stats.durations.iter().sum::<u64>(), 3);
 }
@@ -64,7 +74,12 @@ fn variables_are_lambdas() {
     }
     let stream = env["AWS_LAMBDA_LOG_STREAM_NAME"].as_str().unwrap();
     assert!(stream.contains("/[$LATEST]"), "{stream}");
-    assert!(env["AWS_LAMBDA_RUNTIME_API"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(
+        env["AWS_LAMBDA_RUNTIME_API"]
+            .as_str()
+            .unwrap()
+            .starts_with("127.0.0.1:")
+    );
     // Nothing of ours but the PATH: cargo sets plenty.
     assert_eq!(env["PATH"], std::env::var("PATH").unwrap());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO")) {
@@ -92,9 +107,23 @@ fn a_function_has_no_rights() {
     }
     let headers = &facts["headers"];
     assert_eq!(headers["lambda-runtime-invoked-function-arn"], arn("f"));
-    assert!(headers["lambda-runtime-trace-id"].as_str().unwrap().starts_with("Root=1-"));
-    assert!(headers["lambda-runtime-client-context"].as_str().unwrap().starts_with("{\"a\":"));
-    let deadline: u64 = headers["lambda-runtime-deadline-ms"].as_str().unwrap().parse().unwrap();
+    assert!(
+        headers["lambda-runtime-trace-id"]
+            .as_str()
+            .unwrap()
+            .starts_with("Root=1-")
+    );
+    assert!(
+        headers["lambda-runtime-client-context"]
+            .as_str()
+            .unwrap()
+            .starts_with("{\"a\":")
+    );
+    let deadline: u64 = headers["lambda-runtime-deadline-ms"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(deadline > 1_700_000_000_000);
     // Standard input and the like, its connection, and the directory that it lists.
     assert_eq!(facts["files"].as_array().unwrap().len(), 5, "{}", facts["files"]);
@@ -102,9 +131,31 @@ fn a_function_has_no_rights() {
     assert_eq!(facts["listed"], serde_json::json!(["bootstrap"]));
     let limits = facts["limits"].as_str().unwrap();
     let has = |name: &str, most: &str| {
-        limits.lines().any(|line| line.starts_with(name) && line.split_whitespace().any(|word| word == most))
+        limits
+            .lines()
+            .any(|line| line.starts_with(name) && line.split_whitespace().any(|word| word == most))
     };
-    assert!(has("Max open files", "1024") && has("Max core file size", "0"), "{limits}");
+    assert!(
+        has("Max open files", "1024") && has("Max core file size", "0"),
+        "{limits}"
+    );
+}
+
+fn what_is_temporary_is_its_own() {
+    if !is_root() {
+        eprintln!("skipped: a /tmp of its own needs root");
+        return;
+    }
+    let bench = Bench::new(|_| {});
+    let name = crate::bench::mark();
+    let listed = bench.value(&format!("{{\"do\":\"tmp\",\"name\":\"{name}\"}}"));
+    let there = std::path::Path::new("/tmp").join(&name);
+    if bench.dir.path().starts_with("/tmp") {
+        std::fs::remove_file(there).unwrap();
+    } else {
+        assert_eq!(listed, serde_json::json!([name]));
+        assert!(!there.exists());
+    }
 }
 
 fn errors_are_passed_on() {
@@ -123,12 +174,22 @@ fn errors_are_passed_on() {
 fn crashes_are_told() {
     let bench = Bench::new(|_| {});
     for (event, says) in [
-        (r#"{"do":"exit","status":0}"#, "Runtime exited without providing a reason"),
-        (r#"{"do":"exit","status":7}"#, "Runtime exited with error: exit status 7"),
-        (r#"{"do":"kill","signal":11}"#, "Runtime exited with error: signal: segmentation fault"),
+        (
+            r#"{"do":"exit","status":0}"#,
+            "Runtime exited without providing a reason",
+        ),
+        (
+            r#"{"do":"exit","status":7}"#,
+            "Runtime exited with error: exit status 7",
+        ),
+        (
+            r#"{"do":"kill","signal":11}"#,
+            "Runtime exited with error: signal: segmentation fault",
+        ),
     ] {
         let said = bench.fails(event, FunctionError::Crashed);
-        let wanted = format!(r#"{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: {says}"}}"#);
+        let wanted =
+            format!(r#"{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: {says}"}}"#);
         assert_eq!(said, wanted);
     }
     assert_eq!(bench.value("{\"do\":\"count\"}")[1], 1);
@@ -141,14 +202,25 @@ fn a_bad_start_is_told() {
         spec.environment.insert("AT_START".to_owned(), "exit".to_owned());
     });
     let invoked = bench.invoke("{}");
-    assert!(text(&invoked).contains("Runtime exited with error: exit status 3"), "{}", text(&invoked));
+    assert!(
+        text(&invoked).contains("Runtime exited with error: exit status 3"),
+        "{}",
+        text(&invoked)
+    );
     assert!(log_of(&invoked).contains("last words\n"), "{}", log_of(&invoked));
     let mut broken = bench.spec("f");
-    broken.environment.insert("AT_START".to_owned(), "error".to_owned());
+    broken
+        .environment
+        .insert("AT_START".to_owned(), "error".to_owned());
     let nothing = crate::bench::spec("nothing", crate::bench::code(&bench.runtimes, &[("x", "")]));
     let no_program = crate::bench::code(&bench.runtimes, &[("bootstrap", "#!/no/such/shell\n")]);
     let missing = crate::bench::spec("missing", "0".repeat(64));
-    bench.runtimes.publish(vec![broken, nothing, crate::bench::spec("no-program", no_program), missing]);
+    bench.runtimes.publish(vec![
+        broken,
+        nothing,
+        crate::bench::spec("no-program", no_program),
+        missing,
+    ]);
     let said = bench.fails("{}", FunctionError::Unhandled);
     assert_eq!(said, r#"{"errorType":"Start","errorMessage":"no"}"#);
     for (name, why) in [
@@ -158,7 +230,11 @@ fn a_bad_start_is_told() {
     ] {
         let invoked = wait(&bench.ask(name, "{}")).unwrap();
         assert_eq!(invoked.error, Some(FunctionError::Crashed));
-        assert!(text(&invoked).contains("Runtime.InvalidEntrypoint") && text(&invoked).contains(why), "{}", text(&invoked));
+        assert!(
+            text(&invoked).contains("Runtime.InvalidEntrypoint") && text(&invoked).contains(why),
+            "{}",
+            text(&invoked)
+        );
     }
     until("nothing is left", || bench.left() == 0);
 }
@@ -167,7 +243,10 @@ fn a_bad_start_is_told() {
 fn nonsense_is_passed_on() {
     let bench = Bench::new(|_| {});
     let invoked = bench.invoke("{\"do\":\"text\"}");
-    assert_eq!((text(&invoked).as_str(), invoked.error), ("no JSON <at> all", None));
+    assert_eq!(
+        (text(&invoked).as_str(), invoked.error),
+        ("no JSON <at> all", None)
+    );
 }
 
 fn answers_have_a_limit() {
@@ -186,7 +265,9 @@ fn answers_have_a_limit() {
     }
     // The same environment is there still, and has seen the refusals.
     bench.value("{\"do\":\"echo\"}");
-    until("the runtime has seen them", || bench.log("f").matches("status 413").count() == 2);
+    until("the runtime has seen them", || {
+        bench.log("f").matches("status 413").count() == 2
+    });
     assert_eq!(bench.runtimes.stats().functions[&arn("f")].cold_starts, 1);
 }
 
@@ -200,7 +281,10 @@ fn the_log_is_lambdas() {
             "START RequestId: {id} Version: $LATEST\n{says}\nEND RequestId: {id}\nREPORT RequestId: {id}\tDuration: "
         );
         assert!(log.starts_with(&begins), "{log}");
-        assert!(log.contains(" ms\tMemory Size: 256 MB\tMax Memory Used: "), "{log}");
+        assert!(
+            log.contains(" ms\tMemory Size: 256 MB\tMax Memory Used: "),
+            "{log}"
+        );
         assert!(!log.contains("Max Memory Used: 0 MB"), "{log}");
     }
     assert!(log_of(&first).contains("Init Duration: ") && !log_of(&second).contains("Init Duration: "));
@@ -214,7 +298,10 @@ fn a_flood_is_bounded() {
     assert_eq!(invoked.error, None);
     let log = log_of(&invoked);
     assert_eq!(log.len(), 4096);
-    assert!(log.contains("flood flood") && log.contains("\tInit Duration: "), "{log}");
+    assert!(
+        log.contains("flood flood") && log.contains("\tInit Duration: "),
+        "{log}"
+    );
     let size = |name: &str| {
         let path = bench.dir.path().join("functions/logs").join(name);
         std::fs::metadata(path).map_or(0, |found| found.len())
@@ -232,7 +319,10 @@ fn a_runtime_may_close_its_connection() {
 
 fn wrong_calls_are_refused() {
     let bench = Bench::new(|_| {});
-    assert_eq!(bench.value("{\"do\":\"wrong\"}"), serde_json::json!([400, 403, 404, 403]));
+    assert_eq!(
+        bench.value("{\"do\":\"wrong\"}"),
+        serde_json::json!([400, 403, 404, 403])
+    );
 }
 
 fn one_that_leaves_loses_no_invocation() {

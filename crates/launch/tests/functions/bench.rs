@@ -1,6 +1,8 @@
 //! What the tests have in common: a directory, functions made of one bootstrap, and waiting.
 
-use forebay_functions::{FunctionError, FunctionSpec, Functions as _, Invocation, InvokeError, Invoked, Runtime};
+use forebay_functions::{
+    FunctionError, FunctionSpec, Functions as _, Invocation, InvokeError, Invoked, Runtime,
+};
 use forebay_launch::functions::{RuntimeOptions, pack};
 use forebay_launch::{RunAs, Runtimes};
 use serde_json::Value;
@@ -71,7 +73,10 @@ pub(crate) fn arn(name: &str) -> String {
 
 impl Bench {
     pub(crate) fn with(change: impl FnOnce(&mut RuntimeOptions)) -> Bench {
-        let dir = tempfile::tempdir().unwrap();
+        // Functions have a `/tmp` of their own, where that is not the way to all of this.
+        let dir = tempfile::tempdir_in("/var/tmp")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
         // As data directories are.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(dir.path(), mode).unwrap();

@@ -65,6 +65,10 @@ while True:
         answer(body)
     elif do == "count":
         answer(json.dumps([os.getpid(), count]))
+    elif do == "tmp":
+        with open("/tmp/" + event["name"], "w") as file:
+            file.write("x")
+        answer(json.dumps(sorted(os.listdir(os.environ["TMPDIR"]))))
     elif do == "env":
         answer(json.dumps(dict(os.environ)))
     elif do == "facts":

@@ -10,13 +10,21 @@ use std::time::{Duration, Instant};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_hang_is_ended_in_time", a_hang_is_ended_in_time),
+    (
+        "a_start_has_ten_seconds_of_its_own",
+        a_start_has_ten_seconds_of_its_own,
+    ),
+    ("a_killed_shim_is_noticed", a_killed_shim_is_noticed),
     ("daemons_are_ended_too", daemons_are_ended_too),
     ("a_fork_bomb_is_ended", a_fork_bomb_is_ended),
     ("memory_has_a_limit", memory_has_a_limit),
     ("fifty_cold_starts_leave_nothing", fifty_cold_starts_leave_nothing),
     ("idle_environments_end", idle_environments_end),
     ("a_stop_waits_and_then_ends_all", a_stop_waits_and_then_ends_all),
-    ("nothing_outlives_a_killed_forebay", nothing_outlives_a_killed_forebay),
+    (
+        "nothing_outlives_a_killed_forebay",
+        nothing_outlives_a_killed_forebay,
+    ),
 ];
 
 /// Makes this program a Forebay with a function, in this directory.
@@ -38,12 +46,47 @@ fn a_hang_is_ended_in_time() {
     );
     let log = log_of(&invoked);
     assert!(
-        log.contains(&format!("{} Task timed out after 1.00 seconds\n", invoked.request_id)),
+        log.contains(&format!(
+            "{} Task timed out after 1.00 seconds\n",
+            invoked.request_id
+        )),
         "{log}"
     );
     assert!(log.contains("\tStatus: timeout\t"), "{log}");
     assert_eq!(bench.runtimes.stats().functions[&arn("f")].timeouts, 1);
     assert_eq!(bench.value("{\"do\":\"count\"}")[1], 1);
+}
+
+fn a_start_has_ten_seconds_of_its_own() {
+    let bench = Bench::new(|spec| {
+        spec.timeout_s = 1;
+        spec.environment.insert("AT_START".to_owned(), "hang".to_owned());
+    });
+    let began = Instant::now();
+    let invoked = bench.invoke("{}");
+    assert!(
+        began.elapsed() >= Duration::from_secs(11),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(invoked.error, Some(FunctionError::TimedOut));
+    let log = log_of(&invoked);
+    assert!(log.contains("INIT_REPORT Init Duration: 10"), "{log}");
+}
+
+/// By somebody with the right to; a function has none.
+fn a_killed_shim_is_noticed() {
+    let bench = Bench::new(|_| {});
+    let hangs = bench.ask("f", "{\"do\":\"hang\"}");
+    until("it runs", || bench.log("f").contains("START "));
+    let record = bench.dir.path().join("functions/environments/1/shim.json");
+    let shim: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+    let pid = i32::try_from(shim["pid"].as_i64().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(wait(&hangs).unwrap().error, Some(FunctionError::Crashed));
+    until("nothing is left", || bench.left() == 0);
+    bench.value("{}");
 }
 
 fn daemons_are_ended_too() {

@@ -8,6 +8,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("all_environments_have_a_limit", all_environments_have_a_limit),
     ("a_change_comes_after_what_runs", a_change_comes_after_what_runs),
     ("python_says_what_is_missing", python_says_what_is_missing),
+    ("python_runs_in_awss_client", python_runs_in_awss_client),
     ("another_user_needs_root", another_user_needs_root),
 ];
 
@@ -56,7 +57,9 @@ fn a_change_comes_after_what_runs() {
     assert_eq!(wait(&hangs).unwrap().error, Some(FunctionError::TimedOut));
     bench.runtimes.publish(Vec::new());
     assert_eq!(wait(&bench.ask("f", "{}")), Err(InvokeError::NotFound));
-    until("nothing is left", || bench.left() == 0 && bench.runtimes.stats().functions.is_empty());
+    until("nothing is left", || {
+        bench.left() == 0 && bench.runtimes.stats().functions.is_empty()
+    });
 }
 
 fn python_says_what_is_missing() {
@@ -72,11 +75,64 @@ fn python_says_what_is_missing() {
     let invoked = bench.invoke("{}");
     let says = crate::bench::text(&invoked);
     if invoked.error.is_some() {
-        assert!(says.contains("pip install awslambdaric") || says.contains("cannot start"), "{says}");
+        assert!(
+            says.contains("pip install awslambdaric") || says.contains("cannot start"),
+            "{says}"
+        );
     } else {
         assert_eq!(says, "1");
     }
 }
+
+/// Where the interop tests' packages are; else nothing is checked here.
+fn python_runs_in_awss_client() {
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/venv/bin/python");
+    let has = std::process::Command::new(python)
+        .args(["-c", "import awslambdaric"])
+        .output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no awslambdaric");
+        return;
+    }
+    let bench = Bench::with(|options| {
+        python.clone_into(&mut options.python);
+        // Its files may be closed to others.
+        options.run_as = forebay_launch::RunAs::Own;
+    });
+    let code = crate::bench::code(&bench.runtimes, &[("lib/index.py", PYTHON)]);
+    let function = |name: &str| {
+        let mut spec = crate::bench::spec(name, code.clone());
+        spec.runtime = forebay_functions::Runtime::Python;
+        "python3.11".clone_into(&mut spec.runtime_name);
+        spec.handler = format!("lib.index.{name}");
+        spec
+    };
+    bench
+        .runtimes
+        .publish(["answers", "throws", "missing"].map(function).to_vec());
+    let ask = |name: &str| wait(&bench.ask(name, "{\"a\":1}")).unwrap();
+    for _ in 0..2 {
+        let invoked = ask("answers");
+        let value: serde_json::Value = serde_json::from_slice(&invoked.payload).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!([{"a": 1}, invoked.request_id, "answers", "256", true])
+        );
+        assert!(crate::bench::log_of(&invoked).contains("\nsaid\n"));
+    }
+    for (name, kind) in [("throws", "ValueError"), ("missing", "Runtime.HandlerNotFound")] {
+        let invoked = ask(name);
+        assert_eq!(invoked.error, Some(FunctionError::Unhandled));
+        let value: serde_json::Value = serde_json::from_slice(&invoked.payload).unwrap();
+        assert_eq!(value["errorType"], kind, "{value}");
+    }
+}
+
+const PYTHON: &str = "def answers(event, context):\n    \
+    print('said')\n    \
+    left = context.get_remaining_time_in_millis() > 1000\n    \
+    return [event, context.aws_request_id, context.function_name, context.memory_limit_in_mb, left]\n\
+def throws(event, context):\n    raise ValueError('no')\n";
 
 fn another_user_needs_root() {
     let dir = tempfile::tempdir().unwrap();

@@ -49,7 +49,10 @@ fn bench() -> Option<Bench> {
 fn publish(bench: &Bench, handlers: &[&str]) {
     let files = [
         ("index.js", INDEX),
-        ("lib/module.mjs", "export const handler = async (event) => [event];\n"),
+        (
+            "lib/module.mjs",
+            "export const handler = async (event) => [event];\n",
+        ),
         ("package.json", "{}"),
         ("bad.js", "exports.handler = (;\n"),
         ("needs.js", "require('no-such-package');\n"),
@@ -82,12 +85,18 @@ fn node_runs_handlers_of_all_kinds() {
     for one in &asked {
         let invoked = wait(one).unwrap();
         assert_eq!(invoked.error, None, "{}", text(&invoked));
-        values.push((serde_json::from_slice::<Value>(&invoked.payload).unwrap(), invoked));
+        values.push((
+            serde_json::from_slice::<Value>(&invoked.payload).unwrap(),
+            invoked,
+        ));
     }
     let (facts, invoked) = &values[0];
     assert_eq!(facts["event"]["a"], 1);
     assert_eq!(facts["id"], invoked.request_id);
-    assert_eq!((&facts["name"], &facts["memory"]), (&"index_async".into(), &"256".into()));
+    assert_eq!(
+        (&facts["name"], &facts["memory"]),
+        (&"index_async".into(), &"256".into())
+    );
     assert_eq!(facts["group"], "/aws/lambda/index_async");
     assert!(facts["arn"].as_str().unwrap().ends_with(":function:index_async"));
     assert!(facts["client"]["a"].is_string() && facts["waits"] == true);
@@ -99,7 +108,10 @@ fn node_runs_handlers_of_all_kinds() {
     assert_eq!(values[4].0, Value::Null);
     assert_eq!(values[5].0, "deeper");
     let log = log_of(&values[5].1);
-    assert!(log.contains(&format!("\t{}\tINFO\tsaid\n", values[5].1.request_id)), "{log}");
+    assert!(
+        log.contains(&format!("\t{}\tINFO\tsaid\n", values[5].1.request_id)),
+        "{log}"
+    );
     assert!(log.contains("\tERROR\tand more\n"), "{log}");
     assert_eq!(values[6].0[0]["a"], 1);
 }
@@ -112,11 +124,31 @@ fn node_tells_errors() {
         ("index.text", "string", "just text"),
         ("index.stray", "Error", "stray"),
         ("index.lost", "Runtime.UnhandledPromiseRejection", "Error: lost"),
-        ("index.number", "Runtime.HandlerNotFound", "index.number is not a function"),
-        ("index.missing", "Runtime.HandlerNotFound", "index.missing is undefined or not exported"),
-        ("other.handler", "Runtime.ImportModuleError", "Error: Cannot find module 'other'"),
-        ("needs.handler", "Runtime.ImportModuleError", "Error: Cannot find module 'no-such-package'"),
-        ("bad.handler", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected token ';'"),
+        (
+            "index.number",
+            "Runtime.HandlerNotFound",
+            "index.number is not a function",
+        ),
+        (
+            "index.missing",
+            "Runtime.HandlerNotFound",
+            "index.missing is undefined or not exported",
+        ),
+        (
+            "other.handler",
+            "Runtime.ImportModuleError",
+            "Error: Cannot find module 'other'",
+        ),
+        (
+            "needs.handler",
+            "Runtime.ImportModuleError",
+            "Error: Cannot find module 'no-such-package'",
+        ),
+        (
+            "bad.handler",
+            "Runtime.UserCodeSyntaxError",
+            "SyntaxError: Unexpected token ';'",
+        ),
         ("index", "Runtime.MalformedHandlerName", "Bad handler"),
     ];
     publish(&bench, &all.map(|(handler, ..)| handler));
@@ -127,7 +159,10 @@ fn node_tells_errors() {
         assert_eq!(invoked.error, Some(FunctionError::Unhandled), "{handler}: {says}");
         let value: Value = serde_json::from_slice(&invoked.payload).unwrap();
         assert_eq!(value["errorType"], kind, "{handler}: {says}");
-        assert!(value["errorMessage"].as_str().unwrap().starts_with(message), "{handler}: {says}");
+        assert!(
+            value["errorMessage"].as_str().unwrap().starts_with(message),
+            "{handler}: {says}"
+        );
         assert!(value["trace"].is_array(), "{handler}: {says}");
     }
 }
