@@ -65,7 +65,7 @@ fn disk(error: impl std::fmt::Display) -> CodeError {
     CodeError::Disk(error.to_string())
 }
 
-/// Unpacks an archive below a directory that is there and empty. What is unpacked can be read by all and written by nobody.
+/// Unpacks an archive below a directory that is there and empty. What is unpacked can be read by all, and changed by nobody else.
 pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
     // Its table alone can take several times the memory of a file.
     if zip.len() as u64 > UNPACKED_BYTES {
@@ -80,7 +80,7 @@ pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
         let mut entry = archive.by_index(place).map_err(no_zip)?;
         unpack_entry(&mut entry, root, &mut left)?;
     }
-    protect(root).map_err(disk)
+    show(root).map_err(disk)
 }
 
 fn unpack_entry(
@@ -164,28 +164,31 @@ fn stays_within(link: &Path, target: &Path) -> bool {
     ups <= above && target.components().next().is_some()
 }
 
-/// Takes the right to write from all directories, once all is in them.
-fn protect(dir: &Path) -> io::Result<()> {
+/// Lets others in, whatever the mask was. As its owner may write, whoever runs Forebay can remove it by ordinary means.
+fn show(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            protect(&entry.path())?;
+            show(&entry.path())?;
         }
     }
-    fs::set_permissions(dir, Permissions::from_mode(0o555))
+    fs::set_permissions(dir, Permissions::from_mode(0o755))
 }
 
-/// Removes what was unpacked.
+/// Removes a directory that others may have closed.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o755))?;
+    let mut below = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove(&entry.path())?;
+            // Later: one that is open at each depth could be more than may be.
+            below.push(entry.path());
         } else {
             fs::remove_file(entry.path())?;
         }
     }
+    below.iter().try_for_each(|dir| remove(dir))?;
     fs::remove_dir(dir)
 }
 

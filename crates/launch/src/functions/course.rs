@@ -24,22 +24,26 @@ const ENDING: Duration = Duration::from_secs(12);
 const SAID: usize = 64 << 10;
 
 /// Runs an environment.
-pub(super) async fn run(
+pub(super) fn begin(
     engine: Rc<RefCell<Engine>>,
     shared: Arc<Shared>,
     logs: Rc<Logs>,
     cold: Cold,
     kill: Rc<Notify>,
 ) {
+    tokio::task::spawn_local(run(engine, shared, logs, cold, kill));
+}
+
+async fn run(engine: Rc<RefCell<Engine>>, shared: Arc<Shared>, logs: Rc<Logs>, cold: Cold, kill: Rc<Notify>) {
     let id = cold.environment;
-    let exit = match begin(&shared, cold).await {
+    let exit = match start(&shared, cold).await {
         Ok((listener, started)) => go_on(&engine, &shared, logs, id, &kill, listener, started).await,
         Err(why) => Exit::NotStarted(why),
     };
     engine.borrow_mut().ended(id, exit);
 }
 
-async fn begin(shared: &Arc<Shared>, cold: Cold) -> Result<(TcpListener, Started), String> {
+async fn start(shared: &Arc<Shared>, cold: Cold) -> Result<(TcpListener, Started), String> {
     let listener = TcpListener::bind(("127.0.0.1", 0))
         .await
         .tried(|| "listen for the runtime".to_owned())?;

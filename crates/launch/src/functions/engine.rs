@@ -2,27 +2,26 @@
 
 mod delivery;
 mod outcome;
+mod parts;
 
-pub(super) use delivery::{Delivery, Next};
+pub(super) use parts::{Delivery, Next};
 
-use super::course;
 use super::environment::Ground;
 use super::log::{Logs, Tail};
 use super::memory::MemoryWatch;
 use super::shim::Exit;
 use super::stats::{FunctionStats, RuntimeStats};
 use super::words::Failure;
-use bytes::Bytes;
 use forebay_functions::{Cold, Done, FunctionSpec, Invocation, InvokeError, Placed, Pool, PoolLimits};
 use forebay_units::Mono;
+use parts::{Bound, Cause, Due, Environment, Pending};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -31,58 +30,6 @@ const EVENT_BYTES: usize = 6 << 20;
 /// How long an environment may take until it asks for its invocation; after that, the invocation's own time runs.
 const INIT: Duration = Duration::from_secs(10);
 
-/// Why an environment is ended.
-enum Cause {
-    /// Nobody needs it.
-    Retired,
-    /// Its invocation failed in this way.
-    Failed(Failure),
-    /// It said at its start that it cannot run.
-    Init(Vec<u8>),
-}
-
-enum Due {
-    Init,
-    Invocation,
-}
-
-struct Pending {
-    arn: String,
-    payload: Bytes,
-    trace: String,
-    client_context: Option<String>,
-    wants_log: bool,
-    request_id: String,
-    done: Done,
-    /// It was given to an environment that ended before it took it. That happens once.
-    was_lost: bool,
-}
-
-struct Bound {
-    invocation: u64,
-    is_delivered: bool,
-    /// When its time began to run, and what ends it.
-    began: Option<Instant>,
-    timer: Option<AbortHandle>,
-}
-
-struct Environment {
-    spec: Arc<FunctionSpec>,
-    bound: Option<Bound>,
-    waiting: Option<oneshot::Sender<Delivery>>,
-    began: Instant,
-    is_ready: bool,
-    /// How long its start took, until an invocation has told.
-    init: Option<Duration>,
-    init_timer: Option<AbortHandle>,
-    kill: Rc<Notify>,
-    cause: Option<Cause>,
-    shim: i32,
-    peak: Arc<AtomicU64>,
-    tail: Tail,
-    output: Option<Rc<pipe::Receiver>>,
-}
-
 /// What is shared with other threads.
 pub(super) struct Shared {
     pub(super) ground: Arc<Ground>,
@@ -90,9 +37,13 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Mutex<RuntimeStats>>,
 }
 
+/// Has an environment run its course, on this thread.
+pub(super) type Begin = fn(Rc<RefCell<Engine>>, Arc<Shared>, Rc<Logs>, Cold, Rc<Notify>);
+
 pub(super) struct Engine {
     me: Weak<RefCell<Engine>>,
     shared: Arc<Shared>,
+    begin: Begin,
     logs: Rc<Logs>,
     pool: Pool,
     environments: HashMap<u64, Environment>,
@@ -103,11 +54,17 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(shared: Arc<Shared>, logs: Logs, limits: PoolLimits) -> Rc<RefCell<Engine>> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        logs: Logs,
+        limits: PoolLimits,
+        begin: Begin,
+    ) -> Rc<RefCell<Engine>> {
         Rc::new_cyclic(|me| {
             RefCell::new(Engine {
                 me: me.clone(),
                 shared,
+                begin,
                 logs: Rc::new(logs),
                 pool: Pool::new(limits),
                 environments: HashMap::new(),
@@ -233,7 +190,7 @@ impl Engine {
         if let Some(me) = self.me.upgrade() {
             let shared = Arc::clone(&self.shared);
             let logs = Rc::clone(&self.logs);
-            tokio::task::spawn_local(course::run(me, shared, logs, cold, kill));
+            (self.begin)(me, shared, logs, cold, kill);
         }
     }
 

@@ -1,7 +1,7 @@
 //! An environment's directory, variables and processes: how it is started, and what is left to do when it has ended. All of this blocks.
 
-use super::RuntimeOptions;
 use super::code::{CodeStore, Held, make};
+use super::options::RuntimeOptions;
 use super::shim::{SHIM, ShimSpec, TMP, View};
 use super::{archive, node};
 use crate::cgroup::{self, Cgroups, Limits};
@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Processes and threads of one environment, as Lambda has it.
 const TASKS: u32 = 1024;
+/// Which process an environment's shim is.
+const RECORD: &str = "shim.json";
 /// How long a shim that lost its Forebay may take to end.
 const ENDING: Duration = Duration::from_secs(12);
 
@@ -91,7 +93,7 @@ impl Ground {
 
     fn clear(&self) {
         for entry in fs::read_dir(self.environments()).into_iter().flatten().flatten() {
-            let record = fs::read(entry.path().join("shim.json")).unwrap_or_default();
+            let record = fs::read(entry.path().join(RECORD)).unwrap_or_default();
             if let Ok(shim) = serde_json::from_slice::<ProcessId>(&record) {
                 outlive(&shim);
             }
@@ -181,7 +183,7 @@ impl Ground {
         let pid = i32::try_from(started.shim.id()).unwrap_or(0);
         let shim = ProcessId::of(pid).ok_or("the shim has ended at once")?;
         let text = serde_json::to_vec(&shim).tried(|| "describe the shim".to_owned())?;
-        fs::write(dir.join("shim.json"), text).tried(|| format!("write into {}", dir.display()))
+        fs::write(dir.join(RECORD), text).tried(|| format!("write into {}", dir.display()))
     }
 
     fn groups(&self, start: &Start<'_>) -> Vec<PathBuf> {
@@ -321,14 +323,22 @@ fn closed(directory: &Path, (user, group): (u32, u32)) -> Option<PathBuf> {
     all.iter().find(is_closed).map(|path| (*path).to_owned())
 }
 
-/// Removes a directory that a function has written to.
+/// Removes an environment's directory.
 fn discard(dir: &Path) {
-    if archive::remove(dir).is_ok() || !dir.exists() {
+    let is_empty = fs::remove_dir(dir.join("tmp")).is_ok();
+    let _ = fs::remove_file(dir.join(RECORD));
+    if is_empty && fs::remove_dir(dir).is_ok() || !dir.exists() {
         return;
     }
-    // Deeper than paths may be long, or full of what cannot be read: others have thought of that.
-    let removed = Command::new("rm").arg("-rf").arg("--").arg(dir).status();
-    if dir.exists() {
+    // However deep or full a function has made it. What is ours alone might not get through that.
+    let removed = Command::new("rm")
+        .args(["-rf", "--"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    // It changes no modes, which matters to others than root.
+    if dir.exists() && archive::remove(dir).is_err() {
         tracing::warn!(?removed, "a directory of a function could not be removed");
     }
 }

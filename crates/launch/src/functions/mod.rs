@@ -9,23 +9,23 @@ mod environment;
 mod log;
 mod memory;
 mod node;
+mod options;
 pub(crate) mod shim;
 mod stats;
 mod words;
 
 pub use archive::{CodeError, pack};
 pub use code::{Code, CodeStore};
+pub use options::{RoleKeysSource, RuntimeOptions};
 pub use stats::{DURATION_BOUNDS_MS, FunctionStats, RuntimeStats};
 
 use crate::errors::Tried as _;
-use crate::user::RunAs;
 use engine::{Engine, Shared};
 use environment::Ground;
 use forebay_functions::{Done, FunctionSpec, Functions, Invocation, InvokeError, PoolLimits};
 use log::Logs;
 use memory::MemoryWatch;
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -44,51 +44,6 @@ const BLOCKING: usize = 16;
 const QUEUE: usize = 10_000;
 /// How long environments may take to end when all are to.
 const ENDING: Duration = Duration::from_secs(15);
-
-/// Access keys of a role, by its name: an id and a secret.
-pub type RoleKeysSource = Arc<dyn Fn(&str) -> Result<(String, String), String> + Send + Sync>;
-
-/// How functions are run.
-#[derive(Clone)]
-pub struct RuntimeOptions {
-    /// Where code, logs and what environments write are.
-    pub directory: PathBuf,
-    /// As whom functions run.
-    pub run_as: RunAs,
-    /// What runs functions in Python: a path, or a name that is looked for in the PATH.
-    pub python: String,
-    /// What runs functions in Node.
-    pub node: String,
-    /// Where functions find AWS's APIs, as `http://127.0.0.1:4566`.
-    pub endpoint: String,
-    /// The most environments of all functions.
-    pub environments: usize,
-    /// How long an environment without an invocation stays.
-    pub idle: Duration,
-    /// Whose keys functions get.
-    pub keys: RoleKeysSource,
-}
-
-impl RuntimeOptions {
-    /// The most environments of all functions, unless something else is said.
-    pub const ENVIRONMENTS: usize = 100;
-    /// How long an environment without an invocation stays, unless something else is said.
-    pub const IDLE: Duration = Duration::from_secs(300);
-
-    /// With the defaults: as nobody, `python3` and `node`, 100 environments, idle for five minutes.
-    pub fn new(directory: PathBuf, endpoint: String, keys: RoleKeysSource) -> RuntimeOptions {
-        RuntimeOptions {
-            directory,
-            run_as: RunAs::Nobody,
-            python: "python3".to_owned(),
-            node: "node".to_owned(),
-            endpoint,
-            environments: RuntimeOptions::ENVIRONMENTS,
-            idle: RuntimeOptions::IDLE,
-            keys,
-        }
-    }
-}
 
 enum Message {
     Publish(Vec<FunctionSpec>),
@@ -235,7 +190,7 @@ async fn work(
     mut receiver: UnboundedReceiver<Message>,
     queued: Arc<AtomicUsize>,
 ) {
-    let engine = Engine::new(shared, logs, limits);
+    let engine = Engine::new(shared, logs, limits, course::begin);
     let often = (limits.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut tick = tokio::time::interval(often);
     let told = loop {

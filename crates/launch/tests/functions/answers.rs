@@ -147,6 +147,8 @@ fn what_is_temporary_is_its_own() {
         return;
     }
     let bench = Bench::new(|_| {});
+    bench.fails("{\"do\":\"deep\"}", FunctionError::Crashed);
+    assert_eq!(bench.left(), 0);
     let name = crate::bench::mark();
     let listed = bench.value(&format!("{{\"do\":\"tmp\",\"name\":\"{name}\"}}"));
     let there = std::path::Path::new("/tmp").join(&name);

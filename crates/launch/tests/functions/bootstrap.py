@@ -69,6 +69,14 @@ while True:
         with open("/tmp/" + event["name"], "w") as file:
             file.write("x")
         answer(json.dumps(sorted(os.listdir(os.environ["TMPDIR"]))))
+    elif do == "deep":
+        os.chdir(os.environ["TMPDIR"])
+        for _ in range(3000):
+            os.mkdir("deep")
+            os.chdir("deep")
+        os.mkdir("closed", 0)
+        os.chdir(os.environ["LAMBDA_TASK_ROOT"])
+        os._exit(1)
     elif do == "env":
         answer(json.dumps(dict(os.environ)))
     elif do == "facts":

@@ -37,7 +37,7 @@ fn code_is_kept_once_and_found_again() {
     let root = store.unpacked(&code.sha256_hex).unwrap();
     assert_eq!(fs::read_to_string(root.join("lib/b.py")).unwrap(), "y");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(&root), mode(&root.join("index.py"))), (0o555, 0o444));
+    assert_eq!((mode(&root), mode(&root.join("index.py"))), (0o755, 0o444));
     let held = store.hold(&code.sha256_hex).unwrap();
     store.sweep(&[]);
     assert!(root.exists());

@@ -1,31 +1,11 @@
 //! How an invocation gets to its runtime, and its time begins.
 
-use super::{Bound, Due, Engine};
+use super::Engine;
+use super::parts::{Bound, Delivery, Due, Next};
 use crate::functions::words;
-use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-
-/// What goes to a runtime that asks for the next invocation.
-pub(in crate::functions) struct Delivery {
-    pub(in crate::functions) request_id: String,
-    pub(in crate::functions) deadline_ms: u64,
-    pub(in crate::functions) arn: String,
-    pub(in crate::functions) trace: String,
-    pub(in crate::functions) client_context: Option<String>,
-    pub(in crate::functions) payload: Bytes,
-}
-
-/// The answer to a runtime that asks for the next invocation.
-pub(in crate::functions) enum Next {
-    /// Here it is.
-    Now(Delivery),
-    /// It comes.
-    Later(oneshot::Receiver<Delivery>),
-    /// It has one, or is about to end.
-    Refused,
-}
 
 impl Engine {
     /// Gives an invocation to an environment that is there. Its time runs from now.

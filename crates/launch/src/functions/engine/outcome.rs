@@ -1,6 +1,7 @@
 //! What comes of an invocation: what its runtime says, or what became of its environment.
 
-use super::{Cause, Engine};
+use super::Engine;
+use super::parts::Cause;
 use crate::functions::memory;
 use crate::functions::shim::Exit;
 use crate::functions::words::{Failure, Report};
