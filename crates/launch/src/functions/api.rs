@@ -11,8 +11,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Connections of one environment.
@@ -24,11 +25,25 @@ const BASE: &str = "/2018-06-01/runtime/";
 /// How a runtime names an error.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
+/// An environment's API, as each of its requests needs it.
+#[derive(Clone)]
+struct Api {
+    engine: Weak<RefCell<Engine>>,
+    id: u64,
+    /// One body at a time is in memory: each may be large.
+    bodies: Rc<Semaphore>,
+}
+
 type Answer = Response<Full<Bytes>>;
 
 /// Serves an environment until it is dropped, and its connections with it.
 pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, id: u64) {
     let mut connections = JoinSet::new();
+    let api = Api {
+        engine,
+        id,
+        bodies: Rc::new(Semaphore::new(1)),
+    };
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -41,9 +56,9 @@ pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, 
                     continue;
                 }
                 let _ = stream.set_nodelay(true);
-                let engine = engine.clone();
+                let api = api.clone();
                 connections.spawn_local(async move {
-                    let service = service_fn(move |request| answer(engine.clone(), id, request));
+                    let service = service_fn(move |request| answer(api.clone(), request));
                     // A connection that breaks is the runtime's affair.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -55,38 +70,32 @@ pub(super) async fn serve(listener: TcpListener, engine: Weak<RefCell<Engine>>, 
     }
 }
 
-async fn answer(
-    engine: Weak<RefCell<Engine>>,
-    id: u64,
-    request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
+async fn answer(api: Api, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let path = request.uri().path().to_owned();
-    let Some(what) = path.strip_prefix(BASE) else {
-        return Ok(not_found());
-    };
+    let what = path.strip_prefix(BASE).unwrap_or_default();
     let parts: Vec<&str> = what.split('/').collect();
     Ok(match (request.method(), parts.as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => next(engine, id).await,
+        (&Method::GET, ["invocation", "next"]) => next(&api).await,
         (&Method::POST, ["invocation", request_id, "response"]) => {
-            respond(engine, id, request_id, request, false).await
+            respond(&api, request_id, request, false).await
         }
         (&Method::POST, ["invocation", request_id, "error"]) => {
-            respond(engine, id, request_id, request, true).await
+            respond(&api, request_id, request, true).await
         }
-        (&Method::POST, ["init", "error"]) => init_error(engine, id, request).await,
+        (&Method::POST, ["init", "error"]) => init_error(&api, request).await,
         _ => {
-            read(request.into_body()).await;
+            read(request.into_body(), 0).await;
             not_found()
         }
     })
 }
 
-async fn next(engine: Weak<RefCell<Engine>>, id: u64) -> Answer {
-    let Some(strong) = engine.upgrade() else {
+async fn next(api: &Api) -> Answer {
+    let Some(engine) = api.engine.upgrade() else {
         return gone();
     };
-    let next = strong.borrow_mut().next(id);
-    drop(strong);
+    let next = engine.borrow_mut().next(api.id);
+    drop(engine);
     match next {
         Next::Now(delivery) => deliver(delivery),
         Next::Later(receiver) => match receiver.await {
@@ -121,33 +130,28 @@ fn deliver(delivery: Delivery) -> Answer {
     response
 }
 
-async fn respond(
-    engine: Weak<RefCell<Engine>>,
-    id: u64,
-    request_id: &str,
-    request: Request<Incoming>,
-    is_error: bool,
-) -> Answer {
-    let has = |engine: &Weak<RefCell<Engine>>| {
-        engine
-            .upgrade()
-            .is_some_and(|engine| engine.borrow().has(id, request_id))
+async fn respond(api: &Api, request_id: &str, request: Request<Incoming>, is_error: bool) -> Answer {
+    let has = || {
+        let engine = api.engine.upgrade();
+        engine.is_some_and(|engine| engine.borrow().has(api.id, request_id))
     };
-    if !has(&engine) {
+    if !has() {
         // Else the connection ends with the answer, and its sender may not see that.
-        read(request.into_body()).await;
+        read(request.into_body(), 0).await;
         return plain(
             StatusCode::BAD_REQUEST,
             words::refusal("InvalidRequestID", "Invalid request ID"),
         );
     }
+    let _one = api.bodies.acquire().await;
     let kind = error_type(&request);
-    let body = read(request.into_body()).await;
+    let body = read(request.into_body(), ANSWER_BYTES).await;
     // Its time may have ended meanwhile.
-    if !has(&engine) {
+    if !has() {
         return gone();
     }
-    let Some(engine) = engine.upgrade() else {
+    let id = api.id;
+    let Some(engine) = api.engine.upgrade() else {
         return gone();
     };
     let mut engine = engine.borrow_mut();
@@ -168,15 +172,17 @@ async fn respond(
     accepted()
 }
 
-async fn init_error(engine: Weak<RefCell<Engine>>, id: u64, request: Request<Incoming>) -> Answer {
+async fn init_error(api: &Api, request: Request<Incoming>) -> Answer {
     let kind = error_type(&request);
-    let Body::Whole(body) = read(request.into_body()).await else {
+    let _one = api.bodies.acquire().await;
+    let Body::Whole(body) = read(request.into_body(), ANSWER_BYTES).await else {
         return gone();
     };
     let document = words::posted(&body, kind.as_deref());
-    let is_taken = engine
+    let is_taken = api
+        .engine
         .upgrade()
-        .is_some_and(|engine| engine.borrow_mut().failed_to_begin(id, document));
+        .is_some_and(|engine| engine.borrow_mut().failed_to_begin(api.id, document));
     if is_taken { accepted() } else { gone() }
 }
 
@@ -191,15 +197,15 @@ enum Body {
     Broken,
 }
 
-/// Reads a body, within bounds.
-async fn read(mut body: Incoming) -> Body {
+/// Reads a body, and keeps it if it has at most so many bytes.
+async fn read(mut body: Incoming, most: usize) -> Body {
     let mut bytes = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Body::Broken };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length <= ANSWER_BYTES {
+        if length <= most {
             bytes.extend_from_slice(&data);
         } else {
             bytes = Vec::new();
@@ -208,7 +214,7 @@ async fn read(mut body: Incoming) -> Body {
             break;
         }
     }
-    if length > ANSWER_BYTES {
+    if length > most {
         return Body::TooLarge;
     }
     Body::Whole(bytes)

@@ -94,9 +94,7 @@ impl Engine {
 
     pub(super) fn invoke(&mut self, invocation: Invocation, done: Done) {
         if self.is_stopping {
-            return done(Err(InvokeError::Unavailable(
-                "Forebay is about to end".to_owned(),
-            )));
+            return done(Err(stopping()));
         }
         if invocation.payload.len() > EVENT_BYTES {
             return done(Err(InvokeError::TooLarge(EVENT_BYTES)));
@@ -136,7 +134,8 @@ impl Engine {
         let Some(pending) = self.pending.remove(&number) else {
             return;
         };
-        let is_throttle = error != InvokeError::NotFound;
+        let is_throttle = matches!(error, InvokeError::ReservedConcurrency | InvokeError::Concurrency);
+        let error = if self.is_stopping { stopping() } else { error };
         self.count(&pending.arn, |stats| {
             stats.running -= 1;
             stats.throttles += u64::from(is_throttle);
@@ -261,37 +260,14 @@ impl Engine {
 
     /// Nothing of an environment is left.
     pub(super) fn ended(&mut self, id: u64, exit: Exit) {
-        let mut lost = None;
         let arn = self.environments.get(&id).map(|one| one.spec.arn.clone());
         if let Some(arn) = &arn {
             // Before its invocation is answered: whoever asked may look.
             self.count(arn, |stats| stats.environments -= 1);
         }
-        if let Some(environment) = self.environments.get_mut(&id) {
-            let bound = environment
-                .bound
-                .as_ref()
-                .map(|bound| (bound.invocation, bound.is_delivered));
-            let is_retired = matches!(environment.cause, None | Some(Cause::Retired));
-            if let Some((invocation, false)) = bound
-                && environment.is_ready
-                && is_retired
-                && self
-                    .pending
-                    .get(&invocation)
-                    .is_some_and(|pending| !pending.was_lost)
-            {
-                // It ended after the invocation before: this one knows nothing of that.
-                if let Some(timer) = environment.bound.take().and_then(|bound| bound.timer) {
-                    timer.abort();
-                }
-                lost = self
-                    .pending
-                    .remove(&invocation)
-                    .map(|pending| (invocation, pending));
-            } else if bound.is_some() {
-                self.end_invocation(id, exit);
-            }
+        let lost = self.take_lost(id);
+        if lost.is_none() {
+            self.end_invocation(id, exit);
         }
         if let Some(timer) = self.environments.remove(&id).and_then(|one| one.init_timer) {
             timer.abort();
@@ -308,6 +284,27 @@ impl Engine {
         if let Some(arn) = arn {
             self.forget(&arn);
         }
+    }
+
+    /// Takes the invocation that an environment never got to, because it ended after the one before.
+    fn take_lost(&mut self, id: u64) -> Option<(u64, Pending)> {
+        let environment = self.environments.get_mut(&id)?;
+        let bound = environment.bound.as_ref()?;
+        let is_its_own = matches!(
+            environment.cause,
+            Some(Cause::Failed(Failure::TimedOut(_) | Failure::Stopped))
+        );
+        if bound.is_delivered || !environment.is_ready || is_its_own {
+            return None;
+        }
+        let number = bound.invocation;
+        if self.pending.get(&number)?.was_lost {
+            return None;
+        }
+        if let Some(timer) = environment.bound.take().and_then(|bound| bound.timer) {
+            timer.abort();
+        }
+        self.pending.remove(&number).map(|pending| (number, pending))
     }
 
     /// What time alone brings about.
@@ -349,6 +346,10 @@ impl Engine {
             change(stats.functions.entry(arn.to_owned()).or_default());
         }
     }
+}
+
+fn stopping() -> InvokeError {
+    InvokeError::Unavailable("Forebay is about to end".to_owned())
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -17,7 +17,7 @@ pub(super) const TAIL_BYTES: usize = 4096;
 /// Pieces of what functions say that wait to be written. Who says more has to wait.
 const PIECES: usize = 64;
 /// Pieces and lines of our own that wait. More are lost and counted.
-const QUEUE: usize = 8192;
+const QUEUE: usize = 2048;
 /// Files that are open.
 const FILES: usize = 64;
 
