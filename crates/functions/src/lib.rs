@@ -4,7 +4,9 @@
 
 pub mod alb;
 mod invoke;
+mod pool;
 mod spec;
 
 pub use invoke::{Begin, Done, FunctionError, Functions, Invocation, InvokeError, Invoked, NoFunctions};
+pub use pool::{Cold, Placed, Pool, PoolLimits, Published, Rest};
 pub use spec::{FunctionSpec, Runtime};

@@ -1,4 +1,4 @@
-//! Control groups of instances, version 2 or 1: limits, freezing, and killing all that is in one.
+//! Control groups of instances and functions, version 2 or 1: limits, freezing, and killing all that is in one.
 //!
 //! What a group can do is told by the files that are in it, so most of this need not know the version.
 
@@ -18,10 +18,11 @@ const TASKS: u32 = 8192;
 /// The subgroup that a daemon may be put into, so that groups beside it can have limits (systemd's `DelegateSubgroup=`).
 const DAEMON: &str = "daemon";
 
-/// What an instance may use.
+/// What an instance or an environment may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    pub(crate) vcpus: u32,
+    /// None for as much as there is.
+    pub(crate) vcpus: Option<u32>,
     pub(crate) memory_mib: u32,
 }
 
@@ -74,16 +75,20 @@ impl Cgroups {
         set(&made, &[("pids.max", TASKS.to_string())]);
         let Some(limits) = limits else { return (made, None) };
         let bytes = u64::from(limits.memory_mib) << 20;
-        let quota = u64::from(limits.vcpus) * PERIOD_US;
+        let quota = limits.vcpus.map(|vcpus| u64::from(vcpus) * PERIOD_US);
         let memory = [
             ("memory.max", bytes.to_string()),
             ("memory.limit_in_bytes", bytes.to_string()),
         ];
-        let cpu = [
-            ("cpu.max", format!("{quota} {PERIOD_US}")),
-            ("cpu.cfs_quota_us", quota.to_string()),
-        ];
-        let missing: Vec<&str> = [("memory", set(&made, &memory)), ("processors", set(&made, &cpu))]
+        let set_cpu = |quota: u64| {
+            let cpu = [
+                ("cpu.max", format!("{quota} {PERIOD_US}")),
+                ("cpu.cfs_quota_us", quota.to_string()),
+            ];
+            set(&made, &cpu)
+        };
+        let has_cpu = quota.is_none_or(set_cpu);
+        let missing: Vec<&str> = [("memory", set(&made, &memory)), ("processors", has_cpu)]
             .into_iter()
             .filter(|(_, is_set)| !is_set)
             .map(|(what, _)| what)
@@ -142,6 +147,19 @@ pub(crate) fn join(groups: &[PathBuf]) -> std::io::Result<()> {
     groups
         .iter()
         .try_for_each(|group| fs::write(group.join("cgroup.procs"), &own))
+}
+
+/// Bounds the processes and threads of groups.
+pub(crate) fn limit_tasks(groups: &[PathBuf], tasks: u32) {
+    set(groups, &[("pids.max", tasks.to_string())]);
+}
+
+/// Takes the calling process out of groups, up to where they are, if that may have processes.
+pub(crate) fn leave(groups: &[PathBuf]) {
+    let own = std::process::id().to_string();
+    for above in groups.iter().filter_map(|group| group.parent()) {
+        let _ = fs::write(above.join("cgroup.procs"), &own);
+    }
 }
 
 /// Has all processes of groups stand still, or go on. False if these groups cannot.

@@ -356,7 +356,7 @@ fn take_in_archive(archive: impl Read, root: &Path, count: &mut Count) -> Result
 }
 
 /// A path of an archive, below the image's root.
-fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
+pub(crate) fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
     let mut there = root.to_owned();
     for part in path.components() {
         match part {
@@ -369,7 +369,7 @@ fn within(root: &Path, path: &Path) -> Result<PathBuf, String> {
 }
 
 /// Makes directories, one by one; refuses what is there and is none.
-fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
+pub(crate) fn make_parents(root: &Path, dir: &Path) -> Result<(), String> {
     let below = dir
         .strip_prefix(root)
         .tried(|| format!("make {}", dir.display()))?;
@@ -420,7 +420,7 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, Permissions::from_mode(mode)).tried(|| format!("change {}", path.display()))
 }
 
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
@@ -471,7 +471,7 @@ fn digest_tree(dir: &Path, root: &Path, content: &mut Context, count: &mut Count
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -1,5 +1,5 @@
 //! Instances: makes of each what the state wants of it, and tells what it sees; images, shapes, and the metadata service beside them.
-//! Decides nothing about how many there should be, and changes no state.
+//! Functions: runs them when they are invoked. Decides nothing about how many instances there should be, and changes no state.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cgroup;
@@ -9,6 +9,7 @@ mod decide;
 mod ends;
 mod errors;
 mod fleet;
+pub mod functions;
 mod image;
 mod imds;
 mod launcher;
@@ -26,6 +27,7 @@ mod user;
 
 pub use command::CommandLauncher;
 pub use fleet::Fleet;
+pub use functions::{CodeStore, RuntimeOptions, Runtimes};
 pub use image::{Images, NewImage, Source, StoredImage};
 pub use launcher::{AccessKeys, Facts, FactsSource, Launcher, PORT, Poke, StartError};
 pub use network::NetworkMode;

@@ -10,7 +10,7 @@ use crate::record::{Exit, Lock, Record, RunPhase, Spec, now_ms};
 use crate::service::Service;
 use crate::shapes::ShapeFile;
 use crate::shim;
-use crate::user::RunAs;
+use crate::user::{RunAs, Whose};
 use base64::Engine as _;
 use forebay_control::fleet::{SeenInstance, SeenPhase, Usage, WantedInstance};
 use forebay_model::INSTANCE_TOKEN;
@@ -159,7 +159,7 @@ impl ProcessLauncher {
         let image = self.options.images.find(&wanted.image_id);
         let image = image
             .ok_or_else(|| format!("there is no image {}: see `forebay image list`", wanted.image_id))?;
-        let user = self.options.run_as.resolve()?;
+        let user = self.options.run_as.resolve(Whose::INSTANCES)?;
         let work = record.path("work");
         if !work.exists() {
             fill(&image, &record.path("work.new"), user)?;
@@ -194,7 +194,7 @@ impl ProcessLauncher {
         let shapes = self.options.shapes.shapes();
         let shape = shapes.iter().find(|shape| shape.name == wanted.instance_type)?;
         Some(Limits {
-            vcpus: shape.vcpus,
+            vcpus: Some(shape.vcpus),
             memory_mib: shape.memory_mib,
         })
     }

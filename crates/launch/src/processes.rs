@@ -2,6 +2,7 @@
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -28,7 +29,11 @@ struct Stat {
 impl ProcessId {
     /// The calling process.
     pub(crate) fn own() -> Option<ProcessId> {
-        let pid = i32::try_from(std::process::id()).ok()?;
+        ProcessId::of(i32::try_from(std::process::id()).ok()?)
+    }
+
+    /// The process that has this number now.
+    pub(crate) fn of(pid: i32) -> Option<ProcessId> {
         Some(ProcessId {
             pid,
             started: stat(pid)?.started,
@@ -81,14 +86,56 @@ impl ProcessId {
 
 /// Kills all descendants of a process.
 pub(crate) fn kill_descendants(of: i32) {
+    descendants(of).into_iter().for_each(kill);
+}
+
+/// All descendants of a process, parents before their children.
+pub(crate) fn descendants(of: i32) -> Vec<i32> {
+    let mut found = Vec::new();
     let mut parents = vec![of];
-    let all: Vec<(i32, i32)> = all().map(|(pid, stat)| (pid, stat.parent)).collect();
+    // Without the kernel's lists of children, all processes are looked at, but once.
+    let all: OnceCell<Vec<(i32, i32)>> = OnceCell::new();
     while let Some(parent) = parents.pop() {
-        for &(pid, _) in all.iter().filter(|(_, of)| *of == parent) {
-            kill(pid);
-            parents.push(pid);
-        }
+        let listed = children(parent).unwrap_or_else(|| {
+            let all = all.get_or_init(|| all_parents().collect());
+            all.iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|&(pid, _)| pid)
+                .collect()
+        });
+        // Numbers are used again, so what is found twice would be followed forever.
+        let new: Vec<i32> = listed.into_iter().filter(|pid| !found.contains(pid)).collect();
+        found.extend(&new);
+        parents.extend(new);
     }
+    found
+}
+
+/// What the kernel lists as children of a process and its threads; none if it has no such lists.
+fn children(of: i32) -> Option<Vec<i32>> {
+    static HAS_LISTS: OnceLock<bool> = OnceLock::new();
+    let own = std::process::id();
+    let look = || fs::exists(format!("/proc/{own}/task/{own}/children")).unwrap_or(false);
+    if !*HAS_LISTS.get_or_init(look) {
+        return None;
+    }
+    let mut found = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{of}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        found.extend(
+            text.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
+    }
+    Some(found)
+}
+
+fn all_parents() -> impl Iterator<Item = (i32, i32)> {
+    all().map(|(pid, stat)| (pid, stat.parent))
 }
 
 /// Kills a process by its number. For those that cannot have ended unseen.

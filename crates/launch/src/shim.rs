@@ -4,6 +4,7 @@
 use crate::cgroup;
 use crate::console::{CONSOLE_LIMIT, Console};
 use crate::errors::Tried as _;
+use crate::functions::shim as functions;
 use crate::processes::{self, ProcessId};
 use crate::program::{FIRST, MAIN, NOT_STARTED, become_program};
 use crate::record::{Exit, Record, Run, RunPhase, Spec, now_ms};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 /// The hidden subcommand that makes a program a shim.
 pub const SHIM: &str = "instance-shim";
 /// What lists of processes show.
-const ARG0: &str = "forebay";
+pub(crate) const ARG0: &str = "forebay";
 /// A program that lived this long has started.
 const BOOT: Duration = Duration::from_millis(100);
 /// How long the lock is waited for: whoever holds it for longer runs.
@@ -34,6 +35,9 @@ const DYING: Duration = Duration::from_secs(10);
 /// Runs as a shim, if the command line says so. To be asked first of all in `main`: a shim has one thread.
 pub fn intercept() -> Option<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|word| word == functions::SHIM) {
+        return Some(functions::supervise());
+    }
     let [word, dir, rest @ ..] = args.as_slice() else {
         return None;
     };

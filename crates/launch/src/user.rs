@@ -1,4 +1,4 @@
-//! As whom instances run.
+//! As whom instances and functions run.
 
 use core::str::FromStr;
 use nix::unistd::User;
@@ -6,7 +6,7 @@ use nix::unistd::User;
 /// User and group of nobody.
 const NOBODY: u32 = 65534;
 
-/// As whom instances run.
+/// As whom instances or functions run.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum RunAs {
     /// As user and group 65534.
@@ -16,6 +16,28 @@ pub enum RunAs {
     User(String),
     /// As whoever runs Forebay. Its files are open to them then, the keys of the API among them.
     Own,
+}
+
+/// What runs as somebody, and which flag says as whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whose {
+    /// In plural.
+    pub(crate) what: &'static str,
+    /// With its dashes.
+    pub(crate) flag: &'static str,
+}
+
+impl Whose {
+    /// Of instances.
+    pub(crate) const INSTANCES: Whose = Whose {
+        what: "instances",
+        flag: "--instance-user",
+    };
+    /// Of functions.
+    pub(crate) const FUNCTIONS: Whose = Whose {
+        what: "functions",
+        flag: "--function-user",
+    };
 }
 
 impl FromStr for RunAs {
@@ -32,14 +54,15 @@ impl FromStr for RunAs {
 }
 
 impl RunAs {
-    /// User and group to change to; none to stay. An error tells which flag helps.
-    pub(crate) fn resolve(&self) -> Result<Option<(u32, u32)>, String> {
+    /// User and group for these to change to; none to stay. An error tells which flag helps.
+    pub(crate) fn resolve(&self, whose: Whose) -> Result<Option<(u32, u32)>, String> {
+        let Whose { what, flag } = whose;
         let ids = match self {
             RunAs::Own => return Ok(None),
             RunAs::Nobody => (NOBODY, NOBODY),
             RunAs::User(name) => match User::from_name(name) {
                 Ok(Some(user)) => (user.uid.as_raw(), user.gid.as_raw()),
-                Ok(None) => return Err(format!("there is no user '{name}': give another --instance-user")),
+                Ok(None) => return Err(format!("there is no user '{name}': give another {flag}")),
                 Err(error) => return Err(format!("cannot look up the user '{name}': {error}")),
             },
         };
@@ -47,9 +70,10 @@ impl RunAs {
         if own.is_root() || own.as_raw() == ids.0 {
             return Ok((own.as_raw() != ids.0).then_some(ids));
         }
-        Err("only root can start instances as another user: run Forebay as root, or give --instance-user own to have \
-             instances run as Forebay's own user, who can read its keys"
-            .to_owned())
+        Err(format!(
+            "only root can start {what} as another user: run Forebay as root, or give {flag} own to have \
+             {what} run as Forebay's own user, who can read its keys"
+        ))
     }
 }
 
@@ -59,11 +83,19 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name() {
-        assert_eq!("own".parse::<RunAs>().unwrap().resolve(), Ok(None));
+        assert_eq!(
+            "own".parse::<RunAs>().unwrap().resolve(Whose::INSTANCES),
+            Ok(None)
+        );
         if rustix::process::geteuid().is_root() {
-            assert_eq!(RunAs::default().resolve(), Ok(Some((NOBODY, NOBODY))));
+            assert_eq!(
+                RunAs::default().resolve(Whose::INSTANCES),
+                Ok(Some((NOBODY, NOBODY)))
+            );
         }
-        let unknown = RunAs::User("no-such-user".to_owned()).resolve().unwrap_err();
-        assert!(unknown.contains("--instance-user"), "{unknown}");
+        for whose in [Whose::INSTANCES, Whose::FUNCTIONS] {
+            let unknown = RunAs::User("no-such-user".to_owned()).resolve(whose).unwrap_err();
+            assert!(unknown.contains(whose.flag), "{unknown}");
+        }
     }
 }
