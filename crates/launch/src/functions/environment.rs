@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const TASKS: u32 = 1024;
 /// Which process an environment's shim is.
 const RECORD: &str = "shim.json";
+/// Which Forebay it belongs to.
+const OWNER: &str = "owner.json";
 /// How long a shim that lost its Forebay may take to end.
 const ENDING: Duration = Duration::from_secs(12);
 
@@ -92,25 +94,36 @@ impl Ground {
     }
 
     fn clear(&self) {
+        let mut theirs = Vec::new();
         for entry in fs::read_dir(self.environments()).into_iter().flatten().flatten() {
-            let record = fs::read(entry.path().join(RECORD)).unwrap_or_default();
-            if let Ok(shim) = serde_json::from_slice::<ProcessId>(&record) {
+            let process = |record: &str| {
+                let record = fs::read(entry.path().join(record)).unwrap_or_default();
+                serde_json::from_slice::<ProcessId>(&record).ok()
+            };
+            // One that is about to be taken over from still has its own.
+            if process(OWNER).is_some_and(|owner| owner.is_alive()) {
+                theirs.push(entry.file_name().to_string_lossy().into_owned());
+                continue;
+            }
+            if let Some(shim) = process(RECORD) {
                 outlive(&shim);
             }
             self.cgroups.remove(&entry.file_name().to_string_lossy());
             discard(&entry.path());
         }
-        self.cgroups.list().iter().for_each(|id| self.cgroups.remove(id));
+        let left = self.cgroups.list();
+        let left = left.iter().filter(|id| !theirs.contains(id));
+        left.for_each(|id| self.cgroups.remove(id));
         self.code.clear();
     }
 
     /// Starts an environment.
     pub(super) fn start(&self, start: &Start<'_>) -> Result<Started, String> {
         let code = self.code.hold(&start.spec.code_sha256)?;
-        let dir = self.environments().join(start.number.to_string());
+        let dir = self.environments().join(name(start.number));
         let started = self.start_in(&dir, start, code);
         if started.is_err() {
-            self.cgroups.remove(&start.number.to_string());
+            self.cgroups.remove(&name(start.number));
             discard(&dir);
         }
         started
@@ -118,6 +131,9 @@ impl Ground {
 
     fn start_in(&self, dir: &Path, start: &Start<'_>, code: Held) -> Result<Started, String> {
         make(dir, 0o711)?;
+        if let Some(owner) = ProcessId::own() {
+            write_record(&dir.join(OWNER), &owner)?;
+        }
         let own = dir.join("tmp");
         make(&own, 0o700)?;
         if let Some((user, group)) = self.user {
@@ -182,8 +198,7 @@ impl Ground {
     fn record(&self, dir: &Path, started: &Started) -> Result<(), String> {
         let pid = i32::try_from(started.shim.id()).unwrap_or(0);
         let shim = ProcessId::of(pid).ok_or("the shim has ended at once")?;
-        let text = serde_json::to_vec(&shim).tried(|| "describe the shim".to_owned())?;
-        fs::write(dir.join(RECORD), text).tried(|| format!("write into {}", dir.display()))
+        write_record(&dir.join(RECORD), &shim)
     }
 
     fn groups(&self, start: &Start<'_>) -> Vec<PathBuf> {
@@ -191,7 +206,7 @@ impl Ground {
             vcpus: None,
             memory_mib: start.spec.memory_mib,
         };
-        let (groups, why_not) = self.cgroups.make(&start.number.to_string(), Some(limits));
+        let (groups, why_not) = self.cgroups.make(&name(start.number), Some(limits));
         cgroup::limit_tasks(&groups, TASKS);
         if groups.is_empty() || why_not.is_some() {
             self.told.call_once(|| {
@@ -286,12 +301,22 @@ impl Ground {
             // For a shim that was killed: else nobody is left.
             shim.kill_session();
         }
-        self.cgroups.remove(&started.number.to_string());
-        discard(&self.environments().join(started.number.to_string()));
+        self.cgroups.remove(&name(started.number));
+        discard(&self.environments().join(name(started.number)));
     }
 }
 
 /// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
+fn write_record(path: &Path, process: &ProcessId) -> Result<(), String> {
+    let text = serde_json::to_vec(process).tried(|| "describe a process".to_owned())?;
+    fs::write(path, text).tried(|| format!("write {}", path.display()))
+}
+
+/// What an environment is called, which no other's of another process is.
+fn name(number: u64) -> String {
+    format!("{}-{number}", std::process::id())
+}
+
 fn outlive(shim: &ProcessId) {
     let began = Instant::now();
     while shim.is_alive() {
@@ -326,7 +351,9 @@ fn closed(directory: &Path, (user, group): (u32, u32)) -> Option<PathBuf> {
 /// Removes an environment's directory.
 fn discard(dir: &Path) {
     let is_empty = fs::remove_dir(dir.join("tmp")).is_ok();
-    let _ = fs::remove_file(dir.join(RECORD));
+    for record in [RECORD, OWNER] {
+        let _ = fs::remove_file(dir.join(record));
+    }
     if is_empty && fs::remove_dir(dir).is_ok() || !dir.exists() {
         return;
     }
