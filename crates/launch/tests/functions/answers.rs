@@ -95,6 +95,7 @@ fn a_function_has_no_rights() {
     let facts = bench.value(&event);
     let status = |name: &str| facts["status"][name].as_str().unwrap().to_owned();
     assert_eq!(status("NoNewPrivs"), "1");
+    assert_eq!(status("SigBlk"), "0000000000000000");
     if is_root() {
         assert!(status("Uid").starts_with("65534\t65534"), "{}", status("Uid"));
         assert_eq!(status("Groups").trim(), "");
