@@ -176,6 +176,7 @@ impl Engine {
             waiting: None,
             began: Instant::now(),
             is_ready: false,
+            is_init_over: false,
             init: None,
             init_timer: None,
             kill: Rc::clone(&kill),
@@ -249,6 +250,9 @@ impl Engine {
                 let ms = environment.began.elapsed().as_secs_f64() * 1000.0;
                 let line = format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: init\tStatus: timeout\n");
                 self.said(id, line.as_bytes(), None);
+                if let Some(environment) = self.environments.get_mut(&id) {
+                    environment.is_init_over = true;
+                }
                 self.begin(id);
             }
             Due::Invocation => {

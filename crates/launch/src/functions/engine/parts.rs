@@ -74,6 +74,8 @@ pub(super) struct Environment {
     pub(super) waiting: Option<oneshot::Sender<Delivery>>,
     pub(super) began: Instant,
     pub(super) is_ready: bool,
+    /// Whether it has started, or has had its time for that.
+    pub(super) is_init_over: bool,
     /// How long its start took, until an invocation has told.
     pub(super) init: Option<Duration>,
     pub(super) init_timer: Option<AbortHandle>,
