@@ -97,6 +97,7 @@ impl Engine {
         if !environment.is_ready {
             environment.is_ready = true;
             environment.is_init_over = true;
+            environment.permit = None;
             self.pool.ready(id);
             environment.init = Some(environment.began.elapsed());
             if let Some(timer) = environment.init_timer.take() {

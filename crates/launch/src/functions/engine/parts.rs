@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -79,6 +79,8 @@ pub(super) struct Environment {
     /// How long its start took, until an invocation has told.
     pub(super) init: Option<Duration>,
     pub(super) init_timer: Option<AbortHandle>,
+    /// Lets another start when this one has.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
     pub(super) kill: Rc<Notify>,
     pub(super) cause: Option<Cause>,
     pub(super) shim: i32,
