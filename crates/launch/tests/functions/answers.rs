@@ -129,7 +129,9 @@ fn a_function_has_no_rights() {
     // Standard input and the like, its connection, and the directory that it lists.
     assert_eq!(facts["files"].as_array().unwrap().len(), 5, "{}", facts["files"]);
     assert!(facts["cwd"].as_str().unwrap().contains("/unpacked/"));
-    assert_eq!(facts["listed"], serde_json::json!(["bootstrap"]));
+    if is_root() {
+        assert_eq!(facts["listed"], serde_json::json!(["bootstrap"]));
+    }
     let limits = facts["limits"].as_str().unwrap();
     let has = |name: &str, most: &str| {
         limits
