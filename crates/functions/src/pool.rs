@@ -1,11 +1,12 @@
 //! Which environment gets an invocation, and when environments start and end.
 //!
 //! An environment is one process of a function, with all that it starts. It has one invocation at a time. Each start is for an
-//! invocation; so a function that dies at once is started as often as it is asked, and not more.
+//! invocation; so a function that dies at once is started as often as it is asked, and not more. An environment that comes free
+//! before another has started takes over its invocation: else each start would make all that come meanwhile start more.
 
 use crate::{FunctionSpec, InvokeError};
 use forebay_units::Mono;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub struct PoolLimits {
 /// Where an invocation goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// To an environment that is there and idle.
+    /// To an environment that is there and idle, or starts and has none.
     Warm {
         /// Which.
         environment: u64,
@@ -59,6 +60,8 @@ pub enum Rest {
     Runs {
         /// Which.
         invocation: u64,
+        /// The environment that was started for it, and is idle as soon as it has started; none if there is none yet.
+        from: Option<u64>,
     },
 }
 
@@ -83,6 +86,7 @@ enum Phase {
 struct Environment {
     spec: Arc<FunctionSpec>,
     born: Mono,
+    is_ready: bool,
     phase: Phase,
 }
 
@@ -91,6 +95,8 @@ struct Function {
     spec: Arc<FunctionSpec>,
     /// The one that was used last is last.
     idle: Vec<u64>,
+    /// Those that start and have an invocation: whoever is free first takes that.
+    starting: BTreeSet<u64>,
 }
 
 /// All environments. Each call costs the logarithm of their number; one that evicts looks at all.
@@ -135,6 +141,7 @@ impl Pool {
                     Function {
                         spec: Arc::new(spec),
                         idle: Vec::new(),
+                        starting: BTreeSet::new(),
                     }
                 }
             };
@@ -169,7 +176,13 @@ impl Pool {
             return Err(InvokeError::ReservedConcurrency);
         }
         let placed = if let Some(environment) = function.idle.pop() {
-            self.becomes(environment, Phase::Busy(invocation));
+            let one = self.environments.get_mut(&environment);
+            if let Some(one) = one {
+                one.phase = Phase::Busy(invocation);
+                if !one.is_ready {
+                    function.starting.insert(environment);
+                }
+            }
             Placed::Warm { environment }
         } else if self.environments.len() < self.limits.environments {
             let spec = Arc::clone(&function.spec);
@@ -193,6 +206,7 @@ impl Pool {
 
     /// The invocation of an environment is over, and the environment lives.
     pub fn finished(&mut self, now: Mono, environment: u64) -> Rest {
+        self.ready(environment);
         let Some(found) = self.environments.get(&environment) else {
             return Rest::Ends;
         };
@@ -215,13 +229,39 @@ impl Pool {
             && let Some((invocation, _)) = self.waiting.remove(place)
         {
             self.becomes(environment, Phase::Busy(invocation));
-            return Rest::Runs { invocation };
+            return Rest::Runs {
+                invocation,
+                from: None,
+            };
         }
+        let Some(function) = self.functions.get_mut(&arn) else {
+            return Rest::Idle;
+        };
+        if let Some(from) = function.starting.pop_first()
+            && let Some(Phase::Busy(invocation)) = self.environments.get(&from).map(|one| one.phase)
+        {
+            // Below those that have started: they are used first.
+            function.idle.insert(0, from);
+            self.becomes(from, Phase::Idle(now));
+            self.becomes(environment, Phase::Busy(invocation));
+            return Rest::Runs {
+                invocation,
+                from: Some(from),
+            };
+        }
+        function.idle.push(environment);
         self.becomes(environment, Phase::Idle(now));
-        if let Some(function) = self.functions.get_mut(&arn) {
-            function.idle.push(environment);
-        }
         Rest::Idle
+    }
+
+    /// An environment has started, and what it has is its own.
+    pub fn ready(&mut self, environment: u64) {
+        if let Some(one) = self.environments.get_mut(&environment) {
+            one.is_ready = true;
+            if let Some(function) = self.functions.get_mut(&one.spec.arn) {
+                function.starting.remove(&environment);
+            }
+        }
     }
 
     /// An environment is about to be ended; if it has an invocation, that ends with it.
@@ -289,8 +329,12 @@ impl Pool {
         let one = Environment {
             spec: Arc::clone(&spec),
             born: now,
+            is_ready: false,
             phase: Phase::Busy(invocation),
         };
+        if let Some(function) = self.functions.get_mut(&spec.arn) {
+            function.starting.insert(environment);
+        }
         self.environments.insert(environment, one);
         Cold {
             environment,
@@ -323,6 +367,11 @@ impl Pool {
     }
 
     fn ends(&mut self, environment: u64, invocation: Option<u64>) {
+        if let Some(one) = self.environments.get(&environment)
+            && let Some(function) = self.functions.get_mut(&one.spec.arn)
+        {
+            function.starting.remove(&environment);
+        }
         self.becomes(environment, Phase::Ending(invocation));
         self.ending += 1;
     }

@@ -46,6 +46,8 @@ fn the_one_that_was_used_last_is_used_next() {
     let mut pool = pool(9, &[spec("f", None)]);
     let first = cold(pool.invoke(at(0), 1, "f"));
     let second = cold(pool.invoke(at(0), 2, "f"));
+    pool.ready(first);
+    pool.ready(second);
     assert_eq!(pool.finished(at(1), second), Rest::Idle);
     assert_eq!(pool.finished(at(2), first), Rest::Idle);
     assert_eq!(
@@ -80,6 +82,7 @@ fn another_functions_idle_environment_makes_room() {
     let mut pool = pool(2, &[spec("f", None), spec("g", None)]);
     let one = cold(pool.invoke(at(0), 1, "f"));
     let two = cold(pool.invoke(at(0), 2, "f"));
+    pool.ready(two);
     assert_eq!(pool.invoke(at(0), 3, "g"), Err(InvokeError::Concurrency));
     pool.finished(at(1), one);
     assert_eq!(
@@ -103,7 +106,11 @@ fn one_that_waits_takes_the_first_that_comes_free() {
         pool.invoke(at(1), 3, "g"),
         Ok(Placed::Waits { evicted: Some(other) })
     );
-    assert_eq!(pool.finished(at(2), mine), Rest::Runs { invocation: 3 });
+    let takes = Rest::Runs {
+        invocation: 3,
+        from: None,
+    };
+    assert_eq!(pool.finished(at(2), mine), takes);
     assert!(pool.ended(at(3), other).is_empty());
 }
 
@@ -111,6 +118,7 @@ fn one_that_waits_takes_the_first_that_comes_free() {
 fn a_change_ends_old_environments_as_soon_as_they_are_idle() {
     let mut pool = pool(9, &[spec("f", None), spec("g", None)]);
     let busy = cold(pool.invoke(at(0), 1, "f"));
+    pool.ready(busy);
     let idle = cold(pool.invoke(at(0), 2, "f"));
     let same = cold(pool.invoke(at(0), 3, "g"));
     pool.finished(at(1), idle);
@@ -133,10 +141,30 @@ fn idle_and_old_ones_end() {
     assert_eq!(pool.finished(at(4_000_001), old), Rest::Ends);
 }
 
+#[test]
+fn whoever_is_free_first_takes_what_waits_for_a_start() {
+    let mut pool = pool(9, &[spec("f", None)]);
+    let warm = cold(pool.invoke(at(0), 1, "f"));
+    pool.ready(warm);
+    let slow = cold(pool.invoke(at(1), 2, "f"));
+    let takes = Rest::Runs {
+        invocation: 2,
+        from: Some(slow),
+    };
+    assert_eq!(pool.finished(at(2), warm), takes);
+    // The next one need not start another, and is not taken from one that has started.
+    assert_eq!(pool.invoke(at(3), 3, "f"), Ok(Placed::Warm { environment: slow }));
+    pool.ready(slow);
+    assert_eq!(pool.finished(at(4), warm), Rest::Idle);
+    assert_eq!(pool.finished(at(5), slow), Rest::Idle);
+    assert_eq!(pool.count("f"), (2, 0));
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Invoke(usize),
     Finish(usize),
+    Ready(usize),
     Doom(usize),
     End(usize),
     Publish([Option<u32>; 3]),
@@ -147,6 +175,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (0..3usize).prop_map(Event::Invoke),
         4 => any::<usize>().prop_map(Event::Finish),
+        3 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::Doom),
         2 => any::<usize>().prop_map(Event::End),
         1 => prop::array::uniform3(prop::option::of(0..3u32)).prop_map(Event::Publish),
@@ -205,8 +234,11 @@ fn step(pool: &mut Pool, caller: &mut Caller, now: Mono, number: u64, event: &Ev
             {
                 caller.close(invocation);
                 let next = match pool.finished(now, id) {
-                    Rest::Runs { invocation } => {
-                        assert!(caller.waits.remove(&invocation));
+                    Rest::Runs { invocation, from } => {
+                        match from {
+                            Some(from) => assert_eq!(caller.at.insert(from, None), Some(Some(invocation))),
+                            None => assert!(caller.waits.remove(&invocation)),
+                        }
                         Some(invocation)
                     }
                     Rest::Idle | Rest::Ends => None,
@@ -214,6 +246,7 @@ fn step(pool: &mut Pool, caller: &mut Caller, now: Mono, number: u64, event: &Ev
                 caller.at.insert(id, next);
             }
         }
+        Event::Ready(which) => caller.some(which).into_iter().for_each(|id| pool.ready(id)),
         Event::Doom(which) => caller.some(which).into_iter().for_each(|id| pool.doomed(id)),
         Event::End(which) => {
             if let Some(id) = caller.some(which) {

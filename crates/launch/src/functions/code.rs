@@ -98,7 +98,7 @@ impl CodeStore {
         fs::read(self.archive(sha)).tried(|| format!("read the code {sha}"))
     }
 
-    /// Where an archive's files are. Unpacks them if they are not there, and blocks for as long as that takes.
+    /// Where an archive's files are. Functions may read them; change them they can only if they run as Forebay's own user. Unpacks them if they are not there, and blocks for as long as that takes.
     pub fn unpacked(&self, sha: &str) -> Result<PathBuf, String> {
         check(sha)?;
         let root = self.inner.unpacked.join(sha);

@@ -36,11 +36,24 @@ pub(super) fn begin(
 
 async fn run(engine: Rc<RefCell<Engine>>, shared: Arc<Shared>, logs: Rc<Logs>, cold: Cold, kill: Rc<Notify>) {
     let id = cold.environment;
+    if !has_a_turn(&engine, &shared, id, &kill).await {
+        return engine.borrow_mut().ended(id, Exit::Unknown);
+    }
     let exit = match start(&shared, cold).await {
         Ok((listener, started)) => go_on(&engine, &shared, logs, id, &kill, listener, started).await,
         Err(why) => Exit::NotStarted(why),
     };
     engine.borrow_mut().ended(id, exit);
+}
+
+/// Waits until not too many others start. False if it need not start any more.
+async fn has_a_turn(engine: &Rc<RefCell<Engine>>, shared: &Arc<Shared>, id: u64, kill: &Notify) -> bool {
+    tokio::select! {
+        permit = Arc::clone(&shared.starts).acquire_owned() => {
+            permit.is_ok_and(|permit| engine.borrow_mut().may_start(id, permit))
+        }
+        () = kill.notified() => false,
+    }
 }
 
 async fn start(shared: &Arc<Shared>, cold: Cold) -> Result<(TcpListener, Started), String> {

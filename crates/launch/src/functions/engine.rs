@@ -21,7 +21,7 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) ground: Arc<Ground>,
     pub(super) memory: Arc<MemoryWatch>,
     pub(super) stats: Arc<Mutex<RuntimeStats>>,
+    /// How many environments may start at once: more would only take each other's time, which they have ten seconds of.
+    pub(super) starts: Arc<Semaphore>,
 }
 
 /// Has an environment run its course, on this thread.
@@ -161,10 +163,7 @@ impl Engine {
     }
 
     fn start(&mut self, cold: Cold) {
-        self.count(&cold.spec.arn, |stats| {
-            stats.environments += 1;
-            stats.cold_starts += 1;
-        });
+        self.count(&cold.spec.arn, |stats| stats.environments += 1);
         let kill = Rc::new(Notify::new());
         let environment = Environment {
             spec: Arc::clone(&cold.spec),
@@ -177,8 +176,10 @@ impl Engine {
             waiting: None,
             began: Instant::now(),
             is_ready: false,
+            is_init_over: false,
             init: None,
             init_timer: None,
+            permit: None,
             kill: Rc::clone(&kill),
             cause: None,
             shim: 0,
@@ -192,6 +193,18 @@ impl Engine {
             let logs = Rc::clone(&self.logs);
             (self.begin)(me, shared, logs, cold, kill);
         }
+    }
+
+    /// Whether an environment is to be started after all: while it waited, others may have done what it was wanted for.
+    pub(super) fn may_start(&mut self, id: u64, permit: OwnedSemaphorePermit) -> bool {
+        let environment = self.environments.get_mut(&id);
+        let Some(environment) = environment.filter(|one| one.bound.is_some() && one.cause.is_none()) else {
+            return false;
+        };
+        environment.permit = Some(permit);
+        let arn = environment.spec.arn.clone();
+        self.count(&arn, |stats| stats.cold_starts += 1);
+        true
     }
 
     /// The processes of an environment have been started.
@@ -214,7 +227,7 @@ impl Engine {
     }
 
     /// What an environment has said.
-    pub(super) fn said(&mut self, id: u64, bytes: &[u8], permit: Option<tokio::sync::OwnedSemaphorePermit>) {
+    pub(super) fn said(&mut self, id: u64, bytes: &[u8], permit: Option<OwnedSemaphorePermit>) {
         if let Some(environment) = self.environments.get_mut(&id) {
             environment.tail.say(bytes);
             self.logs.say(&environment.spec.name, bytes, permit);
@@ -250,6 +263,10 @@ impl Engine {
                 let ms = environment.began.elapsed().as_secs_f64() * 1000.0;
                 let line = format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: init\tStatus: timeout\n");
                 self.said(id, line.as_bytes(), None);
+                if let Some(environment) = self.environments.get_mut(&id) {
+                    environment.is_init_over = true;
+                    environment.permit = None;
+                }
                 self.begin(id);
             }
             Due::Invocation => {

@@ -32,6 +32,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -85,6 +86,7 @@ impl Runtimes {
             ground,
             memory,
             stats: Arc::clone(&stats),
+            starts: Arc::new(Semaphore::new(starts())),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -181,6 +183,12 @@ impl Drop for Runtimes {
             self.stop(Duration::ZERO);
         }
     }
+}
+
+/// How many environments may start at once: for each processor some, as they also wait.
+fn starts() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (4 * processors).max(8)
 }
 
 async fn work(

@@ -146,6 +146,10 @@ fn prepare(spec: &ShimSpec) -> Result<(), String> {
     limit(Resource::Nofile, FILES)?;
     limit(Resource::Nproc, PROCESSES)?;
     limit(Resource::Core, 0)?;
+    // Whoever started this may have held some, and the program would get that from here.
+    SigSet::all()
+        .thread_unblock()
+        .tried(|| "let signals come".to_owned())?;
     rustix::thread::set_no_new_privs(true).tried(|| "give up new privileges".to_owned())?;
     if spec.user.is_some() {
         for capability in CapabilitySet::all().iter() {

@@ -6,6 +6,7 @@ use forebay_functions::{FunctionError, InvokeError};
 pub(crate) const TESTS: &[Test] = &[
     ("reserved_concurrency_is_a_limit", reserved_concurrency_is_a_limit),
     ("all_environments_have_a_limit", all_environments_have_a_limit),
+    ("a_burst_is_answered", a_burst_is_answered),
     ("a_change_comes_after_what_runs", a_change_comes_after_what_runs),
     ("python_says_what_is_missing", python_says_what_is_missing),
     ("python_runs_in_awss_client", python_runs_in_awss_client),
@@ -40,6 +41,21 @@ fn all_environments_have_a_limit() {
     assert_eq!(wait(&hangs).unwrap().error, Some(FunctionError::TimedOut));
     bench.value("{}");
     drop(busy);
+}
+
+/// By whichever environments come free first: not each needs one of its own.
+fn a_burst_is_answered() {
+    let bench = Bench::new(|_| {});
+    let all: Vec<_> = (0..100).map(|_| bench.ask("f", "{}")).collect();
+    for one in &all {
+        assert_eq!(wait(one).unwrap().error, None);
+    }
+    let stats = || bench.runtimes.stats().functions[&arn("f")].clone();
+    let (cold, invocations) = (stats().cold_starts, stats().invocations);
+    assert!(invocations == 100 && cold < 100, "{cold}");
+    until("those that were not needed are gone", || {
+        stats().environments == cold
+    });
 }
 
 fn a_change_comes_after_what_runs() {

@@ -58,22 +58,21 @@ fn a_thousand_a_second() {
     }
     let mut times: Vec<Duration> = (0..COUNT)
         .map(|_| receiver.recv_timeout(Duration::from_secs(20)).unwrap())
-        .map(|(time, is_ok)| {
-            assert!(is_ok);
-            time
-        })
+        .filter_map(|(time, is_ok)| is_ok.then_some(time))
         .collect();
+    // On a machine that stands still for a tenth of a second, a hundred have come, and more are refused.
+    let refused = COUNT as usize - times.len();
     let took = began.elapsed();
     times.sort();
-    let at = |share: f64| times[(f64::from(COUNT - 1) * share) as usize];
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
     let stats = bench.runtimes.stats();
     eprintln!(
-        "{:.0} a second; p50 {:?}, p99 {:?}, longest {:?}; {} environments",
+        "{:.0} a second, {refused} refused; p50 {:?}, p99 {:?}, longest {:?}; {} environments",
         f64::from(COUNT) / took.as_secs_f64(),
         at(0.5),
         at(0.99),
         at(1.0),
         stats.functions[&arn("f")].environments
     );
-    assert!(at(0.99) < Duration::from_millis(50));
+    assert!(at(0.99) < Duration::from_millis(50) && refused == 0);
 }

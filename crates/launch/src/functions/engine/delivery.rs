@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 impl Engine {
-    /// Gives an invocation to an environment that is there. Its time runs from now.
+    /// Gives an invocation to an environment that is there. Its time runs from now, or from when the environment has started.
     pub(super) fn bind(&mut self, id: u64, invocation: u64) {
         if let Some(environment) = self.environments.get_mut(&id) {
             environment.bound = Some(Bound {
@@ -18,7 +18,9 @@ impl Engine {
                 began: None,
                 timer: None,
             });
-            self.begin(id);
+            if environment.is_init_over {
+                self.begin(id);
+            }
             if let Some(waiting) = self.environments.get_mut(&id).and_then(|one| one.waiting.take())
                 && let Some(delivery) = self.delivery(id)
                 && let Err(delivery) = waiting.send(delivery)
@@ -27,6 +29,14 @@ impl Engine {
                 drop(delivery);
                 self.undelivered(id);
             }
+        }
+    }
+
+    /// Takes an invocation from an environment that has not started: another was free first.
+    pub(super) fn unbind(&mut self, id: u64) {
+        let bound = self.environments.get_mut(&id).and_then(|one| one.bound.take());
+        if let Some(timer) = bound.and_then(|bound| bound.timer) {
+            timer.abort();
         }
     }
 
@@ -103,6 +113,9 @@ impl Engine {
         }
         if !environment.is_ready {
             environment.is_ready = true;
+            environment.is_init_over = true;
+            environment.permit = None;
+            self.pool.ready(id);
             environment.init = Some(environment.began.elapsed());
             if let Some(timer) = environment.init_timer.take() {
                 timer.abort();

@@ -47,7 +47,12 @@ impl Engine {
         match self.pool.finished(self.now(), id) {
             Rest::Idle => {}
             Rest::Ends => self.end(id, Cause::Retired),
-            Rest::Runs { invocation } => self.bind(id, invocation),
+            Rest::Runs { invocation, from } => {
+                if let Some(from) = from {
+                    self.unbind(from);
+                }
+                self.bind(id, invocation);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -77,9 +77,13 @@ pub(super) struct Environment {
     pub(super) waiting: Option<oneshot::Sender<Delivery>>,
     pub(super) began: Instant,
     pub(super) is_ready: bool,
+    /// Whether it has started, or has had its time for that.
+    pub(super) is_init_over: bool,
     /// How long its start took, until an invocation has told.
     pub(super) init: Option<Duration>,
     pub(super) init_timer: Option<AbortHandle>,
+    /// Lets another start when this one has.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
     pub(super) kill: Rc<Notify>,
     pub(super) cause: Option<Cause>,
     pub(super) shim: i32,
