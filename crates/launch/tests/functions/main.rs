@@ -5,7 +5,6 @@ mod answers;
 mod bench;
 mod ends;
 mod limits;
-mod load;
 mod node;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,6 +30,5 @@ fn main() -> ExitCode {
             Ok::<(), Failed>(())
         })
     };
-    let load = load::TESTS.iter().map(|test| trial(test).with_ignored_flag(true));
-    libtest_mimic::run(&arguments, all.map(trial).chain(load).collect()).exit_code()
+    libtest_mimic::run(&arguments, all.map(trial).collect()).exit_code()
 }
