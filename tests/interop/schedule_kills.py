@@ -18,7 +18,7 @@ import time
 import zipfile
 
 from botocore.exceptions import BotoCoreError, ClientError
-from daemon import Daemon, wait
+from daemon import Daemon, function_python, wait
 
 SCHEDULES = 200
 ROLE = "arn:aws:iam::000000000000:role/schedules"
@@ -122,7 +122,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="forebay-ledger-"))
     folder.chmod(0o777)
     ledger = folder / "ledger"
-    with Daemon(pool="127.25.0.0/16", function_python=os.environ.get("FOREBAY_PYTHON", "python3")) as daemon:
+    with Daemon(pool="127.25.0.0/16", function_python=function_python(folder)) as daemon:
         begins = prepare(daemon, ledger)
         consumer = Consumer(daemon)
         consumer.start()

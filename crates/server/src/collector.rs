@@ -1,6 +1,7 @@
 //! What the balancer sees becomes datapoints, once a second.
 
 use crate::fleet::Instances;
+use crate::functions::HostedFunctions;
 use crate::queue_metrics;
 use crate::queues::KeptMessages;
 use crate::shown::Shown;
@@ -41,6 +42,7 @@ pub(crate) fn start(
     datapoints: Arc<dyn Datapoints>,
     instances: Arc<Instances>,
     messages: Arc<KeptMessages>,
+    functions: Arc<HostedFunctions>,
     state: impl Fn() -> Arc<State> + Send + 'static,
     now: impl Fn() -> Wall + Send + 'static,
     mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
@@ -62,8 +64,9 @@ pub(crate) fn start(
                 if let Some(snapshot) = shown.snapshot() {
                     let second = now().seconds() - 1;
                     let state = state();
-                    let queues = queue_points(&state, &messages, second);
-                    collector.look(snapshot, &state, second, &instances, &*datapoints, queues);
+                    let mut more = queue_points(&state, &messages, second);
+                    more.extend(functions.datapoints(Wall::from_seconds(second)));
+                    collector.look(snapshot, &state, second, &instances, &*datapoints, more);
                 }
             }
         })
@@ -102,7 +105,7 @@ impl Collector {
         second: i64,
         instances: &Instances,
         datapoints: &dyn Datapoints,
-        queues: Vec<Datapoint>,
+        more: Vec<Datapoint>,
     ) {
         let looked = Instant::now();
         let time = looked - self.looked;
@@ -119,7 +122,7 @@ impl Collector {
             points.extend(group_datapoints(state, Wall::from_seconds(second)));
         }
         points.extend(self.of_instances(state, second, time, instances));
-        points.extend(queues);
+        points.extend(more);
         let kept = datapoints.put(points);
         if let Err(error) = &kept
             && !self.failing

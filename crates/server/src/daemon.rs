@@ -218,8 +218,8 @@ impl Daemon {
             clock,
         });
         let exporters = crate::exports::start(&args, admin_address, &shown)?;
-        let collector = collect(&shown, &writing, clock, &instances)?;
         let functions = standing.functions;
+        let collector = collect(&shown, &writing, clock, &instances, &functions)?;
         let context = context(&args, &fronts.keys, &writing, &functions, standing.seed);
         let internal = Internal::new(Arc::clone(&context));
         let lookers = standing.lookers;

@@ -2,11 +2,13 @@
 
 use crate::fleet::role_keys;
 use crate::flags::UpArgs;
-use forebay_control::State;
+use crate::function_metrics;
+use forebay_control::{Datapoint, State};
 use forebay_control::lambda::{Code, CodeError};
 use forebay_functions::{Done, Functions, Invocation, InvokeError};
 use forebay_gateway::FunctionCode;
 use forebay_launch::functions::{CodeStore, RuntimeOptions, RuntimeStats, Runtimes};
+use forebay_units::Wall;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -24,6 +26,8 @@ pub(crate) struct HostedFunctions {
     runtimes: OnceLock<Result<Runtimes, String>>,
     /// Archives that were kept lately, the oldest first.
     new: Mutex<VecDeque<(Instant, String)>>,
+    /// What was counted when it was told last.
+    told: Mutex<RuntimeStats>,
 }
 
 impl HostedFunctions {
@@ -45,6 +49,7 @@ impl HostedFunctions {
             },
             runtimes: OnceLock::new(),
             new: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -82,12 +87,16 @@ impl HostedFunctions {
         runtimes.code().sweep(&in_use);
     }
 
-    /// What was counted of them.
-    pub(crate) fn stats(&self) -> RuntimeStats {
-        match self.runtimes.get() {
-            Some(Ok(runtimes)) => runtimes.stats(),
-            _ => RuntimeStats::default(),
-        }
+    /// What has come to be of them since the last call.
+    pub(crate) fn datapoints(&self, at: Wall) -> Vec<Datapoint> {
+        let Some(Ok(runtimes)) = self.runtimes.get() else {
+            return Vec::new();
+        };
+        let now = runtimes.stats();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let points = function_metrics::datapoints(&told, &now, at);
+        *told = now;
+        points
     }
 
     /// Ends them: what runs has this long. Blocks.

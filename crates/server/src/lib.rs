@@ -17,6 +17,7 @@ mod first_receives;
 mod flags;
 mod fleet;
 mod function_args;
+mod function_metrics;
 mod functions;
 mod health_log;
 mod message_args;

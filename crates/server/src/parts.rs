@@ -239,6 +239,7 @@ pub(crate) fn collect(
     writing: &Writing,
     clock: Clock,
     instances: &Arc<Instances>,
+    functions: &Arc<HostedFunctions>,
 ) -> anyhow::Result<Ending> {
     let (go_on, told) = channel();
     let writer = writing.writer.clone();
@@ -247,6 +248,7 @@ pub(crate) fn collect(
         Arc::clone(&writing.datapoints) as _,
         Arc::clone(instances),
         Arc::clone(&writing.messages),
+        Arc::clone(functions),
         move || writer.state(),
         move || clock.wall(),
         move |time| goes_on(&told, time),

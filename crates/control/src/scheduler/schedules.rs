@@ -143,9 +143,9 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
     let mut schedule = given(tx, tx.request.now)?;
     schedule.created = before.created;
     // With the times that it had, it goes on as it did: a rate counts from where it counted.
-    let same = Timing { since: before.timing.since, ..schedule.timing.clone() };
-    if same == before.timing && before.enabled {
-        schedule.timing = same;
+    let times = |timing: &Timing| (timing.expression.clone(), timing.zone.clone(), timing.start);
+    if before.enabled && times(&schedule.timing) == times(&before.timing) {
+        schedule.timing.since = before.timing.since;
     }
     keep(tx, schedule)
 }

@@ -206,6 +206,22 @@ fn a_run_that_fails_for_good_goes_to_its_dead_letter_queue() {
 }
 
 #[test]
+fn a_rate_goes_on_from_where_it_counted_when_something_else_changes() {
+    let mut caller = with_queue();
+    caller.scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE)).unwrap();
+    let begin = caller.now;
+    let [(key, _)] = &caller.runs(begin)[..] else { panic!("one run") };
+    caller.state = finish(&caller.state, REGION, key, Ok(()), begin).unwrap();
+    caller.now = Wall::from_seconds(begin.seconds() + 600);
+    let mut ends = schedule("s", "rate(1 hour)", QUEUE);
+    ends["EndDate"] = json!(begin.seconds() + 7200);
+    caller.scheduler("UpdateSchedule", ends).unwrap();
+    assert_eq!(next_look(&caller.state, |_, _| false), Some(Wall::from_seconds(begin.seconds() + 3600)));
+    caller.scheduler("UpdateSchedule", schedule("s", "rate(2 hours)", QUEUE)).unwrap();
+    assert_eq!(next_look(&caller.state, |_, _| false), Some(caller.now));
+}
+
+#[test]
 fn what_was_missed_runs_once() {
     let mut caller = with_queue();
     caller.scheduler("CreateSchedule", schedule("s", "rate(1 minute)", QUEUE)).unwrap();

@@ -9,6 +9,7 @@ use forebay_gateway::Internal;
 use forebay_queues::{Ask, Deleted, Delivered, Letter, MessageId, QueueId, Receipt};
 use forebay_units::Wall;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -57,11 +58,12 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
         delete(internal, of.queue, message.receipt).await;
         return;
     };
+    let begun = Arc::new(AtomicBool::new(false));
     let invocation = Invocation {
         function: of.function.clone(),
         payload: event.payload.clone(),
         trace: event.trace.clone(),
-        begin: Some(begin(internal.clone(), of.queue, message.receipt)),
+        begin: Some(begin(internal.clone(), of.queue, message.receipt, &begun)),
         ..Invocation::default()
     };
     let done = internal.invoke(invocation).await;
@@ -70,6 +72,10 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
     match done {
         Ok(invoked) => {
             let Some(error) = invoked.error else { return };
+            // It failed before it could begin, as one that cannot be started: nobody has deleted it yet.
+            if !begun.load(Relaxed) && !delete(internal, of.queue, message.receipt).await {
+                return;
+            }
             let retry = RETRIES.get(event.attempt as usize).filter(|_| !is_old);
             tracing::info!(function = of.function, ?error, attempt = event.attempt, "a function failed an event");
             match retry {
@@ -98,9 +104,10 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
 }
 
 /// Deletes the event: then the function may have it. If it is gone already, somebody else had it.
-fn begin(internal: Internal, queue: QueueId, receipt: Receipt) -> Begin {
-    let runtime = tokio::runtime::Handle::current();
+fn begin(internal: Internal, queue: QueueId, receipt: Receipt, begun: &Arc<AtomicBool>) -> Begin {
+    let (runtime, begun) = (tokio::runtime::Handle::current(), Arc::clone(begun));
     Box::new(move |decide| {
+        begun.store(true, Relaxed);
         runtime.spawn(async move { decide(delete(&internal, queue, receipt).await) });
     })
 }
