@@ -18,11 +18,12 @@ const MANIFEST: &str = "manifest.json";
 /// More is no manifest of ours: half a million members have a fifth of that.
 const MANIFEST_BYTES: u64 = 512 << 20;
 /// What may be restored, by its first name. Anything else in an archive is none of ours.
-const TOPS: [&str; 6] = [
+const TOPS: [&str; 7] = [
     "state.redb",
     "credentials",
     "notify-secret",
     "messages",
+    "functions",
     "images",
     "datapoints",
 ];

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Where messages of queues are.
 const MESSAGES: &str = "messages";
+/// Where archives of functions are.
+const FUNCTION_CODE: &str = "functions/code";
 
 /// What goes into a backup beside state and keys.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +135,11 @@ pub fn save<W: Write>(
     };
     for name in ["credentials", "notify-secret"] {
         content.add(Path::new(name))?;
+    }
+    // Functions are part of the state; only their archives stand beside it.
+    if data_dir.join(FUNCTION_CODE).exists() {
+        content.packer.directory("functions")?;
+        content.add(Path::new(FUNCTION_CODE))?;
     }
     if options.messages {
         told("messages");
@@ -250,6 +257,7 @@ fn is_unfinished(path: &Path) -> bool {
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     is_top && hidden
+        || hidden && path.starts_with(FUNCTION_CODE)
         || path
             .extension()
             .is_some_and(|extension| extension == "unfinished")

@@ -35,6 +35,11 @@ fn filled() -> (TempDir, PathBuf, State) {
     symlink("start", root.join("again")).unwrap();
     fs::create_dir_all(dir.join("datapoints/seconds")).unwrap();
     fs::write(dir.join("datapoints/1.points"), [7; 3000]).unwrap();
+    fs::create_dir_all(dir.join("functions/code")).unwrap();
+    for name in ["00.zip", ".new-1"] {
+        fs::write(dir.join("functions/code").join(name), "zip").unwrap();
+    }
+    fs::create_dir_all(dir.join("functions/environments/1")).unwrap();
     fs::create_dir_all(dir.join("logs")).unwrap();
     fs::write(dir.join("logs/a.log.gz"), "x").unwrap();
     (place, dir, state)
@@ -65,7 +70,7 @@ fn what_was_backed_up_is_restored() {
     let restored = restore(&file, &other, false).unwrap();
     assert_eq!((restored.manifest, restored.aside), (manifest, Vec::new()));
     assert_eq!(Store::open(&other.join("state.redb")).unwrap().1, Some(state));
-    for name in ["credentials", "notify-secret", "datapoints/1.points"] {
+    for name in ["credentials", "notify-secret", "datapoints/1.points", "functions/code/00.zip"] {
         assert_eq!(
             fs::read(dir.join(name)).unwrap(),
             fs::read(other.join(name)).unwrap()
@@ -79,7 +84,7 @@ fn what_was_backed_up_is_restored() {
         (0o700, 0o600)
     );
     assert_eq!((mode(&other), mode(&root.join("empty"))), (0o700, 0o700));
-    for absent in ["logs", "images/.new-7", "restore.new"] {
+    for absent in ["logs", "images/.new-7", "functions/code/.new-1", "functions/environments", "restore.new"] {
         assert!(!other.join(absent).exists(), "{absent}");
     }
     let small = place.path().join("b.backup");
@@ -92,7 +97,8 @@ fn what_was_backed_up_is_restored() {
             datapoints: false,
         },
     );
-    assert_eq!(manifest.count(), 3);
+    // Three files, and the functions' code in two directories.
+    assert_eq!(manifest.count(), 6);
     assert_eq!(manifest.images, None);
 }
 
@@ -109,7 +115,7 @@ fn what_is_there_is_kept_or_moved_aside() {
     );
     assert_eq!(fs::read(dir.join("state.redb")).unwrap(), before);
     let restored = restore(&file, &dir, true).unwrap();
-    assert_eq!(restored.aside.len(), 5);
+    assert_eq!(restored.aside.len(), 6);
     let aside = restored
         .aside
         .iter()
