@@ -60,6 +60,9 @@ const SUITES: &[(&str, &str)] = &[
     ("backlog", "backlog.py"),
     ("backlog-live", "backlog_live.py"),
     ("backlog-spot", "backlog_spot.py"),
+    ("article", "article.py"),
+    ("schedules", "schedules.py"),
+    ("schedule-kills", "schedule_kills.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),
@@ -68,9 +71,10 @@ const SUITES: &[(&str, &str)] = &[
 
 /// Suites that wait most of their time, with address pools that no other suite has: those of a lane run one after another, the
 /// lanes beside all others, and say what they have to say at the end.
-const BESIDE: [&[&str]; 4] = [
+const BESIDE: [&[&str]; 5] = [
     &["terraform-groups", "trouble", "scaling", "planner"],
     &["sqs", "sqs-kills", "backlog", "backlog-live", "backlog-spot"],
+    &["article", "schedules", "schedule-kills"],
     &[
         "terraform",
         "choosing",
