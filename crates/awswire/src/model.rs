@@ -258,12 +258,7 @@ impl Model {
             let route = Route::read(name, operation);
             let status = route.as_ref().map_or(200, |route| route.status);
             routes.extend(route);
-            let id = |key: &str| {
-                operation
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .and_then(|name| ids.get(name).copied())
-            };
+            let id = |key: &str| ids.get(operation.get(key)?.as_str()?).copied();
             let errors = operation
                 .get("errors")
                 .and_then(Value::as_array)

@@ -32,6 +32,13 @@ struct Collector {
     failing: bool,
 }
 
+/// What is looked at beside the balancer.
+pub(crate) struct LookedAt {
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) messages: Arc<KeptMessages>,
+    pub(crate) functions: Arc<HostedFunctions>,
+}
+
 /// Puts what has come to be since the last look, each second, until `go_on` says that there is no more to do. `state` is the state then,
 /// `now` reads the clock.
 ///
@@ -40,9 +47,7 @@ struct Collector {
 pub(crate) fn start(
     shown: Arc<Shown>,
     datapoints: Arc<dyn Datapoints>,
-    instances: Arc<Instances>,
-    messages: Arc<KeptMessages>,
-    functions: Arc<HostedFunctions>,
+    looked_at: LookedAt,
     state: impl Fn() -> Arc<State> + Send + 'static,
     now: impl Fn() -> Wall + Send + 'static,
     mut go_on: impl FnMut(Duration) -> bool + Send + 'static,
@@ -64,9 +69,16 @@ pub(crate) fn start(
                 if let Some(snapshot) = shown.snapshot() {
                     let second = now().seconds() - 1;
                     let state = state();
-                    let mut more = queue_points(&state, &messages, second);
-                    more.extend(functions.datapoints(Wall::from_seconds(second)));
-                    collector.look(snapshot, &state, second, &instances, &*datapoints, more);
+                    let mut more = queue_points(&state, &looked_at.messages, second);
+                    more.extend(looked_at.functions.datapoints(Wall::from_seconds(second)));
+                    collector.look(
+                        snapshot,
+                        &state,
+                        second,
+                        &looked_at.instances,
+                        &*datapoints,
+                        more,
+                    );
                 }
             }
         })

@@ -14,6 +14,7 @@ use crate::planner;
 use crate::pools::PoolClaim;
 use crate::queues::KeptMessages;
 use crate::schedules;
+use crate::served::Lookers;
 use crate::service_manager;
 use crate::shown::{Served, Shown};
 use crate::takeover::{Before, Predecessor, Successor, Yields};
@@ -75,6 +76,20 @@ struct FrontSockets {
     ended: watch::Sender<bool>,
     keys: PathBuf,
     pools: PoolClaim,
+}
+
+/// Starts what runs schedules, and what feeds functions.
+fn scheduled(
+    args: &UpArgs,
+    context: &Arc<ApiContext>,
+    lookers: Lookers,
+) -> [tokio::task::JoinHandle<()>; 2] {
+    let internal = Internal::new(Arc::clone(context));
+    let looking = args.functions.looking();
+    [
+        schedules::start(internal.clone(), lookers.schedules, looking),
+        feeding::start(internal, lookers.functions),
+    ]
 }
 
 /// How long functions may go on that no request waits for.
@@ -221,10 +236,7 @@ impl Daemon {
         let functions = standing.functions;
         let collector = collect(&shown, &writing, clock, &instances, &functions)?;
         let context = context(&args, &fronts.keys, &writing, &functions, standing.seed);
-        let internal = Internal::new(Arc::clone(&context));
-        let lookers = standing.lookers;
-        let running = schedules::start(internal.clone(), lookers.schedules, args.functions.looking());
-        let feeding = feeding::start(internal, lookers.functions);
+        let [running, feeding] = scheduled(&args, &context, standing.lookers);
         let (stop, stopped) = watch::channel(false);
         let serving = serve(fronts.api, &context, stopped);
         Ok(Daemon {

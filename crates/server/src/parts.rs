@@ -1,7 +1,7 @@
 //! What a daemon is made of, as the flags have it.
 
 use crate::backlogs::Backlogs;
-use crate::collector;
+use crate::collector::{self, LookedAt};
 use crate::data_dir::make_data_dir;
 use crate::datapoints::KeptDatapoints;
 use crate::flags::{BufferMemory, UpArgs};
@@ -246,9 +246,11 @@ pub(crate) fn collect(
     let thread = collector::start(
         Arc::clone(shown),
         Arc::clone(&writing.datapoints) as _,
-        Arc::clone(instances),
-        Arc::clone(&writing.messages),
-        Arc::clone(functions),
+        LookedAt {
+            instances: Arc::clone(instances),
+            messages: Arc::clone(&writing.messages),
+            functions: Arc::clone(functions),
+        },
         move || writer.state(),
         move || clock.wall(),
         move |time| goes_on(&told, time),

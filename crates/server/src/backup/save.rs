@@ -256,8 +256,7 @@ fn is_unfinished(path: &Path) -> bool {
     let hidden = path
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    is_top && hidden
-        || hidden && path.starts_with(FUNCTION_CODE)
+    hidden && (is_top || path.starts_with(FUNCTION_CODE))
         || path
             .extension()
             .is_some_and(|extension| extension == "unfinished")
