@@ -403,11 +403,13 @@ fn check_link(link: &Path, target: &Path, root: &Path) -> Result<(), String> {
         .strip_prefix(root)
         .map_or(0, |below| below.components().count())
         .saturating_sub(1);
+    // Only dots at the beginning go up: after a name, which may be a link itself, nobody knows what is above.
+    let mut has_name = false;
     for part in target.components() {
         match part {
-            Component::Normal(_) => depth += 1,
+            Component::Normal(_) => has_name = true,
             Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir if depth > 0 && !has_name => depth -= 1,
             _ => return refused(),
         }
     }

@@ -109,7 +109,7 @@ fn archives_stay_within_the_image() {
         });
         assert!(why.contains("leads out"), "{why}");
     }
-    for target in ["/etc/passwd", "..", "a/../../b"] {
+    for target in ["/etc/passwd", "..", "a/../../b", "a/../b"] {
         let why = refused(&|builder| {
             builder
                 .append_link(&mut header(tar::EntryType::Symlink, 0), "link", target)
