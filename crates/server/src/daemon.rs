@@ -92,7 +92,7 @@ fn scheduled(
     ]
 }
 
-/// How long functions may go on that no request waits for.
+/// How long functions may go on at least, however late it is.
 const FUNCTIONS_END: Duration = Duration::from_secs(2);
 
 /// Does what blocks on a thread for that.
@@ -331,8 +331,8 @@ impl Daemon {
         let functions = self.functions;
         let leaving = tokio::task::spawn_blocking(move || {
             plane.leave(farewell);
-            // Requests that they answer have ended by now.
-            functions.stop(FUNCTIONS_END);
+            // Requests that they answer have ended by now; calls and events may wait for them still.
+            functions.stop(farewell.within.saturating_sub(began.elapsed()).max(FUNCTIONS_END));
             exporters.into_iter().for_each(Exporter::finish);
             logs.finish();
             for (go_on, thread) in threads {
