@@ -99,8 +99,10 @@ tables! {
     event_rules: EventRule = "events.rule";
     /// How far schedules and rules have come, by ARN.
     schedule_clocks: ScheduleClock = "schedules.clock";
-    /// Their runs by `ARN@TIME|TARGET`.
+    /// Their runs that are not over, by `ARN@TIME|TARGET`.
     scheduled_runs: ScheduledRun = "schedules.run";
+    /// The latest of those that are.
+    ended_runs: ScheduledRun = "schedules.ended-run";
     /// Instances by id.
     instances: Instance = "ec2.instance";
     /// Launch templates by id.

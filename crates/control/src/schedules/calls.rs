@@ -252,7 +252,13 @@ pub fn finish(state: &State, region: &str, key: &str, result: Result<(), &ApiErr
     let arn = changed.schedule.clone();
     let mut next = state.clone();
     let into = next.region_mut(region);
-    into.scheduled_runs.insert(key.to_owned(), Arc::new(changed));
+    let changed = Arc::new(changed);
+    if matches!(changed.phase, RunPhase::Done { .. }) {
+        into.scheduled_runs.remove(key);
+        into.ended_runs.insert(key.to_owned(), changed);
+    } else {
+        into.scheduled_runs.insert(key.to_owned(), changed);
+    }
     settle(into, &arn);
     next.grow();
     Some(next)

@@ -126,7 +126,7 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
                 phase: RunPhase::Due { at: run.begins, why: None },
             };
             // A time that has run does not run again, whatever happened to the clock.
-            if !into.scheduled_runs.contains_key(&key) {
+            if !into.scheduled_runs.contains_key(&key) && !into.ended_runs.contains_key(&key) {
                 into.scheduled_runs.insert(key, Arc::new(new));
             }
         }
@@ -142,17 +142,13 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
 
 /// Leaves the latest of a schedule's runs that are over, and a schedule that is over only if it is to stay.
 pub(super) fn settle(region: &mut Region, arn: &str) {
-    let over: Vec<String> = runs_of(region, arn)
-        .rev()
-        .filter(|(_, run)| matches!(run.phase, RunPhase::Done { .. }))
-        .map(|(key, _)| key.clone())
-        .skip(HISTORY)
-        .collect();
+    let over = runs_of(&region.ended_runs, arn).rev().skip(HISTORY);
+    let over: Vec<String> = over.map(|(key, _)| key.clone()).collect();
     for key in over {
-        region.scheduled_runs.remove(&key);
+        region.ended_runs.remove(&key);
     }
     let is_over = region.schedule_clocks.get(arn).is_some_and(|clock| clock.next.is_none())
-        && runs_of(region, arn).all(|(_, run)| matches!(run.phase, RunPhase::Done { .. }));
+        && runs_of(&region.scheduled_runs, arn).next().is_none();
     let Some(key) = schedule_key(arn).filter(|_| is_over) else {
         return;
     };
@@ -186,6 +182,15 @@ pub struct ScheduleView {
     pub runs: Vec<Arc<ScheduledRun>>,
 }
 
+/// All runs of a schedule that are kept, the newest first.
+fn all_runs(region: &Region, arn: &str) -> Vec<Arc<ScheduledRun>> {
+    let tables = [&region.scheduled_runs, &region.ended_runs];
+    let runs = tables.into_iter().flat_map(|table| runs_of(table, arn));
+    let mut runs: Vec<_> = runs.map(|(_, run)| Arc::clone(run)).collect();
+    runs.sort_by(|one, other| other.scheduled.cmp(&one.scheduled));
+    runs
+}
+
 impl State {
     /// All schedules and rules, by ARN, as they are at `now`.
     pub fn schedule_views(&self, now: Wall) -> Vec<ScheduleView> {
@@ -210,7 +215,7 @@ impl State {
                         targets,
                         next,
                         missed: clock.map_or(0, |clock| clock.missed),
-                        runs: runs_of(region, arn).rev().map(|(_, run)| Arc::clone(run)).collect(),
+                        runs: all_runs(region, arn),
                     }
                 })
             })

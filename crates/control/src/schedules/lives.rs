@@ -1,7 +1,7 @@
 //! When a schedule's clock begins and stops.
 
-use super::records::{ScheduleClock, Timing};
-use crate::tables::Region;
+use super::records::{ScheduleClock, ScheduledRun, Timing};
+use crate::tables::{Region, Table};
 use forebay_schedules::ScheduleError;
 use std::sync::Arc;
 
@@ -28,18 +28,20 @@ pub(crate) fn stop(region: &mut Region, arn: &str) {
 /// Leaves nothing of it.
 pub(crate) fn forget(region: &mut Region, arn: &str) {
     stop(region, arn);
-    let keys: Vec<String> = runs_of(region, arn).map(|(key, _)| key.clone()).collect();
-    for key in keys {
-        region.scheduled_runs.remove(&key);
+    for table in [&mut region.scheduled_runs, &mut region.ended_runs] {
+        let keys: Vec<String> = runs_of(table, arn).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            table.remove(&key);
+        }
     }
 }
 
-/// The runs of one schedule, by scheduled time.
+/// The runs of one schedule in a table, by scheduled time.
 pub(super) fn runs_of<'a>(
-    region: &'a Region,
+    table: &'a Table<ScheduledRun>,
     arn: &str,
-) -> impl DoubleEndedIterator<Item = (&'a String, &'a Arc<super::records::ScheduledRun>)> {
+) -> impl DoubleEndedIterator<Item = (&'a String, &'a Arc<ScheduledRun>)> {
     // No ARN of another has this one and an @ in it.
     let (from, to) = (format!("{arn}@"), format!("{arn}A"));
-    region.scheduled_runs.range(from..to)
+    table.range(from..to)
 }
