@@ -20,9 +20,6 @@ def assert_functions(daemon, second, archives):
     assert function["DeadLetterConfig"]["TargetArn"].endswith(":functions-failed"), told
     changed = {"Changed": "yes" if second else "no"}
     assert told["Tags"] == {"Suite": "functions", **changed, ("New" if second else "Old"): "yes"}, told
-    least = client.get_function_configuration(FunctionName="functions-least")
-    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" if second else "INFO", "SystemLogLevel": "WARN", "LogGroup": "/aws/lambda/functions-least"}
-    assert least["LoggingConfig"] == logging and least["Architectures"] == ["arm64"] and least["Runtime"] == "provided.al2023", least
     statements = json.loads(client.get_policy(FunctionName="functions-web")["Policy"])["Statement"]
     permitted = {statement["Principal"]["Service"].split(".")[0]: statement["Condition"]["ArnLike"]["AWS:SourceArn"] for statement in statements}
     assert set(permitted) == {"elasticloadbalancing", "events"} and permitted["events"].endswith(":rule/functions-minutes"), statements
@@ -32,9 +29,24 @@ def assert_functions(daemon, second, archives):
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"] and mapping["EventSourceArn"].endswith(":functions-work"), mapping
     tags = client.list_tags(Resource=mapping["EventSourceMappingArn"])["Tags"]
     assert tags == {"Suite": "functions", **changed}, tags
+    assert_least(client, second)
     assert_function_is_target(daemon, second, function["FunctionArn"], permitted["elasticloadbalancing"])
     assert_schedules(daemon, second, function["FunctionArn"])
     assert_rules(daemon, second, function["FunctionArn"])
+
+
+def assert_least(client, second):
+    """What the second configuration says no more has its default."""
+    told = client.get_function(FunctionName="functions-least")
+    least, reserved = told["Configuration"], told.get("Concurrency", {}).get("ReservedConcurrentExecutions")
+    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" if second else "INFO", "SystemLogLevel": "WARN", "LogGroup": "/aws/lambda/functions-least"}
+    assert least["LoggingConfig"] == logging and least["Architectures"] == ["arm64"] and least["Runtime"] == "provided.al2023", least
+    found = (least["Description"], least["Timeout"], least["MemorySize"], least["TracingConfig"]["Mode"], least["EphemeralStorage"]["Size"], reserved)
+    assert found == (("", 3, 128, "PassThrough", 512, None) if second else ("With everything", 10, 256, "Active", 1024, 0)), told
+    assert ("Environment" in least, "DeadLetterConfig" in least) == (not second, not second), least
+    [mapping] = client.list_event_source_mappings(FunctionName="functions-least")["EventSourceMappings"]
+    found = (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"], len(mapping["FunctionResponseTypes"]), "ScalingConfig" in mapping)
+    assert found == ((10, 0, 0, False) if second else (5, 1, 1, True)) and mapping["State"] == "Disabled", mapping
 
 
 def assert_function_is_target(daemon, second, function, group):
@@ -70,6 +82,7 @@ def assert_schedules(daemon, second, function):
     schedule = client.get_schedule(Name="function")
     assert schedule["GroupName"] == "default" and schedule["ScheduleExpression"] == f"rate({2 if second else 1} hours)", schedule
     assert schedule["Target"]["Arn"] == function and schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}, schedule
+    assert ("Description" in schedule, "Input" in schedule["Target"], "DeadLetterConfig" in schedule["Target"]) == (not second,) * 3, schedule
     assert (schedule["StartDate"].year, schedule["EndDate"].year) == (2100, 2102 if second else 2101), schedule
     group = client.get_schedule_group(Name="functions")["Arn"]
     tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_for_resource(ResourceArn=group)["Tags"]}
@@ -94,7 +107,8 @@ def assert_rules(daemon, second, function):
     paths = {"at": "$.time", "of": "$.resources[0]"} if second else {"at": "$.time"}
     assert sends["InputTransformer"]["InputPathsMap"] == paths and sends["Arn"].endswith(":functions-failed"), sends
     [target] = client.list_targets_by_rule(Rule=nightly["Name"])["Targets"]
-    assert target["InputPath"] == ("$.detail" if second else "$.time"), target
+    assert target["InputPath"] == ("$.detail" if second else "$.time") and ("DeadLetterConfig" in target) == (not second), target
+    assert ("Description" in nightly) == (not second), nightly
 
 
 def assert_no_functions(daemon, path):

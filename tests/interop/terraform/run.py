@@ -559,8 +559,9 @@ def archive(path, text):
 
 
 def import_what_is_there(daemon):
-    """A network with a load balancer that others made, and blocks to import it: the provider waits for a minute when it makes one itself."""
-    ec2, elb = (daemon.client(service, region="eu-north-1") for service in ("ec2", "elbv2"))
+    """A network with a load balancer, and queues, that others made; blocks to import them. The provider waits for a minute when it makes a
+    load balancer, and half a minute when it makes a queue; that it can is seen with other configurations."""
+    ec2, elb, sqs = (daemon.client(service, region="eu-north-1") for service in ("ec2", "elbv2", "sqs"))
     tags = [{"Key": "Suite", "Value": "functions"}]
     tagged = lambda kind: [{"ResourceType": kind, "Tags": tags}]
     vpc = ec2.create_vpc(CidrBlock="10.60.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
@@ -568,6 +569,11 @@ def import_what_is_there(daemon):
                                  TagSpecifications=tagged("subnet"))["Subnet"]["SubnetId"] for n, zone in enumerate("ab")]
     made = elb.create_load_balancer(Name="functions", Scheme="internal", Subnets=subnets, Tags=tags)["LoadBalancers"][0]
     there = {"aws_vpc.main": vpc, "aws_lb.main": made["LoadBalancerArn"], **{f"aws_subnet.main[{n}]": subnet for n, subnet in enumerate(subnets)}}
+    for name, visible in (("failed", "30"), ("work", "120")):
+        # The provider still has the default of messages' size that SQS had once.
+        attributes = {"VisibilityTimeout": visible, "MaximumMessageSize": "262144"}
+        queue = sqs.create_queue(QueueName=f"functions-{name}", Attributes=attributes, tags={"Suite": "functions"})
+        there[f"aws_sqs_queue.{name}"] = queue["QueueUrl"]
     return "".join(f'import {{\n  to = {address}\n  id = "{name}"\n}}\n' for address, name in there.items())
 
 
@@ -581,7 +587,9 @@ def functions(daemon, environment, directory):
     made = Terraform(directory / "functions", environment, variables, "functions/main.tf")
     (made.directory / "imports.tf").write_text(import_what_is_there(daemon))
     made.run("init", "-input=false", "-no-color")
-    made.plan()
+    plan = made.plan()
+    adopted = [resource["change"]["actions"] for resource in plan["resource_changes"] if "importing" in resource["change"]]
+    assert adopted == [["no-op"]] * 6, adopted
     made.apply()
     made.assert_unchanged("right after the functions were made")
     assert_functions(daemon, False, archives)

@@ -95,18 +95,40 @@ resource "aws_lambda_function" "web" {
   tags = var.second ? { Changed = "yes", New = "yes" } : { Changed = "no", Old = "yes" }
 }
 
-# With nothing said of it that need not be, but for an architecture and a log format.
+# What may be said of a function is said first, and then no more.
 resource "aws_lambda_function" "least" {
-  function_name = "functions-least"
-  role          = aws_iam_role.run.arn
-  runtime       = "provided.al2023"
-  handler       = "bootstrap"
-  filename      = var.archives[0]
-  architectures = ["arm64"]
+  function_name                  = "functions-least"
+  description                    = var.second ? null : "With everything"
+  role                           = aws_iam_role.run.arn
+  runtime                        = "provided.al2023"
+  handler                        = "bootstrap"
+  filename                       = var.archives[0]
+  architectures                  = ["arm64"]
+  timeout                        = var.second ? null : 10
+  memory_size                    = var.second ? null : 256
+  reserved_concurrent_executions = var.second ? null : 0
   logging_config {
     log_format            = "JSON"
     application_log_level = var.second ? "DEBUG" : "INFO"
     system_log_level      = "WARN"
+  }
+  tracing_config {
+    mode = var.second ? "PassThrough" : "Active"
+  }
+  ephemeral_storage {
+    size = var.second ? 512 : 1024
+  }
+  dynamic "environment" {
+    for_each = var.second ? [] : ["said"]
+    content {
+      variables = { OLD = "yes" }
+    }
+  }
+  dynamic "dead_letter_config" {
+    for_each = var.second ? [] : ["said"]
+    content {
+      target_arn = aws_sqs_queue.failed.arn
+    }
   }
 }
 
@@ -223,6 +245,21 @@ resource "aws_lambda_event_source_mapping" "work" {
   tags = { Changed = var.second ? "yes" : "no" }
 }
 
+resource "aws_lambda_event_source_mapping" "least" {
+  event_source_arn                   = aws_sqs_queue.work.arn
+  function_name                      = aws_lambda_function.least.function_name
+  batch_size                         = var.second ? 10 : 5
+  maximum_batching_window_in_seconds = var.second ? null : 1
+  function_response_types            = var.second ? [] : ["ReportBatchItemFailures"]
+  enabled                            = false
+  dynamic "scaling_config" {
+    for_each = var.second ? [] : ["said"]
+    content {
+      maximum_concurrency = 3
+    }
+  }
+}
+
 # On schedules.
 
 resource "aws_scheduler_schedule_group" "main" {
@@ -260,6 +297,7 @@ resource "aws_scheduler_schedule" "capacity" {
 
 resource "aws_scheduler_schedule" "function" {
   name                = "function"
+  description         = var.second ? null : "Calls the function"
   schedule_expression = var.second ? "rate(2 hours)" : "rate(1 hours)"
   start_date          = "2100-01-01T00:00:00Z"
   end_date            = var.second ? "2102-01-01T00:00:00Z" : "2101-01-01T00:00:00Z"
@@ -269,7 +307,13 @@ resource "aws_scheduler_schedule" "function" {
   target {
     arn      = aws_lambda_function.web.arn
     role_arn = aws_iam_role.run.arn
-    input    = jsonencode({ from = var.second ? "schedule, changed" : "schedule" })
+    input    = var.second ? null : jsonencode({ from = "schedule" })
+    dynamic "dead_letter_config" {
+      for_each = var.second ? [] : ["said"]
+      content {
+        arn = aws_sqs_queue.failed.arn
+      }
+    }
   }
 }
 
@@ -284,6 +328,7 @@ resource "aws_cloudwatch_event_rule" "minutes" {
 
 resource "aws_cloudwatch_event_rule" "nightly" {
   name_prefix         = "functions-nightly-"
+  description         = var.second ? null : "In the night"
   schedule_expression = var.second ? "cron(30 2 * * ? *)" : "cron(0 2 * * ? *)"
   state               = var.second ? "DISABLED" : "ENABLED"
 }
@@ -316,6 +361,12 @@ resource "aws_cloudwatch_event_target" "nightly" {
   target_id  = "function"
   arn        = aws_lambda_function.web.arn
   input_path = var.second ? "$.detail" : "$.time"
+  dynamic "dead_letter_config" {
+    for_each = var.second ? [] : ["said"]
+    content {
+      arn = aws_sqs_queue.failed.arn
+    }
+  }
 }
 
 output "same" {
