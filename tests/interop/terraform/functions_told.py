@@ -21,6 +21,9 @@ def assert_functions(daemon, second, archives):
     changed = {"Changed": "yes" if second else "no"}
     assert told["Tags"] == {"Suite": "functions", **changed, ("New" if second else "Old"): "yes"}, told
     statements = json.loads(client.get_policy(FunctionName="functions-web")["Policy"])["Statement"]
+    [everyone] = (statement for statement in statements if statement["Principal"] == "*")
+    assert everyone["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": "o-functions0"}}, everyone
+    statements.remove(everyone)
     permitted = {statement["Principal"]["Service"].split(".")[0]: statement["Condition"]["ArnLike"]["AWS:SourceArn"] for statement in statements}
     assert set(permitted) == {"elasticloadbalancing", "events"} and permitted["events"].endswith(":rule/functions-minutes"), statements
     [mapping] = client.list_event_source_mappings(FunctionName="functions-web")["EventSourceMappings"]

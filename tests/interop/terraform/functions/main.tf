@@ -148,6 +148,14 @@ resource "aws_lambda_permission" "rule" {
   source_arn          = aws_cloudwatch_event_rule.minutes.arn
 }
 
+resource "aws_lambda_permission" "organization" {
+  statement_id     = "organization"
+  action           = "lambda:GetFunction"
+  function_name    = aws_lambda_function.web.function_name
+  principal        = "*"
+  principal_org_id = "o-functions0"
+}
+
 data "aws_lambda_function" "web" {
   function_name = aws_lambda_function.web.function_name
 }
