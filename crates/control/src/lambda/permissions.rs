@@ -65,12 +65,18 @@ pub(super) fn add(tx: &mut Tx<'_>) -> Answered {
     if let Some(only) = input["InvokedViaFunctionUrl"].as_bool() {
         condition["Bool"] = json!({"lambda:InvokedViaFunctionUrl": only.to_string()});
     }
-    if condition.as_object().is_some_and(|condition| !condition.is_empty()) {
+    if condition
+        .as_object()
+        .is_some_and(|condition| !condition.is_empty())
+    {
         statement["Condition"] = condition;
     }
     function.policy.push(statement.clone());
     if json!(function.policy).to_string().len() > POLICY {
-        return Err(error("PolicyLengthExceededException", "The final policy size is bigger than the limit (20480)."));
+        return Err(error(
+            "PolicyLengthExceededException",
+            "The final policy size is bigger than the limit (20480).",
+        ));
     }
     changed(tx, function);
     Ok(json!({"Statement": statement.to_string()}))
