@@ -17,7 +17,7 @@ use std::sync::Arc;
 const MAPPINGS: usize = 1000;
 
 /// What nobody has for a queue, and is not built.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 13] = [
     "FilterCriteria",
     "DestinationConfig",
     "StartingPosition",
@@ -27,11 +27,16 @@ const REFUSED: [&str; 9] = [
     "SourceAccessConfigurations",
     "DocumentDBEventSourceConfig",
     "ProvisionedPollerConfig",
+    "KMSKeyArn",
+    "MetricsConfig",
+    "ParallelizationFactor",
+    "TumblingWindowInSeconds",
 ];
 
 fn is_there(value: &Value) -> bool {
     match value {
         Value::Null => false,
+        Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => members.values().any(is_there),
         _ => true,

@@ -11,6 +11,17 @@ use serde_json::{Value, json};
 /// Bytes of a policy (AWS's quota).
 const POLICY: usize = 20_480;
 
+/// The key of the account whose resource invokes.
+const SOURCE_ACCOUNT: &str = "AWS:SourceAccount";
+
+/// What of a call must be equal, and the condition's key for it.
+const EQUALS: [(&str, &str); 4] = [
+    ("SourceAccount", SOURCE_ACCOUNT),
+    ("PrincipalOrgID", "aws:PrincipalOrgID"),
+    ("EventSourceToken", "lambda:EventSourceToken"),
+    ("FunctionUrlAuthType", "lambda:FunctionUrlAuthType"),
+];
+
 fn check_revision(view: &View<'_>, function: &Function) -> Result<(), forebay_awswire::ApiError> {
     let seen = view.request.input["RevisionId"].as_str();
     if seen.is_some_and(|seen| seen != function.revision) {
@@ -46,15 +57,26 @@ pub(super) fn add(tx: &mut Tx<'_>) -> Answered {
     if let Some(arn) = text("SourceArn") {
         condition["ArnLike"] = json!({"AWS:SourceArn": arn});
     }
-    if let Some(account) = text("SourceAccount") {
-        condition["StringEquals"] = json!({"AWS:SourceAccount": account});
+    for (name, key) in EQUALS {
+        if let Some(value) = text(name) {
+            condition["StringEquals"][key] = json!(value);
+        }
     }
-    if condition.as_object().is_some_and(|condition| !condition.is_empty()) {
+    if let Some(only) = input["InvokedViaFunctionUrl"].as_bool() {
+        condition["Bool"] = json!({"lambda:InvokedViaFunctionUrl": only.to_string()});
+    }
+    if condition
+        .as_object()
+        .is_some_and(|condition| !condition.is_empty())
+    {
         statement["Condition"] = condition;
     }
     function.policy.push(statement.clone());
     if json!(function.policy).to_string().len() > POLICY {
-        return Err(error("PolicyLengthExceededException", "The final policy size is bigger than the limit (20480)."));
+        return Err(error(
+            "PolicyLengthExceededException",
+            "The final policy size is bigger than the limit (20480).",
+        ));
     }
     changed(tx, function);
     Ok(json!({"Statement": statement.to_string()}))
@@ -87,11 +109,20 @@ pub(crate) fn permits(function: &Function, service: &str, source_arn: &str) -> b
     function.policy.iter().any(|statement| {
         let principal = &statement["Principal"];
         let action = statement["Action"].as_str().unwrap_or_default();
-        let arn = statement["Condition"]["ArnLike"]["AWS:SourceArn"].as_str();
         (principal == "*" || principal["Service"] == service)
             && ["lambda:InvokeFunction", "lambda:*", "*"].contains(&action)
-            && arn.is_none_or(|pattern| is_like(pattern, source_arn))
+            && holds(&statement["Condition"], source_arn)
     })
+}
+
+/// Whether a condition holds of a service that invokes for a resource. It is of no organization, has no token and calls no URL.
+fn holds(condition: &Value, source_arn: &str) -> bool {
+    let account = source_arn.split(':').nth(4);
+    let mut equals = condition["StringEquals"].as_object().into_iter().flatten();
+    let pattern = condition["ArnLike"]["AWS:SourceArn"].as_str();
+    condition["Bool"].is_null()
+        && pattern.is_none_or(|pattern| is_like(pattern, source_arn))
+        && equals.all(|(key, value)| key == SOURCE_ACCOUNT && value.as_str() == account)
 }
 
 /// Whether a text is like a pattern with `*` for any text.

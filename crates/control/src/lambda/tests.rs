@@ -147,6 +147,31 @@ fn a_policy_permits_who_is_named() {
 }
 
 #[test]
+fn a_permission_holds_for_what_it_names_and_no_more() {
+    let mut caller = with_function();
+    let group = "arn:aws:elasticloadbalancing:local-1:123456789012:targetgroup/g/1";
+    for (name, value, key, permits) in [
+        ("SourceAccount", json!("123456789012"), "/StringEquals/AWS:SourceAccount", true),
+        ("SourceAccount", json!("000000000000"), "/StringEquals/AWS:SourceAccount", false),
+        ("PrincipalOrgID", json!("o-abcdefghij"), "/StringEquals/aws:PrincipalOrgID", false),
+        ("EventSourceToken", json!("amzn1.ask.skill.1"), "/StringEquals/lambda:EventSourceToken", false),
+        ("FunctionUrlAuthType", json!("NONE"), "/StringEquals/lambda:FunctionUrlAuthType", false),
+        ("InvokedViaFunctionUrl", json!(true), "/Bool/lambda:InvokedViaFunctionUrl", false),
+    ] {
+        let mut add = json!({"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"});
+        add[name] = value.clone();
+        caller.lambda("AddPermission", add).unwrap();
+        let policy = caller.lambda("GetPolicy", json!({"FunctionName": "f"})).unwrap();
+        let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
+        let told = policy["Statement"][0]["Condition"].pointer(key).and_then(Value::as_str);
+        assert_eq!(told, Some(value.as_str().unwrap_or("true")), "{name}");
+        let function = caller.state.region(REGION).functions["f"].clone();
+        assert_eq!(super::permits(&function, "elasticloadbalancing.amazonaws.com", group), permits, "{name}");
+        caller.lambda("RemovePermission", json!({"FunctionName": "f", "StatementId": "s"})).unwrap();
+    }
+}
+
+#[test]
 fn tags_come_and_go() {
     let mut caller = with_function();
     caller.lambda("TagResource", json!({"Resource": ARN, "Tags": {"a": "1"}})).unwrap();
@@ -243,6 +268,13 @@ fn a_mapping_gives_a_function_a_queues_messages() {
     assert_eq!(caller.state.mappings(), []);
     caller.lambda("DeleteEventSourceMapping", of.clone()).unwrap();
     assert_eq!(code(caller.lambda("GetEventSourceMapping", of)), "ResourceNotFoundException");
+    for (name, value) in [("KMSKeyArn", json!("arn:x")), ("MetricsConfig", json!({"Metrics": ["EventCount"]})), ("ParallelizationFactor", json!(2))] {
+        let mut make = json!({"FunctionName": "f", "EventSourceArn": queue});
+        make[name] = value;
+        assert_eq!(code(caller.lambda("CreateEventSourceMapping", make)), "InvalidParameterValueException", "{name}");
+    }
+    let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []}});
+    caller.lambda("CreateEventSourceMapping", empty).unwrap();
     let none = json!({"FunctionName": "f", "EventSourceArn": format!("{queue}x")});
     assert_eq!(code(caller.lambda("CreateEventSourceMapping", none)), "InvalidParameterValueException");
 }

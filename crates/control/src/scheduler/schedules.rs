@@ -100,6 +100,9 @@ fn given(view: &View<'_>, since: Wall) -> Result<EventSchedule, ApiError> {
     let input = &view.request.input;
     let (group, name) = place(view);
     named(view, &group)?;
+    if input["KmsKeyArn"].as_str().is_some_and(|key| !key.is_empty()) {
+        return Err(invalid("KmsKeyArn is not built: there is no KMS. Leave it out."));
+    }
     Ok(EventSchedule {
         arn: own_arn(view, "scheduler", &format!("schedule/{group}/{name}")),
         timing: timing(input, since)?,

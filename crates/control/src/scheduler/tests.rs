@@ -124,6 +124,8 @@ fn what_cannot_be_is_refused_with_its_reason() {
     assert!(refused("rate(1 hour)", &universal("elasticloadbalancingv2:modifyCapacityReservation"), wrong).contains("LoadBalancer"));
     let zone = json!({"ScheduleExpressionTimezone": "Mars/Olympus"});
     assert!(refused("rate(1 hour)", QUEUE, zone).contains("Mars"));
+    let key = json!({"KmsKeyArn": "arn:aws:kms:local-1:123456789012:key/k"});
+    assert!(refused("rate(1 hour)", QUEUE, key).contains("KmsKeyArn"));
     let dates = json!({"StartDate": 1_700_003_600, "EndDate": 1_700_000_000});
     assert!(refused("rate(1 hour)", QUEUE, dates).contains("EndDate"));
     let window = json!({"FlexibleTimeWindow": {"Mode": "FLEXIBLE"}});
