@@ -39,7 +39,11 @@ fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Valu
         (Kind::Structure(members), Value::Object(mut given)) => {
             let mut object = Map::new();
             for member in members {
-                let called = if names == Names::Own { &member.name } else { &member.input };
+                let called = if names == Names::Own {
+                    &member.name
+                } else {
+                    &member.input
+                };
                 match given.remove(called) {
                     None | Some(Value::Null) => {}
                     Some(below) => {
@@ -49,7 +53,9 @@ fn value(model: &Model, shape: ShapeId, raw: Value, names: Names) -> Result<Valu
             }
             if let Some(unknown) = given.keys().next().filter(|_| names == Names::Own) {
                 let unknown: String = unknown.chars().take(128).collect();
-                return Err(ApiError::serialization(format!("The field '{unknown}' is not supported")));
+                return Err(ApiError::serialization(format!(
+                    "The field '{unknown}' is not supported"
+                )));
             }
             Ok(Value::Object(object))
         }

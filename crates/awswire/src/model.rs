@@ -136,7 +136,10 @@ impl Pattern {
                 .source
                 .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\x{10000}-\x{10FFFF}")
                 // Regions have names here that AWS has not.
-                .replace(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}", "[a-z0-9-]+")
+                .replace(
+                    r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}",
+                    "[a-z0-9-]+",
+                )
                 .replace(r"events:[a-z]+-[a-z]+-[\w-]+:", "events:[a-z0-9-]+:");
             Regex::new(&format!(r"\A(?:{source})\z")).ok()
         };

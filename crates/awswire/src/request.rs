@@ -173,7 +173,9 @@ fn by_path(named: Option<&str>, path: &str) -> Result<(Service, String), ApiErro
 }
 
 fn by_route(named: Option<&str>, request: &HttpRequest<'_>) -> Result<(Service, String), ApiError> {
-    let service = named.and_then(Service::from_scope).or_else(|| rest::service(request));
+    let service = named
+        .and_then(Service::from_scope)
+        .or_else(|| rest::service(request));
     let found = service.and_then(|service| Some((service, rest::operation(Model::of(service), request)?)));
     found.ok_or_else(|| {
         unknown("The method and the path name no operation that Forebay serves.").with_status(404)

@@ -106,8 +106,7 @@ pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<Stri
 /// The service of REST-JSON whose operation the request's method and path name.
 pub(crate) fn service(request: &HttpRequest<'_>) -> Option<Service> {
     Service::ALL.into_iter().find(|service| {
-        service.protocols().contains(&Protocol::RestJson)
-            && operation(Model::of(*service), request).is_some()
+        service.protocols().contains(&Protocol::RestJson) && operation(Model::of(*service), request).is_some()
     })
 }
 
@@ -164,7 +163,10 @@ pub(crate) fn input(
         // What stands elsewhere does not stand in the body.
         object.remove(&member.name);
         if !texts.is_empty() {
-            object.insert(member.name.clone(), value(model, model.shape(member.shape), called, texts)?);
+            object.insert(
+                member.name.clone(),
+                value(model, model.shape(member.shape), called, texts)?,
+            );
         }
     }
     Ok(Value::Object(object))
@@ -174,7 +176,9 @@ pub(crate) fn input(
 fn value(model: &Model, shape: &Shape, called: &str, texts: Vec<String>) -> Result<Value, ApiError> {
     if let Kind::List { item, .. } = &shape.kind {
         let item = model.shape(*item);
-        let items = texts.into_iter().map(|text| value(model, item, called, vec![text]));
+        let items = texts
+            .into_iter()
+            .map(|text| value(model, item, called, vec![text]));
         return items.collect();
     }
     let text = texts.into_iter().next().unwrap_or_default();
@@ -254,7 +258,12 @@ mod tests {
     use http::HeaderMap;
     use serde_json::json;
 
-    fn asked(method: &str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Result<(String, Value), ApiError> {
+    fn asked(
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Result<(String, Value), ApiError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers: HeaderMap = headers
             .iter()
@@ -278,11 +287,16 @@ mod tests {
 
     #[test]
     fn path_query_headers_and_body_make_the_input() {
-        let (operation, input) = asked("DELETE", "/schedules/a%2Db?groupName=g&clientToken=t", &[], "").unwrap();
+        let (operation, input) =
+            asked("DELETE", "/schedules/a%2Db?groupName=g&clientToken=t", &[], "").unwrap();
         assert_eq!(operation, "DeleteSchedule");
-        assert_eq!(input, json!({"Name": "a-b", "GroupName": "g", "ClientToken": "t"}));
+        assert_eq!(
+            input,
+            json!({"Name": "a-b", "GroupName": "g", "ClientToken": "t"})
+        );
         let arn = "arn%3Aaws%3Ascheduler%3Alocal-1%3A123456789012%3Aschedule-group%2Fg";
-        let (operation, input) = asked("DELETE", &format!("/tags/{arn}?TagKeys=a&TagKeys=b+c"), &[], "").unwrap();
+        let (operation, input) =
+            asked("DELETE", &format!("/tags/{arn}?TagKeys=a&TagKeys=b+c"), &[], "").unwrap();
         assert_eq!(operation, "UntagResource");
         assert_eq!(
             input,
@@ -291,7 +305,10 @@ mod tests {
         let body = r#"{"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Name": "other",
             "Target": {"Arn": "arn:x", "RoleArn": "arn:aws:iam::123456789012:role/r"}}"#;
         let (operation, input) = asked("PUT", "/schedules/n/", &[], body).unwrap();
-        assert_eq!((operation.as_str(), &input["Name"]), ("UpdateSchedule", &json!("n")));
+        assert_eq!(
+            (operation.as_str(), &input["Name"]),
+            ("UpdateSchedule", &json!("n"))
+        );
         let (_, input) = asked("GET", "/schedules?MaxResults=7", &[], "").unwrap();
         assert_eq!(input, json!({"MaxResults": 7}));
     }
@@ -309,7 +326,10 @@ mod tests {
             "AWS4-HMAC-SHA256 Credential=A/20150830/local-1/scheduler/aws4_request, SignedHeaders=host, Signature=00",
         )];
         let error = asked("GET", "/nowhere", &signed, "").unwrap_err();
-        assert_eq!((error.code.as_str(), error.status), ("UnknownOperationException", 404));
+        assert_eq!(
+            (error.code.as_str(), error.status),
+            ("UnknownOperationException", 404)
+        );
     }
 
     #[test]
@@ -321,17 +341,27 @@ mod tests {
             input,
             json!({"FunctionName": "f", "InvocationType": "DryRun", "Payload": STANDARD.encode("[1]")})
         );
-        let answer = json!({"StatusCode": 200, "FunctionError": "Unhandled", "Payload": STANDARD.encode("{}")});
+        let answer =
+            json!({"StatusCode": 200, "FunctionError": "Unhandled", "Payload": STANDARD.encode("{}")});
         let call = Some((Service::Lambda, "Invoke"));
         let answer = encode(Protocol::RestJson, call, "id", Ok(&answer));
         assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
-        assert!(answer.headers.contains(&("x-amz-function-error", "Unhandled".to_owned())));
+        assert!(
+            answer
+                .headers
+                .contains(&("x-amz-function-error", "Unhandled".to_owned()))
+        );
     }
 
     #[test]
     fn answers_and_errors_are_json() {
         let call = Some((Service::Scheduler, "GetScheduleGroup"));
-        let answer = encode(Protocol::RestJson, call, "id", Ok(&json!({"Name": "g", "Other": 1})));
+        let answer = encode(
+            Protocol::RestJson,
+            call,
+            "id",
+            Ok(&json!({"Name": "g", "Other": 1})),
+        );
         assert_eq!(answer.body, br#"{"Name":"g"}"#);
         let error = ApiError::sender("ResourceNotFoundException", "gone").with_status(404);
         let answer = encode(Protocol::RestJson, call, "id", Err(&error));

@@ -4,7 +4,10 @@ use crate::api::context::{Operation, OperationSpec, Request, Tx, View};
 use crate::messages::{Asked, MessageError};
 use crate::ports::{Observations, Ports};
 use crate::state::State;
-use crate::{acm, autoscaling, cloudwatch, ec2, elbv2, events, iam, lambda, scheduler, shield, sqs, ssm, sts, tagging, waf};
+use crate::{
+    acm, autoscaling, cloudwatch, ec2, elbv2, events, iam, lambda, scheduler, shield, sqs, ssm, sts, tagging,
+    waf,
+};
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
 use serde_json::Value;

@@ -173,7 +173,10 @@ impl State {
     /// Random numbers that are the same each time for this state, and others for each other state and for each other Forebay: ids must
     /// not meet those of a neighbour on the same machine.
     pub(crate) fn drawn(&self, name: &str) -> Rng {
-        Rng::named(self.stable_seed() ^ self.settings.generation.rotate_left(32), name)
+        Rng::named(
+            self.stable_seed() ^ self.settings.generation.rotate_left(32),
+            name,
+        )
     }
 
     /// What keys of sticky cookies are derived from.

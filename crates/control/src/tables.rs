@@ -10,8 +10,8 @@ use crate::ec2::records::{
 };
 use crate::elbv2::records::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::iam::records::{InstanceProfile, ManagedPolicy, Role, ServerCertificate};
-use crate::records::{Address, Tags};
 use crate::lambda::records::{Function, Mapping};
+use crate::records::{Address, Tags};
 use crate::rows::{RowChange, RowError, json};
 use crate::schedules::records::{EventRule, EventSchedule, ScheduleClock, ScheduleGroup, ScheduledRun};
 use crate::sqs::records::Queue;

@@ -180,7 +180,8 @@ impl Caller {
             "FunctionName": name, "StatementId": "alb", "Action": "lambda:InvokeFunction",
             "Principal": "elasticloadbalancing.amazonaws.com",
         });
-        self.call_of(Service::Lambda, "AddPermission", permission).unwrap();
+        self.call_of(Service::Lambda, "AddPermission", permission)
+            .unwrap();
         text(&made["FunctionArn"])
     }
 

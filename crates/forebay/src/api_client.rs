@@ -91,7 +91,8 @@ impl ApiClient {
     ) -> anyhow::Result<Told> {
         let answered = self.once(service, method, target, headers, body);
         match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(told) => told.with_context(|| format!("cannot call http://{}: is it running, with this --api?", self.api)),
+            Ok(told) => told
+                .with_context(|| format!("cannot call http://{}: is it running, with this --api?", self.api)),
             Err(_) => bail!("no answer within {} s", PATIENCE.as_secs()),
         }
     }
@@ -115,7 +116,14 @@ impl ApiClient {
             region: &self.region,
             service,
         };
-        let signed = sign(signer, method, &format!("http://{host}{target}"), &all, &body, now)?;
+        let signed = sign(
+            signer,
+            method,
+            &format!("http://{host}{target}"),
+            &all,
+            &body,
+            now,
+        )?;
         let stream = tokio::net::TcpStream::connect(self.api).await?;
         let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(driver);
@@ -126,11 +134,18 @@ impl ApiClient {
         for (name, value) in &signed {
             request = request.header(name, value);
         }
-        let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+        let answer = sender
+            .send_request(request.body(Full::new(Bytes::from(body)))?)
+            .await?;
         let (parts, body) = answer.into_parts();
         let body = Limited::new(body, MOST_BYTES).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
-        let code = parts.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+        let body = body
+            .map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?
+            .to_bytes();
+        let code = parts
+            .headers
+            .get("x-amzn-errortype")
+            .and_then(|code| code.to_str().ok());
         let code = code.map_or_else(|| parts.status.to_string(), str::to_owned);
         Ok(Told {
             status: parts.status.as_u16(),

@@ -113,7 +113,15 @@ pub(crate) fn run(args: &FunctionArgs) -> anyhow::Result<ExitCode> {
             FunctionVerb::List => list(&client).await.map(|()| ExitCode::SUCCESS),
             FunctionVerb::Invoke { name, event } => invoke(&client, name, event).await,
             FunctionVerb::Remove { name } => {
-                let told = client.call(Service::Lambda, "DELETE", &format!("{FUNCTIONS}/{name}"), &[], Vec::new()).await?;
+                let told = client
+                    .call(
+                        Service::Lambda,
+                        "DELETE",
+                        &format!("{FUNCTIONS}/{name}"),
+                        &[],
+                        Vec::new(),
+                    )
+                    .await?;
                 succeeded(told)?;
                 eprintln!("Removed {name}. What calls it fails from now on.");
                 Ok(ExitCode::SUCCESS)
@@ -152,31 +160,60 @@ async fn add(client: &ApiClient, args: &AddArgs) -> anyhow::Result<()> {
     make["FunctionName"] = json!(args.name);
     make["Code"] = json!({"ZipFile": packed});
     let json = [("content-type", "application/json")];
-    let told = client.call(Service::Lambda, "POST", FUNCTIONS, &json, make.to_string().into_bytes()).await?;
+    let told = client
+        .call(
+            Service::Lambda,
+            "POST",
+            FUNCTIONS,
+            &json,
+            make.to_string().into_bytes(),
+        )
+        .await?;
     let told = if told.code == "ResourceConflictException" {
         let path = format!("{FUNCTIONS}/{}", args.name);
         let code = json!({"ZipFile": packed}).to_string().into_bytes();
-        succeeded(client.call(Service::Lambda, "PUT", &format!("{path}/code"), &json, code).await?)?;
+        succeeded(
+            client
+                .call(Service::Lambda, "PUT", &format!("{path}/code"), &json, code)
+                .await?,
+        )?;
         let configuration = configuration.take().to_string().into_bytes();
-        client.call(Service::Lambda, "PUT", &format!("{path}/configuration"), &json, configuration).await?
+        client
+            .call(
+                Service::Lambda,
+                "PUT",
+                &format!("{path}/configuration"),
+                &json,
+                configuration,
+            )
+            .await?
     } else {
         told
     };
     let made: Value = serde_json::from_slice(&succeeded(told)?.body)?;
-    out::line(format_args!("{}", made["FunctionArn"].as_str().unwrap_or_default()))?;
+    out::line(format_args!(
+        "{}",
+        made["FunctionArn"].as_str().unwrap_or_default()
+    ))?;
     Ok(())
 }
 
 fn environment(given: &[String]) -> anyhow::Result<BTreeMap<&str, &str>> {
     given
         .iter()
-        .map(|one| one.split_once('=').with_context(|| format!("--env {one}: give NAME=VALUE")))
+        .map(|one| {
+            one.split_once('=')
+                .with_context(|| format!("--env {one}: give NAME=VALUE"))
+        })
         .collect()
 }
 
 /// The runtime that a handler's file needs.
 fn guessed(code: &Path, handler: &str) -> anyhow::Result<&'static str> {
-    let file = handler.rsplit_once('.').map_or(handler, |(file, _)| file).replace('.', "/");
+    let file = handler
+        .rsplit_once('.')
+        .map_or(handler, |(file, _)| file)
+        .replace('.', "/");
     let has = |ending: &str| code.join(format!("{file}.{ending}")).exists();
     if code.is_dir() {
         if has("py") {
@@ -185,7 +222,10 @@ fn guessed(code: &Path, handler: &str) -> anyhow::Result<&'static str> {
         if has("js") || has("mjs") || has("cjs") {
             return Ok("nodejs22.x");
         }
-        bail!("{} has no file {file}.py, {file}.js, {file}.mjs or {file}.cjs: is --handler FILE.FUNCTION right?", code.display());
+        bail!(
+            "{} has no file {file}.py, {file}.js, {file}.mjs or {file}.cjs: is --handler FILE.FUNCTION right?",
+            code.display()
+        );
     }
     bail!("say with --runtime what an archive's handler is: python3.13, nodejs22.x or provided.al2023")
 }
@@ -194,7 +234,9 @@ fn guessed(code: &Path, handler: &str) -> anyhow::Result<&'static str> {
 async fn role(client: &ApiClient, name: &str) -> anyhow::Result<String> {
     const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
     let get = format!("Action=GetRole&Version=2010-05-08&RoleName={name}");
-    let told = client.call(Service::Iam, "POST", "/", &FORM, get.into_bytes()).await?;
+    let told = client
+        .call(Service::Iam, "POST", "/", &FORM, get.into_bytes())
+        .await?;
     let told = if told.status == 404 {
         let trust = json!({
             "Version": "2012-10-17",
@@ -205,23 +247,38 @@ async fn role(client: &ApiClient, name: &str) -> anyhow::Result<String> {
             .bytes()
             .map(|byte| format!("%{byte:02X}"))
             .collect();
-        let make = format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument={encoded}");
-        client.call(Service::Iam, "POST", "/", &FORM, make.into_bytes()).await?
+        let make = format!(
+            "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument={encoded}"
+        );
+        client
+            .call(Service::Iam, "POST", "/", &FORM, make.into_bytes())
+            .await?
     } else {
         told
     };
     let told = succeeded(told)?;
     let text = String::from_utf8_lossy(&told.body);
-    let arn = text.split_once("<Arn>").and_then(|(_, rest)| rest.split_once("</Arn>"));
+    let arn = text
+        .split_once("<Arn>")
+        .and_then(|(_, rest)| rest.split_once("</Arn>"));
     Ok(arn.context("the answer has no role")?.0.to_owned())
 }
 
 async fn list(client: &ApiClient) -> anyhow::Result<()> {
-    let mut rows = vec![["NAME", "RUNTIME", "HANDLER", "TIMEOUT", "MEMORY", "CODE", "CHANGED"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "NAME", "RUNTIME", "HANDLER", "TIMEOUT", "MEMORY", "CODE", "CHANGED",
+        ]
+        .map(str::to_owned),
+    ];
     let mut marker = String::new();
     loop {
         let target = format!("{FUNCTIONS}?MaxItems=50{marker}");
-        let told = succeeded(client.call(Service::Lambda, "GET", &target, &[], Vec::new()).await?)?;
+        let told = succeeded(
+            client
+                .call(Service::Lambda, "GET", &target, &[], Vec::new())
+                .await?,
+        )?;
         let page: Value = serde_json::from_slice(&told.body)?;
         for function in page["Functions"].as_array().into_iter().flatten() {
             let text = |name: &str| function[name].as_str().unwrap_or("-").to_owned();
@@ -232,7 +289,11 @@ async fn list(client: &ApiClient) -> anyhow::Result<()> {
                 format!("{} s", function["Timeout"]),
                 format!("{} MiB", function["MemorySize"]),
                 format!("{} B", function["CodeSize"]),
-                text("LastModified").chars().take(19).collect::<String>().replace('T', " "),
+                text("LastModified")
+                    .chars()
+                    .take(19)
+                    .collect::<String>()
+                    .replace('T', " "),
             ]);
         }
         match page["NextMarker"].as_str() {
@@ -241,11 +302,22 @@ async fn list(client: &ApiClient) -> anyhow::Result<()> {
         }
     }
     let widths: Vec<usize> = (0..7)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        out::line(format_args!("{}", cells.collect::<Vec<_>>().join("  ").trim_end()))?;
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        out::line(format_args!(
+            "{}",
+            cells.collect::<Vec<_>>().join("  ").trim_end()
+        ))?;
     }
     Ok(())
 }
@@ -261,7 +333,15 @@ async fn invoke(client: &ApiClient, name: &str, event: &str) -> anyhow::Result<E
         Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}"))?,
     };
     let target = format!("{FUNCTIONS}/{name}/invocations");
-    let told = client.call(Service::Lambda, "POST", &target, &[("x-amz-log-type", "Tail")], event).await?;
+    let told = client
+        .call(
+            Service::Lambda,
+            "POST",
+            &target,
+            &[("x-amz-log-type", "Tail")],
+            event,
+        )
+        .await?;
     let told = succeeded(told)?;
     let header = |name: &str| told.headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(log) = header("x-amz-log-result").and_then(|log| STANDARD.decode(log).ok()) {
@@ -269,7 +349,11 @@ async fn invoke(client: &ApiClient, name: &str, event: &str) -> anyhow::Result<E
     }
     out::line(format_args!("{}", String::from_utf8_lossy(&told.body)))?;
     let failed = header("x-amz-function-error").is_some();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn logs(data_dir: &Path, name: &str, lines: usize) -> anyhow::Result<()> {
@@ -278,8 +362,12 @@ fn logs(data_dir: &Path, name: &str, lines: usize) -> anyhow::Result<()> {
         bail!("'{name}' is no function's name");
     }
     let file = data_dir.join("functions/logs").join(format!("{name}.log"));
-    let text = std::fs::read(&file)
-        .with_context(|| format!("there is no log in {}: has the function run, and is --data-dir right?", file.display()))?;
+    let text = std::fs::read(&file).with_context(|| {
+        format!(
+            "there is no log in {}: has the function run, and is --data-dir right?",
+            file.display()
+        )
+    })?;
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     for line in &all[all.len().saturating_sub(lines)..] {
@@ -304,14 +392,27 @@ mod tests {
             std::fs::write(place.path().join(file), "").unwrap();
             assert_eq!(guessed(place.path(), handler).unwrap(), runtime);
         }
-        assert!(guessed(place.path(), "none.handler").unwrap_err().to_string().contains("none.py"));
-        assert!(guessed(&place.path().join("x.zip"), "app.handler").unwrap_err().to_string().contains("--runtime"));
+        assert!(
+            guessed(place.path(), "none.handler")
+                .unwrap_err()
+                .to_string()
+                .contains("none.py")
+        );
+        assert!(
+            guessed(&place.path().join("x.zip"), "app.handler")
+                .unwrap_err()
+                .to_string()
+                .contains("--runtime")
+        );
     }
 
     #[test]
     fn variables_are_pairs() {
         let given = ["A=1=2".to_owned(), "B=".to_owned()];
-        assert_eq!(environment(&given).unwrap(), BTreeMap::from([("A", "1=2"), ("B", "")]));
+        assert_eq!(
+            environment(&given).unwrap(),
+            BTreeMap::from([("A", "1=2"), ("B", "")])
+        );
         assert!(environment(&["C".to_owned()]).is_err());
     }
 }

@@ -51,7 +51,9 @@ pub(crate) fn run(args: &SchedulesArgs) -> anyhow::Result<ExitCode> {
     if schedules.is_empty() {
         match &args.name {
             Some(name) => bail!("no schedule or rule has '{name}' in its name"),
-            None => bail!("there are no schedules: make one with aws scheduler create-schedule (docs/schedules.md)"),
+            None => bail!(
+                "there are no schedules: make one with aws scheduler create-schedule (docs/schedules.md)"
+            ),
         }
     }
     for line in table(schedules) {
@@ -81,17 +83,27 @@ fn table(schedules: &[Value]) -> Vec<String> {
     let mut rows = vec![["NAME", "KIND", "EXPRESSION", "NEXT", "LAST", "RESULT"].map(str::to_owned)];
     rows.extend(schedules.iter().map(row));
     let widths: Vec<usize> = (0..6)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
 }
 
 fn row(schedule: &Value) -> [String; 6] {
-    let zone = schedule["timezone"].as_str().map_or(String::new(), |zone| format!(" {zone}"));
+    let zone = schedule["timezone"]
+        .as_str()
+        .map_or(String::new(), |zone| format!(" {zone}"));
     let next = match (schedule["enabled"] == true, schedule["next"].as_str()) {
         (false, _) => "disabled".to_owned(),
         (true, Some(next)) => time(next),
@@ -99,7 +111,11 @@ fn row(schedule: &Value) -> [String; 6] {
     };
     let last = &schedule["runs"][0];
     let missed = schedule["missed"].as_u64().unwrap_or_default();
-    let missed = if missed == 0 { String::new() } else { format!(" ({missed} missed)") };
+    let missed = if missed == 0 {
+        String::new()
+    } else {
+        format!(" ({missed} missed)")
+    };
     [
         text(schedule, "name").to_owned(),
         text(schedule, "kind").to_owned(),
@@ -122,7 +138,11 @@ fn result(run: &Value) -> String {
 fn runs(schedule: &Value) -> Vec<String> {
     let mut lines = vec![format!("\n{}", text(schedule, "name"))];
     for run in schedule["runs"].as_array().into_iter().flatten() {
-        let late = if run["caught_up"] == true { ", made up for" } else { "" };
+        let late = if run["caught_up"] == true {
+            ", made up for"
+        } else {
+            ""
+        };
         lines.push(format!(
             "  {}  {}  {}{late}",
             time(text(run, "scheduled")),
@@ -150,8 +170,17 @@ mod tests {
         ];
         let table = table(&schedules);
         assert!(table[0].starts_with("NAME             KIND"), "{table:?}");
-        assert!(table[1].ends_with("2026-11-30 02:00:00Z  2026-11-29 02:00:00Z  failed: X: y (2 missed)"), "{table:?}");
-        assert!(table[2].contains("disabled") && table[2].ends_with('-'), "{table:?}");
-        assert_eq!(runs(&schedules[0])[1], "  2026-11-29 02:00:00Z  t  failed: X: y, made up for");
+        assert!(
+            table[1].ends_with("2026-11-30 02:00:00Z  2026-11-29 02:00:00Z  failed: X: y (2 missed)"),
+            "{table:?}"
+        );
+        assert!(
+            table[2].contains("disabled") && table[2].ends_with('-'),
+            "{table:?}"
+        );
+        assert_eq!(
+            runs(&schedules[0])[1],
+            "  2026-11-29 02:00:00Z  t  failed: X: y, made up for"
+        );
     }
 }

@@ -31,7 +31,9 @@ impl Internal {
     /// If it cannot be kept.
     pub async fn change(
         &self,
-        change: impl FnOnce(&State, &forebay_control::Ports<'_>, forebay_units::Wall) -> Option<State> + Send + 'static,
+        change: impl FnOnce(&State, &forebay_control::Ports<'_>, forebay_units::Wall) -> Option<State>
+        + Send
+        + 'static,
     ) -> Result<(), ApiError> {
         let ports = self.0.writer.shared_ports();
         let change: Change = Box::new(move |state, now| change(state, &ports.lent(), now));
@@ -39,7 +41,10 @@ impl Internal {
     }
 
     /// Reads the state, with what operations see besides it.
-    pub fn read<T>(&self, read: impl FnOnce(&State, &forebay_control::Ports<'_>, forebay_units::Wall) -> T) -> T {
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&State, &forebay_control::Ports<'_>, forebay_units::Wall) -> T,
+    ) -> T {
         read(&self.state(), &self.0.writer.ports(), now())
     }
 
@@ -79,6 +84,7 @@ impl Internal {
             let _ = tell.send(done);
         };
         self.0.beside.functions.invoke(invocation, Box::new(done));
-        told.await.unwrap_or_else(|_| Err(InvokeError::Unavailable("it is stopping".to_owned())))
+        told.await
+            .unwrap_or_else(|_| Err(InvokeError::Unavailable("it is stopping".to_owned())))
     }
 }

@@ -19,9 +19,9 @@ mod serve;
 
 pub use commit::{Change, Held, Writer};
 pub use context::{ApiContext, ApiOptions};
-pub use internal::Internal;
 pub use credentials::Credentials;
 pub use front::Bounds;
+pub use internal::Internal;
 pub use messages::{Messages, NoMessages, Pending};
 pub use pages::{Hosts, comes_from_a_page};
 pub use ports::{Beside, FunctionCode, NoFunctionCode, SharedPorts};

@@ -56,7 +56,11 @@ async fn bounded(
         return response;
     }
     let answered = answer(context, client, &parts, incoming, &request_id);
-    let most = if invokes(&parts) { INVOCATION_TIME } else { REQUEST_TIME };
+    let most = if invokes(&parts) {
+        INVOCATION_TIME
+    } else {
+        REQUEST_TIME
+    };
     match tokio::time::timeout(most, answered).await {
         Ok(response) => response,
         Err(_) => {

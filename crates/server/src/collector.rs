@@ -71,14 +71,7 @@ pub(crate) fn start(
                     let state = state();
                     let mut more = queue_points(&state, &looked_at.messages, second);
                     more.extend(looked_at.functions.datapoints(Wall::from_seconds(second)));
-                    collector.look(
-                        snapshot,
-                        &state,
-                        second,
-                        &looked_at.instances,
-                        &*datapoints,
-                        more,
-                    );
+                    collector.look(snapshot, &state, second, &looked_at.instances, &*datapoints, more);
                 }
             }
         })
@@ -86,7 +79,11 @@ pub(crate) fn start(
 
 /// What queues tell of a second.
 fn queue_points(state: &State, messages: &KeptMessages, second: i64) -> Vec<Datapoint> {
-    let queues: Vec<_> = state.queues().into_iter().filter(|queue| !queue.is_hidden).collect();
+    let queues: Vec<_> = state
+        .queues()
+        .into_iter()
+        .filter(|queue| !queue.is_hidden)
+        .collect();
     if queues.is_empty() {
         return Vec::new();
     }

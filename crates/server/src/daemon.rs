@@ -79,11 +79,7 @@ struct FrontSockets {
 }
 
 /// Starts what runs schedules, and what feeds functions.
-fn scheduled(
-    args: &UpArgs,
-    context: &Arc<ApiContext>,
-    lookers: Lookers,
-) -> [tokio::task::JoinHandle<()>; 2] {
+fn scheduled(args: &UpArgs, context: &Arc<ApiContext>, lookers: Lookers) -> [tokio::task::JoinHandle<()>; 2] {
     let internal = Internal::new(Arc::clone(context));
     let looking = args.functions.looking();
     [

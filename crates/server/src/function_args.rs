@@ -21,22 +21,53 @@ pub enum MissedRuns {
 pub struct FunctionArgs {
     /// As whom functions run: `nobody`, a user's name, or `own`, which is Forebay's own user, who can read its keys. All but `own` need
     /// root
-    #[arg(long, env = "FOREBAY_FUNCTION_USER", default_value = "nobody", value_name = "nobody|own|NAME")]
+    #[arg(
+        long,
+        env = "FOREBAY_FUNCTION_USER",
+        default_value = "nobody",
+        value_name = "nobody|own|NAME"
+    )]
     pub function_user: RunAs,
     /// The Python that runs functions of the runtimes python3.x; it needs the package awslambdaric
-    #[arg(long, env = "FOREBAY_FUNCTION_PYTHON", default_value = "python3", value_name = "PROGRAM")]
+    #[arg(
+        long,
+        env = "FOREBAY_FUNCTION_PYTHON",
+        default_value = "python3",
+        value_name = "PROGRAM"
+    )]
     pub function_python: String,
     /// The Node that runs functions of the runtimes nodejs
-    #[arg(long, env = "FOREBAY_FUNCTION_NODE", default_value = "node", value_name = "PROGRAM")]
+    #[arg(
+        long,
+        env = "FOREBAY_FUNCTION_NODE",
+        default_value = "node",
+        value_name = "PROGRAM"
+    )]
     pub function_node: String,
     /// Processes of all functions at once; one more invocation is refused with TooManyRequestsException
-    #[arg(long, env = "FOREBAY_MAX_FUNCTION_PROCESSES", default_value_t = 100, value_name = "N")]
+    #[arg(
+        long,
+        env = "FOREBAY_MAX_FUNCTION_PROCESSES",
+        default_value_t = 100,
+        value_name = "N"
+    )]
     pub max_function_processes: usize,
     /// Seconds that a function's process is kept without an invocation
-    #[arg(long, env = "FOREBAY_FUNCTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "FOREBAY_FUNCTION_IDLE_SECONDS",
+        default_value_t = 300,
+        value_name = "SECONDS"
+    )]
     pub function_idle_seconds: u64,
     /// What is done about runs of schedules that are more than a minute late, since Forebay did not run
-    #[arg(long, env = "FOREBAY_MISSED_RUNS", value_enum, default_value_t, value_name = "latest|skip")]
+    #[arg(
+        long,
+        env = "FOREBAY_MISSED_RUNS",
+        value_enum,
+        default_value_t,
+        value_name = "latest|skip"
+    )]
     pub missed_runs: MissedRuns,
 }
 

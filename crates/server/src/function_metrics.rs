@@ -14,7 +14,11 @@ pub(crate) fn datapoints(before: &RuntimeStats, now: &RuntimeStats, at: Wall) ->
     for (arn, stats) in &now.functions {
         let of = before.functions.get(arn).cloned().unwrap_or_default();
         // Counters of a function that was made anew begin at zero.
-        let of = if of.invocations > stats.invocations { FunctionStats::default() } else { of };
+        let of = if of.invocations > stats.invocations {
+            FunctionStats::default()
+        } else {
+            of
+        };
         let mut parts = arn.split(':').skip(3);
         let (region, name) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
         let mut put = |metric: &str, unit: &str, summary: Summary| {
@@ -36,16 +40,28 @@ pub(crate) fn datapoints(before: &RuntimeStats, now: &RuntimeStats, at: Wall) ->
         if invocations > 0 {
             let took = stats.duration.saturating_sub(of.duration).as_secs_f64() * 1000.0;
             put("Invocations", "Count", Summary::of(invocations as f64, 1.0));
-            put("Errors", "Count", Summary::of(since(stats.errors, of.errors) as f64, 1.0));
+            put(
+                "Errors",
+                "Count",
+                Summary::of(since(stats.errors, of.errors) as f64, 1.0),
+            );
             // Of each only the mean of its second is known.
-            put("Duration", "Milliseconds", Summary::of(took / invocations as f64, invocations as f64));
+            put(
+                "Duration",
+                "Milliseconds",
+                Summary::of(took / invocations as f64, invocations as f64),
+            );
         }
         let throttles = since(stats.throttles, of.throttles);
         if throttles > 0 || invocations > 0 {
             put("Throttles", "Count", Summary::of(throttles as f64, 1.0));
         }
         if stats.running > 0 || invocations > 0 {
-            put("ConcurrentExecutions", "Count", Summary::of(stats.running as f64, 1.0));
+            put(
+                "ConcurrentExecutions",
+                "Count",
+                Summary::of(stats.running as f64, 1.0),
+            );
         }
     }
     points
@@ -77,10 +93,16 @@ mod tests {
         let points = datapoints(&before, &now, at);
         let value = |name: &str| {
             let point = points.iter().find(|point| point.series.name == name).unwrap();
-            assert_eq!((&*point.series.region, &*point.series.dimensions[0].1), ("local-1", "f"));
+            assert_eq!(
+                (&*point.series.region, &*point.series.dimensions[0].1),
+                ("local-1", "f")
+            );
             point.summary.sum
         };
-        assert_eq!((value("Invocations"), value("Errors"), value("Throttles")), (4.0, 1.0, 0.0));
+        assert_eq!(
+            (value("Invocations"), value("Errors"), value("Throttles")),
+            (4.0, 1.0, 0.0)
+        );
         assert_eq!(value("Duration"), 2000.0);
         // A function that was made anew.
         let anew = datapoints(&now, &stats(1, 0, 0), at);

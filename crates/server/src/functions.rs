@@ -1,10 +1,10 @@
 //! Functions of this Forebay: their processes, their code, and who is told of them.
 
-use crate::fleet::role_keys;
 use crate::flags::UpArgs;
+use crate::fleet::role_keys;
 use crate::function_metrics;
-use forebay_control::{Datapoint, State};
 use forebay_control::lambda::{Code, CodeError};
+use forebay_control::{Datapoint, State};
 use forebay_functions::{Done, Functions, Invocation, InvokeError};
 use forebay_gateway::FunctionCode;
 use forebay_launch::functions::{CodeStore, RuntimeOptions, RuntimeStats, Runtimes};
@@ -110,8 +110,12 @@ impl HostedFunctions {
 /// Where programs of this machine reach an address that is served.
 fn reached(api: SocketAddr) -> SocketAddr {
     match api {
-        SocketAddr::V4(at) if at.ip().is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), at.port()),
-        SocketAddr::V6(at) if at.ip().is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), at.port()),
+        SocketAddr::V4(at) if at.ip().is_unspecified() => {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), at.port())
+        }
+        SocketAddr::V6(at) if at.ip().is_unspecified() => {
+            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), at.port())
+        }
         other => other,
     }
 }

@@ -18,7 +18,9 @@ use forebay_control::{Datapoints, State};
 use forebay_control_channel::Keeper;
 use forebay_functions::Functions;
 use forebay_gateway::front;
-use forebay_gateway::{ApiContext, Beside, ApiOptions, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials};
+use forebay_gateway::{
+    ApiContext, ApiOptions, Beside, Bounds, Credentials, Hosts, SharedPorts, Writer, credentials,
+};
 use forebay_node::logging::Logger;
 use forebay_node::{Channels, ResponseTimes, Sampling};
 use forebay_proxy::{Affordable, Clock, DataPlane, Drained, Options};

@@ -20,7 +20,11 @@ const AT_ONCE: usize = 64;
 type RunKey = (String, String);
 
 /// Starts to look. `changed` is told when there may be something else to do.
-pub(crate) fn start(internal: Internal, changed: Arc<Notify>, looking: Looking) -> tokio::task::JoinHandle<()> {
+pub(crate) fn start(
+    internal: Internal,
+    changed: Arc<Notify>,
+    looking: Looking,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(run(internal, changed, looking))
 }
 
@@ -30,7 +34,11 @@ async fn run(internal: Internal, changed: Arc<Notify>, looking: Looking) {
     loop {
         let nothing = |_: &str, _: &str| false;
         let is_due = internal.read(|state, _, now| next_look(state, nothing).is_some_and(|next| next <= now));
-        if is_due && let Err(error) = internal.change(move |state, _, now| look(state, now, looking)).await {
+        if is_due
+            && let Err(error) = internal
+                .change(move |state, _, now| look(state, now, looking))
+                .await
+        {
             // They stay due.
             tracing::warn!(%error, "schedules could not be looked at");
             tokio::time::sleep(PAUSE).await;
@@ -84,7 +92,9 @@ async fn carried_out(internal: &Internal, (region, key): &RunKey, how: Doing) ->
     let (of, named) = (region.clone(), key.clone());
     let result = match how {
         Doing::Write => {
-            let change = move |state: &_, ports: &forebay_control::Ports<'_>, now| carry_out(state, &of, &named, ports, now);
+            let change = move |state: &_, ports: &forebay_control::Ports<'_>, now| {
+                carry_out(state, &of, &named, ports, now)
+            };
             return internal.change(change).await;
         }
         Doing::Ask => match internal.read(|state, ports, now| ask(state, region, key, ports, now)) {

@@ -97,7 +97,11 @@ pub fn answer(request: &Request<Incoming>, source: &dyn Source) -> Response<Full
         "/health" => health(source.health()),
         "/metrics" => page(request, snapshot(source)),
         "/planner" => planner::page(request, &source.planners(), &source.backlogs()),
-        "/schedules" => text(StatusCode::OK, "application/json", format!("{:#}\n", source.schedules())),
+        "/schedules" => text(
+            StatusCode::OK,
+            "application/json",
+            format!("{:#}\n", source.schedules()),
+        ),
         "/" => text(
             StatusCode::OK,
             "text/plain",

@@ -198,7 +198,11 @@ fn strip_operation(
 
 /// Where an operation stands: its method, its path, and the status of its answer.
 fn route(http: &Value) -> Result<Value> {
-    let part = |name: &str| http[name].as_str().with_context(|| format!("no {name} of a route"));
+    let part = |name: &str| {
+        http[name]
+            .as_str()
+            .with_context(|| format!("no {name} of a route"))
+    };
     let status = http.get("responseCode").cloned().unwrap_or_else(|| json!(200));
     Ok(json!([part("method")?, part("requestUri")?, status]))
 }

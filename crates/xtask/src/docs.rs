@@ -108,7 +108,9 @@ fn limits(service: Service) -> &'static str {
         Service::Scheduler => {
             " Targets are functions, queues and universal targets of the operations here that write; roles are kept, not enforced."
         }
-        Service::Events => " Rules have schedules, on the bus `default`; there are no patterns and no events but these.",
+        Service::Events => {
+            " Rules have schedules, on the bus `default`; there are no patterns and no events but these."
+        }
         Service::Tagging => " Resources without tags are never listed, also if they had some.",
         Service::Shield => " Nobody has a subscription.",
         Service::Wafv2 | Service::WafRegional => " No load balancer has a web ACL; none can be made.",

@@ -133,7 +133,9 @@ fn check_function(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), 
         return Ok(());
     }
     let Some(function) = crate::lambda::by_arn(view.region(), id) else {
-        return Err(invalid_target(format!("The Lambda function '{id}' does not exist in this region")));
+        return Err(invalid_target(format!(
+            "The Lambda function '{id}' does not exist in this region"
+        )));
     };
     if crate::lambda::permits(function, "elasticloadbalancing.amazonaws.com", &group.arn) {
         return Ok(());

@@ -407,9 +407,13 @@ fn a_function_is_a_groups_one_target() {
     caller.function_named("f");
     caller.function_named("g");
     let revoke = json!({"FunctionName": "g", "StatementId": "alb"});
-    caller.call_of(Service::Lambda, "RemovePermission", revoke).unwrap();
+    caller
+        .call_of(Service::Lambda, "RemovePermission", revoke)
+        .unwrap();
     assert_eq!(caller.fails("RegisterTargets", targets("g")).0, "AccessDenied");
-    caller.call_of(Service::Lambda, "DeleteFunction", json!({"FunctionName": "g"})).unwrap();
+    caller
+        .call_of(Service::Lambda, "DeleteFunction", json!({"FunctionName": "g"}))
+        .unwrap();
     caller.function_named("g");
     caller.ok("RegisterTargets", targets("f:$LATEST"));
     assert_eq!(caller.fails("RegisterTargets", targets("g")).0, "TooManyTargets");

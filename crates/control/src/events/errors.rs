@@ -8,7 +8,10 @@ pub(super) fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 pub(super) fn no_rule(name: &str) -> ApiError {
-    error("ResourceNotFoundException", format!("Rule {name} does not exist on EventBus default."))
+    error(
+        "ResourceNotFoundException",
+        format!("Rule {name} does not exist on EventBus default."),
+    )
 }
 
 pub(super) fn limit(message: impl Into<String>) -> ApiError {

@@ -25,7 +25,10 @@ pub(super) fn check_bus(view: &View<'_>) -> Result<(), ApiError> {
     match view.request.input["EventBusName"].as_str() {
         None | Some(BUS) => Ok(()),
         Some(arn) if arn == bus_arn(view) => Ok(()),
-        Some(other) => Err(error("ResourceNotFoundException", format!("Event bus {other} does not exist."))),
+        Some(other) => Err(error(
+            "ResourceNotFoundException",
+            format!("Event bus {other} does not exist."),
+        )),
     }
 }
 
@@ -37,7 +40,11 @@ fn bus_arn(view: &View<'_>) -> String {
 pub(super) fn named(view: &View<'_>, member: &str) -> Result<Arc<EventRule>, ApiError> {
     check_bus(view)?;
     let name = view.request.input[member].as_str().unwrap_or_default();
-    view.region().event_rules.get(name).cloned().ok_or_else(|| no_rule(name))
+    view.region()
+        .event_rules
+        .get(name)
+        .cloned()
+        .ok_or_else(|| no_rule(name))
 }
 
 /// Stores a rule, whose clock runs if it does.
@@ -55,7 +62,12 @@ pub(super) fn keep(tx: &mut Tx<'_>, rule: EventRule) -> Result<(), ApiError> {
 pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     check_bus(tx)?;
     let input = tx.request.input.clone();
-    let text = |name: &str| input[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |name: &str| {
+        input[name]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
     let name = text("Name").unwrap_or_default();
     if text("EventPattern").is_some() {
         return Err(error(
@@ -67,7 +79,9 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
         .ok_or_else(|| invalid("Parameter(s) EventPattern or ScheduleExpression must be specified."))?;
     let before = tx.region().event_rules.get(&name).cloned();
     if before.is_none() && tx.region().event_rules.len() >= RULES {
-        return Err(limit(format!("The requested resource exceeds the maximum number allowed: {RULES} rules.")));
+        return Err(limit(format!(
+            "The requested resource exceeds the maximum number allowed: {RULES} rules."
+        )));
     }
     let enabled = input["State"] != "DISABLED";
     let mut timing = Timing {
@@ -83,14 +97,20 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
         let told = ExpressionError::aws_message(Dialect::Rules, &timing.expression);
         return Err(invalid(format!("{told} ({why})")));
     }
-    if let Some(before) = before.as_ref().filter(|before| before.enabled && before.timing.expression == timing.expression) {
+    if let Some(before) = before
+        .as_ref()
+        .filter(|before| before.enabled && before.timing.expression == timing.expression)
+    {
         timing.since = before.timing.since;
     }
     let rule = EventRule {
         arn: own_arn(tx, "events", &format!("rule/{name}")),
         timing,
         enabled,
-        targets: before.as_ref().map(|before| before.targets.clone()).unwrap_or_default(),
+        targets: before
+            .as_ref()
+            .map(|before| before.targets.clone())
+            .unwrap_or_default(),
         description: text("Description"),
         role: text("RoleArn"),
         name,
@@ -165,7 +185,11 @@ pub(super) fn describe(view: &View<'_>) -> Answered {
 pub(super) fn list(view: &View<'_>) -> Answered {
     check_bus(view)?;
     let prefix = view.request.input["NamePrefix"].as_str().unwrap_or_default();
-    let all = view.region().event_rules.values().filter(|rule| rule.name.starts_with(prefix));
+    let all = view
+        .region()
+        .event_rules
+        .values()
+        .filter(|rule| rule.name.starts_with(prefix));
     let (held, next) = page(view, all.cloned().collect(), |rule| rule.name.clone())?;
     let shown: Vec<Value> = held.iter().map(|rule| shown(rule)).collect();
     Ok(with_token(json!({"Rules": shown}), next))
@@ -199,7 +223,10 @@ pub(super) fn bus(view: &View<'_>) -> Answered {
         && name != BUS
         && name != bus_arn(view)
     {
-        return Err(error("ResourceNotFoundException", format!("Event bus {name} does not exist.")));
+        return Err(error(
+            "ResourceNotFoundException",
+            format!("Event bus {name} does not exist."),
+        ));
     }
     Ok(json!({"Name": BUS, "Arn": bus_arn(view)}))
 }

@@ -48,7 +48,10 @@ pub(super) fn tag(tx: &mut Tx<'_>) -> Answered {
 pub(super) fn untag(tx: &mut Tx<'_>) -> Answered {
     let arn = rule(tx)?;
     let mut tags = stored_tags(tx.region(), &arn);
-    let keys = tx.request.input["TagKeys"].as_array().cloned().unwrap_or_default();
+    let keys = tx.request.input["TagKeys"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     tags.retain(|key, _| !keys.iter().any(|gone| gone == key));
     put_tags(tx.region_mut(), &arn, tags);
     Ok(json!({}))

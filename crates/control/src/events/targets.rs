@@ -25,13 +25,17 @@ const REFUSED: [&str; 8] = [
 
 fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
-        return Err(invalid(format!("{name} belongs to a target that Forebay does not have.")));
+        return Err(invalid(format!(
+            "{name} belongs to a target that Forebay does not have."
+        )));
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let inputs = ["Input", "InputPath", "InputTransformer"];
     if inputs.iter().filter(|name| !given[**name].is_null()).count() > 1 {
-        return Err(invalid("Only one of Input, InputPath, or InputTransformer must be provided for target."));
+        return Err(invalid(
+            "Only one of Input, InputPath, or InputTransformer must be provided for target.",
+        ));
     }
     if let Some(input) = given["Input"].as_str()
         && serde_json::from_str::<serde::de::IgnoredAny>(input).is_err()
@@ -44,7 +48,9 @@ fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
         role: text(&given["RoleArn"]),
         input: text(&given["Input"]),
         input_path: text(&given["InputPath"]),
-        transformer: given["InputTransformer"].as_object().map(|given| Value::Object(given.clone())),
+        transformer: given["InputTransformer"]
+            .as_object()
+            .map(|given| Value::Object(given.clone())),
         message_group: text(&given["SqsParameters"]["MessageGroupId"]),
         dead_letter: text(&given["DeadLetterConfig"]["Arn"]),
         retries: number(&given["RetryPolicy"]["MaximumRetryAttempts"]),
@@ -56,7 +62,10 @@ fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
 
 pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     let mut rule = (*named(tx, "Rule")?).clone();
-    let given = tx.request.input["Targets"].as_array().cloned().unwrap_or_default();
+    let given = tx.request.input["Targets"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for one in &given {
         let target = read(tx, one)?;
         rule.targets.retain(|known| known.id != target.id);
@@ -64,7 +73,9 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     }
     rule.targets.sort_by(|one, other| one.id.cmp(&other.id));
     if rule.targets.len() > TARGETS {
-        return Err(limit(format!("The requested resource exceeds the maximum number allowed: {TARGETS} targets.")));
+        return Err(limit(format!(
+            "The requested resource exceeds the maximum number allowed: {TARGETS} targets."
+        )));
     }
     keep(tx, rule)?;
     Ok(json!({"FailedEntryCount": 0, "FailedEntries": []}))
@@ -74,7 +85,8 @@ pub(super) fn remove(tx: &mut Tx<'_>) -> Answered {
     let mut rule = (*named(tx, "Rule")?).clone();
     let ids = tx.request.input["Ids"].as_array().cloned().unwrap_or_default();
     let before = rule.targets.len();
-    rule.targets.retain(|target| !ids.iter().any(|id| *id == target.id));
+    rule.targets
+        .retain(|target| !ids.iter().any(|id| *id == target.id));
     if rule.targets.len() < before {
         keep(tx, rule)?;
     }
@@ -94,15 +106,30 @@ fn shown(target: &Target) -> Value {
     put("Input", target.input.as_ref().map(|input| json!(input)));
     put("InputPath", target.input_path.as_ref().map(|path| json!(path)));
     put("InputTransformer", target.transformer.clone());
-    put("SqsParameters", target.message_group.as_ref().map(|group| json!({"MessageGroupId": group})));
-    put("DeadLetterConfig", target.dead_letter.as_ref().map(|arn| json!({"Arn": arn})));
+    put(
+        "SqsParameters",
+        target
+            .message_group
+            .as_ref()
+            .map(|group| json!({"MessageGroupId": group})),
+    );
+    put(
+        "DeadLetterConfig",
+        target.dead_letter.as_ref().map(|arn| json!({"Arn": arn})),
+    );
     let mut retries = Map::new();
-    for (name, value) in [("MaximumRetryAttempts", target.retries), ("MaximumEventAgeInSeconds", target.age_s)] {
+    for (name, value) in [
+        ("MaximumRetryAttempts", target.retries),
+        ("MaximumEventAgeInSeconds", target.age_s),
+    ] {
         if let Some(value) = value {
             retries.insert(name.to_owned(), json!(value));
         }
     }
-    put("RetryPolicy", (!retries.is_empty()).then_some(Value::Object(retries)));
+    put(
+        "RetryPolicy",
+        (!retries.is_empty()).then_some(Value::Object(retries)),
+    );
     Value::Object(shown)
 }
 

@@ -13,7 +13,11 @@ pub fn batch_event(mapping: &KeptMapping, messages: &[Delivered<Vec<u8>>]) -> Ve
 
 /// Which messages of a batch a function has failed, by what it answered: none, some, or all, if it says what no message is called.
 /// (Developer guide: an empty or null answer is a success, one that cannot be read fails the whole batch.)
-pub fn failed_of(mapping: &KeptMapping, messages: &[Delivered<Vec<u8>>], answer: &[u8]) -> BTreeSet<MessageId> {
+pub fn failed_of(
+    mapping: &KeptMapping,
+    messages: &[Delivered<Vec<u8>>],
+    answer: &[u8],
+) -> BTreeSet<MessageId> {
     if !mapping.reports_failures {
         return BTreeSet::new();
     }
@@ -33,7 +37,9 @@ pub fn failed_of(mapping: &KeptMapping, messages: &[Delivered<Vec<u8>>], answer:
     let mut failed = BTreeSet::new();
     for failure in failures {
         let named = failure["itemIdentifier"].as_str().unwrap_or_default();
-        let known = messages.iter().find(|message| crate::sqs::message_id(message.id) == named);
+        let known = messages
+            .iter()
+            .find(|message| crate::sqs::message_id(message.id) == named);
         match known {
             Some(message) => failed.insert(message.id),
             None => return all(),

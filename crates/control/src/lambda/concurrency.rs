@@ -13,8 +13,14 @@ const UNRESERVED: u64 = 100;
 
 pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     let mut function = (*named(tx)?).clone();
-    let wanted = tx.request.input["ReservedConcurrentExecutions"].as_u64().unwrap_or_default();
-    let others = tx.region().functions.values().filter(|other| other.name != function.name);
+    let wanted = tx.request.input["ReservedConcurrentExecutions"]
+        .as_u64()
+        .unwrap_or_default();
+    let others = tx
+        .region()
+        .functions
+        .values()
+        .filter(|other| other.name != function.name);
     let reserved: u64 = others.filter_map(|other| other.reserved).map(u64::from).sum();
     if reserved + wanted > ALL - UNRESERVED {
         return Err(invalid(format!(
@@ -29,7 +35,10 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
 
 pub(super) fn get(view: &View<'_>) -> Answered {
     let function = named(view)?;
-    Ok(function.reserved.map_or_else(|| json!({}), |reserved| json!({"ReservedConcurrentExecutions": reserved})))
+    Ok(function.reserved.map_or_else(
+        || json!({}),
+        |reserved| json!({"ReservedConcurrentExecutions": reserved}),
+    ))
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
@@ -42,7 +51,11 @@ pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
 
 pub(super) fn account(view: &View<'_>) -> Answered {
     let functions = &view.region().functions;
-    let reserved: u64 = functions.values().filter_map(|function| function.reserved).map(u64::from).sum();
+    let reserved: u64 = functions
+        .values()
+        .filter_map(|function| function.reserved)
+        .map(u64::from)
+        .sum();
     let code: u64 = functions.values().map(|function| function.code_size).sum();
     Ok(json!({
         "AccountLimit": {

@@ -67,7 +67,9 @@ pub(super) fn set(view: &View<'_>, function: &mut Function) -> Result<(), ApiErr
     }
     if let Some(role) = text("Role") {
         if !view.home().roles.values().any(|known| known.arn == role) {
-            return Err(invalid("The role defined for the function cannot be assumed by Lambda."));
+            return Err(invalid(
+                "The role defined for the function cannot be assumed by Lambda.",
+            ));
         }
         function.role = role;
     }
@@ -92,7 +94,9 @@ pub(super) fn set(view: &View<'_>, function: &mut Function) -> Result<(), ApiErr
     }
     let runs_bootstrap = runtime(&function.runtime) == Some(Runtime::Provided);
     if function.runtime.is_empty() || function.handler.is_empty() && !runs_bootstrap {
-        return Err(invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages."));
+        return Err(invalid(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
+        ));
     }
     Ok(())
 }
@@ -112,7 +116,10 @@ fn refuse_what_is_not_built(input: &Value) -> Result<(), ApiError> {
         ("CodeSigningConfigArn", is_there(&input["CodeSigningConfigArn"])),
         ("KMSKeyArn", is_there(&input["KMSKeyArn"])),
         ("TenancyConfig", is_there(&input["TenancyConfig"])),
-        ("CapacityProviderConfig", is_there(&input["CapacityProviderConfig"])),
+        (
+            "CapacityProviderConfig",
+            is_there(&input["CapacityProviderConfig"]),
+        ),
         ("DurableConfig", is_there(&input["DurableConfig"])),
         ("AcceleratorConfig", is_there(&input["AcceleratorConfig"])),
         ("SnapStart", input["SnapStart"]["ApplyOn"] == "PublishedVersions"),
@@ -128,7 +135,9 @@ fn number(input: &Value, name: &str, most: i64) -> Result<Option<u32>, ApiError>
     match input[name].as_i64() {
         None => Ok(None),
         Some(number) if number <= most => Ok(u32::try_from(number).ok()),
-        Some(number) => Err(invalid(format!("'{name}' value failed to satisfy constraint: {number} is more than {most}."))),
+        Some(number) => Err(invalid(format!(
+            "'{name}' value failed to satisfy constraint: {number} is more than {most}."
+        ))),
     }
 }
 
@@ -137,7 +146,10 @@ fn environment(given: &Value) -> Result<BTreeMap<String, String>, ApiError> {
     let variables: BTreeMap<String, String> = given
         .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect();
-    let reserved: Vec<&str> = RESERVED.into_iter().filter(|name| variables.contains_key(*name)).collect();
+    let reserved: Vec<&str> = RESERVED
+        .into_iter()
+        .filter(|name| variables.contains_key(*name))
+        .collect();
     if !reserved.is_empty() {
         return Err(invalid(format!(
             "Lambda was unable to configure your environment variables because the environment variables you have provided contains \
@@ -145,10 +157,20 @@ fn environment(given: &Value) -> Result<BTreeMap<String, String>, ApiError> {
             reserved.join(", ")
         )));
     }
-    if let Some(name) = variables.keys().find(|name| name.contains('\0') || variables[*name].contains('\0')) {
-        return Err(invalid(format!("The environment variable {name} has a zero byte.")));
+    if let Some(name) = variables
+        .keys()
+        .find(|name| name.contains('\0') || variables[*name].contains('\0'))
+    {
+        return Err(invalid(format!(
+            "The environment variable {name} has a zero byte."
+        )));
     }
-    if variables.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > ENVIRONMENT {
+    if variables
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum::<usize>()
+        > ENVIRONMENT
+    {
         return Err(invalid(format!(
             "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the \
              {ENVIRONMENT} bytes limit."
@@ -158,20 +180,28 @@ fn environment(given: &Value) -> Result<BTreeMap<String, String>, ApiError> {
 }
 
 fn dead_letter(view: &View<'_>) -> Result<Option<String>, ApiError> {
-    let arn = view.request.input["DeadLetterConfig"]["TargetArn"].as_str().unwrap_or_default();
+    let arn = view.request.input["DeadLetterConfig"]["TargetArn"]
+        .as_str()
+        .unwrap_or_default();
     if arn.is_empty() {
         return Ok(None);
     }
     let known = view.region().queues.values().any(|queue| queue.arn == arn);
     if !known {
-        return Err(invalid(format!("The dead-letter queue {arn} does not exist: only queues of SQS are served.")));
+        return Err(invalid(format!(
+            "The dead-letter queue {arn} does not exist: only queues of SQS are served."
+        )));
     }
     Ok(Some(arn.to_owned()))
 }
 
 /// A function as answers have it.
 pub(super) fn shown(function: &Function, qualified: bool) -> Value {
-    let arn = if qualified { format!("{}:{LATEST}", function.arn) } else { function.arn.clone() };
+    let arn = if qualified {
+        format!("{}:{LATEST}", function.arn)
+    } else {
+        function.arn.clone()
+    };
     let mut shown = json!({
         "FunctionName": function.name,
         "FunctionArn": arn,

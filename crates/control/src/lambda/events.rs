@@ -1,6 +1,5 @@
 //! An event that a function is to get later, as it waits in the function's own queue.
 
-use forebay_units::Wall;
 use crate::api::arns::account_of;
 use crate::api::context::Request;
 use crate::messages::Asked;
@@ -9,6 +8,7 @@ use crate::ports::Ports;
 use crate::state::State;
 use forebay_awswire::{ApiError, Service};
 use forebay_units::Rng;
+use forebay_units::Wall;
 use serde_json::{Value, json};
 
 /// An event that waits. It is deleted in the moment in which its function is about to get it, so that no kill can have it happen twice.

@@ -31,9 +31,16 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
         return Err(conflict(format!("Function already exist: {name}")));
     }
     let code = upload::given(&tx.request.input["Code"])?;
-    let held: u64 = tx.region().functions.values().map(|function| function.code_size).sum();
+    let held: u64 = tx
+        .region()
+        .functions
+        .values()
+        .map(|function| function.code_size)
+        .sum();
     if tx.region().functions.len() >= FUNCTIONS || held + code.size > CODE {
-        let text = format!("Code storage limit exceeded: a region has {FUNCTIONS} functions, and {CODE} bytes of code.");
+        let text = format!(
+            "Code storage limit exceeded: a region has {FUNCTIONS} functions, and {CODE} bytes of code."
+        );
         return Err(error("CodeStorageExceededException", text));
     }
     let wanted = tags::checked(&tx.request.input["Tags"])?;

@@ -38,7 +38,9 @@ pub(super) fn invoke_async(view: &View<'_>, rng: &mut Rng) -> Result<Asked, ApiE
 }
 
 fn payload(given: &Value) -> Result<Vec<u8>, ApiError> {
-    let bytes = STANDARD.decode(given.as_str().unwrap_or_default()).unwrap_or_default();
+    let bytes = STANDARD
+        .decode(given.as_str().unwrap_or_default())
+        .unwrap_or_default();
     if bytes.is_empty() {
         return Ok(b"{}".to_vec());
     }
@@ -47,7 +49,10 @@ fn payload(given: &Value) -> Result<Vec<u8>, ApiError> {
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(&bytes) {
         Ok(_) => Ok(bytes),
-        Err(why) => Err(error("InvalidRequestContentException", format!("Could not parse request body into json: {why}"))),
+        Err(why) => Err(error(
+            "InvalidRequestContentException",
+            format!("Could not parse request body into json: {why}"),
+        )),
     }
 }
 
@@ -60,8 +65,16 @@ fn at_once(function: &Function, input: &Value, payload: Vec<u8>) -> Result<Asked
     let client_context = match input["ClientContext"].as_str() {
         None => None,
         Some(packed) => {
-            let text = STANDARD.decode(packed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            Some(text.ok_or_else(|| error("InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."))?)
+            let text = STANDARD
+                .decode(packed)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            Some(text.ok_or_else(|| {
+                error(
+                    "InvalidRequestContentException",
+                    "Client context must be a valid Base64-encoded JSON object.",
+                )
+            })?)
         }
     };
     let invocation = Invocation {
@@ -98,7 +111,9 @@ pub(crate) fn not_asked(why: InvokeError) -> ApiError {
             error("TooManyRequestsException", "Rate Exceeded.").with_status(429)
         }
         InvokeError::TooLarge(most) => too_large(most),
-        InvokeError::Unwanted => ApiError::receiver(500, "ServiceException", "The call was not wanted any more."),
+        InvokeError::Unwanted => {
+            ApiError::receiver(500, "ServiceException", "The call was not wanted any more.")
+        }
         InvokeError::Unavailable(why) => ApiError::receiver(500, "ServiceException", why),
     }
 }
@@ -138,7 +153,9 @@ fn later(
     Ok(Asked::order(order, move |outcome| match outcome {
         MessageOutcome::Sent(sent) => match sent.into_iter().next() {
             Some(Ok(_)) => Ok(told()),
-            Some(Err(NotSent::Full)) => Err(error("TooManyRequestsException", "Rate Exceeded.").with_status(429)),
+            Some(Err(NotSent::Full)) => {
+                Err(error("TooManyRequestsException", "Rate Exceeded.").with_status(429))
+            }
             Some(Err(NotSent::Refused(why))) => Err(invalid(why.to_string())),
             None => Err(MessageOutcome::Sent(Vec::new()).unexpected()),
         },

@@ -145,9 +145,18 @@ impl State {
     /// Whether functions, or what feeds them, may differ from those of `old`. Costs O(regions).
     pub fn has_other_functions(&self, old: &State) -> bool {
         let tables = |state: &State| {
-            let regions = state.regions().filter(|(_, region)| !(region.functions.is_empty() && region.mappings.is_empty()));
+            let regions = state
+                .regions()
+                .filter(|(_, region)| !(region.functions.is_empty() && region.mappings.is_empty()));
             regions
-                .map(|(name, region)| (name.to_owned(), region.functions.clone(), region.mappings.clone(), region.queues.clone()))
+                .map(|(name, region)| {
+                    (
+                        name.to_owned(),
+                        region.functions.clone(),
+                        region.mappings.clone(),
+                        region.queues.clone(),
+                    )
+                })
                 .collect::<Vec<_>>()
         };
         let (new, old) = (tables(self), tables(old));

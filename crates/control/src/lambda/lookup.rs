@@ -23,7 +23,9 @@ pub(super) fn parts(given: &str) -> (&str, Option<&str>) {
 /// A function's ARN without its qualifier, and that.
 pub(crate) fn split_arn(arn: &str) -> (String, Option<&str>) {
     let (name, qualifier) = parts(arn);
-    let own = arn.rsplit_once("function:").map_or(String::new(), |(before, _)| format!("{before}function:{name}"));
+    let own = arn
+        .rsplit_once("function:")
+        .map_or(String::new(), |(before, _)| format!("{before}function:{name}"));
     (own, qualifier)
 }
 
@@ -48,14 +50,20 @@ pub(super) fn named(view: &View<'_>) -> Result<Arc<Function>, ApiError> {
         None | Some(LATEST) => {}
         Some(other) => return Err(no_function(&format!("{arn}:{other}"))),
     }
-    view.region().functions.get(name).cloned().ok_or_else(|| no_function(&arn))
+    view.region()
+        .functions
+        .get(name)
+        .cloned()
+        .ok_or_else(|| no_function(&arn))
 }
 
 /// A new function's name.
 pub(super) fn new_name(view: &View<'_>) -> Result<String, ApiError> {
     let (name, qualifier) = parts(view.request.input["FunctionName"].as_str().unwrap_or_default());
     if name.is_empty() || name.len() > 64 || qualifier.is_some() {
-        return Err(invalid("A function's name has 1 to 64 letters, digits, hyphens and underscores."));
+        return Err(invalid(
+            "A function's name has 1 to 64 letters, digits, hyphens and underscores.",
+        ));
     }
     Ok(name.to_owned())
 }

@@ -48,10 +48,14 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     let function = named(tx)?;
     let source = input["EventSourceArn"].as_str().unwrap_or_default().to_owned();
     if source.is_empty() {
-        return Err(invalid("Unrecognized event source. Only queues of SQS are served: give EventSourceArn."));
+        return Err(invalid(
+            "Unrecognized event source. Only queues of SQS are served: give EventSourceArn.",
+        ));
     }
     if !tx.region().queues.values().any(|queue| queue.arn == source) {
-        return Err(invalid(format!("Error occurred while ReceiveMessage. SQS Error Message: The specified queue does not exist: {source}")));
+        return Err(invalid(format!(
+            "Error occurred while ReceiveMessage. SQS Error Message: The specified queue does not exist: {source}"
+        )));
     }
     let mut known = tx.region().mappings.values();
     if let Some(known) = known.find(|known| known.source == source && known.function == function.arn) {
@@ -62,7 +66,9 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
         )));
     }
     if tx.region().mappings.len() >= MAPPINGS {
-        return Err(invalid(format!("A region has {MAPPINGS} event source mappings at most.")));
+        return Err(invalid(format!(
+            "A region has {MAPPINGS} event source mappings at most."
+        )));
     }
     let id = uuid(tx.rng);
     let mut mapping = Mapping {
@@ -104,12 +110,20 @@ fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
     }
     let fifo = mapping.source.ends_with(".fifo");
     if fifo && (mapping.batch > 10 || mapping.window_s > 0) {
-        return Err(invalid("Batching window is not supported for FIFO queues, and a batch of one has 10 messages at most."));
+        return Err(invalid(
+            "Batching window is not supported for FIFO queues, and a batch of one has 10 messages at most.",
+        ));
     }
     if mapping.batch > 10 && mapping.window_s == 0 {
-        return Err(invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"));
+        return Err(invalid(
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
+        ));
     }
-    let queue = view.region().queues.values().find(|queue| queue.arn == mapping.source);
+    let queue = view
+        .region()
+        .queues
+        .values()
+        .find(|queue| queue.arn == mapping.source);
     let function = super::lookup::by_arn(view.region(), &mapping.function);
     if let (Some(queue), Some(function)) = (queue, function) {
         let visibility = crate::sqs::visibility_s(queue);
@@ -167,11 +181,15 @@ pub(super) fn list(view: &View<'_>) -> Answered {
     };
     let source = input["EventSourceArn"].as_str();
     let wanted = |mapping: &&Arc<Mapping>| {
-        function.as_ref().is_none_or(|arn| *arn == mapping.function) && source.is_none_or(|arn| arn == mapping.source)
+        function.as_ref().is_none_or(|arn| *arn == mapping.function)
+            && source.is_none_or(|arn| arn == mapping.source)
     };
     let found: Vec<_> = view.region().mappings.values().filter(wanted).cloned().collect();
     let (held, next) = page(view, found, |mapping| mapping.id.clone())?;
-    let shown: Vec<Value> = held.iter().map(|mapping| shown(mapping, at_rest(mapping))).collect();
+    let shown: Vec<Value> = held
+        .iter()
+        .map(|mapping| shown(mapping, at_rest(mapping)))
+        .collect();
     Ok(with_marker(json!({"EventSourceMappings": shown}), next))
 }
 
@@ -186,7 +204,9 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
     }
     mapping.modified = tx.request.now;
     let answer = shown(&mapping, "Updating");
-    tx.region_mut().mappings.insert(mapping.id.clone(), Arc::new(mapping));
+    tx.region_mut()
+        .mappings
+        .insert(mapping.id.clone(), Arc::new(mapping));
     Ok(answer)
 }
 

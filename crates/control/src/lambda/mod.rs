@@ -2,9 +2,9 @@
 //! Invocations go past the writer. What a role or a policy allows is kept and told, and not enforced, but for load balancers, which must
 //! be permitted to invoke.
 
+mod batches;
 mod concurrency;
 mod configuration;
-mod batches;
 mod errors;
 mod events;
 mod functions;

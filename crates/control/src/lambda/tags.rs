@@ -25,7 +25,9 @@ fn few(tags: Tags) -> Result<Tags, ApiError> {
         return Err(invalid(format!("A resource has {MOST} tags at most.")));
     }
     let fits = |(key, value): (&String, &String)| {
-        (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256 && !key.to_lowercase().starts_with("aws:")
+        (1..=128).contains(&key.chars().count())
+            && value.chars().count() <= 256
+            && !key.to_lowercase().starts_with("aws:")
     };
     match tags.iter().find(|tag| !fits(*tag)) {
         Some((key, _)) => Err(invalid(format!("The tag '{key}' is invalid."))),
@@ -38,7 +40,13 @@ fn resource(view: &View<'_>) -> Result<String, ApiError> {
     let arn = view.request.input["Resource"].as_str().unwrap_or_default();
     let region = view.region();
     let function = by_arn(region, arn).map(|function| function.arn.clone());
-    let mapping = || region.mappings.values().find(|mapping| mapping.arn == arn).map(|mapping| mapping.arn.clone());
+    let mapping = || {
+        region
+            .mappings
+            .values()
+            .find(|mapping| mapping.arn == arn)
+            .map(|mapping| mapping.arn.clone())
+    };
     function
         .or_else(mapping)
         .ok_or_else(|| not_found(format!("The resource you requested does not exist: {arn}")))
@@ -61,7 +69,10 @@ pub(super) fn tag(tx: &mut Tx<'_>) -> Answered {
 pub(super) fn untag(tx: &mut Tx<'_>) -> Answered {
     let arn = resource(tx)?;
     let mut tags = stored_tags(tx.region(), &arn);
-    let keys = tx.request.input["TagKeys"].as_array().cloned().unwrap_or_default();
+    let keys = tx.request.input["TagKeys"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     tags.retain(|key, _| !keys.iter().any(|gone| gone == key));
     put_tags(tx.region_mut(), &arn, tags);
     Ok(Value::Null)

@@ -27,7 +27,9 @@ fn input(name: &str) -> Value {
 
 fn with_function() -> Caller {
     let mut caller = with_role();
-    caller.call_of(Service::Lambda, "CreateFunction", input("f")).unwrap();
+    caller
+        .call_of(Service::Lambda, "CreateFunction", input("f"))
+        .unwrap();
     caller
 }
 
@@ -53,32 +55,61 @@ fn a_function_is_made_changed_listed_and_deleted() {
     let of = json!({"FunctionName": "f"});
     let made = caller.lambda("GetFunction", of.clone()).unwrap();
     assert_eq!(made["Configuration"]["FunctionArn"], ARN);
-    assert_eq!(made["Configuration"]["CodeSha256"], "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    assert_eq!(
+        made["Configuration"]["CodeSha256"],
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    );
     assert_eq!(made["Tags"], json!({"team": "x"}));
     assert_eq!(caller.state.functions()[0].role, "run");
     assert_eq!(caller.state.function_code().len(), 1);
     let revision = made["Configuration"]["RevisionId"].clone();
     let change = json!({"FunctionName": ARN, "Timeout": 9, "MemorySize": 256, "RevisionId": revision});
-    let changed = caller.lambda("UpdateFunctionConfiguration", change.clone()).unwrap();
-    assert_eq!((&changed["Timeout"], &changed["Handler"]), (&json!(9), &json!("index.handler")));
-    assert_eq!(code(caller.lambda("UpdateFunctionConfiguration", change)), "PreconditionFailedException");
+    let changed = caller
+        .lambda("UpdateFunctionConfiguration", change.clone())
+        .unwrap();
+    assert_eq!(
+        (&changed["Timeout"], &changed["Handler"]),
+        (&json!(9), &json!("index.handler"))
+    );
+    assert_eq!(
+        code(caller.lambda("UpdateFunctionConfiguration", change)),
+        "PreconditionFailedException"
+    );
     let other = json!({"FunctionName": "f", "Kept": {"Sha256": "00".repeat(32), "Size": 8}});
     let changed = caller.lambda("UpdateFunctionCode", other).unwrap();
     assert_eq!(changed["CodeSize"], 8);
-    for (operation, list) in [("ListFunctions", "Functions"), ("ListVersionsByFunction", "Versions")] {
+    for (operation, list) in [
+        ("ListFunctions", "Functions"),
+        ("ListVersionsByFunction", "Versions"),
+    ] {
         let listed = caller.lambda(operation, of.clone()).unwrap();
         assert_eq!(listed[list].as_array().unwrap().len(), 1, "{operation}");
     }
-    assert_eq!(caller.lambda("GetFunctionConfiguration", of.clone()).unwrap()["Timeout"], 9);
-    assert_eq!(caller.lambda("GetFunctionCodeSigningConfig", of.clone()).unwrap(), json!({"FunctionName": "f"}));
-    assert_eq!(caller.lambda("DeleteFunction", of.clone()).unwrap(), json!({"StatusCode": 204}));
-    assert_eq!(code(caller.lambda("GetFunction", of)), "ResourceNotFoundException");
+    assert_eq!(
+        caller.lambda("GetFunctionConfiguration", of.clone()).unwrap()["Timeout"],
+        9
+    );
+    assert_eq!(
+        caller.lambda("GetFunctionCodeSigningConfig", of.clone()).unwrap(),
+        json!({"FunctionName": "f"})
+    );
+    assert_eq!(
+        caller.lambda("DeleteFunction", of.clone()).unwrap(),
+        json!({"StatusCode": 204})
+    );
+    assert_eq!(
+        code(caller.lambda("GetFunction", of)),
+        "ResourceNotFoundException"
+    );
 }
 
 #[test]
 fn what_cannot_be_is_refused() {
     let mut caller = with_function();
-    assert_eq!(code(caller.lambda("CreateFunction", input("f"))), "ResourceConflictException");
+    assert_eq!(
+        code(caller.lambda("CreateFunction", input("f"))),
+        "ResourceConflictException"
+    );
     let mut with = |name: &str, value: Value| {
         let mut input = input("g");
         input[name] = value;
@@ -94,12 +125,18 @@ fn what_cannot_be_is_refused() {
         ("Timeout", json!(901)),
         ("Environment", json!({"Variables": {"AWS_REGION": "x"}})),
         ("Environment", json!({"Variables": {"A": "x".repeat(5000)}})),
-        ("DeadLetterConfig", json!({"TargetArn": "arn:aws:sqs:local-1:123456789012:none"})),
+        (
+            "DeadLetterConfig",
+            json!({"TargetArn": "arn:aws:sqs:local-1:123456789012:none"}),
+        ),
         ("Handler", json!("")),
         ("FunctionName", json!("f:1")),
     ] {
         let error = with(name, value.clone());
-        assert_eq!(error.code, "InvalidParameterValueException", "{name} {value}: {error}");
+        assert_eq!(
+            error.code, "InvalidParameterValueException",
+            "{name} {value}: {error}"
+        );
     }
     let error = caller.lambda("GetFunction", json!({"FunctionName": "f", "Qualifier": "7"}));
     assert_eq!(code(error), "ResourceNotFoundException");
@@ -111,12 +148,21 @@ fn concurrency_is_reserved_and_given_back() {
     let of = json!({"FunctionName": "f"});
     let put = |count: u32| json!({"FunctionName": "f", "ReservedConcurrentExecutions": count});
     caller.lambda("PutFunctionConcurrency", put(5)).unwrap();
-    assert_eq!(caller.lambda("GetFunctionConcurrency", of.clone()).unwrap()["ReservedConcurrentExecutions"], 5);
-    assert_eq!(caller.lambda("GetFunction", of.clone()).unwrap()["Concurrency"]["ReservedConcurrentExecutions"], 5);
+    assert_eq!(
+        caller.lambda("GetFunctionConcurrency", of.clone()).unwrap()["ReservedConcurrentExecutions"],
+        5
+    );
+    assert_eq!(
+        caller.lambda("GetFunction", of.clone()).unwrap()["Concurrency"]["ReservedConcurrentExecutions"],
+        5
+    );
     assert_eq!(caller.state.functions()[0].reserved_concurrency, Some(5));
     let limits = caller.lambda("GetAccountSettings", json!({})).unwrap();
     assert_eq!(limits["AccountLimit"]["UnreservedConcurrentExecutions"], 995);
-    assert_eq!(code(caller.lambda("PutFunctionConcurrency", put(901))), "InvalidParameterValueException");
+    assert_eq!(
+        code(caller.lambda("PutFunctionConcurrency", put(901))),
+        "InvalidParameterValueException"
+    );
     caller.lambda("DeleteFunctionConcurrency", of.clone()).unwrap();
     assert_eq!(caller.lambda("GetFunctionConcurrency", of).unwrap(), json!({}));
 }
@@ -125,25 +171,42 @@ fn concurrency_is_reserved_and_given_back() {
 fn a_policy_permits_who_is_named() {
     let mut caller = with_function();
     let of = json!({"FunctionName": "f"});
-    assert_eq!(code(caller.lambda("GetPolicy", of.clone())), "ResourceNotFoundException");
+    assert_eq!(
+        code(caller.lambda("GetPolicy", of.clone())),
+        "ResourceNotFoundException"
+    );
     let group = "arn:aws:elasticloadbalancing:local-1:123456789012:targetgroup/g/1";
     let add = json!({
         "FunctionName": "f", "StatementId": "alb", "Action": "lambda:InvokeFunction",
         "Principal": "elasticloadbalancing.amazonaws.com", "SourceArn": group,
     });
     caller.lambda("AddPermission", add.clone()).unwrap();
-    assert_eq!(code(caller.lambda("AddPermission", add)), "ResourceConflictException");
+    assert_eq!(
+        code(caller.lambda("AddPermission", add)),
+        "ResourceConflictException"
+    );
     let policy = caller.lambda("GetPolicy", of.clone()).unwrap();
     let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
-    assert_eq!(policy["Statement"][0]["Condition"]["ArnLike"]["AWS:SourceArn"], group);
+    assert_eq!(
+        policy["Statement"][0]["Condition"]["ArnLike"]["AWS:SourceArn"],
+        group
+    );
     let function = caller.state.region(REGION).functions["f"].clone();
     let elb = "elasticloadbalancing.amazonaws.com";
     assert!(super::permits(&function, elb, group));
     assert!(!super::permits(&function, elb, &group.replace("/1", "/2")));
     assert!(!super::permits(&function, "events.amazonaws.com", group));
-    caller.lambda("RemovePermission", json!({"FunctionName": "f", "StatementId": "alb"})).unwrap();
+    caller
+        .lambda(
+            "RemovePermission",
+            json!({"FunctionName": "f", "StatementId": "alb"}),
+        )
+        .unwrap();
     let again = json!({"FunctionName": "f", "StatementId": "alb"});
-    assert_eq!(code(caller.lambda("RemovePermission", again)), "ResourceNotFoundException");
+    assert_eq!(
+        code(caller.lambda("RemovePermission", again)),
+        "ResourceNotFoundException"
+    );
 }
 
 #[test]
@@ -151,36 +214,87 @@ fn a_permission_holds_for_what_it_names_and_no_more() {
     let mut caller = with_function();
     let group = "arn:aws:elasticloadbalancing:local-1:123456789012:targetgroup/g/1";
     for (name, value, key, permits) in [
-        ("SourceAccount", json!("123456789012"), "/StringEquals/AWS:SourceAccount", true),
-        ("SourceAccount", json!("000000000000"), "/StringEquals/AWS:SourceAccount", false),
-        ("PrincipalOrgID", json!("o-abcdefghij"), "/StringEquals/aws:PrincipalOrgID", false),
-        ("EventSourceToken", json!("amzn1.ask.skill.1"), "/StringEquals/lambda:EventSourceToken", false),
-        ("FunctionUrlAuthType", json!("NONE"), "/StringEquals/lambda:FunctionUrlAuthType", false),
-        ("InvokedViaFunctionUrl", json!(true), "/Bool/lambda:InvokedViaFunctionUrl", false),
+        (
+            "SourceAccount",
+            json!("123456789012"),
+            "/StringEquals/AWS:SourceAccount",
+            true,
+        ),
+        (
+            "SourceAccount",
+            json!("000000000000"),
+            "/StringEquals/AWS:SourceAccount",
+            false,
+        ),
+        (
+            "PrincipalOrgID",
+            json!("o-abcdefghij"),
+            "/StringEquals/aws:PrincipalOrgID",
+            false,
+        ),
+        (
+            "EventSourceToken",
+            json!("amzn1.ask.skill.1"),
+            "/StringEquals/lambda:EventSourceToken",
+            false,
+        ),
+        (
+            "FunctionUrlAuthType",
+            json!("NONE"),
+            "/StringEquals/lambda:FunctionUrlAuthType",
+            false,
+        ),
+        (
+            "InvokedViaFunctionUrl",
+            json!(true),
+            "/Bool/lambda:InvokedViaFunctionUrl",
+            false,
+        ),
     ] {
         let mut add = json!({"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"});
         add[name] = value.clone();
         caller.lambda("AddPermission", add).unwrap();
         let policy = caller.lambda("GetPolicy", json!({"FunctionName": "f"})).unwrap();
         let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
-        let told = policy["Statement"][0]["Condition"].pointer(key).and_then(Value::as_str);
+        let told = policy["Statement"][0]["Condition"]
+            .pointer(key)
+            .and_then(Value::as_str);
         assert_eq!(told, Some(value.as_str().unwrap_or("true")), "{name}");
         let function = caller.state.region(REGION).functions["f"].clone();
-        assert_eq!(super::permits(&function, "elasticloadbalancing.amazonaws.com", group), permits, "{name}");
-        caller.lambda("RemovePermission", json!({"FunctionName": "f", "StatementId": "s"})).unwrap();
+        assert_eq!(
+            super::permits(&function, "elasticloadbalancing.amazonaws.com", group),
+            permits,
+            "{name}"
+        );
+        caller
+            .lambda(
+                "RemovePermission",
+                json!({"FunctionName": "f", "StatementId": "s"}),
+            )
+            .unwrap();
     }
 }
 
 #[test]
 fn tags_come_and_go() {
     let mut caller = with_function();
-    caller.lambda("TagResource", json!({"Resource": ARN, "Tags": {"a": "1"}})).unwrap();
-    caller.lambda("UntagResource", json!({"Resource": ARN, "TagKeys": ["team"]})).unwrap();
-    assert_eq!(caller.lambda("ListTags", json!({"Resource": ARN})).unwrap(), json!({"Tags": {"a": "1"}}));
+    caller
+        .lambda("TagResource", json!({"Resource": ARN, "Tags": {"a": "1"}}))
+        .unwrap();
+    caller
+        .lambda("UntagResource", json!({"Resource": ARN, "TagKeys": ["team"]}))
+        .unwrap();
+    assert_eq!(
+        caller.lambda("ListTags", json!({"Resource": ARN})).unwrap(),
+        json!({"Tags": {"a": "1"}})
+    );
     let none = json!({"Resource": format!("{ARN}g")});
     assert_eq!(code(caller.lambda("ListTags", none)), "ResourceNotFoundException");
     let reserved = json!({"Resource": ARN, "Tags": {"aws:x": "1"}});
-    assert_eq!(code(caller.lambda("TagResource", reserved)), "InvalidParameterValueException");
+    assert_eq!(
+        code(caller.lambda("TagResource", reserved)),
+        "InvalidParameterValueException"
+    );
 }
 
 #[test]
@@ -188,7 +302,10 @@ fn an_invocation_is_answered_as_it_went() {
     let mut caller = with_function();
     let call = json!({"FunctionName": "f", "Payload": "eyJhIjoxfQ==", "LogType": "Tail"});
     caller.function = |invocation| {
-        assert_eq!((invocation.function.as_str(), invocation.payload.as_slice()), (ARN, b"{\"a\":1}".as_slice()));
+        assert_eq!(
+            (invocation.function.as_str(), invocation.payload.as_slice()),
+            (ARN, b"{\"a\":1}".as_slice())
+        );
         Ok(Invoked {
             payload: b"2".to_vec(),
             error: None,
@@ -197,7 +314,10 @@ fn an_invocation_is_answered_as_it_went() {
         })
     };
     let answer = caller.lambda("Invoke", call.clone()).unwrap();
-    assert_eq!((&answer["StatusCode"], &answer["Payload"], &answer["LogResult"]), (&json!(200), &json!("Mg=="), &json!("bGluZQ==")));
+    assert_eq!(
+        (&answer["StatusCode"], &answer["Payload"], &answer["LogResult"]),
+        (&json!(200), &json!("Mg=="), &json!("bGluZQ=="))
+    );
     caller.function = |_| {
         Ok(Invoked {
             payload: b"{}".to_vec(),
@@ -206,7 +326,10 @@ fn an_invocation_is_answered_as_it_went() {
             log: None,
         })
     };
-    assert_eq!(caller.lambda("Invoke", call.clone()).unwrap()["FunctionError"], "Unhandled");
+    assert_eq!(
+        caller.lambda("Invoke", call.clone()).unwrap()["FunctionError"],
+        "Unhandled"
+    );
     for (why, expected) in [
         (InvokeError::NotFound, "ResourceNotFoundException"),
         (InvokeError::Concurrency, "TooManyRequestsException"),
@@ -216,13 +339,18 @@ fn an_invocation_is_answered_as_it_went() {
         let operation = crate::find(Service::Lambda, "Invoke").unwrap();
         let state = caller.state.clone();
         let asked = caller.ask_of(operation, call.clone(), &state);
-        let Ok(Asked::Invoke(_, answer)) = asked else { panic!("no invocation") };
+        let Ok(Asked::Invoke(_, answer)) = asked else {
+            panic!("no invocation")
+        };
         assert_eq!(answer(Err(why)).unwrap_err().code, expected);
     }
     let dry = json!({"FunctionName": "f", "InvocationType": "DryRun"});
     assert_eq!(caller.lambda("Invoke", dry).unwrap(), json!({"StatusCode": 204}));
     let text = json!({"FunctionName": "f", "Payload": "bm8="});
-    assert_eq!(code(caller.lambda("Invoke", text)), "InvalidRequestContentException");
+    assert_eq!(
+        code(caller.lambda("Invoke", text)),
+        "InvalidRequestContentException"
+    );
 }
 
 #[test]
@@ -231,14 +359,34 @@ fn an_event_waits_in_the_functions_own_queue() {
     let call = json!({"FunctionName": "f", "InvocationType": "Event", "Payload": "eyJhIjoxfQ=="});
     assert_eq!(caller.lambda("Invoke", call).unwrap(), json!({"StatusCode": 202}));
     let call = json!({"FunctionName": "f", "InvokeArgs": "eyJhIjoyfQ=="});
-    assert_eq!(caller.lambda("InvokeAsync", call).unwrap(), json!({"Status": 202}));
+    assert_eq!(
+        caller.lambda("InvokeAsync", call).unwrap(),
+        json!({"Status": 202})
+    );
     let queue = caller.state.events_queues()[0].queue;
-    assert!(caller.state.queues().iter().any(|kept| kept.id == queue && kept.is_hidden));
-    let ask = Ask { most: 10, ..Ask::default() };
+    assert!(
+        caller
+            .state
+            .queues()
+            .iter()
+            .any(|kept| kept.id == queue && kept.is_hidden)
+    );
+    let ask = Ask {
+        most: 10,
+        ..Ask::default()
+    };
     let events = caller.received(queue, ask);
-    let payloads: Vec<_> = events.iter().map(|event| super::Event::read(&event.body).unwrap().payload).collect();
+    let payloads: Vec<_> = events
+        .iter()
+        .map(|event| super::Event::read(&event.body).unwrap().payload)
+        .collect();
     assert_eq!(payloads, [b"{\"a\":1}".to_vec(), b"{\"a\":2}".to_vec()]);
-    caller.lambda("PutFunctionConcurrency", json!({"FunctionName": "f", "ReservedConcurrentExecutions": 0})).unwrap();
+    caller
+        .lambda(
+            "PutFunctionConcurrency",
+            json!({"FunctionName": "f", "ReservedConcurrentExecutions": 0}),
+        )
+        .unwrap();
     let call = json!({"FunctionName": "f", "InvocationType": "Event"});
     assert_eq!(code(caller.lambda("Invoke", call)), "TooManyRequestsException");
 }
@@ -249,34 +397,65 @@ fn a_mapping_gives_a_function_a_queues_messages() {
     let queue = caller.queue(json!({}));
     let make = json!({"FunctionName": "f", "EventSourceArn": queue, "FunctionResponseTypes": ["ReportBatchItemFailures"]});
     let made = caller.lambda("CreateEventSourceMapping", make.clone()).unwrap();
-    assert_eq!((&made["State"], &made["BatchSize"]), (&json!("Creating"), &json!(10)));
-    assert_eq!(code(caller.lambda("CreateEventSourceMapping", make)), "ResourceConflictException");
+    assert_eq!(
+        (&made["State"], &made["BatchSize"]),
+        (&json!("Creating"), &json!(10))
+    );
+    assert_eq!(
+        code(caller.lambda("CreateEventSourceMapping", make)),
+        "ResourceConflictException"
+    );
     let of = json!({"UUID": made["UUID"]});
-    assert_eq!(caller.lambda("GetEventSourceMapping", of.clone()).unwrap()["State"], "Enabled");
+    assert_eq!(
+        caller.lambda("GetEventSourceMapping", of.clone()).unwrap()["State"],
+        "Enabled"
+    );
     let mut change = of.clone();
     change["BatchSize"] = json!(20);
-    assert_eq!(code(caller.lambda("UpdateEventSourceMapping", change.clone())), "InvalidParameterValueException");
+    assert_eq!(
+        code(caller.lambda("UpdateEventSourceMapping", change.clone())),
+        "InvalidParameterValueException"
+    );
     change["MaximumBatchingWindowInSeconds"] = json!(1);
     change["ScalingConfig"] = json!({"MaximumConcurrency": 2});
     caller.lambda("UpdateEventSourceMapping", change).unwrap();
     let kept = caller.state.mappings();
-    assert_eq!((kept[0].batch, kept[0].concurrency, &*kept[0].function), (20, Some(2), ARN));
-    let listed = caller.lambda("ListEventSourceMappings", json!({"FunctionName": "f"})).unwrap();
+    assert_eq!(
+        (kept[0].batch, kept[0].concurrency, &*kept[0].function),
+        (20, Some(2), ARN)
+    );
+    let listed = caller
+        .lambda("ListEventSourceMappings", json!({"FunctionName": "f"}))
+        .unwrap();
     assert_eq!(listed["EventSourceMappings"].as_array().unwrap().len(), 1);
     let off = json!({"UUID": made["UUID"], "Enabled": false});
     caller.lambda("UpdateEventSourceMapping", off).unwrap();
     assert_eq!(caller.state.mappings(), []);
     caller.lambda("DeleteEventSourceMapping", of.clone()).unwrap();
-    assert_eq!(code(caller.lambda("GetEventSourceMapping", of)), "ResourceNotFoundException");
-    for (name, value) in [("KMSKeyArn", json!("arn:x")), ("MetricsConfig", json!({"Metrics": ["EventCount"]})), ("ParallelizationFactor", json!(2))] {
+    assert_eq!(
+        code(caller.lambda("GetEventSourceMapping", of)),
+        "ResourceNotFoundException"
+    );
+    for (name, value) in [
+        ("KMSKeyArn", json!("arn:x")),
+        ("MetricsConfig", json!({"Metrics": ["EventCount"]})),
+        ("ParallelizationFactor", json!(2)),
+    ] {
         let mut make = json!({"FunctionName": "f", "EventSourceArn": queue});
         make[name] = value;
-        assert_eq!(code(caller.lambda("CreateEventSourceMapping", make)), "InvalidParameterValueException", "{name}");
+        assert_eq!(
+            code(caller.lambda("CreateEventSourceMapping", make)),
+            "InvalidParameterValueException",
+            "{name}"
+        );
     }
     let empty = json!({"FunctionName": "f", "EventSourceArn": queue, "KMSKeyArn": "", "MetricsConfig": {"Metrics": []}});
     caller.lambda("CreateEventSourceMapping", empty).unwrap();
     let none = json!({"FunctionName": "f", "EventSourceArn": format!("{queue}x")});
-    assert_eq!(code(caller.lambda("CreateEventSourceMapping", none)), "InvalidParameterValueException");
+    assert_eq!(
+        code(caller.lambda("CreateEventSourceMapping", none)),
+        "InvalidParameterValueException"
+    );
 }
 
 #[test]
@@ -291,15 +470,27 @@ fn batches_are_events_and_their_failures_are_read() {
         caller.call_of(Service::Sqs, "SendMessage", message).unwrap();
     }
     let mapping = caller.state.mappings().remove(0);
-    let messages = caller.received(mapping.queue, Ask { most: 10, ..Ask::default() });
+    let messages = caller.received(
+        mapping.queue,
+        Ask {
+            most: 10,
+            ..Ask::default()
+        },
+    );
     let event: Value = serde_json::from_slice(&super::batch_event(&mapping, &messages)).unwrap();
     let record = &event["Records"][0];
-    assert_eq!((&record["body"], &record["eventSource"], &record["awsRegion"]), (&json!("one"), &json!("aws:sqs"), &json!(REGION)));
+    assert_eq!(
+        (&record["body"], &record["eventSource"], &record["awsRegion"]),
+        (&json!("one"), &json!("aws:sqs"), &json!(REGION))
+    );
     assert_eq!(record["messageAttributes"]["k"]["stringValue"], "v");
     assert_eq!(record["attributes"]["ApproximateReceiveCount"], "1");
     let id = record["messageId"].as_str().unwrap();
     let failed = |answer: &str| super::failed_of(&mapping, &messages, answer.as_bytes()).len();
-    assert_eq!(failed(&json!({"batchItemFailures": [{"itemIdentifier": id}]}).to_string()), 1);
+    assert_eq!(
+        failed(&json!({"batchItemFailures": [{"itemIdentifier": id}]}).to_string()),
+        1
+    );
     for (answer, count) in [
         ("null", 0),
         ("{}", 0),

@@ -34,7 +34,9 @@ impl From<CodeError> for ApiError {
     fn from(why: CodeError) -> ApiError {
         match why {
             CodeError::Refused(why) => invalid(why),
-            CodeError::Storage(_) => ApiError::receiver(500, "ServiceException", "The code could not be kept."),
+            CodeError::Storage(_) => {
+                ApiError::receiver(500, "ServiceException", "The code could not be kept.")
+            }
         }
     }
 }
@@ -60,7 +62,9 @@ impl Upload {
         };
         let zip = STANDARD.decode(&packed).unwrap_or_default();
         if zip.len() > MOST {
-            let text = format!("Unzipped size aside, an archive has {MOST} bytes at most when it is uploaded directly.");
+            let text = format!(
+                "Unzipped size aside, an archive has {MOST} bytes at most when it is uploaded directly."
+            );
             return Err(error("CodeStorageExceededException", text));
         }
         Ok(Some(Upload { zip, inside }))

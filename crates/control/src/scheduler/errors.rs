@@ -8,7 +8,11 @@ pub(super) fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 pub(super) fn not_found(noun: &str, name: &str) -> ApiError {
-    error("ResourceNotFoundException", format!("{noun} {name} does not exist.")).with_status(404)
+    error(
+        "ResourceNotFoundException",
+        format!("{noun} {name} does not exist."),
+    )
+    .with_status(404)
 }
 
 pub(super) fn conflict(noun: &str, name: &str) -> ApiError {

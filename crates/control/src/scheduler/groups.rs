@@ -62,11 +62,17 @@ pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
         return Err(invalid("The default schedule group cannot be deleted."));
     }
     let group = named(tx, &name)?;
-    let within = tx.region().event_schedules.values().filter(|schedule| schedule.group == name);
+    let within = tx
+        .region()
+        .event_schedules
+        .values()
+        .filter(|schedule| schedule.group == name);
     let within: Vec<_> = within.cloned().collect();
     let region = tx.region_mut();
     for schedule in within {
-        region.event_schedules.remove(&super::schedules::key(&schedule.group, &schedule.name));
+        region
+            .event_schedules
+            .remove(&super::schedules::key(&schedule.group, &schedule.name));
         forget(region, &schedule.arn);
     }
     region.tags.remove(&group.arn);

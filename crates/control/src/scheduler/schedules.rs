@@ -33,7 +33,10 @@ pub(super) fn key(group: &str, name: &str) -> String {
 /// The group and the name that a call names.
 fn place(view: &View<'_>) -> (String, String) {
     let text = |name: &str| view.request.input[name].as_str().map(str::to_owned);
-    (text("GroupName").unwrap_or_else(|| DEFAULT.to_owned()), text("Name").unwrap_or_default())
+    (
+        text("GroupName").unwrap_or_else(|| DEFAULT.to_owned()),
+        text("Name").unwrap_or_default(),
+    )
 }
 
 fn found(view: &View<'_>) -> Result<Arc<EventSchedule>, ApiError> {
@@ -49,8 +52,12 @@ fn at(value: &Value) -> Option<Wall> {
 fn timing(input: &Value, since: Wall) -> Result<Timing, ApiError> {
     let flexible = &input["FlexibleTimeWindow"];
     let minutes = flexible["MaximumWindowInMinutes"].as_i64();
-    Window::new(flexible["Mode"] == "FLEXIBLE", minutes).map_err(|why| invalid(format!("Invalid FlexibleTimeWindow: {why}.")))?;
-    let expression = input["ScheduleExpression"].as_str().unwrap_or_default().to_owned();
+    Window::new(flexible["Mode"] == "FLEXIBLE", minutes)
+        .map_err(|why| invalid(format!("Invalid FlexibleTimeWindow: {why}.")))?;
+    let expression = input["ScheduleExpression"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let zone = input["ScheduleExpressionTimezone"].as_str().map(str::to_owned);
     let timing = Timing {
         expression,
@@ -67,15 +74,21 @@ fn timing(input: &Value, since: Wall) -> Result<Timing, ApiError> {
             let told = ExpressionError::aws_message(Dialect::Scheduler, &timing.expression);
             Err(invalid(format!("{told} ({why})")))
         }
-        Err(why @ ScheduleError::Zone(_)) => Err(invalid(format!("The ScheduleExpressionTimezone is not valid: {why}."))),
-        Err(why) => Err(invalid(format!("The EndDate you specify must come after the StartDate: {why}."))),
+        Err(why @ ScheduleError::Zone(_)) => Err(invalid(format!(
+            "The ScheduleExpressionTimezone is not valid: {why}."
+        ))),
+        Err(why) => Err(invalid(format!(
+            "The EndDate you specify must come after the StartDate: {why}."
+        ))),
     }
 }
 
 fn target(view: &View<'_>) -> Result<Target, ApiError> {
     let given = &view.request.input["Target"];
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
-        return Err(invalid(format!("{name} belongs to a target that Forebay does not have.")));
+        return Err(invalid(format!(
+            "{name} belongs to a target that Forebay does not have."
+        )));
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -109,7 +122,11 @@ fn given(view: &View<'_>, since: Wall) -> Result<EventSchedule, ApiError> {
         enabled: input["State"] != "DISABLED",
         target: target(view)?,
         description: input["Description"].as_str().map(str::to_owned),
-        after: if input["ActionAfterCompletion"] == "DELETE" { AfterCompletion::Delete } else { AfterCompletion::Keep },
+        after: if input["ActionAfterCompletion"] == "DELETE" {
+            AfterCompletion::Delete
+        } else {
+            AfterCompletion::Keep
+        },
         created: view.request.now,
         modified: view.request.now,
         name,
@@ -125,7 +142,9 @@ fn keep(tx: &mut Tx<'_>, schedule: EventSchedule) -> Answered {
         stop(region, &schedule.arn);
     }
     let arn = schedule.arn.clone();
-    region.event_schedules.insert(key(&schedule.group, &schedule.name), Arc::new(schedule));
+    region
+        .event_schedules
+        .insert(key(&schedule.group, &schedule.name), Arc::new(schedule));
     Ok(json!({"ScheduleArn": arn}))
 }
 
@@ -156,7 +175,9 @@ pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
 pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
     let schedule = found(tx)?;
     let region = tx.region_mut();
-    region.event_schedules.remove(&key(&schedule.group, &schedule.name));
+    region
+        .event_schedules
+        .remove(&key(&schedule.group, &schedule.name));
     forget(region, &schedule.arn);
     Ok(json!({}))
 }
@@ -171,13 +192,25 @@ fn shown_target(target: &Target) -> Value {
     put("Arn", Some(json!(target.arn)));
     put("RoleArn", target.role.as_ref().map(|role| json!(role)));
     put("Input", target.input.as_ref().map(|input| json!(input)));
-    put("SqsParameters", target.message_group.as_ref().map(|group| json!({"MessageGroupId": group})));
-    put("DeadLetterConfig", target.dead_letter.as_ref().map(|arn| json!({"Arn": arn})));
+    put(
+        "SqsParameters",
+        target
+            .message_group
+            .as_ref()
+            .map(|group| json!({"MessageGroupId": group})),
+    );
+    put(
+        "DeadLetterConfig",
+        target.dead_letter.as_ref().map(|arn| json!({"Arn": arn})),
+    );
     // AWS shows its defaults.
-    put("RetryPolicy", Some(json!({
-        "MaximumEventAgeInSeconds": target.age_s.unwrap_or(86_400),
-        "MaximumRetryAttempts": target.retries.unwrap_or(185),
-    })));
+    put(
+        "RetryPolicy",
+        Some(json!({
+            "MaximumEventAgeInSeconds": target.age_s.unwrap_or(86_400),
+            "MaximumRetryAttempts": target.retries.unwrap_or(185),
+        })),
+    );
     Value::Object(shown)
 }
 
@@ -227,7 +260,13 @@ pub(super) fn list(view: &View<'_>) -> Answered {
             && text("NamePrefix").is_none_or(|prefix| schedule.name.starts_with(prefix))
             && text("State").is_none_or(|wanted| state(schedule) == wanted)
     };
-    let all: Vec<_> = view.region().event_schedules.values().filter(wanted).cloned().collect();
+    let all: Vec<_> = view
+        .region()
+        .event_schedules
+        .values()
+        .filter(wanted)
+        .cloned()
+        .collect();
     let (held, next) = page(view, all, |schedule| key(&schedule.group, &schedule.name))?;
     let shown: Vec<Value> = held
         .iter()

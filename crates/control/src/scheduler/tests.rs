@@ -21,7 +21,10 @@ impl Caller {
         }
         let mut asked = Vec::new();
         for (region, key, how) in doing(&self.state, now) {
-            let ports = Ports { observations: &self.observed, datapoints: &self.datapoints };
+            let ports = Ports {
+                observations: &self.observed,
+                datapoints: &self.datapoints,
+            };
             match how {
                 Doing::Write => self.state = carry_out(&self.state, &region, &key, &ports, now).unwrap(),
                 Doing::Ask => match ask(&self.state, &region, &key, &ports, now).unwrap() {
@@ -37,7 +40,9 @@ impl Caller {
 
 fn with_queue() -> Caller {
     let mut caller = Caller::new();
-    caller.call_of(Service::Sqs, "CreateQueue", json!({"QueueName": "q"})).unwrap();
+    caller
+        .call_of(Service::Sqs, "CreateQueue", json!({"QueueName": "q"}))
+        .unwrap();
     caller
 }
 
@@ -55,9 +60,17 @@ fn code(result: Result<Value, ApiError>) -> String {
 #[test]
 fn a_schedule_is_made_changed_listed_and_deleted() {
     let mut caller = with_queue();
-    let made = caller.scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE)).unwrap();
-    assert_eq!(made["ScheduleArn"], "arn:aws:scheduler:local-1:123456789012:schedule/default/s");
-    assert_eq!(code(caller.scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE))), "ConflictException");
+    let made = caller
+        .scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE))
+        .unwrap();
+    assert_eq!(
+        made["ScheduleArn"],
+        "arn:aws:scheduler:local-1:123456789012:schedule/default/s"
+    );
+    assert_eq!(
+        code(caller.scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE))),
+        "ConflictException"
+    );
     let mut change = schedule("s", "cron(0 8 ? * MON-FRI *)", QUEUE);
     change["ScheduleExpressionTimezone"] = json!("Europe/Berlin");
     change["FlexibleTimeWindow"] = json!({"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15});
@@ -65,34 +78,66 @@ fn a_schedule_is_made_changed_listed_and_deleted() {
     caller.scheduler("UpdateSchedule", change).unwrap();
     assert_eq!(next_look(&caller.state, |_, _| false), None);
     let shown = caller.scheduler("GetSchedule", json!({"Name": "s"})).unwrap();
-    assert_eq!((&shown["State"], &shown["ScheduleExpressionTimezone"]), (&json!("DISABLED"), &json!("Europe/Berlin")));
+    assert_eq!(
+        (&shown["State"], &shown["ScheduleExpressionTimezone"]),
+        (&json!("DISABLED"), &json!("Europe/Berlin"))
+    );
     assert_eq!(shown["FlexibleTimeWindow"]["MaximumWindowInMinutes"], 15);
     assert_eq!(shown["Target"]["RetryPolicy"]["MaximumRetryAttempts"], 185);
-    let listed = caller.scheduler("ListSchedules", json!({"NamePrefix": "s", "State": "DISABLED"})).unwrap();
+    let listed = caller
+        .scheduler("ListSchedules", json!({"NamePrefix": "s", "State": "DISABLED"}))
+        .unwrap();
     assert_eq!(listed["Schedules"][0]["Target"]["Arn"], QUEUE);
     caller.scheduler("DeleteSchedule", json!({"Name": "s"})).unwrap();
-    assert_eq!(code(caller.scheduler("GetSchedule", json!({"Name": "s"}))), "ResourceNotFoundException");
+    assert_eq!(
+        code(caller.scheduler("GetSchedule", json!({"Name": "s"}))),
+        "ResourceNotFoundException"
+    );
 }
 
 #[test]
 fn groups_have_tags_and_take_their_schedules_with_them() {
     let mut caller = with_queue();
     let tags = json!([{"Key": "a", "Value": "1"}]);
-    let made = caller.scheduler("CreateScheduleGroup", json!({"Name": "g", "Tags": tags})).unwrap();
+    let made = caller
+        .scheduler("CreateScheduleGroup", json!({"Name": "g", "Tags": tags}))
+        .unwrap();
     let arn = made["ScheduleGroupArn"].clone();
-    assert_eq!(code(caller.scheduler("CreateScheduleGroup", json!({"Name": "g"}))), "ConflictException");
+    assert_eq!(
+        code(caller.scheduler("CreateScheduleGroup", json!({"Name": "g"}))),
+        "ConflictException"
+    );
     let mut within = schedule("s", "rate(1 hour)", QUEUE);
     within["GroupName"] = json!("g");
     caller.scheduler("CreateSchedule", within).unwrap();
-    caller.scheduler("TagResource", json!({"ResourceArn": arn, "Tags": [{"Key": "b", "Value": "2"}]})).unwrap();
-    caller.scheduler("UntagResource", json!({"ResourceArn": arn, "TagKeys": ["a"]})).unwrap();
-    let listed = caller.scheduler("ListTagsForResource", json!({"ResourceArn": arn})).unwrap();
+    caller
+        .scheduler(
+            "TagResource",
+            json!({"ResourceArn": arn, "Tags": [{"Key": "b", "Value": "2"}]}),
+        )
+        .unwrap();
+    caller
+        .scheduler("UntagResource", json!({"ResourceArn": arn, "TagKeys": ["a"]}))
+        .unwrap();
+    let listed = caller
+        .scheduler("ListTagsForResource", json!({"ResourceArn": arn}))
+        .unwrap();
     assert_eq!(listed["Tags"], json!([{"Key": "b", "Value": "2"}]));
     let groups = caller.scheduler("ListScheduleGroups", json!({})).unwrap();
     assert_eq!(groups["ScheduleGroups"].as_array().unwrap().len(), 2);
-    assert_eq!(caller.scheduler("GetScheduleGroup", json!({"Name": "default"})).unwrap()["State"], "ACTIVE");
-    assert_eq!(code(caller.scheduler("DeleteScheduleGroup", json!({"Name": "default"}))), "ValidationException");
-    caller.scheduler("DeleteScheduleGroup", json!({"Name": "g"})).unwrap();
+    assert_eq!(
+        caller
+            .scheduler("GetScheduleGroup", json!({"Name": "default"}))
+            .unwrap()["State"],
+        "ACTIVE"
+    );
+    assert_eq!(
+        code(caller.scheduler("DeleteScheduleGroup", json!({"Name": "default"}))),
+        "ValidationException"
+    );
+    caller
+        .scheduler("DeleteScheduleGroup", json!({"Name": "g"}))
+        .unwrap();
     assert!(caller.state.region(REGION).event_schedules.is_empty());
 }
 
@@ -115,13 +160,29 @@ fn what_cannot_be_is_refused_with_its_reason() {
     };
     let none = json!({});
     assert!(refused("rate(0 hours)", QUEUE, none.clone()).contains("rate(0 hours)"));
-    assert!(refused("rate(1 hour)", "arn:aws:sqs:local-1:123456789012:none", none.clone()).contains("does not exist"));
+    assert!(
+        refused(
+            "rate(1 hour)",
+            "arn:aws:sqs:local-1:123456789012:none",
+            none.clone()
+        )
+        .contains("does not exist")
+    );
     assert!(refused("rate(1 hour)", "arn:aws:sns:local-1:123456789012:t", none.clone()).contains("Arn"));
-    assert!(refused("rate(1 hour)", &universal("ec2:describeInstances"), none.clone()).contains("only reads"));
+    assert!(
+        refused("rate(1 hour)", &universal("ec2:describeInstances"), none.clone()).contains("only reads")
+    );
     assert!(refused("rate(1 hour)", &universal("lambda:createFunction"), none.clone()).contains("code"));
     assert!(refused("rate(1 hour)", &universal("dynamodb:putItem"), none.clone()).contains("dynamodb"));
     let wrong = json!({"Input": r#"{"LoadBalancer": "x"}"#});
-    assert!(refused("rate(1 hour)", &universal("elasticloadbalancingv2:modifyCapacityReservation"), wrong).contains("LoadBalancer"));
+    assert!(
+        refused(
+            "rate(1 hour)",
+            &universal("elasticloadbalancingv2:modifyCapacityReservation"),
+            wrong
+        )
+        .contains("LoadBalancer")
+    );
     let zone = json!({"ScheduleExpressionTimezone": "Mars/Olympus"});
     assert!(refused("rate(1 hour)", QUEUE, zone).contains("Mars"));
     let key = json!({"KmsKeyArn": "arn:aws:kms:local-1:123456789012:key/k"});
@@ -140,22 +201,34 @@ fn a_capacity_reservation_is_set_and_reset_at_the_second() {
     let balancer = caller.balancer("lb");
     let begin = caller.now;
     let call = |name: &str, at: &str, input: Value| {
-        let mut schedule = schedule(name, at, "arn:aws:scheduler:::aws-sdk:elasticloadbalancingv2:modifyCapacityReservation");
+        let mut schedule = schedule(
+            name,
+            at,
+            "arn:aws:scheduler:::aws-sdk:elasticloadbalancingv2:modifyCapacityReservation",
+        );
         schedule["Target"]["Input"] = json!(input.to_string());
         schedule["ActionAfterCompletion"] = json!("DELETE");
         schedule
     };
-    let capacity = json!({"LoadBalancerArn": balancer, "MinimumLoadBalancerCapacity": {"CapacityUnits": 500}});
-    caller.scheduler("CreateSchedule", call("set", "at(2023-11-14T22:14:00)", capacity)).unwrap();
+    let capacity =
+        json!({"LoadBalancerArn": balancer, "MinimumLoadBalancerCapacity": {"CapacityUnits": 500}});
+    caller
+        .scheduler("CreateSchedule", call("set", "at(2023-11-14T22:14:00)", capacity))
+        .unwrap();
     let reset = json!({"LoadBalancerArn": balancer, "ResetCapacityReservation": true});
-    caller.scheduler("CreateSchedule", call("reset", "at(2023-11-14T22:15:00)", reset)).unwrap();
+    caller
+        .scheduler("CreateSchedule", call("reset", "at(2023-11-14T22:15:00)", reset))
+        .unwrap();
     let units = |caller: &mut Caller| {
         let input = json!({"LoadBalancerArn": balancer});
         let told = caller.ok("DescribeCapacityReservation", input);
         told["MinimumLoadBalancerCapacity"]["CapacityUnits"].as_i64()
     };
     // 22:13:20 is now.
-    assert_eq!(next_look(&caller.state, |_, _| false), Some(Wall::from_seconds(begin.seconds() + 40)));
+    assert_eq!(
+        next_look(&caller.state, |_, _| false),
+        Some(Wall::from_seconds(begin.seconds() + 40))
+    );
     caller.runs(Wall::from_seconds(begin.seconds() + 39));
     assert_eq!(units(&mut caller), None);
     caller.runs(Wall::from_seconds(begin.seconds() + 40));
@@ -163,13 +236,19 @@ fn a_capacity_reservation_is_set_and_reset_at_the_second() {
     caller.runs(Wall::from_seconds(begin.seconds() + 100));
     assert_eq!(units(&mut caller), None);
     let region = caller.state.region(REGION);
-    assert!(region.event_schedules.is_empty() && region.scheduled_runs.is_empty() && region.schedule_clocks.is_empty());
+    assert!(
+        region.event_schedules.is_empty()
+            && region.scheduled_runs.is_empty()
+            && region.schedule_clocks.is_empty()
+    );
 }
 
 #[test]
 fn a_run_is_a_row_until_it_is_done_and_asks_for_the_same_each_time() {
     let mut caller = with_queue();
-    caller.scheduler("CreateSchedule", schedule("s", "rate(1 minute)", QUEUE)).unwrap();
+    caller
+        .scheduler("CreateSchedule", schedule("s", "rate(1 minute)", QUEUE))
+        .unwrap();
     let begin = caller.now;
     let id = |asked: &Asked| match asked {
         Asked::Order(MessageOrder::Send { letters, .. }, _) => letters[0].id,
@@ -186,47 +265,74 @@ fn a_run_is_a_row_until_it_is_done_and_asks_for_the_same_each_time() {
     let next = caller.runs(Wall::from_seconds(begin.seconds() + 60));
     assert_ne!(id(&next[0].1), id(&first[0].1));
     let views = caller.state.schedule_views(caller.now);
-    assert_eq!((views[0].runs.len(), views[0].next), (2, Some(Wall::from_seconds(begin.seconds() + 120))));
+    assert_eq!(
+        (views[0].runs.len(), views[0].next),
+        (2, Some(Wall::from_seconds(begin.seconds() + 120)))
+    );
 }
 
 #[test]
 fn a_run_that_fails_for_good_goes_to_its_dead_letter_queue() {
     let mut caller = with_queue();
-    caller.call_of(Service::Sqs, "CreateQueue", json!({"QueueName": "gone"})).unwrap();
+    caller
+        .call_of(Service::Sqs, "CreateQueue", json!({"QueueName": "gone"}))
+        .unwrap();
     let mut failing = schedule("s", "rate(1 hour)", "arn:aws:sqs:local-1:123456789012:gone");
     failing["Target"]["DeadLetterConfig"] = json!({"Arn": QUEUE});
     caller.scheduler("CreateSchedule", failing).unwrap();
-    caller.call_of(Service::Sqs, "DeleteQueue", json!({"QueueUrl": "/123456789012/gone"})).unwrap();
+    caller
+        .call_of(
+            Service::Sqs,
+            "DeleteQueue",
+            json!({"QueueUrl": "/123456789012/gone"}),
+        )
+        .unwrap();
     let begin = caller.now;
     assert!(caller.runs(begin).is_empty());
     let dead = caller.runs(begin);
-    let (key, Asked::Order(MessageOrder::Send { queue, .. }, _)) = &dead[0] else { panic!("nothing is sent") };
+    let (key, Asked::Order(MessageOrder::Send { queue, .. }, _)) = &dead[0] else {
+        panic!("nothing is sent")
+    };
     assert_eq!(*queue, caller.state.region(REGION).queues["q"].id);
     caller.state = finish(&caller.state, REGION, key, Ok(()), begin).unwrap();
     let views = caller.state.schedule_views(begin);
-    assert!(format!("{:?}", views[0].runs[0].phase).contains("NonExistentQueue"), "{views:?}");
+    assert!(
+        format!("{:?}", views[0].runs[0].phase).contains("NonExistentQueue"),
+        "{views:?}"
+    );
 }
 
 #[test]
 fn a_rate_goes_on_from_where_it_counted_when_something_else_changes() {
     let mut caller = with_queue();
-    caller.scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE)).unwrap();
+    caller
+        .scheduler("CreateSchedule", schedule("s", "rate(1 hour)", QUEUE))
+        .unwrap();
     let begin = caller.now;
-    let [(key, _)] = &caller.runs(begin)[..] else { panic!("one run") };
+    let [(key, _)] = &caller.runs(begin)[..] else {
+        panic!("one run")
+    };
     caller.state = finish(&caller.state, REGION, key, Ok(()), begin).unwrap();
     caller.now = Wall::from_seconds(begin.seconds() + 600);
     let mut ends = schedule("s", "rate(1 hour)", QUEUE);
     ends["EndDate"] = json!(begin.seconds() + 7200);
     caller.scheduler("UpdateSchedule", ends).unwrap();
-    assert_eq!(next_look(&caller.state, |_, _| false), Some(Wall::from_seconds(begin.seconds() + 3600)));
-    caller.scheduler("UpdateSchedule", schedule("s", "rate(2 hours)", QUEUE)).unwrap();
+    assert_eq!(
+        next_look(&caller.state, |_, _| false),
+        Some(Wall::from_seconds(begin.seconds() + 3600))
+    );
+    caller
+        .scheduler("UpdateSchedule", schedule("s", "rate(2 hours)", QUEUE))
+        .unwrap();
     assert_eq!(next_look(&caller.state, |_, _| false), Some(caller.now));
 }
 
 #[test]
 fn what_was_missed_runs_once() {
     let mut caller = with_queue();
-    caller.scheduler("CreateSchedule", schedule("s", "rate(1 minute)", QUEUE)).unwrap();
+    caller
+        .scheduler("CreateSchedule", schedule("s", "rate(1 minute)", QUEUE))
+        .unwrap();
     let late = Wall::from_seconds(caller.now.seconds() + 3600);
     let runs = caller.runs(late);
     // The one of now, and the latest of those that are more than a minute late.

@@ -69,20 +69,32 @@ fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<Sched
 /// What a run calls, but for a function's invocation.
 fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiError> {
     let (service, operation, input) = match (&run.phase, universal(&run.target.arn)) {
-        (RunPhase::DeadLetter { code, why, condition }, _) => {
-            (Service::Sqs, find(Service::Sqs, "SendMessage"), dead_letter(run, code, why, condition.as_deref()))
-        }
+        (RunPhase::DeadLetter { code, why, condition }, _) => (
+            Service::Sqs,
+            find(Service::Sqs, "SendMessage"),
+            dead_letter(run, code, why, condition.as_deref()),
+        ),
         (_, Some(found)) => {
             let found = found.map_err(|why| ApiError::sender("ValidationException", why))?;
-            let given = if run.target.input.is_some() { input(run) } else { "{}".to_owned() };
+            let given = if run.target.input.is_some() {
+                input(run)
+            } else {
+                "{}".to_owned()
+            };
             let given: Value = serde_json::from_str(&given).unwrap_or(Value::Null);
             let input = forebay_awswire::input_of(found.service, found.operation.name(), &given)?;
             (found.service, Some(found.operation), input)
         }
         (_, None) => (Service::Sqs, find(Service::Sqs, "SendMessage"), to_queue(run)),
     };
-    let operation = operation.ok_or_else(|| ApiError::sender("ValidationException", "There is no such operation."))?;
-    Ok(Calls { service, operation, region, input })
+    let operation =
+        operation.ok_or_else(|| ApiError::sender("ValidationException", "There is no such operation."))?;
+    Ok(Calls {
+        service,
+        operation,
+        region,
+        input,
+    })
 }
 
 /// SendMessage's input to a target that is a queue.
@@ -96,7 +108,11 @@ fn to_queue(run: &ScheduledRun) -> Value {
 }
 
 fn url(arn: &str) -> String {
-    format!("/{}/{}", account_of(arn), arn.rsplit(':').next().unwrap_or_default())
+    format!(
+        "/{}/{}",
+        account_of(arn),
+        arn.rsplit(':').next().unwrap_or_default()
+    )
 }
 
 fn dead_letter(run: &ScheduledRun, code: &str, why: &str, condition: Option<&str>) -> Value {
@@ -122,7 +138,12 @@ fn dead_letter(run: &ScheduledRun, code: &str, why: &str, condition: Option<&str
 }
 
 impl Calls<'_> {
-    fn with_request<T>(self, run: &ScheduledRun, now: Wall, call: impl FnOnce(&OperationSpec, &Request<'_>) -> T) -> T {
+    fn with_request<T>(
+        self,
+        run: &ScheduledRun,
+        now: Wall,
+        call: impl FnOnce(&OperationSpec, &Request<'_>) -> T,
+    ) -> T {
         let operation = self.operation;
         call(
             operation,
@@ -146,7 +167,9 @@ pub fn carry_out(state: &State, region: &str, key: &str, ports: &Ports<'_>, now:
     let run = run_of(state, region, key)?;
     let mut rng = state.drawn(key);
     let done = calls(run, region).and_then(|calls| {
-        calls.with_request(run, now, |operation, request| operation.run(state, request, ports, &mut rng))
+        calls.with_request(run, now, |operation, request| {
+            operation.run(state, request, ports, &mut rng)
+        })
     });
     match done {
         Ok(outcome) => {
@@ -159,7 +182,13 @@ pub fn carry_out(state: &State, region: &str, key: &str, ports: &Ports<'_>, now:
 }
 
 /// What a run asks past the writer. None if there is no such run any more.
-pub fn ask(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<Result<Asked, ApiError>> {
+pub fn ask(
+    state: &State,
+    region: &str,
+    key: &str,
+    ports: &Ports<'_>,
+    now: Wall,
+) -> Option<Result<Asked, ApiError>> {
     let run = run_of(state, region, key)?;
     // Drawn from the run alone, so that the same run's message has the same id whenever it is sent.
     let mut rng = Rng::named(state.stable_seed(), key);
@@ -173,8 +202,17 @@ pub fn ask(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall)
         })?;
         Ok(match asked {
             Asked::Order(MessageOrder::Send { queue, letters }, answer) => {
-                let marked = letters.into_iter().map(|letter| Letter { id: id_of(state, run), ..letter });
-                Asked::Order(MessageOrder::Send { queue, letters: marked.collect() }, answer)
+                let marked = letters.into_iter().map(|letter| Letter {
+                    id: id_of(state, run),
+                    ..letter
+                });
+                Asked::Order(
+                    MessageOrder::Send {
+                        queue,
+                        letters: marked.collect(),
+                    },
+                    answer,
+                )
             }
             other => other,
         })
@@ -183,7 +221,11 @@ pub fn ask(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall)
 
 /// The id of a run's message, which stays the same. A dead letter is another message.
 fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
-    let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) { "dead" } else { "run" };
+    let phase = if matches!(run.phase, RunPhase::DeadLetter { .. }) {
+        "dead"
+    } else {
+        "run"
+    };
     let mut rng = Rng::named(state.stable_seed(), &format!("{phase} {}", run.key()));
     let drawn = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
     MessageId::naming(drawn)
@@ -191,7 +233,9 @@ fn id_of(state: &State, run: &ScheduledRun) -> MessageId {
 
 /// A function is given the event by its own queue, as by an invocation of the type Event.
 fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Result<Asked, ApiError> {
-    let function = state.existing_region(region).and_then(|region| by_arn(region, &run.target.arn));
+    let function = state
+        .existing_region(region)
+        .and_then(|region| by_arn(region, &run.target.arn));
     let Some(function) = function else {
         let text = format!("Function not found: {}", run.target.arn);
         return Err(ApiError::sender("ResourceNotFoundException", text).with_status(404));
@@ -210,28 +254,49 @@ fn invocation(state: &State, region: &str, run: &ScheduledRun, now: Wall) -> Res
         delay: None,
         body: event.bytes(),
     };
-    let order = MessageOrder::Send { queue: function.events, letters: vec![letter] };
+    let order = MessageOrder::Send {
+        queue: function.events,
+        letters: vec![letter],
+    };
     Ok(Asked::order(order, |outcome| match outcome {
         MessageOutcome::Sent(sent) => match sent.into_iter().next() {
             Some(Ok(_)) => Ok(Value::Null),
-            _ => Err(ApiError::receiver(500, "ServiceException", "There is no room for more events.")),
+            _ => Err(ApiError::receiver(
+                500,
+                "ServiceException",
+                "There is no room for more events.",
+            )),
         },
         other => Err(other.unexpected()),
     }))
 }
 
 /// Carries a run out that puts datapoints. None if there is no such run any more.
-pub fn put(state: &State, region: &str, key: &str, ports: &Ports<'_>, now: Wall) -> Option<Result<Value, ApiError>> {
+pub fn put(
+    state: &State,
+    region: &str,
+    key: &str,
+    ports: &Ports<'_>,
+    now: Wall,
+) -> Option<Result<Value, ApiError>> {
     let run = run_of(state, region, key)?;
     let mut rng = Rng::named(0, key);
     Some(calls(run, region).and_then(|calls| {
-        let done = calls.with_request(run, now, |operation, request| operation.run(state, request, ports, &mut rng));
+        let done = calls.with_request(run, now, |operation, request| {
+            operation.run(state, request, ports, &mut rng)
+        });
         done.map(|outcome| outcome.answer)
     }))
 }
 
 /// The state in which a run has ended so, or is put off. None if there is no such run any more.
-pub fn finish(state: &State, region: &str, key: &str, result: Result<(), &ApiError>, now: Wall) -> Option<State> {
+pub fn finish(
+    state: &State,
+    region: &str,
+    key: &str,
+    result: Result<(), &ApiError>,
+    now: Wall,
+) -> Option<State> {
     let run = run_of(state, region, key)?;
     let mut changed = (**run).clone();
     changed.phase = match (result, &run.phase) {
@@ -242,7 +307,10 @@ pub fn finish(state: &State, region: &str, key: &str, result: Result<(), &ApiErr
         (Ok(()), _) => RunPhase::Done { at: now, why: None },
         (Err(error), RunPhase::DeadLetter { why, .. }) => RunPhase::Done {
             at: now,
-            why: Some(format!("{why} (and the dead-letter queue took nothing: {})", error.message)),
+            why: Some(format!(
+                "{why} (and the dead-letter queue took nothing: {})",
+                error.message
+            )),
         },
         (Err(error), _) => {
             changed.failures += 1;
@@ -269,7 +337,11 @@ fn failed(state: &State, run: &ScheduledRun, error: &ApiError, now: Wall) -> Run
     let attempt = Attempt {
         retries: run.failures,
         begun: run.begun,
-        kind: if passes { FailureKind::Passing } else { FailureKind::Lasting },
+        kind: if passes {
+            FailureKind::Passing
+        } else {
+            FailureKind::Lasting
+        },
     };
     let policy = retry_policy(&run.target).unwrap_or_default();
     match policy.after_failure(attempt, now, &mut state.drawn(&run.schedule)) {

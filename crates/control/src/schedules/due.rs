@@ -61,7 +61,10 @@ pub(super) fn schedule_key(arn: &str) -> Option<&str> {
 pub fn next_look(state: &State, is_under_way: impl Fn(&str, &str) -> bool + Copy) -> Option<Wall> {
     let regions = state.regions().flat_map(|(name, region)| {
         let clocks = region.schedule_clocks.values().filter_map(|clock| clock.next);
-        let runs = region.scheduled_runs.iter().filter(move |(key, _)| !is_under_way(name, key));
+        let runs = region
+            .scheduled_runs
+            .iter()
+            .filter(move |(key, _)| !is_under_way(name, key));
         let runs = runs.filter_map(|(_, run)| match run.phase {
             RunPhase::Due { at, .. } => Some(at),
             RunPhase::DeadLetter { .. } => Some(run.begun),
@@ -123,7 +126,10 @@ fn take(into: &mut Region, arn: &str, clock: &ScheduleClock, enabled: &Enabled<'
                 caught_up: run.reason == forebay_schedules::RunReason::CaughtUp,
                 target: target.clone(),
                 failures: 0,
-                phase: RunPhase::Due { at: run.begins, why: None },
+                phase: RunPhase::Due {
+                    at: run.begins,
+                    why: None,
+                },
             };
             // A time that has run does not run again, whatever happened to the clock.
             if !into.scheduled_runs.contains_key(&key) && !into.ended_runs.contains_key(&key) {
@@ -147,13 +153,19 @@ pub(super) fn settle(region: &mut Region, arn: &str) {
     for key in over {
         region.ended_runs.remove(&key);
     }
-    let is_over = region.schedule_clocks.get(arn).is_some_and(|clock| clock.next.is_none())
+    let is_over = region
+        .schedule_clocks
+        .get(arn)
+        .is_some_and(|clock| clock.next.is_none())
         && runs_of(&region.scheduled_runs, arn).next().is_none();
     let Some(key) = schedule_key(arn).filter(|_| is_over) else {
         return;
     };
     let deletes = |region: &Region| {
-        region.event_schedules.get(key).is_some_and(|schedule| schedule.after == AfterCompletion::Delete)
+        region
+            .event_schedules
+            .get(key)
+            .is_some_and(|schedule| schedule.after == AfterCompletion::Delete)
     };
     if deletes(region) {
         region.event_schedules.remove(key);
@@ -198,7 +210,12 @@ impl State {
             .regions()
             .flat_map(|(_, region)| {
                 let schedules = region.event_schedules.values().map(|schedule| {
-                    (&schedule.arn, &schedule.timing, schedule.enabled, vec![schedule.target.arn.clone()])
+                    (
+                        &schedule.arn,
+                        &schedule.timing,
+                        schedule.enabled,
+                        vec![schedule.target.arn.clone()],
+                    )
                 });
                 let rules = region.event_rules.values().map(|rule| {
                     let targets = rule.targets.iter().map(|target| target.arn.clone()).collect();
@@ -230,7 +247,11 @@ impl State {
             let regions = state.regions();
             regions
                 .map(|(name, region)| {
-                    (name.to_owned(), region.schedule_clocks.clone(), region.scheduled_runs.clone())
+                    (
+                        name.to_owned(),
+                        region.schedule_clocks.clone(),
+                        region.scheduled_runs.clone(),
+                    )
                 })
                 .collect::<Vec<_>>()
         };

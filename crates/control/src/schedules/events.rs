@@ -23,7 +23,11 @@ fn time(run: &ScheduledRun) -> String {
 
 /// The event of a run.
 fn event(run: &ScheduledRun, of_rule: bool) -> Value {
-    let (source, detail) = if of_rule { ("aws.events", json!({})) } else { ("aws.scheduler", json!("{}")) };
+    let (source, detail) = if of_rule {
+        ("aws.events", json!({}))
+    } else {
+        ("aws.scheduler", json!("{}"))
+    };
     json!({
         "version": "0",
         "id": execution_id(run),
@@ -104,7 +108,7 @@ fn transformed(event: &Value, run: &ScheduledRun, transformer: &Value) -> String
     values.insert("aws.events.event.json".to_owned(), event.to_string());
     let template = transformer["InputTemplate"].as_str().unwrap_or_default();
     // A template that is a text between quotes gives a JSON text, with its placeholders filled in.
-    values
-        .iter()
-        .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
+    values.iter().fold(template.to_owned(), |text, (name, value)| {
+        text.replace(&format!("<{name}>"), value)
+    })
 }

@@ -33,7 +33,11 @@ impl Timing {
         let window = Window::new(self.window.is_some(), self.window.map(i64::from));
         Times::new(&RawSchedule {
             expression: &self.expression,
-            dialect: if self.of_rule { Dialect::Rules } else { Dialect::Scheduler },
+            dialect: if self.of_rule {
+                Dialect::Rules
+            } else {
+                Dialect::Scheduler
+            },
             zone: self.zone.as_deref(),
             since: self.since,
             start: self.start,
@@ -192,5 +196,8 @@ impl ScheduledRun {
 
 /// A run's key: runs of one schedule stand together, by time.
 pub fn key(schedule: &str, scheduled: Wall, target: &str) -> String {
-    format!("{schedule}@{}|{target}", forebay_awswire::timestamp(scheduled.seconds() as f64))
+    format!(
+        "{schedule}@{}|{target}",
+        forebay_awswire::timestamp(scheduled.seconds() as f64)
+    )
 }

@@ -19,7 +19,8 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     if let Some(found) = universal(arn).filter(|_| !of_rule) {
         let found = found?;
         let input = target.input.as_deref().unwrap_or("{}");
-        let input: Value = serde_json::from_str(input).map_err(|why| format!("Invalid RequestJson provided. Reason: {why}"))?;
+        let input: Value = serde_json::from_str(input)
+            .map_err(|why| format!("Invalid RequestJson provided. Reason: {why}"))?;
         // What its run fills in is a text or a number in any case.
         return forebay_awswire::input_of(found.service, found.operation.name(), &input)
             .map(|_| ())
@@ -42,7 +43,11 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     }
     Err(format!(
         "Provided Arn is not in correct format, or of no target that Forebay has (functions, queues{}): {arn}",
-        if of_rule { "" } else { ", and arn:aws:scheduler:::aws-sdk:SERVICE:ACTION" }
+        if of_rule {
+            ""
+        } else {
+            ", and arn:aws:scheduler:::aws-sdk:SERVICE:ACTION"
+        }
     ))
 }
 

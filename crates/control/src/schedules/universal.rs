@@ -9,8 +9,23 @@ const PREFIX: &str = "arn:aws:scheduler:::aws-sdk:";
 
 /// What names of operations that only read begin with. AWS refuses these.
 const READING: [&str; 17] = [
-    "get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup", "discover", "validate",
-    "batchget", "batchdescribe", "batchread", "retrieve",
+    "get",
+    "describe",
+    "list",
+    "poll",
+    "receive",
+    "search",
+    "scan",
+    "query",
+    "select",
+    "read",
+    "lookup",
+    "discover",
+    "validate",
+    "batchget",
+    "batchdescribe",
+    "batchread",
+    "retrieve",
 ];
 
 /// What AWS's SDKs call a service.
@@ -52,13 +67,19 @@ pub(super) fn universal(arn: &str) -> Option<Result<Universal, String>> {
 
 fn read(name: &str, action: &str) -> Result<Universal, String> {
     let Some(service) = service(name) else {
-        return Err(format!("The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."));
+        return Err(format!(
+            "The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."
+        ));
     };
     let lower = action.to_lowercase();
     if READING.iter().any(|word| lower.starts_with(word)) {
-        return Err(format!("{action} only reads: universal targets call operations that write."));
+        return Err(format!(
+            "{action} only reads: universal targets call operations that write."
+        ));
     }
-    let known = supported().into_iter().find(|(of, known)| *of == service && known.eq_ignore_ascii_case(action));
+    let known = supported()
+        .into_iter()
+        .find(|(of, known)| *of == service && known.eq_ignore_ascii_case(action));
     // AWS wants the action's first letter small; the capital is understood as well.
     let operation = known.and_then(|(_, known)| find(service, known));
     let operation = operation.ok_or_else(|| format!("{name} has no action {action} that Forebay serves."))?;
@@ -88,7 +109,10 @@ mod tests {
             "sqs:nothing",
             "sqs",
         ] {
-            assert!(matches!(of(&format!("{PREFIX}{refused}")), Some(Err(_))), "{refused}");
+            assert!(
+                matches!(of(&format!("{PREFIX}{refused}")), Some(Err(_))),
+                "{refused}"
+            );
         }
     }
 }

@@ -152,11 +152,7 @@ fn sources(view: &View<'_>, arn: &str) -> BTreeMap<QueueId, String> {
 }
 
 /// Messages as an event has them that a function gets.
-pub(crate) fn records(
-    queue: QueueId,
-    arn: &str,
-    messages: &[Delivered<Vec<u8>>],
-) -> Vec<Value> {
+pub(crate) fn records(queue: QueueId, arn: &str, messages: &[Delivered<Vec<u8>>]) -> Vec<Value> {
     let wanted = Wanted {
         queue,
         fifo: arn.ends_with(".fifo"),
@@ -193,7 +189,8 @@ pub(crate) fn records(
 }
 
 fn attribute_of_event(attribute: &Value) -> Value {
-    let mut shown = json!({"stringListValues": [], "binaryListValues": [], "dataType": attribute["DataType"]});
+    let mut shown =
+        json!({"stringListValues": [], "binaryListValues": [], "dataType": attribute["DataType"]});
     for (ours, theirs) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
         if !attribute[ours].is_null() {
             shown[theirs] = attribute[ours].clone();

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use forebay_awswire::{Service, sigv4};
 use forebay_control::{Journal, JournalError, NothingObserved, Publish, State};
 use forebay_gateway::{
-    ApiContext, ApiOptions, Bounds, Credentials, Beside, SharedPorts, Writer, credentials, serve,
+    ApiContext, ApiOptions, Beside, Bounds, Credentials, SharedPorts, Writer, credentials, serve,
 };
 use forebay_units::Wall;
 use http::{Request, StatusCode};

@@ -13,8 +13,8 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::{Rc, Weak};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Connections of one environment.

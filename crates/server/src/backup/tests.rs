@@ -70,7 +70,12 @@ fn what_was_backed_up_is_restored() {
     let restored = restore(&file, &other, false).unwrap();
     assert_eq!((restored.manifest, restored.aside), (manifest, Vec::new()));
     assert_eq!(Store::open(&other.join("state.redb")).unwrap().1, Some(state));
-    for name in ["credentials", "notify-secret", "datapoints/1.points", "functions/code/00.zip"] {
+    for name in [
+        "credentials",
+        "notify-secret",
+        "datapoints/1.points",
+        "functions/code/00.zip",
+    ] {
         assert_eq!(
             fs::read(dir.join(name)).unwrap(),
             fs::read(other.join(name)).unwrap()
@@ -84,7 +89,13 @@ fn what_was_backed_up_is_restored() {
         (0o700, 0o600)
     );
     assert_eq!((mode(&other), mode(&root.join("empty"))), (0o700, 0o700));
-    for absent in ["logs", "images/.new-7", "functions/code/.new-1", "functions/environments", "restore.new"] {
+    for absent in [
+        "logs",
+        "images/.new-7",
+        "functions/code/.new-1",
+        "functions/environments",
+        "restore.new",
+    ] {
         assert!(!other.join(absent).exists(), "{absent}");
     }
     let small = place.path().join("b.backup");

@@ -77,7 +77,12 @@ async fn handle(internal: &Internal, of: &EventsQueue, message: Delivered<Vec<u8
                 return;
             }
             let retry = RETRIES.get(event.attempt as usize).filter(|_| !is_old);
-            tracing::info!(function = of.function, ?error, attempt = event.attempt, "a function failed an event");
+            tracing::info!(
+                function = of.function,
+                ?error,
+                attempt = event.attempt,
+                "a function failed an event"
+            );
             match retry {
                 Some(delay) => {
                     let attempt = event.attempt + 1;
@@ -130,7 +135,9 @@ async fn send(internal: &Internal, queue: QueueId, event: &Event, delay: Duratio
     let order = MessageOrder::Send {
         queue,
         letters: vec![Letter {
-            id: MessageId(getrandom::u64().map_or(0, u128::from) << 64 | getrandom::u64().map_or(0, u128::from)),
+            id: MessageId(
+                getrandom::u64().map_or(0, u128::from) << 64 | getrandom::u64().map_or(0, u128::from),
+            ),
             group: None,
             deduplication: None,
             delay: Some(delay),
@@ -145,7 +152,8 @@ async fn send(internal: &Internal, queue: QueueId, event: &Event, delay: Duratio
 /// To the function's dead-letter queue, if it has one.
 async fn bury(internal: &Internal, of: &EventsQueue, event: &Event, why: &str) {
     let Some(arn) = &of.dead_letter else { return };
-    let asked = internal.read(|state, ports, now: Wall| dead_letter(state, &of.region, arn, event, why, ports, now));
+    let asked =
+        internal.read(|state, ports, now: Wall| dead_letter(state, &of.region, arn, event, why, ports, now));
     let result = match asked {
         Ok(asked) => internal.carry_out(asked).await.map(|_| ()),
         Err(error) => Err(error),

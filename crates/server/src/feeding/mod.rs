@@ -37,13 +37,22 @@ pub(crate) fn start(internal: Internal, changed: Arc<Notify>) -> JoinHandle<()> 
         let mut before: Option<Arc<State>> = None;
         loop {
             let state = internal.state();
-            if before.as_ref().is_none_or(|before| state.has_other_functions(before)) {
-                keep(&mut events, state.events_queues(), |of| of.function.clone(), |of| {
-                    tokio::spawn(later::feed(internal.clone(), of.clone()))
-                });
-                keep(&mut mappings, state.mappings(), |of| of.id.clone(), |of| {
-                    tokio::spawn(batches::feed(internal.clone(), of.clone()))
-                });
+            if before
+                .as_ref()
+                .is_none_or(|before| state.has_other_functions(before))
+            {
+                keep(
+                    &mut events,
+                    state.events_queues(),
+                    |of| of.function.clone(),
+                    |of| tokio::spawn(later::feed(internal.clone(), of.clone())),
+                );
+                keep(
+                    &mut mappings,
+                    state.mappings(),
+                    |of| of.id.clone(),
+                    |of| tokio::spawn(batches::feed(internal.clone(), of.clone())),
+                );
             }
             before = Some(state);
             changed.notified().await;

@@ -1,8 +1,8 @@
 //! All queues and their log, in one hand: each operation changes queues at once, and counts when `commit` has written it.
 
 use super::log::{Content, Log};
-use super::record::{Place, Record};
 use super::named::Named;
+use super::record::{Place, Record};
 use super::tasks::Unwritten;
 use forebay_queues::{
     Accepted, Ask, Change, Counts, DeleteRefusal, Deleted, Delivered, Departed, Empty, Letter, MoveTask,
