@@ -16,6 +16,7 @@ mod query;
 mod query_names;
 mod request;
 mod rest;
+mod route;
 mod service;
 pub mod sigv4;
 mod tree;

@@ -1,6 +1,6 @@
 //! The service models: operations and shapes, read once from the stripped botocore data in `models/`.
 
-use crate::rest::{Place, Route};
+use crate::route::{Place, Route};
 use crate::{Protocol, Service, query_names};
 use regex::Regex;
 use serde_json::Value;

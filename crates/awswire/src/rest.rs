@@ -2,99 +2,11 @@
 
 use crate::model::{Kind, Model, Shape, ShapeId};
 use crate::query::epoch_seconds;
+use crate::route::Place;
 use crate::{ApiError, HttpRequest, Protocol, Service, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
-
-/// Where a member stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the body's document.
-    Body,
-    /// The whole body.
-    Payload,
-    /// In the path.
-    Path,
-    /// In the query string.
-    Query,
-    /// A header.
-    Header,
-    /// The status of the answer.
-    Status,
-}
-
-impl Place {
-    /// Of the member `name` of `structure`, by its reference.
-    pub(crate) fn read(name: &str, reference: &Value, structure: &Value) -> Option<Place> {
-        if structure.get("payload").and_then(Value::as_str) == Some(name) {
-            return Some(Place::Payload);
-        }
-        match reference.get(3).and_then(Value::as_str) {
-            None => Some(Place::Body),
-            Some("uri") => Some(Place::Path),
-            Some("querystring") => Some(Place::Query),
-            Some("header") => Some(Place::Header),
-            Some("statusCode") => Some(Place::Status),
-            Some(_) => None,
-        }
-    }
-}
-
-/// Where an operation stands.
-pub(crate) struct Route {
-    pub(crate) operation: String,
-    pub(crate) status: u16,
-    method: String,
-    steps: Vec<Step>,
-}
-
-/// What stands between two slashes.
-enum Step {
-    Is(String),
-    Member(String),
-}
-
-impl Route {
-    pub(crate) fn read(operation: &str, raw: &Value) -> Option<Route> {
-        let http = raw.get("http")?;
-        let step = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
-            Some(member) => Step::Member(member.to_owned()),
-            None => Step::Is(text.to_owned()),
-        };
-        Some(Route {
-            operation: operation.to_owned(),
-            status: u16::try_from(http.get(2)?.as_u64()?).ok()?,
-            method: http.get(0)?.as_str()?.to_owned(),
-            steps: steps(http.get(1)?.as_str()?).map(step).collect(),
-        })
-    }
-
-    /// What the path says of the input's members, if this is the route.
-    fn members(&self, method: &str, path: &str) -> Option<Vec<(&str, String)>> {
-        if self.method != method || steps(path).count() != self.steps.len() {
-            return None;
-        }
-        let mut members = Vec::new();
-        for (step, given) in self.steps.iter().zip(steps(path)) {
-            match step {
-                Step::Is(text) if text == given => {}
-                Step::Is(_) => return None,
-                Step::Member(name) => {
-                    let text = percent_decode_str(given).decode_utf8().ok()?;
-                    members.push((name.as_str(), text.into_owned()));
-                }
-            }
-        }
-        Some(members)
-    }
-}
-
-/// A path's parts. A slash at its end makes no other path.
-fn steps(path: &str) -> impl Iterator<Item = &str> {
-    path.trim_matches('/').split('/')
-}
 
 /// The operation of a service that the request's method and path name.
 pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<String> {

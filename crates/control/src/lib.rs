@@ -8,6 +8,7 @@ pub mod autoscaling;
 pub mod cloudwatch;
 #[cfg(test)]
 mod conformance;
+mod dead_letters;
 pub mod ec2;
 pub mod elbv2;
 mod events;
@@ -37,6 +38,7 @@ mod waf;
 mod wanted;
 
 pub use api::context::{OperationSpec, Request};
+pub use dead_letters::dead_letter;
 pub use ec2::records::MOST_ZONES;
 pub use elbv2::draining::Drain;
 pub use messages::{Asked, MessageError, MessageOrder, MessageOutcome, NotSent};

@@ -176,9 +176,8 @@ impl Asked {
 
     pub(crate) fn invoke(
         invocation: Invocation,
-        answer: impl FnOnce(Result<Invoked, ApiError>) -> Result<Value, ApiError> + Send + 'static,
+        answer: impl FnOnce(Result<Invoked, InvokeError>) -> Result<Value, ApiError> + Send + 'static,
     ) -> Asked {
-        let answer = |done: Result<Invoked, InvokeError>| answer(done.map_err(crate::lambda::not_asked));
         Asked::Invoke(invocation, Box::new(answer))
     }
 }

@@ -66,6 +66,14 @@ pub fn find(service: Service, name: &str) -> Option<&'static OperationSpec> {
     operations.iter().find(|operation| operation.name == name)
 }
 
+/// The same, whatever case the name is in.
+pub(crate) fn find_any(service: Service, name: &str) -> Option<&'static OperationSpec> {
+    let operations = SERVED[service as usize].operations;
+    operations
+        .iter()
+        .find(|operation| operation.name.eq_ignore_ascii_case(name))
+}
+
 /// All operations that are served.
 pub fn supported() -> Vec<(Service, &'static str)> {
     SERVED
@@ -103,7 +111,7 @@ impl OperationSpec {
         rng: &mut Rng,
     ) -> Result<Outcome, ApiError> {
         check_region(request.region)?;
-        let view = View::new(request, ports.observations, state);
+        let view = View::new(request, ports.observations, state).finding(find_any);
         match self.run {
             Operation::Read(run) => Ok(Outcome {
                 answer: run(&view)?,
@@ -139,7 +147,7 @@ impl OperationSpec {
     ) -> Result<Asked, ApiError> {
         check_region(request.region)?;
         match self.run {
-            Operation::Messages(run) => run(&View::new(request, observations, state), rng),
+            Operation::Messages(run) => run(&View::new(request, observations, state).finding(find_any), rng),
             _ => Err(MessageError::Nowhere.into()),
         }
     }

@@ -45,8 +45,13 @@ pub(crate) struct View<'a> {
     pub(crate) observations: &'a dyn Observations,
     /// The state.
     pub(crate) state: State,
+    /// How operations are found by their names.
+    pub(crate) find: Find,
     region: Arc<Region>,
 }
+
+/// Finds the operation of a service by its name, in whatever case.
+pub(crate) type Find = fn(Service, &str) -> Option<&'static OperationSpec>;
 
 impl<'a> View<'a> {
     /// What the operation of `request` sees of `state`.
@@ -56,11 +61,17 @@ impl<'a> View<'a> {
         state: &State,
     ) -> View<'a> {
         View {
+            find: |_, _| None,
             request,
             observations,
             state: state.clone(),
             region: state.region(request.region),
         }
+    }
+
+    /// The same, for an operation that looks for others.
+    pub(crate) fn finding(self, find: Find) -> View<'a> {
+        View { find, ..self }
     }
 
     /// The request's region as it now is.
@@ -154,7 +165,7 @@ impl<'a> Tx<'a> {
             input,
             ..self.view.request.clone()
         };
-        let view = View::new(&request, self.view.observations, &self.view.state);
+        let view = View::new(&request, self.view.observations, &self.view.state).finding(self.view.find);
         let mut inner = Tx::new(view, self.rng);
         let answer = run(&mut inner)?;
         if let Some(next) = inner.next() {

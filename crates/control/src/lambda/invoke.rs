@@ -85,7 +85,7 @@ fn at_once(function: &Function, input: &Value, payload: Vec<u8>) -> Result<Asked
         wants_log: input["LogType"] == "Tail",
         begin: None,
     };
-    Ok(Asked::invoke(invocation, |done| answer(done?)))
+    Ok(Asked::invoke(invocation, |done| answer(done.map_err(not_asked)?)))
 }
 
 fn answer(invoked: Invoked) -> Result<Value, ApiError> {
@@ -104,7 +104,7 @@ fn answer(invoked: Invoked) -> Result<Value, ApiError> {
 }
 
 /// The error of a call whose function was not asked.
-pub(crate) fn not_asked(why: InvokeError) -> ApiError {
+fn not_asked(why: InvokeError) -> ApiError {
     match why {
         InvokeError::NotFound => super::errors::not_found("The function is not there any more."),
         InvokeError::ReservedConcurrency | InvokeError::Concurrency => {

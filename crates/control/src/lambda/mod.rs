@@ -20,8 +20,7 @@ mod tests;
 mod upload;
 
 pub use batches::{batch_event, failed_of};
-pub use events::{Event, dead_letter};
-pub(crate) use invoke::not_asked;
+pub use events::Event;
 pub use kept::{EVENT_AGE, EventsQueue, KeptMapping};
 pub(crate) use lookup::by_arn;
 pub(crate) use permissions::permits;

@@ -1,39 +1,18 @@
 //! Groups of schedules. There is always one, `default`.
 
-use super::errors::{conflict, invalid, not_found, quota};
+use super::errors::{conflict, invalid, quota};
+use super::lookup::{DEFAULT, key, named, page, with_token};
 use super::tags;
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
-use crate::api::paging::{cut, sealed, unsealed};
 use crate::api::tagging::put_tags;
 use crate::schedules::forget;
 use crate::schedules::records::ScheduleGroup;
-use forebay_awswire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The group of schedules that name none.
-pub(super) const DEFAULT: &str = "default";
 /// Groups of a region (AWS's quota).
 const GROUPS: usize = 500;
-
-/// The group of that name.
-pub(super) fn named(view: &View<'_>, name: &str) -> Result<Arc<ScheduleGroup>, ApiError> {
-    if let Some(group) = view.region().schedule_groups.get(name) {
-        return Ok(Arc::clone(group));
-    }
-    if name != DEFAULT {
-        return Err(not_found("Schedule group", name));
-    }
-    // Nobody made it, and it has always been there.
-    let made = forebay_units::Wall::from_seconds(0);
-    Ok(Arc::new(ScheduleGroup {
-        name: DEFAULT.to_owned(),
-        arn: own_arn(view, "scheduler", "schedule-group/default"),
-        created: made,
-        modified: made,
-    }))
-}
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     let name = tx.request.input["Name"].as_str().unwrap_or_default().to_owned();
@@ -72,7 +51,7 @@ pub(super) fn delete(tx: &mut Tx<'_>) -> Answered {
     for schedule in within {
         region
             .event_schedules
-            .remove(&super::schedules::key(&schedule.group, &schedule.name));
+            .remove(&key(&schedule.group, &schedule.name));
         forget(region, &schedule.arn);
     }
     region.tags.remove(&group.arn);
@@ -104,27 +83,4 @@ pub(super) fn list(view: &View<'_>) -> Answered {
     let (held, next) = page(view, all, |group| group.name.clone())?;
     let shown: Vec<Value> = held.iter().map(|group| shown(group)).collect();
     Ok(with_token(json!({"ScheduleGroups": shown}), next))
-}
-
-/// The page that a call asks for, and the next one's token.
-pub(super) fn page<T>(
-    view: &View<'_>,
-    items: Vec<T>,
-    key: impl Fn(&T) -> String,
-) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let input = &view.request.input;
-    let size = input["MaxResults"].as_u64().unwrap_or(100).clamp(1, 100);
-    let after = match input["NextToken"].as_str() {
-        None | Some("") => String::new(),
-        Some(token) => unsealed(view, token).ok_or_else(|| invalid("Invalid NextToken."))?,
-    };
-    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
-    Ok((held, last.map(|last| sealed(view, &last))))
-}
-
-pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
-    if let Some(next) = next {
-        answer["NextToken"] = json!(next);
-    }
-    answer
 }

@@ -2,6 +2,7 @@
 
 mod errors;
 mod groups;
+mod lookup;
 mod schedules;
 mod tags;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Schedules: made, changed, found, listed, deleted.
 
 use super::errors::{conflict, invalid, not_found, quota};
-use super::groups::{DEFAULT, named, page, with_token};
+use super::lookup::{DEFAULT, key, named, page, with_token};
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
 use crate::schedules::records::{EventSchedule, Target, Timing};
@@ -24,11 +24,6 @@ const REFUSED: [&str; 6] = [
     "KinesisParameters",
     "SageMakerPipelineParameters",
 ];
-
-/// The key of a schedule's row.
-pub(super) fn key(group: &str, name: &str) -> String {
-    format!("{group}/{name}")
-}
 
 /// The group and the name that a call names.
 fn place(view: &View<'_>) -> (String, String) {

@@ -1,7 +1,7 @@
 //! Tags of schedule groups, which alone have some.
 
 use super::errors::invalid;
-use super::groups::named;
+use super::lookup::named;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::tagging::{put_tags, stored_tags, tags_value};
 use crate::records::Tags;

@@ -10,7 +10,7 @@ use crate::api::arns::account_of;
 use crate::api::context::{OperationSpec, Request};
 use crate::lambda::{Event, by_arn};
 use crate::messages::{Asked, MessageOrder, MessageOutcome};
-use crate::operate::find;
+use crate::operate::{find, find_any};
 use crate::ports::Ports;
 use crate::state::State;
 use forebay_awswire::{ApiError, Service};
@@ -47,7 +47,7 @@ pub fn doing(state: &State, now: Wall) -> Vec<(String, String, Doing)> {
     let all = state.regions().flat_map(|(name, region)| {
         region.scheduled_runs.iter().filter_map(move |(key, run)| {
             let how = match &run.phase {
-                RunPhase::Due { at, .. } if *at <= now => match universal(&run.target.arn) {
+                RunPhase::Due { at, .. } if *at <= now => match universal(&run.target.arn, find_any) {
                     Some(Ok(Universal { operation, .. })) if operation.changes_state() => Doing::Write,
                     Some(Ok(Universal { operation, .. })) if !operation.asks_messages() => Doing::Put,
                     // What cannot be called fails like a call.
@@ -68,7 +68,7 @@ fn run_of<'a>(state: &'a State, region: &str, key: &str) -> Option<&'a Arc<Sched
 
 /// What a run calls, but for a function's invocation.
 fn calls<'a>(run: &'a ScheduledRun, region: &'a str) -> Result<Calls<'a>, ApiError> {
-    let (service, operation, input) = match (&run.phase, universal(&run.target.arn)) {
+    let (service, operation, input) = match (&run.phase, universal(&run.target.arn, find_any)) {
         (RunPhase::DeadLetter { code, why, condition }, _) => (
             Service::Sqs,
             find(Service::Sqs, "SendMessage"),

@@ -16,7 +16,7 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     }
     retry_policy(target).map_err(|why| why.to_string())?;
     let arn = target.arn.as_str();
-    if let Some(found) = universal(arn).filter(|_| !of_rule) {
+    if let Some(found) = universal(arn, view.find).filter(|_| !of_rule) {
         let found = found?;
         let input = target.input.as_deref().unwrap_or("{}");
         let input: Value = serde_json::from_str(input)

@@ -1,7 +1,6 @@
 //! Universal targets: `arn:aws:scheduler:::aws-sdk:SERVICE:ACTION` calls any operation that writes.
 
-use crate::api::context::OperationSpec;
-use crate::operate::{find, supported};
+use crate::api::context::{Find, OperationSpec};
 use forebay_awswire::Service;
 
 /// What stands before the service.
@@ -59,13 +58,13 @@ pub(super) struct Universal {
 }
 
 /// The operation of an ARN; none if it is no universal target, or else why it cannot be called.
-pub(super) fn universal(arn: &str) -> Option<Result<Universal, String>> {
+pub(super) fn universal(arn: &str, find: Find) -> Option<Result<Universal, String>> {
     let rest = arn.strip_prefix(PREFIX)?;
     let (name, action) = rest.split_once(':').unwrap_or((rest, ""));
-    Some(read(name, action))
+    Some(read(name, action, find))
 }
 
-fn read(name: &str, action: &str) -> Result<Universal, String> {
+fn read(name: &str, action: &str, find: Find) -> Result<Universal, String> {
     let Some(service) = service(name) else {
         return Err(format!(
             "The service {name} of the target is not served by Forebay, or is not called so by AWS's SDKs."
@@ -77,11 +76,8 @@ fn read(name: &str, action: &str) -> Result<Universal, String> {
             "{action} only reads: universal targets call operations that write."
         ));
     }
-    let known = supported()
-        .into_iter()
-        .find(|(of, known)| *of == service && known.eq_ignore_ascii_case(action));
     // AWS wants the action's first letter small; the capital is understood as well.
-    let operation = known.and_then(|(_, known)| find(service, known));
+    let operation = find(service, action);
     let operation = operation.ok_or_else(|| format!("{name} has no action {action} that Forebay serves."))?;
     if operation.needs_proof() {
         return Err(format!("{action} brings code, which no schedule does."));
@@ -92,10 +88,11 @@ fn read(name: &str, action: &str) -> Result<Universal, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operate::find_any;
 
     #[test]
     fn operations_that_write_are_found_and_no_others() {
-        let of = |arn: &str| universal(arn).map(|found| found.map(|found| found.operation.name()));
+        let of = |arn: &str| universal(arn, find_any).map(|found| found.map(|found| found.operation.name()));
         assert_eq!(
             of("arn:aws:scheduler:::aws-sdk:elasticloadbalancingv2:modifyCapacityReservation"),
             Some(Ok("ModifyCapacityReservation"))

@@ -249,6 +249,11 @@ pub(super) fn flag(queue: &Queue, name: &str) -> bool {
 }
 
 /// What they mean to its messages.
+/// How long a message of a queue is not visible after a receive, in seconds.
+pub(crate) fn visibility_s(queue: &Queue) -> u64 {
+    number(queue, "VisibilityTimeout")
+}
+
 pub(crate) fn settings(region: &Region, queue: &Queue) -> Settings {
     let is = |name: &str, value: &str| queue.attributes.get(name).is_some_and(|found| found == value);
     let kind = match (queue.fifo(), is("DeduplicationScope", "messageGroup")) {

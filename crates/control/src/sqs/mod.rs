@@ -20,16 +20,12 @@ pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attributes::visibility_s;
 pub use kept::{Holder, KeptQueue};
 pub(crate) use receiving::records;
 pub(crate) use sending::message_id;
 
 use crate::api::context::OperationSpec;
-
-/// How long a message of a queue is not visible after a receive, in seconds.
-pub(crate) fn visibility_s(queue: &records::Queue) -> u64 {
-    attributes::number(queue, "VisibilityTimeout")
-}
 
 /// All operations that are served.
 pub(crate) const OPERATIONS: &[OperationSpec] = &[

@@ -1,6 +1,6 @@
 //! Event source mappings: messages of a queue are gathered, given to a function, and deleted if it has not failed them.
 
-use super::{PAUSE, WAIT};
+use super::pace::{PAUSE, WAIT};
 use forebay_control::lambda::{KeptMapping, batch_event, failed_of};
 use forebay_control::{MessageOrder, MessageOutcome};
 use forebay_functions::{Invocation, InvokeError};

@@ -1,9 +1,9 @@
 //! Invocations that wait: an event is taken out of its function's queue, and is deleted in the moment in which the function is about to get
 //! it. So each happens once at most, also over a kill; what fails is sent again as a new event.
 
-use super::{PAUSE, WAIT};
-use forebay_control::lambda::{EVENT_AGE, Event, EventsQueue, dead_letter};
-use forebay_control::{MessageOrder, MessageOutcome};
+use super::pace::{PAUSE, WAIT};
+use forebay_control::lambda::{EVENT_AGE, Event, EventsQueue};
+use forebay_control::{MessageOrder, MessageOutcome, dead_letter};
 use forebay_functions::{Begin, Invocation, InvokeError};
 use forebay_gateway::Internal;
 use forebay_queues::{Ask, Deleted, Delivered, Letter, MessageId, QueueId, Receipt};

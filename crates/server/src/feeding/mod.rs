@@ -2,20 +2,15 @@
 
 mod batches;
 mod later;
+mod pace;
 
 use forebay_control::State;
 use forebay_control::lambda::{EventsQueue, KeptMapping};
 use forebay_gateway::Internal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-
-/// How long a receive waits for messages.
-const WAIT: Duration = Duration::from_secs(20);
-/// After what could not be asked.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// One that takes from one queue. It ends when it is dropped.
 struct Feeder<T> {
