@@ -1,0 +1,2 @@
+def hostile(place):
+    pass
