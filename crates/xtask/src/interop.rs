@@ -60,6 +60,7 @@ const SUITES: &[(&str, &str)] = &[
     ("backlog", "backlog.py"),
     ("backlog-live", "backlog_live.py"),
     ("backlog-spot", "backlog_spot.py"),
+    ("functions", "functions.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),

@@ -107,7 +107,7 @@ def expected_headers(example, multi, address, port):
 
 
 def published(balancer):
-    """Each request of AWS's examples is sent, and the function must get the event that AWS says, but for addresses. Returns how many fields were compared."""
+    """Each request of AWS's examples is sent, and the function must get the event that AWS says, but for addresses; how many fields that are."""
     compared = 0
     for example in json.loads((DATA / "alb_events.json").read_text()):
         multi, of = example["multi_value"], example["source"]
@@ -154,7 +154,8 @@ def events(balancer):
         assert event["isBase64Encoded"] is False and event["body"] == '{"é": 1}'
     # A body in chunks comes whole.
     connection = Connection(balancer.ip, balancer.ports[False])
-    status, _, body = connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    _, _, body = connection.exchange(head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
     event = json.loads(body)
     assert event["body"] == "abcde" and not {"content-length", "transfer-encoding"} & event["headers"].keys(), event
     connection.close()
@@ -166,7 +167,8 @@ def answers(balancer):
         status, headers, body = balancer.says(example["answer"], example["multi_value"])
         assert status == example["status"] and body.decode() == example["body"], (example["source"], status, body)
         got = [[name, value] for name, value in headers if name.lower() in ("content-type", "set-cookie")]
-        assert sorted((name.lower(), value) for name, value in got) == sorted((name.lower(), value) for name, value in example["headers"]), (got, example["headers"])
+        got, wanted = (sorted((name.lower(), value) for name, value in headers) for headers in (got, example["headers"]))
+        assert got == wanted, (got, wanted)
     connection = Connection(balancer.ip, balancer.port)
     content = json.dumps({"statusCode": 200, "statusDescription": "200 All Fine"}).encode()
     status, _, _ = connection.exchange(b"POST /says HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
@@ -178,9 +180,11 @@ def answers(balancer):
     cookies = {"statusCode": 302, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"], "Location": ["/x"]}}
     status, headers, _ = balancer.says(cookies, multi=True)
     assert status == 302 and [value for name, value in headers if name.lower() == "set-cookie"] == ["a=1", "b=2"] and ("Location", "/x") in headers, headers
-    for wrong in ({}, [], "text", 7, None, {"statusCode": 99}, {"statusCode": 200, "body": {}}, {"statusCode": 200, "headers": {"a": 1}}, {"statusCode": 200, "headers": {"a b": "c"}},
-                  {"statusCode": 200, "headers": {"a": "b\r\nc: d"}}, {"statusCode": 200, "body": "?", "isBase64Encoded": True}, "raise"):
-        assert balancer.says(wrong)[0] == 502, wrong
+    wrong = [{}, [], "text", 7, None, "raise", {"statusCode": 99}]
+    wrong += [{"statusCode": 200} | more for more in ({"body": {}}, {"headers": {"a": 1}}, {"headers": {"a b": "c"}}, {"headers": {"a": "b\r\nc: d"}},
+                                                      {"body": "?", "isBase64Encoded": True})]
+    for answer in wrong:
+        assert balancer.says(answer)[0] == 502, answer
 
 
 def limits(balancer):
@@ -198,8 +202,9 @@ def http2(balancer):
     pem, key = certificate()
     arn = place.client("acm").import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"]
     _, port = place.listener(balancer.arn, balancer.groups["echo"], Protocol="HTTPS", Certificates=[{"CertificateArn": arn}])
-    told = command("curl", "-sS", "--http2", "--insecure", "-w", "\n%{http_version} %{http_code}", "--resolve", f"a.test:{port}:{balancer.ip}", "-H", "X-One: 1", "-H", "Cookie: a=1; b=2",
-                   "-H", "Content-Type: text/plain", "--data-binary", "two", f"https://a.test:{port}/h2/%20?a=%20")
+    flags = ("-sS", "--http2", "--insecure", "-w", "\n%{http_version} %{http_code}", "--resolve", f"a.test:{port}:{balancer.ip}")
+    headers = ("-H", "X-One: 1", "-H", "Cookie: a=1; b=2", "-H", "Content-Type: text/plain")
+    told = command("curl", *flags, *headers, "--data-binary", "two", f"https://a.test:{port}/h2/%20?a=%20")
     body, version = told.rsplit("\n", 1)
     event = json.loads(body)
     assert version == "2 200", version
@@ -213,8 +218,8 @@ def health(balancer):
     """Checks are runs of the function with AWS's published event; what fails is unhealthy."""
     place = balancer.place
     place.make("health", archive(app_py=HEALTH))
-    more = {"HealthCheckEnabled": True, "HealthCheckPath": "/up?a=1", "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 3, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2}
-    group = place.group("health", **more)
+    group = place.group("health", HealthCheckEnabled=True, HealthCheckPath="/up?a=1", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=3,
+                        HealthyThresholdCount=2, UnhealthyThresholdCount=2)
     off = place.elb.describe_target_health(TargetGroupArn=balancer.groups["echo"])["TargetHealthDescriptions"][0]["TargetHealth"]
     assert (off["State"], off["Reason"]) == ("unavailable", "Target.HealthCheckDisabled"), off
     place.permit("health", group)

@@ -11,7 +11,7 @@ import tempfile
 from botocore.exceptions import ClientError
 
 from daemon import BINARY, Daemon, read_keys, wait
-from functions_cases.place import FUNCTION, Place, archive, command, error, has
+from functions_cases.place import FUNCTION, TRUST, Place, archive, command, error, has
 
 HELLO = """
 import os, time
@@ -60,10 +60,9 @@ def test_life(place: Place):
     payload, answer = place.invoke("life", {"name": "you"}, LogType="Tail")
     told, log = json.loads(payload), base64.b64decode(answer["LogResult"]).decode()
     assert told["hello"] == "you" and told["word"] == "one" and 1000 < told["left"] <= 7000 and told["arn"] == FUNCTION + "life", told
-    id = answer["ResponseMetadata"]["RequestId"]
     assert answer["StatusCode"] == 200 and answer["ExecutedVersion"] == "$LATEST", answer
-    for line in (f"START RequestId: {told['id']} Version: $LATEST\n", "said to you\n", f"END RequestId: {told['id']}\n", "Memory Size: 192 MB", "Init Duration: "):
-        assert line in log, (line, log, id)
+    lines = (f"START RequestId: {told['id']} Version: $LATEST\n", "said to you\n", f"END RequestId: {told['id']}\n", "Memory Size: 192 MB", "Init Duration: ")
+    assert all(line in log for line in lines), log
     # Later, and not at all.
     answer = functions.invoke(FunctionName="life", InvocationType="Event", Payload=json.dumps({"name": "later"}))
     assert answer["StatusCode"] == 202 and answer["Payload"].read() == b"", answer
@@ -82,7 +81,8 @@ def test_life(place: Place):
     got = functions.get_function(FunctionName="life")
     assert got["Tags"] == {"team": "a"} and got["Configuration"]["Environment"]["Variables"] == {"WORD": "two"}, got
     assert got["Configuration"]["CodeSha256"] == update["CodeSha256"] and functions.get_function_configuration(FunctionName="life")["Timeout"] == 5
-    assert "life" in [one["FunctionName"] for page in functions.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2}) for one in page["Functions"]]
+    pages = functions.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2})
+    assert "life" in [one["FunctionName"] for page in pages for one in page["Functions"]]
     # Tags and policy.
     functions.tag_resource(Resource=FUNCTION + "life", Tags={"b": "2"})
     functions.untag_resource(Resource=FUNCTION + "life", TagKeys=["team"])
@@ -91,7 +91,8 @@ def test_life(place: Place):
     functions.add_permission(**statement)
     assert error(functions.add_permission, **statement) == "ResourceConflictException"
     [told] = json.loads(functions.get_policy(FunctionName="life")["Policy"])["Statement"]
-    assert told == {"Sid": "s", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "lambda:InvokeFunction", "Resource": FUNCTION + "life"}, told
+    principal = {"Service": "events.amazonaws.com"}
+    assert told == {"Sid": "s", "Effect": "Allow", "Principal": principal, "Action": "lambda:InvokeFunction", "Resource": FUNCTION + "life"}, told
     functions.remove_permission(FunctionName="life", StatementId="s")
     assert error(functions.get_policy, FunctionName="life") == "ResourceNotFoundException"
     functions.delete_function(FunctionName="life")
@@ -150,11 +151,26 @@ def test_runtimes(place: Place):
     place.delete("shell")
 
 
+def test_roles(place: Place):
+    """Whatever a role is called, functions have its keys; also those of whom many start at once, and first."""
+    name = "a+b=c,d.e@f_g-" + "h" * 50
+    role = place.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    code = archive(app_py="import os\ndef handler(event, context): return os.environ['AWS_ACCESS_KEY_ID']\n")
+    names = [f"role-{number}" for number in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        # The same code, at once.
+        list(pool.map(lambda name: place.make(name, code, Role=role), names))
+        keys = set(pool.map(place.ask, names))
+    assert len(keys) == 1, keys
+    place.delete(*names)
+
+
 def test_aws_cli(place: Place):
     """The AWS CLI does what boto3 does."""
     access_key, secret = read_keys(place.daemon.directory / "credentials", "default")
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "local-1", "AWS_ENDPOINT_URL": place.daemon.api,
-                                "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null"}
+    environment = os.environ | {
+        "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "local-1", "AWS_ENDPOINT_URL": place.daemon.api,
+        "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null"}
 
     def aws(*arguments):
         return json.loads(command("aws", "lambda", *arguments, "--output", "json", environment=environment) or "null")
@@ -208,7 +224,8 @@ def test_wrong_keys(place: Place):
                        (("AKIAIOSFODNN7EXAMPLE", "wrong"), {"UnrecognizedClientException", "InvalidClientTokenId"})):
         stranger = place.client("lambda", keys)
         assert error(stranger.list_functions) in code
-        assert error(stranger.create_function, FunctionName="x", Runtime="python3.13", Role=place.role, Handler="app.handler", Code={"ZipFile": archive(app_py=HELLO)}) in code
+        make = {"FunctionName": "x", "Runtime": "python3.13", "Role": place.role, "Handler": "app.handler", "Code": {"ZipFile": archive(app_py=HELLO)}}
+        assert error(stranger.create_function, **make) in code
 
 
 def no_auth(flags):

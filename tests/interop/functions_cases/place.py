@@ -29,8 +29,8 @@ PRINCIPAL = "elasticloadbalancing.amazonaws.com"
 def runs(program):
     """Whether functions' user may run a Python that has AWS's client."""
     try:
-        done = subprocess.run([program, "-c", "import awslambdaric, boto3"], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]},
-                              capture_output=True)
+        command = [program, "-c", "import awslambdaric, boto3"]
+        done = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]}, capture_output=True)
     except OSError:
         return False
     return done.returncode == 0
@@ -50,7 +50,8 @@ def python():
     with tempfile.TemporaryDirectory(dir=os.environ.get("FOREBAY_INTEROP_DIR", "/var/tmp")) as place:
         packages = next(path for path in sys.path if path.endswith("site-packages"))
         wrapper = pathlib.Path(place) / "python"
-        wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{packages}" exec /usr/bin/python{sys.version_info.major}.{sys.version_info.minor} "$@"\n')
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{packages}" exec /usr/bin/python{version} "$@"\n')
         wrapper.chmod(0o755)
         os.chmod(place, 0o755)
         if runs(wrapper):
@@ -98,8 +99,8 @@ class Place:
 
     def make(self, name, zipped, runtime="python3.13", handler="app.handler", **more):
         """Makes a function, and returns its ARN."""
-        more = {"Timeout": 10, "MemorySize": 256} | more
-        made = self.functions.create_function(FunctionName=name, Runtime=runtime, Role=self.role, Handler=handler, Code={"ZipFile": zipped}, **more)
+        more = {"Timeout": 10, "MemorySize": 256, "Role": self.role} | more
+        made = self.functions.create_function(FunctionName=name, Runtime=runtime, Handler=handler, Code={"ZipFile": zipped}, **more)
         return made["FunctionArn"]
 
     def delete(self, *names):
@@ -154,7 +155,8 @@ class Place:
         return arn
 
     def permit(self, function, group):
-        self.functions.add_permission(FunctionName=function, StatementId=group.split("/")[-1], Action="lambda:InvokeFunction", Principal=PRINCIPAL, SourceArn=group)
+        self.functions.add_permission(FunctionName=function, StatementId=group.split("/")[-1], Action="lambda:InvokeFunction", Principal=PRINCIPAL,
+                                      SourceArn=group)
         self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": FUNCTION + function}])
 
     def balancer(self, name):
