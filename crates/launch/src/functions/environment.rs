@@ -285,8 +285,8 @@ impl Ground {
         Ok(env.into_iter().collect())
     }
 
-    /// Waits for the shim, and removes all that the environment had.
-    pub(super) fn end(&self, mut started: Started) {
+    /// Waits for the shim, and removes all that the environment had. True if the kernel killed something of it that had too much memory.
+    pub(super) fn end(&self, mut started: Started) -> bool {
         let shim = i32::try_from(started.shim.id()).ok().and_then(ProcessId::of);
         let began = Instant::now();
         while matches!(started.shim.try_wait(), Ok(None)) {
@@ -301,8 +301,10 @@ impl Ground {
             // For a shim that was killed: else nobody is left.
             shim.kill_session();
         }
+        let was_full = self.cgroups.was_full(&name(started.number));
         self.cgroups.remove(&name(started.number));
         discard(&self.environments().join(name(started.number)));
+        was_full
     }
 }
 
