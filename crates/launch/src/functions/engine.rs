@@ -237,7 +237,11 @@ impl Engine {
         environment.tail.say(bytes);
         environment.line.extend_from_slice(bytes);
         let length = environment.line.len();
-        let end = environment.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = environment
+            .line
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let end = if length - end > LINE_BYTES { length } else { end };
         if end > 0 {
             let rest = environment.line.split_off(end);

@@ -302,10 +302,17 @@ fn lines_do_not_mix() {
     let bench = Bench::new(|_| {});
     let both = [(); 2].map(|()| bench.ask("f", "{\"do\":\"halves\"}"));
     let logs = both.map(|asked| log_of(&wait(&asked).unwrap()));
-    assert!(logs.iter().all(|log| log.contains("\nhalf, and whole\nunended")), "{logs:?}");
-    until("lines are whole", || bench.log("f").matches("\nhalf, and whole\n").count() == 2);
+    assert!(
+        logs.iter().all(|log| log.contains("\nhalf, and whole\nunended")),
+        "{logs:?}"
+    );
+    until("lines are whole", || {
+        bench.log("f").matches("\nhalf, and whole\n").count() == 2
+    });
     // What no line's end comes for is there too.
-    until("all is written", || bench.log("f").matches("unended").count() == 2);
+    until("all is written", || {
+        bench.log("f").matches("unended").count() == 2
+    });
 }
 
 fn a_flood_is_bounded() {

@@ -79,7 +79,10 @@ fn a_killed_shim_is_noticed() {
     let bench = Bench::new(|_| {});
     let hangs = bench.ask("f", "{\"do\":\"hang\"}");
     until("it runs", || bench.log("f").contains("START "));
-    let record = bench.dir.path().join(format!("functions/environments/{}-1/shim.json", std::process::id()));
+    let record = bench.dir.path().join(format!(
+        "functions/environments/{}-1/shim.json",
+        std::process::id()
+    ));
     let shim: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
     let pid = i32::try_from(shim["pid"].as_i64().unwrap()).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
