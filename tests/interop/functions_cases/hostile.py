@@ -240,9 +240,10 @@ def leaves(place, hostile):
     assert place.ask(name, {"do": "daemons", "mark": mark}) == "left"
     name = hostile.make("forks", MemorySize=2048, Timeout=5)
     payload, answer = place.invoke(name, {"do": "forks", "most": 1500})
-    told = json.loads(payload)
+    made, why = json.loads(payload)
     place.fails(name, {"do": "exit"})
-    return f"forks: {told}"
+    # Where the control groups may not be used for that, only all functions together are bounded.
+    return f"{made} of 1500 forks, then error {why}"
 
 
 def floods(place, hostile):

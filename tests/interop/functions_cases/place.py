@@ -147,7 +147,7 @@ class Place:
         return sum(int(found[name]) for name in names)
 
     def group(self, name, multi=False, **more):
-        """A group of a function, which permits it, and is in it."""
+        """A group for a function, without one."""
         arn = self.elb.create_target_group(Name=name, TargetType="lambda", **more)["TargetGroups"][0]["TargetGroupArn"]
         if multi:
             attributes = [{"Key": "lambda.multi_value_headers.enabled", "Value": "true"}]
@@ -155,6 +155,7 @@ class Place:
         return arn
 
     def permit(self, function, group):
+        """Has a function permit a group, and be in it."""
         self.functions.add_permission(FunctionName=function, StatementId=group.split("/")[-1], Action="lambda:InvokeFunction", Principal=PRINCIPAL,
                                       SourceArn=group)
         self.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": FUNCTION + function}])

@@ -308,7 +308,7 @@ impl Ground {
     }
 }
 
-/// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
+/// Keeps which process it is.
 fn write_record(path: &Path, process: &ProcessId) -> Result<(), String> {
     let text = serde_json::to_vec(process).tried(|| "describe a process".to_owned())?;
     fs::write(path, text).tried(|| format!("write {}", path.display()))
@@ -319,6 +319,7 @@ fn name(number: u64) -> String {
     format!("{}-{number}", std::process::id())
 }
 
+/// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
 fn outlive(shim: &ProcessId) {
     let began = Instant::now();
     while shim.is_alive() {
