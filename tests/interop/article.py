@@ -14,8 +14,9 @@ import time
 import zipfile
 
 from backlog import GROUP, QUEUE, make_group, metric_values, produce
-from daemon import Daemon, function_python, wait
+from daemon import Daemon, wait
 from fleets import FLAGS
+from functions_cases.place import python
 from schedules import runs
 
 HERE = pathlib.Path(__file__).parent
@@ -51,8 +52,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=2.4)
     arguments = parser.parse_args()
     folder = pathlib.Path(f"/tmp/forebay-article-{os.getpid()}")
-    folder.mkdir(mode=0o755)
-    with Daemon(pool="127.28.0.0/16", function_python=function_python(folder), **FLAGS) as daemon:
+    with python() as flags, Daemon(pool="127.28.0.0/16", **flags, **FLAGS) as daemon:
         sqs = daemon.client("sqs")
         url = sqs.create_queue(QueueName=QUEUE, Attributes={"FifoQueue": "true", "VisibilityTimeout": "60"})["QueueUrl"]
         daemon.client("ssm").put_parameter(Name="ProcessingQueueName", Type="String", Value=QUEUE)

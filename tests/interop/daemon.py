@@ -42,15 +42,6 @@ def wait(condition, what, seconds=60):
         time.sleep(0.01)
 
 
-def function_python(directory):
-    """A Python with this one's packages that functions can run, who are nobody's: this one's interpreter may lie where others must not look."""
-    packages = next(path for path in sys.path if path.endswith("site-packages"))
-    script = pathlib.Path(directory) / "function-python"
-    script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{packages}" exec /usr/bin/python3 "$@"\n')
-    script.chmod(0o755)
-    return script
-
-
 class Daemon:
     """`forebay up` in a directory of its own."""
 

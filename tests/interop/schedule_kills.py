@@ -18,7 +18,8 @@ import time
 import zipfile
 
 from botocore.exceptions import BotoCoreError, ClientError
-from daemon import Daemon, function_python, wait
+from daemon import Daemon, wait
+from functions_cases.place import python
 
 SCHEDULES = 200
 ROLE = "arn:aws:iam::000000000000:role/schedules"
@@ -122,7 +123,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="forebay-ledger-"))
     folder.chmod(0o777)
     ledger = folder / "ledger"
-    with Daemon(pool="127.25.0.0/16", function_python=function_python(folder)) as daemon:
+    with python() as flags, Daemon(pool="127.25.0.0/16", **flags) as daemon:
         begins = prepare(daemon, ledger)
         consumer = Consumer(daemon)
         consumer.start()

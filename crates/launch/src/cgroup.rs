@@ -115,6 +115,19 @@ impl Cgroups {
         })
     }
 
+    /// Whether the kernel has killed something of it because its memory was full.
+    pub(crate) fn was_full(&self, id: &str) -> bool {
+        self.bases.iter().any(|base| {
+            let kills = |file: &str| {
+                let text = fs::read_to_string(base.join(id).join(file)).unwrap_or_default();
+                text.lines()
+                    .filter_map(|line| line.strip_prefix("oom_kill "))
+                    .any(|count| count.trim() != "0")
+            };
+            kills("memory.events") || kills("memory.oom_control")
+        })
+    }
+
     /// Removes the groups of an instance, and ends what is left in them.
     pub(crate) fn remove(&self, id: &str) {
         let groups: Vec<PathBuf> = self.bases.iter().map(|base| base.join(id)).collect();

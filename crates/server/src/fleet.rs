@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 const PROFILE_PREFIX: &str = "instance-profile.";
 /// What profiles of functions' roles begin with.
 const ROLE_PREFIX: &str = "function-role.";
+/// The longest name of a profile.
+const PROFILE_LENGTH: usize = 64;
 
 /// How long another process waits until instances are left to it.
 const LAYING_DOWN: Duration = Duration::from_secs(2);
@@ -321,15 +323,37 @@ fn is_same(old: &State, new: &State) -> bool {
 
 /// The keys of a function's role, made at first use: an id and a secret.
 pub(crate) fn role_keys(file: &Path, role: &str) -> Result<(String, String), String> {
-    let found = keys_named(file, &format!("{ROLE_PREFIX}{role}"));
+    let found = keys_named(file, &role_profile(role));
     let key = found.map_err(|error| format!("there are no keys for the role {role}: {error}"))?;
     Ok((key.access_key, key.secret))
 }
 
+/// The profile of a role's keys: its name, or that name's digest if no profile can be called so, as roles' names may be longer.
+fn role_profile(role: &str) -> String {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if ROLE_PREFIX.len() + role.len() <= PROFILE_LENGTH && role.bytes().all(fits) {
+        return format!("{ROLE_PREFIX}{role}");
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, role.as_bytes());
+    let hex: String = digest
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{ROLE_PREFIX}sha256-{hex}")
+}
+
 fn keys_named(file: &Path, name: &str) -> Result<credentials::Key, credentials::CredentialsError> {
-    match credentials::find(file, name)? {
-        Some(key) => Ok(key),
-        None => credentials::create(file, name),
+    if let Some(key) = credentials::find(file, name)? {
+        return Ok(key);
+    }
+    match credentials::create(file, name) {
+        // Of two who need them first, one is second.
+        Err(credentials::CredentialsError::Exists(name)) => {
+            credentials::find(file, &name)?.ok_or(credentials::CredentialsError::Absent(name))
+        }
+        made => made,
     }
 }
 
@@ -355,6 +379,30 @@ mod tests {
         let made = keys(&file, "web").unwrap();
         assert_eq!(keys(&file, "web").unwrap(), made);
         assert!(keys(&file, "a/b").unwrap_err().contains("instance profile a/b"));
+    }
+
+    #[test]
+    fn every_role_has_keys() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("credentials");
+        let long = "r".repeat(64);
+        let made = ["web", &long, "a+b=c,d@e"].map(|role| role_keys(&file, role).unwrap());
+        assert!(made[0] != made[1] && made[1] != made[2], "{made:?}");
+        assert_eq!(role_keys(&file, &long).unwrap(), made[1]);
+        assert_eq!(role_profile("web"), "function-role.web");
+    }
+
+    #[test]
+    fn all_who_need_keys_first_get_the_same() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("credentials");
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let ask: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| role_keys(&file, "web").unwrap()))
+                .collect();
+            ask.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|keys| *keys == all[0]), "{all:?}");
     }
 
     #[test]

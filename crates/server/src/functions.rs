@@ -12,7 +12,7 @@ use forebay_units::Wall;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For so long an archive stays that no function is made of yet: the call that brought it is under way.
@@ -77,14 +77,19 @@ impl HostedFunctions {
         };
         runtimes.publish(functions);
         let mut in_use = new.function_code();
+        let lately = self.lately();
+        in_use.extend(lately.iter().map(|(_, sha)| sha.clone()));
+        let in_use: Vec<&str> = in_use.iter().map(String::as_str).collect();
+        // Under the lock: whoever has noted an archive finds it whole, or keeps it after this.
+        runtimes.code().sweep(&in_use);
+    }
+
+    fn lately(&self) -> MutexGuard<'_, VecDeque<(Instant, String)>> {
         let mut lately = self.new.lock().unwrap_or_else(PoisonError::into_inner);
         while lately.front().is_some_and(|(since, _)| since.elapsed() > NEW) {
             lately.pop_front();
         }
-        in_use.extend(lately.iter().map(|(_, sha)| sha.clone()));
-        drop(lately);
-        let in_use: Vec<&str> = in_use.iter().map(String::as_str).collect();
-        runtimes.code().sweep(&in_use);
+        lately
     }
 
     /// What has come to be of them since the last call.
@@ -132,6 +137,9 @@ impl Functions for HostedFunctions {
 
 impl FunctionCode for HostedFunctions {
     fn keep(&self, zip: &[u8]) -> Result<Code, CodeError> {
+        // Before it is kept: else a sweep might take it at once.
+        let noted = (Instant::now(), CodeStore::digest(zip));
+        self.lately().push_back(noted);
         let kept = self.code.keep(zip).map_err(|error| {
             if let Some(cause) = error.cause() {
                 tracing::info!(cause, "a function's code was not kept");
@@ -141,8 +149,6 @@ impl FunctionCode for HostedFunctions {
                 _ => CodeError::Refused(error.to_string()),
             }
         })?;
-        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        new.push_back((Instant::now(), kept.sha256_hex.clone()));
         Ok(Code {
             sha256: kept.sha256_hex,
             size: kept.size,

@@ -63,6 +63,7 @@ const SUITES: &[(&str, &str)] = &[
     ("article", "article.py"),
     ("schedules", "schedules.py"),
     ("schedule-kills", "schedule_kills.py"),
+    ("functions", "functions.py"),
     ("terraform", "terraform/run.py"),
     ("terraform-groups", "terraform/groups.py"),
     ("ansible", "ansible/run.py"),

@@ -12,6 +12,7 @@ mod capacity;
 mod certificates;
 mod conditions;
 pub(crate) mod draining;
+mod function_targets;
 mod group_fit;
 #[cfg(test)]
 mod invariants;

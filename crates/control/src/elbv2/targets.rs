@@ -3,6 +3,7 @@
 use crate::Region;
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, validation};
+use crate::elbv2::function_targets::{check_function, invalid_target};
 use crate::elbv2::records::{Target, TargetGroup, target_key};
 use crate::own_tags::addresses::OF_TARGET;
 use crate::state::Dialect;
@@ -32,10 +33,6 @@ struct TargetsInput {
     targets: Vec<TargetInput>,
     #[serde(default)]
     include: Vec<String>,
-}
-
-fn invalid_target(text: impl Into<String>) -> ApiError {
-    ApiError::sender("InvalidTarget", text)
 }
 
 impl Target {
@@ -125,26 +122,6 @@ fn check_target(
             given.id
         ))),
     }
-}
-
-/// A function must be there, and permit load balancers to invoke it.
-fn check_function(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {
-    if view.dialect() == Dialect::Moto {
-        return Ok(());
-    }
-    let Some(function) = crate::lambda::by_arn(view.region(), id) else {
-        return Err(invalid_target(format!(
-            "The Lambda function '{id}' does not exist in this region"
-        )));
-    };
-    if crate::lambda::permits(function, "elasticloadbalancing.amazonaws.com", &group.arn) {
-        return Ok(());
-    }
-    let text = format!(
-        "elasticloadbalancing principal does not have permission to invoke {id} from target group {}",
-        group.arn
-    );
-    Err(ApiError::sender("AccessDenied", text).with_status(403))
 }
 
 fn check_instance(view: &View<'_>, group: &TargetGroup, id: &str) -> Result<(), ApiError> {

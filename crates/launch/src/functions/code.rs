@@ -3,6 +3,7 @@
 use super::archive::{self, CodeError};
 use crate::errors::Tried as _;
 use crate::image;
+use crate::processes::ProcessId;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Write as _;
@@ -72,10 +73,15 @@ impl CodeStore {
         }
     }
 
+    /// What an archive's code is called: its SHA-256.
+    pub fn digest(zip: &[u8]) -> String {
+        image::digest(zip)
+    }
+
     /// Keeps an archive for good, once it has been unpacked without complaint. Blocks for as long as that takes.
     pub fn keep(&self, zip: &[u8]) -> Result<Code, CodeError> {
         let code = Code {
-            sha256_hex: image::digest(zip),
+            sha256_hex: CodeStore::digest(zip),
             size: zip.len() as u64,
         };
         let disk = |error: String| CodeError::Disk(error);
@@ -145,11 +151,16 @@ impl CodeStore {
         }
     }
 
-    /// Removes what an earlier process left half made.
+    /// Removes what an earlier process left half made. What one that lives makes stays: this one may keep code already.
     pub(super) fn clear(&self) {
         for dir in [&self.inner.archives, &self.inner.unpacked] {
             for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+                let name = entry.file_name();
+                let is_left = name
+                    .to_string_lossy()
+                    .strip_prefix(SCRATCH)
+                    .is_some_and(|made| !is_being_made(made));
+                if is_left {
                     discard(&entry.path());
                 }
             }
@@ -167,8 +178,9 @@ impl CodeStore {
     /// A name that no other call has, of this process or an earlier one that was cleared away.
     fn scratch(&self, dir: &Path) -> PathBuf {
         let number = self.inner.scratch.fetch_add(1, Ordering::Relaxed);
-        let own = std::process::id();
-        dir.join(format!("{SCRATCH}{own}-{:p}-{number}", Arc::as_ptr(&self.inner)))
+        let (own, started) = (std::process::id(), ProcessId::own().map_or(0, |own| own.started));
+        let store = Arc::as_ptr(&self.inner);
+        dir.join(format!("{SCRATCH}{own}-{started}-{store:p}-{number}"))
     }
 
     fn unpack(&self, zip: &[u8], sha: &str) -> Result<(), CodeError> {
@@ -190,6 +202,15 @@ impl CodeStore {
         let _ = archive::remove(&scratch);
         unpacked
     }
+}
+
+/// Whether the process lives that makes what has this name behind the prefix.
+fn is_being_made(name: &str) -> bool {
+    let mut parts = name.split('-');
+    let pid = parts.next().and_then(|pid| pid.parse().ok());
+    let started = parts.next().and_then(|started| started.parse().ok());
+    pid.and_then(ProcessId::of)
+        .is_some_and(|maker| Some(maker.started) == started)
 }
 
 /// Removes a file, or a directory in two steps: half of one is never found by its name.

@@ -103,7 +103,12 @@ async fn go_on(
     // Before its number may be another process's.
     shared.memory.forget(id);
     let ground = Arc::clone(&shared.ground);
-    let _ = tokio::task::spawn_blocking(move || ground.end(started)).await;
+    let was_full = tokio::task::spawn_blocking(move || ground.end(started))
+        .await
+        .unwrap_or(false);
+    if was_full && exit == Exit::Signal(rustix::process::Signal::KILL.as_raw()) {
+        engine.borrow_mut().exceeds(id);
+    }
     exit
 }
 

@@ -29,6 +29,8 @@ use tokio::time::Instant;
 const EVENT_BYTES: usize = 6 << 20;
 /// How long an environment may take until it asks for its invocation; after that, the invocation's own time runs.
 const INIT: Duration = Duration::from_secs(10);
+/// The most bytes of a line of a log that wait for its end.
+const LINE_BYTES: usize = 16 << 10;
 
 /// What is shared with other threads.
 pub(super) struct Shared {
@@ -185,6 +187,7 @@ impl Engine {
             shim: 0,
             peak: Arc::default(),
             tail: Tail::default(),
+            line: Vec::new(),
             output: None,
         };
         self.environments.insert(cold.environment, environment);
@@ -226,11 +229,34 @@ impl Engine {
         self.end(id, Cause::Failed(Failure::Memory));
     }
 
-    /// What an environment has said.
+    /// What an environment has said. Only whole lines go into the log, so that those of a function's environments do not mix.
     pub(super) fn said(&mut self, id: u64, bytes: &[u8], permit: Option<OwnedSemaphorePermit>) {
-        if let Some(environment) = self.environments.get_mut(&id) {
-            environment.tail.say(bytes);
-            self.logs.say(&environment.spec.name, bytes, permit);
+        let Some(environment) = self.environments.get_mut(&id) else {
+            return;
+        };
+        environment.tail.say(bytes);
+        environment.line.extend_from_slice(bytes);
+        let length = environment.line.len();
+        let end = environment
+            .line
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let end = if length - end > LINE_BYTES { length } else { end };
+        if end > 0 {
+            let rest = environment.line.split_off(end);
+            let lines = std::mem::replace(&mut environment.line, rest);
+            self.logs.say(&environment.spec.name, &lines, permit);
+        }
+    }
+
+    /// What an environment has said of a line that it does not end.
+    fn end_line(&mut self, id: u64) {
+        if let Some(environment) = self.environments.get_mut(&id)
+            && !environment.line.is_empty()
+        {
+            let line = std::mem::take(&mut environment.line);
+            self.logs.say(&environment.spec.name, &line, None);
         }
     }
 
@@ -283,6 +309,7 @@ impl Engine {
             // Before its invocation is answered: whoever asked may look.
             self.count(arn, |stats| stats.environments -= 1);
         }
+        self.end_line(id);
         let lost = self.take_lost(id);
         if lost.is_none() {
             self.end_invocation(id, exit);

@@ -285,8 +285,8 @@ impl Ground {
         Ok(env.into_iter().collect())
     }
 
-    /// Waits for the shim, and removes all that the environment had.
-    pub(super) fn end(&self, mut started: Started) {
+    /// Waits for the shim, and removes all that the environment had. True if the kernel killed something of it that had too much memory.
+    pub(super) fn end(&self, mut started: Started) -> bool {
         let shim = i32::try_from(started.shim.id()).ok().and_then(ProcessId::of);
         let began = Instant::now();
         while matches!(started.shim.try_wait(), Ok(None)) {
@@ -301,12 +301,14 @@ impl Ground {
             // For a shim that was killed: else nobody is left.
             shim.kill_session();
         }
+        let was_full = self.cgroups.was_full(&name(started.number));
         self.cgroups.remove(&name(started.number));
         discard(&self.environments().join(name(started.number)));
+        was_full
     }
 }
 
-/// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
+/// Keeps which process it is.
 fn write_record(path: &Path, process: &ProcessId) -> Result<(), String> {
     let text = serde_json::to_vec(process).tried(|| "describe a process".to_owned())?;
     fs::write(path, text).tried(|| format!("write {}", path.display()))
@@ -317,6 +319,7 @@ fn name(number: u64) -> String {
     format!("{}-{number}", std::process::id())
 }
 
+/// Ends what an earlier Forebay's shim left. It ends by itself, as its Forebay is gone.
 fn outlive(shim: &ProcessId) {
     let began = Instant::now();
     while shim.is_alive() {

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("nonsense_is_passed_on", nonsense_is_passed_on),
     ("answers_have_a_limit", answers_have_a_limit),
     ("the_log_is_lambdas", the_log_is_lambdas),
+    ("lines_do_not_mix", lines_do_not_mix),
     ("a_flood_is_bounded", a_flood_is_bounded),
     (
         "a_runtime_may_close_its_connection",
@@ -295,6 +296,23 @@ fn the_log_is_lambdas() {
     assert!(log_of(&first).contains("Init Duration: ") && !log_of(&second).contains("Init Duration: "));
     let whole = format!("{}{}", log_of(&first), log_of(&second));
     until("it is written", || bench.log("f") == whole);
+}
+
+fn lines_do_not_mix() {
+    let bench = Bench::new(|_| {});
+    let both = [(); 2].map(|()| bench.ask("f", "{\"do\":\"halves\"}"));
+    let logs = both.map(|asked| log_of(&wait(&asked).unwrap()));
+    assert!(
+        logs.iter().all(|log| log.contains("\nhalf, and whole\nunended")),
+        "{logs:?}"
+    );
+    until("lines are whole", || {
+        bench.log("f").matches("\nhalf, and whole\n").count() == 2
+    });
+    // What no line's end comes for is there too.
+    until("all is written", || {
+        bench.log("f").matches("unended").count() == 2
+    });
 }
 
 fn a_flood_is_bounded() {

@@ -125,6 +125,11 @@ while True:
         print(event["text"])
         sys.stdout.flush()
         answer(b"{}")
+    elif do == "halves":
+        os.write(1, b"half, ")
+        time.sleep(0.3)
+        os.write(1, b"and whole\nunended")
+        answer(b"{}")
     elif do == "close":
         connection.close()
         answer(b'"again"')

@@ -127,6 +127,8 @@ fn memory_has_a_limit() {
         says,
         r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited with error: signal: killed"}"#
     );
+    let log = log_of(&invoked);
+    assert!(log.contains("\tError Type: Runtime.OutOfMemory\t"), "{log}");
     bench.value("{}");
 }
 

@@ -55,6 +55,21 @@ fn code_is_kept_once_and_found_again() {
 }
 
 #[test]
+fn only_what_nobody_makes_any_more_is_cleared() {
+    let (scratch, store) = store();
+    store.keep(&zip(&[("index.py", "x")])).unwrap();
+    let dir = scratch.path().join("unpacked");
+    let own = store.scratch(&dir);
+    let left = [".new-4000000-1-0x1-0", ".new-gone-x", ".new-x"].map(|name| dir.join(name));
+    for made in left.iter().chain([&own]) {
+        fs::create_dir(made).unwrap();
+    }
+    store.clear();
+    assert!(own.exists());
+    assert_eq!(left.iter().filter(|made| made.exists()).count(), 0);
+}
+
+#[test]
 fn what_is_no_zip_is_refused_in_awss_words() {
     let (scratch, store) = store();
     let good = zip(&[("index.py", "some text, some text, some text")]);

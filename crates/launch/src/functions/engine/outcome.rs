@@ -113,6 +113,7 @@ impl Engine {
         failure: Option<Failure>,
     ) {
         self.drain(id);
+        self.end_line(id);
         let Some(environment) = self.environments.get_mut(&id) else {
             return;
         };

@@ -89,5 +89,7 @@ pub(super) struct Environment {
     pub(super) shim: i32,
     pub(super) peak: Arc<AtomicU64>,
     pub(super) tail: Tail,
+    /// The line that it has begun.
+    pub(super) line: Vec<u8>,
     pub(super) output: Option<Rc<pipe::Receiver>>,
 }
