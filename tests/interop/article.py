@@ -6,7 +6,6 @@ UpdateFunctionConfiguration changes the acceptable latency between.
 
 import argparse
 import io
-import json
 import os
 import pathlib
 import shutil
@@ -16,11 +15,10 @@ import zipfile
 from backlog import GROUP, QUEUE, make_group, metric_values, produce
 from daemon import Daemon, wait
 from fleets import FLAGS
-from functions_cases.place import python
+from functions_cases.place import TRUST, python
 from schedules import runs
 
 HERE = pathlib.Path(__file__).parent
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]})
 # Seconds of a message, and the acceptable latency before and after.
 DURATION, LATENCIES = 4, (80, 40)
 

@@ -19,12 +19,11 @@ import zipfile
 
 from botocore.exceptions import BotoCoreError, ClientError
 from daemon import Daemon, wait
-from functions_cases.place import python
+from functions_cases.place import TRUST, python
 
 SCHEDULES = 200
 ROLE = "arn:aws:iam::000000000000:role/schedules"
 OFF = {"Mode": "OFF"}
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]})
 CODE = """
 import json, os
 

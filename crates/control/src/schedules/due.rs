@@ -199,7 +199,7 @@ fn all_runs(region: &Region, arn: &str) -> Vec<Arc<ScheduledRun>> {
     let tables = [&region.scheduled_runs, &region.ended_runs];
     let runs = tables.into_iter().flat_map(|table| runs_of(table, arn));
     let mut runs: Vec<_> = runs.map(|(_, run)| Arc::clone(run)).collect();
-    runs.sort_by(|one, other| other.scheduled.cmp(&one.scheduled));
+    runs.sort_by_key(|run| core::cmp::Reverse(run.scheduled));
     runs
 }
 
