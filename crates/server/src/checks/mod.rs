@@ -2,6 +2,7 @@
 
 mod directory;
 mod findings;
+mod functions;
 mod instances;
 mod machine;
 mod places;
@@ -36,6 +37,7 @@ pub fn check(args: &UpArgs) -> Report {
         machine::open_files(args, sockets, &mut report);
         machine::certificates(state, &mut report);
         instances::look(args, state, &mut report);
+        functions::look(args, state, &mut report);
     }
     report
 }

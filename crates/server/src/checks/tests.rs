@@ -69,3 +69,39 @@ fn each_thing_that_keeps_from_starting_is_an_error() {
     assert_eq!(worst(&report, "credentials"), Some(Level::Error));
     assert_eq!(fs::read(dir.join("state.redb")).unwrap(), b"no store");
 }
+
+#[test]
+fn functions_that_cannot_run_are_told() {
+    let place = tempfile::tempdir().unwrap();
+    let mut state = State::new("local-1", "127.90.0.0/16".parse().unwrap());
+    let look = |args: &UpArgs, state: &State| {
+        let mut report = Report::default();
+        functions::look(args, state, &mut report);
+        (report.worst(), format!("{report:?}"))
+    };
+    let mut args = args(place.path(), "127.90.0.0/16");
+    args.functions.function_user = forebay_launch::RunAs::Own;
+    assert_eq!(look(&args, &state).0, Level::Ok);
+    let function = serde_json::json!({
+        "name": "f", "arn": "arn:aws:lambda:local-1:123456789012:function:f", "runtime": "nodejs20.x", "role": "r", "handler": "h.h",
+        "description": "", "timeout_s": 3, "memory_mib": 128, "environment": {}, "code_sha256": "00", "code_size": 1,
+        "architecture": "x86_64", "ephemeral_mib": 512, "tracing": "PassThrough", "dead_letter": null, "logging": null,
+        "revision": "r", "modified": 0, "events": 7, "reserved": null, "policy": [],
+    });
+    let function = serde_json::from_value(function).unwrap();
+    state
+        .region_mut("local-1")
+        .functions
+        .insert("f".to_owned(), std::sync::Arc::new(function));
+    args.functions.function_node = "/no/such/program".to_owned();
+    let (worst, told) = look(&args, &state);
+    assert_eq!(worst, Level::Warning);
+    assert!(
+        told.contains("the code of f is not in") && told.contains("--function-node"),
+        "{told}"
+    );
+    fs::create_dir_all(place.path().join("functions/code")).unwrap();
+    fs::write(place.path().join("functions/code/00.zip"), "").unwrap();
+    args.functions.function_node = "true".to_owned();
+    assert_eq!(look(&args, &state).0, Level::Ok);
+}
