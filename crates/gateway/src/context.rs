@@ -27,6 +27,8 @@ pub struct ApiContext {
     pub(crate) credentials: Credentials,
     pub(crate) writer: Writer,
     pub(crate) bodies: Bodies,
+    /// Of functions. They have room of their own, so that they take nobody's.
+    pub(crate) archives: Bodies,
     pub(crate) beside: Beside,
     /// Whether we stop: whoever waits is answered then.
     pub(crate) stopping: watch::Sender<bool>,
@@ -47,6 +49,7 @@ impl ApiContext {
             credentials,
             writer,
             bodies: Bodies::default(),
+            archives: Bodies::of_archives(),
             beside,
             stopping: watch::channel(false).0,
             ids: Mutex::new(Rng::named(seed, "request-ids")),

@@ -24,9 +24,9 @@ const CODE_LIMIT: usize = (70 << 20) + (64 << 10);
 /// The largest body of a call whose head shows that it will be refused, but not in which words.
 pub(crate) const UNSIGNED_LIMIT: usize = 16 << 10;
 /// Bytes that all bodies under way may hold at once.
-const BODIES: usize = 96 << 20;
-/// Of which so many are kept for the next ones.
-const KEPT: usize = 32 << 20;
+const BODIES: usize = 32 << 20;
+/// Bytes that all archives of functions under way may hold: one is as large as may be.
+const ARCHIVES: usize = 96 << 20;
 /// They are counted in pieces of so many.
 const PIECE: usize = 16 << 10;
 /// How long a body that nobody wants may take: a client that is still sending would not see the answer.
@@ -38,6 +38,8 @@ const LEAVING: Duration = Duration::from_millis(20);
 /// allocator's arenas they came from, and there is one for each thread.
 pub(crate) struct Bodies {
     room: Semaphore,
+    /// Pieces that are kept, at most.
+    kept: usize,
     free: Mutex<Vec<Box<[u8]>>>,
 }
 
@@ -45,17 +47,30 @@ impl Default for Bodies {
     fn default() -> Bodies {
         Bodies {
             room: Semaphore::new(BODIES / PIECE),
+            kept: BODIES / PIECE,
             free: Mutex::default(),
         }
     }
 }
 
 impl Bodies {
-    /// A piece. If there is none, callers whose bodies have been under way for longest make room.
+    /// For archives of functions, which come seldom: nothing is kept.
+    pub(crate) fn of_archives() -> Bodies {
+        Bodies {
+            room: Semaphore::new(ARCHIVES / PIECE),
+            kept: 0,
+            free: Mutex::default(),
+        }
+    }
+
+    /// A piece. If there is none, callers whose bodies have been under way for longest make room; for an archive nobody does, who waits.
     async fn take(&self, client: &FrontConnection) -> Piece<'_> {
         let room = loop {
             if let Ok(room) = self.room.try_acquire() {
                 break Some(room);
+            }
+            if self.kept == 0 {
+                break self.room.acquire().await.ok();
             }
             client.front().drop_body();
             if let Ok(room) = tokio::time::timeout(LEAVING, self.room.acquire()).await {
@@ -87,7 +102,7 @@ impl Drop for Piece<'_> {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let mut free = self.bodies.free();
-        if free.len() < KEPT / PIECE {
+        if free.len() < self.bodies.kept {
             free.push(bytes);
         }
     }
@@ -214,6 +229,11 @@ pub(crate) fn limit(head: &HttpRequest<'_>) -> usize {
         Some(Service::Lambda) if brings_code(head) => CODE_LIMIT,
         _ => BODY_LIMIT,
     }
+}
+
+/// Whether a body may be a function's archive.
+pub(crate) const fn is_archive(most: usize) -> bool {
+    most == CODE_LIMIT
 }
 
 fn brings_code(head: &HttpRequest<'_>) -> bool {

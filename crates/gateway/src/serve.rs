@@ -157,7 +157,12 @@ async fn answer(
             None => decode::UNSIGNED_LIMIT,
         },
     };
-    let body = match decode::body(parts, incoming, most, &context.bodies, client).await {
+    let bodies = if decode::is_archive(most) {
+        &context.archives
+    } else {
+        &context.bodies
+    };
+    let body = match decode::body(parts, incoming, most, bodies, client).await {
         Ok(body) => body,
         Err(refusal) => return refused(refusal),
     };
