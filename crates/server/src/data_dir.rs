@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// What a data directory holds, and what file systems put there. Where anything else is, others may have business.
-const OURS: [&str; 13] = [
+const OURS: [&str; 15] = [
     "state.redb",
     "state.new",
     "credentials",
@@ -15,6 +15,8 @@ const OURS: [&str; 13] = [
     "logs",
     "datapoints",
     "take-over.sock",
+    "messages",
+    "functions",
     "images",
     "instances",
     "notify-secret",
