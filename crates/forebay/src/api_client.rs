@@ -31,14 +31,15 @@ pub(crate) struct ApiAddress {
         env = "FOREBAY_API",
         default_value = "127.0.0.1:4566",
         value_name = "ADDR:PORT",
-        value_parser = admin
+        value_parser = admin,
+        global = true
     )]
     api: SocketAddr,
     /// The region of calls
-    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region)]
+    #[arg(long, env = "FOREBAY_REGION", default_value = "local-1", value_parser = region, global = true)]
     region: String,
     /// Whose keys
-    #[arg(long, default_value = "default", value_name = "NAME")]
+    #[arg(long, default_value = "default", value_name = "NAME", global = true)]
     profile: String,
 }
 
