@@ -258,7 +258,7 @@ impl Model {
         };
         let (mut operations, mut routes) = (BTreeMap::new(), Vec::new());
         for (name, operation) in raw["operations"].as_object()? {
-            let route = Route::read(name, operation);
+            let route = operation.get("http").and_then(|http| Route::read(name, http));
             let status = route.as_ref().map_or(200, |route| route.status);
             routes.extend(route);
             let id = |key: &str| ids.get(operation.get(key)?.as_str()?).copied();
@@ -285,6 +285,13 @@ impl Model {
                 },
             );
         }
+        let other_routes = raw.get("other_routes").and_then(Value::as_object);
+        routes.extend(
+            other_routes
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, http)| Route::read(name, http)),
+        );
         let others = raw["others"]
             .as_array()?
             .iter()

@@ -52,8 +52,7 @@ enum Step {
 }
 
 impl Route {
-    pub(crate) fn read(operation: &str, raw: &Value) -> Option<Route> {
-        let http = raw.get("http")?;
+    pub(crate) fn read(operation: &str, http: &Value) -> Option<Route> {
         let step = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
             Some(member) => Step::Member(member.to_owned()),
             None => Step::Is(text.to_owned()),

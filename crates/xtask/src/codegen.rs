@@ -118,6 +118,7 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
     let all = model["operations"].as_object().context("no operations")?;
     let shapes = model["shapes"].as_object().context("no shapes")?;
     let (mut operations, mut others, mut reached) = (Map::new(), Vec::new(), BTreeSet::new());
+    let mut other_routes = Map::new();
     if let Some(names) = wanted.operations
         && let Some(missing) = names.iter().find(|name| !all.contains_key(**name))
     {
@@ -129,6 +130,9 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
             .is_some_and(|names| !names.contains(&name.as_str()))
         {
             others.push(json!(name));
+            if metadata["protocol"] == "rest-json" {
+                other_routes.insert(name.clone(), route(&operation["http"])?);
+            }
             continue;
         }
         let mut stripped = strip_operation(operation, shapes, &mut reached)?;
@@ -150,6 +154,10 @@ fn strip(model: &Value, wanted: &Wanted<'_>, source: &str) -> Result<Value> {
         "others": others,
         "shapes": kept,
     });
+    // Those that are not served are told by their names, which only their routes say.
+    if !other_routes.is_empty() {
+        stripped["other_routes"] = Value::Object(other_routes);
+    }
     if metadata.get("awsQueryCompatible").is_some() {
         stripped["query_compatible"] = json!(true);
     }

@@ -23,12 +23,17 @@ const REFUSED: [&str; 8] = [
     "AppSyncParameters",
 ];
 
-fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
+/// Refuses what belongs to a target that is not there.
+fn refuse(given: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| !given[**name].is_null()) {
         return Err(invalid(format!(
             "{name} belongs to a target that Forebay does not have."
         )));
     }
+    Ok(())
+}
+
+fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let inputs = ["Input", "InputPath", "InputTransformer"];
@@ -61,11 +66,12 @@ fn read(view: &View<'_>, given: &Value) -> Result<Target, ApiError> {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
-    let mut rule = (*named(tx, "Rule")?).clone();
     let given = tx.request.input["Targets"]
         .as_array()
         .cloned()
         .unwrap_or_default();
+    given.iter().try_for_each(refuse)?;
+    let mut rule = (*named(tx, "Rule")?).clone();
     for one in &given {
         let target = read(tx, one)?;
         rule.targets.retain(|known| known.id != target.id);

@@ -104,12 +104,12 @@ pub(super) fn expected(view: &View<'_>) -> Result<Function, ApiError> {
 }
 
 pub(super) fn update_code(tx: &mut Tx<'_>) -> Answered {
-    let mut function = expected(tx)?;
     let input = tx.request.input.clone();
     if input["Publish"] == true {
         return Err(super::errors::invalid("Publish is not built: leave it out."));
     }
     let code = upload::given(&input)?;
+    let mut function = expected(tx)?;
     (function.code_sha256, function.code_size) = (code.sha256, code.size);
     if input["Architectures"].is_array() {
         function.architecture = architecture(&input);

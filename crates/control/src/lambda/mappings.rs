@@ -45,6 +45,7 @@ fn is_there(value: &Value) -> bool {
 
 pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     let input = tx.request.input.clone();
+    refuse(&input)?;
     let function = named(tx)?;
     let source = input["EventSourceArn"].as_str().unwrap_or_default().to_owned();
     if source.is_empty() {
@@ -91,12 +92,17 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
     Ok(answer)
 }
 
-/// Changes what the input names.
-fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
-    let input = &view.request.input;
+/// Refuses what is not built.
+fn refuse(input: &Value) -> Result<(), ApiError> {
     if let Some(name) = REFUSED.iter().find(|name| is_there(&input[**name])) {
         return Err(invalid(format!("{name} is not built for queues: leave it out.")));
     }
+    Ok(())
+}
+
+/// Changes what the input names.
+fn set(view: &View<'_>, mapping: &mut Mapping) -> Result<(), ApiError> {
+    let input = &view.request.input;
     let number = |name: &str| input[name].as_u64().and_then(|number| u32::try_from(number).ok());
     mapping.enabled = input["Enabled"].as_bool().unwrap_or(mapping.enabled);
     mapping.batch = number("BatchSize").unwrap_or(mapping.batch);
@@ -194,6 +200,7 @@ pub(super) fn list(view: &View<'_>) -> Answered {
 }
 
 pub(super) fn update(tx: &mut Tx<'_>) -> Answered {
+    refuse(&tx.request.input)?;
     let mut mapping = (*of_id(tx)?).clone();
     if tx.request.input["FunctionName"].is_string() {
         mapping.function = named(tx)?.arn.clone();
