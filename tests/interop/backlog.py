@@ -113,7 +113,8 @@ def main():
             figures = lambda: [int(value) for value in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[
                 "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"])["Attributes"].values()]
             before = target()
-            for count, duration in ((25, 1), (15, 2)):
+            # The first must last until the alarm has seen three periods of ten seconds.
+            for count, duration in ((45, 1), (15, 2)):
                 produce(daemon, count, duration)
                 wait(lambda: target()["TargetValue"] == LATENCY // duration, lambda: f"the target is {LATENCY // duration}: {target()} {said[-5:]}", 90)
                 wait(lambda: not any(figures()), lambda: f"all is done: {figures()} {said[-5:]}", 120)

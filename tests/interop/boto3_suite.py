@@ -32,7 +32,7 @@ def main():
         Daemon.client = client
     chosen = {name: cases[name] for name in arguments} or cases
     failed = []
-    with Daemon(pool="127.84.0.0/14") as daemon:
+    with Daemon(pool="127.32.0.0/14") as daemon:
         shop = Shop(daemon)
         for name, case in chosen.items():
             began = time.monotonic()

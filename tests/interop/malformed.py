@@ -218,7 +218,7 @@ async def http(balancer, count):
 
 
 def main():
-    with Daemon(pool="127.100.0.0/14") as daemon, Sample("good") as sample:
+    with Daemon(pool="127.30.0.0/16") as daemon, Sample("good") as sample:
         balancer = Balancer(daemon, name="malformed")
         balancer.register(sample)
         balancer.wait_healthy(sample)

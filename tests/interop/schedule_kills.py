@@ -67,8 +67,8 @@ def prepare(daemon, ledger):
     role = iam.create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     function = functions.create_function(FunctionName="writes", Runtime="python3.11", Handler="index.handler", Role=role, Timeout=10,
                                          Code={"ZipFile": archive(CODE)}, Environment={"Variables": {"LEDGER": str(ledger)}})["FunctionArn"]
-    first = int(time.time()) + 12
-    begins = {}
+    first = int(time.time()) + 20
+    begins, made = {}, {}
     for number in range(SCHEDULES):
         name, begin = f"s{number:03}", first + number * 60 // SCHEDULES
         given = json.dumps({"name": name, "at": "<aws.scheduler.scheduled-time>"})
@@ -80,20 +80,19 @@ def prepare(daemon, ledger):
         else:
             target = {"Arn": function, "Input": given}
         begins[name] = begin
-        scheduler.create_schedule(Name=name, ScheduleExpression="rate(1 minute)", FlexibleTimeWindow=OFF, Target=target | {"RoleArn": ROLE},
-                                  StartDate=datetime.datetime.fromtimestamp(begin, datetime.timezone.utc))
+        made[name] = {"Name": name, "ScheduleExpression": "rate(1 minute)", "FlexibleTimeWindow": OFF, "Target": target | {"RoleArn": ROLE},
+                      "StartDate": datetime.datetime.fromtimestamp(begin, datetime.timezone.utc)}
+        scheduler.create_schedule(**made[name])
     assert time.time() < first, "making the schedules took too long"
-    return begins
+    return begins, made
 
 
-def stop(daemon, begins):
+def stop(daemon, made):
     """Ends all schedules; the moment from which on none is due any more."""
     scheduler = daemon.client("scheduler", retries=5)
-    ends = int(time.time()) + 12
-    for name in begins:
-        now = scheduler.get_schedule(Name=name)
-        keep = {key: now[key] for key in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "StartDate")}
-        scheduler.update_schedule(**keep, EndDate=datetime.datetime.fromtimestamp(ends, datetime.timezone.utc))
+    ends = int(time.time()) + 25
+    for schedule in made.values():
+        scheduler.update_schedule(**schedule, EndDate=datetime.datetime.fromtimestamp(ends, datetime.timezone.utc))
     assert time.time() < ends, "ending the schedules took too long"
     return ends
 
@@ -123,7 +122,7 @@ def main():
     folder.chmod(0o777)
     ledger = folder / "ledger"
     with python() as flags, Daemon(pool="127.25.0.0/16", **flags) as daemon:
-        begins = prepare(daemon, ledger)
+        begins, made = prepare(daemon, ledger)
         consumer = Consumer(daemon)
         consumer.start()
         first = min(begins.values())
@@ -135,7 +134,7 @@ def main():
             daemon.kill()
             daemon.start(api=api)
             print(f"kill {number + 1} after {time.time() - first:.1f} s", flush=True)
-        ends = stop(daemon, begins)
+        ends = stop(daemon, made)
         expected = {name: [iso(at) for at in range(begin, ends + 1, 60)] for name, begin in begins.items()}
         kinds = [[name for name in begins if int(name[1:]) % 3 == kind] for kind in range(3)]
         total = sum(len(times) for times in expected.values())

@@ -74,8 +74,15 @@ const SUITES: &[(&str, &str)] = &[
 /// lanes beside all others, and say what they have to say at the end.
 const BESIDE: [&[&str]; 5] = [
     &["terraform-groups", "trouble", "scaling", "planner"],
-    &["sqs", "sqs-kills", "backlog", "backlog-live", "backlog-spot"],
-    &["article", "schedules", "schedule-kills"],
+    &[
+        "sqs",
+        "sqs-kills",
+        "backlog",
+        "backlog-live",
+        "backlog-spot",
+        "malformed",
+    ],
+    &["article", "schedules", "schedule-kills", "boto3"],
     &[
         "terraform",
         "choosing",

@@ -265,7 +265,7 @@ def test_error_envelopes(shop):
 def test_quotas(_):
     quotas = ("application-load-balancers=2,listeners-per-application-load-balancer=2,targets-per-target-group=3,target-groups=4,"
               "target-groups-per-application-load-balancer=3")
-    with Daemon(quota=quotas, pool="127.92.0.0/16") as daemon:
+    with Daemon(quota=quotas, pool="127.36.0.0/16") as daemon:
         shop = Shop(daemon)
         told = {limit["Name"]: limit["Max"] for limit in shop.elb.describe_account_limits()["Limits"]}
         assert told["application-load-balancers"] == "2" and told["rules-per-application-load-balancer"] == "100", told

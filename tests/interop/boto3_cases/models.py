@@ -137,7 +137,7 @@ def lenient_client(daemon, service):
 
 def test_model_driven(_):
     sent, problems = collections.Counter(), []
-    with Daemon(pool="127.93.0.0/16") as daemon:
+    with Daemon(pool="127.37.0.0/16") as daemon:
         shop = Shop(daemon)
         balancer, group = shop.balancer()["LoadBalancerArn"], shop.group()
         listener = shop.listener(balancer, group)
@@ -168,7 +168,7 @@ def test_model_driven(_):
 
 def test_unsupported_operations(_):
     count = 0
-    with Daemon(pool="127.93.0.0/16") as daemon:
+    with Daemon(pool="127.37.0.0/16") as daemon:
         for service, served in documented_operations().items():
             client = lenient_client(daemon, service)
             wanted = "UnknownOperationException" if client.meta.service_model.resolved_protocol in ("json", "rest-json") else "InvalidAction"

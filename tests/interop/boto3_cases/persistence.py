@@ -83,7 +83,7 @@ def everything(daemon):
 
 def test_restart_keeps_everything(_):
     with contextlib.ExitStack() as stack:
-        daemon = stack.enter_context(Daemon(pool="127.94.0.0/16"))
+        daemon = stack.enter_context(Daemon(pool="127.38.0.0/16"))
         samples = [stack.enter_context(Sample(f"kept-{n}")) for n in range(2)]
         balancer = Balancer(daemon, "kept", delay=7)
         shop = Shop(daemon)

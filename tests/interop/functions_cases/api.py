@@ -147,7 +147,7 @@ def test_runtimes(place: Place):
     place.make("shell", archive(bootstrap=SHELL), "provided.al2023", "none")
     for number in range(3):
         assert place.ask("shell", {"n": number}) == {"got": {"n": number}}
-    assert place.logs("shell").count("in a shell\n") == 3
+    wait(lambda: place.logs("shell").count("in a shell\n") == 3, lambda: place.logs("shell"), 10)
     place.delete("shell")
 
 
