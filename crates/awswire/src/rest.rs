@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 /// The operation of a service that the request's method and path name.
 pub(crate) fn operation(model: &Model, request: &HttpRequest<'_>) -> Option<String> {
-    let mut routes = model.routes.iter();
-    let route = routes.find(|route| route.members(request.method, request.path).is_some())?;
+    let routes = model.routes.iter();
+    let routes = routes.filter(|route| route.fits(request.method, request.path, request.query));
+    let route = routes.max_by_key(|route| route.is_told_by_query())?;
     Some(route.operation.clone())
 }
 
@@ -237,6 +238,20 @@ mod tests {
             "authorization",
             "AWS4-HMAC-SHA256 Credential=A/20150830/local-1/scheduler/aws4_request, SignedHeaders=host, Signature=00",
         )];
+        let lambda = [(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=A/20150830/local-1/lambda/aws4_request, SignedHeaders=host, Signature=00",
+        )];
+        for (target, operation) in [
+            ("/2018-10-31/layers", "ListLayers"),
+            (
+                "/2018-10-31/layers?find=LayerVersion&Arn=x",
+                "GetLayerVersionByArn",
+            ),
+        ] {
+            let error = asked("GET", target, &lambda, "").unwrap_err();
+            assert!(error.message.contains(operation), "{error}");
+        }
         let error = asked("GET", "/nowhere", &signed, "").unwrap_err();
         assert_eq!(
             (error.code.as_str(), error.status),

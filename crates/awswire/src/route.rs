@@ -43,6 +43,8 @@ pub(crate) struct Route {
     pub(crate) status: u16,
     method: String,
     steps: Vec<Step>,
+    /// What stands in the query string, where the path alone is another operation's, too.
+    query: Option<String>,
 }
 
 /// What stands between two slashes.
@@ -57,12 +59,30 @@ impl Route {
             Some(member) => Step::Member(member.to_owned()),
             None => Step::Is(text.to_owned()),
         };
+        let target = http.get(1)?.as_str()?;
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
         Some(Route {
             operation: operation.to_owned(),
             status: u16::try_from(http.get(2)?.as_u64()?).ok()?,
             method: http.get(0)?.as_str()?.to_owned(),
-            steps: steps(http.get(1)?.as_str()?).map(step).collect(),
+            steps: steps(path).map(step).collect(),
+            query,
         })
+    }
+
+    /// Whether it is told from others by the query string.
+    pub(crate) fn is_told_by_query(&self) -> bool {
+        self.query.is_some()
+    }
+
+    /// Whether this is a request's route.
+    pub(crate) fn fits(&self, method: &str, path: &str, query: &str) -> bool {
+        let wanted = self.query.as_deref();
+        wanted.is_none_or(|wanted| query.split('&').any(|part| part == wanted))
+            && self.members(method, path).is_some()
     }
 
     /// What the path says of the input's members, if this is the route.
