@@ -285,20 +285,7 @@ impl Model {
                 },
             );
         }
-        let other_routes = raw.get("other_routes").and_then(Value::as_object);
-        routes.extend(
-            other_routes
-                .into_iter()
-                .flatten()
-                .filter_map(|(name, http)| Route::read(name, http)),
-        );
-        let others = raw["others"]
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned);
-        let mut others: Vec<String> = others.collect();
-        others.sort();
+        let others = others(&raw, &mut routes)?;
         Some(Model {
             version: raw["version"].as_str()?.to_owned(),
             xmlns: raw["xmlns"]
@@ -318,6 +305,17 @@ impl Model {
                 .collect::<Option<_>>()?,
         })
     }
+}
+
+/// The operations that the model leaves out, sorted; their routes are added to those that there are.
+fn others(raw: &Value, routes: &mut Vec<Route>) -> Option<Vec<String>> {
+    let theirs = raw.get("other_routes").and_then(Value::as_object);
+    let theirs = theirs.into_iter().flatten();
+    routes.extend(theirs.filter_map(|(name, http)| Route::read(name, http)));
+    let names = raw["others"].as_array()?.iter().filter_map(Value::as_str);
+    let mut others: Vec<String> = names.map(str::to_owned).collect();
+    others.sort();
+    Some(others)
 }
 
 /// A shape in the order in which AWS goes through it, where it is known to be another than the data's.
