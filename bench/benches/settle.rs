@@ -90,6 +90,7 @@ impl Scene {
             caller: "AKID",
             endpoint: "",
             instance: None,
+            is_proven: false,
         };
         let outcome = operate(&self.state, &request, &ports(&self.observed), &mut self.rng);
         let outcome = outcome.unwrap_or_else(|problem| panic!("{operation}: {problem}"));

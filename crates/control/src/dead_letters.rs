@@ -45,6 +45,7 @@ pub fn dead_letter(
         caller: "forebay-lambda",
         endpoint: "",
         instance: None,
+        is_proven: false,
     };
     let mut rng = state.drawn(&format!("dead letter {} {}", event.sent.0, now.0));
     let rng: &mut Rng = &mut rng;

@@ -29,6 +29,8 @@ pub(crate) struct Caller {
     messages: messages::InMemory,
     /// Whose keys the caller has.
     pub(crate) instance: Option<String>,
+    /// Whether the caller has proven who it is.
+    pub(crate) is_proven: bool,
     /// What functions answer.
     pub(crate) function: fn(Invocation) -> Result<Invoked, InvokeError>,
     rng: Rng,
@@ -97,6 +99,7 @@ impl Caller {
             observed: Observed::default(),
             messages: messages::InMemory::default(),
             instance: None,
+            is_proven: true,
             function: |_| Err(InvokeError::NotFound),
             rng: Rng::named(1, "ids"),
         }
@@ -124,6 +127,7 @@ impl Caller {
             caller: "AKID",
             endpoint: "http://forebay.test",
             instance: self.instance.as_deref(),
+            is_proven: self.is_proven,
         };
         let ports = Ports {
             observations: &self.observed,
@@ -202,6 +206,7 @@ impl Caller {
             caller: "AKID",
             endpoint: "http://forebay.test",
             instance: None,
+            is_proven: self.is_proven,
         };
         operation.ask(state, &request, &self.observed, &mut self.rng)
     }

@@ -3,7 +3,7 @@
 use crate::clock::now;
 use crate::context::ApiContext;
 use forebay_awswire::sigv4::{self, Claimed, Problem};
-use forebay_awswire::{ApiError, Call, HttpRequest, Protocol};
+use forebay_awswire::{ApiError, Call, HttpRequest, Protocol, Service};
 use forebay_control::OperationSpec;
 
 /// Who calls, and for which region.
@@ -12,6 +12,8 @@ pub(crate) struct Caller {
     pub(crate) region: String,
     /// The instance whose keys were used, if it is one's.
     pub(crate) instance: Option<String>,
+    /// Whether its signature was looked at, and was right.
+    pub(crate) is_proven: bool,
 }
 
 /// AWS's error, and for a key that nobody has where to find one: mostly it is a key of AWS, in the caller's environment.
@@ -40,6 +42,7 @@ fn proven(context: &ApiContext, request: &HttpRequest<'_>, call: &Call) -> Resul
             access_key: scope.access_key,
             region: scope.region,
             instance: None,
+            is_proven: true,
         }),
         Err(problem) => {
             let text = format!(
@@ -67,6 +70,7 @@ pub(crate) fn caller(
             access_key: scope.access_key,
             region: scope.region,
             instance,
+            is_proven: true,
         });
     }
     if forebay_control::find(call.service, &call.operation).is_some_and(OperationSpec::needs_proof) {
@@ -79,5 +83,7 @@ pub(crate) fn caller(
             .clone()
             .unwrap_or_else(|| context.options.region.clone()),
         instance,
+        // Of one that may have something called later which needs proof.
+        is_proven: call.service == Service::Scheduler && proven(context, request, call).is_ok(),
     })
 }

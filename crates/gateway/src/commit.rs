@@ -37,6 +37,7 @@ pub(crate) struct QueuedCall {
     pub(crate) caller: String,
     pub(crate) endpoint: String,
     pub(crate) instance: Option<String>,
+    pub(crate) is_proven: bool,
     pub(crate) input: Value,
 }
 
@@ -78,6 +79,7 @@ impl QueuedCall {
             caller: &self.caller,
             endpoint: &self.endpoint,
             instance: self.instance.as_deref(),
+            is_proven: self.is_proven,
         })
     }
 }

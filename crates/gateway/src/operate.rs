@@ -35,6 +35,7 @@ pub(crate) async fn operate(
         account: context.options.account.clone(),
         caller: caller.access_key,
         instance: caller.instance,
+        is_proven: caller.is_proven,
         endpoint: endpoint(client, request),
         input,
     };

@@ -25,6 +25,7 @@ fn with_group(state: &State, name: &str) -> State {
         now: Wall::from_seconds(1),
         endpoint: "",
         instance: None,
+        is_proven: false,
         caller: "AKID",
     };
     let mut rng = Rng::named(state.generation(), name);

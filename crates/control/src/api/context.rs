@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub endpoint: &'a str,
     /// The instance whose keys the caller has, if it is one's.
     pub instance: Option<&'a str>,
+    /// Whether a signature has proven who the caller is.
+    pub is_proven: bool,
 }
 
 /// What an operation sees: the call, what the data plane has observed, the state. Nothing can be changed through it.

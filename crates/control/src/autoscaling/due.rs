@@ -85,6 +85,7 @@ pub(super) fn acting(
         caller: "autoscaling",
         endpoint: "",
         instance: None,
+        is_proven: false,
     };
     let mut rng = state.drawn(stream);
     let mut tx = Tx::new(View::new(&request, observations, state), &mut rng);

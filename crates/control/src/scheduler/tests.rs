@@ -328,6 +328,24 @@ fn a_rate_goes_on_from_where_it_counted_when_something_else_changes() {
 }
 
 #[test]
+fn a_function_is_configured_by_a_schedule_only_if_its_maker_is_known() {
+    let mut caller = with_queue();
+    caller.function_named("f");
+    let arn = "arn:aws:scheduler:::aws-sdk:lambda:updateFunctionConfiguration";
+    let mut change = schedule("s", "rate(1 hour)", arn);
+    change["Target"]["Input"] = json!(json!({"FunctionName": "f", "Timeout": 77}).to_string());
+    caller.is_proven = false;
+    assert_eq!(
+        code(caller.scheduler("CreateSchedule", change.clone())),
+        "ValidationException"
+    );
+    caller.is_proven = true;
+    caller.scheduler("CreateSchedule", change).unwrap();
+    caller.runs(caller.now);
+    assert_eq!(caller.state.functions()[0].timeout_s, 77);
+}
+
+#[test]
 fn what_was_missed_runs_once() {
     let mut caller = with_queue();
     caller

@@ -157,6 +157,7 @@ impl Calls<'_> {
                 caller: CALLER,
                 endpoint: "",
                 instance: None,
+                is_proven: false,
             },
         )
     }

@@ -18,6 +18,12 @@ pub(crate) fn check(view: &View<'_>, target: &Target, of_rule: bool) -> Result<(
     let arn = target.arn.as_str();
     if let Some(found) = universal(arn, view.find).filter(|_| !of_rule) {
         let found = found?;
+        if found.operation.needs_proof() && !view.request.is_proven {
+            return Err(format!(
+                "{} changes what is run: under --no-auth only a call whose signature is right may have it called.",
+                found.operation.name()
+            ));
+        }
         let input = target.input.as_deref().unwrap_or("{}");
         let input: Value = serde_json::from_str(input)
             .map_err(|why| format!("Invalid RequestJson provided. Reason: {why}"))?;

@@ -60,6 +60,7 @@ fn declared(run: fn(&View<'_>) -> Result<Value, ApiError>, operation: &str, inpu
         caller: "AKID",
         endpoint: "",
         instance: None,
+        is_proven: false,
     };
     let state = State::new(REGION, "127.64.0.0/10".parse().unwrap());
     let answer = run(&View::new(&request, &Declared, &state)).unwrap();
