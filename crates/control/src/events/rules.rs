@@ -1,13 +1,12 @@
 //! Rules themselves, and the only bus.
 
 use super::errors::{invalid, limit, no_rule};
-use super::tags;
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::errors::error;
-use crate::api::paging::{cut, sealed, unsealed};
 use crate::api::tagging::put_tags;
 use crate::records::Tags;
+use crate::schedules::lists::{checked_tags, page, with_token};
 use crate::schedules::records::{EventRule, Timing};
 use crate::schedules::{forget, start, stop};
 use forebay_awswire::ApiError;
@@ -15,6 +14,8 @@ use forebay_schedules::{Dialect, ExpressionError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The member that says how large a page is.
+pub(super) const PAGE_SIZE: &str = "Limit";
 /// The only bus.
 const BUS: &str = "default";
 /// Rules of a bus (AWS's quota).
@@ -118,7 +119,7 @@ pub(super) fn put(tx: &mut Tx<'_>) -> Answered {
     let arn = rule.arn.clone();
     // Tags of a rule that was there are changed by other calls.
     if before.is_none() {
-        let wanted = tags::checked(&input["Tags"], Tags::new())?;
+        let wanted = checked_tags(&input["Tags"], Tags::new())?;
         put_tags(tx.region_mut(), &arn, wanted);
     }
     keep(tx, rule)?;
@@ -190,32 +191,9 @@ pub(super) fn list(view: &View<'_>) -> Answered {
         .event_rules
         .values()
         .filter(|rule| rule.name.starts_with(prefix));
-    let (held, next) = page(view, all.cloned().collect(), |rule| rule.name.clone())?;
+    let (held, next) = page(view, PAGE_SIZE, all.cloned().collect(), |rule| rule.name.clone())?;
     let shown: Vec<Value> = held.iter().map(|rule| shown(rule)).collect();
     Ok(with_token(json!({"Rules": shown}), next))
-}
-
-/// The page that a call asks for, and the next one's token.
-pub(super) fn page<T>(
-    view: &View<'_>,
-    items: Vec<T>,
-    key: impl Fn(&T) -> String,
-) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let input = &view.request.input;
-    let size = input["Limit"].as_u64().unwrap_or(100).clamp(1, 100);
-    let after = match input["NextToken"].as_str() {
-        None | Some("") => String::new(),
-        Some(token) => unsealed(view, token).ok_or_else(|| invalid("Invalid NextToken."))?,
-    };
-    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
-    Ok((held, last.map(|last| sealed(view, &last))))
-}
-
-pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
-    if let Some(next) = next {
-        answer["NextToken"] = json!(next);
-    }
-    answer
 }
 
 pub(super) fn bus(view: &View<'_>) -> Answered {

@@ -1,9 +1,10 @@
 //! What rules call.
 
 use super::errors::{invalid, limit};
-use super::rules::{check_bus, keep, named, page, with_token};
+use super::rules::{PAGE_SIZE, check_bus, keep, named};
 use crate::api::context::{Answered, Tx, View};
 use crate::schedules::check;
+use crate::schedules::lists::{page, with_token};
 use crate::schedules::records::Target;
 use forebay_awswire::ApiError;
 use serde_json::{Map, Value, json};
@@ -141,7 +142,7 @@ fn shown(target: &Target) -> Value {
 
 pub(super) fn list(view: &View<'_>) -> Answered {
     let rule = named(view, "Rule")?;
-    let (held, next) = page(view, rule.targets.clone(), |target| target.id.clone())?;
+    let (held, next) = page(view, PAGE_SIZE, rule.targets.clone(), |target| target.id.clone())?;
     let shown: Vec<Value> = held.iter().map(shown).collect();
     Ok(with_token(json!({"Targets": shown}), next))
 }
@@ -152,6 +153,6 @@ pub(super) fn rule_names(view: &View<'_>) -> Answered {
     let rules = view.region().event_rules.values();
     let rules = rules.filter(|rule| rule.targets.iter().any(|target| target.arn == arn));
     let names: Vec<String> = rules.map(|rule| rule.name.clone()).collect();
-    let (held, next) = page(view, names, String::clone)?;
+    let (held, next) = page(view, PAGE_SIZE, names, String::clone)?;
     Ok(with_token(json!({"RuleNames": held}), next))
 }

@@ -1,12 +1,12 @@
 //! Groups of schedules. There is always one, `default`.
 
 use super::errors::{conflict, invalid, quota};
-use super::lookup::{DEFAULT, key, named, page, with_token};
-use super::tags;
+use super::lookup::{DEFAULT, PAGE_SIZE, key, named};
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
 use crate::api::tagging::put_tags;
 use crate::schedules::forget;
+use crate::schedules::lists::{checked_tags, page, with_token};
 use crate::schedules::records::ScheduleGroup;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) fn create(tx: &mut Tx<'_>) -> Answered {
         name: name.clone(),
     };
     let arn = group.arn.clone();
-    let wanted = tags::checked(&tx.request.input["Tags"], crate::records::Tags::new())?;
+    let wanted = checked_tags(&tx.request.input["Tags"], crate::records::Tags::new())?;
     put_tags(tx.region_mut(), &arn, wanted);
     tx.region_mut().schedule_groups.insert(name, Arc::new(group));
     Ok(json!({"ScheduleGroupArn": arn}))
@@ -80,7 +80,7 @@ pub(super) fn list(view: &View<'_>) -> Answered {
     all.push(named(view, DEFAULT)?);
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all.retain(|group| group.name.starts_with(prefix));
-    let (held, next) = page(view, all, |group| group.name.clone())?;
+    let (held, next) = page(view, PAGE_SIZE, all, |group| group.name.clone())?;
     let shown: Vec<Value> = held.iter().map(|group| shown(group)).collect();
     Ok(with_token(json!({"ScheduleGroups": shown}), next))
 }

@@ -1,14 +1,14 @@
-//! Which group is meant, where a schedule stands, and pages of lists.
+//! Which group is meant, and where a schedule stands.
 
-use super::errors::{invalid, not_found};
+use super::errors::not_found;
 use crate::api::arns::own_arn;
 use crate::api::context::View;
-use crate::api::paging::{cut, sealed, unsealed};
 use crate::schedules::records::ScheduleGroup;
 use forebay_awswire::ApiError;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The member that says how large a page is.
+pub(super) const PAGE_SIZE: &str = "MaxResults";
 /// The group of schedules that name none.
 pub(super) const DEFAULT: &str = "default";
 /// The key of a schedule's row.
@@ -32,27 +32,4 @@ pub(super) fn named(view: &View<'_>, name: &str) -> Result<Arc<ScheduleGroup>, A
         created: made,
         modified: made,
     }))
-}
-
-/// The page that a call asks for, and the next one's token.
-pub(super) fn page<T>(
-    view: &View<'_>,
-    items: Vec<T>,
-    key: impl Fn(&T) -> String,
-) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let input = &view.request.input;
-    let size = input["MaxResults"].as_u64().unwrap_or(100).clamp(1, 100);
-    let after = match input["NextToken"].as_str() {
-        None | Some("") => String::new(),
-        Some(token) => unsealed(view, token).ok_or_else(|| invalid("Invalid NextToken."))?,
-    };
-    let (held, last) = cut(items, key, &after, usize::try_from(size).unwrap_or(1));
-    Ok((held, last.map(|last| sealed(view, &last))))
-}
-
-pub(super) fn with_token(mut answer: Value, next: Option<String>) -> Value {
-    if let Some(next) = next {
-        answer["NextToken"] = json!(next);
-    }
-    answer
 }

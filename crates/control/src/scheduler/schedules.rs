@@ -1,9 +1,10 @@
 //! Schedules: made, changed, found, listed, deleted.
 
 use super::errors::{conflict, invalid, not_found, quota};
-use super::lookup::{DEFAULT, key, named, page, with_token};
+use super::lookup::{DEFAULT, PAGE_SIZE, key, named};
 use crate::api::arns::own_arn;
 use crate::api::context::{Answered, Tx, View};
+use crate::schedules::lists::{page, with_token};
 use crate::schedules::records::{EventSchedule, Target, Timing};
 use crate::schedules::{check, forget, start, stop};
 use forebay_awswire::ApiError;
@@ -262,7 +263,9 @@ pub(super) fn list(view: &View<'_>) -> Answered {
         .filter(wanted)
         .cloned()
         .collect();
-    let (held, next) = page(view, all, |schedule| key(&schedule.group, &schedule.name))?;
+    let (held, next) = page(view, PAGE_SIZE, all, |schedule| {
+        key(&schedule.group, &schedule.name)
+    })?;
     let shown: Vec<Value> = held
         .iter()
         .map(|schedule| {

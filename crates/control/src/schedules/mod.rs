@@ -4,6 +4,7 @@
 mod calls;
 mod due;
 mod events;
+pub(crate) mod lists;
 mod lives;
 pub mod records;
 mod targets;
