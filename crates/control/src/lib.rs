@@ -24,6 +24,7 @@ pub mod records;
 mod rows;
 mod scheduler;
 pub mod schedules;
+pub mod settings;
 mod shield;
 pub mod sqs;
 pub mod ssm;
@@ -43,6 +44,7 @@ pub use ec2::records::MOST_ZONES;
 pub use elbv2::draining::Drain;
 pub use messages::{Asked, MessageError, MessageOrder, MessageOutcome, NotSent};
 pub use operate::{Outcome, find, operate, supported};
+pub use own_tags::names::own_tags;
 pub use ports::{
     ActionError, Actions, AlarmAction, Datapoint, Datapoints, Journal, JournalError, Left, NoDatapoints,
     NobodyActs, NothingObserved, Notification, Observations, Ports, Publish, PutError, Series, SeriesFilter,

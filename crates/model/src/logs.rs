@@ -1,7 +1,7 @@
 //! What load balancer attributes say of logs, and of requests whose framing could be read in two ways.
 
 /// Where a load balancer's log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPlace {
     /// The bucket, which is a folder's name here.
     pub bucket: String,

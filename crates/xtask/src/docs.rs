@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use forebay_awswire::Service;
-use forebay_control::elbv2::ATTRIBUTES;
+use forebay_control::elbv2::attributes;
+use forebay_control::settings::{Holder, Row};
 use forebay_model::POLICIES;
 use forebay_telemetry::metrics::{
     self, CONSUMED, CloudWatch, Kind, Metric, NAMESPACE, NOT_REPORTED, OWN_NAMESPACE, PEAK, Part,
@@ -15,7 +16,8 @@ fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let docs = crate::root::root()?.join("docs");
     Ok(vec![
         (docs.join("supported-operations.md"), operations()?),
-        (docs.join("attributes.md"), attributes()?),
+        (docs.join("attributes.md"), attribute_page()?),
+        (docs.join("tags.md"), tag_page()?),
         (docs.join("tls-policies.md"), policies()?),
         (docs.join("metrics.md"), metrics()?),
     ])
@@ -118,44 +120,78 @@ fn limits(service: Service) -> &'static str {
     }
 }
 
-fn attributes() -> anyhow::Result<String> {
+fn attribute_page() -> anyhow::Result<String> {
     let mut text = format!("# Attributes and policies\n\n{GENERATED}\n");
     text.push_str(
-        "Every attribute is validated, stored and echoed. Where *effect* says **stored**, nothing acts on it yet.\nNetwork and gateway load balancers can be described, but carry no traffic: their attributes have no effect.\n",
+        "Every attribute is validated, stored and described. Where *effect* says **stored**, nothing acts on it yet.\nNetwork and gateway load balancers can be described, but carry no traffic: their attributes have no effect.\nWhat ALB does not have is set by [tags](tags.md).\n",
     );
-    let mut holders = BTreeSet::new();
-    for attribute in ATTRIBUTES {
-        holders.extend(attribute.holders.iter().map(|holder| format!("{holder:?}")));
-    }
-    for holder in holders {
-        write!(
-            text,
-            "\n## {holder}\n\n| key | default | values | effect |\n|---|---|---|---|\n"
-        )?;
-        for attribute in ATTRIBUTES
-            .iter()
-            .filter(|attribute| attribute.holders.iter().any(|h| format!("{h:?}") == holder))
-        {
-            let default = if attribute.default.is_empty() {
+    tables(&mut text, attributes(), |row| {
+        let effect = if row.is_built { "built" } else { "**stored**" };
+        (
+            "effect | ",
+            format!("{effect} | "),
+            if row.default.is_empty() {
                 "(empty)"
             } else {
-                attribute.default
-            };
-            let effect = if attribute.effect { "built" } else { "**stored**" };
-            writeln!(
-                text,
-                "| `{}` | {default} | {} | {effect} |",
-                attribute.key,
-                attribute.allowed().replace('|', "\\|")
-            )?;
-        }
-    }
+                row.default
+            },
+        )
+    })?;
     write!(
         text,
         "\n## TLS policies\n\nDescribeSSLPolicies knows {} policies: see [tls-policies.md](tls-policies.md).\n",
         POLICIES.len()
     )?;
     Ok(text)
+}
+
+fn tag_page() -> anyhow::Result<String> {
+    let mut text = format!("# Tags\n\n{GENERATED}\n");
+    text.push_str(
+        "A tag whose key begins with `forebay:` asks for something that AWS does not have. In every other way it is a tag like any\n\
+         other: it comes with the call that makes a resource, or later (AddTags, CreateTags, CreateOrUpdateTags), and Terraform and\n\
+         the AWS Load Balancer Controller set it as they set all tags. A key that is misspelt and a value that means nothing are\n\
+         refused, with the key that was probably meant or the values that are possible. A change counts as soon as the call returns.\n\n\
+         What the tags do is told at length in [choosing](choosing.md), [queueing](queueing.md), [the planner](planner.md),\n\
+         [workers on a queue](queue-workers.md), [exposing](exposing.md) and [instances](instances.md).\n",
+    );
+    tables(&mut text, forebay_control::own_tags(), |row| {
+        ("", String::new(), row.default)
+    })?;
+    Ok(text)
+}
+
+/// A table for each kind of resource that has settings. `more` says the heading and the text of a column that only this page has, and the
+/// default.
+fn tables<'r>(
+    text: &mut String,
+    rows: impl Iterator<Item = &'r Row>,
+    more: impl Fn(&Row) -> (&'static str, String, &'static str),
+) -> anyhow::Result<()> {
+    let rows: Vec<&Row> = rows.collect();
+    let holders: BTreeSet<Holder> = rows.iter().flat_map(|row| row.holders).copied().collect();
+    for holder in holders {
+        let mut heading = None;
+        for row in rows.iter().filter(|row| row.holders.contains(&holder)) {
+            let (column, value, default) = more(row);
+            if heading.is_none() {
+                let lines = "---|".repeat(if column.is_empty() { 4 } else { 5 });
+                write!(
+                    text,
+                    "\n## {}\n\n| key | default | values | {column}meaning |\n|{lines}\n",
+                    holder.title()
+                )?;
+                heading = Some(column);
+            }
+            let values = row.values.allowed().replace('|', "\\|");
+            writeln!(
+                text,
+                "| `{}` | {default} | {values} | {value}{} |",
+                row.key, row.meaning
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn policies() -> anyhow::Result<String> {

@@ -1,24 +1,96 @@
-//! The list of attributes, asked by holder and by key.
+//! Attributes, asked for by holder and by key, and the configurations that they make.
 
-use crate::elbv2::attribute::{Attribute, Holder};
-use crate::elbv2::attribute_data::ATTRIBUTES;
+use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
+use crate::elbv2::{balancer_attributes, group_attributes, listener_attributes};
+use crate::settings::holder::Holder::{
+    self, Application, Gateway, GeneveGroup, HttpGroup, LambdaGroup, Network, TcpGroup,
+};
+use crate::settings::setting::{Row, Setting, apply_all};
+use core::time::Duration;
+use forebay_model::{BalancerSettings, GroupSettings, ListenerSettings};
+use std::collections::BTreeMap;
 
-/// The attributes that `holder` has, in order.
-pub fn attributes_of(holder: Holder) -> impl Iterator<Item = &'static Attribute> {
-    ATTRIBUTES
-        .iter()
-        .filter(move |attribute| attribute.holders.contains(&holder))
+/// The values that were set, by key.
+pub(crate) type Set = BTreeMap<String, String>;
+
+/// All attributes.
+pub fn attributes() -> impl Iterator<Item = &'static Row> {
+    fn rows<T>(table: &'static [Setting<T>]) -> impl Iterator<Item = &'static Row> {
+        table.iter().map(Setting::row)
+    }
+    rows(balancer_attributes::ATTRIBUTES)
+        .chain(rows(listener_attributes::ATTRIBUTES))
+        .chain(rows(group_attributes::ATTRIBUTES))
 }
 
-/// What has an attribute of that key.
-pub(crate) fn holders_of(key: &str) -> Vec<Holder> {
-    let named = ATTRIBUTES.iter().filter(|attribute| attribute.key == key);
-    named.flat_map(|attribute| attribute.holders).copied().collect()
+/// The attributes that `holder` has, in order.
+pub fn attributes_of(holder: Holder) -> impl Iterator<Item = &'static Row> {
+    attributes().filter(move |row| row.holders.contains(&holder))
+}
+
+/// An attribute's value: what was set, or its default.
+pub(crate) fn effective<'s>(set: &'s Set, holder: Holder, key: &str) -> &'s str {
+    match set.get(key) {
+        Some(value) => value,
+        None => attributes_of(holder)
+            .find(|row| row.key == key)
+            .map_or("", |row| row.default),
+    }
+}
+
+/// What a load balancer's attributes say.
+pub(crate) fn balancer_settings(set: &Set) -> BalancerSettings {
+    configuration(balancer_attributes::ATTRIBUTES, set)
+}
+
+/// What a listener's attributes say.
+pub(crate) fn listener_settings(set: &Set) -> ListenerSettings {
+    configuration(listener_attributes::ATTRIBUTES, set)
+}
+
+/// What a target group's attributes say.
+pub(crate) fn group_settings(set: &Set) -> GroupSettings {
+    configuration(group_attributes::ATTRIBUTES, set)
+}
+
+/// How long requests in flight at a deregistered target may take. Lambda's guide on targets: requests in flight fail with 5XX errors
+/// when a function is deregistered.
+pub(crate) fn deregistration_delay(group: &TargetGroup) -> Duration {
+    if group.is_of_functions() {
+        return Duration::ZERO;
+    }
+    group_settings(&group.attributes).deregistration_delay
+}
+
+/// The defaults of the data plane are the attributes' (a test below), so only what was set is applied.
+fn configuration<T: Default>(table: &[Setting<T>], set: &Set) -> T {
+    let mut configuration = T::default();
+    apply_all(table, &mut configuration, |key| set.get(key).map(String::as_str));
+    configuration
+}
+
+/// Which attributes a load balancer has.
+pub(crate) fn balancer_holder(balancer: &LoadBalancer) -> Holder {
+    match balancer.kind {
+        BalancerKind::Application => Application,
+        BalancerKind::Network => Network,
+        BalancerKind::Gateway => Gateway,
+    }
+}
+
+/// Which attributes a target group has.
+pub(crate) fn group_holder(group: &TargetGroup) -> Holder {
+    match (group.target_type.as_str(), group.protocol.as_deref()) {
+        ("lambda", _) => LambdaGroup,
+        (_, Some("HTTP" | "HTTPS")) => HttpGroup,
+        (_, Some("GENEVE")) => GeneveGroup,
+        _ => TcpGroup,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Holder::{Application, Gateway, HttpGroup, Listener, Network, PlainListener, SecureListener};
+    use super::Holder::{Listener, PlainListener, SecureListener};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -31,21 +103,51 @@ mod tests {
             Listener,
             SecureListener,
             PlainListener,
+            HttpGroup,
+            LambdaGroup,
+            TcpGroup,
+            GeneveGroup,
         ] {
-            let keys: Vec<&str> = attributes_of(holder).map(|attribute| attribute.key).collect();
+            let keys: Vec<&str> = attributes_of(holder).map(|row| row.key).collect();
             let unique: BTreeSet<&str> = keys.iter().copied().collect();
             assert_eq!(keys.len(), unique.len(), "{holder:?}");
         }
     }
 
+    /// The user guide's pages "Edit attributes for your Application Load Balancer", "Listener attributes" and "Target group attributes".
     #[test]
-    fn all_keys_of_the_reference_are_there() {
+    fn all_published_keys_are_there() {
         let count = |holder| attributes_of(holder).count();
-        // Sections 2.1 (9 of them the parts of the three logs), 2.2 and 2.3.
         assert_eq!(count(Application), 23);
         // Without waf.http2.traffic_inspection_behavior, whose default AWS has not published.
         assert_eq!(count(HttpGroup), 14);
         assert_eq!(count(SecureListener), 8 + 11);
         assert_eq!(count(Listener), 11);
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_is_taken() {
+        for row in attributes() {
+            assert!(row.values.read(row.default).is_some(), "{}", row.key);
+        }
+    }
+
+    /// An attribute that nobody has set must not change what the data plane does.
+    #[test]
+    fn defaults_are_those_of_the_data_plane() {
+        fn check<T: Default + PartialEq + core::fmt::Debug>(table: &'static [Setting<T>], holder: Holder) {
+            let of_holder = table
+                .iter()
+                .filter(|setting| setting.row().holders.contains(&holder));
+            let mut configuration = T::default();
+            for setting in of_holder {
+                setting.apply(&mut configuration, setting.row().default);
+                assert_eq!(configuration, T::default(), "{}", setting.row().key);
+            }
+        }
+        check(balancer_attributes::ATTRIBUTES, Application);
+        check(listener_attributes::ATTRIBUTES, SecureListener);
+        check(group_attributes::ATTRIBUTES, HttpGroup);
+        check(group_attributes::ATTRIBUTES, LambdaGroup);
     }
 }

@@ -2,22 +2,21 @@
 
 use crate::api::context::{Tx, View};
 use crate::api::errors::{configuration, validation};
-use crate::elbv2::attribute::{
-    Attribute, Holder, Values, balancer_holder, balancer_word, group_holder, is_group,
+use crate::elbv2::attribute_table::{
+    Set, attributes, attributes_of, balancer_holder, effective, group_holder,
 };
-use crate::elbv2::attribute_table::{attributes_of, holders_of};
 use crate::elbv2::records::{BalancerKind, LoadBalancer, TargetGroup};
+use crate::settings::holder::Holder;
+use crate::settings::setting::Row;
+use crate::settings::values::Values;
 use crate::state::Dialect;
 use forebay_awswire::ApiError;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Attributes that one call may set (the model's limit).
 const PER_CALL: usize = 20;
-
-type Set = BTreeMap<String, String>;
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,18 +45,8 @@ pub(crate) fn attribute<'s>(set: &'s Set, key: &str) -> Option<&'s str> {
     set.get(key).map(String::as_str)
 }
 
-/// An attribute as it counts: what was set, or its default.
-fn effective<'s>(set: &'s Set, holder: Holder, key: &str) -> &'s str {
-    let default = || {
-        attributes_of(holder)
-            .find(|attribute| attribute.key == key)
-            .map_or("", |found| found.default)
-    };
-    attribute(set, key).unwrap_or_else(default)
-}
-
 fn values(set: &Set, holder: Holder, changed_default: impl Fn(&str) -> Option<&'static str>) -> Value {
-    let one = |attribute: &'static Attribute| {
+    let one = |attribute: &'static Row| {
         let default = changed_default(attribute.key).unwrap_or(attribute.default);
         json!({"Key": attribute.key, "Value": set.get(attribute.key).map_or(default, String::as_str)})
     };
@@ -96,7 +85,7 @@ fn merged(
                 pair.key
             )));
         }
-        if is_group(holder) && pair.value.is_empty() && dialect == Dialect::Aws {
+        if holder.is_group() && pair.value.is_empty() && dialect == Dialect::Aws {
             return Err(validation("A target group attribute value must be specified"));
         }
         found.push((attribute, pair));
@@ -115,13 +104,17 @@ fn unknown_key(holder: Holder, noun: &str, key: &str) -> ApiError {
         let text = format!("A target group with target type 'lambda' does not support the attribute {key}");
         return configuration(text);
     }
-    let others = holders_of(key);
+    let others = || {
+        attributes()
+            .filter(|row| row.key == key)
+            .flat_map(|row| row.holders)
+    };
     // Of GENEVE groups the live service was seen not to recognize those of others.
-    if is_group(holder) && holder != Holder::GeneveGroup && others.iter().any(|&other| is_group(other)) {
+    if holder.is_group() && holder != Holder::GeneveGroup && others().any(|other| other.is_group()) {
         return configuration("The provided target group attribute is not supported");
     }
-    if let Some(kind) = balancer_word(holder)
-        && others.iter().any(|&other| balancer_word(other).is_some())
+    if let Some(kind) = holder.balancer_word()
+        && others().any(|other| other.balancer_word().is_some())
     {
         return configuration(format!(
             "{noun} attribute key '{key}' is not supported on load balancers with type '{kind}'"
@@ -130,22 +123,17 @@ fn unknown_key(holder: Holder, noun: &str, key: &str) -> ApiError {
     validation(format!("{noun} attribute key '{key}' is not recognized"))
 }
 
-fn check_value(attribute: &Attribute, value: &str, dialect: Dialect) -> Result<(), ApiError> {
+fn check_value(attribute: &Row, value: &str, dialect: Dialect) -> Result<(), ApiError> {
     let key = attribute.key;
-    let number = |low: u32, high: u32| {
-        value
-            .parse::<u32>()
-            .is_ok_and(|number| (low..=high).contains(&number))
-    };
-    let (right, text) = match attribute.values {
-        Values::Bool => (
-            matches!(value, "true" | "false"),
-            format!("'{key}' value '{value}' must be 'true' or 'false'"),
-        ),
+    if attribute.values.read(value).is_some() {
+        return Ok(());
+    }
+    Err(validation(match attribute.values {
+        Values::Bool => format!("'{key}' value '{value}' must be 'true' or 'false'"),
+        Values::AlwaysTrue if value == "false" && dialect == Dialect::Moto => return Ok(()),
         Values::AlwaysTrue => {
-            let right = value == "true" || (value == "false" && dialect == Dialect::Moto);
             let text = format!("The attribute '{key}' cannot be changed for application load balancers");
-            return if right { Ok(()) } else { Err(configuration(text)) };
+            return Err(configuration(text));
         }
         Values::OneOf(words) => {
             // AWS's own words for the one attribute whose text is known.
@@ -154,45 +142,24 @@ fn check_value(attribute: &Attribute, value: &str, dialect: Dialect) -> Result<(
                 ("stickiness.type", _) => "Stickiness type",
                 _ => key,
             };
-            (
-                words.contains(&value),
-                format!("'{name}' must be one of [{}]", words.join(", ")),
-            )
+            format!("'{name}' must be one of [{}]", words.join(", "))
         }
-        Values::Range(low, high) => (
-            number(low, high),
-            format!("'{key}' value '{value}' must be between '{low}-{high}' inclusive"),
-        ),
-        Values::OffOr(low, high) => (
-            value == "off" || number(low, high),
-            format!("'{key}' value '{value}' must be 'off' or between '{low}-{high}' inclusive"),
-        ),
-        Values::ZeroOr(low, high) => (
-            number(0, 0) || number(low, high),
-            format!("'{key}' value '{value}' must be 0 or between '{low}-{high}' inclusive"),
-        ),
-        Values::Text(most) => (
-            value.chars().count() <= most,
-            format!("'{key}' must not be longer than {most} characters"),
-        ),
-        Values::HeaderName => {
-            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            (
-                value.len() <= 40 && value.bytes().all(token),
-                format!("'{key}' value '{value}' is not a header name"),
-            )
+        Values::Range(low, high) => {
+            format!("'{key}' value '{value}' must be between '{low}-{high}' inclusive")
         }
+        Values::OffOr(low, high) => {
+            format!("'{key}' value '{value}' must be 'off' or between '{low}-{high}' inclusive")
+        }
+        Values::ZeroOr(low, high) => {
+            format!("'{key}' value '{value}' must be 0 or between '{low}-{high}' inclusive")
+        }
+        Values::Text(most) => format!("'{key}' must not be longer than {most} characters"),
+        Values::HeaderName => format!("'{key}' value '{value}' is not a header name"),
         Values::HeaderValue => {
-            let known = |byte: u8| {
-                byte.is_ascii_alphanumeric() || b"_ :;.,\\/'?!(){}[]@<>=-+*#&`|~^%\"$".contains(&byte)
-            };
-            (
-                value.len() <= 1024 && value.bytes().all(known),
-                format!("'{key}' holds a character that is not allowed or is longer than 1 KB"),
-            )
+            format!("'{key}' holds a character that is not allowed or is longer than 1 KB")
         }
-    };
-    if right { Ok(()) } else { Err(validation(text)) }
+        others => format!("'{key}' value '{value}' must be {}", others.wanted()),
+    }))
 }
 
 pub(crate) fn describe_load_balancer_attributes(view: &View<'_>) -> Result<Value, ApiError> {
@@ -327,7 +294,7 @@ fn check_stickiness(group: &TargetGroup, holder: Holder) -> Result<(), ApiError>
     }
 }
 
-/// Which features exclude each other (alb reference, section 2.2).
+/// Which features exclude each other (user guide, "Target group attributes", and the notes of each feature's page).
 fn check_together(view: &View<'_>, group: &TargetGroup) -> Result<(), ApiError> {
     let is = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
     let algorithm = is("load_balancing.algorithm.type");

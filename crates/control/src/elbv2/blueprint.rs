@@ -2,24 +2,23 @@
 
 use crate::Region;
 use crate::autoscaling::lookup::key;
-use crate::elbv2::attribute::Holder;
-use crate::elbv2::attribute_table::attributes_of;
+use crate::elbv2::attribute_table::{
+    balancer_settings, deregistration_delay, group_settings, listener_settings,
+};
 use crate::elbv2::listener_tls::listener_tls;
 use crate::elbv2::lookup::with_prefix;
 use crate::elbv2::records::{BalancerKind, Listener, LoadBalancer, Rule, StatedAction, Target, TargetGroup};
 use crate::elbv2::targets::{declared_address, zone_of};
 use crate::elbv2::transforms::served;
-use crate::own_tags::balancers::{extend_balancer, names_of};
+use crate::own_tags::balancers::extend_balancer;
 use crate::own_tags::groups::extend;
 use crate::own_tags::queues::class_of;
 use crate::state::State;
 use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 use forebay_model::{
-    Action, Algorithm, BalancerBlueprint, BalancerSettings, Blueprint, DesyncMode, GroupBlueprint,
-    GroupSettings, ListenerBlueprint, ListenerSettings, LogPlace, NodeBlueprint, Protocol, ProtocolVersion,
-    RuleBlueprint, Stickiness, TargetBlueprint, XffMode,
+    Action, BalancerBlueprint, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint, ListenerSettings,
+    NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,7 +204,6 @@ fn balancer_blueprint(
     balancer: &LoadBalancer,
     old: Option<&Arc<BalancerBlueprint>>,
 ) -> BalancerBlueprint {
-    let set = |key: &str| effective(&balancer.attributes, Holder::Application, key);
     let nodes = balancer.zones.iter().flat_map(|zone| {
         zone.node_addresses().map(|address| NodeBlueprint {
             zone: zone.zone.clone(),
@@ -220,39 +218,8 @@ fn balancer_blueprint(
             let blueprint = listener_blueprint(state, region, listener, old);
             blueprint.map(|new| shared(old, new))
         });
-    let seconds = |key: &str, default: u64| Duration::from_secs(set(key).parse().unwrap_or(default));
-    let place = |log: &str| {
-        let part = |part: &str| set(&format!("{log}.s3.{part}"));
-        (part("enabled") == "true").then(|| LogPlace {
-            bucket: part("bucket").to_owned(),
-            prefix: part("prefix").to_owned(),
-        })
-    };
-    let mut settings = BalancerSettings {
-        idle_timeout: seconds("idle_timeout.timeout_seconds", 60),
-        client_keep_alive: seconds("client_keep_alive.seconds", 3600),
-        xff_mode: match set("routing.http.xff_header_processing.mode") {
-            "preserve" => XffMode::Preserve,
-            "remove" => XffMode::Remove,
-            _ => XffMode::Append,
-        },
-        xff_client_port: set("routing.http.xff_client_port.enabled") == "true",
-        preserve_host: set("routing.http.preserve_host_header.enabled") == "true",
-        drop_invalid_headers: set("routing.http.drop_invalid_header_fields.enabled") == "true",
-        http2: set("routing.http2.enabled") == "true",
-        tls_headers: set("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true",
-        desync: match set("routing.http.desync_mitigation_mode") {
-            "monitor" => DesyncMode::Monitor,
-            "strictest" => DesyncMode::Strictest,
-            _ => DesyncMode::Defensive,
-        },
-        access_log: place("access_logs"),
-        connection_log: place("connection_logs"),
-        health_log: place("health_check_logs"),
-        ..BalancerSettings::default()
-    };
     let tags = region.tags.get(&balancer.arn).map(|tags| &**tags);
-    extend_balancer(&mut settings, tags);
+    let extended = extend_balancer(balancer_settings(&balancer.attributes), tags);
     let nodes: Vec<NodeBlueprint> = nodes.collect();
     // As AWS's: of all its nodes by both versions of IP, and of each zone's.
     let zones = balancer.zones.iter().map(|zone| zone.zone.as_str());
@@ -260,23 +227,14 @@ fn balancer_blueprint(
     let mut names: Vec<String> = parts
         .map(|part| format!("{part}.{}", balancer.dns_name))
         .collect();
-    names.extend(names_of(tags));
+    names.extend(extended.names);
     BalancerBlueprint {
         arn: balancer.arn.clone(),
         dns_name: balancer.dns_name.clone(),
         names,
         nodes,
         listeners: listeners.collect(),
-        settings,
-    }
-}
-
-fn effective<'s>(set: &'s BTreeMap<String, String>, holder: Holder, key: &str) -> &'s str {
-    match set.get(key) {
-        Some(value) => value,
-        None => attributes_of(holder)
-            .find(|attribute| attribute.key == key)
-            .map_or("", |found| found.default),
+        settings: extended.settings,
     }
 }
 
@@ -303,58 +261,20 @@ fn listener_blueprint(
             .into_iter()
             .map(|rule| rule_blueprint(rule))
             .collect(),
-        settings: listener_settings(region, listener),
+        settings: listener_configuration(region, listener),
     })
 }
 
-/// `routing.http.response.x_frame_options.header_value` sets `X-Frame-Options`.
-fn listener_settings(region: &Region, listener: &Listener) -> ListenerSettings {
-    let response = |(key, value): (&String, &String)| {
-        let name = key
-            .strip_prefix("routing.http.response.")?
-            .strip_suffix(".header_value")?;
-        (!value.is_empty()).then(|| (header_name(name), value.clone()))
-    };
-    let defaults = ListenerSettings::default();
-    let request = |name: &str, default: &String| {
-        let set = listener
-            .attributes
-            .get(&format!("routing.http.request.{name}.header_name"));
-        set.filter(|set| !set.is_empty()).unwrap_or(default).clone()
-    };
-    let [version, cipher] = &defaults.tls_header_names;
+/// What a listener's attributes say, and its rules' tags.
+fn listener_configuration(region: &Region, listener: &Listener) -> ListenerSettings {
+    let classes = region.rules_of(&listener.arn).into_iter().filter_map(|rule| {
+        let tags = region.tags.get(&rule.arn).map(|tags| &**tags);
+        Some((rule.priority, class_of(tags)?))
+    });
     ListenerSettings {
-        server_header: listener
-            .attributes
-            .get("routing.http.response.server.enabled")
-            .is_none_or(|v| v == "true"),
-        response_headers: listener.attributes.iter().filter_map(response).collect(),
-        tls_header_names: [
-            request("x_amzn_tls_version", version),
-            request("x_amzn_tls_cipher_suite", cipher),
-        ],
-        classes: region
-            .rules_of(&listener.arn)
-            .into_iter()
-            .filter_map(|rule| {
-                let tags = region.tags.get(&rule.arn).map(|tags| &**tags);
-                Some((rule.priority, class_of(tags)?))
-            })
-            .collect(),
+        classes: classes.collect(),
+        ..listener_settings(&listener.attributes)
     }
-}
-
-fn header_name(snake: &str) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_ascii_uppercase())
-            .into_iter()
-            .chain(letters)
-            .collect::<String>()
-    };
-    snake.split('_').map(word).collect::<Vec<String>>().join("-")
 }
 
 /// A rule as the data plane serves it. One that holds an action which is not built lets nothing through.
@@ -394,27 +314,10 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         .iter()
         .flat_map(|balancer| balancer.zones.iter().map(|zone| &zone.zone))
         .collect();
-    let set = |key: &str| effective(&group.attributes, Holder::HttpGroup, key);
-    let routing = "target_group_health.unhealthy_state_routing.minimum_healthy_targets";
-    let dns = "target_group_health.dns_failover.minimum_healthy_targets";
-    let seconds = |key: &str| Duration::from_secs(set(key).parse().unwrap_or(0));
     let mut settings = GroupSettings {
-        deregistration_delay: group.deregistration_delay(),
-        cross_zone: set("load_balancing.cross_zone.enabled") != "false",
-        routing_minimum_count: set(&format!("{routing}.count")).parse().unwrap_or(1),
-        routing_minimum_percent: set(&format!("{routing}.percentage")).parse().unwrap_or(0),
-        // `off` is no number.
-        dns_minimum_count: set(&format!("{dns}.count")).parse().unwrap_or(0),
-        dns_minimum_percent: set(&format!("{dns}.percentage")).parse().unwrap_or(0),
-        verified_name: None,
-        algorithm: Algorithm::parse(set("load_balancing.algorithm.type")).unwrap_or_default(),
-        slow_start: seconds("slow_start.duration_seconds"),
-        anomaly_mitigation: set("load_balancing.algorithm.anomaly_mitigation") == "on",
-        anomaly_latency: false,
-        stickiness: stickiness(set),
+        deregistration_delay: deregistration_delay(group),
         control_port: group.control_port,
-        multi_value_headers: set("lambda.multi_value_headers.enabled") == "true",
-        ..GroupSettings::default()
+        ..group_settings(&group.attributes)
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
     let targets = with_prefix(&region.targets, &format!("{}|", group.arn));
@@ -438,20 +341,6 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
             .collect(),
         in_use: !users.is_empty(),
         zones: zones.into_iter().cloned().collect(),
-    }
-}
-
-fn stickiness<'a>(set: impl Fn(&str) -> &'a str) -> Stickiness {
-    let seconds = |key: &str| set(key).parse().unwrap_or(86_400);
-    match (set("stickiness.enabled"), set("stickiness.type")) {
-        ("true", "lb_cookie") => Stickiness::Balancer {
-            seconds: seconds("stickiness.lb_cookie.duration_seconds"),
-        },
-        ("true", "app_cookie") => Stickiness::App {
-            cookie: set("stickiness.app_cookie.cookie_name").to_owned(),
-            seconds: seconds("stickiness.app_cookie.duration_seconds"),
-        },
-        _ => Stickiness::Off,
     }
 }
 

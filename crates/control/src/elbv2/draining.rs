@@ -1,6 +1,7 @@
 //! Deregistered targets: which still drain, and the end of that. When it has come, `tick` decides.
 
 use crate::State;
+use crate::elbv2::attribute_table::deregistration_delay;
 use crate::elbv2::records::target_key;
 use core::time::Duration;
 use forebay_units::Wall;
@@ -36,7 +37,7 @@ pub(crate) fn drains(state: &State) -> Vec<Drain> {
                 id: target.id.clone(),
                 port: target.port,
                 since,
-                delay: group.deregistration_delay(),
+                delay: deregistration_delay(group),
             });
         }
     }

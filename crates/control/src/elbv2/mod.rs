@@ -3,19 +3,20 @@
 mod account_limits;
 mod actions;
 mod arns;
-mod attribute;
-mod attribute_data;
-mod attribute_table;
+pub(crate) mod attribute_table;
 mod attributes;
+mod balancer_attributes;
 mod blueprint;
 mod capacity;
 mod certificates;
 mod conditions;
 pub(crate) mod draining;
 mod function_targets;
+mod group_attributes;
 mod group_fit;
 #[cfg(test)]
 mod invariants;
+mod listener_attributes;
 mod listener_tls;
 mod listeners;
 mod load_balancers;
@@ -34,9 +35,7 @@ pub(crate) mod targets;
 mod tests;
 mod transforms;
 
-pub use attribute::{Attribute, Holder, Values};
-pub use attribute_data::ATTRIBUTES;
-pub use attribute_table::attributes_of;
+pub use attribute_table::{attributes, attributes_of};
 
 use crate::api::context::OperationSpec;
 

@@ -2,7 +2,6 @@
 
 use crate::records::IpVersion;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::time::Duration;
 use forebay_model::{Action, Condition, HealthCheck, Priority, Transform};
 use forebay_units::Wall;
 use serde::{Deserialize, Serialize};
@@ -258,16 +257,6 @@ impl TargetGroup {
     /// Whether a load balancer that is served can use it.
     pub fn fits_application(&self) -> bool {
         self.speaks_http() || self.is_of_functions()
-    }
-
-    /// How long requests of a deregistered target may last.
-    pub fn deregistration_delay(&self) -> Duration {
-        // "After you deregister a Lambda function, in-flight requests fail with HTTP 5XX errors."
-        if self.is_of_functions() {
-            return Duration::ZERO;
-        }
-        let set = self.attributes.get("deregistration_delay.timeout_seconds");
-        Duration::from_secs(set.and_then(|text| text.parse().ok()).unwrap_or(300))
     }
 }
 

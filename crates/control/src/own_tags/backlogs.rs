@@ -1,50 +1,14 @@
 //! Tags by which an Auto Scaling group of workers is sized by the backlog of their queue.
 
-use crate::own_tags::switch::switch;
-use core::time::Duration;
+use crate::own_tags::planners::{HIGHEST_COST, LONGEST_IDLE, LONGEST_START_UP, MODES, SCALING};
+use crate::settings::setting::{Setting, apply_all, put};
+use crate::settings::values::Values::{Form, Number, OneOf, Whole};
 use forebay_scaling::backlog::{ScaleIn, Settings};
-use std::borrow::Cow;
 
-/// The queue's name or ARN.
-const QUEUE: &str = "forebay:backlog-queue";
-/// `on`, without the tag too: capacity is ordered and taken away. `dry-run`: it is only said what would be.
-const MODE: &str = "forebay:backlog-mode";
-/// Seconds within which a message is to be done.
-const LATENCY: &str = "forebay:backlog-latency";
-/// Messages that an instance works on at a time.
-const CONCURRENCY: &str = "forebay:backlog-concurrency";
-/// Seconds that a message takes, before any was done.
-const PROCESSING: &str = "forebay:backlog-processing-seconds";
-/// The metric that has it.
-const METRIC: &str = "forebay:backlog-processing-metric";
-/// Seconds of a start-up, before one was measured.
-const START_UP: &str = "forebay:backlog-start-up-seconds";
-/// Seconds with nothing to do before the last instance goes.
-const IDLE: &str = "forebay:backlog-idle-seconds";
-/// `safe` or `any`: whether instances that may be at work are taken away.
-const SCALE_IN: &str = "forebay:backlog-scale-in";
-/// What the group's instances may cost in an hour.
-const COST: &str = "forebay:backlog-max-hourly-cost";
-
-/// The tags of an Auto Scaling group.
-pub(crate) const NAMES: &[&str] = &[
-    QUEUE,
-    MODE,
-    LATENCY,
-    CONCURRENCY,
-    PROCESSING,
-    METRIC,
-    START_UP,
-    IDLE,
-    SCALE_IN,
-    COST,
-];
-
-/// The longest a message is kept, in seconds.
+/// The longest latency, in seconds: as long as SQS keeps a message.
 const LONGEST_LATENCY: f64 = 1_209_600.0;
-/// The longest it may be in flight.
+/// The longest processing time, in seconds: as long as a message may be in flight.
 const LONGEST_PROCESSING: f64 = 43_200.0;
-const MOST_CONCURRENCY: u32 = 1000;
 
 /// A metric whose newest value is the seconds that a message takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +24,15 @@ pub struct ProcessingMetric {
 /// What a group's tags say of its queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BacklogTags {
-    /// The queue's name or ARN.
+    /// Whether the group is sized by a backlog, once it has a queue.
+    is_on: bool,
+    /// The queue's name or ARN; empty if no tag names one.
     pub queue: String,
-    /// It is only said what would be done.
+    /// Plans are shown and not carried out.
     pub is_dry_run: bool,
     /// How it is sized.
     pub settings: Settings,
-    /// Whether a start-up's time is given for when none was measured.
+    /// Whether a start-up time is given for when none was measured.
     pub has_start_up: bool,
     /// The metric that has the time that a message takes, if one does.
     pub metric: Option<ProcessingMetric>,
@@ -74,10 +40,126 @@ pub(crate) struct BacklogTags {
     pub max_hourly_cost: Option<f64>,
 }
 
-fn number(value: &str, least: f64, most: f64) -> Option<f64> {
-    let number: f64 = value.parse().ok()?;
-    (least..=most).contains(&number).then_some(number)
+impl Default for BacklogTags {
+    fn default() -> BacklogTags {
+        BacklogTags {
+            is_on: true,
+            queue: String::new(),
+            is_dry_run: false,
+            settings: Settings::default(),
+            has_start_up: false,
+            metric: None,
+            max_hourly_cost: None,
+        }
+    }
 }
+
+/// The tags of an Auto Scaling group.
+pub(crate) const TAGS: &[Setting<BacklogTags>] = &[
+    Setting::new(
+        "forebay:backlog-queue",
+        SCALING,
+        (
+            Form(
+                "a queue's name of up to 80 letters, digits, '-' and '_', or its ARN, such as 'jobs' or \
+                 'arn:aws:sqs:us-east-1:000000000000:jobs.fifo'",
+            ),
+            "none: the group is not sized by a backlog",
+        ),
+        "the queue whose backlog sizes the group: its name (in the group's region and account) or its ARN",
+        |backlog, value| put(&mut backlog.queue, queue(value.text()?).map(str::to_owned)),
+    ),
+    Setting::new(
+        "forebay:backlog-mode",
+        SCALING,
+        (OneOf(MODES), "on"),
+        "`on`: capacity is ordered and taken away; `dry-run`: what would be done is shown, and nothing is done",
+        |backlog, value| {
+            let mode = value.text()?;
+            backlog.is_on = mode != "off";
+            backlog.is_dry_run = mode == "dry-run";
+            Some(())
+        },
+    ),
+    Setting::new(
+        "forebay:backlog-latency",
+        SCALING,
+        (Number("seconds", 0.1, LONGEST_LATENCY), "300"),
+        "seconds within which a message is to be processed",
+        |backlog, value| put(&mut backlog.settings.latency, value.seconds()),
+    ),
+    Setting::new(
+        "forebay:backlog-concurrency",
+        SCALING,
+        (Whole("", 1, 1000), "1"),
+        "messages that an instance works on at a time",
+        |backlog, value| put(&mut backlog.settings.concurrency, value.whole()),
+    ),
+    Setting::new(
+        "forebay:backlog-processing-seconds",
+        SCALING,
+        (
+            Number("seconds", 0.001, LONGEST_PROCESSING),
+            "none: one instance finds out",
+        ),
+        "seconds that a message takes, until that was measured",
+        |backlog, value| put(&mut backlog.settings.processing, value.number().map(Some)),
+    ),
+    Setting::new(
+        "forebay:backlog-processing-metric",
+        SCALING,
+        (
+            Form(
+                "a namespace, '/' and a metric's name, and its dimensions as pairs with spaces between them, such as \
+                 'ASG-Metrics/MsgProcessingDuration' or 'Shop/Seconds Queue=jobs'",
+            ),
+            "none",
+        ),
+        "a metric whose newest value is the seconds that a message takes, in place of measuring",
+        |backlog, value| put(&mut backlog.metric, metric(value.text()?).map(Some)),
+    ),
+    Setting::new(
+        "forebay:backlog-start-up-seconds",
+        SCALING,
+        (
+            Number("seconds", 0.0, LONGEST_START_UP),
+            "the group's `DefaultInstanceWarmup`, or 30",
+        ),
+        "how long an instance takes from its start to its first receive, until that was measured",
+        |backlog, value| {
+            put(&mut backlog.settings.start_up, value.seconds())?;
+            backlog.has_start_up = true;
+            Some(())
+        },
+    ),
+    Setting::new(
+        "forebay:backlog-idle-seconds",
+        SCALING,
+        (Number("seconds", 0.0, LONGEST_IDLE), "300"),
+        "seconds with nothing to do before the last instance is removed, if the group's minimum is 0",
+        |backlog, value| put(&mut backlog.settings.idle, value.seconds()),
+    ),
+    Setting::new(
+        "forebay:backlog-scale-in",
+        SCALING,
+        (OneOf(&["safe", "any"]), "safe"),
+        "`any`: instances are removed whether they are working or not",
+        |backlog, value| {
+            backlog.settings.scale_in = match value.text()? {
+                "any" => ScaleIn::Any,
+                _ => ScaleIn::Safe,
+            };
+            Some(())
+        },
+    ),
+    Setting::new(
+        "forebay:backlog-max-hourly-cost",
+        SCALING,
+        (Number("", 0.0, HIGHEST_COST), "no bound"),
+        "what the group's instances may cost in an hour, by the prices of `forebay up --shapes`",
+        |backlog, value| put(&mut backlog.max_hourly_cost, value.number().map(Some)),
+    ),
+];
 
 /// A queue's name, or the ARN of one.
 fn queue(value: &str) -> Option<&str> {
@@ -115,124 +197,75 @@ fn metric(value: &str) -> Option<ProcessingMetric> {
     })
 }
 
-/// On, and whether it is a dry run; none if it is off.
-fn mode(value: &str) -> Option<Option<bool>> {
-    match value {
-        "dry-run" => Some(Some(true)),
-        value => switch(value).map(|is_on| is_on.then_some(false)),
-    }
-}
-
-fn concurrency(value: &str) -> Option<u32> {
-    let number = value.parse().ok()?;
-    (1..=MOST_CONCURRENCY).contains(&number).then_some(number)
-}
-
-fn scale_in(value: &str) -> Option<ScaleIn> {
-    match value {
-        "safe" => Some(ScaleIn::Safe),
-        "any" => Some(ScaleIn::Any),
-        _ => None,
-    }
-}
-
-/// What the value of a tag of ours must be, if it is not.
-pub(crate) fn wanted(key: &str, value: &str) -> Option<Cow<'static, str>> {
-    let seconds = |least, most| number(value, least, most).is_some();
-    let (good, wanted) = match key {
-        QUEUE => (
-            queue(value).is_some(),
-            "a queue's name of up to 80 letters, digits, '-' and '_', or its ARN, such as 'jobs' or \
-             'arn:aws:sqs:us-east-1:000000000000:jobs.fifo'",
-        ),
-        MODE => (mode(value).is_some(), "'on', 'off' or 'dry-run'"),
-        LATENCY => (
-            seconds(0.1, LONGEST_LATENCY),
-            "a number of seconds from 0.1 to 1209600",
-        ),
-        CONCURRENCY => (concurrency(value).is_some(), "a whole number from 1 to 1000"),
-        PROCESSING => (
-            seconds(0.001, LONGEST_PROCESSING),
-            "a number of seconds from 0.001 to 43200",
-        ),
-        METRIC => (
-            metric(value).is_some(),
-            "a namespace, '/' and a metric's name, and its dimensions as pairs with spaces between them, such as \
-             'ASG-Metrics/MsgProcessingDuration' or 'Shop/Seconds Queue=jobs'",
-        ),
-        START_UP => (seconds(0.0, 86_400.0), "a number of seconds from 0 to 86400"),
-        IDLE => (seconds(0.0, 604_800.0), "a number of seconds from 0 to 604800"),
-        SCALE_IN => (scale_in(value).is_some(), "'safe' or 'any'"),
-        COST => (seconds(0.0, 1e9), "a number from 0 to 1000000000"),
-        _ => (true, ""),
-    };
-    (!good).then_some(wanted.into())
-}
-
-/// How a group with these tags is sized by a backlog; none if it is not. A value that is none says nothing.
+/// How a group with these tags is sized by a backlog. None if it is not.
 pub(crate) fn backlog_of<'t>(tag: impl Fn(&str) -> Option<&'t str>) -> Option<BacklogTags> {
-    let queue = tag(QUEUE).and_then(queue)?;
-    let is_dry_run = tag(MODE).and_then(mode).unwrap_or(Some(false))?;
-    let figure = |key: &str, least, most| tag(key).and_then(|value| number(value, least, most));
-    let time = |key: &str, least, most| figure(key, least, most).map(Duration::from_secs_f64);
-    let usual = Settings::default();
-    let start_up = time(START_UP, 0.0, 86_400.0);
-    Some(BacklogTags {
-        queue: queue.to_owned(),
-        is_dry_run,
-        settings: Settings {
-            latency: time(LATENCY, 0.1, LONGEST_LATENCY).unwrap_or(usual.latency),
-            concurrency: tag(CONCURRENCY)
-                .and_then(concurrency)
-                .unwrap_or(usual.concurrency),
-            processing: figure(PROCESSING, 0.001, LONGEST_PROCESSING),
-            measured: None,
-            start_up: start_up.unwrap_or(usual.start_up),
-            idle: time(IDLE, 0.0, 604_800.0).unwrap_or(usual.idle),
-            scale_in: tag(SCALE_IN).and_then(scale_in).unwrap_or(usual.scale_in),
-        },
-        has_start_up: start_up.is_some(),
-        metric: tag(METRIC).and_then(metric),
-        max_hourly_cost: figure(COST, 0.0, 1e9),
-    })
+    let mut said = BacklogTags::default();
+    apply_all(TAGS, &mut said, tag);
+    (said.is_on && !said.queue.is_empty()).then_some(said)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own_tags::names::wrong_tag;
+    use core::time::Duration;
 
     #[test]
     fn values_that_say_nothing_are_refused() {
         for (key, value, good) in [
-            (QUEUE, "jobs", true),
-            (QUEUE, "ProcessingQueue.fifo", true),
-            (QUEUE, "arn:aws:sqs:us-east-1:000000000000:jobs", true),
-            (QUEUE, "arn:aws:sns:us-east-1:000000000000:jobs", false),
-            (QUEUE, "arn:aws:sqs:us-east-1:000000000000", false),
-            (QUEUE, "http://127.0.0.1/000000000000/jobs", false),
-            (QUEUE, ".fifo", false),
-            (QUEUE, "", false),
-            (MODE, "dry-run", true),
-            (MODE, "yes", false),
-            (LATENCY, "300", true),
-            (LATENCY, "0", false),
-            (LATENCY, "5m", false),
-            (CONCURRENCY, "0", false),
-            (CONCURRENCY, "1000", true),
-            (PROCESSING, "0", false),
-            (PROCESSING, "0.05", true),
-            (METRIC, "ASG-Metrics/MsgProcessingDuration", true),
-            (METRIC, "Custom/Shop/Seconds Queue=jobs Type=one", true),
-            (METRIC, "Seconds", false),
-            (METRIC, "Shop/Seconds Queue", false),
-            (START_UP, "NaN", false),
-            (IDLE, "604801", false),
-            (SCALE_IN, "safe", true),
-            (SCALE_IN, "never", false),
-            (COST, "", false),
+            ("forebay:backlog-queue", "jobs", true),
+            ("forebay:backlog-queue", "ProcessingQueue.fifo", true),
+            (
+                "forebay:backlog-queue",
+                "arn:aws:sqs:us-east-1:000000000000:jobs",
+                true,
+            ),
+            (
+                "forebay:backlog-queue",
+                "arn:aws:sns:us-east-1:000000000000:jobs",
+                false,
+            ),
+            (
+                "forebay:backlog-queue",
+                "arn:aws:sqs:us-east-1:000000000000",
+                false,
+            ),
+            (
+                "forebay:backlog-queue",
+                "http://127.0.0.1/000000000000/jobs",
+                false,
+            ),
+            ("forebay:backlog-queue", ".fifo", false),
+            ("forebay:backlog-queue", "", false),
+            ("forebay:backlog-mode", "dry-run", true),
+            ("forebay:backlog-mode", "yes", false),
+            ("forebay:backlog-latency", "300", true),
+            ("forebay:backlog-latency", "0", false),
+            ("forebay:backlog-latency", "5m", false),
+            ("forebay:backlog-concurrency", "0", false),
+            ("forebay:backlog-concurrency", "1000", true),
+            ("forebay:backlog-processing-seconds", "0", false),
+            ("forebay:backlog-processing-seconds", "0.05", true),
+            (
+                "forebay:backlog-processing-metric",
+                "ASG-Metrics/MsgProcessingDuration",
+                true,
+            ),
+            (
+                "forebay:backlog-processing-metric",
+                "Custom/Shop/Seconds Queue=jobs Type=one",
+                true,
+            ),
+            ("forebay:backlog-processing-metric", "Seconds", false),
+            ("forebay:backlog-processing-metric", "Shop/Seconds Queue", false),
+            ("forebay:backlog-start-up-seconds", "NaN", false),
+            ("forebay:backlog-idle-seconds", "604801", false),
+            ("forebay:backlog-scale-in", "safe", true),
+            ("forebay:backlog-scale-in", "never", false),
+            ("forebay:backlog-max-hourly-cost", "", false),
             ("team", "", true),
         ] {
-            assert_eq!(wanted(key, value).is_none(), good, "{key}={value}");
+            assert_eq!(wrong_tag(key, value).is_none(), good, "{key}={value}");
         }
     }
 
@@ -242,12 +275,18 @@ mod tests {
             let tags = tags.to_vec();
             backlog_of(move |key| tags.iter().find(|tag| tag.0 == key).map(|tag| tag.1))
         };
-        assert_eq!(read(&[(LATENCY, "5")]), None);
-        assert_eq!(read(&[(QUEUE, "jobs"), (MODE, "off")]), None);
+        assert_eq!(read(&[("forebay:backlog-latency", "5")]), None);
+        assert_eq!(
+            read(&[("forebay:backlog-queue", "jobs"), ("forebay:backlog-mode", "off")]),
+            None
+        );
         let found = read(&[
-            (QUEUE, "jobs"),
-            (LATENCY, "100"),
-            (METRIC, "A/B/Seconds Type=one Queue=jobs"),
+            ("forebay:backlog-queue", "jobs"),
+            ("forebay:backlog-latency", "100"),
+            (
+                "forebay:backlog-processing-metric",
+                "A/B/Seconds Type=one Queue=jobs",
+            ),
         ])
         .unwrap();
         assert_eq!((found.is_dry_run, found.has_start_up), (false, false));
@@ -258,6 +297,13 @@ mod tests {
             metric.dimensions,
             [("Queue", "jobs"), ("Type", "one")].map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
-        assert!(read(&[(QUEUE, "jobs"), (MODE, "dry-run")]).unwrap().is_dry_run);
+        assert!(
+            read(&[
+                ("forebay:backlog-queue", "jobs"),
+                ("forebay:backlog-mode", "dry-run")
+            ])
+            .unwrap()
+            .is_dry_run
+        );
     }
 }

@@ -1,76 +1,93 @@
 //! Tags by which a load balancer asks for what ALB does not have.
 
-use crate::own_tags::switch::switch;
 use crate::records::Tags;
+use crate::settings::holder::Holder;
+use crate::settings::setting::{Setting, apply_all, put};
+use crate::settings::values::Values::{Form, Switch, Whole};
 use core::net::IpAddr;
-use core::time::Duration;
-use forebay_model::{BalancerSettings, DesyncMode, PathMode};
+use forebay_model::{BalancerSettings, PathMode};
 use ipnet::IpNet;
 
-/// Seconds for a request's head, from its first byte; the idle timeout bounds it too.
-const HEAD_TIMEOUT: &str = "forebay:request-head-timeout";
-/// Bytes of its body that a client must send in a second, averaged over five.
-const REQUEST_RATE: &str = "forebay:minimum-request-rate";
+const APPLICATION: &[Holder] = &[Holder::Application];
 
-/// Names by which it is reached at exposed addresses, with spaces between them; a full stop at the beginning stands for any labels (AWS
-/// allows no asterisk in tags).
-const NAMED: &str = "forebay:names";
-
-/// Networks, with spaces between them, whose connections begin with a PROXY header that says whose they are.
-const PROXIES: &str = "forebay:proxy-protocol-from";
-
-/// `on`: lines of the access log end with two more fields, the wait for a slot and the reason of an answer of ours.
-const LOG_EXTENSIONS: &str = "forebay:access-log-extensions";
-
-/// `off`: where Host headers go on untouched, those that are none do, too, as with ALB.
-const CHECK_HOST: &str = "forebay:check-host";
-/// `on`: rules see slashes that are escaped or doubled as targets may, and what stays ambiguous is refused. `off`: they don't. Without
-/// the tag it is on where the desync mitigation mode is strictest.
-const STRICT_PATHS: &str = "forebay:strict-paths";
+/// What a load balancer's attributes and tags say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Extended {
+    /// How it treats clients and their requests.
+    pub settings: BalancerSettings,
+    /// Names by which it is reached at exposed addresses, besides its DNS name.
+    pub names: Vec<String>,
+}
 
 /// The tags of a load balancer.
-pub(crate) const NAMES: &[&str] = &[
-    HEAD_TIMEOUT,
-    REQUEST_RATE,
-    LOG_EXTENSIONS,
-    CHECK_HOST,
-    STRICT_PATHS,
-    NAMED,
-    PROXIES,
+pub(crate) const TAGS: &[Setting<Extended>] = &[
+    Setting::new(
+        "forebay:request-head-timeout",
+        APPLICATION,
+        (Whole("seconds", 1, 4000), "the idle timeout"),
+        "seconds for a request's head, from its first byte; the idle timeout bounds it too",
+        |balancer, value| put(&mut balancer.settings.head_timeout, value.seconds()),
+    ),
+    Setting::new(
+        "forebay:minimum-request-rate",
+        APPLICATION,
+        (Whole("bytes per second", 0, u32::MAX), "0"),
+        "bytes of its body that a client must send in a second, averaged over five seconds; 0 for no bound",
+        |balancer, value| put(&mut balancer.settings.minimum_request_rate, value.whole()),
+    ),
+    Setting::new(
+        "forebay:access-log-extensions",
+        APPLICATION,
+        (Switch, "off"),
+        "lines of the access log end with two more fields: the wait for a slot, and the reason of a response made by Forebay",
+        |balancer, value| put(&mut balancer.settings.log_extensions, value.flag()),
+    ),
+    Setting::new(
+        "forebay:check-host",
+        APPLICATION,
+        (Switch, "on"),
+        "`off`: where Host headers are passed on untouched, invalid ones are passed on too, as ALB does",
+        |balancer, value| put(&mut balancer.settings.check_host, value.flag()),
+    ),
+    Setting::new(
+        "forebay:strict-paths",
+        APPLICATION,
+        (Switch, "on if the desync mitigation mode is `strictest`"),
+        "rules see escaped and doubled slashes as targets may, and what stays ambiguous is refused",
+        |balancer, value| {
+            balancer.settings.paths = if value.flag()? {
+                PathMode::Strict
+            } else {
+                PathMode::Normal
+            };
+            Some(())
+        },
+    ),
+    Setting::new(
+        "forebay:names",
+        APPLICATION,
+        (
+            Form(
+                "host names of letters, digits and hyphens, with spaces between them, such as 'shop.example .shop.example'",
+            ),
+            "none",
+        ),
+        "names by which the load balancer is reached at exposed addresses; a leading full stop stands for any labels",
+        |balancer, value| put(&mut balancer.names, names(value.text()?)),
+    ),
+    Setting::new(
+        "forebay:proxy-protocol-from",
+        APPLICATION,
+        (
+            Form(
+                "networks or addresses with spaces between them, such as '10.0.0.0/8 192.0.2.7 2001:db8::/32'",
+            ),
+            "none",
+        ),
+        "networks whose connections begin with a PROXY header that names the client",
+        |balancer, value| put(&mut balancer.settings.proxies, proxies(value.text()?)),
+    ),
 ];
-
-/// The longest head timeout, as the idle timeout's.
-const LONGEST_HEAD: u64 = 4000;
-
-fn head_timeout(value: &str) -> Option<Duration> {
-    let seconds = value
-        .parse()
-        .ok()
-        .filter(|seconds| (1..=LONGEST_HEAD).contains(seconds))?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn request_rate(value: &str) -> Option<u32> {
-    value.parse().ok()
-}
-
-/// What the value of a tag of ours must be, if it is not.
-pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
-    match key {
-        HEAD_TIMEOUT if head_timeout(value).is_none() => Some("a number of seconds from 1 to 4000"),
-        REQUEST_RATE if request_rate(value).is_none() => {
-            Some("a number of bytes per second from 0 to 4294967295")
-        }
-        NAMED if names(value).is_none() => Some(
-            "host names of letters, digits and hyphens, with spaces between them, such as 'shop.example .shop.example'",
-        ),
-        PROXIES if proxies(value).is_none() => Some(
-            "networks or addresses with spaces between them, such as '10.0.0.0/8 192.0.2.7 2001:db8::/32'",
-        ),
-        LOG_EXTENSIONS | CHECK_HOST | STRICT_PATHS if switch(value).is_none() => Some("'on' or 'off'"),
-        _ => None,
-    }
-}
 
 /// Networks; none if one of them is none. An address is a network of its own.
 fn proxies(value: &str) -> Option<Vec<IpNet>> {
@@ -100,100 +117,88 @@ fn names(value: &str) -> Option<Vec<String>> {
     (!names.is_empty() && names.iter().all(is_name)).then_some(names)
 }
 
-/// The names that a load balancer's tags give it.
-pub(crate) fn names_of(tags: Option<&Tags>) -> Vec<String> {
-    let value = tags.and_then(|tags| tags.get(NAMED));
-    value.and_then(|value| names(value)).unwrap_or_default()
-}
-
-/// What a load balancer's tags say beyond its attributes. A value that is none says nothing.
-pub(crate) fn extend_balancer(settings: &mut BalancerSettings, tags: Option<&Tags>) {
-    let tag = |key: &str| tags?.get(key).map(String::as_str);
-    if let Some(timeout) = tag(HEAD_TIMEOUT).and_then(head_timeout) {
-        settings.head_timeout = timeout;
-    }
-    if let Some(rate) = tag(REQUEST_RATE).and_then(request_rate) {
-        settings.minimum_request_rate = rate;
-    }
-    settings.check_host = tag(CHECK_HOST).and_then(switch).unwrap_or(true);
-    let strictest = settings.desync == DesyncMode::Strictest;
-    settings.paths = if tag(STRICT_PATHS).and_then(switch).unwrap_or(strictest) {
-        PathMode::Strict
-    } else {
-        PathMode::Normal
+/// Applies a load balancer's tags on top of its attributes.
+pub(crate) fn extend_balancer(settings: BalancerSettings, tags: Option<&Tags>) -> Extended {
+    let mut extended = Extended {
+        settings,
+        names: Vec::new(),
     };
-    settings.proxies = tag(PROXIES).and_then(proxies).unwrap_or_default();
-    settings.log_extensions = tag(LOG_EXTENSIONS).and_then(switch).unwrap_or(false);
+    apply_all(TAGS, &mut extended, |key| tags?.get(key).map(String::as_str));
+    extended
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elbv2::attribute_table::balancer_settings;
+    use crate::own_tags::names::wrong_tag;
+    use core::time::Duration;
 
     #[test]
     fn tags_of_a_balancer() {
         for (key, value, good) in [
-            (HEAD_TIMEOUT, "1", true),
-            (HEAD_TIMEOUT, "4000", true),
-            (HEAD_TIMEOUT, "0", false),
-            (HEAD_TIMEOUT, "4001", false),
-            (HEAD_TIMEOUT, "5s", false),
-            (NAMED, "shop.example  .Shop.example", true),
-            (NAMED, "*", false),
-            (NAMED, "a..b", false),
-            (NAMED, "-a.b", false),
-            (NAMED, "", false),
-            (PROXIES, "10.0.0.0/8  192.0.2.7 2001:db8::/32 ::1", true),
-            (PROXIES, "0.0.0.0/0 ::/0", true),
-            (PROXIES, "10.0.0.0/33", false),
-            (PROXIES, "10.0.0.0/8,192.0.2.7", false),
-            (PROXIES, "haproxy.example", false),
-            (PROXIES, "", false),
-            (REQUEST_RATE, "0", true),
-            (REQUEST_RATE, "240", true),
-            (REQUEST_RATE, "-1", false),
-            (REQUEST_RATE, "", false),
-            (CHECK_HOST, "off", true),
-            (CHECK_HOST, "no", false),
-            (STRICT_PATHS, "on", true),
-            (STRICT_PATHS, "", false),
-            (LOG_EXTENSIONS, "on", true),
-            (LOG_EXTENSIONS, "yes", false),
+            ("forebay:request-head-timeout", "1", true),
+            ("forebay:request-head-timeout", "4000", true),
+            ("forebay:request-head-timeout", "0", false),
+            ("forebay:request-head-timeout", "4001", false),
+            ("forebay:request-head-timeout", "5s", false),
+            ("forebay:names", "shop.example  .Shop.example", true),
+            ("forebay:names", "*", false),
+            ("forebay:names", "a..b", false),
+            ("forebay:names", "-a.b", false),
+            ("forebay:names", "", false),
+            (
+                "forebay:proxy-protocol-from",
+                "10.0.0.0/8  192.0.2.7 2001:db8::/32 ::1",
+                true,
+            ),
+            ("forebay:proxy-protocol-from", "0.0.0.0/0 ::/0", true),
+            ("forebay:proxy-protocol-from", "10.0.0.0/33", false),
+            ("forebay:proxy-protocol-from", "10.0.0.0/8,192.0.2.7", false),
+            ("forebay:proxy-protocol-from", "haproxy.example", false),
+            ("forebay:proxy-protocol-from", "", false),
+            ("forebay:minimum-request-rate", "0", true),
+            ("forebay:minimum-request-rate", "240", true),
+            ("forebay:minimum-request-rate", "-1", false),
+            ("forebay:minimum-request-rate", "", false),
+            ("forebay:check-host", "off", true),
+            ("forebay:check-host", "no", false),
+            ("forebay:strict-paths", "on", true),
+            ("forebay:strict-paths", "", false),
+            ("forebay:access-log-extensions", "on", true),
+            ("forebay:access-log-extensions", "yes", false),
             ("team", "", true),
         ] {
-            assert_eq!(wanted(key, value).is_none(), good, "{key}={value}");
+            assert_eq!(wrong_tag(key, value).is_none(), good, "{key}={value}");
         }
         let tags = [
-            (HEAD_TIMEOUT, "5"),
-            (REQUEST_RATE, "nonsense"),
-            (PROXIES, "192.0.2.7 ::/0"),
+            ("forebay:request-head-timeout", "5"),
+            ("forebay:minimum-request-rate", "nonsense"),
+            ("forebay:proxy-protocol-from", "192.0.2.7 ::/0"),
         ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let mut settings = BalancerSettings::default();
-        extend_balancer(&mut settings, Some(&tags.into_iter().collect()));
+        let extended = extend_balancer(BalancerSettings::default(), Some(&tags.into_iter().collect()));
         let expected = BalancerSettings {
             head_timeout: Duration::from_secs(5),
             proxies: vec!["192.0.2.7/32".parse().unwrap(), "::/0".parse().unwrap()],
             ..BalancerSettings::default()
         };
-        assert_eq!(settings, expected);
+        assert_eq!(extended.settings, expected);
         let tags = |value: &str| {
-            [(STRICT_PATHS.to_owned(), value.to_owned())]
+            [("forebay:strict-paths".to_owned(), value.to_owned())]
                 .into_iter()
                 .collect::<Tags>()
         };
-        for (desync, tag, paths) in [
-            (DesyncMode::Defensive, None, PathMode::Normal),
-            (DesyncMode::Strictest, None, PathMode::Strict),
-            (DesyncMode::Strictest, Some("off"), PathMode::Normal),
-            (DesyncMode::Monitor, Some("on"), PathMode::Strict),
+        for (mode, tag, paths) in [
+            ("defensive", None, PathMode::Normal),
+            ("strictest", None, PathMode::Strict),
+            ("strictest", Some("off"), PathMode::Normal),
+            ("monitor", Some("on"), PathMode::Strict),
         ] {
-            let mut settings = BalancerSettings {
-                desync,
-                ..BalancerSettings::default()
-            };
-            extend_balancer(&mut settings, tag.map(tags).as_ref());
-            assert_eq!(settings.paths, paths, "{desync:?} {tag:?}");
+            let key = "routing.http.desync_mitigation_mode".to_owned();
+            let attributes = balancer_settings(&[(key, mode.to_owned())].into_iter().collect());
+            let extended = extend_balancer(attributes, tag.map(tags).as_ref());
+            assert_eq!(extended.settings.paths, paths, "{mode} {tag:?}");
         }
     }
 }

@@ -1,141 +1,118 @@
-//! Tags by which a target group asks for what ALB does not have. They stay ALB's tags in every other way.
+//! Tags by which a target group asks for what ALB does not have.
 
 use crate::own_tags::queues::queue_of;
-use crate::own_tags::switch::switch;
 use crate::records::Tags;
-use core::time::Duration;
+use crate::settings::holder::Holder;
+use crate::settings::setting::{Setting, apply_all, put};
+use crate::settings::values::Values::{Number, OneOf, OwnAlgorithm, Switch, Text, Whole};
 use forebay_model::{Algorithm, GroupSettings};
-use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Targets must show a certificate for this name, of an authority that the machine trusts. `off`, or no tag, is ALB's
-/// way: any certificate will do.
-const VERIFY: &str = "forebay:target-tls-verify";
-/// An algorithm that ALB does not have; goes before the attribute.
-const ALGORITHM: &str = "forebay:algorithm";
-/// Slow start in seconds, with any algorithm; goes before the attribute.
-const SLOW_START: &str = "forebay:slow-start";
-/// `on`: answers slower than those of peers are anomalous, too.
-const ANOMALY_LATENCY: &str = "forebay:anomaly-latency";
-
-/// A sticky target that holds more than this many times the mean of its group is left for another.
-const STICKY_CEILING: &str = "forebay:sticky-load-ceiling";
-
-/// A request that its target failed is sent to so many others, one after the other, if that is safe.
-const RETRIES: &str = "forebay:retries";
-/// `on`: 429 and 503 of a target mean that it had no slot and did nothing.
-const PUSH_BACK: &str = "forebay:push-back";
-/// `on`: answers say so when the group fails open.
-const FAIL_OPEN_HEADER: &str = "forebay:fail-open-header";
-
-/// `v2`: connections to targets begin with a PROXY header of that version.
+/// Target groups that serve load balancers.
+pub(super) const SERVING: &[Holder] = &[Holder::HttpGroup, Holder::LambdaGroup];
+const HTTP: &[Holder] = &[Holder::HttpGroup];
 const PROXY_PROTOCOL: &str = "forebay:proxy-protocol";
 
-/// The tags of a target group.
-pub(crate) const NAMES: &[&str] = &[
-    VERIFY,
-    ALGORITHM,
-    SLOW_START,
-    ANOMALY_LATENCY,
-    STICKY_CEILING,
-    RETRIES,
-    PUSH_BACK,
-    FAIL_OPEN_HEADER,
-    PROXY_PROTOCOL,
+/// The tags of a target group that change how its targets are chosen and spoken to.
+pub(crate) const TAGS: &[Setting<GroupSettings>] = &[
+    Setting::new(
+        "forebay:algorithm",
+        HTTP,
+        (OwnAlgorithm, "the attribute `load_balancing.algorithm.type`"),
+        "how targets are chosen, by an algorithm that ALB does not have; takes precedence over the attribute",
+        |group, value| put(&mut group.algorithm, Algorithm::parse(value.text()?)),
+    ),
+    Setting::new(
+        "forebay:slow-start",
+        HTTP,
+        (
+            Whole("seconds", 0, 900),
+            "the attribute `slow_start.duration_seconds`",
+        ),
+        "slow start in seconds, with any algorithm; takes precedence over the attribute",
+        |group, value| put(&mut group.slow_start, value.seconds()),
+    ),
+    Setting::new(
+        "forebay:anomaly-latency",
+        HTTP,
+        (Switch, "off"),
+        "targets that answer slower than their peers count as anomalous too",
+        |group, value| put(&mut group.anomaly_latency, value.flag()),
+    ),
+    Setting::new(
+        "forebay:sticky-load-ceiling",
+        HTTP,
+        (Number("", 1.0, 1000.0), "none"),
+        "a sticky target that holds more than this many times the mean load of its group is left for another",
+        |group, value| {
+            let percent = (value.number()? * 100.0).round() as u32;
+            put(&mut group.sticky_ceiling_percent, Some(percent))
+        },
+    ),
+    Setting::new(
+        "forebay:retries",
+        HTTP,
+        (Whole("", 0, 5), "0"),
+        "how many other targets a request is sent to, one after another, when its target failed it and sending it again is safe",
+        |group, value| put(&mut group.retries, value.whole()),
+    ),
+    Setting::new(
+        "forebay:push-back",
+        HTTP,
+        (Switch, "off"),
+        "429 and 503 of a target mean that it had no free slot and did nothing",
+        |group, value| put(&mut group.push_back, value.flag()),
+    ),
+    Setting::new(
+        "forebay:fail-open-header",
+        HTTP,
+        (Switch, "off"),
+        "responses carry `X-Forebay-Fail-Open` with the reason while the group fails open",
+        |group, value| put(&mut group.fail_open_header, value.flag()),
+    ),
+    Setting::new(
+        "forebay:proxy-protocol",
+        HTTP,
+        (OneOf(&["v2", "off"]), "off"),
+        "connections to targets begin with a PROXY header of version 2",
+        |group, value| put(&mut group.proxy_protocol, value.text().map(|word| word == "v2")),
+    ),
+    Setting::new(
+        "forebay:target-tls-verify",
+        HTTP,
+        (Text(256), "off"),
+        "the name for which targets must show a certificate of an authority that the machine trusts; `off` takes any certificate, as ALB does",
+        |group, value| {
+            let name = value.text()?;
+            group.verified_name = (name != "off").then(|| Arc::from(name));
+            Some(())
+        },
+    ),
 ];
-
-/// The most retries of a request.
-const MOST_RETRIES: u8 = 5;
-/// The longest slow start, as the attribute's.
-const LONGEST_START: u64 = 900;
-
-fn algorithm(value: &str) -> Option<Algorithm> {
-    Algorithm::parse(value).filter(|algorithm| !algorithm.is_albs())
-}
-
-fn slow_start(value: &str) -> Option<Duration> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds <= LONGEST_START)?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// In percent of the mean.
-fn sticky_ceiling(value: &str) -> Option<u32> {
-    let times: f64 = value.parse().ok()?;
-    (1.0..=1000.0)
-        .contains(&times)
-        .then_some((times * 100.0).round() as u32)
-}
-
-fn retries(value: &str) -> Option<u8> {
-    value.parse().ok().filter(|retries| *retries <= MOST_RETRIES)
-}
-
-/// Whether connections begin with a PROXY header. Version 1 is read, never written.
-fn proxy_protocol(value: &str) -> Option<bool> {
-    match value {
-        "v2" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// What the value of a tag of ours must be, if it is not.
-pub(crate) fn wanted(key: &str, value: &str) -> Option<Cow<'static, str>> {
-    let (good, wanted) = match key {
-        ALGORITHM => {
-            let own = Algorithm::ALL
-                .into_iter()
-                .filter(|algorithm| !algorithm.is_albs());
-            let names: Vec<&str> = own.map(Algorithm::word).collect();
-            let wanted = format!("one of [{}]", names.join(", "));
-            return algorithm(value).is_none().then_some(wanted.into());
-        }
-        SLOW_START => (slow_start(value).is_some(), "a number of seconds from 0 to 900"),
-        RETRIES => (retries(value).is_some(), "a number from 0 to 5"),
-        PUSH_BACK | FAIL_OPEN_HEADER | ANOMALY_LATENCY => (switch(value).is_some(), "'on' or 'off'"),
-        PROXY_PROTOCOL => (proxy_protocol(value).is_some(), "'v2' or 'off'"),
-        STICKY_CEILING => (sticky_ceiling(value).is_some(), "a number from 1 to 1000"),
-        _ => (true, ""),
-    };
-    (!good).then_some(wanted.into())
-}
 
 /// What is wrong with these tags on a target group with agents beside its targets (`controlled`), if something is.
 pub(crate) fn wrong_for(controlled: bool, tags: &Tags) -> Option<String> {
     let value = tags.get(PROXY_PROTOCOL)?;
-    (controlled && proxy_protocol(value) == Some(true)).then(|| {
+    (controlled && value == "v2").then(|| {
         format!(
             "Tag '{PROXY_PROTOCOL}' value '{value}' cannot be set on a target group with a target control port: agents do not read PROXY headers. Leave the tag out, or make the target group without TargetControlPort"
         )
     })
 }
 
-/// What a target group's tags say beyond its attributes. A value that is none (from before values were checked) says
-/// nothing.
+/// Applies a target group's tags on top of its attributes.
 pub(crate) fn extend(settings: &mut GroupSettings, tags: Option<&Tags>) {
     settings.queue = queue_of(settings.control_port.is_some(), tags).map(Arc::new);
-    let Some(tags) = tags else { return };
-    let tag = |key: &str| tags.get(key).map(String::as_str);
-    settings.verified_name = tag(VERIFY).filter(|&name| name != "off").map(Arc::from);
-    if let Some(algorithm) = tag(ALGORITHM).and_then(algorithm) {
-        settings.algorithm = algorithm;
-    }
-    if let Some(duration) = tag(SLOW_START).and_then(slow_start) {
-        settings.slow_start = duration;
-    }
-    settings.sticky_ceiling_percent = tag(STICKY_CEILING).and_then(sticky_ceiling).unwrap_or(0);
-    settings.retries = tag(RETRIES).and_then(retries).unwrap_or(0);
-    settings.push_back = tag(PUSH_BACK).and_then(switch).unwrap_or(false);
-    settings.fail_open_header = tag(FAIL_OPEN_HEADER).and_then(switch).unwrap_or(false);
-    // A group with agents can't have it: a state that says so nevertheless must not break their connections.
-    let wants_clients = tag(PROXY_PROTOCOL).and_then(proxy_protocol);
-    settings.proxy_protocol = wants_clients.unwrap_or(false) && settings.control_port.is_none();
-    settings.anomaly_latency = tag(ANOMALY_LATENCY).and_then(switch).unwrap_or(false);
+    apply_all(TAGS, settings, |key| tags?.get(key).map(String::as_str));
+    // Agents do not read PROXY headers. The API refuses the pair; a state that has it must not break connections to agents.
+    settings.proxy_protocol &= settings.control_port.is_none();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own_tags::names::wrong_tag;
+    use core::time::Duration;
 
     #[test]
     fn tags_that_say_nothing_are_refused() {
@@ -150,7 +127,7 @@ mod tests {
             ("forebay:target-tls-verify", "anything"),
             ("team", "anything"),
         ] {
-            assert_eq!(wanted(key, value), None, "{key}={value}");
+            assert_eq!(wrong_tag(key, value), None, "{key}={value}");
         }
         for (key, value) in [
             // ALB's own are the attribute's business.
@@ -166,7 +143,7 @@ mod tests {
             ("forebay:proxy-protocol", "on"),
             ("forebay:sticky-load-ceiling", "NaN"),
         ] {
-            assert!(wanted(key, value).is_some(), "{key}={value}");
+            assert!(wrong_tag(key, value).is_some(), "{key}={value}");
         }
     }
 
@@ -202,9 +179,9 @@ mod tests {
         extend(&mut settings, None);
         assert_eq!(settings, attributes);
         let tags = [
-            (SLOW_START, "45"),
-            (ANOMALY_LATENCY, "on"),
-            (ALGORITHM, "nonsense"),
+            ("forebay:slow-start", "45"),
+            ("forebay:anomaly-latency", "on"),
+            ("forebay:algorithm", "nonsense"),
         ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
         extend(&mut settings, Some(&tags.into_iter().collect()));

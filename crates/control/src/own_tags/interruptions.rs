@@ -1,27 +1,33 @@
-//! The tag by which a Spot Instance is told that it is taken away, as AWS's Fault Injection Service does it for those who try it out.
+//! The tag that announces to a Spot Instance that it will be taken away, for those who try out how their fleet takes it. AWS's Fault
+//! Injection Service does the same.
 
+use crate::settings::holder::Holder;
+use crate::settings::setting::{Setting, apply_all, put};
+use crate::settings::values::Values::Form;
 use core::time::Duration;
 
-/// Of a Spot Instance: seconds from the tag to the end.
-const INTERRUPT: &str = "forebay:spot-interruption";
-
-/// The tags of an instance.
-pub(crate) const NAMES: &[&str] = &[INTERRUPT];
-
-/// The longest notice.
+/// The longest notice, in seconds.
 const LONGEST: u64 = 3600;
 
-/// After which time an instance with this tag is taken away.
-pub(crate) fn notice(key: &str, value: &str) -> Option<Duration> {
-    if key != INTERRUPT {
-        return None;
-    }
-    let seconds: u64 = value.parse().ok()?;
-    (seconds <= LONGEST).then(|| Duration::from_secs(seconds))
-}
+/// The tags of a Spot Instance.
+pub(crate) const TAGS: &[Setting<Option<Duration>>] = &[Setting::new(
+    "forebay:spot-interruption",
+    &[Holder::Instance],
+    (
+        Form("a number of seconds from 0 to 3600; AWS gives 120"),
+        "not taken away",
+    ),
+    "the Spot Instance is told that it will be taken away, and ends this many seconds after the tag was set",
+    |notice, value| {
+        let seconds: u64 = value.text()?.parse().ok()?;
+        let is_short = seconds <= LONGEST;
+        put(notice, is_short.then(|| Some(Duration::from_secs(seconds))))
+    },
+)];
 
-/// What the value of a tag of ours must be, if it is not.
-pub(crate) fn wanted(key: &str, value: &str) -> Option<&'static str> {
-    let is_wrong = key == INTERRUPT && notice(key, value).is_none();
-    is_wrong.then_some("a number of seconds from 0 to 3600; AWS gives 120")
+/// The notice that a tag gives to an instance, if it is that tag.
+pub(crate) fn notice(key: &str, value: &str) -> Option<Duration> {
+    let mut notice = None;
+    apply_all(TAGS, &mut notice, |known| (known == key).then_some(value));
+    notice
 }

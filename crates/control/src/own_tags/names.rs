@@ -1,91 +1,75 @@
-//! The names of all tags of ours. One that is misspelt would be stored and do nothing, so it is refused.
+//! All tags of Forebay's own. One that is misspelt would be stored and do nothing, so it is refused.
 
 use crate::own_tags::{addresses, backlogs, balancers, groups, interruptions, planners, queues};
+use crate::settings::nearest::nearest;
+use crate::settings::setting::{Row, Setting};
 
-/// What the names of our tags begin with.
+/// The beginning of each key.
 const PREFIX: &str = "forebay:";
 
-fn names() -> impl Iterator<Item = &'static str> {
-    let tables = [
-        groups::NAMES,
-        queues::NAMES,
-        balancers::NAMES,
-        planners::NAMES,
-        backlogs::NAMES,
-        interruptions::NAMES,
-    ];
-    tables
-        .into_iter()
-        .flatten()
-        .copied()
-        .chain([addresses::OF_INSTANCE, addresses::OF_TARGET])
+fn rows<T>(table: &'static [Setting<T>]) -> impl Iterator<Item = &'static Row> {
+    table.iter().map(Setting::row)
 }
 
-/// What is wrong with a tag's name, if it looks like one of ours and is none. On which resource it stands does not matter:
-/// Terraform's default tags go to all.
+/// All of them.
+pub fn own_tags() -> impl Iterator<Item = &'static Row> {
+    rows(groups::TAGS)
+        .chain(rows(queues::TAGS))
+        .chain(rows(queues::RULE_TAGS))
+        .chain(rows(balancers::TAGS))
+        .chain(rows(planners::TAGS))
+        .chain(rows(backlogs::TAGS))
+        .chain(rows(interruptions::TAGS))
+        .chain(rows(addresses::TAGS))
+}
+
+/// What is wrong with a tag's key, if it looks like one of Forebay's own and is not. The resource does not matter: Terraform's default
+/// tags go to all.
 pub(crate) fn wrong_name(key: &str) -> Option<String> {
-    let ours = key
+    let is_own = key
         .get(..PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
     let of_target = key
         .strip_prefix(addresses::OF_TARGET)
         .is_some_and(|id| !id.is_empty());
-    let exact = |name: &str| name == key && !name.ends_with('/');
-    if !ours || of_target || names().any(exact) {
+    let exact = |row: &Row| row.key == key && !row.key.ends_with('/');
+    if !is_own || of_target || own_tags().any(exact) {
         return None;
     }
     let word = key.split_inclusive('/').next().unwrap_or(key);
-    let nearest = names().min_by_key(|name| distance(name, word)).unwrap_or(PREFIX);
+    let nearest = nearest(word, own_tags().map(|row| row.key)).unwrap_or(PREFIX);
     Some(format!("Tag '{key}' is not known: did you mean '{nearest}'?"))
 }
 
-/// What is wrong with a tag, if it is one of ours or looks like one: its name is none, or its value says nothing. Better at the call
-/// than never noticed.
+/// What a tag's value must be, if it is of this table and its value means nothing.
+fn wanted<T: Default>(table: &[Setting<T>], key: &str, value: &str) -> Option<String> {
+    let setting = table.iter().find(|setting| setting.row().key == key)?;
+    let is_taken = setting.apply(&mut T::default(), value).is_some();
+    (!is_taken).then(|| setting.row().values.wanted())
+}
+
+/// What is wrong with a tag, if it is one of Forebay's own or looks like one: its key is not known, or its value means nothing. An error
+/// at the call is better than a setting that silently does nothing.
 pub(crate) fn wrong_tag(key: &str, value: &str) -> Option<String> {
     wrong_name(key).or_else(|| {
-        let wanted = groups::wanted(key, value)
-            .or_else(|| balancers::wanted(key, value).map(Into::into))
-            .or_else(|| queues::wanted(key, value).map(Into::into))
-            .or_else(|| planners::wanted(key, value))
-            .or_else(|| interruptions::wanted(key, value).map(Into::into))
-            .or_else(|| backlogs::wanted(key, value))?;
+        let wanted = wanted(groups::TAGS, key, value)
+            .or_else(|| wanted(queues::TAGS, key, value))
+            .or_else(|| wanted(queues::RULE_TAGS, key, value))
+            .or_else(|| wanted(balancers::TAGS, key, value))
+            .or_else(|| wanted(planners::TAGS, key, value))
+            .or_else(|| wanted(backlogs::TAGS, key, value))
+            .or_else(|| wanted(interruptions::TAGS, key, value))?;
         Some(format!("Tag '{key}' value '{value}' must be {wanted}"))
     })
 }
 
-/// How many letters must be put in, left out or changed (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=one.len()).collect();
-    for (line, right) in other.bytes().enumerate() {
-        let mut diagonal = line;
-        row[0] = line + 1;
-        for (place, left) in one.bytes().enumerate() {
-            let change = diagonal + usize::from(left != right);
-            diagonal = row[place + 1];
-            row[place + 1] = change.min(diagonal + 1).min(row[place] + 1);
-        }
-    }
-    row[one.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::own_tags::names::{distance, wrong_name};
+    use crate::own_tags::names::{own_tags, wrong_name, wrong_tag};
+    use crate::settings::values::Values;
     use crate::testing::Caller;
     use forebay_awswire::Service;
     use serde_json::json;
-
-    #[test]
-    fn distances() {
-        for (one, other, expected) in [
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("kitten", "sitting", 3),
-            ("ab", "ba", 2),
-        ] {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-        }
-    }
 
     #[test]
     fn names_and_the_nearest() {
@@ -113,6 +97,40 @@ mod tests {
         ] {
             let text = format!("Tag '{key}' is not known: did you mean '{nearest}'?");
             assert_eq!(wrong_name(key), Some(text));
+        }
+    }
+
+    /// What a page says that a tag takes is taken, and nothing beside it.
+    #[test]
+    fn bounds_are_taken_and_what_is_beyond_is_not() {
+        for row in own_tags() {
+            let (good, bad) = match row.values {
+                Values::Whole(_, low, high) => (
+                    vec![low.to_string(), high.to_string()],
+                    vec!["-1".to_owned(), (u64::from(high) + 1).to_string()],
+                ),
+                Values::AutoOr(low, high) => (
+                    vec![low.to_string(), high.to_string(), "auto".to_owned()],
+                    vec![(high + 1).to_string()],
+                ),
+                Values::Number(_, low, high) => (
+                    vec![low.to_string(), high.to_string()],
+                    vec!["-1".to_owned(), (high + 1.0).to_string(), "NaN".to_owned()],
+                ),
+                Values::Switch => (vec!["on".to_owned(), "off".to_owned()], vec!["true".to_owned()]),
+                Values::OneOf(words) => (
+                    words.iter().map(|&word| word.to_owned()).collect(),
+                    vec!["nonsense".to_owned()],
+                ),
+                _ => continue,
+            };
+            for value in good {
+                assert_eq!(wrong_tag(row.key, &value), None, "{}", row.key);
+            }
+            for value in bad {
+                let text = wrong_tag(row.key, &value).unwrap_or_default();
+                assert!(text.ends_with(&row.values.wanted()), "{}: {text}", row.key);
+            }
         }
     }
 
