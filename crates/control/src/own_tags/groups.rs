@@ -8,8 +8,6 @@ use crate::settings::values::Values::{Number, OneOf, OwnAlgorithm, Switch, Text,
 use forebay_model::{Algorithm, GroupSettings};
 use std::sync::Arc;
 
-/// Target groups that serve load balancers.
-pub(super) const SERVING: &[Holder] = &[Holder::HttpGroup, Holder::LambdaGroup];
 const HTTP: &[Holder] = &[Holder::HttpGroup];
 const PROXY_PROTOCOL: &str = "forebay:proxy-protocol";
 

@@ -1,6 +1,5 @@
 //! Tags by which a target group limits its targets and lets requests wait, and a rule names its requests' class.
 
-use crate::own_tags::groups::SERVING;
 use crate::records::Tags;
 use crate::settings::holder::Holder;
 use crate::settings::setting::{Setting, apply_all, put};
@@ -9,6 +8,9 @@ use crate::settings::values::Values::{AutoOr, Form, Number, Whole};
 use core::time::Duration;
 use forebay_model::{Concurrency, QueueSettings};
 use std::sync::Arc;
+
+/// Target groups that serve load balancers.
+const SERVING: &[Holder] = &[Holder::HttpGroup, Holder::LambdaGroup];
 
 /// What a target group's tags say of its limits and its queue. None where they say nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
