@@ -15,6 +15,7 @@ fn group(targets: u16) -> GroupBlueprint {
         arn: "group".into(),
         protocol: Protocol::Http,
         version: ProtocolVersion::Http1,
+        probe: ProbeKind::Http1,
         health: HealthCheck {
             enabled: true,
             https: false,

@@ -22,6 +22,7 @@ fn group(targets: u16, algorithm: Algorithm) -> GroupBlueprint {
         arn: "group".into(),
         protocol: Protocol::Http,
         version: ProtocolVersion::Http1,
+        probe: ProbeKind::Http1,
         health: HealthCheck {
             // All count as healthy: ten thousand probes would take longer than what is measured.
             enabled: false,

@@ -3,7 +3,8 @@
 use forebay_model::{
     Action, BalancerBlueprint, BalancerSettings, Blueprint, Forward, ForwardStickiness, GroupBlueprint,
     GroupSettings, HealthCheck, HealthPort, ListenerBlueprint, ListenerSettings, Matcher, NodeBlueprint,
-    Priority, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, TlsBlueprint, WeightedGroup,
+    Priority, ProbeKind, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, TlsBlueprint,
+    WeightedGroup,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ fn group(destination: SocketAddr, version: ProtocolVersion) -> anyhow::Result<Gr
         arn: GROUP.to_owned(),
         protocol: Protocol::Http,
         version,
+        probe: ProbeKind::of(version),
         // The load balancer probes the application, through here.
         health: HealthCheck {
             enabled: false,

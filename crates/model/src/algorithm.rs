@@ -18,6 +18,20 @@ pub enum Algorithm {
     Prequal,
 }
 
+/// What an algorithm has to be given beside the targets' counts of requests in flight. Each costs something, so nothing is kept that nobody
+/// reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The time of each response is measured for its target.
+    pub latencies: bool,
+    /// The targets stand in an index by load, so that the least loaded one is found without looking at all.
+    pub load_order: bool,
+    /// Of targets with free slots, the less loaded ones get a waiting request; without it they take turns.
+    pub balanced_slots: bool,
+    /// Targets that behave unlike their peers have a smaller weight, if the group mitigates anomalies.
+    pub weights_of_peers: bool,
+}
+
 impl Algorithm {
     /// All of them.
     pub const ALL: [Algorithm; 6] = [
@@ -47,6 +61,35 @@ impl Algorithm {
             self,
             Algorithm::RoundRobin | Algorithm::LeastOutstandingRequests | Algorithm::WeightedRandom
         )
+    }
+
+    /// What it has to be given.
+    pub const fn needs(self) -> Needs {
+        let least = Needs {
+            latencies: false,
+            load_order: false,
+            balanced_slots: true,
+            weights_of_peers: false,
+        };
+        match self {
+            Algorithm::RoundRobin => Needs {
+                balanced_slots: false,
+                ..least
+            },
+            Algorithm::LeastOutstandingRequests => Needs {
+                load_order: true,
+                ..least
+            },
+            Algorithm::WeightedRandom => Needs {
+                weights_of_peers: true,
+                ..least
+            },
+            Algorithm::PowerOfTwo => least,
+            Algorithm::PeakEwma | Algorithm::Prequal => Needs {
+                latencies: true,
+                ..least
+            },
+        }
     }
 
     /// The algorithm of this name.

@@ -1,7 +1,7 @@
 //! What the data plane must serve, whole: made by `control` from its state, compiled by `node` into a snapshot.
 
 use crate::algorithm::Algorithm;
-use crate::health::HealthCheck;
+use crate::health::{HealthCheck, ProbeKind};
 use crate::logs::{DesyncMode, LogPlace};
 use crate::queue::QueueSettings;
 use crate::rule::{Action, Condition, Priority, Transform};
@@ -244,6 +244,8 @@ pub struct GroupBlueprint {
     pub protocol: Protocol,
     /// How requests go to targets.
     pub version: ProtocolVersion,
+    /// What probes of targets speak.
+    pub probe: ProbeKind,
     /// How targets are probed.
     pub health: HealthCheck,
     /// What its attributes say.

@@ -2,8 +2,8 @@
 
 use crate::{
     Action, BalancerBlueprint, BalancerSettings, Forward, ForwardStickiness, GroupBlueprint, GroupSettings,
-    HealthCheck, HealthPort, ListenerBlueprint, ListenerSettings, Matcher, NodeBlueprint, Priority, Protocol,
-    ProtocolVersion, RuleBlueprint, TargetBlueprint, WeightedGroup,
+    HealthCheck, HealthPort, ListenerBlueprint, ListenerSettings, Matcher, NodeBlueprint, Priority,
+    ProbeKind, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint, WeightedGroup,
 };
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -48,6 +48,7 @@ pub fn group(arn: &str, targets: Vec<TargetBlueprint>) -> GroupBlueprint {
         arn: arn.into(),
         protocol: Protocol::Http,
         version: ProtocolVersion::Http1,
+        probe: ProbeKind::Http1,
         health: health_check(),
         settings: GroupSettings::default(),
         targets,
@@ -72,6 +73,7 @@ pub fn function(arn: &str) -> TargetBlueprint {
 pub fn function_group(arn: &str, function_arn: &str) -> GroupBlueprint {
     GroupBlueprint {
         version: ProtocolVersion::Lambda,
+        probe: ProbeKind::Function,
         health: HealthCheck {
             enabled: false,
             ..health_check()

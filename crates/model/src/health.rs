@@ -1,5 +1,6 @@
 //! Health: how it is checked, and what is known of a target.
 
+use crate::blueprint::ProtocolVersion;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,42 @@ impl TryFrom<String> for Matcher {
 impl From<Matcher> for String {
     fn from(matcher: Matcher) -> String {
         matcher.text
+    }
+}
+
+/// What a probe speaks, and what its answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// GET over HTTP/1.1; the status decides.
+    Http1,
+    /// GET over HTTP/2; the status decides.
+    Http2,
+    /// A gRPC call with an empty message; gRPC's status decides.
+    Grpc,
+    /// A health check event to a function; the status of its answer decides.
+    Function,
+}
+
+impl ProbeKind {
+    /// The kind that AWS has for targets that are spoken to in this way.
+    pub const fn of(version: ProtocolVersion) -> ProbeKind {
+        match version {
+            ProtocolVersion::Http1 => ProbeKind::Http1,
+            ProtocolVersion::Http2 => ProbeKind::Http2,
+            ProtocolVersion::Grpc => ProbeKind::Grpc,
+            ProtocolVersion::Lambda => ProbeKind::Function,
+        }
+    }
+
+    /// The word of health check logs, which tells HTTP/1.1 over TLS from that in plaintext.
+    pub const fn word(self, is_secure: bool) -> &'static str {
+        match self {
+            ProbeKind::Http1 if is_secure => "https",
+            ProbeKind::Http1 => "http",
+            ProbeKind::Http2 => "h2",
+            ProbeKind::Grpc => "grpc",
+            ProbeKind::Function => "lambda",
+        }
     }
 }
 

@@ -19,14 +19,15 @@ mod stickiness;
 mod tls;
 mod tls_policy;
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Needs};
 pub use blueprint::{
     BalancerBlueprint, BalancerSettings, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint,
     ListenerSettings, NodeBlueprint, PathMode, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
     XffMode,
 };
 pub use health::{
-    Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, TargetHealth,
+    Anomaly, HealthCheck, HealthPort, HealthReason, HealthState, Matcher, MatcherError, ProbeKind,
+    TargetHealth,
 };
 pub use logs::{DesyncMode, LogPlace};
 pub use queue::{Concurrency, QueueSettings};

@@ -136,13 +136,13 @@ impl Exchange {
                 self.record.group = Some(group);
                 if let Some(group) = snapshot.group(group) {
                     count(&group.counters.of(self.zone, worker.index).arrivals);
-                    if request.upgrade && group.version == ProtocolVersion::Lambda {
+                    if request.upgrade && group.blueprint.version == ProtocolVersion::Lambda {
                         let reason = Reason::WebSocketToFunction;
                         count_lambda_error(reason, group.counters.of(self.zone, worker.index));
                         return self.answer(reason);
                     }
                     self.note_target(request, group, worker);
-                    if let Some(queue) = &group.queue {
+                    if let Some(queue) = &group.settings().queue {
                         if queue.concurrency == Concurrency::Agent && request.upgrade {
                             return self.answer(Reason::WebSocketNotServed);
                         }
@@ -157,7 +157,7 @@ impl Exchange {
                 }
                 self.choose(now, snapshot, worker, stats)
             }
-            Route::Redirect(template) => self.redirect(template, request, listener.port),
+            Route::Redirect(template) => self.redirect(template, request, listener.blueprint.port),
             Route::Fixed(fixed) => self.fixed(fixed),
             Route::Unsupported(_) => self.answer(Reason::NotServed),
         }
@@ -176,7 +176,7 @@ impl Exchange {
         let Some(group) = group else {
             return self.answer(Reason::NoTarget);
         };
-        if !self.speaks.fits(group.version) {
+        if !self.speaks.fits(group.blueprint.version) {
             return self.answer(Reason::ProtocolMismatch);
         }
         let fails_open = group.eligible(self.zone).reason != RoutingReason::EnoughHealthy;
@@ -230,11 +230,11 @@ impl Exchange {
         if reason != RoutingReason::EnoughHealthy {
             count(&stats.fail_open);
             count(&counters.fail_open);
-            self.open = group.fail_open_header.then_some(reason);
+            self.open = group.settings().fail_open_header.then_some(reason);
         }
         if self.is_astray(slot.target()) {
             count(&stats.non_sticky);
-            if matches!(group.stickiness, Stickiness::App { .. }) {
+            if matches!(group.settings().stickiness, Stickiness::App { .. }) {
                 count(&stats.app_non_sticky);
             }
         }

@@ -36,6 +36,7 @@ fn group(targets: u8, draining: u8, version: ProtocolVersion) -> GroupBlueprint 
     }
     GroupBlueprint {
         version,
+        probe: ProbeKind::of(version),
         ..fixtures::group("group", targets)
     }
 }

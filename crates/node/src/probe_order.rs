@@ -3,7 +3,7 @@
 use crate::ids::TargetId;
 use core::net::SocketAddr;
 use core::time::Duration;
-use forebay_model::{ProtocolVersion, TargetTls};
+use forebay_model::{ProbeKind, TargetTls};
 
 /// A probe to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct ProbeOrder {
     /// How the connection is secured.
     pub tls: TargetTls,
     /// What is spoken.
-    pub version: ProtocolVersion,
+    pub kind: ProbeKind,
     /// It begins with a PROXY header that says that nobody else asks.
     pub proxy_protocol: bool,
     /// How long it may take.

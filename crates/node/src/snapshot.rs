@@ -11,8 +11,8 @@ use crate::target::TargetView;
 use core::net::IpAddr;
 use forebay_health::RoutingReason;
 use forebay_model::{
-    Algorithm, BalancerSettings, Concurrency, ListenerSettings, Protocol, ProtocolVersion, QueueSettings,
-    Secret, Stickiness, TlsBlueprint,
+    BalancerBlueprint, BalancerSettings, Concurrency, GroupBlueprint, GroupSettings, ListenerBlueprint,
+    ListenerSettings, Secret,
 };
 use forebay_routing::Rules;
 use std::collections::BTreeMap;
@@ -53,21 +53,27 @@ impl Snapshot {
 /// A load balancer.
 #[derive(Debug)]
 pub struct BalancerView {
-    /// Its ARN.
-    pub arn: String,
-    /// Host of requests that have none.
-    pub dns_name: String,
-    /// What its attributes say.
-    pub settings: BalancerSettings,
+    /// What it is: its ARN, its DNS name (the Host of requests that have none), its settings.
+    pub blueprint: Arc<BalancerBlueprint>,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<BalancerStats>>,
 }
 
 impl BalancerView {
+    /// What its attributes and tags say.
+    pub fn settings(&self) -> &BalancerSettings {
+        &self.blueprint.settings
+    }
+
     /// `app/NAME/ID`, as logs name it.
     pub fn name(&self) -> &str {
         // The sixth part of an ARN; five colons come before it.
-        let tail = self.arn.splitn(6, ':').nth(5).unwrap_or(&self.arn);
+        let tail = self
+            .blueprint
+            .arn
+            .splitn(6, ':')
+            .nth(5)
+            .unwrap_or(&self.blueprint.arn);
         tail.strip_prefix("loadbalancer/").unwrap_or(tail)
     }
 }
@@ -88,25 +94,17 @@ pub struct NodeView {
 pub struct ListenerView {
     /// Which.
     pub id: ListenerId,
-    /// Its ARN.
-    pub arn: String,
-    /// HTTP or HTTPS.
-    pub protocol: Protocol,
-    /// Its port.
-    pub port: u16,
+    /// What it is: its ARN, protocol, port, TLS and settings. Its rules are compiled, in `rules`.
+    pub blueprint: Arc<ListenerBlueprint>,
     /// Its addresses; the last ones are exposed, if its balancer is the first to use the port.
     pub nodes: Vec<NodeView>,
     /// What its exposed addresses serve, where it has those: listeners with its port and protocol, by their load balancers' names in lower
     /// case, its own among them. A name that begins with a full stop stands for all that end with it.
     pub named: BTreeMap<String, Named>,
-    /// How it speaks TLS; none for HTTP.
-    pub tls: Option<Arc<TlsBlueprint>>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<ListenerStats>>,
-    /// What its attributes say.
-    pub settings: ListenerSettings,
     /// Its rules; none if they do not compile, and then it answers 500.
     pub rules: Option<Arc<Rules<GroupId>>>,
     /// Who may start, at an agent. Requests go on as they came then, but for their permits.
@@ -123,6 +121,11 @@ pub struct Named {
 }
 
 impl ListenerView {
+    /// What its attributes say.
+    pub fn settings(&self) -> &ListenerSettings {
+        &self.blueprint.settings
+    }
+
     /// Whom a request or a handshake at an exposed address with this host name is for, if that is known: the one with that very name, or
     /// else with the longest wildcard that fits. O(labels log names).
     pub fn named(&self, host: &[u8]) -> Option<Named> {
@@ -150,12 +153,8 @@ impl ListenerView {
 pub struct GroupView {
     /// Which.
     pub id: GroupId,
-    /// Its ARN.
-    pub arn: String,
-    /// What is spoken to its targets.
-    pub version: ProtocolVersion,
-    /// How its targets are chosen.
-    pub algorithm: Algorithm,
+    /// What it is: its ARN, what is spoken to its targets, its settings.
+    pub blueprint: Arc<GroupBlueprint>,
     /// What all workers share about its targets.
     pub load_index: Arc<LoadIndex>,
     /// Registered targets, draining ones too.
@@ -166,22 +165,8 @@ pub struct GroupView {
     pub(crate) stats: Vec<Arc<TargetStats>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,
-    /// Whether a client's requests go on to the same target.
-    pub stickiness: Stickiness,
-    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
-    pub sticky_ceiling_percent: u32,
-    /// How often a request that its target failed may be sent to another one.
-    pub retries: u8,
-    /// 429 and 503 of a target mean that it had no slot and did nothing.
-    pub push_back: bool,
-    /// Answers say so when the group fails open.
-    pub fail_open_header: bool,
-    /// Limits of its targets and who waits for a place; none if requests go out at once.
-    pub queue: Option<Arc<QueueSettings>>,
     /// Who comes in, where there are limits or a queue.
     pub gate: Option<Arc<GroupGate>>,
-    /// Whether functions are told all values of a header or a parameter, and answer so.
-    pub multi_value_headers: bool,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }
@@ -198,11 +183,15 @@ pub struct Eligible {
 }
 
 impl GroupView {
+    /// What its attributes and tags say.
+    pub fn settings(&self) -> &GroupSettings {
+        &self.blueprint.settings
+    }
+
     /// Whether its targets are limited, so that a request needs a slot.
     pub fn is_limited(&self) -> bool {
-        self.queue
-            .as_ref()
-            .is_some_and(|queue| queue.concurrency != Concurrency::Open)
+        let queue = self.settings().queue.as_ref();
+        queue.is_some_and(|queue| queue.concurrency != Concurrency::Open)
     }
 
     /// The targets that get traffic from a node in this zone.

@@ -66,9 +66,9 @@ impl WorkerState {
         let chooser = self
             .choosers
             .entry((group.id, side))
-            .or_insert_with(|| Chooser::new(group.algorithm));
-        if chooser.algorithm() != group.algorithm {
-            *chooser = Chooser::new(group.algorithm);
+            .or_insert_with(|| Chooser::new(group.settings().algorithm));
+        if chooser.algorithm() != group.settings().algorithm {
+            *chooser = Chooser::new(group.settings().algorithm);
         }
         let table = Table {
             group,

@@ -130,7 +130,7 @@ fn refuse(worker: &Worker, stream: &TcpStream, connection: &ClientConnection) {
         let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
         stats.rejected.fetch_add(1, Relaxed);
         if !connection.listener_address.secure {
-            let page = respond::page(worker, Reason::TooManyConnections, &listener.settings);
+            let page = respond::page(worker, Reason::TooManyConnections, listener.settings());
             // A fresh socket takes this much at once.
             let _ = stream.try_write(&page);
         }
@@ -186,7 +186,7 @@ async fn sniffed(worker: Rc<Worker>, stream: TcpStream, mut connection: ClientCo
     let http2 = {
         let snapshot = worker.snapshot();
         let listener = connection.listener(&snapshot);
-        listener.is_some_and(|listener| listener.balancer.settings.http2)
+        listener.is_some_and(|listener| listener.balancer.settings().http2)
     };
     match first {
         Ok(First::Tls) => Box::pin(secure_connection(worker, stream, connection, open)).await,

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Until when a connection may idle; none if its listener is gone or speaks another protocol now.
 pub(crate) fn idle_deadline(worker: &Worker, connection: &ClientConnection) -> Option<Mono> {
     let snapshot = worker.snapshot();
-    let settings = &connection.listener(&snapshot)?.balancer.settings;
+    let settings = &connection.listener(&snapshot)?.balancer.settings();
     if connection.spare {
         return Some(connection.accepted + SPARE_TIME);
     }
@@ -30,7 +30,7 @@ impl<W> Session<'_, W> {
         let age = self.worker.recent().since(self.connection.accepted);
         incoming.keep
             && !self.connection.spare
-            && age < listener.balancer.settings.client_keep_alive
+            && age < listener.balancer.settings().client_keep_alive
             && !self.worker.leaving.get()
     }
 

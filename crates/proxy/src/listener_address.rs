@@ -36,7 +36,7 @@ impl ListenerAddress {
     pub(crate) fn find<'p>(&self, snapshot: &'p Snapshot) -> Option<&'p Arc<ListenerView>> {
         snapshot
             .listener(self.listener)
-            .filter(|listener| (listener.protocol == Protocol::Https) == self.secure)
+            .filter(|listener| (listener.blueprint.protocol == Protocol::Https) == self.secure)
     }
 
     /// The place of the load balancer with this name, if that is another one.

@@ -103,7 +103,7 @@ pub(crate) fn log<W>(
             bytes.fetch_add(received + buffers.request_log.sent, Relaxed);
         }
     }
-    if worker.worker_log.wants_access(&listener.balancer.settings) || buffers.request_log.span.is_some() {
+    if worker.worker_log.wants_access(listener.balancer.settings()) || buffers.request_log.span.is_some() {
         write_line(worker, connection, listener, buffers, received, record, closing);
     }
 }
@@ -148,7 +148,7 @@ fn write_line(
         ..
     } = buffers;
     let input = &input[*start..];
-    let wants_line = worker.worker_log.wants_access(&listener.balancer.settings);
+    let wants_line = worker.worker_log.wants_access(listener.balancer.settings());
     let lacks_id = wants_line && request_log.trace.is_empty() && record.priority.is_some();
     if let (true, Some(head)) = (lacks_id, request_log.head) {
         // An answer made here: no target saw an id, but the line has one.
@@ -187,7 +187,7 @@ fn write_line(
         agent,
         trace: (!request_log.trace.is_empty()).then_some(&request_log.trace),
         tls: connection.tls.as_deref().map(tls_log),
-        group: group.map(|group| group.arn.as_str()),
+        group: group.map(|group| group.blueprint.arn.as_str()),
         location: closing.location.map(str::as_bytes),
         classified: request_log.classified,
     };
@@ -226,7 +226,7 @@ fn asked<'a>(
         RequestLine {
             method: head.method(bytes),
             host: if authority.is_empty() {
-                listener.balancer.dns_name.as_bytes()
+                listener.balancer.blueprint.dns_name.as_bytes()
             } else {
                 authority
             },
@@ -263,7 +263,7 @@ pub(crate) fn log_connection(worker: &Worker, connection: &ClientConnection, fai
     let Some(listener) = snapshot.listener(connection.listener_address.listener) else {
         return;
     };
-    if !worker.worker_log.wants_connection(&listener.balancer.settings) {
+    if !worker.worker_log.wants_connection(listener.balancer.settings()) {
         return;
     }
     worker.worker_log.write(|log_writer| {

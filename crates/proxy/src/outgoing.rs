@@ -72,7 +72,7 @@ pub(crate) fn write_head<W>(context: &mut RequestContext<'_, W>, wanted: &Wanted
         out.extend_from_slice(b"X-Amzn-Trace-Id: ");
         let trace = out.len();
         write_trace_id(worker, out, head, fields);
-        if worker.worker_log.wants_access(&listener.balancer.settings) {
+        if worker.worker_log.wants_access(listener.balancer.settings()) {
             request_log.trace.extend_from_slice(&out[trace..]);
         }
         out.extend_from_slice(b"\r\n");
@@ -101,7 +101,7 @@ fn write_forwarded(
     head: &[u8],
     fields: &[Field],
 ) {
-    let settings = &listener.balancer.settings;
+    let settings = listener.balancer.settings();
     if settings.xff_mode == XffMode::Append {
         write_forwarded_for(out, head, fields, connection.peer, settings.xff_client_port);
     }
@@ -159,7 +159,7 @@ fn write_forwarded_for(out: &mut Vec<u8>, head: &[u8], fields: &[Field], peer: S
 /// What the client's connection negotiated. A client's own headers of these names never go on, see `write_kept`.
 fn write_tls(out: &mut Vec<u8>, connection: &ClientConnection, listener: &ListenerView) {
     let Some(tls) = &connection.tls else { return };
-    let names = &listener.settings.tls_header_names;
+    let names = &listener.settings().tls_header_names;
     for (name, value) in names.iter().zip([tls.protocol, tls.cipher]) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
@@ -260,7 +260,7 @@ fn write_kept(
     span: Option<&Span>,
 ) -> bool {
     let dropped = Cell::new(false);
-    let settings = &listener.balancer.settings;
+    let settings = listener.balancer.settings();
     let connection = || fields.iter().filter(|field| field.is(Known::Connection));
     let named = |name: &[u8]| connection().any(|field| has_word(field.value(head), name));
     // Most requests name nothing but keep-alive or close there, and need no search per header.
@@ -279,7 +279,7 @@ fn write_kept(
                     odd
                 };
                 let spoofed = || {
-                    let names = &listener.settings.tls_header_names;
+                    let names = &listener.settings().tls_header_names;
                     names.iter().any(|own| is(name, own.as_bytes()))
                 };
                 !(settings.drop_invalid_headers && odd()

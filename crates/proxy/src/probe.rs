@@ -7,7 +7,7 @@ use crate::tls::{self, TargetStream};
 use bytes::Bytes;
 use forebay_functions::alb::{Values, health_check_event, read_answer};
 use forebay_functions::{Functions, Invoked};
-use forebay_model::{ProtocolVersion, TargetTls};
+use forebay_model::{ProbeKind, TargetTls};
 use forebay_node::{ConnectError, FunctionProbe, ProbeOrder, ProbeResult};
 use http::{HeaderMap, Request};
 use std::future::{Future as _, poll_fn};
@@ -56,7 +56,7 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
         address,
         path,
         tls,
-        version,
+        kind,
         ..
     } = order;
     let mut stream = TcpStream::connect(address).await?;
@@ -66,7 +66,8 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     let mut stream = match tls {
         TargetTls::Plaintext => TargetStream::plaintext(stream),
         tls => {
-            let config = tls::probe_config(tls, *version).ok_or(std::io::ErrorKind::PermissionDenied)?;
+            let config = tls::client_config(tls, *kind != ProbeKind::Http1)
+                .ok_or(std::io::ErrorKind::PermissionDenied)?;
             // The Host of a probe is an address, which is not asked for as a name.
             tls::connect(stream, *address, config, tls::name_for(tls, None)).await?
         }
@@ -77,7 +78,7 @@ async fn ask(order: &ProbeOrder) -> std::io::Result<Option<u16>> {
     } else {
         address.to_string()
     };
-    if *version != ProtocolVersion::Http1 {
+    if *kind != ProbeKind::Http1 {
         return ask_in_frames(stream, order, &host).await;
     }
     let request = format!(
@@ -104,7 +105,7 @@ async fn ask_in_frames(stream: TargetStream, order: &ProbeOrder, host: &str) -> 
     let mut builder = h2::client::Builder::new();
     builder.enable_push(false).max_header_list_size(HEAD_BYTES);
     let (mut sender, connection) = builder.handshake(stream).await.map_err(io_error)?;
-    let grpc = order.version == ProtocolVersion::Grpc;
+    let grpc = order.kind == ProbeKind::Grpc;
     let scheme = if order.tls == TargetTls::Plaintext {
         "http"
     } else {

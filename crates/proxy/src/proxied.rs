@@ -25,7 +25,7 @@ pub(crate) fn is_due(worker: &Worker, connection: &ClientConnection) -> bool {
     let snapshot = worker.snapshot();
     let peer = connection.peer.ip();
     connection.listener(&snapshot).is_some_and(|listener| {
-        let proxies = &listener.balancer.settings.proxies;
+        let proxies = &listener.balancer.settings().proxies;
         proxies.iter().any(|network| network.contains(&peer))
     })
 }
@@ -41,7 +41,7 @@ pub(crate) async fn read_header(
         let Some(listener) = connection.listener(&snapshot) else {
             return false;
         };
-        let settings = &listener.balancer.settings;
+        let settings = listener.balancer.settings();
         if connection.listener_address.secure {
             HANDSHAKE_TIMEOUT
         } else {

@@ -160,7 +160,7 @@ async fn head<W: Wire>(session: &mut Session<'_, W>) -> Result<Head, Reason> {
             let Some(listener) = connection.listener(&snapshot) else {
                 return Ok(Head::Closed);
             };
-            let settings = &listener.balancer.settings;
+            let settings = listener.balancer.settings();
             let within = settings.idle_timeout.min(settings.head_timeout);
             deadline.arm(worker.recent() + within, false);
         }

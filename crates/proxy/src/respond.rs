@@ -38,7 +38,7 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
     if worker.worker_log.sampling.is_some() {
         refused_span(worker, session.connection, session.buffers);
     }
-    let idle_timeout = listener.balancer.settings.idle_timeout;
+    let idle_timeout = listener.balancer.settings().idle_timeout;
     session.deadline.arm(now + idle_timeout, false);
     let answer = Answer::page(reason);
     let buffers = &*session.buffers;
@@ -47,7 +47,7 @@ pub(crate) async fn refuse<W: Wire>(session: &mut Session<'_, W>, reason: Reason
         .head
         .map(|head| head.method(&buffers.input[buffers.start..]));
     let to_head = method == Some(b"HEAD");
-    let _ = send(session, &answer, &listener.settings, false, to_head).await;
+    let _ = send(session, &answer, listener.settings(), false, to_head).await;
     record.ended = worker.now();
     log::log(session, listener, &record, Closing::of(&answer));
     // Where the body of a head ends that was not understood, or whether there is one, is not known.
@@ -100,7 +100,7 @@ pub(crate) async fn turn_away<W: Wire>(
         return;
     };
     count_turned_away(worker, connection);
-    let answer = page(worker, Reason::MemoryCeiling, &listener.settings);
+    let answer = page(worker, Reason::MemoryCeiling, listener.settings());
     deadline.arm(worker.now() + LINGER, false);
     let (mut written, mut read) = (0, 0);
     let ended = deadline.until(poll_fn(|cx| {
@@ -234,7 +234,7 @@ pub(crate) async fn own_answer<W: Wire>(
     }
     deadline.watch(None);
     deadline.arm(worker.recent() + idle_timeout, false);
-    let (settings, keep) = (&context.listener.settings, at_hand.is_some());
+    let (settings, keep) = (context.listener.settings(), at_hand.is_some());
     let sent = send(&mut context.session, answer, settings, keep, incoming.to_head).await;
     let buffers = &mut *context.session.buffers;
     if buffers.request_log.body == 0 && !buffers.request_log.is_kept() {

@@ -159,7 +159,10 @@ fn judge(
     listener: &ListenerView,
     buffers: &mut RequestBuffers,
 ) -> Result<(), Reason> {
-    let course = desync::course(listener.balancer.settings.desync, buffers.request_log.classified);
+    let course = desync::course(
+        listener.balancer.settings().desync,
+        buffers.request_log.classified,
+    );
     if buffers.request_log.classified.is_some() {
         let stats = listener.balancer.stats.of(zone, worker.state.borrow().index);
         stats.noncompliant.fetch_add(1, Relaxed);
@@ -211,7 +214,7 @@ fn begin<W>(
         .filter(|name| !name.is_empty())
         .unwrap_or(host);
     let path = wanted.path(head);
-    let strict = (listener.balancer.settings.paths == PathMode::Strict)
+    let strict = (listener.balancer.settings().paths == PathMode::Strict)
         .then(|| strict_path(path).map_err(|_| Reason::AmbiguousPath))
         .transpose()?;
     let request = Request {

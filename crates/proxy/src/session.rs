@@ -45,6 +45,6 @@ pub(crate) struct RequestContext<'a, W> {
 
 impl<W> RequestContext<'_, W> {
     pub(crate) fn idle_timeout(&self) -> Duration {
-        self.listener.balancer.settings.idle_timeout
+        self.listener.balancer.settings().idle_timeout
     }
 }

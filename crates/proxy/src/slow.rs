@@ -9,9 +9,9 @@ use crate::tls::TicketKey;
 use crate::worker_log::WorkerLog;
 use crate::worker_pool::{BindFailure, Farewell, WorkerPool};
 use forebay_functions::Functions;
-use forebay_model::{Anomaly, Blueprint, ProtocolVersion, TargetHealth, TargetTls};
+use forebay_model::{Anomaly, Blueprint, ProbeKind, TargetHealth, TargetTls};
 use forebay_node::logging::{Logger, ProbeFacts};
-use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeOrder, ProbeResult, Snapshot, TargetId};
+use forebay_node::{Channels, Event, KeptHealth, Node, Output, ProbeResult, Snapshot, TargetId};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -221,16 +221,6 @@ struct Probed {
     latency: Duration,
 }
 
-/// What logs call a probe of this kind.
-fn kind(order: &ProbeOrder) -> &'static str {
-    match (order.version, &order.tls) {
-        (ProtocolVersion::Grpc, _) => "grpc",
-        (ProtocolVersion::Http2, _) => "h2",
-        (_, TargetTls::Plaintext) => "http",
-        (_, _) => "https",
-    }
-}
-
 impl Slow {
     async fn run(
         mut self,
@@ -297,7 +287,10 @@ impl Slow {
             Command::TakeTickets(tickets, done) => {
                 let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
                 for (arn, keys) in tickets {
-                    let listener = snapshot.listeners.iter().find(|listener| listener.arn == arn);
+                    let listener = snapshot
+                        .listeners
+                        .iter()
+                        .find(|listener| listener.blueprint.arn == arn);
                     let own = listener.and_then(|listener| self.worker_pool.tls().tickets(listener.id));
                     own.inspect(|own| own.take(&keys));
                 }
@@ -307,7 +300,7 @@ impl Slow {
                 let snapshot = Arc::clone(&lock(&self.shared.served).snapshot);
                 let keys = snapshot.listeners.iter().filter_map(|listener| {
                     let keys = self.worker_pool.tls().tickets(listener.id)?.give();
-                    Some((listener.arn.clone(), keys))
+                    Some((listener.blueprint.arn.clone(), keys))
                 });
                 let _ = give.send(keys.collect());
             }
@@ -354,14 +347,16 @@ impl Slow {
                 None => return,
                 Some(Output::Publish(snapshot)) => self.publish(snapshot).await,
                 Some(Output::Probe(order)) => {
-                    let (target, address, kind) = (order.target, Some(order.address), kind(&order));
+                    let (target, address) = (order.target, Some(order.address));
+                    let kind = order.kind.word(order.tls != TargetTls::Plaintext);
                     let probing = async move { probe(&order).await };
                     self.probe((target, address, kind), worker_log, probing);
                 }
                 Some(Output::ProbeFunction(order)) => {
                     let (target, functions) = (order.target, Arc::clone(&self.functions));
                     let probing = async move { Some(probe_function(&*functions, &order).await) };
-                    self.probe((target, None, "lambda"), worker_log, probing);
+                    let kind = ProbeKind::Function.word(false);
+                    self.probe((target, None, kind), worker_log, probing);
                 }
                 Some(Output::Weighed {
                     group,

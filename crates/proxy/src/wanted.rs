@@ -48,7 +48,7 @@ impl Wanted {
 
 /// What a request is for that names no host: a load balancer's name, or an agent's application with its port.
 fn own_name(listener: &ListenerView) -> (&[u8], Option<&[u8]>) {
-    split_port(listener.balancer.dns_name.as_bytes())
+    split_port(listener.balancer.blueprint.dns_name.as_bytes())
 }
 
 /// Host, path and query: from an absolute target if there is one, else from Host (RFC 9112 section 3.2).
@@ -102,7 +102,7 @@ pub(crate) fn wanted(
 
 /// Whether a Host that is none goes on, as ALB lets it: the tag says so, and Host headers go on untouched.
 pub(crate) fn takes_any_host(listener: &ListenerView) -> bool {
-    let settings = &listener.balancer.settings;
+    let settings = listener.balancer.settings();
     settings.preserve_host && !settings.check_host
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn preserves_host(
     fields: &[Field],
     incoming: &Incoming,
 ) -> bool {
-    listener.balancer.settings.preserve_host
+    listener.balancer.settings().preserve_host
         && matches!(incoming.head.target(head).first(), Some(b'/' | b'*'))
         && fields.iter().any(|field| field.is(Known::Host))
 }

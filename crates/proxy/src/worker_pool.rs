@@ -183,19 +183,21 @@ impl WorkerPool {
         for listener in snapshot
             .listeners
             .iter()
-            .filter(|listener| listener.protocol == Protocol::Http || listener.tls.is_some())
+            .filter(|listener| {
+                listener.blueprint.protocol == Protocol::Http || listener.blueprint.tls.is_some()
+            })
             .take_while(|_| self.listens)
         {
             for node in &listener.nodes {
-                let address = SocketAddr::new(node.address, listener.port);
+                let address = SocketAddr::new(node.address, listener.blueprint.port);
                 let listener_address = ListenerAddress {
                     listener: listener.id,
                     zone: node.zone,
-                    port: listener.port,
-                    secure: listener.protocol == Protocol::Https,
+                    port: listener.blueprint.port,
+                    secure: listener.blueprint.protocol == Protocol::Https,
                     shared: node.exposed && listener.is_shared(),
                     sniffs: listener.permit_issuer.is_some(),
-                    proxied: !listener.balancer.settings.proxies.is_empty(),
+                    proxied: !listener.balancer.settings().proxies.is_empty(),
                     tells_clients: snapshot.tells_clients,
                 };
                 if listener_addresses.contains_key(&address) {
@@ -210,7 +212,7 @@ impl WorkerPool {
                             let error = explain(&error, address);
                             failures.push(BindFailure {
                                 address,
-                                listener: listener.arn.clone(),
+                                listener: listener.blueprint.arn.clone(),
                                 error,
                             });
                             continue;

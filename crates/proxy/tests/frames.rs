@@ -163,6 +163,7 @@ fn answers_of_ours_to_grpc_are_one_frame() {
     let balancer = Balancer::start(&[&first], rules, BalancerSettings::default());
     balancer.edit_group(|group| {
         group.version = ProtocolVersion::Grpc;
+        group.probe = ProbeKind::Grpc;
         group.health.enabled = false;
         group.targets[0].address = Some(gone);
         group.targets[0].port = gone.port();
@@ -411,6 +412,7 @@ fn before(address: SocketAddr) -> (Balancer, Frames) {
     let balancer = Balancer::simple(&first);
     balancer.edit_group(|group| {
         group.version = ProtocolVersion::Http2;
+        group.probe = ProbeKind::Http2;
         group.health.enabled = false;
         group.targets[0].address = Some(address);
         group.targets[0].port = address.port();

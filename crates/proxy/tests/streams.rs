@@ -104,6 +104,7 @@ fn both(settings: BalancerSettings) -> (Balancer, Arc<rustls::ClientConfig>, Arc
     let address = start(&seen);
     balancer.edit_group(|group| {
         group.version = ProtocolVersion::Http2;
+        group.probe = ProbeKind::Http2;
         group.health.enabled = false;
         group.targets[0].address = Some(address);
         group.targets[0].port = address.port();

@@ -56,7 +56,7 @@ fn defaults(served: &Served) -> BTreeMap<SocketAddr, String> {
     let mut found = BTreeMap::new();
     for listener in &served.snapshot.listeners {
         for node in listener.nodes.iter().filter(|node| node.exposed) {
-            let address = SocketAddr::new(node.address, listener.port);
+            let address = SocketAddr::new(node.address, listener.blueprint.port);
             if !served.failures.iter().any(|failure| failure.address == address) {
                 found.insert(address, listener.balancer.name().to_owned());
             }

@@ -216,7 +216,7 @@ fn exposed(snapshot: &Snapshot) -> Vec<serde_json::Value> {
     let mut found = Vec::new();
     for listener in &snapshot.listeners {
         for node in listener.nodes.iter().filter(|node| node.exposed) {
-            let address = SocketAddr::new(node.address, listener.port);
+            let address = SocketAddr::new(node.address, listener.blueprint.port);
             found.push(json!({
                 "address": address.to_string(), "default": listener.balancer.name(), "names": listener.named.len(),
             }));

@@ -120,6 +120,7 @@ pub(crate) fn blueprint(targets: &[(u16, bool)], zones: u16, settings: &GroupSet
         arn: "group".to_owned(),
         protocol: Protocol::Http,
         version: ProtocolVersion::Http1,
+        probe: ProbeKind::Http1,
         health: HealthCheck {
             enabled: true,
             https: false,

@@ -18,7 +18,7 @@ use crate::tables::Table;
 use core::net::{IpAddr, SocketAddr};
 use forebay_model::{
     Action, BalancerBlueprint, Blueprint, GroupBlueprint, GroupSettings, ListenerBlueprint, ListenerSettings,
-    NodeBlueprint, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
+    NodeBlueprint, ProbeKind, Protocol, ProtocolVersion, RuleBlueprint, TargetBlueprint,
 };
 use imbl::ordmap::DiffItem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -320,6 +320,12 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         ..group_settings(&group.attributes)
     };
     extend(&mut settings, region.tags.get(&group.arn).map(|tags| &**tags));
+    let version = match group.protocol_version.as_deref() {
+        _ if group.is_of_functions() => ProtocolVersion::Lambda,
+        Some("HTTP2") => ProtocolVersion::Http2,
+        Some("GRPC") => ProtocolVersion::Grpc,
+        _ => ProtocolVersion::Http1,
+    };
     let targets = with_prefix(&region.targets, &format!("{}|", group.arn));
     GroupBlueprint {
         arn: group.arn.clone(),
@@ -328,12 +334,8 @@ fn group_blueprint(region: &Region, group: &TargetGroup, users: Option<&BTreeSet
         } else {
             Protocol::Http
         },
-        version: match group.protocol_version.as_deref() {
-            _ if group.is_of_functions() => ProtocolVersion::Lambda,
-            Some("HTTP2") => ProtocolVersion::Http2,
-            Some("GRPC") => ProtocolVersion::Grpc,
-            _ => ProtocolVersion::Http1,
-        },
+        version,
+        probe: ProbeKind::of(version),
         health: group.health.clone(),
         settings,
         targets: targets

@@ -28,8 +28,8 @@ pub struct Candidate {
 impl RetryPolicy {
     pub(super) fn of(group: &GroupView) -> RetryPolicy {
         RetryPolicy {
-            retries: group.retries,
-            push_back: group.push_back,
+            retries: group.settings().retries,
+            push_back: group.settings().push_back,
         }
     }
 

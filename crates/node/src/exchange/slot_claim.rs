@@ -64,7 +64,7 @@ impl SlotClaim {
             class = (number(name), weight_of(name));
             true
         };
-        let classes = &listener.settings.classes;
+        let classes = &listener.settings().classes;
         let of_rule = classes.binary_search_by_key(&rule, |entry| entry.0);
         if let Ok(at) = of_rule {
             join(classes[at].1.as_bytes());

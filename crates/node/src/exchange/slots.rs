@@ -148,7 +148,13 @@ impl Exchange {
             Why::Late => Reason::QueueWait,
             Why::Displaced => Reason::Displaced,
         };
-        let agents = group.queue.as_ref().map(|queue| queue.concurrency) == Some(Concurrency::Agent);
+        let agents = group
+            .blueprint
+            .settings
+            .queue
+            .as_ref()
+            .map(|queue| queue.concurrency)
+            == Some(Concurrency::Agent);
         self.in_flight = None;
         self.record.reason = Some(reason);
         Step::Answer(Box::new(match reason {

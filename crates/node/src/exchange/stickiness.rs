@@ -57,27 +57,27 @@ impl Exchange {
     ) -> Option<GroupId> {
         let seconds = split.stickiness()?;
         self.sticky.get_or_insert_default().group = true;
-        let scope = Scope::Group(&listener.balancer.arn);
+        let scope = Scope::Group(&listener.balancer.blueprint.arn);
         let mark = opened(worker, request, &cookie::GROUP, scope, seconds)?;
         split
             .weighted(|&group| {
                 snapshot
                     .group(group)
-                    .is_some_and(|group| Mark::group(&group.arn) == mark)
+                    .is_some_and(|group| Mark::group(&group.blueprint.arn) == mark)
             })
             .copied()
     }
 
     /// Notes which target of the group its client wants to stay with.
     pub(super) fn note_target(&mut self, request: &Request<'_>, group: &GroupView, worker: &mut WorkerState) {
-        let (wanted, app) = match &group.stickiness {
+        let (wanted, app) = match &group.settings().stickiness {
             Stickiness::Off => return,
             Stickiness::Balancer { seconds } => (
                 opened(
                     worker,
                     request,
                     &cookie::TARGET,
-                    Scope::Target(&group.arn),
+                    Scope::Target(&group.blueprint.arn),
                     *seconds,
                 ),
                 false,
@@ -85,7 +85,7 @@ impl Exchange {
             // Both must come back: the application may have ended its session by dropping its own.
             Stickiness::App { cookie, seconds } => {
                 let own = cookie_of(request.facts.headers, cookie).is_some();
-                let scope = Scope::App(&group.arn);
+                let scope = Scope::App(&group.blueprint.arn);
                 let wanted = own
                     .then(|| opened(worker, request, &cookie::APP[..1], scope, *seconds))
                     .flatten();
@@ -118,7 +118,7 @@ impl Exchange {
             .map(|&index| &group.targets[index as usize])
             .find(|target| target.mark() == mark)?;
         let overloaded = || {
-            let percent = u64::from(group.sticky_ceiling_percent);
+            let percent = u64::from(group.settings().sticky_ceiling_percent);
             // Summing over all targets is what this extension costs those who ask for it.
             let load = |index: &u32| u64::from(group.targets[*index as usize].stats.load());
             let sum: u64 = eligible.iter().map(load).sum();
@@ -157,15 +157,18 @@ impl Exchange {
             worker.keys.seal(wall, rng, scope, mark)
         };
         if sticky.group {
-            cookies.group = seal(Scope::Group(&listener.balancer.arn), Mark::group(&group.arn));
+            cookies.group = seal(
+                Scope::Group(&listener.balancer.blueprint.arn),
+                Mark::group(&group.blueprint.arn),
+            );
         }
         let mark = target.mark();
-        match &group.stickiness {
+        match &group.settings().stickiness {
             Stickiness::Off => {}
-            Stickiness::Balancer { .. } => cookies.target = seal(Scope::Target(&group.arn), mark),
+            Stickiness::Balancer { .. } => cookies.target = seal(Scope::Target(&group.blueprint.arn), mark),
             // A client whose target is gone stays with its new one from now on, even if that sets no cookie.
             Stickiness::App { cookie, .. } if sets(cookie) || (sticky.app && sticky.wanted != Some(mark)) => {
-                cookies.app = seal(Scope::App(&group.arn), mark);
+                cookies.app = seal(Scope::App(&group.blueprint.arn), mark);
             }
             Stickiness::App { .. } => {}
         }

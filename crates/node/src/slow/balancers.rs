@@ -25,16 +25,9 @@ impl Node {
                 stats.zone(self.zone(&node.zone));
             }
             let view = match known {
-                Some(known)
-                    if known.view.settings == balancer.settings
-                        && known.view.dns_name == balancer.dns_name =>
-                {
-                    known.view
-                }
+                Some(known) if Arc::ptr_eq(&known.view.blueprint, balancer) => known.view,
                 _ => Arc::new(BalancerView {
-                    arn: balancer.arn.clone(),
-                    dns_name: balancer.dns_name.clone(),
-                    settings: balancer.settings.clone(),
+                    blueprint: Arc::clone(balancer),
                     stats: Arc::clone(&stats),
                 }),
             };

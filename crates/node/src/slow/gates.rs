@@ -25,7 +25,7 @@ fn rules(queue: &QueueSettings, algorithm: Algorithm) -> Rules {
         },
         length: queue.length as usize,
         wait: queue.wait,
-        balanced: algorithm != Algorithm::RoundRobin,
+        balanced: algorithm.needs().balanced_slots,
     }
 }
 

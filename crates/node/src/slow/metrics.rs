@@ -34,7 +34,7 @@ impl Node {
                 .iter()
                 .map(|(arn, listener)| ListenerMetrics {
                     arn: arn.clone(),
-                    load_balancer: listener.balancer.arn.clone(),
+                    load_balancer: listener.balancer.blueprint.arn.clone(),
                     nodes: self.by_zone(listener.stats.zones(), Shards::<ListenerStats>::sum),
                     certificates: certificates(&listener.blueprint),
                 })
@@ -78,7 +78,7 @@ impl Node {
                     continue;
                 };
                 for group in &forward.groups {
-                    users.insert(group.group_arn.as_str(), listener.balancer.arn.as_str());
+                    users.insert(group.group_arn.as_str(), listener.balancer.blueprint.arn.as_str());
                 }
             }
         }

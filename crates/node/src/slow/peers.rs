@@ -2,7 +2,7 @@
 
 use super::{Group, Node, Output, Target};
 use forebay_balance::anomaly::{Change, Counts, FEWEST_HEALTHY, LOOK, Latencies, Policy, Subject, look};
-use forebay_model::{Algorithm, Anomaly};
+use forebay_model::Anomaly;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ impl Group {
     fn policy(&self) -> Policy {
         let settings = &self.blueprint.settings;
         Policy {
-            mitigate: settings.anomaly_mitigation && settings.algorithm == Algorithm::WeightedRandom,
+            mitigate: settings.anomaly_mitigation && settings.algorithm.needs().weights_of_peers,
             latency: settings.anomaly_latency,
         }
     }

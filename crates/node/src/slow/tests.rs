@@ -395,7 +395,7 @@ fn the_first_balancer_of_a_port_is_reached_at_loopback_too() {
     };
     assert!(local(&snapshot.listeners[0]) && !local(&snapshot.listeners[1]));
     let second = &snapshot.listeners[1];
-    let named = snapshot.listeners[0].named(second.balancer.dns_name.to_uppercase().as_bytes());
+    let named = snapshot.listeners[0].named(second.balancer.blueprint.dns_name.to_uppercase().as_bytes());
     let listener = second.id;
     let zone = second.nodes[0].zone;
     assert_eq!(
@@ -439,7 +439,11 @@ fn those_who_log_probes_are_told_of_their_own_groups_only() {
     ];
     node.apply(at(2), &first);
     let watch = node.watch(id, false).unwrap();
-    let told: Vec<&str> = watch.balancers.iter().map(|told| told.0.arn.as_str()).collect();
+    let told: Vec<&str> = watch
+        .balancers
+        .iter()
+        .map(|told| told.0.blueprint.arn.as_str())
+        .collect();
     assert_eq!(told, ["one"]);
     assert_eq!(watch.balancers[0].1.address, IpAddr::from([127, 64, 0, 4]));
     assert!(Arc::ptr_eq(&watch, &node.watch(id, false).unwrap()));

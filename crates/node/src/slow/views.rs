@@ -7,7 +7,7 @@ use crate::snapshot::{Eligible, GroupView, ListenerView, Named, NodeView, Snapsh
 use crate::target::TargetView;
 use core::net::IpAddr;
 use forebay_health::{GroupHealth, Routing};
-use forebay_model::{Algorithm, BalancerBlueprint};
+use forebay_model::BalancerBlueprint;
 use forebay_units::Mono;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -72,15 +72,11 @@ impl Node {
             for listener in arns.iter().filter_map(|arn| self.listeners.get(arn)) {
                 let mut view = ListenerView {
                     id: listener.id,
-                    arn: listener.blueprint.arn.clone(),
-                    protocol: listener.blueprint.protocol,
-                    port: listener.blueprint.port,
+                    blueprint: Arc::clone(&listener.blueprint),
                     nodes: zones.clone(),
                     named: BTreeMap::new(),
-                    tls: listener.blueprint.tls.clone(),
                     balancer: Arc::clone(&listener.balancer),
                     stats: Arc::clone(&listener.stats),
-                    settings: listener.blueprint.settings.clone(),
                     rules: listener.rules.clone(),
                     permit_issuer: self.permit_issuer.clone(),
                 };
@@ -156,22 +152,13 @@ impl Node {
         });
         let view = GroupView {
             id: group.id,
-            arn: arn.to_owned(),
-            version: group.blueprint.version,
-            algorithm: settings.algorithm,
+            blueprint: Arc::clone(&group.blueprint),
             load_index: Arc::clone(&group.load_index),
             counters: Arc::clone(&group.counters),
             stats: targets.iter().map(|target| Arc::clone(&target.stats)).collect(),
             targets,
             eligible: eligible(None),
-            stickiness: group.blueprint.settings.stickiness.clone(),
-            sticky_ceiling_percent: group.blueprint.settings.sticky_ceiling_percent,
-            retries: group.blueprint.settings.retries,
-            push_back: group.blueprint.settings.push_back,
-            fail_open_header: group.blueprint.settings.fail_open_header,
-            queue: settings.queue.clone(),
             gate: group.gate.clone(),
-            multi_value_headers: settings.multi_value_headers,
             zones,
         };
         arrange(&view);
@@ -179,11 +166,11 @@ impl Node {
     }
 }
 
-/// Tells the group's load index what the algorithm needs it to know.
+/// Has the group's load index keep what its algorithm needs.
 fn arrange(view: &GroupView) {
-    let timed = matches!(view.algorithm, Algorithm::PeakEwma | Algorithm::Prequal);
-    view.load_index.set_timed(timed);
-    if view.algorithm != Algorithm::LeastOutstandingRequests {
+    let needs = view.blueprint.settings.algorithm.needs();
+    view.load_index.set_timed(needs.latencies);
+    if !needs.load_order {
         view.load_index.dissolve();
         return;
     }
@@ -217,7 +204,7 @@ fn expose(
         listener: view.id,
         zone,
     };
-    match ports.entry(view.port) {
+    match ports.entry(view.blueprint.port) {
         Entry::Vacant(port) => {
             port.insert(views.len());
             view.nodes.extend(exposed.iter().map(|&address| NodeView {
@@ -230,7 +217,7 @@ fn expose(
         Entry::Occupied(first) => {
             let first = views
                 .get_mut(*first.get())
-                .filter(|first| first.protocol == view.protocol);
+                .filter(|first| first.blueprint.protocol == view.blueprint.protocol);
             if let Some(first) = first {
                 name(&mut first.named, balancer, named);
             }

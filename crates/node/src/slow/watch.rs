@@ -4,7 +4,7 @@ use super::{CUT_GRACE, DRAIN_LOOK, DRAIN_REPORT, Event, Node, Output, Target};
 use crate::ids::TargetId;
 use crate::probe_order::{FunctionProbe, ProbeOrder};
 use core::sync::atomic::Ordering::Relaxed;
-use forebay_model::{GroupBlueprint, HealthPort, ProtocolVersion};
+use forebay_model::{GroupBlueprint, HealthPort, ProbeKind};
 use forebay_units::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Node {
                 let changed = target.probed(now, result, check);
                 // Until it has passed once it is looked at more often than its checks say. Not a function: each look is a run of it.
                 let since = now.since(target.probed_since);
-                if blueprint.version != ProtocolVersion::Lambda
+                if blueprint.probe != ProbeKind::Function
                     && let Some(soon) = target.tracker.first_look(since, check)
                     && let Some(due) = target.due.filter(|due| *due > now + soon)
                 {
@@ -172,7 +172,7 @@ impl Node {
 /// What a probe of this target is; none if it can't be reached.
 fn order(group: &GroupBlueprint, target: &Target) -> Option<Output> {
     let check = &group.health;
-    if group.version == ProtocolVersion::Lambda {
+    if group.probe == ProbeKind::Function {
         return Some(Output::ProbeFunction(FunctionProbe {
             target: target.id,
             function: target.blueprint.id.clone(),
@@ -191,7 +191,7 @@ fn order(group: &GroupBlueprint, target: &Target) -> Option<Output> {
         address,
         path: check.path.clone(),
         tls: group.probe_tls(),
-        version: group.version,
+        kind: group.probe,
         proxy_protocol: group.settings.proxy_protocol,
         timeout: check.timeout,
     }))

@@ -247,7 +247,7 @@ async fn send<W: Wire>(
             ..Body::default()
         },
         reused,
-        owed: Owed::new(context.listener.balancer.settings.minimum_request_rate),
+        owed: Owed::new(context.listener.balancer.settings().minimum_request_rate),
         interim: Interim::begin(context.session.worker.recent()),
         alive,
         _share: share,
@@ -347,7 +347,7 @@ fn passed_on<W>(context: &RequestContext<'_, W>, parts: Parts) -> Response<()> {
     let headers = head.headers_mut();
     // Applications may not say it in an agent's place.
     headers.remove("x-forebay-work-refused");
-    for (name, value) in &context.listener.settings.response_headers {
+    for (name, value) in &context.listener.settings().response_headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }

@@ -137,13 +137,13 @@ impl<W: Wire> RequestContext<'_, W> {
         let snapshot = snapshot.unwrap_or_else(|| self.session.worker.snapshot());
         let group = self.exchange.group().and_then(|group| snapshot.group(group));
         let group = group.ok_or(Reason::NoTarget)?;
-        let values = Values::of(group.multi_value_headers);
+        let values = Values::of(group.settings().multi_value_headers);
         let (out, fields) = (&buffers.out[..], &buffers.answer_fields);
         // The body has no coding any more.
         let lines = fields.iter().filter(|field| !field.is(Known::TransferEncoding));
         let headers: Vec<_> = lines.map(|field| (field.name(out), field.value(out))).collect();
         let request = alb::Request {
-            target_group_arn: &group.arn,
+            target_group_arn: &group.blueprint.arn,
             method: head.method(out),
             target: head.target(out),
             headers: &headers,

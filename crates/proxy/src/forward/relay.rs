@@ -172,7 +172,7 @@ impl<W: Wire> RequestContext<'_, W> {
             head,
             framing,
             to_head: self.incoming.to_head,
-            settings: &self.listener.settings,
+            settings: self.listener.settings(),
             extras,
         };
         if W::FRAMED {

@@ -145,7 +145,7 @@ impl<W: Wire> RequestContext<'_, W> {
             head,
             framing: Framing::None,
             to_head: false,
-            settings: &self.listener.settings,
+            settings: self.listener.settings(),
             extras: &extras,
         };
         write_upgrade_head(out, &answer);

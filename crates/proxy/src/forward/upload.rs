@@ -93,7 +93,7 @@ impl<W: Wire> RequestContext<'_, W> {
             broken: false,
             streamed: false,
             next: body + used,
-            owed: Owed::new(self.listener.balancer.settings.minimum_request_rate),
+            owed: Owed::new(self.listener.balancer.settings().minimum_request_rate),
         };
         self.session.buffers.request_log.body = upload.pump.taken;
         if !upload.pump.is_read() {

@@ -206,7 +206,7 @@ fn is_old(worker: &Worker, shared: &Shared) -> bool {
     let snapshot = worker.snapshot();
     shared.connection.listener(&snapshot).is_none_or(|listener| {
         let age = worker.now().since(shared.connection.accepted);
-        age >= listener.balancer.settings.client_keep_alive
+        age >= listener.balancer.settings().client_keep_alive
     })
 }
 

@@ -61,8 +61,8 @@ impl Listeners {
     /// For this snapshot; what `before` holds already is kept.
     pub(crate) fn of(snapshot: &Snapshot, before: &Listeners, clock: Clock) -> Listeners {
         let made = snapshot.listeners.iter().filter_map(|listener| {
-            let blueprint = listener.tls.as_ref()?;
-            let http2 = listener.balancer.settings.http2;
+            let blueprint = listener.blueprint.tls.as_ref()?;
+            let http2 = listener.balancer.settings().http2;
             let known = before.by_id.get(&listener.id);
             if let Some(known) = known
                 && known.http2 == http2
@@ -73,7 +73,7 @@ impl Listeners {
             match ListenerTls::new(blueprint, http2, known.map(|known| &**known), clock) {
                 Ok(made) => Some((listener.id, Arc::new(made))),
                 Err(error) => {
-                    tracing::error!(listener = listener.arn, %error, "TLS cannot be served");
+                    tracing::error!(listener = listener.blueprint.arn, %error, "TLS cannot be served");
                     None
                 }
             }

@@ -16,5 +16,5 @@ pub(crate) use facts::TlsFacts;
 pub(crate) use handshake::{Failed, Secured, Shaken, accept, server_name};
 pub(crate) use listeners::{ListenerTls, Listeners};
 pub(crate) use stream::TlsStream;
-pub(crate) use target::{TargetConfigs, TargetStream, connect, name_for, probe_config};
+pub(crate) use target::{TargetConfigs, TargetStream, client_config, connect, name_for};
 pub use tickets::TicketKey;

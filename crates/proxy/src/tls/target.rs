@@ -112,7 +112,7 @@ impl TargetConfigs {
         if let Some(config) = self.by_target.get(&target.id) {
             return Some(Arc::clone(config));
         }
-        let mut config = (*probe_config(&target.tls, target.version)?).clone();
+        let mut config = (*client_config(&target.tls, target.version != ProtocolVersion::Http1)?).clone();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let config = Arc::new(config);
         self.by_target.insert(target.id, Arc::clone(&config));
@@ -130,14 +130,14 @@ impl TargetConfigs {
     }
 }
 
-/// What a probe speaks TLS by: each proves by itself that a target can be reached, so none resumes a session. None if
-/// verification was asked for and the machine trusts nobody.
-pub(crate) fn probe_config(tls: &TargetTls, version: ProtocolVersion) -> Option<Arc<ClientConfig>> {
+/// The TLS configuration for connections to targets. Probes use it as it is: each proves that a target can be reached, so none resumes a
+/// session. None if verification was asked for and the machine trusts no authority.
+pub(crate) fn client_config(tls: &TargetTls, http2: bool) -> Option<Arc<ClientConfig>> {
     let config = match tls {
         TargetTls::Verified(_) => verify::verifying(),
         TargetTls::Unverified | TargetTls::Plaintext => verify::trusting(),
     }?;
-    if version == ProtocolVersion::Http1 {
+    if !http2 {
         return Some(config);
     }
     let mut config = (*config).clone();

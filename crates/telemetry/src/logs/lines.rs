@@ -28,7 +28,7 @@ fn without_port(host: &[u8]) -> &[u8] {
 fn request_line(out: &mut Vec<u8>, facts: &LogFacts<'_>) {
     let unread = RequestLine {
         method: b"-",
-        host: facts.balancer.dns_name.as_bytes(),
+        host: facts.balancer.blueprint.dns_name.as_bytes(),
         target: b"-",
         version: "-",
     };
@@ -220,7 +220,7 @@ pub(super) fn access(out: &mut Vec<u8>, stamp: &mut Stamp, name: &str, facts: &L
     out.push(b' ');
     connection_id(out, facts.connection);
     transforms(out, facts);
-    if facts.balancer.settings.log_extensions {
+    if facts.balancer.settings().log_extensions {
         extensions(out, record);
     }
     out.push(b'\n');

@@ -1,5 +1,8 @@
 use super::*;
-use forebay_model::{BalancerSettings, LogPlace, Matcher, Priority};
+use forebay_model::{
+    BalancerBlueprint, BalancerSettings, ListenerBlueprint, ListenerSettings, LogPlace, Matcher, Priority,
+    Protocol,
+};
 use forebay_node::logging::{
     Classified, ConnectionFacts, ConnectionId, Kind, LogFacts, ProbeFacts, ProbedTarget, RequestLine, Tier,
     TlsLog,
@@ -21,14 +24,19 @@ fn balancer(bucket: Option<&str>) -> Arc<BalancerView> {
         prefix: String::new(),
     });
     Arc::new(BalancerView {
-        arn: ARN.into(),
-        dns_name: "my-lb-1.local-1.elb.localhost".into(),
-        settings: BalancerSettings {
-            access_log: place.clone(),
-            connection_log: place.clone(),
-            health_log: place,
-            ..BalancerSettings::default()
-        },
+        blueprint: Arc::new(BalancerBlueprint {
+            arn: ARN.into(),
+            dns_name: "my-lb-1.local-1.elb.localhost".into(),
+            names: Vec::new(),
+            nodes: Vec::new(),
+            listeners: Vec::new(),
+            settings: BalancerSettings {
+                access_log: place.clone(),
+                connection_log: place.clone(),
+                health_log: place,
+                ..BalancerSettings::default()
+            },
+        }),
         stats: Arc::new(Zoned::new(1)),
     })
 }
@@ -43,15 +51,18 @@ const NODES: [NodeView; 1] = [NodeView {
 fn record(balancer: &Arc<BalancerView>) -> Record {
     let listener = ListenerView {
         id: ListenerId(1),
-        arn: "listener".into(),
-        protocol: forebay_model::Protocol::Http,
-        port: 80,
+        blueprint: Arc::new(ListenerBlueprint {
+            arn: "listener".into(),
+            protocol: Protocol::Http,
+            port: 80,
+            tls: None,
+            rules: Vec::new(),
+            settings: ListenerSettings::default(),
+        }),
         nodes: NODES.to_vec(),
         named: Default::default(),
-        tls: None,
         balancer: Arc::clone(balancer),
         stats: Arc::new(Zoned::new(1)),
-        settings: forebay_model::ListenerSettings::default(),
         rules: None,
         permit_issuer: None,
     };

@@ -127,7 +127,7 @@ impl ThreadLogWriter {
 
 impl FileBuffer {
     fn new(log: Log, balancer: &Arc<BalancerView>, zone: ZoneId, nodes: &[NodeView]) -> FileBuffer {
-        let settings = &balancer.settings;
+        let settings = balancer.settings();
         let place: Option<&LogPlace> = match log {
             Log::Access => settings.access_log.as_ref(),
             Log::Connection => settings.connection_log.as_ref(),
@@ -136,7 +136,7 @@ impl FileBuffer {
         let node = nodes.iter().find(|node| node.zone == zone);
         let log_path = place
             .zip(node)
-            .map(|(place, node)| Arc::new(LogPath::new(log, place, &balancer.arn, node.address)));
+            .map(|(place, node)| Arc::new(LogPath::new(log, place, &balancer.blueprint.arn, node.address)));
         FileBuffer {
             log,
             balancer: Arc::clone(balancer),
