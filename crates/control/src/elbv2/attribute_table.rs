@@ -114,17 +114,6 @@ mod tests {
         }
     }
 
-    /// The user guide's pages "Edit attributes for your Application Load Balancer", "Listener attributes" and "Target group attributes".
-    #[test]
-    fn all_published_keys_are_there() {
-        let count = |holder| attributes_of(holder).count();
-        assert_eq!(count(Application), 23);
-        // Without waf.http2.traffic_inspection_behavior, whose default AWS has not published.
-        assert_eq!(count(HttpGroup), 14);
-        assert_eq!(count(SecureListener), 8 + 11);
-        assert_eq!(count(Listener), 11);
-    }
-
     #[test]
     fn every_default_is_a_value_that_is_taken() {
         for row in attributes() {

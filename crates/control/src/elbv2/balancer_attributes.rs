@@ -234,3 +234,20 @@ pub(crate) const ATTRIBUTES: &[Setting<BalancerSettings>] = &[
         "further addresses for each subnet",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as the page "Edit attributes for your Application Load Balancer" of the user guide has.
+    #[test]
+    fn all_published_keys_are_there() {
+        let of = |holder| {
+            ATTRIBUTES
+                .iter()
+                .filter(move |one| one.row().holders.contains(&holder))
+        };
+        let count = |holder| of(holder).count();
+        assert_eq!(count(Application), 23);
+    }
+}

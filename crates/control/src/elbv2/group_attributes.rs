@@ -227,3 +227,21 @@ pub(crate) const ATTRIBUTES: &[Setting<GroupSettings>] = &[
         "whether flows of an unhealthy target go to another one",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as the page "Target group attributes" of the user guide has.
+    #[test]
+    fn all_published_keys_are_there() {
+        let of = |holder| {
+            ATTRIBUTES
+                .iter()
+                .filter(move |one| one.row().holders.contains(&holder))
+        };
+        let count = |holder| of(holder).count();
+        // Without waf.http2.traffic_inspection_behavior, whose default AWS has not published.
+        assert_eq!(count(HttpGroup), 14);
+    }
+}

@@ -165,3 +165,21 @@ pub(crate) const ATTRIBUTES: &[Setting<ListenerSettings>] = &[
         "seconds of silence after which a connection is closed",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as the page "Listener attributes" of the user guide has.
+    #[test]
+    fn all_published_keys_are_there() {
+        let of = |holder| {
+            ATTRIBUTES
+                .iter()
+                .filter(move |one| one.row().holders.contains(&holder))
+        };
+        let count = |holder| of(holder).count();
+        assert_eq!(count(SecureListener), 8 + 11);
+        assert_eq!(count(Listener), 11);
+    }
+}
