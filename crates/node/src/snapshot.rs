@@ -1,5 +1,5 @@
-//! What every worker sees: listeners with their rules, groups with the targets that get traffic. Immutable, swapped
-//! whole; only counters behind it change.
+//! The data that workers decide by: listeners with their rules, and groups with the targets that get traffic. Immutable
+//! and replaced as a whole; only the counters behind it change.
 
 use crate::gate::GroupGate;
 use crate::ids::{GroupId, ListenerId, ZoneId};
@@ -18,18 +18,18 @@ use forebay_routing::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything workers decide by.
+/// Everything that workers decide by.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Grows with each snapshot.
+    /// Increases with each snapshot.
     pub version: u64,
     /// By id, ascending.
     pub listeners: Vec<Arc<ListenerView>>,
     /// By id, ascending.
     pub groups: Vec<Arc<GroupView>>,
-    /// What keys of sticky cookies are derived from.
+    /// The secret from which the keys of sticky cookies are derived.
     pub secret: Secret,
-    /// Some group's targets are told whose connections they get.
+    /// Whether any group's targets learn the client's address from PROXY headers.
     pub tells_clients: bool,
 }
 
@@ -55,16 +55,16 @@ impl Snapshot {
 pub struct BalancerView {
     /// Its ARN.
     pub arn: String,
-    /// Host of requests that have none.
+    /// The Host to assume for requests without one.
     pub dns_name: String,
-    /// What its attributes say.
+    /// Its attributes.
     pub settings: BalancerSettings,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<BalancerStats>>,
 }
 
 impl BalancerView {
-    /// `app/NAME/ID`, as logs name it.
+    /// `app/NAME/ID`, as logs write it.
     pub fn name(&self) -> &str {
         // The sixth part of an ARN; five colons come before it.
         let tail = self.arn.splitn(6, ':').nth(5).unwrap_or(&self.arn);
@@ -72,21 +72,21 @@ impl BalancerView {
     }
 }
 
-/// One address a listener listens on.
+/// An address that a listener accepts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// The zone it stands in.
+    /// The zone of the node.
     pub zone: ZoneId,
     /// Its address.
     pub address: IpAddr,
-    /// It is where all load balancers are reached.
+    /// Whether all load balancers are reached at this address.
     pub exposed: bool,
 }
 
 /// A listener.
 #[derive(Debug)]
 pub struct ListenerView {
-    /// Which.
+    /// The listener's id.
     pub id: ListenerId,
     /// Its ARN.
     pub arn: String,
@@ -94,37 +94,38 @@ pub struct ListenerView {
     pub protocol: Protocol,
     /// Its port.
     pub port: u16,
-    /// Its addresses; the last ones are exposed, if its balancer is the first to use the port.
+    /// Its addresses. Exposed ones come last; it has those if its load balancer was the first to use the port.
     pub nodes: Vec<NodeView>,
-    /// What its exposed addresses serve, where it has those: listeners with its port and protocol, by their load balancers' names in lower
-    /// case, its own among them. A name that begins with a full stop stands for all that end with it.
+    /// What its exposed addresses serve, if it has any: the listeners with its port and protocol, itself included, by
+    /// their load balancers' names in lower case. A name that begins with a full stop is a wildcard for all names that
+    /// end with it.
     pub named: BTreeMap<String, Named>,
-    /// How it speaks TLS; none for HTTP.
+    /// Its TLS settings; `None` for HTTP.
     pub tls: Option<Arc<TlsBlueprint>>,
     /// Its load balancer.
     pub balancer: Arc<BalancerView>,
     /// Counters per zone and worker.
     pub stats: Arc<Zoned<ListenerStats>>,
-    /// What its attributes say.
+    /// Its attributes.
     pub settings: ListenerSettings,
-    /// Its rules; none if they do not compile, and then it answers 500.
+    /// Its rules; `None` if they do not compile, and then it answers 500.
     pub rules: Option<Arc<Rules<GroupId>>>,
-    /// Who may start, at an agent. Requests go on as they came then, but for their permits.
+    /// At an agent: decides which requests may start. Requests are passed on unchanged except for their permits.
     pub permit_issuer: Option<Arc<PermitIssuer>>,
 }
 
 /// A listener that is reached by its load balancer's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Which.
+    /// The listener.
     pub listener: ListenerId,
     /// Its load balancer's first zone.
     pub zone: ZoneId,
 }
 
 impl ListenerView {
-    /// Whom a request or a handshake at an exposed address with this host name is for, if that is known: the one with that very name, or
-    /// else with the longest wildcard that fits. O(labels log names).
+    /// The listener that a request or handshake with this host name at an exposed address is for, if any: the one with
+    /// exactly that name, else the one with the longest matching wildcard. O(labels log names).
     pub fn named(&self, host: &[u8]) -> Option<Named> {
         let host = host.strip_suffix(b".").unwrap_or(host);
         let host = core::str::from_utf8(host).ok()?.to_ascii_lowercase();
@@ -133,13 +134,13 @@ impl ListenerView {
             if let Some(named) = self.named.get(rest) {
                 return Some(*named);
             }
-            // From the next full stop on.
+            // Continue at the next full stop.
             let from = rest.char_indices().skip(1).find(|(_, letter)| *letter == '.')?.0;
             rest = &rest[from..];
         }
     }
 
-    /// Whether others are reached at its exposed addresses.
+    /// Whether its exposed addresses serve other listeners too.
     pub fn is_shared(&self) -> bool {
         self.named.values().any(|named| named.listener != self.id)
     }
@@ -148,57 +149,57 @@ impl ListenerView {
 /// A target group.
 #[derive(Debug)]
 pub struct GroupView {
-    /// Which.
+    /// The group's id.
     pub id: GroupId,
     /// Its ARN.
     pub arn: String,
-    /// What is spoken to its targets.
+    /// The protocol version spoken to its targets.
     pub version: ProtocolVersion,
-    /// How its targets are chosen.
+    /// How a target is chosen.
     pub algorithm: Algorithm,
-    /// What all workers share about its targets.
+    /// State about its targets that all workers share.
     pub load_index: Arc<LoadIndex>,
-    /// Registered targets, draining ones too.
+    /// Registered targets, draining ones included.
     pub targets: Vec<Arc<TargetView>>,
-    /// What is counted of the group, per zone and worker.
+    /// Counters of the group per zone and worker.
     pub counters: Arc<Zoned<GroupStats>>,
-    /// The targets' counters: one step nearer for who looks at many.
+    /// The targets' counters, one pointer closer for code that scans many.
     pub(crate) stats: Vec<Arc<TargetStats>>,
     /// The targets that get traffic from any zone.
     pub eligible: Eligible,
-    /// Whether a client's requests go on to the same target.
+    /// Whether a client's requests stay with one target.
     pub stickiness: Stickiness,
-    /// A sticky target that holds more than this many percent of its peers' mean load is left; zero for never.
+    /// The load of a sticky target, in percent of its peers' mean, above which it is left; zero for never.
     pub sticky_ceiling_percent: u32,
-    /// How often a request that its target failed may be sent to another one.
+    /// How often a request may be sent to another target after one failed it.
     pub retries: u8,
-    /// 429 and 503 of a target mean that it had no slot and did nothing.
+    /// Whether 429 and 503 from a target mean that it had no slot and did nothing.
     pub push_back: bool,
-    /// Answers say so when the group fails open.
+    /// Whether answers carry a header while the group fails open.
     pub fail_open_header: bool,
-    /// Limits of its targets and who waits for a place; none if requests go out at once.
+    /// Limits of its targets and settings of its queue; `None` if requests go out at once.
     pub queue: Option<Arc<QueueSettings>>,
-    /// Who comes in, where there are limits or a queue.
+    /// Its gate, where there are limits or a queue.
     pub gate: Option<Arc<GroupGate>>,
-    /// Whether functions are told all values of a header or a parameter, and answer so.
+    /// Whether functions get all values of a header or parameter, and may return several.
     pub multi_value_headers: bool,
     /// With cross-zone off: the targets that get traffic from each zone's node.
     pub zones: Option<Vec<(ZoneId, Eligible)>>,
 }
 
-/// Indices of targets that get traffic.
+/// The targets that get traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eligible {
     /// Indices into the group's targets.
     pub targets: Vec<u32>,
-    /// Why these.
+    /// Why these targets get traffic.
     pub reason: RoutingReason,
-    /// Enough are healthy for names to lead here (DNS failover).
+    /// Whether enough targets are healthy for DNS names to resolve to this zone (DNS failover).
     pub in_dns: bool,
 }
 
 impl GroupView {
-    /// Whether its targets are limited, so that a request needs a slot.
+    /// Whether its targets have a limit, so that each request needs a slot.
     pub fn is_limited(&self) -> bool {
         self.queue
             .as_ref()
