@@ -118,6 +118,7 @@ impl<T: Clone, W> Gate<T, W> {
             self.figures.refused[why as usize] += 1;
             self.dismissed.push_back(Released {
                 waited: now.since(entry.since),
+                // Only the Retry-After of `late` is used: the wait predicted from the queue that is left.
                 outcome: Err(Refusal { why, ..self.late() }),
                 waiter: entry.waiter,
             });
@@ -177,6 +178,7 @@ impl<T: Clone, W> Gate<T, W> {
             return None;
         }
         let predicted = self.predicted(now, arrival);
+        // Before the prediction counts: without a queue the reason is the missing slot, not the wait.
         if self.rules.length == 0 {
             return refusal(Why::NoSlot, predicted);
         }
@@ -213,6 +215,7 @@ impl<T: Clone, W> Gate<T, W> {
     /// The wait that an arrival must expect. `None` if there is nothing to predict it from: no target, or no slot
     /// drained yet.
     fn predicted(&self, now: Mono, arrival: &Arrival<'_>) -> Option<Duration> {
+        // Without slots or targets there is no rate at which the queue drains, and nobody is refused on a guess.
         if self.rules.limit == Limit::Open || self.targets.members() == 0 {
             return None;
         }
@@ -260,6 +263,7 @@ impl<T: Clone, W> Gate<T, W> {
     /// A request that had a slot is over. `took` is given for a success: it tells how long slots are held and feeds
     /// `Limit::Auto`. Under `Limit::Permits` no slot becomes free here: the agent grants a new permit.
     pub fn release(&mut self, now: Mono, key: Key, took: Option<Duration>) {
+        // There is nothing to settle while nobody waits, and every request passes here when it ends.
         if !self.queue.is_empty() {
             self.stir(now);
         }
@@ -347,6 +351,7 @@ impl<T: Clone, W> Gate<T, W> {
         }
         let place = self.queue.head(|zone| self.targets.has_free(zone))?;
         let entry = self.queue.entry(place)?;
+        // Its own timer may not have fired yet, but a slot is of no use to it any more and must go to the next request.
         if entry.deadline <= now {
             let entry = self.queue.leave(place)?;
             self.figures.refused[Why::Late as usize] += 1;
@@ -372,6 +377,7 @@ impl<T: Clone, W> Gate<T, W> {
 
     /// Marks that something changed, so that `poll` looks at the queue again.
     fn stir(&mut self, now: Mono) {
+        // Before anything changes, so that the time that has passed is counted under the state it had.
         self.drain.advance(now, !self.queue.is_empty());
         self.targets.resume(now);
         self.stirred = true;

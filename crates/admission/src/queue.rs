@@ -226,6 +226,8 @@ impl<W> Queue<W> {
         let state = &mut self.classes[class as usize];
         if state.held == 0 {
             self.resting.remove(&(state.finish, class));
+            // Not before virtual time, or a class could save up service while nothing of it waits. Not before its own
+            // finish, or it could start afresh by leaving and coming back.
             state.tag = state.finish.max(self.virtual_time);
             state.turn = rank.1;
             self.weights += u64::from(weight);
@@ -336,11 +338,13 @@ impl<W> Queue<W> {
     fn charge(&mut self, class: u32, number: u64) {
         let state = &mut self.classes[class as usize];
         let old = (state.tag, state.turn, class);
+        // A class that waited for a slot of its zone may be served with an old tag; virtual time must not go back.
         self.virtual_time = self.virtual_time.max(state.tag);
         state.finish = state.tag + COST / u64::from(state.weight.max(1));
         // Among equal tags, the class that was served longest ago goes first.
         (state.tag, state.turn) = (state.finish, self.numbers.max(number));
         let new = (state.tag, state.turn, class);
+        // The class may wait in several zones, and its rank changes in each.
         for zone in &mut self.zones {
             if zone.classes.remove(&old) {
                 zone.classes.insert(new);
@@ -388,6 +392,7 @@ impl<W> Queue<W> {
             return;
         }
         self.weights -= u64::from(state.weight);
+        // Forgotten now, it could come back at once and be served ahead of its share.
         if state.finish > self.virtual_time && state.id.is_some() {
             self.resting.insert((state.finish, class));
         } else {
@@ -462,6 +467,7 @@ impl<W> Queue<W> {
         if most.held as u64 * weight <= held * u64::from(most.weight) {
             return None;
         }
+        // The one that would be served last.
         let lasts = most.lines.iter().filter_map(|line| line.1.last_key_value());
         let (rank, &index) = lasts.max()?;
         Some(Place {

@@ -85,6 +85,7 @@ impl Choose for Prequal {
             // An idle target's load is zero whatever its weight.
             let weighed = (targets.weight(index).cost(load) - 1.0) as f32;
             let hot = weighed > self.hot;
+            // Hot targets get the same latency, so that only their loads are compared.
             let latency = if hot {
                 0.0
             } else {

@@ -81,6 +81,7 @@ impl Exchange {
         };
         let stats = listener.balancer.stats.of(request.zone, worker.index);
         count(&stats.requests);
+        // Before routing: a request without a permit must not reach the application.
         if let Some(permit_issuer) = &listener.permit_issuer {
             match permit_issuer.admit(now, request) {
                 Ok(work_guard) => exchange.work_guard = Some(work_guard),
@@ -141,6 +142,8 @@ impl Exchange {
                 };
                 self.record.group = Some(group);
                 if let Some(group) = snapshot.group(group) {
+                    // Before anything can refuse it, because the planner goes by all arrivals, also those that get no
+                    // slot.
                     count(&group.counters.of(self.zone, worker.index).arrivals);
                     if request.upgrade && group.version == ProtocolVersion::Lambda {
                         let reason = Reason::WebSocketToFunction;
@@ -177,6 +180,8 @@ impl Exchange {
         worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
+        // Frees the slot at the last target first, so that this request is not part of the loads that the choice
+        // compares.
         self.in_flight = None;
         let group = self.record.group.and_then(|group| snapshot.group(group));
         let Some(group) = group else {

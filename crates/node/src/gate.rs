@@ -141,6 +141,7 @@ impl GroupGate {
             wakers.extend(released.waiter.deliver(released.waited, outcome));
         }
         let waiting = gate.waiting() + remote.as_ref().map_or(0, |remote| remote.claims.len());
+        // Under the lock, so that the value stored last is the latest count.
         let changed = self.waiting.swap(waiting, SeqCst) != waiting;
         drop(timed);
         // Outside the lock: a waker may run its task at once, and that task calls the gate again.
@@ -233,6 +234,7 @@ impl GroupGate {
 
     /// Number of waiting requests that may go to this target: with cross-zone off, those of its zone.
     pub fn waiting_for(&self, target: TargetId) -> usize {
+        // The usual case, and it spares the lock.
         if self.waiting() == 0 {
             return 0;
         }

@@ -56,6 +56,8 @@ impl GroupGate {
             return None;
         }
         self.with_timed(Some(now), |timed| {
+            // All under the gate's lock: a request that arrived between taking the queue and setting the authority
+            // would jump the queue.
             let mut remote = Remote::new(authority);
             for (claim, ticket) in timed.gate.hand_over(timed.now) {
                 let number = remote.claim(&claim, &ticket);
@@ -71,6 +73,7 @@ impl GroupGate {
     pub fn reclaim(&self, now: Mono) {
         self.with_timed(Some(now), |timed| {
             let Some(remote) = timed.remote.take() else { return };
+            // In the order of their numbers, which is the order of arrival.
             for (claim, ticket) in remote.claims.into_values() {
                 let place = timed.gate.rejoin(timed.now, &claim, Arc::clone(&ticket));
                 ticket.stand(Position::Queued(place));
@@ -95,6 +98,7 @@ impl GroupGate {
 
     fn answered(&self, now: Mono, number: u64, outcome: impl FnOnce(&mut Timed) -> Released) -> bool {
         let waker = self.with_timed(Some(now), |timed| {
+            // Missing if the request has left meanwhile: the answer crossed its withdrawal.
             let (claim, ticket) = timed.remote.as_mut()?.claims.remove(&number)?;
             let outcome = outcome(timed);
             Some(ticket.deliver(timed.now.since(claim.since), outcome))

@@ -62,6 +62,7 @@ impl Attempts {
     /// Adds a message to a receive with this attempt id.
     pub(crate) fn add(&mut self, id: &Arc<str>, at: Wall, until: Wall, receipt: Receipt) {
         match self.known.get_mut(id) {
+            // Another message of the same receive. A later receive with the same id replaces the entry instead.
             Some(attempt) if attempt.at == at => {
                 attempt.until = until;
                 if !attempt.receipts.contains(&receipt) {

@@ -155,6 +155,7 @@ impl<B: Clone> Queue<B> {
         }
         let (sequence, until) = (receipt.sequence, now + timeout);
         self.commit(Change::Hidden { sequence, until }, changes);
+        // A timeout of zero takes effect at once.
         self.advance(now, changes);
         Ok(())
     }

@@ -83,6 +83,7 @@ impl<B: Clone> Queue<B> {
     pub fn configure(&mut self, now: Wall, settings: Settings, changes: &mut Vec<Change<B>>) {
         let delay = settings.delay();
         let again = settings.fifo() && delay != self.settings.delay();
+        // Whatever was over under the old attributes stays over.
         self.advance(now, changes);
         if settings.fifo() != self.settings.fifo() {
             return;

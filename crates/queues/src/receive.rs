@@ -42,6 +42,7 @@ impl<B: Clone> Queue<B> {
         }
         self.advance(now, changes);
         let taken = self.take(now, ask, changes);
+        // SQS reports the limit only for standard queues; a FIFO queue returns nothing.
         if taken.empty == Some(Empty::InFlightMax) && !self.settings.fifo() {
             return Err(ReceiveRefusal::OverLimit);
         }

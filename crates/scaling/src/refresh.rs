@@ -326,11 +326,14 @@ fn decide(
         why,
         rolls_back: preferences.auto_rollback,
     };
+    // First, because an alarm fails the refresh even while it waits or bakes.
     if alarmed {
         return failed(Failure::Alarm);
     }
     let last = preferences.checkpoint_percentages.len().saturating_sub(1);
     let goal = preferences.checkpoint_count(last, progress.to_update);
+    // A complete refresh is over when nothing old is left and its replacements are healthy; a partial one when its last
+    // checkpoint is reached.
     let is_steady = census.warming == 0 && census.leaving == 0 && census.kept >= desired;
     let is_over = match progress.to_update {
         0 => true,
@@ -345,6 +348,7 @@ fn decide(
             _ => Verdict::Successful,
         };
     }
+    // After the check above: a refresh that only bakes does not expire.
     if now >= progress.began + LONGEST {
         return failed(Failure::Expired);
     }

@@ -106,6 +106,7 @@ pub fn look(
     if let Some((id, begins)) = missed.latest
         && catch_up == CatchUp::RunLatest
     {
+        // The run that is caught up does not count as missed.
         missed.missed.count -= 1;
         let reason = RunReason::CaughtUp;
         runs.push(Run { id, begins, reason });

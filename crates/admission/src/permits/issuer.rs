@@ -107,6 +107,7 @@ impl PermitIssuer {
                 self.due = self.now;
             }
             node.waiting(self.now, waiting, seen);
+            // Free slots that were to be granted later are missed now.
             if waiting > 0 && self.due != Mono::NEVER {
                 self.due = self.due.min(self.now + SOON);
             }
@@ -122,6 +123,7 @@ impl PermitIssuer {
         };
         node.answers(now);
         for id in ids {
+            // An id of another session must not free that session's slot.
             let Some(granted) = self.permits.get(id).filter(|granted| granted.session == session) else {
                 continue;
             };
@@ -148,6 +150,7 @@ impl PermitIssuer {
     /// A request has arrived with this id. If it may start, `end` must be called when it is over, however it ends.
     pub fn begin(&mut self, now: Mono, id: WorkId) -> Result<Work, Refused> {
         self.at(now);
+        // Removed before anything else is decided: an id works once, whatever comes of it.
         let Some(granted) = self.permits.remove(&id) else {
             return Err(self.refuse(id));
         };
@@ -284,6 +287,7 @@ impl PermitIssuer {
                 self.revoked.insert(id);
             }
         }
+        // Revoked permits freed slots that requests elsewhere have waited for.
         if self.permits.len() < before {
             self.due = self.now;
         }
@@ -301,6 +305,7 @@ impl PermitIssuer {
                 self.due = Mono::NEVER;
                 if self.free() > 0 {
                     self.grant(draw);
+                    // The grants changed the needs from which recalls are computed.
                     self.need = Need::of(&self.sessions, self.now);
                 }
             }
@@ -323,6 +328,7 @@ impl PermitIssuer {
     }
 
     fn at(&mut self, now: Mono) {
+        // Callers without a clock pass zero, and times may arrive out of order.
         self.now = self.now.max(now);
         self.unsettled = true;
     }
@@ -346,6 +352,7 @@ impl PermitIssuer {
     /// Grants free slots: first to the nodes where most requests wait, and the rest to those that hold least.
     fn grant(&mut self, draw: &mut dyn FnMut() -> u128) {
         let mut free = self.free();
+        // Planned slot by slot and granted per node afterwards, so that each node gets one message.
         while free > 0
             && let Some(node) = next_taker(&mut self.sessions, self.need)
         {
@@ -418,6 +425,7 @@ impl PermitIssuer {
                 .map(|node| node.ripens(YOUNG))
                 .min()
                 .unwrap_or(Mono::NEVER)
+                // Strictly later than now, so that the next deadline always makes progress.
                 .max(now + Duration::from_nanos(1));
         }
     }

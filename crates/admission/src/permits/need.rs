@@ -42,6 +42,7 @@ impl Need {
         };
         for node in sessions.values() {
             need.owed += node.owes();
+            // Its last report is out of date, and it gets nothing until it speaks.
             if node.mute {
                 continue;
             }

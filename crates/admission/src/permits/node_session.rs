@@ -110,6 +110,7 @@ impl NodeSession {
         if waiting > 0 {
             self.lined_until = now + RECENT;
         }
+        // The node had not seen these permits when it counted its queue; each of them will serve one of the requests.
         let under_way = self.granted.saturating_sub(seen);
         // No queue is that long, and sums of what nodes report must not overflow.
         self.wants = waiting.saturating_sub(under_way).min(u64::from(u32::MAX));

@@ -219,6 +219,7 @@ impl Subject<'_> {
     /// Judges a target that is anomalous or recovering.
     fn judge(&mut self, base: &Base, policy: Policy) -> Option<Change> {
         let record = &mut *self.record;
+        // Mitigation was switched off: the weight comes back at once, however the target behaves.
         if !policy.mitigate && record.is_mitigated() {
             return Some(record.change_to(record.standing, Why::NotMitigated, Weight::FULL));
         }
@@ -238,6 +239,7 @@ impl Subject<'_> {
         if too_bad || too_slow {
             record.proof = Default::default();
             record.looks = 0;
+            // Still bad, which is nothing new; only its proof starts again.
             if record.standing == Standing::Anomalous {
                 return None;
             }
@@ -246,6 +248,7 @@ impl Subject<'_> {
             } else {
                 slowness(self.latencies.as_ref(), base)
             };
+            // A relapse costs the weight that was regained.
             let to = if record.is_mitigated() {
                 Weight::of(MITIGATED)
             } else {

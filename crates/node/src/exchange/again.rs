@@ -49,9 +49,11 @@ impl Exchange {
             self.wait = answer.retry_after.map(|wait| wait.min(LONGEST_WAIT));
         }
         let failed = self.leave.retries > 0 && matches!(answer.status, 502..=504);
+        // Push-back says that nothing was done, so any method may be sent again; after a failure only a safe one may.
         if !(answer.replayable && (pushed || (self.safe && failed))) {
             return None;
         }
+        // Kept for the counters below: sending the request again overwrites both.
         let failed = self.record.target.clone();
         let took = self.record.sent.map(|sent| now.since(sent));
         // An open gate has no slots that push-back could take.
@@ -95,6 +97,7 @@ impl Exchange {
             return self.requeue(now, snapshot, worker, stats);
         }
         let slot = worker.choose(now, group, self.zone, &self.refused)?;
+        // The budget is spent only once there is a target to send the request to.
         if !worker.may_retry(now, group.id) {
             return None;
         }

@@ -49,6 +49,7 @@ impl Exchange {
             // Otherwise the next waiting request would be sent to it too, although a slot elsewhere becomes free.
             self.rest(now, snapshot);
         }
+        // Running out of descriptors here is not the target's fault.
         if error != ConnectError::OutOfResources && !free {
             self.lose(now, worker);
         }

@@ -176,6 +176,7 @@ impl Exchange {
         let group = snapshot.group(self.record.group?)?;
         let gate = group.gate.as_ref().filter(|_| group.is_limited())?;
         self.line.as_ref().filter(|_| self.attempts < ATTEMPTS)?;
+        // Before asking again: in a group with a single slot the request would otherwise wait for itself.
         self.in_flight = None;
         Some(self.admit(now, gate, group, worker, stats))
     }

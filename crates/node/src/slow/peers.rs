@@ -27,6 +27,8 @@ impl Group {
         let mut subjects = Vec::new();
         let mut names = Vec::new();
         for ((id, port), target) in &mut self.targets {
+            // Also for targets that are skipped below: what they did while they were out must not count when they
+            // return.
             let (counts, latencies) = target.since_last_look(policy.latency);
             if !target.tracker.is_healthy() || target.blueprint.draining {
                 let forgotten = target.peers.forget();

@@ -38,6 +38,7 @@ impl Node {
         let check = &blueprint.health;
         let target = group.targets.get_mut(key)?;
         let changed = match event {
+            // A result may come in after the target stopped being probed; then it no longer counts.
             Event::Probed { result, .. } if target.due.is_some() => {
                 let changed = target.probed(now, result, check);
                 // Until it has passed once, a target is probed more often than its settings say. Not so a function:
@@ -53,6 +54,7 @@ impl Node {
                 }
                 changed
             }
+            // Only while it is probed: nothing else could bring it back.
             Event::Refused { .. } if target.due.is_some() && target.tracker.is_healthy() => {
                 let changed = target.tracker.refused();
                 // Probe it soon: after a restart it should not be out for a whole interval.

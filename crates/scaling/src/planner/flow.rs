@@ -125,14 +125,17 @@ impl Flow {
         let headroom = factor * load_ahead.sqrt();
         let time = service_time.unwrap_or(1.0);
         let work = demand.waiting as f64 * time;
+        // Draining it faster than requests may wait would order slots that are idle right afterwards.
         let backlog = work / time.max(wait).max(if wait > 0.0 { DRAINED_IN } else { 0.0 });
         let each = self.slots.unwrap_or(1.0);
         let mut course = Course::new(fleet, each, lead);
         let later = course.backlog(work, load, course.lead);
+        // The work that still waits when ordered slots arrive must be done within the requests' waiting time.
         let deadline = if wait > 0.0 { later / (wait * LATE) } else { 0.0 };
         let needed_slots = match service_time {
             // Requests that wait are in the load already.
             None => load_ahead,
+            // Idle headroom drains the queue too, so only the larger of both is needed.
             Some(_) => (load_ahead + headroom.max(backlog)).max(deadline),
         };
         // Capacity ordered now is there at the end of the lead.
