@@ -93,7 +93,7 @@ pub struct ForwardStickiness {
 /// Forward to one of up to five target groups, by weight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
-    /// One to five groups.
+    /// The groups, one to five.
     pub groups: Vec<WeightedGroup>,
     /// Group stickiness.
     pub stickiness: ForwardStickiness,
@@ -102,28 +102,28 @@ pub struct Forward {
 /// A redirect. The texts may contain `#{protocol}`, `#{host}`, `#{port}`, `#{path}`, `#{query}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirect {
-    /// `HTTP`, `HTTPS` or `#{protocol}`.
+    /// The protocol: `HTTP`, `HTTPS` or `#{protocol}`.
     pub protocol: String,
-    /// 1 to 65535 or `#{port}`.
+    /// The port: 1 to 65535, or `#{port}`.
     pub port: String,
-    /// Up to 128 characters.
+    /// The host, up to 128 characters.
     pub host: String,
-    /// Up to 128 characters, beginning with `/`.
+    /// The path, up to 128 characters, beginning with `/`.
     pub path: String,
-    /// Up to 128 characters, without `?`.
+    /// The query, up to 128 characters, without `?`.
     pub query: String,
-    /// 301 or 302.
+    /// The status, 301 or 302.
     pub status: u16,
 }
 
 /// An answer made by the load balancer itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixedResponse {
-    /// 2xx, 4xx or 5xx.
+    /// The status: 2xx, 4xx or 5xx.
     pub status: u16,
-    /// One of ALB's five content types.
+    /// The content type, one of ALB's five.
     pub content_type: Option<String>,
-    /// Up to 1024 bytes.
+    /// The body, up to 1024 bytes.
     pub body: Option<String>,
 }
 
