@@ -108,6 +108,7 @@ impl Gradient {
                     return;
                 }
             }
+            // This success was served under the full limit, so it only starts the measurement.
             None if due => {
                 self.measuring = Some(Measuring {
                     since: now,
@@ -161,6 +162,7 @@ impl Gradient {
     pub(crate) fn tick(&mut self, now: Mono, busy: u32) -> bool {
         let limit = self.limit();
         match &mut self.measuring {
+            // Only if the lowered limit is used up: otherwise the next request will bring an answer.
             Some(measuring) if busy >= limit && now.since(measuring.moved) >= measuring.patience => {
                 (measuring.beside, measuring.moved) = (busy, now);
                 self.limit() != limit

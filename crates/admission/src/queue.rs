@@ -232,6 +232,7 @@ impl<W> Queue<W> {
             state.turn = rank.1;
             self.weights += u64::from(weight);
         } else {
+            // Each arrival may bring another weight for its class; the sum follows.
             self.weights = self.weights + u64::from(weight) - u64::from(state.weight);
         }
         state.weight = weight;

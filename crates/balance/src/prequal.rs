@@ -36,6 +36,8 @@ pub struct Prequal {
 impl Prequal {
     /// Moves the quantile's estimate by one observed load.
     fn see(&mut self, load: f32) {
+        // Proportional to the estimate, so that it follows small and large loads alike. Steps up and down balance where
+        // a fraction of 1 - QUANTILE of all loads is above.
         let step = 0.05 * (1.0 + self.hot);
         if load > self.hot {
             self.hot += step * QUANTILE;

@@ -368,6 +368,7 @@ impl Exchange {
     /// Ends the target's part in the exchange. Its outcome decides how long the slot goes on counting.
     fn part(&mut self, now: Mono, worker: &mut WorkerState) {
         let record = &self.record;
+        // Push-back counts as a failure, so that the slot rests for as long as the target asked.
         let failed = record
             .target_status
             .is_some_and(|status| status >= 500 || self.leave.is_push_back(status))

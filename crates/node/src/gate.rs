@@ -193,6 +193,7 @@ impl GroupGate {
     pub(crate) fn release(&self, now: Option<Mono>, target: TargetId, took: Option<Duration>) {
         self.with_timed(now, |timed| {
             timed.gate.release(timed.now, target.0, took);
+            // Under the lock, so that the authority hears of claims and releases in their order.
             if let Some(remote) = &timed.remote {
                 remote.authority.release(target, took);
             }
@@ -223,6 +224,7 @@ impl GroupGate {
     /// Records that an established channel was lost: the permits of its agent are void.
     pub fn channel_lost(&self, now: Mono, target: TargetId) {
         self.channels.active.fetch_sub(1, Relaxed);
+        // Void with their channel, so there is nothing to return.
         lock(&self.unused).remove(&target);
         self.with(Some(now), |gate, now| gate.lost(now, target.0));
     }

@@ -116,6 +116,7 @@ impl SlotGuard {
 impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.gate.release(self.ended, self.target, self.took);
+        // The agent may never have seen it. One that it has seen is ignored when it is returned.
         if let Some(id) = self.permit.filter(|_| !self.seen) {
             self.gate.give_back(self.target, id);
         }

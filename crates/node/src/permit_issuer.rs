@@ -104,6 +104,7 @@ impl PermitIssuer {
         let grants = timed.permits.grants_at();
         if grants < timed.looks {
             timed.looks = grants;
+            // Outside the lock, because the task that is woken takes it.
             drop(timed);
             self.tell();
         }

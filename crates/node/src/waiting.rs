@@ -44,6 +44,7 @@ impl GroupGate {
             }
             Some(verdict)
         });
+        // Refusals too: the planner must not wait for its next look.
         if !matches!(verdict, Some(Verdict::Admitted(_))) {
             self.pressure.rise();
         }

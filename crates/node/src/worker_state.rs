@@ -110,6 +110,7 @@ impl WorkerState {
         let (peak, typical) = (service_time.failure_peak(took), service_time.failure_time(took));
         slot.target().stats.measure(now, slot.load(), peak, typical);
         let asked = wait.map(|wait| now + wait);
+        // The later of both: failing quickly must not shorten a pause that the target asked for.
         let until = service_time.busy_until(start).max(asked);
         if let Some(until) = until.filter(|&until| until > now) {
             if self.holds.len() >= HOLDS {

@@ -170,6 +170,7 @@ impl<B: Clone> Queue<B> {
             .first()
             .map(|&(sent, _)| sent + self.settings.retention());
         let waited = self.waiters.deadline();
+        // The end of a visibility timeout matters only to a receive that waits.
         let visible = waited.and_then(|_| self.timed.first().map(|&(due, _)| due));
         // A receive waits although a message is ready: the change that made it so has not been followed by `wake` yet.
         let ready =
@@ -184,6 +185,7 @@ impl<B: Clone> Queue<B> {
             if due > now {
                 break;
             }
+            // Not recorded as a change: whoever rebuilds the queue finds it from the time.
             self.alter(sequence, |message| message.held = Held::No);
         }
         while let Some(&(sent, sequence)) = self.expiring.first() {
@@ -274,6 +276,7 @@ impl<B: Clone> Queue<B> {
         let group = message.group;
         self.expiring.insert((sent.sent, sequence));
         self.messages.insert(sequence, message);
+        // A copy in a shortened log comes after messages that are newer than it.
         self.last = self.last.max(sequence);
         self.index(sequence);
         self.offer(group);

@@ -102,6 +102,7 @@ impl<B: Clone> Queue<B> {
                 break;
             }
         }
+        // After the others were served: a message that is there goes even to a receive whose time has just ended.
         while let Some(ticket) = self.waiters.late(now) {
             woken.served.push(Served {
                 ticket,

@@ -171,6 +171,7 @@ impl Planner {
             processing,
             spread,
         };
+        // The spread is kept free once and not per round: slots that finish early take the next message.
         let seconds = latency - lead_seconds - spread;
         let is_too_short = known != Known::Nothing && seconds < processing;
         let (rounds, by_backlog) = if known == Known::Nothing {
@@ -227,6 +228,7 @@ impl Planner {
             (None, None, None) => (0.0, Known::Nothing),
         };
         let mut median = self.in_flight.median(now);
+        // One slow message says little about the others.
         if work.in_flight < FEW && known != Known::Nothing {
             median /= 2.0;
         }

@@ -357,6 +357,7 @@ fn decide(
         Err(verdict) => return verdict,
     };
     let gone = progress.to_update.saturating_sub(census.old.len() as u32);
+    // Instances that are gone count towards the checkpoint even before their replacements are healthy.
     let budget = goal.saturating_sub(gone);
     let step = batch(preferences, census, instances, desired, budget);
     if let Some(verdict) = step {
@@ -450,6 +451,7 @@ fn wait(progress: &Progress, census: &Census, now: Wall) -> Result<Verdict, Fail
             until: census.next_warmed,
         });
     }
+    // While instances are terminating the refresh makes progress, so the hour does not run yet.
     let Some(why) = census.blocked.filter(|_| census.leaving == 0) else {
         return Ok(Verdict::Wait {
             why: Waits::Terminating,

@@ -86,6 +86,7 @@ impl PermitIssuer {
 
     /// Opens a session for a node that has opened a channel.
     pub fn join(&mut self, now: Mono) -> Session {
+        // A new node holds no permits: free slots and idle permits must reach it at once.
         self.promptly(now);
         self.last_session += 1;
         let session = Session(self.last_session);
@@ -309,6 +310,8 @@ impl PermitIssuer {
                     self.need = Need::of(&self.sessions, self.now);
                 }
             }
+            // Idle permits are spread when grants are due anyway, while requests waited just now, and when a node runs
+            // short and no slot is left to grant.
             let spreads = settles || is_lined || self.free() == 0 && self.need.is_short(self.idle());
             self.recall(spreads);
         }
@@ -389,6 +392,7 @@ impl PermitIssuer {
         let now = self.now;
         let held = self.permits.len() as u32;
         let limit = self.effective_limit();
+        // Requests in flight cannot be recalled, so at most the permits that are out.
         let excess = (self.in_flight + held).saturating_sub(limit).min(held);
         let wanted = excess + self.need.waiting.min(u64::from(limit)) as u32;
         // Recalls under way count: without this each event would recall the same permits once more.
@@ -401,6 +405,7 @@ impl PermitIssuer {
         let mut richest: Vec<(u32, Session)> = self
             .sessions
             .iter()
+            // Above the limit, fresh permits of waiting nodes must go too.
             .map(|(&session, node)| (node.takeable(now, YOUNG, excess > 0), session))
             .filter(|&(takeable, _)| takeable > 0)
             .collect();

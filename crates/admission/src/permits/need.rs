@@ -123,5 +123,6 @@ pub(super) fn uneven(sessions: &BTreeMap<Session, NodeSession>, need: Need) -> O
     let (&session, rich) = alike().max_by_key(|(_, node)| node.held())?;
     let poorest = alike().map(|(_, node)| node.held()).min()?;
     let count = (rich.held() - poorest) / 2;
+    // Not while an earlier recall is unanswered: its permits still count as held.
     (count > 0 && rich.soft == 0 && rich.owes() == 0).then_some((session, count))
 }

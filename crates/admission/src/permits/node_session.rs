@@ -182,6 +182,7 @@ impl NodeSession {
         let mut owed = 0;
         let mut recalls = core::mem::take(&mut self.asked);
         for asked in &mut recalls {
+            // Permits granted before the recall, less those that earlier recalls claim already.
             asked.count = asked.count.min(self.upto(asked.upto).saturating_sub(owed));
             owed += asked.count;
         }
@@ -199,6 +200,7 @@ impl NodeSession {
                 self.asked.pop_front();
             }
         } else {
+            // With no other recall open, it answers a soft one.
             self.soft = self.soft.saturating_sub(1);
         }
         self.trim();

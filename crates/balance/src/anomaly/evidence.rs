@@ -89,6 +89,7 @@ pub(crate) fn unlike(all: &[Trials], looks: usize) -> (Vec<usize>, Trials) {
         let one = all[order[place]];
         if is_unlike(one, base, ln_level) {
             let rest = order[place..].iter().rev().copied();
+            // Those further up have higher shares, but may have too few trials to be unlike.
             let found = rest.filter(|&index| is_unlike(all[index], base, ln_level));
             return (found.collect(), base);
         }

@@ -152,6 +152,7 @@ impl Exchange {
         stats: &BalancerStats,
     ) -> Step {
         let group = self.record.group.and_then(|group| snapshot.group(group));
+        // It may have been drained or found unhealthy since.
         let still = group.is_some_and(|group| {
             group
                 .eligible(self.zone)

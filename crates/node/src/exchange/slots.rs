@@ -36,6 +36,7 @@ impl Exchange {
         worker: &mut WorkerState,
         stats: &BalancerStats,
     ) -> Step {
+        // Failed slots that have been held long enough are freed at the gate first; this request may get one.
         worker.expire(now);
         let prefers = self.sticky_choice(group).map(|target| target.id.0);
         let Some(line) = &mut self.line else {

@@ -60,6 +60,7 @@ impl Exchange {
         self.sticky.get_or_insert_default().group = true;
         let scope = Scope::Group(&listener.balancer.arn);
         let mark = opened(worker, request, &cookie::GROUP, scope, seconds)?;
+        // A group whose weight was set to 0 loses its sticky clients, too.
         split
             .weighted(|&group| {
                 snapshot

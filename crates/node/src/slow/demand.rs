@@ -61,6 +61,8 @@ impl Group {
             demand.slots = match queue.concurrency {
                 Concurrency::Open => None,
                 Concurrency::Fixed(limit) => Some(limit.into()),
+                // Granted or learned slots are known only at the gate. Over the weights, they tell what one more unit
+                // would add.
                 Concurrency::Agent | Concurrency::Auto => {
                     let slots = self.gate.as_ref().map_or(0, |gate| gate.slots());
                     (slots > 0 && weights > 0).then(|| slots as f64 / f64::from(weights))

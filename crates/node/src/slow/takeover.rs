@@ -38,6 +38,7 @@ impl Node {
                 .targets
                 .get(&key)
                 .is_some_and(|target| group.is_probed(target));
+            // Without probes here, it could never be found unhealthy again.
             if let Some(target) = group.targets.get_mut(&key).filter(|_| is_probed) {
                 target.tracker = Tracker::from_record(&kept.record);
                 group.view = None;

@@ -129,6 +129,7 @@ impl Node {
             let of_zone = || {
                 candidates
                     .iter()
+                    // A target registered for `all` zones counts in each of them.
                     .filter(|entry| wanted.is_none() || entry.1.is_none() || entry.1 == wanted)
             };
             let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -185,6 +186,7 @@ impl Node {
 fn arrange(view: &GroupView) {
     let timed = matches!(view.algorithm, Algorithm::PeakEwma | Algorithm::Prequal);
     view.load_index.set_timed(timed);
+    // Other algorithms must not pay for keeping an order.
     if view.algorithm != Algorithm::LeastOutstandingRequests {
         view.load_index.dissolve();
         return;

@@ -39,6 +39,7 @@ impl Group {
         let begins = healthy && starts_slowly && !target.founder && self.has_steady_besides(now, key);
         if let Some(target) = self.targets.get_mut(key) {
             target.ramp = begins.then_some(Ramp { began: now });
+            // Only its first slow start is skipped, not one after it was unhealthy.
             target.founder &= !healthy;
         }
     }
@@ -61,6 +62,7 @@ impl Node {
         for target in group.targets.values() {
             let ramped = target.ramped(now, group);
             ramping |= ramped.is_some();
+            // Relative to the largest, because a weight is a fraction of a full share.
             let own = Weight::of(f64::from(target.blueprint.weight.max(1)) / largest);
             let weight = ramped
                 .unwrap_or(Weight::FULL)
@@ -82,6 +84,7 @@ impl Node {
 
     /// Moves on all slow starts.
     pub(super) fn look_at_ramps(&mut self, now: Mono) {
+        // `reweigh` sets it again while any target still ramps.
         self.ramp_look = None;
         let ramping = |group: &&Group| group.targets.values().any(|target| target.ramp.is_some());
         let arns: Vec<String> = self

@@ -93,9 +93,11 @@ pub(super) fn guard(cohorts: &[Cohort], latency: f64, rounds_now: u32, capacity:
     let mut dues = Vec::with_capacity(cohorts.len());
     let mut more = 0;
     for cohort in cohorts.iter().filter(|cohort| cohort.count > 0) {
+        // The oldest are done first, so what is done in time for these must include all before them.
         before += cohort.count;
         let left = latency - cohort.age.as_secs_f64() - capacity.spread;
         let done = all.done(left, capacity.processing);
+        // Only what can still be done in time, so that late messages do not hold capacity.
         dues.push((left, before.min(done)));
         let missing = before.saturating_sub(done);
         if missing == 0 {
@@ -107,6 +109,7 @@ pub(super) fn guard(cohorts: &[Cohort], latency: f64, rounds_now: u32, capacity:
             found.late = found.late.max(missing);
             continue;
         }
+        // Bounds the price: messages with little time left must not each get an instance.
         let each = u64::from(rounds_left.max(rounds_now.div_ceil(DEAREST))) * capacity.slots;
         let wanted = u32::try_from(missing.div_ceil(each)).unwrap_or(u32::MAX);
         if wanted > more {

@@ -62,6 +62,7 @@ impl Arrivals {
     /// Records the number of arrivals since counting began. A lower number than before means that counting began anew.
     pub(super) fn counted(&mut self, now: Mono, arrivals: u64) {
         let more = match arrivals.checked_sub(self.last) {
+            // Arrivals before the first look happened at unknown times.
             _ if self.counts.is_empty() => 0,
             Some(more) => more,
             None => arrivals,

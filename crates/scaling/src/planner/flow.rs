@@ -206,6 +206,7 @@ impl Course {
         let lead = lead.as_secs_f64();
         let mut found = [f64::from(fleet.ready) * slots; POINTS + 1];
         for age in &fleet.pending {
+            // A launch that is overdue is expected at any moment.
             let left = (lead - age.as_secs_f64()).max(0.0) / lead;
             let from = (left * POINTS as f64).ceil() as usize;
             found[from.min(POINTS)..].iter_mut().for_each(|sum| *sum += slots);
