@@ -38,6 +38,7 @@ impl Choose for RoundRobin {
     fn choose<S: EligibleTargets>(&mut self, _: Mono, targets: &S, rng: &mut Rng) -> Option<S::Taken> {
         let count = targets.count();
         let weighted = targets.is_weighted();
+        // Credits are not kept up to date without weights, and old ones would distort the next slow start.
         if !weighted && !self.credits.is_empty() {
             self.credits = Vec::new();
         }

@@ -181,6 +181,7 @@ impl Pool {
             let one = self.environments.get_mut(&environment);
             if let Some(one) = one {
                 one.phase = Phase::Busy(invocation);
+                // Its first invocation was taken over while it started; this one may be, too.
                 if !one.is_ready {
                     function.starting.insert(environment);
                 }
@@ -190,6 +191,7 @@ impl Pool {
             let spec = Arc::clone(&function.spec);
             Placed::Cold(self.start(now, invocation, spec))
         } else if self.ending > self.waiting.len() {
+            // An environment that ends already, and that nobody waits for, makes room without an eviction.
             self.waiting.push_back((invocation, arn.to_owned()));
             Placed::Waits { evicted: None }
         } else {
@@ -228,6 +230,7 @@ impl Pool {
             self.ends(environment, None);
             return Rest::Ends;
         }
+        // This environment can run it at once, instead of one that would have to start.
         if let Some(place) = self.waiting.iter().position(|(_, of)| *of == arn)
             && let Some((invocation, _)) = self.waiting.remove(place)
         {

@@ -195,6 +195,7 @@ impl Tracker {
             return false;
         }
         (self.state, self.reason) = (HealthState::Unhealthy, Some(HealthReason::ConnectionRefused));
+        // From here on the thresholds count only probes made after the refusal.
         (self.successes, self.failures) = (0, 0);
         true
     }

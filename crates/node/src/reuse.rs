@@ -34,6 +34,7 @@ pub struct KeepAlive {
 impl KeepAlive {
     /// Records that the target had closed a pooled connection after this idle time.
     pub fn closed_after(&mut self, idle: Duration, now: Mono) {
+        // A longer idle time proves nothing: the connection may have been closed long before it was looked at.
         if idle >= SHORTEST_PLAUSIBLE && self.shortest(now).is_none_or(|known| idle <= known) {
             self.shortest = Some((idle, now));
         }

@@ -67,6 +67,8 @@ impl<T: Default> Zoned<T> {
     pub fn zone(&self, zone: ZoneId) -> &Shards<T> {
         let mut entry = &self.first;
         loop {
+            // Two workers may add a zone at once. The one that loses finds the other's zone here, and goes on along the
+            // list.
             let known = entry.get_or_init(|| {
                 Box::new(Entry {
                     zone,

@@ -91,6 +91,7 @@ impl Sampling {
     /// Begins a request's span. `parent` is the client's, if it sent a well-formed one. `None` if the client's trace is
     /// not recorded: then its headers are passed on unchanged.
     pub fn begin(self, parent: Option<TraceParent>, mut draw: impl FnMut() -> u64) -> Option<SpanContext> {
+        // Zero is not a valid id (W3C Trace Context, section 3.2.2).
         let mut id = || draw().max(1);
         if parent.is_some_and(|parent| !parent.is_sampled()) {
             return None;

@@ -92,6 +92,7 @@ impl Texts {
     }
 
     fn fit(&self, reading: &mut Reading<'_>, lanes: &Lanes) -> bool {
+        // In the order of cost: literal ends, tables, positions.
         (!self.ends.is_empty()
             && reading.any(&self.subject, |text| self.ends.iter().any(|ends| ends.fits(text))))
             || self.lanes.iter().any(|&lane| lanes.fits(lane, reading))

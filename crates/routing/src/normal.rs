@@ -57,6 +57,7 @@ fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         match segment {
+            // A final dot segment leaves the slash before it (RFC 3986 section 5.2.4).
             b"." if last => out.push(b""),
             b"." => {}
             b".." => {

@@ -77,6 +77,7 @@ impl<G> Split<G> {
     pub fn pick(&self, draw: impl FnOnce() -> u64) -> Option<&G> {
         match &*self.shares {
             [] => None,
+            // The usual case, without a draw.
             [(group, weight)] => (*weight > 0).then_some(group),
             shares => {
                 let total = shares.last().map_or(0, |last| last.1);

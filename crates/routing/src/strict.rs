@@ -28,6 +28,7 @@ pub fn strict_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguous> {
     let plain = memchr::memchr3(b'%', b'\\', b';', path).is_none()
         && memchr::memmem::find(path, b"//").is_none()
         && memchr::memmem::find(path, b"/.").is_none();
+    // `*` is the target of OPTIONS and not a path.
     if plain || path == b"*" {
         return Ok(Cow::Borrowed(path));
     }

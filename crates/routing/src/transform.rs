@@ -92,6 +92,7 @@ impl Transforms {
         if new.len() > limits::REQUEST_LINE_BYTES {
             return Err(TransformError::BufferTooSmall);
         }
+        // A space or a control character would end the request target early.
         if new.first() != Some(&b'/') || !new.iter().all(|&byte| byte > b' ' && byte != 0x7f) {
             return Err(TransformError::InvalidPath);
         }

@@ -389,6 +389,7 @@ pub fn surplus(
     let mut wanted: InUse = BTreeMap::new();
     for instance in instances {
         let zone = &*instance.pool.zone;
+        // Nothing is left to plan once the launches so far fill this zone.
         let Some(left) = missing.get_mut(zone).filter(|left| **left > 0) else {
             continue;
         };

@@ -80,6 +80,7 @@ pub fn terminate(
         for policy in policies {
             policy.narrow(instances, now, &mut choice);
         }
+        // A draw out of range must not panic.
         let place = choice[draw(choice.len()).min(choice.len() - 1)];
         if let Some(zone) = zones.get_mut(&*instances[place].zone) {
             *zone -= 1;

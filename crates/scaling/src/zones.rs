@@ -29,6 +29,7 @@ pub fn next_zone(
     distribution: ZoneDistribution,
     mut draw: impl FnMut(usize) -> usize,
 ) -> Option<usize> {
+    // With balanced-only a failing zone counts too, so that the others wait for it.
     let counts = |zone: &Zone| distribution == ZoneDistribution::BalancedOnly || !zone.is_failing;
     let counted = zones.iter().filter(|zone| counts(zone));
     let fewest = counted.map(|zone| zone.instances).min()?;

@@ -20,22 +20,22 @@ pub enum ExpressionError {
     #[error("a schedule expression can have {EXPRESSION_MAX} bytes at most")]
     TooLong,
     /// It is not a rate, cron or, where allowed, a time.
-    #[error("a schedule expression is rate(...), cron(...) or, for EventBridge Scheduler, at(...)")]
+    #[error("a schedule expression must be rate(...), cron(...) or, for EventBridge Scheduler, at(...)")]
     Form,
     /// A one-time schedule in a dialect without them.
     #[error("a rule has no one-time schedule: at(...) is for EventBridge Scheduler")]
     NoOneTime,
     /// A rate that is not a value and a unit.
-    #[error("a rate is a value and a unit: rate(5 minutes), rate(1 hour)")]
+    #[error("a rate must be a value and a unit: rate(5 minutes), rate(1 hour)")]
     RateForm,
     /// The value of a rate is not valid.
-    #[error("the value of a rate is a positive whole number of at most 9 digits, not '{0}'")]
+    #[error("the value of a rate must be a positive whole number of at most 9 digits, not '{0}'")]
     RateValue(String),
     /// The unit of a rate is not valid.
-    #[error("the unit of a rate is minute, minutes, hour, hours, day or days, not '{0}'")]
+    #[error("the unit of a rate must be minute, minutes, hour, hours, day or days, not '{0}'")]
     RateUnit(String),
     /// The form of the unit does not fit the value.
-    #[error("with 1 the unit of a rate is in the singular, with any other value in the plural")]
+    #[error("the unit of a rate must be singular with 1 and plural with any other value")]
     RatePlural,
     /// It has the wrong number of fields.
     #[error(
@@ -51,10 +51,10 @@ pub enum ExpressionError {
         text: String,
     },
     /// Both day fields are given, or neither.
-    #[error("exactly one of day-of-month and day-of-week is '?'")]
+    #[error("exactly one of day-of-month and day-of-week must be '?'")]
     QuestionMarks,
     /// Not a valid date and time.
-    #[error("a one-time schedule is at(yyyy-mm-ddThh:mm:ss) with a date that exists, not '{0}'")]
+    #[error("a one-time schedule must be at(yyyy-mm-ddThh:mm:ss) with a date that exists, not '{0}'")]
     Time(String),
 }
 

@@ -22,10 +22,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetryError {
     /// The number of retries is out of range.
-    #[error("MaximumRetryAttempts is from 0 to {RETRIES_MAX}")]
+    #[error("MaximumRetryAttempts must be from 0 to {RETRIES_MAX}")]
     Attempts,
     /// The maximum age is out of range.
-    #[error("MaximumEventAgeInSeconds is from {AGE_MIN_S} to {AGE_MAX_S}")]
+    #[error("MaximumEventAgeInSeconds must be from {AGE_MIN_S} to {AGE_MAX_S}")]
     Age,
 }
 

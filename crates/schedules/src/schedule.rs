@@ -17,7 +17,7 @@ pub enum ScheduleError {
     #[error("'{0}' is not the name of an IANA time zone")]
     Zone(String),
     /// The end date is not after the start date.
-    #[error("a schedule's end date is later than its start date")]
+    #[error("a schedule's end date must be later than its start date")]
     Dates,
 }
 

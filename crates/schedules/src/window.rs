@@ -12,10 +12,10 @@ pub(crate) const WINDOW_MAX_MINUTES: u16 = 1440;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
     /// `FLEXIBLE` without a length, or with one out of range.
-    #[error("a flexible time window has from 1 to {WINDOW_MAX_MINUTES} minutes")]
+    #[error("a flexible time window must have from 1 to {WINDOW_MAX_MINUTES} minutes")]
     Minutes,
     /// `OFF` with a length.
-    #[error("a flexible time window that is off has no minutes")]
+    #[error("a flexible time window that is off must not have minutes")]
     Off,
 }
 

@@ -131,6 +131,7 @@ impl Summary {
             Between::Unknown => None,
             Between::Sketch(sketch) => {
                 let value = sketch.quantile(share).ok()??;
+                // The extremes are exact; the sketch may exceed them by its error.
                 Some(value.clamp(self.minimum, self.maximum))
             }
         }

@@ -26,7 +26,7 @@ pub enum BadAnswer {
     #[error("the function's answer is malformed")]
     Malformed,
     /// It is larger than 1 MB.
-    #[error("the function's answer has more than 1 MB")]
+    #[error("the function's answer is larger than 1 MB")]
     TooLarge,
 }
 

@@ -23,7 +23,7 @@ pub struct Request<'a> {
 
 /// The request's head or text is not UTF-8, which JSON requires (ALB's reason `LambdaBadRequest`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request is not of UTF-8 characters only")]
+#[error("the request contains bytes that are not UTF-8")]
 pub struct NotUtf8;
 
 /// The event for a request.
