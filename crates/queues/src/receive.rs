@@ -97,8 +97,8 @@ impl<B: Clone> Queue<B> {
                     messages,
                     empty: None,
                 });
-            // If only dead letters were moved, the same receive is tried again: there may be messages behind them.
             } else if !went {
+                // Had dead letters been moved, the same receive would be tried again for the messages behind them.
                 break;
             }
         }

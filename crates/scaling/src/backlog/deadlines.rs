@@ -103,8 +103,8 @@ pub(super) fn guard(cohorts: &[Cohort], latency: f64, rounds_now: u32, capacity:
         if missing == 0 {
             continue;
         }
-        // Too late for an instance that is ordered now: it would only be paid for.
         let rounds_left = rounds(left - capacity.lead, capacity.processing);
+        // Too late for an instance that is ordered now: it would only be paid for.
         if rounds_left == 0 {
             found.late = found.late.max(missing);
             continue;
